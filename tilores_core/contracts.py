@@ -1,0 +1,463 @@
+"""What plugins hand back, and what a question and its answer look like.
+
+One small Protocol per role: a third party need not inherit from anything. A new ability is a new small
+Protocol (`SupportsPeek`), since a method added to an old one breaks everybody who implements it. Values are
+frozen dataclasses. Whether an object fits its Protocol is checked once, when it is built; that its methods
+behave is what the suites in `tilores_core.testing` are for.
+
+Times are seconds: `expires_at` and `stored_at` since the epoch, deadlines on `time.monotonic()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, runtime_checkable
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+def _empty() -> Mapping[str, Any]:
+    return _NOTHING
+
+
+# --- a question ------------------------------------------------------------------------------------------
+
+Purpose = Literal["live", "batch", "prewarm", "evaluation", "improvement"]
+
+
+class Message(TypedDict, total=False):
+    """One message, in the shape of the OpenAI protocol whichever protocol it came by.
+
+    `role` is one of system, user, assistant, tool; `content` a string, a list of parts, or None on an
+    assistant message that only calls tools. The other keys are there only when they were given.
+    """
+
+    role: str
+    content: str | list[dict[str, Any]] | None
+    name: str
+    tool_calls: list[dict[str, Any]]
+    tool_call_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks: the name of the API key and what it may do (`[keys.NAME]` in plugins.toml).
+
+    Callers of one `scope` share cached answers. With `search` off the caller must give `customer_id`.
+    """
+
+    name: str = "anonymous"
+    scope: str = "default"
+    search: bool = True
+    admin: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachePolicy:
+    """What this request accepts: answers up to `max_age` seconds old (None: as long as they live).
+
+    `no_cache` asks for a fresh answer, which is then stored; `no_store` neither reads nor writes.
+    """
+
+    max_age: float | None = None
+    no_cache: bool = False
+    no_store: bool = False
+
+
+DEFAULT_CALLER = Caller()
+DEFAULT_CACHE_POLICY = CachePolicy()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """A system prompt. `template` holds `{customer}` where the customer's part goes."""
+
+    version: str
+    template: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One question to the engine.
+
+    `messages`: at least one user message. `model`: `provider:model`, None for the default. `parameters`: what
+    shapes the model's answer (temperature, max_tokens, stop, seed, tools, …), OpenAI names, only those given.
+    `deadline`: on `time.monotonic()`, None for no limit.
+    """
+
+    messages: tuple[Message, ...]
+    model: str | None = None
+    customer_id: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=_empty)
+    session_id: str | None = None
+    caller: Caller = DEFAULT_CALLER
+    request_id: str = ""
+    deadline: float | None = None
+    purpose: Purpose = "live"
+    prompt: Prompt | None = None
+    cache: CachePolicy = DEFAULT_CACHE_POLICY
+
+
+# --- customers -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What one source system says of a customer. `id` is stable; `updated_at` is an ISO date or None.
+
+    `fields`: name -> JSON value; absent rather than None. The same field in two records may disagree.
+    """
+
+    id: str
+    system: str
+    fields: Mapping[str, Any]
+    updated_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Customer:
+    """One customer as entity resolution sees them: an id and the records joined under it.
+
+    `traits`: what may be said aloud to tell this customer from a namesake, label -> value (`born`, `city`), the
+    least revealing first. `id` may change when entities merge or split; record ids do not.
+    """
+
+    id: str
+    name: str | None
+    records: tuple[Record, ...]
+    traits: Mapping[str, str] = field(default_factory=_empty)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identifiers:
+    """What is known of a customer; all that is given must fit (an AND, not an OR).
+
+    `email` in lower case, `phone` in E.164 (`+442071838750`), `date_of_birth` as `YYYY-MM-DD`, `name` as
+    it was written.
+    """
+
+    customer_id: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    name: str | None = None
+    date_of_birth: str | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.customer_id or self.email or self.phone or self.name or self.date_of_birth)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldInfo:
+    """A field that a source's records may have. `type` is a JSON type name; `spectrum` one of the seven or None."""
+
+    name: str
+    type: str = "string"
+    spectrum: str | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSchema:
+    """The fields a source offers. `hash` changes when they do; it is part of every answer's key."""
+
+    fields: tuple[FieldInfo, ...]
+    hash: str
+
+
+class CustomerSource(Protocol):
+    """Where customers come from. All methods may be called concurrently.
+
+    Raises `SourceUnavailableError` when asking again later may help, `SourceError` when not. "Nobody" is an
+    answer, never an error.
+    """
+
+    async def get(self, customer_id: str) -> Customer | None:
+        """The customer with this id, or None."""
+        ...
+
+    async def find(self, identifiers: Identifiers, *, limit: int = 10) -> Sequence[Customer]:
+        """Customers that fit all the identifiers, best first, at most `limit`; empty when none does."""
+        ...
+
+    async def schema(self) -> SourceSchema:
+        """The fields of the records; cheap after the first call."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class SupportsMentions(Protocol):
+    """A source that can spot its own customers in free text without I/O (it holds an index of names and ids).
+
+    Speech arrives in lower case, so names cannot always be told by their capitals.
+    """
+
+    def mentions(self, text: str) -> Sequence[Identifiers]:
+        """Names or ids of this source's customers that occur in `text`, in order; empty when none does."""
+        ...
+
+
+CustomerKind = Literal["unnamed", "none", "one", "several"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerChoice:
+    """One of several matches: only the traits that tell it from the others."""
+
+    traits: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerOutcome:
+    """Who the question is about. `unnamed`: nobody was named, a general question.
+
+    `none`: somebody was named, nobody fits. `several`: `choices` tells the matches apart.
+    """
+
+    kind: CustomerKind
+    customer_id: str | None = None
+    choices: tuple[CustomerChoice, ...] = ()
+
+
+# --- an answer -------------------------------------------------------------------------------------------
+
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens as the provider counted them."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the engine returns. `cache_tier`: `l1`, `l2`, … or `miss`; `age`: seconds since the model said it.
+
+    `model` is the one that really answered. `cost` is in US dollars, None when no price is known, 0 on a hit.
+    `tool_calls` have the OpenAI shape and are for the caller to run.
+    """
+
+    text: str
+    model: str
+    usage: Usage = Usage()
+    cost: float | None = None
+    cache_tier: str = "miss"
+    age: float = 0.0
+    stale: bool = False
+    prompt_version: str = ""
+    customer: CustomerOutcome = CustomerOutcome(kind="unnamed")
+    spectrum: str = "general"
+    finish_reason: FinishReason = "stop"
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
+    record_fingerprint: str = ""
+    schema_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delta:
+    """A piece of an answer while it is made: some text, or a piece of a tool call (OpenAI delta shape)."""
+
+    text: str = ""
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One call of a model. `error` is an error code, never a message, or None."""
+
+    model: str
+    seconds: float
+    usage: Usage = Usage()
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What observers are told of one turn, after it. In-process only: it holds question and records.
+
+    `timings`: seconds by step (`customer`, `cache`, `model`, `first_token`, `total`). `answer` is None when
+    `error` (an error code) is set.
+    """
+
+    turn: Turn
+    answer: Answer | None
+    timings: Mapping[str, float]
+    attempts: tuple[Attempt, ...] = ()
+    customer: Customer | None = None
+    run_id: str = ""
+    arm: str | None = None
+    error: str | None = None
+
+
+Observer = Callable[[Outcome], Awaitable[None]]
+
+
+class PromptSource(Protocol):
+    """Which prompt a turn gets. Called on every request, hits included: no I/O, no waiting."""
+
+    def choose(self, turn: Turn) -> Prompt: ...
+
+
+# --- models ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInfo:
+    """A model as `/v1/models` and `tilores models` show it. `id` is without the provider's name.
+
+    `unavailable` says what to do before it can be used. Prices are US dollars per million tokens.
+    """
+
+    id: str
+    context_window: int | None = None
+    max_output_tokens: int | None = None
+    input_price: float | None = None
+    output_price: float | None = None
+    vision: bool = False
+    tools: bool = False
+    json_output: bool = False
+    simulated: bool = False
+    created: int = 0
+    unavailable: str | None = None
+
+
+class LLMProvider(Protocol):
+    """A family of models behind one key and one address."""
+
+    def models(self) -> Sequence[ModelInfo]:
+        """The models to list; no network."""
+        ...
+
+    def chat_model(self, model: str, parameters: Mapping[str, Any]) -> BaseChatModel:
+        """A LangChain chat model for `model` (without the provider's name) with the parameters set.
+
+        Imports its SDK here, not earlier. The engine keeps what it gets and uses it concurrently. Raises
+        `UnsupportedParameterError` naming a parameter the model cannot take, `UnknownModelError`,
+        `ProviderAuthError` when there is no key. `parameters` may hold `tools` and `tool_choice`.
+        """
+        ...
+
+    def map_error(self, error: Exception) -> Exception:
+        """The provider's own exception as one of `ProviderError`'s or `InvalidRequestError`'s kinds."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+# --- cache tiers -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CacheEntry:
+    """Bytes with an end of life (seconds since the epoch) and the tags they can be deleted by."""
+
+    value: bytes
+    expires_at: float
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TierStats:
+    """A tier's own view. Counters since it was built; `entries` and `bytes` now, None where unknown."""
+
+    entries: int | None = None
+    bytes: int | None = None
+    hits: int = 0
+    misses: int = 0
+    evictions: int = 0
+    expirations: int = 0
+    errors: int = 0
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+class CacheTier(Protocol):
+    """One tier. Keys are ASCII, `namespace:…`, at most 200 characters. Safe for concurrent use.
+
+    A tier never returns an expired entry, and returns bytes, expiry and tags as they were given. Failures
+    raise `CacheError`; the tiering above counts them and goes on.
+    """
+
+    async def get_many(self, keys: Sequence[str]) -> Mapping[str, CacheEntry]:
+        """What is there of `keys`; absent keys are absent from the answer."""
+        ...
+
+    async def set_many(self, entries: Mapping[str, CacheEntry]) -> None:
+        """Store, replacing. An entry already expired, or larger than the tier takes, is dropped."""
+        ...
+
+    async def delete(self, keys: Sequence[str]) -> int:
+        """Remove; how many were there."""
+        ...
+
+    async def delete_tag(self, tag: str) -> int:
+        """Remove all that carry the tag; how many were there."""
+        ...
+
+    async def clear(self, namespace: str | None = None) -> int:
+        """Remove a namespace (all keys that begin with `namespace:`), or everything of ours."""
+        ...
+
+    async def stats(self) -> TierStats: ...
+
+    async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class SupportsPeek(Protocol):
+    """A tier in this process: it answers at once, without I/O and without waiting."""
+
+    def peek(self, key: str) -> CacheEntry | None: ...
+
+    def put(self, key: str, entry: CacheEntry) -> None: ...
+
+
+@runtime_checkable
+class SupportsLease(Protocol):
+    """A tier that several processes share and that can say who may do a thing."""
+
+    async def acquire(self, name: str, holder: str, seconds: float) -> bool:
+        """True when `holder` has the lease now (also when it had it already: it is renewed)."""
+        ...
+
+    async def release(self, name: str, holder: str) -> None: ...
+
+
+@runtime_checkable
+class SupportsBroadcast(Protocol):
+    """A tier that can tell the other processes what it removed."""
+
+    async def publish(self, message: bytes) -> None: ...
+
+    def messages(self) -> AsyncIterator[bytes | None]:
+        """Messages of the other processes; None means: some may have been lost, trust nothing local."""
+        ...
+
+
+# --- what a factory is given -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginContext:
+    """What a factory gets: the plugin's validated settings and where it may keep files.
+
+    `settings` is an instance of the settings model that the spec names (None without one). A factory never
+    reads the environment: references in plugins.toml and `environment` in the spec are resolved before.
+    """
+
+    plugin_id: str
+    settings: Any  # the plugin's own pydantic model; only the plugin knows its type
+    data_dir: Path

@@ -1,0 +1,194 @@
+"""Every hook, one page.
+
+A hook runs once per plugin, at start-up, synchronously, and returns a list of specs: small frozen
+descriptions of what the plugin offers. None runs per request, and none may import an SDK: a spec names a
+*factory*, and the factory is called only when `[use]` in plugins.toml selects it. A hook that raises makes its
+plugin `failed`; the others go on. Since 0.1.0 unless said otherwise.
+
+    from tilores_core import CacheBackendSpec, hookimpl
+
+    @hookimpl
+    def register_cache_backends() -> list[CacheBackendSpec]:
+        return [CacheBackendSpec(name="acme", factory="acme_cache.tier:build", settings="acme_cache.tier:Settings",
+                                 requires={"acme_sdk": "acme-cache[sdk]"})]
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+PROJECT = "tilores_core"
+ENTRY_POINT_GROUP = "tilores_core.plugins"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """What every registration has.
+
+    `name`: what `[use]` says; lower case letters, digits, hyphens. `factory`: a callable taking a `PluginContext`,
+    or "module:attribute", imported when needed. `settings`: the pydantic model of the plugin's table (all
+    specs of one plugin share it), with `extra="forbid"`; secrets in it are `SecretStr`. `requires`: import
+    name -> what to install, checked before the factory runs. `environment`: settings key -> variable that
+    fills it when plugins.toml does not. `summary`: one line for listings.
+    """
+
+    name: str
+    factory: Callable[..., Any] | str
+    settings: type[BaseModel] | str | None = None
+    requires: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    summary: str = ""
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"{type(self).__name__} name {self.name!r}: use lower case letters, digits, hyphens")
+        if isinstance(self.factory, str) and ":" not in self.factory:
+            raise ValueError(f"factory {self.factory!r}: write it as 'module:attribute'")
+
+
+class CacheBackendSpec(Spec):
+    """A cache tier: the factory returns a `CacheTier`."""
+
+    __slots__ = ()
+
+
+class LLMProviderSpec(Spec):
+    """Models: the factory returns an `LLMProvider`; `name` is the part before the colon in `provider:model`."""
+
+    __slots__ = ()
+
+
+class AlertChannelSpec(Spec):
+    """Somewhere alerts go."""
+
+    __slots__ = ()
+
+
+class OptimizerStrategySpec(Spec):
+    """A way to improve a prompt."""
+
+    __slots__ = ()
+
+
+class DeployTargetSpec(Spec):
+    """Somewhere the service can be deployed."""
+
+    __slots__ = ()
+
+
+class CustomerSourceSpec(Spec):
+    """Customers: the factory returns a `CustomerSource`."""
+
+    __slots__ = ()
+
+
+class TracerSpec(Spec):
+    """Somewhere traces go."""
+
+    __slots__ = ()
+
+
+class ExecutorSpec(Spec):
+    """The factory returns a `concurrent.futures.Executor`."""
+
+    __slots__ = ()
+
+
+class RouterSpec(Spec):
+    """The factory returns a FastAPI `APIRouter`, mounted under `/plugins/<plugin id>`."""
+
+    __slots__ = ()
+
+
+class CommandSpec(Spec):
+    """The factory returns a `typer.Typer`, reached as `tilores <plugin id> …`."""
+
+    __slots__ = ()
+
+
+HealthCheck = Callable[[], Awaitable[Mapping[str, Any]]]
+
+
+class HealthCheckSpec(Spec):
+    """The factory returns an async callable; its mapping (`status`: `ok`, `degraded` or `failed`, and details without
+    secrets or customers' data) appears in `/health/detailed` under `name`."""
+
+    __slots__ = ()
+
+
+class Hooks:
+    """The hooks. Implement those you need as module-level functions marked `@hookimpl`."""
+
+    @hookspec
+    def register_cache_backends(self) -> list[CacheBackendSpec]:
+        """Cache tiers that `[use] cache` may name. The factory runs in the server's start-up, in the event loop's
+        thread but outside any request; the tier is closed with `aclose()` at the end."""
+        raise NotImplementedError
+
+    @hookspec
+    def register_llm_providers(self) -> list[LLMProviderSpec]:
+        """Providers whose models `[use] model`, `fallbacks` and requests may name. All active providers are built;
+        one without its key is built too and lists its models as unavailable."""
+        raise NotImplementedError
+
+    @hookspec
+    def register_alert_channels(self) -> list[AlertChannelSpec]:
+        """Alert channels that `[use] alerts` may name."""
+        raise NotImplementedError
+
+    @hookspec
+    def register_optimizer_strategies(self) -> list[OptimizerStrategySpec]:
+        """Optimizer strategies that `[use] optimizer` may name."""
+        raise NotImplementedError
+
+    @hookspec
+    def register_deploy_targets(self) -> list[DeployTargetSpec]:
+        """Deploy targets that `[use] deploy` may name."""
+        raise NotImplementedError
+
+    @hookspec
+    def register_customer_sources(self) -> list[CustomerSourceSpec]:
+        """Customer sources, one of which `[use] source` names. Only that one is built."""
+        raise NotImplementedError
+
+    @hookspec
+    def register_tracers(self) -> list[TracerSpec]:
+        """Tracers that `[use] tracers` may name."""
+        raise NotImplementedError
+
+    @hookspec
+    def register_executors(self) -> list[ExecutorSpec]:
+        """Batch executors, one of which `[use] executor` names."""
+        raise NotImplementedError
+
+    @hookspec
+    def register_routers(self) -> list[RouterSpec]:
+        """FastAPI routers, mounted under `/plugins/<plugin id>`. Authentication is the router's own business unless
+        it depends on the application's."""
+        raise NotImplementedError
+
+    @hookspec
+    def register_commands(self) -> list[CommandSpec]:
+        """Typer applications, reached as `tilores <plugin id> …`; only that plugin is loaded then."""
+        raise NotImplementedError
+
+    @hookspec
+    def register_health_checks(self) -> list[HealthCheckSpec]:
+        """Named checks for `/health/detailed`; each has one second to answer."""
+        raise NotImplementedError
+
+
+HOOK_NAMES: tuple[str, ...] = tuple(name for name in vars(Hooks) if name.startswith("register_"))

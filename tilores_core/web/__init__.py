@@ -1,0 +1,1 @@
+"""HTTP only: the two chat protocols, keys, limits, health, administration. No domain logic."""

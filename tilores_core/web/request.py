@@ -1,0 +1,64 @@
+"""A chat request after decoding, whichever protocol it came by, and the limits it must keep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tilores_core.contracts import Message
+from tilores_core.errors import InvalidRequestError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one request may hold; from `[chat]` in plugins.toml."""
+
+    max_messages: int = 200
+    max_characters: int = 200_000
+    max_batch: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRequest:
+    """One question. Field meanings are those of `Turn`; `run_id` is a client's wish for LangServe's run id."""
+
+    messages: tuple[Message, ...]
+    model: str | None = None
+    customer_id: str | None = None
+    session_id: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    max_age: float | None = None
+    no_cache: bool = False
+    run_id: str | None = None
+
+
+def check_limits(messages: tuple[Message, ...], limits: Limits, param: str) -> None:
+    """Raise `InvalidRequestError` when there are too many messages, too many characters, or no user text."""
+    if len(messages) > limits.max_messages:
+        raise InvalidRequestError(
+            f"{len(messages)} messages, at most {limits.max_messages} are allowed",
+            param=param,
+            fix="send fewer messages",
+        )
+    characters = 0
+    asked = False
+    for message in messages:
+        content = message.get("content")
+        if isinstance(content, str):
+            characters += len(content)
+            asked = asked or (message["role"] == "user" and not content.isspace() and content != "")
+        elif content:
+            for part in content:
+                text = part.get("text")
+                if isinstance(text, str):
+                    characters += len(text)
+                asked = asked or message["role"] == "user"
+    if characters > limits.max_characters:
+        raise InvalidRequestError(
+            f"{characters} characters, at most {limits.max_characters} are allowed",
+            param=param,
+            fix="shorten the messages",
+        )
+    if not asked:
+        raise InvalidRequestError("there is no user message with text", param=param, fix="add a user message")
