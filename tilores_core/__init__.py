@@ -73,6 +73,18 @@ from tilores_core.hookspecs import (
     TracerSpec,
     hookimpl,
 )
+from tilores_core.identity import (
+    best_name,
+    find_mentions,
+    name_fits,
+    name_keys,
+    name_words,
+    normalise_email,
+    normalise_name,
+    normalise_phone,
+    parse_date,
+    query_keys,
+)
 
 __version__ = "0.1.0"
 
@@ -143,5 +155,15 @@ __all__ = [
     "UnsupportedParameterError",
     "Usage",
     "__version__",
+    "best_name",
+    "find_mentions",
     "hookimpl",
+    "name_fits",
+    "name_keys",
+    "name_words",
+    "normalise_email",
+    "normalise_name",
+    "normalise_phone",
+    "parse_date",
+    "query_keys",
 ]

@@ -88,7 +88,7 @@ class Turn:
 
     `messages`: at least one user message. `model`: `provider:model`, None for the default. `parameters`: what
     shapes the model's answer (temperature, max_tokens, stop, seed, tools, …), OpenAI names, only those given.
-    `deadline`: on `time.monotonic()`, None for no limit.
+    `run_id`: UUID text, also the trace's id. `deadline`: on `time.monotonic()`, None for no limit.
     """
 
     messages: tuple[Message, ...]
@@ -98,6 +98,7 @@ class Turn:
     session_id: str | None = None
     caller: Caller = DEFAULT_CALLER
     request_id: str = ""
+    run_id: str = ""
     deadline: float | None = None
     purpose: Purpose = "live"
     prompt: Prompt | None = None
@@ -298,7 +299,6 @@ class Outcome:
     timings: Mapping[str, float]
     attempts: tuple[Attempt, ...] = ()
     customer: Customer | None = None
-    run_id: str = ""
     arm: str | None = None
     error: str | None = None
 
@@ -418,7 +418,10 @@ class CacheTier(Protocol):
 
 @runtime_checkable
 class SupportsPeek(Protocol):
-    """A tier in this process: it answers at once, without I/O and without waiting."""
+    """A tier in this process: it answers at once, without I/O and without waiting.
+
+    `peek` returns the very object that `put` was given: the tiering puts entries that know more than a plain one.
+    """
 
     def peek(self, key: str) -> CacheEntry | None: ...
 

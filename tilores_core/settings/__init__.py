@@ -1,5 +1,9 @@
 """Settings: the environment (`Environment`) and plugins.toml (`Config`)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from tilores_core.settings.config import (
     CacheTable,
     ChatTable,
@@ -9,7 +13,11 @@ from tilores_core.settings.config import (
     NamespaceTable,
     UseTable,
 )
-from tilores_core.settings.environment import Environment, load_environment, variables
+from tilores_core.settings.loader import LoadedConfig, find_config, load_config
+from tilores_core.settings.process import variables
+
+if TYPE_CHECKING:
+    from tilores_core.settings.environment import Environment, load_environment
 
 __all__ = [
     "CacheTable",
@@ -18,8 +26,20 @@ __all__ = [
     "Environment",
     "HostTable",
     "KeyTable",
+    "LoadedConfig",
     "NamespaceTable",
     "UseTable",
+    "find_config",
+    "load_config",
     "load_environment",
     "variables",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # pydantic-settings costs three times as much to import as all the rest; listing plugins does without.
+    if name in {"Environment", "load_environment"}:
+        from tilores_core.settings import environment
+
+        return getattr(environment, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -55,6 +55,7 @@ class ChatTable(_Table):
     max_batch: int = Field(100, ge=1, description="inputs of one /chat/batch")
     max_concurrent: int = Field(256, ge=1, description="requests at work per process; beyond it 503 with Retry-After")
     deadline_seconds: float = Field(60.0, gt=0, description="longest time one request may take")
+    source_seconds: float = Field(5.0, gt=0, description="longest time one look-up of a customer may take")
     drain_seconds: float = Field(
         0.0, ge=0, le=60, description="after SIGTERM: not ready, still serving, for load balancers to notice"
     )
@@ -76,7 +77,20 @@ class CacheTable(_Table):
     answers: NamespaceTable = NamespaceTable(ttl_seconds=3600.0)
     customers: NamespaceTable = NamespaceTable(ttl_seconds=300.0)
     schemas: NamespaceTable = NamespaceTable(ttl_seconds=3600.0)
+    spectrums: dict[str, float] = Field(
+        default_factory=dict,
+        description="life in seconds of answers about a spectrum, where [cache.answers] does not fit",
+    )
     jitter: float = Field(0.1, ge=0, lt=1, description="share by which a life is shortened at random")
+    single_flight_replicas: bool = Field(
+        False, description="true: replicas that miss the same thing wait for one of them to make it"
+    )
+    lease_seconds: float = Field(
+        10.0, gt=0, le=300, description="how long the others wait for a replica that died while making something"
+    )
+    tier_timeout_seconds: float = Field(
+        1.0, gt=0, le=30, description="longest time one call of a tier may take, whatever its own limit"
+    )
 
 
 class Config(_Table):

@@ -6,18 +6,15 @@ Each name is in `.env.template`.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from dotenv import dotenv_values
 from platformdirs import user_data_path
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tilores_core.errors import ConfigError
-
-ENV_FILE = ".env"
+from tilores_core.settings.process import ENV_FILE
 
 
 def _default_data_dir() -> Path:
@@ -98,12 +95,6 @@ class Environment(BaseSettings):
             except ValueError:
                 raise ValueError("write it like 600/minute or 10/second") from None
         return value
-
-
-def variables(env_file: str | Path | None = ENV_FILE) -> dict[str, str]:
-    """The process's environment over `.env` in the working folder. What references in plugins.toml see."""
-    values = {k: v for k, v in dotenv_values(env_file).items() if v is not None} if env_file else {}
-    return {**values, **os.environ}
 
 
 def load_environment(env_file: str | Path | None = ENV_FILE, **overrides: Any) -> Environment:

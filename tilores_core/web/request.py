@@ -30,6 +30,7 @@ class ChatRequest:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     max_age: float | None = None
     no_cache: bool = False
+    no_store: bool = False
     run_id: str | None = None
 
 

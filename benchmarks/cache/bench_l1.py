@@ -1,0 +1,175 @@
+"""A hit in the process: through the tiering, against cachetools' LRUCache under a lock, and other libraries.
+
+    python benchmarks/cache/bench_l1.py
+
+Peers (cashews, aiocache, gptcache) take part when they are installed. Also: memory per entry of 1 KB.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import hashlib
+import importlib.util
+import os
+import random
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+from cachetools import LRUCache, TTLCache
+from rounds import compare, report
+
+from tilores_core.cache.keys import wire_key
+from tilores_core.cache.policy import life
+from tilores_core.cache.tiered import TieredCache
+from tilores_core.cache.values import pack
+from tilores_core.settings import CacheTable
+from tilores_plugins.cache.memory import MemoryTier
+
+ENTRIES = 10_000
+VALUE = bytes(random.Random(1).randbytes(1024))
+KEYS = ["answers:" + hashlib.sha256(b"%d" % number).hexdigest() for number in range(ENTRIES)]
+ORDER = random.Random(7).sample(KEYS, ENTRIES)
+
+
+def tags_of(number: int) -> list[str]:
+    """Two records of a customer about whom four questions were asked."""
+    return [f"record:crm:{number // 4:08}", f"record:billing:{number // 4:08}"]
+
+
+async def filled() -> TieredCache:
+    cache = TieredCache([("memory", MemoryTier(max_entries=ENTRIES))], table=CacheTable())
+    for number, key in enumerate(KEYS):
+        await cache.set(key, VALUE, ttl=3600, tags=tags_of(number))
+    return cache
+
+
+def locked_lru() -> Callable[[], int]:
+    cache: LRUCache[str, bytes] = LRUCache(ENTRIES)
+    lock = threading.Lock()
+    for key in KEYS:
+        cache[key] = VALUE
+
+    def get(key: str) -> bytes | None:
+        with lock:
+            return cache.get(key)
+
+    return lambda: each(get)
+
+
+def locked_ttl() -> Callable[[], int]:
+    cache: TTLCache[str, bytes] = TTLCache(ENTRIES, 3600)
+    lock = threading.Lock()
+    for key in KEYS:
+        cache[key] = VALUE
+
+    def get(key: str) -> bytes | None:
+        with lock:
+            return cache.get(key)
+
+    return lambda: each(get)
+
+
+def each(get: Callable[[str], Any]) -> int:
+    for key in ORDER:
+        if get(key) is None:
+            raise RuntimeError(key)
+    return len(ORDER)
+
+
+def each_async(loop: asyncio.AbstractEventLoop, get: Callable[[str], Any]) -> Callable[[], int]:
+    async def work() -> int:
+        for key in ORDER:
+            if await get(key) is None:
+                raise RuntimeError(key)
+        return len(ORDER)
+
+    return lambda: loop.run_until_complete(work())
+
+
+def peers(loop: asyncio.AbstractEventLoop) -> dict[str, Callable[[], int]]:
+    found: dict[str, Callable[[], int]] = {}
+    if importlib.util.find_spec("cashews"):
+        from cashews import Cache
+
+        cashews = Cache()
+        cashews.setup(f"mem://?size={ENTRIES * 2}")
+
+        async def fill_cashews() -> None:
+            for key in KEYS:
+                await cashews.set(key, VALUE, expire=3600)
+
+        loop.run_until_complete(fill_cashews())
+        found["cashews mem://"] = each_async(loop, cashews.get)
+    if importlib.util.find_spec("aiocache"):
+        from aiocache import SimpleMemoryCache
+
+        aiocache = SimpleMemoryCache()
+
+        async def fill_aiocache() -> None:
+            for key in KEYS:
+                await aiocache.set(key, VALUE)
+
+        loop.run_until_complete(fill_aiocache())
+        found["aiocache memory"] = each_async(loop, aiocache.get)
+    if importlib.util.find_spec("gptcache"):
+        from gptcache.manager.factory import get_data_manager
+
+        manager = get_data_manager(data_path=os.devnull, max_size=ENTRIES)
+        for key in KEYS:
+            manager.save(key, VALUE, key)
+        found["GPTCache exact match"] = lambda: each(lambda key: manager.get_scalar_data(manager.search(key)[0]))
+    return found
+
+
+def bytes_per_entry() -> float:
+    tier = MemoryTier(max_entries=ENTRIES)
+    now = time.time()
+    gc.collect()
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for number in range(ENTRIES):
+        key = "answers:" + hashlib.sha256(b"%d" % number).hexdigest()
+        entry = pack(key, VALUE, life(now + number, ttl=3600, grace=0, jitter=0.1, roll=0.5), tuple(tags_of(number)))
+        tier.put(key, entry)
+        del key, entry
+    gc.collect()
+    used = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    counted = asyncio.run(tier.stats()).bytes
+    print(f"  counted by the tier itself: {(counted or 0) / ENTRIES:.0f} bytes")
+    return used / ENTRIES
+
+
+def main() -> None:
+    loop = asyncio.new_event_loop()
+    cache = loop.run_until_complete(filled())
+    wires = [wire_key(key, "openai") for key in ORDER[:1000]]
+    for wire, key in zip(wires, ORDER, strict=False):
+        hit = cache.peek(key)
+        if hit is not None:
+            cache.put_local(wire, VALUE, hit)
+    for key in KEYS:  # the wire bytes took the room of some
+        if cache.peek(key) is None:
+            loop.run_until_complete(cache.set(key, VALUE, ttl=3600))
+    base = "LRUCache.get under a lock"
+    candidates = {
+        base: locked_lru(),
+        "TieredCache.peek": lambda: each(cache.peek),
+        "await TieredCache.get": each_async(loop, cache.get),
+        "TTLCache.get under a lock": locked_ttl(),
+        **peers(loop),
+    }
+    report("A hit in the process, 1 KB", compare(candidates), base, ("TieredCache.peek", 3))
+    print("\nMemory of an entry of 1 KB with two tags")
+    used = bytes_per_entry()
+    print(f"  measured: {used:.0f} bytes, at most 1900 wanted: {'yes' if used <= 1900 else 'NO'}")
+    loop.run_until_complete(cache.aclose())
+    loop.close()
+
+
+if __name__ == "__main__":
+    main()

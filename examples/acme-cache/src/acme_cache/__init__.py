@@ -1,0 +1,1 @@
+"""A cache tier for tilores-core."""

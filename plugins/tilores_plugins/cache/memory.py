@@ -1,0 +1,238 @@
+"""The `memory` tier: the most recently used entries, in this process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+from cachetools import Cache, LRUCache
+from pydantic import BaseModel, ConfigDict, Field
+
+from tilores_core import CacheBackendSpec, CacheEntry, PluginContext, TierStats, hookimpl
+
+ENTRY_OVERHEAD = 500
+"""Bytes an entry takes besides value, key and tags, as measured; counted so that `max_bytes` means memory."""
+
+TAG_OVERHEAD = 150
+"""The same for each of its tags."""
+
+_LARGEST_SHARE = 8  # one entry may take an eighth of the room, or it would push out too many others
+_SWEPT_AT_ONCE = 16
+
+
+class Settings(BaseModel):
+    """`[plugins.memory]`"""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_entries: int = Field(10_000, ge=1, description="entries held; the least recently used leave first")
+    max_bytes: int = Field(64 * 1024 * 1024, ge=64 * 1024, description="memory held, bookkeeping included")
+    ttl_seconds: float = Field(300.0, gt=0, description="longest life in this tier")
+
+
+@hookimpl
+def register_cache_backends() -> list[CacheBackendSpec]:
+    return [CacheBackendSpec(name="memory", factory=build, settings=Settings, summary="entries in this process")]
+
+
+def build(context: PluginContext) -> MemoryTier:
+    settings: Settings = context.settings
+    return MemoryTier(
+        max_entries=settings.max_entries, max_bytes=settings.max_bytes, ttl_seconds=settings.ttl_seconds
+    )
+
+
+class MemoryTier:
+    """A bounded LRU with a life per entry and an index of tags. Thread-safe; no method waits for anything.
+
+    `put` keeps the entry it is given, `set_many` a copy of it that takes no more room than it needs.
+
+    `clock` in seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_entries: int = 10_000,
+        max_bytes: int = 64 * 1024 * 1024,
+        ttl_seconds: float = 300.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._ttl = ttl_seconds
+        self._clock = clock
+        self._lock = threading.Lock()
+        # When this tier drops it, which may be before its end, and the entry.
+        self._entries: LRUCache[str, tuple[float, CacheEntry]] = LRUCache(max_entries)
+        # A tag of one entry is kept as that entry's key: a set for each would take more room than the entry's key.
+        self._tags: dict[str, str | set[str]] = {}
+        self._unswept: list[str] = []
+        self._bytes = 0
+        self._hits = 0
+        self._misses = 0
+        self._evictions: Counter[str] = Counter()
+        self._expirations: Counter[str] = Counter()
+
+    # --- SupportsPeek ---
+
+    def peek(self, key: str) -> CacheEntry | None:
+        with self._lock:
+            try:
+                until, entry = self._entries[key]
+            except KeyError:
+                self._misses += 1
+                return None
+            if until <= self._clock():
+                self._remove(key)
+                self._expirations[_namespace(key)] += 1
+                self._misses += 1
+                return None
+            self._hits += 1
+            return entry
+
+    def put(self, key: str, entry: CacheEntry) -> None:
+        with self._lock:
+            self._put(key, entry, self._clock())
+
+    # --- CacheTier ---
+
+    async def get_many(self, keys: Sequence[str]) -> Mapping[str, CacheEntry]:
+        return {key: entry for key in keys if (entry := self.peek(key)) is not None}
+
+    async def set_many(self, entries: Mapping[str, CacheEntry]) -> None:
+        for key, entry in entries.items():
+            # Through a memoryview, since bytes(value) would hand back the same object: what orjson returns may hold
+            # far more memory than its length says.
+            self.put(key, CacheEntry(bytes(memoryview(entry.value)), entry.expires_at, tuple(entry.tags)))
+
+    async def delete(self, keys: Sequence[str]) -> int:
+        with self._lock:
+            now = self._clock()
+            return sum(self._remove(key, now) for key in keys)
+
+    async def delete_tag(self, tag: str) -> int:
+        with self._lock:
+            keys = self._tags.get(tag, ())
+            now = self._clock()
+            return sum(self._remove(key, now) for key in ([keys] if isinstance(keys, str) else list(keys)))
+
+    async def clear(self, namespace: str | None = None) -> int:
+        with self._lock:
+            now = self._clock()
+            chosen = [key for key in self._entries if namespace is None or key.startswith(f"{namespace}:")]
+            return sum(self._remove(key, now) for key in chosen)
+
+    async def stats(self) -> TierStats:
+        with self._lock:
+            now = self._clock()
+            for key in list(self._entries):
+                self._expire(key, now)
+            return TierStats(
+                entries=len(self._entries),
+                bytes=self._bytes,
+                hits=self._hits,
+                misses=self._misses,
+                evictions=self._evictions.total(),
+                expirations=self._expirations.total(),
+                extra={"namespaces": self._by_namespace(), "tags": len(self._tags)},
+            )
+
+    async def aclose(self) -> None:
+        with self._lock:
+            self._entries.clear()
+            self._tags.clear()
+            self._unswept.clear()
+            self._bytes = 0
+
+    # --- inside; the lock is held ---
+
+    def _put(self, key: str, entry: CacheEntry, now: float) -> None:
+        self._remove(key)
+        self._sweep(now)
+        size = _size(key, entry)
+        if entry.expires_at <= now or size * _LARGEST_SHARE > self._max_bytes:
+            return
+        while len(self._entries) >= self._max_entries or self._bytes + size > self._max_bytes:
+            self._evict()
+        until = entry.expires_at if entry.expires_at - now <= self._ttl else now + self._ttl
+        self._entries[key] = (until, entry)
+        self._bytes += size
+        for tag in dict.fromkeys(entry.tags):
+            self._index(tag, key)
+
+    def _evict(self) -> None:
+        key, (_, entry) = self._entries.popitem()
+        self._forget(key, entry)
+        self._evictions[_namespace(key)] += 1
+
+    def _remove(self, key: str, now: float = 0.0) -> int:
+        """1 if it was there and alive at `now`."""
+        held = self._entries.pop(key, None)
+        if held is None:
+            return 0
+        until, entry = held
+        self._forget(key, entry)
+        return int(until > now)
+
+    def _expire(self, key: str, now: float) -> None:
+        if key in self._entries:
+            # Past LRUCache's own subscript: looking at an entry here must not count as using it.
+            until, _ = Cache.__getitem__(self._entries, key)
+            if until <= now:
+                self._remove(key)
+                self._expirations[_namespace(key)] += 1
+
+    def _sweep(self, now: float) -> None:
+        """Look at a few entries with every store, so that expired ones leave though nobody asks for them."""
+        if not self._unswept:
+            self._unswept = list(self._entries)
+        for key in self._unswept[-_SWEPT_AT_ONCE:]:
+            self._expire(key, now)
+        del self._unswept[-_SWEPT_AT_ONCE:]
+
+    def _forget(self, key: str, entry: CacheEntry) -> None:
+        self._bytes -= _size(key, entry)
+        for tag in dict.fromkeys(entry.tags):
+            keys = self._tags[tag]
+            if isinstance(keys, str) or len(keys) == 1:
+                del self._tags[tag]
+            else:
+                keys.discard(key)
+
+    def _index(self, tag: str, key: str) -> None:
+        keys = self._tags.get(tag)
+        if keys is None:
+            self._tags[tag] = key
+        elif isinstance(keys, str):
+            self._tags[tag] = {keys, key}
+        else:
+            keys.add(key)
+
+    def _by_namespace(self) -> dict[str, dict[str, int]]:
+        names = {_namespace(key) for key in self._entries} | set(self._evictions) | set(self._expirations)
+        figures = {
+            name: {
+                "entries": 0,
+                "bytes": 0,
+                "evictions": self._evictions[name],
+                "expirations": self._expirations[name],
+            }
+            for name in names
+        }
+        for key in self._entries:
+            mine = figures[_namespace(key)]
+            mine["entries"] += 1
+            mine["bytes"] += _size(key, Cache.__getitem__(self._entries, key)[1])
+        return figures
+
+
+def _size(key: str, entry: CacheEntry) -> int:
+    tags = entry.tags
+    return len(entry.value) + len(key) + ENTRY_OVERHEAD + sum(map(len, tags)) + TAG_OVERHEAD * len(tags)
+
+
+def _namespace(key: str) -> str:
+    return key.partition(":")[0]

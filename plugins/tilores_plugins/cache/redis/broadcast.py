@@ -1,0 +1,86 @@
+"""Messages between processes, over Redis pub/sub. Why not client tracking: docs/cache-redis.md.
+
+Pub/sub forgets: who is not connected never hears. So a listener is told (None) when its connection was lost and again
+when it is back, and a connection that has gone silent is found out by a ping within two seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError
+
+from tilores_core import CacheError
+
+from .server import Command, Server
+
+SILENCE = 0.75
+"""Seconds without a message until a ping, and again until the connection counts as lost."""
+
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 1.0
+
+
+class Broadcast:
+    """`sender` marks our own messages, which we do not want to hear."""
+
+    def __init__(self, server: Server, channel: str, sender: bytes) -> None:
+        self._server = server
+        self._channel = channel
+        self._sender = sender
+        self.closed = False
+
+    def command(self, message: bytes) -> Command:
+        return ("PUBLISH", self._channel, self._sender + message)
+
+    async def listen(self) -> AsyncIterator[bytes | None]:
+        """Until `closed` is set or the task ends. The first None says: from now on nothing is missed."""
+        pause = _FIRST_PAUSE
+        while not self.closed:
+            connection: AbstractConnection | None = None
+            heard = False
+            try:
+                connection = await self._subscribed()
+                heard, pause = True, _FIRST_PAUSE
+                yield None
+                while not self.closed:
+                    message = await self._next(connection)
+                    if message is not None:
+                        yield message
+            except (CacheError, RedisError, OSError, TimeoutError):
+                if heard:
+                    yield None
+            finally:
+                if connection is not None:
+                    await connection.disconnect(nowait=True)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - only spreads the attempts
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _subscribed(self) -> AbstractConnection:
+        connection = await self._server.connection()
+        try:
+            async with asyncio.timeout(SILENCE):
+                await connection.connect()  # type: ignore[no-untyped-call]
+                await connection.send_command("SUBSCRIBE", self._channel)
+                await connection.read_response()
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        return connection
+
+    async def _next(self, connection: AbstractConnection) -> bytes | None:
+        """The next message of another; None for anything else that shows the connection alive."""
+        reply = await connection.read_response(timeout=SILENCE)
+        if reply is None:
+            await connection.send_command("PING")
+            reply = await connection.read_response(timeout=SILENCE)
+            if reply is None:
+                raise TimeoutError
+        if reply[0] != b"message":
+            return None
+        message: bytes = reply[2]
+        size = len(self._sender)
+        return None if message[:size] == self._sender else message[size:]

@@ -1,0 +1,258 @@
+"""One redis-server, over shared connections.
+
+Three of them, made when first needed: one for reads, one for writes, so that a read does not wait behind a large
+value on its way out, and one for messages (see broadcast.py).
+
+Reads that arrive in one round of the event loop travel as one MGET. The first of them does not wait for the
+others: with nothing on its way it goes out at once, so that a lone read pays nothing for the gathering.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+from hiredis import ReplyError
+from redis.asyncio.connection import AbstractConnection
+
+from tilores_core import CacheError
+
+from .failures import code_of, refused, unreachable
+from .link import Link, packed
+from .server import Command, parse_info
+
+MAX_KEYS = 512
+SCAN_COUNT = 1000
+
+Replies = asyncio.Future[list[Any]]
+
+
+class _Line:
+    """A link that is made when it is needed and anew after it broke."""
+
+    def __init__(self, dial: Callable[[], Awaitable[Link]]) -> None:
+        self._dial = dial
+        self._dialling: asyncio.Task[Link] | None = None
+        self.link: Link | None = None
+
+    async def ready(self) -> Link:
+        link = self.link
+        if link is not None and not link.closed:
+            return link
+        if self._dialling is None:
+            self._dialling = asyncio.ensure_future(self._connect())
+            self._dialling.add_done_callback(self._dialled)
+        try:
+            # Shielded: the one who asked first may go away, the others still want the connection.
+            return await asyncio.shield(self._dialling)
+        except CacheError as error:
+            raise CacheError(error.message, fix=error.fix) from error.__cause__
+
+    async def _connect(self) -> Link:
+        self.link = await self._dial()
+        return self.link
+
+    def _dialled(self, task: asyncio.Task[Link]) -> None:
+        self._dialling = None
+        if not task.cancelled():
+            task.exception()  # seen, also when nobody waits any more
+
+    async def aclose(self) -> None:
+        dialling = self._dialling
+        if dialling is not None:
+            dialling.cancel()
+            await asyncio.wait([dialling])
+        if self.link is not None:
+            self.link.close()
+            self.link = None
+
+
+class _Gathering:
+    """Reads that leave together."""
+
+    __slots__ = ("keys", "readers")
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+        self.readers: list[tuple[Replies, int, int]] = []
+
+    def add(self, keys: Sequence[str], reader: Replies) -> None:
+        start = len(self.keys)
+        self.keys.extend(keys)
+        self.readers.append((reader, start, len(self.keys)))
+
+    def receive(self, replies: list[Any] | None, error: CacheError | None) -> None:
+        values, failure = _joined(replies, error)
+        for reader, start, stop in self.readers:
+            if reader.done():
+                continue
+            if failure is not None:
+                reader.set_exception(CacheError(failure.message, fix=failure.fix))
+            else:
+                reader.set_result(values[start:stop])
+
+
+class SingleServer:
+    """`connection` makes a redis-py connection without connecting it; `before` is awaited ahead of every attempt to
+    connect. Times in seconds."""
+
+    single = True
+
+    def __init__(
+        self,
+        connection: Callable[[], AbstractConnection],
+        *,
+        connect_timeout: float,
+        command_timeout: float,
+        before: Callable[[], Awaitable[None]] | None = None,
+        after: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._make = connection
+        self._connect_timeout = connect_timeout
+        self._command_timeout = command_timeout
+        self._before = before
+        self._after = after
+        self._reads = _Line(self._dial)
+        self._writes = _Line(self._dial)
+        self._gathering: _Gathering | None = None
+        self._closed = False
+        self.batches = 0
+        self.batched_keys = 0
+
+    async def get(self, keys: Sequence[str]) -> Sequence[bytes | None]:
+        link = self._reads.link
+        if link is None or link.closed:
+            link = await self._ready(self._reads)
+        reader: Replies = asyncio.get_running_loop().create_future()
+        if link.idle and self._gathering is None:
+            self.batches += 1
+            self.batched_keys += len(keys)
+            self._send_get(link, keys, _single_reader(reader))
+        else:
+            self._gather(keys, reader)
+        return await reader
+
+    async def run(self, commands: Sequence[Command]) -> list[Any]:
+        link = self._writes.link
+        if link is None or link.closed:
+            link = await self._ready(self._writes)
+        future: Replies = asyncio.get_running_loop().create_future()
+
+        def receive(replies: list[Any] | None, error: CacheError | None) -> None:
+            if future.done():
+                return
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(replies or [])
+
+        link.send(packed(*commands), len(commands), receive)
+        replies = await future
+        if any(isinstance(reply, ReplyError) and code_of(reply) == "READONLY" for reply in replies):
+            # After a failover the address leads to the new primary, but only for who connects anew.
+            link.close()
+        return replies
+
+    async def scan(self, pattern: str) -> AsyncIterator[list[bytes]]:
+        cursor = b"0"
+        while True:
+            (reply,) = await self.run([("SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_COUNT)])
+            if isinstance(reply, ReplyError):
+                raise refused(reply)
+            cursor, keys = reply
+            if keys:
+                yield keys
+            if cursor == b"0":
+                return
+
+    async def info(self) -> list[dict[str, str]]:
+        info, size = await self.run([("INFO",), ("DBSIZE",)])
+        for reply in (info, size):
+            if isinstance(reply, ReplyError):
+                raise refused(reply)
+        return [{**parse_info(info), "keys": str(size)}]
+
+    async def connection(self) -> AbstractConnection:
+        if self._before is not None:
+            await self._before()
+        return self._make()
+
+    async def aclose(self) -> None:
+        self._closed = True
+        await self._reads.aclose()
+        await self._writes.aclose()
+        if self._after is not None:
+            await self._after()
+
+    # --- inside ----------------------------------------------------------------------------------------
+
+    async def _ready(self, line: _Line) -> Link:
+        if self._closed:
+            raise CacheError("the Redis tier was closed")
+        return await line.ready()
+
+    async def _dial(self) -> Link:
+        connection = await self.connection()
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                await connection.connect()  # type: ignore[no-untyped-call]
+            return Link(connection, self._command_timeout)
+        except Exception as error:
+            await connection.disconnect(nowait=True)
+            raise unreachable(error) from error
+        except asyncio.CancelledError:
+            await connection.disconnect(nowait=True)
+            raise
+
+    def _gather(self, keys: Sequence[str], reader: Replies) -> None:
+        gathering = self._gathering
+        if gathering is None:
+            gathering = self._gathering = _Gathering()
+            asyncio.get_running_loop().call_soon(self._flush)
+        gathering.add(keys, reader)
+
+    def _flush(self) -> None:
+        gathering, self._gathering = self._gathering, None
+        if gathering is None:
+            return
+        self.batches += 1
+        self.batched_keys += len(gathering.keys)
+        link = self._reads.link
+        try:
+            if link is None:
+                raise CacheError("the connection to Redis was closed")
+            self._send_get(link, gathering.keys, gathering.receive)
+        except CacheError as error:
+            gathering.receive(None, error)
+
+    @staticmethod
+    def _send_get(link: Link, keys: Sequence[str], receive: Callable[..., None]) -> None:
+        if len(keys) <= MAX_KEYS:
+            link.send(packed(("MGET", *keys)), 1, receive)
+            return
+        portions = [keys[at : at + MAX_KEYS] for at in range(0, len(keys), MAX_KEYS)]
+        link.send(packed(*(("MGET", *portion) for portion in portions)), len(portions), receive)
+
+
+def _single_reader(reader: Replies) -> Callable[[list[Any] | None, CacheError | None], None]:
+    def receive(replies: list[Any] | None, error: CacheError | None) -> None:
+        if reader.done():
+            return
+        values, failure = _joined(replies, error)
+        if failure is not None:
+            reader.set_exception(failure)
+        else:
+            reader.set_result(values)
+
+    return receive
+
+
+def _joined(replies: list[Any] | None, error: CacheError | None) -> tuple[list[Any], CacheError | None]:
+    """The values of one or several MGETs, or why there are none."""
+    if replies is None:
+        return [], error or CacheError("Redis did not answer")
+    for reply in replies:
+        if isinstance(reply, ReplyError):
+            return [], refused(reply)
+    return (replies[0] if len(replies) == 1 else [value for reply in replies for value in reply]), None

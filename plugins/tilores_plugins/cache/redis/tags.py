@@ -1,0 +1,77 @@
+"""Deleting what carries a tag.
+
+The index says which keys may carry it; the entry itself says whether it does (it may have been replaced by one with
+other tags). Then, in this order: unlink the values, take them out of the index, unlink again. A value that is
+written anew between the first two steps is caught by the third; one that is written later is in the index again and
+was written after the deletion. So nothing that was there when the deletion began survives it, and no value is left
+outside the index. A failure half-way leaves the index as it was, and the caller repeats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from .entry import TAGS_PEEK, carries
+from .failures import code_of, refused
+from .server import Command
+
+CHUNK = 256
+_ROUNDS_TO_SPARE = 8
+
+Run = Callable[[Sequence[Command]], Awaitable[list[Any]]]
+Unlink = Callable[[Sequence[str | bytes]], Awaitable[int]]
+
+
+async def delete(run: Run, unlink: Unlink, index: str, tag: str, single: bool) -> tuple[int, bool]:
+    """How many entries went, and whether the index could be trusted."""
+    (size,) = await run([("ZCARD", index)])
+    if isinstance(size, Exception):
+        if code_of(size) != "WRONGTYPE":
+            raise refused(size)
+        await unlink([index])
+        return 0, False
+    removed = kept = 0
+    # A bound, since others may write faster than this deletes: what they write now is newer than the deletion.
+    for _ in range(size // CHUNK + _ROUNDS_TO_SPARE):
+        (names,) = _checked(await run([("ZRANGE", index, kept, kept + CHUNK - 1)]))
+        if not names:
+            break
+        doomed = await carrying(run, names, tag)
+        kept += len(names) - len(doomed)
+        if doomed:
+            removed += await _forget(run, unlink, index, doomed, single)
+    return removed, True
+
+
+async def carrying(run: Run, names: Sequence[bytes], tag: str) -> list[bytes]:
+    """Those of `names` whose entries carry the tag, are damaged or are gone."""
+    doomed: list[bytes] = []
+    for at in range(0, len(names), CHUNK):
+        portion = names[at : at + CHUNK]
+        fronts = await run([("GETRANGE", name, 0, TAGS_PEEK - 1) for name in portion])
+        for name, front in zip(portion, fronts, strict=True):
+            if isinstance(front, Exception):
+                if code_of(front) != "WRONGTYPE":
+                    raise refused(front)
+                doomed.append(name)
+            elif carries(front, tag):
+                doomed.append(name)
+    return doomed
+
+
+async def _forget(run: Run, unlink: Unlink, index: str, names: Sequence[bytes], single: bool) -> int:
+    if single:
+        replies = await run([("UNLINK", *names), ("ZREM", index, *names), ("UNLINK", *names)])
+        first, _, second = _checked(replies)
+        return int(first) + int(second)
+    removed = await unlink(names)
+    _checked(await run([("ZREM", index, *names)]))
+    return removed + await unlink(names)
+
+
+def _checked(replies: list[Any]) -> list[Any]:
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise refused(reply)
+    return replies

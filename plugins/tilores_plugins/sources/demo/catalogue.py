@@ -1,0 +1,41 @@
+"""The fields of the demo's records, from data/fields.csv: the one place where they are described."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from dataclasses import dataclass
+from importlib.resources import files
+
+from tilores_core import FieldInfo, SourceSchema
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """`systems` that have it; `share` of the customers for whom they do, where there is anything to say."""
+
+    info: FieldInfo
+    systems: frozenset[str]
+    share: float
+
+
+def load_catalogue() -> tuple[Field, ...]:
+    text = files(__package__).joinpath("data", "fields.csv").read_text(encoding="utf-8")
+    return tuple(
+        Field(
+            info=FieldInfo(
+                name=row["name"], type=row["type"], spectrum=row["spectrum"], description=row["description"]
+            ),
+            systems=frozenset(row["systems"].split()),
+            share=float(row["share"]),
+        )
+        for row in csv.DictReader(text.splitlines())
+    )
+
+
+def schema_of(catalogue: tuple[Field, ...]) -> SourceSchema:
+    fields = tuple(field.info for field in catalogue)
+    digest = hashlib.sha256()
+    for info in fields:
+        digest.update(f"{info.name}\0{info.type}\0{info.spectrum}\0{info.description}\n".encode())
+    return SourceSchema(fields=fields, hash=digest.hexdigest()[:16])

@@ -1,0 +1,17 @@
+"""The user's own customers, from a JSON, JSONL or CSV file."""
+
+from __future__ import annotations
+
+from tilores_core import CustomerSourceSpec, hookimpl
+
+
+@hookimpl
+def register_customer_sources() -> list[CustomerSourceSpec]:
+    return [
+        CustomerSourceSpec(
+            name="file",
+            factory="tilores_plugins.sources.file.source:build",
+            settings="tilores_plugins.sources.file.settings:Settings",
+            summary="your own customers from a JSON, JSONL or CSV file",
+        )
+    ]

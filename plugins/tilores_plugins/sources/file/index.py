@@ -1,0 +1,83 @@
+"""Where in the file what is: identifiers -> rows, rows -> bytes.
+
+In memory, as arrays of 64-bit hashes: some 100 bytes for a row with six identifiers, and `mentions` may ask it
+without I/O. The alternative was measured, too: a table in SQLite builds no faster, since reading the rows is the
+work, costs a copy of customers' identifiers on disk, and cannot answer `mentions` on the event loop. Hashes may
+collide, so whoever reads a row compares what it says.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+
+_BUCKETS = 256
+
+
+class Index:
+    """Rows by identifier. Filled with `add`, then `freeze`d; after that it only answers."""
+
+    def __init__(self) -> None:
+        self._offsets = array("Q")
+        self._lengths = array("I")
+        self._owners = array("q")
+        self._groups = array("H")
+        self._group_names: list[str | None] = []
+        # Sorting a few thousand at a time keeps the freeze from needing as much memory again.
+        self._keys = [array("q") for _ in range(_BUCKETS)]
+        self._rows = [array("I") for _ in range(_BUCKETS)]
+        self.words: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    def add(self, offset: int, length: int, owner: str, identifiers: Iterable[str], group: str | None) -> None:
+        """One row: where it is, whose it is, and what it is found by (`kind:normalised value`)."""
+        row = len(self._offsets)
+        self._offsets.append(offset)
+        self._lengths.append(length)
+        self._owners.append(self.owner(owner))
+        self._groups.append(self._group(group))
+        for key in {self.owner(owner), *map(hash, identifiers)}:
+            self._keys[key % _BUCKETS].append(key)
+            self._rows[key % _BUCKETS].append(row)
+
+    def freeze(self) -> None:
+        for bucket in range(_BUCKETS):
+            keys, rows = self._keys[bucket], self._rows[bucket]
+            order = sorted(range(len(keys)), key=keys.__getitem__)  # stable: rows stay in the file's order
+            self._keys[bucket] = array("q", (keys[i] for i in order))
+            self._rows[bucket] = array("I", (rows[i] for i in order))
+
+    def has(self, kind: str, value: str) -> bool:
+        key = hash(f"{kind}:{value}")
+        keys = self._keys[key % _BUCKETS]
+        at = bisect_left(keys, key)
+        return at < len(keys) and keys[at] == key
+
+    def owners(self, kind: str, values: Iterable[str]) -> dict[int, None]:
+        """The owners of the rows with one of these identifiers, in the file's order."""
+        rows = {row for value in values for row in self._find(hash(f"{kind}:{value}"))}
+        return dict.fromkeys(self._owners[row] for row in sorted(rows))
+
+    def owner(self, customer_id: str) -> int:
+        return hash(f"owner:{customer_id}")
+
+    def places(self, owner: int, most: int) -> list[tuple[int, int, str | None]]:
+        """Offset, length and group of an owner's rows, the last `most` of them."""
+        return [
+            (self._offsets[row], self._lengths[row], self._group_names[self._groups[row]])
+            for row in list(self._find(owner))[-most:]
+        ]
+
+    def _find(self, key: int) -> Iterator[int]:
+        keys, rows = self._keys[key % _BUCKETS], self._rows[key % _BUCKETS]
+        for at in range(bisect_left(keys, key), bisect_right(keys, key)):
+            yield rows[at]
+
+    def _group(self, name: str | None) -> int:
+        # Documents have a handful of lists; a file with more than fits has its last ones share a name.
+        if name not in self._group_names and len(self._group_names) < 2**16 - 1:
+            self._group_names.append(name)
+        return self._group_names.index(name) if name in self._group_names else len(self._group_names) - 1

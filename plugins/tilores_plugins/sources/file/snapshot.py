@@ -1,0 +1,283 @@
+"""One state of the file: its index and the open file it belongs to."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from tilores_core import ConfigError, Customer, FieldInfo, Identifiers, SourceSchema, find_mentions, query_keys
+from tilores_core.spectrums import spectrum_of_field
+from tilores_plugins.sources.file.columns import column_names, decide, value_at
+from tilores_plugins.sources.file.csv_rows import CsvFormat
+from tilores_plugins.sources.file.customers import Reading
+from tilores_plugins.sources.file.index import Index
+from tilores_plugins.sources.file.json_rows import JsonFormat, JsonLinesFormat
+from tilores_plugins.sources.file.problems import Problem, Problems
+from tilores_plugins.sources.file.rows import Format, Row
+from tilores_plugins.sources.file.settings import Settings
+from tilores_plugins.sources.file.values import json_type
+
+_SAMPLE = 1_000  # rows whose values decide a column's type
+_MOST_COLUMNS = 5_000
+_MOST_RECORDS = 1_000  # of one customer; more means that the id column is no id
+_MOST_EXAMINED = 200  # candidates read for one look-up
+_SUFFIXES = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json"}
+_WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
+
+
+class StaleError(Exception):
+    """The file was changed in place: the index no longer says what is where."""
+
+
+class StoppedError(Exception):
+    """The source was closed while it was reading."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What changes when the file does."""
+
+    modified: int
+    size: int
+    inode: int
+
+
+def signature_of(file: Path | int) -> Signature:
+    stat = os.stat(file)
+    return Signature(stat.st_mtime_ns, stat.st_size, stat.st_ino)
+
+
+class OpenFile:
+    """A file kept open, so that the old content stays readable after another file took its name."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._descriptor = os.dup(file.fileno())
+        self._lock = threading.Lock()
+
+    def read(self, offset: int, length: int) -> bytes:
+        with self._lock:
+            os.lseek(self._descriptor, offset, os.SEEK_SET)
+            return os.read(self._descriptor, length)
+
+    def __del__(self) -> None:
+        # The last look-up that uses it may end long after its successor took over; nobody else knows when.
+        os.close(self._descriptor)
+
+
+def open_format(settings: Settings, file: BinaryIO) -> Format:
+    """The file's format. Raises `ConfigError` when it is none of ours."""
+    kind: str | None = settings.format
+    if kind == "auto":
+        kind = _SUFFIXES.get(settings.path.suffix.lower())
+    if file.read(2) in _WIDE_BOMS:
+        raise ConfigError("the file is in UTF-16", where=str(settings.path), fix="save it as UTF-8")
+    file.seek(0)
+    if kind == "csv":
+        return CsvFormat(file, settings.path, encoding=settings.encoding, delimiter=settings.delimiter)
+    if kind == "jsonl":
+        return JsonLinesFormat(encoding=settings.encoding)
+    if kind == "json":
+        return JsonFormat(encoding=settings.encoding)
+    raise ConfigError(
+        f"the suffix {settings.path.suffix!r} tells no format",
+        where=str(settings.path),
+        fix='say it in [plugins.file]: format = "csv", "jsonl" or "json"',
+    )
+
+
+class Snapshot:
+    """Look-ups in one state of the file. All methods but `mentions` read from disk: call them in a thread."""
+
+    def __init__(
+        self,
+        file: OpenFile,
+        form: Format,
+        reading: Reading,
+        index: Index,
+        schema: SourceSchema,
+        problems: Problems,
+        signature: Signature,
+    ) -> None:
+        self._file = file
+        self._format = form
+        self._reading = reading
+        self._index = index
+        self.schema = schema
+        self.problems: tuple[Problem, ...] = problems.kept
+        self.problem_count = problems.count
+        self.signature = signature
+        self.rows = len(index)
+
+    def get(self, customer_id: str) -> Customer | None:
+        """Exact id first, then in any case. Raises `StaleError`."""
+        customer_id = customer_id.strip()
+        exact = self._customers(self._index.owner(customer_id))
+        if customer_id in exact:
+            return self._reading.customer(customer_id, exact[customer_id])
+        for owner in self._index.owners("id", [customer_id.casefold()]):
+            for found, rows in self._customers(owner).items():
+                if found.casefold() == customer_id.casefold():
+                    return self._reading.customer(found, rows)
+        return None
+
+    def find(self, wanted: Identifiers, limit: int) -> list[Customer]:
+        """Customers whom everything fits, in the file's order. Raises `StaleError`."""
+        found: list[Customer] = []
+        for owner in self._candidates(wanted)[:_MOST_EXAMINED]:
+            for customer_id, rows in self._customers(owner).items():
+                if len(found) >= limit:
+                    return found
+                asked = wanted.customer_id
+                if asked and asked.strip().casefold() != customer_id.casefold():
+                    continue
+                if self._reading.fits([fields for fields, _ in rows], wanted):
+                    found.append(self._reading.customer(customer_id, rows))
+        return found
+
+    def mentions(self, text: str) -> Sequence[Identifiers]:
+        """Customers named in `text`; no I/O."""
+        return find_mentions(
+            text,
+            is_word=self._index.words.__contains__,
+            is_name=lambda key: self._index.has("name", key),
+            is_id=lambda word: self._index.has("id", word),
+        )
+
+    def _candidates(self, wanted: Identifiers) -> list[int]:
+        """Those worth reading. A name narrows down only where nothing stronger does: `fits` knows more of names."""
+        index, reading = self._index, self._reading
+        strong: list[dict[int, None]] = []
+        if wanted.customer_id:
+            strong.append(index.owners("id", [wanted.customer_id.strip().casefold()]))
+        if wanted.email:
+            strong.append(index.owners("email", reading.normalised_email(wanted.email)))
+        if wanted.phone:
+            strong.append(index.owners("phone", reading.normalised_phone(wanted.phone)))
+        born = [index.owners("born", [wanted.date_of_birth])] if wanted.date_of_birth else []
+        if strong or not wanted.name:
+            return _in_all(strong + born)
+        named = index.owners("name", query_keys(wanted.name))
+        return _in_all([named, *born]) or _in_all(born)
+
+    def _customers(self, owner: int) -> dict[str, list[tuple[Mapping[str, Any], str | None]]]:
+        """The rows of an owner by the id they give: one id, or two whose hashes are equal."""
+        found: dict[str, list[tuple[Mapping[str, Any], str | None]]] = {}
+        for offset, length, group in self._index.places(owner, _MOST_RECORDS):
+            try:
+                fields = self._format.parse(self._file.read(offset, length))
+            except (ValueError, OSError) as error:
+                raise StaleError from error
+            customer_id = self._reading.id(fields)
+            if customer_id is None:
+                raise StaleError
+            found.setdefault(customer_id, []).append((fields, group))
+        if found and all(self._index.owner(customer_id) != owner for customer_id in found):
+            raise StaleError
+        return found
+
+
+def _in_all(sets: list[dict[int, None]]) -> list[int]:
+    if not sets:
+        return []
+    smallest, *others = sorted(sets, key=len)
+    return [owner for owner in smallest if all(owner in other for other in others)]
+
+
+def check(settings: Settings) -> None:
+    """Look at the beginning of the file. Raises `ConfigError` when it cannot be served as the settings say."""
+    with settings.path.open("rb") as file:
+        form = open_format(settings, file)
+        sample = list(islice(form.rows(file, _Silent(settings.path)), 100))
+        decide(settings, _known_columns(form, sample), settings.path)
+
+
+def read(settings: Settings, stopped: Callable[[], bool]) -> Snapshot:
+    """Read the whole file. Blocking. Raises `ConfigError`, `OSError`, `StoppedError`."""
+    path = settings.path
+    with path.open("rb") as file:
+        signature = signature_of(file.fileno())
+        kept = OpenFile(file)
+        form = open_format(settings, file)
+        problems = Problems(path)
+        sample = list(islice(form.rows(file, _Silent(path)), _SAMPLE))
+        reading = Reading(
+            settings,
+            decide(settings, _known_columns(form, sample), path),
+            untyped=isinstance(form, CsvFormat),
+            system=path.stem,
+        )
+        schema = _Schema(reading, form)
+        for row in sample:
+            schema.learn(row)
+        index = Index()
+        for number, row in enumerate(form.rows(file, problems)):
+            if number % 1_000 == 0 and stopped():
+                raise StoppedError
+            customer_id = reading.id(row.fields)
+            if customer_id is None:
+                problems.add(row.line, f"the column {'.'.join(reading.columns.id)!r} is empty")
+                continue
+            if number >= _SAMPLE:
+                schema.notice(row)
+            identifiers, words = reading.entry(customer_id, row.fields)
+            index.add(row.offset, row.length, customer_id, identifiers, row.group)
+            index.words.update(words)
+        index.freeze()
+        problems.close()
+        return Snapshot(kept, form, reading, index, schema.finished(), problems, signature)
+
+
+class _Silent(Problems):
+    """For reading a sample: the same rows are read again and reported then."""
+
+    def add(self, line: int, reason: str) -> None:
+        pass
+
+
+class _Schema:
+    """The columns seen, and the types of their values in the sample."""
+
+    def __init__(self, reading: Reading, form: Format) -> None:
+        self._reading = reading
+        self._types: dict[str, set[str]] = {name: set() for name in form.columns}
+        self._seen: set[str] = set(form.columns)
+
+    def learn(self, row: Row) -> None:
+        self._seen.update(row.fields)
+        fields = dict(self._reading.values(row.fields))
+        for name in column_names(fields):
+            if name in self._types or len(self._types) < _MOST_COLUMNS:
+                value = fields[name] if name in fields else value_at(fields, tuple(name.split(".")))
+                self._types.setdefault(name, set()).add(json_type(value))
+
+    def notice(self, row: Row) -> None:
+        """Beyond the sample only rows with a new column are looked at."""
+        if not row.fields.keys() <= self._seen:
+            self.learn(row)
+
+    def finished(self) -> SourceSchema:
+        fields = tuple(
+            FieldInfo(name=name, type=_common(types), spectrum=spectrum_of_field(name))
+            for name, types in self._types.items()
+        )
+        digest = hashlib.sha256("\n".join(f"{f.name}\0{f.type}\0{f.spectrum}" for f in fields).encode())
+        return SourceSchema(fields=fields, hash=digest.hexdigest()[:16])
+
+
+def _common(types: set[str]) -> str:
+    types = types - {"null"}
+    if types == {"integer", "number"}:
+        return "number"
+    return next(iter(types)) if len(types) == 1 else "string"
+
+
+def _known_columns(form: Format, sample: Sequence[Row]) -> list[str]:
+    if form.columns:
+        return list(form.columns)
+    return list(dict.fromkeys(name for row in sample for name in column_names(row.fields)))[:_MOST_COLUMNS]

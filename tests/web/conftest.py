@@ -1,0 +1,83 @@
+"""JavaScript clients for the protocol tests: installed once from the lock, run with node."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import pytest
+
+JS = Path(__file__).parent.parent / "js"
+RunNode = Callable[..., Any]
+
+_NO_NETWORK = (
+    "ENOTFOUND",
+    "EAI_AGAIN",
+    "ECONNREFUSED",
+    "ECONNRESET",
+    "ETIMEDOUT",
+    "ENETUNREACH",
+    "ERR_SOCKET_TIMEOUT",
+)
+
+
+@pytest.fixture(scope="session")
+def node_modules() -> Path:
+    """A `node_modules` with what tests/js/package-lock.json pins; kept between runs."""
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        pytest.skip("node and npm are not installed")
+    pinned = sha256((JS / "package.json").read_bytes() + (JS / "package-lock.json").read_bytes()).hexdigest()[:16]
+    home = platformdirs.user_cache_path("tilores-core-tests") / f"js-{pinned}"
+    if (home / "node_modules").is_dir():
+        return home / "node_modules"
+    making = home.with_name(f"{home.name}-{os.getpid()}")
+    making.mkdir(parents=True)
+    try:
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(JS / name, making)
+        done = subprocess.run(
+            [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
+            cwd=making,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        if done.returncode and any(word in done.stderr for word in _NO_NETWORK):
+            pytest.skip("the npm registry cannot be reached")
+        assert done.returncode == 0, done.stderr
+        if not home.exists():  # another run may have been faster
+            making.rename(home)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    return home / "node_modules"
+
+
+@pytest.fixture
+def run_node(node_modules: Path, tmp_path: Path) -> RunNode:
+    """`run_node("openai/script.mjs", *arguments)`: what the script printed, as JSON."""
+    # Modules are found beside the script, so the scripts are copied to where node_modules can be.
+    shutil.copytree(JS, tmp_path / "js", ignore=shutil.ignore_patterns("node_modules"))
+    (tmp_path / "js" / "node_modules").symlink_to(node_modules, target_is_directory=True)
+
+    def run(script: str, *arguments: str) -> Any:
+        done = subprocess.run(
+            ["node", f"js/{script}", *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, f"{script} failed\n{done.stdout}\n{done.stderr}"
+        return json.loads(done.stdout)
+
+    return run

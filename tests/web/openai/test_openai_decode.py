@@ -1,0 +1,538 @@
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tilores_core.errors import InvalidRequestError
+from tilores_core.web.openai import CompletionRequest, decode_completion
+from tilores_core.web.request import Limits
+
+USER = {"role": "user", "content": "What is Edwina Hawthorne's credit score?"}
+LIMITS = Limits(max_messages=20, max_characters=1000)
+
+
+def decode(headers: Any = None, /, **fields: Any) -> CompletionRequest:
+    body = {"model": "demo:simulated-1", "messages": [USER], **fields}
+    raw = {name.lower().encode(): value.encode() for name, value in (headers or {}).items()}
+    return decode_completion(orjson.dumps(body), raw, LIMITS)
+
+
+def refuse(**fields: Any) -> str | None:
+    with pytest.raises(InvalidRequestError) as caught:
+        decode(**fields)
+    assert caught.value.message
+    return caught.value.param
+
+
+# --- the least, and the whole ----------------------------------------------------------------------------
+
+
+def test_the_least_request() -> None:
+    wanted = decode()
+    assert (wanted.stream, wanted.include_usage, wanted.usage_on_finish) == (False, False, False)
+    assert wanted.chat.messages == (USER,)
+    assert wanted.chat.model == "demo:simulated-1"
+    assert wanted.chat.parameters == {}
+    assert wanted.chat.customer_id is None
+    assert (wanted.chat.max_age, wanted.chat.no_cache, wanted.chat.no_store) == (None, False, False)
+
+
+def test_null_means_absent_for_every_optional_field() -> None:
+    names = [
+        *("stream", "stream_options", "temperature", "top_p", "presence_penalty", "frequency_penalty", "max_tokens"),
+        *(
+            "max_completion_tokens",
+            "stop",
+            "seed",
+            "n",
+            "user",
+            "response_format",
+            "logit_bias",
+            "metadata",
+            "config",
+        ),
+        *("reasoning_effort", "tools", "tool_choice", "parallel_tool_calls"),
+    ]
+    assert decode(**dict.fromkeys(names)) == decode()
+
+
+def test_unknown_keys_are_ignored_in_the_body_and_in_messages() -> None:
+    message = {**USER, "attachments": [], "cache_control": {"type": "ephemeral"}, "id": 7}
+    assert decode(messages=[message], reasoning={"effort": 1}, store=True, functions=[]) == decode()
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"null", b"[]", b'"text"', b"1", b"\xff", b'{"a":NaN}', b"[" * 5000])
+def test_what_is_no_json_object(body: bytes) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        decode_completion(body, {}, LIMITS)
+    assert caught.value.param is None
+
+
+@pytest.mark.parametrize("model", ["", "  ", None, 3, ["demo"], "x" * 300])
+def test_model_is_required(model: Any) -> None:
+    assert refuse(model=model) == "model"
+
+
+# --- messages --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("messages", [None, [], {}, "hello", 3])
+def test_messages_must_be_a_list_with_something_in_it(messages: Any) -> None:
+    assert refuse(messages=messages) == "messages"
+
+
+@pytest.mark.parametrize(
+    ("message", "param"),
+    [
+        ("hello", ""),
+        (None, ""),
+        ({"content": "x"}, ".role"),
+        ({"role": "robot", "content": "x"}, ".role"),
+        ({"role": ["user"], "content": "x"}, ".role"),
+        ({"role": "user"}, ".content"),
+        ({"role": "user", "content": None}, ".content"),
+        ({"role": "user", "content": 5}, ".content"),
+        ({"role": "user", "content": {"text": "x"}}, ".content"),
+        ({"role": "user", "content": []}, ".content"),
+        ({"role": "assistant", "content": None}, ".content"),
+        ({"role": "assistant", "content": None, "tool_calls": []}, ".content"),
+        ({"role": "user", "content": "x", "name": 5}, ".name"),
+        ({"role": "tool", "content": "x"}, ".tool_call_id"),
+        ({"role": "tool", "content": "x", "tool_call_id": ""}, ".tool_call_id"),
+        ({"role": "function", "content": "x"}, ".name"),
+        ({"role": "user", "content": ["x"]}, ".content[0]"),
+        ({"role": "user", "content": [{"type": "text"}]}, ".content[0].text"),
+        ({"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "video"}]}, ".content[1].type"),
+        ({"role": "user", "content": [{"type": []}]}, ".content[0].type"),
+        ({"role": "user", "content": [{"type": "image_url", "image_url": "http://x"}]}, ".content[0].image_url"),
+        ({"role": "user", "content": [{"type": "image_url", "image_url": {}}]}, ".content[0].image_url.url"),
+        (
+            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x", "detail": "huge"}}]},
+            ".content[0].image_url.detail",
+        ),
+        ({"role": "user", "content": [{"type": "input_audio"}]}, ".content[0].input_audio"),
+        (
+            {"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "x"}}]},
+            ".content[0].input_audio.format",
+        ),
+        ({"role": "assistant", "tool_calls": {}}, ".tool_calls"),
+        ({"role": "assistant", "tool_calls": ["x"]}, ".tool_calls[0]"),
+        ({"role": "assistant", "tool_calls": [{"type": "custom"}]}, ".tool_calls[0].type"),
+        ({"role": "assistant", "tool_calls": [{"function": {"name": "f"}}]}, ".tool_calls[0].id"),
+        ({"role": "assistant", "tool_calls": [{"id": "c"}]}, ".tool_calls[0].function"),
+        ({"role": "assistant", "tool_calls": [{"id": "c", "function": {}}]}, ".tool_calls[0].function.name"),
+        (
+            {"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": {}}}]},
+            ".tool_calls[0].function.arguments",
+        ),
+    ],
+)
+def test_a_wrong_message_is_named(message: Any, param: str) -> None:
+    assert refuse(messages=[USER, message]) == f"messages[1]{param}"
+
+
+def test_developer_is_system() -> None:
+    assert decode(messages=[{"role": "developer", "content": "Be brief."}, USER]).chat.messages[0]["role"] == "system"
+
+
+def test_names_are_kept_and_empty_ones_dropped() -> None:
+    messages = decode(messages=[{**USER, "name": "edwina"}, {**USER, "name": ""}]).chat.messages
+    assert messages == ({**USER, "name": "edwina"}, USER)
+
+
+def test_one_text_part_equals_the_text() -> None:
+    parts = [{"type": "text", "text": USER["content"], "cache_control": {"type": "ephemeral"}}]
+    assert decode(messages=[{"role": "user", "content": parts}]) == decode()
+
+
+def test_parts_keep_what_a_model_needs() -> None:
+    content: list[dict[str, Any]] = [
+        {"type": "text", "text": "Who is this?"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "high"}},
+        {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
+    ]
+    noisy = [{**part, "extra": 1} for part in content]
+    assert decode(messages=[{"role": "user", "content": noisy}]).chat.messages[0]["content"] == content
+
+
+def test_a_tool_round_trip_in_the_history() -> None:
+    call = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Bath"}'}}
+    history = [
+        USER,
+        {"role": "assistant", "content": None, "tool_calls": [{**call, "index": 0}], "refusal": None},
+        {"role": "tool", "tool_call_id": "call_1", "content": "rain"},
+    ]
+    assert decode(messages=history).chat.messages == (
+        USER,
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "content": "rain", "tool_call_id": "call_1"},
+    )
+
+
+def test_the_older_function_messages_become_a_tool_call_and_its_result() -> None:
+    called = {"role": "assistant", "content": None, "function_call": {"name": "weather", "arguments": "{}"}}
+    _, call, result = decode(
+        messages=[USER, called, {"role": "function", "name": "weather", "content": "rain"}]
+    ).chat.messages
+    assert call["tool_calls"][0]["function"] == {"name": "weather", "arguments": "{}"}
+    assert result["role"] == "tool"
+    assert result["tool_call_id"] == call["tool_calls"][0]["id"]
+
+
+def test_a_function_result_without_its_call_gets_one() -> None:
+    _, call, result = decode(
+        messages=[USER, {"role": "function", "name": "weather", "content": "rain"}]
+    ).chat.messages
+    assert call["role"] == "assistant"
+    assert result["tool_call_id"] == call["tool_calls"][0]["id"]
+
+
+def test_a_refusal_in_the_history_is_text() -> None:
+    said = {"role": "assistant", "content": [{"type": "refusal", "refusal": "I would rather not."}]}
+    assert decode(messages=[USER, said, USER]).chat.messages[1]["content"] == "I would rather not."
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [[USER] * 21, [{"role": "user", "content": "x" * 1001}], [{"role": "system", "content": "Be brief."}]],
+    ids=["many", "long", "no question"],
+)
+def test_limits(messages: Any) -> None:
+    assert refuse(messages=messages) == "messages"
+
+
+# --- parameters ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [("temperature", 0, 2), ("top_p", 0, 1), ("presence_penalty", -2, 2), ("frequency_penalty", -2, 2)],
+)
+def test_numbers_have_a_range(name: str, low: float, high: float) -> None:
+    assert decode(**{name: low}).chat.parameters == {name: low}
+    assert decode(**{name: float(high)}).chat.parameters == {name: high}
+    wrongs: list[Any] = [low - 0.1, high + 0.1, "1", True, [], 1e300]
+    for wrong in wrongs:
+        assert refuse(**{name: wrong}) == name
+
+
+def test_equal_numbers_are_equal_bytes() -> None:
+    assert orjson.dumps(decode(temperature=1).chat.parameters) == orjson.dumps(
+        decode(temperature=1.0).chat.parameters
+    )
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_token_limits(name: str) -> None:
+    assert decode(**{name: 5}).chat.parameters == {"max_tokens": 5}
+    for wrong in (0, -1, 1.5, "5", True):
+        assert refuse(**{name: wrong}) == name
+
+
+def test_max_completion_tokens_wins() -> None:
+    assert decode(max_tokens=5, max_completion_tokens=6).chat.parameters == {"max_tokens": 6}
+    assert decode(max_completion_tokens=6, max_tokens=5).chat.parameters == {"max_tokens": 6}
+
+
+def test_more_than_one_choice_is_refused() -> None:
+    assert decode(n=1) == decode()
+    for wrong in (2, 0, "1", True):
+        assert refuse(n=wrong) == "n"
+
+
+@pytest.mark.parametrize(
+    ("given_", "kept"),
+    [
+        ({"stop": "END"}, {"stop": ["END"]}),
+        ({"stop": ["a", "b"]}, {"stop": ["a", "b"]}),
+        ({"stop": []}, {}),
+        ({"seed": -3}, {"seed": -3}),
+        ({"logit_bias": {"42": -100}}, {"logit_bias": {"42": -100.0}}),
+        ({"logit_bias": {}}, {}),
+        ({"reasoning_effort": "low"}, {"reasoning_effort": "low"}),
+        ({"response_format": {"type": "text"}}, {}),
+        ({"response_format": {"type": "json_object"}}, {"response_format": {"type": "json_object"}}),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "n"}, "x": 1}},
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "n"}}},
+        ),
+    ],
+)
+def test_other_parameters(given_: dict[str, Any], kept: dict[str, Any]) -> None:
+    assert decode(**given_).chat.parameters == kept
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"stop": ""}, "stop"),
+        ({"stop": ["a", 1]}, "stop"),
+        ({"stop": ["a"] * 17}, "stop"),
+        ({"seed": 1.5}, "seed"),
+        ({"logit_bias": [1]}, "logit_bias"),
+        ({"logit_bias": {"1": 101}}, "logit_bias"),
+        ({"reasoning_effort": 3}, "reasoning_effort"),
+        ({"response_format": "json"}, "response_format"),
+        ({"response_format": {"type": "xml"}}, "response_format.type"),
+        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
+        ({"stream": "yes"}, "stream"),
+        ({"stream_options": []}, "stream_options"),
+        ({"stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
+        ({"metadata": "x"}, "metadata"),
+        ({"tools": {}}, "tools"),
+        ({"tools": ["x"]}, "tools[0]"),
+        ({"tools": [{"type": "function"}]}, "tools[0].function"),
+        ({"tools": [{"type": "function", "function": {"name": ""}}]}, "tools[0].function.name"),
+        (
+            {"tools": [{"type": "function", "function": {"name": "f", "parameters": 1}}]},
+            "tools[0].function.parameters",
+        ),
+        ({"tool_choice": "maybe"}, "tool_choice"),
+        ({"tool_choice": {"type": "function", "function": {}}}, "tool_choice.function.name"),
+        ({"parallel_tool_calls": "no"}, "parallel_tool_calls"),
+    ],
+)
+def test_wrong_parameters_are_named(fields: dict[str, Any], param: str) -> None:
+    assert refuse(**fields) == param
+
+
+TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+
+
+def test_tools_are_kept() -> None:
+    choice = {"type": "function", "function": {"name": "weather"}}
+    kept = decode(
+        tools=[{**TOOL, "cache_control": {}}], tool_choice=choice, parallel_tool_calls=False
+    ).chat.parameters
+    assert kept == {"tools": [TOOL], "tool_choice": choice, "parallel_tool_calls": False}
+
+
+def test_tools_of_other_kinds_do_no_harm() -> None:
+    assert decode(tools=[{"type": "web_search"}], tool_choice="auto", parallel_tool_calls=True) == decode()
+    assert decode(tools=[{"type": "web_search"}, TOOL]).chat.parameters == {"tools": [TOOL]}
+    assert decode(tools=[]) == decode()
+
+
+def test_the_chosen_tool_must_be_there() -> None:
+    choice = {"type": "function", "function": {"name": "other"}}
+    assert refuse(tools=[TOOL], tool_choice=choice) == "tool_choice.function.name"
+
+
+def test_a_schema_too_deep_to_be_written_out() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(200):
+        deep = {"items": deep}
+    tool = {"type": "function", "function": {"name": "f", "parameters": deep}}
+    assert refuse(tools=[tool]) == "tools[0].function.parameters"
+    form = {"type": "json_schema", "json_schema": deep}
+    assert refuse(response_format=form) == "response_format.json_schema"
+
+
+# --- streaming -------------------------------------------------------------------------------------------
+
+
+def test_streaming() -> None:
+    asked = {"include_usage": True}
+    assert decode(stream=True).stream is True
+    assert decode(stream=True).include_usage is False
+    assert decode(stream=True, stream_options=asked).include_usage is True
+    assert decode(stream=False, stream_options=asked).include_usage is False
+
+
+def test_usage_goes_on_the_finish_chunk_for_the_client_that_stops_there() -> None:
+    agent = {"User-Agent": "AnythingLLM/1.16.0"}
+    asked = {"include_usage": True}
+    assert decode(agent, stream=True, stream_options=asked).usage_on_finish is True
+    assert decode(agent, stream=True).usage_on_finish is False
+    assert decode({"User-Agent": "OpenAI/JS 4.95.1"}, stream=True, stream_options=asked).usage_on_finish is False
+
+
+# --- who, and how fresh ----------------------------------------------------------------------------------
+
+
+def test_the_customer() -> None:
+    header = {"X-Customer-Id": "B"}
+    assert decode(header).chat.customer_id == "B"
+    assert decode(header, metadata={"customer_id": "A"}).chat.customer_id == "A"
+    assert decode(header, metadata={"customer_id": ""}).chat.customer_id == "B"
+    assert decode(config={"configurable": {"customer_id": "C"}}).chat.customer_id == "C"
+    assert decode(metadata={"customer_id": 7}).chat.customer_id == "7"
+    wrongs: list[Any] = [True, [], "x" * 257, "a\nb", 1.5]
+    for wrong in wrongs:
+        assert refuse(metadata={"customer_id": wrong}) == "metadata.customer_id"
+
+
+def test_a_header_that_is_no_text() -> None:
+    body = orjson.dumps({"model": "m", "messages": [USER]})
+    with pytest.raises(InvalidRequestError) as caught:
+        decode_completion(body, {b"x-customer-id": b"\xff\xfe"}, LIMITS)
+    assert caught.value.param == "X-Customer-Id"
+
+
+def test_the_session() -> None:
+    header = {"X-Session-Id": "header"}
+    assert decode(header, user="user", metadata={"session_id": "body"}).chat.session_id == "body"
+    assert decode(header, user="user").chat.session_id == "header"
+    assert decode(user="user").chat.session_id == "user"
+    assert decode(config={"configurable": {"session_id": "c"}}, user="user").chat.session_id == "c"
+
+
+def test_a_user_that_is_an_object_is_ignored() -> None:
+    assert decode(user={"id": "1", "email": "edwina@example.test"}) == decode()
+
+
+def test_a_session_is_derived_from_the_beginning() -> None:
+    system = {"role": "system", "content": "Be brief."}
+    first = decode(messages=[system, USER]).chat.session_id
+    assert first is not None
+    assert len(first) == 32
+    int(first, 16)
+    longer = [system, USER, {"role": "assistant", "content": "712"}, {"role": "user", "content": "Sure?"}]
+    assert decode(messages=longer).chat.session_id == first
+    assert decode(messages=[USER]).chat.session_id != first
+    assert decode(messages=[system, {"role": "user", "content": "Other"}]).chat.session_id != first
+
+
+def test_what_anythingllm_retrieved_does_not_change_the_session() -> None:
+    def session(snippet: str) -> str | None:
+        found = f"\nContext:\n[CONTEXT 0]:\n{snippet}\n[END CONTEXT 0]\n\n" if snippet else ""
+        return decode(messages=[{"role": "system", "content": f"Be brief.{found}"}, USER]).chat.session_id
+
+    assert session("one") == session("two") == session("")
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("no-cache", (None, True, False)),
+        ("No-Store", (None, False, True)),
+        ("max-age=60, no-cache", (60.0, True, False)),
+        ('max-age="5"', (5.0, False, False)),
+        ("max-age=soon", (None, False, False)),
+        ("max-age=²", (None, False, False)),
+        ("max-age=" + "9" * 400, (None, False, False)),
+        ("only-if-cached", (None, False, False)),
+    ],
+)
+def test_cache_control(header: str, expected: tuple[float | None, bool, bool]) -> None:
+    chat = decode({"Cache-Control": header}).chat
+    assert (chat.max_age, chat.no_cache, chat.no_store) == expected
+
+
+def test_freshness_in_the_body_wins_over_the_header() -> None:
+    header = {"Cache-Control": "max-age=60, no-cache"}
+    chat = decode(header, metadata={"max_age": "5.5", "no_cache": "false"}).chat
+    assert (chat.max_age, chat.no_cache) == (5.5, False)
+    chat = decode(config={"configurable": {"max_age": 9, "no_cache": True}}).chat
+    assert (chat.max_age, chat.no_cache) == (9.0, True)
+
+
+@pytest.mark.parametrize("wrong", ["soon", -1, True, [], "inf", "nan", "-0.1"])
+def test_a_wrong_age(wrong: Any) -> None:
+    assert refuse(metadata={"max_age": wrong}) == "metadata.max_age"
+    assert refuse(config={"configurable": {"max_age": wrong}}) == "config.configurable.max_age"
+
+
+@pytest.mark.parametrize("wrong", ["perhaps", 2, [], 0.5])
+def test_a_wrong_flag(wrong: Any) -> None:
+    assert refuse(metadata={"no_cache": wrong}) == "metadata.no_cache"
+
+
+# --- anything at all -------------------------------------------------------------------------------------
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+WHOLE: dict[str, Any] = {
+    "model": "demo:simulated-1",
+    "messages": [
+        {"role": "system", "content": "Be brief."},
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "u"}}],
+        },
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": ""}}],
+        },
+        {"role": "tool", "tool_call_id": "c", "content": "x"},
+        {"role": "assistant", "content": "", "function_call": {"name": "g", "arguments": ""}},
+        {"role": "function", "name": "g", "content": "x"},
+        {"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "d", "format": "wav"}}]},
+    ],
+    "stream": True,
+    "stream_options": {"include_usage": True},
+    "temperature": 1,
+    "max_tokens": 5,
+    "stop": ["x"],
+    "seed": 1,
+    "n": 1,
+    "user": "u",
+    "response_format": {"type": "json_schema", "json_schema": {}},
+    "logit_bias": {"1": 1},
+    "metadata": {"customer_id": "A", "session_id": "B", "max_age": 1, "no_cache": True},
+    "config": {"configurable": {"customer_id": "A"}},
+    "reasoning_effort": "low",
+    "tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}],
+    "tool_choice": {"type": "function", "function": {"name": "f"}},
+    "parallel_tool_calls": True,
+}
+
+
+def _paths(value: Any) -> list[tuple[Any, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [(), *[(key, *rest) for key, below in inner for rest in _paths(below)]]
+
+
+def _decodes_or_refuses(body: bytes, headers: dict[bytes, bytes]) -> None:
+    try:
+        wanted = decode_completion(body, headers, LIMITS)
+    except InvalidRequestError:
+        return
+    # Whatever was accepted can be told apart by its bytes, and has only the keys of our messages.
+    orjson.dumps([wanted.chat.messages, wanted.chat.parameters])
+    for message in wanted.chat.messages:
+        assert message.keys() <= {"role", "content", "name", "tool_calls", "tool_call_id"}
+        assert message["role"] in {"system", "user", "assistant", "tool"}
+
+
+def test_the_whole_request_is_accepted() -> None:
+    assert decode_completion(orjson.dumps(WHOLE), {}, LIMITS).chat.customer_id == "A"
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes(body: bytes) -> None:
+    _decodes_or_refuses(body, {})
+
+
+@given(JSON)
+def test_any_json(value: Any) -> None:
+    _decodes_or_refuses(orjson.dumps(value), {})
+
+
+@given(st.sampled_from(_paths(WHOLE)), JSON)
+def test_any_json_in_any_place(path: tuple[Any, ...], value: Any) -> None:
+    body: Any = {"": copy.deepcopy(WHOLE)}
+    place: Any = body
+    for step in ("", *path)[:-1]:
+        place = place[step]
+    place[("", *path)[-1]] = value
+    _decodes_or_refuses(orjson.dumps(body[""]), {})
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([b"x-customer-id", b"x-session-id", b"cache-control", b"user-agent"]), st.binary(max_size=60)
+    )
+)
+def test_any_headers(headers: dict[bytes, bytes]) -> None:
+    _decodes_or_refuses(orjson.dumps(WHOLE), headers)
+    _decodes_or_refuses(orjson.dumps({"model": "m", "messages": [USER]}), headers)

@@ -1,0 +1,151 @@
+"""Values to bytes and back: JSON with exact types, compressed when large; pickle only where asked for, and signed.
+
+The first byte says how the rest is written, so that a format can change under entries that are stored already.
+"""
+
+from __future__ import annotations
+
+import hmac
+import pickle
+from collections.abc import Collection
+from hashlib import sha256
+from math import isfinite
+from typing import Any
+
+import orjson
+
+from tilores_core.cache.keys import namespace_of
+from tilores_core.errors import CacheError
+
+COMPRESS_ABOVE = 8 * 1024
+"""Bytes above which a value is compressed."""
+
+MAX_DECODED = 64 * 1024 * 1024
+"""The most that a compressed value may become, in bytes: a forged one must not fill the memory."""
+
+_JSON, _JSON_ZSTD, _PICKLE, _PICKLE_ZSTD = b"\x10", b"\x11", b"\x12", b"\x13"  # high half: format 1
+_SIGNATURE_BYTES = 32
+_OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
+
+
+class UnreadableError(CacheError):
+    """Stored bytes that are damaged, forged, unsigned or of another format: to be treated as absent."""
+
+
+def encode(value: object) -> bytes:
+    """`value` as bytes that `decode` turns into an equal value of the same types.
+
+    Takes dict with str keys, list, str, int within 64 bits, finite float, bool and None. Raises `TypeError` or
+    `ValueError` for all that JSON would give back changed (tuples, NaN, other classes).
+    """
+    data = orjson.dumps(value, option=_OPTIONS)
+    _refuse_inexact(value)
+    if len(data) > COMPRESS_ABOVE:
+        return _JSON_ZSTD + _compress(data)
+    return _JSON + data
+
+
+def decode(data: bytes) -> Any:
+    """What `encode` was given. Raises `UnreadableError`; never unpickles."""
+    kind = data[:1]
+    if kind == _JSON:
+        text = data[1:]
+    elif kind == _JSON_ZSTD:
+        text = _decompress(data[1:])
+    else:
+        raise UnreadableError("the value is not in a format that may be read here")
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise UnreadableError("the value is not JSON") from None
+
+
+class Codec:
+    """`encode` and `decode` for keys, with pickle for the namespaces in `pickled`, signed with `secret`.
+
+    The signature covers the key: a value copied under another key is refused. Without a secret nothing is ever
+    pickled or unpickled. `rejected` counts the values that could not be read.
+    """
+
+    def __init__(self, *, secret: bytes | None = None, pickled: Collection[str] = ()) -> None:
+        self._secret = secret or None
+        self._pickled = frozenset(pickled)
+        self.rejected = 0
+
+    def encode(self, key: str, value: object) -> bytes:
+        """JSON where that is exact, else a signed pickle where the namespace asks for it. Raises as `encode` does."""
+        try:
+            return encode(value)
+        except (TypeError, ValueError):
+            if self._secret is None or namespace_of(key) not in self._pickled:
+                raise
+        data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+        body = _PICKLE_ZSTD + _compress(data) if len(data) > COMPRESS_ABOVE else _PICKLE + data
+        return body[:1] + _sign(self._secret, key, body) + body[1:]
+
+    def decode(self, key: str, data: bytes) -> Any:
+        """The value stored under `key`. Raises `UnreadableError`, and counts it."""
+        try:
+            if data[:1] not in (_PICKLE, _PICKLE_ZSTD):
+                return decode(data)
+            return self._unpickle(key, data)
+        except UnreadableError:
+            self.rejected += 1
+            raise
+
+    def _unpickle(self, key: str, data: bytes) -> Any:
+        if self._secret is None or namespace_of(key) not in self._pickled:
+            raise UnreadableError("a pickled value where none is allowed")
+        kind, signature, rest = data[:1], data[1 : 1 + _SIGNATURE_BYTES], data[1 + _SIGNATURE_BYTES :]
+        if not hmac.compare_digest(signature, _sign(self._secret, key, kind + rest)):
+            raise UnreadableError("the signature is wrong")
+        if kind == _PICKLE_ZSTD:
+            rest = _decompress(rest)
+        try:
+            return pickle.loads(rest)  # noqa: S301 - only after the signature above was found right
+        except Exception as error:  # our own bytes, but perhaps of a class that has since changed
+            raise UnreadableError(f"the value cannot be unpickled ({type(error).__name__})") from None
+
+
+def _sign(secret: bytes, key: str, body: bytes) -> bytes:
+    name = key.encode()
+    return hmac.digest(secret, len(name).to_bytes(4, "big") + name + body, sha256)
+
+
+def _compress(data: bytes) -> bytes:
+    import zstandard
+
+    return zstandard.ZstdCompressor(level=3).compress(data)
+
+
+def _decompress(data: bytes) -> bytes:
+    import zstandard
+
+    try:
+        size = zstandard.frame_content_size(data)
+        if not 0 <= size <= MAX_DECODED:
+            raise UnreadableError("the compressed value does not say its size, or is too large")
+        text = zstandard.ZstdDecompressor().decompress(data)
+    except zstandard.ZstdError:
+        raise UnreadableError("the compressed value is damaged") from None
+    return text
+
+
+def _refuse_inexact(value: object) -> None:
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        kind = type(item)
+        if kind is str or item is None or kind is int or kind is bool:
+            continue
+        if kind is dict and isinstance(item, dict):
+            stack.extend(item.values())
+        elif kind is list and isinstance(item, list):
+            stack.extend(item)
+        elif kind is float and isinstance(item, float):
+            if not isfinite(item):
+                raise ValueError(f"{item} cannot be stored exactly as JSON")
+        else:
+            raise TypeError(
+                f"{kind.__qualname__} cannot be stored exactly as JSON; use dict, list, str, int, float, bool or None"
+            )

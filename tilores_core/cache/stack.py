@@ -1,0 +1,227 @@
+"""The tiers, one above the other: where an entry is looked for, where it is put, and what may not be put any more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from time import perf_counter
+
+from tilores_core.cache import policy
+from tilores_core.cache.coherence import RecentStores
+from tilores_core.cache.guard import GuardedTier
+from tilores_core.cache.invalidation import EVERYTHING, Invalidation, InvalidationLog
+from tilores_core.cache.keys import WIRE, namespace_of, wire_key, wire_origin
+from tilores_core.cache.values import Hit, kept, pack, unpack
+from tilores_core.contracts import CacheEntry
+
+_SAMPLE_EVERY = 64
+
+
+class Stack:
+    """`tiers`, fastest first. The first in this process (`SupportsPeek`) is the local one.
+
+    Every store is given a `mark` of `log`, noted before what is stored was read: see `InvalidationLog`. `owing` is
+    called with a tier that could not remove something.
+    """
+
+    def __init__(
+        self,
+        tiers: Sequence[GuardedTier],
+        *,
+        clock: Callable[[], float],
+        owing: Callable[[GuardedTier], None],
+    ) -> None:
+        self.tiers = list(tiers)
+        self.local = next((tier for tier in self.tiers if tier.local is not None), None)
+        self.log = InvalidationLog()
+        self._clock = clock
+        self._owing = owing
+        self._recent = RecentStores()
+        self._protocols: set[str] = set()
+        self._look = self.local.local.peek if self.local is not None and self.local.local is not None else None
+        self._until_sample = _SAMPLE_EVERY
+
+    # --- reading ------------------------------------------------------------------------------------------
+
+    def peek(self, key: str) -> Hit | None:
+        look, local = self._look, self.local
+        if look is None or local is None:
+            return None
+        self._until_sample -= 1
+        if not self._until_sample:
+            return self._timed_peek(key)
+        try:
+            hit = look(key)
+        except Exception as error:  # a tier is a stranger's code
+            local.note_failure(error)
+            return None
+        # Not `namespace_of`: this line runs on every hit, and one more call is a tenth of it.
+        counters = local.counters[key.partition(":")[0]]
+        if isinstance(hit, Hit):
+            counters.hits += 1
+            return hit
+        counters.misses += 1
+        return None
+
+    async def read(self, keys: Iterable[str], *, skip_local: bool = False) -> dict[str, Hit]:
+        """Each from the fastest tier that has it, one call per tier. What was found is put into the tiers above."""
+        mark = self.log.mark()
+        wanted = list(dict.fromkeys(keys))
+        found: dict[str, Hit] = {}
+        for place, tier in enumerate(self.tiers):
+            if not wanted:
+                break
+            if tier is self.local:
+                if not skip_local:
+                    found |= {key: hit for key in wanted if (hit := self.peek(key)) is not None}
+            else:
+                hits = self._check(tier, wanted, await tier.read(wanted))
+                found |= hits
+                if hits and place:
+                    await self._promote(hits, place, mark)
+            wanted = [key for key in wanted if key not in found]
+        return found
+
+    def look(self, tier: GuardedTier, key: str) -> Hit | None:
+        """What a tier in this process has, without counting."""
+        if tier.local is None:
+            return None
+        try:
+            entry = tier.local.peek(key)
+        except Exception as error:  # a tier is a stranger's code
+            tier.note_failure(error)
+            return None
+        return entry if isinstance(entry, Hit) else None
+
+    # --- storing ------------------------------------------------------------------------------------------
+
+    async def store(self, key: str, hit: Hit, mark: int) -> bool:
+        """Put it into every tier; False when it has expired or may not be stored any more."""
+        if hit.expires_at <= self._clock() or self.log.touched(mark, key, hit.tags):
+            return False
+        await self._drop_wire(key)
+        self._recent.add(key, hit.tags)
+        for tier in self.tiers:
+            tier.counters[namespace_of(key)].stores += 1
+            await self._write(tier, {key: hit}, mark)
+        return True
+
+    def put_local(self, key: str, value: bytes, like: Hit) -> None:
+        if self.local is None or like.expires_at <= self._clock():
+            return
+        origin = wire_origin(key)
+        if origin is not None:
+            # An invalidation since `like` was read has removed the entry that these bytes were made from already.
+            held = self.look(self.local, origin)
+            if held is None or held.stored_at != like.stored_at:
+                return
+            self._protocols.add(key.split(":", 2)[1])
+        elif self.log.touched(self.log.mark(), key, like.tags):
+            return
+        self._put(self.local, key, kept(replace(like, value=value), self.local.label))
+
+    # --- removing -----------------------------------------------------------------------------------------
+
+    async def remove(self, what: Invalidation) -> int:
+        """Everywhere; how many entries the tier that had most of them removed."""
+        self.log.begin(what)
+        try:
+            return max([await self._remove_from(tier, what) for tier in self.tiers], default=0)
+        finally:
+            self.log.end(what)
+
+    async def hear(self, what: Invalidation) -> None:
+        """Another process has removed this from the tiers that are shared."""
+        self.log.begin(what)
+        try:
+            late = self._recent.hit_by(what)
+            for tier in self.tiers:
+                if tier.local is not None:
+                    await self._remove_from(tier, what)
+                elif late:
+                    await self._delete(tier, late)
+        finally:
+            self.log.end(what)
+
+    async def distrust(self) -> None:
+        """Messages were lost: nothing in this process can be trusted."""
+        self.log.begin(EVERYTHING)
+        try:
+            for tier in self.tiers:
+                if tier.local is not None:
+                    await self._remove_from(tier, EVERYTHING)
+        finally:
+            self.log.end(EVERYTHING)
+
+    # --- inside -------------------------------------------------------------------------------------------
+
+    def _timed_peek(self, key: str) -> Hit | None:
+        self._until_sample = _SAMPLE_EVERY + 1
+        started = perf_counter()
+        hit = self.peek(key)
+        if self.local is not None:
+            self.local.times.add(perf_counter() - started)
+        return hit
+
+    def _check(self, tier: GuardedTier, keys: Iterable[str], entries: Mapping[str, CacheEntry]) -> dict[str, Hit]:
+        now = self._clock()
+        hits: dict[str, Hit] = {}
+        for key in keys:
+            counters = tier.counters[namespace_of(key)]
+            entry = entries.get(key)
+            hit = entry if entry is None or isinstance(entry, Hit) else unpack(key, entry, tier.label)
+            if entry is not None and hit is None:
+                counters.damaged += 1
+            if hit is None or hit.expires_at <= now:
+                counters.misses += 1
+            else:
+                counters.hits += 1
+                hits[key] = hit
+        return hits
+
+    async def _promote(self, hits: Mapping[str, Hit], below: int, mark: int) -> None:
+        for tier in self.tiers[:below]:
+            chosen = {
+                key: hit
+                for key, hit in hits.items()
+                if not self.log.touched(mark, key, hit.tags) and policy.newer(hit, self.look(tier, key))
+            }
+            for key in chosen:
+                tier.counters[namespace_of(key)].promotions += 1
+            await self._write(tier, chosen, mark)
+
+    async def _write(self, tier: GuardedTier, hits: Mapping[str, Hit], mark: int) -> None:
+        if tier.local is not None:
+            for key, hit in hits.items():
+                if not self.log.touched(mark, key, hit.tags):
+                    self._put(tier, key, kept(hit, tier.label))
+        elif hits:
+            await tier.write({key: pack(key, hit) for key, hit in hits.items()})
+            outdated = {key for key, hit in hits.items() if self.log.touched(mark, key, hit.tags)}
+            if outdated:  # an invalidation overtook the write
+                await self._delete(tier, outdated)
+
+    def _put(self, tier: GuardedTier, key: str, hit: Hit) -> None:
+        if tier.local is None:
+            return
+        try:
+            tier.local.put(key, hit)
+        except Exception as error:  # a tier is a stranger's code
+            tier.note_failure(error)
+
+    async def _drop_wire(self, key: str) -> None:
+        """The bytes made from an older value of `key`."""
+        if self.local is not None and self._protocols and not key.startswith(f"{WIRE}:"):
+            await self._delete(self.local, {wire_key(key, protocol) for protocol in self._protocols})
+
+    async def _delete(self, tier: GuardedTier, keys: set[str]) -> None:
+        await self._remove_from(tier, Invalidation(keys=frozenset(keys)))
+
+    async def _remove_from(self, tier: GuardedTier, what: Invalidation) -> int:
+        removed = await tier.remove(what)
+        if tier is self.local and what.keys:
+            wires = [wire_key(key, protocol) for key in what.keys for protocol in self._protocols]
+            await tier.remove(Invalidation(keys=frozenset(wires)))
+        if tier.owed:
+            self._owing(tier)
+        return removed

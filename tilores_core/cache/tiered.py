@@ -1,0 +1,369 @@
+"""Tiers as one cache: read the fastest first, store in all, make what is missing once.
+
+    hit = cache.peek(key) or await cache.get(key, peeked=True)
+
+A hit is served by `peek`: the tier in this process, no I/O, nothing awaited. For one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random as _random
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+from cachetools import TTLCache
+
+from tilores_core.cache import policy
+from tilores_core.cache.breaker import CircuitBreaker
+from tilores_core.cache.coherence import Coherence
+from tilores_core.cache.counters import NamespaceCounters, as_plain
+from tilores_core.cache.flight import Flight, SingleFlight
+from tilores_core.cache.guard import GuardedTier
+from tilores_core.cache.invalidation import EVERYTHING, Invalidation, invalidation
+from tilores_core.cache.keys import namespace_of
+from tilores_core.cache.lease import Lease, Leases
+from tilores_core.cache.policy import Life, Plan
+from tilores_core.cache.stack import Stack
+from tilores_core.cache.values import Hit, Made, hit_of
+from tilores_core.contracts import CacheTier, SupportsBroadcast, SupportsLease
+from tilores_core.errors import RequestError
+from tilores_core.settings import CacheTable
+
+__all__ = ["Hit", "Lease", "Made", "TieredCache"]
+
+Maker = Callable[[], Awaitable[Made]]
+
+NEGATIVE_SECONDS = 15.0
+"""Life of "there is nothing" in a namespace that has no table of its own."""
+
+MAX_REFRESHES = 64
+"""Refreshes behind requests at one time; beyond it a stale entry is served and not renewed yet."""
+
+_RETRY_AFTER_FAILURE = 1.0
+_SETTLE_EVERY = 1.0
+
+
+class TieredCache:
+    """Tiers, fastest first, as (name, tier). The tiers belong to whoever built them and are not closed here.
+
+    A failing tier costs its deadline at most, then its breaker keeps it out of the way; nothing here raises because
+    of a tier. Keys as `tilores_core.cache.keys` makes them. `clock` in seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        tiers: Sequence[tuple[str, CacheTier]],
+        *,
+        table: CacheTable,
+        clock: Callable[[], float] = time.time,
+        random: Callable[[], float] = _random.random,
+        breaker: Callable[[], CircuitBreaker] = CircuitBreaker,
+    ) -> None:
+        self._table = table
+        self._clock = clock
+        self._random = random
+        self._stack = Stack(
+            [
+                GuardedTier(f"l{place}", name, tier, breaker=breaker(), timeout=table.tier_timeout_seconds)
+                for place, (name, tier) in enumerate(tiers, start=1)
+            ],
+            clock=clock,
+            owing=self._settle_later,
+        )
+        self.peek: Callable[[str], Hit | None] = self._stack.peek
+        """`peek(key)`: the entry in this process, stale ones too, or None. No I/O, no waiting, never raises."""
+        self._name = uuid.uuid4().hex
+        self._flights: SingleFlight[Hit] = SingleFlight()
+        self._failed: TTLCache[str, None] = TTLCache(1024, _RETRY_AFTER_FAILURE, timer=time.monotonic)
+        self._namespaces: defaultdict[str, NamespaceCounters] = defaultdict(NamespaceCounters)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._settling: set[str] = set()
+        self._coherence = self._find_coherence()
+        self._leases = self._find_leases()
+
+    # --- life ---------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Begin to listen to what the other processes invalidate."""
+        if self._coherence is not None:
+            self._spawn(self._coherence.listen())
+
+    async def aclose(self) -> None:
+        """End what runs in the background. Who waits for a shared result gets `OverloadedError`."""
+        await self._flights.aclose()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- reading ------------------------------------------------------------------------------------------
+
+    async def get(self, key: str, *, peeked: bool = False) -> Hit | None:
+        """The entry from the fastest tier that has it, stale ones too. `peeked`: `peek` has just said None."""
+        found = await self._stack.read([key], skip_local=peeked)
+        return found.get(key)
+
+    async def get_many(self, keys: Sequence[str]) -> dict[str, Hit]:
+        """What is there of `keys`, each from the fastest tier that has it, with one call per tier."""
+        return await self._stack.read(keys)
+
+    # --- storing ------------------------------------------------------------------------------------------
+
+    def mark(self) -> int:
+        """To be noted before reading what a value is made from, and given to `set` as `since`."""
+        return self._stack.log.mark()
+
+    async def set(
+        self,
+        key: str,
+        value: bytes,
+        *,
+        ttl: float,
+        grace: float = 0.0,
+        tags: Sequence[str] = (),
+        stored_at: float | None = None,
+        since: int | None = None,
+    ) -> None:
+        """Store in every tier: fresh for `ttl` seconds (less the jitter), then stale for `grace` more.
+
+        `since`: a `mark`; the value is dropped if an invalidation after it would have removed the entry.
+        """
+        mark = self.mark() if since is None else since
+        hit = hit_of(value, "miss", self._life(ttl, grace, stored_at), tuple(tags))
+        await self._store(key, hit, mark)
+
+    def put_local(self, key: str, value: bytes, like: Hit) -> None:
+        """Into the tier of this process alone, with the life and tags of `like`.
+
+        Under a wire key it is stored only while the entry it was made from is still there, in the same state: an
+        invalidation that came in between has removed that one already and would not find this one.
+        """
+        self._stack.put_local(key, value, like)
+
+    # --- making -------------------------------------------------------------------------------------------
+
+    async def fetch(
+        self,
+        key: str,
+        make: Maker,
+        *,
+        ttl: float,
+        grace: float = 0.0,
+        max_age: float | None = None,
+        no_cache: bool = False,
+    ) -> Hit:
+        """The entry, made if it is missing, by one of all who ask at the same time.
+
+        A stale entry is served at once and renewed behind the request. If making fails while an entry still lives,
+        that one is served, marked stale (not with `no_cache`, and not for a `RequestError`). Otherwise what `make`
+        raises reaches all who waited and is not kept. Times in seconds.
+        """
+        asked = policy.demand(max_age, no_cache)
+        hit = None if no_cache else self.peek(key)
+        plan = policy.decide(hit, asked=asked, now=self._clock())
+        if hit is None or plan is Plan.MAKE:
+            hit = await self._share(key, make, ttl, grace, asked, hit)
+            plan = policy.decide(hit, asked=asked, now=self._clock())
+        if plan is Plan.SERVE_AND_REFRESH and hit.tier != "miss":
+            self._namespaces[namespace_of(key)].served_stale += 1
+            self._refresh(key, make, ttl, grace)
+        return hit
+
+    def lease(
+        self, key: str, seconds: float | None = None, *, accept: Callable[[Hit], bool] = lambda _: True
+    ) -> AbstractAsyncContextManager[Lease]:
+        """`async with cache.lease(key) as lease`: who makes `key`, among all replicas.
+
+        `lease.hit`: another replica has made it (and `accept` took it). Otherwise make and store it inside the block.
+        Without `single_flight_replicas`, or without a tier that knows leases, it is given at once.
+        """
+        return self._lease(key, self._table.lease_seconds if seconds is None else seconds, accept)
+
+    # --- removing -----------------------------------------------------------------------------------------
+
+    async def invalidate(
+        self, *, keys: Sequence[str] = (), tags: Sequence[str] = (), namespace: str | None = None
+    ) -> int:
+        """Remove by key, by tag and by namespace, here and in all other processes.
+
+        Returns how many entries the tier that had most of them removed. What a tier that is down could not remove is
+        not served from it and is removed when it is back.
+        """
+        what = invalidation(keys, tags, namespace)
+        return await self._invalidate(what) if what else 0
+
+    async def clear(self) -> int:
+        """Remove everything, here and in all other processes."""
+        return await self._invalidate(EVERYTHING)
+
+    # --- telling ------------------------------------------------------------------------------------------
+
+    async def stats(self) -> dict[str, Any]:
+        """Counters since the start: by tier (`l1`, …) and namespace; see docs/cache.md."""
+        told = self._coherence
+        return {
+            "tiers": {tier.label: await tier.stats() for tier in self._stack.tiers},
+            "namespaces": {name: as_plain(counters) for name, counters in self._namespaces.items()},
+            "in_flight": len(self._flights),
+            "refreshing": self._flights.in_background,
+            "invalidations": {
+                "sent": told.sent if told else 0,
+                "heard": told.heard if told else 0,
+                "lost": told.lost if told else 0,
+                "unreadable": told.unreadable if told else 0,
+            },
+        }
+
+    # --- inside: storing ----------------------------------------------------------------------------------
+
+    async def _store(self, key: str, hit: Hit, mark: int) -> None:
+        if not await self._stack.store(key, hit, mark):
+            self._namespaces[namespace_of(key)].dropped += 1
+
+    def _life(self, ttl: float, grace: float, stored_at: float | None = None) -> Life:
+        start = self._clock() if stored_at is None else stored_at
+        return policy.life(start, ttl=ttl, grace=grace, jitter=self._table.jitter, roll=self._random())
+
+    # --- inside: making -----------------------------------------------------------------------------------
+
+    async def _share(
+        self, key: str, make: Maker, ttl: float, grace: float, asked: float, fallback: Hit | None
+    ) -> Hit:
+        flight = self._flights.find(key)
+        if flight is not None and self._may_join(flight, asked):
+            self._namespaces[namespace_of(key)].coalesced += 1
+        else:
+            mark = self.mark()
+            flight = self._flights.start(
+                key, lambda: self._obtain(key, make, ttl, grace, asked, fallback, mark), note=(asked, mark)
+            )
+        return await self._flights.wait(flight)
+
+    def _may_join(self, flight: Flight[Hit], asked: float) -> bool:
+        flying, mark = flight.note
+        # What was begun before an invalidation may have read what is outdated since; its tags are not known yet.
+        return policy.may_join(flying, asked) and not self._stack.log.touched(mark, flight.key, None)
+
+    async def _obtain(
+        self, key: str, make: Maker, ttl: float, grace: float, asked: float, fallback: Hit | None, mark: int
+    ) -> Hit:
+        if asked == policy.NO_CACHE:
+            return await self._make(key, make, ttl, grace, mark)
+
+        def good(hit: Hit) -> bool:
+            return policy.satisfies(asked, hit, self._clock())
+
+        below = await self.get(key, peeked=True)
+        if below is not None:
+            if good(below):
+                return below
+            fallback = below if policy.newer(below, fallback) else fallback
+        try:
+            async with self.lease(key, accept=good) as lease:
+                return lease.hit or await self._make(key, make, ttl, grace, mark)
+        except RequestError:
+            raise
+        except Exception:
+            now = self._clock()
+            if fallback is None or not policy.may_fall_back(fallback, asked=asked, now=now):
+                raise
+            self._namespaces[namespace_of(key)].served_on_error += 1
+            return replace(fallback, fresh_until=min(fallback.fresh_until, now))
+
+    async def _make(self, key: str, make: Maker, ttl: float, grace: float, mark: int) -> Hit:
+        counters = self._namespaces[namespace_of(key)]
+        try:
+            made = await make()
+        except Exception:
+            counters.failed += 1
+            self._failed[key] = None
+            raise
+        counters.made += 1
+        ttl = ttl if made.ttl is None else made.ttl
+        life = self._life(min(ttl, self._negative_ttl(key)), 0.0) if made.negative else self._life(ttl, grace)
+        hit = hit_of(made.value, "miss", life, tuple(made.tags))
+        if made.store:
+            await self._store(key, hit, mark)
+        return hit
+
+    def _negative_ttl(self, key: str) -> float:
+        table = getattr(self._table, namespace_of(key), None)
+        return float(getattr(table, "negative_ttl_seconds", NEGATIVE_SECONDS))
+
+    def _refresh(self, key: str, make: Maker, ttl: float, grace: float) -> None:
+        if self._flights.find(key) is not None or key in self._failed:
+            return
+        if self._flights.in_background >= MAX_REFRESHES:
+            return
+        mark = self.mark()
+        self._namespaces[namespace_of(key)].refreshes += 1
+        self._flights.start(key, lambda: self._make(key, make, ttl, grace, mark), note=(0.0, mark), background=True)
+
+    @asynccontextmanager
+    async def _lease(self, key: str, seconds: float, accept: Callable[[Hit], bool]) -> AsyncIterator[Lease]:
+        if self._leases is None:
+            yield Lease()
+            return
+
+        async def look() -> Hit | None:
+            hit = await self.get(key, peeked=True)  # what another replica makes arrives below
+            return hit if hit is not None and accept(hit) else None
+
+        async with self._leases.hold(key, seconds, look) as lease:
+            yield lease
+
+    # --- inside: removing ---------------------------------------------------------------------------------
+
+    async def _invalidate(self, what: Invalidation) -> int:
+        # In a task of its own: a caller who goes away half way must not leave half of it.
+        return await asyncio.shield(self._spawn(self._remove_everywhere(what)))
+
+    async def _remove_everywhere(self, what: Invalidation) -> int:
+        removed = await self._stack.remove(what)
+        if self._coherence is not None:
+            await self._coherence.tell(what)
+        return removed
+
+    def _settle_later(self, tier: GuardedTier) -> None:
+        if tier.owed and tier.label not in self._settling:
+            self._settling.add(tier.label)
+            self._spawn(self._settle(tier))
+
+    async def _settle(self, tier: GuardedTier) -> None:
+        try:
+            while tier.owed:
+                await asyncio.sleep(_SETTLE_EVERY)
+                for what in await tier.settle():
+                    # Others may have taken it up again from this tier since they were told first, if they were.
+                    if self._coherence is not None:
+                        await self._coherence.tell(what)
+        finally:
+            self._settling.discard(tier.label)
+
+    # --- inside: building ---------------------------------------------------------------------------------
+
+    def _find_coherence(self) -> Coherence | None:
+        for tier in self._stack.tiers:
+            if isinstance(tier.tier, SupportsBroadcast):
+                return Coherence(tier, tier.tier, name=self._name, hear=self._stack.hear, lose=self._stack.distrust)
+        return None
+
+    def _find_leases(self) -> Leases | None:
+        if not self._table.single_flight_replicas:
+            return None
+        for tier in self._stack.tiers:
+            if isinstance(tier.tier, SupportsLease):
+                return Leases(tier, tier.tier, name=self._name)
+        return None
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

@@ -1,0 +1,1 @@
+"""The request path: question -> customer -> prompt -> cache -> model -> answer."""

@@ -1,0 +1,67 @@
+"""Answers as they are kept: to bytes, from a hit, and which are kept at all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from tilores_core.cache.codec import decode, encode
+from tilores_core.cache.tiered import Hit
+from tilores_core.contracts import Answer, CustomerOutcome, Delta, Turn, Usage
+
+_PIECE = re.compile(r".{1,48}(?:\s+|$)|\S{1,200}\s*", re.DOTALL)
+
+
+def is_cacheable(turn: Turn, answer: Answer, *, asked_model: str) -> bool:
+    """Only complete answers of the model that was asked: no tool turn, nothing cut off or refused, no stand-in."""
+    return (
+        answer.finish_reason == "stop"
+        and not answer.tool_calls
+        and bool(answer.text)
+        and answer.model == asked_model
+        and turn.messages[-1]["role"] == "user"
+    )
+
+
+def answer_to_bytes(answer: Answer) -> bytes:
+    return encode(
+        {
+            "text": answer.text,
+            "model": answer.model,
+            "usage": [answer.usage.input_tokens, answer.usage.output_tokens],
+            "prompt_version": answer.prompt_version,
+            "customer": [answer.customer.kind, answer.customer.customer_id],
+            "spectrum": answer.spectrum,
+            "finish_reason": answer.finish_reason,
+            "record_fingerprint": answer.record_fingerprint,
+            "schema_hash": answer.schema_hash,
+        }
+    )
+
+
+def answer_from_hit(hit: Hit, now: float) -> Answer:
+    """The stored answer with this hit's tier, age and staleness. It costs nothing; its usage is as first produced."""
+    stored = decode(hit.value)
+    kind, customer_id = stored["customer"]
+    input_tokens, output_tokens = stored["usage"]
+    return Answer(
+        text=stored["text"],
+        model=stored["model"],
+        usage=Usage(input_tokens=input_tokens, output_tokens=output_tokens),
+        cost=0.0,
+        cache_tier=hit.tier,
+        age=max(0.0, hit.age(now)),
+        stale=hit.stale(now),
+        prompt_version=stored["prompt_version"],
+        customer=CustomerOutcome(kind=kind, customer_id=customer_id),
+        spectrum=stored["spectrum"],
+        finish_reason=stored["finish_reason"],
+        record_fingerprint=stored["record_fingerprint"],
+        schema_hash=stored["schema_hash"],
+    )
+
+
+def pieces_of(answer: Answer) -> Iterator[Delta]:
+    """A whole answer in pieces of a few words, white space kept, for somebody who asked for a stream."""
+    for match in _PIECE.finditer(answer.text):
+        yield Delta(text=match.group())

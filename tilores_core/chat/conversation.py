@@ -1,0 +1,56 @@
+"""What the user said in a conversation, read for mentions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tilores_core.chat.choices import Said
+from tilores_core.chat.identifiers import Mentions, extract, readable
+from tilores_core.contracts import CustomerSource, Message, SupportsMentions
+
+_MOST_MESSAGES = 40
+
+
+class Conversation:
+    """The last user messages, each read for mentions when first asked for."""
+
+    def __init__(self, messages: Sequence[Message], *, source: CustomerSource, region: str) -> None:
+        self._spots = source if isinstance(source, SupportsMentions) else None
+        self._region = region
+        self._said: list[tuple[str, str]] = []
+        asked = ""
+        for message in messages:
+            role = message.get("role")
+            if role == "user":
+                self._said.append((text_of(message), asked))
+                asked = ""
+            elif role == "assistant":
+                asked = text_of(message)
+        self._said = self._said[-_MOST_MESSAGES:]
+        self._read: dict[int, Mentions] = {}
+
+    def __len__(self) -> int:
+        return len(self._said)
+
+    def mentions(self, i: int) -> Mentions:
+        if i not in self._read:
+            text = readable(self._said[i][0])
+            known = self._spots.mentions(text) if self._spots is not None else ()
+            self._read[i] = extract(text, region=self._region, mentions=known)
+        return self._read[i]
+
+    def text(self, i: int) -> str:
+        return self._said[i][0]
+
+    def said(self, i: int) -> Said:
+        text, asked = self._said[i]
+        return Said(readable(text), self.mentions(i).dates, asked)
+
+
+def text_of(message: Message) -> str:
+    """The text of a message, its text parts joined."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    parts = (part.get("text") for part in content or () if part.get("type", "text") in ("text", "input_text"))
+    return "\n".join(part for part in parts if isinstance(part, str))

@@ -1,0 +1,320 @@
+"""The chat engine: the whole story of a question, readable top to bottom.
+
+1. customer  given id, or identifiers found in the conversation; none, one or several
+2. prompt    which version
+3. cache     an answer to just this, for just this customer, prompt, model and scope
+4. model     the provider, and those that stand in for it; shared by all who ask the same now
+5. observe   one outcome into a bounded queue, never waited for
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from importlib import import_module
+
+import structlog
+
+from tilores_core.cache.keys import answer_key, conversation_digest
+from tilores_core.cache.tiered import Hit, TieredCache
+from tilores_core.chat.answers import answer_from_hit, answer_to_bytes, is_cacheable, pieces_of
+from tilores_core.chat.asking import Asking
+from tilores_core.chat.customers import clarification
+from tilores_core.chat.flight import Emit, Flight
+from tilores_core.chat.lookup import CustomerLookup, Located
+from tilores_core.chat.models import Models
+from tilores_core.chat.observe import Observers
+from tilores_core.chat.prompts import system_message
+from tilores_core.contracts import (
+    Answer,
+    Attempt,
+    Customer,
+    CustomerOutcome,
+    Delta,
+    Message,
+    Outcome,
+    Prompt,
+    PromptSource,
+    Turn,
+)
+from tilores_core.errors import TiloresError
+from tilores_core.settings import CacheTable
+from tilores_core.spectrums import classify
+
+log = structlog.get_logger("tilores_core.chat")
+
+
+@dataclass(slots=True)
+class _Journey:
+    """What is learned of one turn on its way."""
+
+    turn: Turn
+    model: str
+    prompt: Prompt
+    conversation: bytes
+    started: float = field(default_factory=time.perf_counter)
+    timings: dict[str, float] = field(default_factory=dict)
+    attempts: list[Attempt] = field(default_factory=list)
+    customer: Customer | None = None
+
+
+class ChatEngine:
+    """Answers turns. `answer` and `stream` may be called concurrently from one event loop."""
+
+    def __init__(
+        self,
+        *,
+        lookup: CustomerLookup,
+        models: Models,
+        prompts: PromptSource,
+        cache: TieredCache,
+        table: CacheTable,
+        observers: Observers,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.models = models
+        self.cache = cache
+        self.observers = observers
+        self._lookup = lookup
+        self._prompts = prompts
+        self._life = table.answers
+        self._life_by_spectrum = table.spectrums
+        self._clock = clock
+        self._asking = Asking(models)
+        self._flights: dict[str, Flight] = {}
+
+    async def warm_up(self) -> None:
+        """Import what the default model needs, so that the first caller does not wait for it. Never raises."""
+        try:
+            await asyncio.to_thread(import_module, "phonenumbers")
+            await self.models.chat_model(self.models.default, {})
+        except Exception as error:  # whoever asks for the model will be told; starting goes on
+            log.warning("the default model is not ready", model=self.models.default, error=type(error).__name__)
+
+    # --- a known answer, from memory alone ---------------------------------------------------------------
+
+    def peek_key(self, turn: Turn) -> str | None:
+        """The key under which memory may hold the answer, or None when finding it out takes I/O.
+
+        Raises `UnknownModelError`.
+        """
+        policy = turn.cache
+        if policy.no_cache or policy.no_store or (turn.customer_id is None and not turn.caller.search):
+            return None
+        model = self.models.resolve(turn.model)
+        conversation = conversation_digest(turn.messages)
+        fingerprint = self._lookup.peek(turn, conversation, self._clock())
+        if fingerprint is None:
+            return None
+        return self._key(turn, model, self._prompts.choose(turn), conversation, fingerprint)
+
+    def peek(self, turn: Turn, key: str) -> Hit | None:
+        """What memory holds under a key from `peek_key` (or made from one), if this turn may have it."""
+        hit = self.cache.peek(key)
+        return hit if hit is not None and self._acceptable(turn, hit) and not self._is_stale(hit) else None
+
+    # --- any answer --------------------------------------------------------------------------------------
+
+    async def answer(self, turn: Turn) -> Answer:
+        """The answer. Raises `RequestError`, `SourceError`, `ProviderError`; a deadline is the caller's to set."""
+        journey = self._set_out(turn)
+        try:
+            found = await self._find(journey, streamed=False)
+            answer = found if isinstance(found, Answer) else await found.result()
+        except BaseException as error:
+            self._tell(journey, None, error)
+            raise
+        self._tell(journey, answer, None)
+        return answer
+
+    async def stream(self, turn: Turn) -> AsyncGenerator[Delta | Answer, None]:
+        """Pieces as the model makes them, then the answer. What raises before the first piece is as for `answer`."""
+        journey = self._set_out(turn)
+        answer: Answer | None = None
+        try:
+            found = await self._find(journey, streamed=True)
+            if isinstance(found, Answer):
+                for piece in pieces_of(found):
+                    yield piece
+                answer = found
+            else:
+                async with aclosing(found.follow()) as items:
+                    async for item in items:
+                        if isinstance(item, Answer):
+                            answer = item
+                        else:
+                            journey.timings.setdefault("first_token", time.perf_counter() - journey.started)
+                            yield item
+        except BaseException as error:
+            self._tell(journey, None, error)
+            raise
+        if answer is None:
+            raise RuntimeError("a flight ended without an answer")
+        self._tell(journey, answer, None)
+        yield answer
+
+    def _set_out(self, turn: Turn) -> _Journey:
+        return _Journey(
+            turn=turn,
+            model=self.models.resolve(turn.model),
+            prompt=self._prompts.choose(turn),
+            conversation=conversation_digest(turn.messages),
+        )
+
+    async def _find(self, journey: _Journey, *, streamed: bool) -> Answer | Flight:
+        """A ready answer, or the boarded flight that will bring one."""
+        turn = journey.turn
+        spectrum = classify(_last_question(turn.messages))
+        located = await self._lookup.locate(turn, journey.conversation, spectrum)
+        journey.timings["customer"] = time.perf_counter() - journey.started
+        if located.outcome.kind in ("none", "several"):
+            return self._ask_back(journey, located.outcome, spectrum)
+
+        key = self._key(turn, journey.model, journey.prompt, journey.conversation, located.fingerprint)
+        if turn.cache.no_store or turn.cache.no_cache:
+            # Somebody who asked for a fresh answer shares with nobody.
+            return self._take_off(f"{key}#{id(journey)}", journey, located, spectrum, streamed=streamed)
+        hit = await self.cache.get(key)
+        if hit is not None and self._acceptable(turn, hit):
+            if self._is_stale(hit) and key not in self._flights:
+                self._take_off(key, journey, located, spectrum, streamed=False)
+            return answer_from_hit(hit, self._clock())
+        return self._take_off(key, journey, located, spectrum, streamed=streamed)
+
+    def _key(self, turn: Turn, model: str, prompt: Prompt, conversation: bytes, fingerprint: str) -> str:
+        return answer_key(
+            conversation=conversation,
+            model=model,
+            parameters=turn.parameters,
+            prompt_version=prompt.version,
+            fingerprint=fingerprint,
+            scope=turn.caller.scope,
+            schema_hash=self._lookup.schema_hash,
+        )
+
+    def _acceptable(self, turn: Turn, hit: Hit) -> bool:
+        max_age = turn.cache.max_age
+        return max_age is None or hit.age(self._clock()) <= max_age
+
+    def _is_stale(self, hit: Hit) -> bool:
+        return hit.stale(self._clock())
+
+    def _ask_back(self, journey: _Journey, outcome: CustomerOutcome, spectrum: str) -> Answer:
+        """Which of them, or that there is nobody: said without a model, so that nothing can leak into it."""
+        return Answer(
+            text=clarification(outcome),
+            model=journey.model,
+            cost=0.0,
+            prompt_version=journey.prompt.version,
+            customer=outcome,
+            spectrum=spectrum,
+            schema_hash=self._lookup.schema_hash,
+        )
+
+    # --- the model ---------------------------------------------------------------------------------------
+
+    def _take_off(self, key: str, journey: _Journey, located: Located, spectrum: str, *, streamed: bool) -> Flight:
+        """Board the flight for this key; it starts with its first passenger."""
+        flight = self._flights.get(key)
+        if flight is None:
+
+            async def work(emit: Emit) -> Answer:
+                said = emit if streamed else None
+                async with self.cache.lease(key, accept=lambda hit: self._acceptable(journey.turn, hit)) as lease:
+                    if lease.hit is not None:  # another replica asked the same meanwhile
+                        return answer_from_hit(lease.hit, self._clock())
+                    return await self._ask_model(key, journey, located, spectrum, said)
+
+            flight = self._flights[key] = Flight(work, lambda ended: self._land(key, ended))
+        flight.board()
+        return flight
+
+    def _land(self, key: str, flight: Flight) -> None:
+        if self._flights.get(key) is flight:
+            del self._flights[key]
+
+    async def _ask_model(
+        self, key: str, journey: _Journey, located: Located, spectrum: str, emit: Emit | None
+    ) -> Answer:
+        turn = journey.turn
+        since = self.cache.mark()
+        records: str | None = None
+        if located.outcome.kind == "one":
+            before = located.fingerprint
+            located, known = await self._lookup.records(located)
+            if known is None:
+                return self._ask_back(journey, located.outcome, spectrum)
+            if located.fingerprint != before:
+                key = self._key(turn, journey.model, journey.prompt, journey.conversation, located.fingerprint)
+            journey.customer, records = known.customer, known.text
+        asked = time.perf_counter()
+        name, said = await self._asking.ask(
+            turn, journey.model, system_message(journey.prompt, records), emit, journey.attempts
+        )
+        journey.timings["model"] = time.perf_counter() - asked
+        answer = Answer(
+            text=said.text,
+            model=name,
+            usage=said.usage,
+            cost=self.models.cost(name, said.usage),
+            prompt_version=journey.prompt.version,
+            customer=located.outcome,
+            spectrum=spectrum,
+            finish_reason=said.finish_reason or "stop",
+            tool_calls=said.tool_calls,
+            record_fingerprint=located.fingerprint,
+            schema_hash=self._lookup.schema_hash,
+        )
+        if not turn.cache.no_store and is_cacheable(turn, answer, asked_model=journey.model):
+            await self.cache.set(
+                key,
+                answer_to_bytes(answer),
+                ttl=self._life_by_spectrum.get(spectrum, self._life.ttl_seconds),
+                grace=self._life.stale_seconds,
+                tags=located.tags,
+                since=since,
+            )
+        return answer
+
+    # --- afterwards --------------------------------------------------------------------------------------
+
+    def _tell(self, journey: _Journey, answer: Answer | None, error: BaseException | None) -> None:
+        if not self.observers:
+            return
+        journey.timings["total"] = time.perf_counter() - journey.started
+        self.observers.tell(
+            Outcome(
+                turn=journey.turn,
+                answer=answer,
+                timings=journey.timings,
+                attempts=tuple(journey.attempts),
+                customer=journey.customer,
+                error=None if error is None else error_code(error),
+            )
+        )
+
+    async def aclose(self) -> None:
+        for flight in tuple(self._flights.values()):
+            flight.cancel()
+        await self.observers.aclose()
+
+
+def error_code(error: BaseException) -> str:
+    """A short stable word for an error: `SourceUnavailableError` -> `source_unavailable`."""
+    name = type(error).__name__.removesuffix("Error")
+    if not isinstance(error, TiloresError):
+        return "cancelled" if name in ("Cancelled", "GeneratorExit") else "internal"
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+
+
+def _last_question(messages: tuple[Message, ...]) -> str:
+    for message in reversed(messages):
+        if message["role"] == "user":
+            content = message.get("content")
+            if isinstance(content, str):
+                return content
+            return " ".join(part["text"] for part in content or () if isinstance(part.get("text"), str))
+    return ""

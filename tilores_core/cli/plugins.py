@@ -1,0 +1,234 @@
+"""`tilores plugins …`: what is installed, what it does, switching it on and off.
+
+`list`, `enable` and `disable` read metadata and plugins.toml only, so they work when a plugin is broken.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tilores_core.errors import ConfigError, TiloresError
+
+if TYPE_CHECKING:
+    from tilores_core.host import PluginHost, PluginRecord
+    from tilores_core.settings import LoadedConfig
+
+app = typer.Typer(
+    name="plugins",
+    help="What is installed, and what is done with it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The plugin's id, as `tilores plugins list` shows it.")]
+
+
+@app.command("list")
+def list_plugins(ctx: typer.Context, as_json: JsonOption = False) -> None:
+    """Every installed plugin and what happens to it. Imports none."""
+    with _reported():
+        from tilores_core.cli.plugin_tables import record_table
+
+        records, warnings = _planned(ctx)
+        if as_json:
+            _print_json([record.as_row() for record in records])
+        else:
+            typer.echo(record_table(records))
+        for warning in warnings:
+            typer.echo(f"warning: {warning}", err=True)
+
+
+@app.command()
+def show(
+    ctx: typer.Context,
+    plugin: IdArgument,
+    traceback: Annotated[bool, typer.Option("--traceback", help="Where it failed, in full.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Load one plugin and say everything about it. Exit code 1 when it has a problem."""
+    with _reported():
+        from tilores_core.cli.plugin_tables import full_traceback, plugin_details, settings_rows
+
+        host = _examined(ctx, only=plugin)
+        records = [record for record in host.records if record.id == plugin]
+        settings = settings_rows(host, plugin)
+        if as_json:
+            _print_json([{**record.as_row(), "settings": settings} for record in records])
+        for record in records:
+            if not as_json:
+                typer.echo(plugin_details(record, settings))
+            if traceback and record.error is not None:
+                typer.echo(full_traceback(record.error), err=as_json)
+        _exit_on_problems(host, [record.id for record in records if record.is_problem], quiet=True)
+
+
+@app.command()
+def check(
+    ctx: typer.Context,
+    plugin: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="One plugin; without it, all and [use].")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Load plugins, validate their settings and hold [use] against them. Exit code 1 on any problem."""
+    with _reported():
+        from tilores_core.cli.plugin_tables import record_table
+
+        host = _examined(ctx, only=plugin)
+        records = [record for record in host.records if plugin in (None, record.id)]
+        broken = [record for record in records if record.is_problem]
+        if as_json:
+            _print_json(
+                {
+                    "plugins": [record.as_row() for record in records],
+                    "problems": [str(problem) for problem in host.problems],
+                    "warnings": list(host.warnings),
+                }
+            )
+        else:
+            typer.echo(record_table(records))
+        _exit_on_problems(host, [record.id for record in broken], quiet=as_json)
+
+
+@app.command()
+def enable(ctx: typer.Context, plugin: IdArgument) -> None:
+    """Write `enabled = true` into the plugin's table of plugins.toml. Imports no plugin."""
+    with _reported():
+        _switch(ctx, plugin, on=True)
+
+
+@app.command()
+def disable(ctx: typer.Context, plugin: IdArgument) -> None:
+    """Write `enabled = false` into the plugin's table of plugins.toml. Imports no plugin."""
+    with _reported():
+        _switch(ctx, plugin, on=False)
+
+
+@app.command()
+def schema(ctx: typer.Context, plugin: IdArgument) -> None:
+    """Print the JSON Schema of the plugin's settings."""
+    with _reported():
+        from tilores_core.host.tables import settings_class
+
+        host = _examined(ctx, only=plugin)
+        loaded = host.loaded_plugin(plugin)
+        if loaded is None:
+            if any(record.state == "disabled" for record in host.records if record.id == plugin):
+                raise ConfigError(f"plugin '{plugin}' is disabled", fix=f"tilores plugins enable {plugin}")
+            _exit_on_problems(host, [plugin], quiet=False)
+            return
+        model = settings_class(loaded.found, loaded.registrations)
+        _print_json(model.model_json_schema() if model else {"type": "object", "additionalProperties": False})
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the package, for example acme-cache.")],
+    folder: Annotated[Path, typer.Option("--in", help="Where the package's folder is made.")] = Path(),
+) -> None:
+    """Write a small working plugin package: a cache tier, its settings and its tests."""
+    with _reported():
+        from tilores_core.cli.plugin_template import write_package
+
+        written = write_package(name, folder)
+        typer.echo(f"wrote {written}")
+        typer.echo(f"next: cd {written} && pip install -e '.[testing]' && python -m pytest")
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    """Errors of ours on stderr and exit code 1; a traceback is for errors that nobody foresaw."""
+    try:
+        yield
+    except TiloresError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+
+
+def _loaded_config() -> tuple[LoadedConfig, dict[str, str]]:
+    from tilores_core.settings import load_config, variables
+
+    values = variables()
+    path = values.get("TILORES_CONFIG")
+    return load_config(Path(path) if path else None), values
+
+
+def _global_options(ctx: typer.Context) -> dict[str, Any]:
+    """What stood before `plugins` on the command line: --disable-plugin and --no-plugins."""
+    options = ctx.obj
+    return {"disable": options.disable, "no_plugins": options.no_plugins} if options is not None else {}
+
+
+def _planned(ctx: typer.Context) -> tuple[list[PluginRecord], tuple[str, ...]]:
+    from tilores_core import __version__
+    from tilores_core.host.plan import Switches, make_plan
+    from tilores_core.host.scan import scan
+
+    loaded, values = _loaded_config()
+    plan = make_plan(scan(), loaded, Switches.read(values, **_global_options(ctx)), version=__version__)
+    return [item.record for item in plan.items], (*plan.warnings, *(str(problem) for problem in plan.problems))
+
+
+def _examined(ctx: typer.Context, only: str | None) -> PluginHost:
+    from tilores_core.host.host import PluginHost
+
+    loaded, values = _loaded_config()
+    host = PluginHost.examine(
+        loaded,
+        variables=values,
+        data_dir=Path(values.get("TILORES_DATA_DIR", "")),  # nothing is built here, so nothing is kept there
+        only=None if only is None else (only,),
+        **_global_options(ctx),
+    )
+    if only is not None:
+        _require_installed(only, {record.id for record in host.records})
+    return host
+
+
+def _require_installed(plugin: str, installed: set[str]) -> None:
+    from tilores_core.settings.nearest import suggest
+
+    if plugin not in installed:
+        raise ConfigError(
+            f"no plugin '{plugin}' is installed; {suggest(plugin, installed)}", fix="tilores plugins list"
+        )
+
+
+def _switch(ctx: typer.Context, plugin: str, *, on: bool) -> None:
+    from tilores_core.cli.plugin_switch import set_enabled
+    from tilores_core.host.scan import scan
+    from tilores_core.settings import find_config, variables
+
+    _require_installed(plugin, {found.id for found in scan()})
+    configured = variables().get("TILORES_CONFIG")
+    path = set_enabled(find_config(Path(configured) if configured else None), plugin, on=on)
+    typer.echo(f"{plugin} is {'enabled' if on else 'disabled'} in {path}")
+    try:
+        records, _ = _planned(ctx)
+    except ConfigError as error:
+        typer.echo(f"warning: {error}", err=True)
+        return
+    for record in records:
+        if record.id == plugin and on and record.state != "enabled":
+            typer.echo(f"warning: it is {record.state} all the same: {record.reason}", err=True)
+
+
+def _exit_on_problems(host: PluginHost, broken: list[str], *, quiet: bool) -> None:
+    if not quiet:
+        for warning in host.warnings:
+            typer.echo(f"warning: {warning}", err=True)
+    for problem in host.problems:
+        typer.echo(f"problem: {problem}", err=True)
+    if host.problems or broken:
+        raise typer.Exit(1)
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2))

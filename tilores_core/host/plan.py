@@ -1,0 +1,220 @@
+"""Decide, from metadata and configuration alone, what happens to each plugin. Imports none of them.
+
+Who has the last word, weakest first: `[host] autoload`, the plugin's table, `TILORES_PLUGINS_ONLY` and
+`TILORES_PLUGINS_DISABLE`, the command line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from tilores_core.errors import ConfigError
+from tilores_core.host.records import PluginRecord, State
+from tilores_core.host.scan import CORE_DISTRIBUTION, Discovered
+from tilores_core.settings import LoadedConfig
+from tilores_core.settings.nearest import suggest
+
+DISABLE_VARIABLE: Final = "TILORES_PLUGINS_DISABLE"
+ONLY_VARIABLE: Final = "TILORES_PLUGINS_ONLY"
+DEFAULT_ORDER: Final = 100
+HOST_KEYS: Final[Mapping[str, tuple[type, str]]] = {
+    "enabled": (bool, "true or false"),
+    "order": (int, "a whole number"),
+    "required": (bool, "true or false"),
+}
+
+_ID = re.compile(r"[a-z0-9][a-z0-9-]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A plugin and its record before anything is imported."""
+
+    found: Discovered
+    record: PluginRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All plugins in load order, what is odd, and what is wrong enough to stop start-up."""
+
+    items: tuple[Planned, ...]
+    warnings: tuple[str, ...]
+    problems: tuple[ConfigError, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switches:
+    """What decides over a plugin beside plugins.toml. `only` is None where nothing was said."""
+
+    disable_variable: frozenset[str] = frozenset()
+    only_variable: frozenset[str] | None = None
+    disable: frozenset[str] = frozenset()
+    only: frozenset[str] | None = None
+    no_plugins: bool = False
+
+    @classmethod
+    def read(
+        cls,
+        variables: Mapping[str, str],
+        *,
+        disable: Collection[str] = (),
+        only: Collection[str] | None = None,
+        no_plugins: bool = False,
+    ) -> Switches:
+        listed = _split(variables.get(ONLY_VARIABLE, ""))
+        return cls(
+            disable_variable=_split(variables.get(DISABLE_VARIABLE, "")),
+            only_variable=listed or None,
+            disable=frozenset(disable),
+            only=None if only is None else frozenset(only),
+            no_plugins=no_plugins,
+        )
+
+    def mentioned(self) -> dict[str, frozenset[str]]:
+        """Where ids were named, for checking that they exist."""
+        return {
+            DISABLE_VARIABLE: self.disable_variable,
+            ONLY_VARIABLE: self.only_variable or frozenset(),
+            "--disable-plugin": self.disable,
+        }
+
+
+def make_plan(discovered: Sequence[Discovered], loaded: LoadedConfig, switches: Switches, *, version: str) -> Plan:
+    """The plan for `discovered` under `loaded`; `version` is that of the running tilores-core."""
+    tables = loaded.config.plugins
+    problems = [problem for plugin, table in tables.items() for problem in _check_host_keys(plugin, table, loaded)]
+    claims = Counter(found.id for found in discovered)
+    items = []
+    for found in discovered:
+        table = tables.get(found.id, {})
+        on, reason = _is_enabled(found, table, loaded, switches)
+        if not on and table.get("required") is True and switches.only is None:
+            problems.append(_required_but_disabled(found, reason, loaded))
+        state, reason, fix = _state(found, on, reason, discovered, claims, version)
+        items.append(Planned(found=found, record=_record(found, table, state, reason, fix)))
+    warnings, missing = _unknown_ids(loaded, switches, frozenset(claims))
+    items.sort(key=lambda item: (item.record.order, item.record.id))
+    return Plan(items=tuple(items), warnings=tuple(warnings), problems=(*problems, *missing))
+
+
+def _split(value: str) -> frozenset[str]:
+    return frozenset(filter(None, (part.strip() for part in value.split(","))))
+
+
+def _is_enabled(
+    found: Discovered, table: Mapping[str, Any], loaded: LoadedConfig, switches: Switches
+) -> tuple[bool, str]:
+    plugin = found.id
+    if switches.only is not None and plugin not in switches.only:
+        return False, "not asked for"
+    if plugin in switches.disable:
+        return False, "--disable-plugin"
+    if switches.no_plugins and not found.builtin:
+        return False, "--no-plugins"
+    if plugin in switches.disable_variable:
+        return False, DISABLE_VARIABLE
+    if switches.only_variable is not None:
+        return plugin in switches.only_variable, ONLY_VARIABLE
+    if isinstance(table.get("enabled"), bool):
+        return table["enabled"], str(loaded.path)
+    autoload = loaded.config.host.autoload
+    return autoload == "all" or (autoload == "builtin" and found.builtin), f'autoload = "{autoload}"'
+
+
+def _state(
+    found: Discovered, on: bool, reason: str, discovered: Sequence[Discovered], claims: Counter[str], version: str
+) -> tuple[State, str, str]:
+    if not on:
+        return "disabled", reason, ""
+    if not _ID.fullmatch(found.id):
+        return "failed", "its id may have lower case letters, digits and hyphens only", "tell its author"
+    if claims[found.id] > 1:
+        claimants = [f"{other.distribution} {other.version}" for other in discovered if other.id == found.id]
+        mend = f"pip uninstall one of them, or disable the id: tilores plugins disable {found.id}"
+        return "conflict", f"claimed by {' and '.join(claimants)}", mend
+    wanted = _unmet_requirement(found, version)
+    if wanted:
+        mend = f"pip install --upgrade {found.distribution} {CORE_DISTRIBUTION}"
+        return "incompatible", f"it needs {wanted}, this is {CORE_DISTRIBUTION} {version}", mend
+    return "enabled", "", ""
+
+
+def _unmet_requirement(found: Discovered, version: str) -> str | None:
+    """The plugin's requirement of the core that the running version does not meet; environments drift."""
+    for line in found.requires:
+        try:
+            requirement = Requirement(line)
+        except InvalidRequirement:
+            continue  # not for the core to judge; an installer refuses such a distribution anyway
+        if canonicalize_name(requirement.name) != CORE_DISTRIBUTION or found.builtin:
+            continue
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        if not requirement.specifier.contains(version, prereleases=True):
+            return f"{CORE_DISTRIBUTION}{requirement.specifier}"
+    return None
+
+
+def _record(found: Discovered, table: Mapping[str, Any], state: State, reason: str, fix: str) -> PluginRecord:
+    order = table.get("order")
+    return PluginRecord(
+        id=found.id,
+        distribution=found.distribution,
+        version=found.version,
+        target=found.target,
+        builtin=found.builtin,
+        state=state,
+        reason=reason,
+        fix=fix,
+        order=order if isinstance(order, int) and not isinstance(order, bool) else DEFAULT_ORDER,
+        required=table.get("required") is True,
+    )
+
+
+def _check_host_keys(plugin: str, table: Mapping[str, Any], loaded: LoadedConfig) -> list[ConfigError]:
+    return [
+        ConfigError(
+            f"this must be {wanted}",
+            where=f"{loaded.path}: plugins.{plugin}.{key}",
+            fix=f"correct '{key}'; enabled, order and required are the host's keys in every plugin's table",
+        )
+        for key, (kind, wanted) in HOST_KEYS.items()
+        if key in table and type(table[key]) is not kind
+    ]
+
+
+def _required_but_disabled(found: Discovered, reason: str, loaded: LoadedConfig) -> ConfigError:
+    return ConfigError(
+        f"plugin '{found.id}' ({found.distribution} {found.version}) is required and disabled ({reason})",
+        where=f"{loaded.path}: plugins.{found.id}.required",
+        fix=f"tilores plugins enable {found.id}, or take 'required' away",
+    )
+
+
+def _unknown_ids(
+    loaded: LoadedConfig, switches: Switches, installed: frozenset[str]
+) -> tuple[list[str], list[ConfigError]]:
+    warnings, problems = [], []
+    for plugin, table in loaded.config.plugins.items():
+        if plugin in installed:
+            continue
+        where = f"{loaded.path}: plugins.{plugin}"
+        text = f"no plugin '{plugin}' is installed; {suggest(plugin, installed)}"
+        if table.get("required") is True:
+            problems.append(ConfigError(f"required, but {text}", where=where, fix="install it, or correct the id"))
+        else:
+            warnings.append(f"{where}: {text}")
+    for origin, ids in switches.mentioned().items():
+        warnings.extend(
+            f"{origin}: no plugin '{plugin}' is installed; {suggest(plugin, installed)}"
+            for plugin in sorted(ids - installed)
+        )
+    return warnings, problems

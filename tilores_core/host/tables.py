@@ -1,0 +1,124 @@
+"""One plugin's table in plugins.toml, as its settings model sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from tilores_core.errors import ConfigError
+from tilores_core.host.collect import Registration, settings_model
+from tilores_core.host.imports import import_attribute, plugin_error
+from tilores_core.host.plan import HOST_KEYS
+from tilores_core.host.scan import Discovered
+from tilores_core.settings import LoadedConfig
+from tilores_core.settings.loader import config_error, describe_problem, field_names, table_model
+from tilores_core.settings.nearest import suggest
+from tilores_core.settings.references import Resolved, redact, resolve_references
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+
+@dataclass(frozen=True, slots=True)
+class PluginSettings:
+    """The validated model (None for a plugin without one) and the values that messages must not show."""
+
+    model: BaseModel | None
+    secrets: frozenset[str] = frozenset()
+
+
+def own_keys(loaded: LoadedConfig, plugin: str) -> dict[str, Any]:
+    """The plugin's table without the host's keys."""
+    table = loaded.config.plugins.get(plugin, {})
+    return {key: value for key, value in table.items() if key not in HOST_KEYS}
+
+
+def load_settings(
+    found: Discovered, registrations: Sequence[Registration], loaded: LoadedConfig, variables: Mapping[str, str]
+) -> PluginSettings:
+    """Resolve, fill and validate the plugin's table.
+
+    Raises `ConfigError` for what the operator wrote, `PluginError` when the settings model itself cannot be had.
+    """
+    model = settings_class(found, registrations)
+    own = own_keys(loaded, found.id)
+    if model is None:
+        if own:
+            raise _no_settings(found, own, loaded)
+        return PluginSettings(None)
+    resolved = resolve_references(own, plugin=found.id, path=loaded.path, variables=variables)
+    filled, origins = _fill(found, registrations, model, resolved, variables)
+    try:
+        return PluginSettings(model.model_validate(filled.values), filled.secrets)
+    except ValidationError as error:
+        details = error.errors(include_input=False, include_url=False)
+        problems = [_problem(found.id, item, model, origins, filled.secrets) for item in details]
+    raise config_error(str(loaded.path), problems)
+
+
+def settings_class(found: Discovered, registrations: Sequence[Registration]) -> type[BaseModel] | None:
+    """The settings model that the plugin's specs name, imported. Raises `PluginError`."""
+    named = settings_model(found, registrations)
+    if named is None:
+        return None
+    model = import_attribute(found, named) if isinstance(named, str) else named
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        raise plugin_error(found, f"its settings model {named!r} is not a pydantic model", fix="correct the spec")
+    if model.model_config.get("extra") != "forbid":
+        raise plugin_error(
+            found,
+            f"its settings model {model.__name__} takes unknown keys, so that misspelt ones would be lost",
+            fix='give it model_config = ConfigDict(extra="forbid")',
+        )
+    return model
+
+
+def _fill(
+    found: Discovered,
+    registrations: Sequence[Registration],
+    model: type[BaseModel],
+    resolved: Resolved,
+    variables: Mapping[str, str],
+) -> tuple[Resolved, dict[str, str]]:
+    """Keys that the table lacks, from the variables the specs name; and which variable filled which key."""
+    values, secrets, origins = dict(resolved.values), set(resolved.secrets), {}
+    for registration in registrations:
+        for key, variable in registration.spec.environment.items():
+            if key not in field_names(model):
+                raise plugin_error(
+                    found,
+                    f"its spec fills '{key}' from {variable}, but {model.__name__} has no such field",
+                    fix=suggest(key, field_names(model)),
+                )
+            value = variables.get(variable)
+            if key not in values and value:
+                values[key] = value
+                origins[key] = variable
+                if len(value) > 4:
+                    secrets.add(value)
+    return Resolved(values, frozenset(secrets)), origins
+
+
+def _problem(
+    plugin: str, item: ErrorDetails, model: type[BaseModel], origins: Mapping[str, str], secrets: frozenset[str]
+) -> tuple[str, str]:
+    location = item["loc"]
+    table = table_model(model, location[:-1])
+    known = field_names(table) if table else []
+    if len(location) == 1:
+        known = [*known, *HOST_KEYS]
+    text = redact(describe_problem(item, known), secrets)
+    key = ".".join(("plugins", plugin, *(str(part) for part in location)))
+    variable = origins.get(str(location[0])) if location else None
+    return key, f"{text} (the value is that of variable {variable})" if variable else text
+
+
+def _no_settings(found: Discovered, own: Mapping[str, Any], loaded: LoadedConfig) -> ConfigError:
+    problems = [
+        (f"plugins.{found.id}.{key}", f"unknown key; the plugin has no settings; {suggest(key, HOST_KEYS)}")
+        for key in own
+    ]
+    return config_error(str(loaded.path), problems)

@@ -1,0 +1,23 @@
+"""What identifies a customer, in one spelling: e-mail addresses, phone numbers, dates, names.
+
+Pure functions, used by whoever indexes customers and whoever reads identifiers out of a question, so that both
+sides agree on what is equal. phonenumbers is imported by the first phone number that needs it.
+"""
+
+from tilores_core.identity.contact import normalise_email, normalise_phone
+from tilores_core.identity.dates import parse_date
+from tilores_core.identity.mentions import find_mentions
+from tilores_core.identity.names import best_name, name_fits, name_keys, name_words, normalise_name, query_keys
+
+__all__ = [
+    "best_name",
+    "find_mentions",
+    "name_fits",
+    "name_keys",
+    "name_words",
+    "normalise_email",
+    "normalise_name",
+    "normalise_phone",
+    "parse_date",
+    "query_keys",
+]

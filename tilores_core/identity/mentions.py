@@ -1,0 +1,103 @@
+"""Names and ids of known customers in free text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from tilores_core.contracts import Identifiers
+from tilores_core.identity.names import fold_both, pair_key
+
+Known = Callable[[str], bool]
+
+_LONGEST_TEXT = 4_000
+_MOST_MENTIONS = 20
+_WIDEST_GAP = 3  # "Edwina Rose May Hawthorne": two middle names between
+
+_WORD = re.compile(r"[^\W_]+(?:['’ʼ][^\W_]+)*")
+_APOSTROPHE = re.compile(r"['’ʼ]")
+_POSSESSIVE = re.compile(r"['’ʼ]s$", re.IGNORECASE)
+_BLANKS = str.maketrans({chr(c): " " for c in range(128) if not chr(c).isalnum()})
+
+# A word with a digit or an underscore may be an id wherever it stands.
+_TELLING = re.compile(r"(?<!\S)[^\s\d_]*+\S+")
+# A bare number or word may be one, too, but only where the text says that an id follows: "customer 1001".
+_ANNOUNCED = re.compile(
+    r"\b(?:customer|client|member|user|person|id|number|no|ref|reference)\b[\s.:#'\"=]*(?:is\s+)?(\w[\w\-./:@+]*)|#(\w+)",
+    re.IGNORECASE,
+)
+_AROUND = ".,;:!?'\"’()[]{}<>#"
+
+
+def find_mentions(text: str, *, is_word: Known, is_name: Known, is_id: Known) -> list[Identifiers]:
+    """Customers mentioned in `text`, in order, at most 20; of a very long text the last 4,000 characters are read.
+
+    `is_word` knows single words of names (as `name_words` gives them) and keeps most words from going further;
+    `is_name` knows `name_keys`; `is_id` knows ids in casefolded spelling. All three must answer without I/O.
+    Names are found by given and family name in either order, in any case.
+    """
+    text = text[-_LONGEST_TEXT:]
+    found = _ids(text, is_id)
+    taken = [(start, end) for start, end, _ in found]
+    for start, end, who in _names(text, is_word, is_name):
+        if all(end <= a or start >= b for a, b in taken):
+            found.append((start, end, who))
+    found.sort(key=lambda item: item[0])
+    return list(dict.fromkeys(who for _, _, who in found))[:_MOST_MENTIONS]
+
+
+def _ids(text: str, is_id: Known) -> list[tuple[int, int, Identifiers]]:
+    found = {}
+    for match in _TELLING.finditer(text):
+        bare = _POSSESSIVE.sub("", match[0].strip(_AROUND))
+        if not bare.isdigit() and is_id(bare.casefold()):
+            start = match.start() + match[0].index(bare)
+            found[start] = (start, start + len(bare), Identifiers(customer_id=bare))
+    position = 0
+    while match := _ANNOUNCED.search(text, position):
+        group = 1 if match[1] else 2
+        word = match[group].rstrip(_AROUND)
+        position = match.start(group)  # in "customer number 7" the first word announces the second
+        if word and is_id(word.casefold()):
+            found[position] = (position, position + len(word), Identifiers(customer_id=word))
+    return list(found.values())
+
+
+def _names(text: str, is_word: Known, is_name: Known) -> list[tuple[int, int, Identifiers]]:
+    if text.isascii() and sum(map(is_word, text.lower().translate(_BLANKS).split())) < 2:
+        return []  # which is most texts, and takes a tenth of what follows
+    words = [(match[0], match.start()) for match in _WORD.finditer(text)]
+    # Most words of a question are in nobody's name; the loop below looks at the few that are.
+    forms = {i: known for i, (word, _) in enumerate(words) if (known := _forms(word, is_word))}
+    found = []
+    reached = -1
+    for position in forms:
+        last = _last_of_name(words, forms, position, is_name) if position > reached else None
+        if last is None:
+            continue
+        start = words[position][1]
+        end = words[last][1] + len(_POSSESSIVE.sub("", words[last][0]))
+        found.append((start, end, Identifiers(name=" ".join(text[start:end].split()))))
+        reached = last
+    return found
+
+
+def _forms(word: str, is_word: Known) -> tuple[str, ...]:
+    if word.isascii() and word.isalnum():
+        word = word.lower()
+        return (word,) if is_word(word) else ()
+    bare = _APOSTROPHE.sub("", _POSSESSIVE.sub("", word))
+    return tuple(form for form in fold_both(bare) if is_word(form))
+
+
+def _last_of_name(
+    words: list[tuple[str, int]], forms: dict[int, tuple[str, ...]], position: int, is_name: Known
+) -> int | None:
+    """The position of the last word of the name that begins at `position`, or None."""
+    for last in range(position + 1, min(position + 1 + _WIDEST_GAP, len(words))):
+        if any(is_name(pair_key(a, b)) for a in forms[position] for b in forms.get(last, ())):
+            return last
+        between = words[last][0]
+        if not (last in forms or len(between) == 1 or between[0].isupper()):
+            return None
+    return None

@@ -1,0 +1,146 @@
+"""The outermost ASGI application: lifespan, the chat protocols straight away, everything else through FastAPI.
+
+The chat routes are served before the router and the middleware of the rest: a cached answer passes through this
+file, one protocol's routes and the engine's memory, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Any
+
+import structlog
+
+from tilores_core.errors import PermissionDeniedError, TiloresError
+from tilores_core.web.chat import ChatService, ErrorReply, Handler
+from tilores_core.web.exchange import Exchange, Header, Receive, Scope, Send
+from tilores_core.web.ids import RequestIds
+from tilores_core.web.langserve.errors import error_reply as langserve_error
+from tilores_core.web.langserve.routes import LangServeRoutes
+from tilores_core.web.openai.errors import error_reply as openai_error
+from tilores_core.web.openai.routes import OpenAIRoutes
+
+log = structlog.get_logger("tilores_core.web")
+
+ASGI = Callable[[Scope, Receive, Send], Any]
+LOCAL_NAMES = frozenset((b"localhost", b"127.0.0.1", b"[::1]", b"testserver"))
+
+
+class Application:
+    """`open_parts` builds the chat service and the rest's ASGI application and closes them afterwards."""
+
+    def __init__(
+        self,
+        open_parts: Callable[[Application], AbstractAsyncContextManager[tuple[ChatService, ASGI]]],
+        *,
+        cors_origins: tuple[str, ...],
+        local_only: bool,
+    ) -> None:
+        self._open_parts = open_parts
+        self._origins = frozenset(origin.encode() for origin in cors_origins)
+        self._local_only = local_only
+        self._ids = RequestIds()
+        self._service: ChatService | None = None
+        self._rest: ASGI | None = None
+        self._langserve: LangServeRoutes | None = None
+        self._openai: OpenAIRoutes | None = None
+        self.draining = False
+
+    @property
+    def ready(self) -> bool:
+        """Able to serve: everything is built and no end was announced."""
+        return self._service is not None and not self.draining
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        service, rest = self._service, self._rest
+        if service is None or rest is None or self._langserve is None or self._openai is None:
+            raise RuntimeError("the lifespan has not begun; serve this application with lifespan on")
+        path: str = scope["path"]
+        routes: LangServeRoutes | OpenAIRoutes
+        error_reply: ErrorReply
+        if path.startswith("/chat/"):
+            routes, error_reply = self._langserve, langserve_error
+        elif path.startswith("/v1/"):
+            routes, error_reply = self._openai, openai_error
+        else:
+            await self._other(rest, scope, receive, send)
+            return
+        exchange = Exchange(scope, receive, send, b"")
+        exchange.request_id = self._ids.take(exchange.headers.get(b"x-request-id"))
+        if self._origins:
+            if scope["method"] == "OPTIONS":
+                await rest(scope, receive, send)
+                return
+            exchange.extra = self._cors(exchange.headers.get(b"origin"))
+        handler: Handler = routes.find(scope["method"], path)
+        if self._local_only and not is_local(exchange.headers.get(b"host", b"")):
+            handler = _refuse_foreign_host
+        await service.handle(exchange, handler, error_reply)
+
+    async def _other(self, rest: ASGI, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        request_id = self._ids.take(headers.get(b"x-request-id"))
+        scope.setdefault("state", {})["request_id"] = request_id.decode()
+
+        async def with_request_id(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id)]
+            await send(message)
+
+        if self._local_only and not is_local(headers.get(b"host", b"")):
+            exchange = Exchange(scope, receive, send, request_id)
+            await exchange.reply(403, {"detail": FOREIGN_HOST.message, "fix": FOREIGN_HOST.fix})
+            return
+        await rest(scope, receive, with_request_id)
+
+    def _cors(self, origin: bytes | None) -> tuple[Header, ...]:
+        if origin is None:
+            return ()
+        if b"*" in self._origins:
+            return ((b"access-control-allow-origin", b"*"), _EXPOSED)
+        if origin in self._origins:
+            return ((b"access-control-allow-origin", origin), (b"vary", b"Origin"), _EXPOSED)
+        return ()
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        async with AsyncExitStack() as stack:
+            await receive()
+            try:
+                service, rest = await stack.enter_async_context(self._open_parts(self))
+            except TiloresError as error:
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                return
+            self._langserve, self._openai = LangServeRoutes(service), OpenAIRoutes(service)
+            self._service, self._rest = service, rest
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            self.draining = True
+            await stack.aclose()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+_EXPOSED: Header = (b"access-control-expose-headers", b"X-Request-Id, X-Tilores-Cache")
+
+FOREIGN_HOST = PermissionDeniedError(
+    "this server has no keys and answers only to requests made to localhost",
+    fix="call it as http://127.0.0.1, or set TILORES_API_KEYS",
+)
+
+
+def is_local(host: bytes) -> bool:
+    """Whether a Host header names this machine: a page elsewhere whose name was pointed here does not get in."""
+    name, _, port = host.rpartition(b":")
+    return (name if port.isdigit() and name else host).lower() in LOCAL_NAMES
+
+
+async def _refuse_foreign_host(exchange: Exchange) -> None:
+    raise FOREIGN_HOST

@@ -1,0 +1,116 @@
+"""API keys: who asks, compared in constant time, and what an unprotected server may be bound to."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import secrets
+from collections.abc import Mapping
+
+from pydantic import SecretStr
+
+from tilores_core.contracts import DEFAULT_CALLER, Caller
+from tilores_core.errors import AuthenticationError, ConfigError, PermissionDeniedError
+from tilores_core.settings import Environment, KeyTable
+
+_BEARER = b"bearer "
+
+
+class KeyRing:
+    """The keys of one kind. Without any, everybody is let in as the anonymous caller (`open` is True).
+
+    Keys are kept and looked up as HMACs under a random key of this process: how long a look-up takes tells nothing
+    about a secret, and a memory dump holds none.
+    """
+
+    def __init__(self, keys: Mapping[str, SecretStr], tables: Mapping[str, KeyTable], *, admin: bool = False) -> None:
+        self._salt = secrets.token_bytes(32)
+        self._callers: dict[bytes, Caller] = {}
+        for name, secret in keys.items():
+            table = tables.get(name, KeyTable())
+            self._callers[self._digest(secret.get_secret_value().encode())] = Caller(
+                name=name, scope=table.scope, search=table.search, admin=admin
+            )
+        self.open = not self._callers
+
+    def _digest(self, secret: bytes) -> bytes:
+        return hmac.digest(self._salt, secret, hashlib.sha256)
+
+    def authenticate(self, headers: Mapping[bytes, bytes]) -> Caller:
+        """The caller of `Authorization: Bearer <key>`; the value is ignored when there are no keys.
+
+        Raises `AuthenticationError`.
+        """
+        if self.open:
+            return DEFAULT_CALLER
+        given = headers.get(b"authorization", b"")
+        if given[:7].lower() != _BEARER:
+            raise AuthenticationError("no API key was given", fix="send the header 'Authorization: Bearer <key>'")
+        caller = self._callers.get(self._digest(given[7:].strip()))
+        if caller is None:
+            raise AuthenticationError("the API key is wrong", fix="check the key in 'Authorization: Bearer <key>'")
+        return caller
+
+
+class Gate:
+    """Chat keys and admin keys, apart. `loopback`: the server is reachable from this machine alone."""
+
+    def __init__(self, environment: Environment, tables: Mapping[str, KeyTable]) -> None:
+        self.chat = KeyRing(environment.api_keys, tables)
+        self._admin = KeyRing(environment.admin_keys, {}, admin=True)
+        self.loopback = is_loopback(environment.host)
+
+    def admin(self, headers: Mapping[bytes, bytes]) -> Caller:
+        """An admin. Without admin keys only a server bound to loopback lets anybody be one."""
+        if self._admin.open and not self.loopback:
+            raise PermissionDeniedError(
+                "administration is off: the server is reachable from outside and has no admin keys",
+                fix="set TILORES_ADMIN_KEYS",
+            )
+        return self._admin.authenticate(headers)
+
+    def either(self, headers: Mapping[bytes, bytes]) -> Caller:
+        """A chat key or an admin key; open on loopback."""
+        if self.loopback:
+            return DEFAULT_CALLER
+        if not self._admin.open:
+            try:
+                return self._admin.authenticate(headers)
+            except AuthenticationError:
+                if self.chat.open:
+                    raise
+        elif self.chat.open:
+            raise PermissionDeniedError("this server has no keys", fix="set TILORES_ADMIN_KEYS or TILORES_API_KEYS")
+        return self.chat.authenticate(headers)
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def check_exposure(environment: Environment) -> None:
+    """Refuse to serve customers' data beyond this machine to anybody who asks. Raises `ConfigError`."""
+    if is_loopback(environment.host) or environment.api_keys or environment.allow_anonymous:
+        return
+    raise ConfigError(
+        f"the server would be reachable at {environment.host} without any API key",
+        where="TILORES_HOST",
+        fix="set TILORES_API_KEYS=name:secret, or TILORES_ALLOW_ANONYMOUS=true if that is really meant",
+    )
+
+
+def check_key_tables(environment: Environment, tables: Mapping[str, KeyTable]) -> None:
+    """`[keys.NAME]` must name a key that exists. Raises `ConfigError`."""
+    unknown = sorted(set(tables) - set(environment.api_keys))
+    if unknown and environment.api_keys:
+        raise ConfigError(
+            f"there is no API key named {unknown[0]!r}",
+            where=f"plugins.toml: [keys.{unknown[0]}]",
+            fix=f"TILORES_API_KEYS names {', '.join(sorted(environment.api_keys))}",
+        )

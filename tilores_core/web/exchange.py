@@ -1,0 +1,144 @@
+"""One HTTP exchange over plain ASGI: the body in, a reply or a stream out, and noticing that the client has gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, MutableMapping
+from time import perf_counter
+from typing import Any, TypeVar
+
+import orjson
+
+from tilores_core.contracts import DEFAULT_CALLER, Caller
+from tilores_core.errors import DeadlineExceededError, PayloadTooLargeError
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Header = tuple[bytes, bytes]
+T = TypeVar("T")
+
+_SECONDS_FOR_BODY = 30.0
+_SECONDS_FOR_SLOW_READERS = 30.0
+
+_JSON: Header = (b"content-type", b"application/json")
+_SSE: Header = (b"content-type", b"text/event-stream; charset=utf-8")
+_SSE_HEADERS: tuple[Header, ...] = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
+
+
+class ClientGoneError(Exception):
+    """The client closed the connection; nobody is there to answer."""
+
+
+class Exchange:
+    """A request being answered. `headers` are lower-case; of a repeated header the last counts."""
+
+    __slots__ = ("_receive", "_send", "caller", "extra", "headers", "request_id", "scope", "started", "status")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: bytes) -> None:
+        self.scope = scope
+        self._receive = receive
+        self._send = send
+        self.headers: Mapping[bytes, bytes] = dict(scope["headers"])
+        self.request_id = request_id
+        self.started = perf_counter()
+        self.caller: Caller = DEFAULT_CALLER
+        self.extra: tuple[Header, ...] = ()  # headers of every reply of this exchange (CORS)
+        self.status = 0
+
+    async def body(self, limit: int) -> bytes:
+        """The whole body. Raises `PayloadTooLargeError` beyond `limit` bytes, `ClientGoneError`, or
+        `DeadlineExceededError` when it does not arrive."""
+        declared = self.headers.get(b"content-length", b"0")
+        if not declared.isdigit() or int(declared) > limit:
+            raise _too_large(limit)
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(_SECONDS_FOR_BODY):
+                while True:
+                    message = await self._receive()
+                    if message["type"] == "http.disconnect":
+                        raise ClientGoneError
+                    part: bytes = message.get("body", b"")
+                    size += len(part)
+                    if size > limit:
+                        raise _too_large(limit)
+                    if not message.get("more_body"):
+                        return part if not parts else b"".join((*parts, part))
+                    parts.append(part)
+        except TimeoutError:
+            raise DeadlineExceededError(f"the body did not arrive within {_SECONDS_FOR_BODY:g} s") from None
+
+    async def reply_bytes(self, status: int, body: bytes, *headers: Header) -> None:
+        """Send JSON that is bytes already."""
+        self.status = status
+        await self._send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [
+                    _JSON,
+                    (b"content-length", b"%d" % len(body)),
+                    (b"x-request-id", self.request_id),
+                    *headers,
+                    *self.extra,
+                ],
+            }
+        )
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def reply(self, status: int, value: object, headers: Mapping[str, str] | None = None) -> None:
+        given = [(name.lower().encode(), text.encode("latin-1")) for name, text in (headers or {}).items()]
+        await self.reply_bytes(status, orjson.dumps(value), *given)
+
+    async def run(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
+        """Do the work; stop it when the client goes (`ClientGoneError`) or time is over (`DeadlineExceededError`)."""
+        task = asyncio.ensure_future(work)
+        gone = asyncio.ensure_future(self._disconnected())
+        try:
+            done, _ = await asyncio.wait({task, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if task in done:
+                return task.result()
+            if gone in done:
+                raise ClientGoneError
+            raise _too_late(seconds)
+        finally:
+            for one in (task, gone):
+                if not one.done():
+                    one.cancel()
+                    await asyncio.gather(one, return_exceptions=True)
+
+    async def stream(self, first: bytes, events: AsyncIterator[bytes], seconds: float) -> None:
+        """Send server-sent events as they come. The first has been made, so that what failed before it did not."""
+        self.status = 200
+        await self._send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [_SSE, *_SSE_HEADERS, (b"x-request-id", self.request_id), *self.extra],
+            }
+        )
+
+        async def pump() -> None:
+            await self._send({"type": "http.response.body", "body": first, "more_body": True})
+            async for event in events:
+                await self._send({"type": "http.response.body", "body": event, "more_body": True})
+
+        # The events keep the deadline themselves and tell the client; this one ends a client that does not read.
+        await self.run(pump(), seconds + _SECONDS_FOR_SLOW_READERS)
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def _disconnected(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+
+def _too_large(limit: int) -> PayloadTooLargeError:
+    return PayloadTooLargeError(f"the body is larger than {limit} bytes", fix="send less at once")
+
+
+def _too_late(seconds: float) -> DeadlineExceededError:
+    return DeadlineExceededError(
+        f"no answer within {seconds:g} s", fix="try again; [chat] deadline_seconds in plugins.toml sets the limit"
+    )

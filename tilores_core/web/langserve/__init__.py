@@ -1,0 +1,1 @@
+"""The LangServe protocol under `/chat`, as functions: bodies in, bodies and server-sent events out."""

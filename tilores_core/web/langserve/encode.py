@@ -1,0 +1,156 @@
+"""Answers as LangServe's clients take them: flat message objects with a `type`, complete enough for both clients.
+
+The Python client checks a whole object against its message class and silently leaves a dict when it does not fit;
+the JavaScript client wants `content`, `type` and `additional_kwargs` to be there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+
+from tilores_core.contracts import Answer, CustomerOutcome, Message, Usage
+
+_TYPES: Final = {"user": "human", "assistant": "ai", "system": "system", "tool": "tool"}
+
+
+def invoke_body(answer: Answer, *, run_id: str, latency_ms: float) -> dict[str, Any]:
+    """The body of `invoke`. `latency_ms` is this request's, in milliseconds."""
+    return _body(reply(answer, run_id=run_id, latency_ms=latency_ms), run_id)
+
+
+def batch_body(answers: Sequence[tuple[Answer, str, float]]) -> dict[str, Any]:
+    """The body of `batch`, of (answer, run id, latency in milliseconds) in the order of the inputs."""
+    run_ids = [run_id for _, run_id, _ in answers]
+    return {
+        "output": [reply(answer, run_id=run_id, latency_ms=latency) for answer, run_id, latency in answers],
+        "metadata": {
+            "responses": [{"run_id": run_id, "feedback_tokens": []} for run_id in run_ids],
+            "run_ids": run_ids,
+        },
+    }
+
+
+def reply(answer: Answer, *, run_id: str, latency_ms: float) -> dict[str, Any]:
+    """The answer as one `ai` message."""
+    return _reply(
+        answer,
+        run_id,
+        response_metadata_template(
+            answer,
+            tier=answer.cache_tier,
+            age_s=round(answer.age, 3),
+            latency_ms=round(latency_ms, 3),
+            stale=answer.stale,
+            cost=answer.cost,
+        ),
+    )
+
+
+def invoke_template(
+    answer: Answer, *, run_id: str, tier: Any, age_s: Any, latency_ms: Any, stale: Any, cost: Any
+) -> dict[str, Any]:
+    """`invoke_body` with the values that differ from request to request given, and put in as they are.
+
+    They may be markers where the body is to be cut. `run_id` occurs twice: inside the message's id (`run-…`) and as
+    `metadata.run_id`; each of the others once, as a whole JSON value.
+    """
+    metadata = response_metadata_template(
+        answer, tier=tier, age_s=age_s, latency_ms=latency_ms, stale=stale, cost=cost
+    )
+    return _body(_reply(answer, run_id, metadata), run_id)
+
+
+def response_metadata_template(
+    answer: Answer, *, tier: Any, age_s: Any, latency_ms: Any, stale: Any, cost: Any
+) -> dict[str, Any]:
+    """`response_metadata`, with the values that are this request's given."""
+    return {
+        "model": answer.model,
+        "cache": tier,
+        "age_s": age_s,
+        "stale": stale,
+        "customer_id": answer.customer.customer_id,
+        "customer": _customer(answer.customer),
+        "spectrum": answer.spectrum,
+        "prompt_version": answer.prompt_version,
+        "latency_ms": latency_ms,
+        "cost": cost,
+        "finish_reason": answer.finish_reason,
+    }
+
+
+def _customer(outcome: CustomerOutcome) -> dict[str, Any]:
+    if outcome.kind != "several":
+        return {"kind": outcome.kind}
+    return {"kind": "several", "choices": [{"traits": dict(choice.traits)} for choice in outcome.choices]}
+
+
+def _body(message: dict[str, Any], run_id: str) -> dict[str, Any]:
+    return {"output": message, "metadata": {"run_id": run_id, "feedback_tokens": []}}
+
+
+def _reply(answer: Answer, run_id: str, metadata: dict[str, Any]) -> dict[str, Any]:
+    calls, invalid = tool_calls(answer.tool_calls)
+    return {
+        "content": answer.text,
+        "additional_kwargs": {},
+        "response_metadata": metadata,
+        "type": "ai",
+        "name": None,
+        "id": message_id(run_id),
+        "tool_calls": calls,
+        "invalid_tool_calls": invalid,
+        "usage_metadata": usage_metadata(answer.usage),
+    }
+
+
+def message_id(run_id: str) -> str:
+    return f"run-{run_id}"
+
+
+def usage_metadata(usage: Usage) -> dict[str, int]:
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "total_tokens": usage.total_tokens,
+    }
+
+
+def tool_calls(calls: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Tool calls of the OpenAI shape in LangChain's, and those whose arguments are no JSON object, apart."""
+    good: list[dict[str, Any]] = []
+    bad: list[dict[str, Any]] = []
+    for call in calls:
+        function = call["function"]
+        name, arguments, call_id = function["name"], function.get("arguments") or "{}", call.get("id")
+        try:
+            args = orjson.loads(arguments)
+        except orjson.JSONDecodeError:
+            args = None
+        if isinstance(args, dict):
+            good.append({"name": name, "args": args, "id": call_id, "type": "tool_call"})
+        else:
+            bad.append({"type": "invalid_tool_call", "id": call_id, "name": name, "args": arguments, "error": None})
+    return good, bad
+
+
+def message(value: Message) -> dict[str, Any]:
+    """A message of a request as LangChain's JSON, for the streams that show what the model was asked."""
+    role, content = value["role"], value.get("content")
+    shown: dict[str, Any] = {
+        "content": "" if content is None else content,
+        "additional_kwargs": {},
+        "response_metadata": {},
+        "type": _TYPES[role],
+        "name": value.get("name"),
+        "id": None,
+    }
+    if role == "assistant":
+        calls, invalid = tool_calls(value.get("tool_calls", ()))
+        shown.update(tool_calls=calls, invalid_tool_calls=invalid, usage_metadata=None)
+    elif role == "tool":
+        shown.update(tool_call_id=value["tool_call_id"], artifact=None, status="success")
+    return shown

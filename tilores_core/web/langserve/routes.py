@@ -1,0 +1,155 @@
+"""The LangServe routes under `/chat`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from time import perf_counter, time
+from typing import Any
+
+from tilores_core.cache.tiered import Hit
+from tilores_core.contracts import Answer
+from tilores_core.web.chat import ChatService, Handler
+from tilores_core.web.exchange import Exchange
+from tilores_core.web.ids import new_run_id
+from tilores_core.web.langserve import schemas
+from tilores_core.web.langserve.config_hash import decode_config_hash
+from tilores_core.web.langserve.decode import decode_batch, decode_run
+from tilores_core.web.langserve.encode import batch_body, invoke_body, invoke_template
+from tilores_core.web.langserve.pieces import RunInfo
+from tilores_core.web.langserve.stream import stream, stream_events, stream_log
+from tilores_core.web.wire import WireFormat
+
+_PREFIX = "/chat/"
+_HASHED = "c/"
+_Encode = Callable[..., AsyncGenerator[bytes, None]]
+
+
+class LangServeRoutes:
+    """Finds the handler of a request; `service` answers."""
+
+    def __init__(self, service: ChatService) -> None:
+        self._service = service
+        self._wire = WireFormat(
+            "langserve", strings=("run_id", "tier"), scalars=("age_s", "stale", "latency_ms", "cost")
+        )
+        self._post: dict[str, Callable[[Exchange, Mapping[str, Any] | None], Any]] = {
+            "invoke": self._invoke,
+            "batch": self._batch,
+            "stream": self._streamer(stream),
+            "stream_log": self._streamer(stream_log),
+            "stream_events": self._streamer(stream_events),
+        }
+        self._get = {
+            "input_schema": schemas.input_schema,
+            "output_schema": schemas.output_schema,
+            "config_schema": self._config_schema,
+        }
+
+    def find(self, method: str, path: str) -> Handler:
+        """The handler of a path under `/chat/`, also one that answers 404 or 405."""
+        name = path[len(_PREFIX) :]
+        config_hash: str | None = None
+        if name.startswith(_HASHED):
+            config_hash, _, name = name[len(_HASHED) :].partition("/")
+        if name in self._post:
+            if method != "POST":
+                return _refuse(405, "Method Not Allowed", {"Allow": "POST"})
+            run = self._post[name]
+
+            async def handle(exchange: Exchange) -> None:
+                await run(exchange, None if config_hash is None else decode_config_hash(config_hash))
+
+            return handle
+        if name in self._get:
+            if method not in ("GET", "HEAD"):
+                return _refuse(405, "Method Not Allowed", {"Allow": "GET"})
+            schema = self._get[name]
+            return lambda exchange: exchange.reply(200, schema())
+        return _refuse(404, "Not Found", {})
+
+    def _config_schema(self) -> dict[str, Any]:
+        listing = self._service.engine.models.listing()
+        return schemas.config_schema([f"{provider}:{info.id}" for provider, info in listing])
+
+    async def _invoke(self, exchange: Exchange, base: Mapping[str, Any] | None) -> None:
+        service = self._service
+        body = await exchange.body(service.table.max_body_bytes)
+        request = decode_run(body, service.limits, base_config=base).chat
+        run_id = request.run_id or new_run_id()
+        turn = service.turn(exchange, request, run_id, cache_control=True)
+        known = service.cached(turn, self._wire, _render)
+        if known is not None:
+            template, hit = known
+            tier = hit.tier.encode()
+            await exchange.reply_bytes(
+                200, template % self._values(exchange, run_id.encode(), tier, hit), (b"x-tilores-cache", tier)
+            )
+            service.count_hit(exchange, hit.tier)
+            return
+        answer = await service.answer(exchange, turn)
+        await exchange.reply(
+            200,
+            invoke_body(answer, run_id=run_id, latency_ms=_since(exchange)),
+            {"X-Tilores-Cache": answer.cache_tier},
+        )
+
+    def _values(self, exchange: Exchange, run_id: bytes, tier: bytes, hit: Hit) -> tuple[bytes, ...]:
+        """In the order of the gaps of `invoke_template`: run id twice, last of all for the metadata."""
+        age = time() - hit.stored_at
+        return (
+            tier,
+            b"%.3f" % (age if age > 0 else 0.0),
+            b"false",
+            b"%.3f" % _since(exchange),
+            b"0.0",
+            run_id,
+            run_id,
+        )
+
+    async def _batch(self, exchange: Exchange, base: Mapping[str, Any] | None) -> None:
+        service = self._service
+        body = await exchange.body(service.table.max_body_bytes)
+        runs = decode_batch(body, service.limits, base_config=base)
+        run_ids = [run.chat.run_id or new_run_id() for run in runs]
+        turns = [
+            service.turn(exchange, run.chat, run_id, cache_control=True)
+            for run, run_id in zip(runs, run_ids, strict=True)
+        ]
+        answers = await service.answer_all(exchange, turns)
+        latency = _since(exchange)
+        replies = [(answer, run_id, latency) for answer, run_id in zip(answers, run_ids, strict=True)]
+        await exchange.reply(200, batch_body(replies))
+
+    def _streamer(self, encode: _Encode) -> Callable[[Exchange, Mapping[str, Any] | None], Any]:
+        async def run(exchange: Exchange, base: Mapping[str, Any] | None) -> None:
+            service = self._service
+            body = await exchange.body(service.table.max_body_bytes)
+            request = decode_run(body, service.limits, base_config=base)
+            run_id = request.chat.run_id or new_run_id()
+            turn = service.turn(exchange, request.chat, run_id)
+            info = RunInfo(
+                run_id=run_id,
+                request=request,
+                started=exchange.started,
+                model=service.engine.models.resolve(turn.model),
+            )
+            await service.stream(
+                exchange, turn, lambda items: encode(items, info, on_error=service.on_stream_error(exchange))
+            )
+
+        return run
+
+
+def _render(answer: Answer, markers: Mapping[str, str]) -> object:
+    return invoke_template(answer, **markers)
+
+
+def _since(exchange: Exchange) -> float:
+    return (perf_counter() - exchange.started) * 1000
+
+
+def _refuse(status: int, text: str, headers: dict[str, str]) -> Handler:
+    async def handle(exchange: Exchange) -> None:
+        await exchange.reply(status, {"detail": text, "message": text}, headers)
+
+    return handle

@@ -1,0 +1,119 @@
+"""The OpenAI routes under `/v1`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from tilores_core.contracts import Answer
+from tilores_core.web.chat import ChatService, Handler
+from tilores_core.web.exchange import Exchange
+from tilores_core.web.ids import new_run_id
+from tilores_core.web.openai.decode import CompletionRequest, decode_completion
+from tilores_core.web.openai.encode import completion_body, completion_template
+from tilores_core.web.openai.errors import ErrorReply, method_not_allowed, route_not_found
+from tilores_core.web.openai.models import find_model, models_body
+from tilores_core.web.openai.stream import CompletionInfo, completion_chunks
+from tilores_core.web.wire import WireFormat
+
+_COMPLETIONS = "/v1/chat/completions"
+_MODELS = "/v1/models"
+
+
+class OpenAIRoutes:
+    """Finds the handler of a request; `service` answers."""
+
+    def __init__(self, service: ChatService) -> None:
+        self._service = service
+        self._wire = WireFormat(
+            "openai",
+            strings=("completion_id", "tier"),
+            scalars=("created", "age_s", "stale", "latency_ms", "cost"),
+        )
+
+    def find(self, method: str, path: str) -> Handler:
+        """The handler of a path under `/v1/`, also one that answers 404 or 405."""
+        if path == _COMPLETIONS:
+            return self._complete if method == "POST" else _refuse(method_not_allowed(method, path, ("POST",)))
+        if path == _MODELS or path.startswith(f"{_MODELS}/"):
+            if method not in ("GET", "HEAD"):
+                return _refuse(method_not_allowed(method, path, ("GET",)))
+            return self._models
+        return _refuse(route_not_found(method, path))
+
+    async def _models(self, exchange: Exchange) -> None:
+        listing = self._service.engine.models.listing()
+        path: str = exchange.scope["path"]
+        name = unquote(path[len(_MODELS) :].strip("/"))
+        await exchange.reply(200, find_model(listing, name) if name else models_body(listing))
+
+    async def _complete(self, exchange: Exchange) -> None:
+        service = self._service
+        body = await exchange.body(service.table.max_body_bytes)
+        request = decode_completion(body, exchange.headers, service.limits)
+        run_id = new_run_id()
+        turn = service.turn(exchange, request.chat, run_id)
+        completion_id = f"chatcmpl-{run_id}"
+        if request.stream:
+            await self._stream(exchange, request, completion_id, turn)
+            return
+        known = service.cached(turn, self._wire, _render)
+        if known is not None:
+            template, hit = known
+            tier = hit.tier.encode()
+            now = time.time()
+            values = (
+                completion_id.encode(),
+                b"%d" % now,
+                tier,
+                b"%.3f" % max(0.0, now - hit.stored_at),
+                b"false",
+                b"%.3f" % _since(exchange),
+                b"0.0",
+            )
+            await exchange.reply_bytes(200, template % values, (b"x-tilores-cache", tier))
+            service.count_hit(exchange, hit.tier)
+            return
+        answer = await service.answer(exchange, turn)
+        await exchange.reply(
+            200,
+            completion_body(
+                answer,
+                completion_id=completion_id,
+                created=int(time.time()),
+                latency_ms=round(_since(exchange), 3),
+            ),
+            {"X-Tilores-Cache": answer.cache_tier},
+        )
+
+    async def _stream(self, exchange: Exchange, request: CompletionRequest, completion_id: str, turn: Any) -> None:
+        service = self._service
+        info = CompletionInfo(
+            completion_id=completion_id,
+            created=int(time.time()),
+            model=service.engine.models.resolve(turn.model),
+            include_usage=request.include_usage,
+            usage_on_finish=request.usage_on_finish,
+        )
+        await service.stream(
+            exchange,
+            turn,
+            lambda items: completion_chunks(items, info, on_error=service.on_stream_error(exchange)),
+        )
+
+
+def _render(answer: Answer, markers: Mapping[str, str]) -> object:
+    return completion_template(answer, **markers)
+
+
+def _since(exchange: Exchange) -> float:
+    return (time.perf_counter() - exchange.started) * 1000
+
+
+def _refuse(reply: ErrorReply) -> Handler:
+    async def handle(exchange: Exchange) -> None:
+        await exchange.reply(*reply)
+
+    return handle
