@@ -74,9 +74,9 @@ class RedisServer:
         self.folder.mkdir(parents=True, exist_ok=True)
         where = ["--unixsocket", self.path] if self.path else ["--bind", "127.0.0.1"]
         password = ["--requirepass", self._password] if self._password else []
+        keeping = ["--dir", str(self.folder), "--save", ""]
         self._process = subprocess.Popen(
-            [self._binary, "--port", str(self.port), *where, *password]
-            + ["--dir", str(self.folder), "--save", "", *self._arguments],
+            [self._binary, "--port", str(self.port), *where, *password, *keeping, *self._arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -25,7 +25,7 @@ from tilores_core.settings import Environment, LoadedConfig, load_config, load_e
 if TYPE_CHECKING:
     from tilores_core.web.application import Application
 
-log = structlog.get_logger("tilores_core.app")
+log = structlog.get_logger(part="app")
 
 _WARM_UP_SECONDS = 1.5
 
@@ -45,9 +45,21 @@ def load_host(environment: Environment, *, loaded: LoadedConfig | None = None, *
     """Read plugins.toml and load the plugins it enables. `plan`: as `PluginHost.start` takes it."""
     loaded = loaded or load_config(environment.config)
     host = PluginHost.start(loaded, variables=variables(), data_dir=environment.data_dir, **plan)
-    for warning in host.warnings:
-        log.warning("plugin", detail=warning)
+    for record in host.records:
+        if record.is_problem:
+            log.warning("plugin not loaded", plugin=record.id, state=record.state, reason=record.reason, fix=record.fix)
     return host
+
+
+def build_tiers(host: PluginHost) -> list[tuple[str, CacheTier]]:
+    """The cache tiers of `[use]`, fastest first. They are closed with the host."""
+    return [(name, cast(CacheTier, tier)) for name, tier in host.build_used("cache").items()]
+
+
+def build_models(host: PluginHost) -> Models:
+    """The models of all active providers, which are closed with the host."""
+    providers = {name: cast(LLMProvider, provider) for name, provider in host.build_used("llm").items()}
+    return Models(providers, default=host.config.use.model, fallbacks=host.config.use.fallbacks)
 
 
 @asynccontextmanager
@@ -56,13 +68,11 @@ async def open_services(host: PluginHost, environment: Environment) -> AsyncIter
     config = host.config
     async with AsyncExitStack() as stack:
         stack.push_async_callback(host.aclose)
-        tiers = [(name, cast(CacheTier, tier)) for name, tier in host.build_used("cache").items()]
-        cache = TieredCache(tiers, table=config.cache)
+        cache = TieredCache(build_tiers(host), table=config.cache)
         await cache.start()
         stack.push_async_callback(cache.aclose)
         source = cast(CustomerSource, host.build("source", config.use.source))
-        providers = {name: cast(LLMProvider, provider) for name, provider in host.build_used("llm").items()}
-        models = Models(providers, default=config.use.model, fallbacks=config.use.fallbacks)
+        models = build_models(host)
         lookup = CustomerLookup(
             source=source,
             name=config.use.source,
@@ -72,6 +82,8 @@ async def open_services(host: PluginHost, environment: Environment) -> AsyncIter
             region=config.chat.phone_region,
             seconds=config.chat.source_seconds,
         )
+        for what, reason in host.switched_off.items():
+            log.info("done without", what=what, reason=reason)
         observers = Observers()
         observers.start()
         engine = ChatEngine(
@@ -119,12 +131,16 @@ def create_app(
                 cache=services.cache,
                 engine=services.engine,
                 is_ready=lambda: application.ready,
-                cors_origins=host.config.chat.cors_origins,
+                table=host.config.chat,
             )
             warming = asyncio.create_task(services.engine.warm_up())
             await asyncio.wait({warming}, timeout=_WARM_UP_SECONDS)  # a slow one goes on behind the start
-            with drain_on_signal(application, host.config.chat.drain_seconds):
-                yield chat, site.asgi
+            chat.start()
+            try:
+                with drain_on_signal(application, host.config.chat.drain_seconds):
+                    yield chat, site.asgi
+            finally:
+                await chat.aclose()
 
     return Application(
         open_parts,

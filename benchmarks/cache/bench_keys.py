@@ -23,7 +23,7 @@ def conversation(word: str) -> list[Any]:
         {"role": "user", "content": "Edwina Hawthorne is on the phone. What is her address?"},
         {
             "role": "assistant",
-            "content": "She lives in Harrogate; the billing system still has the old address in Leeds.",
+            "content": "She lives in Harrogate; billing still has the old address in Leeds.",
         },
         {"role": "user", "content": "And when did she move, according to the newest record that we have of her?"},
         {"role": "user", "content": "Please be brief."},

@@ -22,10 +22,9 @@ from typing import Any
 from cachetools import LRUCache, TTLCache
 from rounds import compare, report
 
-from tilores_core.cache.keys import wire_key
 from tilores_core.cache.policy import life
 from tilores_core.cache.tiered import TieredCache
-from tilores_core.cache.values import pack
+from tilores_core.cache.values import hit_of, kept
 from tilores_core.settings import CacheTable
 from tilores_plugins.cache.memory import MemoryTier
 
@@ -132,10 +131,10 @@ def bytes_per_entry() -> float:
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     for number in range(ENTRIES):
-        key = "answers:" + hashlib.sha256(b"%d" % number).hexdigest()
-        entry = pack(key, VALUE, life(now + number, ttl=3600, grace=0, jitter=0.1, roll=0.5), tuple(tags_of(number)))
-        tier.put(key, entry)
-        del key, entry
+        key = "answers:" + hashlib.sha256(b"%d" % number).hexdigest()  # made anew: its own memory counts
+        lived = life(now + number, ttl=3600, grace=60, jitter=0.1, roll=0.5)
+        tier.put(key, kept(hit_of(VALUE, "miss", lived, tuple(tags_of(number))), "l1"))
+    del key, lived
     gc.collect()
     used = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
@@ -147,14 +146,6 @@ def bytes_per_entry() -> float:
 def main() -> None:
     loop = asyncio.new_event_loop()
     cache = loop.run_until_complete(filled())
-    wires = [wire_key(key, "openai") for key in ORDER[:1000]]
-    for wire, key in zip(wires, ORDER, strict=False):
-        hit = cache.peek(key)
-        if hit is not None:
-            cache.put_local(wire, VALUE, hit)
-    for key in KEYS:  # the wire bytes took the room of some
-        if cache.peek(key) is None:
-            loop.run_until_complete(cache.set(key, VALUE, ttl=3600))
     base = "LRUCache.get under a lock"
     candidates = {
         base: locked_lru(),

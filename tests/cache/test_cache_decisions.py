@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 
 import pytest
@@ -20,7 +21,7 @@ from tilores_core.cache.invalidation import (
     to_messages,
 )
 from tilores_core.cache.policy import NO_CACHE, Life, Plan
-from tilores_core.cache.values import HEADER_BYTES, Hit, pack, read_times, unpack
+from tilores_core.cache.values import HEADER_BYTES, hit_of, kept, pack, unpack
 from tilores_core.contracts import CacheEntry
 
 seconds = st.floats(0, 1e6)
@@ -243,16 +244,17 @@ def test_recent_stores_are_forgotten_after_a_while() -> None:
 
 @given(st.binary(max_size=100), st.floats(0, 2e9), st.floats(0, 2e9))
 def test_an_entry_holds_its_life(value: bytes, stored_at: float, fresh_until: float) -> None:
-    entry = pack("answers:a", value, Life(stored_at, fresh_until, 3e9), ("one",))
-    assert unpack("answers:a", entry, "l2") == Hit(value, "l2", stored_at, fresh_until, 3e9, ("one",))
-    assert read_times(entry.value) == (stored_at, fresh_until)
+    hit = hit_of(value, "l2", Life(stored_at, fresh_until, 3e9), ("one",))
+    entry = pack("answers:a", hit)
+    assert unpack("answers:a", entry, "l2") == hit
+    assert (entry.expires_at, entry.tags) == (3e9, ("one",))
     assert len(entry.value) == len(value) + HEADER_BYTES
     assert unpack("answers:b", entry, "l2") is None, "stored under another key"
 
 
 @given(st.data())
 def test_damaged_values_are_found(data: st.DataObject) -> None:
-    entry = pack("answers:a", b"the value", LIFE, ())
+    entry = pack("answers:a", hit_of(b"the value", "miss", LIFE, ()))
     damaged = bytearray(entry.value)
     place = data.draw(st.integers(0, 4) | st.integers(HEADER_BYTES, len(damaged) - 1))
     damaged[place] ^= data.draw(st.integers(1, 255))
@@ -262,8 +264,15 @@ def test_damaged_values_are_found(data: st.DataObject) -> None:
 
 
 def test_an_age_is_never_negative() -> None:
-    hit = Hit(b"", "l1", 100.0, 200.0, 300.0, ())
+    hit = hit_of(b"", "l1", Life(100.0, 200.0, 300.0), ())
     assert hit.age(150.0) == 50.0
     assert hit.age(50.0) == 0.0
     assert not hit.stale(199.0)
     assert hit.stale(200.0)
+
+
+def test_values_are_kept_in_their_size() -> None:
+    hit = hit_of(b"x" * 1000, "miss", LIFE, ("one",))
+    copy = kept(hit, "l1")
+    assert copy == replace(hit, tier="l1")
+    assert copy.value is not hit.value

@@ -129,7 +129,7 @@ class World:
     def nothing_is_filed_wrongly(self) -> None:
         """Also what lies there unread belongs where it lies."""
         for cache in self.replicas:
-            tier = cache._tiers[0].tier
+            tier = cache._stack.tiers[0].tier
             assert isinstance(tier, MemoryTier)
             for key in list(tier._entries):
                 if key.startswith("wire:"):

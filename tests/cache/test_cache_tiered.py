@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import textwrap
+import tomllib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -14,12 +17,13 @@ from tilores_core.cache.breaker import CircuitBreaker
 from tilores_core.cache.invalidation import EVERYTHING, invalidation, to_messages
 from tilores_core.cache.keys import wire_key
 from tilores_core.cache.policy import Life
-from tilores_core.cache.tiered import TieredCache
+from tilores_core.cache.tiered import Made, TieredCache
 from tilores_core.cache.values import hit_of
 from tilores_core.contracts import CacheEntry, CacheTier, TierStats
-from tilores_core.settings import CacheTable
+from tilores_core.errors import CacheError
+from tilores_core.settings import CacheTable, NamespaceTable
 from tilores_core.testing.tiers import FlakyTier, SharedStore, SharedTier
-from tilores_plugins.cache.memory import MemoryTier
+from tilores_plugins.cache.memory import MemoryTier, Settings
 
 A, B = "answers:a", "answers:b"
 STEADY = CacheTable(jitter=0.0)
@@ -338,6 +342,7 @@ async def test_what_was_made_before_an_invalidation_is_not_stored_after_it(
     assert cache.peek(A) is None
     assert cache.peek(B)
     assert set(store.entries) == {B}
+    assert (await cache.stats())["namespaces"]["answers"]["dropped"] == 1
     await cache.set(A, b"new", ttl=60, tags=["one"], since=cache.mark())
     assert cache.peek(A)
 
@@ -472,6 +477,23 @@ def fast_breaker(clock: Callable[[], float]) -> Callable[[], CircuitBreaker]:
     return lambda: CircuitBreaker(clock=clock)
 
 
+async def test_a_tier_that_refuses_writes_is_still_read(build: Build, clock: Clock, store: SharedStore) -> None:
+    tier = SharedTier(store)
+    other = build(memory(clock), tier)
+    await other.set(A, b"value", ttl=60)
+
+    class Full(SharedTier):
+        async def set_many(self, entries: Mapping[str, CacheEntry]) -> None:
+            raise CacheError("full")
+
+    cache = build(Full(store), breaker=fast_breaker(clock))
+    for _ in range(10):
+        await cache.set("answers:other", b"value", ttl=60)
+        assert await cache.get(A)
+    tiers = (await cache.stats())["tiers"]["l1"]
+    assert (tiers["write_breaker"], tiers["breaker"]) == ("open", "closed")
+
+
 async def test_a_tier_that_is_down_costs_nothing_but_its_entries(
     build: Build, clock: Clock, store: SharedStore
 ) -> None:
@@ -482,10 +504,10 @@ async def test_a_tier_that_is_down_costs_nothing_but_its_entries(
     assert cache.peek(A)
     for number in range(10):
         assert await cache.get(f"answers:none-{number}") is None
-    assert flaky.calls == 3, "then the breaker was open"
+    assert flaky.calls == 4, "a write and three reads, then the breaker was open"
     stats = (await cache.stats())["tiers"]["l2"]
     assert stats["breaker"] == "open"
-    assert stats["errors"] == 3
+    assert stats["errors"] == 4
     assert stats["skipped"] >= 8
     flaky.down = False
     clock.now += 1
@@ -583,3 +605,36 @@ async def test_statistics_by_tier_and_namespace(build: Build, clock: Clock, stor
     assert first["p50_us"] > 0
     assert second["p99_us"] >= second["p50_us"] > 0
     assert first["bytes"] > 0
+
+
+async def test_every_figure_is_documented(build: Build, clock: Clock, store: SharedStore) -> None:
+    cache = build(memory(clock), SharedTier(store))
+    await cache.set(A, b"value", ttl=60)
+
+    async def make() -> Made:
+        return Made(b"made")
+
+    await cache.fetch(B, make, ttl=60)
+    page = (Path(__file__).parents[2] / "docs" / "cache.md").read_text()
+
+    def names(figures: object) -> set[str]:
+        if not isinstance(figures, dict):
+            return set()
+        mine = {name for name in figures if name not in ("l1", "l2", "answers", "extra")}
+        return mine.union(*(names(inner) for name, inner in figures.items() if name != "extra"))
+
+    assert {name for name in names(await cache.stats()) if f"`{name}`" not in page} == set()
+
+
+def test_every_setting_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cache.md").read_text()
+    settings = {*CacheTable.model_fields, *NamespaceTable.model_fields, *Settings.model_fields}
+    assert {name for name in settings if name not in page} == set()
+
+
+def test_the_documented_settings_are_the_defaults() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cache.md").read_text()
+    block = page[page.index("    [cache]") : page.index("## Keys")]
+    written = tomllib.loads(textwrap.dedent(block))
+    assert CacheTable(**{**written["cache"], "spectrums": {}}) == CacheTable()
+    assert Settings(**written["plugins"]["memory"]) == Settings()

@@ -51,9 +51,10 @@ class CircuitBreaker:
             self._trying = False
             self._in_a_row = 0
 
-    def failure(self) -> None:
+    def failure(self, *, certain: bool = False) -> None:
+        """`certain`: others have found it failing too, so this one is enough to open."""
         self._in_a_row += 1
-        if self._closed and self._in_a_row >= self._limit:
+        if self._closed and (certain or self._in_a_row >= self._limit):
             self._closed = False
             self.opened += 1
             self._try_at = self._clock() + self._pause

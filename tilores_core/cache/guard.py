@@ -18,6 +18,8 @@ logger = logging.getLogger("tilores_core.cache")
 
 T = TypeVar("T")
 MAX_OWED = 256
+# Removing by tag or namespace may walk over a whole store, in steps that the tier bounds itself.
+_SECONDS_TO_REMOVE = 60.0
 
 
 class _Failed:
@@ -28,14 +30,20 @@ FAILED: Final = _Failed()
 
 
 class GuardedTier:
-    """One tier with its breaker, deadline and counters. A tier in this process (`SupportsPeek`) needs no breaker."""
+    """One tier with its breakers, deadline and counters. A tier in this process (`SupportsPeek`) needs no breaker.
 
-    def __init__(self, label: str, name: str, tier: CacheTier, *, breaker: CircuitBreaker, timeout: float) -> None:
+    Writing has a breaker of its own: a store that is full or read-only refuses writes and goes on answering reads.
+    """
+
+    def __init__(
+        self, label: str, name: str, tier: CacheTier, *, breaker: Callable[[], CircuitBreaker], timeout: float
+    ) -> None:
         self.label = label
         self.name = name
         self.tier = tier
         self.local: SupportsPeek | None = tier if isinstance(tier, SupportsPeek) else None
-        self.breaker = None if self.local is not None else breaker
+        self.breaker = None if self.local is not None else breaker()
+        self.write_breaker = None if self.local is not None else breaker()
         self.counters: defaultdict[str, TierCounters] = defaultdict(TierCounters)
         self.times = Times()
         self.owed: list[Invalidation] = []
@@ -43,40 +51,55 @@ class GuardedTier:
         self.skipped = 0
         self._timeout = timeout
 
-    async def call(self, work: Callable[[], Awaitable[T]]) -> T | _Failed:
-        """Do it unless the breaker is open. Never raises but for cancellation."""
-        breaker = self.breaker
+    async def call(self, work: Callable[[], Awaitable[T]], *, seconds: float | None = None) -> T | _Failed:
+        """Do what changes the tier, unless it is down or refuses changes. Never raises but for cancellation."""
+        if self.breaker is not None and self.breaker.state == "open":  # what is not there to be read takes no writes
+            self.skipped += 1
+            return FAILED
+        return await self._call(work, self.write_breaker, self._timeout if seconds is None else seconds)
+
+    async def _call(
+        self, work: Callable[[], Awaitable[T]], breaker: CircuitBreaker | None, seconds: float
+    ) -> T | _Failed:
         if breaker is not None and not breaker.allow():
             self.skipped += 1
             return FAILED
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(seconds):
                 result = await work()
         except asyncio.CancelledError:
             if breaker is not None:
                 breaker.abandon()
             raise
         except Exception as error:  # a tier is a stranger's code: whatever it raises costs no more than a miss
-            self.note_failure(error)
+            self._note_failure(error, breaker)
             return FAILED
         if breaker is not None:
             breaker.success()
         return result
 
-    def note_failure(self, error: Exception) -> None:
-        """Also for the calls that do not go through `call`: peek and put."""
+    def note_local_failure(self, error: Exception) -> None:
+        """For the calls of a tier in this process that are made directly: peek and put."""
+        self._note_failure(error, None)
+
+    def _note_failure(self, error: Exception, breaker: CircuitBreaker | None) -> None:
         self.errors += 1
-        if self.breaker is None:
+        if breaker is None:
             return
-        opened = self.breaker.opened
-        self.breaker.failure()
-        if self.breaker.opened > opened:
-            logger.warning("cache tier %s is left alone for now (%s)", self.name, type(error).__name__)
+        opened = breaker.opened
+        # Neither written nor read: it is not there at all.
+        breaker.failure(certain=breaker is self.breaker and self._writes_fail())
+        if breaker.opened > opened:
+            what = "reads" if breaker is self.breaker else "writes"
+            logger.warning("cache tier %s is left alone for %s for now (%s)", self.name, what, type(error).__name__)
+
+    def _writes_fail(self) -> bool:
+        return self.write_breaker is not None and self.write_breaker.state != "closed"
 
     async def read(self, keys: Sequence[str]) -> Mapping[str, CacheEntry]:
         """What is there of `keys`; nothing when the tier fails, and nothing that it was to remove but could not."""
         started = time.perf_counter()
-        entries = await self.call(lambda: self.tier.get_many(keys))
+        entries = await self._call(lambda: self.tier.get_many(keys), self.breaker, self._timeout)
         if isinstance(entries, _Failed):
             return {}
         self.times.add(time.perf_counter() - started)
@@ -114,7 +137,7 @@ class GuardedTier:
         return settled
 
     async def stats(self) -> dict[str, Any]:
-        inner = await self.call(self.tier.stats)
+        inner = await self._call(self.tier.stats, self.breaker, self._timeout)
         own = TierStats() if isinstance(inner, _Failed) else inner
         namespaces: dict[str, dict[str, Any]] = {name: as_plain(found) for name, found in self.counters.items()}
         extra = dict(own.extra)
@@ -134,6 +157,8 @@ class GuardedTier:
             "owed_invalidations": len(self.owed),
             "breaker": self.breaker.state if self.breaker is not None else None,
             "breaker_opened": self.breaker.opened if self.breaker is not None else 0,
+            "write_breaker": self.write_breaker.state if self.write_breaker is not None else None,
+            "write_breaker_opened": self.write_breaker.opened if self.write_breaker is not None else 0,
             **self.times.quantiles(),
             "namespaces": namespaces,
             "extra": extra,
@@ -142,7 +167,7 @@ class GuardedTier:
     async def _remove(self, what: Invalidation) -> tuple[bool, int]:
         removed = 0
         for step in _steps(self.tier, what):
-            count = await self.call(step)
+            count = await self.call(step, seconds=_SECONDS_TO_REMOVE)
             if isinstance(count, _Failed):
                 return False, removed
             removed += count

@@ -53,7 +53,7 @@ class Stack:
         try:
             hit = look(key)
         except Exception as error:  # a tier is a stranger's code
-            local.note_failure(error)
+            local.note_local_failure(error)
             return None
         # Not `namespace_of`: this line runs on every hit, and one more call is a tenth of it.
         counters = local.counters[key.partition(":")[0]]
@@ -89,7 +89,7 @@ class Stack:
         try:
             entry = tier.local.peek(key)
         except Exception as error:  # a tier is a stranger's code
-            tier.note_failure(error)
+            tier.note_local_failure(error)
             return None
         return entry if isinstance(entry, Hit) else None
 
@@ -181,20 +181,16 @@ class Stack:
 
     async def _promote(self, hits: Mapping[str, Hit], below: int, mark: int) -> None:
         for tier in self.tiers[:below]:
-            chosen = {
-                key: hit
-                for key, hit in hits.items()
-                if not self.log.touched(mark, key, hit.tags) and policy.newer(hit, self.look(tier, key))
-            }
+            chosen = {key: hit for key, hit in hits.items() if policy.newer(hit, self.look(tier, key))}
             for key in chosen:
                 tier.counters[namespace_of(key)].promotions += 1
             await self._write(tier, chosen, mark)
 
     async def _write(self, tier: GuardedTier, hits: Mapping[str, Hit], mark: int) -> None:
+        hits = {key: hit for key, hit in hits.items() if not self.log.touched(mark, key, hit.tags)}
         if tier.local is not None:
             for key, hit in hits.items():
-                if not self.log.touched(mark, key, hit.tags):
-                    self._put(tier, key, kept(hit, tier.label))
+                self._put(tier, key, kept(hit, tier.label))
         elif hits:
             await tier.write({key: pack(key, hit) for key, hit in hits.items()})
             outdated = {key for key, hit in hits.items() if self.log.touched(mark, key, hit.tags)}
@@ -207,7 +203,7 @@ class Stack:
         try:
             tier.local.put(key, hit)
         except Exception as error:  # a tier is a stranger's code
-            tier.note_failure(error)
+            tier.note_local_failure(error)
 
     async def _drop_wire(self, key: str) -> None:
         """The bytes made from an older value of `key`."""

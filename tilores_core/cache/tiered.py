@@ -70,7 +70,7 @@ class TieredCache:
         self._random = random
         self._stack = Stack(
             [
-                GuardedTier(f"l{place}", name, tier, breaker=breaker(), timeout=table.tier_timeout_seconds)
+                GuardedTier(f"l{place}", name, tier, breaker=breaker, timeout=table.tier_timeout_seconds)
                 for place, (name, tier) in enumerate(tiers, start=1)
             ],
             clock=clock,

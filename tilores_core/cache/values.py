@@ -26,8 +26,8 @@ HEADER_BYTES = _HEADER.size
 class Hit(CacheEntry):
     """An entry that was found, with `value`, `expires_at` and `tags`. Times in seconds since the epoch.
 
-    `tier` is `l1`, `l2`, …, or `miss` when it was made just now. Fresh until `fresh_until`, then stale but still to be
-    had until `expires_at`.
+    `tier` is `l1`, `l2`, …, or `miss` when it was made just now. Fresh until `fresh_until`, then stale, but still to
+    be had until `expires_at`.
     """
 
     tier: str

@@ -9,11 +9,14 @@ from tilores_core.cache.codec import decode, encode
 from tilores_core.cache.tiered import Hit
 from tilores_core.contracts import Answer, CustomerOutcome, Delta, Turn, Usage
 
-_PIECE = re.compile(r".{1,48}(?:\s+|$)|\S{1,200}\s*", re.DOTALL)
+_PIECE = re.compile(r".{1,48}(?:\s+|$)|\s*\S{1,200}\s*", re.DOTALL)
 
 
 def is_cacheable(turn: Turn, answer: Answer, *, asked_model: str) -> bool:
-    """Only complete answers of the model that was asked: no tool turn, nothing cut off or refused, no stand-in."""
+    """Only complete answers of the model that was asked: no tool turn, nothing cut off or refused, no stand-in.
+
+    Whether the model said that it was done is the caller's to know: an answer that was cut has no other sign of it.
+    """
     return (
         answer.finish_reason == "stop"
         and not answer.tool_calls
@@ -65,3 +68,5 @@ def pieces_of(answer: Answer) -> Iterator[Delta]:
     """A whole answer in pieces of a few words, white space kept, for somebody who asked for a stream."""
     for match in _PIECE.finditer(answer.text):
         yield Delta(text=match.group())
+    for index, call in enumerate(answer.tool_calls):
+        yield Delta(tool_calls=({"index": index, **call},))

@@ -7,12 +7,13 @@ import time
 import structlog
 
 from tilores_core.chat.calling import Completion, invoke, stream, to_langchain
+from tilores_core.chat.codes import error_code
 from tilores_core.chat.flight import Emit
 from tilores_core.chat.models import Models
 from tilores_core.contracts import Attempt, Delta, Turn
-from tilores_core.errors import ContentRefusedError, InvalidRequestError, ProviderError, ProviderUnavailableError
+from tilores_core.errors import ContentRefusedError, ProviderError, ProviderUnavailableError, RequestError
 
-log = structlog.get_logger("tilores_core.chat")
+log = structlog.get_logger(part="chat")
 
 
 class Asking:
@@ -26,8 +27,8 @@ class Asking:
     ) -> tuple[str, Completion]:
         """The model that answered and what it said; pieces go to `emit` when there is one.
 
-        Raises the first model's `ProviderError` when no model answered, `ContentRefusedError` and
-        `InvalidRequestError` at once: another attempt would hide a mistake of the caller's.
+        Raises the first model's `ProviderError` when no model answered; at once what another attempt would not mend:
+        `ContentRefusedError`, and the `RequestError` of the model that was asked for.
         """
         first: Exception | None = None
         for name in dict.fromkeys((model, *self._models.fallbacks)):
@@ -44,12 +45,10 @@ class Asking:
                 said = await self._once(turn, name, system, say if emit is not None else None)
             except Exception as error:
                 mapped = self._models.provider(name).map_error(error)
-                attempts.append(
-                    Attempt(model=name, seconds=time.perf_counter() - started, error=type(mapped).__name__)
-                )
-                if not isinstance(mapped, ProviderError | InvalidRequestError):
-                    raise
-                if spoken or isinstance(mapped, ContentRefusedError | InvalidRequestError):
+                attempts.append(Attempt(model=name, seconds=time.perf_counter() - started, error=error_code(mapped)))
+                if spoken or not _may_go_on(mapped, stand_in=first is not None):
+                    if mapped is error:
+                        raise
                     raise mapped from error
                 log.warning("model failed", model=name, error=type(mapped).__name__)
                 first = first or mapped
@@ -69,3 +68,10 @@ class Asking:
             else:
                 return item
         raise ProviderUnavailableError("the stream ended without an end", provider=name.partition(":")[0])
+
+
+def _may_go_on(error: Exception, *, stand_in: bool) -> bool:
+    """May the next model be tried? A stand-in that cannot take the request as it is says nothing of the request."""
+    if isinstance(error, ProviderError):
+        return not isinstance(error, ContentRefusedError)
+    return stand_in and isinstance(error, RequestError)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from tilores_core.chat.choices import Said
@@ -9,6 +10,7 @@ from tilores_core.chat.identifiers import Mentions, extract, readable
 from tilores_core.contracts import CustomerSource, Message, SupportsMentions
 
 _MOST_MESSAGES = 40
+_DIGIT = re.compile(r"\d")
 
 
 class Conversation:
@@ -38,6 +40,10 @@ class Conversation:
             known = self._spots.mentions(text) if self._spots is not None else ()
             self._read[i] = extract(text, region=self._region, mentions=known)
         return self._read[i]
+
+    def date_of_birth(self, i: int) -> str | None:
+        """As in `mentions`, but a message without a digit is not read for it."""
+        return self.mentions(i).date_of_birth if _DIGIT.search(self._said[i][0]) else None
 
     def text(self, i: int) -> str:
         return self._said[i][0]

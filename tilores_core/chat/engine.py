@@ -13,7 +13,8 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import import_module
 
 import structlog
@@ -22,6 +23,7 @@ from tilores_core.cache.keys import answer_key, conversation_digest
 from tilores_core.cache.tiered import Hit, TieredCache
 from tilores_core.chat.answers import answer_from_hit, answer_to_bytes, is_cacheable, pieces_of
 from tilores_core.chat.asking import Asking
+from tilores_core.chat.codes import error_code
 from tilores_core.chat.customers import clarification
 from tilores_core.chat.flight import Emit, Flight
 from tilores_core.chat.lookup import CustomerLookup, Located
@@ -40,11 +42,13 @@ from tilores_core.contracts import (
     PromptSource,
     Turn,
 )
-from tilores_core.errors import TiloresError
 from tilores_core.settings import CacheTable
 from tilores_core.spectrums import classify
 
-log = structlog.get_logger("tilores_core.chat")
+log = structlog.get_logger(part="chat")
+
+
+_REFRESH_SECONDS = 60.0
 
 
 @dataclass(slots=True)
@@ -55,6 +59,7 @@ class _Journey:
     model: str
     prompt: Prompt
     conversation: bytes
+    mark: int
     started: float = field(default_factory=time.perf_counter)
     timings: dict[str, float] = field(default_factory=dict)
     attempts: list[Attempt] = field(default_factory=list)
@@ -114,7 +119,7 @@ class ChatEngine:
     def peek(self, turn: Turn, key: str) -> Hit | None:
         """What memory holds under a key from `peek_key` (or made from one), if this turn may have it."""
         hit = self.cache.peek(key)
-        return hit if hit is not None and self._acceptable(turn, hit) and not self._is_stale(hit) else None
+        return hit if hit is not None and self._good(turn, hit) else None
 
     # --- any answer --------------------------------------------------------------------------------------
 
@@ -148,6 +153,10 @@ class ChatEngine:
                         else:
                             journey.timings.setdefault("first_token", time.perf_counter() - journey.started)
                             yield item
+                if answer is not None and "first_token" not in journey.timings:
+                    # It was begun by somebody who did not listen, or made by another replica.
+                    for piece in pieces_of(answer):
+                        yield piece
         except BaseException as error:
             self._tell(journey, None, error)
             raise
@@ -162,6 +171,7 @@ class ChatEngine:
             model=self.models.resolve(turn.model),
             prompt=self._prompts.choose(turn),
             conversation=conversation_digest(turn.messages),
+            mark=self.cache.mark(),
         )
 
     async def _find(self, journey: _Journey, *, streamed: bool) -> Answer | Flight:
@@ -176,12 +186,13 @@ class ChatEngine:
         key = self._key(turn, journey.model, journey.prompt, journey.conversation, located.fingerprint)
         if turn.cache.no_store or turn.cache.no_cache:
             # Somebody who asked for a fresh answer shares with nobody.
-            return self._take_off(f"{key}#{id(journey)}", journey, located, spectrum, streamed=streamed)
+            return self._take_off(key, journey, located, spectrum, streamed=streamed, shared=False)
         hit = await self.cache.get(key)
         if hit is not None and self._acceptable(turn, hit):
             if self._is_stale(hit) and key not in self._flights:
-                self._take_off(key, journey, located, spectrum, streamed=False)
-            return answer_from_hit(hit, self._clock())
+                self._refresh(key, journey, located, spectrum)
+            answer = answer_from_hit(hit, self._clock())
+            return replace(answer, stale=True) if located.overdue else answer
         return self._take_off(key, journey, located, spectrum, streamed=streamed)
 
     def _key(self, turn: Turn, model: str, prompt: Prompt, conversation: bytes, fingerprint: str) -> str:
@@ -202,6 +213,9 @@ class ChatEngine:
     def _is_stale(self, hit: Hit) -> bool:
         return hit.stale(self._clock())
 
+    def _good(self, turn: Turn, hit: Hit) -> bool:
+        return self._acceptable(turn, hit) and not self._is_stale(hit)
+
     def _ask_back(self, journey: _Journey, outcome: CustomerOutcome, spectrum: str) -> Answer:
         """Which of them, or that there is nobody: said without a model, so that nothing can leak into it."""
         return Answer(
@@ -216,19 +230,35 @@ class ChatEngine:
 
     # --- the model ---------------------------------------------------------------------------------------
 
-    def _take_off(self, key: str, journey: _Journey, located: Located, spectrum: str, *, streamed: bool) -> Flight:
-        """Board the flight for this key; it starts with its first passenger."""
-        flight = self._flights.get(key)
+    def _refresh(self, key: str, journey: _Journey, located: Located, spectrum: str) -> None:
+        """Renew a stale answer behind the request that it was served to. Its journey is another, as that one ends."""
+        own = replace(journey, timings={}, attempts=[], customer=None)
+        self._take_off(key, own, located, spectrum, streamed=False).leave_after(_REFRESH_SECONDS)
+
+    def _take_off(
+        self,
+        key: str,
+        journey: _Journey,
+        located: Located,
+        spectrum: str,
+        *,
+        streamed: bool,
+        shared: bool = True,
+    ) -> Flight:
+        """Board the flight for this key; it starts with its first passenger. Not `shared`: nobody else boards it."""
+        name = key if shared else f"{key}#{id(journey)}"
+        flight = self._flights.get(name)
         if flight is None:
 
             async def work(emit: Emit) -> Answer:
                 said = emit if streamed else None
-                async with self.cache.lease(key, accept=lambda hit: self._acceptable(journey.turn, hit)) as lease:
+                accept = partial(self._good, journey.turn)
+                async with self.cache.lease(name, accept=accept) as lease:
                     if lease.hit is not None:  # another replica asked the same meanwhile
                         return answer_from_hit(lease.hit, self._clock())
                     return await self._ask_model(key, journey, located, spectrum, said)
 
-            flight = self._flights[key] = Flight(work, lambda ended: self._land(key, ended))
+            flight = self._flights[name] = Flight(work, lambda ended: self._land(name, ended))
         flight.board()
         return flight
 
@@ -240,11 +270,10 @@ class ChatEngine:
         self, key: str, journey: _Journey, located: Located, spectrum: str, emit: Emit | None
     ) -> Answer:
         turn = journey.turn
-        since = self.cache.mark()
         records: str | None = None
         if located.outcome.kind == "one":
             before = located.fingerprint
-            located, known = await self._lookup.records(located)
+            located, known = await self._lookup.records(located, keep=not turn.cache.no_store)
             if known is None:
                 return self._ask_back(journey, located.outcome, spectrum)
             if located.fingerprint != before:
@@ -260,6 +289,7 @@ class ChatEngine:
             model=name,
             usage=said.usage,
             cost=self.models.cost(name, said.usage),
+            stale=located.overdue,
             prompt_version=journey.prompt.version,
             customer=located.outcome,
             spectrum=spectrum,
@@ -268,14 +298,15 @@ class ChatEngine:
             record_fingerprint=located.fingerprint,
             schema_hash=self._lookup.schema_hash,
         )
-        if not turn.cache.no_store and is_cacheable(turn, answer, asked_model=journey.model):
+        done = said.finish_reason is not None
+        if done and not turn.cache.no_store and is_cacheable(turn, answer, asked_model=journey.model):
             await self.cache.set(
                 key,
                 answer_to_bytes(answer),
                 ttl=self._life_by_spectrum.get(spectrum, self._life.ttl_seconds),
                 grace=self._life.stale_seconds,
                 tags=located.tags,
-                since=since,
+                since=journey.mark,
             )
         return answer
 
@@ -300,14 +331,6 @@ class ChatEngine:
         for flight in tuple(self._flights.values()):
             flight.cancel()
         await self.observers.aclose()
-
-
-def error_code(error: BaseException) -> str:
-    """A short stable word for an error: `SourceUnavailableError` -> `source_unavailable`."""
-    name = type(error).__name__.removesuffix("Error")
-    if not isinstance(error, TiloresError):
-        return "cancelled" if name in ("Cancelled", "GeneratorExit") else "internal"
-    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
 
 
 def _last_question(messages: tuple[Message, ...]) -> str:

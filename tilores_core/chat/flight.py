@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 from tilores_core.contracts import Answer, Delta
+from tilores_core.errors import OverloadedError
 
 Emit = Callable[[Delta], None]
 Work = Callable[[Emit], Awaitable[Answer]]
@@ -26,6 +27,7 @@ class Flight:
         self._deltas: list[Delta] = []
         self._waiting: list[asyncio.Future[None]] = []
         self._passengers = 0
+        self._timer: asyncio.TimerHandle | None = None
         self._on_end: Callable[[Flight], None] | None = on_end
         self._task: asyncio.Task[Answer] = asyncio.get_running_loop().create_task(self._run(work))
         self._task.add_done_callback(self._ended)
@@ -46,6 +48,8 @@ class Flight:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         if not task.cancelled():
             task.exception()  # fetched here, as perhaps nobody waits any more
+        if self._timer is not None:
+            self._timer.cancel()
         self._close()
         self._wake()
 
@@ -55,7 +59,7 @@ class Flight:
             on_end(self)
 
     def board(self) -> None:
-        """Count one more who waits; each is followed by one `result` or `follow`, or by `leave`."""
+        """Count one more who waits; each is followed by one `result`, `follow`, `leave` or `leave_after`."""
         self._passengers += 1
 
     def leave(self) -> None:
@@ -63,6 +67,10 @@ class Flight:
         if self._passengers == 0 and not self._task.done():
             self._close()
             self._task.cancel()
+
+    def leave_after(self, seconds: float) -> None:
+        """For one who boarded but does not wait: the call goes on alone for so long."""
+        self._timer = asyncio.get_running_loop().call_later(seconds, self.leave)
 
     def cancel(self) -> None:
         """End the call, whoever waits."""
@@ -72,6 +80,11 @@ class Flight:
         """The answer, for one who boarded; raises what the call raised."""
         try:
             return await asyncio.shield(self._task)
+        except asyncio.CancelledError:
+            me = asyncio.current_task()
+            if self._task.cancelled() and me is not None and not me.cancelling():
+                raise _ended_early() from None  # not who waits was cancelled, but the call
+            raise
         finally:
             self.leave()
 
@@ -89,6 +102,12 @@ class Flight:
                 future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
                 self._waiting.append(future)
                 await future
+            if self._task.cancelled():
+                raise _ended_early()
             yield self._task.result()
         finally:
             self.leave()
+
+
+def _ended_early() -> OverloadedError:
+    return OverloadedError("the model call behind this request was cancelled", fix="ask again")

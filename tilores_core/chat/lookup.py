@@ -8,9 +8,10 @@ the records themselves (`customers:`). On a hit only the first two are read; the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from cachetools import LRUCache
 
@@ -29,6 +30,8 @@ from tilores_core.contracts import (
 from tilores_core.errors import PermissionDeniedError, SourceUnavailableError
 from tilores_core.settings import CacheTable
 
+T = TypeVar("T")
+
 _FINGERPRINT_LENGTH = 64
 _UNNAMED = b"-"
 _ONE = b"1"
@@ -37,11 +40,15 @@ _CUSTOMERS_KEPT = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Located:
-    """Whom the turn is about. `fingerprint` and `record_ids` are empty unless it is one customer."""
+    """Whom the turn is about. `fingerprint` and `record_ids` are empty unless it is one customer.
+
+    `overdue`: the records are older than the turn allows, as the source does not answer.
+    """
 
     outcome: CustomerOutcome
     fingerprint: str = ""
     record_ids: tuple[str, ...] = ()
+    overdue: bool = False
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -79,6 +86,7 @@ class CustomerLookup:
         table: CacheTable,
         region: str,
         seconds: float,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._source = source
         self._name = name
@@ -86,25 +94,30 @@ class CustomerLookup:
         self._cache = cache
         self._region = region
         self._seconds = seconds
+        self._clock = clock
         self._life = table.customers
         # A fingerprint is served stale for as long as answers live, and renewed behind the request.
-        self._grace = max(table.answers.ttl_seconds + table.answers.stale_seconds, self._life.stale_seconds)
+        longest = max(table.answers.ttl_seconds, *table.spectrums.values(), 0.0)
+        self._grace = max(longest + table.answers.stale_seconds, self._life.stale_seconds)
         self._known: LRUCache[str, Known] = LRUCache(_CUSTOMERS_KEPT)
+        self._located: LRUCache[int, tuple[Customer | None, Located]] = LRUCache(_CUSTOMERS_KEPT)
         self.schema_hash = ""
 
     async def refresh_schema(self) -> None:
         """Learn the source's schema; its hash is part of every key."""
-        async with self._deadline():
-            self.schema_hash = (await self._source.schema()).hash
+        self.schema_hash = (await self._in_time(self._source.schema())).hash
 
     # --- without I/O -------------------------------------------------------------------------------------
 
     def peek(self, turn: Turn, conversation: bytes, now: float) -> str | None:
         """The fingerprint ("" when nobody is named) if memory alone can tell, else None."""
         customer_id = turn.customer_id
+        max_age = turn.cache.max_age
         if customer_id is None:
             named = self._cache.peek(self._mention_key(conversation))
             if named is None or named.fresh_until < now:
+                return None
+            if max_age is not None and now - named.stored_at > max_age:
                 return None
             kind = named.value[:1]
             if kind == _UNNAMED:
@@ -115,7 +128,6 @@ class CustomerLookup:
         known = self._cache.peek(fingerprint_key(self._name, customer_id))
         if known is None or not known.value or known.fresh_until < now:
             return None
-        max_age = turn.cache.max_age
         if max_age is not None and now - known.stored_at > max_age:
             return None
         return known.value[:_FINGERPRINT_LENGTH].decode()
@@ -124,6 +136,8 @@ class CustomerLookup:
 
     async def locate(self, turn: Turn, conversation: bytes, spectrum: str) -> Located:
         """Whom the turn is about. Raises `SourceError`, or `PermissionDeniedError` for a key that may not search."""
+        if not self.schema_hash:  # the source did not answer at the start
+            await self.refresh_schema()
         if turn.customer_id is not None:
             return await self._by_id(turn, turn.customer_id)
         if not turn.caller.search:
@@ -138,32 +152,40 @@ class CustomerLookup:
         async def make() -> Made:
             nonlocal just_found
             since = self._cache.mark()
-            async with self._deadline():
-                found = await self._finder.resolve(turn.messages, None, spectrum=spectrum)
+            found = await self._in_time(self._finder.resolve(turn.messages, None, spectrum=spectrum))
+            self.schema_hash = (await self._source.schema()).hash
             if found.customer is not None:
-                just_found = located = _locate(found.customer)
-                if keep:
+                just_found = located = self._locate(found.customer)
+                if keep and not self._is_stored(located):
                     await self._store_records(found.customer, located, since)
                     await self._store_fingerprint(located, since)
-                self._remember(located, found.customer)
+                if located.fingerprint not in self._known:
+                    self._remember(located, found.customer)
                 return Made(_ONE + found.customer.id.encode(), located.tags, store=keep)
             if found.outcome.kind == "unnamed":
                 return Made(_UNNAMED, store=keep)
             return self._nobody(outcome_to_bytes(found.outcome), keep)
 
-        hit = await self._cache.fetch(
-            self._mention_key(conversation),
-            make,
-            ttl=self._life.ttl_seconds + self._grace,
-            no_cache=turn.cache.no_cache or turn.cache.no_store,
-        )
+        async def read(*, again: bool) -> Hit:
+            return await self._cache.fetch(
+                self._mention_key(conversation),
+                make,
+                # As a fingerprint: whom a name fits may change as well, a namesake may have come.
+                ttl=self._life.ttl_seconds,
+                grace=self._grace,
+                max_age=turn.cache.max_age,
+                no_cache=again or turn.cache.no_cache or turn.cache.no_store,
+            )
+
+        hit = await read(again=False)
+        if just_found is None and hit.value[:1] == _ONE:
+            located = await self._by_id(turn, hit.value[1:].decode())
+            if located.outcome.kind == "one":
+                return located
+            hit = await read(again=True)  # merged into another, perhaps
         if just_found is not None:
             return just_found
-        if hit.value == _UNNAMED:
-            return UNNAMED
-        if hit.value[:1] == _ONE:
-            return await self._by_id(turn, hit.value[1:].decode())
-        return Located(outcome=outcome_from_bytes(hit.value))
+        return UNNAMED if hit.value == _UNNAMED else Located(outcome=outcome_from_bytes(hit.value))
 
     async def _by_id(self, turn: Turn, customer_id: str) -> Located:
         keep = not turn.cache.no_store
@@ -173,7 +195,7 @@ class CustomerLookup:
             customer = await self._load(customer_id)
             if customer is None:
                 return self._nobody(b"", keep)
-            located = _locate(customer)
+            located = self._locate(customer)
             if keep:
                 await self._store_records(customer, located, since)
             self._remember(located, customer)
@@ -187,11 +209,13 @@ class CustomerLookup:
             max_age=turn.cache.max_age,
             no_cache=turn.cache.no_cache or turn.cache.no_store,
         )
-        return _located(hit)
+        located = _located(hit)
+        max_age = turn.cache.max_age
+        return located if max_age is None or hit.age(self._clock()) <= max_age else replace(located, overdue=True)
 
-    async def records(self, located: Located) -> tuple[Located, Known | None]:
+    async def records(self, located: Located, *, keep: bool = True) -> tuple[Located, Known | None]:
         """The records behind a fingerprint; with another fingerprint when they have changed meanwhile, and None when
-        the customer is no longer there."""
+        the customer is no longer there. Without `keep` nothing of it is stored."""
         customer_id = located.outcome.customer_id
         if customer_id is None:
             raise LookupError("no customer was located")
@@ -207,10 +231,23 @@ class CustomerLookup:
         customer = await self._load(customer_id)
         if customer is None:
             return Located(outcome=CustomerOutcome(kind="none")), None
-        located = _locate(customer)
-        await self._store_records(customer, located, since)
-        await self._store_fingerprint(located, since)
+        located = self._locate(customer)
+        if keep:
+            await self._store_records(customer, located, since)
+            await self._store_fingerprint(located, since)
         return located, self._remember(located, customer)
+
+    def _locate(self, customer: Customer) -> Located:
+        # A source with its customers in memory hands out the same object again and again.
+        customer_before, located = self._located.get(id(customer), (None, UNNAMED))
+        if customer_before is not customer:
+            located = Located(
+                outcome=CustomerOutcome(kind="one", customer_id=customer.id),
+                fingerprint=fingerprint(customer),
+                record_ids=tuple(record.id for record in customer.records),
+            )
+            self._located[id(customer)] = customer, located  # holding the object keeps its id its own
+        return located
 
     def _remember(self, located: Located, customer: Customer) -> Known:
         known = self._known[located.fingerprint] = Known(customer, render(customer))
@@ -219,11 +256,15 @@ class CustomerLookup:
     # --- the source and what is stored of it -------------------------------------------------------------
 
     async def _load(self, customer_id: str) -> Customer | None:
-        async with self._deadline():
-            return await self._source.get(customer_id)
+        return await self._in_time(self._source.get(customer_id))
 
     def _nobody(self, value: bytes, keep: bool) -> Made:
         return Made(value, negative=True, ttl=self._life.negative_ttl_seconds, store=keep)
+
+    def _is_stored(self, located: Located) -> bool:
+        """Whether memory holds just this, fresh: another conversation about the customer has seen to it."""
+        held = self._cache.peek(fingerprint_key(self._name, str(located.outcome.customer_id)))
+        return held is not None and held.fresh_until > self._clock() and held.value == _fingerprint_value(located)
 
     async def _store_records(self, customer: Customer, located: Located, since: int) -> None:
         await self._cache.set(
@@ -249,24 +290,16 @@ class CustomerLookup:
             conversation=conversation, source=self._name, region=self._region, schema_hash=self.schema_hash
         )
 
-    @asynccontextmanager
-    async def _deadline(self) -> AsyncIterator[None]:
+    async def _in_time(self, asked: Awaitable[T]) -> T:
+        """What the source answers. Raises `SourceUnavailableError` when that takes too long."""
         try:
             async with asyncio.timeout(self._seconds):
-                yield
+                return await asked
         except TimeoutError:
             raise SourceUnavailableError(
                 f"the customer source {self._name!r} did not answer within {self._seconds:g} s",
                 fix="try again; [chat] source_seconds in plugins.toml sets the limit",
             ) from None
-
-
-def _locate(customer: Customer) -> Located:
-    return Located(
-        outcome=CustomerOutcome(kind="one", customer_id=customer.id),
-        fingerprint=fingerprint(customer),
-        record_ids=tuple(record.id for record in customer.records),
-    )
 
 
 def _fingerprint_value(located: Located) -> bytes:

@@ -29,6 +29,7 @@ class Models:
     def __init__(self, providers: Mapping[str, LLMProvider], *, default: str, fallbacks: Sequence[str] = ()) -> None:
         self._providers = dict(providers)
         self._chat_models: LRUCache[tuple[str, bytes], BaseChatModel] = LRUCache(_CHAT_MODELS_KEPT)
+        self._making: dict[tuple[str, bytes], asyncio.Task[BaseChatModel]] = {}
         self._listed = {
             f"{name}:{info.id}": (name, info)
             for name, provider in self._providers.items()
@@ -80,11 +81,20 @@ class Models:
         """The LangChain model for a full name and parameters; made in a thread, as that may import an SDK."""
         key = (name, canonical(dict(parameters)))
         model = self._chat_models.get(key)
-        if model is None:
+        if model is not None:
+            return model
+        making = self._making.get(key)
+        if making is None:
             provider, _, bare = name.partition(":")
-            model = await asyncio.to_thread(self._providers[provider].chat_model, bare, parameters)
-            self._chat_models[key] = model
-        return model
+            make = asyncio.to_thread(self._providers[provider].chat_model, bare, parameters)
+            making = self._making[key] = asyncio.create_task(make)
+            making.add_done_callback(lambda done: self._made(key, done))
+        return await asyncio.shield(making)
+
+    def _made(self, key: tuple[str, bytes], making: asyncio.Task[BaseChatModel]) -> None:
+        del self._making[key]
+        if not making.cancelled() and making.exception() is None:
+            self._chat_models[key] = making.result()
 
     def cost(self, name: str, usage: Usage) -> float | None:
         """US dollars, None where no price is known."""

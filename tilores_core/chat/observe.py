@@ -9,7 +9,7 @@ import structlog
 
 from tilores_core.contracts import Observer, Outcome
 
-log = structlog.get_logger("tilores_core.chat")
+log = structlog.get_logger(part="chat")
 
 _QUEUE_SIZE = 1_000
 _SECONDS_PER_OBSERVER = 5.0
@@ -48,7 +48,10 @@ class Observers:
                 try:
                     async with asyncio.timeout(_SECONDS_PER_OBSERVER):
                         await observer(outcome)
-                except Exception as error:  # a stranger's code: count, name the kind, go on
+                except (Exception, asyncio.CancelledError) as error:  # a stranger's code: count, name the kind, go on
+                    me = asyncio.current_task()
+                    if isinstance(error, asyncio.CancelledError) and (me is None or me.cancelling()):
+                        raise
                     self.failed += 1
                     log.warning("observer failed", error=type(error).__name__, failed=self.failed)
             self._queue.task_done()

@@ -189,14 +189,16 @@ class Search:
         who = mention.readings[0]
         if mention.kind != "name" or who.date_of_birth is not None:
             return mention.readings
+        dated = {j: date for j in range(end) if (date := self._spoken.date_of_birth(j)) is not None}
+        if not dated:
+            return mention.readings
         said_from, since = self._reach(mention, i)
-        for j in reversed(range(since, end)):
-            date = self._spoken.mentions(j).date_of_birth
-            if date is not None:
-                born = replace(who, date_of_birth=date)
-                # Said between two names, a date may be that of the one before.
-                return (born, who) if since > 0 and j < said_from else (born,)
-        return mention.readings
+        j = max((j for j in dated if j >= since), default=None)
+        if j is None:
+            return mention.readings
+        born = replace(who, date_of_birth=dated[j])
+        # Said between two names, a date may be that of the one before.
+        return (born, who) if since > 0 and j < said_from else (born,)
 
 
 def _same(mention: Mention, other: Mention) -> bool:

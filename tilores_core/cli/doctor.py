@@ -4,135 +4,152 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 import sys
-import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import orjson
 import typer
 
+from tilores_core.cli import doctor_parts, doctor_settings
+from tilores_core.cli.finding import Finding, problem
 from tilores_core.cli.options import Options
-from tilores_core.contracts import CachePolicy, Turn
+from tilores_core.cli.watchdog import ends_within
 from tilores_core.errors import TiloresError
+from tilores_core.logs import configure_logging
 
-_SECONDS_PER_CHECK = 20.0
+if TYPE_CHECKING:
+    from tilores_core.host import PluginHost
+    from tilores_core.settings import Environment, LoadedConfig
+
+SECONDS_PER_PART = 20.0
+"""A part that hangs in a way that asyncio cannot end has this long; then the doctor stops with what it knows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing looked at. `fix` says what to do when it is not ok."""
+@dataclass(slots=True)
+class _Report:
+    """What was found so far."""
 
-    part: str
-    state: Literal["ok", "warning", "problem"]
-    detail: str
-    fix: str | None = None
+    as_json: bool
+    findings: list[Finding] = field(default_factory=list)
+
+    def add(self, *findings: Finding) -> None:
+        """But for what was said before: one wrong key shows in more than one place."""
+        for finding in findings:
+            if finding.state != "ok" and finding.detail in {known.detail for known in self.findings}:
+                continue
+            self.findings.append(finding)
+            if not self.as_json:
+                typer.echo(finding.text())
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """What raises inside is a problem of this part; what hangs ends the doctor."""
+
+        def hung() -> None:
+            fix = f"see what it waits for; the parts after '{name}' were not looked at"
+            self.add(Finding(part=name, state="problem", detail=f"no end within {SECONDS_PER_PART:g} s", fix=fix))
+            self.end()
+
+        with ends_within(SECONDS_PER_PART, hung):
+            try:
+                yield
+            except TiloresError as error:
+                self.add(problem(name, error))
+            except Exception as error:
+                self.add(
+                    Finding(
+                        part=name,
+                        state="problem",
+                        detail=f"{type(error).__name__}: {error}",
+                        fix="nobody foresaw this; please report it",
+                    )
+                )
+
+    def end(self) -> None:
+        if self.as_json:
+            typer.echo(json.dumps([dataclasses.asdict(finding) for finding in self.findings]))
+        sys.stdout.flush()
+
+    @property
+    def has_problem(self) -> bool:
+        return any(finding.state == "problem" for finding in self.findings)
 
 
 def doctor(options: Options, *, json: bool) -> None:
-    """Print the findings; exit code 1 when there is a problem (a warning is none)."""
-    findings = _look(options)
-    if json:
-        sys.stdout.buffer.write(orjson.dumps([dataclasses.asdict(finding) for finding in findings]) + b"\n")
-    else:
-        for finding in findings:
-            typer.echo(f"{finding.state:<8} {finding.part}: {finding.detail}")
-            if finding.fix:
-                typer.echo(f"         fix: {finding.fix}")
-    if any(finding.state == "problem" for finding in findings):
+    """Print the findings as they come; exit code 1 when there is a problem (a warning is none)."""
+    configure_logging("error", "console")  # the findings say it all
+    report = _Report(as_json=json)
+    _look(options, report)
+    report.end()
+    if report.has_problem:
         raise typer.Exit(1)
 
 
-def _look(options: Options) -> list[Finding]:
-    from tilores_core.logs import configure_logging
+def _look(options: Options, report: _Report) -> None:
+    environment = _settings(options, report)
+    if environment is None:
+        return
+    with report.part("data folder"):
+        report.add(*doctor_settings.data_folder(environment.data_dir))
+    loaded = _config(environment, report)
+    if loaded is None:
+        return
+    with report.part("keys"):
+        report.add(*doctor_settings.keys(environment, loaded))
+    host = _plugins(options, environment, loaded, report)
+    if host is None:
+        return
+    asyncio.run(_parts(host, report))
 
-    configure_logging("error", "console")  # the findings say it all
-    findings: list[Finding] = []
-    try:
+
+def _settings(options: Options, report: _Report) -> Environment | None:
+    environment = None
+    with report.part("settings"):
         environment = options.environment()
-    except TiloresError as error:
-        return [_problem("environment", error)]
-    findings.append(Finding(part="environment", state="ok", detail=f"data folder {environment.data_dir}"))
-    from tilores_core.app import load_host
+        report.add(*doctor_settings.environment(environment))
+    return environment
+
+
+def _config(environment: Environment, report: _Report) -> LoadedConfig | None:
     from tilores_core.settings import load_config
-    from tilores_core.web.auth import check_exposure, check_key_tables
 
-    try:
+    loaded = None
+    with report.part("plugins.toml"):
         loaded = load_config(environment.config)
-    except TiloresError as error:
-        return [*findings, _problem("plugins.toml", error)]
-    findings.append(Finding(part="plugins.toml", state="ok", detail=str(loaded.path)))
-    try:
-        check_exposure(environment)
-        check_key_tables(environment, loaded.config.keys)
-        keys = len(environment.api_keys)
-        findings.append(
-            Finding(part="keys", state="ok", detail=f"{keys} API keys" if keys else "none, loopback only")
+        named = "the packaged default" if loaded.packaged else str(loaded.path)
+        report.add(Finding(part="plugins.toml", state="ok", detail=named))
+    return loaded
+
+
+def _plugins(options: Options, environment: Environment, loaded: LoadedConfig, report: _Report) -> PluginHost | None:
+    from tilores_core.host.host import PluginHost
+    from tilores_core.settings import variables
+
+    host = None
+    with report.part("plugins"):
+        host = PluginHost.examine(
+            loaded,
+            variables=variables(),
+            data_dir=environment.data_dir,
+            disable=options.disable,
+            no_plugins=options.no_plugins,
         )
-    except TiloresError as error:
-        findings.append(_problem("keys", error))
-    try:
-        host = load_host(environment, loaded=loaded, disable=options.disable, no_plugins=options.no_plugins)
-    except TiloresError as error:
-        return [*findings, _problem("plugins", error)]
-    findings += [
-        Finding(part="plugins", state="warning", detail=warning, fix="tilores plugins list")
-        for warning in host.warnings
+        report.add(*doctor_settings.plugins(host))
+    return host
+
+
+async def _parts(host: PluginHost, report: _Report) -> None:
+    looks: list[tuple[str, Callable[[PluginHost], doctor_parts.Findings]]] = [
+        ("source", doctor_parts.source),
+        ("cache", doctor_parts.cache),
+        ("model", doctor_parts.model),
     ]
-    active = sum(row.state == "active" for row in host.records)
-    findings.append(Finding(part="plugins", state="ok", detail=f"{active} active of {len(host.records)}"))
-    return findings + asyncio.run(_look_at_services(host, environment))
-
-
-async def _look_at_services(host: Any, environment: Any) -> list[Finding]:
-    from tilores_core.app import Services, open_services
-
-    async def source(services: Services) -> str:
-        schema = await services.source.schema()
-        return f"{host.config.use.source}: {len(schema.fields)} fields"
-
-    async def cache(services: Services) -> str:
-        key = "doctor:probe"
-        await services.cache.set(key, b"1", ttl=10)
-        hit = await services.cache.get(key)
-        await services.cache.invalidate(keys=(key,))
-        if hit is None:
-            raise TiloresError("what was stored could not be read back", fix="tilores cache stats shows the tiers")
-        return f"{', '.join(host.config.use.cache)}: stored and read back"
-
-    async def model(services: Services) -> str:
-        question = "Reply with the word ready."
-        turn = Turn(messages=({"role": "user", "content": question},), cache=CachePolicy(no_store=True))
-        started = time.perf_counter()
-        answer = await services.engine.answer(turn)
-        return f"{answer.model} answered in {time.perf_counter() - started:.2f} s"
-
-    findings: list[Finding] = []
-    checks: tuple[tuple[str, Callable[[Services], Awaitable[str]]], ...] = (
-        ("source", source),
-        ("cache", cache),
-        ("model", model),
-    )
-    try:
-        async with open_services(host, environment) as services:
-            for part, check in checks:
-                try:
-                    async with asyncio.timeout(_SECONDS_PER_CHECK):
-                        findings.append(Finding(part=part, state="ok", detail=await check(services)))
-                except TimeoutError:
-                    findings.append(
-                        Finding(part=part, state="problem", detail=f"no answer within {_SECONDS_PER_CHECK:g} s")
-                    )
-                except TiloresError as error:
-                    findings.append(_problem(part, error))
-            findings += [
-                Finding(part=role, state="warning", detail=reason) for role, reason in host.switched_off.items()
-            ]
-    except TiloresError as error:
-        findings.append(_problem("start", error))
-    return findings
-
-
-def _problem(part: str, error: TiloresError) -> Finding:
-    return Finding(part=part, state="problem", detail=error.message, fix=error.fix)
+    for name, look in looks:
+        with report.part(name):
+            async for finding in look(host):
+                report.add(finding)
+    with report.part("ending"):
+        await host.aclose()

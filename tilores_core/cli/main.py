@@ -1,4 +1,4 @@
-"""The command's root: global options, the commands, and `tilores <plugin id> …`.
+"""The command's root: global options and the commands.
 
 Printing help must not pay for a web server or a model's SDK: commands import what they need when they run.
 """
@@ -8,44 +8,19 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 import typer
-from typer.core import TyperGroup
 
-from tilores_core.cli.options import JsonOption, ModelOption, Options
-from tilores_core.errors import TiloresError
-
-
-class _Group(TyperGroup):
-    """The commands, and those of plugins under their ids, which are loaded only when called."""
-
-    # Typer carries its own copy of click, whose classes have no public name: hence Any.
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        command = super().get_command(ctx, cmd_name)
-        if command is not None or cmd_name not in _plugin_ids():
-            return command
-        from tilores_core.cli.plugin_commands import load_command
-
-        return load_command(ctx.params, cmd_name)
-
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        ids = ", ".join(_plugin_ids())
-        self.epilog = f"Installed plugins: {ids}. Those with commands of their own: tilores <plugin id> --help"
-        super().format_epilog(ctx, formatter)
-
-
-def _plugin_ids() -> list[str]:
-    """From metadata alone."""
-    from tilores_core.host.scan import scan
-
-    return sorted({found.id for found in scan()})
-
+from tilores_core.cli.cache import app as cache_commands
+from tilores_core.cli.group import RootGroup
+from tilores_core.cli.options import CustomerOption, JsonOption, ModelOption, Options
+from tilores_core.cli.plugins import app as plugin_commands
+from tilores_core.cli.report import report
 
 app = typer.Typer(
     name="tilores",
-    cls=_Group,
+    cls=RootGroup,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -66,16 +41,24 @@ def _version(wanted: bool) -> None:
 def root(
     ctx: typer.Context,
     config: Annotated[
-        Path | None, typer.Option(help="plugins.toml to use; default ./plugins.toml, then the packaged one")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="The plugins.toml to use; default TILORES_CONFIG, ./plugins.toml, then the packaged one.",
+        ),
     ] = None,
-    no_plugins: Annotated[bool, typer.Option("--no-plugins", help="load built-in plugins only")] = False,
-    disable_plugin: Annotated[list[str] | None, typer.Option(help="a plugin not to load; may be repeated")] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", help="show the whole traceback of an error")] = False,
+    no_plugins: Annotated[bool, typer.Option("--no-plugins", help="Load built-in plugins only.")] = False,
+    disable_plugin: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="A plugin not to load; may be repeated.")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show the traceback of an error, and log more.")] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    ctx.obj = Options(config=config, no_plugins=no_plugins, disable=tuple(disable_plugin or ()), verbose=verbose)
+    ctx.obj = Options.of(ctx.params)
     if config is not None:
         os.environ["TILORES_CONFIG"] = str(config)  # worker processes and the plugins commands read it there
 
@@ -83,10 +66,17 @@ def root(
 @app.command()
 def serve(
     ctx: typer.Context,
-    host: Annotated[str | None, typer.Option(help="address to bind; default 127.0.0.1")] = None,
-    port: Annotated[int | None, typer.Option(help="port; default 8000")] = None,
-    workers: Annotated[int | None, typer.Option(help="worker processes; default 1")] = None,
-    log_level: Annotated[str | None, typer.Option(help="debug, info, warning, error")] = None,
+    host: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Address to bind; default 127.0.0.1.")] = None,
+    port: Annotated[
+        int | None, typer.Option(metavar="N", min=0, max=65535, help="Port; default 8000, 0 for any free one.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", min=1, max=64, help="Worker processes; default 1.")
+    ] = None,
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"] | None,
+        typer.Option(metavar="LEVEL", help="debug, info, warning or error; default info."),
+    ] = None,
 ) -> None:
     """Serve the chat protocols over HTTP."""
     from tilores_core.cli.serve import serve
@@ -97,8 +87,8 @@ def serve(
 @app.command()
 def ask(
     ctx: typer.Context,
-    question: Annotated[str, typer.Argument(help="the question")],
-    customer: Annotated[str | None, typer.Option(help="id of the customer it is about")] = None,
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question.")],
+    customer: CustomerOption = None,
     model: ModelOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -109,13 +99,12 @@ def ask(
 
 
 @app.command()
-def chat(
-    ctx: typer.Context,
-    customer: Annotated[str | None, typer.Option(help="id of the customer it is about")] = None,
-    model: ModelOption = None,
-) -> None:
-    """Talk, with the conversation remembered. An empty line or Ctrl-D ends it."""
-    from tilores_core.cli.ask import chat
+def chat(ctx: typer.Context, customer: CustomerOption = None, model: ModelOption = None) -> None:
+    """Talk, with the conversation remembered.
+
+    On a terminal an empty line, "exit" or Ctrl-D ends it. Otherwise each line of standard input is a question.
+    """
+    from tilores_core.cli.chat import chat
 
     chat(ctx.obj, customer=customer, model=model)
 
@@ -130,33 +119,39 @@ def models(ctx: typer.Context, json: JsonOption = False) -> None:
 
 @app.command()
 def doctor(ctx: typer.Context, json: JsonOption = False) -> None:
-    """Check settings, plugins, source, model and cache; say what to do about each problem."""
+    """Look at every part and say what to do about each problem.
+
+    Settings, data folder, plugins.toml, keys, plugins, source, cache tiers, model. Exit code 1 when there is a
+    problem.
+    """
     from tilores_core.cli.doctor import doctor
 
     doctor(ctx.obj, json=json)
 
 
-def _add_groups() -> None:
-    from tilores_core.cli.plugins import app as plugins
-
-    app.add_typer(plugins, name="plugins", help="List, show, enable, disable and check plugins.")
+app.add_typer(plugin_commands, name="plugins", help="List, show, enable, disable and check plugins.")
+app.add_typer(cache_commands, name="cache", help="Statistics of the cache, and removing from it.")
 
 
-_add_groups()
-
-
-def main() -> None:
-    """Entry point. Exit codes: 0 done, 1 failed, 2 wrong use."""
+def run() -> None:
+    """Run the command that `sys.argv` names. Ends by `SystemExit`, or raises `KeyboardInterrupt`."""
     try:
         app()
-    except TiloresError as error:
-        if "--verbose" in sys.argv:
-            raise
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
     except BrokenPipeError:
-        # The reader has gone (`tilores models | head -1`); say nothing more, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _reader_gone()
+    except Exception as error:
+        report(error)
         sys.exit(1)
+    except SystemExit:
+        try:
+            if sys.stdout is not None:  # None: closed by whoever started this
+                sys.stdout.flush()
+        except BrokenPipeError:
+            _reader_gone()
+        raise
+
+
+def _reader_gone() -> None:
+    """The reader has gone (`tilores models | head -1`): say nothing more, not even at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(1)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -12,12 +12,16 @@ import typer
 
 if TYPE_CHECKING:
     from tilores_core.app import Services
+    from tilores_core.host import PluginHost
     from tilores_core.settings import Environment
 
 T = TypeVar("T")
 
-JsonOption = Annotated[bool, typer.Option("--json", help="print JSON and nothing else")]
-ModelOption = Annotated[str | None, typer.Option(help="model, as provider:model; default: [use] model")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+ModelOption = Annotated[
+    str | None, typer.Option(metavar="MODEL", help="The model, as provider:model; default: [use] model.")
+]
+CustomerOption = Annotated[str | None, typer.Option(metavar="ID", help="Id of the customer it is about.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,22 +33,44 @@ class Options:
     disable: tuple[str, ...] = ()
     verbose: bool = False
 
+    @classmethod
+    def of(cls, params: Mapping[str, Any]) -> Options:
+        """From the root command's parameters."""
+        return cls(
+            config=params.get("config"),
+            no_plugins=params.get("no_plugins") or False,
+            disable=tuple(params.get("disable_plugin") or ()),
+            verbose=params.get("verbose") or False,
+        )
+
     def environment(self, **overrides: Any) -> Environment:
         from tilores_core.settings import load_environment
 
         return load_environment(config=self.config, **overrides)
 
-    def run(self, work: Callable[[Services], Awaitable[T]]) -> T:
-        """Build the services, do the work with them, close them. Only warnings are logged."""
-        from tilores_core.app import load_host, open_services
+    def host(self) -> PluginHost:
+        """The plugins, loaded; close it. Only warnings are logged. Raises `ConfigError`, `PluginError`."""
+        from tilores_core.app import load_host
         from tilores_core.logs import configure_logging
 
         environment = self.environment()
         configure_logging("debug" if self.verbose else "warning", environment.log_format)
-        host = load_host(environment, disable=self.disable, no_plugins=self.no_plugins)
+        return load_host(environment, disable=self.disable, no_plugins=self.no_plugins)
+
+    def services(self) -> AbstractAsyncContextManager[Services]:
+        """The services, not yet open; they close the host. Raises as `host` does."""
+        from tilores_core.app import open_services
+
+        return open_services(self.host(), self.environment())
+
+    def run(self, work: Callable[[Services], Awaitable[T]]) -> T:
+        """Build the services, do the work with them, close them."""
+        import asyncio
+
+        services = self.services()
 
         async def main() -> T:
-            async with open_services(host, environment) as services:
-                return await work(services)
+            async with services as opened:
+                return await work(opened)
 
         return asyncio.run(main())

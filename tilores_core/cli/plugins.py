@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tilores_core.cli.report import report
 from tilores_core.errors import ConfigError, TiloresError
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def schema(ctx: typer.Context, plugin: IdArgument) -> None:
 @app.command()
 def new(
     name: Annotated[str, typer.Argument(help="Name of the package, for example acme-cache.")],
-    folder: Annotated[Path, typer.Option("--in", help="Where the package's folder is made.")] = Path(),
+    folder: Annotated[Path, typer.Option("--in", metavar="FOLDER", help="Where the package's folder is made.")] = Path(),
 ) -> None:
     """Write a small working plugin package: a cache tier, its settings and its tests."""
     with _reported():
@@ -144,11 +145,11 @@ def new(
 
 @contextmanager
 def _reported() -> Iterator[None]:
-    """Errors of ours on stderr and exit code 1; a traceback is for errors that nobody foresaw."""
+    """Errors of ours on stderr and exit code 1, also where the group is run without the root command."""
     try:
         yield
     except TiloresError as error:
-        typer.echo(str(error), err=True)
+        report(error)
         raise typer.Exit(1) from None
 
 

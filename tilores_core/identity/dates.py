@@ -10,8 +10,8 @@ _NAMES = (
     *("july", "august", "september", "october", "november", "december"),
 )
 _MONTHS = {name[:length]: n for n, name in enumerate(_NAMES, 1) for length in (3, 4, len(name))}
-_YEAR_FIRST = re.compile(r"(\d{4})([-/.]?)(\d{1,2})\2(\d{1,2})(?:[T ]\d{1,2}:\d{2}.{0,24})?", re.ASCII)
-_YEAR_LAST = re.compile(r"(\d{1,2})([-/. ])(\d{1,2})\2(\d{4})(?:[T ]\d{1,2}:\d{2}.{0,24})?", re.ASCII)
+_YEAR_FIRST = re.compile(r"(\d{4})([-/.]?)(\d{1,2})\2(\d{1,2})(?:[t ]\d{1,2}:\d{2}.{0,24})?", re.ASCII)
+_YEAR_LAST = re.compile(r"(\d{1,2})([-/. ])(\d{1,2})\2(\d{4})(?:[t ]\d{1,2}:\d{2}.{0,24})?", re.ASCII)
 _DAY_MONTH = re.compile(r"(\d{1,2})(?:st|nd|rd|th)?[\s.-]*(?:of\s+)?([a-z]{3,9})\.?[\s,.-]*(\d{4})", re.ASCII)
 _MONTH_DAY = re.compile(r"([a-z]{3,9})\.?[\s.-]*(\d{1,2})(?:st|nd|rd|th)?[\s,.-]+(\d{4})", re.ASCII)
 

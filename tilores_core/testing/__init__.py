@@ -1,6 +1,7 @@
-"""What a plugin author tests with: one conformance suite per role, and a host that sees only what it is given.
+"""What a plugin author tests with: one conformance suite per role, a host that sees only what it is given, and a
+model provider with scripted replies.
 
-    from tilores_core.testing import isolated_host
+    from tilores_core.testing import FakeProvider, isolated_host
     from tilores_core.testing.cache import CacheTierSuite
 
 The suites need `pip install 'tilores-core[testing]'`.
@@ -8,10 +9,13 @@ The suites need `pip install 'tilores-core[testing]'`.
 
 import sys
 
+from tilores_core.testing.fake_provider import FakeProvider, FakeReply
 from tilores_core.testing.host import isolated_host
 
-__all__ = ["isolated_host"]
+__all__ = ["FakeProvider", "FakeReply", "isolated_host"]
 
 if "pytest" in sys.modules:
     # so that a failing assertion of a suite shows both sides, as one in the author's own test does
-    sys.modules["pytest"].register_assert_rewrite("tilores_core.testing.cache", "tilores_core.testing.providers")
+    sys.modules["pytest"].register_assert_rewrite(
+        "tilores_core.testing.cache", "tilores_core.testing.providers", "tilores_core.testing.sources"
+    )

@@ -6,13 +6,15 @@ file, one protocol's routes and the engine's memory, and nothing else.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
 import structlog
 
-from tilores_core.errors import PermissionDeniedError, TiloresError
+from tilores_core.errors import TiloresError
+from tilores_core.web.auth import FOREIGN_HOST, is_local
 from tilores_core.web.chat import ChatService, ErrorReply, Handler
 from tilores_core.web.exchange import Exchange, Header, Receive, Scope, Send
 from tilores_core.web.ids import RequestIds
@@ -21,10 +23,9 @@ from tilores_core.web.langserve.routes import LangServeRoutes
 from tilores_core.web.openai.errors import error_reply as openai_error
 from tilores_core.web.openai.routes import OpenAIRoutes
 
-log = structlog.get_logger("tilores_core.web")
+log = structlog.get_logger(part="web")
 
 ASGI = Callable[[Scope, Receive, Send], Any]
-LOCAL_NAMES = frozenset((b"localhost", b"127.0.0.1", b"[::1]", b"testserver"))
 
 
 class Application:
@@ -69,7 +70,7 @@ class Application:
         error_reply: ErrorReply
         if path.startswith("/chat/"):
             routes, error_reply = self._langserve, langserve_error
-        elif path.startswith("/v1/"):
+        elif path.startswith("/v1/") or path == "/v1":
             routes, error_reply = self._openai, openai_error
         else:
             await self._other(rest, scope, receive, send)
@@ -77,29 +78,33 @@ class Application:
         exchange = Exchange(scope, receive, send, b"")
         exchange.request_id = self._ids.take(exchange.headers.get(b"x-request-id"))
         if self._origins:
-            if scope["method"] == "OPTIONS":
-                await rest(scope, receive, send)
+            if scope["method"] == "OPTIONS" and b"access-control-request-method" in exchange.headers:
+                await self._other(rest, scope, receive, send)  # a browser asking beforehand, without any key
                 return
             exchange.extra = self._cors(exchange.headers.get(b"origin"))
         handler: Handler = routes.find(scope["method"], path)
         if self._local_only and not is_local(exchange.headers.get(b"host", b"")):
             handler = _refuse_foreign_host
-        await service.handle(exchange, handler, error_reply)
+        try:
+            await service.handle(exchange, handler, error_reply)
+        except asyncio.CancelledError:
+            # The server waited for this one as long as it may and now ends without it.
+            log.warning("cut short by the end", request_id=exchange.request_id.decode())
 
     async def _other(self, rest: ASGI, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         request_id = self._ids.take(headers.get(b"x-request-id"))
         scope.setdefault("state", {})["request_id"] = request_id.decode()
+        if self._local_only and not is_local(headers.get(b"host", b"")):
+            exchange = Exchange(scope, receive, send, request_id)
+            await exchange.reply(403, {"detail": FOREIGN_HOST.message, "fix": FOREIGN_HOST.fix})
+            return
 
         async def with_request_id(message: Any) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id)]
             await send(message)
 
-        if self._local_only and not is_local(headers.get(b"host", b"")):
-            exchange = Exchange(scope, receive, send, request_id)
-            await exchange.reply(403, {"detail": FOREIGN_HOST.message, "fix": FOREIGN_HOST.fix})
-            return
         await rest(scope, receive, with_request_id)
 
     def _cors(self, origin: bytes | None) -> tuple[Header, ...]:
@@ -122,24 +127,16 @@ class Application:
             self._langserve, self._openai = LangServeRoutes(service), OpenAIRoutes(service)
             self._service, self._rest = service, rest
             await send({"type": "lifespan.startup.complete"})
-            await receive()
+            try:
+                await receive()
+            except asyncio.CancelledError:
+                log.warning("ended without waiting")  # asked twice; what is open is closed all the same
             self.draining = True
             await stack.aclose()
         await send({"type": "lifespan.shutdown.complete"})
 
 
 _EXPOSED: Header = (b"access-control-expose-headers", b"X-Request-Id, X-Tilores-Cache")
-
-FOREIGN_HOST = PermissionDeniedError(
-    "this server has no keys and answers only to requests made to localhost",
-    fix="call it as http://127.0.0.1, or set TILORES_API_KEYS",
-)
-
-
-def is_local(host: bytes) -> bool:
-    """Whether a Host header names this machine: a page elsewhere whose name was pointed here does not get in."""
-    name, _, port = host.rpartition(b":")
-    return (name if port.isdigit() and name else host).lower() in LOCAL_NAMES
 
 
 async def _refuse_foreign_host(exchange: Exchange) -> None:

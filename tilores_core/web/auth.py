@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import ipaddress
 import secrets
 from collections.abc import Mapping
@@ -15,13 +14,19 @@ from tilores_core.errors import AuthenticationError, ConfigError, PermissionDeni
 from tilores_core.settings import Environment, KeyTable
 
 _BEARER = b"bearer "
+_LOCAL_NAMES = (b"localhost", b"127.0.0.1", b"[::1]")
+
+FOREIGN_HOST = PermissionDeniedError(
+    "without keys this server answers only to requests made to localhost",
+    fix="call it as http://127.0.0.1, or set TILORES_API_KEYS and TILORES_ADMIN_KEYS",
+)
 
 
 class KeyRing:
     """The keys of one kind. Without any, everybody is let in as the anonymous caller (`open` is True).
 
-    Keys are kept and looked up as HMACs under a random key of this process: how long a look-up takes tells nothing
-    about a secret, and a memory dump holds none.
+    Keys are kept and looked up as digests salted at random in this process: how long a look-up takes tells nothing
+    about a secret, and no secret is kept.
     """
 
     def __init__(self, keys: Mapping[str, SecretStr], tables: Mapping[str, KeyTable], *, admin: bool = False) -> None:
@@ -35,7 +40,7 @@ class KeyRing:
         self.open = not self._callers
 
     def _digest(self, secret: bytes) -> bytes:
-        return hmac.digest(self._salt, secret, hashlib.sha256)
+        return hashlib.sha256(self._salt + secret).digest()
 
     def authenticate(self, headers: Mapping[bytes, bytes]) -> Caller:
         """The caller of `Authorization: Bearer <key>`; the value is ignored when there are no keys.
@@ -62,12 +67,16 @@ class Gate:
         self.loopback = is_loopback(environment.host)
 
     def admin(self, headers: Mapping[bytes, bytes]) -> Caller:
-        """An admin. Without admin keys only a server bound to loopback lets anybody be one."""
-        if self._admin.open and not self.loopback:
-            raise PermissionDeniedError(
-                "administration is off: the server is reachable from outside and has no admin keys",
-                fix="set TILORES_ADMIN_KEYS",
-            )
+        """An admin. Without admin keys only a server bound to loopback lets anybody be one, and only those who call
+        it by a local name: not a page whose name was pointed here, not a proxy's clients."""
+        if self._admin.open:
+            if not self.loopback:
+                raise PermissionDeniedError(
+                    "administration is off: the server is reachable from outside and has no admin keys",
+                    fix="set TILORES_ADMIN_KEYS",
+                )
+            if not is_local(headers.get(b"host", b"")):
+                raise FOREIGN_HOST
         return self._admin.authenticate(headers)
 
     def either(self, headers: Mapping[bytes, bytes]) -> Caller:
@@ -83,6 +92,13 @@ class Gate:
         elif self.chat.open:
             raise PermissionDeniedError("this server has no keys", fix="set TILORES_ADMIN_KEYS or TILORES_API_KEYS")
         return self.chat.authenticate(headers)
+
+
+def is_local(host: bytes) -> bool:
+    """Whether a Host header names this machine: a page elsewhere whose name was pointed here does not get in."""
+    name, _, port = host.rpartition(b":")
+    name = (name if port.isdigit() and name else host).lower()
+    return name in _LOCAL_NAMES or is_loopback(name.decode("latin-1"))
 
 
 def is_loopback(host: str) -> bool:

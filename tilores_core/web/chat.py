@@ -13,22 +13,26 @@ import structlog
 from tilores_core.cache.keys import wire_key
 from tilores_core.cache.tiered import Hit
 from tilores_core.chat.answers import answer_from_hit
-from tilores_core.chat.engine import ChatEngine, error_code
+from tilores_core.chat.codes import error_code
+from tilores_core.chat.engine import ChatEngine
 from tilores_core.contracts import Answer, CachePolicy, Delta, Turn
 from tilores_core.errors import DeadlineExceededError, OverloadedError, RateLimitedError, TiloresError
 from tilores_core.settings import ChatTable
 from tilores_core.web.auth import Gate
 from tilores_core.web.exchange import ClientGoneError, Exchange
+from tilores_core.web.faults import bare
 from tilores_core.web.request import ChatRequest, Limits
+from tilores_core.web.slow import SlowBodies
 from tilores_core.web.wire import WireFormat
 
-log = structlog.get_logger("tilores_core.access")
+log = structlog.get_logger(part="access")
 
 Item = Delta | Answer
 ErrorReply = Callable[[Exception], tuple[int, dict[str, Any], dict[str, str]]]
 Handler = Callable[[Exchange], Awaitable[None]]
 
 _HITS_PER_LINE = 100
+_SECONDS_FOR_BODY = 30.0
 
 
 class ChatService:
@@ -42,8 +46,19 @@ class ChatService:
             max_messages=table.max_messages, max_characters=table.max_characters, max_batch=table.max_batch
         )
         self._rate = _RateLimit(rate_limit) if rate_limit else None
+        self._bodies = SlowBodies(_SECONDS_FOR_BODY)
         self._at_work = 0
         self._hits = 0
+
+    def start(self) -> None:
+        self._bodies.start()
+
+    async def aclose(self) -> None:
+        await self._bodies.aclose()
+
+    async def body(self, exchange: Exchange) -> bytes:
+        """The request's body, within the limits of size and time."""
+        return await self._bodies.read(exchange, self.table.max_body_bytes)
 
     # --- around every chat request -----------------------------------------------------------------------
 
@@ -55,10 +70,10 @@ class ChatService:
                 self._rate.hit(exchange.caller.name)
             await handler(exchange)
         except ClientGoneError:
-            log.info("client gone", request_id=exchange.request_id.decode(), path=exchange.scope["path"])
+            log.info("client gone", request_id=exchange.request_id.decode(), path=exchange.shown_path)
         except Exception as error:
             if not isinstance(error, TiloresError):
-                log.exception("request failed", request_id=exchange.request_id.decode(), exc_info=_bare(error))
+                log.exception("request failed", request_id=exchange.request_id.decode(), exc_info=bare(error))
             if exchange.status:  # too late for another status: the stream was cut
                 return
             status, body, headers = error_reply(error)
@@ -178,7 +193,7 @@ class ChatService:
 
         def note(error: Exception) -> None:
             if not isinstance(error, TiloresError):
-                log.exception("stream failed", request_id=exchange.request_id.decode(), exc_info=_bare(error))
+                log.exception("stream failed", request_id=exchange.request_id.decode(), exc_info=bare(error))
             else:
                 log.warning("stream failed", request_id=exchange.request_id.decode(), error=error_code(error))
 
@@ -202,7 +217,7 @@ class ChatService:
             "request",
             request_id=exchange.request_id.decode(),
             method=exchange.scope["method"],
-            path=exchange.scope["path"],
+            path=exchange.shown_path,
             key=exchange.caller.name,
             ms=round((perf_counter() - exchange.started) * 1000, 3),
             **{name: value for name, value in fields.items() if value is not None},
@@ -252,8 +267,3 @@ def with_cache_control(policy: CachePolicy, header: str) -> CachePolicy:
         elif name == "max-age" and value.isascii() and value.isdigit() and max_age is None:
             max_age = float(value)
     return CachePolicy(max_age=max_age, no_cache=no_cache, no_store=no_store)
-
-
-def _bare(error: BaseException) -> BaseException:
-    """The error as it is logged: its traceback names lines of code, its message may hold data and is left out."""
-    return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)

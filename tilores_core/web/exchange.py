@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from time import perf_counter
 from typing import Any, TypeVar
@@ -18,7 +19,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Header = tuple[bytes, bytes]
 T = TypeVar("T")
 
-_SECONDS_FOR_BODY = 30.0
+_LONGEST_PATH = 80
+_CONFIG_HASH = re.compile(r"(?<=^/chat/c/)[^/]*")
 _SECONDS_FOR_SLOW_READERS = 30.0
 
 _JSON: Header = (b"content-type", b"application/json")
@@ -46,29 +48,30 @@ class Exchange:
         self.extra: tuple[Header, ...] = ()  # headers of every reply of this exchange (CORS)
         self.status = 0
 
+    @property
+    def shown_path(self) -> str:
+        """The path as a log may hold it: short, printable, and without a config, which can name a customer."""
+        path = _CONFIG_HASH.sub("…", self.scope["path"])
+        return path if len(path) <= _LONGEST_PATH and path.isprintable() else ascii(path[:_LONGEST_PATH])
+
     async def body(self, limit: int) -> bytes:
-        """The whole body. Raises `PayloadTooLargeError` beyond `limit` bytes, `ClientGoneError`, or
-        `DeadlineExceededError` when it does not arrive."""
+        """The whole body. Raises `PayloadTooLargeError` beyond `limit` bytes, `ClientGoneError`."""
         declared = self.headers.get(b"content-length", b"0")
         if not declared.isdigit() or int(declared) > limit:
             raise _too_large(limit)
         parts: list[bytes] = []
         size = 0
-        try:
-            async with asyncio.timeout(_SECONDS_FOR_BODY):
-                while True:
-                    message = await self._receive()
-                    if message["type"] == "http.disconnect":
-                        raise ClientGoneError
-                    part: bytes = message.get("body", b"")
-                    size += len(part)
-                    if size > limit:
-                        raise _too_large(limit)
-                    if not message.get("more_body"):
-                        return part if not parts else b"".join((*parts, part))
-                    parts.append(part)
-        except TimeoutError:
-            raise DeadlineExceededError(f"the body did not arrive within {_SECONDS_FOR_BODY:g} s") from None
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGoneError
+            part: bytes = message.get("body", b"")
+            size += len(part)
+            if size > limit:
+                raise _too_large(limit)
+            if not message.get("more_body"):
+                return part if not parts else b"".join((*parts, part))
+            parts.append(part)
 
     async def reply_bytes(self, status: int, body: bytes, *headers: Header) -> None:
         """Send JSON that is bytes already."""

@@ -19,7 +19,8 @@ class Limits:
     max_batch: int = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen: one is made for every request, cached ones too, and freezing would double what that costs.
+@dataclass(slots=True, kw_only=True)
 class ChatRequest:
     """One question. Field meanings are those of `Turn`; `run_id` is a client's wish for LangServe's run id."""
 

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import multiprocessing
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any
 
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
 
 from tilores_core.settings import ChatTable
 from tilores_core.web.application import Application
+
+_ENDINGS = (signal.SIGTERM, signal.SIGINT)
 
 
 @contextlib.contextmanager
 def drain_on_signal(application: Application, seconds: float) -> Iterator[None]:
     """On the first SIGTERM or SIGINT the application says that it is not ready; `seconds` later the server hears of
-    the signal, closes its socket and lets running requests finish. A second signal reaches it at once.
+    the signal, closes its socket and lets running requests finish. A second signal ends it at once.
 
     Entered while the server runs, so that it wraps the server's own handlers, in whichever process that is.
     """
@@ -27,7 +32,8 @@ def drain_on_signal(application: Application, seconds: float) -> Iterator[None]:
         yield  # a server in a thread gets no signals
         return
     loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.getsignal(number) for number in _ENDINGS}
+    is_worker = multiprocessing.parent_process() is not None
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         handler = before[signal.Signals(number)]
@@ -35,12 +41,18 @@ def drain_on_signal(application: Application, seconds: float) -> Iterator[None]:
             handler(number, frame)
 
     def drain(number: int, frame: FrameType | None) -> None:
-        if application.draining or seconds == 0:
-            application.draining = True
+        if is_worker and number == signal.SIGINT:
+            return  # Ctrl-C reaches parent and workers alike; the parent tells its workers
+        if application.draining:
+            # The server may not have heard of the first yet; told twice it waits for nothing.
+            pass_on(number, frame)
             pass_on(number, frame)
             return
         application.draining = True
-        loop.call_soon_threadsafe(loop.call_later, seconds, pass_on, number, None)
+        if seconds == 0:
+            pass_on(number, frame)
+        else:
+            loop.call_soon_threadsafe(loop.call_later, seconds, pass_on, number, None)
 
     for number in before:
         signal.signal(number, drain)
@@ -51,22 +63,57 @@ def drain_on_signal(application: Application, seconds: float) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+class _Server(uvicorn.Server):
+    """One that was asked to end and did so has not failed; uvicorn's own raises the signal again at the end."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+class _Workers(Multiprocess):
+    """The parent of several workers; a second signal ends them at once."""
+
+    def join_all(self) -> None:
+        while any(worker.process.is_alive() for worker in self.processes):
+            if not set(_ENDINGS).isdisjoint(self.signal_queue):
+                for worker in self.processes:
+                    worker.kill()
+            for worker in self.processes:
+                worker.process.join(0.1)
+        super().join_all()
+
+    @property
+    def failed(self) -> bool:
+        return any(worker.exitcode == STARTUP_FAILURE for worker in self.processes)
+
+
 def run(app: Application | str, *, host: str, port: int, workers: int, table: ChatTable) -> None:
     """Serve until a signal. `app` is an application, or for several workers "module:factory".
 
-    Access lines are ours, so uvicorn's are off.
+    Raises `SystemExit` with code 1 when it could not start. Access lines are ours, so uvicorn's are off.
     """
-    options: dict[str, Any] = {
-        "host": host,
-        "port": port,
-        "lifespan": "on",
-        "log_config": None,
-        "access_log": False,
-        "server_header": False,
-        "ws": "none",
-        "timeout_keep_alive": 75,
-        "timeout_graceful_shutdown": max(1, round(table.shutdown_seconds)),
-    }
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=max(1, round(table.shutdown_seconds)),
+        workers=workers,
+        factory=isinstance(app, str),
+    )
     if isinstance(app, str):
-        options.update(workers=workers, factory=True)
-    uvicorn.run(app, **options)
+        parent = _Workers(config, sockets=[config.bind_socket()])
+        parent.run()
+        failed = parent.failed
+    else:
+        server = _Server(config)
+        server.run()
+        failed = not server.started
+    if failed:
+        sys.exit(1)

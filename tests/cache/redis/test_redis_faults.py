@@ -1,4 +1,4 @@
-"""A Redis that is gone, hangs, lies or refuses: an error at once, right answers afterwards, nobody else's value ever."""
+"""A Redis that is gone, hangs, lies or refuses: an error at once, then right answers, nobody else's value ever."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def comes_back(work: Callable[[], Awaitable[object]]) -> None:
 
 
 class Load:
-    """Readers and writers that go on whatever happens; each notes errors that are no `CacheError` and wrong values."""
+    """Readers and writers that go on whatever happens and note wrong values and errors that are no `CacheError`."""
 
     def __init__(self, tier: RedisTier) -> None:
         self._tier = tier
@@ -233,14 +233,38 @@ async def test_a_wrong_password(short_folder: Path, make_tier: MakeTier) -> None
             await none.get_many(["answers:a"])
 
 
+async def test_the_permissions_that_the_manual_names_are_enough(server: RedisServer, make_tier: MakeTier) -> None:
+    manual = (Path(__file__).parents[3] / "docs" / "cache-redis.md").read_text()
+    rules = manual.split("A Redis user of its own needs `")[1].split("`")[0].split()
+    server.run("ACL", "SETUSER", "desk", "on", ">pw", "-@all", "resetchannels", *rules)
+    address = server.url.replace("redis://", "redis://desk:pw@")
+    tier, other = make_tier(address), make_tier(address)
+    messages = aiter(tier.messages())
+    assert await anext(messages) is None
+    await other.publish(b"hello")
+    assert await anext(messages) == b"hello"
+    await messages.aclose()  # type: ignore[attr-defined]  # it is a generator
+    await tier.set_many({"answers:a": entry(b"v", "tag"), "answers:b": entry()})
+    assert len(await tier.get_many(["answers:a", "answers:b"])) == 2
+    assert await tier.acquire("work", "me", 1)
+    await tier.release("work", "me")
+    assert await tier.delete_tag("tag") == 1
+    assert await tier.clear() == 1
+    stats = await tier.stats()
+    assert (stats.errors, stats.extra["connected"]) == (0, True)
+    server.run("ACL", "SETUSER", "desk", "-@write")
+    with pytest.raises(CacheError, match="NOPERM"):
+        await tier.set_many({"answers:a": entry()})
+
+
 async def test_memory_full(short_folder: Path, make_tier: MakeTier) -> None:
     with RedisServer(short_folder, "--maxmemory-policy", "noeviction") as server:
         tier = make_tier(server.url)
         await tier.set_many({"answers:a": entry(b"kept", "tag")})
         server.run("CONFIG", "SET", "maxmemory", "1000000")
+        large = {f"answers:{number}": entry(bytes(100_000), "tag") for number in range(40)}
         with pytest.raises(CacheError, match="OOM"):
-            for number in range(40):
-                await tier.set_many({f"answers:{number}": entry(bytes(100_000), "tag")})
+            await tier.set_many(large)
         assert await value_of(tier, "answers:a") == b"kept"
         server.run("CONFIG", "SET", "maxmemory", "0")
         await tier.set_many({"answers:b": entry(b"again")})
@@ -303,6 +327,28 @@ async def test_after_closing(server: RedisServer, make_tier: MakeTier) -> None:
         await tier.set_many({"answers:a": entry()})
 
 
+async def test_closing_while_connecting(make_tier: MakeTier) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with silent:
+        tier = make_tier(f"redis://:pw@127.0.0.1:{silent.sockets[0].getsockname()[1]}")
+        waiting = [asyncio.create_task(tier.get_many(["answers:a"])) for _ in range(2)]
+        await asyncio.sleep(0.1)
+        await tier.aclose()
+        got = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(one) for one in got] == [CacheError] * 2
+
+
+async def test_a_cluster_under_more_load_than_it_has_connections(cluster_url: str, make_tier: MakeTier) -> None:
+    tier = make_tier(cluster_url, cluster=True, max_connections=3)
+    await tier.set_many({f"answers:{number}": entry(b"%d" % number) for number in range(100)})
+    got = await asyncio.gather(*(value_of(tier, f"answers:{number}") for number in range(100)))
+    assert got == [b"%d" % number for number in range(100)]
+
+
 async def test_a_cluster_that_hangs_and_goes_on(
     cluster: list[RedisServer], cluster_url: str, make_tier: MakeTier
 ) -> None:
@@ -327,5 +373,4 @@ async def test_one_server_taken_for_a_cluster_and_the_reverse(
         await make_tier(server.url, cluster=True).get_many(["answers:a"])
     tier = make_tier(cluster_url)
     with pytest.raises(CacheError, match="cluster = true"):
-        for number in range(20):
-            await tier.set_many({f"answers:{number}": entry()})
+        await tier.set_many({f"answers:{number}": entry() for number in range(20)})

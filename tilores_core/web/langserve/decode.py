@@ -56,7 +56,7 @@ _FILTERS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class RunRequest:
     """One run asked for. `input` is as it came, for the streams that send it back."""
 

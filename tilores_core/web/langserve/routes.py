@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from time import perf_counter, time
 from typing import Any
 
@@ -22,6 +22,7 @@ from tilores_core.web.wire import WireFormat
 _PREFIX = "/chat/"
 _HASHED = "c/"
 _Encode = Callable[..., AsyncGenerator[bytes, None]]
+_Run = Callable[..., Awaitable[None]]  # (exchange), or (exchange, config of the path)
 
 
 class LangServeRoutes:
@@ -32,7 +33,7 @@ class LangServeRoutes:
         self._wire = WireFormat(
             "langserve", strings=("run_id", "tier"), scalars=("age_s", "stale", "latency_ms", "cost")
         )
-        self._post: dict[str, Callable[[Exchange, Mapping[str, Any] | None], Any]] = {
+        self._post: dict[str, _Run] = {
             "invoke": self._invoke,
             "batch": self._batch,
             "stream": self._streamer(stream),
@@ -55,11 +56,7 @@ class LangServeRoutes:
             if method != "POST":
                 return _refuse(405, "Method Not Allowed", {"Allow": "POST"})
             run = self._post[name]
-
-            async def handle(exchange: Exchange) -> None:
-                await run(exchange, None if config_hash is None else decode_config_hash(config_hash))
-
-            return handle
+            return run if config_hash is None else _with_config(run, config_hash)
         if name in self._get:
             if method not in ("GET", "HEAD"):
                 return _refuse(405, "Method Not Allowed", {"Allow": "GET"})
@@ -71,9 +68,9 @@ class LangServeRoutes:
         listing = self._service.engine.models.listing()
         return schemas.config_schema([f"{provider}:{info.id}" for provider, info in listing])
 
-    async def _invoke(self, exchange: Exchange, base: Mapping[str, Any] | None) -> None:
+    async def _invoke(self, exchange: Exchange, base: Mapping[str, Any] | None = None) -> None:
         service = self._service
-        body = await exchange.body(service.table.max_body_bytes)
+        body = await service.body(exchange)
         request = decode_run(body, service.limits, base_config=base).chat
         run_id = request.run_id or new_run_id()
         turn = service.turn(exchange, request, run_id, cache_control=True)
@@ -106,9 +103,9 @@ class LangServeRoutes:
             run_id,
         )
 
-    async def _batch(self, exchange: Exchange, base: Mapping[str, Any] | None) -> None:
+    async def _batch(self, exchange: Exchange, base: Mapping[str, Any] | None = None) -> None:
         service = self._service
-        body = await exchange.body(service.table.max_body_bytes)
+        body = await service.body(exchange)
         runs = decode_batch(body, service.limits, base_config=base)
         run_ids = [run.chat.run_id or new_run_id() for run in runs]
         turns = [
@@ -120,10 +117,10 @@ class LangServeRoutes:
         replies = [(answer, run_id, latency) for answer, run_id in zip(answers, run_ids, strict=True)]
         await exchange.reply(200, batch_body(replies))
 
-    def _streamer(self, encode: _Encode) -> Callable[[Exchange, Mapping[str, Any] | None], Any]:
-        async def run(exchange: Exchange, base: Mapping[str, Any] | None) -> None:
+    def _streamer(self, encode: _Encode) -> _Run:
+        async def run(exchange: Exchange, base: Mapping[str, Any] | None = None) -> None:
             service = self._service
-            body = await exchange.body(service.table.max_body_bytes)
+            body = await service.body(exchange)
             request = decode_run(body, service.limits, base_config=base)
             run_id = request.chat.run_id or new_run_id()
             turn = service.turn(exchange, request.chat, run_id)
@@ -138,6 +135,15 @@ class LangServeRoutes:
             )
 
         return run
+
+
+def _with_config(run: _Run, config_hash: str) -> Handler:
+    """The route with a config that stands in its path."""
+
+    async def handle(exchange: Exchange) -> None:
+        await run(exchange, decode_config_hash(config_hash))
+
+    return handle
 
 
 def _render(answer: Answer, markers: Mapping[str, str]) -> object:

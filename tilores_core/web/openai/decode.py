@@ -20,7 +20,7 @@ from tilores_core.web.request import ChatRequest, Limits, check_limits
 _LONGEST_MODEL = 256
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CompletionRequest:
     """One completion request. `include_usage` is set only together with `stream`.
 

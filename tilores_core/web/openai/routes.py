@@ -51,7 +51,7 @@ class OpenAIRoutes:
 
     async def _complete(self, exchange: Exchange) -> None:
         service = self._service
-        body = await exchange.body(service.table.max_body_bytes)
+        body = await service.body(exchange)
         request = decode_completion(body, exchange.headers, service.limits)
         run_id = new_run_id()
         turn = service.turn(exchange, request.chat, run_id)

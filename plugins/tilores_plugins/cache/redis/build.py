@@ -91,7 +91,7 @@ def _embedded(context: PluginContext, settings: RedisSettings) -> Server:
         raise MissingDependencyError(
             "no Redis address, and no redis-server (6.2 or newer) to start one here",
             plugin=context.plugin_id,
-            fix="set REDIS_URL, or: pip install 'tilores-core[embedded]'",
+            fix="set REDIS_URL, install redis-server, or: pip install 'tilores-core[embedded]'",
         )
     connect, command = _timeouts(settings)
     embedded = EmbeddedServer(context.data_dir / "redis", binary, patience=connect)
@@ -115,7 +115,7 @@ def _cluster(url: str, settings: RedisSettings) -> Server:
         # Only for slots that have moved: what fails or is late is the tiering's business.
         retry=Retry(NoBackoff(), _REDIRECTIONS, supported_errors=()),
     )
-    return ClusterServer(client, connect_timeout=connect, command_timeout=command)
+    return ClusterServer(client, connect_timeout=connect, command_timeout=command, at_once=settings.max_connections)
 
 
 def _timeouts(settings: RedisSettings) -> tuple[float, float]:

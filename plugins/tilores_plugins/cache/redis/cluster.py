@@ -21,15 +21,15 @@ from .single import SCAN_COUNT
 
 
 class ClusterServer:
-    """Times in seconds; `connect_timeout` is added while the nodes are not yet known."""
+    """Times in seconds. `at_once`: requests under way, no more than there are connections to a node."""
 
     single = False
 
-    def __init__(self, client: RedisCluster, *, connect_timeout: float, command_timeout: float) -> None:
+    def __init__(self, client: RedisCluster, *, connect_timeout: float, command_timeout: float, at_once: int) -> None:
         self._client = client
-        self._connect_timeout = connect_timeout
-        self._command_timeout = command_timeout
-        self._starting: asyncio.Lock = asyncio.Lock()
+        self._timeout = connect_timeout + command_timeout
+        self._places = asyncio.Semaphore(at_once)
+        self._starting = asyncio.Lock()
         self._started = False
         self.batches = 0
         self.batched_keys = 0
@@ -87,12 +87,11 @@ class ClusterServer:
     async def _reached(self) -> AsyncIterator[None]:
         try:
             if not self._started:
-                async with self._starting:
-                    async with asyncio.timeout(self._connect_timeout + self._command_timeout):
-                        await self._client.initialize()
+                async with asyncio.timeout(self._timeout), self._starting:
+                    await self._client.initialize()
                     self._started = True
             # A connection that this interrupts is closed by redis-py, never used again.
-            async with asyncio.timeout(self._connect_timeout + self._command_timeout):
+            async with asyncio.timeout(self._timeout), self._places:
                 yield
         except ResponseError as error:
             raise refused(error) from error

@@ -82,7 +82,7 @@ class EmbeddedServer:
             self.socket_path = await asyncio.wait_for(asyncio.shield(self._starting), self._patience)
         except TimeoutError:
             raise CacheError("the embedded Redis is still starting") from None
-        except OSError as error:
+        except (OSError, subprocess.SubprocessError) as error:
             raise CacheError(f"cannot start the embedded Redis: {type(error).__name__}") from error
 
     async def aclose(self) -> None:

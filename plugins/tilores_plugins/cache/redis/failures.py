@@ -10,7 +10,10 @@ import re
 
 from tilores_core import CacheError
 
-_CODE = re.compile(r"[A-Z]{2,20}")
+_CODE = re.compile(r"[A-Z]{2,20}\b")
+# Before Redis 7 what failed inside a script is told in the middle of a sentence about the script.
+_INNER_CODE = re.compile(r"@user_script: ?\d+: -?([A-Z]{3,20})\b")
+_FORBIDDEN_IN_SCRIPT = "The user executing the script"
 
 _FIXES = {
     "NOAUTH": "give the password in REDIS_URL: redis://:PASSWORD@host:6379",
@@ -27,8 +30,12 @@ _FIXES = {
 
 def code_of(error: Exception) -> str:
     """The upper-case word a refusal begins with, `ERR` when there is none."""
-    status = getattr(error, "status_code", None)
-    found = _CODE.match(str(status or error))
+    said = str(error)
+    if _FORBIDDEN_IN_SCRIPT in said:
+        return "NOPERM"
+    if inner := _INNER_CODE.search(said):
+        return inner[1]
+    found = _CODE.match(str(getattr(error, "status_code", None) or said))
     return found.group() if found else "ERR"
 
 

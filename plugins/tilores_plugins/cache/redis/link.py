@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
 
 _MORE = object()
-_LAST_LOOK = 0.001
 MAX_WAITING = 10_000
 MAX_UNSENT = 64 * 1024 * 1024
 
@@ -66,7 +65,6 @@ class Link(asyncio.Protocol):
         self._replies = hiredis.Reader(notEnoughData=_MORE)
         self._waiting: deque[_Request] = deque()
         self._watch: asyncio.TimerHandle | None = None
-        self._looked = False
         self.closed = self._transport.is_closing()
         self._transport.set_protocol(self)
 
@@ -113,22 +111,19 @@ class Link(asyncio.Protocol):
         request.replies.append(reply)
         if len(request.replies) == request.count:
             self._waiting.popleft()
-            self._looked = False
             request.receive(request.replies, None)
 
     def _check(self) -> None:
-        """At the deadline of the request that was first in line some time ago."""
+        """At the deadline of the request that was first in line some time ago.
+
+        After a long stall of our own, sockets are read before timers run (on asyncio's loop and on uvloop), so that
+        a reply that was there in time is not taken for a late one."""
         self._watch = None
         if not self._waiting:
             return
         first = self._waiting[0].deadline
         if first > self._loop.time():
             self._watch = self._loop.call_at(first, self._check)
-        elif False and not self._looked:
-            # The event loop may have been busy while the reply lay in the socket: look there once before
-            # judging. (Timers run before sockets are read.)
-            self._looked = True
-            self._watch = self._loop.call_later(_LAST_LOOK, self._check)
         else:
             self._drop("Redis did not answer in time")
 

@@ -48,6 +48,11 @@ class _Line:
             return await asyncio.shield(self._dialling)
         except CacheError as error:
             raise CacheError(error.message, fix=error.fix) from error.__cause__
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise CacheError("the Redis tier was closed") from None
 
     async def _connect(self) -> Link:
         self.link = await self._dial()

@@ -14,7 +14,6 @@ from tilores_plugins.providers.demo.words import (
     PASSED_OVER,
     asks_for_address,
     meanings,
-    name_weight,
     name_words,
     question_words,
     set_of,
@@ -96,15 +95,17 @@ def _pick_broad(text: str, sheet: Sheet) -> Picks:
         words += _asked(clause, sheet)[0]
     scored = _scored(words, [], sheet)
     if scored and scored[0].score > _EXACT:  # one field after all, such as "last call summary"
-        return Picks(fields=(scored[0].field,))
+        return Picks(fields=(sheet.field(scored[0].place),))
     words = [word for word in words if word not in _BROAD_WORDS]
     if not words:
         return Picks(fields=_a_little_of_all(sheet), broad=True)
     scored = _scored(words, [], sheet)
     if scored and scored[0].score > _EXACT:
-        return Picks(fields=(scored[0].field,))
-    whole = tuple(found.field for found in scored if _says_all(words, found.field)) if len(words) > 1 else ()
-    members = whole or _likely_topic(words, sheet) or tuple(found.field for found in scored if found.score >= _FITS)
+        return Picks(fields=(sheet.field(scored[0].place),))
+    fields = [sheet.field(found.place) for found in scored]
+    whole = tuple(field for field in fields if _says_all(words, field)) if len(words) > 1 else ()
+    near = tuple(field for field, found in zip(fields, scored, strict=True) if found.score >= _FITS)
+    members = whole or _likely_topic(words, sheet) or near
     return Picks(fields=members, missing=() if members else (" ".join(words),), broad=True)
 
 
@@ -138,14 +139,19 @@ def _fitting(words: Sequence[str], hints: Sequence[str], sheet: Sheet, *, strict
     fitting = [found for found in _scored(words, hints, sheet) if found.score >= least and found.share >= share]
     if not every:
         fitting = fitting[:1]
-    return [found.field for found in fitting if found.score >= _ALSO_FITS * fitting[0].score]
+    return [sheet.field(found.place) for found in fitting if found.score >= _ALSO_FITS * fitting[0].score]
 
 
 class _Found(NamedTuple):
+    """`order` falls with the place, so that of equals the earlier one is the greater."""
+
     score: float
     order: int
     share: float
-    field: Field
+
+    @property
+    def place(self) -> int:
+        return -self.order
 
 
 def _scored(words: Sequence[str], hints: Sequence[str], sheet: Sheet) -> list[_Found]:
@@ -167,10 +173,9 @@ def _scored(words: Sequence[str], hints: Sequence[str], sheet: Sheet) -> list[_F
     count = len(words)
     found = []
     for place, weight in named.items():
-        field = sheet.field(place)
         of_question = asked.get(place, 0.0) / count if count else 1.0
-        of_name = min(1.0, weight / name_weight(field.words))
-        found.append(_Found(0.5 * of_question + 0.5 * of_name, -place, of_question, field))
+        of_name = min(1.0, weight / sheet.weights[place])
+        found.append(_Found(0.5 * of_question + 0.5 * of_name, -place, of_question))
     found.sort(key=itemgetter(0, 1), reverse=True)
     return found
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from tilores_plugins.providers.demo.words import name_words
+from tilores_plugins.providers.demo.words import name_weight, name_words
 
 _OPEN: Final = "<records "
 _CLOSE: Final = "\n</records>"
@@ -58,6 +58,7 @@ class Reading:
 class Sheet:
     """A customer's records as given in the prompt, with an index from words to places in `lines`.
 
+    `weights`: by place, how much a question has to say to name the field fully.
     A line is the tuple that makes a `Field`; of hundreds, few are ever asked for.
     """
 
@@ -67,6 +68,7 @@ class Sheet:
     topics: tuple[str, ...] = ()
     lines: list[tuple[str, str, int]] = dataclasses.field(default_factory=list)
     index: Mapping[str, list[int]] = dataclasses.field(default_factory=dict)
+    weights: Sequence[float] = ()
     shortened: bool = False
 
     def field(self, place: int) -> Field:
@@ -140,13 +142,15 @@ def _sheet(lines: Sequence[str]) -> Sheet:
                 found.append((name, raw, topic))
                 if raw[:1] == "{":
                     found += _parts(name, raw, topic)
+    index, weights = _index(tuple([line[0] for line in found]))
     return Sheet(
         customer_id=header.get("customer", ""),
         name=header.get("name", ""),
         only_source=sources[0] or None if len(sources) == 1 else None,
         topics=tuple(topics),
         lines=found,
-        index=_index(tuple([line[0] for line in found])),
+        index=index,
+        weights=weights,
         shortened=shortened,
     )
 
@@ -164,8 +168,8 @@ def _parts(name: str, raw: str, topic: int) -> list[tuple[str, str, int]]:
 
 
 @lru_cache(maxsize=64)
-def _index(names: tuple[str, ...]) -> Mapping[str, list[int]]:
-    """Word -> places of the names that have it. Customers of one source often have the same fields."""
+def _index(names: tuple[str, ...]) -> tuple[Mapping[str, list[int]], Sequence[float]]:
+    """Word -> places of the names that have it, and the weights of the names. Customers often have the same names."""
     index: dict[str, list[int]] = {}
     for place, name in enumerate(names):
         for word in name_words(name):
@@ -173,4 +177,4 @@ def _index(names: tuple[str, ...]) -> Mapping[str, list[int]]:
                 index[word].append(place)
             else:
                 index[word] = [place]
-    return index
+    return index, [name_weight(name_words(name)) for name in names]

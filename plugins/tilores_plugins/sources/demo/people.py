@@ -22,6 +22,7 @@ EDWINA = "EDW_HAWTHORNE_001"
 
 _DOMAINS = ("example.com", "example.org", "example.net")
 _OPTIONAL_SYSTEMS = {"call_center": 0.95, "credit_bureau": 0.93, "web_portal": 0.8, "marketing": 0.5, "branch": 0.35}
+_SLOW_SYSTEMS = frozenset({"marketing", "branch"})
 _MOST_RECORDS = 6
 
 
@@ -192,8 +193,7 @@ class _Town:
         chosen = [name for name, share in _OPTIONAL_SYSTEMS.items() if dice.chance(share)] or ["credit_bureau"]
         systems = ["crm", "core_banking", *chosen][:_MOST_RECORDS]
         sightings = [self._true_sighting(person, system) for system in systems]
-        sightings[0] = replace(sightings[0], updated_at=dice.day(AS_OF - timedelta(days=40), AS_OF))
-        # Fewer than half of the records are wrong about any one thing, and never the newest of all, the CRM's.
+        # Fewer than half of the records are wrong about any one thing, and never the CRM's.
         wrong = (len(systems) - 1) // 2
         for index in dice.some(range(1, len(systems)), wrong):
             if dice.chance(0.6):
@@ -215,7 +215,8 @@ class _Town:
             address=person.address,
             city=person.place.city,
             postcode=person.postcode,
-            updated_at=self._dice.day(AS_OF - timedelta(days=400), AS_OF - timedelta(days=41)),
+            # Most systems deliver every night, some when somebody thinks of it.
+            updated_at=AS_OF - timedelta(days=self._dice.between(5, 60) if system in _SLOW_SYSTEMS else 0),
         )
 
     def _misspelt(self, sighting: Sighting, person: Person) -> Sighting:
@@ -229,13 +230,7 @@ class _Town:
     def _outdated(self, sighting: Sighting, person: Person) -> Sighting:
         if self._dice.chance(0.35):
             return replace(sighting, phone=self._phone(person.old_place))
-        return replace(
-            sighting,
-            address=person.old_address,
-            city=person.old_place.city,
-            postcode=person.old_postcode,
-            updated_at=min(sighting.updated_at, person.moved_in),
-        )
+        return replace(sighting, address=person.old_address, city=person.old_place.city, postcode=person.old_postcode)
 
     def _typo(self, word: str) -> str:
         """Two neighbouring letters change places; never the first."""

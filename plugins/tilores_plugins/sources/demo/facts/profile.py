@@ -119,7 +119,7 @@ def _standing(dice: Dice) -> Facts:
     return {
         "kyc_status": dice.weighted({"verified": 92, "review due": 6, "incomplete": 2}),
         "kyc_reviewed_on": reviewed.isoformat(),
-        "customer_status": dice.weighted({"active": 93, "dormant": 6, "closing": 1}),
+        "customer_status": dice.weighted({"active": 98, "closing": 2}),
         "loyalty_points": dice.between(0, 25_000),
         "net_promoter_score": dice.between(2, 10),
     }

@@ -69,14 +69,13 @@ def _contacts(dice: Dice, person: Person, last: str) -> Facts:
 
 
 def _changes(dice: Dice, person: Person, known: Facts) -> Facts:
-    dormant = known["customer_status"] == "dormant"
     return {
         "peak_spending_month": dice.pick(_MONTHS),
         "most_active_weekday": dice.pick(("Monday", "Tuesday", "Thursday", "Friday", "Saturday")),
         "most_active_hour": dice.between(7, 22),
         "average_days_between_purchases": round(30 / known["transactions_30d"], 1),
         "longest_inactivity_days": dice.between(2, 60),
-        "dormant_since": known["last_transaction_on"] if dormant else None,
+        "savings_dormant_since": days_ago(dice.between(400, 1500)).isoformat() if dice.chance(0.1) else None,
     }
 
 

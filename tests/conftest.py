@@ -14,7 +14,7 @@ from typing import Any
 import platformdirs
 import pytest
 
-JS = Path(__file__).parent.parent / "js"
+JS = Path(__file__).parent / "js"
 RunNode = Callable[..., Any]
 
 _NO_NETWORK = (

@@ -1,0 +1,261 @@
+"""The chat engine with its real parts, over customers in memory, a scripted model and a clock that stands still."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tilores_core.cache.tiered import TieredCache
+from tilores_core.chat.customers import CustomerFinder
+from tilores_core.chat.engine import ChatEngine
+from tilores_core.chat.lookup import CustomerLookup
+from tilores_core.chat.models import Models
+from tilores_core.chat.observe import Observers
+from tilores_core.chat.prompts import BuiltinPrompts
+from tilores_core.contracts import (
+    Answer,
+    CacheTier,
+    Caller,
+    Customer,
+    Delta,
+    FieldInfo,
+    Identifiers,
+    LLMProvider,
+    Message,
+    ModelInfo,
+    Observer,
+    Outcome,
+    PromptSource,
+    Record,
+    SourceSchema,
+    Turn,
+)
+from tilores_core.errors import SourceUnavailableError
+from tilores_core.identity import name_fits
+from tilores_core.settings import CacheTable
+from tilores_core.settings.config import NamespaceTable
+from tilores_core.testing import FakeProvider
+from tilores_core.testing.tiers import SharedStore, SharedTier
+from tilores_plugins.cache.memory import MemoryTier
+
+MODEL = "fake:fake-1"
+PRICED = ModelInfo(id="fake-1", input_price=2.0, output_price=10.0)
+MAY_NOT_SEARCH = Caller(name="phone", search=False)
+
+
+def customer(customer_id: str, name: str, mark: str, *, born: str = "", city: str = "", **fields: Any) -> Customer:
+    """A customer with `mark` in two records: if it is seen anywhere, this customer's data were."""
+    told = {"credit_score": mark, "date_of_birth": born, "city": city, **fields}
+    return Customer(
+        id=customer_id,
+        name=name,
+        records=(
+            Record(id=f"r1-{customer_id}", system="crm", fields={k: v for k, v in told.items() if v}),
+            Record(id=f"r2-{customer_id}", system="billing", fields={"note": f"{mark}-billing"}),
+        ),
+        traits={label: value for label, value in (("born", born), ("city", city)) if value},
+    )
+
+
+EDWINA = customer("EDW_HAWTHORNE_001", "Edwina Hawthorne", "mark-edwina", born="1962-04-12", city="Manchester")
+ROBIN = customer("C-2001", "Robin Ashdown", "mark-robin", born="1988-08-08", city="Dublin")
+JOHN_1 = customer("C-1001", "John Smith", "mark-john-one", born="1980-03-04", city="Leeds")
+JOHN_2 = customer("C-1002", "John Smith", "mark-john-two", born="1975-11-20", city="York")
+PEOPLE = (EDWINA, ROBIN, JOHN_1, JOHN_2)
+
+ABOUT_EDWINA = "What is Edwina Hawthorne's credit score?"
+
+
+class Clock:
+    """Seconds since the epoch, as the test says."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Crm:
+    """A customer source in memory that counts what it is asked and can be made slow or fail."""
+
+    def __init__(self, people: Sequence[Customer] = PEOPLE) -> None:
+        self.people = {person.id: person for person in people}
+        self.calls: list[str] = []
+        self.down = False
+        self.gate: asyncio.Event | None = None
+        self.fields = ("credit_score", "city")
+
+    async def get(self, customer_id: str) -> Customer | None:
+        await self._asked(f"get {customer_id}")
+        return self.people.get(customer_id)
+
+    async def find(self, identifiers: Identifiers, *, limit: int = 10) -> Sequence[Customer]:
+        await self._asked(f"find {identifiers.name}")
+        return [person for person in self.people.values() if _fits(person, identifiers)][:limit]
+
+    async def schema(self) -> SourceSchema:
+        return SourceSchema(fields=tuple(FieldInfo(name=name) for name in self.fields), hash="-".join(self.fields))
+
+    async def aclose(self) -> None:
+        return None
+
+    def change(self, customer_id: str, mark: str) -> None:
+        """The customer's records say something else from now on."""
+        person = self.people[customer_id]
+        fields = {**person.records[0].fields, "credit_score": mark}
+        self.people[customer_id] = replace(
+            person, records=(replace(person.records[0], fields=fields), *person.records[1:])
+        )
+
+    async def _asked(self, what: str) -> None:
+        self.calls.append(what)
+        await asyncio.sleep(0)
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.down:
+            raise SourceUnavailableError("the test's source is down", fix="wait")
+
+
+def _fits(person: Customer, who: Identifiers) -> bool:
+    born = person.records[0].fields.get("date_of_birth")
+    return (
+        (who.customer_id is None or who.customer_id == person.id)
+        and who.email is None
+        and who.phone is None
+        and (who.date_of_birth is None or who.date_of_birth == born)
+        and (who.name is None or (len(who.name.split()) > 1 and name_fits(who.name, [person.name or ""])))
+    )
+
+
+class World:
+    """One replica. `store`: an L2 that several worlds share; they then share `crm` and `clock` too.
+
+    `life`: `[cache]` settings; without a word about it lives have no jitter, so that the clock decides alone.
+    """
+
+    def __init__(
+        self,
+        *,
+        provider: FakeProvider | None = None,
+        providers: Mapping[str, LLMProvider] | None = None,
+        model: str = MODEL,
+        fallbacks: Sequence[str] = (),
+        crm: Crm | None = None,
+        clock: Clock | None = None,
+        store: SharedStore | None = None,
+        memory: bool = True,
+        prompts: PromptSource | None = None,
+        observers: Sequence[Observer] | None = None,
+        source_seconds: float = 5.0,
+        entries: int = 10_000,
+        **life: Any,
+    ) -> None:
+        self.clock = clock or Clock()
+        self.crm = crm or Crm()
+        self.provider = provider or FakeProvider(infos=(PRICED,))
+        self.outcomes: list[Outcome] = []
+        table = CacheTable(**{"jitter": 0.0, **life})
+        tiers: list[tuple[str, CacheTier]] = []
+        if memory:
+            tiers.append(("memory", MemoryTier(max_entries=entries, ttl_seconds=1e9, clock=self.clock)))
+        if store is not None:
+            tiers.append(("shared", SharedTier(store)))
+        self.cache = TieredCache(tiers, table=table, clock=self.clock)
+        self.models = Models(
+            providers or {self.provider.name: self.provider}, default=model, fallbacks=tuple(fallbacks)
+        )
+        self.lookup = CustomerLookup(
+            source=self.crm,
+            name="crm",
+            finder=CustomerFinder(self.crm, "GB"),
+            cache=self.cache,
+            table=table,
+            region="GB",
+            seconds=source_seconds,
+            clock=self.clock,
+        )
+        self.engine = ChatEngine(
+            lookup=self.lookup,
+            models=self.models,
+            prompts=prompts or BuiltinPrompts(),
+            cache=self.cache,
+            table=table,
+            observers=Observers([self._note] if observers is None else observers),
+            clock=self.clock,
+        )
+
+    async def __aenter__(self) -> World:
+        await self.cache.start()
+        self.engine.observers.start()
+        await self.lookup.refresh_schema()
+        await settle()  # a listener that has just begun trusts nothing that was stored before
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.engine.aclose()
+        await self.cache.aclose()
+
+    async def _note(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+
+    # --- asking
+
+    async def ask(self, *said: str, **turn: Any) -> Answer:
+        return await self.engine.answer(question(*said, **turn))
+
+    async def listen(self, *said: str, **turn: Any) -> tuple[list[Delta], Answer]:
+        """A whole stream: the pieces, then the answer, which must come last and once."""
+        return await collect(self.engine, question(*said, **turn))
+
+    @property
+    def calls(self) -> int:
+        """How often a model was asked."""
+        return len(self.provider.asked)
+
+
+async def collect(engine: ChatEngine, turn: Turn) -> tuple[list[Delta], Answer]:
+    items = [item async for item in engine.stream(turn)]
+    pieces, last = [item for item in items[:-1] if isinstance(item, Delta)], items[-1]
+    assert isinstance(last, Answer)
+    assert len(pieces) == len(items) - 1, "only the last item is the answer"
+    return pieces, last
+
+
+def question(*said: str, **turn: Any) -> Turn:
+    """What the user said, with an assistant that answers "Certainly." in between."""
+    messages: list[Message] = []
+    for text in said or (ABOUT_EDWINA,):
+        if messages:
+            messages.append({"role": "assistant", "content": "Certainly."})
+        messages.append({"role": "user", "content": text})
+    return Turn(**{"messages": tuple(messages), **turn})
+
+
+def table(ttl: float, *, stale: float = 0.0, negative: float = 15.0) -> NamespaceTable:
+    return NamespaceTable(ttl_seconds=ttl, stale_seconds=stale, negative_ttl_seconds=negative)
+
+
+async def until(condition: Callable[[], object], *, seconds: float = 10.0) -> None:
+    """Wait for what other tasks bring about; fails when it does not come."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        await asyncio.sleep(0.001)
+
+
+async def settle(times: int = 50) -> None:
+    """Let everything run that can run without waiting for the outside."""
+    for _ in range(times):
+        await asyncio.sleep(0)
+
+
+async def finished(*waiting: Awaitable[Any]) -> list[Any]:
+    """Results and errors of all."""
+    return await asyncio.gather(*waiting, return_exceptions=True)

@@ -1,0 +1,131 @@
+"""The real `tilores`, run as a user runs it: a process of its own, in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from e2e.running_server import PATIENCE, TILORES, clean_environment
+
+Done = subprocess.CompletedProcess[str]
+
+
+@dataclass
+class Command:
+    """`run("ask", "…")`. `variables`: on top of an environment that configures nothing."""
+
+    folder: Path
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def environment(self, **added: str) -> dict[str, str]:
+        own = {"TILORES_DATA_DIR": str(self.folder / "data"), "COLUMNS": "100"}
+        return clean_environment(**{**own, **self.variables, **added})
+
+    def run(self, *words: str, stdin: str = "", variables: Mapping[str, str] | None = None) -> Done:
+        return subprocess.run(
+            [str(TILORES), *words],
+            cwd=self.folder,
+            env=self.environment(**(variables or {})),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    def json(self, *words: str, code: int = 0) -> Any:
+        """What it printed, which must be JSON and nothing else."""
+        done = self.run(*words, "--json")
+        assert done.returncode == code, done.stderr
+        return json.loads(done.stdout)
+
+    def fails(self, *words: str, code: int = 1, variables: Mapping[str, str] | None = None) -> str:
+        """What it says on standard error; nothing on standard output, and no traceback."""
+        done = self.run(*words, variables=variables)
+        assert done.returncode == code, done.stdout + done.stderr
+        assert done.stdout == ""
+        assert "Traceback" not in done.stderr
+        return done.stderr
+
+    def shell(self, script: str) -> Done:
+        """A line of bash with `tilores` on PATH."""
+        path = f"{TILORES.parent}{os.pathsep}{os.environ['PATH']}"
+        return subprocess.run(
+            ["bash", "-c", script],
+            cwd=self.folder,
+            env=self.environment(PATH=path),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    def start(self, *words: str, **options: Any) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [str(TILORES), *words],
+            cwd=self.folder,
+            env=self.environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+
+    def config(self, text: str) -> None:
+        (self.folder / "plugins.toml").write_text(text)
+
+
+class Terminal:
+    """The command on a terminal: what is typed, and what is seen."""
+
+    def __init__(self, command: Command, *words: str) -> None:
+        self.seen = ""
+        self._pid, self._fd = pty.fork()
+        if self._pid == 0:
+            os.chdir(command.folder)
+            os.execve(TILORES, [str(TILORES), *words], command.environment(TERM="dumb"))
+
+    def wait_for(self, text: str) -> str:
+        """Read until `text` was seen, and forget up to there."""
+        give_up = time.monotonic() + PATIENCE
+        while text not in self.seen:
+            ready, _, _ = select.select([self._fd], [], [], max(0.0, give_up - time.monotonic()))
+            assert ready, f"never saw {text!r}, only {self.seen!r}"
+            try:
+                piece = os.read(self._fd, 4096)
+            except OSError:  # the other end is closed
+                piece = b""
+            assert piece, f"ended without {text!r}: {self.seen!r}"
+            self.seen += piece.decode().replace("\r\n", "\n")
+        before, _, self.seen = self.seen.partition(text)
+        return before + text
+
+    def type(self, text: str) -> None:
+        os.write(self._fd, text.encode())
+
+    def exit_code(self) -> int:
+        """When it has ended; fails when it does not."""
+        give_up = time.monotonic() + PATIENCE
+        while True:
+            pid, status = os.waitpid(self._pid, os.WNOHANG)
+            if pid:
+                self._pid = 0
+                return os.waitstatus_to_exitcode(status)
+            assert time.monotonic() < give_up, f"it does not end: {self.seen!r}"
+            time.sleep(0.02)
+
+    def close(self) -> None:
+        if self._pid:
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+        os.close(self._fd)

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+from command import Command
+
+from tilores_core.contracts import Answer
+
+QUESTION = "What is Edwina Hawthorne's credit score?"
+# A warning in every log: nothing of it belongs on standard output.
+WARNS = '[plugins.no-such-plugin]\nx = 1\n[plugins.demo-model]\nlatency_ms = {latency}\n'
+
+
+def test_the_answer_and_nothing_else_is_printed(tilores: Command) -> None:
+    tilores.config(WARNS.format(latency=0))
+    done = tilores.run("ask", QUESTION)
+    assert done.returncode == 0, done.stderr
+    assert "742" in done.stdout
+    assert done.stdout.count("\n") == 1
+    assert "no-such-plugin" in done.stderr
+
+
+def test_json_is_the_whole_answer(tilores: Command) -> None:
+    tilores.config(WARNS.format(latency=0))
+    answer = tilores.json("ask", "What is the credit score?", "--customer", "EDW_HAWTHORNE_001")
+    assert "742" in answer["text"]
+    assert answer["customer"] == {"kind": "one", "customer_id": "EDW_HAWTHORNE_001", "choices": []}
+    assert set(answer) == {*Answer.__dataclass_fields__, "latency_ms"}
+    assert answer["latency_ms"] > 0
+
+
+def test_a_customer_who_does_not_exist_is_exit_code_1(tilores: Command) -> None:
+    assert tilores.json("ask", "Credit score?", "--customer", "NOBODY", code=1)["customer"]["kind"] == "none"
+
+
+def test_an_unknown_model_is_answered_with_what_to_do(tilores: Command) -> None:
+    assert "tilores models" in tilores.fails("ask", "hi", "--model", "nobody:nothing")
+    assert "did you mean 'demo:simulated-1'" in tilores.fails("ask", "hi", "--model", "demo-simulated-1")
+
+
+def test_a_model_that_fails_is_an_error(tilores: Command) -> None:
+    tilores.config("[plugins.demo-model]\nfailure_rate = 1.0\n")
+    said = tilores.run("ask", QUESTION)
+    assert said.returncode == 1
+    assert said.stdout == ""
+    assert "error: the demo model does not answer" in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+@pytest.mark.parametrize("seconds", [0.2, 6.0])
+def test_ctrl_c_ends_it_quietly_at_any_time(tilores: Command, seconds: float) -> None:
+    tilores.config(WARNS.format(latency=600_000))
+    process = tilores.start("ask", QUESTION)
+    time.sleep(seconds)  # while it imports; while it waits for the model
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130, err
+    assert out == ""
+    assert "Traceback" not in err
+
+
+def test_models(tilores: Command) -> None:
+    assert tilores.run("models").stdout == "demo:simulated-1  default, simulated, context 128000\n"
+    (row,) = tilores.json("models")
+    assert row["id"] == "demo:simulated-1"
+    assert row["default"] is row["simulated"] is True
+
+
+def test_models_are_listed_without_the_customers(tilores: Command) -> None:
+    tilores.config('[use]\nsource = "file"\n[plugins.file]\npath = "missing.csv"\n')
+    assert tilores.run("models").returncode == 0
+    assert "there is no file 'missing.csv'" in tilores.fails("ask", "hi")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "tilores plugins list | head -1",
+        "tilores --help | true",
+        "tilores models --json | true",
+        f'tilores ask "{QUESTION}" | true',
+        f'printf "%s\\n" "{QUESTION}" | tilores chat | true',
+        "tilores plugins list >&-",
+    ],
+)
+def test_a_reader_that_goes_leaves_no_traceback(tilores: Command, line: str) -> None:
+    done = tilores.shell(line)
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+    assert "Exception ignored" not in done.stderr

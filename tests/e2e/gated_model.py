@@ -1,0 +1,131 @@
+"""A provider whose models wait in the middle of an answer until a test lets them go, and note what happens.
+
+It is written as a distribution of its own, found by the real scan: `install(folder)` and put `folder` on PYTHONPATH.
+A model writes a line to `events` in the folder of GATE_FOLDER for each thing that happens, and goes on when `go` is
+there.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from host.throwaway_plugins import Site
+
+TOML = """
+[use]
+cache = ["memory"]
+source = "demo"
+model = "gated:slow"
+"""
+
+CODE = """
+import asyncio, os
+from pathlib import Path
+from tilores_core import LLMProviderSpec, ModelInfo, ProviderError, ProviderUnavailableError, hookimpl
+
+GATE = Path(os.environ["GATE_FOLDER"])
+
+
+def note(event):
+    with (GATE / "events").open("a") as events:
+        events.write(event + "\\n")
+
+
+async def gate():
+    while not (GATE / "go").exists():
+        await asyncio.sleep(0.01)
+
+
+class Provider:
+    def models(self):
+        return (ModelInfo(id="slow"), ModelInfo(id="broken"), ModelInfo(id="bug"))
+
+    def chat_model(self, model, parameters):
+        return make(model)
+
+    def map_error(self, error):
+        if isinstance(error, ConnectionError):
+            return ProviderUnavailableError("no answer from http://inner.example", provider="gated")
+        return error
+
+    async def aclose(self):
+        note("closed")
+
+
+def make(name):
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import AIMessage, AIMessageChunk
+    from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+
+    class Gated(BaseChatModel):
+        name: str
+
+        @property
+        def _llm_type(self):
+            return "gated"
+
+        def _generate(self, *arguments, **named):
+            raise NotImplementedError
+
+        async def _agenerate(self, messages, stop=None, run_manager=None, **named):
+            text = "".join([chunk.message.content async for chunk in self._astream(messages)])
+            return ChatResult(generations=[ChatGeneration(message=AIMessage(text))])
+
+        async def _astream(self, messages, stop=None, run_manager=None, **named):
+            note("start")
+            try:
+                if self.name == "bug":
+                    raise ZeroDivisionError(messages[-1].content)
+                yield ChatGenerationChunk(message=AIMessageChunk("first "))
+                await gate()
+                if self.name == "broken":
+                    raise ConnectionError("http://inner.example is down")
+                for word in ("second ", "third ", "last"):
+                    yield ChatGenerationChunk(message=AIMessageChunk(word))
+            except (asyncio.CancelledError, GeneratorExit):
+                note("cancelled")
+                raise
+            note("done")
+
+    return Gated(name=name)
+
+
+@hookimpl
+def register_llm_providers():
+    return [LLMProviderSpec(name="gated", factory=lambda context: Provider())]
+"""
+
+ANSWER = "first second third last"
+
+
+class Gate:
+    """The test's end of it."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        Site(folder).install("gated", CODE, target="gated_provider")
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return {"PYTHONPATH": str(self._folder), "GATE_FOLDER": str(self._folder)}
+
+    @property
+    def events(self) -> list[str]:
+        noted = self._folder / "events"
+        return noted.read_text().split() if noted.exists() else []
+
+    def open(self) -> None:
+        (self._folder / "go").touch()
+
+    def close(self) -> None:
+        """Shut it, and forget what was noted."""
+        (self._folder / "go").unlink(missing_ok=True)
+        (self._folder / "events").unlink(missing_ok=True)
+
+    def wait_for(self, event: str, times: int = 1) -> None:
+        give_up = time.monotonic() + 30
+        while self.events.count(event) < times:
+            assert time.monotonic() < give_up, f"{times} x {event!r} never came, only {self.events}"
+            time.sleep(0.01)

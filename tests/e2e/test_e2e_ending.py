@@ -1,0 +1,169 @@
+"""How a server ends: what runs is finished, within bounds, and the exit code says that all is well."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from running_server import TILORES, RunningServer, StartGated, StartServer, clean_environment, until
+
+QUESTION = {"input": "How are you?"}
+SCORE = {"input": "What is Edwina Hawthorne's credit score?"}
+
+
+def read_until(lines: Iterator[str], text: str) -> None:
+    for line in lines:
+        if text in line:
+            return
+    raise AssertionError(f"{text!r} never came")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stream_is_finished(start_gated: StartGated, number: signal.Signals) -> None:
+    server, gate = start_gated()
+    with httpx.stream("POST", f"{server.chat}/stream", json=QUESTION, timeout=30) as reply:
+        lines = reply.iter_lines()
+        read_until(lines, "first ")
+        server.signal(number)
+        server.wait_for_line(event="Shutting down")
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{server.url}/health")
+        gate.open()
+        rest = "\n".join(lines)
+    assert "last" in rest
+    assert rest.rstrip().endswith("event: end")
+    assert server.wait() == 0
+    assert gate.events == ["start", "done", "closed"]
+
+
+def test_readiness_fails_first_and_the_second_signal_ends_at_once(start_gated: StartGated) -> None:
+    server, gate = start_gated(toml="[chat]\ndrain_seconds = 60\n", expects="without completing response")
+    with httpx.stream("POST", f"{server.chat}/stream", json=QUESTION, timeout=30) as reply:
+        lines = reply.iter_lines()
+        read_until(lines, "first ")
+        server.signal()
+        until(lambda: httpx.get(f"{server.url}/health/ready").status_code == 503, "still ready")
+        # Whoever has not noticed yet is still served.
+        assert httpx.get(f"{server.url}/health").status_code == 200
+        assert httpx.get(f"{server.v1}/models").status_code == 200
+        server.signal()
+        with pytest.raises(httpx.RemoteProtocolError):
+            "".join(lines)
+    assert server.wait() == 0
+    assert "cancelled" in gate.events
+    assert "done" not in gate.events
+
+
+def test_the_wait_for_a_stream_is_bounded(start_gated: StartGated) -> None:
+    server, gate = start_gated(
+        toml="[chat]\nshutdown_seconds = 1\n", expects="timeout graceful shutdown|without completing response"
+    )
+    with httpx.stream("POST", f"{server.chat}/stream", json=QUESTION, timeout=30) as reply:
+        lines = reply.iter_lines()
+        read_until(lines, "first ")
+        server.signal()
+        with pytest.raises(httpx.RemoteProtocolError):
+            "".join(lines)
+    assert server.wait() == 0
+    gate.wait_for("cancelled")
+    gate.wait_for("closed")
+    assert server.lines(event="cut short by the end")
+
+
+# --- several workers ----------------------------------------------------------------------------------------
+
+
+def workers_of(server: RunningServer) -> list[int]:
+    """The processes that serve, in the order of their start."""
+    started = re.findall(r"Started server process \[(\d+)\]", server.log_text)
+    return [int(pid) for pid in started]
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def answering(server: RunningServer, wanted: int) -> set[str]:
+    """Ask, each time on a new connection, until so many workers have answered; their marks."""
+    marks: set[str] = set()
+
+    def ask() -> bool:
+        reply = httpx.post(f"{server.chat}/invoke", json=SCORE, timeout=30)
+        assert "742" in reply.json()["output"]["content"]
+        marks.add(reply.headers["x-request-id"].rpartition("-")[0])
+        return len(marks) >= wanted
+
+    until(ask, f"not {wanted} workers answered")
+    return marks
+
+
+def test_workers_share_the_work_and_one_that_dies_is_replaced(start_server: StartServer) -> None:
+    server = start_server("--workers", "2", expects="died")
+    until(lambda: len(server.lines(event="Application startup complete.")) == 2, "two workers")
+    first, second = workers_of(server)
+    marks = answering(server, 2)
+    os.kill(first, signal.SIGKILL)
+    until(lambda: not alive(first) or len(workers_of(server)) > 2, "the worker goes on")
+    assert "742" in httpx.post(f"{server.chat}/invoke", json=SCORE, timeout=30).json()["output"]["content"]
+    until(lambda: len(server.lines(event="Application startup complete.")) == 3, "a new worker")
+    until(lambda: answering(server, 1) - marks, "the new worker answers")
+    assert server.stop() == 0
+    assert [pid for pid in workers_of(server) if alive(pid)] == []
+    assert second in workers_of(server)
+
+
+def test_a_second_signal_ends_all_workers(start_gated: StartGated) -> None:
+    server, _gate = start_gated("--workers", "2")
+    with httpx.stream("POST", f"{server.chat}/stream", json=QUESTION, timeout=30) as reply:
+        lines = reply.iter_lines()
+        read_until(lines, "first ")
+        server.signal(signal.SIGINT)
+        until(lambda: "Shutting down" in server.log_text, "the workers were told")
+        server.signal(signal.SIGINT)
+        with pytest.raises(httpx.RemoteProtocolError):
+            "".join(lines)
+    assert server.wait() == 0
+    assert [pid for pid in workers_of(server) if alive(pid)] == []
+
+
+# --- what cannot begin --------------------------------------------------------------------------------------
+
+
+def failing(folder: Path, *arguments: str, toml: str = "") -> str:
+    """Serve, and fail: what it said."""
+    (folder / "plugins.toml").write_text(toml)
+    done = subprocess.run(
+        [str(TILORES), "serve", *arguments],
+        cwd=folder,
+        env=clean_environment(TILORES_DATA_DIR=str(folder / "data")),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.stderr
+
+
+def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        said = failing(tmp_path, "--port", str(taken.getsockname()[1]))
+    assert "is in use" in said
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_source_that_cannot_be_opened(tmp_path: Path, workers: str) -> None:
+    toml = '[use]\nsource = "file"\n[plugins.file]\npath = "nowhere.csv"\nid_column = "customer"\n'
+    assert "nowhere.csv" in failing(tmp_path, "--port", "0", "--workers", workers, toml=toml)

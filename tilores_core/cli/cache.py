@@ -1,0 +1,125 @@
+"""`tilores cache …`: what is in the cache, and removing from it.
+
+Without `--url` this opens the tiers of plugins.toml itself: the shared ones are the very same that the servers use,
+and the servers are told through them what was removed. A tier inside a server's process is out of reach from here;
+for that one, ask the server with `--url`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from tilores_core.cli.options import JsonOption
+from tilores_core.errors import TiloresError
+
+app = typer.Typer(name="cache", no_args_is_help=True, pretty_exceptions_enable=False)
+
+UrlOption = Annotated[
+    str | None, typer.Option(metavar="URL", help="Ask the server there, such as http://127.0.0.1:8000.")
+]
+KeyOption = Annotated[
+    str | None,
+    typer.Option(metavar="KEY", help="An admin key of that server; default the first of TILORES_ADMIN_KEYS."),
+]
+NAMESPACES = ("answers", "mentions", "customers", "fingerprints", "schemas")
+
+
+@app.command()
+def stats(
+    ctx: typer.Context, url: UrlOption = None, admin_key: KeyOption = None, as_json: JsonOption = False
+) -> None:
+    """Statistics of each tier and namespace."""
+    from tilores_core.cli.cache_tables import stats_tables
+
+    if url is not None:
+        figures = _server(ctx, url, admin_key).get("/admin/cache")
+    else:
+        from tilores_core.cli.cache_tiers import with_cache
+
+        figures = with_cache(ctx.obj, lambda cache: cache.stats())
+    typer.echo(json.dumps(figures) if as_json else stats_tables(figures))
+    if url is None and not as_json:
+        typer.echo("Hits and misses are counted by each server: --url asks one.", err=True)
+
+
+@app.command()
+def invalidate(
+    ctx: typer.Context,
+    customer: Annotated[
+        str | None, typer.Option(metavar="ID", help="All that is remembered about one customer.")
+    ] = None,
+    namespace: Annotated[
+        str | None, typer.Option(metavar="NS", help=f"One kind of thing: {', '.join(NAMESPACES)}.")
+    ] = None,
+    key: Annotated[str | None, typer.Option(metavar="KEY", help="One entry, as namespace:digest.")] = None,
+    url: UrlOption = None,
+    admin_key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove one customer, one namespace or one key."""
+    given = {"customer_id": customer, "namespace": namespace, "key": key}
+    what = {name: value for name, value in given.items() if value is not None}
+    if len(what) != 1 or not all(what.values()):
+        raise typer.BadParameter("give exactly one of them", param_hint="--customer, --namespace, --key")
+    if namespace is not None and namespace not in NAMESPACES:
+        from tilores_core.settings.nearest import suggest
+
+        raise typer.BadParameter(
+            f"there is no '{namespace}'; {suggest(namespace, NAMESPACES)}", param_hint="--namespace"
+        )
+    if url is not None:
+        removed = _server(ctx, url, admin_key).post("/admin/cache/invalidate", what)["removed"]
+    else:
+        from tilores_core.chat.lookup import customer_tags
+        from tilores_core.cli.cache_tiers import with_cache
+
+        removed = with_cache(
+            ctx.obj,
+            lambda cache: cache.invalidate(
+                keys=(key,) if key else (), tags=customer_tags(customer, ()), namespace=namespace
+            ),
+        )
+    _say(removed, as_json=as_json)
+
+
+@app.command()
+def clear(
+    ctx: typer.Context,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    url: UrlOption = None,
+    admin_key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove everything. Asks first."""
+    if not yes:
+        if not sys.stdin.isatty():
+            raise typer.BadParameter("nobody is there to be asked", param_hint="--yes")
+        typer.confirm("Remove everything from the cache?", abort=True, err=True)
+    if url is not None:
+        server = _server(ctx, url, admin_key)
+        replies = [server.post("/admin/cache/invalidate", {"namespace": name}) for name in NAMESPACES]
+        removed = sum(reply["removed"] for reply in replies)
+    else:
+        from tilores_core.cli.cache_tiers import with_cache
+
+        removed = with_cache(ctx.obj, lambda cache: cache.clear())
+    _say(removed, as_json=as_json)
+
+
+def _server(ctx: typer.Context, url: str, key: str | None) -> Any:
+    from tilores_core.cli.remote import Server
+
+    if key is None:
+        keys = ctx.obj.environment().admin_keys
+        key = next((secret.get_secret_value() for secret in keys.values()), None)
+    return Server(url, key)
+
+
+def _say(removed: Any, *, as_json: bool) -> None:
+    if not isinstance(removed, int):
+        raise TiloresError("the server's answer cannot be read", fix="is this the address of a tilores server?")
+    typer.echo(json.dumps({"removed": removed}) if as_json else f"removed {removed} entries")

@@ -1,0 +1,89 @@
+"""The cache tiers, opened by the command line itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import typer
+
+from tilores_core.app import build_tiers
+from tilores_core.cache.tiered import TieredCache
+from tilores_core.cli.options import Options
+from tilores_core.contracts import CacheTier, SupportsBroadcast, SupportsPeek
+from tilores_core.errors import CacheError, TiloresError
+
+T = TypeVar("T")
+PATIENCE = 5.0
+"""Seconds for a tier to answer: an embedded Redis may have to start and read its file first."""
+
+_PROBE = "probe:probe"
+_PAUSE = 0.1
+
+
+async def tier_answers(tier: CacheTier, patience: float = PATIENCE) -> None:
+    """Wait until the tier answers, `patience` seconds. Raises `CacheError`, or whatever the tier raised last."""
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + patience
+    while True:
+        try:
+            async with asyncio.timeout(patience):
+                await tier.get_many([_PROBE])
+        except Exception as error:  # a tier is a stranger's code
+            # What is still starting says so with `CacheError`; it may also be nobody at that address.
+            if loop.time() >= give_up:
+                if isinstance(error, TimeoutError):
+                    raise CacheError("it does not answer") from error
+                raise
+            await asyncio.sleep(_PAUSE)
+        else:
+            return
+
+
+def with_cache(options: Options, work: Callable[[TieredCache], Awaitable[T]]) -> T:
+    """Do the work with the shared tiers of `[use] cache`. Raises `TiloresError` when there is none, or when one of
+    them does not answer or could not do its part."""
+    return asyncio.run(_with_cache(options, work))
+
+
+async def _with_cache(options: Options, work: Callable[[TieredCache], Awaitable[T]]) -> T:
+    host = options.host()
+    try:
+        tiers = [(name, tier) for name, tier in build_tiers(host) if not isinstance(tier, SupportsPeek)]
+        if not tiers:
+            names = ", ".join(host.config.use.cache)
+            raise TiloresError(
+                f"no shared cache tier is configured: {names or 'nothing'} lives inside each server's own process",
+                fix="ask the server: tilores cache … --url http://127.0.0.1:8000",
+            )
+        for name, tier in tiers:
+            await _ready(name, tier)
+        cache = TieredCache(tiers, table=host.config.cache)
+        try:
+            result = await work(cache)
+            for figures in (await cache.stats())["tiers"].values():
+                if figures["owed_invalidations"] or figures["errors"]:
+                    raise TiloresError(
+                        f"the cache tier '{figures['name']}' could not do all of it",
+                        fix="try again; tilores doctor looks at each tier",
+                    )
+        finally:
+            await cache.aclose()
+        if not any(isinstance(tier, SupportsBroadcast) for _, tier in tiers):
+            names = ", ".join(name for name, _ in tiers)
+            typer.echo(f"note: {names} cannot tell running servers, whose own memory keeps what it has", err=True)
+        return result
+    finally:
+        await host.aclose()
+
+
+async def _ready(name: str, tier: CacheTier) -> None:
+    try:
+        await tier_answers(tier, PATIENCE)
+    except Exception as error:  # a tier is a stranger's code, and its message may quote an address
+        said = error.message if isinstance(error, TiloresError) else type(error).__name__
+        raise TiloresError(
+            f"the cache tier '{name}' does not answer: {said}",
+            fix="start it or correct its address (REDIS_URL); tilores doctor looks at each tier",
+        ) from None

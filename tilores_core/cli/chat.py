@@ -1,0 +1,109 @@
+"""`tilores chat`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+import typer
+
+from tilores_core.cli.options import Options
+from tilores_core.cli.report import report
+from tilores_core.cli.session import Session
+from tilores_core.contracts import Answer, Delta, Message, Turn
+from tilores_core.errors import TiloresError
+
+if TYPE_CHECKING:
+    from tilores_core.app import Services
+
+_PROMPT = "> "
+_ENDS = ("", "exit", "quit")
+
+
+def chat(options: Options, *, customer: str | None, model: str | None) -> None:
+    """Read questions and print the answers as they come; the conversation so far goes with each question.
+
+    An error does not end it. Exit code 1 when the questions came from a file or pipe and one of them failed.
+    """
+    interactive = sys.stdin.isatty()
+    failed = False
+    with Session(options.services()) as session:
+        services = session.services
+        limits = services.host.config.chat
+        chosen = services.engine.models.resolve(model)
+        if interactive:
+            typer.echo(f"model {chosen}; an empty line, 'exit' or Ctrl-D ends", err=True)
+        messages: list[Message] = []
+        for question in _typed() if interactive else _piped(limits.max_characters):
+            messages.append({"role": "user", "content": question})
+            del messages[: -limits.max_messages]
+            try:
+                if len(question) > limits.max_characters:
+                    raise TiloresError(
+                        f"the question is longer than {limits.max_characters} characters", fix="shorten it"
+                    )
+                turn = Turn(messages=tuple(messages), customer_id=customer, model=chosen)
+                answer = session.run(_print_stream(services, turn))
+            except BrokenPipeError:
+                raise
+            except Exception as error:
+                messages.pop()
+                failed = True
+                report(error)
+            else:
+                messages.append({"role": "assistant", "content": answer.text})
+    if failed and not interactive:
+        raise typer.Exit(1)
+
+
+async def _print_stream(services: Services, turn: Turn) -> Answer:
+    begun = False
+    try:
+        async with aclosing(services.engine.stream(turn)) as items:
+            async for item in items:
+                if isinstance(item, Answer):
+                    return item
+                begun = _print(item) or begun
+    finally:
+        if begun:
+            typer.echo()
+    raise RuntimeError("the stream ended without an answer")
+
+
+def _print(delta: Delta) -> bool:
+    typer.echo(delta.text, nl=False)
+    return bool(delta.text)
+
+
+def _typed() -> Iterator[str]:
+    """Lines from a terminal, with editing and history."""
+    import readline  # noqa: F401  # input() uses it
+
+    while True:
+        try:
+            if sys.stdout.isatty():
+                line = input(_PROMPT)
+            else:  # the answers go to a file: keep the prompt out of it
+                typer.echo(_PROMPT, nl=False, err=True)
+                line = sys.stdin.readline()
+        except EOFError:
+            typer.echo(err=True)  # the shell's prompt begins on a line of its own
+            return
+        except KeyboardInterrupt:
+            typer.echo(err=True)
+            raise
+        if line.strip().lower() in _ENDS:
+            return
+        yield line.strip()
+
+
+def _piped(longest: int) -> Iterator[str]:
+    """The lines of standard input but empty ones; of one longer than `longest` a little more than that."""
+    while line := sys.stdin.readline(longest + 2):
+        rest = line
+        while rest and not rest.endswith("\n"):
+            rest = sys.stdin.readline(longest + 2)
+        if line.strip():
+            yield line.strip()

@@ -1,0 +1,143 @@
+"""What the doctor builds and tries, each part apart from the others: source, cache tiers, model.
+
+Each yields its findings and leaves what it built to the host, which closes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, cast
+
+from tilores_core.cli.cache_tiers import tier_answers
+from tilores_core.cli.finding import Finding, problem, warning
+from tilores_core.contracts import CacheEntry, CacheTier, CustomerSource, SupportsPeek
+from tilores_core.errors import TiloresError
+
+if TYPE_CHECKING:
+    from tilores_core.chat.models import Models
+    from tilores_core.host import PluginHost
+
+Findings = AsyncIterator[Finding]
+SECONDS = 10.0
+"""For one answer of a source or a model."""
+
+_PROBE = "probe:doctor"
+_QUESTION = "Reply with the word ready."
+
+
+async def source(host: PluginHost) -> Findings:
+    """Does it know its fields?"""
+    name = host.config.use.source
+    if name not in host.names("source"):
+        return  # the finding about plugins says why
+    built = cast(CustomerSource, host.build("source", name))
+    try:
+        async with asyncio.timeout(SECONDS):
+            schema = await built.schema()
+    except TimeoutError:
+        fix = f"is what it reads from up? Its settings: tilores plugins show {_plugin(host, 'source', name)}"
+        yield Finding(part="source", state="problem", detail=f"{name}: no answer within {SECONDS:g} s", fix=fix)
+        return
+    if not schema.fields:
+        fix = f"does it hold customers? Its settings: tilores plugins show {_plugin(host, 'source', name)}"
+        yield Finding(part="source", state="warning", detail=f"{name}: no fields, so no customers", fix=fix)
+        return
+    yield Finding(part="source", state="ok", detail=f"{name}: {len(schema.fields)} fields")
+
+
+async def cache(host: PluginHost) -> Findings:
+    """Each tier by itself: is what was stored read back?"""
+    for name in host.config.use.cache:
+        part = f"cache tier {name}"
+        reason = host.switched_off.get(f"cache/{name}")
+        if reason is not None:
+            yield warning(part, f"switched off: {reason}", f"take '{name}' out of [use] cache, or mend it")
+        elif name in host.names("cache"):
+            try:
+                yield await _tier(part, cast(CacheTier, host.build("cache", name)))
+            except TiloresError as error:
+                yield _as_it_counts(host, name, problem(part, error))
+    if not host.config.use.cache:
+        fix = 'name tiers: [use] cache = ["memory"]'
+        yield Finding(part="cache", state="warning", detail="no tier: nothing is remembered", fix=fix)
+
+
+async def _tier(part: str, tier: CacheTier) -> Finding:
+    started = time.perf_counter()
+    mend = "is it running, and is its address right (REDIS_URL, or the plugin's table)?"
+    try:
+        await tier_answers(tier)
+        entry = CacheEntry(b"1", time.time() + 10.0)
+        async with asyncio.timeout(SECONDS):
+            await tier.set_many({_PROBE: entry})
+            found = await tier.get_many([_PROBE])
+            await tier.delete([_PROBE])
+    except TimeoutError:
+        return Finding(part=part, state="problem", detail="it does not answer", fix=mend)
+    except Exception as error:  # a tier is a stranger's code, and its message may quote an address
+        said = error.message if isinstance(error, TiloresError) else type(error).__name__
+        fix = error.fix if isinstance(error, TiloresError) and error.fix else mend
+        return Finding(part=part, state="problem", detail=said, fix=fix)
+    if found.get(_PROBE) != entry:
+        fix = "is it full, or does another program write there?"
+        return Finding(part=part, state="problem", detail="what was stored was not read back", fix=fix)
+    where = "in each process" if isinstance(tier, SupportsPeek) else "shared"
+    return Finding(part=part, state="ok", detail=f"{where}, stored and read back in {_milliseconds(started)} ms")
+
+
+def _as_it_counts(host: PluginHost, tier: str, finding: Finding) -> Finding:
+    """Start-up goes on without a tier that cannot be built, unless it is the first or its plugin is required."""
+    first = host.config.use.cache[:1] == (tier,)
+    plugin = _plugin(host, "cache", tier)
+    required = any(record.required for record in host.records if record.id == plugin)
+    if first or required or host.config.host.strict:
+        return finding
+    return Finding(part=finding.part, state="warning", detail=f"switched off: {finding.detail}", fix=finding.fix)
+
+
+async def model(host: PluginHost) -> Findings:
+    """Does the default model answer, and does each of its stand-ins?"""
+    from tilores_core.app import build_models
+    from tilores_core.host.use import provider_of
+
+    provider = provider_of(host.config.use.model)
+    if provider is not None and provider not in host.names("llm"):
+        return  # the finding about plugins says why
+    models = build_models(host)
+    for place, name in enumerate(dict.fromkeys((models.default, *models.fallbacks))):
+        finding = await _ask(models, name)
+        if place and finding.state == "problem":  # a stand-in is no use, but nobody waits for it yet
+            finding = Finding(part=finding.part, state="warning", detail=finding.detail, fix=finding.fix)
+        yield finding
+
+
+async def _ask(models: Models, name: str) -> Finding:
+    """One tiny question, straight to the model: nothing is read from the cache or stored there."""
+    from tilores_core.chat.calling import invoke, to_langchain
+
+    started = time.perf_counter()
+    fix = "is its provider reachable from here? tilores models"
+    try:
+        async with asyncio.timeout(SECONDS):
+            chat_model = await models.chat_model(name, {})
+            await invoke(chat_model, to_langchain("You are being tested.", [{"role": "user", "content": _QUESTION}]))
+    except TimeoutError:
+        return Finding(part="model", state="problem", detail=f"{name}: no answer within {SECONDS:g} s", fix=fix)
+    except Exception as error:
+        mapped = models.provider(name).map_error(error)
+        said = mapped.message if isinstance(mapped, TiloresError) else type(mapped).__name__
+        own = mapped.fix if isinstance(mapped, TiloresError) else None
+        return Finding(part="model", state="problem", detail=f"{name}: {said}", fix=own or fix)
+    info = models.info(name)
+    simulated = ", simulated" if info is not None and info.simulated else ""
+    return Finding(part="model", state="ok", detail=f"{name}{simulated}: answered in {_milliseconds(started)} ms")
+
+
+def _plugin(host: PluginHost, role: str, name: str) -> str:
+    return host.registration(role, name).plugin_id  # type: ignore[arg-type]
+
+
+def _milliseconds(started: float) -> int:
+    return round((time.perf_counter() - started) * 1000)

@@ -1,0 +1,82 @@
+"""The admin endpoints of a running server."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from tilores_core.errors import ConfigError, TiloresError
+
+SECONDS: Final = 10.0
+MAX_BYTES: Final = 10 * 1024 * 1024
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A redirect would carry the admin key to wherever it points."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The server at `url`, such as `http://127.0.0.1:8000`; `key`: one of its admin keys, where it has any.
+
+    Its methods raise `TiloresError` with what to do about it.
+    """
+
+    url: str
+    key: str | None
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError("this is no server's address", where="--url", fix="write it like http://127.0.0.1:8000")
+
+    def get(self, path: str) -> Any:
+        return self._send(path, None)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        return self._send(path, json.dumps(body).encode())
+
+    def _send(self, path: str, data: bytes | None) -> Any:
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        if self.key:
+            headers["Authorization"] = f"Bearer {self.key}"
+        request = urllib.request.Request(self.url.rstrip("/") + path, data, headers)  # noqa: S310  # http(s), see above
+        handlers: list[Any] = [_NoRedirects]
+        if urlsplit(self.url).hostname in _LOOPBACK:
+            handlers.append(urllib.request.ProxyHandler({}))
+        try:
+            with urllib.request.build_opener(*handlers).open(request, timeout=SECONDS) as reply:
+                return json.loads(reply.read(MAX_BYTES))
+        except urllib.error.HTTPError as error:
+            raise self._refusal(error) from None
+        except (OSError, ValueError) as error:  # no connection, no answer in time, or not JSON
+            reason = getattr(error, "reason", error)
+            raise TiloresError(
+                f"no answer of tilores at {self.url}: {reason}", fix="is the server running, and at this address?"
+            ) from None
+
+    def _refusal(self, error: urllib.error.HTTPError) -> TiloresError:
+        if error.code in (301, 302, 303, 307, 308):
+            return TiloresError(f"{self.url} points elsewhere", fix="give the server's own address with --url")
+        if error.code == 401:
+            given = "the admin key is wrong" if self.key else "it wants an admin key"
+            return TiloresError(
+                f"{self.url} refuses: {given}", fix="set TILORES_ADMIN_KEYS as the server has it, or give --admin-key"
+            )
+        try:
+            said = json.loads(error.read(MAX_BYTES))
+            detail, fix = said["detail"], said.get("fix")
+        except (OSError, ValueError, TypeError, KeyError):
+            return TiloresError(
+                f"{self.url} answers with status {error.code}", fix="is this the address of a tilores server?"
+            )
+        return TiloresError(f"{self.url} refuses: {detail}", fix=fix)

@@ -1,0 +1,27 @@
+"""How the command line speaks of errors: one line what, one line what to do; a traceback only when asked for."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+import typer
+
+from tilores_core.errors import TiloresError
+
+
+def wants_traceback() -> bool:
+    return "--verbose" in sys.argv[1:]
+
+
+def report(error: BaseException) -> None:
+    """Write to standard error. The exit code is the caller's business."""
+    if wants_traceback():
+        # Without local variables: those hold what nobody else should read.
+        typer.echo("".join(traceback.format_exception(error)).rstrip(), err=True)
+    if isinstance(error, TiloresError):
+        typer.echo(f"error: {error}", err=True)
+        return
+    typer.echo(f"error: {type(error).__name__}: {error}", err=True)
+    if not wants_traceback():
+        typer.echo("  fix:  nobody foresaw this; 'tilores --verbose …' shows where it happened", err=True)

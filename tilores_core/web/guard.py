@@ -1,0 +1,50 @@
+"""Around the FastAPI application: no body is larger than it may be, and no fault leaves with its message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from tilores_core.web.exchange import Receive, Scope, Send
+from tilores_core.web.faults import bare
+
+log = structlog.get_logger(part="web")
+
+ASGI = Callable[[Scope, Receive, Send], Any]
+
+
+class Guard:
+    """`limit` is in bytes. `app` has an answer for every fault; what it raises afterwards is logged here."""
+
+    def __init__(self, app: ASGI, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        if not declared.isdigit() or int(declared) > self._limit:
+            refusal = JSONResponse({"detail": self._too_large, "fix": "send less at once"}, 413)
+            await refusal(scope, receive, send)
+            return
+        size = 0
+
+        async def counted() -> Any:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > self._limit:
+                raise HTTPException(413, self._too_large)  # FastAPI lets no other kind through while it reads
+            return message
+
+        try:
+            await self._app(scope, counted, send)
+        except Exception as error:
+            log.exception("request failed", request_id=scope["state"]["request_id"], exc_info=bare(error))
+
+    @property
+    def _too_large(self) -> str:
+        return f"the body is larger than {self._limit} bytes"
