@@ -47,7 +47,9 @@ def load_host(environment: Environment, *, loaded: LoadedConfig | None = None, *
     host = PluginHost.start(loaded, variables=variables(), data_dir=environment.data_dir, **plan)
     for record in host.records:
         if record.is_problem:
-            log.warning("plugin not loaded", plugin=record.id, state=record.state, reason=record.reason, fix=record.fix)
+            log.warning(
+                "plugin not loaded", plugin=record.id, state=record.state, reason=record.reason, fix=record.fix
+            )
     return host
 
 

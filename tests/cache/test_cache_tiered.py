@@ -508,13 +508,31 @@ async def test_a_tier_that_is_down_costs_nothing_but_its_entries(
     stats = (await cache.stats())["tiers"]["l2"]
     assert stats["breaker"] == "open"
     assert stats["errors"] == 4
-    assert stats["skipped"] >= 8
+    assert stats["skipped"] == 7
     flaky.down = False
     clock.now += 1
     assert await cache.get(B) is None
     await cache.set(B, b"value", ttl=60)
     assert B in store.entries
     assert (await cache.stats())["tiers"]["l2"]["breaker"] == "closed"
+
+
+async def test_statistics_close_no_breaker(build: Build, clock: Clock, store: SharedStore) -> None:
+    class Talkative(FlakyTier):
+        async def stats(self) -> TierStats:
+            return TierStats(extra={"connected": False})
+
+    talkative = Talkative(SharedTier(store))
+    cache = build(memory(clock), talkative, breaker=fast_breaker(clock))
+    talkative.down = True
+    for _ in range(3):
+        await cache.get(A)
+    clock.now += 1
+    for _ in range(3):
+        stats = (await cache.stats())["tiers"]["l2"]
+        assert (stats["breaker"], stats["extra"]) == ("half_open", {"connected": False})
+    await cache.get(A)
+    assert (await cache.stats())["tiers"]["l2"]["breaker"] == "open", "one try was enough"
 
 
 async def test_a_tier_that_hangs_costs_its_deadline(build: Build, clock: Clock, store: SharedStore) -> None:

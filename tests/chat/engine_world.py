@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.chat.customers import CustomerFinder
@@ -90,7 +90,7 @@ class Crm:
         self.calls: list[str] = []
         self.down = False
         self.gate: asyncio.Event | None = None
-        self.fields = ("credit_score", "city")
+        self.fields: tuple[str, ...] = ("credit_score", "city")
 
     async def get(self, customer_id: str) -> Customer | None:
         await self._asked(f"get {customer_id}")
@@ -166,7 +166,8 @@ class World:
         if memory:
             tiers.append(("memory", MemoryTier(max_entries=entries, ttl_seconds=1e9, clock=self.clock)))
         if store is not None:
-            tiers.append(("shared", SharedTier(store)))
+            self.shared = SharedTier(store)
+            tiers.append(("shared", self.shared))
         self.cache = TieredCache(tiers, table=table, clock=self.clock)
         self.models = Models(
             providers or {self.provider.name: self.provider}, default=model, fallbacks=tuple(fallbacks)
@@ -191,7 +192,7 @@ class World:
             clock=self.clock,
         )
 
-    async def __aenter__(self) -> World:
+    async def __aenter__(self) -> Self:
         await self.cache.start()
         self.engine.observers.start()
         await self.lookup.refresh_schema()

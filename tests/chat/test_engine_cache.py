@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from engine_world import ABOUT_EDWINA, EDWINA, PRICED, ROBIN, World, customer, question, table
 
+from tilores_core.cache.keys import wire_key
 from tilores_core.contracts import CachePolicy, Caller, Message, Prompt, Turn
 from tilores_core.errors import ProviderUnavailableError
 from tilores_core.testing import FakeProvider, FakeReply
 from tilores_core.testing.fake_provider import FakeCall
+from tilores_core.testing.tiers import SharedStore
 
 NO_CACHE = CachePolicy(no_cache=True)
 NO_STORE = CachePolicy(no_store=True)
@@ -57,6 +59,36 @@ async def test_the_peek_finds_the_hit_without_asking_anybody(world: World) -> No
     assert hit.tier == "l1"
     assert first.text.encode() in hit.value
     assert len(world.crm.calls) == asked
+
+
+async def test_the_peek_does_no_io() -> None:
+    store = SharedStore()
+    async with World(provider=FakeProvider(infos=(PRICED,), otherwise="one"), store=store) as world:
+        store.clock = world.clock
+        await world.ask()
+        asked = world.shared.calls
+        key = world.engine.peek_key(question())
+        assert key is not None
+        assert world.engine.peek(question(), key) is not None
+        assert world.engine.peek_key(question("Somebody else?")) is None
+        assert world.shared.calls == asked
+
+
+async def test_the_peek_finds_the_bytes_made_of_an_answer(world: World) -> None:
+    turn, limited = question(), question(cache=CachePolicy(max_age=5))
+    await world.engine.answer(turn)
+    key = world.engine.peek_key(turn)
+    assert key is not None
+    hit = world.engine.peek(turn, key)
+    assert hit is not None
+    stored = wire_key(key, "sse")
+    world.cache.put_local(stored, b"data: answer 1", hit)
+    for asked, seconds, found in ((turn, 0, True), (limited, 5, True), (limited, 1, False), (turn, 0, True)):
+        world.clock.advance(seconds)
+        wire = world.engine.peek(asked, stored)
+        assert (wire is not None and wire.value == b"data: answer 1") is found
+    await world.cache.invalidate(tags=[f"customer:{EDWINA.id}"])
+    assert world.engine.peek(turn, stored) is None
 
 
 async def test_the_peek_works_for_a_general_question_and_for_a_given_id(world: World) -> None:
@@ -133,8 +165,7 @@ async def test_a_changed_schema_makes_another_answer(world: World) -> None:
 
 async def test_customers_without_records_do_not_share() -> None:
     """Their records are the same (none), they are not."""
-    one, two = customer("A-1", "Ann Bell", ""), customer("B-2", "Bob Cole", "")
-    people = [replace(person, records=()) for person in (one, two)]
+    people = [replace(customer(*who, ""), records=()) for who in (("A-1", "Ann Bell"), ("B-2", "Bob Cole"))]
     provider = FakeProvider(infos=(PRICED,), otherwise=lambda call: call.system)
     async with World(provider=provider) as world:
         world.crm.people = {person.id: person for person in people}

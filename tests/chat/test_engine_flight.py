@@ -58,7 +58,7 @@ async def test_a_stream_gets_its_pieces_whoever_began(world: World, first: str) 
     gate = held(world)
     turn = question()
     begun: asyncio.Task[Any] = asyncio.create_task(
-        world.engine.answer(turn) if first == "answer" else collect(world.engine, turn)  # type: ignore[arg-type]
+        world.engine.answer(turn) if first == "answer" else collect(world.engine, turn)
     )
     await until(lambda: world.provider.running)
     joined = asyncio.create_task(world.listen())
@@ -111,15 +111,15 @@ async def test_one_who_leaves_cancels_nobody_else(world: World, leaver: str) -> 
     gate = held(world)
     turn = question()
     leaving: asyncio.Task[Any] = asyncio.create_task(
-        world.engine.answer(turn) if leaver == "answer" else collect(world.engine, turn)  # type: ignore[arg-type]
+        world.engine.answer(turn) if leaver == "answer" else collect(world.engine, turn)
     )
     await until(lambda: world.provider.running)
-    staying = [asyncio.create_task(world.ask()), asyncio.create_task(world.listen())]
+    staying, listening = asyncio.create_task(world.ask()), asyncio.create_task(world.listen())
     await settle()
     leaving.cancel()
     await settle()
     gate.set()
-    whole, (_, streamed) = await asyncio.gather(*staying)
+    whole, (_, streamed) = await staying, await listening
     assert whole.text == streamed.text == "one two three"
     assert (world.calls, world.provider.cancelled) == (1, 0)
 

@@ -29,6 +29,7 @@ from tilores_core.contracts import CachePolicy
 from tilores_core.errors import ProviderUnavailableError, SourceUnavailableError
 from tilores_core.testing import FakeProvider, FakeReply
 from tilores_core.testing.fake_provider import FakeCall
+from tilores_core.testing.tiers import SharedStore
 
 DOWN = ProviderUnavailableError("down", provider="fake")
 
@@ -87,7 +88,11 @@ async def test_a_failed_refresh_leaves_the_stale_answer() -> None:
         world.provider.enqueue(DOWN)
         assert (await world.ask()).stale
         await until(lambda: world.calls == 2)
-        await settle()
+        for _ in range(5):
+            await settle()
+            assert (await world.ask()).text == "answer 1"
+        assert world.calls == 2, "a model that is down is left in peace for a moment"
+        world.clock.advance(1)
         assert (await world.ask()).text == "answer 1"
         await until(lambda: world.calls == 3)
         await settle()
@@ -115,10 +120,10 @@ async def test_a_refresh_serves_who_comes_when_the_old_answer_is_gone() -> None:
         await world.ask()
         await until(lambda: world.provider.running)
         world.clock.advance(100)
-        waiting = [asyncio.create_task(world.ask()), asyncio.create_task(world.listen())]
+        asking, listening = asyncio.create_task(world.ask()), asyncio.create_task(world.listen())
         await settle()
         gate.set()
-        whole, (pieces, streamed) = await asyncio.gather(*waiting)
+        whole, (pieces, streamed) = await asking, await listening
         assert whole.text == streamed.text == "".join(piece.text for piece in pieces) == "renewed behind"
         assert world.calls == 2
 
@@ -210,6 +215,23 @@ async def test_a_remembered_name_whose_customer_is_gone_is_looked_up_anew() -> N
         assert "mark-merged" in world.provider.asked[-1].text
 
 
+async def test_an_answer_is_kept_for_the_records_that_it_was_made_from() -> None:
+    """Another process has left an old fingerprint, and the records behind it are to be had no more."""
+    store = SharedStore()
+    async with opened(store=store) as first:
+        store.clock = first.clock
+        await first.ask(customer_id=EDWINA.id)
+        await first.cache.invalidate(namespace="customers")
+        first.crm.change(EDWINA.id, "mark-new")
+        async with opened(store=store, crm=first.crm, clock=first.clock) as second:
+            made = await second.ask("Is the score good?", customer_id=EDWINA.id)
+            assert "mark-new" in second.provider.asked[-1].text
+            again = await second.ask("Is the score good?", customer_id=EDWINA.id)
+            assert (again.text, again.cache_tier) == (made.text, "l1")
+            assert again.record_fingerprint == made.record_fingerprint
+            assert second.calls == 1
+
+
 # --- the source is down ----------------------------------------------------------------------------------
 
 
@@ -290,7 +312,7 @@ async def test_an_answer_under_way_is_not_kept_over_an_invalidation(streamed: bo
     async with opened() as world:
         gate = asyncio.Event()
         world.provider.enqueue(FakeReply(text="from the old records", until=gate))
-        asking = asyncio.create_task(world.engine.answer(question()) if not streamed else world.listen())  # type: ignore[arg-type]
+        asking = asyncio.create_task(world.engine.answer(question()) if not streamed else world.listen())
         await until(lambda: world.provider.running)
         await world.cache.invalidate(tags=[TAG])
         gate.set()

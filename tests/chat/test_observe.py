@@ -19,7 +19,7 @@ from engine_world import (
 
 from tilores_core.chat import observe
 from tilores_core.chat.observe import Observers
-from tilores_core.contracts import Answer, Outcome
+from tilores_core.contracts import Answer, Observer, Outcome
 from tilores_core.errors import PermissionDeniedError, ProviderUnavailableError, SourceUnavailableError
 from tilores_core.testing import FakeReply
 
@@ -94,7 +94,7 @@ async def test_of_a_failure_that_is_none_of_ours(world: World) -> None:
     async def broken(customer_id: str) -> None:
         raise KeyError(customer_id)
 
-    world.crm.get = broken  # type: ignore[method-assign,assignment]
+    world.crm.get = broken  # type: ignore[method-assign]
     with pytest.raises(KeyError):
         await world.ask("?", customer_id=EDWINA.id)
     (outcome,) = await outcomes(world, 1)
@@ -157,7 +157,7 @@ async def cancels(outcome: Outcome) -> None:
 
 
 @pytest.mark.parametrize("bad", [hangs, fails, cancels])
-async def test_a_bad_observer_stops_no_other(monkeypatch: pytest.MonkeyPatch, bad: observe.Observer) -> None:
+async def test_a_bad_observer_stops_no_other(monkeypatch: pytest.MonkeyPatch, bad: Observer) -> None:
     monkeypatch.setattr(observe, "_SECONDS_PER_OBSERVER", 0.01)
     before, after = Ear(), Ear()
     observers = Observers([before, bad, after])

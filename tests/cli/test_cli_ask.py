@@ -10,7 +10,7 @@ from tilores_core.contracts import Answer
 
 QUESTION = "What is Edwina Hawthorne's credit score?"
 # A warning in every log: nothing of it belongs on standard output.
-WARNS = '[plugins.no-such-plugin]\nx = 1\n[plugins.demo-model]\nlatency_ms = {latency}\n'
+WARNS = "[plugins.no-such-plugin]\nx = 1\n[plugins.demo-model]\nlatency_ms = {latency}\n"
 
 
 def test_the_answer_and_nothing_else_is_printed(tilores: Command) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
 from command import Command
 from e2e.running_server import RunningServer, until
-from redis_server import RedisServer
+from redis_server import RedisServer, redis_binary
 
 QUESTION = "What is Edwina Hawthorne's credit score?"
 TIERS = '[use]\ncache = {tiers}\n[plugins.redis]\nurl = "{url}"\n'
@@ -37,6 +37,7 @@ def ask(server: RunningServer, question: str = QUESTION) -> str:
 
 
 def test_without_a_shared_tier_it_says_so(tilores: Command) -> None:
+    tilores.config('[use]\ncache = ["memory"]\n')
     for words in (["stats"], ["stats", "--json"], ["invalidate", "--key", "answers:x"], ["clear", "--yes"]):
         said = tilores.fails("cache", *words)
         assert "no shared cache tier is configured: memory lives inside each server's own process" in said
@@ -46,13 +47,15 @@ def test_without_a_shared_tier_it_says_so(tilores: Command) -> None:
 def test_statistics_of_the_shared_tier(tilores: Command, redis: RedisServer) -> None:
     tilores.config(shared(redis))
     assert tilores.run("ask", QUESTION).returncode == 0
-    (tier,) = tilores.json("cache", "stats")["tiers"].values()
+    tiers = tilores.json("cache", "stats")["tiers"]
+    assert list(tiers) == ["l2"]
+    tier = tiers["l2"]
     assert tier["name"] == "redis"
     assert tier["extra"]["server_keys"] >= 3
     done = tilores.run("cache", "stats")
     assert done.returncode == 0
     assert "server_keys" in done.stdout
-    assert "memory" not in done.stdout
+    assert "l1 " not in done.stdout  # this process's own memory is nobody's business
     assert "--url" in done.stderr
 
 
@@ -124,7 +127,7 @@ def test_clear_asks_on_a_terminal(terminal: Any, tilores: Command, redis: RedisS
     one.wait_for("Remove everything from the cache? [y/N]")
     one.type("n\n")
     assert one.exit_code() == 1
-    assert tilores.json("cache", "stats")["tiers"]["l1"]["extra"]["server_keys"] > 0
+    assert tilores.json("cache", "stats")["tiers"]["l2"]["extra"]["server_keys"] > 0
     two = terminal("cache", "clear")
     two.wait_for("[y/N]")
     two.type("y\n")
@@ -137,7 +140,7 @@ class _Elsewhere(BaseHTTPRequestHandler):
     """Answers as something that is not tilores would."""
 
     reply: tuple[int, dict[str, str], bytes] = (200, {}, b"")
-    seen: list[str | None] = []
+    seen: ClassVar[list[str | None]] = []
 
     def do_GET(self) -> None:
         self.seen.append(self.headers.get("Authorization"))
@@ -183,3 +186,14 @@ def test_addresses_that_are_none(tilores: Command) -> None:
     for url in ("127.0.0.1:8000", "file:///etc/passwd", "http://"):
         assert "no server's address" in tilores.fails("cache", "stats", "--url", url)
     assert "is the server running" in tilores.fails("cache", "stats", "--url", "http://127.0.0.1:1")
+
+
+def test_the_embedded_redis_is_a_shared_tier(tilores: Command) -> None:
+    if redis_binary() is None:
+        pytest.skip("no redis-server to embed")
+    with RunningServer(tilores.folder, toml='[use]\ncache = ["memory", "redis"]\n') as server:
+        until(lambda: (ask(server), "l2" in tilores.json("cache", "stats")["tiers"])[1], "no embedded Redis")
+        assert ask(server) == "l1"
+        assert tilores.json("ask", QUESTION)["cache_tier"] == "l2"  # one data folder, one embedded Redis
+        assert tilores.json("cache", "invalidate", "--customer", "EDW_HAWTHORNE_001")["removed"] > 0
+        until(lambda: ask(server) == "miss", "still remembered")

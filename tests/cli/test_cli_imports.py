@@ -8,7 +8,17 @@ import sys
 import pytest
 from command import Command
 
-HEAVY = {"fastapi", "starlette", "uvicorn", "langchain_core", "langsmith", "phonenumbers", "redis", "hiredis", "limits"}
+HEAVY = {
+    "fastapi",
+    "starlette",
+    "uvicorn",
+    "langchain_core",
+    "langsmith",
+    "phonenumbers",
+    "redis",
+    "hiredis",
+    "limits",
+}
 SCRIPT = """
 import sys
 from tilores_core.cli import main

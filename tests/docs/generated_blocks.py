@@ -1,6 +1,7 @@
 """Parts of docs/*.md that are written by a program, between two comments.
 
     <!-- generated: hooks -->  …  <!-- end -->
+    <!-- generated: environment -->  …  <!-- end -->
     <!-- generated: file examples/acme-cache/pyproject.toml -->  …  <!-- end -->
 
 `python tests/docs/generated_blocks.py` writes them anew; a test says when that was forgotten.
@@ -11,19 +12,26 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import settings_reference
+
 from tilores_core.host.describe import hook_reference, spec_reference
 
 ROOT = Path(__file__).parents[2]
 LANGUAGES = {".py": "python", ".toml": "toml", ".md": "markdown"}
+_WRITERS = {
+    "hooks": hook_reference,
+    "specs": spec_reference,
+    "environment": settings_reference.environment_table,
+    "plugins.toml": settings_reference.config_tables,
+    "plugin settings": settings_reference.plugin_tables,
+}
 _BLOCK = re.compile(r"(<!-- generated: (?P<what>[^>]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def generate(what: str) -> str:
     """The text of the block named `what`."""
-    if what == "hooks":
-        return hook_reference()
-    if what == "specs":
-        return spec_reference()
+    if what in _WRITERS:
+        return _WRITERS[what]()
     kind, _, name = what.partition(" ")
     if kind != "file":
         raise ValueError(f"no such block: {what}")

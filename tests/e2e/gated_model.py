@@ -1,8 +1,8 @@
-"""A provider whose models wait in the middle of an answer until a test lets them go, and note what happens.
+"""A plugin whose models wait in the middle of an answer until a test lets them go, and note what happens.
 
 It is written as a distribution of its own, found by the real scan: `install(folder)` and put `folder` on PYTHONPATH.
 A model writes a line to `events` in the folder of GATE_FOLDER for each thing that happens, and goes on when `go` is
-there.
+there. It also has a route with a fault, a health check with a fault and one that never ends.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ model = "gated:slow"
 CODE = """
 import asyncio, os
 from pathlib import Path
-from tilores_core import LLMProviderSpec, ModelInfo, ProviderError, ProviderUnavailableError, hookimpl
+from tilores_core import (
+    HealthCheckSpec, LLMProviderSpec, ModelInfo, ProviderUnavailableError, RouterSpec, hookimpl
+)
 
 GATE = Path(os.environ["GATE_FOLDER"])
 
@@ -94,6 +96,39 @@ def make(name):
 @hookimpl
 def register_llm_providers():
     return [LLMProviderSpec(name="gated", factory=lambda context: Provider())]
+
+
+def router(context):
+    from fastapi import APIRouter
+
+    routes = APIRouter()
+
+    @routes.post("/fault")
+    async def fault(said: dict):
+        raise ZeroDivisionError(said)
+
+    return routes
+
+
+async def broken_check():
+    raise ZeroDivisionError("Edwina Hawthorne")
+
+
+async def slow_check():
+    await asyncio.sleep(60)
+
+
+@hookimpl
+def register_routers():
+    return [RouterSpec(name="gated", factory=router)]
+
+
+@hookimpl
+def register_health_checks():
+    return [
+        HealthCheckSpec(name="broken", factory=lambda context: broken_check),
+        HealthCheckSpec(name="slow", factory=lambda context: slow_check),
+    ]
 """
 
 ANSWER = "first second third last"

@@ -26,7 +26,7 @@ _FOREIGN = ("TILORES_", "LANGSMITH_", "LANGCHAIN_", "OPENAI_", "ANTHROPIC_")
 _FOREIGN_NAMES = ("PORT", "REDIS_URL", "DATABASE_URL")
 # Edwina Hawthorne, and what is asked about her.
 SECRET = re.compile(
-    r"hawthorne|edwina|hawthrone|555.?0142|(?<![\w.])742(?![\w.])|credit (score|limit)", re.IGNORECASE
+    r"hawthorne|edwina|hawthrone|555.?0142|(?<![\w.])742(?!\w|\.\d)|credit (score|limit)", re.IGNORECASE
 )
 # Numbers and ids that may hold any digits.
 _UNTOLD = ("timestamp", "ms", "request_id", "process_id", "age_s")

@@ -6,6 +6,8 @@ from typing import Any
 
 import httpx
 import pytest
+from gated_model import Gate
+from running_server import RunningServer
 
 SCORE = "What is Edwina Hawthorne's credit score?"
 POSTS = [
@@ -325,7 +327,7 @@ def test_forgetting_a_namespace(http: httpx.Client) -> None:
 # --- a fault in the server ----------------------------------------------------------------------------------
 
 
-def test_a_fault_is_told_without_its_message(gated: Any, gate: Any) -> None:
+def test_a_fault_is_told_without_its_message(gated: RunningServer, gate: Gate) -> None:
     with httpx.Client(base_url=gated.url, timeout=30, headers={"X-Request-Id": "fault"}) as http:
         body = {"input": "Divide!", "config": {"configurable": {"model": "gated:bug"}}}
         for path in ("/chat/invoke", "/chat/stream", "/chat/batch"):
@@ -340,3 +342,21 @@ def test_a_fault_is_told_without_its_message(gated: Any, gate: Any) -> None:
     line = gated.wait_for_line(request_id="fault", event="request failed")
     assert "ZeroDivisionError" in line["exception"]
     assert "Divide!" not in line["exception"]
+
+
+def test_a_plugins_fault_is_told_without_its_message(gated: RunningServer) -> None:
+    with httpx.Client(base_url=gated.url, timeout=30, headers={"X-Request-Id": "plugin-fault"}) as http:
+        reply = http.post("/plugins/gated/fault", json={"name": "Edwina Hawthorne"})
+    assert reply.status_code == 500
+    assert reply.headers["x-request-id"] == "plugin-fault"
+    assert reply.json() == {"detail": "Internal Server Error", "fix": None}
+    assert "ZeroDivisionError" in gated.wait_for_line(request_id="plugin-fault")["exception"]
+    gated.check_log()
+
+
+def test_a_plugins_health_checks_do_not_hold_up_or_break_the_rest(gated: RunningServer) -> None:
+    detailed = httpx.get(f"{gated.url}/health/detailed", timeout=30).json()
+    assert detailed["status"] == "degraded"
+    assert detailed["parts"]["broken"] == {"status": "failed", "detail": {"error": "ZeroDivisionError"}}
+    assert detailed["parts"]["slow"] == {"status": "failed", "detail": {"error": "no answer within 1 s"}}
+    assert detailed["parts"]["cache"]["status"] == "ok"

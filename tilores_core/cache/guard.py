@@ -137,8 +137,7 @@ class GuardedTier:
         return settled
 
     async def stats(self) -> dict[str, Any]:
-        inner = await self._call(self.tier.stats, self.breaker, self._timeout)
-        own = TierStats() if isinstance(inner, _Failed) else inner
+        own = await self._own_stats()
         namespaces: dict[str, dict[str, Any]] = {name: as_plain(found) for name, found in self.counters.items()}
         extra = dict(own.extra)
         for name, figures in (extra.pop("namespaces", None) or {}).items():
@@ -163,6 +162,14 @@ class GuardedTier:
             "namespaces": namespaces,
             "extra": extra,
         }
+
+    async def _own_stats(self) -> TierStats:
+        # Past the breaker: a tier that is down may well answer this from its memory, which would close it.
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self.tier.stats()
+        except Exception:  # a tier is a stranger's code
+            return TierStats()
 
     async def _remove(self, what: Invalidation) -> tuple[bool, int]:
         removed = 0

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from time import perf_counter
+from typing import Any
 
 from tilores_core.cache import policy
 from tilores_core.cache.coherence import RecentStores
@@ -15,6 +16,10 @@ from tilores_core.cache.values import Hit, kept, pack, unpack
 from tilores_core.contracts import CacheEntry
 
 _SAMPLE_EVERY = 64
+
+
+Defer = Callable[[Coroutine[Any, Any, None]], Awaitable[None]]
+"""Takes work to be done behind the caller; it may make the caller wait when too much waits already."""
 
 
 class Stack:
@@ -95,15 +100,21 @@ class Stack:
 
     # --- storing ------------------------------------------------------------------------------------------
 
-    async def store(self, key: str, hit: Hit, mark: int) -> bool:
-        """Put it into every tier; False when it has expired or may not be stored any more."""
+    async def store(self, key: str, hit: Hit, mark: int, *, defer: Defer | None = None) -> bool:
+        """Put it into every tier; False when it has expired or may not be stored any more.
+
+        With `defer` the tiers outside this process are written behind the caller, who need not wait for them.
+        """
         if hit.expires_at <= self._clock() or self.log.touched(mark, key, hit.tags):
             return False
         await self._drop_wire(key)
         self._recent.add(key, hit.tags)
         for tier in self.tiers:
             tier.counters[namespace_of(key)].stores += 1
-            await self._write(tier, {key: hit}, mark)
+            if defer is None or tier.local is not None:
+                await self._write(tier, {key: hit}, mark)
+            else:
+                await defer(self._write(tier, {key: hit}, mark))
         return True
 
     def put_local(self, key: str, value: bytes, like: Hit) -> None:

@@ -42,10 +42,14 @@ Maker = Callable[[], Awaitable[Made]]
 NEGATIVE_SECONDS = 15.0
 """Life of "there is nothing" in a namespace that has no table of its own."""
 
+MAX_WRITES_BEHIND = 256
+"""Stores behind requests at one time; beyond it a request waits for its own, which slows down who writes too fast."""
+
 MAX_REFRESHES = 64
 """Refreshes behind requests at one time; beyond it a stale entry is served and not renewed yet."""
 
 _RETRY_AFTER_FAILURE = 1.0
+_SECONDS_FOR_WRITES = 1.0
 _SETTLE_EVERY = 1.0
 
 
@@ -83,9 +87,20 @@ class TieredCache:
         self._failed: TTLCache[str, None] = TTLCache(1024, _RETRY_AFTER_FAILURE, timer=time.monotonic)
         self._namespaces: defaultdict[str, NamespaceCounters] = defaultdict(NamespaceCounters)
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._writes: set[asyncio.Task[Any]] = set()
         self._settling: set[str] = set()
         self._coherence = self._find_coherence()
         self._leases = self._find_leases()
+
+    @property
+    def has_memory(self) -> bool:
+        """A tier is in this process, so that `peek` can find something."""
+        return self._stack.local is not None
+
+    @property
+    def has_shared(self) -> bool:
+        """A tier is outside this process, so that `get` can find what `peek` did not."""
+        return any(tier.local is None for tier in self._stack.tiers)
 
     # --- life ---------------------------------------------------------------------------------------------
 
@@ -97,6 +112,8 @@ class TieredCache:
     async def aclose(self) -> None:
         """End what runs in the background. Who waits for a shared result gets `OverloadedError`."""
         await self._flights.aclose()
+        if self._writes:  # what was promised to be stored behind a caller
+            await asyncio.wait(set(self._writes), timeout=_SECONDS_FOR_WRITES)
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -129,14 +146,16 @@ class TieredCache:
         tags: Sequence[str] = (),
         stored_at: float | None = None,
         since: int | None = None,
+        behind: bool = False,
     ) -> None:
         """Store in every tier: fresh for `ttl` seconds (less the jitter), then stale for `grace` more.
 
-        `since`: a `mark`; the value is dropped if an invalidation after it would have removed the entry.
+        `since`: a `mark`; the value is dropped if an invalidation after it would have removed the entry. `behind`: do
+        not wait for the tiers outside this process, unless other replicas wait for the value (`lease`).
         """
         mark = self.mark() if since is None else since
         hit = hit_of(value, "miss", self._life(ttl, grace, stored_at), tuple(tags))
-        await self._store(key, hit, mark)
+        await self._store(key, hit, mark, behind=behind)
 
     def put_local(self, key: str, value: bytes, like: Hit) -> None:
         """Into the tier of this process alone, with the life and tags of `like`.
@@ -157,6 +176,7 @@ class TieredCache:
         grace: float = 0.0,
         max_age: float | None = None,
         no_cache: bool = False,
+        looked: bool = False,
     ) -> Hit:
         """The entry, made if it is missing, by one of all who ask at the same time.
 
@@ -168,7 +188,7 @@ class TieredCache:
         hit = None if no_cache else self.peek(key)
         plan = policy.decide(hit, asked=asked, now=self._clock())
         if hit is None or plan is Plan.MAKE:
-            hit = await self._share(key, make, ttl, grace, asked, hit)
+            hit = await self._share(key, make, ttl, grace, asked, hit, looked=looked)
             plan = policy.decide(hit, asked=asked, now=self._clock())
         if plan is Plan.SERVE_AND_REFRESH and hit.tier != "miss":
             self._namespaces[namespace_of(key)].served_stale += 1
@@ -222,9 +242,18 @@ class TieredCache:
 
     # --- inside: storing ----------------------------------------------------------------------------------
 
-    async def _store(self, key: str, hit: Hit, mark: int) -> None:
-        if not await self._stack.store(key, hit, mark):
+    async def _store(self, key: str, hit: Hit, mark: int, *, behind: bool) -> None:
+        defer = self._defer if behind and self._leases is None else None
+        if not await self._stack.store(key, hit, mark, defer=defer):
             self._namespaces[namespace_of(key)].dropped += 1
+
+    async def _defer(self, work: Coroutine[Any, Any, None]) -> None:
+        if len(self._writes) >= MAX_WRITES_BEHIND:
+            await work
+            return
+        task = self._spawn(work)
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
 
     def _life(self, ttl: float, grace: float, stored_at: float | None = None) -> Life:
         start = self._clock() if stored_at is None else stored_at
@@ -233,7 +262,7 @@ class TieredCache:
     # --- inside: making -----------------------------------------------------------------------------------
 
     async def _share(
-        self, key: str, make: Maker, ttl: float, grace: float, asked: float, fallback: Hit | None
+        self, key: str, make: Maker, ttl: float, grace: float, asked: float, fallback: Hit | None, *, looked: bool
     ) -> Hit:
         flight = self._flights.find(key)
         if flight is not None and self._may_join(flight, asked):
@@ -241,7 +270,9 @@ class TieredCache:
         else:
             mark = self.mark()
             flight = self._flights.start(
-                key, lambda: self._obtain(key, make, ttl, grace, asked, fallback, mark), note=(asked, mark)
+                key,
+                lambda: self._obtain(key, make, ttl, grace, asked, fallback, mark, looked=looked),
+                note=(asked, mark),
             )
         return await self._flights.wait(flight)
 
@@ -251,7 +282,16 @@ class TieredCache:
         return policy.may_join(flying, asked) and not self._stack.log.touched(mark, flight.key, None)
 
     async def _obtain(
-        self, key: str, make: Maker, ttl: float, grace: float, asked: float, fallback: Hit | None, mark: int
+        self,
+        key: str,
+        make: Maker,
+        ttl: float,
+        grace: float,
+        asked: float,
+        fallback: Hit | None,
+        mark: int,
+        *,
+        looked: bool,
     ) -> Hit:
         if asked == policy.NO_CACHE:
             return await self._make(key, make, ttl, grace, mark)
@@ -259,7 +299,7 @@ class TieredCache:
         def good(hit: Hit) -> bool:
             return policy.satisfies(asked, hit, self._clock())
 
-        below = await self.get(key, peeked=True)
+        below = None if looked and self.has_memory else await self.get(key, peeked=True)
         if below is not None:
             if good(below):
                 return below
@@ -289,7 +329,7 @@ class TieredCache:
         life = self._life(min(ttl, self._negative_ttl(key)), 0.0) if made.negative else self._life(ttl, grace)
         hit = hit_of(made.value, "miss", life, tuple(made.tags))
         if made.store:
-            await self._store(key, hit, mark)
+            await self._store(key, hit, mark, behind=True)
         return hit
 
     def _negative_ttl(self, key: str) -> float:

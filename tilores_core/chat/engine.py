@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
 
 import structlog
+from cachetools import TTLCache
 
 from tilores_core.cache.keys import answer_key, conversation_digest
 from tilores_core.cache.tiered import Hit, TieredCache
@@ -49,6 +50,7 @@ log = structlog.get_logger(part="chat")
 
 
 _REFRESH_SECONDS = 60.0
+_REFRESH_PAUSE = 1.0
 
 
 @dataclass(slots=True)
@@ -90,6 +92,7 @@ class ChatEngine:
         self._clock = clock
         self._asking = Asking(models)
         self._flights: dict[str, Flight] = {}
+        self._refreshed: TTLCache[str, None] = TTLCache(1024, _REFRESH_PAUSE, timer=clock)
 
     async def warm_up(self) -> None:
         """Import what the default model needs, so that the first caller does not wait for it. Never raises."""
@@ -99,7 +102,7 @@ class ChatEngine:
         except Exception as error:  # whoever asks for the model will be told; starting goes on
             log.warning("the default model is not ready", model=self.models.default, error=type(error).__name__)
 
-    # --- a known answer, from memory alone ---------------------------------------------------------------
+    # --- a known answer ----------------------------------------------------------------------------------
 
     def peek_key(self, turn: Turn) -> str | None:
         """The key under which memory may hold the answer, or None when finding it out takes I/O.
@@ -121,13 +124,37 @@ class ChatEngine:
         hit = self.cache.peek(key)
         return hit if hit is not None and self._good(turn, hit) else None
 
+    async def recall(self, turn: Turn) -> tuple[str, Hit] | frozenset[str]:
+        """The answer's key and hit from the tiers below memory; else the keys that were found in no tier.
+
+        Neither the source nor a model is asked, and nobody's work is waited for.
+        """
+        policy = turn.cache
+        if policy.no_cache or policy.no_store or (turn.customer_id is None and not turn.caller.search):
+            return frozenset()
+        absent: set[str] = set()
+        conversation = conversation_digest(turn.messages)
+        fingerprint = await self._lookup.recall(turn, conversation, self._clock(), absent)
+        if fingerprint is not None:
+            model = self.models.resolve(turn.model)
+            key = self._key(turn, model, self._prompts.choose(turn), conversation, fingerprint)
+            hit = await self.cache.get(key)
+            if hit is None:
+                absent.add(key)
+            elif self._good(turn, hit):
+                return key, hit
+        return frozenset(absent)
+
     # --- any answer --------------------------------------------------------------------------------------
 
-    async def answer(self, turn: Turn) -> Answer:
-        """The answer. Raises `RequestError`, `SourceError`, `ProviderError`; a deadline is the caller's to set."""
+    async def answer(self, turn: Turn, absent: Collection[str] = ()) -> Answer:
+        """The answer; `absent`: what `recall` has just found in no tier.
+
+        Raises `RequestError`, `SourceError`, `ProviderError`; a deadline is the caller's to set.
+        """
         journey = self._set_out(turn)
         try:
-            found = await self._find(journey, streamed=False)
+            found = await self._find(journey, streamed=False, absent=absent)
             answer = found if isinstance(found, Answer) else await found.result()
         except BaseException as error:
             self._tell(journey, None, error)
@@ -174,11 +201,11 @@ class ChatEngine:
             mark=self.cache.mark(),
         )
 
-    async def _find(self, journey: _Journey, *, streamed: bool) -> Answer | Flight:
+    async def _find(self, journey: _Journey, *, streamed: bool, absent: Collection[str] = ()) -> Answer | Flight:
         """A ready answer, or the boarded flight that will bring one."""
         turn = journey.turn
         spectrum = classify(_last_question(turn.messages))
-        located = await self._lookup.locate(turn, journey.conversation, spectrum)
+        located = await self._lookup.locate(turn, journey.conversation, spectrum, absent)
         journey.timings["customer"] = time.perf_counter() - journey.started
         if located.outcome.kind in ("none", "several"):
             return self._ask_back(journey, located.outcome, spectrum)
@@ -187,7 +214,9 @@ class ChatEngine:
         if turn.cache.no_store or turn.cache.no_cache:
             # Somebody who asked for a fresh answer shares with nobody.
             return self._take_off(key, journey, located, spectrum, streamed=streamed, shared=False)
-        hit = await self.cache.get(key)
+        # Somebody may have stored it since; whoever did so in this process has left it in memory.
+        looked = key in absent and self.cache.has_memory
+        hit = self.cache.peek(key) if looked else await self.cache.get(key)
         if hit is not None and self._acceptable(turn, hit):
             if self._is_stale(hit) and key not in self._flights:
                 self._refresh(key, journey, located, spectrum)
@@ -232,6 +261,9 @@ class ChatEngine:
 
     def _refresh(self, key: str, journey: _Journey, located: Located, spectrum: str) -> None:
         """Renew a stale answer behind the request that it was served to. Its journey is another, as that one ends."""
+        if key in self._refreshed:  # and has failed, or it would not be stale
+            return
+        self._refreshed[key] = None
         own = replace(journey, timings={}, attempts=[], customer=None)
         self._take_off(key, own, located, spectrum, streamed=False).leave_after(_REFRESH_SECONDS)
 
@@ -307,6 +339,7 @@ class ChatEngine:
                 grace=self._life.stale_seconds,
                 tags=located.tags,
                 since=journey.mark,
+                behind=True,
             )
         return answer
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -112,34 +112,40 @@ class CustomerLookup:
     def peek(self, turn: Turn, conversation: bytes, now: float) -> str | None:
         """The fingerprint ("" when nobody is named) if memory alone can tell, else None."""
         customer_id = turn.customer_id
-        max_age = turn.cache.max_age
         if customer_id is None:
-            named = self._cache.peek(self._mention_key(conversation))
-            if named is None or named.fresh_until < now:
-                return None
-            if max_age is not None and now - named.stored_at > max_age:
-                return None
-            kind = named.value[:1]
-            if kind == _UNNAMED:
-                return ""
-            if kind != _ONE:
-                return None
-            customer_id = named.value[1:].decode()
-        known = self._cache.peek(fingerprint_key(self._name, customer_id))
-        if known is None or not known.value or known.fresh_until < now:
-            return None
-        if max_age is not None and now - known.stored_at > max_age:
-            return None
-        return known.value[:_FINGERPRINT_LENGTH].decode()
+            customer_id = _named_in(self._cache.peek(self._mention_key(conversation)), turn, now)
+            if not customer_id:
+                return customer_id
+        return _fingerprint_in(self._cache.peek(fingerprint_key(self._name, customer_id)), turn, now)
 
     # --- with I/O ----------------------------------------------------------------------------------------
 
-    async def locate(self, turn: Turn, conversation: bytes, spectrum: str) -> Located:
-        """Whom the turn is about. Raises `SourceError`, or `PermissionDeniedError` for a key that may not search."""
+    async def recall(self, turn: Turn, conversation: bytes, now: float, absent: set[str]) -> str | None:
+        """As `peek`, from the tiers below memory too, asking nobody else. Keys found in no tier go to `absent`."""
+        customer_id = turn.customer_id
+        if customer_id is None:
+            customer_id = _named_in(await self._recalled(self._mention_key(conversation), absent), turn, now)
+            if not customer_id:
+                return customer_id
+        return _fingerprint_in(await self._recalled(fingerprint_key(self._name, customer_id), absent), turn, now)
+
+    async def _recalled(self, key: str, absent: set[str]) -> Hit | None:
+        hit = self._cache.peek(key) or await self._cache.get(key, peeked=True)
+        if hit is None:
+            absent.add(key)
+        return hit
+
+    async def locate(
+        self, turn: Turn, conversation: bytes, spectrum: str, absent: Collection[str] = ()
+    ) -> Located:
+        """Whom the turn is about; keys in `absent` were just found in no tier.
+
+        Raises `SourceError`, or `PermissionDeniedError` for a caller who may not search.
+        """
         if not self.schema_hash:  # the source did not answer at the start
             await self.refresh_schema()
         if turn.customer_id is not None:
-            return await self._by_id(turn, turn.customer_id)
+            return await self._by_id(turn, turn.customer_id, absent)
         if not turn.caller.search:
             raise PermissionDeniedError(
                 "this key may not search for customers", fix="name the customer with customer_id in the request"
@@ -148,15 +154,16 @@ class CustomerLookup:
         just_found: Located | None = None
 
         keep = not turn.cache.no_store
+        renew = turn.cache.no_cache or turn.cache.max_age is not None
 
         async def make() -> Made:
             nonlocal just_found
             since = self._cache.mark()
             found = await self._in_time(self._finder.resolve(turn.messages, None, spectrum=spectrum))
-            self.schema_hash = (await self._source.schema()).hash
+            await self.refresh_schema()
             if found.customer is not None:
                 just_found = located = self._locate(found.customer)
-                if keep and not self._is_stored(located):
+                if keep and (renew or not self._is_stored(located)):
                     await self._store_records(found.customer, located, since)
                     await self._store_fingerprint(located, since)
                 if located.fingerprint not in self._known:
@@ -166,20 +173,23 @@ class CustomerLookup:
                 return Made(_UNNAMED, store=keep)
             return self._nobody(outcome_to_bytes(found.outcome), keep)
 
+        key = self._mention_key(conversation)
+
         async def read(*, again: bool) -> Hit:
             return await self._cache.fetch(
-                self._mention_key(conversation),
+                key,
                 make,
                 # As a fingerprint: whom a name fits may change as well, a namesake may have come.
                 ttl=self._life.ttl_seconds,
                 grace=self._grace,
                 max_age=turn.cache.max_age,
                 no_cache=again or turn.cache.no_cache or turn.cache.no_store,
+                looked=key in absent,
             )
 
         hit = await read(again=False)
         if just_found is None and hit.value[:1] == _ONE:
-            located = await self._by_id(turn, hit.value[1:].decode())
+            located = await self._by_id(turn, hit.value[1:].decode(), absent)
             if located.outcome.kind == "one":
                 return located
             hit = await read(again=True)  # merged into another, perhaps
@@ -187,8 +197,9 @@ class CustomerLookup:
             return just_found
         return UNNAMED if hit.value == _UNNAMED else Located(outcome=outcome_from_bytes(hit.value))
 
-    async def _by_id(self, turn: Turn, customer_id: str) -> Located:
+    async def _by_id(self, turn: Turn, customer_id: str, absent: Collection[str]) -> Located:
         keep = not turn.cache.no_store
+        key = fingerprint_key(self._name, customer_id)
 
         async def make() -> Made:
             since = self._cache.mark()
@@ -202,12 +213,13 @@ class CustomerLookup:
             return Made(_fingerprint_value(located), located.tags, store=keep)
 
         hit = await self._cache.fetch(
-            fingerprint_key(self._name, customer_id),
+            key,
             make,
             ttl=self._life.ttl_seconds,
             grace=self._grace,
             max_age=turn.cache.max_age,
             no_cache=turn.cache.no_cache or turn.cache.no_store,
+            looked=key in absent,
         )
         located = _located(hit)
         max_age = turn.cache.max_age
@@ -273,6 +285,7 @@ class CustomerLookup:
             ttl=self._life.ttl_seconds,
             tags=located.tags,
             since=since,
+            behind=True,
         )
 
     async def _store_fingerprint(self, located: Located, since: int) -> None:
@@ -283,6 +296,7 @@ class CustomerLookup:
             grace=self._grace,
             tags=located.tags,
             since=since,
+            behind=True,
         )
 
     def _mention_key(self, conversation: bytes) -> str:
@@ -300,6 +314,25 @@ class CustomerLookup:
                 f"the customer source {self._name!r} did not answer within {self._seconds:g} s",
                 fix="try again; [chat] source_seconds in plugins.toml sets the limit",
             ) from None
+
+
+def _named_in(hit: Hit | None, turn: Turn, now: float) -> str | None:
+    """The customer's id in a mention, "" when nobody is named, None when it does not say or is too old."""
+    if hit is None or not _is_young(hit, turn, now):
+        return None
+    kind = hit.value[:1]
+    return hit.value[1:].decode() if kind == _ONE else "" if kind == _UNNAMED else None
+
+
+def _fingerprint_in(hit: Hit | None, turn: Turn, now: float) -> str | None:
+    if hit is None or not hit.value or not _is_young(hit, turn, now):
+        return None
+    return hit.value[:_FINGERPRINT_LENGTH].decode()
+
+
+def _is_young(hit: Hit, turn: Turn, now: float) -> bool:
+    max_age = turn.cache.max_age
+    return hit.fresh_until >= now and (max_age is None or now - hit.stored_at <= max_age)
 
 
 def _fingerprint_value(located: Located) -> bytes:

@@ -41,6 +41,7 @@ def stats(
         from tilores_core.cli.cache_tiers import with_cache
 
         figures = with_cache(ctx.obj, lambda cache: cache.stats())
+        figures["tiers"] = {label: tier for label, tier in figures["tiers"].items() if tier["breaker"] is not None}
     typer.echo(json.dumps(figures) if as_json else stats_tables(figures))
     if url is None and not as_json:
         typer.echo("Hits and misses are counted by each server: --url asks one.", err=True)

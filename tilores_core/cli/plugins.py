@@ -132,7 +132,9 @@ def schema(ctx: typer.Context, plugin: IdArgument) -> None:
 @app.command()
 def new(
     name: Annotated[str, typer.Argument(help="Name of the package, for example acme-cache.")],
-    folder: Annotated[Path, typer.Option("--in", metavar="FOLDER", help="Where the package's folder is made.")] = Path(),
+    folder: Annotated[
+        Path, typer.Option("--in", metavar="FOLDER", help="Where the package's folder is made.")
+    ] = Path(),
 ) -> None:
     """Write a small working plugin package: a cache tier, its settings and its tests."""
     with _reported():

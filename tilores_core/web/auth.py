@@ -66,6 +66,11 @@ class Gate:
         self._admin = KeyRing(environment.admin_keys, {}, admin=True)
         self.loopback = is_loopback(environment.host)
 
+    @property
+    def admin_open(self) -> bool:
+        """There are no admin keys."""
+        return self._admin.open
+
     def admin(self, headers: Mapping[bytes, bytes]) -> Caller:
         """An admin. Without admin keys only a server bound to loopback lets anybody be one, and only those who call
         it by a local name: not a page whose name was pointed here, not a proxy's clients."""

@@ -30,6 +30,7 @@ log = structlog.get_logger(part="access")
 Item = Delta | Answer
 ErrorReply = Callable[[Exception], tuple[int, dict[str, Any], dict[str, str]]]
 Handler = Callable[[Exchange], Awaitable[None]]
+Render = Callable[[Answer, Mapping[str, str]], object]
 
 _HITS_PER_LINE = 100
 _SECONDS_FOR_BODY = 30.0
@@ -99,39 +100,49 @@ class ChatService:
             cache=policy,
         )
 
-    # --- an answer from memory ---------------------------------------------------------------------------
+    # --- a known answer ----------------------------------------------------------------------------------
 
-    def cached(
-        self, turn: Turn, wire: WireFormat, render: Callable[[Answer, Mapping[str, str]], object]
-    ) -> tuple[bytes, Hit] | None:
-        """The bytes format of this turn's reply and the hit it stands for, when memory alone can tell; else None."""
-        key = self.engine.peek_key(turn)
-        if key is None:
-            return None
-        stored = wire_key(key, wire.name)
-        hit = self.engine.peek(turn, stored)
-        if hit is not None:
-            return hit.value, hit
-        hit = self.engine.peek(turn, key)
-        if hit is None:
-            return None
+    async def known(self, turn: Turn, wire: WireFormat, render: Render) -> tuple[bytes, Hit] | frozenset[str]:
+        """The bytes format of this turn's reply and the hit it stands for; else the keys found in no cache tier.
+
+        From memory nothing is awaited; only what is not there is looked for in the tiers below.
+        """
+        engine = self.engine
+        key = engine.peek_key(turn)
+        if key is not None:
+            stored = wire_key(key, wire.name)
+            hit = engine.peek(turn, stored)
+            if hit is not None:
+                return hit.value, hit
+            hit = engine.peek(turn, key)
+            if hit is not None:
+                return self._cut(key, hit, wire, render), hit
+        if not engine.cache.has_shared:
+            return frozenset()
+        recalled = await engine.recall(turn)
+        if isinstance(recalled, frozenset):
+            return recalled
+        key, hit = recalled
+        return self._cut(key, hit, wire, render), hit
+
+    def _cut(self, key: str, hit: Hit, wire: WireFormat, render: Render) -> bytes:
         answer = answer_from_hit(hit, time())
         template = wire.template(lambda markers: render(answer, markers))
-        self.engine.cache.put_local(stored, template, hit)
-        return template, hit
+        self.engine.cache.put_local(wire_key(key, wire.name), template, hit)
+        return template
 
     def count_hit(self, exchange: Exchange, tier: str) -> None:
-        """Of answers from memory one access line in a hundred is written."""
+        """Of cached answers one access line in a hundred is written."""
         self._hits += 1
         if self._hits % _HITS_PER_LINE == 1:
             self._line(exchange, status=200, cache=tier, sampled=_HITS_PER_LINE)
 
     # --- an answer from the engine -----------------------------------------------------------------------
 
-    async def answer(self, exchange: Exchange, turn: Turn) -> Answer:
-        """The engine's answer, within limits; the work stops when the client goes."""
+    async def answer(self, exchange: Exchange, turn: Turn, absent: frozenset[str]) -> Answer:
+        """The engine's answer, within limits; the work stops when the client goes. `absent`: as `known` said."""
         with self._admitted():
-            answer = await exchange.run(self.engine.answer(turn), self.table.deadline_seconds)
+            answer = await exchange.run(self.engine.answer(turn, absent), self.table.deadline_seconds)
         self._line(exchange, status=200, cache=answer.cache_tier, model=answer.model, spectrum=answer.spectrum)
         return answer
 

@@ -97,20 +97,35 @@ class Exchange:
 
     async def run(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
         """Do the work; stop it when the client goes (`ClientGoneError`) or time is over (`DeadlineExceededError`)."""
-        task = asyncio.ensure_future(work)
-        gone = asyncio.ensure_future(self._disconnected())
+        # The work runs in this very task, watched from outside: a task of its own costs more than most work does.
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        if task is None:
+            raise RuntimeError("work is done inside a task")
+        stopped_by: Exception | None = None
+
+        def stop(reason: Exception) -> None:
+            nonlocal stopped_by
+            if stopped_by is None:
+                stopped_by = reason
+                task.cancel()
+
+        def noticed(ended: asyncio.Task[None]) -> None:
+            if not ended.cancelled():
+                ended.exception()
+                stop(ClientGoneError())
+
+        gone = loop.create_task(self._disconnected())
+        gone.add_done_callback(noticed)
+        timer = loop.call_later(seconds, lambda: stop(_too_late(seconds)))
         try:
-            done, _ = await asyncio.wait({task, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            if task in done:
-                return task.result()
-            if gone in done:
-                raise ClientGoneError
-            raise _too_late(seconds)
+            return await work
+        except asyncio.CancelledError:
+            if stopped_by is not None and not task.uncancel():
+                raise stopped_by from None
+            raise
         finally:
-            for one in (task, gone):
-                if not one.done():
-                    one.cancel()
-                    await asyncio.gather(one, return_exceptions=True)
+            timer.cancel()
+            gone.cancel()
 
     async def stream(self, first: bytes, events: AsyncIterator[bytes], seconds: float) -> None:
         """Send server-sent events as they come. The first has been made, so that what failed before it did not."""

@@ -1,210 +1,215 @@
-"""What OpenAPI says of the chat routes, which FastAPI does not serve; a test holds the server to it."""
+"""What OpenAPI says of the server: the chat routes, which FastAPI does not serve, and who may call what.
+
+A test holds the server to it.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from tilores_core.chat.models import Models
-from tilores_core.web.langserve.schemas import config_schema, input_schema
+from tilores_core.web.auth import Gate
+from tilores_core.web.langserve.schemas import config_schema, input_schema, output_schema
+from tilores_core.web.openai.schemas import (
+    completion_request_schema,
+    completion_schema,
+    error_schema,
+    model_schema,
+    models_schema,
+)
 
-_JSON = "application/json"
-_SSE = "text/event-stream"
+Schema = dict[str, Any]
+
+_JSON: Final = "application/json"
+_SSE: Final = "text/event-stream"
+_CHUNKS: Final[Schema] = {
+    "type": "object",
+    "description": "Each event: a chunk as JSON, an object with `error`, or `[DONE]`.",
+    "required": ["data"],
+    "properties": {"data": {"type": "string", "pattern": r"^(\{.*\}|\[DONE\])$"}},
+    "additionalProperties": False,
+}
+_REQUEST_ID: Final[Schema] = {
+    "X-Request-Id": {"schema": {"type": "string"}, "description": "The request's own, or one made for it."}
+}
+_RETRY_AFTER: Final[Schema] = {"Retry-After": {"schema": {"type": "string"}, "description": "Seconds."}}
+_CACHE: Final[Schema] = {
+    "X-Tilores-Cache": {"schema": {"type": "string"}, "description": "l1, l2, … or miss; not with a stream."}
+}
+_ADMIN_PATHS: Final = ("/admin/", "/health/detailed")
+_KEYS: Final[Schema] = {
+    "chatKey": {"type": "http", "scheme": "bearer", "description": "A key of TILORES_API_KEYS."},
+    "adminKey": {"type": "http", "scheme": "bearer", "description": "A key of TILORES_ADMIN_KEYS."},
+}
 
 
-def describe_chat(app: FastAPI, models: Models) -> None:
-    """Let the application's OpenAPI description hold the chat routes too."""
+def describe(app: FastAPI, models: Models, gate: Gate) -> None:
+    """Let the application's OpenAPI description hold the chat routes too, and the keys that this server wants."""
+    chat: list[Schema] = [] if gate.chat.open else [{"chatKey": []}]
+    admin: list[Schema] = [] if gate.admin_open else [{"adminKey": []}]
 
-    def openapi() -> dict[str, Any]:
+    def openapi() -> Schema:
         if app.openapi_schema is None:
             described = get_openapi(
                 title=app.title, version=app.version, description=app.description, routes=app.routes
             )
-            described["paths"] = {**_chat_paths(models), **described["paths"]}
-            described.setdefault("components", {}).setdefault("securitySchemes", {})["key"] = {
-                "type": "http",
-                "scheme": "bearer",
-                "description": "An API key. Ignored by a server that has none.",
-            }
+            for path, operations in described["paths"].items():
+                for operation in operations.values():
+                    operation["security"] = admin if path.startswith(_ADMIN_PATHS) else []
+                    for response in operation["responses"].values():
+                        response.setdefault("headers", {}).update(_REQUEST_ID)
+            paths = {**_langserve_paths(models), **_openai_paths()}
+            for operations in paths.values():
+                for operation in operations.values():
+                    operation["security"] = chat
+            described["paths"] = {**paths, **described["paths"]}
+            described.setdefault("components", {})["securitySchemes"] = _KEYS
             app.openapi_schema = described
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
 
 
-def _chat_paths(models: Models) -> dict[str, Any]:
-    names = [f"{provider}:{info.id}" for provider, info in models.listing()]
-    run = {
-        "type": "object",
-        "required": ["input"],
-        "properties": {
-            "input": _inlined(input_schema()),
-            "config": {"anyOf": [_inlined(config_schema(names)), {"type": "null"}]},
-            "kwargs": {},
-        },
-    }
-    batch = {
-        "type": "object",
-        "required": ["inputs"],
-        "properties": {
-            "inputs": {"type": "array", "items": _inlined(input_schema())},
-            "config": {},
-            "kwargs": {},
-        },
-    }
-    reply = {
-        "type": "object",
-        "required": ["output", "metadata"],
-        "properties": {"output": {"type": "object"}, "metadata": {"type": "object"}},
-    }
-    problem = {
-        "type": "object",
-        "required": ["detail", "message"],
-        "properties": {"detail": {}, "message": {"type": "string"}},
-    }
-    paths: dict[str, Any] = {
-        "/chat/invoke": {"post": _post("One question, one answer", run, {_JSON: reply}, problem)},
-        "/chat/batch": {"post": _post("Several questions, all or nothing", batch, {_JSON: reply}, problem)},
-        "/chat/stream": {"post": _post("An answer in pieces", run, {_SSE: {"type": "string"}}, problem)},
-        "/chat/stream_log": {"post": _post("The run as JSON patches", run, {_SSE: {"type": "string"}}, problem)},
-        "/chat/stream_events": {"post": _post("The run as events", run, {_SSE: {"type": "string"}}, problem)},
-    }
-    for name, summary in (
-        ("input_schema", "JSON Schema of the input"),
-        ("output_schema", "JSON Schema of the output"),
-        ("config_schema", "JSON Schema of the config"),
-    ):
-        paths[f"/chat/{name}"] = {"get": _get(summary, "langserve", problem)}
-    error = {
-        "type": "object",
-        "required": ["error"],
-        "properties": {
-            "error": {
-                "type": "object",
-                "required": ["message", "type", "param", "code"],
-                "properties": {
-                    "message": {"type": "string", "minLength": 1},
-                    "type": {"type": "string", "minLength": 1},
-                    "param": {"type": ["string", "null"]},
-                    "code": {"type": ["string", "null"]},
-                },
-            }
-        },
-    }
-    paths["/v1/chat/completions"] = {
-        "post": _post(
-            "A chat completion",
-            _completion_request(),
-            {_JSON: {"type": "object", "required": ["id", "choices", "usage"]}, _SSE: {"type": "string"}},
-            error,
-            tag="openai",
-            wrong="400",
-        )
-    }
-    paths["/v1/models"] = {"get": _get("The models", "openai", error)}
-    paths["/v1/models/{id}"] = {
-        "get": {
-            **_get("One model", "openai", error),
-            "parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}],
+# --- LangServe ----------------------------------------------------------------------------------------------
+
+
+def _langserve_paths(models: Models) -> Schema:
+    question, reply = _embedded(input_schema()), _embedded(output_schema())
+    config = {"anyOf": [_embedded(config_schema([*_names(models)])), {"type": "null"}]}
+    names = {"type": ["array", "null"], "items": {"type": "string", "maxLength": 256}, "maxItems": 64}
+    filters = {f"{verb}_{kind}": names for verb in ("include", "exclude") for kind in ("names", "types", "tags")}
+    run = _object({"input": question}, {"config": config, "kwargs": {}})
+    filtered = _object({"input": question}, {"config": config, "kwargs": {}, **filters})
+    configs = {"anyOf": [*config["anyOf"], {"type": "array", "items": config}]}
+    batch = _object({"inputs": {"type": "array", "items": question}}, {"config": configs, "kwargs": {}})
+    run_info = _object(
+        {"run_id": {"type": "string", "format": "uuid"}, "feedback_tokens": {"type": "array", "maxItems": 0}}
+    )
+    runs = _object(
+        {
+            "responses": {"type": "array", "items": run_info},
+            "run_ids": {"type": "array", "items": {"type": "string", "format": "uuid"}},
         }
-    }
-    paths["/v1/models/{id}"]["get"]["responses"]["404"] = _response("No such model", {_JSON: error})
-    return paths
+    )
+    one = _object({"output": reply, "metadata": run_info})
+    several = _object({"output": {"type": "array", "items": reply}, "metadata": runs})
+    problem = _object({"detail": {"type": ["string", "array"]}, "message": {"type": "string", "minLength": 1}})
 
+    def post(summary: str, body: Schema, content: Schema, headers: Mapping[str, Any] | None = None) -> Schema:
+        wrong = {"422": _response("A field is wrong; `loc` names it", {_JSON: problem})}
+        late = {"504": _response("No answer in time", {_JSON: problem})}
+        return {"post": _post(summary, "langserve", body, content, problem, {**wrong, **late}, headers)}
 
-def _completion_request() -> dict[str, Any]:
-    message = {
-        "type": "object",
-        "required": ["role"],
-        "properties": {
-            "role": {"enum": ["system", "developer", "user", "assistant", "tool", "function"]},
-            "content": {
-                "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}, {"type": "null"}]
-            },
-        },
-    }
+    def get(summary: str) -> Schema:
+        return {"get": _get(summary, "langserve", {"type": "object"}, problem)}
+
     return {
-        "type": "object",
-        "required": ["model", "messages"],
-        "properties": {
-            "model": {"type": "string", "minLength": 1},
-            "messages": {"type": "array", "minItems": 1, "items": message},
-            "stream": {"type": ["boolean", "null"]},
-            "temperature": {"type": ["number", "null"], "minimum": 0, "maximum": 2},
-            "top_p": {"type": ["number", "null"], "minimum": 0, "maximum": 1},
-            "max_tokens": {"type": ["integer", "null"], "minimum": 1},
-            "stop": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}, {"type": "null"}]},
-            "metadata": {"type": ["object", "null"]},
-        },
+        "/chat/invoke": post("One question, one answer", run, {_JSON: one}, _CACHE),
+        "/chat/batch": post("Several questions, all or nothing", batch, {_JSON: several}),
+        "/chat/stream": post("An answer in pieces", run, {_SSE: _events("metadata", "data")}),
+        "/chat/stream_log": post("The run as JSON patches", filtered, {_SSE: _events("data")}),
+        "/chat/stream_events": post("The run as events", filtered, {_SSE: _events("data")}),
+        "/chat/input_schema": get("JSON Schema of the input"),
+        "/chat/output_schema": get("JSON Schema of the output"),
+        "/chat/config_schema": get("JSON Schema of the config"),
     }
+
+
+def _names(models: Models) -> list[str]:
+    return [f"{provider}:{info.id}" for provider, info in models.listing()]
+
+
+# --- OpenAI -------------------------------------------------------------------------------------------------
+
+
+def _openai_paths() -> Schema:
+    error = error_schema()
+    wrong = {
+        "400": _response("A field is wrong; `param` names it", {_JSON: error}),
+        "404": _response("No such model", {_JSON: error}),
+    }
+    content = {_JSON: completion_schema(), _SSE: _CHUNKS}
+    identifier = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+    one = _get("One model", "openai", model_schema(), error)
+    one["parameters"] = [identifier]
+    one["responses"]["404"] = wrong["404"]
+    return {
+        "/v1/chat/completions": {
+            "post": _post("A chat completion", "openai", completion_request_schema(), content, error, wrong, _CACHE)
+        },
+        "/v1/models": {"get": _get("The models", "openai", models_schema(), error)},
+        "/v1/models/{id}": {"get": one},
+    }
+
+
+# --- both ---------------------------------------------------------------------------------------------------
 
 
 def _post(
     summary: str,
-    body: dict[str, Any],
-    content: dict[str, Any],
-    error: dict[str, Any],
-    *,
-    tag: str = "langserve",
-    wrong: str = "422",
-) -> dict[str, Any]:
-    responses = {"200": _response("Done", content), **_errors(error)}
-    responses[wrong] = _response("A field is wrong; the body names it", {_JSON: error})
-    if tag == "openai":
-        responses["404"] = _response("No such model", {_JSON: error})
+    tag: str,
+    body: Schema,
+    content: Schema,
+    problem: Schema,
+    wrong: Mapping[str, Any],
+    headers: Mapping[str, Any] | None = None,
+) -> Schema:
+    responses = {
+        "200": _response("Done", content, headers),
+        **wrong,
+        **_refusals(problem),
+        "413": _response("The body is too large", {_JSON: problem}),
+        "500": _response("A mistake of the server's", {_JSON: problem}),
+        "503": _response("The model, the customer source or the server is too busy", {_JSON: problem}, _RETRY_AFTER),
+    }
     return {
         "summary": summary,
         "tags": [tag],
-        "security": [{"key": []}, {}],
         "requestBody": {"required": True, "content": {_JSON: {"schema": body}}},
         "responses": responses,
     }
 
 
-def _get(summary: str, tag: str, error: dict[str, Any]) -> dict[str, Any]:
+def _get(summary: str, tag: str, schema: Schema, problem: Schema) -> Schema:
+    responses = {"200": _response("Done", {_JSON: schema}), **_refusals(problem)}
+    return {"summary": summary, "tags": [tag], "responses": responses}
+
+
+def _refusals(problem: Schema) -> Schema:
+    content = {_JSON: problem}
     return {
-        "summary": summary,
-        "tags": [tag],
-        "security": [{"key": []}, {}],
-        "responses": {"200": _response("Done", {_JSON: {"type": "object"}}), "401": _errors(error)["401"]},
+        "401": _response("No key, or a wrong one", content),
+        "403": _response("Not for this key", content),
+        "429": _response("Too many requests from this key", content, _RETRY_AFTER),
     }
 
 
-def _errors(error: dict[str, Any]) -> dict[str, Any]:
-    said = {
-        "401": "No key, or a wrong one",
-        "403": "Not for this key",
-        "413": "The body is too large",
-        "429": "Too many requests from this key; see Retry-After",
-        "500": "A mistake of the server's",
-        "503": "The model, the customer source or the server is too busy; see Retry-After",
-        "504": "No answer in time",
-    }
-    return {status: _response(text, {_JSON: error}) for status, text in said.items()}
-
-
-def _response(description: str, content: dict[str, Any]) -> dict[str, Any]:
+def _response(description: str, content: Schema, headers: Mapping[str, Any] | None = None) -> Schema:
     return {
         "description": description,
+        "headers": {**_REQUEST_ID, **(headers or {})},
         "content": {media: {"schema": schema} for media, schema in content.items()},
     }
 
 
-def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema without `$defs`, which OpenAPI keeps elsewhere: references become what they name, once."""
-    definitions = schema.get("$defs", {})
+def _object(required: Schema, optional: Schema | None = None) -> Schema:
+    return {"type": "object", "required": [*required], "properties": {**required, **(optional or {})}}
 
-    def walk(value: Any, depth: int) -> Any:
-        if isinstance(value, dict):
-            reference = value.get("$ref")
-            if isinstance(reference, str):
-                return walk(definitions.get(reference.rpartition("/")[2], {}), depth + 1) if depth < 8 else {}
-            return {key: walk(item, depth) for key, item in value.items() if key != "$defs"}
-        if isinstance(value, list):
-            return [walk(item, depth) for item in value]
-        return value
 
-    inlined: dict[str, Any] = walk(schema, 0)
-    return inlined
+def _embedded(schema: Schema) -> Schema:
+    """A whole schema as a part of the description, which states the dialect itself."""
+    return {key: value for key, value in schema.items() if key != "$schema"}
+
+
+def _events(*names: str) -> Schema:
+    return {
+        "type": "object",
+        "description": "Each event; its data is JSON, and `end` has none.",
+        "required": ["event"],
+        "properties": {"event": {"enum": [*names, "error", "end"]}, "data": {"type": "string"}},
+        "additionalProperties": False,
+    }

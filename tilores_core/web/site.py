@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -29,7 +29,7 @@ from tilores_core.host.host import PluginHost
 from tilores_core.settings import ChatTable
 from tilores_core.web.auth import Gate
 from tilores_core.web.guard import Guard
-from tilores_core.web.openapi import describe_chat
+from tilores_core.web.openapi import describe
 
 _SECONDS_PER_CHECK = 1.0
 _LONGEST_PROBLEM = 500
@@ -66,12 +66,12 @@ class PluginRow(BaseModel):
 
 
 class Invalidation(BaseModel):
-    """What to forget: a customer, a namespace (`answers`, `customers`, …) or one key."""
+    """What to forget: a customer, a namespace (`answers`, `customers`, …) or one key; just one of them."""
 
     model_config = ConfigDict(extra="forbid")
-    customer_id: str | None = Field(None, min_length=1, max_length=500)
-    namespace: str | None = Field(None, pattern="^[a-z]{1,40}$")
-    key: str | None = Field(None, pattern="^[a-z]{1,40}:[ -~]{1,200}$")
+    customer_id: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+    namespace: Annotated[str, Field(pattern="^[a-z]{1,40}$")] | None = None
+    key: Annotated[str, Field(pattern="^[a-z]{1,40}:[ -~]{1,200}$")] | None = None
 
 
 class Invalidated(BaseModel):
@@ -90,6 +90,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     403: {"model": Problem, "description": "Administration is off, or not for this key"},
 }
 _WITH_BODY: dict[int | str, dict[str, Any]] = {
+    400: {"model": Problem, "description": "The body is no text"},
     413: {"model": Problem, "description": "The body is too large"},
     422: {"model": Problem, "description": "A field is wrong; `detail` names it"},
 }
@@ -128,7 +129,7 @@ class Site:
         self.app.include_router(self._admin_routes())
         for plugin_id, router in _build_routers(host):
             self.app.include_router(router, prefix=f"/plugins/{plugin_id}")
-        describe_chat(self.app, engine.models)
+        describe(self.app, engine.models, gate)
         self.asgi: Any = Guard(self.app, table.max_body_bytes)
         if table.cors_origins:
             self.asgi = CORSMiddleware(

@@ -15,7 +15,7 @@ _LOOKS_PER_LIMIT = 6
 class SlowBodies:
     """Reads bodies and gives each at most `seconds`.
 
-    One look at all that wait, every few seconds, instead of a timer for each: a timer costs as much as all the rest of
+    One look at all that wait, every few seconds, instead of a timer for each: a timer costs as much as the rest of
     reading a body that is there already, and nearly all are.
     """
 

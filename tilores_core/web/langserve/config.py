@@ -41,15 +41,15 @@ def read_config(value: object, base: Mapping[str, Any] | None, *, param: str = "
     if not config:
         return _NO_CONFIG
     configurable = config.get("configurable")
-    fields = _read_configurable(configurable, f"{param}.configurable") if configurable else {}
+    fields = _read_configurable(configurable, f"{param}.configurable") if configurable is not None else {}
     run_id = config.get("run_id") or config.get("runId")
     if run_id:
         fields["run_id"] = _run_id(run_id)
     tags, metadata = config.get("tags"), config.get("metadata")
     return RunConfig(
         fields,
-        read_names(tags, f"{param}.tags", most=_MOST_TAGS) if tags else (),
-        _read_metadata(metadata, f"{param}.metadata") if metadata else {},
+        read_names(tags, f"{param}.tags", most=_MOST_TAGS) if tags is not None else (),
+        _read_metadata(metadata, f"{param}.metadata") if metadata is not None else {},
     )
 
 

@@ -74,8 +74,8 @@ class LangServeRoutes:
         request = decode_run(body, service.limits, base_config=base).chat
         run_id = request.run_id or new_run_id()
         turn = service.turn(exchange, request, run_id, cache_control=True)
-        known = service.cached(turn, self._wire, _render)
-        if known is not None:
+        known = await service.known(turn, self._wire, _render)
+        if not isinstance(known, frozenset):
             template, hit = known
             tier = hit.tier.encode()
             await exchange.reply_bytes(
@@ -83,7 +83,7 @@ class LangServeRoutes:
             )
             service.count_hit(exchange, hit.tier)
             return
-        answer = await service.answer(exchange, turn)
+        answer = await service.answer(exchange, turn, known)
         await exchange.reply(
             200,
             invoke_body(answer, run_id=run_id, latency_ms=_since(exchange)),

@@ -173,7 +173,7 @@ def config_schema(models: Sequence[str]) -> dict[str, Any]:
         "type": "object",
         "properties": {
             "configurable": {
-                "type": "object",
+                "type": ["object", "null"],
                 "title": "Configurable",
                 "properties": {name: {"anyOf": [schema, {"type": "null"}]} for name, schema in configurable.items()},
             },

@@ -59,8 +59,8 @@ class OpenAIRoutes:
         if request.stream:
             await self._stream(exchange, request, completion_id, turn)
             return
-        known = service.cached(turn, self._wire, _render)
-        if known is not None:
+        known = await service.known(turn, self._wire, _render)
+        if not isinstance(known, frozenset):
             template, hit = known
             tier = hit.tier.encode()
             now = time.time()
@@ -76,7 +76,7 @@ class OpenAIRoutes:
             await exchange.reply_bytes(200, template % values, (b"x-tilores-cache", tier))
             service.count_hit(exchange, hit.tier)
             return
-        answer = await service.answer(exchange, turn)
+        answer = await service.answer(exchange, turn, known)
         await exchange.reply(
             200,
             completion_body(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -123,7 +124,7 @@ def _without_customer(text: str, sheet: Sheet) -> str:
 def _asked(clause: str, sheet: Sheet) -> tuple[list[str], list[str]]:
     """The words of a clause that name what is asked for, and its hints ("when")."""
     spoken = question_words(clause)[:_MAX_WORDS]
-    own = frozenset(question_words(sheet.name.lower()))
+    own = _words_of(sheet.name)
     words = [
         word
         for word in spoken
@@ -132,11 +133,16 @@ def _asked(clause: str, sheet: Sheet) -> tuple[list[str], list[str]]:
     return list(dict.fromkeys(words)), [hint for hint in map(stem, spoken) if hint in HINTS]
 
 
+@lru_cache(maxsize=256)
+def _words_of(name: str) -> frozenset[str]:
+    return frozenset(question_words(name.lower()))
+
+
 def _fitting(words: Sequence[str], hints: Sequence[str], sheet: Sheet, *, strict: bool, every: bool) -> list[Field]:
     least = _FITS if strict else _NEAR
     # In a short question every word counts: a pension account is not just any account.
     share = _FITS if strict and len(words) <= _TALK else 0.0
-    fitting = [found for found in _scored(words, hints, sheet) if found.score >= least and found.share >= share]
+    fitting = [found for found in _scored(words, hints, sheet, least=least) if found.share >= share]
     if not every:
         fitting = fitting[:1]
     return [sheet.field(found.place) for found in fitting if found.score >= _ALSO_FITS * fitting[0].score]
@@ -154,8 +160,8 @@ class _Found(NamedTuple):
         return -self.order
 
 
-def _scored(words: Sequence[str], hints: Sequence[str], sheet: Sheet) -> list[_Found]:
-    """Fields that share a word with the question, best first.
+def _scored(words: Sequence[str], hints: Sequence[str], sheet: Sheet, *, least: float = 0.0) -> list[_Found]:
+    """Fields that share a word with the question and score at least `least`, best first.
 
     The score, 0 to 1, is the mean of two shares: of the question's words found in the name, and of the name's words
     found in the question. A field of one topic never beats an equal one that stands before it.
@@ -171,11 +177,13 @@ def _scored(words: Sequence[str], hints: Sequence[str], sheet: Sheet) -> list[_F
             if not words or place in asked:
                 named[place] = named.get(place, 0.0) + 1.0
     count = len(words)
+    weights = sheet.weights
     found = []
     for place, weight in named.items():
         of_question = asked.get(place, 0.0) / count if count else 1.0
-        of_name = min(1.0, weight / sheet.weights[place])
-        found.append(_Found(0.5 * of_question + 0.5 * of_name, -place, of_question))
+        score = 0.5 * of_question + 0.5 * min(1.0, weight / weights[place])
+        if score >= least:
+            found.append(_Found(score, -place, of_question))
     found.sort(key=itemgetter(0, 1), reverse=True)
     return found
 
