@@ -163,8 +163,8 @@ class Replicas:
         """Everything that reaches the caller."""
         try:
             if way == "peek":
-                key = world.engine.peek_key(turn)
-                hit = world.engine.peek(turn, key) if key is not None else None
+                key = world.engine.known.peek_key(turn)
+                hit = world.engine.known.peek(turn, key) if key is not None else None
                 if hit is not None:
                     return hit.value.decode(), None
             if way == "stream":

@@ -69,9 +69,28 @@ async def test_the_peek_leaves_a_stale_answer_to_the_engine() -> None:
     async with opened(answers=table(100, stale=50), customers=table(1000)) as world:
         await world.ask()
         world.clock.advance(120)
-        key = world.engine.peek_key(question())
+        key = world.engine.known.peek_key(question())
         assert key is not None
-        assert world.engine.peek(question(), key) is None
+        assert world.engine.known.peek(question(), key) is None
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_an_answer_too_old_for_a_turn_is_better_than_none(streamed: bool) -> None:
+    async with opened(answers=table(1000), customers=table(1000)) as world:
+        await world.ask()
+        world.clock.advance(50)
+        world.provider.enqueue(DOWN)
+        young = CachePolicy(max_age=10)
+        if streamed:
+            pieces, answer = await world.listen(cache=young)
+            assert "".join(piece.text for piece in pieces) == "answer 1"
+        else:
+            answer = await world.ask(cache=young)
+        assert (answer.text, answer.stale, answer.age) == ("answer 1", True, 50.0)
+        with pytest.raises(ProviderUnavailableError):  # whoever wants none of the cache gets none of it
+            world.provider.enqueue(DOWN)
+            await world.ask(cache=CachePolicy(no_cache=True))
+        assert not (await world.ask(cache=young)).stale
 
 
 async def test_beyond_the_grace_it_is_gone() -> None:
@@ -301,7 +320,7 @@ async def test_an_invalidated_customer_is_asked_for_anew(tag: str) -> None:
         await world.ask("What is Robin Ashdown's credit score?")
         world.crm.change(EDWINA.id, "mark-new")
         await world.cache.invalidate(tags=[tag])
-        assert world.engine.peek_key(question()) is None
+        assert world.engine.known.peek_key(question()) is None
         assert (await world.ask()).text == "answer 3"
         assert "mark-new" in world.provider.asked[-1].text
         assert (await world.ask("What is Robin Ashdown's credit score?")).text == "answer 2"

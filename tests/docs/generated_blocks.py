@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import error_reference
 import settings_reference
 
 from tilores_core.host.describe import hook_reference, spec_reference
@@ -24,6 +25,7 @@ _WRITERS = {
     "environment": settings_reference.environment_table,
     "plugins.toml": settings_reference.config_tables,
     "plugin settings": settings_reference.plugin_tables,
+    "errors": error_reference.error_table,
 }
 _BLOCK = re.compile(r"(<!-- generated: (?P<what>[^>]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 

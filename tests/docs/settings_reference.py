@@ -18,7 +18,10 @@ from tilores_core.settings import Config, Environment
 from tilores_core.settings.loader import PACKAGED, LoadedConfig, load_config
 
 # Where the default is a folder of this machine, or a value that the reader would not recognise.
-_DEFAULTS = {"TILORES_DATA_DIR": "the platform's user data folder", "TILORES_CONFIG": "`./plugins.toml`, then packaged"}
+_DEFAULTS = {
+    "TILORES_DATA_DIR": "the platform's user data folder",
+    "TILORES_CONFIG": "`./plugins.toml`, then packaged",
+}
 
 
 def environment_table() -> str:

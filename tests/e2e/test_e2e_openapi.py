@@ -37,7 +37,9 @@ def explore(url: str, folder: Path, *options: str) -> None:
 
 @pytest.mark.slow
 def test_schemathesis_finds_nothing(server: RunningServer, tmp_path: Path) -> None:
-    explore(server.url, tmp_path, "--phases", "coverage,fuzzing", "--max-examples", "15")
+    # Three of the streaming routes take the same body; the other two have their turn below.
+    alike = ("--exclude-path", "/chat/stream", "--exclude-path", "/chat/stream_log")
+    explore(server.url, tmp_path, "--phases", "coverage,fuzzing", "--max-examples", "15", *alike)
 
 
 @pytest.mark.slow
@@ -48,7 +50,7 @@ def test_schemathesis_finds_no_way_past_the_keys(
     keyed: httpx.Client, tmp_path: Path, tags: tuple[str, ...], secret: str
 ) -> None:
     chosen = [option for tag in tags for option in ("--include-tag", tag)]
-    options = ["--phases", "fuzzing", "--max-examples", "2", "-H", f"Authorization: Bearer {secret}"]
+    options = ["--phases", "fuzzing", "--max-examples", "4", "-H", f"Authorization: Bearer {secret}"]
     explore(str(keyed.base_url), tmp_path, *chosen, *options)
 
 

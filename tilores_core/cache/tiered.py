@@ -325,8 +325,10 @@ class TieredCache:
             self._failed[key] = None
             raise
         counters.made += 1
-        ttl = ttl if made.ttl is None else made.ttl
-        life = self._life(min(ttl, self._negative_ttl(key)), 0.0) if made.negative else self._life(ttl, grace)
+        if made.negative:
+            life = self._life(min(ttl, self._negative_ttl(key)) if made.ttl is None else made.ttl, 0.0)
+        else:
+            life = self._life(ttl if made.ttl is None else made.ttl, grace)
         hit = hit_of(made.value, "miss", life, tuple(made.tags))
         if made.store:
             await self._store(key, hit, mark, behind=True)

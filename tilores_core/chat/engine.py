@@ -20,13 +20,14 @@ from importlib import import_module
 import structlog
 from cachetools import TTLCache
 
-from tilores_core.cache.keys import answer_key, conversation_digest
-from tilores_core.cache.tiered import Hit, TieredCache
+from tilores_core.cache.keys import conversation_digest
+from tilores_core.cache.tiered import TieredCache
 from tilores_core.chat.answers import answer_from_hit, answer_to_bytes, is_cacheable, pieces_of
 from tilores_core.chat.asking import Asking
 from tilores_core.chat.codes import error_code
 from tilores_core.chat.customers import clarification
 from tilores_core.chat.flight import Emit, Flight
+from tilores_core.chat.known import KnownAnswers
 from tilores_core.chat.lookup import CustomerLookup, Located
 from tilores_core.chat.models import Models
 from tilores_core.chat.observe import Observers
@@ -43,10 +44,14 @@ from tilores_core.contracts import (
     PromptSource,
     Turn,
 )
+from tilores_core.errors import DeadlineExceededError, ProviderError, SourceError, TiloresError
 from tilores_core.settings import CacheTable
 from tilores_core.spectrums import classify
 
 log = structlog.get_logger(part="chat")
+
+# What may pass by itself: then an old answer is better than none.
+_PASSING = (ProviderError, SourceError, DeadlineExceededError)
 
 
 _REFRESH_SECONDS = 60.0
@@ -66,6 +71,7 @@ class _Journey:
     timings: dict[str, float] = field(default_factory=dict)
     attempts: list[Attempt] = field(default_factory=list)
     customer: Customer | None = None
+    spare: Answer | None = None  # too old for this turn, better than none
 
 
 class ChatEngine:
@@ -85,6 +91,7 @@ class ChatEngine:
         self.models = models
         self.cache = cache
         self.observers = observers
+        self.known = KnownAnswers(lookup=lookup, models=models, prompts=prompts, cache=cache, clock=clock)
         self._lookup = lookup
         self._prompts = prompts
         self._life = table.answers
@@ -102,49 +109,6 @@ class ChatEngine:
         except Exception as error:  # whoever asks for the model will be told; starting goes on
             log.warning("the default model is not ready", model=self.models.default, error=type(error).__name__)
 
-    # --- a known answer ----------------------------------------------------------------------------------
-
-    def peek_key(self, turn: Turn) -> str | None:
-        """The key under which memory may hold the answer, or None when finding it out takes I/O.
-
-        Raises `UnknownModelError`.
-        """
-        policy = turn.cache
-        if policy.no_cache or policy.no_store or (turn.customer_id is None and not turn.caller.search):
-            return None
-        model = self.models.resolve(turn.model)
-        conversation = conversation_digest(turn.messages)
-        fingerprint = self._lookup.peek(turn, conversation, self._clock())
-        if fingerprint is None:
-            return None
-        return self._key(turn, model, self._prompts.choose(turn), conversation, fingerprint)
-
-    def peek(self, turn: Turn, key: str) -> Hit | None:
-        """What memory holds under a key from `peek_key` (or made from one), if this turn may have it."""
-        hit = self.cache.peek(key)
-        return hit if hit is not None and self._good(turn, hit) else None
-
-    async def recall(self, turn: Turn) -> tuple[str, Hit] | frozenset[str]:
-        """The answer's key and hit from the tiers below memory; else the keys that were found in no tier.
-
-        Neither the source nor a model is asked, and nobody's work is waited for.
-        """
-        policy = turn.cache
-        if policy.no_cache or policy.no_store or (turn.customer_id is None and not turn.caller.search):
-            return frozenset()
-        absent: set[str] = set()
-        conversation = conversation_digest(turn.messages)
-        fingerprint = await self._lookup.recall(turn, conversation, self._clock(), absent)
-        if fingerprint is not None:
-            model = self.models.resolve(turn.model)
-            key = self._key(turn, model, self._prompts.choose(turn), conversation, fingerprint)
-            hit = await self.cache.get(key)
-            if hit is None:
-                absent.add(key)
-            elif self._good(turn, hit):
-                return key, hit
-        return frozenset(absent)
-
     # --- any answer --------------------------------------------------------------------------------------
 
     async def answer(self, turn: Turn, absent: Collection[str] = ()) -> Answer:
@@ -156,6 +120,8 @@ class ChatEngine:
         try:
             found = await self._find(journey, streamed=False, absent=absent)
             answer = found if isinstance(found, Answer) else await found.result()
+        except _PASSING as error:
+            answer = self._spare(journey, error)
         except BaseException as error:
             self._tell(journey, None, error)
             raise
@@ -184,6 +150,13 @@ class ChatEngine:
                     # It was begun by somebody who did not listen, or made by another replica.
                     for piece in pieces_of(answer):
                         yield piece
+        except _PASSING as error:
+            if "first_token" in journey.timings:
+                self._tell(journey, None, error)
+                raise
+            answer = self._spare(journey, error)
+            for piece in pieces_of(answer):
+                yield piece
         except BaseException as error:
             self._tell(journey, None, error)
             raise
@@ -210,40 +183,29 @@ class ChatEngine:
         if located.outcome.kind in ("none", "several"):
             return self._ask_back(journey, located.outcome, spectrum)
 
-        key = self._key(turn, journey.model, journey.prompt, journey.conversation, located.fingerprint)
+        key = self.known.key(turn, journey.model, journey.prompt, journey.conversation, located.fingerprint)
         if turn.cache.no_store or turn.cache.no_cache:
             # Somebody who asked for a fresh answer shares with nobody.
             return self._take_off(key, journey, located, spectrum, streamed=streamed, shared=False)
         # Somebody may have stored it since; whoever did so in this process has left it in memory.
         looked = key in absent and self.cache.has_memory
         hit = self.cache.peek(key) if looked else await self.cache.get(key)
-        if hit is not None and self._acceptable(turn, hit):
-            if self._is_stale(hit) and key not in self._flights:
+        if hit is not None and self.known.is_acceptable(turn, hit):
+            if self.known.is_stale(hit) and key not in self._flights:
                 self._refresh(key, journey, located, spectrum)
             answer = answer_from_hit(hit, self._clock())
             return replace(answer, stale=True) if located.overdue else answer
+        if hit is not None:
+            journey.spare = answer_from_hit(hit, self._clock())
         return self._take_off(key, journey, located, spectrum, streamed=streamed)
 
-    def _key(self, turn: Turn, model: str, prompt: Prompt, conversation: bytes, fingerprint: str) -> str:
-        return answer_key(
-            conversation=conversation,
-            model=model,
-            parameters=turn.parameters,
-            prompt_version=prompt.version,
-            fingerprint=fingerprint,
-            scope=turn.caller.scope,
-            schema_hash=self._lookup.schema_hash,
-        )
-
-    def _acceptable(self, turn: Turn, hit: Hit) -> bool:
-        max_age = turn.cache.max_age
-        return max_age is None or hit.age(self._clock()) <= max_age
-
-    def _is_stale(self, hit: Hit) -> bool:
-        return hit.stale(self._clock())
-
-    def _good(self, turn: Turn, hit: Hit) -> bool:
-        return self._acceptable(turn, hit) and not self._is_stale(hit)
+    def _spare(self, journey: _Journey, error: TiloresError) -> Answer:
+        """The stored answer that was too old, now that there is none better (RFC 5861's stale-if-error)."""
+        if journey.spare is None:
+            self._tell(journey, None, error)
+            raise error
+        log.warning("served an old answer", error=error_code(error), age_s=round(journey.spare.age))
+        return replace(journey.spare, stale=True)
 
     def _ask_back(self, journey: _Journey, outcome: CustomerOutcome, spectrum: str) -> Answer:
         """Which of them, or that there is nobody: said without a model, so that nothing can leak into it."""
@@ -284,7 +246,7 @@ class ChatEngine:
 
             async def work(emit: Emit) -> Answer:
                 said = emit if streamed else None
-                accept = partial(self._good, journey.turn)
+                accept = partial(self.known.is_good, journey.turn)
                 async with self.cache.lease(name, accept=accept) as lease:
                     if lease.hit is not None:  # another replica asked the same meanwhile
                         return answer_from_hit(lease.hit, self._clock())
@@ -309,7 +271,7 @@ class ChatEngine:
             if known is None:
                 return self._ask_back(journey, located.outcome, spectrum)
             if located.fingerprint != before:
-                key = self._key(turn, journey.model, journey.prompt, journey.conversation, located.fingerprint)
+                key = self.known.key(turn, journey.model, journey.prompt, journey.conversation, located.fingerprint)
             journey.customer, records = known.customer, known.text
         asked = time.perf_counter()
         name, said = await self._asking.ask(

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from cachetools import LRUCache
+from cachetools import TTLCache
 
 from tilores_core.cache.codec import decode, encode
 from tilores_core.cache.keys import customer_key, fingerprint_key, mention_key
@@ -27,7 +28,7 @@ from tilores_core.contracts import (
     CustomerSource,
     Turn,
 )
-from tilores_core.errors import PermissionDeniedError, SourceUnavailableError
+from tilores_core.errors import PermissionDeniedError, SourceError, SourceUnavailableError
 from tilores_core.settings import CacheTable
 
 T = TypeVar("T")
@@ -99,8 +100,10 @@ class CustomerLookup:
         # A fingerprint is served stale for as long as answers live, and renewed behind the request.
         longest = max(table.answers.ttl_seconds, *table.spectrums.values(), 0.0)
         self._grace = max(longest + table.answers.stale_seconds, self._life.stale_seconds)
-        self._known: LRUCache[str, Known] = LRUCache(_CUSTOMERS_KEPT)
-        self._located: LRUCache[int, tuple[Customer | None, Located]] = LRUCache(_CUSTOMERS_KEPT)
+        self._known: TTLCache[str, Known] = TTLCache(_CUSTOMERS_KEPT, self._life.ttl_seconds, timer=clock)
+        self._located: TTLCache[int, tuple[Customer | None, Located]] = TTLCache(
+            _CUSTOMERS_KEPT, self._life.ttl_seconds, timer=clock
+        )
         self.schema_hash = ""
 
     async def refresh_schema(self) -> None:
@@ -135,15 +138,14 @@ class CustomerLookup:
             absent.add(key)
         return hit
 
-    async def locate(
-        self, turn: Turn, conversation: bytes, spectrum: str, absent: Collection[str] = ()
-    ) -> Located:
+    async def locate(self, turn: Turn, conversation: bytes, spectrum: str, absent: Collection[str] = ()) -> Located:
         """Whom the turn is about; keys in `absent` were just found in no tier.
 
         Raises `SourceError`, or `PermissionDeniedError` for a caller who may not search.
         """
         if not self.schema_hash:  # the source did not answer at the start
-            await self.refresh_schema()
+            with suppress(SourceError):  # whoever needs more of it than that will be told
+                await self.refresh_schema()
         if turn.customer_id is not None:
             return await self._by_id(turn, turn.customer_id, absent)
         if not turn.caller.search:
@@ -204,6 +206,7 @@ class CustomerLookup:
         async def make() -> Made:
             since = self._cache.mark()
             customer = await self._load(customer_id)
+            await self.refresh_schema()
             if customer is None:
                 return self._nobody(b"", keep)
             located = self._locate(customer)

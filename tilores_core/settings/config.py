@@ -74,7 +74,7 @@ class NamespaceTable(_Table):
 class CacheTable(_Table):
     """`[cache]`: the tiering; each tier's own settings are in its plugin's table."""
 
-    answers: NamespaceTable = NamespaceTable(ttl_seconds=3600.0)
+    answers: NamespaceTable = NamespaceTable(ttl_seconds=3600.0, stale_seconds=600.0)
     customers: NamespaceTable = NamespaceTable(ttl_seconds=300.0)
     schemas: NamespaceTable = NamespaceTable(ttl_seconds=3600.0)
     spectrums: dict[str, float] = Field(

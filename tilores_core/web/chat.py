@@ -107,19 +107,19 @@ class ChatService:
 
         From memory nothing is awaited; only what is not there is looked for in the tiers below.
         """
-        engine = self.engine
-        key = engine.peek_key(turn)
+        answers = self.engine.known
+        key = answers.peek_key(turn)
         if key is not None:
             stored = wire_key(key, wire.name)
-            hit = engine.peek(turn, stored)
+            hit = answers.peek(turn, stored)
             if hit is not None:
                 return hit.value, hit
-            hit = engine.peek(turn, key)
+            hit = answers.peek(turn, key)
             if hit is not None:
                 return self._cut(key, hit, wire, render), hit
-        if not engine.cache.has_shared:
+        if not self.engine.cache.has_shared:
             return frozenset()
-        recalled = await engine.recall(turn)
+        recalled = await answers.recall(turn)
         if isinstance(recalled, frozenset):
             return recalled
         key, hit = recalled

