@@ -45,6 +45,8 @@ def load_host(environment: Environment, *, loaded: LoadedConfig | None = None, *
     """Read plugins.toml and load the plugins it enables. `plan`: as `PluginHost.start` takes it."""
     loaded = loaded or load_config(environment.config)
     host = PluginHost.start(loaded, variables=variables(), data_dir=environment.data_dir, **plan)
+    for text in host.oddities:
+        log.warning("odd settings", detail=text)
     for record in host.records:
         if record.is_problem:
             log.warning(

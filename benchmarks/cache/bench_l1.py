@@ -2,7 +2,8 @@
 
     python benchmarks/cache/bench_l1.py
 
-Peers (cashews, aiocache, gptcache) take part when they are installed. Also: memory per entry of 1 KB.
+Peers (cashews, aiocache, gptcache: requirements.txt beside this file) take part when they are installed. Also:
+memory per entry of 1 KB.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import asyncio
 import gc
 import hashlib
 import importlib.util
-import os
 import random
+import tempfile
 import threading
 import time
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from cachetools import LRUCache, TTLCache
@@ -89,8 +91,10 @@ def each_async(loop: asyncio.AbstractEventLoop, get: Callable[[str], Any]) -> Ca
     return lambda: loop.run_until_complete(work())
 
 
-def peers(loop: asyncio.AbstractEventLoop) -> dict[str, Callable[[], int]]:
+def peers(loop: asyncio.AbstractEventLoop) -> tuple[dict[str, Callable[[], int]], Callable[[], None]]:
+    """Those that are installed, filled, and what closes them."""
     found: dict[str, Callable[[], int]] = {}
+    closing: list[Callable[[], Any]] = []
     if importlib.util.find_spec("cashews"):
         from cashews import Cache
 
@@ -103,6 +107,7 @@ def peers(loop: asyncio.AbstractEventLoop) -> dict[str, Callable[[], int]]:
 
         loop.run_until_complete(fill_cashews())
         found["cashews mem://"] = each_async(loop, cashews.get)
+        closing.append(lambda: loop.run_until_complete(cashews.close()))
     if importlib.util.find_spec("aiocache"):
         from aiocache import SimpleMemoryCache
 
@@ -115,13 +120,25 @@ def peers(loop: asyncio.AbstractEventLoop) -> dict[str, Callable[[], int]]:
         loop.run_until_complete(fill_aiocache())
         found["aiocache memory"] = each_async(loop, aiocache.get)
     if importlib.util.find_spec("gptcache"):
-        from gptcache.manager.factory import get_data_manager
+        found["GPTCache exact match, map manager"] = gptcache()
+    return found, lambda: [close() for close in closing] and None
 
-        manager = get_data_manager(data_path=os.devnull, max_size=ENTRIES)
-        for key in KEYS:
-            manager.save(key, VALUE, key)
-        found["GPTCache exact match"] = lambda: each(lambda key: manager.get_scalar_data(manager.search(key)[0]))
-    return found
+
+def gptcache() -> Callable[[], int]:
+    """As its users ask it: the prompt is the key, and only the same prompt is a hit."""
+    from gptcache import Cache
+    from gptcache.adapter.api import get, put
+    from gptcache.manager.factory import get_data_manager
+    from gptcache.processor.pre import get_prompt
+
+    cache = Cache()
+    with tempfile.TemporaryDirectory() as folder:
+        manager = get_data_manager(data_path=str(Path(folder) / "map"), max_size=ENTRIES * 2)
+    manager.flush = lambda: None  # it writes all of it to that file when the process ends
+    cache.init(pre_embedding_func=get_prompt, data_manager=manager)
+    for key in KEYS:
+        put(key, VALUE, cache_obj=cache)
+    return lambda: each(lambda key: get(key, cache_obj=cache))
 
 
 def bytes_per_entry() -> float:
@@ -146,19 +163,21 @@ def bytes_per_entry() -> float:
 def main() -> None:
     loop = asyncio.new_event_loop()
     cache = loop.run_until_complete(filled())
+    others, close_others = peers(loop)
     base = "LRUCache.get under a lock"
     candidates = {
         base: locked_lru(),
         "TieredCache.peek": lambda: each(cache.peek),
         "await TieredCache.get": each_async(loop, cache.get),
         "TTLCache.get under a lock": locked_ttl(),
-        **peers(loop),
+        **others,
     }
     report("A hit in the process, 1 KB", compare(candidates), base, ("TieredCache.peek", 3))
     print("\nMemory of an entry of 1 KB with two tags")
     used = bytes_per_entry()
     print(f"  measured: {used:.0f} bytes, at most 1900 wanted: {'yes' if used <= 1900 else 'NO'}")
     loop.run_until_complete(cache.aclose())
+    close_others()
     loop.close()
 
 

@@ -144,7 +144,7 @@ class Server:
     def ask(self, row: Row) -> str | None:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}{row.path}",
-            json.dumps(row.body).replace("@@", "0").encode(),
+            json.dumps(row.body).replace("@@", "a").encode(),
             {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"},
         )
         with urllib.request.urlopen(request, timeout=20) as reply:
@@ -171,13 +171,13 @@ def measure(row: Row, connections: list[int], seconds: int, number: int) -> None
                     **os.environ,
                     "BODY_FILE": str(folder / "body.json"),
                     "UNIQUE": "1" if row.unique else "0",
-                    "SEED": f"{number}-{count}",
+                    "SEED": chr(97 + number) + chr(97 + count % 26),
                     "HEADERS": f"Authorization: Bearer {KEY}",
                 }
                 base = ["taskset", "-c", "1", "wrk", "-t", "1", "-c", str(count), "-s", str(HERE / "load.lua")]
                 url = f"http://127.0.0.1:{server.port}{row.path}"
                 subprocess.run(
-                    [*base, "-d", "1s", url], env={**env, "SEED": f"w{number}-{count}"}, capture_output=True
+                    [*base, "-d", "1s", url], env={**env, "SEED": "w" + chr(97 + number) + chr(97 + count % 26)}, capture_output=True
                 )
                 out = subprocess.run([*base, "-d", f"{seconds}s", url], env=env, capture_output=True, text=True)
                 line = next(line for line in out.stdout.splitlines() if line.startswith("RESULT "))

@@ -520,7 +520,7 @@ async def test_a_tier_that_is_down_costs_nothing_but_its_entries(
 async def test_statistics_close_no_breaker(build: Build, clock: Clock, store: SharedStore) -> None:
     class Talkative(FlakyTier):
         async def stats(self) -> TierStats:
-            return TierStats(extra={"connected": False})
+            return TierStats(errors=self.calls, extra={"connected": False})
 
     talkative = Talkative(SharedTier(store))
     cache = build(memory(clock), talkative, breaker=fast_breaker(clock))
@@ -531,6 +531,7 @@ async def test_statistics_close_no_breaker(build: Build, clock: Clock, store: Sh
     for _ in range(3):
         stats = (await cache.stats())["tiers"]["l2"]
         assert (stats["breaker"], stats["extra"]) == ("half_open", {"connected": False})
+        assert stats["errors"] == 3, "both count the same three"
     await cache.get(A)
     assert (await cache.stats())["tiers"]["l2"]["breaker"] == "open", "one try was enough"
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import pytest
 from engine_world import PRICED, World, collect, finished, question, settle, table, until
 
-from tilores_core.contracts import Answer, CachePolicy, Caller, Delta
+from tilores_core.contracts import Answer, CacheEntry, CachePolicy, Caller, Delta
 from tilores_core.errors import OverloadedError, ProviderUnavailableError
 from tilores_core.testing import FakeProvider, FakeReply
 from tilores_core.testing.tiers import SharedStore
@@ -38,6 +38,29 @@ async def test_a_thousand_ask_the_model_and_the_source_once(world: World) -> Non
     assert {answer.text for answer in answers} == {"one two three"}
     assert world.calls == 1
     assert len(world.crm.calls) == 1
+
+
+async def test_who_looked_below_while_the_answer_was_made_does_not_make_it_again() -> None:
+    async with World(store=SharedStore()) as world:
+        gate = held(world)
+        first = asyncio.create_task(world.ask())
+        await until(lambda: world.provider.running)
+        look, looking, looked = world.shared.get_many, asyncio.Event(), asyncio.Event()
+
+        async def slow(keys: Sequence[str]) -> Mapping[str, CacheEntry]:
+            found = await look(keys)
+            looking.set()
+            await looked.wait()
+            return found
+
+        world.shared.get_many = slow  # type: ignore[method-assign]
+        second = asyncio.create_task(world.ask())
+        await looking.wait()
+        gate.set()
+        await first
+        looked.set()
+        assert (await second).text == "one two three"
+        assert world.calls == 1
 
 
 async def test_streams_and_answers_share(world: World) -> None:

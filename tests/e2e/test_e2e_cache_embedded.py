@@ -68,9 +68,9 @@ def ended(processes: list[int]) -> bool:
 
 
 @needs_redis
-@pytest.mark.parametrize("toml", [None, TOML], ids=["as packaged", "patient"])
-def test_it_is_started_in_the_data_folder_and_ends_with_the_server(folder: Path, toml: str | None) -> None:
-    with RunningServer(folder, toml=toml) as server:
+def test_as_packaged(folder: Path) -> None:
+    """With nothing said, the server starts one in its data folder and ends it."""
+    with RunningServer(folder) as server:
         assert ask(server) == ("miss", EDWINA)
         assert ask(server) == ("l1", EDWINA)
         processes = until(lambda: pids(server), "no embedded Redis")
@@ -80,9 +80,10 @@ def test_it_is_started_in_the_data_folder_and_ends_with_the_server(folder: Path,
 
 
 @needs_redis
-def test_answers_survive_a_restart(folder: Path) -> None:
+def test_answers_survive_restarts(folder: Path) -> None:
     with RunningServer(folder, toml=TOML) as server:
         assert ask(server) == ("miss", EDWINA)
+    until(lambda: ended(pids(server)), "it outlives the server")
     with RunningServer(folder, toml=TOML) as server:
         assert ask(server) == ("l2", EDWINA)
         assert ask(server) == ("l1", EDWINA)

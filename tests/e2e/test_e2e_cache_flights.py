@@ -9,19 +9,100 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from gated_model import ANSWER, TOML, Gate
+from host.throwaway_plugins import Site
 from redis_server import RedisServer
-from running_server import RunningServer
+from running_server import PATIENCE, RunningServer
 
 CROWD = 1000
-LEASE_SECONDS = 1.5
-CACHE = TOML.replace('["memory"]', '["memory", "redis"]')
-PATIENT = """
+LEASE_SECONDS = 1.0
+ANSWER = "nothing new"
+TOML = """
+schema = 1
+[use]
+cache = ["memory", "redis"]
+source = "demo"
+model = "counted:slow"
+[chat]
+max_concurrent = 2000
 [plugins.redis]
 url = { env = "REDIS_URL" }
 connect_timeout_ms = 2000
 command_timeout_ms = 2000
+[cache]
+tier_timeout_seconds = 10
+lease_seconds = 1.0
 """
+SHARE = "single_flight_replicas = true\n"
+
+# A stranger's provider. Its model writes a line for each call and answers when it is let go.
+CODE = """
+import asyncio, os
+from pathlib import Path
+from tilores_core import LLMProviderSpec, ModelInfo, hookimpl
+
+FOLDER = Path(os.environ["COUNTED_FOLDER"])
+
+
+class Provider:
+    def models(self):
+        return (ModelInfo(id="slow"),)
+
+    def chat_model(self, model, parameters):
+        from langchain_core.language_models import BaseChatModel
+        from langchain_core.messages import AIMessage
+        from langchain_core.outputs import ChatGeneration, ChatResult
+
+        class Counted(BaseChatModel):
+            @property
+            def _llm_type(self):
+                return "counted"
+
+            def _generate(self, *arguments, **named):
+                raise NotImplementedError
+
+            async def _agenerate(self, messages, stop=None, run_manager=None, **named):
+                with (FOLDER / "calls").open("a") as calls:
+                    calls.write("called\\n")
+                while not (FOLDER / "go").exists():
+                    await asyncio.sleep(0.01)
+                message = AIMessage("nothing new", response_metadata={"finish_reason": "stop"})
+                return ChatResult(generations=[ChatGeneration(message=message)])
+
+        return Counted()
+
+    def map_error(self, error):
+        return error
+
+    async def aclose(self):
+        pass
+
+
+@hookimpl
+def register_llm_providers():
+    return [LLMProviderSpec(name="counted", factory=lambda context: Provider())]
+"""
+
+
+class Model:
+    """The test's end of the model."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.folder = folder
+        Site(folder).install("counted", CODE, target="counted_provider")
+
+    @property
+    def calls(self) -> int:
+        noted = self.folder / "calls"
+        return len(noted.read_text().split()) if noted.exists() else 0
+
+    async def called(self, times: int) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while self.calls < times:
+                await asyncio.sleep(0.02)
+
+    def let_go(self) -> None:
+        (self.folder / "go").touch()
 
 
 @pytest.fixture
@@ -31,17 +112,15 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gate]:
-    gate = Gate(tmp_path / "gate")
-    yield gate
-    gate.open()
+def model(tmp_path: Path) -> Iterator[Model]:
+    model = Model(tmp_path / "model")
+    yield model
+    model.let_go()
 
 
-def replica(folder: Path, redis: RedisServer, gate: Gate, *, share: bool) -> RunningServer:
-    settings = f"[cache]\nsingle_flight_replicas = {str(share).lower()}\nlease_seconds = {LEASE_SECONDS}\n"
-    settings += f"tier_timeout_seconds = 10\n[chat]\nmax_concurrent = {2 * CROWD}\n"
-    variables = {**gate.variables, "REDIS_URL": redis.url}
-    return RunningServer(folder, toml=CACHE + PATIENT + settings, variables=variables)
+def replica(folder: Path, redis: RedisServer, model: Model, settings: str = SHARE) -> RunningServer:
+    variables = {"REDIS_URL": redis.url, "PYTHONPATH": str(model.folder), "COUNTED_FOLDER": str(model.folder)}
+    return RunningServer(folder, toml=TOML + settings, variables=variables)
 
 
 async def ask(server: RunningServer, question: str) -> tuple[str, str]:
@@ -59,52 +138,65 @@ async def ask(server: RunningServer, question: str) -> tuple[str, str]:
     return output["response_metadata"]["cache"], output["content"]
 
 
-async def test_a_thousand_at_two_replicas_make_one_call(tmp_path: Path, redis: RedisServer, gate: Gate) -> None:
-    with (
-        replica(tmp_path / "a", redis, gate, share=True) as a,
-        replica(tmp_path / "b", redis, gate, share=True) as b,
-    ):
+async def test_a_thousand_at_two_replicas_make_one_call(tmp_path: Path, redis: RedisServer, model: Model) -> None:
+    with replica(tmp_path / "a", redis, model) as a, replica(tmp_path / "b", redis, model) as b:
         question = "What is new with Edwina Hawthorne?"
         crowd = [asyncio.create_task(ask(server, question)) for _ in range(CROWD // 2) for server in (a, b)]
-        await asyncio.to_thread(gate.wait_for, "start")
+        await model.called(1)
         await asyncio.sleep(2 * LEASE_SECONDS)  # the lease is kept up while the work lasts
-        gate.open()
+        model.let_go()
         said = await asyncio.gather(*crowd)
         assert {text for _, text in said} == {ANSWER}
-        assert gate.events == ["start", "done"]
         tiers = Counter(tier for tier, _ in said)
+        assert model.calls == 1, tiers
         assert tiers["l2"] > 1, f"no replica took it from the other: {tiers}"
+        assert tiers["miss"] > 1, f"nobody shared the call: {tiers}"
 
 
-async def test_without_being_told_each_makes_its_own(tmp_path: Path, redis: RedisServer, gate: Gate) -> None:
-    with (
-        replica(tmp_path / "a", redis, gate, share=False) as a,
-        replica(tmp_path / "b", redis, gate, share=False) as b,
-    ):
+async def test_a_thousand_who_come_bit_by_bit_make_one_call(tmp_path: Path, redis: RedisServer, model: Model) -> None:
+    """Some before the call, some during it, some when it is just over."""
+    with replica(tmp_path / "a", redis, model, settings="") as server:
+        crowd = []
+        for number in range(CROWD):
+            crowd.append(asyncio.create_task(ask(server, "How are you?")))
+            if number == CROWD // 2:
+                await model.called(1)
+                model.let_go()
+            if number % 20 == 0:
+                await asyncio.sleep(0.01)
+        said = await asyncio.gather(*crowd)
+        assert {text for _, text in said} == {ANSWER}
+        assert model.calls == 1, Counter(tier for tier, _ in said)
+
+
+async def test_without_being_told_each_replica_makes_its_own(
+    tmp_path: Path, redis: RedisServer, model: Model
+) -> None:
+    with replica(tmp_path / "a", redis, model, "") as a, replica(tmp_path / "b", redis, model, "") as b:
         crowd = [asyncio.create_task(ask(server, "How are you?")) for _ in range(20) for server in (a, b)]
-        await asyncio.to_thread(gate.wait_for, "start", 2)
-        gate.open()
+        await model.called(2)
+        model.let_go()
         assert {text for _, text in await asyncio.gather(*crowd)} == {ANSWER}
-        assert gate.events.count("start") == 2
+        assert model.calls == 2
 
 
 async def test_the_death_of_who_asks_the_model_costs_the_others_the_lease(
-    tmp_path: Path, redis: RedisServer, gate: Gate
+    tmp_path: Path, redis: RedisServer, model: Model
 ) -> None:
-    dying = replica(tmp_path / "dying", redis, gate, share=True)
-    with replica(tmp_path / "other", redis, gate, share=True) as other:
+    dying = replica(tmp_path / "dying", redis, model)
+    with replica(tmp_path / "other", redis, model) as other:
         try:
             await asyncio.to_thread(dying.start)
             lost = asyncio.create_task(ask(dying, "How are you?"))
-            await asyncio.to_thread(gate.wait_for, "start")
+            await model.called(1)
             waiting = [asyncio.create_task(ask(other, "How are you?")) for _ in range(20)]
             await asyncio.sleep(2 * LEASE_SECONDS)
-            assert gate.events == ["start"], "the other did not wait"
+            assert model.calls == 1, "the other did not wait"
         finally:
             dying.kill()
         with pytest.raises((AssertionError, ConnectionError)):
             await lost
-        await asyncio.to_thread(gate.wait_for, "start", 2)
-        gate.open()
+        await model.called(2)
+        model.let_go()
         assert {text for _, text in await asyncio.gather(*waiting)} == {ANSWER}
-        assert gate.events == ["start", "start", "done"]
+        assert model.calls == 2

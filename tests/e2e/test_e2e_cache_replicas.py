@@ -17,7 +17,7 @@ from running_server import RunningServer, StartServer
 
 QUESTION = "What is the credit score?"
 ANA, BEN = "C-1", "C-2"
-HEARD_SECONDS = 1.0
+HEARD_SECONDS = 2.0
 CUT_OFF_SECONDS = 5.0
 # Redis may be slow on a busy machine; a source that is looked at often, so that a change is soon seen.
 TOML = """
@@ -143,13 +143,22 @@ async def change(desk: Desk, *replicas: Replica) -> None:
         assert "611" in (await asyncio.to_thread(replica.ask)).text
 
 
-async def test_an_answer_of_one_serves_the_other(start_server: StartServer, desk: Desk, redis: RedisServer) -> None:
+async def test_an_answer_of_one_serves_the_other_until_it_is_removed(
+    start_server: StartServer, desk: Desk, redis: RedisServer
+) -> None:
     async with two(start_server, redis.url, redis.url) as (a, b):
         assert a.ask() == ("Ana Example's credit score is 611.", "miss")
         assert [b.ask().tier, b.ask().tier, a.ask().tier] == ["l2", "l1", "l1"]
         assert "611" in b.ask().text
         assert b.ask(BEN) == ("Ben Example's credit score is 702.", "miss")
         assert a.ask(BEN) == ("Ben Example's credit score is 702.", "l2")
+
+        a.invalidate(namespace="answers")
+        assert await until(lambda: b.ask().tier != "l1", HEARD_SECONDS)
+        assert b.ask().tier == "l1"
+        (name,) = redis.run("KEYS", "tilores:entry:answers:*")
+        a.invalidate(key=name.decode().removeprefix("tilores:entry:"))
+        assert await until(lambda: b.ask().tier != "l1", HEARD_SECONDS)
 
 
 async def test_what_one_forgets_the_other_forgets(start_server: StartServer, desk: Desk, redis: RedisServer) -> None:
@@ -165,18 +174,6 @@ async def test_what_one_forgets_the_other_forgets(start_server: StartServer, des
         assert a.ask() == ("Ana Example's credit score is 633.", "l2")
         assert b.count("heard") == heard + 1
         assert (a.ask(BEN).tier, b.ask(BEN).tier) == ("l1", "l1"), "the other customer was forgotten too"
-
-
-async def test_by_namespace_and_by_key_too(start_server: StartServer, desk: Desk, redis: RedisServer) -> None:
-    async with two(start_server, redis.url, redis.url) as (a, b):
-        a.ask()
-        assert [b.ask().tier, b.ask().tier] == ["l2", "l1"]
-        a.invalidate(namespace="answers")
-        assert await until(lambda: b.ask().tier != "l1", HEARD_SECONDS)
-        assert b.ask().tier == "l1"
-        (name,) = (key for key in redis.run("KEYS", "tilores:entry:answers:*"))
-        a.invalidate(key=name.decode().removeprefix("tilores:entry:"))
-        assert await until(lambda: b.ask().tier != "l1", HEARD_SECONDS)
 
 
 async def test_a_cut_connection_empties_the_memory(start_server: StartServer, desk: Desk, redis: RedisServer) -> None:

@@ -25,13 +25,12 @@ def read_until(lines: Iterator[str], text: str) -> None:
     raise AssertionError(f"{text!r} never came")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stream_is_finished(start_gated: StartGated, number: signal.Signals) -> None:
+def test_a_stream_is_finished(start_gated: StartGated) -> None:
     server, gate = start_gated()
     with httpx.stream("POST", f"{server.chat}/stream", json=QUESTION, timeout=30) as reply:
         lines = reply.iter_lines()
         read_until(lines, "first ")
-        server.signal(number)
+        server.signal()
         server.wait_for_line(event="Shutting down")
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{server.url}/health")
@@ -121,6 +120,23 @@ def test_workers_share_the_work_and_one_that_dies_is_replaced(start_server: Star
     assert server.stop() == 0
     assert [pid for pid in workers_of(server) if alive(pid)] == []
     assert second in workers_of(server)
+
+
+def test_ctrl_c_with_workers(start_gated: StartGated) -> None:
+    """A terminal sends SIGINT to the parent and to its workers, which the parent then tells once more."""
+    server, gate = start_gated("--workers", "2")
+    until(lambda: len(server.lines(event="Application startup complete.")) == 2, "two workers")
+    with httpx.stream("POST", f"{server.chat}/stream", json=QUESTION, timeout=30) as reply:
+        lines = reply.iter_lines()
+        read_until(lines, "first ")
+        for worker in workers_of(server):
+            os.kill(worker, signal.SIGINT)
+        server.signal(signal.SIGINT)
+        until(lambda: len(server.lines(event="Shutting down")) == 2, "the workers were told")
+        gate.open()
+        rest = "\n".join(lines)
+    assert rest.rstrip().endswith("event: end")
+    assert server.wait() == 0
 
 
 def test_a_second_signal_ends_all_workers(start_gated: StartGated) -> None:

@@ -144,8 +144,8 @@ def test_a_request_id_is_taken_or_made(http: httpx.Client) -> None:
     for method, path in requests:
         given = http.request(method, path, headers={"X-Request-Id": "call-7/Ab.c:9"})
         assert given.headers.get_list("x-request-id") == ["call-7/Ab.c:9"], (method, path)
-        for unfit in ("two words", "x" * 200, 'a"b', "ü".encode()):
-            made = http.request(method, path, headers={"X-Request-Id": unfit}).headers.get_list("x-request-id")
+        for unfit in (b"two words", b"x" * 200, b'a"b', "ü".encode()):
+            made = http.request(method, path, headers={b"X-Request-Id": unfit}).headers.get_list("x-request-id")
             assert len(made) == 1, (method, path)
             assert made[0].startswith("req-")
             seen.add(made[0])
@@ -228,7 +228,7 @@ def test_a_caller_says_how_fresh_it_must_be(http: httpx.Client, path: str) -> No
     body = user(question) if path.startswith("/v1") else {"input": question, "inputs": [question]}
 
     def ask(control: str | None = None) -> str:
-        headers = {} if control is None else {"Cache-Control": control.encode("latin-1")}
+        headers = {} if control is None else {b"Cache-Control": control.encode("latin-1")}
         return told(http.post(path, json=body, headers=headers))
 
     # It is not kept when the caller says so.

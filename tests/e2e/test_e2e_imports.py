@@ -9,8 +9,11 @@ from pathlib import Path
 
 from running_server import clean_environment
 
-SDKS = ("openai", "anthropic", "google", "groq", "mistralai", "deepseek", "langchain_openai", "langchain_anthropic")
-SDKS += ("langchain_google_genai", "langchain_groq", "langchain_mistralai", "langchain_community", "langserve")
+SDKS = (
+    *("openai", "anthropic", "google", "groq", "mistralai", "deepseek"),
+    *("langchain_openai", "langchain_anthropic", "langchain_google_genai", "langchain_groq", "langchain_mistralai"),
+    *("langchain_community", "langserve"),
+)
 HEAVY = ("fastapi", "starlette", "uvicorn", "langchain_core", "pydantic_settings", "openai", "redis", "sqlalchemy")
 
 SERVE = """

@@ -142,8 +142,8 @@ def test_with_keys_the_server_may_have_any_name(keyed: httpx.Client) -> None:
 
 
 def test_without_keys_the_header_is_ignored(http: httpx.Client) -> None:
-    for value in ("Bearer null", "Basic x", "\u00ff".encode("latin-1")):
-        assert http.get("/v1/models", headers={"Authorization": value}).status_code == 200
+    for value in (b"Bearer null", b"Basic x", b"\xff"):
+        assert http.get("/v1/models", headers={b"Authorization": value}).status_code == 200
     assert http.get("/admin/plugins").status_code == 200
 
 

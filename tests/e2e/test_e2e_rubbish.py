@@ -16,6 +16,8 @@ from running_server import RunningServer
 LANGSERVE = ["/chat/invoke", "/chat/batch", "/chat/stream", "/chat/stream_log", "/chat/stream_events"]
 OPENAI = "/v1/chat/completions"
 POSTS = [*LANGSERVE, OPENAI, "/admin/cache/invalidate", "/chat/c/N4Ig/invoke"]
+# These share the reading of their bodies with another route, or refuse the path before they read one.
+ALIKE = ["/chat/stream", "/chat/stream_log", "/chat/c/N4Ig/invoke"]
 SCORE = "What is Edwina Hawthorne's credit score, and is edwina.hawthorne@example.com or 555-0142 right?"
 # Values of the wrong kind, and of the right kind but beyond all measure.
 ODD: list[Any] = [
@@ -149,7 +151,9 @@ def send(http: httpx.Client, path: str, body: bytes, content_type: str = "applic
 @pytest.mark.slow
 @pytest.mark.parametrize("path", POSTS)
 def test_rubbish_is_refused_in_good_order(http: httpx.Client, server: RunningServer, path: str) -> None:
-    for body in (*broken_bodies(path), *odd_bodies(path)):
+    for body in broken_bodies(path):
+        send(http, path, body)
+    for body in () if path in ALIKE else odd_bodies(path):
         send(http, path, body)
     for content_type in TYPES:
         for body in (json.dumps(good(path)).encode(), b"\xff\xfe", b"input=x"):
@@ -170,7 +174,7 @@ def test_rubbish_is_refused_in_good_order(http: httpx.Client, server: RunningSer
         b"POST /chat/invoke HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"POST /chat/invoke HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
         b"GET /v1/models/%ff%fe%00%0a%1b[31m HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        b"GET /chat/c/Edwina%20Hawthorne/invoke HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"POST /chat/c/Edwina%20Hawthorne/invoke HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}",
         b"GET /v1/" + b"x" * 60_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nX-Customer-Id: \xff\xfe\r\nAuthorization: \xff\r\n\r\n",
         b"GET /v1/models HTTP/1.1\r\nHost: \xff\r\n\r\n",

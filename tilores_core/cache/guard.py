@@ -151,7 +151,7 @@ class GuardedTier:
             "promotions": sum(found.promotions for found in self.counters.values()),
             "evictions": own.evictions,
             "expirations": own.expirations,
-            "errors": self.errors + own.errors,
+            "errors": max(self.errors, own.errors),  # what a tier raised it may have counted as well
             "skipped": self.skipped,
             "owed_invalidations": len(self.owed),
             "breaker": self.breaker.state if self.breaker is not None else None,

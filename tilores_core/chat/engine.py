@@ -190,6 +190,8 @@ class ChatEngine:
         # Somebody may have stored it since; whoever did so in this process has left it in memory.
         looked = key in absent and self.cache.has_memory
         hit = self.cache.peek(key) if looked else await self.cache.get(key)
+        if hit is None and not looked and key not in self._flights:
+            hit = self.cache.peek(key)  # a flight may have landed while the tiers below were asked
         if hit is not None and self.known.is_acceptable(turn, hit):
             if self.known.is_stale(hit) and key not in self._flights:
                 self._refresh(key, journey, located, spectrum)

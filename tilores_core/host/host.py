@@ -33,7 +33,8 @@ _log = logging.getLogger(__name__)
 class PluginHost:
     """Use `start` for a program that needs its plugins, `examine` for one that wants to tell what is wrong.
 
-    `problems` is what stops start-up, empty after `start`; `warnings` what is worth saying and goes on.
+    `problems` is what stops start-up, empty after `start`; `warnings` what is worth saying and goes on: `oddities` (ids
+    that plugins.toml or a variable names and nobody has), plugins with problems, and what is switched off.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class PluginHost:
         self.loaded = loaded
         self.data_dir = data_dir
         self.problems: tuple[TiloresError, ...] = ()
+        self.oddities: tuple[str, ...] = ()
         self._variables = variables
         self._plugins = list(plugins)
         self._warnings: list[str] = []
@@ -222,6 +224,7 @@ class PluginHost:
 
     def _check(self, plan: Plan, *, use: bool) -> None:
         problems: list[TiloresError] = [*plan.problems, *self._check_tables(use=use)]
+        self.oddities = plan.warnings
         self._warnings.extend(plan.warnings)
         switched_off: Mapping[tuple[RoleName, str], str] = {}
         if use:

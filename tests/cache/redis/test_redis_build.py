@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tilores_core import CacheBackendSpec, ConfigError
+from tilores_core import CacheBackendSpec, ConfigError, PluginError
 from tilores_plugins.cache import redis as plugin
 from tilores_plugins.cache.redis.settings import RedisSettings
 from tilores_plugins.cache.redis.tier import RedisTier
@@ -63,8 +63,9 @@ async def test_a_cluster_needs_an_address(make_tier: MakeTier) -> None:
 
 
 async def test_no_address_and_no_embedded_server(make_tier: MakeTier) -> None:
-    with pytest.raises(ConfigError, match="never"):
+    with pytest.raises(PluginError, match="never") as caught:  # and no `ConfigError`, which would stop the start
         make_tier(embedded="never")
+    assert "REDIS_URL" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException, RedisError
 
-from tilores_core import ConfigError, MissingDependencyError, PluginContext
+from tilores_core import ConfigError, MissingDependencyError, PluginContext, PluginError
 
 from .cluster import ClusterServer
 from .server import Server
@@ -30,8 +30,8 @@ _REDIRECTIONS = 3
 
 
 def build(context: PluginContext) -> RedisTier:
-    """Does not connect. Raises `ConfigError` for a bad address, `MissingDependencyError` when there is neither an
-    address nor a redis-server to start."""
+    """Does not connect. Raises `ConfigError` for a bad address, and `PluginError`, with which the host does without
+    this tier, when there is no address and no redis-server that could be started, or none may be."""
     settings: RedisSettings = context.settings
     return RedisTier(_server(context, settings), settings)
 
@@ -44,7 +44,11 @@ def _server(context: PluginContext, settings: RedisSettings) -> Server:
             raise ConfigError("a cluster needs an address", where=where, fix=f"write it as {_SHAPES}")
         return _embedded(context, settings)
     if not url:
-        raise ConfigError('no address, and embedded = "never"', where=where, fix='set REDIS_URL or embedded = "auto"')
+        raise PluginError(
+            'no Redis address, and embedded = "never"',
+            plugin=context.plugin_id,
+            fix='set REDIS_URL, or embedded = "auto"',
+        )
     try:
         return _cluster(url, settings) if settings.cluster else _single(url, settings)
     except (ValueError, TypeError, OSError, RedisError, RedisClusterException) as error:
