@@ -207,9 +207,14 @@ def test_replies_and_errors_carry_cors_headers(keyed: httpx.Client) -> None:
 
 
 def test_without_origins_there_are_no_cors_headers(http: httpx.Client) -> None:
-    reply = http.post("/chat/invoke", json={"input": SCORE}, headers=DESK)
-    assert not [name for name in reply.headers if name.startswith("access-control")]
-    assert http.options("/chat/invoke", headers=preflight()).status_code == 405
+    for reply in (
+        http.post("/chat/invoke", json={"input": SCORE}),
+        http.post("/chat/invoke", json={"input": SCORE}, headers=DESK),
+        http.options("/chat/invoke", headers=preflight()),
+    ):
+        assert not [name for name in reply.headers if name.startswith("access-control")]
+        assert reply.status_code == (403 if "origin" in reply.request.headers else 200), "a page from elsewhere"
+    assert http.options("/chat/invoke").status_code == 405
 
 
 # --- Cache-Control ------------------------------------------------------------------------------------------

@@ -159,6 +159,15 @@ def test_without_keys_a_foreign_host_is_refused(http: httpx.Client, host: str) -
         assert ("error" in reply.json()) == path.startswith("/v1"), reply.text
 
 
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://localhost.evil.example:8000", "null"])
+def test_without_keys_a_page_from_elsewhere_is_refused(http: httpx.Client, origin: str) -> None:
+    """A page can post to this machine without being able to read the reply."""
+    for method, path in [*LANGSERVE, *OPENAI, *ADMIN]:
+        assert http.request(method, path, headers={"Origin": origin}).status_code == 403, path
+    for local in ("http://localhost:3000", "http://127.0.0.1:8000", "http://[::1]:1"):
+        assert http.get("/v1/models", headers={"Origin": local}).status_code == 200
+
+
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8000", "127.0.0.1", "[::1]:8000", "127.0.0.2:1"])
 def test_without_keys_local_names_are_good(http: httpx.Client, host: str) -> None:
     assert http.get("/v1/models", headers={"Host": host}).status_code == 200

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from tilores_core.errors import TiloresError
-from tilores_core.web.auth import FOREIGN_HOST, is_local
+from tilores_core.web.auth import FOREIGN_HOST, is_from_here
 from tilores_core.web.chat import ChatService, ErrorReply, Handler
 from tilores_core.web.exchange import Exchange, Header, Receive, Scope, Send
 from tilores_core.web.ids import RequestIds
@@ -83,7 +83,7 @@ class Application:
                 return
             exchange.extra = self._cors(exchange.headers.get(b"origin"))
         handler: Handler = routes.find(scope["method"], path)
-        if self._local_only and not is_local(exchange.headers.get(b"host", b"")):
+        if self._local_only and not is_from_here(exchange.headers, self._origins):
             handler = _refuse_foreign_host
         try:
             await service.handle(exchange, handler, error_reply)
@@ -95,7 +95,7 @@ class Application:
         headers = dict(scope["headers"])
         request_id = self._ids.take(headers.get(b"x-request-id"))
         scope.setdefault("state", {})["request_id"] = request_id.decode()
-        if self._local_only and not is_local(headers.get(b"host", b"")):
+        if self._local_only and not is_from_here(headers, self._origins):
             exchange = Exchange(scope, receive, send, request_id)
             await exchange.reply(403, {"detail": FOREIGN_HOST.message, "fix": FOREIGN_HOST.fix})
             return

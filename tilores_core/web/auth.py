@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from pydantic import SecretStr
 
@@ -17,7 +17,7 @@ _BEARER = b"bearer "
 _LOCAL_NAMES = (b"localhost", b"127.0.0.1", b"[::1]")
 
 FOREIGN_HOST = PermissionDeniedError(
-    "without keys this server answers only to requests made to localhost",
+    "without keys this server answers only to requests made to localhost, and to no page from elsewhere",
     fix="call it as http://127.0.0.1, or set TILORES_API_KEYS and TILORES_ADMIN_KEYS",
 )
 
@@ -80,7 +80,7 @@ class Gate:
                     "administration is off: the server is reachable from outside and has no admin keys",
                     fix="set TILORES_ADMIN_KEYS",
                 )
-            if not is_local(headers.get(b"host", b"")):
+            if not is_from_here(headers):
                 raise FOREIGN_HOST
         return self._admin.authenticate(headers)
 
@@ -97,6 +97,18 @@ class Gate:
         elif self.chat.open:
             raise PermissionDeniedError("this server has no keys", fix="set TILORES_ADMIN_KEYS or TILORES_API_KEYS")
         return self.chat.authenticate(headers)
+
+
+def is_from_here(headers: Mapping[bytes, bytes], origins: Collection[bytes] = ()) -> bool:
+    """Whether a request to an open server was made to a local name, and by no page from elsewhere.
+
+    A page may point its own name at this machine, or post here blindly; the browser tells the name, or the origin.
+    `origins` are those that may (`*` for all).
+    """
+    if not is_local(headers.get(b"host", b"")):
+        return False
+    origin = headers.get(b"origin")
+    return origin is None or origin in origins or b"*" in origins or is_local(origin.partition(b"://")[2])
 
 
 def is_local(host: bytes) -> bool:
