@@ -37,6 +37,7 @@ class Services:
     host: PluginHost
     environment: Environment
     source: CustomerSource
+    tiers: tuple[tuple[str, CacheTier], ...]
     cache: TieredCache
     engine: ChatEngine
 
@@ -72,7 +73,8 @@ async def open_services(host: PluginHost, environment: Environment) -> AsyncIter
     config = host.config
     async with AsyncExitStack() as stack:
         stack.push_async_callback(host.aclose)
-        cache = TieredCache(build_tiers(host), table=config.cache)
+        tiers = build_tiers(host)
+        cache = TieredCache(tiers, table=config.cache)
         await cache.start()
         stack.push_async_callback(cache.aclose)
         source = cast(CustomerSource, host.build("source", config.use.source))
@@ -103,7 +105,9 @@ async def open_services(host: PluginHost, environment: Environment) -> AsyncIter
             await lookup.refresh_schema()
         except SourceError as error:  # it may come back; answers from before are still good
             log.warning("the customer source does not answer yet", source=config.use.source, error=error.message)
-        yield Services(host=host, environment=environment, source=source, cache=cache, engine=engine)
+        yield Services(
+            host=host, environment=environment, source=source, tiers=tuple(tiers), cache=cache, engine=engine
+        )
 
 
 def create_app(

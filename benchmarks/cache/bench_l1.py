@@ -121,7 +121,12 @@ def peers(loop: asyncio.AbstractEventLoop) -> tuple[dict[str, Callable[[], int]]
         found["aiocache memory"] = each_async(loop, aiocache.get)
     if importlib.util.find_spec("gptcache"):
         found["GPTCache exact match, map manager"] = gptcache()
-    return found, lambda: [close() for close in closing] and None
+
+    def close() -> None:
+        for one in closing:
+            one()
+
+    return found, close
 
 
 def gptcache() -> Callable[[], int]:
@@ -136,8 +141,9 @@ def gptcache() -> Callable[[], int]:
         manager = get_data_manager(data_path=str(Path(folder) / "map"), max_size=ENTRIES * 2)
     manager.flush = lambda: None  # it writes all of it to that file when the process ends
     cache.init(pre_embedding_func=get_prompt, data_manager=manager)
+    text = VALUE.hex()[:1024]  # of bytes it makes one answer each
     for key in KEYS:
-        put(key, VALUE, cache_obj=cache)
+        put(key, text, cache_obj=cache)
     return lambda: each(lambda key: get(key, cache_obj=cache))
 
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
 import signal
 import time
 
 import pytest
 from command import Command
+from redis_server import redis_binary
 
 from tilores_core.contracts import Answer
 
@@ -20,6 +22,14 @@ def test_the_answer_and_nothing_else_is_printed(tilores: Command) -> None:
     assert "742" in done.stdout
     assert done.stdout.count("\n") == 1
     assert "no-such-plugin" in done.stderr
+
+
+def test_with_the_defaults_the_second_time_it_is_known(tilores: Command) -> None:
+    if redis_binary() is None:
+        pytest.skip("no redis-server to embed")
+    first, second = (tilores.run("ask", QUESTION, "--json") for _ in range(2))
+    assert first.stderr == second.stderr == ""
+    assert [json.loads(done.stdout)["cache_tier"] for done in (first, second)] == ["miss", "l2"]
 
 
 def test_json_is_the_whole_answer(tilores: Command) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tilores_core.settings import Environment
 
 T = TypeVar("T")
+_TIER_SECONDS = 1.0
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 ModelOption = Annotated[
@@ -59,9 +60,7 @@ class Options:
 
     def services(self) -> AbstractAsyncContextManager[Services]:
         """The services, not yet open; they close the host. Raises as `host` does."""
-        from tilores_core.app import open_services
-
-        return open_services(self.host(), self.environment())
+        return _open(self.host(), self.environment())
 
     def run(self, work: Callable[[Services], Awaitable[T]]) -> T:
         """Build the services, do the work with them, close them."""
@@ -74,3 +73,18 @@ class Options:
                 return await work(opened)
 
         return asyncio.run(main())
+
+
+@asynccontextmanager
+async def _open(host: PluginHost, environment: Environment) -> AsyncIterator[Services]:
+    from tilores_core.app import open_services
+    from tilores_core.cli.cache_tiers import tier_answers
+    from tilores_core.contracts import SupportsPeek
+
+    async with open_services(host, environment) as services:
+        for _, tier in services.tiers:
+            if not isinstance(tier, SupportsPeek):
+                # An embedded Redis begins with this very command; a moment's patience, and it knows the answer.
+                with suppress(Exception):
+                    await tier_answers(tier, _TIER_SECONDS)
+        yield services

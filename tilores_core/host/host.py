@@ -33,8 +33,8 @@ _log = logging.getLogger(__name__)
 class PluginHost:
     """Use `start` for a program that needs its plugins, `examine` for one that wants to tell what is wrong.
 
-    `problems` is what stops start-up, empty after `start`; `warnings` what is worth saying and goes on: `oddities` (ids
-    that plugins.toml or a variable names and nobody has), plugins with problems, and what is switched off.
+    `problems` is what stops start-up, empty after `start`; `warnings` what is worth saying and goes on: `oddities`
+    (ids that plugins.toml or a variable names and nobody has), plugins with problems, and what is switched off.
     """
 
     def __init__(
