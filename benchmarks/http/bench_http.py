@@ -177,7 +177,9 @@ def measure(row: Row, connections: list[int], seconds: int, number: int) -> None
                 base = ["taskset", "-c", "1", "wrk", "-t", "1", "-c", str(count), "-s", str(HERE / "load.lua")]
                 url = f"http://127.0.0.1:{server.port}{row.path}"
                 subprocess.run(
-                    [*base, "-d", "1s", url], env={**env, "SEED": "w" + chr(97 + number) + chr(97 + count % 26)}, capture_output=True
+                    [*base, "-d", "1s", url],
+                    env={**env, "SEED": "w" + chr(97 + number) + chr(97 + count % 26)},
+                    capture_output=True,
                 )
                 out = subprocess.run([*base, "-d", f"{seconds}s", url], env=env, capture_output=True, text=True)
                 line = next(line for line in out.stdout.splitlines() if line.startswith("RESULT "))

@@ -24,7 +24,7 @@ SECRET = "sk-123 at 10.0.0.7 for Edwina"
         (e.ContentRefusedError(SECRET, provider="demo"), 422, None),
         (e.DeadlineExceededError(SECRET), 504, "1"),
         (e.ProviderError(SECRET, provider="demo"), 500, None),
-        (e.SourceError(SECRET), 500, None),
+        (e.SourceError(SECRET), 503, None),
         (e.CacheError(SECRET), 500, None),
         (e.ConfigError(SECRET), 500, None),
         (ValueError(SECRET), 500, None),
