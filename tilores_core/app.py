@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -143,6 +144,9 @@ def create_app(
             )
             warming = asyncio.create_task(services.engine.warm_up())
             await asyncio.wait({warming}, timeout=_WARM_UP_SECONDS)  # a slow one goes on behind the start
+            # What is there now stays: full collections need not walk over all libraries and settings again and again.
+            gc.collect()
+            gc.freeze()
             chat.start()
             try:
                 with drain_on_signal(application, host.config.chat.drain_seconds):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from math import isfinite
 from typing import Any
@@ -86,6 +87,7 @@ def customer_key(source: str, customer_id: str) -> str:
     return _key("customers", source, customer_id)
 
 
+@lru_cache(maxsize=4096)
 def fingerprint_key(source: str, customer_id: str) -> str:
     """`fingerprints:…`: the fingerprint of one customer's records and their stable ids."""
     return _key("fingerprints", source, customer_id)

@@ -15,8 +15,8 @@ import structlog
 
 from tilores_core.errors import TiloresError
 from tilores_core.web.auth import FOREIGN_HOST, is_from_here
-from tilores_core.web.chat import ChatService, ErrorReply, Handler
-from tilores_core.web.exchange import Exchange, Header, Receive, Scope, Send
+from tilores_core.web.chat import ChatService, Handler
+from tilores_core.web.exchange import ErrorReply, Exchange, Header, Receive, Scope, Send
 from tilores_core.web.ids import RequestIds
 from tilores_core.web.langserve.errors import error_reply as langserve_error
 from tilores_core.web.langserve.routes import LangServeRoutes
@@ -76,6 +76,7 @@ class Application:
             await self._other(rest, scope, receive, send)
             return
         exchange = Exchange(scope, receive, send, b"")
+        exchange.error_reply = error_reply
         exchange.request_id = self._ids.take(exchange.headers.get(b"x-request-id"))
         if self._origins:
             if scope["method"] == "OPTIONS" and b"access-control-request-method" in exchange.headers:
@@ -86,7 +87,7 @@ class Application:
         if self._local_only and not is_from_here(exchange.headers, self._origins):
             handler = _refuse_foreign_host
         try:
-            await service.handle(exchange, handler, error_reply)
+            await service.handle(exchange, handler)
         except asyncio.CancelledError:
             # The server waited for this one as long as it may and now ends without it.
             log.warning("cut short by the end", request_id=exchange.request_id.decode())

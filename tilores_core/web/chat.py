@@ -15,7 +15,7 @@ from tilores_core.cache.tiered import Hit
 from tilores_core.chat.answers import answer_from_hit
 from tilores_core.chat.codes import error_code
 from tilores_core.chat.engine import ChatEngine
-from tilores_core.contracts import Answer, CachePolicy, Delta, Turn
+from tilores_core.contracts import DEFAULT_CACHE_POLICY, Answer, CachePolicy, Delta, Turn
 from tilores_core.errors import DeadlineExceededError, OverloadedError, RateLimitedError, TiloresError
 from tilores_core.settings import ChatTable
 from tilores_core.web.auth import Gate
@@ -28,7 +28,6 @@ from tilores_core.web.wire import WireFormat
 log = structlog.get_logger(part="access")
 
 Item = Delta | Answer
-ErrorReply = Callable[[Exception], tuple[int, dict[str, Any], dict[str, str]]]
 Handler = Callable[[Exchange], Awaitable[None]]
 Render = Callable[[Answer, Mapping[str, str]], object]
 
@@ -63,7 +62,7 @@ class ChatService:
 
     # --- around every chat request -----------------------------------------------------------------------
 
-    async def handle(self, exchange: Exchange, handler: Handler, error_reply: ErrorReply) -> None:
+    async def handle(self, exchange: Exchange, handler: Handler) -> None:
         """Authenticate, count, let the handler answer; turn what it raises into the protocol's error."""
         try:
             exchange.caller = self.gate.chat.authenticate(exchange.headers)
@@ -71,19 +70,24 @@ class ChatService:
                 self._rate.hit(exchange.caller.name)
             await handler(exchange)
         except ClientGoneError:
+            if exchange.status:  # its body was late, and it has been told so
+                self._line(exchange, status=exchange.status, error="deadline_exceeded")
+                return
             log.info("client gone", request_id=exchange.request_id.decode(), path=exchange.shown_path)
         except Exception as error:
             if not isinstance(error, TiloresError):
                 log.exception("request failed", request_id=exchange.request_id.decode(), exc_info=bare(error))
             if exchange.status:  # too late for another status: the stream was cut
                 return
-            status, body, headers = error_reply(error)
+            status, body, headers = exchange.error_reply(error)
             self._line(exchange, status=status, error=error_code(error))
             await exchange.reply(status, body, headers)
 
     def turn(self, exchange: Exchange, chat: ChatRequest, run_id: str, *, cache_control: bool = False) -> Turn:
         """The engine's turn for a decoded request. `cache_control`: honour the request's Cache-Control header."""
-        policy = CachePolicy(max_age=chat.max_age, no_cache=chat.no_cache, no_store=chat.no_store)
+        policy = DEFAULT_CACHE_POLICY
+        if chat.max_age is not None or chat.no_cache or chat.no_store:
+            policy = CachePolicy(max_age=chat.max_age, no_cache=chat.no_cache, no_store=chat.no_store)
         given = exchange.headers.get(b"cache-control")
         if cache_control and given is not None:
             policy = with_cache_control(policy, given.decode("latin-1"))

@@ -17,6 +17,8 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Header = tuple[bytes, bytes]
+ErrorReply = Callable[[Exception], tuple[int, dict[str, Any], dict[str, str]]]
+"""An error in the shape of a protocol: status, body, headers."""
 T = TypeVar("T")
 
 _LONGEST_PATH = 80
@@ -33,9 +35,23 @@ class ClientGoneError(Exception):
 
 
 class Exchange:
-    """A request being answered. `headers` are lower-case; of a repeated header the last counts."""
+    """A request being answered. `headers` are lower-case; of a repeated header the last counts.
 
-    __slots__ = ("_receive", "_send", "caller", "extra", "headers", "request_id", "scope", "started", "status")
+    `error_reply` is the spoken protocol's.
+    """
+
+    __slots__ = (
+        "_receive",
+        "_send",
+        "caller",
+        "error_reply",
+        "extra",
+        "headers",
+        "request_id",
+        "scope",
+        "started",
+        "status",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: bytes) -> None:
         self.scope = scope
@@ -47,6 +63,7 @@ class Exchange:
         self.caller: Caller = DEFAULT_CALLER
         self.extra: tuple[Header, ...] = ()  # headers of every reply of this exchange (CORS)
         self.status = 0
+        self.error_reply: ErrorReply = _plain_error
 
     @property
     def shown_path(self) -> str:
@@ -150,6 +167,10 @@ class Exchange:
     async def _disconnected(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
+
+
+def _plain_error(error: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:
+    return 500, {"detail": "Internal Server Error"}, {}
 
 
 def _too_large(limit: int) -> PayloadTooLargeError:

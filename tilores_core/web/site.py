@@ -159,7 +159,7 @@ class Site:
 
         async def detailed() -> DetailedHealth:
             """Each part's state. Needs an admin key, or a server bound to loopback."""
-            parts = {**self._core_parts(), **await self._checked_parts()}
+            parts = {**self._core_parts(), "cache": await self._cache_part(), **await self._checked_parts()}
             good = all(part.status in ("ok", "off") for part in parts.values())
             return DetailedHealth(status="ok" if good else "degraded", parts=parts)
 
@@ -171,7 +171,6 @@ class Site:
         use = self._host.config.use
         return {
             "plugins": Part(status="degraded" if failed else "ok", detail={"problems": failed}),
-            "cache": Part(status="ok", detail={"tiers": [*use.cache]}),
             "model": Part(status="ok", detail={"default": use.model, "fallbacks": [*use.fallbacks]}),
             "source": Part(status="ok", detail={"name": use.source}),
             "observers": Part(
@@ -183,6 +182,15 @@ class Site:
                 for role, reason in self._host.switched_off.items()
             },
         }
+
+    async def _cache_part(self) -> Part:
+        told = await self._cache.stats()
+        tiers = {
+            label: {what: tier[what] for what in ("name", "breaker", "write_breaker", "errors", "owed_invalidations")}
+            for label, tier in told["tiers"].items()
+        }
+        open_breakers = any("open" in (tier["breaker"], tier["write_breaker"]) for tier in tiers.values())
+        return Part(status="degraded" if open_breakers else "ok", detail={"tiers": tiers})
 
     async def _checked_parts(self) -> dict[str, Part]:
         async def run(check: HealthCheck) -> Part:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
-from typing import Any
 
 from tilores_core.errors import DeadlineExceededError
 from tilores_core.web.exchange import Exchange
@@ -13,16 +12,16 @@ _LOOKS_PER_LIMIT = 6
 
 
 class SlowBodies:
-    """Reads bodies and gives each at most `seconds`.
+    """Reads bodies and gives each at most `seconds`, and a sixth of that more.
 
     One look at all that wait, every few seconds, instead of a timer for each: a timer costs as much as the rest of
-    reading a body that is there already, and nearly all are.
+    reading a body that is there already, and nearly all are. Who is late gets the error as a reply; the server then
+    tells the reader, who still waits, that the exchange is over.
     """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._since: dict[asyncio.Task[Any], float] = {}
-        self._ended: set[asyncio.Task[Any]] = set()
+        self._since: dict[Exchange, float] = {}
         self._watch: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -34,26 +33,17 @@ class SlowBodies:
             await asyncio.gather(self._watch, return_exceptions=True)
 
     async def read(self, exchange: Exchange, limit: int) -> bytes:
-        """The body. Raises as `Exchange.body`, and `DeadlineExceededError` when it does not arrive."""
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("a body is read inside a task")
-        self._since[task] = monotonic()
+        """The body. Raises as `Exchange.body`; a late one ends with `ClientGoneError`."""
+        self._since[exchange] = monotonic()
         try:
             return await exchange.body(limit)
-        except asyncio.CancelledError:
-            if task in self._ended and not task.uncancel():
-                raise DeadlineExceededError(f"the body did not arrive within {self._seconds:g} s") from None
-            raise
         finally:
-            del self._since[task]
-            self._ended.discard(task)
+            del self._since[exchange]
 
     async def _look(self) -> None:
+        late = DeadlineExceededError(f"the body did not arrive within {self._seconds:g} s", fix="send it at once")
         while True:
             await asyncio.sleep(self._seconds / _LOOKS_PER_LIMIT)
             begun_before = monotonic() - self._seconds
-            for task, since in self._since.items():
-                if since < begun_before and task not in self._ended:
-                    self._ended.add(task)
-                    task.cancel()
+            for exchange in [one for one, since in self._since.items() if since < begun_before and not one.status]:
+                await exchange.reply(*exchange.error_reply(late))

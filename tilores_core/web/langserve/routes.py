@@ -40,6 +40,7 @@ class LangServeRoutes:
             "stream_log": self._streamer(stream_log),
             "stream_events": self._streamer(stream_events),
         }
+        self._exact = {f"{_PREFIX}{name}": run for name, run in self._post.items()}
         self._get = {
             "input_schema": schemas.input_schema,
             "output_schema": schemas.output_schema,
@@ -48,6 +49,9 @@ class LangServeRoutes:
 
     def find(self, method: str, path: str) -> Handler:
         """The handler of a path under `/chat/`, also one that answers 404 or 405."""
+        run = self._exact.get(path)
+        if run is not None and method == "POST":
+            return run
         name = path[len(_PREFIX) :]
         config_hash: str | None = None
         if name.startswith(_HASHED):

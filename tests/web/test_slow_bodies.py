@@ -1,0 +1,68 @@
+"""A request whose body does not arrive is ended with an error, and costs the others nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+import uvicorn
+
+from tilores_core.web.exchange import ClientGoneError, Exchange, Receive, Scope, Send
+from tilores_core.web.langserve.errors import error_reply
+from tilores_core.web.slow import SlowBodies
+
+
+class App:
+    """Replies with the size of the body; remembers how each exchange ended."""
+
+    def __init__(self) -> None:
+        self.bodies = SlowBodies(0.3)
+        self.ended: list[str] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(scope, receive, send, b"r-1")
+        exchange.error_reply = error_reply
+        try:
+            body = await self.bodies.read(exchange, 1_000)
+        except ClientGoneError:
+            self.ended.append("gone")
+            return
+        await exchange.reply(200, {"size": len(body)})
+        self.ended.append("answered")
+
+
+@pytest_asyncio.fixture
+async def app() -> AsyncIterator[tuple[App, int]]:
+    app = App()
+    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    app.bodies.start()
+    yield app, server.servers[0].sockets[0].getsockname()[1]
+    await app.bodies.aclose()
+    server.should_exit = True
+    await serving
+
+
+async def post(port: int, declared: int, sent: bytes) -> tuple[int, dict[str, object]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST /chat/invoke HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % declared + sent)
+    head = await reader.readuntil(b"\r\n\r\n")
+    size = int(next(line for line in head.split(b"\r\n") if line.startswith(b"content-length")).split(b":")[1])
+    body = await reader.readexactly(size)
+    writer.close()
+    return int(head.split()[1]), json.loads(body)
+
+
+async def test_a_body_that_does_not_arrive_ends_its_request_alone(app: tuple[App, int]) -> None:
+    served, port = app
+    late = asyncio.create_task(post(port, 10, b"12345"))
+    for _ in range(3):
+        assert await post(port, 3, b"123") == (200, {"size": 3})
+    status, body = await late
+    assert status == 504
+    assert "detail" in body
+    assert sorted(served.ended) == ["answered", "answered", "answered", "gone"]
