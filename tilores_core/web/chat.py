@@ -70,7 +70,7 @@ class ChatService:
                 self._rate.hit(exchange.caller.name)
             await handler(exchange)
         except ClientGoneError:
-            if exchange.status:  # its body was late, and it has been told so
+            if exchange.status >= 400:  # its body was late, and it has been told so
                 self._line(exchange, status=exchange.status, error="deadline_exceeded")
                 return
             log.info("client gone", request_id=exchange.request_id.decode(), path=exchange.shown_path)

@@ -13,10 +13,11 @@ from tilores_core.web.exchange import Exchange
 from tilores_core.web.ids import new_run_id
 from tilores_core.web.langserve import schemas
 from tilores_core.web.langserve.config_hash import decode_config_hash
-from tilores_core.web.langserve.decode import decode_batch, decode_run
+from tilores_core.web.langserve.decode import RunRequest, decode_batch, decode_run
 from tilores_core.web.langserve.encode import batch_body, invoke_body, invoke_template
 from tilores_core.web.langserve.pieces import RunInfo
 from tilores_core.web.langserve.stream import stream, stream_events, stream_log
+from tilores_core.web.remembered import Remembered
 from tilores_core.web.wire import WireFormat
 
 _PREFIX = "/chat/"
@@ -30,6 +31,7 @@ class LangServeRoutes:
 
     def __init__(self, service: ChatService) -> None:
         self._service = service
+        self._decoded: Remembered[RunRequest] = Remembered()
         self._wire = WireFormat(
             "langserve", strings=("run_id", "tier"), scalars=("age_s", "stale", "latency_ms", "cost")
         )
@@ -75,7 +77,10 @@ class LangServeRoutes:
     async def _invoke(self, exchange: Exchange, base: Mapping[str, Any] | None = None) -> None:
         service = self._service
         body = await service.body(exchange)
-        request = decode_run(body, service.limits, base_config=base).chat
+        if base is None:
+            request = self._decoded.get(body, (), lambda: decode_run(body, service.limits)).chat
+        else:
+            request = decode_run(body, service.limits, base_config=base).chat
         run_id = request.run_id or new_run_id()
         turn = service.turn(exchange, request, run_id, cache_control=True)
         known = await service.known(turn, self._wire, _render)

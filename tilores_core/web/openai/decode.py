@@ -19,6 +19,9 @@ from tilores_core.web.request import ChatRequest, Limits, check_limits
 
 _LONGEST_MODEL = 256
 
+HEADERS = (b"x-customer-id", b"x-session-id", b"cache-control", b"user-agent")
+"""The headers that a decoded request depends on, besides its body."""
+
 
 @dataclass(slots=True)
 class CompletionRequest:

@@ -11,11 +11,12 @@ from tilores_core.contracts import Answer
 from tilores_core.web.chat import ChatService, Handler
 from tilores_core.web.exchange import Exchange
 from tilores_core.web.ids import new_run_id
-from tilores_core.web.openai.decode import CompletionRequest, decode_completion
+from tilores_core.web.openai.decode import HEADERS, CompletionRequest, decode_completion
 from tilores_core.web.openai.encode import completion_body, completion_template
 from tilores_core.web.openai.errors import ErrorReply, method_not_allowed, route_not_found
 from tilores_core.web.openai.models import find_model, models_body
 from tilores_core.web.openai.stream import CompletionInfo, completion_chunks
+from tilores_core.web.remembered import Remembered
 from tilores_core.web.wire import WireFormat
 
 _COMPLETIONS = "/v1/chat/completions"
@@ -27,6 +28,7 @@ class OpenAIRoutes:
 
     def __init__(self, service: ChatService) -> None:
         self._service = service
+        self._decoded: Remembered[CompletionRequest] = Remembered()
         self._wire = WireFormat(
             "openai",
             strings=("completion_id", "tier"),
@@ -52,7 +54,10 @@ class OpenAIRoutes:
     async def _complete(self, exchange: Exchange) -> None:
         service = self._service
         body = await service.body(exchange)
-        request = decode_completion(body, exchange.headers, service.limits)
+        headers = exchange.headers
+        request = self._decoded.get(
+            body, tuple(map(headers.get, HEADERS)), lambda: decode_completion(body, headers, service.limits)
+        )
         run_id = new_run_id()
         turn = service.turn(exchange, request.chat, run_id)
         completion_id = f"chatcmpl-{run_id}"
