@@ -102,6 +102,7 @@ def run(app: Application | str, *, host: str, port: int, workers: int, table: Ch
         access_log=False,
         server_header=False,
         ws="none",
+        proxy_headers=False,  # nothing here asks where a client is
         timeout_keep_alive=75,
         timeout_graceful_shutdown=max(1, round(table.shutdown_seconds)),
         workers=workers,
