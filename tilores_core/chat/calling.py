@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
+from tilores_core.chat.conversation import text_of
 from tilores_core.contracts import Delta, FinishReason, Message, Usage
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def to_langchain(system: str, messages: Sequence[Message]) -> list[BaseMessage]:
     """The prompt as LangChain messages: one system message (some providers take no more), then the conversation."""
     from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
-    added = [_text(m) for m in messages if m["role"] == "system"]
+    added = [text_of(m) for m in messages if m["role"] == "system"]
     extra = "\n".join(text for text in added if text)
     converted: list[BaseMessage] = [SystemMessage(f"{system}\n\nThe application adds:\n{extra}" if extra else system)]
     for message in messages:
@@ -67,13 +68,6 @@ def to_langchain(system: str, messages: Sequence[Message]) -> list[BaseMessage]:
         elif role == "tool":
             converted.append(ToolMessage(content, tool_call_id=message.get("tool_call_id", "")))  # type: ignore[arg-type]
     return converted
-
-
-def _text(message: Message) -> str:
-    content = message.get("content")
-    if isinstance(content, str):
-        return content
-    return "\n".join(part["text"] for part in content or () if isinstance(part.get("text"), str))
 
 
 def _parsed(call: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from tilores_core.cache.tiered import TieredCache
 from tilores_core.chat.answers import answer_from_hit, answer_to_bytes, is_cacheable, pieces_of
 from tilores_core.chat.asking import Asking
 from tilores_core.chat.codes import error_code
+from tilores_core.chat.conversation import text_of
 from tilores_core.chat.customers import clarification
 from tilores_core.chat.flight import Emit, Flight
 from tilores_core.chat.known import KnownAnswers
@@ -331,10 +332,4 @@ class ChatEngine:
 
 
 def _last_question(messages: tuple[Message, ...]) -> str:
-    for message in reversed(messages):
-        if message["role"] == "user":
-            content = message.get("content")
-            if isinstance(content, str):
-                return content
-            return " ".join(part["text"] for part in content or () if isinstance(part.get("text"), str))
-    return ""
+    return next((text_of(message) for message in reversed(messages) if message["role"] == "user"), "")

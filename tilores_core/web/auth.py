@@ -84,20 +84,6 @@ class Gate:
                 raise FOREIGN_HOST
         return self._admin.authenticate(headers)
 
-    def either(self, headers: Mapping[bytes, bytes]) -> Caller:
-        """A chat key or an admin key; open on loopback."""
-        if self.loopback:
-            return DEFAULT_CALLER
-        if not self._admin.open:
-            try:
-                return self._admin.authenticate(headers)
-            except AuthenticationError:
-                if self.chat.open:
-                    raise
-        elif self.chat.open:
-            raise PermissionDeniedError("this server has no keys", fix="set TILORES_ADMIN_KEYS or TILORES_API_KEYS")
-        return self.chat.authenticate(headers)
-
 
 def is_from_here(headers: Mapping[bytes, bytes], origins: Collection[bytes] = ()) -> bool:
     """Whether a request to an open server was made to a local name, and by no page from elsewhere.
