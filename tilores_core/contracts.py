@@ -11,6 +11,7 @@ Times are seconds: `expires_at` and `stored_at` since the epoch, deadlines on `t
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, runtime_che
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
+    from langchain_core.tools import BaseTool
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -29,6 +31,9 @@ def _empty() -> Mapping[str, Any]:
 # --- a question ------------------------------------------------------------------------------------------
 
 Purpose = Literal["live", "batch", "prewarm", "evaluation", "improvement"]
+
+current_purpose: ContextVar[Purpose] = ContextVar("tilores_purpose", default="live")
+"""What the work under way is for, so that a source or a provider can let live calls go before the others."""
 
 
 class Message(TypedDict, total=False):
@@ -122,6 +127,20 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MatchQuality:
+    """How sure entity resolution is; each 0 to 1, None where the source does not say.
+
+    `consistency`: how little the records contradict each other. `confidence`: field name -> how much its values agree
+    (sum of squared shares). `hit_score`: how well the customer fits what was searched for; unlike the others it
+    belongs to one search, not to the customer.
+    """
+
+    consistency: float | None = None
+    hit_score: float | None = None
+    confidence: Mapping[str, float] = field(default_factory=_empty)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Customer:
     """One customer as entity resolution sees them: an id and the records joined under it.
 
@@ -133,6 +152,7 @@ class Customer:
     name: str | None
     records: tuple[Record, ...]
     traits: Mapping[str, str] = field(default_factory=_empty)
+    quality: MatchQuality | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +222,18 @@ class SupportsMentions(Protocol):
 
     def mentions(self, text: str) -> Sequence[Identifiers]:
         """Names or ids of this source's customers that occur in `text`, in order; empty when none does."""
+        ...
+
+
+@runtime_checkable
+class SupportsTools(Protocol):
+    """A source whose searches a model may run by itself."""
+
+    async def tools(self, customer: Customer | None) -> Sequence[BaseTool]:
+        """LangChain tools. With `customer` each is bound to that one and can return nobody else's data.
+
+        They answer with content for the model and, as artifact, the `Customer`s that the content is about.
+        """
         ...
 
 
@@ -278,12 +310,20 @@ class Delta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One call of a model. `error` is an error code, never a message, or None."""
+    """One call of a model. `error` is an error code, never a message, or None.
+
+    `started`: seconds after the turn began; `first_token`: seconds after the attempt began, None when nothing came.
+    `cost`: US dollars, None when unknown. `hedge`: a second request sent as the first was slow.
+    """
 
     model: str
     seconds: float
     usage: Usage = Usage()
     error: str | None = None
+    started: float = 0.0
+    first_token: float | None = None
+    cost: float | None = None
+    hedge: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,7 +331,7 @@ class Outcome:
     """What observers are told of one turn, after it. In-process only: it holds question and records.
 
     `timings`: seconds by step (`customer`, `cache`, `model`, `first_token`, `total`). `answer` is None when
-    `error` (an error code) is set.
+    `error` (an error code) is set. `started_at`: seconds since the epoch.
     """
 
     turn: Turn
@@ -301,6 +341,7 @@ class Outcome:
     customer: Customer | None = None
     arm: str | None = None
     error: str | None = None
+    started_at: float = 0.0
 
 
 Observer = Callable[[Outcome], Awaitable[None]]

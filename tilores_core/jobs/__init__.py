@@ -1,0 +1,1 @@
+"""Work in the background: batch, pre-warming, schedules."""

@@ -1,0 +1,1 @@
+"""What a provider plugin over a LangChain chat model is made of: model data, parameters, errors, transport."""
