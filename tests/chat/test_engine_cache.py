@@ -12,6 +12,7 @@ import pytest
 from engine_world import ABOUT_EDWINA, EDWINA, PRICED, ROBIN, World, customer, question, table
 
 from tilores_core.cache.keys import wire_key
+from tilores_core.chat.known import Recall
 from tilores_core.contracts import CachePolicy, Caller, Message, Prompt, Turn
 from tilores_core.errors import ProviderUnavailableError
 from tilores_core.testing import FakeProvider, FakeReply
@@ -72,6 +73,34 @@ async def test_the_peek_does_no_io() -> None:
         assert world.engine.known.peek(question(), key) is not None
         assert world.engine.known.peek_key(question("Somebody else?")) is None
         assert world.shared.calls == asked
+
+
+async def test_the_same_request_again_reads_the_tiers_below_once() -> None:
+    store = SharedStore()
+    provider = FakeProvider(infos=(PRICED,), otherwise="one")
+    async with World(provider=provider, store=store, memory=False) as world:
+        store.clock = world.clock
+        await world.ask()
+        recall = Recall()
+        known = world.engine.known
+        for expected in (3, 1, 1):  # whom it names, the fingerprint, the answer; then all at once
+            asked = world.shared.calls
+            found = await known.recall(question(), recall)
+            assert isinstance(found, tuple)
+            assert world.shared.calls - asked == expected
+        await world.cache.invalidate(tags=[f"customer:{EDWINA.id}"])
+        assert isinstance(await known.recall(question(), recall), frozenset)
+
+
+async def test_a_remembered_key_is_made_anew_for_another_scope(world: World) -> None:
+    recall = Recall()
+    await world.ask()
+    first = world.engine.known.peek_key(question(), recall)
+    other = world.engine.known.peek_key(question(caller=Caller(name="x", scope="back office")), recall)
+    assert first is not None
+    assert first != other
+    assert other == world.engine.known.peek_key(question(caller=Caller(name="x", scope="back office")))
+    assert first == world.engine.known.peek_key(question(), recall)
 
 
 async def test_the_peek_finds_the_bytes_made_of_an_answer(world: World) -> None:

@@ -16,6 +16,7 @@ import hypothesis.strategies as st
 from engine_world import PRICED, Clock, Crm, World, collect, customer, question, settle, table
 from hypothesis import HealthCheck, given, settings
 
+from tilores_core.chat.known import Recall
 from tilores_core.contracts import Answer, CachePolicy, Caller, Customer, Turn
 from tilores_core.errors import PermissionDeniedError, TiloresError
 from tilores_core.testing import FakeProvider, FakeReply
@@ -80,7 +81,7 @@ asks = st.fixed_dictionaries(
         "scope": st.sampled_from(SCOPES),
         "search": st.sampled_from([True, True, True, False]),
         "policy": st.integers(0, len(POLICIES) - 1),
-        "way": st.sampled_from(["answer", "stream", "peek"]),
+        "way": st.sampled_from(["answer", "stream", "peek", "peek", "recall"]),
         "leaves": st.sampled_from([None, None, None, 1, 5, 12]),
     }
 )
@@ -104,6 +105,7 @@ class Replicas:
         self.version = dict.fromkeys(NAMES, 0)
         self.settled = dict.fromkeys(NAMES, 0)
         self.calls = 0
+        self.recalls: dict[object, Recall] = {}
         self.seen: dict[str, set[str]] = {scope: set() for scope in SCOPES}
         self.clock = Clock()
         store = SharedStore(self.clock)
@@ -163,10 +165,14 @@ class Replicas:
         """Everything that reaches the caller."""
         try:
             if way == "peek":
-                key = world.engine.known.peek_key(turn)
+                key = world.engine.known.peek_key(turn, self.recall_of(world, turn))
                 hit = world.engine.known.peek(turn, key) if key is not None else None
                 if hit is not None:
                     return hit.value.decode(), None
+            if way == "recall":
+                found = await world.engine.known.recall(turn, self.recall_of(world, turn))
+                if isinstance(found, tuple):
+                    return found[1].value.decode(), None
             if way == "stream":
                 pieces, answer = await collect(world.engine, turn)
                 assert "".join(piece.text for piece in pieces) == answer.text
@@ -175,6 +181,11 @@ class Replicas:
         except TiloresError as error:
             return str(error), type(error)
         return answer.text, answer
+
+    def recall_of(self, world: World, turn: Turn) -> Recall:
+        """One for all who send the same, whoever they are, as a server that remembers decoded requests has it."""
+        sent = (id(world), str(turn.messages), turn.customer_id)
+        return self.recalls.setdefault(sent, Recall())
 
     async def step(self, batch: Any) -> None:
         if isinstance(batch, list):

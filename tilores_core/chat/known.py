@@ -6,12 +6,33 @@ Neither the source nor a model is asked here, and nothing is stored.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from tilores_core.cache.keys import answer_key, conversation_digest
 from tilores_core.cache.tiered import Hit, TieredCache
 from tilores_core.chat.lookup import CustomerLookup
 from tilores_core.chat.models import Models
 from tilores_core.contracts import Prompt, PromptSource, Turn
+
+
+@dataclass(slots=True)
+class Recall:
+    """The keys that a request led to, kept with the decoded request: making them anew is a fifth of a known answer.
+
+    Only for turns with the same messages and parameters, which the request they are kept with sees to. `key` is the
+    answer's, made from `basis`; `keys` are all that were read below memory when it was found there.
+    """
+
+    basis: tuple[str, ...] = ()
+    key: str = ""
+    keys: tuple[str, ...] = ()
+    _conversation: bytes | None = None
+
+    def digest(self, turn: Turn) -> bytes:
+        """The conversation's."""
+        if self._conversation is None:
+            self._conversation = conversation_digest(turn.messages)
+        return self._conversation
 
 
 class KnownAnswers:
@@ -32,7 +53,7 @@ class KnownAnswers:
         self._cache = cache
         self._clock = clock
 
-    def peek_key(self, turn: Turn) -> str | None:
+    def peek_key(self, turn: Turn, recall: Recall | None = None) -> str | None:
         """The key under which memory may hold the answer, or None when finding it out takes I/O.
 
         Raises `UnknownModelError`.
@@ -40,33 +61,52 @@ class KnownAnswers:
         if not _may_be_known(turn):
             return None
         model = self._models.resolve(turn.model)
-        conversation = conversation_digest(turn.messages)
+        recall = recall or Recall()
+        conversation = recall.digest(turn)
         fingerprint = self._lookup.peek(turn, conversation, self._clock())
-        if fingerprint is None:
-            return None
-        return self.key(turn, model, self._prompts.choose(turn), conversation, fingerprint)
+        return None if fingerprint is None else self._key_of(turn, recall, model, conversation, fingerprint)
+
+    def _key_of(self, turn: Turn, recall: Recall, model: str, conversation: bytes, fingerprint: str) -> str:
+        prompt = self._prompts.choose(turn)
+        basis = (model, prompt.version, fingerprint, turn.caller.scope, self._lookup.schema_hash)
+        if basis != recall.basis:
+            recall.key = self.key(turn, model, prompt, conversation, fingerprint)
+            recall.basis = basis
+        return recall.key
 
     def peek(self, turn: Turn, key: str) -> Hit | None:
         """What memory holds under a key from `peek_key` (or made from one), if this turn may have it, fresh."""
         hit = self._cache.peek(key)
         return hit if hit is not None and self.is_good(turn, hit) else None
 
-    async def recall(self, turn: Turn) -> tuple[str, Hit] | frozenset[str]:
-        """The answer's key and hit, from the tiers below memory too; else the keys that were found in no tier."""
+    async def recall(self, turn: Turn, recall: Recall) -> tuple[str, Hit] | frozenset[str]:
+        """The answer's key and hit, from the tiers below memory too; else the keys that were found in no tier.
+
+        What the same request read the last time is read at once, in one round trip where it takes three otherwise.
+        """
         if not _may_be_known(turn):
             return frozenset()
-        absent: set[str] = set()
-        conversation = conversation_digest(turn.messages)
-        fingerprint = await self._lookup.recall(turn, conversation, self._clock(), absent)
+        conversation = recall.digest(turn)
+        at_hand: dict[str, Hit | None] = dict.fromkeys(recall.keys)
+        if at_hand:
+            at_hand.update(await self._cache.get_many(recall.keys))
+        seen: dict[str, Hit | None] = {}
+
+        async def read(key: str) -> Hit | None:
+            hit = at_hand.get(key) or self._cache.peek(key)
+            if hit is None and key not in at_hand:
+                hit = await self._cache.get(key, peeked=True)
+            seen[key] = hit
+            return hit
+
+        fingerprint = await self._lookup.recall(turn, conversation, self._clock(), read)
         if fingerprint is not None:
-            model = self._models.resolve(turn.model)
-            key = self.key(turn, model, self._prompts.choose(turn), conversation, fingerprint)
-            hit = await self._cache.get(key)
-            if hit is None:
-                absent.add(key)
-            elif self.is_good(turn, hit):
+            key = self._key_of(turn, recall, self._models.resolve(turn.model), conversation, fingerprint)
+            hit = await read(key)
+            if hit is not None and self.is_good(turn, hit):
+                recall.keys = tuple(seen)
                 return key, hit
-        return frozenset(absent)
+        return frozenset(key for key, hit in seen.items() if hit is None)
 
     def key(self, turn: Turn, model: str, prompt: Prompt, conversation: bytes, fingerprint: str) -> str:
         """The key of an answer: all that it depends on."""

@@ -32,6 +32,7 @@ from tilores_core.errors import PermissionDeniedError, SourceError, SourceUnavai
 from tilores_core.settings import CacheTable
 
 T = TypeVar("T")
+Read = Callable[[str], Awaitable[Hit | None]]
 
 _FINGERPRINT_LENGTH = 64
 _UNNAMED = b"-"
@@ -123,20 +124,14 @@ class CustomerLookup:
 
     # --- with I/O ----------------------------------------------------------------------------------------
 
-    async def recall(self, turn: Turn, conversation: bytes, now: float, absent: set[str]) -> str | None:
-        """As `peek`, from the tiers below memory too, asking nobody else. Keys found in no tier go to `absent`."""
+    async def recall(self, turn: Turn, conversation: bytes, now: float, read: Read) -> str | None:
+        """As `peek`, from the tiers below memory too, which `read` asks; nobody else is asked."""
         customer_id = turn.customer_id
         if customer_id is None:
-            customer_id = _named_in(await self._recalled(self._mention_key(conversation), absent), turn, now)
+            customer_id = _named_in(await read(self._mention_key(conversation)), turn, now)
             if not customer_id:
                 return customer_id
-        return _fingerprint_in(await self._recalled(fingerprint_key(self._name, customer_id), absent), turn, now)
-
-    async def _recalled(self, key: str, absent: set[str]) -> Hit | None:
-        hit = self._cache.peek(key) or await self._cache.get(key, peeked=True)
-        if hit is None:
-            absent.add(key)
-        return hit
+        return _fingerprint_in(await read(fingerprint_key(self._name, customer_id)), turn, now)
 
     async def locate(self, turn: Turn, conversation: bytes, spectrum: str, absent: Collection[str] = ()) -> Located:
         """Whom the turn is about; keys in `absent` were just found in no tier.

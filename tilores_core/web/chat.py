@@ -15,6 +15,7 @@ from tilores_core.cache.tiered import Hit
 from tilores_core.chat.answers import answer_from_hit
 from tilores_core.chat.codes import error_code
 from tilores_core.chat.engine import ChatEngine
+from tilores_core.chat.known import Recall
 from tilores_core.contracts import DEFAULT_CACHE_POLICY, Answer, CachePolicy, Delta, Turn
 from tilores_core.errors import DeadlineExceededError, OverloadedError, RateLimitedError, TiloresError
 from tilores_core.settings import ChatTable
@@ -106,13 +107,15 @@ class ChatService:
 
     # --- a known answer ----------------------------------------------------------------------------------
 
-    async def known(self, turn: Turn, wire: WireFormat, render: Render) -> tuple[bytes, Hit] | frozenset[str]:
+    async def known(
+        self, turn: Turn, recall: Recall, wire: WireFormat, render: Render
+    ) -> tuple[bytes, Hit] | frozenset[str]:
         """The bytes format of this turn's reply and the hit it stands for; else the keys found in no cache tier.
 
         From memory nothing is awaited; only what is not there is looked for in the tiers below.
         """
         answers = self.engine.known
-        key = answers.peek_key(turn)
+        key = answers.peek_key(turn, recall)
         if key is not None:
             stored = wire_key(key, wire.name)
             hit = answers.peek(turn, stored)
@@ -123,7 +126,7 @@ class ChatService:
                 return self._cut(key, hit, wire, render), hit
         if not self.engine.cache.has_shared:
             return frozenset()
-        recalled = await answers.recall(turn)
+        recalled = await answers.recall(turn, recall)
         if isinstance(recalled, frozenset):
             return recalled
         key, hit = recalled

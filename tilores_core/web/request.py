@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tilores_core.chat.known import Recall
 from tilores_core.contracts import Message
 from tilores_core.errors import InvalidRequestError
 
@@ -33,6 +34,7 @@ class ChatRequest:
     no_cache: bool = False
     no_store: bool = False
     run_id: str | None = None
+    recall: Recall = field(default_factory=Recall)
 
 
 def check_limits(messages: tuple[Message, ...], limits: Limits, param: str) -> None:

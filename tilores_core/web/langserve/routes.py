@@ -83,7 +83,7 @@ class LangServeRoutes:
             request = decode_run(body, service.limits, base_config=base).chat
         run_id = request.run_id or new_run_id()
         turn = service.turn(exchange, request, run_id, cache_control=True)
-        known = await service.known(turn, self._wire, _render)
+        known = await service.known(turn, request.recall, self._wire, _render)
         if not isinstance(known, frozenset):
             template, hit = known
             tier = hit.tier.encode()

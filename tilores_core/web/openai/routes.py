@@ -64,7 +64,7 @@ class OpenAIRoutes:
         if request.stream:
             await self._stream(exchange, request, completion_id, turn)
             return
-        known = await service.known(turn, self._wire, _render)
+        known = await service.known(turn, request.chat.recall, self._wire, _render)
         if not isinstance(known, frozenset):
             template, hit = known
             tier = hit.tier.encode()
