@@ -21,8 +21,11 @@
     ├── ProviderError               a model provider failed
     │   ├── ProviderAuthError       its key is missing or refused
     │   ├── ProviderRateLimitedError
+    │   │   └── ProviderQuotaError  … until somebody pays: asking again does not help
     │   ├── ProviderUnavailableError
     │   └── ContentRefusedError     the provider will not answer this
+    ├── StoreError                  durable state: the database is wrong, full, or made by a newer version
+    │   └── StoreUnavailableError   … or does not answer now; `retry_after` seconds
     └── CacheError                  a cache tier failed (callers never see it)
 
 A message says what happened, to which thing, and, in `fix`, what to do about it. Nothing here carries a
@@ -163,12 +166,27 @@ class ProviderRateLimitedError(ProviderError):
         self.retry_after = retry_after
 
 
+class ProviderQuotaError(ProviderRateLimitedError):
+    """The account at the provider is used up; `retry_after` is None, as asking again does not help."""
+
+
 class ProviderUnavailableError(ProviderError):
     """The provider does not answer, or not in time."""
 
 
 class ContentRefusedError(ProviderError):
     """The provider refuses the content; another attempt will not help."""
+
+
+class StoreError(TiloresError):
+    """Durable state cannot be read or written, and asking again will not help."""
+
+
+class StoreUnavailableError(StoreError, _RetryLater):
+    """The database does not answer, or not in time; `retry_after` in seconds.
+
+    A write that ends so may have been done all the same: the answer was lost, not necessarily the write.
+    """
 
 
 class CacheError(TiloresError):

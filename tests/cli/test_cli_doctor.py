@@ -36,6 +36,7 @@ def test_all_is_well(tilores: Command) -> None:
     assert [row["part"] for row in rows] == [
         "settings",
         "data folder",
+        "state",
         "plugins.toml",
         "keys",
         "plugins",
@@ -84,6 +85,57 @@ def test_a_data_folder_that_cannot_be_written(tilores: Command) -> None:
     rows = findings(tilores, 1, TILORES_DATA_DIR=str(tilores.folder / "file" / "data"))
     assert bad(rows) == ["data folder"]
     assert "TILORES_DATA_DIR" in found(rows, "data folder", "problem")["fix"]
+
+
+def test_state_that_nobody_has_needed_yet(tilores: Command) -> None:
+    tilores.config(MEMORY)
+    data = tilores.folder / "elsewhere"
+    rows = findings(tilores, 0, TILORES_DATA_DIR=str(data))
+    assert found(rows, "state", "ok")["detail"].startswith(f"SQLite, {data / 'state.sqlite3'}: nothing there yet")
+    assert not (data / "state.sqlite3").exists()
+
+
+def test_state_that_cannot_be_read(tilores: Command) -> None:
+    tilores.config(MEMORY)
+    url = "postgresql://me:hunter2@127.0.0.1:1/state"
+    cases = {
+        url: "PostgreSQL, state at 127.0.0.1:1) cannot be reached",
+        "mysql://me:hunter2@db/x": "DATABASE_URL: is the address of no database",
+    }
+    for value, said in cases.items():
+        rows = findings(tilores, 1, DATABASE_URL=value)
+        assert bad(rows) == ["state"]
+        assert said in found(rows, "state", "problem")["detail"]
+        assert "hunter2" not in str(rows)
+        found(rows, "model", "ok")
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"RAILWAY_REPLICA_ID": "1f"}, "each replica has files of its own"),
+        (
+            {"RAILWAY_REPLICA_ID": "1f", "RAILWAY_VOLUME_MOUNT_PATH": "/elsewhere"},
+            "each replica has files of its own",
+        ),
+        ({"REDIS_URL": "redis://:hunter2@cache.example:6379"}, "REDIS_URL is shared with other machines"),
+        ({"RAILWAY_REPLICA_ID": "1f", "RAILWAY_VOLUME_MOUNT_PATH": "."}, None),
+        ({"REDIS_URL": "redis://127.0.0.1:6379"}, None),
+        ({"REDIS_URL": "unix:///run/redis.sock"}, None),
+    ],
+)
+def test_replicas_without_one_database(tilores: Command, variables: dict[str, str], said: str | None) -> None:
+    tilores.config(MEMORY)
+    data = tilores.folder / "data"
+    volume = {"RAILWAY_VOLUME_MOUNT_PATH": str(tilores.folder)} if "." in variables.values() else {}
+    rows = findings(tilores, 0, TILORES_DATA_DIR=str(data), **(variables | volume))
+    if said is None:
+        assert [row["state"] for row in rows if row["part"] == "state"] == ["ok"]
+    else:
+        warned = found(rows, "state", "warning")
+        assert said in warned["detail"]
+        assert "DATABASE_URL" in warned["fix"]
+        assert "hunter2" not in str(rows)
 
 
 def test_keys(tilores: Command) -> None:

@@ -23,6 +23,7 @@ CASES: tuple[tuple[str, Exception], ...] = (
     ("the customer source does not answer", errors.SourceUnavailableError("text", retry_after=1)),
     ("the customer source failed", errors.SourceError("text")),
     ("the model's provider is busy", errors.ProviderRateLimitedError("text", provider="p", retry_after=1)),
+    ("our account at the model's provider is used up", errors.ProviderQuotaError("text", provider="p")),
     ("the model's provider does not answer", errors.ProviderUnavailableError("text", provider="p")),
     ("the model's provider refuses our key", errors.ProviderAuthError("text", provider="p")),
     ("longer than `deadline_seconds`", errors.DeadlineExceededError("text", retry_after=1)),
@@ -39,6 +40,8 @@ NOT_ANSWERED = frozenset(
         "RequestError",
         "ProviderError",
         "CacheError",
+        "StoreError",
+        "StoreUnavailableError",
     }
 )
 

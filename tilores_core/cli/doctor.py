@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from tilores_core.cli import doctor_parts, doctor_settings
+from tilores_core.cli import doctor_parts, doctor_settings, doctor_state
 from tilores_core.cli.finding import Finding, problem
 from tilores_core.cli.options import Options
 from tilores_core.cli.watchdog import ends_within
@@ -94,6 +94,10 @@ def _look(options: Options, report: _Report) -> None:
         return
     with report.part("data folder"):
         report.add(*doctor_settings.data_folder(environment.data_dir))
+    with report.part(doctor_state.PART):
+        from tilores_core.settings import variables
+
+        report.add(*asyncio.run(doctor_state.state(environment, variables())))
     loaded = _config(environment, report)
     if loaded is None:
         return

@@ -59,6 +59,11 @@ class Environment(BaseSettings):
     secret_key: SecretStr | None = Field(
         None, alias="TILORES_SECRET_KEY", description="signs what is pickled into L2; without it nothing is"
     )
+    database_url: SecretStr | None = Field(
+        None,
+        alias="DATABASE_URL",
+        description="durable state: postgresql://… or sqlite:///…; default a SQLite file in the data folder",
+    )
     rate_limit: str | None = Field(
         None, alias="TILORES_RATE_LIMIT", description="requests per key, e.g. 600/minute; default none"
     )

@@ -1,1 +1,17 @@
-"""Durable state: tables, migrations, repositories, leases."""
+"""Durable state: batch jobs, leases, what changed. A SQLite file by default, PostgreSQL by DATABASE_URL.
+
+    address.py      which database that is, without its secrets
+    database.py     connections and transactions, each with a deadline; errors as `StoreError`
+    schema.py       the metadata that every table is part of, and the database's clock
+    changes.py  leases.py  batch_jobs.py    one table and its repository each
+    migrate.py, upgrade.py, migrations/     from any released schema to this one, under a lock
+    store.py        all of it together; transfer.py writes and reads it as JSON
+    feed.py  hold.py    tasks over it: being told of changes, keeping a lease
+    lazy.py         opened when first needed
+
+Importing this package, `address` or `lazy` imports no SQLAlchemy: what needs no state does not pay for it.
+
+A new table: one module like leases.py, its repository in `Store`, a file in migrations/versions, its revision in
+`migrate.REVISIONS`, and a dump for the tests. Rows are known by text that their maker chooses, so that they can be
+carried from one database to another as they are.
+"""

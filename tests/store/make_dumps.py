@@ -1,0 +1,99 @@
+"""Writes dumps/REVISION.* for the schema that is in the program now, from real databases with rows in every table.
+
+    python tests/store/make_dumps.py
+
+Run once for each new revision, when its tables are as they will be released. A dump that is there is never made anew:
+it is what people have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sqlite3
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from postgres_server import PostgresServer
+from sqlalchemy import insert
+
+from tilores_core.store.address import Address, store_address
+from tilores_core.store.migrate import HEAD
+from tilores_core.store.store import Store, metadata
+
+DUMPS = Path(__file__).parent / "dumps"
+
+# Add rows of each new table here: texts beyond ASCII, numbers beyond 32 bits, and everything that may be absent.
+ROWS: dict[str, list[dict[str, Any]]] = {
+    "tilores_changes": [{"topic": "batch", "counter": 5_000_000_000}, {"topic": "prompts", "counter": 1}],
+    "tilores_leases": [
+        {"name": "batch:äß", "holder": "replica-1", "fence": 5_000_000_001, "expires_ms": 1_790_000_000_123},
+        {"name": "prewarm", "holder": "", "fence": 7, "expires_ms": 0},
+    ],
+    "tilores_batch_jobs": [
+        {
+            "id": "whole",
+            "state": "done",
+            "owner": "desk",
+            "fence": 3,
+            "created_ms": 1_790_000_000_000,
+            "started_ms": 1_790_000_000_001,
+            "ended_ms": 1_790_000_009_999,
+            "lines": 3_000_000_000,
+            "totals": {"done": 2, "cost": 0.25},
+            "options": {"model": "demo:simulated-1", "nested": {"list": [1, None, "ü'\"\\"]}},
+            "error": "line 1: 'quoted'; \"twice\"\nand on, ☎",
+        },
+        {
+            "id": "bare",
+            "state": "queued",
+            "owner": "",
+            "fence": 0,
+            "created_ms": 1_790_000_000_002,
+            "started_ms": None,
+            "ended_ms": None,
+            "lines": None,
+            "totals": {},
+            "options": {},
+            "error": None,
+        },
+    ],
+}
+
+
+async def fill(store: Store, rows: Mapping[str, list[dict[str, Any]]] = ROWS) -> None:
+    assert set(rows) == set(metadata.tables), "rows for every table, and for no other"
+    async with store.database.write() as connection:
+        for name, values in rows.items():
+            await connection.execute(insert(metadata.tables[name]), values)
+
+
+async def _made(address: Address) -> None:
+    store = await Store.open(address)
+    await fill(store)
+    await store.aclose()
+
+
+def main() -> None:
+    DUMPS.mkdir(exist_ok=True)
+    if list(DUMPS.glob(f"{HEAD}.*")):
+        raise SystemExit(f"there are dumps of {HEAD}; what is released stays as it is")
+    with tempfile.TemporaryDirectory() as folder, PostgresServer() as server:
+        lite = store_address(None, Path(folder))
+        asyncio.run(_made(lite))
+        with sqlite3.connect(lite.path) as opened:
+            (DUMPS / f"{HEAD}.sqlite.sql").write_text("\n".join(opened.iterdump()) + "\n")
+        url = server.new_database()
+        asyncio.run(_made(store_address(url, Path(folder))))
+        command = [server.binaries / "pg_dump", "--inserts", "--no-owner", "--no-privileges", url]
+        dump = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "TZ": "UTC"})
+        (DUMPS / f"{HEAD}.postgresql.sql").write_text(dump.stdout)
+    (DUMPS / f"{HEAD}.rows.json").write_text(json.dumps(ROWS, indent=1, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()

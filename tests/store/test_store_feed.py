@@ -1,0 +1,113 @@
+"""Replicas hear of each other's changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from postgres_server import NewAddress, PostgresServer
+
+from tilores_core.store.database import Limits
+from tilores_core.store.feed import ChangeFeed
+from tilores_core.store.store import Store
+
+QUICK = 0.02
+NEVER = 3600.0
+
+
+async def until(what: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not what():
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def replica(store: Store) -> AsyncIterator[Store]:
+    other = await Store.open(store.database.address)
+    yield other
+    await other.aclose()
+
+
+async def test_a_change_of_another_replica_is_told(store: Store, replica: Store) -> None:
+    heard: list[int] = []
+    feed = ChangeFeed(replica.changes, seconds=QUICK)
+    feed.listen("x", heard.append)
+    feed.start()
+    try:
+        for count in (1, 2):
+            await store.changes.bump("x", "y")
+            await until(lambda count=count: heard[-1:] == [count])
+        assert heard == [1, 2], "each once"
+        late: list[int] = []
+        end = feed.listen("x", late.append)
+        assert late == [2], "who comes later learns what is known"
+        end()
+        end()
+        await store.changes.bump("x")
+        await until(lambda: heard[-1:] == [3])
+        assert late == [2]
+    finally:
+        await feed.aclose()
+
+
+async def test_what_was_before_the_start_is_told_once(store: Store) -> None:
+    await store.changes.bump("x")
+    heard: list[int] = []
+    feed = ChangeFeed(store.changes, seconds=QUICK)
+    feed.listen("x", heard.append)
+    feed.start()
+    await until(lambda: heard == [1])
+    await asyncio.sleep(QUICK * 5)
+    assert heard == [1]
+    await feed.aclose()
+
+
+async def test_hastening(store: Store, replica: Store) -> None:
+    await store.changes.bump("x")
+    heard: list[int] = []
+    feed = ChangeFeed(replica.changes, seconds=NEVER)
+    feed.listen("x", heard.append)
+    feed.start()
+    await until(lambda: heard == [1])
+    await store.changes.bump("x")
+    feed.hasten()
+    feed.hasten()
+    await until(lambda: heard == [1, 2])
+    await feed.aclose()
+
+
+async def test_a_listener_that_fails_disturbs_nobody(store: Store) -> None:
+    heard: list[int] = []
+
+    def fail(_: int) -> None:
+        raise LookupError
+
+    feed = ChangeFeed(store.changes, seconds=QUICK)
+    feed.listen("x", fail)
+    feed.listen("x", heard.append)
+    feed.start()
+    for count in (1, 2):
+        await store.changes.bump("x")
+        await until(lambda count=count: heard[-1:] == [count])
+    await feed.aclose()
+
+
+async def test_an_outage_is_outlived(postgres: PostgresServer, new_address: NewAddress) -> None:
+    store = await Store.open(new_address("postgresql"), Limits(connect=0.5, call=0.8))
+    heard: list[int] = []
+    feed = ChangeFeed(store.changes, seconds=QUICK, longest_pause=0.2)
+    feed.listen("x", heard.append)
+    feed.start()
+    try:
+        await store.changes.bump("x")
+        await until(lambda: heard == [1])
+        postgres.stop()
+        await until(lambda: feed.failing_since is not None)
+        postgres.start()
+        await store.changes.bump("x")
+        await until(lambda: heard == [1, 2])
+        assert feed.failing_since is None
+    finally:
+        await feed.aclose()
+        await store.aclose()

@@ -1,0 +1,150 @@
+"""From every released schema to this one, with nothing lost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from postgres_server import PostgresServer
+from sqlalchemy import inspect, select, text
+from sqlalchemy.engine import Connection
+
+from tilores_core.errors import StoreError
+from tilores_core.store import upgrade
+from tilores_core.store.address import Address
+from tilores_core.store.migrate import HEAD, REVISIONS, VERSION_TABLE
+from tilores_core.store.store import Store, look, metadata
+
+DUMPS = Path(__file__).parent / "dumps"
+
+
+def _load(revision: str, address: Address, request: pytest.FixtureRequest) -> None:
+    dump = (DUMPS / f"{revision}.{address.kind}.sql").read_text()
+    if address.kind == "sqlite":
+        address.path.parent.mkdir(parents=True)
+        with sqlite3.connect(address.path) as opened:
+            opened.executescript(dump)
+        opened.close()
+    else:
+        server: PostgresServer = request.getfixturevalue("postgres")
+        server.sql(dump, address.dsn.get_secret_value())
+
+
+async def _rows(store: Store, table: str) -> list[dict[str, Any]]:
+    async with store.database.read() as connection:
+        return [dict(row) for row in (await connection.execute(select(metadata.tables[table]))).mappings()]
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+async def test_up_from_every_released_schema(revision: str, address: Address, request: pytest.FixtureRequest) -> None:
+    _load(revision, address, request)
+    assert (await look(address)).revision == revision
+    store = await Store.open(address)
+    try:
+        for table, rows in json.loads((DUMPS / f"{revision}.rows.json").read_text()).items():
+            now = await _rows(store, table)
+            assert len(now) == len(rows), table
+            for row in rows:
+                assert any(_holds(there, row) for there in now), (table, row)
+        assert await store.batch_jobs.create("new", owner="desk")
+        assert await store.leases.acquire("new", "desk", 5.0)
+    finally:
+        await store.aclose()
+    assert (await look(address)).revision == HEAD
+
+
+def _holds(there: dict[str, Any], row: dict[str, Any]) -> bool:
+    """A later schema may have more columns."""
+    return all(there.get(name, ...) == value for name, value in row.items())
+
+
+def test_the_revisions_are_a_line_and_the_program_knows_them() -> None:
+    scripts = ScriptDirectory.from_config(upgrade.alembic_config())
+    walked = [script.revision for script in scripts.walk_revisions()][::-1]
+    assert tuple(walked) == REVISIONS
+    assert scripts.get_heads() == [HEAD]
+
+
+async def test_the_migrations_make_what_the_tables_say(store: Store) -> None:
+    def differences(connection: Connection) -> list[Any]:
+        options = {"compare_type": True, "compare_server_default": True, "version_table": VERSION_TABLE}
+        return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
+
+    async with store.database.read() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+async def test_the_comparison_would_see_a_difference(store: Store) -> None:
+    async with store.database.write() as connection:
+        await connection.execute(text("ALTER TABLE tilores_leases ADD COLUMN more INTEGER"))
+    with pytest.raises(AssertionError):
+        await test_the_migrations_make_what_the_tables_say(store)
+
+
+async def test_a_newer_database_is_refused_and_left_alone(address: Address) -> None:
+    store = await Store.open(address)
+    async with store.database.write() as connection:
+        await connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+    await store.aclose()
+    for attempt in (Store.open, look):
+        with pytest.raises(
+            StoreError, match=f"revision 9999, and this version of tilores-core knows {HEAD}"
+        ) as caught:
+            await attempt(address)
+        assert "DATABASE_URL" in (caught.value.fix or "")
+
+
+async def test_a_migration_that_fails_changes_nothing(address: Address, monkeypatch: pytest.MonkeyPatch) -> None:
+    def half(connection: Connection) -> None:
+        real(connection)
+        raise LookupError
+
+    real: Callable[[Connection], None] = upgrade.upgrade
+    monkeypatch.setattr(upgrade, "upgrade", half)
+    with pytest.raises(LookupError):
+        await Store.open(address)
+    assert (await look(address)).revision is None
+    monkeypatch.undo()
+    store = await Store.open(address)
+    await store.aclose()
+
+
+async def test_tables_of_others_are_left_alone(address: Address, kind: str, request: pytest.FixtureRequest) -> None:
+    """A database may hold another program's tables, its Alembic's among them."""
+    foreign = "CREATE TABLE alembic_version (version_num VARCHAR(32)); INSERT INTO alembic_version VALUES ('theirs');"
+    if kind == "sqlite":
+        address.path.parent.mkdir(parents=True)
+        with sqlite3.connect(address.path) as opened:
+            opened.executescript(foreign)
+        opened.close()
+    else:
+        request.getfixturevalue("postgres").sql(foreign, address.dsn.get_secret_value())
+    store = await Store.open(address)
+    try:
+        async with store.database.read() as connection:
+            assert await connection.scalar(text("SELECT version_num FROM alembic_version")) == "theirs"
+            names = set(await connection.run_sync(lambda sync: inspect(sync).get_table_names()))
+        assert names == {*metadata.tables, VERSION_TABLE, "alembic_version"}
+        assert all(name.startswith("tilores_") for name in metadata.tables)
+    finally:
+        await store.aclose()
+
+
+async def test_opening_what_is_open_elsewhere(store: Store, address: Address) -> None:
+    others = await asyncio.gather(*(Store.open(address) for _ in range(3)))
+    await asyncio.gather(*(other.changes.bump("x") for other in others))
+    assert await store.changes.counters() == {"x": 3}
+    await asyncio.gather(*(other.aclose() for other in others))
+
+
+async def test_looking_makes_nothing(address: Address) -> None:
+    assert (await look(address)).revision is None
+    assert not address.path.is_file()

@@ -1,0 +1,197 @@
+"""When the database is away, slow, locked or wrong: an error of ours in time, with what to do and no secret."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from postgres_server import PASSWORD, NewAddress, PostgresServer
+from sqlalchemy import text
+
+from tilores_core.errors import ConfigError, StoreError, StoreUnavailableError
+from tilores_core.store.address import Address, store_address
+from tilores_core.store.database import Limits
+from tilores_core.store.store import Store, look
+
+QUICK = Limits(connections=2, connect=0.5, lock=0.2, call=0.8)
+
+
+def _whole(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error)) + repr(error)
+
+
+async def test_a_server_that_goes_and_comes_back(postgres: PostgresServer, new_address: NewAddress) -> None:
+    address = new_address("postgresql")
+    store = await Store.open(address, QUICK)
+    try:
+        await store.changes.bump("x")
+        postgres.stop()
+        for _ in range(2):
+            with pytest.raises(StoreUnavailableError, match=r"cannot be reached|broke off|does not answer") as caught:
+                await store.changes.counters()
+            assert PASSWORD not in _whole(caught.value)
+            assert caught.value.fix == "is it running, and reachable from here?"
+            assert caught.value.retry_after > 0
+        with pytest.raises(StoreUnavailableError):
+            await store.changes.bump("x")
+        with pytest.raises(StoreUnavailableError):
+            await Store.open(address, QUICK)
+        postgres.start()
+        await store.changes.bump("x")
+        assert await store.changes.counters() == {"x": 2}
+    finally:
+        await store.aclose()
+
+
+async def test_a_server_that_answers_nothing(postgres: PostgresServer, new_address: NewAddress) -> None:
+    store = await Store.open(new_address("postgresql"), QUICK)
+    try:
+        await store.changes.bump("x")
+        with postgres.frozen():
+            async with asyncio.timeout(20):
+                with pytest.raises(StoreUnavailableError):
+                    await store.changes.counters()
+                with pytest.raises(StoreUnavailableError):
+                    await store.changes.bump("x")
+        assert (await store.changes.counters())["x"] in {1, 2}  # a write that was not answered may have been done
+    finally:
+        await store.aclose()
+
+
+async def test_a_lock_that_another_program_holds(address: Address) -> None:
+    store, other = await Store.open(address, QUICK), await Store.open(address)
+    try:
+        async with other.database.write() as connection:
+            if address.kind == "postgresql":
+                await connection.execute(text("LOCK TABLE tilores_changes"))
+            with pytest.raises(StoreUnavailableError):
+                await store.changes.bump("x")
+        await store.changes.bump("x")
+        assert await store.changes.counters() == {"x": 1}
+    finally:
+        await asyncio.gather(store.aclose(), other.aclose())
+
+
+async def test_the_deadline_is_for_the_whole_transaction(address: Address) -> None:
+    store = await Store.open(address)
+
+    async def dawdle() -> None:
+        async with store.database.write(seconds=0.1) as connection:
+            await connection.execute(text("INSERT INTO tilores_changes VALUES ('slow', 1)"))
+            await asyncio.sleep(30)
+
+    try:
+        with pytest.raises(StoreUnavailableError, match="does not answer in time"):
+            await dawdle()
+        assert await store.changes.counters() == {}
+    finally:
+        await store.aclose()
+
+
+async def test_who_is_cancelled_leaves_nothing_behind(address: Address) -> None:
+    store = await Store.open(address, QUICK)
+    reached = asyncio.Event()
+
+    async def dawdle() -> None:
+        async with store.database.write(seconds=60) as connection:
+            await connection.execute(text("INSERT INTO tilores_changes VALUES ('slow', 1)"))
+            reached.set()
+            await asyncio.sleep(30)
+
+    try:
+        for _ in range(3):  # more than there are connections
+            reached.clear()
+            task = asyncio.create_task(dawdle())
+            await reached.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert await store.changes.counters() == {}
+    finally:
+        await store.aclose()
+
+
+async def test_connections_are_bounded(address: Address) -> None:
+    store = await Store.open(address, QUICK)
+    try:
+        async with AsyncExitStack() as stack:
+            for _ in range(QUICK.connections):
+                await stack.enter_async_context(store.database.read(seconds=30))
+            with pytest.raises(StoreUnavailableError):
+                await store.changes.counters()
+        assert await store.changes.counters() == {}
+    finally:
+        await store.aclose()
+
+
+async def test_waiting_writers_are_served_in_turn(address: Address) -> None:
+    store = await Store.open(address)
+    try:
+        await asyncio.gather(*(store.changes.bump("x") for _ in range(50)))
+        assert await store.changes.counters() == {"x": 50}
+    finally:
+        await store.aclose()
+
+
+async def test_a_wrong_password_or_name(postgres: PostgresServer, tmp_path: Path) -> None:
+    secret = "s3cret-and-wrong"
+    cases = {
+        postgres.url("postgres", password=secret): "refuses the user",
+        postgres.url("nowhere"): "has no such database",
+    }
+    for url, said in cases.items():
+        for attempt in (Store.open, look):
+            with pytest.raises(StoreError, match=said) as caught:
+                await attempt(store_address(url, tmp_path))
+            assert not isinstance(caught.value, StoreUnavailableError)
+            assert "DATABASE_URL" in (caught.value.fix or "")
+            assert secret not in _whole(caught.value)
+            assert PASSWORD not in _whole(caught.value)
+
+
+async def test_nobody_at_that_address(tmp_path: Path) -> None:
+    address = store_address("postgresql://me:s3cret@127.0.0.1:1/state", tmp_path)
+    with pytest.raises(
+        StoreUnavailableError, match=r"PostgreSQL, state at 127\.0\.0\.1:1\) cannot be reached"
+    ) as caught:
+        await Store.open(address, QUICK)
+    assert "s3cret" not in _whole(caught.value)
+
+
+async def test_files_that_are_no_database(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("this is no database, " * 100)
+    (tmp_path / "folder").mkdir()
+    cases = {
+        tmp_path / "text": "is no database",
+        tmp_path / "folder": "cannot be opened: Is a directory",
+        tmp_path / "text" / "state.sqlite3": "cannot be opened: (File exists|Not a directory)",
+    }
+    for path, said in cases.items():
+        with pytest.raises(StoreError, match=said) as caught:
+            await Store.open(store_address(f"sqlite:///{path}", tmp_path))
+        assert caught.value.fix
+
+
+async def test_a_file_that_is_damaged_later(tmp_path: Path) -> None:
+    address = store_address(None, tmp_path)
+    store = await Store.open(address)
+    for number in range(50):
+        await store.batch_jobs.create(f"j{number}", owner="desk", options={"text": "x" * 2000})
+    await store.aclose()
+    with address.path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 4096 * 20)
+    with pytest.raises(StoreError, match=r"is damaged|is no database"):
+        store = await Store.open(address)
+
+
+async def test_a_missing_driver_names_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from tilores_core.store import database
+
+    monkeypatch.setattr(database, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError) as caught:
+        await Store.open(store_address("postgresql://h/db", tmp_path))
+    assert caught.value.fix == "pip install 'tilores-core[postgres]'"

@@ -1,0 +1,251 @@
+"""What the repositories promise, on SQLite and on PostgreSQL alike."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tilores_core.errors import StoreError
+from tilores_core.store.address import Address
+from tilores_core.store.changes import bump
+from tilores_core.store.hold import hold
+from tilores_core.store.store import Store
+
+SOON = 0.4  # long enough for a slow machine to ask twice in
+
+
+# --- changes ---------------------------------------------------------------------
+
+
+async def test_counters_rise_and_are_compared(store: Store) -> None:
+    assert await store.changes.counters() == {}
+    await store.changes.bump("b", "a")
+    await store.changes.bump("a")
+    assert await store.changes.counters() == {"a": 2, "b": 1}
+    assert await store.changes.since({"a": 1, "b": 1}) == {"a": 2}
+    assert await store.changes.since({"a": 9}) == {"a": 2, "b": 1}, "lower is a change as well"
+
+
+async def test_a_change_that_is_rolled_back_is_not_counted(store: Store) -> None:
+    async def fail() -> None:
+        async with store.database.write() as connection:
+            await bump(connection, "a")
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await fail()
+    assert await store.changes.counters() == {}
+
+
+async def test_no_rise_is_lost_between_replicas(store: Store, address: Address) -> None:
+    other = await Store.open(address)
+    try:
+        await asyncio.gather(*(one.changes.bump("x", "y") for one in (store, other) * 10))
+    finally:
+        await other.aclose()
+    assert await store.changes.counters() == {"x": 20, "y": 20}
+
+
+# --- leases ----------------------------------------------------------------------
+
+
+async def test_a_lease_has_one_holder(store: Store) -> None:
+    lease = await store.leases.acquire("warm", "one", 30.0)
+    assert lease is not None
+    assert (lease.name, lease.holder, lease.fence) == ("warm", "one", 1)
+    assert timedelta(seconds=20) < lease.expires - datetime.now(UTC) < timedelta(seconds=40)
+    assert await store.leases.acquire("warm", "two", 30.0) is None
+    assert await store.leases.acquire("warm", "one", 30.0) is None, "nor the same one twice"
+    assert await store.leases.acquire("other", "two", 30.0) is not None
+    assert await store.leases.current("warm") == lease
+
+
+async def test_renewing_and_releasing(store: Store) -> None:
+    lease = await store.leases.acquire("warm", "one", 5.0)
+    assert lease is not None
+    longer = await store.leases.renew(lease, 60.0)
+    assert longer is not None
+    assert longer.fence == lease.fence
+    assert longer.expires - lease.expires > timedelta(seconds=50)
+    assert await store.leases.release(lease)
+    assert not await store.leases.release(lease)
+    assert await store.leases.renew(lease, 60.0) is None
+    assert await store.leases.current("warm") is None
+
+
+async def test_the_fence_rises_with_every_holder(store: Store) -> None:
+    fences = []
+    for holder in ("one", "two", "one"):
+        lease = await store.leases.acquire("warm", holder, 30.0)
+        assert lease is not None
+        fences.append(lease.fence)
+        await store.leases.release(lease)
+    assert fences == [1, 2, 3]
+
+
+async def test_a_holder_that_is_late_has_lost(store: Store) -> None:
+    late = await store.leases.acquire("warm", "one", SOON / 4)
+    assert late is not None
+    await asyncio.sleep(SOON / 2)
+    follower = await store.leases.acquire("warm", "two", 30.0)
+    assert follower is not None
+    assert follower.fence > late.fence
+    assert await store.leases.renew(late, 30.0) is None
+    assert not await store.leases.release(late)
+    assert await store.leases.current("warm") == follower
+
+
+async def test_forgetting_a_lease(store: Store) -> None:
+    lease = await store.leases.acquire("warm", "one", 30.0)
+    assert lease is not None
+    await store.leases.forget("warm")
+    assert await store.leases.current("warm") == lease, "not while it is held"
+    await store.leases.release(lease)
+    await store.leases.forget("warm")
+    again = await store.leases.acquire("warm", "one", 30.0)
+    assert again is not None
+    assert again.fence == 1
+
+
+async def test_of_many_replicas_one_gets_the_lease(address: Address) -> None:
+    stores = [await Store.open(address) for _ in range(4)]
+    try:
+        for round_ in range(3):
+            asked = (
+                one.leases.acquire(f"warm-{round_}", f"h{number}", 30.0) for number, one in enumerate(stores * 3)
+            )
+            got = [lease for lease in await asyncio.gather(*asked) if lease]
+            assert len(got) == 1
+    finally:
+        await asyncio.gather(*(one.aclose() for one in stores))
+
+
+async def test_holding_renews_and_releases(store: Store) -> None:
+    async with hold(store.leases, "warm", "one", SOON) as held:
+        assert held is not None
+        async with hold(store.leases, "warm", "two", SOON) as other:
+            assert other is None
+        await asyncio.sleep(SOON * 2)
+        assert not held.lost.is_set()
+        assert (await store.leases.current("warm")) is not None
+    assert await store.leases.current("warm") is None
+
+
+async def test_holding_hears_of_the_loss(store: Store) -> None:
+    async with hold(store.leases, "warm", "one", SOON) as held:
+        assert held is not None
+        await store.leases.release(held.lease)
+        follower = await store.leases.acquire("warm", "two", 30.0)
+        async with asyncio.timeout(10):
+            await held.lost.wait()
+    assert await store.leases.current("warm") == follower, "what is not ours is not released"
+
+
+# --- batch jobs ------------------------------------------------------------------
+
+
+async def test_a_job_from_beginning_to_end(store: Store) -> None:
+    options = {"model": "demo:simulated-1", "nested": {"list": [1, 2.5, None, "ü"]}}
+    made = await store.batch_jobs.create("j", owner="desk", options=options, lines=3)
+    assert (made.state, made.owner, made.options, made.lines, made.totals) == ("queued", "desk", options, 3, {})
+    assert abs(made.created - datetime.now(UTC)) < timedelta(seconds=30)
+    running = await store.batch_jobs.start("j", 1)
+    assert running is not None
+    assert running.started is not None
+    assert running.started >= made.created
+    assert (running.state, running.fence) == ("running", 1)
+    further = await store.batch_jobs.progress("j", 1, {"done": 2, "cost": 0.25}, lines=4)
+    assert further is not None
+    assert (further.totals, further.lines) == ({"done": 2, "cost": 0.25}, 4)
+    done = await store.batch_jobs.finish("j", 1, "done", totals={"done": 4})
+    assert done is not None
+    assert done.ended is not None
+    assert (done.state, done.started, done.error) == ("done", running.started, None)
+    assert await store.batch_jobs.get("j") == done
+    assert await store.changes.counters() == {"batch": 4}, "each write was announced"
+
+
+async def test_ids_are_taken_once(store: Store) -> None:
+    await store.batch_jobs.create("j", owner="desk")
+    with pytest.raises(StoreError, match="a batch job 'j' already"):
+        await store.batch_jobs.create("j", owner="other")
+    kept = await store.batch_jobs.get("j")
+    assert kept is not None
+    assert kept.owner == "desk"
+    assert await store.batch_jobs.get("nobody") is None
+
+
+async def test_a_holder_that_lost_its_lease_writes_nothing(store: Store) -> None:
+    await store.batch_jobs.create("j", owner="desk")
+    assert await store.batch_jobs.start("j", 5)
+    assert await store.batch_jobs.start("j", 5) is None
+    taken = await store.batch_jobs.start("j", 6)
+    assert taken is not None
+    assert taken.fence == 6
+    before = await store.changes.counters()
+    assert await store.batch_jobs.progress("j", 5, {"done": 1}) is None
+    assert await store.batch_jobs.finish("j", 5, "failed", totals={}, error="no") is None
+    assert await store.batch_jobs.get("j") == taken
+    assert await store.changes.counters() == before
+    ended = await store.batch_jobs.finish("j", 6, "failed", totals={}, error="x\0" + "y" * 9000)
+    assert ended is not None
+    assert ended.error is not None
+    assert ended.error.startswith("xy")
+    assert len(ended.error) == 2000
+    assert await store.batch_jobs.start("j", 7) is None, "what has ended is not begun again"
+
+
+async def test_cancelling(store: Store) -> None:
+    for job_id in ("waiting", "running"):
+        await store.batch_jobs.create(job_id, owner="desk")
+    await store.batch_jobs.start("running", 1)
+    waiting, running = await store.batch_jobs.cancel("waiting"), await store.batch_jobs.cancel("running")
+    assert waiting is not None
+    assert (waiting.state, waiting.ended is not None) == ("cancelled", True)
+    assert running is not None
+    assert (running.state, running.ended) == ("cancelling", None)
+    followed = await store.batch_jobs.start("running", 2)
+    assert followed is not None
+    assert followed.state == "cancelling", "whoever takes it over ends it"
+    ended = await store.batch_jobs.finish("running", 2, "cancelled", totals={"done": 1})
+    assert ended is not None
+    assert ended.state == "cancelled"
+    assert await store.batch_jobs.cancel("running") is None
+    assert await store.batch_jobs.cancel("nobody") is None
+
+
+async def test_listing_in_pages(store: Store) -> None:
+    for number in range(7):
+        await store.batch_jobs.create(f"j{number}", owner="desk" if number % 2 else "night")
+    await store.batch_jobs.start("j3", 1)
+    seen: list[str] = []
+    page = await store.batch_jobs.recent(limit=3)
+    while page:
+        seen += [job.id for job in page]
+        page = await store.batch_jobs.recent(limit=3, before=page[-1])
+    everything = await store.batch_jobs.recent()
+    assert seen == [job.id for job in everything]
+    assert everything == sorted(everything, key=lambda job: (job.created, job.id), reverse=True)
+    assert sorted(seen) == [f"j{number}" for number in range(7)]
+    assert [job.id for job in await store.batch_jobs.recent(states=["running"])] == ["j3"]
+    assert {job.id for job in await store.batch_jobs.recent(owner="desk")} == {"j1", "j3", "j5"}
+
+
+async def test_only_what_has_ended_can_be_deleted(store: Store) -> None:
+    await store.batch_jobs.create("j", owner="desk")
+    assert not await store.batch_jobs.delete("j")
+    await store.batch_jobs.cancel("j")
+    assert await store.batch_jobs.delete("j")
+    assert await store.batch_jobs.get("j") is None
+
+
+async def test_texts_that_one_of_the_databases_would_refuse_are_refused_by_both(store: Store) -> None:
+    for text in ("x" * 65, "a\0b"):
+        with pytest.raises(StoreError, match=r"batch_jobs\.id is longer than 64"):
+            await store.batch_jobs.create(text, owner="desk")
+    with pytest.raises(StoreError, match=r"leases\.holder is longer than 200"):
+        await store.leases.acquire("name", "x" * 201, 1.0)
+    assert await store.batch_jobs.recent() == []
+    assert await store.changes.counters() == {}

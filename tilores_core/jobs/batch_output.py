@@ -1,0 +1,210 @@
+"""The output of a batch: one JSON object a line, in the order of the input, and complete lines only.
+
+Because the order is that of the input, what is there after a kill is the beginning of what was wanted, and `resume`
+needs to know no more than how many lines there are: no set of ids, in memory or elsewhere. That they answer the
+lines of this input is checked on the way, id by id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any, Final
+
+import orjson
+
+from tilores_core.errors import InvalidRequestError, TiloresError
+from tilores_core.jobs.reorder import Reorder
+
+WINDOW: Final = 1024
+_BLOCK: Final = 64 * 1024
+
+Row = Mapping[str, Any]
+
+
+class OutputFile:
+    """An output that only grows, by whole lines. One process at a time has it. Its methods wait for the disk."""
+
+    def __init__(self, file: IO[bytes], path: Path) -> None:
+        self._file = file
+        self._path = path
+
+    @classmethod
+    def open(cls, path: Path, *, resume: bool) -> OutputFile:
+        """Raises `InvalidRequestError` for one that exists (unless `resume`) or that another run writes."""
+        try:
+            file = path.open("a+b", buffering=0)
+            try:
+                _lock(file, path)
+                if file.seek(0, os.SEEK_END) and not resume:
+                    fix = "go on with --resume, or name another output"
+                    raise InvalidRequestError(f"{path} is there already", param=path.name, fix=fix)
+                _mend(file)
+            except BaseException:
+                file.close()
+                raise
+        except OSError as error:
+            raise _cannot(path, error) from error
+        return cls(file, path)
+
+    def append(self, rows: Iterable[Row]) -> None:
+        """Once it returns, a kill of this process loses none of them. Raises `TiloresError`, e.g. on a full disk."""
+        data = b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
+        try:
+            while data:
+                data = data[self._file.write(data) :]
+        except OSError as error:
+            raise _cannot(self._path, error) from error
+
+    def close(self) -> None:
+        """After this not even the power's going loses any."""
+        with self._file:
+            os.fsync(self._file.fileno())
+
+    def drop(self) -> None:
+        """Close what cannot be written any more."""
+        self._file.close()
+
+
+def written(path: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines of an output, one by one. Raises `InvalidRequestError` for a line that no batch wrote."""
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.endswith(b"\n"):
+                    yield _written(line, number, path)
+    except FileNotFoundError:
+        return
+
+
+def resume(path: Path, ids: Iterable[str], tell: Callable[[dict[str, Any]], None] | None = None) -> int:
+    """How many lines of the input are done, and so the place to go on from. `ids` are those of the input, in order.
+
+    Open the file first (`OutputFile.open`): that keeps others away. `tell` gets each line that is there, to count
+    what it says. Reads the whole output once and holds one line.
+    Raises `InvalidRequestError` where the output is not that of this input.
+    """
+    place, wanted = 0, iter(ids)
+    for row in written(path):
+        if row["id"] != next(wanted, None):
+            fix = "resume with the input that it was begun with, or name another output"
+            raise InvalidRequestError(f"{path}, line {place + 1} answers no line of this input", param="id", fix=fix)
+        if tell is not None:
+            tell(row)
+        place += 1
+    return place
+
+
+class OrderedWriter:
+    """Takes results in any order and writes them in order, in groups: as many as came while the last was written.
+
+    async with asyncio.TaskGroup() as group:
+        async for line in lines:
+            await writer.room(line.place)   # not further ahead than `window`
+            group.create_task(work(line))   # … and in there: writer.put(line.place, row)
+    await writer.aclose()
+    """
+
+    def __init__(self, file: OutputFile, *, first: int = 0, window: int = WINDOW) -> None:
+        self._file = file
+        self._order: Reorder[Row] = Reorder(first=first, window=window)
+        self._window = window
+        self._ready: list[Row] = []
+        self._came = asyncio.Event()
+        self._left = asyncio.Event()
+        self._ended = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._write(), name="batch output")
+
+    async def room(self, place: int) -> None:
+        """Wait until `place` may be begun. Raises what stopped the writing."""
+        while not (self._order.has_room(place) and len(self._ready) < self._window):
+            self._check()
+            self._left.clear()
+            await self._left.wait()
+        self._check()
+
+    def put(self, place: int, row: Row) -> None:
+        """The result of `place`, each place once. Raises `ValueError` for one that is not awaited."""
+        leaving = self._order.put(place, row)
+        if leaving:
+            self._ready += leaving
+            self._came.set()
+
+    async def aclose(self) -> None:
+        """Write what is ready and end. What waits for a place before it is not written: `resume` asks it again."""
+        self._ended = True
+        self._came.set()
+        try:
+            if self._task is not None:
+                await self._task
+        except BaseException:
+            await asyncio.to_thread(self._file.drop)
+            raise
+        await asyncio.to_thread(self._file.close)
+
+    def _check(self) -> None:
+        if self._task is not None and self._task.done() and not self._task.cancelled():
+            error = self._task.exception()
+            if error is not None:
+                raise error
+
+    async def _write(self) -> None:
+        try:
+            while not (self._ended and not self._ready):
+                await self._came.wait()
+                self._came.clear()
+                group, self._ready = self._ready, []
+                if group:
+                    await asyncio.to_thread(self._file.append, group)
+                self._left.set()
+        finally:
+            self._left.set()  # who waits for room shall see that there is no writer any more
+
+
+def _written(line: bytes, number: int, path: Path) -> dict[str, Any]:
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        row = None
+    if not isinstance(row, dict) or not isinstance(row.get("id"), str):
+        fix = "name the output of a batch, or a new file"
+        raise InvalidRequestError(f"{path}, line {number} was not written by a batch", param=path.name, fix=fix)
+    return row
+
+
+def _mend(file: IO[bytes]) -> None:
+    """Cut off a last line that was torn: go back from the end, a block at a time, to the last line's end."""
+    end = file.seek(0, os.SEEK_END)
+    begin = end
+    while begin:
+        size = min(_BLOCK, begin)
+        begin -= size
+        file.seek(begin)
+        found = file.read(size).rfind(b"\n")
+        if found >= 0:
+            begin += found + 1
+            break
+    if begin != end:
+        file.truncate(begin)
+
+
+def _lock(file: IO[bytes], path: Path) -> None:
+    """For as long as the file is open, a kill included."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        fix = "wait for it to end, or name another output"
+        raise InvalidRequestError(f"another run writes {path}", param=path.name, fix=fix) from None
+
+
+def _cannot(path: Path, error: OSError) -> TiloresError:
+    return TiloresError(f"{path} cannot be written: {error.strerror}", fix="make room, or name another output")

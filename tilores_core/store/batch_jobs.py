@@ -1,0 +1,201 @@
+"""Batch jobs: what was asked for, how far it is, how it ended. The lines themselves are in files, not here.
+
+    queued -> running -> done | failed
+       |         |
+       v         v
+    cancelled <- cancelling
+
+Who runs a job holds a lease and writes with the lease's fence. A replica that lost its lease writes nothing more:
+the job has a higher fence by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from sqlalchemy import JSON, BigInteger, Column, Index, Row, String, Table, Text, case, delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningUpdate, Update
+
+from tilores_core.errors import StoreError
+from tilores_core.store.changes import bump
+from tilores_core.store.database import Database
+from tilores_core.store.schema import PREFIX, fitting, instant, instant_or_none, metadata, now_ms
+from tilores_core.store.upsert import insert
+
+TOPIC: Final = "batch"
+ERROR_CHARACTERS: Final = 2000
+
+State = Literal["queued", "running", "cancelling", "done", "failed", "cancelled"]
+OPEN: Final[tuple[State, ...]] = ("queued", "running", "cancelling")
+ENDED: Final[tuple[State, ...]] = ("done", "failed", "cancelled")
+
+batch_jobs = Table(
+    f"{PREFIX}batch_jobs",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("owner", String(200), nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("started_ms", BigInteger),
+    Column("ended_ms", BigInteger),
+    Column("lines", BigInteger),
+    Column("totals", JSON, nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("error", Text),
+    Index(None, "created_ms", "id"),
+    Index(None, "state"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchJob:
+    """`lines` is how many there are to do, None while nobody has counted. `totals` is whatever the runner counts."""
+
+    id: str
+    state: State
+    owner: str
+    fence: int
+    created: datetime
+    started: datetime | None = None
+    ended: datetime | None = None
+    lines: int | None = None
+    totals: Mapping[str, float] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+
+
+class BatchJobs:
+    """Each write is committed, with the topic `batch` raised, before its method returns. All raise `StoreError`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(
+        self, job_id: str, *, owner: str, options: Mapping[str, Any] | None = None, lines: int | None = None
+    ) -> BatchJob:
+        """A queued job. `owner`: the name of the key that asked for it. Raises `StoreError` when the id is taken."""
+        job_id, owner = fitting(batch_jobs.c.id, job_id), fitting(batch_jobs.c.owner, owner)
+        row = {"id": job_id, "state": "queued", "owner": owner, "fence": 0, "lines": lines, "totals": {}}
+        async with self._database.write() as connection:
+            statement = insert(connection, batch_jobs).values(**row, created_ms=now_ms(), options=dict(options or {}))
+            made = (await connection.execute(statement.on_conflict_do_nothing().returning(*batch_jobs.c))).first()
+            if made is None:
+                raise StoreError(f"there is a batch job '{job_id}' already", fix="give the new one another id")
+            await bump(connection, TOPIC)
+            return _job(made)
+
+    async def get(self, job_id: str) -> BatchJob | None:
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(batch_jobs).where(batch_jobs.c.id == job_id))).first()
+            return None if row is None else _job(row)
+
+    async def recent(
+        self,
+        *,
+        states: Iterable[State] = (),
+        owner: str | None = None,
+        before: BatchJob | None = None,
+        limit: int = 100,
+    ) -> list[BatchJob]:
+        """The newest first, of the given states (default all); the next page begins `before` this one's last."""
+        statement = select(batch_jobs).order_by(batch_jobs.c.created_ms.desc(), batch_jobs.c.id.desc()).limit(limit)
+        if wanted := tuple(states):
+            statement = statement.where(batch_jobs.c.state.in_(wanted))
+        if owner is not None:
+            statement = statement.where(batch_jobs.c.owner == owner)
+        if before is not None:
+            key = select(batch_jobs.c.created_ms).where(batch_jobs.c.id == before.id).scalar_subquery()
+            older = (batch_jobs.c.created_ms == key) & (batch_jobs.c.id < before.id)
+            statement = statement.where((batch_jobs.c.created_ms < key) | older)
+        async with self._database.read() as connection:
+            return [_job(row) for row in await connection.execute(statement)]
+
+    async def start(self, job_id: str, fence: int, *, lines: int | None = None) -> BatchJob | None:
+        """Take a queued job, or one that was left by a holder with a lower fence; None when it is not to be had."""
+        statement = _open_job(job_id).where(batch_jobs.c.fence < fence)
+        values: dict[str, Any] = {
+            "state": case((batch_jobs.c.state == "queued", "running"), else_=batch_jobs.c.state),
+            "fence": fence,
+            "started_ms": func.coalesce(batch_jobs.c.started_ms, now_ms()),
+        }
+        if lines is not None:
+            values["lines"] = lines
+        return await self._change(statement.values(**values))
+
+    async def progress(
+        self, job_id: str, fence: int, totals: Mapping[str, float], *, lines: int | None = None
+    ) -> BatchJob | None:
+        """Write down how far it is. None: the job is not this holder's any more. `cancelling`: it should end."""
+        values: dict[str, Any] = {"totals": dict(totals)} | ({} if lines is None else {"lines": lines})
+        return await self._change(_open_job(job_id).where(batch_jobs.c.fence == fence).values(**values))
+
+    async def finish(
+        self,
+        job_id: str,
+        fence: int,
+        state: Literal["done", "failed", "cancelled"],
+        *,
+        totals: Mapping[str, float],
+        error: str | None = None,
+    ) -> BatchJob | None:
+        """End a job. None: it has ended already, or is not this holder's any more."""
+        said = None if error is None else error.replace("\0", "")[:ERROR_CHARACTERS]
+        statement = _open_job(job_id).where(batch_jobs.c.fence == fence)
+        return await self._change(statement.values(state=state, ended_ms=now_ms(), totals=dict(totals), error=said))
+
+    async def cancel(self, job_id: str) -> BatchJob | None:
+        """A queued job ends at once, a running one is asked to. None: it has ended, or there is none."""
+        waiting = batch_jobs.c.state == "queued"
+        return await self._change(
+            _open_job(job_id).values(
+                state=case((waiting, "cancelled"), else_="cancelling"),
+                ended_ms=case((waiting, now_ms()), else_=batch_jobs.c.ended_ms),
+            )
+        )
+
+    async def delete(self, job_id: str) -> bool:
+        """Forget a job that has ended."""
+        statement = delete(batch_jobs).where(batch_jobs.c.id == job_id, batch_jobs.c.state.in_(ENDED))
+        async with self._database.write() as connection:
+            gone = (await connection.execute(statement)).rowcount > 0
+            if gone:
+                await bump(connection, TOPIC)
+            return gone
+
+    async def _change(self, statement: Update) -> BatchJob | None:
+        returning: ReturningUpdate[Any] = statement.returning(*batch_jobs.c)
+        async with self._database.write() as connection:
+            return await _changed(connection, returning)
+
+
+async def _changed(connection: AsyncConnection, statement: ReturningUpdate[Any]) -> BatchJob | None:
+    row = (await connection.execute(statement)).first()
+    if row is None:
+        return None
+    await bump(connection, TOPIC)
+    return _job(row)
+
+
+def _open_job(job_id: str) -> Update:
+    return update(batch_jobs).where(batch_jobs.c.id == job_id, batch_jobs.c.state.in_(OPEN))
+
+
+def _job(row: Row[Any]) -> BatchJob:
+    return BatchJob(
+        id=row.id,
+        state=row.state,
+        owner=row.owner,
+        fence=row.fence,
+        created=instant(row.created_ms),
+        started=instant_or_none(row.started_ms),
+        ended=instant_or_none(row.ended_ms),
+        lines=row.lines,
+        totals=row.totals,
+        options=row.options,
+        error=row.error,
+    )

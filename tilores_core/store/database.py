@@ -1,0 +1,159 @@
+"""Connections and transactions of one database, each with a deadline.
+
+SQLite: write-ahead log, `synchronous = FULL`: what was committed is on the disk, also when the power fails, for one
+fsync per commit. Writers queue for the one lock there is (`BEGIN IMMEDIATE`); readers see the state of their
+beginning and wait for nobody. PostgreSQL: as durable as the server is set to be (`synchronous_commit`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Connection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from tilores_core.errors import ConfigError, StoreError
+from tilores_core.store.address import Address
+from tilores_core.store.faults import mapped
+
+_WRITES: Final = "tilores_writes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Seconds, but for `connections`, which is per process."""
+
+    connections: int = 5
+    connect: float = 5.0
+    lock: float = 5.0
+    call: float = 10.0
+    """A whole transaction, waiting for a connection and for locks included; letting go of a connection that does not
+    answer may take two seconds more."""
+    long: float = 600.0
+    """A migration, an export or an import."""
+
+
+class Database:
+    """The one door to the database of `address`. Nothing is opened before the first transaction."""
+
+    def __init__(self, address: Address, limits: Limits | None = None) -> None:
+        self.address = address
+        self.limits = limits or Limits()
+        self._engine = (
+            _sqlite(address, self.limits) if address.kind == "sqlite" else _postgresql(address, self.limits)
+        )
+        # In SQLite one writes at a time: waiting here is fair and wakes at once, waiting there is polling.
+        self._writing = asyncio.Lock() if address.kind == "sqlite" else None
+
+    @asynccontextmanager
+    async def read(self, *, seconds: float | None = None) -> AsyncIterator[AsyncConnection]:
+        """A transaction that only reads, and sees one state throughout. Raises `StoreError`."""
+        async with self._transaction(seconds, writes=False) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def write(self, *, seconds: float | None = None) -> AsyncIterator[AsyncConnection]:
+        """A transaction that is committed, on the disk, when the block has ended. Raises `StoreError`.
+
+        After `StoreUnavailableError` it may have been committed or not; any other error: it was not.
+        """
+        async with self._transaction(seconds, writes=True) as connection:
+            yield connection
+
+    async def aclose(self) -> None:
+        await self._engine.dispose()
+
+    @asynccontextmanager
+    async def _transaction(self, seconds: float | None, *, writes: bool) -> AsyncIterator[AsyncConnection]:
+        async with AsyncExitStack() as stack:
+            stack.enter_context(mapped(self.address))
+            await stack.enter_async_context(asyncio.timeout(self.limits.call if seconds is None else seconds))
+            if writes and self._writing is not None:
+                await stack.enter_async_context(self._writing)
+            with mapped(self.address, connecting=True):
+                connection = await stack.enter_async_context(self._engine.connect())
+            options: dict[str, Any] = {_WRITES: writes}
+            if not writes and self.address.kind == "postgresql":
+                options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+            await connection.execution_options(**options)
+            await stack.enter_async_context(connection.begin())
+            yield connection
+
+
+def _sqlite(address: Address, limits: Limits) -> AsyncEngine:
+    engine = create_async_engine(
+        URL.create("sqlite+aiosqlite", database=str(address.path)),
+        connect_args={"timeout": limits.lock, "isolation_level": None},
+        **_common(limits),
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _set_up(connection: Any, _: Any) -> None:
+        cursor = connection.cursor()
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # The driver would begin only before the first write, and then fail where it should wait.
+        writes = connection.get_execution_options().get(_WRITES)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def make_file(address: Address) -> None:
+    """Make SQLite's file where there is none, for its owner only; SQLite treats the files beside it likewise."""
+    try:
+        address.path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(address.path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        fix = "check the folder and its permissions, or set TILORES_DATA_DIR or DATABASE_URL"
+        raise StoreError(f"the database ({address.shown}) cannot be opened: {error.strerror}", fix=fix) from None
+
+
+def _postgresql(address: Address, limits: Limits) -> AsyncEngine:
+    if find_spec("asyncpg") is None:
+        fix = "pip install 'tilores-core[postgres]'"
+        raise ConfigError("PostgreSQL's driver is not installed", where="DATABASE_URL", fix=fix)
+
+    async def connect(**_: Any) -> Any:
+        asyncpg: Any = await asyncio.to_thread(import_module, "asyncpg")
+        # asyncpg reads the address as libpq does, sslmode and sockets included; SQLAlchemy does not.
+        return await asyncpg.connect(
+            address.dsn.get_secret_value(),
+            timeout=limits.connect,
+            command_timeout=limits.long,
+            server_settings={
+                "application_name": "tilores",
+                "lock_timeout": str(round(limits.lock * 1000)),
+                "statement_timeout": str(round(limits.call * 1000)),
+                # A client that was cut off must not keep its locks, and they must go with it soon.
+                "idle_in_transaction_session_timeout": str(round(limits.call * 2000)),
+            },
+        )
+
+    return create_async_engine(
+        "postgresql+asyncpg://", async_creator=connect, pool_pre_ping=True, pool_recycle=1800, **_common(limits)
+    )
+
+
+def _common(limits: Limits) -> dict[str, Any]:
+    return {
+        "pool_size": limits.connections,
+        "max_overflow": 0,
+        "pool_timeout": limits.call,
+        "hide_parameters": True,
+        "json_serializer": lambda value: orjson.dumps(value).decode(),
+        "json_deserializer": orjson.loads,
+    }

@@ -1,0 +1,63 @@
+"""From any released schema to this one, at start-up, by one process at a time, all or nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from importlib import import_module
+from typing import Final
+
+from sqlalchemy import inspect, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tilores_core.errors import StoreError
+from tilores_core.store.address import Address
+from tilores_core.store.database import Database
+from tilores_core.store.schema import PREFIX
+
+REVISIONS: Final = ("0001",)
+"""Every released schema, oldest first. (Known without Alembic, which costs a second to import.)"""
+HEAD: Final = REVISIONS[-1]
+VERSION_TABLE: Final = f"{PREFIX}revision"
+
+_LOCK: Final = 0x7469_6C6F_7265_73  # "tilores", so that no other program's advisory lock is the same
+
+
+async def current_revision(connection: AsyncConnection) -> str | None:
+    """The revision of the schema that is there; None when there is none of ours."""
+    if not await connection.run_sync(lambda sync: inspect(sync).has_table(VERSION_TABLE)):
+        return None
+    found = (await connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}"))).scalar()  # noqa: S608
+    return None if found is None else str(found)
+
+
+async def migrate(database: Database) -> None:
+    """Bring the schema to `HEAD`. Replicas that start together wait for the first, which does it.
+
+    Raises `StoreError`, also for a database that a newer version of the program has migrated.
+    """
+    async with database.read() as connection:
+        if await _is_current(connection, database.address):
+            return
+    upgrading = await asyncio.to_thread(import_module, "tilores_core.store.upgrade")
+    async with database.write(seconds=database.limits.long) as connection:
+        if database.address.kind == "postgresql":
+            # SQLite's writers are alone anyway; here only migrations keep each other out.
+            for name in ("lock_timeout", "statement_timeout"):
+                await connection.execute(text(f"SET LOCAL {name} = {round(database.limits.long * 1000)}"))
+            await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+        if not await _is_current(connection, database.address):
+            await connection.run_sync(upgrading.upgrade)
+
+
+async def _is_current(connection: AsyncConnection, address: Address) -> bool:
+    found = await current_revision(connection)
+    if found is not None and found not in REVISIONS:
+        raise newer(address, found)
+    return found == HEAD
+
+
+def newer(address: Address, found: str) -> StoreError:
+    return StoreError(
+        f"the database ({address.shown}) has revision {found}, and this version of tilores-core knows {HEAD} at most",
+        fix="run the version that made it, or a later one; or name another database in DATABASE_URL",
+    )

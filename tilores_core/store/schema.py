@@ -1,0 +1,67 @@
+"""What every table has in common: the metadata, the database's clock, and times as it counts them.
+
+Times are whole milliseconds since 1970 in UTC, the same in every database, so that rows can be compared and carried
+over as they are. Durations of leases are measured by the database's clock, never by a host's.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, Column, MetaData
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from tilores_core.errors import StoreError
+
+PREFIX: Final = "tilores_"
+"""Every table's name begins with it: the database may be somebody else's as well."""
+
+metadata: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class now_ms(FunctionElement[int]):
+    """The database's time in milliseconds, at the moment the row is looked at (not when the transaction began)."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(now_ms, "sqlite")
+def _sqlite_now(element: now_ms, compiler: Any, **_: Any) -> str:
+    return "CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)"
+
+
+@compiles(now_ms, "postgresql")
+def _postgresql_now(element: now_ms, compiler: Any, **_: Any) -> str:
+    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
+
+
+def fitting(column: Column[str], value: str) -> str:
+    """`value`, when it fits: SQLite would take any, PostgreSQL not. Raises `StoreError` naming the column."""
+    longest = getattr(column.type, "length", None)
+    if "\0" in value or (longest is not None and len(value) > longest):
+        name = f"{column.table.name.removeprefix(PREFIX)}.{column.name}"
+        raise StoreError(f"{name} is longer than {longest} characters, or has a zero byte", fix="use a shorter text")
+    return value
+
+
+def milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def instant(value: int) -> datetime:
+    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=value)
+
+
+def instant_or_none(value: int | None) -> datetime | None:
+    return None if value is None else instant(value)

@@ -1,0 +1,91 @@
+"""All durable state, behind one object."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tilores_core.store import transfer
+from tilores_core.store.address import Address
+from tilores_core.store.batch_jobs import BatchJobs, batch_jobs
+from tilores_core.store.changes import Changes, changes
+from tilores_core.store.database import Database, Limits, make_file
+from tilores_core.store.leases import Leases, leases
+from tilores_core.store.migrate import HEAD, current_revision, migrate, newer
+from tilores_core.store.migrate import REVISIONS as KNOWN
+from tilores_core.store.schema import metadata
+
+TABLES: Final = (batch_jobs, changes, leases)
+
+
+class Store:
+    """The repositories of one database.
+
+        store = await Store.open(store_address(environment.database_url, environment.data_dir))
+        try:
+            lease = await store.leases.acquire("prewarm", holder, 30.0)
+        finally:
+            await store.aclose()
+
+    Every call has a deadline, and raises `StoreError` or its kind `StoreUnavailableError`. What a method has
+    returned from is committed.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.batch_jobs = BatchJobs(database)
+        self.changes = Changes(database)
+        self.leases = Leases(database)
+
+    @classmethod
+    async def open(cls, address: Address, limits: Limits | None = None) -> Store:
+        """Connect and migrate. Raises `ConfigError`, `StoreError`."""
+        if address.kind == "sqlite":
+            await asyncio.to_thread(make_file, address)
+        database = Database(address, limits)
+        try:
+            await migrate(database)
+        except BaseException:
+            await database.aclose()
+            raise
+        return cls(database)
+
+    async def export_json(self, path: Path) -> dict[str, int]:
+        """Write all there is to `path`, as JSON lines; how many rows of each table. Replaces a file, or leaves it."""
+        return await transfer.export_json(self.database, path)
+
+    async def import_json(self, path: Path) -> dict[str, int]:
+        """Read what `export_json` wrote, be it from another kind of database, into this one, which must be empty."""
+        return await transfer.import_json(self.database, path)
+
+    async def aclose(self) -> None:
+        await self.database.aclose()
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is at an address. `revision`: None when no state of ours is there yet."""
+
+    shown: str
+    revision: str | None
+    head: str = HEAD
+
+
+async def look(address: Address, limits: Limits | None = None) -> Look:
+    """Look at a database without changing it. Raises `ConfigError`, `StoreError`."""
+    if address.kind == "sqlite" and not await asyncio.to_thread(address.path.exists):
+        return Look(address.shown, None)
+    database = Database(address, limits)
+    try:
+        async with database.read() as connection:
+            found = await current_revision(connection)
+    finally:
+        await database.aclose()
+    if found is not None and found not in KNOWN:
+        raise newer(address, found)
+    return Look(address.shown, found)
+
+
+__all__ = ["TABLES", "Look", "Store", "look", "metadata"]
