@@ -17,5 +17,8 @@ __all__ = ["FakeProvider", "FakeReply", "isolated_host"]
 if "pytest" in sys.modules:
     # so that a failing assertion of a suite shows both sides, as one in the author's own test does
     sys.modules["pytest"].register_assert_rewrite(
-        "tilores_core.testing.cache", "tilores_core.testing.providers", "tilores_core.testing.sources"
+        "tilores_core.testing.cache",
+        "tilores_core.testing.provider_wire",
+        "tilores_core.testing.providers",
+        "tilores_core.testing.sources",
     )

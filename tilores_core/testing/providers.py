@@ -14,7 +14,8 @@
             return "acme-small"
 
 A capability that is declared missing skips its tests by name. Needs the extra `tilores-core[testing]`, with
-`asyncio_mode = "auto"`.
+`asyncio_mode = "auto"`. A provider that asks over HTTP passes `LLMProviderWireSuite` as well, in
+`tilores_core.testing.provider_wire`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,352 @@
+"""The conformance suite for model providers that ask over HTTP: what they send, and what they make of faults.
+
+    from tilores_core.testing.provider_wire import LLMProviderWireSuite
+
+    class TestAcme(LLMProviderWireSuite):
+        dialect = "openai-compatible"
+
+        def make(self, upstream: StandIn, key: str | None) -> LLMProvider:
+            return AcmeProvider(Settings(base_url=upstream.base_url, api_key=key))
+
+        @pytest.fixture
+        def model(self) -> str:
+            return "acme-small"
+
+It holds all of `LLMProviderSuite`, against a stand-in (`tilores_core.testing.standin`) that runs in a thread, so that
+blocking calls are tried as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import orjson
+import pytest
+
+from tilores_core.contracts import LLMProvider
+from tilores_core.errors import (
+    ContentRefusedError,
+    ContextTooLongError,
+    ProviderAuthError,
+    ProviderError,
+    ProviderRateLimitedError,
+    ProviderUnavailableError,
+    TiloresError,
+)
+from tilores_core.testing.providers import UNICODE, LLMProviderSuite, _merged
+from tilores_core.testing.standin import (
+    ContentRefused,
+    ContextTooLong,
+    Cut,
+    ErrorEvent,
+    Fault,
+    Hang,
+    HttpError,
+    InvalidKey,
+    MalformedEvent,
+    MalformedReply,
+    NoEndMark,
+    NoFinish,
+    Reply,
+    Reset,
+    Stall,
+    StandIn,
+)
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import AIMessage
+
+PRIVATE = "The caller's account is 40-17-22 and nobody may read it."
+TEXT = "Grüße aus Łódź, 東京 und 🏔️. Her balance is 40 dollars."
+WRONG_KEY = "sk-wrong-fedcba9876543210"
+PICTURE = (
+    "data:image/png;base64,"
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+both_ways = pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+
+
+class LLMProviderWireSuite(LLMProviderSuite):
+    """Subclass it, set `dialect`, write `make`, override `model`, and set to False what the provider does not do."""
+
+    deterministic = True
+    dialect: ClassVar[str]
+    """Which protocol the provider speaks: one of `tilores_core.testing.standin.DIALECTS`."""
+    needs_key: ClassVar[bool] = True
+    """Without a key the models are listed as unavailable."""
+    refuses_content: ClassVar[bool] = True
+    """The protocol has a way to say that the content is refused."""
+
+    def make(self, upstream: StandIn, key: str | None) -> LLMProvider:
+        """The provider with this key (None: none at all), its address that of `upstream`."""
+        raise NotImplementedError("write the method 'make'")
+
+    @pytest.fixture
+    def upstream(self) -> Iterator[StandIn]:
+        with StandIn(self.dialect) as upstream:
+            yield upstream
+
+    @pytest.fixture
+    def provider(self, upstream: StandIn) -> LLMProvider:
+        return self.make(upstream, upstream.key)
+
+    # --- answers
+
+    @both_ways
+    async def test_the_text_arrives_as_it_was_sent(
+        self, provider: LLMProvider, model: str, upstream: StandIn, streamed: bool
+    ) -> None:
+        upstream.enqueue(TEXT)
+        message = await _ask(self.chat(provider, model), UNICODE, streamed=streamed)
+        assert message.text == TEXT
+        assert message.response_metadata["finish_reason"] == "stop"
+        (asked,) = upstream.requests
+        assert asked.streamed is streamed or self.dialect == "ollama"  # its package streams either way
+        assert UNICODE in _texts(asked.body)
+        assert asked.model == model
+
+    @both_ways
+    async def test_usage_is_the_providers(
+        self, provider: LLMProvider, model: str, upstream: StandIn, streamed: bool
+    ) -> None:
+        upstream.enqueue(Reply("one two three", input_tokens=11, output_tokens=7))
+        message = await _ask(self.chat(provider, model), "Hello", streamed=streamed)
+        assert message.usage_metadata is not None
+        assert message.usage_metadata["input_tokens"] == 11
+        assert message.usage_metadata["output_tokens"] == 7
+        assert message.usage_metadata["total_tokens"] == 18
+
+    @both_ways
+    async def test_a_picture(self, provider: LLMProvider, model: str, streamed: bool) -> None:
+        self._needs("supports_vision")
+        parts = [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": PICTURE}}]
+        asked = [{"role": "user", "content": parts}]
+        assert "1 picture(s)" in (await _ask(self.chat(provider, model), asked, streamed=streamed)).text
+
+    @both_ways
+    async def test_slow_first_token(
+        self, provider: LLMProvider, model: str, upstream: StandIn, streamed: bool
+    ) -> None:
+        upstream.enqueue(Reply(TEXT, seconds=0.1, first_token=0.2))
+        assert (await _ask(self.chat(provider, model), "Hello", streamed=streamed)).text == TEXT
+
+    @both_ways
+    async def test_a_finished_answer_without_the_end_mark_is_finished(
+        self, provider: LLMProvider, model: str, upstream: StandIn, streamed: bool
+    ) -> None:
+        upstream.enqueue(Reply(TEXT, fault=NoEndMark()))
+        message = await _ask(self.chat(provider, model), "Hello", streamed=streamed)
+        assert message.text == TEXT
+        assert message.response_metadata["finish_reason"] == "stop"
+
+    # --- leaving
+
+    async def test_cancelling_a_stream_closes_the_connection(
+        self, provider: LLMProvider, model: str, upstream: StandIn
+    ) -> None:
+        upstream.enqueue(Stall(after=3))
+        chat = self.chat(provider, model)
+        begun = asyncio.Event()
+
+        async def consume() -> None:
+            async for chunk in chat.astream("Hello"):
+                if chunk.text:
+                    begun.set()
+
+        await _cancelled(asyncio.create_task(consume()), begun)
+        assert await upstream.until(lambda: upstream.disconnects == 1)
+
+    async def test_leaving_a_stream_closes_the_connection(
+        self, provider: LLMProvider, model: str, upstream: StandIn
+    ) -> None:
+        upstream.enqueue(Stall(after=3))
+        chat = self.chat(provider, model)
+        async with aclosing(chat.astream("Hello")) as stream:  # type: ignore[type-var]  # LangChain's is a generator
+            async for chunk in stream:
+                if chunk.text:
+                    break
+        assert await upstream.until(lambda: upstream.disconnects == 1)
+
+    @both_ways
+    async def test_cancelling_before_the_first_token_closes_the_connection(
+        self, provider: LLMProvider, model: str, upstream: StandIn, streamed: bool
+    ) -> None:
+        upstream.enqueue(Hang())
+        task = asyncio.create_task(_ask(self.chat(provider, model), "Hello", streamed=streamed))
+        assert await upstream.until(lambda: upstream.running == 1)
+        await _cancelled(task)
+        assert await upstream.until(lambda: upstream.disconnects == 1)
+
+    # --- refusals
+
+    @both_ways
+    async def test_a_wrong_key(self, upstream: StandIn, model: str, streamed: bool) -> None:
+        self._needs("needs_key")
+        provider = self.make(upstream, WRONG_KEY)
+        failed = await self._failure(provider, model, streamed=streamed)
+        await provider.aclose()
+        assert isinstance(failed, ProviderAuthError)
+        assert WRONG_KEY not in f"{failed} {failed!r}"
+
+    @both_ways
+    async def test_a_key_that_is_refused(
+        self, provider: LLMProvider, model: str, upstream: StandIn, streamed: bool
+    ) -> None:
+        upstream.enqueue(InvalidKey())
+        assert isinstance(await self._failure(provider, model, streamed=streamed), ProviderAuthError)
+
+    async def test_no_key(self, upstream: StandIn, model: str) -> None:
+        self._needs("needs_key")
+        provider = self.make(upstream, None)
+        listed = provider.models()
+        assert listed
+        assert all(info.unavailable for info in listed)
+        with pytest.raises(ProviderAuthError):
+            provider.chat_model(model, {})
+        await provider.aclose()
+        assert not upstream.requests
+
+    @both_ways
+    async def test_rate_limit(self, provider: LLMProvider, model: str, upstream: StandIn, streamed: bool) -> None:
+        upstream.enqueue(HttpError(status=429, retry_after=7), HttpError(status=429))
+        limited = await self._failure(provider, model, streamed=streamed)
+        assert isinstance(limited, ProviderRateLimitedError)
+        assert limited.retry_after == pytest.approx(7)
+        unsaid = await self._failure(provider, model, streamed=streamed)
+        assert isinstance(unsaid, ProviderRateLimitedError)
+        assert unsaid.retry_after is None
+
+    @both_ways
+    async def test_overload(self, provider: LLMProvider, model: str, upstream: StandIn, streamed: bool) -> None:
+        for status in (500, 502, 503, 529):
+            upstream.enqueue(HttpError(status=status))
+            failed = await self._failure(provider, model, streamed=streamed)
+            assert isinstance(failed, ProviderUnavailableError), f"status {status}"
+
+    @both_ways
+    async def test_context_too_long(
+        self, provider: LLMProvider, model: str, upstream: StandIn, streamed: bool
+    ) -> None:
+        upstream.enqueue(ContextTooLong())
+        assert isinstance(await self._failure(provider, model, streamed=streamed), ContextTooLongError)
+
+    @both_ways
+    @pytest.mark.parametrize(
+        "refused", [ContentRefused(), Reply("I", finish="content_filter")], ids=["asked", "said"]
+    )
+    async def test_content_refused(
+        self, provider: LLMProvider, model: str, upstream: StandIn, refused: Any, streamed: bool
+    ) -> None:
+        self._needs("refuses_content")
+        upstream.enqueue(refused)
+        outcome = await self._outcome(provider, model, streamed=streamed)
+        if isinstance(outcome, Exception):
+            assert isinstance(outcome, ContentRefusedError)
+        else:
+            assert outcome.response_metadata["finish_reason"] == "content_filter"
+
+    # --- broken answers
+
+    @both_ways
+    async def test_connection_reset(
+        self, provider: LLMProvider, model: str, upstream: StandIn, streamed: bool
+    ) -> None:
+        upstream.enqueue(Reset())
+        assert isinstance(await self._failure(provider, model, streamed=streamed), ProviderUnavailableError)
+
+    @both_ways
+    @pytest.mark.parametrize("fault", [Cut(after=3), Cut(after=3, reset=True)], ids=["closed", "reset"])
+    async def test_connection_cut(
+        self, provider: LLMProvider, model: str, upstream: StandIn, fault: Fault, streamed: bool
+    ) -> None:
+        upstream.enqueue(fault)
+        assert isinstance(await self._failure(provider, model, streamed=streamed), ProviderError)
+
+    @both_ways
+    async def test_malformed_reply(
+        self, provider: LLMProvider, model: str, upstream: StandIn, streamed: bool
+    ) -> None:
+        upstream.enqueue(MalformedReply())
+        assert isinstance(await self._failure(provider, model, streamed=streamed), ProviderError)
+
+    @both_ways
+    async def test_malformed_event(
+        self, provider: LLMProvider, model: str, upstream: StandIn, streamed: bool
+    ) -> None:
+        upstream.enqueue(MalformedEvent(after=3))
+        assert isinstance(await self._failure(provider, model, streamed=streamed), ProviderError)
+
+    @both_ways
+    @pytest.mark.parametrize(
+        "fault",
+        [NoFinish(), NoFinish(mark=True), ErrorEvent(after=3)],
+        ids=["no-finish", "no-finish-but-mark", "error-event"],
+    )
+    async def test_an_unfinished_answer_never_looks_finished(
+        self, provider: LLMProvider, model: str, upstream: StandIn, fault: Fault, streamed: bool
+    ) -> None:
+        upstream.enqueue(fault)
+        outcome = await self._outcome(provider, model, streamed=streamed)
+        if isinstance(outcome, Exception):
+            assert isinstance(outcome, ProviderError)
+        else:
+            assert not outcome.response_metadata.get("finish_reason")
+
+    @both_ways
+    async def test_one_request_a_call(
+        self, provider: LLMProvider, model: str, upstream: StandIn, streamed: bool
+    ) -> None:
+        """Whatever comes, the SDK asks once: retries belong to the engine, which alone knows the deadline."""
+        for fault in (HttpError(status=429, retry_after=0), HttpError(status=500), HttpError(status=503), Reset()):
+            upstream.clear()
+            upstream.otherwise = fault
+            await self._failure(provider, model, streamed=streamed)
+            assert len(upstream.requests) == 1, f"{fault}"
+
+    async def test_usable_after_each_fault(self, provider: LLMProvider, model: str, upstream: StandIn) -> None:
+        for fault in (Reset(), Cut(after=1), MalformedEvent(after=1), HttpError(status=500)):
+            upstream.enqueue(fault, TEXT)
+            await self._failure(provider, model, streamed=True)
+            assert (await self.chat(provider, model).ainvoke("Hello")).text == TEXT
+
+    # --- asking
+
+    async def _failure(self, provider: LLMProvider, model: str, *, streamed: bool) -> TiloresError:
+        outcome = await self._outcome(provider, model, streamed=streamed)
+        assert isinstance(outcome, TiloresError), f"it answered: {outcome}"
+        return outcome
+
+    async def _outcome(self, provider: LLMProvider, model: str, *, streamed: bool) -> AIMessage | TiloresError:
+        """The answer, or the mapped error, which holds neither the key nor the prompt."""
+        try:
+            return await _ask(self.chat(provider, model), PRIVATE, streamed=streamed)
+        except Exception as error:
+            mapped = provider.map_error(error)
+        assert isinstance(mapped, TiloresError), f"not mapped: {type(mapped).__name__}"
+        shown = f"{mapped} {mapped!r} {mapped.args}"
+        assert PRIVATE[:24] not in shown
+        assert "sk-standin" not in shown
+        return mapped
+
+
+async def _ask(chat: BaseChatModel, asked: Any, *, streamed: bool) -> AIMessage:
+    if not streamed:
+        return await chat.ainvoke(asked)
+    return _merged([chunk async for chunk in chat.astream(asked)])
+
+
+async def _cancelled(task: asyncio.Task[Any], begun: asyncio.Event | None = None) -> None:
+    if begun is not None:
+        await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def _texts(body: Any) -> str:
+    return orjson.dumps(body).decode()
