@@ -1,0 +1,99 @@
+"""LangChain's Claude, with what this program needs beside it. Importing this imports the SDK."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from functools import cached_property
+from typing import Any, cast
+
+from langchain_anthropic import ChatAnthropic
+from langchain_core.messages import AIMessageChunk, BaseMessage
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from pydantic import Field
+
+from tilores_core.llm import MalformedReplyError, check_addresses
+
+# In the words that the other providers have for it; what is not here stays as Anthropic says it.
+_ENDS = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+}
+_ASKED = "prompt_usage"  # what `message_start` counted, in the metadata of its chunk
+
+
+class Claude(ChatAnthropic):
+    """`client` and `async_client` are the SDK's, shared by all models of the provider.
+
+    With `cache_prompt` the system message is marked to be remembered by Anthropic, for five minutes.
+    """
+
+    client: Any = Field(exclude=True, repr=False)
+    async_client: Any = Field(exclude=True, repr=False)
+    cache_prompt: bool = False
+
+    @cached_property
+    def _client(self) -> Any:
+        return self.client
+
+    @cached_property
+    def _async_client(self) -> Any:
+        return self.async_client
+
+    def _get_request_payload(self, input_: Any, *, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+        check_addresses(self._convert_input(input_).to_messages())
+        payload = super()._get_request_payload(input_, stop=stop, **kwargs)
+        system = payload.get("system")
+        if self.cache_prompt and isinstance(system, str):
+            payload["system"] = [{"type": "text", "text": system, "cache_control": {"type": "ephemeral"}}]
+        return payload
+
+    def _format_output(self, data: Any, **kwargs: Any) -> ChatResult:
+        if not isinstance(getattr(data, "content", None), list):  # the SDK hands on what is not JSON as text
+            raise MalformedReplyError
+        # The reason why it ended stands beside the message, where only LangChain's public calls look for it.
+        result = super()._format_output(data, **kwargs)
+        if data.stop_reason:
+            result.generations[0].message.response_metadata |= _end(data.stop_reason)
+        return result
+
+    def _make_message_chunk_from_anthropic_event(
+        self, event: Any, **kwargs: Any
+    ) -> tuple[AIMessageChunk | None, Any]:
+        chunk, block = super()._make_message_chunk_from_anthropic_event(event, **kwargs)
+        if chunk is not None and event.type == "message_start":
+            usage = event.message.usage
+            chunk.response_metadata[_ASKED] = (
+                (usage.input_tokens or 0)
+                + (usage.cache_read_input_tokens or 0)
+                + (usage.cache_creation_input_tokens or 0)
+            )
+        if chunk is not None and event.type == "message_delta" and event.delta.stop_reason:
+            chunk.response_metadata |= _end(event.delta.stop_reason)
+        return chunk, block
+
+    async def _astream(
+        self, messages: list[BaseMessage], *args: Any, **kwargs: Any
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        asked = 0
+        async with aclosing(cast("Any", super()._astream(messages, *args, **kwargs))) as stream:
+            async for generation in stream:
+                message = generation.message
+                asked = message.response_metadata.pop(_ASKED, asked)
+                counted = message.usage_metadata
+                if counted is not None and not counted["input_tokens"]:
+                    # Some servers that speak this protocol count the prompt in the first event alone.
+                    output = counted["output_tokens"]
+                    message.usage_metadata = UsageMetadata(
+                        input_tokens=asked, output_tokens=output, total_tokens=asked + output
+                    )
+                yield generation
+
+
+def _end(reason: str) -> dict[str, str]:
+    return {"stop_reason": reason, "finish_reason": _ENDS.get(reason, reason)}

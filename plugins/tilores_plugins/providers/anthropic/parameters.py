@@ -1,0 +1,88 @@
+"""A request's parameters as Anthropic wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from tilores_core import InvalidRequestError, UnsupportedParameterError
+from tilores_core.llm import Fields, ModelData
+
+# These choose for themselves whether to call a tool; Anthropic answers 400 when told to.
+_NEVER_FORCED: Final = ("claude-fable-5-1", "claude-opus-5-5", "claude-sonnet-5-5")
+_EFFORTS: Final = ("low", "medium", "high", "xhigh", "max")
+
+
+def _temperature(value: float, model: ModelData) -> Mapping[str, Any]:
+    if value > 1:
+        raise UnsupportedParameterError(
+            "Anthropic takes a temperature from 0 to 1", param="temperature", fix="lower it, or leave it out"
+        )
+    return {"temperature": value}
+
+
+def _tools(tools: list[dict[str, Any]], model: ModelData) -> Mapping[str, Any]:
+    return {"model_kwargs": {"tools": [_tool(tool["function"]) for tool in tools]}}
+
+
+def _tool(function: Mapping[str, Any]) -> dict[str, Any]:
+    made = {
+        "name": function["name"],
+        "input_schema": function.get("parameters") or {"type": "object", "properties": {}},
+    }
+    return made | {key: function[key] for key in ("description", "strict") if function.get(key)}
+
+
+def _tool_choice(choice: Any, model: ModelData) -> Mapping[str, Any]:
+    if choice in ("auto", "none"):
+        return {"model_kwargs": {"tool_choice": {"type": choice}}}
+    if model.id.startswith(_NEVER_FORCED):
+        raise UnsupportedParameterError(
+            f"the model '{model.id}' cannot be made to call a tool",
+            param="tool_choice",
+            fix="use auto, or another model",
+        )
+    if choice == "required":
+        return {"model_kwargs": {"tool_choice": {"type": "any"}}}
+    return {"model_kwargs": {"tool_choice": {"type": "tool", "name": choice["function"]["name"]}}}
+
+
+def _one_call(several: bool, model: ModelData) -> Mapping[str, Any]:
+    return {"one_call": not several}
+
+
+def _response_format(form: Mapping[str, Any], model: ModelData) -> Mapping[str, Any]:
+    if form["type"] == "text":
+        return {}
+    if form["type"] != "json_schema":
+        raise UnsupportedParameterError(
+            "Anthropic holds an answer to a JSON schema, not to JSON of any shape",
+            param="response_format",
+            fix="send a json_schema, or ask for JSON in the prompt",
+        )
+    if not isinstance((form.get("json_schema") or {}).get("schema"), Mapping):
+        raise InvalidRequestError("response_format.json_schema needs a schema", param="response_format.json_schema")
+    return {"model_kwargs": {"response_format": form}}
+
+
+def _effort(effort: str, model: ModelData) -> Mapping[str, Any]:
+    if effort not in _EFFORTS:
+        raise UnsupportedParameterError(
+            f"Anthropic takes a reasoning_effort of {', '.join(_EFFORTS)}",
+            param="reasoning_effort",
+            fix="choose one of these, or leave it out",
+        )
+    return {"reasoning_effort": effort}
+
+
+PARAMETERS: Final[Fields] = {
+    "temperature": _temperature,
+    "top_p": "top_p",
+    "max_tokens": "max_tokens",
+    "stop": "stop_sequences",
+    "tools": _tools,
+    "tool_choice": _tool_choice,
+    "parallel_tool_calls": _one_call,
+    "response_format": _response_format,
+    "reasoning_effort": _effort,
+}

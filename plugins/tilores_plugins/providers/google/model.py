@@ -1,0 +1,105 @@
+"""LangChain's Gemini, with what this program needs beside it. Importing this imports the SDK."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from contextvars import ContextVar
+from typing import Any, Self, cast
+
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_google_genai import ChatGoogleGenerativeAI
+from langchain_google_genai.chat_models import _ClientCleanup
+from pydantic import Field, model_validator
+
+from tilores_core import ContentRefusedError
+from tilores_core.llm import check_inline
+
+OPENED: ContextVar[list[Any]] = ContextVar("tilores_google_opened")
+"""The HTTP responses of the stream that is being opened, for it to close."""
+
+# What is not here stays as Google says it.
+_ENDS = {
+    "STOP": "stop",
+    "MAX_TOKENS": "length",
+    **dict.fromkeys(("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"), "content_filter"),
+}
+
+
+class Gemini(ChatGoogleGenerativeAI):
+    """`sdk` is the SDK's client, shared by all models of the provider; `bound` goes to each of LangChain's calls
+    (`tools`, `tool_choice`, `response_format`)."""
+
+    sdk: Any = Field(exclude=True, repr=False)
+    bound: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def validate_environment(self) -> Self:
+        # In place of LangChain's, which makes a client with connections of its own for each model.
+        self.client = self.sdk
+        self._client_cleanup = _Shared(self.sdk)
+        return self
+
+    def _prepare_request(self, messages: list[BaseMessage], **kwargs: Any) -> dict[str, Any]:
+        check_inline(messages, title="Gemini")  # LangChain would fetch an address, on the event loop
+        return super()._prepare_request(messages, **{**kwargs, **self.bound})
+
+    def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
+        return _checked(super()._generate(messages, *args, **kwargs))
+
+    async def _agenerate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
+        return _checked(await super()._agenerate(messages, *args, **kwargs))
+
+    async def _astream(
+        self, messages: list[BaseMessage], *args: Any, **kwargs: Any
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        opened: list[Any] = []
+        OPENED.set(opened)
+        called = False
+        try:
+            async with aclosing(cast("Any", super()._astream(messages, *args, **kwargs))) as stream:
+                async for generation in stream:
+                    _check_prompt(generation.message.response_metadata.get("prompt_feedback"))
+                    called = called or bool(generation.message.tool_call_chunks)
+                    _name_the_end(generation, called)
+                    yield generation
+        finally:
+            # The SDK leaves the connection open until its objects are collected, when a stream is left early.
+            for response in opened:
+                await response.aclose()
+
+
+def _checked(result: ChatResult) -> ChatResult:
+    _check_prompt((result.llm_output or {}).get("prompt_feedback"))
+    for generation in result.generations:
+        _name_the_end(generation, bool(getattr(generation.message, "tool_calls", ())))
+    return result
+
+
+def _name_the_end(generation: ChatGeneration, called: bool) -> None:
+    """Why it ended, in the words of the other providers. Gemini stops for a tool call as for anything else."""
+    info = generation.generation_info
+    reason = info and info.get("finish_reason")
+    if info is not None and reason:
+        info["finish_reason"] = "tool_calls" if called and reason == "STOP" else _ENDS.get(reason, reason)
+
+
+class _Shared(_ClientCleanup):
+    """Closes nothing: the provider closes the client."""
+
+    async def aclose(self) -> None:
+        pass
+
+    def __del__(self) -> None:
+        pass
+
+
+def _check_prompt(feedback: Any) -> None:
+    """A prompt that Gemini refuses comes back as an empty answer."""
+    reason = (feedback or {}).get("block_reason")
+    if reason is not None:
+        said = str(getattr(reason, "name", reason))[:40]
+        raise ContentRefusedError(
+            f"Gemini refuses the prompt ({said})", provider="google", fix="say it differently, or use another model"
+        )

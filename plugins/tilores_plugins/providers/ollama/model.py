@@ -1,0 +1,80 @@
+"""LangChain's Ollama, with what this program needs beside it. Importing this imports the SDK."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
+from typing import Any, Self, cast
+
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGenerationChunk
+from langchain_ollama import ChatOllama
+from pydantic import Field, model_validator
+
+from tilores_core.llm import check_inline, inline_image
+
+_TITLE = "Ollama"
+
+
+class Ollama(ChatOllama):
+    """`client` and `async_client` are the SDK's, shared by all models of the provider; `bound_tools` as OpenAI
+    describes them."""
+
+    client: Any = Field(exclude=True, repr=False)
+    async_client: Any = Field(exclude=True, repr=False)
+    bound_tools: list[dict[str, Any]] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _set_clients(self) -> Self:
+        # In place of LangChain's, which makes two clients for each model.
+        self._client, self._async_client = self.client, self.async_client
+        return self
+
+    def _chat_params(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        if self.bound_tools:
+            kwargs.setdefault("tools", self.bound_tools)
+        return super()._chat_params(messages, stop, **kwargs)
+
+    def _convert_messages_to_ollama_messages(self, messages: list[BaseMessage]) -> Sequence[Any]:
+        check_inline(messages, title=_TITLE)
+        converted = super()._convert_messages_to_ollama_messages(messages)
+        for message, original in zip(converted, messages, strict=True):
+            if isinstance(original.content, list):
+                message["content"] = message["content"].removeprefix("\n")  # LangChain puts one before each part
+            if message["images"]:
+                # As bytes: a string the SDK takes for the path of a file first, and sends the file.
+                message["images"] = [
+                    inline_image(part["image_url"], title=_TITLE)
+                    for part in original.content
+                    if isinstance(part, dict) and part.get("type") == "image_url"
+                ]
+        return converted
+
+    def _iterate_over_stream(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any
+    ) -> Iterator[ChatGenerationChunk]:
+        called = False
+        for chunk in super()._iterate_over_stream(messages, stop, **kwargs):
+            called = _name_the_end(chunk, called)
+            yield chunk
+
+    async def _aiterate_over_stream(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        called = False
+        async with aclosing(cast("Any", super()._aiterate_over_stream(messages, stop, **kwargs))) as chunks:
+            async for chunk in chunks:
+                called = _name_the_end(chunk, called)
+                yield chunk
+
+
+def _name_the_end(chunk: ChatGenerationChunk, called: bool) -> bool:
+    """Why it ended, in the words of the other providers: Ollama stops for a tool call as for anything else. Whether
+    a tool was called so far."""
+    called = called or bool(getattr(chunk.message, "tool_call_chunks", ()))
+    info = chunk.generation_info
+    if info is not None and (reason := info.get("done_reason")):
+        info["finish_reason"] = "tool_calls" if called and reason == "stop" else reason
+    return called

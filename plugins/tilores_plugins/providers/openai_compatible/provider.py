@@ -1,0 +1,70 @@
+"""The provider `openai-compatible`: several servers under one name, told apart by the part before the first slash."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import SecretStr
+
+from tilores_core import ModelInfo, PluginContext, UnknownModelError
+from tilores_core.llm import Catalogue, OpenAIProtocolProvider, error_of
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+    from tilores_plugins.providers.openai_compatible.settings import Instance, Settings
+
+_NAME: Final = "openai-compatible"
+
+
+class _Server(OpenAIProtocolProvider):
+    name = _NAME
+    title = "the server"
+
+    def __init__(self, instance: str, settings: Instance) -> None:
+        super().__init__(settings, Catalogue(()))
+        self._key = settings.api_key
+        self.title = f"the server '{instance}'"
+        self.max_stops = settings.max_stops
+
+    def key(self) -> SecretStr:
+        # The SDK insists on one; servers without keys do not look at it.
+        return self._key or SecretStr("none")
+
+
+class CompatibleProvider:
+    """An `LLMProvider` over any number of servers."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._servers = {name: _Server(name, instance) for name, instance in settings.instances.items()}
+
+    def models(self) -> Sequence[ModelInfo]:
+        return [
+            replace(info, id=f"{name}/{info.id}")
+            for name, server in self._servers.items()
+            for info in server.models()
+        ]
+
+    def chat_model(self, model: str, parameters: Mapping[str, Any]) -> BaseChatModel:
+        instance, slash, name = model.partition("/")
+        server = self._servers.get(instance)
+        if server is None or not slash or not name:
+            known = ", ".join(f"{_NAME}:{known}/MODEL" for known in self._servers)
+            raise UnknownModelError(
+                f"'{model[:100]}' names no server and model",
+                fix=f"say {known}" if known else f"describe a server in [plugins.{_NAME}.instances.NAME]",
+            )
+        return server.chat_model(name, parameters)
+
+    def map_error(self, error: Exception) -> Exception:
+        return error_of(error, provider=_NAME, title="the model's server")
+
+    async def aclose(self) -> None:
+        await asyncio.gather(*(server.aclose() for server in self._servers.values()), return_exceptions=True)
+
+
+def build(context: PluginContext) -> CompatibleProvider:
+    return CompatibleProvider(context.settings)

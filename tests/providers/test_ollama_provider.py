@@ -1,0 +1,163 @@
+"""The provider `ollama` through langchain-ollama and its SDK, against a server that speaks the protocol."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from tilores_core import LLMProvider, ProviderUnavailableError, UnknownModelError, UnsupportedParameterError
+from tilores_core.chat.calling import Completion, invoke, stream, to_langchain
+from tilores_core.llm import Catalogue, ModelSettings
+from tilores_core.testing.provider_wire import LLMProviderWireSuite
+from tilores_core.testing.providers import TOOL
+from tilores_core.testing.standin import ErrorEvent, Reply, StandIn
+from tilores_plugins.providers.ollama.provider import OllamaProvider
+from tilores_plugins.providers.ollama.settings import OllamaSettings
+
+MODEL = "qwen3:8b"
+HELLO = to_langchain("Be brief.", [{"role": "user", "content": "Hello"}])
+ABLE = ModelSettings(context_window=8192, tools=True, vision=True, json_output=True, reasoning=True)
+
+
+@pytest.fixture
+def upstream() -> Iterator[StandIn]:
+    with StandIn("ollama") as server:
+        yield server
+
+
+def provider_of(upstream: StandIn, **settings: Any) -> OllamaProvider:
+    given = {"base_url": upstream.base_url, "models": {MODEL: ABLE}, **settings}
+    return OllamaProvider(OllamaSettings(**given), Catalogue(()))
+
+
+@pytest.fixture
+async def provider(upstream: StandIn) -> AsyncIterator[OllamaProvider]:
+    made = provider_of(upstream)
+    yield made
+    await made.aclose()
+
+
+class TestOllama(LLMProviderWireSuite):
+    dialect = "ollama"
+    needs_key = False
+    refuses_content = False
+    supports_vision = True
+    unsupported_parameter: ClassVar[tuple[str, Any] | None] = ("logit_bias", {"1": 2})
+
+    def make(self, upstream: StandIn, key: str | None) -> LLMProvider:
+        return provider_of(upstream)
+
+    @pytest.fixture
+    def model(self) -> str:
+        return MODEL
+
+    async def test_forced_tool_call(self, provider: LLMProvider, model: str) -> None:
+        """Ollama has no such thing."""
+        with pytest.raises(UnsupportedParameterError) as caught:
+            self.chat(provider, model, tools=[TOOL], tool_choice="required")
+        assert caught.value.param == "tool_choice"
+
+    async def test_streamed_tool_call(self, provider: LLMProvider, model: str) -> None:
+        chat = self.chat(provider, model, tools=[TOOL])
+        question = "Find the customer with the e-mail address ann@example.com"
+        *_, last = [piece async for piece in stream(chat, to_langchain("", [{"role": "user", "content": question}]))]
+        assert isinstance(last, Completion)
+        assert last.finish_reason == "tool_calls"
+        assert [call["function"]["name"] for call in last.tool_calls] == ["find_customer"]
+
+
+def test_without_settings_nothing_is_listed_and_any_model_can_be_asked_for() -> None:
+    provider = OllamaProvider(OllamaSettings(), Catalogue(()))
+    assert provider.models() == ()
+    assert provider.chat_model("llama3.2", {}).model == "llama3.2"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("written", "address"),
+    [
+        ("gpu.example", "http://gpu.example:11434"),
+        ("gpu.example:8080", "http://gpu.example:8080"),
+        (":8080", "http://127.0.0.1:8080"),
+        ("0.0.0.0", "http://127.0.0.1:11434"),
+        ("0.0.0.0:8080", "http://127.0.0.1:8080"),
+        ("[::1]:8080", "http://[::1]:8080"),
+        ("[::1]", "http://[::1]:11434"),
+        ("https://gpu.example/ollama/", "https://gpu.example/ollama"),
+        ("", None),
+    ],
+)
+def test_the_address_may_be_written_as_for_ollama_itself(written: str, address: str | None) -> None:
+    assert OllamaSettings(base_url=written).base_url == address
+
+
+async def test_parameters_arrive_under_the_names_of_the_protocol(upstream: StandIn) -> None:
+    provider = provider_of(upstream, keep_alive="30m")
+    parameters = {
+        "temperature": 0.2,
+        "top_p": 0.5,
+        "max_tokens": 7,
+        "stop": "X",
+        "seed": 3,
+        "response_format": {"type": "json_object"},
+        "reasoning_effort": "none",
+    }
+    await invoke(provider.chat_model(MODEL, parameters), HELLO)
+    await provider.aclose()
+    body = upstream.requests[-1].body
+    options = {"temperature": 0.2, "top_p": 0.5, "num_predict": 7, "stop": ["X"], "seed": 3, "num_ctx": 8192}
+    assert body["options"] == options
+    assert (body["format"], body["think"], body["keep_alive"]) == ("json", False, "30m")
+
+
+async def test_with_tool_choice_none_no_tools_are_offered(upstream: StandIn, provider: OllamaProvider) -> None:
+    await invoke(provider.chat_model(MODEL, {"tools": [TOOL], "tool_choice": "none"}), HELLO)
+    assert not upstream.requests[-1].body.get("tools")
+
+
+async def test_no_file_of_this_machine_is_sent_for_an_image(
+    upstream: StandIn, provider: OllamaProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SDK takes a string for a path first; a relative one can be valid base64 too."""
+    monkeypatch.chdir(tmp_path)
+    Path("abcd").write_text("a secret")
+    url = "data:image/png;base64,abcd"
+    parts = [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": url}}]
+    await invoke(provider.chat_model(MODEL, {}), to_langchain("", [{"role": "user", "content": parts}]))
+    message = upstream.requests[-1].body["messages"][-1]
+    assert message["images"] == ["abcd"]
+    assert message["content"] == "What is it?"
+
+
+@pytest.mark.parametrize("url", ["/etc/hostname", "data:x,/etc/hostname", "http://127.0.0.1:9/cat.png"])
+async def test_an_address_is_refused(upstream: StandIn, provider: OllamaProvider, url: str) -> None:
+    parts = [{"type": "image_url", "image_url": {"url": url}}]
+    with pytest.raises(UnsupportedParameterError) as caught:
+        await invoke(provider.chat_model(MODEL, {}), to_langchain("", [{"role": "user", "content": parts}]))
+    assert caught.value.param == "messages"
+    assert not upstream.requests
+
+
+async def test_an_error_within_a_stream_is_one(upstream: StandIn, provider: OllamaProvider) -> None:
+    upstream.enqueue(Reply(text="one two three", fault=ErrorEvent(after=2)))
+    with pytest.raises(Exception, match=r".") as caught:
+        [piece async for piece in stream(provider.chat_model(MODEL, {}), HELLO)]
+    assert isinstance(provider.map_error(caught.value), ProviderUnavailableError)
+
+
+async def test_a_model_that_is_not_there_names_the_command(provider: OllamaProvider) -> None:
+    with pytest.raises(Exception, match=r".") as caught:
+        await invoke(provider.chat_model("no-such-model", {}), HELLO)
+    mapped = provider.map_error(caught.value)
+    assert isinstance(mapped, UnknownModelError)
+    assert "ollama pull" in (mapped.fix or "")
+
+
+def test_what_a_model_cannot_do_is_named(provider: OllamaProvider) -> None:
+    from ollama import ResponseError
+
+    mapped = provider.map_error(ResponseError('{"error": "gemma:2b does not support tools"}', 400))
+    assert isinstance(mapped, UnsupportedParameterError)
+    assert mapped.param == "tools"

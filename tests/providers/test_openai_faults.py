@@ -1,0 +1,75 @@
+"""Silence, an empty account and a reset, and what the engine is told of them; the suite has the other faults."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from pydantic import SecretStr
+
+from tilores_core import ProviderQuotaError, ProviderUnavailableError
+from tilores_core.chat.calling import Completion, invoke, stream
+from tilores_core.llm import KeyedProviderSettings, load_catalogue
+from tilores_core.testing.standin import Fault, Hang, HttpError, Reply, Reset, Stall, StandIn
+from tilores_plugins.providers.openai.provider import OpenAIProvider
+
+MODEL = "gpt-4o-mini"
+QUESTION = "What does Edwina Hawthorne owe?"
+ANSWER = "She owes forty dollars and ten cents."
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[StandIn]:
+    async with StandIn("openai") as server:
+        yield server
+
+
+@pytest.fixture
+async def provider(upstream: StandIn) -> AsyncIterator[OpenAIProvider]:
+    settings = KeyedProviderSettings(base_url=upstream.base_url, api_key=SecretStr(upstream.key), timeout_seconds=0.4)
+    made = OpenAIProvider(settings, load_catalogue("tilores_plugins.providers.openai"))
+    yield made
+    await made.aclose()
+
+
+async def ask(provider: OpenAIProvider, *, streamed: bool) -> Completion:
+    from langchain_core.messages import HumanMessage
+
+    chat = provider.chat_model(MODEL, {})
+    if not streamed:
+        return await invoke(chat, [HumanMessage(QUESTION)])
+    last = None
+    async for item in stream(chat, [HumanMessage(QUESTION)]):
+        last = item
+    assert isinstance(last, Completion)
+    return last
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (HttpError(status=429, quota=True), ProviderQuotaError),
+        (Hang(), ProviderUnavailableError),
+        (Hang(headers=True), ProviderUnavailableError),
+        (Stall(), ProviderUnavailableError),
+    ],
+    ids=repr,
+)
+async def test_a_fault_is_told_once_and_tells_nothing_of_the_question(
+    upstream: StandIn, provider: OpenAIProvider, fault: Fault, kind: type[Exception], streamed: bool
+) -> None:
+    upstream.otherwise = Reply(ANSWER, fault=fault)
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - an SDK's; what matters is what becomes of it
+        await ask(provider, streamed=streamed)
+    error = provider.map_error(caught.value)
+    assert type(error) is kind
+    assert "Edwina" not in str(error)
+    assert sum(upstream.counts.values()) == 1, "the SDK asked again by itself"
+
+
+async def test_a_reset_is_no_slow_answer(upstream: StandIn, provider: OpenAIProvider) -> None:
+    upstream.otherwise = Reset()
+    with pytest.raises(Exception) as caught:  # noqa: PT011
+        await ask(provider, streamed=False)
+    assert "broke the connection" in str(provider.map_error(caught.value))

@@ -1,0 +1,99 @@
+"""A request's parameters, which have OpenAI's names, as a provider's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from tilores_core.contracts import ModelInfo
+from tilores_core.errors import InvalidRequestError, UnsupportedParameterError
+from tilores_core.llm.catalogue import ModelData
+
+Field = str | Callable[[Any, ModelData], Mapping[str, Any]]
+"""How a parameter is given to the chat model: the name of the constructor's argument, or what makes the arguments
+from the value. Mappings that several parameters put under one name (`model_kwargs`) are joined."""
+
+Fields = Mapping[str, Field]
+"""Which parameters a provider takes, by OpenAI's names: temperature, top_p, max_tokens, stop, seed, presence_penalty,
+frequency_penalty, logit_bias, reasoning_effort, response_format, tools, tool_choice, parallel_tool_calls."""
+
+# What a model does anyhow: no reason to refuse a request, where it cannot be said to the model.
+_AS_USUAL: Final[Mapping[str, Any]] = {
+    "temperature": 1,
+    "top_p": 1,
+    "presence_penalty": 0,
+    "frequency_penalty": 0,
+    "n": 1,
+    "logprobs": False,
+    "logit_bias": {},
+    "parallel_tool_calls": True,
+    "tool_choice": "auto",
+    "response_format": {"type": "text"},
+}
+# They shape no answer, so nobody misses them.
+_SHAPELESS: Final = frozenset({"user", "metadata", "store"})
+_OF_TOOLS: Final = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
+
+
+def in_model_kwargs(name: str, of: str = "model_kwargs") -> Field:
+    """A parameter that the chat model has no argument for and passes on by a mapping, `model_kwargs` or another."""
+
+    def place(value: Any, model: ModelData) -> Mapping[str, Any]:
+        return {of: {name: value}}
+
+    return place
+
+
+def translate(
+    parameters: Mapping[str, Any], takes: Fields, model: ModelData, *, provider: str, max_stops: int | None = None
+) -> dict[str, Any]:
+    """Arguments of the chat model's constructor. `max_completion_tokens` is taken as `max_tokens`, `stop` as a list.
+
+    Raises `UnsupportedParameterError` naming a parameter that the provider or the model cannot take; a value that
+    changes nothing (temperature 1, a penalty of 0) is left out instead.
+    """
+    fields: dict[str, Any] = {}
+    for name, value in _normalised(parameters).items():
+        problem = _problem(name, value, takes, model, provider)
+        if problem is None and name == "stop" and max_stops is not None and len(value) > max_stops:
+            problem = f"{provider} takes at most {max_stops} stop strings"
+        if problem is None:
+            _add(fields, takes[name], value, model)
+        elif name not in _SHAPELESS and not (name in _AS_USUAL and value == _AS_USUAL[name]):
+            raise UnsupportedParameterError(problem, param=name[:100], fix="leave it out, or choose another model")
+    return fields
+
+
+def _normalised(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    given = {name: value for name, value in parameters.items() if value is not None}
+    if "max_completion_tokens" in given:
+        given["max_tokens"] = given.pop("max_completion_tokens")
+    if "stop" in given:
+        given["stop"] = [given["stop"]] if isinstance(given["stop"], str) else list(given["stop"])
+    return given
+
+
+def _problem(name: str, value: Any, takes: Fields, model: ModelData, provider: str) -> str | None:
+    """Why the parameter cannot be taken, or None."""
+    info: ModelInfo = model.info
+    if name not in takes:
+        return f"{provider} cannot take the parameter '{name[:100]}'"
+    if name in model.refuses or (name in _OF_TOOLS and not info.tools):
+        return f"the model '{info.id}' cannot take the parameter '{name}'"
+    if name == "response_format":
+        kind = value.get("type") if isinstance(value, Mapping) else None
+        if not isinstance(kind, str):
+            raise InvalidRequestError("response_format must be an object with a type", param=name)
+        if kind == "json_schema" and not (model.json_schema and info.json_output):
+            return f"the model '{info.id}' cannot be held to a JSON schema"
+        if kind == "json_object" and not info.json_output:
+            return f"the model '{info.id}' cannot be held to JSON"
+    return None
+
+
+def _add(fields: dict[str, Any], field: Field, value: Any, model: ModelData) -> None:
+    made = {field: value} if isinstance(field, str) else field(value, model)
+    for key, part in made.items():
+        known = fields.get(key)
+        both = isinstance(known, Mapping) and isinstance(part, Mapping)
+        fields[key] = {**known, **part} if both else part  # type: ignore[dict-item]  # `both` says that it is one
