@@ -240,3 +240,32 @@ def test_the_names_checked_are_those_of_the_protocols() -> None:
         methods = {name: lambda: None for name in ROLE[role].methods}  # type: ignore[index]
         assert set(methods) == {name for name in dir(protocol) if not name.startswith("_")}
         assert SimpleNamespace(**methods)
+
+
+MORE_MODELS = """
+from tilores_core import LLMProviderSpec, hookimpl
+
+class Models:
+    def models(self): return ()
+    def chat_model(self, model, parameters): raise NotImplementedError
+    def map_error(self, error): return error
+    async def aclose(self): pass
+
+@hookimpl
+def register_llm_providers():
+    lacking = {"nowhere_sdk": "dist-models[sdk]"}
+    return [LLMProviderSpec(name="here", factory=lambda context: Models()),
+            LLMProviderSpec(name="elsewhere", factory=lambda context: Models(), requires=lacking)]
+"""
+
+
+def test_a_provider_nobody_names_may_lack_its_library(site: Site, examine: Examine) -> None:
+    site.install("more-models", MORE_MODELS)
+    host = examine('[use]\nmodel = "here:small"')
+    assert list(host.build_used("llm")) == ["here"]
+    assert "pip install 'dist-models[sdk]'" in host.idle_providers["elsewhere"]
+    assert not host.switched_off
+    assert not any("elsewhere" in warning for warning in host.warnings)
+    host = examine('[use]\nmodel = "here:small"\n[plugins.more-models]\nrequired = true')
+    with pytest.raises(MissingDependencyError):
+        host.build_used("llm")

@@ -13,7 +13,7 @@ from typing import Final
 
 from tilores_core import __version__
 from tilores_core.contracts import PluginContext
-from tilores_core.errors import ConfigError, PluginError, TiloresError
+from tilores_core.errors import ConfigError, MissingDependencyError, PluginError, TiloresError
 from tilores_core.host.assemble import Loaded, assemble, failed
 from tilores_core.host.build import build_object
 from tilores_core.host.collect import Registration
@@ -48,6 +48,7 @@ class PluginHost:
         self._plugins = list(plugins)
         self._warnings: list[str] = []
         self._switched_off: dict[str, str] = {}
+        self._idle_providers: dict[str, str] = {}
         self._live = {item.record.id: item for item in plugins if item.record.state == "active"}
         self._settings: dict[str, PluginSettings] = {}
         self._built: list[tuple[Registration, object]] = []
@@ -130,6 +131,14 @@ class PluginHost:
         """What `[use]` names and is done without here: `role/name` -> why."""
         return dict(self._switched_off)
 
+    @property
+    def idle_providers(self) -> Mapping[str, str]:
+        """Model providers that `[use]` does not name and whose library is not installed: name -> how to get it.
+
+        Nothing is wrong with that: few machines need them all.
+        """
+        return dict(self._idle_providers)
+
     def names(self, role: RoleName) -> tuple[str, ...]:
         """Names that active plugins registered for `role`, in load order."""
         return tuple(name for kind, name in self._index() if kind == role)
@@ -188,13 +197,17 @@ class PluginHost:
         """Everything `used(role)` names, by name, in order.
 
         What cannot be built and is not essential is switched off, with a warning, unless its plugin is `required`
-        or `[host] strict` is set; otherwise its `PluginError` is raised. A `ConfigError` is always raised.
+        or `[host] strict` is set; otherwise its `PluginError` is raised. A `ConfigError` is always raised. See also
+        `idle_providers`.
         """
         built = {}
         for name in self.used(role):
             try:
                 built[name] = self.build(role, name)
             except PluginError as error:
+                if role == "llm" and isinstance(error, MissingDependencyError) and not self._is_named(name):
+                    self._idle_providers[name] = error.fix or error.message
+                    continue
                 if self._is_essential(role, name) or self.config.host.strict or self._is_required(error.plugin):
                     raise
                 self.switch_off(role, name, str(error))
@@ -280,6 +293,11 @@ class PluginHost:
 
     def _is_required(self, plugin: str) -> bool:
         return any(record.required for record in self.records if record.id == plugin)
+
+    def _is_named(self, provider: str) -> bool:
+        use = self.config.use
+        named = {provider_of(model) for model in (use.model, *use.fallbacks)}
+        return provider in named or self._is_required(self.registration("llm", provider).plugin_id)
 
     def _is_essential(self, role: RoleName, name: str) -> bool:
         use = self.config.use
