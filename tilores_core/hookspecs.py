@@ -42,7 +42,8 @@ class Spec:
     or "module:attribute", imported when needed. `settings`: the pydantic model of the plugin's table (all
     specs of one plugin share it), with `extra="forbid"`; secrets in it are `SecretStr`. `requires`: import
     name -> what to install, checked before the factory runs. `environment`: settings key -> variable that
-    fills it when plugins.toml does not. `summary`: one line for listings.
+    fills it when plugins.toml does not. `aliases`: the same for names from elsewhere, asked when `environment` fills
+    nothing, and listed nowhere. `summary`: one line for listings.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Spec:
     settings: type[BaseModel] | str | None = None
     requires: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
     summary: str = ""
 
     def __post_init__(self) -> None:

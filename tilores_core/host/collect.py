@@ -93,6 +93,8 @@ def _check_spec(found: Discovered, hook: str, spec: Spec) -> None:
         wrong = "requires must map import names to what to install"
     elif not _is_text_mapping(spec.environment):
         wrong = "environment must map settings keys to names of variables"
+    elif not _is_text_mapping(spec.aliases):
+        wrong = "aliases must map settings keys to names of variables"
     if wrong:
         raise plugin_error(found, f"'{hook}', spec '{spec.name}': {wrong}", fix="correct the spec")
 

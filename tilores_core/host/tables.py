@@ -86,7 +86,8 @@ def _fill(
     """Keys that the table lacks, from the variables the specs name; and which variable filled which key."""
     values, secrets, origins = dict(resolved.values), set(resolved.secrets), {}
     for registration in registrations:
-        for key, variable in registration.spec.environment.items():
+        spec = registration.spec
+        for key, variable in (*spec.environment.items(), *spec.aliases.items()):
             if key not in field_names(model):
                 raise plugin_error(
                     found,

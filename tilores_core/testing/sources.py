@@ -186,7 +186,7 @@ class CustomerSourceSuite:
         assert {info.spectrum for info in schema.fields} <= {None, *(spectrum.name for spectrum in SPECTRUMS)}
         customer = await source.get(known.id)
         assert customer is not None
-        described = {info.name.partition(".")[0] for info in schema.fields}
+        described = {name for info in schema.fields for name in (info.name, info.name.partition(".")[0])}
         assert {name for record in customer.records for name in record.fields} <= described
 
     async def test_the_schema_is_stable(self, source: CustomerSource) -> None:

@@ -1,0 +1,60 @@
+"""A name as people say it, in the parts and spellings that an instance may know it by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tilores_core import name_words, normalise_name
+
+_LONGEST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """`first` is empty when the name is one word."""
+
+    first: str
+    last: str
+
+
+def is_name(text: str) -> bool:
+    """Whether there is anything in it to search for."""
+    return len(text) <= _LONGEST and bool(normalise_name(text))
+
+
+def splits(name: str) -> list[Split]:
+    """First and last name, the likeliest way first: as it is written, in the other order, with a longer last name,
+    and without accents."""
+    last, comma, first = name.partition(",")
+    kept = set(normalise_name(name).split())
+    words = [
+        word
+        for word in (f"{first} {last}" if comma and normalise_name(first) else name).split()
+        if _is_kept(word, kept)
+    ]
+    words = [word.strip(",;.") if len(word) > 2 else word for word in words]
+    if not words:
+        return []
+    if len(words) == 1:
+        return [Split("", words[0])]
+    found = [Split(words[0], words[-1])]
+    if len(words) > 2:
+        found.append(Split(words[0], " ".join(words[1:])))
+        found.append(Split(" ".join(words[:-1]), words[-1]))
+    found.append(Split(words[-1], words[0]))
+    found += [Split(_folded(one.first, way), _folded(one.last, way)) for one in found[:1] for way in (0, -1)]
+    return list(dict.fromkeys(one for one in found if one.last))
+
+
+def _is_kept(word: str, kept: set[str]) -> bool:
+    """Not a title or a suffix, which the normalised name lacks."""
+    return any(part in kept for part in normalise_name(word).split())
+
+
+def _folded(text: str, way: int) -> str:
+    """Without accents: ü as u, or as ue."""
+    if text.isascii():
+        return text
+    return " ".join(
+        (spellings := name_words(word))[way if len(spellings) > 1 else 0] for word in text.split() if name_words(word)
+    )

@@ -1,0 +1,178 @@
+"""An entity of an answer made a `Customer`, and whether somebody's identifiers fit it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tilores_core import (
+    Customer,
+    Identifiers,
+    MatchQuality,
+    Record,
+    best_name,
+    name_fits,
+    normalise_email,
+    normalise_phone,
+    parse_date,
+)
+from tilores_plugins.sources.tilores.roles import Roles, Trait
+from tilores_plugins.sources.tilores.settings import Settings
+from tilores_plugins.sources.tilores.values import flat, text, texts
+
+Entity = Mapping[str, Any]
+Fields = Mapping[str, Any]
+
+_LONGEST_TRAIT = 80
+_SYSTEM = "tilores"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """`scalars`: the paths that were asked for. `agreeing`: fields whose agreement is in the answer, by number."""
+
+    roles: Roles
+    scalars: frozenset[str]
+    agreeing: tuple[str, ...]
+    settings: Settings
+
+    # --- customers ---------------------------------------------------------------------------------------------
+
+    def customer(self, entity: Entity) -> Customer:
+        """Raises `KeyError`, `TypeError` for what is no entity."""
+        insights = entity.get("recordInsights") or {}
+        given = entity.get("records")
+        if given is None:
+            given = (insights.get("kept") or {}).get("records") or ()
+        rows = [flat(record, self.scalars) for record in given if isinstance(record, Mapping)]
+        entity_id = _needed_text(entity["id"])
+        records = [self._record(entity_id, number, fields) for number, fields in enumerate(rows, 1)]
+        dated = [(fields, record.updated_at or "") for fields, record in zip(rows, records, strict=True)]
+        newest = [fields for fields, _ in sorted(dated, key=lambda item: item[1], reverse=True)]
+        spellings = [(name, when) for fields, when in dated if (name := next(self.names(fields), None))]
+        return Customer(
+            id=entity_id,
+            name=best_name(spellings),
+            records=tuple(_distinct(records)),
+            traits={trait.label: said for trait in self.roles.traits if (said := self._trait(trait, newest))},
+            quality=self._quality(entity, insights),
+        )
+
+    def _record(self, entity_id: str, number: int, fields: dict[str, Any]) -> Record:
+        roles = self.roles
+        record_id = text(fields, roles.record_id) or f"{entity_id}/{number}"
+        updated = text(fields, roles.updated)
+        return Record(
+            id=record_id,
+            system=text(fields, roles.system) or _SYSTEM,
+            fields={path: value for path, value in fields.items() if path != roles.record_id},
+            updated_at=self._date(updated) if updated else None,
+        )
+
+    def _date(self, written: str) -> str | None:
+        day = parse_date(written[:19], day_first=self.settings.day_first)
+        return written if day and written.startswith(day) else day
+
+    def _trait(self, trait: Trait, rows: Sequence[Fields]) -> str | None:
+        for fields in rows:
+            said = text(fields, trait.path)
+            if said and trait.kind == "year":
+                said = (self._day(said) or "")[:4]
+            elif said and trait.kind == "beginning":
+                said = said.split()[0][:3]
+            if said:
+                return said[:_LONGEST_TRAIT]
+        return None
+
+    def _quality(self, entity: Entity, insights: Mapping[str, Any]) -> MatchQuality | None:
+        agree = {path: _share(insights.get(f"c{number}")) for number, path in enumerate(self.agreeing)}
+        confidence = {path: share for path, share in agree.items() if share is not None}
+        consistency, hit_score = _share(entity.get("consistency")), _share(entity.get("hitScore"))
+        if consistency is None and hit_score is None and not confidence:
+            return None
+        return MatchQuality(consistency=consistency, hit_score=hit_score, confidence=confidence)
+
+    # --- identifiers ---------------------------------------------------------------------------------------------
+
+    def names(self, fields: Fields) -> Iterator[str]:
+        for name in self.roles.names:
+            parts = [text(fields, part) for part in name]
+            if all(parts):
+                yield " ".join(part for part in parts if part)
+
+    def fits(self, customer: Customer, who: Identifiers) -> bool:
+        """Whether some record has each of what is asked for. What no field of a record could hold is not asked."""
+        rows = [record.fields for record in customer.records]
+        return (
+            self._fits_email(rows, who.email)
+            and self._fits_phone(rows, who.phone)
+            and self._fits_day(rows, who.date_of_birth)
+            and self._fits_name(rows, who.name)
+        )
+
+    def has_customer_id(self, customer: Customer, customer_id: str) -> bool:
+        wanted = customer_id.strip().casefold()
+        rows = [record.fields for record in customer.records]
+        found = (one for row in rows for path in self.roles.customer_ids for one in texts(row, path))
+        return any(one.casefold() == wanted for one in found)
+
+    def _fits_email(self, rows: Sequence[Fields], email: str | None) -> bool:
+        if not email or not self.roles.emails:
+            return True
+        wanted = normalise_email(email)
+        found = (one for row in rows for path in self.roles.emails for one in texts(row, path))
+        return wanted is not None and any(normalise_email(one) == wanted for one in found)
+
+    def _fits_phone(self, rows: Sequence[Fields], phone: str | None) -> bool:
+        if not phone or not self.roles.phones:
+            return True
+        region = self.settings.phone_region
+        wanted = normalise_phone(phone, region)
+        if wanted is None:
+            return False
+        found = (one for row in rows for path in self.roles.phones for one in texts(row, path))
+        return any(normalise_phone(one, region) == wanted or _national(one, wanted) for one in found)
+
+    def _fits_day(self, rows: Sequence[Fields], day: str | None) -> bool:
+        if not day or not self.roles.born:
+            return True
+        return any(self._day(one) == day for row in rows for one in texts(row, self.roles.born))
+
+    def _day(self, written: str) -> str | None:
+        return parse_date(written[:48], day_first=self.settings.day_first)
+
+    def _fits_name(self, rows: Sequence[Fields], name: str | None) -> bool:
+        if not name or not self.roles.names:
+            return True
+        return name_fits(name, {spelling for row in rows for spelling in self.names(row)})
+
+
+def _national(written: str, wanted: str) -> bool:
+    """Whether a number without its country's code is the wanted one: an instance has customers of one country, which
+    `phone_region` may not name."""
+    if written.lstrip().startswith(("+", "00")):
+        return False
+    digits = "".join(character for character in written if character in "0123456789").lstrip("0")
+    return len(digits) >= 8 and wanted.endswith(digits) and len(wanted) - len(digits) <= 4
+
+
+def _needed_text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError("an entity without an id")
+    return value
+
+
+def _share(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return min(max(float(value), 0.0), 1.0)
+
+
+def _distinct(records: Sequence[Record]) -> Iterator[Record]:
+    """One of each id: of two versions the first, which is the one the instance puts first."""
+    seen: set[str] = set()
+    for record in records:
+        if record.id not in seen:
+            seen.add(record.id)
+            yield record

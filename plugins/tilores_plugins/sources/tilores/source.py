@@ -1,0 +1,229 @@
+"""The customer source: finds customers in a Tilores instance."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from tilores_core import (
+    ConfigError,
+    Customer,
+    Identifiers,
+    PluginContext,
+    SourceError,
+    SourceSchema,
+    SourceUnavailableError,
+    normalise_email,
+    normalise_phone,
+)
+from tilores_plugins.sources.tilores import problems
+from tilores_plugins.sources.tilores.api import Api
+from tilores_plugins.sources.tilores.asking import Given
+from tilores_plugins.sources.tilores.catalogue import Catalogue
+from tilores_plugins.sources.tilores.deadlines import Deadline, deadline
+from tilores_plugins.sources.tilores.fetch import Fetch
+from tilores_plugins.sources.tilores.keeping import Keeping
+from tilores_plugins.sources.tilores.memory import Hints, SeenRecords
+from tilores_plugins.sources.tilores.names import is_name
+from tilores_plugins.sources.tilores.plan import Plan, make_plan
+from tilores_plugins.sources.tilores.problems import StaleSchemaError
+from tilores_plugins.sources.tilores.reading import Entity
+from tilores_plugins.sources.tilores.schemas import Schemas
+from tilores_plugins.sources.tilores.settings import Settings
+
+if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_LONGEST_ID = 200
+_LARGEST_PAGE = 64
+_ASKED_RECORDS = 3  # of an entity that is gone
+
+
+def build(context: PluginContext) -> TiloresSource:
+    """Raises `ConfigError` when an address or the client is missing. Asks nothing yet."""
+    settings: Settings = context.settings
+    settings.check_complete()
+    return TiloresSource(settings, Keeping(context.data_dir, settings.api_url))
+
+
+class TiloresSource:
+    """A `CustomerSource` with `SupportsTools`.
+
+    A customer's id is the entity's, which a merge or a split may change; the id of any record, and a customer number
+    that the instance can be searched by, lead to the customer as well.
+    """
+
+    def __init__(self, settings: Settings, keeping: Keeping) -> None:
+        self._settings = settings
+        self._api = Api(settings)
+        self._schemas = Schemas(self._api, settings, keeping)
+        self._fetch = Fetch(self._api, settings)
+        self._seen = SeenRecords()
+        self.hints = Hints()
+        self._plan: Plan | None = None
+        self._closed = False
+        self._told_of_missing = False
+        settings.status.in_use = True
+
+    # --- CustomerSource ------------------------------------------------------------------------------------------
+
+    async def get(self, customer_id: str) -> Customer | None:
+        wanted = customer_id.strip()
+        if not _is_id(wanted):
+            return None
+        return await self._work("a customer by id", lambda plan, limit: self._get(plan, wanted, limit))
+
+    async def find(self, identifiers: Identifiers, *, limit: int = 10) -> Sequence[Customer]:
+        who = self._normalised(identifiers)
+        if who is None or limit < 1:
+            return []
+        if who.customer_id:
+            wanted = who.customer_id.strip()
+            customer = await self.get(wanted)
+            plan = self._plan
+            return [customer] if customer and plan and plan.reading.fits(customer, who) else []
+        found = await self._work("customers", lambda plan, time_left: self._find(plan, who, limit, time_left))
+        return found[:limit]
+
+    async def schema(self) -> SourceSchema:
+        async def of(plan: Plan, limit: Deadline) -> SourceSchema:
+            return plan.schema
+
+        return await self._work("the schema", of)
+
+    async def aclose(self) -> None:
+        self._closed = True
+        await self._schemas.aclose()
+        await self._api.aclose()
+
+    # --- SupportsTools -------------------------------------------------------------------------------------------
+
+    async def tools(self, customer: Customer | None) -> Sequence[BaseTool]:
+        from tilores_plugins.sources.tilores.tools import make_tools
+
+        async def of(plan: Plan, limit: Deadline) -> Plan:
+            return plan
+
+        return make_tools(self, await self._work("the schema", of), customer)
+
+    async def search(self, given: Given) -> list[Customer]:
+        """Everybody whom the instance finds with these parameters, unfiltered: what a model may ask."""
+
+        async def work(plan: Plan, limit: Deadline) -> list[Customer]:
+            complete = {**self._settings.fixed_parameters, **given}
+            return await self._ask(plan, [complete], self._settings.page, limit)
+
+        return await self._work("customers", work)
+
+    async def edges(self, entity_id: str) -> Entity | None:
+        """The entity with its edges; None when there is none."""
+        return await self._work("a customer's edges", lambda plan, limit: self._fetch.edges(plan, entity_id, limit))
+
+    # --- the work ------------------------------------------------------------------------------------------------
+
+    async def _work(self, what: str, work: Callable[[Plan, Deadline], Awaitable[T]]) -> T:
+        """Do it with the plan there is, and once again when the instance's schema turns out to be another."""
+        if self._closed:
+            raise SourceUnavailableError("the customer source is closed")
+        started = time.monotonic()
+        async with deadline(self._settings, what) as limit:
+            catalogue = await self._schemas.get()
+            try:
+                found = await work(self._planned(catalogue), limit)
+            except StaleSchemaError:
+                catalogue = await self._schemas.renew(catalogue)
+                try:
+                    found = await work(self._planned(catalogue), limit)
+                except StaleSchemaError:
+                    raise problems.schema_disagrees() from None
+        seconds = time.monotonic() - started
+        if seconds > self._settings.soft_timeout_seconds:
+            self._settings.status.slow += 1
+            _log.info("the Tilores instance was slow: %s took %.1f s", what, seconds)
+        return found
+
+    def _planned(self, catalogue: Catalogue) -> Plan:
+        if self._plan is None or self._plan.catalogue is not catalogue:
+            try:
+                self._plan = make_plan(catalogue, self._settings)
+            except ConfigError as error:  # settings that this instance's schema cannot meet
+                raise SourceError(error.message, fix=error.fix) from error
+        return self._plan
+
+    async def _get(self, plan: Plan, wanted: str, limit: Deadline) -> Customer | None:
+        customer = await self._fetch.by_id(plan, wanted, limit)
+        if customer is None:
+            customer = await self._by_records(plan, wanted, limit)
+        if customer is None:
+            customer = await self._by_number(plan, wanted, limit)
+        return self._noted(customer)
+
+    async def _by_records(self, plan: Plan, wanted: str, limit: Deadline) -> Customer | None:
+        """`wanted` as a record's id, else the entity that all records of the one that is gone are in now."""
+        remembered = self._seen.of(wanted)[:_ASKED_RECORDS]
+        asked = list(dict.fromkeys((*remembered, *(() if ":" in wanted else (wanted,)))))
+        found = await self._fetch.by_records(plan, asked, limit)
+        by_record: dict[str, Customer | None] = dict(zip(asked, found, strict=True))
+        direct = by_record.get(wanted)
+        if direct is not None:
+            return direct
+        now = {one.id: one for one in found if one is not None}
+        return next(iter(now.values())) if len(now) == 1 else None
+
+    async def _by_number(self, plan: Plan, wanted: str, limit: Deadline) -> Customer | None:
+        variants = plan.asking.by_customer_id(wanted)
+        found = await self._ask(plan, variants, 2, limit) if variants else []
+        if plan.reading.roles.customer_ids:
+            found = [customer for customer in found if plan.reading.has_customer_id(customer, wanted)]
+        return found[0] if len(found) == 1 else None
+
+    async def _find(self, plan: Plan, who: Identifiers, most: int, limit: Deadline) -> list[Customer]:
+        variants = self.hints.sorted(plan.asking.variants(who))
+        size = min(max(self._settings.page, 1 << (most - 1).bit_length()), _LARGEST_PAGE)
+        if not variants and not self._told_of_missing:
+            self._told_of_missing = True
+            _log.warning(
+                "the Tilores instance cannot be searched by what was given; it needs more or other parameters"
+            )
+        for stage in (variants[:1], variants[1:]):
+            if not stage:
+                continue
+            found = await self._ask(plan, stage, size, limit)
+            fitting = [customer for customer in found if plan.reading.fits(customer, who)]
+            if fitting:
+                return fitting
+        return []
+
+    async def _ask(self, plan: Plan, variants: Sequence[Given], size: int, limit: Deadline) -> list[Customer]:
+        found = await self._fetch.search(plan, variants, size, limit)
+        if len(variants) == 1:
+            self.hints.note(variants[0], found=bool(found))
+        for customer in found:
+            self._noted(customer)
+        return found
+
+    def _noted(self, customer: Customer | None) -> Customer | None:
+        if customer is not None:
+            self._seen.note(customer)
+        return customer
+
+    def _normalised(self, who: Identifiers) -> Identifiers | None:
+        """As the contract writes them; None when nobody can fit."""
+        if not who or (who.customer_id is not None and not _is_id(who.customer_id.strip())):
+            return None
+        email = normalise_email(who.email) if who.email else None
+        phone = normalise_phone(who.phone, self._settings.phone_region) if who.phone else None
+        if (who.email and not email) or (who.phone and not phone) or (who.name and not is_name(who.name)):
+            return None
+        return replace(who, email=email, phone=phone)
+
+
+def _is_id(text: str) -> bool:
+    return 0 < len(text) <= _LONGEST_ID and text.isprintable()
