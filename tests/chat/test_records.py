@@ -218,3 +218,38 @@ def test_values_that_orjson_refuses() -> None:
     assert fingerprint(odd) != fingerprint(customer(record(big=2**71, lone="\ud800", nested={"big": 2**70})))
     assert f"big: {2**70}" in render(odd)
     assert render(odd).encode("utf-8")
+
+
+@given(
+    st.dictionaries(st.text(max_size=12), st.text(max_size=40) | st.integers() | st.lists(st.text()), max_size=15),
+    st.integers(0, 1_500),
+    st.sampled_from([None, *TITLES]),
+)
+def test_no_value_breaks_out_of_a_shortened_block_either(
+    fields: dict[str, Any], budget: int, spectrum: str | None
+) -> None:
+    whole = render(customer(record(r=1), Record(id="x", system="web", fields=fields)))
+    text = render(
+        customer(record(r=1), Record(id="x", system="web", fields=fields)), budget=budget, spectrum=spectrum
+    )
+    assert text.count("<") == 2
+    assert text.endswith("\n</records>")
+    assert len(text.splitlines()) == len(lines(text)) <= len(lines(whole)) + 1
+    kept = [line for line in lines(text)[1:-1] if not line.startswith("(left out for length: ")]
+    assert set(kept) <= set(lines(whole))
+    if text != whole:
+        assert sum(line.startswith("(left out for length: ") for line in lines(text)) == 1
+
+
+def test_what_is_left_out_is_counted_by_section_where_there_is_room() -> None:
+    one = customer(record(**{f"note_{number}": "x" * 300 for number in range(20)}, credit_score=742, city="Leeds"))
+    text = render(one, budget=3_000, spectrum="credit_analysis")
+    note = re.fullmatch(r"\(left out for length: (\d+) of 22 fields: Other (\d+)\)", lines(text)[-2])
+    assert note
+    assert note[1] == note[2]
+    assert len(text) <= 3_000
+
+
+def test_without_a_spectrum_no_section_is_kept_before_others() -> None:
+    one = customer(record(**{f"note_{number}": "x" * 80 for number in range(9)}, first_name="Edwina"))
+    assert "first_name: Edwina" in render(one, budget=400)

@@ -38,6 +38,7 @@ def answer_to_bytes(answer: Answer) -> bytes:
             "finish_reason": answer.finish_reason,
             "record_fingerprint": answer.record_fingerprint,
             "schema_hash": answer.schema_hash,
+            "ungrounded": answer.ungrounded,
         }
     )
 
@@ -61,12 +62,13 @@ def answer_from_hit(hit: Hit, now: float) -> Answer:
         finish_reason=stored["finish_reason"],
         record_fingerprint=stored["record_fingerprint"],
         schema_hash=stored["schema_hash"],
+        ungrounded=stored.get("ungrounded", 0),
     )
 
 
 def pieces_of(answer: Answer) -> Iterator[Delta]:
     """A whole answer in pieces of a few words, white space kept, for somebody who asked for a stream."""
     for match in _PIECE.finditer(answer.text):
-        yield Delta(text=match.group())
+        yield Delta(text=match.group(), model=answer.model)
     for index, call in enumerate(answer.tool_calls):
-        yield Delta(tool_calls=({"index": index, **call},))
+        yield Delta(tool_calls=({"index": index, **call},), model=answer.model)

@@ -1,6 +1,8 @@
 """When several customers fit: what tells them apart, which of them a reply means, and how to ask.
 
-Only a customer's `traits` are ever looked at or said: the source decided that they may be.
+Only a customer's `traits` are ever looked at or said: the source decided that they may be. A trait that holds an
+e-mail address, a telephone number or another long number is still said in part only, as the whole would identify
+somebody.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from tilores_core.contracts import Customer, CustomerChoice, CustomerOutcome
-from tilores_core.identity import parse_date
+from tilores_core.identity import normalise_email, parse_date
 from tilores_core.identity.names import fold
 
 MOST_CHOICES = 5
@@ -19,6 +21,8 @@ _MOST_LABELS = 8
 _SHORT = 3  # a value this short may be a word ("IN", "OR"): its capitals count
 _LONGEST_REPLY = 6  # words, of a reply that is no more than "the second one, please"
 _NEGATION_REACH = 4
+_IDENTIFYING_DIGITS = 7
+_SAID_DIGITS = 2
 
 _WORD = re.compile(r"[^\W_]+")
 _YEAR = re.compile(r"(?:1[89]|20)\d\d", re.ASCII)
@@ -43,10 +47,10 @@ def several(customers: Sequence[Customer]) -> CustomerOutcome:
     """The outcome for more than one match: at most `MOST_CHOICES`, with only the traits that tell them apart."""
     labels = _telling(customers)
     choices = (
-        CustomerChoice(traits={label: c.traits[label] for label in labels if label in c.traits})
+        CustomerChoice(traits={label: _sayable(c.traits[label]) for label in labels if label in c.traits})
         for c in customers[:MOST_CHOICES]
     )
-    return CustomerOutcome(kind="several", choices=tuple(choices))
+    return CustomerOutcome(kind="several", choices=tuple(choices), distinguished_by=labels)
 
 
 def clarification(outcome: CustomerOutcome) -> str:
@@ -77,19 +81,47 @@ def _aloud(traits: Mapping[str, str]) -> str:
 
 
 def _telling(customers: Sequence[Customer]) -> tuple[str, ...]:
-    """The fewest traits, the least revealing first, that no two customers share; else those that part the most."""
-    labels = list(dict.fromkeys(label for customer in customers for label in customer.traits))
-    labels = [label for label in labels if len({_value(c, label) for c in customers}) > 1][:_MOST_LABELS]
+    """The fewest traits that no two customers share, of as few those that reveal the least; else the best there are.
+
+    A set of traits reveals as much as its most revealing one.
+    """
+    labels = _least_revealing_first(customers)
+    labels = [label for label in labels if len({_said_value(c, label) for c in customers}) > 1][:_MOST_LABELS]
     best: tuple[str, ...] = ()
     best_parted = 1
     for size in range(1, len(labels) + 1):
-        for chosen in combinations(labels, size):
-            parted = len({tuple(_value(c, label) for label in chosen) for c in customers})
+        places = sorted(combinations(range(len(labels)), size), key=lambda chosen: chosen[::-1])
+        for chosen in (tuple(labels[place] for place in chosen) for chosen in places):
+            parted = len({tuple(_said_value(c, label) for label in chosen) for c in customers})
             if parted > best_parted:
                 best, best_parted = chosen, parted
             if parted == len(customers):
                 return chosen
     return best
+
+
+def _least_revealing_first(customers: Sequence[Customer]) -> list[str]:
+    """All labels; one that not every customer has stands where those stand that have it."""
+    places: dict[str, int] = {}
+    for customer in customers:
+        for place, label in enumerate(customer.traits):
+            places[label] = max(place, places.get(label, 0))
+    return sorted(places, key=lambda label: places[label])
+
+
+def _sayable(value: str) -> str:
+    """The value, or as much of it as may be said when it would identify somebody by itself."""
+    if (address := normalise_email(value)) is not None:
+        local, _, domain = address.partition("@")
+        return f"{local[0]}…@{domain}"
+    digits = "".join(c for c in value if c.isdigit())
+    if len(digits) >= _IDENTIFYING_DIGITS and parse_date(value) is None:
+        return f"ending {digits[-_SAID_DIGITS:]}"
+    return value
+
+
+def _said_value(customer: Customer, label: str) -> str:
+    return fold(_sayable(customer.traits.get(label, "")))
 
 
 def _value(customer: Customer, label: str) -> str:

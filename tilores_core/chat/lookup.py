@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from cachetools import TTLCache
@@ -19,8 +19,10 @@ from cachetools import TTLCache
 from tilores_core.cache.codec import decode, encode
 from tilores_core.cache.keys import customer_key, fingerprint_key, mention_key
 from tilores_core.cache.tiered import Hit, Made, TieredCache
+from tilores_core.chat.context.estimate import estimate_tokens
+from tilores_core.chat.context.quality import is_weak
 from tilores_core.chat.customers import CustomerFinder
-from tilores_core.chat.records import fingerprint, render
+from tilores_core.chat.records import fingerprint, marked_weak, render
 from tilores_core.chat.stored import customer_from_bytes, customer_to_bytes, outcome_from_bytes, outcome_to_bytes
 from tilores_core.contracts import (
     Customer,
@@ -37,6 +39,8 @@ Read = Callable[[str], Awaitable[Hit | None]]
 _FINGERPRINT_LENGTH = 64
 _UNNAMED = b"-"
 _ONE = b"1"
+_WEAK = b"w"  # one, whom the search fits only poorly
+_WEAKLY = "~"  # behind the fingerprint of such a one, in what an answer's key is made of
 _CUSTOMERS_KEPT = 256
 
 
@@ -44,13 +48,22 @@ _CUSTOMERS_KEPT = 256
 class Located:
     """Whom the turn is about. `fingerprint` and `record_ids` are empty unless it is one customer.
 
-    `overdue`: the records are older than the turn allows, as the source does not answer.
+    `overdue`: the records are older than the turn allows, as the source does not answer. `weak`: the search that
+    found the customer fits only poorly, which the model is told and other searches for the same customer are not.
+    `tier`: where that was known, `miss` when the source was asked.
     """
 
     outcome: CustomerOutcome
     fingerprint: str = ""
     record_ids: tuple[str, ...] = ()
     overdue: bool = False
+    weak: bool = False
+    tier: str = field(default="miss", compare=False)
+
+    @property
+    def told(self) -> str:
+        """What stands in an answer's key for all that the model is told of the customer."""
+        return f"{self.fingerprint}{_WEAKLY}" if self.weak else self.fingerprint
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -60,10 +73,18 @@ class Located:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A customer's records, also as the text that a model is given; it depends on nothing but the records."""
+    """A customer's records, also as the text that a model is given; it depends on nothing but the customer.
+
+    `tokens`: about how many the text takes.
+    """
 
     customer: Customer
     text: str
+    tokens: int
+
+    def told(self, located: Located) -> str:
+        """The text for a turn that found the customer so."""
+        return marked_weak(self.text) if located.weak else self.text
 
 
 UNNAMED = Located(outcome=CustomerOutcome(kind="unnamed"))
@@ -115,23 +136,35 @@ class CustomerLookup:
 
     def peek(self, turn: Turn, conversation: bytes, now: float) -> str | None:
         """The fingerprint ("" when nobody is named) if memory alone can tell, else None."""
-        customer_id = turn.customer_id
-        if customer_id is None:
-            customer_id = _named_in(self._cache.peek(self._mention_key(conversation)), turn, now)
-            if not customer_id:
-                return customer_id
-        return _fingerprint_in(self._cache.peek(fingerprint_key(self._name, customer_id)), turn, now)
+        named, weakly = turn.customer_id, ""
+        if named is None:
+            named, weakly = _named_in(self._cache.peek(self._mention_key(conversation)), turn, now)
+            if not named:
+                return named
+        known = _fingerprint_in(self._cache.peek(fingerprint_key(self._name, named)), turn, now)
+        return known + weakly if known and weakly else known
+
+    def remembered(self, fingerprint: str) -> Customer | None:
+        """The customer with these very records, if they are still at hand in this process."""
+        known = self._known.get(fingerprint)
+        return None if known is None else known.customer
+
+    def count_records(self, customer_id: str) -> int | None:
+        """How many records the customer has, if memory alone can tell."""
+        hit = self._cache.peek(fingerprint_key(self._name, customer_id))
+        return None if hit is None or not hit.value else len(_located(hit).record_ids)
 
     # --- with I/O ----------------------------------------------------------------------------------------
 
     async def recall(self, turn: Turn, conversation: bytes, now: float, read: Read) -> str | None:
         """As `peek`, from the tiers below memory too, which `read` asks; nobody else is asked."""
-        customer_id = turn.customer_id
-        if customer_id is None:
-            customer_id = _named_in(await read(self._mention_key(conversation)), turn, now)
-            if not customer_id:
-                return customer_id
-        return _fingerprint_in(await read(fingerprint_key(self._name, customer_id)), turn, now)
+        named, weakly = turn.customer_id, ""
+        if named is None:
+            named, weakly = _named_in(await read(self._mention_key(conversation)), turn, now)
+            if not named:
+                return named
+        known = _fingerprint_in(await read(fingerprint_key(self._name, named)), turn, now)
+        return known + weakly if known and weakly else known
 
     async def locate(self, turn: Turn, conversation: bytes, spectrum: str, absent: Collection[str] = ()) -> Located:
         """Whom the turn is about; keys in `absent` were just found in no tier.
@@ -159,13 +192,15 @@ class CustomerLookup:
             found = await self._in_time(self._finder.resolve(turn.messages, None, spectrum=spectrum))
             await self.refresh_schema()
             if found.customer is not None:
-                just_found = located = self._locate(found.customer)
+                weak = is_weak(found.customer.quality)
+                located = self._locate(found.customer)
+                just_found = replace(located, weak=True) if weak else located
                 if keep and (renew or not self._is_stored(located)):
                     await self._store_records(found.customer, located, since)
                     await self._store_fingerprint(located, since)
                 if located.fingerprint not in self._known:
                     self._remember(located, found.customer)
-                return Made(_ONE + found.customer.id.encode(), located.tags, store=keep)
+                return Made((_WEAK if weak else _ONE) + found.customer.id.encode(), located.tags, store=keep)
             if found.outcome.kind == "unnamed":
                 return Made(_UNNAMED, store=keep)
             return self._nobody(outcome_to_bytes(found.outcome), keep)
@@ -185,14 +220,15 @@ class CustomerLookup:
             )
 
         hit = await read(again=False)
-        if just_found is None and hit.value[:1] == _ONE:
+        if just_found is None and hit.value[:1] in (_ONE, _WEAK):
             located = await self._by_id(turn, hit.value[1:].decode(), absent)
             if located.outcome.kind == "one":
-                return located
+                return replace(located, weak=True) if hit.value[:1] == _WEAK else located
             hit = await read(again=True)  # merged into another, perhaps
         if just_found is not None:
             return just_found
-        return UNNAMED if hit.value == _UNNAMED else Located(outcome=outcome_from_bytes(hit.value))
+        outcome = UNNAMED.outcome if hit.value == _UNNAMED else outcome_from_bytes(hit.value)
+        return Located(outcome=outcome, tier=hit.tier)
 
     async def _by_id(self, turn: Turn, customer_id: str, absent: Collection[str]) -> Located:
         keep = not turn.cache.no_store
@@ -241,11 +277,11 @@ class CustomerLookup:
         customer = await self._load(customer_id)
         if customer is None:
             return Located(outcome=CustomerOutcome(kind="none")), None
-        located = self._locate(customer)
+        found = self._locate(customer)
         if keep:
-            await self._store_records(customer, located, since)
-            await self._store_fingerprint(located, since)
-        return located, self._remember(located, customer)
+            await self._store_records(customer, found, since)
+            await self._store_fingerprint(found, since)
+        return replace(found, weak=located.weak), self._remember(found, customer)
 
     def _locate(self, customer: Customer) -> Located:
         # A source with its customers in memory hands out the same object again and again.
@@ -260,7 +296,10 @@ class CustomerLookup:
         return located
 
     def _remember(self, located: Located, customer: Customer) -> Known:
-        known = self._known[located.fingerprint] = Known(customer, render(customer))
+        text = render(customer)
+        if (quality := customer.quality) is not None and quality.hit_score is not None:
+            customer = replace(customer, quality=replace(quality, hit_score=None))  # it was one search's
+        known = self._known[located.fingerprint] = Known(customer, text, estimate_tokens(text))
         return known
 
     # --- the source and what is stored of it -------------------------------------------------------------
@@ -314,12 +353,15 @@ class CustomerLookup:
             ) from None
 
 
-def _named_in(hit: Hit | None, turn: Turn, now: float) -> str | None:
-    """The customer's id in a mention, "" when nobody is named, None when it does not say or is too old."""
+def _named_in(hit: Hit | None, turn: Turn, now: float) -> tuple[str | None, str]:
+    """The customer's id in a mention, "" when nobody is named, None when it does not say or is too old; and what goes
+    behind the fingerprint."""
     if hit is None or not _is_young(hit, turn, now):
-        return None
+        return None, ""
     kind = hit.value[:1]
-    return hit.value[1:].decode() if kind == _ONE else "" if kind == _UNNAMED else None
+    if kind == _ONE:
+        return hit.value[1:].decode(), ""
+    return (hit.value[1:].decode(), _WEAKLY) if kind == _WEAK else ("" if kind == _UNNAMED else None, "")
 
 
 def _fingerprint_in(hit: Hit | None, turn: Turn, now: float) -> str | None:
@@ -339,10 +381,11 @@ def _fingerprint_value(located: Located) -> bytes:
 
 def _located(hit: Hit) -> Located:
     if not hit.value:
-        return Located(outcome=CustomerOutcome(kind="none"))
+        return Located(outcome=CustomerOutcome(kind="none"), tier=hit.tier)
     customer_id, *record_ids = decode(hit.value[_FINGERPRINT_LENGTH:])
     return Located(
         outcome=CustomerOutcome(kind="one", customer_id=customer_id),
         fingerprint=hit.value[:_FINGERPRINT_LENGTH].decode(),
         record_ids=tuple(record_ids),
+        tier=hit.tier,
     )

@@ -2,12 +2,16 @@
 
 The text is one block, one field a line, grouped by spectrum:
 
-    <records customer="C-17" name="Edwina Hawthorne" sources="crm 2026-03-01; web_portal 2019-04-02">
+    <records customer="C-17" name="Edwina Hawthorne" sources="crm 2026-03-01; web_portal 2019-04-02" unsure="city">
     [Contact]
     email: edwina@example.com
     city: Leeds [crm 2026-03-01] | York [web_portal 2019-04-02]
-    (left out for length: 12 of 310 fields)
+    (left out for length: 12 of 310 fields: Temporal analysis 9, Other 3)
     </records>
+
+The header says what to be careful with, and nothing where there is no need: `match="weak"` (the search that found
+the customer fitted poorly), `consistency="low"` (the records contradict each other much), `unsure` (fields whose
+sources disagree).
 
 A value stands as it is unless a character in it could be taken for a part of this layout (a line break, a bracket, a
 bar, a control character); then it is written as a JSON string, which loses nothing and stays on its line. So no
@@ -19,22 +23,28 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
+from tilores_core.chat.context.quality import confidence, is_inconsistent, told_of, unsure_fields
 from tilores_core.spectrums import SPECTRUMS, spectrum_of_field
 
 if TYPE_CHECKING:
     from tilores_core.contracts import Customer, Record
 
+_LAYOUT: Final = 2  # part of every fingerprint; raise it when the same records come to be rendered otherwise
+_OPENING: Final = "<records "
 _END: Final = "</records>"
+_LEFT_OUT: Final = "(left out for length: "
+_NOTE_SHARE: Final = 12  # what is left out is counted by section where that takes less than a twelfth of the budget
 _OTHER: Final = ""
 _MAX_NAME: Final = 100
 _MAX_LABEL: Final = 60
 _MAX_SOURCES: Final = 8
+_MAX_UNSURE: Final = 12
 
 # Line breaks of every kind, controls, marks that turn the direction of writing or have no width, lone surrogates.
 _INVISIBLE = r"\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff"
@@ -51,35 +61,62 @@ def render(customer: Customer, *, budget: int | None = None, spectrum: str | Non
     """The block described above for one customer.
 
     Where records disagree, every distinct value is shown with its system and date, newest first. `budget` is in
-    characters; what does not fit is counted in the last line, and fields of `spectrum` are kept before others. The
-    header and that last line are always there, so a tiny budget can be exceeded by them.
+    characters, see `shorten`.
     """
     records = _newest_first(customer.records)
     labels = [_label(record) for record in records]
-    sections = _sections(records, labels)
-    header = _header(customer, labels)
-    total = sum(map(len, sections.values()))
-    if budget is not None:
-        room = budget - len(header) - len(_END) - 1
-        if sum(_cost(lines, title) for lines, title in _in_order(sections)) > room:
-            sections = _fit(sections, room - len(_note(total, total)) - 1, spectrum)
-    kept = sum(map(len, sections.values()))
-    parts = [header]
-    for lines, title in _in_order(sections):
+    table = _table(records, labels)
+    parts = [_header(customer, labels, table)]
+    for lines, title in _in_order(table.sections):
         parts.append(title)
         parts += lines
-    if kept < total:
-        parts.append(_note(total - kept, total))
     parts.append(_END)
+    text = "\n".join(parts)
+    return text if budget is None else shorten(text, budget, spectrum=spectrum)
+
+
+def shorten(text: str, budget: int, *, spectrum: str | None = None, measure: Callable[[str], int] = len) -> str:
+    """What `render` made, with no more fields than fit into `budget`; what was left out is said in its last line.
+
+    `measure` says what a piece of text costs; two pieces may cost more apart than joined, never less. Fields of
+    `spectrum` are kept before others, then those that come first. The header and the last line are always
+    there, so a tiny budget can be exceeded by them.
+    """
+    if measure(text) <= budget:
+        return text
+    header, *body, end = text.split("\n")
+    sections: list[tuple[str, list[str]]] = []
+    for line in body:
+        if line.startswith("["):  # no field's name begins so
+            sections.append((line, []))
+        else:
+            sections[-1][1].append(line)
+    total = sum(len(lines) for _, lines in sections)
+    note = _note(total, total, [(title, len(lines)) for title, lines in sections])
+    in_detail = measure(note) * _NOTE_SHARE <= budget
+    room = budget - sum(measure(f"{line}\n") for line in (header, note if in_detail else _note(total, total), end))
+    kept = _fit(sections, room, dict(_SECTIONS).get(spectrum, "") if spectrum else "", measure)
+    missing = [(title, len(lines) - len(kept[title])) for title, lines in sections if len(lines) > len(kept[title])]
+    parts = [header]
+    for title, lines in kept.items():
+        parts += [title, *lines] if lines else []
+    left_out = sum(count for _, count in missing)
+    parts += [_note(left_out, total, missing if in_detail else ()), end]
     return "\n".join(parts)
 
 
-def fingerprint(customer: Customer) -> str:
-    """SHA-256 (hex) of all that `render` shows: id, name and records; in whatever order records and fields come.
+def marked_weak(text: str) -> str:
+    """What `render` made, for a search that the customer fits only poorly."""
+    return text.replace(_OPENING, f'{_OPENING}match="weak" ', 1)
 
-    It stands for the customer in the key of an answer, so what a model is told of must all be in it.
+
+def fingerprint(customer: Customer) -> str:
+    """SHA-256 (hex) of all that `render` shows: id, name, quality and records; in whatever order the latter come.
+
+    It stands for the customer in the key of an answer, so what a model is told of must all be in it. How well the
+    customer fitted one search is not: that belongs to the search, and goes into the key beside this.
     """
-    rows: list[object] = [customer.id, customer.name]
+    rows: list[object] = [_LAYOUT, customer.id, customer.name, told_of(customer.quality)]
     rows += [
         (record.id, record.system, record.updated_at, record.fields)
         for record in sorted(customer.records, key=lambda record: record.id)
@@ -95,17 +132,32 @@ def _newest_first(records: tuple[Record, ...]) -> list[Record]:
     return sorted(records, key=lambda record: (record.updated_at or "", record.id), reverse=True)
 
 
-def _header(customer: Customer, labels: list[str]) -> str:
+class _Table(NamedTuple):
+    """The lines by section; the fields there are; how many of them several records have; what those differ in."""
+
+    sections: dict[str, list[str]]
+    names: dict[str, Any]
+    shared: int
+    disputed: dict[str, float]
+
+
+def _header(customer: Customer, labels: list[str], table: _Table) -> str:
     sources = labels[:_MAX_SOURCES]
     if len(labels) > _MAX_SOURCES:
         sources.append(f"{len(labels) - _MAX_SOURCES} more")
     name = f" name={_quoted(customer.name)}" if customer.name else ""
-    return f'<records customer={_quoted(customer.id)}{name} sources="{"; ".join(sources)}">'
+    low = is_inconsistent(customer.quality, table.shared, table.disputed)
+    doubts = ' consistency="low"' if low else ""
+    if unsure := [_place(field)[1] for field in unsure_fields(customer.quality, table.names, table.disputed)]:
+        more = [f"{len(unsure) - _MAX_UNSURE} more"] if len(unsure) > _MAX_UNSURE else []
+        doubts += f' unsure="{", ".join(unsure[:_MAX_UNSURE] + more)}"'
+    return f'{_OPENING}customer={_quoted(customer.id)}{name} sources="{"; ".join(sources)}"{doubts}>'
 
 
-def _sections(records: list[Record], labels: list[str]) -> dict[str, list[str]]:
+def _table(records: list[Record], labels: list[str]) -> _Table:
     newest: dict[str, Any] = {}
     origin: dict[str, str] = {}
+    agreed: set[str] = set()
     rivals: dict[str, list[tuple[Any, str]]] = {}
     for record, label in zip(records, labels, strict=True):
         for name, value in record.fields.items():
@@ -114,16 +166,23 @@ def _sections(records: list[Record], labels: list[str]) -> dict[str, list[str]]:
                 if value is not None and value != "":
                     newest[name] = value
                     origin[name] = label
-            elif value != known and value is not None and value != "":
+            elif value == known:
+                agreed.add(name)
+            elif value is not None and value != "":
                 rivals.setdefault(name, []).append((value, label))
     sections: dict[str, list[str]] = {name: [] for name, _ in _SECTIONS}
+    disputed: dict[str, float] = {}
     for name, value in newest.items():
         text = _text(value)
         if name in rivals:
-            text = _disagreeing(text, origin[name], rivals[name])
-        section, shown = _place(name)
-        sections[section].append(f"{shown}: {text}")
-    return sections
+            shown = _disagreeing(text, origin[name], rivals[name])
+            if shown != text:
+                text = shown
+                held = (record.fields.get(name) for record in records)
+                disputed[name] = confidence(_text(value) for value in held if value is not None and value != "")
+        section, field = _place(name)
+        sections[section].append(f"{field}: {text}")
+    return _Table(sections, newest, len(agreed | rivals.keys()), disputed)
 
 
 def _disagreeing(text: str, label: str, rivals: list[tuple[Any, str]]) -> str:
@@ -140,25 +199,24 @@ def _in_order(sections: dict[str, list[str]]) -> list[tuple[list[str], str]]:
     return [(sections[name], title) for name, title in _SECTIONS if sections.get(name)]
 
 
-def _cost(lines: list[str], title: str) -> int:
-    return len(title) + 1 + sum(map(len, lines)) + len(lines)
-
-
-def _fit(sections: dict[str, list[str]], room: int, spectrum: str | None) -> dict[str, list[str]]:
-    """The lines that fit into `room` characters: those of `spectrum` first, then in the order of the text."""
-    kept: dict[str, list[str]] = {}
-    for name, title in sorted(_SECTIONS, key=lambda section: section[0] != spectrum):
-        opening = len(title) + 1
-        for line in sections.get(name, ()):
-            cost = len(line) + 1 + (0 if name in kept else opening)
+def _fit(
+    sections: list[tuple[str, list[str]]], room: int, first: str, measure: Callable[[str], int]
+) -> dict[str, list[str]]:
+    """The lines that fit into `room`, by title: those of the section `first` before all others."""
+    kept: dict[str, list[str]] = {title: [] for title, _ in sections}
+    for title, lines in sorted(sections, key=lambda section: section[0] != first):
+        opening = measure(f"{title}\n")
+        for line in lines:
+            cost = measure(f"{line}\n") + (0 if kept[title] else opening)
             if cost <= room:
                 room -= cost
-                kept.setdefault(name, []).append(line)
+                kept[title].append(line)
     return kept
 
 
-def _note(left_out: int, total: int) -> str:
-    return f"(left out for length: {left_out} of {total} fields)"
+def _note(left_out: int, total: int, by_section: Sequence[tuple[str, int]] = ()) -> str:
+    detail = ", ".join(f"{title.strip('[]')} {count}" for title, count in by_section)
+    return f"{_LEFT_OUT}{left_out} of {total} fields{f': {detail}' if detail else ''})"
 
 
 def _text(value: Any) -> str:  # a JSON value

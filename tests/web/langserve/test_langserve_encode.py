@@ -49,11 +49,13 @@ def test_reply_is_a_whole_message() -> None:
 
 def test_several_customers_are_told_apart() -> None:
     choices = (CustomerChoice(traits={"born": "1980"}), CustomerChoice(traits={"born": "1991"}))
-    given = answer("Which one?", customer=CustomerOutcome(kind="several", choices=choices))
+    outcome = CustomerOutcome(kind="several", choices=choices, distinguished_by=("born",))
+    given = answer("Which one?", customer=outcome)
     metadata = reply(given, run_id="r1", latency_ms=1)["response_metadata"]
     assert metadata["customer"] == {
         "kind": "several",
         "choices": [{"traits": {"born": "1980"}}, {"traits": {"born": "1991"}}],
+        "distinguished_by": ["born"],
     }
     assert metadata["customer_id"] is None
 

@@ -85,7 +85,11 @@ def response_metadata_template(
 def _customer(outcome: CustomerOutcome) -> dict[str, Any]:
     if outcome.kind != "several":
         return {"kind": outcome.kind}
-    return {"kind": "several", "choices": [{"traits": dict(choice.traits)} for choice in outcome.choices]}
+    return {
+        "kind": "several",
+        "choices": [{"traits": dict(choice.traits)} for choice in outcome.choices],
+        "distinguished_by": list(outcome.distinguished_by),
+    }
 
 
 def _body(message: dict[str, Any], run_id: str) -> dict[str, Any]:

@@ -130,6 +130,11 @@ def _response_metadata() -> dict[str, Any]:
                         "description": "What tells several matches apart.",
                         "items": {"type": "object", "properties": {"traits": traits}, "required": ["traits"]},
                     },
+                    "distinguished_by": {
+                        "type": "array",
+                        "description": "The labels of the traits that tell them apart; empty when none does.",
+                        "items": _TEXT,
+                    },
                 },
                 "required": ["kind"],
             },

@@ -111,4 +111,5 @@ def _customer(outcome: CustomerOutcome) -> dict[str, Any]:
     said: dict[str, Any] = {"customer_id": outcome.customer_id, "customer": outcome.kind}
     if outcome.choices:
         said["choices"] = [dict(choice.traits) for choice in outcome.choices]
+        said["distinguished_by"] = list(outcome.distinguished_by)
     return said

@@ -115,6 +115,11 @@ def _extension() -> dict[str, Any]:
             "customer_id": _MAYBE_TEXT,
             "customer": {"enum": ["unnamed", "none", "one", "several"]},
             "choices": {"type": "array", "items": {"type": "object", "additionalProperties": _TEXT}},
+            "distinguished_by": {
+                "type": "array",
+                "items": _TEXT,
+                "description": "The labels of the traits that tell the choices apart.",
+            },
             "spectrum": _TEXT,
             "prompt_version": _TEXT,
             "latency_ms": amount,

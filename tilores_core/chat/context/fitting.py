@@ -1,0 +1,120 @@
+"""How much of a customer's records fits a model, and the system message with just that much.
+
+What a model's window leaves when the conversation, the prompt and the answer have had their parts is the records';
+never more than a share of the window, as a model that reads ten times as much is slower and no wiser. Customers that
+fit, nearly all do, are put in as they were rendered once; only the others are shortened, for each model anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from tilores_core.chat.context.estimate import estimate_tokens
+from tilores_core.chat.conversation import text_of
+from tilores_core.chat.prompts import system_message
+from tilores_core.chat.records import shorten
+from tilores_core.contracts import Message, ModelInfo, Prompt, Turn
+
+if TYPE_CHECKING:
+    from tilores_core.chat.models import Models
+
+_ANSWER: Final = 1_024  # tokens kept for an answer when nobody says how long it may be
+_LARGEST_ANSWER_SHARE: Final = 0.25  # of the window, when the model says how much it can write, as that may be all
+_PER_MESSAGE: Final = 8  # what a protocol adds
+_PER_PART: Final = 1_600  # an image, as the models with the largest count for one count it
+
+
+class Fitting:
+    """Budgets for one deployment's models.
+
+    `share`: of a window, the most for records. `windows`: in tokens by model, before what the provider says; `window`
+    is for models of which nobody says it.
+    """
+
+    def __init__(self, models: Models, *, share: float, window: int, windows: Mapping[str, int]) -> None:
+        self._models = models
+        self._share = share
+        self._window = window
+        self._windows = windows
+
+    def window(self, model: str) -> int:
+        """The context window of a model (`provider:model`) in tokens."""
+        given = self._windows.get(model)
+        info = self._models.info(model)
+        return given or (info.context_window if info is not None else None) or self._window
+
+    def mark(self, model: str) -> str:
+        """All of the above that decides how much of a customer a model is told of; part of every answer's key."""
+        return f"{self.window(model)}/{self._share:g}"
+
+    def system(
+        self, turn: Turn, prompt: Prompt, text: str | None, tokens: int, spectrum: str
+    ) -> Callable[[str], str]:
+        """A model's system message, by its name. `text`: the rendered records of `tokens`, None for nobody."""
+        return _Systems(self, turn, prompt, text, tokens, spectrum).message
+
+    def room(self, model: str, turn: Turn, taken: int) -> int:
+        """Tokens for records; at least 0. `taken`: what prompt and conversation need."""
+        window = self.window(model)
+        answer = _answer_tokens(turn.parameters, self._models.info(model), window)
+        return max(0, min(int(window * self._share), window - answer - taken))
+
+
+class _Systems:
+    """The system messages of one turn."""
+
+    def __init__(
+        self, fitting: Fitting, turn: Turn, prompt: Prompt, text: str | None, tokens: int, spectrum: str
+    ) -> None:
+        self._fitting = fitting
+        self._turn = turn
+        self._prompt = prompt
+        self._text = text
+        self._tokens = tokens
+        self._spectrum = spectrum
+
+    def message(self, model: str) -> str:
+        return system_message(self._prompt, None if self._text is None else self._fitted(model, self._text))
+
+    def _fitted(self, model: str, text: str) -> str:
+        room = self._fitting.room(model, self._turn, self._taken)
+        if self._tokens <= room:
+            return text
+        return shorten(text, room, spectrum=self._spectrum, measure=estimate_tokens)
+
+    @cached_property
+    def _taken(self) -> int:
+        tools = self._turn.parameters.get("tools")
+        return (
+            estimate_tokens(self._prompt.template)
+            + sum(map(_message_tokens, self._turn.messages))
+            + (estimate_tokens(orjson.dumps(tools, default=str).decode()) if tools else 0)
+        )
+
+
+def _message_tokens(message: Message) -> int:
+    content = message.get("content")
+    parts = (
+        sum(part.get("type", "text") not in ("text", "input_text") for part in content)
+        if isinstance(content, list)
+        else 0
+    )
+    calls = message.get("tool_calls")
+    return (
+        _PER_MESSAGE
+        + estimate_tokens(text_of(message))
+        + parts * _PER_PART
+        + (estimate_tokens(orjson.dumps(calls, default=str).decode()) if calls else 0)
+    )
+
+
+def _answer_tokens(parameters: Any, info: ModelInfo | None, window: int) -> int:
+    asked = parameters.get("max_completion_tokens") or parameters.get("max_tokens")
+    if isinstance(asked, int) and asked > 0:
+        return min(asked, window)
+    most = info.max_output_tokens if info is not None else None
+    return int(min(most or _ANSWER, _ANSWER * 4, window * _LARGEST_ANSWER_SHARE))

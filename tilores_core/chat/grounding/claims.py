@@ -1,0 +1,371 @@
+"""The values that a text states, read word by word.
+
+A claim is of one of six kinds. What it takes to bear it out is in `evidence`. Not claims, as they say nothing of a
+customer or cannot be told from plain speech: whole numbers up to twelve without a currency or a per cent sign (counts
+and lists: "three", "3"), times of the day, numbers in words beyond ninety-nine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final, Literal, NamedTuple
+
+from tilores_core.chat.grounding.names import find_claimed_names
+from tilores_core.identity import normalise_email, parse_date
+
+Kind = Literal["number", "date", "email", "phone", "account", "name"]
+KINDS: Final[tuple[Kind, ...]] = ("number", "date", "email", "phone", "account", "name")
+
+SMALL: Final = 12
+"""Whole numbers up to this one are counts that anybody makes."""
+
+_LONGEST_NUMBER = 15  # digits that a float holds exactly
+_PHONE_DIGITS = range(7, 16)
+_MOST_GROUPS = 8
+
+_AROUND = ".,;:!?'\"’‘“”()[]{}<>*_`…"
+_DIGIT = re.compile(r"[0-9]")
+_NUMBER = re.compile(
+    r"[~≈+\-\u2212]?(?P<money>[$€£¥])?[+\-\u2212]?(?P<digits>\d[\d,.'’\u00a0\u202f]*)"
+    r"(?P<behind>%|[€$£¥]|k|K|m|M|bn|st|nd|rd|th|s|x)?"
+)
+_UNIT = re.compile(
+    r"(\d+(?:[.,]\d+)?)[-\u2010-\u2012]?(?:[a-z]{1,2}|days?|weeks?|months?|years?(?:-old)?|hours?|minutes?)"
+)
+_ISO = re.compile(r"(\d{4})-(\d\d)(?:-(\d\d)(?:[T ].*)?)?", re.ASCII)
+_WRITTEN_DATE = re.compile(r"\d{1,4}[/.]\d{1,2}[/.]\d{1,4}", re.ASCII)
+_CLOCK = re.compile(r"24/7|\d{1,2}[:.]\d\d(?::\d\d)?(?:am|pm|h)?|\d{1,2}(?:am|pm)", re.ASCII | re.IGNORECASE)
+_DAY = re.compile(r"(\d{1,2})(?:st|nd|rd|th)?", re.ASCII)
+_YEAR = re.compile(r"(?:1[89]|20|21)\d\d", re.ASCII)
+_GROUP = re.compile(r"[+(]*\d[\d().\-/]*", re.ASCII)
+_PHONE_SHAPE = re.compile(r"\+|\(\d|0\d{2}|\d{3}[-. ]\d{3,4}(?:[-. ]\d{4})?$|\d{2,4}(?:[ -]\d{2,4}){2,}$", re.ASCII)
+_MASKED = re.compile(r"[*•xX…#.]{2,}[ -]?(\d{2,6})")
+_LETTERED = re.compile(r"[^\W\d_]")
+_NOT_CODE = re.compile(r"[\W_]+")
+_PARTS = re.compile(r"[-\u2010-\u2015/:_]+")
+_IBAN_START = re.compile(r"[A-Z]{2}\d\d(?:[A-Z0-9]{4})?", re.ASCII)
+_IBAN_GROUP = re.compile(r"[A-Z0-9]{1,4}", re.ASCII)
+
+_MONTH_NAMES = (
+    *("january", "february", "march", "april", "may", "june"),
+    *("july", "august", "september", "october", "november", "december"),
+)
+_MONTHS: Final = {
+    spelling: number
+    for number, name in enumerate(_MONTH_NAMES, 1)
+    for short in (name, name[:3], name[:4])
+    for spelling in (short.capitalize(), short)
+    if spelling not in ("may", "march", "mar")  # the verbs; as months they have a capital
+}
+_TENS: Final = {
+    word: 10 * tens
+    for tens, word in enumerate(("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"), 2)
+}
+_TEENS: Final = {
+    word: number
+    for number, word in enumerate(
+        ("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"), 13
+    )
+}
+_ONES: Final = {
+    word: number
+    for number, word in enumerate(("one", "two", "three", "four", "five", "six", "seven", "eight", "nine"), 1)
+}
+_HEDGES: Final = frozenset(
+    (
+        *("about", "around", "roughly", "approximately", "nearly", "almost", "over", "under", "above", "below"),
+        *("some", "than", "circa", "ca", "up"),
+    )
+)
+_AGED: Final = frozenset(("age", "aged", "turned", "turns"))
+_COUNTED: Final = frozenset(("more", "further", "other", "others", "additional", "remaining", "fields", "records"))
+_SCALES: Final = {
+    "thousand": 1e3,
+    "million": 1e6,
+    "billion": 1e9,
+    "k": 1e3,
+    "K": 1e3,
+    "m": 1e6,
+    "M": 1e6,
+    "bn": 1e9,
+}
+_ENDING: Final = frozenset({"ending", "ends", "end", "last", "digits", "in"})
+
+
+class Claim(NamedTuple):
+    """One value. `text` is what it is compared by, `value` and `slack` are for numbers.
+
+    `shape` is how to compare: `number`, `percent`, `years` (a span of so many), `count` ("40 more"), `day` (ISO),
+    `month_day` (`--06-30`), `month` (`2025-06`), `digits`, `code`, `tail` (the end of a longer number), `email`,
+    `name`.
+    """
+
+    kind: Kind
+    shape: str
+    text: str
+    value: float = 0.0
+    slack: float = 0.0
+
+
+def claims(text: str, known: frozenset[str] = frozenset()) -> list[Claim]:
+    """The values that `text` states; `known` are words that may be in any name (folded)."""
+    found = list(_in_words(text.split()))
+    found += [Claim("name", "name", name) for name in find_claimed_names(text, known)]
+    return found
+
+
+def _in_words(words: Sequence[str]) -> Iterator[Claim]:
+    position, end = 0, len(words)
+    while position < end:
+        word = words[position]
+        if word.isalpha():
+            if word in _MONTHS:
+                used, claim = _month_first(words, position)
+                position += used
+                if claim is not None:
+                    yield claim
+                continue
+            if word in _TENS or word in _TEENS:
+                yield _plain_number(
+                    _TENS.get(word) or _TEENS[word], _before(words, position), _after(words, position)
+                )
+        elif "@" in word:
+            if (address := normalise_email(word.strip(_AROUND))) is not None:
+                yield Claim("email", "email", address)
+        elif _DIGIT.search(word):
+            used, claims_here = _with_digits(words, position)
+            yield from claims_here
+            position += used
+            continue
+        else:
+            bare = word.strip(_AROUND)
+            if bare in _MONTHS:
+                used, claim = _month_first(words, position)
+                position += used
+                if claim is not None:
+                    yield claim
+                continue
+            tens, _, ones = bare.lower().partition("-")
+            if tens in _TENS and ones in _ONES:
+                value = _TENS[tens] + _ONES[ones]
+                yield _plain_number(value, _before(words, position), _after(words, position))
+        position += 1
+
+
+# --- dates in words --------------------------------------------------------------------------------------
+
+
+def _month_first(words: Sequence[str], position: int) -> tuple[int, Claim | None]:
+    """ "March 14, 1983", "March 1983", "March 14" from the month on; how many words it took."""
+    month = _MONTHS[words[position].strip(_AROUND)]
+    following = _after(words, position)
+    if day := _DAY.fullmatch(following):
+        year = _after(words, position + 1)
+        if _YEAR.fullmatch(year):
+            return 3, _day(int(year), month, int(day[1]))
+        return 2, _month_day(month, int(day[1]))
+    if _YEAR.fullmatch(following) and words[position][-1] != ".":
+        return 2, Claim("date", "month", f"{following}-{month:02}")
+    return 1, None
+
+
+def _day_first(words: Sequence[str], position: int, bare: str) -> tuple[int, Claim | None]:
+    """ "14 March 1983", "the 14th of March"; (0, None) when it is none."""
+    day = _DAY.fullmatch(bare)
+    if not day:
+        return 0, None
+    at = position + 1
+    if _after(words, position) == "of":
+        at += 1
+    month = _MONTHS.get(words[at].strip(_AROUND)) if at < len(words) else None
+    if month is None:
+        return 0, None
+    year = _after(words, at)
+    if _YEAR.fullmatch(year):
+        return at + 2 - position, _day(int(year), month, int(day[1]))
+    return at + 1 - position, _month_day(month, int(day[1]))
+
+
+def _day(year: int, month: int, day: int) -> Claim:
+    return Claim("date", "day", f"{year}-{month:02}-{day:02}")
+
+
+def _month_day(month: int, day: int) -> Claim:
+    return Claim("date", "month_day", f"--{month:02}-{day:02}")
+
+
+# --- everything with digits ------------------------------------------------------------------------------
+
+
+def _with_digits(words: Sequence[str], position: int) -> tuple[int, Sequence[Claim]]:
+    """The claims from a word with a digit on, and how many words they took."""
+    word = words[position]
+    bare = word.strip(_AROUND)
+    used, claim = _day_first(words, position, bare)
+    if claim is not None:
+        return used, (claim,)
+    if not _stands_alone(bare, word, words, position):
+        if masked := _MASKED.fullmatch(word.strip(".,;:!?'\"()")):
+            return 1, (Claim("account", "tail", masked[1]),)
+        if (grouped := _grouped(words, position)) is not None:
+            return grouped
+    before, after = _before(words, position), _after(words, position)
+    if bare.isdigit() and before in _ENDING and len(bare) <= 6 and (before != "in" or "ending" in words[:position]):
+        return 1, (Claim("account", "tail", bare),)
+    return 1, tuple(_single(bare, word, before, after))
+
+
+def _stands_alone(bare: str, word: str, words: Sequence[str], position: int) -> bool:
+    """Whether a word cannot be a part of a long number; most cannot."""
+    if len(bare) > 6 or not bare.replace(",", "").replace(".", "").isdigit() or word[0] in "+(*•…#":
+        return False
+    return position + 1 == len(words) or words[position + 1][0] not in "0123456789(+"
+
+
+def _grouped(words: Sequence[str], position: int) -> tuple[int, Sequence[Claim]] | None:
+    """A telephone, card or account number that may be written in groups; None when it is none."""
+    first = words[position].strip(".,;:!?'\"")
+    if _IBAN_START.fullmatch(first):
+        last = position
+        while last + 1 < len(words) and _IBAN_GROUP.fullmatch(words[last + 1].strip(_AROUND)) and last < position + 9:
+            last += 1
+            if words[last][-1] in ".,;:!?":
+                break
+        code = _code(" ".join(words[position : last + 1]))
+        if len(code) >= 15:
+            return last + 1 - position, (Claim("account", "code", code),)
+    if not _GROUP.fullmatch(first) or _ISO.fullmatch(first) or _WRITTEN_DATE.fullmatch(first):
+        return None
+    last = position
+    while (
+        last + 1 < len(words)
+        and last + 1 < position + _MOST_GROUPS
+        and words[last][-1] not in ".,;:!?"
+        and _GROUP.fullmatch(words[last + 1].rstrip(".,;:!?'\""))
+    ):
+        last += 1
+    written = " ".join(words[position : last + 1]).strip(".,;:!?'\" ")
+    digits = "".join(filter(str.isdigit, written))
+    if len(digits) not in _PHONE_DIGITS and not (last > position and len(digits) > _LONGEST_NUMBER):
+        return None
+    if _PHONE_SHAPE.match(written) and not _NUMBER.fullmatch(written):
+        kind: Kind = "phone" if len(digits) in _PHONE_DIGITS else "account"
+        return last + 1 - position, (Claim(kind, "digits", digits),)
+    return None
+
+
+def _single(bare: str, word: str, before: str, after: str) -> Iterator[Claim]:
+    if iso := _ISO.fullmatch(bare):
+        yield Claim("date", "day" if iso[3] else "month", "-".join(filter(None, iso.groups())))
+    elif match := _NUMBER.fullmatch(_with_sign(bare, word)):
+        if (claim := _number(match, before, after)) is not None:
+            yield claim
+    elif _WRITTEN_DATE.fullmatch(bare) and (day := _parsed(bare)):
+        yield Claim("date", "day", day)
+    elif _CLOCK.fullmatch(bare):
+        return
+    elif unit := _UNIT.fullmatch(bare):
+        if (claim := _amount(unit[1], "years" if "year" in bare else after)) is not None:
+            yield claim
+    elif _LETTERED.search(bare):
+        code = _code(bare)
+        if len(code) >= 4 and sum(c.isdigit() for c in code) > 1:
+            yield Claim("account", "code", code)
+    else:
+        for part in _PARTS.split(bare):
+            if (number := _NUMBER.fullmatch(part)) and (claim := _number(number, before, after)) is not None:
+                yield claim
+
+
+def _with_sign(bare: str, word: str) -> str:
+    """The sign of the currency stays, also outside brackets and quotes."""
+    return bare if bare[:1] in "$€£¥" or not word.startswith(("$", "€", "£", "¥")) else word[0] + bare
+
+
+def _parsed(text: str) -> str | None:
+    """A date in figures. Where day and month could change places both are claimed, joined by a bar."""
+    days = dict.fromkeys(filter(None, (parse_date(text), parse_date(text, day_first=True))))
+    return "|".join(days) or None
+
+
+def _number(match: re.Match[str], before: str, after: str) -> Claim | None:
+    behind = match["behind"] or ""
+    digits = match["digits"].strip(",.'’\u00a0\u202f")
+    if behind in ("st", "nd", "rd", "th", "x", "s"):
+        return None if behind != "s" else _amount(digits, after)  # an ordinal or a factor; "the 1990s"
+    percent = behind == "%" or after in ("percent", "%", "per")
+    paid = bool(match["money"])
+    scale = _SCALES.get(behind) or _SCALES.get(after, 1.0)
+    if not paid and "m" in (behind, after):  # months or metres, unless it is money
+        scale = 1.0
+    marked = paid or percent or scale != 1.0 or behind in ("€", "$", "£", "¥")
+    if before in _AGED:
+        after = "years"
+    return _amount(digits, after, scale=scale, percent=percent, marked=marked, hedged=before in _HEDGES)
+
+
+def _amount(
+    digits: str, after: str, *, scale: float = 1.0, percent: bool = False, marked: bool = False, hedged: bool = False
+) -> Claim | None:
+    """A number as a claim; None for a small count."""
+    plain = _plain(digits)
+    if plain is None:
+        return None
+    whole, _, decimals = plain.partition(".")
+    if len(whole) > _LONGEST_NUMBER or (not decimals and len(whole) > 9 and scale == 1.0 and not marked):
+        return Claim("account", "digits", whole)
+    value = float(plain)
+    if not marked and not decimals and value <= SMALL:
+        return None
+    # Without its last decimals a number is rounded; said to be rough, it is so to its last figure that is not 0.
+    unit = 10.0 ** -len(decimals) * scale
+    if (hedged or scale != 1.0) and not decimals:
+        unit = 10.0 ** (len(whole) - len(whole.rstrip("0"))) * scale
+        if unit > value * scale / 2:  # one figure says too little: "about 700" for 742, but not for 655
+            unit = value * scale / 10
+    slack = unit if hedged else unit / 2
+    shape = "percent" if percent else "number"
+    if not marked and not decimals and (after.startswith("year") or after in _COUNTED):
+        shape = "count" if after in _COUNTED else "years"
+    return Claim("number", shape, plain, value * scale, slack)
+
+
+def _plain(digits: str) -> str | None:
+    """`1,234.50`, `1.234,50` and `1 234.5` as `1234.5`, without needless zeros; None when it is no number."""
+    digits = digits.replace("\u00a0", "").replace("\u202f", "").replace("'", "").replace("’", "")
+    comma, point = digits.rfind(","), digits.rfind(".")
+    if comma >= 0 and point >= 0:
+        decimal = "," if comma > point else "."
+        thousands = "." if decimal == "," else ","
+        digits = digits.replace(thousands, "").replace(decimal, ".")
+    elif comma >= 0:
+        groups = digits.split(",")
+        grouped = all(len(group) == 3 for group in groups[1:])
+        digits = "".join(groups) if grouped else digits.replace(",", ".") if len(groups) == 2 else ""
+    elif digits.count(".") > 1:
+        groups = digits.split(".")
+        digits = "".join(groups) if all(len(group) == 3 for group in groups[1:]) else ""
+    if not digits:
+        return None
+    whole, _, decimals = digits.partition(".")
+    decimals = decimals.rstrip("0")
+    return f"{whole}.{decimals}" if decimals else whole
+
+
+def _plain_number(value: int, before: str, after: str) -> Claim:
+    slack = 1.0 if before in _HEDGES else 0.5
+    shape = "years" if after.startswith("year") else "percent" if after in ("percent", "per") else "number"
+    return Claim("number", shape, str(value), float(value), slack)
+
+
+def _code(text: str) -> str:
+    return _NOT_CODE.sub("", text).casefold()
+
+
+def _before(words: Sequence[str], position: int) -> str:
+    return words[position - 1].strip(_AROUND).lower() if position else ""
+
+
+def _after(words: Sequence[str], position: int) -> str:
+    return words[position + 1].strip(_AROUND) if position + 1 < len(words) else ""

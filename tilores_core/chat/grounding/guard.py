@@ -1,0 +1,187 @@
+"""The guard over answers: what is done with a value that is not this customer's.
+
+`off`     nothing is looked at
+`report`  the answer goes out as it is; what is not borne out is counted and logged, by kind and number alone
+`block`   sentence by sentence: the first one that is not borne out, and all behind it, are replaced by `WITHHELD`;
+          the answer ends with `content_filter`, so it is never cached
+
+Borne out is what the records in play state, and what was said: by the user, by the application, by a tool, in the
+prompt. What the assistant said before is not: an error must not become true by being repeated. When no customer is
+in play, only e-mail addresses, phone and account numbers are looked at: the rest is general knowledge.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Final, Literal
+
+import structlog
+from cachetools import LRUCache
+
+from tilores_core.chat.conversation import text_of
+from tilores_core.chat.grounding.claims import Claim, claims
+from tilores_core.chat.grounding.evidence import Evidence, evidence_of
+from tilores_core.chat.grounding.names import strange_words
+from tilores_core.chat.records import fingerprint, render
+from tilores_core.chat.routing.sentences import Sentences
+from tilores_core.contracts import Customer, Delta, FinishReason, Message, Prompt
+
+log = structlog.get_logger(part="chat")
+
+Grounding = Literal["off", "report", "block"]
+
+WITHHELD: Final = "I could not confirm the rest of this answer from the customer's records, so I leave it out."
+
+_IDENTIFYING: Final = frozenset({"email", "phone", "account"})
+_INDEXES_KEPT = 64  # some 100 kB each for a customer with 400 fields
+_LONGEST_SAID = 400_000  # characters of a conversation that are read
+_LONGEST_SENTENCE = 2_000
+_SAYING: Final = frozenset({"user", "system", "developer", "tool"})
+
+
+@dataclass(slots=True)
+class GuardCounts:
+    """Since the start of the process. `values`: what was not borne out, by kind."""
+
+    checked: int = 0
+    flagged: int = 0
+    blocked: int = 0
+    values: Counter[str] = field(default_factory=Counter)
+
+
+class Guard:
+    """Watches answers. One for all turns; `watch` makes what a single turn needs."""
+
+    def __init__(self, mode: Grounding = "report", *, today: Callable[[], date] = date.today) -> None:
+        self.mode: Grounding = mode
+        self.counts = GuardCounts()
+        self.today = today
+        self._indexes: LRUCache[str, Evidence] = LRUCache(_INDEXES_KEPT)
+
+    def records(self, fingerprint: str, text: str, customer: Customer) -> Evidence:
+        """The evidence in a customer's records; made once per fingerprint. `text`: all of them as rendered."""
+        known = self._indexes.get(fingerprint)
+        if known is None:
+            known = self._indexes[fingerprint] = evidence_of(text, (customer,), today=self.today())
+        return known
+
+    def watch(self, messages: Sequence[Message], prompt: Prompt) -> Watch | None:
+        """What checks one answer, None when the guard is off. The customers in play are its `about` to tell it."""
+        return None if self.mode == "off" else Watch(self, messages, prompt)
+
+
+class Watch:
+    """The guard over one answer: hand it the pieces (`emit`) where there are any, then `finish`."""
+
+    def __init__(self, guard: Guard, messages: Sequence[Message], prompt: Prompt) -> None:
+        self._guard = guard
+        self._waiting: list[tuple[Customer, str, str]] = []
+        self._records: list[Evidence] = []
+        self._messages = messages
+        self._prompt = prompt
+        self._said: Evidence | None = None
+        self._words: frozenset[str] = frozenset()
+        self._model: str | None = None
+        self._sentences = Sentences(_LONGEST_SENTENCE)
+        self._passed: list[str] = []
+        self._heard = False
+        self.blocked = False
+
+    def about(self, customer: Customer, *, known: str = "", text: str = "") -> None:
+        """This customer is in play. Where at hand, `known` is the fingerprint and `text` the records as rendered."""
+        self._waiting.append((customer, known, text))  # an index takes a while to make, and the model is to be asked
+
+    def through(self, emit: Callable[[Delta], None]) -> Callable[[Delta], None]:
+        """`emit`, with every sentence held until it is checked when the guard blocks; as it is when it reports."""
+        if self._guard.mode != "block":
+            return emit
+
+        def checked(delta: Delta) -> None:
+            if delta.filler or not delta.text:
+                if delta.filler or not self.blocked:
+                    emit(delta)
+                return
+            self._heard = True
+            self._model = delta.model or self._model
+            if delta.tool_calls and not self.blocked:
+                emit(Delta(tool_calls=delta.tool_calls, model=self._model))
+            for sentence in self._sentences.feed(delta.text):
+                self._pass(sentence, emit)
+
+        return checked
+
+    def finish(
+        self, text: str, finish_reason: FinishReason, emit: Callable[[Delta], None] | None = None
+    ) -> tuple[str, FinishReason, int]:
+        """The text and finish reason to answer with, and how many of the model's values were not borne out.
+
+        `emit` gets what was still held back.
+        """
+        if self._guard.mode == "block":
+            if not self._heard:
+                for sentence in self._sentences.feed(text):
+                    self._pass(sentence, emit)
+            self._pass(self._sentences.rest(), emit)
+        found: Counter[str] = Counter(claim.kind for claim in self.ungrounded(text))
+        self._note(found)
+        if self.blocked:
+            return "".join(self._passed), "content_filter", found.total()
+        return text, finish_reason, found.total()
+
+    def ungrounded(self, text: str) -> list[Claim]:
+        """The claims in `text` that neither the records nor what was said bear out."""
+        records = self._evidence()
+        made = claims(text, self._words)
+        if not records:
+            made = [claim for claim in made if claim.kind in _IDENTIFYING]
+        left = [claim for claim in made if not any(evidence.bears_out(claim) for evidence in records)]
+        if not left:
+            return left
+        said = self._what_was_said()
+        words = self._words | said.words
+        return [
+            claim
+            for claim in left
+            if (strange_words(claim.text, words) if claim.kind == "name" else not said.bears_out(claim))
+        ]
+
+    def _evidence(self) -> list[Evidence]:
+        for customer, known, text in self._waiting:
+            records = self._guard.records(known or fingerprint(customer), text or render(customer), customer)
+            self._records.append(records)
+            self._words |= records.words
+        self._waiting.clear()
+        return self._records
+
+    def _pass(self, sentence: str, emit: Callable[[Delta], None] | None) -> None:
+        if self.blocked or not sentence:
+            return
+        if self.ungrounded(sentence):
+            self.blocked = True
+            sentence = WITHHELD
+        self._passed.append(sentence)
+        if emit is not None:
+            emit(Delta(text=sentence, model=self._model))
+
+    def _what_was_said(self) -> Evidence:
+        if self._said is None:
+            texts = [self._prompt.template, *_texts(self._messages)]
+            self._said = evidence_of("\n".join(texts)[-_LONGEST_SAID:], today=self._guard.today())
+        return self._said
+
+    def _note(self, found: Counter[str]) -> None:
+        counts = self._guard.counts
+        counts.checked += 1
+        if not found and not self.blocked:
+            return
+        counts.flagged += 1
+        counts.blocked += self.blocked
+        counts.values.update(found)
+        log.warning("values in an answer are not the customer's", blocked=self.blocked, **dict(found))
+
+
+def _texts(messages: Iterable[Message]) -> list[str]:
+    return [text_of(message) for message in messages if message["role"] in _SAYING]
