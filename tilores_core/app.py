@@ -18,10 +18,11 @@ from tilores_core.chat.lookup import CustomerLookup
 from tilores_core.chat.models import Models
 from tilores_core.chat.observe import Observers
 from tilores_core.chat.prompts import BuiltinPrompts
-from tilores_core.contracts import CacheTier, CustomerSource, LLMProvider
+from tilores_core.contracts import CacheTier, CustomerSource, LLMProvider, Tracer
 from tilores_core.errors import SourceError
 from tilores_core.host.host import PluginHost
 from tilores_core.settings import Environment, LoadedConfig, load_config, load_environment, variables
+from tilores_core.tracing import Tracing, deployment_of
 
 if TYPE_CHECKING:
     from tilores_core.web.application import Application
@@ -41,6 +42,7 @@ class Services:
     tiers: tuple[tuple[str, CacheTier], ...]
     cache: TieredCache
     engine: ChatEngine
+    tracing: Tracing
 
 
 def load_host(environment: Environment, *, loaded: LoadedConfig | None = None, **plan: Any) -> PluginHost:
@@ -68,6 +70,11 @@ def build_models(host: PluginHost) -> Models:
     return Models(providers, default=host.config.use.model, fallbacks=host.config.use.fallbacks)
 
 
+def build_tracers(host: PluginHost) -> dict[str, Tracer]:
+    """The tracers of `[use]` that work here, by name. They are closed with the host."""
+    return {name: cast(Tracer, tracer) for name, tracer in host.build_used("tracers").items()}
+
+
 @asynccontextmanager
 async def open_services(host: PluginHost, environment: Environment) -> AsyncIterator[Services]:
     """Build what `[use]` names, in order; close it in reverse."""
@@ -89,9 +96,18 @@ async def open_services(host: PluginHost, environment: Environment) -> AsyncIter
             region=config.chat.phone_region,
             seconds=config.chat.source_seconds,
         )
+        tracing = Tracing(
+            build_tracers(host),
+            config.tracing,
+            resolve=models.resolve,
+            remembered=lookup.remembered,
+            deployment=deployment_of(variables()),
+        )
+        tracing.start()
+        stack.push_async_callback(tracing.aclose)
         for what, reason in host.switched_off.items():
             log.info("done without", what=what, reason=reason)
-        observers = Observers()
+        observers = Observers([tracing] if tracing else [])
         observers.start()
         engine = ChatEngine(
             lookup=lookup,
@@ -100,6 +116,9 @@ async def open_services(host: PluginHost, environment: Environment) -> AsyncIter
             cache=cache,
             table=config.cache,
             observers=observers,
+            routing=config.routing,
+            chat=config.chat,
+            deadline_seconds=config.chat.deadline_seconds,
         )
         stack.push_async_callback(engine.aclose)
         try:
@@ -107,7 +126,13 @@ async def open_services(host: PluginHost, environment: Environment) -> AsyncIter
         except SourceError as error:  # it may come back; answers from before are still good
             log.warning("the customer source does not answer yet", source=config.use.source, error=error.message)
         yield Services(
-            host=host, environment=environment, source=source, tiers=tuple(tiers), cache=cache, engine=engine
+            host=host,
+            environment=environment,
+            source=source,
+            tiers=tuple(tiers),
+            cache=cache,
+            engine=engine,
+            tracing=tracing,
         )
 
 
@@ -133,7 +158,9 @@ def create_app(
     @asynccontextmanager
     async def open_parts(application: Application) -> AsyncIterator[tuple[ChatService, Any]]:
         async with open_services(host, environment) as services:
-            chat = ChatService(services.engine, gate, host.config.chat, environment.rate_limit)
+            chat = ChatService(
+                services.engine, gate, host.config.chat, environment.rate_limit, tracing=services.tracing
+            )
             site = Site(
                 host=host,
                 gate=gate,

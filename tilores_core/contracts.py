@@ -93,7 +93,8 @@ class Turn:
 
     `messages`: at least one user message. `model`: `provider:model`, None for the default. `parameters`: what
     shapes the model's answer (temperature, max_tokens, stop, seed, tools, …), OpenAI names, only those given.
-    `run_id`: UUID text, also the trace's id. `deadline`: on `time.monotonic()`, None for no limit.
+    `run_id`: UUID text, also the trace's id. `deadline`: on `time.monotonic()`, None for no limit. `traceparent`: the
+    W3C header that came with the request.
     """
 
     messages: tuple[Message, ...]
@@ -108,6 +109,7 @@ class Turn:
     purpose: Purpose = "live"
     prompt: Prompt | None = None
     cache: CachePolicy = DEFAULT_CACHE_POLICY
+    traceparent: str | None = None
 
 
 # --- customers -------------------------------------------------------------------------------------------
@@ -251,12 +253,14 @@ class CustomerChoice:
 class CustomerOutcome:
     """Who the question is about. `unnamed`: nobody was named, a general question.
 
-    `none`: somebody was named, nobody fits. `several`: `choices` tells the matches apart.
+    `none`: somebody was named, nobody fits. `several`: `choices` tells the matches apart, by the traits whose labels
+    are `distinguished_by`; empty when none does.
     """
 
     kind: CustomerKind
     customer_id: str | None = None
     choices: tuple[CustomerChoice, ...] = ()
+    distinguished_by: tuple[str, ...] = ()
 
 
 # --- an answer -------------------------------------------------------------------------------------------
@@ -281,7 +285,8 @@ class Answer:
     """What the engine returns. `cache_tier`: `l1`, `l2`, … or `miss`; `age`: seconds since the model said it.
 
     `model` is the one that really answered. `cost` is in US dollars, None when no price is known, 0 on a hit.
-    `tool_calls` have the OpenAI shape and are for the caller to run.
+    `tool_calls` have the OpenAI shape and are for the caller to run. `ungrounded`: how many values in the text are
+    neither in the customer's records nor in what was said (`[chat] grounding`).
     """
 
     text: str
@@ -298,21 +303,29 @@ class Answer:
     tool_calls: tuple[Mapping[str, Any], ...] = ()
     record_fingerprint: str = ""
     schema_hash: str = ""
+    ungrounded: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delta:
-    """A piece of an answer while it is made: some text, or a piece of a tool call (OpenAI delta shape)."""
+    """A piece of an answer while it is made: some text, or a piece of a tool call (OpenAI delta shape).
+
+    `model`: who says it, on the first piece at least. `filler`: something said while the answer is awaited; it is no
+    part of it.
+    """
 
     text: str = ""
     tool_calls: tuple[Mapping[str, Any], ...] = ()
+    model: str | None = None
+    filler: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One call of a model. `error` is an error code, never a message, or None.
 
-    `started`: seconds after the turn began; `first_token`: seconds after the attempt began, None when nothing came.
+    `started`: seconds after the turn began; `first_token`: seconds after the attempt began, None when nothing came
+    or all at once.
     `cost`: US dollars, None when unknown. `hedge`: a second request sent as the first was slow.
     """
 
@@ -331,7 +344,8 @@ class Outcome:
     """What observers are told of one turn, after it. In-process only: it holds question and records.
 
     `timings`: seconds by step (`customer`, `cache`, `model`, `first_token`, `total`). `answer` is None when
-    `error` (an error code) is set. `started_at`: seconds since the epoch.
+    `error` (an error code) is set. `started_at`: seconds since the epoch. `customer_tier`: where the look-up was
+    known (`l1`, …, or `miss`: the source was asked), `customer_records`: how many; None when nobody looked.
     """
 
     turn: Turn
@@ -342,6 +356,8 @@ class Outcome:
     arm: str | None = None
     error: str | None = None
     started_at: float = 0.0
+    customer_tier: str | None = None
+    customer_records: int | None = None
 
 
 Observer = Callable[[Outcome], Awaitable[None]]
@@ -397,6 +413,76 @@ class LLMProvider(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+# --- traces ----------------------------------------------------------------------------------------------
+
+SpanKind = Literal["request", "customer", "prompt", "model", "tool", "answer"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A step of a turn. Times are seconds since the epoch; `attributes` never hold a customer's data or a secret.
+
+    `inputs` and `outputs` are JSON values, already masked as `[tracing] capture` says; None when nothing may be sent.
+    `error` is an error code.
+    """
+
+    kind: SpanKind
+    name: str
+    started: float
+    ended: float
+    attributes: Mapping[str, str | int | float | bool] = field(default_factory=_empty)
+    inputs: Any = None
+    outputs: Any = None
+    error: str | None = None
+    children: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """One turn as tracers get it. `id` is the `run_id` that the caller was given; `session_id` joins turns.
+
+    `tags`: short labels, `name:value`. `traceparent`: the W3C header that came with the request, or None.
+    """
+
+    id: str
+    root: Span
+    session_id: str | None = None
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, str | int | float | bool] = field(default_factory=_empty)
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feedback:
+    """What somebody thought of an answer. `run_id` as the answer gave it; `key` says what is scored."""
+
+    run_id: str
+    key: str
+    score: float | None = None
+    value: str | float | bool | None = None
+    comment: str | None = None
+
+
+class Tracer(Protocol):
+    """Somewhere traces go. What it is given is masked and sampled already, and waits in a bounded queue of its own.
+
+    Called in the event loop, for no request: it may take its time, and what it raises is counted.
+    """
+
+    async def record(self, traces: Sequence[Trace]) -> None:
+        """Send a batch, oldest first."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class SupportsFeedback(Protocol):
+    """A tracer that can attach a score to a trace that it was given before."""
+
+    async def feedback(self, feedback: Feedback) -> None: ...
 
 
 # --- cache tiers -----------------------------------------------------------------------------------------

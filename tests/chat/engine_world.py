@@ -35,7 +35,7 @@ from tilores_core.contracts import (
 )
 from tilores_core.errors import SourceUnavailableError
 from tilores_core.identity import name_fits
-from tilores_core.settings import CacheTable
+from tilores_core.settings import CacheTable, ChatTable, RoutingTable
 from tilores_core.settings.config import NamespaceTable
 from tilores_core.testing import FakeProvider
 from tilores_core.testing.tiers import SharedStore, SharedTier
@@ -43,6 +43,8 @@ from tilores_plugins.cache.memory import MemoryTier
 
 MODEL = "fake:fake-1"
 PRICED = ModelInfo(id="fake-1", input_price=2.0, output_price=10.0)
+ONE_CALL_EACH = RoutingTable(attempts=1, breaker_failures=1000)
+"""So that what a test enqueues is what its turns get; how a model is asked again has tests of its own."""
 MAY_NOT_SEARCH = Caller(name="phone", search=False)
 
 
@@ -137,7 +139,8 @@ def _fits(person: Customer, who: Identifiers) -> bool:
 class World:
     """One replica. `store`: an L2 that several worlds share; they then share `crm` and `clock` too.
 
-    `life`: `[cache]` settings; without a word about it lives have no jitter, so that the clock decides alone.
+    `routing`: `[routing]` settings; `life`: `[cache]` settings; without a word about it lives have no jitter, so that
+    the clock decides alone.
     """
 
     def __init__(
@@ -155,6 +158,8 @@ class World:
         observers: Sequence[Observer] | None = None,
         source_seconds: float = 5.0,
         entries: int = 10_000,
+        routing: RoutingTable = ONE_CALL_EACH,
+        chat: ChatTable | None = None,
         **life: Any,
     ) -> None:
         self.clock = clock or Clock()
@@ -189,6 +194,8 @@ class World:
             cache=self.cache,
             table=table,
             observers=Observers([self._note] if observers is None else observers),
+            routing=routing,
+            chat=chat,
             clock=self.clock,
         )
 

@@ -326,7 +326,6 @@ async def test_a_spectrum_may_live_shorter_or_longer() -> None:
         FakeReply(text="It", finish_reason="content_filter"),
         FakeReply(text="It is 7", finish_reason="insufficient_system_resource"),
         FakeReply(text="", finish_reason="stop"),
-        FakeReply(text="It is 7", finish_reason=None),
     ],
     ids=lambda reply: f"{reply.finish_reason}-{len(reply.text)}-{len(reply.tool_calls)}",
 )

@@ -72,7 +72,8 @@ def make(name):
 
         async def _agenerate(self, messages, stop=None, run_manager=None, **named):
             text = "".join([chunk.message.content async for chunk in self._astream(messages)])
-            return ChatResult(generations=[ChatGeneration(message=AIMessage(text))])
+            message = AIMessage(text, response_metadata={"finish_reason": "stop"})
+            return ChatResult(generations=[ChatGeneration(message=message)])
 
         async def _astream(self, messages, stop=None, run_manager=None, **named):
             note("start")
@@ -85,6 +86,8 @@ def make(name):
                     raise ConnectionError("http://inner.example is down")
                 for word in ("second ", "third ", "last"):
                     yield ChatGenerationChunk(message=AIMessageChunk(word))
+                end = {"finish_reason": "stop"}
+                yield ChatGenerationChunk(message=AIMessageChunk("", response_metadata=end))
             except (asyncio.CancelledError, GeneratorExit):
                 note("cancelled")
                 raise

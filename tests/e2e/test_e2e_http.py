@@ -272,7 +272,7 @@ def test_health(http: httpx.Client) -> None:
     assert http.get("/health/ready").json() == {"status": "ready"}
     detailed = http.get("/health/detailed").json()
     assert detailed["status"] == "ok"
-    assert {"plugins", "cache", "model", "source", "observers"} <= set(detailed["parts"])
+    assert {"plugins", "cache", "model", "source", "observers", "grounding"} <= set(detailed["parts"])
     assert detailed["parts"]["model"]["detail"]["default"] == "demo:simulated-1"
 
 

@@ -3,75 +3,97 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
+from typing import Any
 
-import structlog
-
-from tilores_core.chat.calling import Completion, invoke, stream, to_langchain
-from tilores_core.chat.codes import error_code
+from tilores_core.chat.calling import Completion
 from tilores_core.chat.flight import Emit
 from tilores_core.chat.models import Models
-from tilores_core.contracts import Attempt, Delta, Turn
-from tilores_core.errors import ContentRefusedError, ProviderError, ProviderUnavailableError, RequestError
-
-log = structlog.get_logger(part="chat")
+from tilores_core.chat.routing.attempt import Attempting
+from tilores_core.chat.routing.budget import Budget
+from tilores_core.chat.routing.delivery import BySentence, Held, Straight
+from tilores_core.chat.routing.health import Health
+from tilores_core.chat.routing.limits import ProviderLimit
+from tilores_core.chat.routing.route import Network, Route
+from tilores_core.contracts import Attempt, Turn
+from tilores_core.errors import ConfigError, UnknownModelError
+from tilores_core.settings import RoutingTable
 
 
 class Asking:
-    """Tries the model of the turn, then the fallbacks in order, as long as nothing was said yet."""
+    """One per engine. `deadline_seconds`: for turns that bring no deadline of their own.
 
-    def __init__(self, models: Models) -> None:
-        self._models = models
+    Raises `ConfigError` where the settings name a provider or a model that is not there.
+    """
+
+    def __init__(self, models: Models, routing: RoutingTable, *, deadline_seconds: float) -> None:
+        self._policy = routing
+        self._seconds = deadline_seconds
+        self._health = Health(routing)
+        _check(routing, models)
+        limits = {
+            name: ProviderLimit(
+                name, limit=routing.concurrent.get(name, routing.max_concurrent), max_waiting=routing.max_waiting
+            )
+            for name in models.providers
+        }
+        self._network = Network(models=models, policy=routing, health=self._health, limits=limits)
 
     async def ask(
-        self, turn: Turn, model: str, system: str, emit: Emit | None, attempts: list[Attempt]
+        self,
+        turn: Turn,
+        model: str,
+        system: Callable[[str], str],
+        emit: Emit | None,
+        attempts: list[Attempt],
+        *,
+        began: float | None = None,
     ) -> tuple[str, Completion]:
         """The model that answered and what it said; pieces go to `emit` when there is one.
 
-        Raises the first model's `ProviderError` when no model answered; at once what another attempt would not mend:
-        `ContentRefusedError`, and the `RequestError` of the model that was asked for.
+        `system`: the system message for a model, by its full name. `attempts` gets a note of each call; `began`: the
+        turn's start on `time.perf_counter()`, by default now.
+
+        Raises the first model's error when no model answered, and at once what no other model would mend:
+        `ContentRefusedError`, the `RequestError` of the model that was asked for. After the first piece: what ended
+        the answer, when nobody could go on with it.
         """
-        first: Exception | None = None
-        for name in dict.fromkeys((model, *self._models.fallbacks)):
-            started = time.perf_counter()
-            spoken = False
+        chain = tuple(dict.fromkeys((model, *self._network.models.fallbacks)))
+        delivery = self._delivery(emit, stand_ins=len(chain) > 1)
+        route = Route(
+            network=self._network,
+            turn=turn,
+            system=system,
+            chain=chain,
+            budget=Budget.of(turn, default=self._seconds),
+            delivery=delivery,
+            attempting=Attempting(self._network.models, attempts, time.perf_counter() if began is None else began),
+            streamed=not (emit is None or type(delivery) is Held),
+        )
+        return await route.travel()
 
-            def say(delta: Delta) -> None:
-                nonlocal spoken
-                spoken = True
-                if emit is not None:
-                    emit(delta)
+    def report(self) -> Mapping[str, Mapping[str, Any]]:
+        """What is known of each model that was asked, by its full name: the state of its breaker, and more."""
+        return self._health.report()
 
-            try:
-                said = await self._once(turn, name, system, say if emit is not None else None)
-            except Exception as error:
-                mapped = self._models.provider(name).map_error(error)
-                attempts.append(Attempt(model=name, seconds=time.perf_counter() - started, error=error_code(mapped)))
-                if spoken or not _may_go_on(mapped, stand_in=first is not None):
-                    if mapped is error:
-                        raise
-                    raise mapped from error
-                log.warning("model failed", model=name, error=type(mapped).__name__)
-                first = first or mapped
-                continue
-            attempts.append(Attempt(model=name, seconds=time.perf_counter() - started, usage=said.usage))
-            return name, said
-        raise first if first is not None else RuntimeError("no model was tried")
-
-    async def _once(self, turn: Turn, name: str, system: str, emit: Emit | None) -> Completion:
-        chat_model = await self._models.chat_model(name, turn.parameters)
-        prompt = to_langchain(system, turn.messages)
-        if emit is None:
-            return await invoke(chat_model, prompt)
-        async for item in stream(chat_model, prompt):
-            if isinstance(item, Delta):
-                emit(item)
-            else:
-                return item
-        raise ProviderUnavailableError("the stream ended without an end", provider=name.partition(":")[0])
+    def _delivery(self, emit: Emit | None, *, stand_ins: bool) -> Held:
+        if emit is None or self._policy.on_stream_failure == "buffer":
+            return Held()
+        if self._policy.on_stream_failure == "resume" and stand_ins:
+            return BySentence(emit, longest=self._policy.sentence_characters)
+        return Straight(emit)  # nobody could go on: there is nothing to hold sentences back for
 
 
-def _may_go_on(error: Exception, *, stand_in: bool) -> bool:
-    """May the next model be tried? A stand-in that cannot take the request as it is says nothing of the request."""
-    if isinstance(error, ProviderError):
-        return not isinstance(error, ContentRefusedError)
-    return stand_in and isinstance(error, RequestError)
+def _check(routing: RoutingTable, models: Models) -> None:
+    for name in routing.concurrent:
+        if name not in models.providers:
+            raise ConfigError(
+                f"there is no provider {name!r}",
+                where="plugins.toml: [routing] concurrent",
+                fix=f"name one of {', '.join(sorted(models.providers))}",
+            )
+    for name in routing.context_windows:
+        try:
+            models.resolve(name)
+        except UnknownModelError as error:
+            raise ConfigError(error.message, where="plugins.toml: [routing] context_windows", fix=error.fix) from None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,6 +15,7 @@ from tilores_core.contracts import Delta, FinishReason, Message, Usage
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import AIMessage, BaseMessage
+    from langchain_core.outputs import ChatGenerationChunk
 
 # What providers say at the end, in the words of the OpenAI protocol.
 _FINISH: Mapping[str, FinishReason] = {
@@ -44,12 +46,13 @@ NO_USAGE = Usage()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
     """What a model said, whole. `finish_reason` is None when it never said that it was done, or gave a reason that
-    nobody here knows."""
+    nobody here knows; `ended` tells these apart: without a reason the answer was cut off."""
 
     text: str
     usage: Usage = NO_USAGE
     finish_reason: FinishReason | None = None
     tool_calls: tuple[Mapping[str, Any], ...] = ()
+    ended: bool = True
 
 
 def to_langchain(system: str, messages: Sequence[Message]) -> list[BaseMessage]:
@@ -99,10 +102,12 @@ def _call(call_id: str | None, name: str | None, arguments: str | None) -> dict[
 async def invoke(model: BaseChatModel, prompt: list[BaseMessage]) -> Completion:
     """The whole answer at once."""
     message, info = await _generate(model, prompt)
+    reason = _end_reason(message, info)
     return Completion(
         text=str(message.text),
         usage=_usage(message),
-        finish_reason=_finish_reason(message, info),
+        finish_reason=_FINISH.get(reason),
+        ended=bool(reason),
         tool_calls=(
             *(_call(call["id"], call["name"], orjson.dumps(call["args"]).decode()) for call in message.tool_calls),
             # Their arguments are no JSON object: for the caller to judge, as in a stream.
@@ -111,27 +116,68 @@ async def invoke(model: BaseChatModel, prompt: list[BaseMessage]) -> Completion:
     )
 
 
-async def stream(model: BaseChatModel, prompt: list[BaseMessage]) -> AsyncIterator[Delta | Completion]:
-    """Pieces as the model makes them, then the completion."""
-    texts: list[str] = []
-    calls: list[_Growing] = []
-    used = NO_USAGE
-    finish: FinishReason | None = None
-    async for chunk, info in _chunks(model, prompt):
-        usage = _usage(chunk)
-        used = Usage(
-            input_tokens=used.input_tokens + usage.input_tokens,
-            output_tokens=used.output_tokens + usage.output_tokens,
-        )
-        finish = _finish_reason(chunk, info) or finish
+class Gathered:
+    """What has come of an answer so far."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._calls: list[_Growing] = []
+        self._used = NO_USAGE
+        self._reason = ""
+
+    @property
+    def ended(self) -> bool:
+        """Has the model said why it stopped? Then the answer is there, whatever may still come."""
+        return bool(self._reason)
+
+    def add(self, chunk: AIMessage, info: Mapping[str, Any]) -> Delta | None:
+        """The piece for the caller in a chunk, if there is one."""
+        if chunk.usage_metadata:
+            usage = _usage(chunk)
+            self._used = Usage(
+                input_tokens=self._used.input_tokens + usage.input_tokens,
+                output_tokens=self._used.output_tokens + usage.output_tokens,
+            )
+        self._reason = _end_reason(chunk, info) or self._reason
         text = str(chunk.text)
-        pieces = tuple(_tool_piece(piece, calls) for piece in getattr(chunk, "tool_call_chunks", ()))
-        if text or pieces:
-            texts.append(text)
-            yield Delta(text=text, tool_calls=pieces)
-    yield Completion(
-        text="".join(texts), usage=used, finish_reason=finish, tool_calls=tuple(known.call for known in calls)
-    )
+        calls = tuple(_tool_piece(piece, self._calls) for piece in getattr(chunk, "tool_call_chunks", ()))
+        if not text and not calls:
+            return None
+        self._texts.append(text)
+        return Delta(text=text, tool_calls=calls)
+
+    def completion(self) -> Completion:
+        return Completion(
+            text="".join(self._texts),
+            usage=self._used,
+            finish_reason=_FINISH.get(self._reason),
+            tool_calls=tuple(known.call for known in self._calls),
+            ended=self.ended,
+        )
+
+
+async def stream(
+    model: BaseChatModel,
+    prompt: list[BaseMessage],
+    *,
+    gathered: Gathered | None = None,
+    alive: Callable[[], None] | None = None,
+) -> AsyncGenerator[Delta | Completion]:
+    """Pieces as the model makes them, then the completion; `gathered` holds what came when it breaks off.
+
+    `alive` is called for all that holds anything, also what no piece is made of (the model thinks).
+    """
+    gathered = gathered or Gathered()
+    async with aclosing(_chunks(model, prompt)) as chunks:
+        async for chunk, info in chunks:
+            delta = gathered.add(chunk, info)
+            if alive is not None and (
+                delta is not None or chunk.content or chunk.additional_kwargs or gathered.ended
+            ):
+                alive()
+            if delta is not None:
+                yield delta
+    yield gathered.completion()
 
 
 # LangChain's public calls wrap what a provider implements (`_agenerate`, `_astream`) in callbacks, tracers, a cache
@@ -142,20 +188,33 @@ async def stream(model: BaseChatModel, prompt: list[BaseMessage]) -> AsyncIterat
 async def _generate(model: BaseChatModel, prompt: list[BaseMessage]) -> tuple[AIMessage, Mapping[str, Any]]:
     """The message, and what the provider said beside it."""
     if not _is_plain(model):
-        return await model.ainvoke(prompt), {}
+        with _untraced():
+            return await model.ainvoke(prompt), {}
     generation = (await model._agenerate(prompt)).generations[0]
     return cast("AIMessage", generation.message), generation.generation_info or {}
 
 
 async def _chunks(
     model: BaseChatModel, prompt: list[BaseMessage]
-) -> AsyncIterator[tuple[AIMessage, Mapping[str, Any]]]:
-    if not _is_plain(model) or model.disable_streaming or not _can_stream(model):
-        async for chunk in model.astream(prompt):
-            yield chunk, {}
+) -> AsyncGenerator[tuple[AIMessage, Mapping[str, Any]]]:
+    if not _is_plain(model) or not can_stream(model):
+        # Generators both, whatever LangChain calls them: closed here, so that nothing goes on behind the caller.
+        with _untraced():
+            async with aclosing(cast("AsyncGenerator[AIMessage]", model.astream(prompt))) as whole:
+                async for chunk in whole:
+                    yield chunk, {}
         return
-    async for generation in model._astream(prompt):
-        yield cast("AIMessage", generation.message), generation.generation_info or {}
+    async with aclosing(cast("AsyncGenerator[ChatGenerationChunk]", model._astream(prompt))) as generations:
+        async for generation in generations:
+            yield cast("AIMessage", generation.message), generation.generation_info or {}
+
+
+def _untraced() -> AbstractContextManager[None]:
+    """LangChain sends every call to LangSmith by itself when LANGSMITH_TRACING is set, with all that is in it. What
+    may be sent is decided in `tracing`, and one tree is enough."""
+    from langsmith import tracing_context
+
+    return tracing_context(enabled=False)
 
 
 def _is_plain(model: BaseChatModel) -> bool:
@@ -166,11 +225,19 @@ def _is_plain(model: BaseChatModel) -> bool:
     )
 
 
-def _can_stream(model: BaseChatModel) -> bool:
+def can_stream(model: BaseChatModel) -> bool:
+    """Does it say its answer in pieces? Of a model with something bound to it, the model inside tells."""
     from langchain_core.language_models import BaseChatModel
+    from langchain_core.runnables import RunnableBinding
 
-    kind = type(model)
-    return kind._astream is not BaseChatModel._astream or kind._stream is not BaseChatModel._stream
+    inner: Any = model
+    while isinstance(inner, RunnableBinding):
+        inner = inner.bound
+    if not isinstance(inner, BaseChatModel):
+        return True
+    kind = type(inner)
+    overrides = kind._astream is not BaseChatModel._astream or kind._stream is not BaseChatModel._stream
+    return overrides and not inner.disable_streaming
 
 
 def _tool_piece(piece: Mapping[str, Any], calls: list[_Growing]) -> dict[str, Any]:
@@ -198,7 +265,11 @@ def _usage(message: AIMessage) -> Usage:
     return Usage(input_tokens=counted["input_tokens"], output_tokens=counted["output_tokens"])
 
 
-def _finish_reason(message: AIMessage, info: Mapping[str, Any]) -> FinishReason | None:
-    said = {**info, **message.response_metadata} if info else message.response_metadata
-    reason = said.get("finish_reason") or said.get("stop_reason") or said.get("done_reason")
-    return _FINISH.get(str(reason).lower())
+def _end_reason(message: AIMessage, info: Mapping[str, Any]) -> str:
+    """Why the model stopped, in its own words and lower case; empty while it does not say."""
+    said = message.response_metadata
+    if info or said:
+        for key in ("finish_reason", "stop_reason", "done_reason"):
+            if reason := said.get(key) or info.get(key):
+                return str(reason).lower()
+    return ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tilores_core.chat.choices import clarification, several
 from tilores_core.chat.conversation import Conversation
 from tilores_core.chat.search import Search
-from tilores_core.contracts import Customer, CustomerOutcome, CustomerSource, Message
+from tilores_core.contracts import Customer, CustomerOutcome, CustomerSource, Identifiers, Message
 
 __all__ = ["CustomerFinder", "Resolution", "clarification"]
 
@@ -41,6 +41,10 @@ class CustomerFinder:
         if hits is None:
             return Resolution(outcome=CustomerOutcome(kind="unnamed"))
         return _resolution(hits.customers)
+
+    async def identified(self, identifiers: Identifiers) -> Resolution:
+        """Whom the identifiers fit, all of them. Raises what the source raises (`SourceError`)."""
+        return _resolution(tuple(await self._source.find(identifiers)))
 
 
 def _resolution(customers: tuple[Customer, ...]) -> Resolution:

@@ -11,28 +11,31 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
+from typing import Any
 
 import structlog
 from cachetools import TTLCache
 
 from tilores_core.cache.keys import conversation_digest
-from tilores_core.cache.tiered import TieredCache
+from tilores_core.cache.tiered import Hit, TieredCache
 from tilores_core.chat.answers import answer_from_hit, answer_to_bytes, is_cacheable, pieces_of
 from tilores_core.chat.asking import Asking
 from tilores_core.chat.codes import error_code
+from tilores_core.chat.context.fitting import Fitting
 from tilores_core.chat.conversation import text_of
 from tilores_core.chat.customers import clarification
 from tilores_core.chat.flight import Emit, Flight
-from tilores_core.chat.known import KnownAnswers
-from tilores_core.chat.lookup import CustomerLookup, Located
+from tilores_core.chat.grounding.guard import Guard
+from tilores_core.chat.known import KnownAnswers, Recall
+from tilores_core.chat.lookup import CustomerLookup, Known, Located
 from tilores_core.chat.models import Models
 from tilores_core.chat.observe import Observers
-from tilores_core.chat.prompts import system_message
+from tilores_core.chat.routing.filler import with_filler
 from tilores_core.contracts import (
     Answer,
     Attempt,
@@ -44,15 +47,24 @@ from tilores_core.contracts import (
     Prompt,
     PromptSource,
     Turn,
+    current_purpose,
 )
-from tilores_core.errors import DeadlineExceededError, ProviderError, SourceError, TiloresError
-from tilores_core.settings import CacheTable
+from tilores_core.errors import (
+    DeadlineExceededError,
+    OverloadedError,
+    ProviderAuthError,
+    ProviderError,
+    SourceError,
+    TiloresError,
+    UnknownModelError,
+)
+from tilores_core.settings import CacheTable, ChatTable, RoutingTable
 from tilores_core.spectrums import classify
 
 log = structlog.get_logger(part="chat")
 
 # What may pass by itself: then an old answer is better than none.
-_PASSING = (ProviderError, SourceError, DeadlineExceededError)
+_PASSING = (ProviderError, SourceError, DeadlineExceededError, OverloadedError)
 
 
 _REFRESH_SECONDS = 60.0
@@ -72,6 +84,7 @@ class _Journey:
     timings: dict[str, float] = field(default_factory=dict)
     attempts: list[Attempt] = field(default_factory=list)
     customer: Customer | None = None
+    located: Located | None = None
     spare: Answer | None = None  # too old for this turn, better than none
 
 
@@ -87,28 +100,61 @@ class ChatEngine:
         cache: TieredCache,
         table: CacheTable,
         observers: Observers,
+        routing: RoutingTable | None = None,
+        chat: ChatTable | None = None,
+        deadline_seconds: float = 60.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """`deadline_seconds`: for turns without a deadline of their own."""
         self.models = models
         self.cache = cache
         self.observers = observers
-        self.known = KnownAnswers(lookup=lookup, models=models, prompts=prompts, cache=cache, clock=clock)
+        chat = chat or ChatTable()
+        self.guard = Guard(chat.grounding)
+        self._fitting = Fitting(
+            models,
+            share=chat.records_share,
+            window=chat.default_context_window,
+            windows=routing.context_windows if routing is not None else {},
+        )
+        self.known = KnownAnswers(
+            lookup=lookup, models=models, prompts=prompts, cache=cache, clock=clock, mark=self._mark
+        )
         self._lookup = lookup
         self._prompts = prompts
         self._life = table.answers
         self._life_by_spectrum = table.spectrums
         self._clock = clock
-        self._asking = Asking(models)
+        self._routing = routing or RoutingTable()
+        self._asking = Asking(models, self._routing, deadline_seconds=deadline_seconds)
         self._flights: dict[str, Flight] = {}
         self._refreshed: TTLCache[str, None] = TTLCache(1024, _REFRESH_PAUSE, timer=clock)
 
     async def warm_up(self) -> None:
-        """Import what the default model needs, so that the first caller does not wait for it. Never raises."""
+        """Import what the models of `[use]` need, so that the first caller does not wait for it. Never raises."""
         try:
             await asyncio.to_thread(import_module, "phonenumbers")
-            await self.models.chat_model(self.models.default, {})
-        except Exception as error:  # whoever asks for the model will be told; starting goes on
-            log.warning("the default model is not ready", model=self.models.default, error=type(error).__name__)
+        except Exception as error:  # whoever needs it will be told; starting goes on
+            log.warning("phone numbers cannot be read", error=type(error).__name__)
+        for name in dict.fromkeys((self.models.default, *self.models.fallbacks)):
+            await self._warm_up(name)
+
+    async def _warm_up(self, name: str) -> None:
+        info = self.models.info(name)
+        missing = info.unavailable if info is not None else None
+        try:
+            if missing is None:
+                await self.models.chat_model(name, {})
+        except ProviderAuthError as error:
+            missing = error.fix or error.message
+        except Exception as error:
+            log.warning("a model is not ready", model=name, error=type(error).__name__)
+        if missing is not None and name == self.models.default:
+            log.warning("the default model is not ready", model=name, fix=missing)
+
+    def routes(self) -> Mapping[str, Mapping[str, Any]]:
+        """What is known of each model that was asked, by full name: its breaker's state, how soon it speaks."""
+        return self._asking.report()
 
     # --- any answer --------------------------------------------------------------------------------------
 
@@ -129,8 +175,33 @@ class ChatEngine:
         self._tell(journey, answer, None)
         return answer
 
-    async def stream(self, turn: Turn) -> AsyncGenerator[Delta | Answer, None]:
-        """Pieces as the model makes them, then the answer. What raises before the first piece is as for `answer`."""
+    async def look_up(self, turn: Turn) -> tuple[CustomerOutcome, Customer | None]:
+        """Whom a turn is about, with the records, from the cache or the source. No model is asked, nobody is told.
+
+        Raises `RequestError`, `SourceError`.
+        """
+        located = await self._locate(turn, conversation_digest(turn.messages), "general")
+        if located.outcome.kind != "one":
+            return located.outcome, None
+        before = current_purpose.set(turn.purpose)
+        try:
+            located, known = await self._lookup.records(located, keep=not turn.cache.no_store)
+        finally:
+            current_purpose.reset(before)
+        return located.outcome, None if known is None else known.customer
+
+    def stream(self, turn: Turn) -> AsyncGenerator[Delta | Answer, None]:
+        """Pieces as the model makes them, then the answer. What raises before the first piece is as for `answer`.
+
+        The pieces join up to the answer's text but for those that are marked as filler.
+        """
+        items = self._stream(turn)
+        routing = self._routing
+        if not routing.filler or turn.purpose != "live":
+            return items
+        return with_filler(items, text=routing.filler, seconds=routing.filler_seconds)
+
+    async def _stream(self, turn: Turn) -> AsyncGenerator[Delta | Answer, None]:
         journey = self._set_out(turn)
         answer: Answer | None = None
         try:
@@ -167,9 +238,14 @@ class ChatEngine:
         yield answer
 
     def _set_out(self, turn: Turn) -> _Journey:
+        try:
+            model = self.models.resolve(turn.model)
+        except UnknownModelError as error:
+            self.refuse(turn, error)
+            raise
         return _Journey(
             turn=turn,
-            model=self.models.resolve(turn.model),
+            model=model,
             prompt=self._prompts.choose(turn),
             conversation=conversation_digest(turn.messages),
             mark=self.cache.mark(),
@@ -179,12 +255,13 @@ class ChatEngine:
         """A ready answer, or the boarded flight that will bring one."""
         turn = journey.turn
         spectrum = classify(_last_question(turn.messages))
-        located = await self._lookup.locate(turn, journey.conversation, spectrum, absent)
+        located = await self._locate(turn, journey.conversation, spectrum, absent)
         journey.timings["customer"] = time.perf_counter() - journey.started
+        journey.located = located
         if located.outcome.kind in ("none", "several"):
             return self._ask_back(journey, located.outcome, spectrum)
 
-        key = self.known.key(turn, journey.model, journey.prompt, journey.conversation, located.fingerprint)
+        key = self.known.key(turn, journey.model, journey.prompt, journey.conversation, located.told)
         if turn.cache.no_store or turn.cache.no_cache:
             # Somebody who asked for a fresh answer shares with nobody.
             return self._take_off(key, journey, located, spectrum, streamed=streamed, shared=False)
@@ -201,6 +278,14 @@ class ChatEngine:
         if hit is not None:
             journey.spare = answer_from_hit(hit, self._clock())
         return self._take_off(key, journey, located, spectrum, streamed=streamed)
+
+    async def _locate(self, turn: Turn, conversation: bytes, spectrum: str, absent: Collection[str] = ()) -> Located:
+        """With the turn's purpose known to the source, which may let live calls go first."""
+        before = current_purpose.set(turn.purpose)
+        try:
+            return await self._lookup.locate(turn, conversation, spectrum, absent)
+        finally:
+            current_purpose.reset(before)
 
     def _spare(self, journey: _Journey, error: TiloresError) -> Answer:
         """The stored answer that was too old, now that there is none better (RFC 5861's stale-if-error)."""
@@ -248,6 +333,7 @@ class ChatEngine:
         if flight is None:
 
             async def work(emit: Emit) -> Answer:
+                current_purpose.set(journey.turn.purpose)
                 said = emit if streamed else None
                 accept = partial(self.known.is_good, journey.turn)
                 async with self.cache.lease(name, accept=accept) as lease:
@@ -267,22 +353,39 @@ class ChatEngine:
         self, key: str, journey: _Journey, located: Located, spectrum: str, emit: Emit | None
     ) -> Answer:
         turn = journey.turn
-        records: str | None = None
+        known: Known | None = None
+        watch = self.guard.watch(turn.messages, journey.prompt)
         if located.outcome.kind == "one":
-            before = located.fingerprint
+            before = located.told
             located, known = await self._lookup.records(located, keep=not turn.cache.no_store)
             if known is None:
                 return self._ask_back(journey, located.outcome, spectrum)
-            if located.fingerprint != before:
-                key = self.known.key(turn, journey.model, journey.prompt, journey.conversation, located.fingerprint)
-            journey.customer, records = known.customer, known.text
+            if located.told != before:
+                key = self.known.key(turn, journey.model, journey.prompt, journey.conversation, located.told)
+            journey.customer = known.customer
+            if watch is not None:
+                watch.about(known.customer, known=located.fingerprint, text=known.text)
         asked = time.perf_counter()
         name, said = await self._asking.ask(
-            turn, journey.model, system_message(journey.prompt, records), emit, journey.attempts
+            turn,
+            journey.model,
+            self._fitting.system(
+                turn,
+                journey.prompt,
+                None if known is None else known.told(located),
+                0 if known is None else known.tokens,
+                spectrum,
+            ),
+            emit if emit is None or watch is None else watch.through(emit),
+            journey.attempts,
+            began=journey.started,
         )
         journey.timings["model"] = time.perf_counter() - asked
+        text, finish_reason, ungrounded = said.text, said.finish_reason or "stop", 0
+        if watch is not None:
+            text, finish_reason, ungrounded = watch.finish(text, finish_reason, emit)
         answer = Answer(
-            text=said.text,
+            text=text,
             model=name,
             usage=said.usage,
             cost=self.models.cost(name, said.usage),
@@ -290,10 +393,11 @@ class ChatEngine:
             prompt_version=journey.prompt.version,
             customer=located.outcome,
             spectrum=spectrum,
-            finish_reason=said.finish_reason or "stop",
-            tool_calls=said.tool_calls,
+            finish_reason=finish_reason,
+            tool_calls=() if watch is not None and watch.blocked else said.tool_calls,
             record_fingerprint=located.fingerprint,
             schema_hash=self._lookup.schema_hash,
+            ungrounded=ungrounded,
         )
         done = said.finish_reason is not None
         if done and not turn.cache.no_store and is_cacheable(turn, answer, asked_model=journey.model):
@@ -308,12 +412,17 @@ class ChatEngine:
             )
         return answer
 
+    def _mark(self, model: str) -> str:
+        """The model, with what decides how much of a customer it is told of and what becomes of what it says."""
+        return f"{model} {self._fitting.mark(model)} {self.guard.mode == 'block'}"
+
     # --- afterwards --------------------------------------------------------------------------------------
 
     def _tell(self, journey: _Journey, answer: Answer | None, error: BaseException | None) -> None:
         if not self.observers:
             return
         journey.timings["total"] = time.perf_counter() - journey.started
+        located = journey.located
         self.observers.tell(
             Outcome(
                 turn=journey.turn,
@@ -322,8 +431,48 @@ class ChatEngine:
                 attempts=tuple(journey.attempts),
                 customer=journey.customer,
                 error=None if error is None else error_code(error),
+                started_at=time.time() - journey.timings["total"],
+                customer_tier=None if located is None else located.tier,
+                customer_records=None if located is None else len(located.record_ids),
             )
         )
+
+    def known_outcome(self, turn: Turn, recall: Recall, hit: Hit, seconds: float) -> Outcome:
+        """What observers may be told of an answer that was served from the cache without this engine.
+
+        `hit`: what was served, in whatever form. Made for few of them: it costs as much as serving one.
+        """
+        key = self.known.peek_key(turn, recall)
+        stored = None if key is None else self.known.peek(turn, key)
+        model, prompt = self.models.resolve(turn.model), self._prompts.choose(turn)
+        if stored is not None:
+            answer = replace(answer_from_hit(stored, self._clock()), cache_tier=hit.tier)
+        else:  # its bytes for the wire outlived it
+            answer = Answer(
+                text="",
+                model=model,
+                cost=0.0,
+                cache_tier=hit.tier,
+                age=hit.age(self._clock()),
+                prompt_version=prompt.version,
+                customer=CustomerOutcome(kind="unnamed" if turn.customer_id is None else "one"),
+            )
+        customer_id = answer.customer.customer_id
+        return Outcome(
+            turn=turn,
+            answer=answer,
+            timings={"customer": 0.0, "cache": seconds, "total": seconds},
+            started_at=time.time() - seconds,
+            customer_tier=hit.tier,
+            customer_records=None if customer_id is None else self._lookup.count_records(customer_id),
+        )
+
+    def refuse(self, turn: Turn, error: BaseException) -> None:
+        """Tell the observers of a turn that was refused before anything was done for it."""
+        if self.observers:
+            self.observers.tell(
+                Outcome(turn=turn, answer=None, timings={}, error=error_code(error), started_at=time.time())
+            )
 
     async def aclose(self) -> None:
         for flight in tuple(self._flights.values()):

@@ -33,7 +33,10 @@ class Flight:
         self._task.add_done_callback(self._ended)
 
     async def _run(self, work: Work) -> Answer:
-        return await work(self._emit)
+        try:
+            return await work(self._emit)
+        finally:
+            self._close()  # at once: whoever follows it may be awake before `_ended` is called
 
     def _emit(self, delta: Delta) -> None:
         self._deltas.append(delta)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from tilores_core.cache.keys import answer_key, conversation_digest
 from tilores_core.cache.tiered import Hit, TieredCache
+from tilores_core.chat.answers import answer_from_hit
 from tilores_core.chat.lookup import CustomerLookup
 from tilores_core.chat.models import Models
-from tilores_core.contracts import Prompt, PromptSource, Turn
+from tilores_core.contracts import Answer, Prompt, PromptSource, Turn
 
 
 @dataclass(slots=True)
@@ -46,12 +47,15 @@ class KnownAnswers:
         prompts: PromptSource,
         cache: TieredCache,
         clock: Callable[[], float],
+        mark: Callable[[str], str] = str,
     ) -> None:
+        """`mark`: a model's full name -> that name with the settings that answers of this model depend on."""
         self._lookup = lookup
         self._models = models
         self._prompts = prompts
         self._cache = cache
         self._clock = clock
+        self._mark = mark
 
     def peek_key(self, turn: Turn, recall: Recall | None = None) -> str | None:
         """The key under which memory may hold the answer, or None when finding it out takes I/O.
@@ -78,6 +82,12 @@ class KnownAnswers:
         """What memory holds under a key from `peek_key` (or made from one), if this turn may have it, fresh."""
         hit = self._cache.peek(key)
         return hit if hit is not None and self.is_good(turn, hit) else None
+
+    def at_hand(self, turn: Turn) -> Answer | None:
+        """The answer, if memory has one that this turn may have. Nothing is awaited. Raises `UnknownModelError`."""
+        key = self.peek_key(turn)
+        hit = None if key is None else self.peek(turn, key)
+        return None if hit is None else answer_from_hit(hit, self._clock())
 
     async def recall(self, turn: Turn, recall: Recall) -> tuple[str, Hit] | frozenset[str]:
         """The answer's key and hit, from the tiers below memory too; else the keys that were found in no tier.
@@ -112,7 +122,7 @@ class KnownAnswers:
         """The key of an answer: all that it depends on."""
         return answer_key(
             conversation=conversation,
-            model=model,
+            model=self._mark(model),
             parameters=turn.parameters,
             prompt_version=prompt.version,
             fingerprint=fingerprint,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -74,8 +74,18 @@ class Models:
         found = self._listed.get(name)
         return found[1] if found else None
 
+    @property
+    def providers(self) -> Collection[str]:
+        """The names of the providers."""
+        return self._providers.keys()
+
     def provider(self, name: str) -> LLMProvider:
+        """The provider of a full name."""
         return self._providers[name.partition(":")[0]]
+
+    def kept(self, name: str, parameters: Mapping[str, Any]) -> BaseChatModel | None:
+        """The LangChain model for a full name and parameters, if it has been made."""
+        return self._chat_models.get((name, canonical(dict(parameters))))
 
     async def chat_model(self, name: str, parameters: Mapping[str, Any]) -> BaseChatModel:
         """The LangChain model for a full name and parameters; made in a thread, as that may import an SDK."""

@@ -10,7 +10,10 @@ from tilores_core.settings.config import (
     Config,
     HostTable,
     KeyTable,
+    MetricsTable,
     NamespaceTable,
+    RoutingTable,
+    TracingTable,
     UseTable,
 )
 from tilores_core.settings.loader import LoadedConfig, find_config, load_config
@@ -27,7 +30,10 @@ __all__ = [
     "HostTable",
     "KeyTable",
     "LoadedConfig",
+    "MetricsTable",
     "NamespaceTable",
+    "RoutingTable",
+    "TracingTable",
     "UseTable",
     "find_config",
     "load_config",

@@ -61,6 +61,59 @@ class ChatTable(_Table):
     )
     shutdown_seconds: float = Field(30.0, gt=0, description="longest wait for running streams after that")
     cors_origins: tuple[str, ...] = Field((), description="origins a browser may call from; '*' for all")
+    log_hits_every: int = Field(
+        100, ge=0, description="of answers from memory, one in so many has a line in the log; 1: all, 0: none"
+    )
+    grounding: Literal["off", "report", "block"] = Field(
+        "report",
+        description="values in an answer that are neither in the customer's records nor in what was said: not looked "
+        "for, counted and logged, or the answer ends before them",
+    )
+    records_share: float = Field(
+        0.5, gt=0, le=1, description="largest share of a model's context window that a customer's records may take"
+    )
+    default_context_window: int = Field(
+        16_384, ge=512, description="context window in tokens of models of which nobody says it"
+    )
+
+
+class RoutingTable(_Table):
+    """`[routing]`: how models are asked, and what is done when one fails."""
+
+    first_token_seconds: float = Field(
+        8.0, gt=0, description="longest wait for a model's first token while another model may be asked instead"
+    )
+    stall_seconds: float = Field(5.0, gt=0, description="longest silence within an answer")
+    attempts: int = Field(3, ge=1, le=3, description="most calls of one provider for one request")
+    backoff_seconds: float = Field(0.25, ge=0, description="longest pause before a failed call is made again")
+    retry_after_seconds: float = Field(
+        2.0, ge=0, description="longest Retry-After that is waited for while another model may be asked instead"
+    )
+    breaker_failures: int = Field(3, ge=1, description="failures in a row after which a model is left alone")
+    breaker_seconds: float = Field(15.0, gt=0, le=300, description="how long it is, before one request tries it")
+    max_concurrent: int = Field(128, ge=1, description="calls of one provider at once, per process")
+    concurrent: dict[str, int] = Field(
+        default_factory=dict, description="the same for providers by name, where max_concurrent does not fit"
+    )
+    max_waiting: int = Field(512, ge=0, description="calls of one provider that may wait for their turn")
+    hedge: bool = Field(
+        False, description="true: ask a second time when the first token is later than nineteen in twenty of late"
+    )
+    on_stream_failure: Literal["resume", "buffer", "error"] = Field(
+        "resume",
+        description="when a model breaks off after its first words: another goes on after the last whole sentence, "
+        "nothing is sent before the answer is whole, or the caller gets the error",
+    )
+    sentence_characters: int = Field(
+        300, ge=20, description="with resume: most characters held back while a sentence has not ended"
+    )
+    context_windows: dict[ModelName, int] = Field(
+        default_factory=dict, description="context windows in tokens of models whose provider does not list them"
+    )
+    filler: str = Field(
+        "", max_length=200, description="what a stream says while the first token is late; empty: nothing"
+    )
+    filler_seconds: float = Field(0.7, gt=0, description="how late the first token is then")
 
 
 class NamespaceTable(_Table):
@@ -93,6 +146,37 @@ class CacheTable(_Table):
     )
 
 
+class TracingTable(_Table):
+    """`[tracing]`: what tracers are told, and how long they may take."""
+
+    capture: Literal["none", "redacted", "full"] = Field(
+        "none",
+        description="what a trace says of questions, answers and records: nothing, the last question and its answer "
+        "with all that is the customer's masked, or everything",
+    )
+    sample: float = Field(1.0, ge=0, le=1, description="share of turns that are traced; failed ones always are")
+    sample_hits: float = Field(0.01, ge=0, le=1, description="the same for answers from the cache")
+    max_waiting: int = Field(
+        5000, ge=1, le=100_000, description="traces that may wait for one tracer; what is more is dropped and counted"
+    )
+    max_batch: int = Field(100, ge=1, le=1000, description="traces in one batch")
+    linger_seconds: float = Field(0.5, ge=0, le=60, description="how long a batch waits for more")
+    send_seconds: float = Field(10.0, gt=0, le=120, description="longest time a tracer may take for one batch")
+    flush_seconds: float = Field(3.0, ge=0, le=30, description="longest time for what waits when the server ends")
+    max_characters: int = Field(
+        20_000, ge=100, le=1_000_000, description="longest text in a trace; of a longer one the beginning is sent"
+    )
+
+
+class MetricsTable(_Table):
+    """`[metrics]`: what `/metrics` tells Prometheus."""
+
+    enabled: bool = Field(True, description="false: nothing is counted, and `/metrics` is not there")
+    max_models: int = Field(
+        100, ge=1, le=1000, description="models that are told apart; those beyond, and unlisted ones, are `other`"
+    )
+
+
 class Config(_Table):
     """plugins.toml. `plugins` holds each plugin's table as it was written; the host validates it."""
 
@@ -101,5 +185,8 @@ class Config(_Table):
     use: UseTable = UseTable()
     keys: dict[str, KeyTable] = Field(default_factory=dict)
     chat: ChatTable = ChatTable()
+    routing: RoutingTable = RoutingTable()
     cache: CacheTable = CacheTable()
+    tracing: TracingTable = TracingTable()
+    metrics: MetricsTable = MetricsTable()
     plugins: dict[str, dict[str, Any]] = Field(default_factory=dict)

@@ -21,7 +21,7 @@ SECRET = "sk-123 at 10.0.0.7 for Edwina"
         (e.ProviderRateLimitedError(SECRET, provider="demo", retry_after=7), 503, "7"),
         (e.ProviderRateLimitedError(SECRET, provider="demo"), 503, None),
         (e.ProviderAuthError(SECRET, provider="demo"), 503, None),
-        (e.ContentRefusedError(SECRET, provider="demo"), 422, None),
+        (e.ContentRefusedError("it is about weapons", provider="demo"), 422, None),
         (e.DeadlineExceededError(SECRET), 504, "1"),
         (e.ProviderError(SECRET, provider="demo"), 500, None),
         (e.SourceError(SECRET), 503, None),
@@ -46,6 +46,11 @@ def test_unknown_errors_say_nothing() -> None:
         {"detail": "Internal Server Error", "message": "Internal Server Error"},
         {},
     )
+
+
+def test_why_content_was_refused_is_told() -> None:
+    _, body, _ = error_reply(e.ContentRefusedError("OpenAI refuses the content: violence", provider="openai"))
+    assert body["message"] == "OpenAI refuses the content: violence; change the question"
 
 
 def test_a_missing_key_is_asked_for() -> None:

@@ -127,6 +127,11 @@ def _provider_auth(error: Any) -> ErrorReply:
     return _plain(503, "The model cannot be used: its provider's key is missing or was refused")
 
 
+def _refused(error: Any) -> ErrorReply:
+    text = f"{error.message}; change the question"  # the provider's own reason, which only the caller can mend
+    return 422, {"detail": [{"type": "content_refused", "loc": ["input"], "msg": text}], "message": text}, {}
+
+
 # The most specific kind first: the first that fits answers.
 _ANSWERS: Final[tuple[tuple[type[TiloresError], Callable[[Any], ErrorReply]], ...]] = (
     (InvalidJsonError, _invalid_json),
@@ -147,11 +152,6 @@ _ANSWERS: Final[tuple[tuple[type[TiloresError], Callable[[Any], ErrorReply]], ..
     (ProviderRateLimitedError, _later(503, "The model is busy at the moment; try again later")),
     (ProviderUnavailableError, _provider_unavailable),
     (ProviderAuthError, _provider_auth),
-    (ContentRefusedError, lambda error: _refused()),
+    (ContentRefusedError, _refused),
     (DeadlineExceededError, _later(504, "The answer took too long")),
 )
-
-
-def _refused() -> ErrorReply:
-    text = "The model's provider refuses this content; change the question"
-    return 422, {"detail": [{"type": "content_refused", "loc": ["input"], "msg": text}], "message": text}, {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import orjson
@@ -33,6 +33,9 @@ class RunInfo:
     model_run_id: str = field(default_factory=lambda: str(uuid4()))
 
 
+_FILLER: Final = {"filler": True}
+
+
 class Pieces:
     """One reply's pieces. Each method returns JSON bytes; `add` must have been given what `total` is to hold."""
 
@@ -42,11 +45,15 @@ class Pieces:
         empty = orjson.dumps(self._chunk("", ()))
         # Between `{"content":` and what follows it nothing changes from one text to the next.
         self._after_text = empty[len(b'{"content":""') :]
+        self._filler = ""
         self._texts: list[str] = []
         self._calls: dict[int, dict[str, Any]] = {}
 
     def add(self, delta: Delta) -> bytes:
-        """The piece for a delta."""
+        """The piece for a delta. What is no part of the answer says so: `additional_kwargs` has `filler`."""
+        if delta.filler:
+            self._filler += delta.text
+            return orjson.dumps({**self._chunk(delta.text, ()), "additional_kwargs": _FILLER})
         if delta.text:
             self._texts.append(delta.text)
         if not delta.tool_calls:
@@ -58,7 +65,7 @@ class Pieces:
 
     def total(self) -> bytes:
         """The sum of the pieces so far."""
-        text = "".join(self._texts)
+        text = self._filler + "".join(self._texts)
         if not self._calls:
             return self._text_chunk(text)
         return orjson.dumps(self._chunk(text, [self._calls[index] for index in sorted(self._calls)]))

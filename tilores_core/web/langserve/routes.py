@@ -10,6 +10,7 @@ from tilores_core.cache.tiered import Hit
 from tilores_core.contracts import Answer
 from tilores_core.web.chat import ChatService, Handler
 from tilores_core.web.exchange import Exchange
+from tilores_core.web.feedback import feedback_route
 from tilores_core.web.ids import new_run_id
 from tilores_core.web.langserve import schemas
 from tilores_core.web.langserve.config_hash import decode_config_hash
@@ -22,6 +23,7 @@ from tilores_core.web.wire import WireFormat
 
 _PREFIX = "/chat/"
 _HASHED = "c/"
+_FEEDBACK = "feedback"
 _Encode = Callable[..., AsyncGenerator[bytes, None]]
 _Run = Callable[..., Awaitable[None]]  # (exchange), or (exchange, config of the path)
 
@@ -42,6 +44,7 @@ class LangServeRoutes:
             "stream_log": self._streamer(stream_log),
             "stream_events": self._streamer(stream_events),
         }
+        self._feedback = feedback_route(service, _not_found)
         self._exact = {f"{_PREFIX}{name}": run for name, run in self._post.items()}
         self._get = {
             "input_schema": schemas.input_schema,
@@ -55,6 +58,8 @@ class LangServeRoutes:
         if run is not None and method == "POST":
             return run
         name = path[len(_PREFIX) :]
+        if name == _FEEDBACK:
+            return self._feedback if method == "POST" else _refuse(405, "Method Not Allowed", {"Allow": "POST"})
         config_hash: str | None = None
         if name.startswith(_HASHED):
             config_hash, _, name = name[len(_HASHED) :].partition("/")
@@ -90,7 +95,7 @@ class LangServeRoutes:
             await exchange.reply_bytes(
                 200, template % self._values(exchange, run_id.encode(), tier, hit), (b"x-tilores-cache", tier)
             )
-            service.count_hit(exchange, hit.tier)
+            service.count_hit(exchange, turn, request.recall, hit)
             return
         answer = await service.answer(exchange, turn, known)
         await exchange.reply(
@@ -161,6 +166,10 @@ def _render(answer: Answer, markers: Mapping[str, str]) -> object:
 
 def _since(exchange: Exchange) -> float:
     return (perf_counter() - exchange.started) * 1000
+
+
+def _not_found(text: str) -> tuple[int, dict[str, Any], dict[str, str]]:
+    return 404, {"detail": text, "message": text}, {}
 
 
 def _refuse(status: int, text: str, headers: dict[str, str]) -> Handler:

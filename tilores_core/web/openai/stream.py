@@ -24,7 +24,9 @@ _QUEUE_LENGTH = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompletionInfo:
-    """What every chunk repeats. `created`: seconds since the epoch; `model`: the one that answers.
+    """What every chunk repeats. `created`: seconds since the epoch; `model`: the one that was asked for.
+
+    The chunks name the model that the first piece is of, and the one asked for where that piece does not say.
 
     The last two are those of `CompletionRequest`.
     """
@@ -73,10 +75,10 @@ async def completion_chunks(
             elif done:
                 continue  # the engine may still be tidying up; what was promised has been sent
             elif isinstance(item, Answer):
-                opening = b"" if started else frames.opening()
+                opening = b"" if started else frames.opening(item.model)
                 started = done = source.answered = True
                 yield opening + frames.ending(item)
-            elif chunk := (b"" if started else frames.opening()) + frames.piece(item):
+            elif chunk := (b"" if started else frames.opening(item.model)) + frames.piece(item):
                 started = True
                 yield chunk
     finally:
@@ -86,7 +88,7 @@ async def completion_chunks(
 def completion_stream(answer: Answer, run: CompletionInfo) -> bytes:
     """The whole stream of an answer that is there already."""
     frames = _Frames(run)
-    return frames.opening() + frames.ending(answer)
+    return frames.opening(answer.model) + frames.ending(answer)
 
 
 class _Frames:
@@ -96,26 +98,34 @@ class _Frames:
         self._run = run
         self._texts = False
         self._calls = ToolCallPieces()
+        self._name(run.model)
+
+    def _name(self, model: str) -> None:
         # All but the delta is the same in every chunk.
+        run = self._run
+        self._model = model
         head = {
             "id": run.completion_id,
             "object": "chat.completion.chunk",
             "created": run.created,
-            "model": run.model,
+            "model": model,
         }
         self._head = b"data: " + _json(head)[:-1]
         self._before = self._head + b',"choices":[{"index":0,"delta":'
         self._no_usage = b',"usage":null' if run.include_usage else b""
         self._after = b',"logprobs":null,"finish_reason":null}]' + self._no_usage + b"}\n\n"
 
-    def opening(self) -> bytes:
+    def opening(self, model: str | None) -> bytes:
+        """`model`: who says what follows, if that is known."""
+        if model is not None and model != self._model:
+            self._name(model)
         return self._chunk({"role": "assistant", "content": ""})
 
     def piece(self, delta: Delta) -> bytes:
         """No bytes at all for an empty piece."""
         chunks = b""
         if delta.text:
-            self._texts = True
+            self._texts = self._texts or not delta.filler
             chunks = self._chunk({"content": delta.text})
         if delta.tool_calls and (calls := self._calls.add(delta.tool_calls)):
             chunks += self._chunk({"tool_calls": calls})
@@ -130,7 +140,10 @@ class _Frames:
         usage = b',"usage":' + _json(usage_body(answer.usage))
         chunks += self._before + b'{},"logprobs":null,"finish_reason":"' + finish_reason(answer).encode() + b'"}]'
         chunks += usage if self._run.usage_on_finish else self._no_usage
-        chunks += b',"tilores":' + _json(stream_extension(answer)) + b"}\n\n"
+        extension = stream_extension(answer)
+        if answer.model != self._model:  # another went on where that one broke off, or a filler came first
+            extension["model"] = answer.model
+        chunks += b',"tilores":' + _json(extension) + b"}\n\n"
         if self._run.include_usage:
             chunks += self._head + b',"choices":[]' + usage + b"}\n\n"
         return chunks + DONE

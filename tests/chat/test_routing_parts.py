@@ -1,0 +1,423 @@
+"""The parts of routing alone: the watch, the limit, the breaker's permits, the second call, the delivery."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from engine_world import Clock, settle
+
+from tilores_core.chat.routing.budget import Budget
+from tilores_core.chat.routing.delivery import BySentence, CannotJoinError, Start, Straight
+from tilores_core.chat.routing.health import Health
+from tilores_core.chat.routing.hedge import Claim, hedged
+from tilores_core.chat.routing.limits import ProviderLimit
+from tilores_core.chat.routing.watch import Watch, WatchExpiredError
+from tilores_core.contracts import Delta, Turn
+from tilores_core.errors import OverloadedError
+from tilores_core.settings import RoutingTable
+
+# --- the budget ------------------------------------------------------------------------------------------
+
+
+def test_a_first_token_gets_half_of_what_is_left_at_most() -> None:
+    turn = Turn(messages=({"role": "user", "content": "?"},))
+    budget = Budget.of(turn, default=60.0)
+    assert 59 < budget.left() <= 60
+    assert budget.first_token(8.0, last=False) == 8.0
+    assert 59 < budget.first_token(8.0, last=True) <= 60
+    assert 29 < budget.whole(last=False) <= 30
+    short = Budget(time.monotonic() + 4)
+    assert 1.9 < short.first_token(8.0, last=False) <= 2
+    assert Budget(time.monotonic() - 1).left() == 0
+
+
+# --- the watch -------------------------------------------------------------------------------------------
+
+
+def watch(first: float = 10.0, between: float = 10.0, left: float = 10.0) -> Watch:
+    return Watch(first=first, between=between, until=time.monotonic() + left)
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [({"first": 0.01}, "silent"), ({"left": 0.01}, "late"), ({"first": 0.0, "left": 5.0}, "silent")],
+)
+async def test_silence_ends_the_wait(limits: dict[str, float], reason: str) -> None:
+    with pytest.raises(WatchExpiredError) as caught, watch(**limits):
+        await asyncio.sleep(20)
+    assert caught.value.reason == reason
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+async def test_what_is_heard_puts_it_off() -> None:
+    heard = 0
+
+    async def listen() -> None:
+        nonlocal heard
+        with watch(between=0.3) as watching:
+            for _ in range(3):
+                heard += 1
+                watching.heard()
+                await asyncio.sleep(0.15)
+            await asyncio.sleep(20)
+
+    with pytest.raises(WatchExpiredError) as caught:
+        await listen()
+    assert (caught.value.reason, heard) == ("stalled", 3)
+
+
+async def test_after_the_last_word_it_hurries() -> None:
+    async def listen() -> None:
+        with watch() as watching:
+            watching.heard()
+            watching.hurry(0.01)
+            await asyncio.sleep(20)
+
+    with pytest.raises(WatchExpiredError):
+        await listen()
+
+
+async def test_a_cancellation_from_elsewhere_stays_one() -> None:
+    async def work() -> None:
+        with watch():
+            await asyncio.sleep(20)
+
+    task = asyncio.create_task(work())
+    await settle(3)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_an_end_in_time_leaves_nothing_behind() -> None:
+    with watch(first=0.01):
+        pass
+    await asyncio.sleep(0.02)
+
+
+# --- how many at once ------------------------------------------------------------------------------------
+
+
+async def test_live_calls_go_before_the_others() -> None:
+    limit = ProviderLimit("p", limit=1, max_waiting=10)
+    assert limit.try_enter(live=True)
+    order: list[str] = []
+
+    async def call(name: str, live: bool) -> None:
+        await limit.enter(live=live, seconds=5)
+        order.append(name)
+        await asyncio.sleep(0)
+        limit.leave()
+
+    tasks = [asyncio.create_task(call(f"batch{n}", False)) for n in range(2)]
+    await settle(3)
+    tasks += [asyncio.create_task(call(f"live{n}", True)) for n in range(2)]
+    await settle(3)
+    assert limit.waiting == 4
+    limit.leave()
+    await asyncio.gather(*tasks)
+    assert order == ["live0", "live1", "batch0", "batch1"]
+    assert (limit.busy, limit.waiting) == (0, 0)
+
+
+def test_work_behind_the_scenes_leaves_room() -> None:
+    limit = ProviderLimit("p", limit=8, max_waiting=0)
+    assert sum(limit.try_enter(live=False) for _ in range(20)) == 6
+    assert sum(limit.try_enter(live=True) for _ in range(20)) == 2
+
+
+async def test_waiting_is_bounded_in_number_and_time() -> None:
+    limit = ProviderLimit("p", limit=1, max_waiting=1)
+    assert limit.try_enter(live=True)
+    waiting = asyncio.create_task(limit.enter(live=True, seconds=0.05))
+    await settle(2)
+    with pytest.raises(OverloadedError):
+        await limit.enter(live=True, seconds=5)
+    with pytest.raises(OverloadedError):
+        await waiting
+    assert (limit.busy, limit.waiting) == (1, 0)
+
+
+async def test_who_leaves_in_the_moment_of_his_turn_passes_it_on() -> None:
+    limit = ProviderLimit("p", limit=1, max_waiting=5)
+    assert limit.try_enter(live=True)
+    first, second = (asyncio.create_task(limit.enter(live=True, seconds=5)) for _ in range(2))
+    await settle(3)
+    limit.leave()
+    first.cancel()
+    await second
+    assert (limit.busy, limit.waiting) == (1, 0)
+    third = asyncio.create_task(limit.enter(live=True, seconds=5))
+    await settle(3)
+    third.cancel()
+    await asyncio.gather(first, third, return_exceptions=True)
+    limit.leave()
+    assert (limit.busy, limit.waiting) == (0, 0)
+
+
+# --- a model's health ------------------------------------------------------------------------------------
+
+
+def health(**routing: float) -> tuple[Health, Clock]:
+    clock = Clock()
+    return Health(RoutingTable(**{"breaker_failures": 2, "breaker_seconds": 10, **routing}), clock), clock
+
+
+def fail(known: Health, times: int, *, certain: bool = False) -> None:
+    for _ in range(times):
+        permit = known.of("m").admit()
+        assert permit is not None
+        permit.failed(certain=certain)
+
+
+def test_one_call_tries_a_model_that_failed() -> None:
+    known, clock = health()
+    fail(known, 2)
+    assert known.of("m").admit() is None
+    assert known.of("other").admit() is not None
+    clock.advance(10)
+    probe = known.of("m").admit()
+    assert probe is not None
+    assert probe.probe
+    assert known.of("m").admit() is None
+    probe.failed()
+    assert known.of("m").admit() is None
+    clock.advance(10)
+    probe = known.of("m").admit()
+    assert probe is not None
+    probe.succeeded(0.1)
+    assert known.report()["m"]["breaker"] == "closed"
+
+
+def test_a_probe_that_says_nothing_is_made_again() -> None:
+    known, clock = health()
+    fail(known, 2)
+    clock.advance(10)
+    for _ in range(3):
+        probe = known.of("m").admit()
+        assert probe is not None
+        probe.dropped()
+
+
+def test_calls_from_before_do_not_disturb_the_probe() -> None:
+    known, clock = health()
+    old = [known.of("m").admit() for _ in range(3)]
+    fail(known, 2)
+    clock.advance(10)
+    probe = known.of("m").admit()
+    assert probe is not None
+    for permit, report in zip(old, ("dropped", "failed", "succeeded"), strict=True):
+        assert permit is not None
+        permit.succeeded(0.1) if report == "succeeded" else getattr(permit, report)()
+        assert known.of("m").admit() is None
+    probe.succeeded(0.1)
+    assert known.of("m").admit() is not None
+
+
+def test_one_failure_may_be_enough() -> None:
+    known, _ = health()
+    fail(known, 1, certain=True)
+    assert known.report()["m"] == {
+        "breaker": "open",
+        "opened": 1,
+        "resting_s": 0.0,
+        "first_token_p95_ms": None,
+    }
+
+
+def test_a_rest_is_kept_and_bounded() -> None:
+    known, clock = health()
+    known.of("m").rest(3600)
+    assert known.of("m").admit() is None
+    assert known.report()["m"]["resting_s"] == 30.0
+    clock.advance(31)
+    assert known.of("m").admit() is not None
+
+
+def test_how_late_is_late() -> None:
+    known, _ = health()
+    for number in range(19):
+        known.of("m").note(number / 100)
+    assert known.of("m").late() is None
+    known.of("m").note(5.0)
+    assert known.of("m").late() == 0.18
+
+
+def test_names_that_callers_make_up_do_not_pile_up() -> None:
+    known, _ = health()
+    for number in range(1000):
+        known.of(f"p:{number}").admit()
+    assert len(known.report()) == 256
+
+
+# --- the second call -------------------------------------------------------------------------------------
+
+
+class Runs:
+    """Runs that wait until they are let go; `said` is whoever had leave to speak."""
+
+    def __init__(self) -> None:
+        self.gates = {False: asyncio.Event(), True: asyncio.Event()}
+        self.begun: list[bool] = []
+        self.cancelled: list[bool] = []
+        self.fails: set[bool] = set()
+
+    async def __call__(self, claim: Claim, second: bool) -> str:
+        self.begun.append(second)
+        try:
+            await self.gates[second].wait()
+            if second in self.fails:
+                raise ValueError(f"second={second}")
+            return f"second={second}" if claim() else "not mine"
+        except asyncio.CancelledError:
+            self.cancelled.append(second)
+            raise
+
+
+async def test_a_prompt_answer_needs_no_second_call() -> None:
+    runs = Runs()
+    runs.gates[False].set()
+    assert await hedged(runs, after=5) == "second=False"
+    assert runs.begun == [False]
+
+
+@pytest.mark.parametrize("winner", [False, True])
+async def test_who_speaks_first_goes_on_and_the_other_is_cancelled(winner: bool) -> None:
+    runs = Runs()
+    result = asyncio.create_task(hedged(runs, after=0.01))
+    while len(runs.begun) < 2:
+        await asyncio.sleep(0.001)
+    runs.gates[winner].set()
+    assert await result == f"second={winner}"
+    assert runs.cancelled == [not winner]
+
+
+async def test_one_that_fails_leaves_it_to_the_other() -> None:
+    runs = Runs()
+    runs.fails = {True}
+    result = asyncio.create_task(hedged(runs, after=0.01))
+    while len(runs.begun) < 2:
+        await asyncio.sleep(0.001)
+    runs.gates[True].set()
+    await settle(5)
+    runs.gates[False].set()
+    assert await result == "second=False"
+
+
+async def test_both_fail_with_the_first_ones_error() -> None:
+    runs = Runs()
+    runs.fails = {False, True}
+    for gate in runs.gates.values():
+        gate.set()
+    with pytest.raises(ValueError, match="second=False"):
+        await hedged(runs, after=0.0)
+
+
+async def test_cancelled_it_cancels_both() -> None:
+    runs = Runs()
+    result = asyncio.create_task(hedged(runs, after=0.01))
+    while len(runs.begun) < 2:
+        await asyncio.sleep(0.001)
+    result.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await result
+    assert sorted(runs.cancelled) == [False, True]
+
+
+# --- the delivery ----------------------------------------------------------------------------------------
+
+
+class Listener:
+    def __init__(self) -> None:
+        self.heard: list[Delta] = []
+
+    def __call__(self, delta: Delta) -> None:
+        self.heard.append(delta)
+
+    @property
+    def texts(self) -> list[str]:
+        return [delta.text for delta in self.heard]
+
+
+def say(delivery: BySentence | Straight, start: Start, *pieces: str, finish: bool = True, model: str = "m") -> None:
+    delivery.begin(model, start)
+    for piece in pieces:
+        delivery.say(Delta(text=piece))
+    if finish:
+        delivery.finish()
+
+
+def test_straight_pieces_name_the_model_once() -> None:
+    listener = Listener()
+    say(Straight(listener), "fresh", "one ", "two")
+    assert [(delta.text, delta.model) for delta in listener.heard] == [("one ", "m"), ("two", None)]
+
+
+def test_whole_sentences_go_out() -> None:
+    listener = Listener()
+    delivery = BySentence(listener, longest=300)
+    say(delivery, "fresh", "One is", " here. Two", " is not. Th", "ree", finish=False)
+    assert (listener.texts, delivery.resumable) == (["One is here. ", "Two is not. "], True)
+    delivery.finish()
+    assert delivery.text == "One is here. Two is not. Three"
+
+
+def test_in_the_middle_of_a_sentence_nobody_goes_on() -> None:
+    delivery = BySentence(Listener(), longest=20)
+    say(delivery, "fresh", "this goes on and on, and does not end", finish=False)
+    assert delivery.spoken
+    assert not delivery.resumable
+
+
+@pytest.mark.parametrize(
+    ("before", "continuation", "joined"),
+    [
+        ("One is here. Tw", "  Two it is.", "One is here. Two it is."),
+        ("これは一です。こ", "二です。", "これは一です。二です。"),
+        ("- one\n- tw", "- two\n- three", "- one\n- two\n- three"),
+    ],
+)
+def test_a_continuation_joins_with_the_space_it_needs(before: str, continuation: str, joined: str) -> None:
+    delivery = BySentence(Listener(), longest=300)
+    say(delivery, "fresh", before, finish=False)
+    say(delivery, "continued", continuation, model="other")
+    assert delivery.text == joined
+
+
+@pytest.mark.parametrize(
+    "again", ["One is here. Then two.", "one is  HERE! Then two.", "Then two is. One is here. So."]
+)
+def test_a_continuation_that_repeats_a_sentence_is_refused(again: str) -> None:
+    delivery = BySentence(Listener(), longest=300)
+    say(delivery, "fresh", "One is here. Tw", finish=False)
+    with pytest.raises(CannotJoinError):
+        say(delivery, "continued", again)
+    assert delivery.text in ("One is here. ", "One is here. Then two is. ")
+
+
+def test_a_short_word_may_come_again_later() -> None:
+    delivery = BySentence(Listener(), longest=300)
+    say(delivery, "fresh", "Yes. It is so. A", finish=False)
+    say(delivery, "continued", "And it is paid. Yes. Fine.")
+    assert delivery.text == "Yes. It is so. And it is paid. Yes. Fine."
+
+
+def test_an_answer_given_again_goes_on_behind_what_was_said() -> None:
+    listener = Listener()
+    delivery = BySentence(listener, longest=300)
+    say(delivery, "fresh", "One is here. Tw", finish=False)
+    say(delivery, "again", "One ", "is here. An", "other one. End.")
+    assert delivery.text == "One is here. Another one. End."
+    assert listener.texts == ["One is here. ", "Another one. ", "End."]
+
+
+@pytest.mark.parametrize("again", ["Something else. Really it is.", "One"])
+def test_another_answer_is_not_joined(again: str) -> None:
+    delivery = BySentence(Listener(), longest=300)
+    say(delivery, "fresh", "One is here. Tw", finish=False)
+    with pytest.raises(CannotJoinError):
+        say(delivery, "again", again)

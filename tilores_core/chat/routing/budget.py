@@ -1,0 +1,36 @@
+"""The time of one turn, shared out: what the look-up has used is gone, the rest is for the models."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from tilores_core.contracts import Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """`until`: the turn's end, on `time.monotonic()`."""
+
+    until: float
+
+    @classmethod
+    def of(cls, turn: Turn, *, default: float) -> Budget:
+        """The turn's own deadline, or `default` seconds from now."""
+        return cls(time.monotonic() + default if turn.deadline is None else turn.deadline)
+
+    def left(self) -> float:
+        """Seconds, never negative."""
+        return max(0.0, self.until - time.monotonic())
+
+    def first_token(self, longest: float, *, last: bool) -> float:
+        """How long to wait for a model's first token.
+
+        While another may be asked: `longest`, but no more than half of what is left, so that the other has as much.
+        The last one has all that is left: nobody answers sooner when it is given up.
+        """
+        return self.left() if last else min(longest, self.left() / 2)
+
+    def whole(self, *, last: bool) -> float:
+        """The same for a model that says all at once, whose silence tells nothing."""
+        return self.left() if last else self.left() / 2

@@ -1,0 +1,141 @@
+"""What is known of each model: whether it fails, and how soon it speaks.
+
+Per model, never per provider: one model of a provider may be down while the others answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cachetools import LRUCache
+
+from tilores_core.cache.breaker import CircuitBreaker
+from tilores_core.cache.condition import Condition
+from tilores_core.contracts import Attempt
+from tilores_core.settings import RoutingTable
+
+_MODELS_KEPT = 256  # callers may name models that nobody lists
+_TIMES_KEPT = 100
+_TIMES_NEEDED = 20
+_LATE = 0.95
+_LONGEST_REST = 30.0
+_NOT_THE_MODELS = frozenset(
+    {"cancelled", "invalid_request", "unsupported_parameter", "context_too_long", "unknown_model", "content_refused"}
+)
+
+
+class Permit:
+    """Leave for one call. Report how it went with exactly one of `succeeded`, `failed` or `dropped`.
+
+    What began before the breaker opened, or went past it, tells it nothing: only the call that tries the model does.
+    """
+
+    __slots__ = ("_breaker", "_model", "_probe")
+
+    def __init__(self, model: ModelHealth, breaker: CircuitBreaker, *, probe: bool) -> None:
+        self._model = model
+        self._breaker = breaker
+        self._probe = probe
+
+    @property
+    def probe(self) -> bool:
+        """Is this the one call that tries whether the model is back?"""
+        return self._probe
+
+    def succeeded(self, first_token: float | None) -> None:
+        if first_token is not None:
+            self._model.note(first_token)
+        if self._matters:
+            self._breaker.success()
+
+    def failed(self, *, certain: bool = False) -> None:
+        """`certain`: no second call is needed to know that the model cannot be used."""
+        if self._matters:
+            self._breaker.failure(certain=certain)
+
+    def dropped(self) -> None:
+        """It says nothing about the model: the caller left, or the request was at fault."""
+        if self._probe:
+            self._breaker.abandon()
+
+    @property
+    def _matters(self) -> bool:
+        return self._probe or self._breaker.state == "closed"
+
+
+class ModelHealth:
+    """One model's breaker and its latest first-token times."""
+
+    def __init__(self, routing: RoutingTable, clock: Callable[[], float]) -> None:
+        self._breaker = CircuitBreaker(failures=routing.breaker_failures, pause=routing.breaker_seconds, clock=clock)
+        self._clock = clock
+        self._rest_until = 0.0
+        self._times: deque[float] = deque(maxlen=_TIMES_KEPT)
+        self.condition = Condition()
+
+    def admit(self) -> Permit | None:
+        """Leave to call it now; None while it is left alone."""
+        if self._rest_until > self._clock():
+            return None
+        closed = self._breaker.state == "closed"
+        return Permit(self, self._breaker, probe=not closed) if self._breaker.allow() else None
+
+    def insist(self) -> Permit:
+        """Leave although it is left alone, when nobody else is left to ask."""
+        return Permit(self, self._breaker, probe=False)
+
+    def rest(self, seconds: float) -> None:
+        """It asked to be left alone for so long; more than half a minute is not granted unseen."""
+        self._rest_until = self._clock() + min(seconds, _LONGEST_REST)
+
+    def note(self, first_token: float) -> None:
+        self._times.append(first_token)
+
+    def late(self) -> float | None:
+        """The 95th percentile of the latest first-token times in seconds, None while too few are known."""
+        if len(self._times) < _TIMES_NEEDED:
+            return None
+        return sorted(self._times)[int(_LATE * (len(self._times) - 1))]
+
+    def report(self) -> dict[str, Any]:
+        late = self.late()
+        return {
+            "breaker": self._breaker.state,
+            "opened": self._breaker.opened,
+            "resting_s": round(max(0.0, self._rest_until - self._clock()), 1),
+            "first_token_p95_ms": None if late is None else round(late * 1000),
+        }
+
+
+class Health:
+    """The health of all models that were asked."""
+
+    def __init__(self, routing: RoutingTable, clock: Callable[[], float] = time.monotonic) -> None:
+        self._routing = routing
+        self._clock = clock
+        self._models: LRUCache[str, ModelHealth] = LRUCache(_MODELS_KEPT)
+
+    def of(self, model: str) -> ModelHealth:
+        known = self._models.get(model)
+        if known is None:
+            known = self._models[model] = ModelHealth(self._routing, self._clock)
+        return known
+
+    def note(self, attempt: Attempt) -> None:
+        """A call is over. One that was cancelled, or that the request was at fault for, says nothing of the model."""
+        condition = self.of(attempt.model).condition
+        if attempt.error is None:
+            condition.worked(attempt.seconds)
+        elif attempt.error not in _NOT_THE_MODELS:
+            condition.failed(attempt.error)
+
+    def conditions(self) -> Mapping[str, Condition]:
+        """By model: whether its last call worked, since when it is so, and the last error."""
+        return {name: known.condition for name, known in sorted(self._models.items())}
+
+    def report(self) -> Mapping[str, Mapping[str, Any]]:
+        """By model: breaker state, how often it opened, seconds that it still rests, first-token times."""
+        return {name: known.report() for name, known in sorted(self._models.items())}

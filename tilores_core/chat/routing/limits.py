@@ -1,0 +1,76 @@
+"""How many calls of one provider run at once: the others wait their turn, live ones first."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from tilores_core.errors import OverloadedError
+
+
+class ProviderLimit:
+    """At most `limit` calls at once, at most `max_waiting` waiting.
+
+    Work behind the scenes gets three quarters of the places, so that a caller finds one free sooner.
+    """
+
+    def __init__(self, provider: str, *, limit: int, max_waiting: int) -> None:
+        self._provider = provider
+        self._limit = limit
+        self._behind = max(1, limit - limit // 4)
+        self._max_waiting = max_waiting
+        self._live: deque[asyncio.Future[None]] = deque()
+        self._background: deque[asyncio.Future[None]] = deque()
+        self.busy = 0
+
+    @property
+    def waiting(self) -> int:
+        return len(self._live) + len(self._background)
+
+    def try_enter(self, *, live: bool) -> bool:
+        """Take a place if one is free and nobody waits for it; to be given back with `leave`."""
+        if not self._free(live) or self._live or (self._background and not live):
+            return False
+        self.busy += 1
+        return True
+
+    async def enter(self, *, live: bool, seconds: float) -> None:
+        """Wait for a place, to be given back with `leave`. Raises `OverloadedError`."""
+        if self.try_enter(live=live):
+            return
+        if self.waiting >= self._max_waiting:
+            raise self._full()
+        queue = self._live if live else self._background
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        queue.append(place)
+        try:
+            async with asyncio.timeout(seconds):
+                await place
+        except BaseException as error:
+            if place.cancelled() or not place.done():
+                queue.remove(place)
+            else:
+                self.leave()  # it came in the very moment of leaving
+            if isinstance(error, TimeoutError):
+                raise self._full() from None
+            raise
+
+    def leave(self) -> None:
+        self.busy -= 1
+        for queue, live in ((self._live, True), (self._background, False)):
+            while queue and self._free(live):
+                place = queue[0]
+                if place.done():  # it gave up, and is about to leave the queue itself
+                    break
+                queue.popleft()
+                self.busy += 1
+                place.set_result(None)
+
+    def _free(self, live: bool) -> bool:
+        return self.busy < (self._limit if live else self._behind)
+
+    def _full(self) -> OverloadedError:
+        return OverloadedError(
+            f"too many calls of {self._provider!r} at once",
+            fix="try again in a second, or raise [routing] max_concurrent",
+        )

@@ -1,0 +1,301 @@
+"""The way of one turn through the models: the one that was asked for, then those that stand in for it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from tilores_core.chat.calling import Completion, to_langchain
+from tilores_core.chat.models import Models
+from tilores_core.chat.routing.attempt import Attempting, FailedAttemptError, Order, Say
+from tilores_core.chat.routing.budget import Budget
+from tilores_core.chat.routing.delivery import CannotJoinError, Held, Start
+from tilores_core.chat.routing.health import Health, Permit
+from tilores_core.chat.routing.hedge import Claim, hedged
+from tilores_core.chat.routing.limits import ProviderLimit
+from tilores_core.chat.routing.verdict import judge
+from tilores_core.contracts import Delta, Turn
+from tilores_core.errors import (
+    DeadlineExceededError,
+    InvalidRequestError,
+    OverloadedError,
+    ProviderUnavailableError,
+    RequestError,
+)
+from tilores_core.llm.parts import check_parts
+from tilores_core.settings import RoutingTable
+
+if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
+
+log = structlog.get_logger(part="chat")
+
+CONTINUE = (
+    "Your last message was cut off. Go on with it directly behind its last sentence, in the same language and tone. "
+    "Repeat nothing of it, do not greet, and do not mention the interruption."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """What all turns share: the models, what is known of them, and how many calls their providers take."""
+
+    models: Models
+    policy: RoutingTable
+    health: Health
+    limits: Mapping[str, ProviderLimit]
+
+
+@dataclass(slots=True, kw_only=True)
+class Route:
+    """One turn's way. `chain`: full names, the one that was asked for first; `system`: such a name -> its message."""
+
+    network: Network
+    turn: Turn
+    system: Callable[[str], str]
+    chain: tuple[str, ...]
+    budget: Budget
+    delivery: Held
+    attempting: Attempting
+    streamed: bool
+    _calls: dict[str, int] = field(default_factory=dict)  # by provider
+    _window: int = 0  # tokens that the prompt has been found not to fit into
+    _first: Exception | None = None
+    _broke: Exception | None = None  # what ended the answer that the caller hears
+
+    async def travel(self) -> tuple[str, Completion]:
+        """The model that answered and what it said.
+
+        Raises what the first model raised when none answered; at once what no other model would mend.
+        """
+        passed_over: list[str] = []
+        for place, name in enumerate(self.chain):
+            if not self._is_open_to(name):
+                continue
+            permit = self.network.health.of(name).admit()
+            if permit is None:
+                passed_over.append(name)
+                continue
+            last = place == len(self.chain) - 1
+            if (said := await self._ask(name, permit, last=last)) is not None:
+                return name, said
+        # Nobody is spared anything by leaving a model alone when there is no other.
+        for place, name in enumerate(passed_over):
+            if not self._is_open_to(name):
+                continue
+            last = place == len(passed_over) - 1
+            permit = self.network.health.of(name).insist()
+            if (said := await self._ask(name, permit, last=last, once=True)) is not None:
+                return name, said
+        raise self._failure()
+
+    def _is_open_to(self, name: str) -> bool:
+        """May the model be asked, as far as this turn knows?"""
+        if self.budget.left() <= 0:
+            return False
+        if self._window and not (self._window_of(name) or 0) > self._window:
+            return False
+        return self._has_calls_left(name)
+
+    def _has_calls_left(self, name: str) -> bool:
+        return self._calls.get(_provider(name), 0) < self.network.policy.attempts
+
+    def _count(self, name: str) -> None:
+        provider = _provider(name)
+        self._calls[provider] = self._calls.get(provider, 0) + 1
+
+    async def _ask(self, name: str, permit: Permit, *, last: bool, once: bool = False) -> Completion | None:
+        """Ask one model, more than once where that may help. None: try another. Raises what no other would mend."""
+        start = self._start(name)
+        for tries in range(1, self.network.policy.attempts + 1):
+            try:
+                return await self._call(name, permit, start, last=last)
+            except CannotJoinError:
+                raise self._failure() from None
+            except FailedAttemptError as failed:
+                log.warning("model failed", model=name, error=type(failed.error).__name__, begun=failed.begun)
+                if start == "continued" and isinstance(failed.error, RequestError):
+                    pause: float | None = 0.0  # it takes no half answer: ask it anew
+                    start = "again"
+                else:
+                    self._note(name, failed)
+                    pause = None if once else self._pause(name, failed, tries, last=last)
+                    start = self._start(name)
+            if pause is None or not self._has_calls_left(name):
+                return None
+            if pause:
+                await asyncio.sleep(pause)
+            again = self.network.health.of(name).admit()
+            if again is None:
+                return None
+            permit = again
+        return None
+
+    def _start(self, name: str) -> Start:
+        if not self.delivery.spoken:
+            return "fresh"
+        info = self.network.models.info(name)
+        # A simulated model knows no conversation that breaks off.
+        return "again" if info is not None and info.simulated else "continued"
+
+    def _note(self, name: str, failed: FailedAttemptError) -> None:
+        """Remember what the failure means for the rest of the way, or raise it when it is the end."""
+        error, verdict = failed.error, failed.verdict
+        self._first = self._first or error
+        if self.delivery.spoken:
+            self._broke = self._broke or error
+            if not self.delivery.resumable:
+                raise self._failure() from failed.__cause__
+        if not verdict.elsewhere:
+            raise (self._broke or error) from failed.__cause__
+        if verdict.larger:
+            self._note_window(name, error)
+
+    def _note_window(self, name: str, error: Exception) -> None:
+        window = self._window_of(name)
+        if window is not None:
+            self._window = max(self._window, window)
+        elif name == self.chain[0]:
+            raise error  # of no other model can it be said that it takes more
+
+    def _pause(self, name: str, failed: FailedAttemptError, tries: int, *, last: bool) -> float | None:
+        """Seconds until the same model is asked again; None when it is not."""
+        policy, verdict = self.network.policy, failed.verdict
+        if not verdict.again or (failed.begun and not last):
+            return None
+        if verdict.wait is not None:
+            if verdict.wait < self.budget.left() and (last or verdict.wait <= policy.retry_after_seconds):
+                return verdict.wait + _jitter(policy.backoff_seconds)
+            self.network.health.of(name).rest(verdict.wait)
+            return None
+        if tries > 1:
+            return None
+        return min(_jitter(policy.backoff_seconds), self.budget.left())
+
+    # --- one call ----------------------------------------------------------------------------------------
+
+    async def _call(self, name: str, permit: Permit, start: Start, *, last: bool) -> Completion:
+        prompt = self._prompt(name, permit, start)
+        first = self.budget.first_token(self.network.policy.first_token_seconds, last=last)
+        order = Order(
+            model=name,
+            turn=self.turn,
+            prompt=prompt,
+            permit=permit,
+            stand_in=name != self.chain[0],
+            pieces=self._in_pieces(name, last=last),
+            first=first,
+            between=self.network.policy.stall_seconds,
+            whole=self.budget.whole(last=last),
+            until=self.budget.until,
+        )
+        limit = self.network.limits[_provider(name)]
+        await self._enter(limit, order)
+        self.delivery.begin(name, start)
+        late = self.network.health.of(name).late() if self.network.policy.hedge and start == "fresh" else None
+        if late is None or late >= first:
+            self._count(name)
+            said = await self.attempting.make(order, limit, self.delivery.say)
+        else:
+            said = await self._hedged(order, limit, late)
+        self.delivery.finish()
+        return replace(said, text=self.delivery.text) if start != "fresh" else said
+
+    def _prompt(self, name: str, permit: Permit, start: Start) -> list[BaseMessage]:
+        info = self.network.models.info(name)
+        try:
+            if info is not None:
+                check_parts(info, self.turn.messages)
+        except InvalidRequestError as error:
+            permit.dropped()
+            verdict = judge(error, timed_out=False, stand_in=name != self.chain[0])
+            raise FailedAttemptError(error, verdict, begun=False) from None
+        prompt = to_langchain(self.system(name), self.turn.messages)
+        if start == "continued":
+            from langchain_core.messages import AIMessage, HumanMessage
+
+            prompt += [AIMessage(self.delivery.text.rstrip()), HumanMessage(CONTINUE)]
+        return prompt
+
+    def _in_pieces(self, name: str, *, last: bool) -> bool:
+        """Also an answer that the caller wants whole is taken in pieces where that tells in time that the next model
+        should be asked. A whole one costs less; and a simulated model is never waited for."""
+        if self.streamed:
+            return True
+        info = self.network.models.info(name)
+        return (not last or self.network.policy.hedge) and not (info is not None and info.simulated)
+
+    async def _enter(self, limit: ProviderLimit, order: Order) -> None:
+        live = self.turn.purpose == "live"
+        if limit.try_enter(live=live):
+            return
+        try:
+            await limit.enter(live=live, seconds=order.first)
+        except BaseException as error:
+            order.permit.dropped()
+            if isinstance(error, OverloadedError):
+                verdict = judge(error, timed_out=False, stand_in=order.stand_in)
+                raise FailedAttemptError(error, verdict, begun=False) from None
+            raise
+
+    async def _hedged(self, order: Order, limit: ProviderLimit, late: float) -> Completion:
+        live = self.turn.purpose == "live"
+
+        async def run(claim: Claim, second: bool) -> Completion:
+            mine = order
+            if second:
+                room = self._has_calls_left(order.model)
+                permit = self.network.health.of(order.model).admit() if room else None
+                if permit is None:
+                    raise asyncio.CancelledError
+                if not limit.try_enter(live=live):
+                    permit.dropped()
+                    raise asyncio.CancelledError
+                mine = replace(order, permit=permit, hedge=True)
+            self._count(order.model)
+            said = await self.attempting.make(mine, limit, _claiming(claim, self.delivery.say))
+            if not claim():
+                raise asyncio.CancelledError
+            return said
+
+        return await hedged(run, after=late)
+
+    # --- the end -----------------------------------------------------------------------------------------
+
+    def _failure(self) -> Exception:
+        """What the caller is told: why the answer broke off, else why the first model gave none."""
+        if self._broke is not None:
+            return self._broke
+        if self.budget.left() <= 0:
+            return DeadlineExceededError("no model answered in time", fix="ask for less, or again")
+        if self._first is not None:
+            return self._first
+        return ProviderUnavailableError("no model can be asked now", provider=_provider(self.chain[0]))
+
+    def _window_of(self, name: str) -> int | None:
+        given = self.network.policy.context_windows.get(name)
+        info = self.network.models.info(name)
+        return given if given is not None else info.context_window if info is not None else None
+
+
+def _jitter(longest: float) -> float:
+    """Full jitter: those who failed together do not come back together."""
+    return random.uniform(0, longest)  # noqa: S311 - no secret
+
+
+def _claiming(claim: Claim, say: Say) -> Say:
+    def speak(delta: Delta) -> None:
+        if not claim():
+            raise asyncio.CancelledError
+        say(delta)
+
+    return speak
+
+
+def _provider(name: str) -> str:
+    return name.partition(":")[0]

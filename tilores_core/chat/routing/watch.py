@@ -1,0 +1,101 @@
+"""A watch over one call of a model: it may be silent only for so long."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from types import TracebackType
+from typing import Literal
+
+Reason = Literal["silent", "stalled", "late"]
+
+
+class WatchExpiredError(Exception):
+    """`reason`: nothing came at all, nothing more came, or the turn's time is over."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason: Reason = reason
+
+
+class Watch:
+    """Cancels the task that entered it when nothing is heard for `first` seconds, then for `between` seconds.
+
+    It works as `asyncio.timeout` does and turns its own cancellation into `WatchExpiredError`. Hearing something
+    costs a look at the clock: the one timer finds out by itself how long ago that was.
+    """
+
+    __slots__ = ("_between", "_cancelling", "_handle", "_heard", "_loop", "_reason", "_task", "_until", "first")
+
+    def __init__(self, *, first: float, between: float, until: float) -> None:
+        """Seconds; `until` on `time.monotonic()`."""
+        self.first = first
+        self._between = between
+        self._until = until
+        self._heard: float | None = None
+        self._reason: Reason | None = None
+        self._handle: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> Watch:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a watch needs a task")
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._loop = asyncio.get_running_loop()
+        self._arm(self.first)
+        return self
+
+    def heard(self) -> None:
+        """Something came."""
+        if self._heard is None and self._handle is not None:
+            self._handle.cancel()
+            self._arm(self._between)
+        self._heard = time.monotonic()
+
+    def wait(self, first: float) -> None:
+        """Have so long a patience before anything is heard, from now on."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._arm(first)
+
+    def hurry(self, between: float) -> None:
+        """From now on, have no more patience than this between two things heard."""
+        if between < self._between and self._handle is not None:
+            self._between = between
+            self._handle.cancel()
+            self._arm(between)
+
+    def _arm(self, seconds: float) -> None:
+        left = max(0.0, self._until - time.monotonic())
+        self._handle = self._loop.call_later(min(seconds, left), self._look)
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if now >= self._until:
+            self._end("late")
+        elif self._heard is None:
+            self._end("silent")
+        elif now >= self._heard + self._between:
+            self._end("stalled")
+        else:
+            self._arm(self._heard + self._between - now)
+
+    def _end(self, reason: Reason) -> None:
+        self._reason = reason
+        self._handle = None
+        self._task.cancel()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+        if self._reason is None:
+            return
+        if (
+            self._task.uncancel() <= self._cancelling
+            and kind is not None
+            and issubclass(kind, asyncio.CancelledError)
+        ):
+            raise WatchExpiredError(self._reason) from error
