@@ -340,6 +340,19 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ToolUse:
+    """One call of a server-side tool that a model asked for (`[chat] mode`). What was asked and found is not kept.
+
+    `name` is `unknown` for one that is not there. `started`: seconds after the turn began. `error`: a code, or None.
+    """
+
+    name: str
+    seconds: float
+    started: float = 0.0
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What observers are told of one turn, after it. In-process only: it holds question and records.
 
@@ -358,6 +371,7 @@ class Outcome:
     started_at: float = 0.0
     customer_tier: str | None = None
     customer_records: int | None = None
+    tools: tuple[ToolUse, ...] = ()
 
 
 Observer = Callable[[Outcome], Awaitable[None]]
@@ -405,6 +419,9 @@ class LLMProvider(Protocol):
         Imports its SDK here, not earlier. The engine keeps what it gets and uses it concurrently. Raises
         `UnsupportedParameterError` naming a parameter the model cannot take, `UnknownModelError`,
         `ProviderAuthError` when there is no key. `parameters` may hold `tools` and `tool_choice`.
+
+        Its answers must say in `response_metadata` why they ended (`finish_reason`, `stop_reason` or `done_reason`);
+        one that does not counts as cut off.
         """
         ...
 
@@ -413,6 +430,31 @@ class LLMProvider(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class SupportsUpstreams(Protocol):
+    """An `LLMProvider` with several addresses: calls are limited and counted for each by itself."""
+
+    def upstream(self, model: str) -> str:
+        """What serves `model` (without the provider's name): one of a few names, also for a model nobody knows."""
+        ...
+
+
+# --- calls -----------------------------------------------------------------------------------------------
+
+
+class CallEvents(Protocol):
+    """Who is told that a call begins. A router's requests find it as `request.app.state.calls`."""
+
+    def begins(self, identifiers: Identifiers, *, scope: str | None = None) -> bool:
+        """Make ready for this caller, behind whoever asks; at once, and never raises.
+
+        `identifiers` may be as they came: they are brought into the usual form here. `scope`: that of the key which
+        will ask, by default "default". False when they identify nobody, as a withheld number does; not when nobody is
+        known by them, which is told to no one.
+        """
+        ...
 
 
 # --- traces ----------------------------------------------------------------------------------------------
@@ -472,7 +514,10 @@ class Tracer(Protocol):
     """
 
     async def record(self, traces: Sequence[Trace]) -> None:
-        """Send a batch, oldest first."""
+        """Send a batch, oldest first.
+
+        A batch whose sending failed is given once more; after an `InvalidRequestError` it is not.
+        """
         ...
 
     async def aclose(self) -> None: ...

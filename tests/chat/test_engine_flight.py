@@ -229,6 +229,37 @@ async def test_scopes_do_not_share(world: World) -> None:
     assert answers[0].text == answers[2].text
 
 
+@pytest.mark.parametrize("joins", ["answer", "stream"])
+async def test_who_joins_with_more_time_has_it(world: World, joins: str) -> None:
+    gate = held(world)
+    now = asyncio.get_running_loop().time()
+    first = asyncio.create_task(world.ask(deadline=now + 0.05))
+    await until(lambda: world.provider.running)
+    turn = question(deadline=now + 20)
+    joined: asyncio.Task[Any] = asyncio.create_task(
+        world.engine.answer(turn) if joins == "answer" else collect(world.engine, turn)
+    )
+    await settle()
+    await asyncio.sleep(0.1)
+    assert not joined.done()
+    gate.set()
+    answer = await joined if joins == "answer" else (await joined)[1]
+    assert answer.text == "one two three"
+    await first
+    assert world.calls == 1
+
+
+async def test_who_joins_with_less_time_takes_none(world: World) -> None:
+    gate = held(world)
+    now = asyncio.get_running_loop().time()
+    first = asyncio.create_task(world.ask(deadline=now + 20))
+    await until(lambda: world.provider.running)
+    joined = asyncio.create_task(world.ask(deadline=now + 0.01))
+    await asyncio.sleep(0.05)
+    gate.set()
+    assert (await first).text == (await joined).text == "one two three"
+
+
 async def test_closing_the_engine_tells_who_waits() -> None:
     async with World() as world:
         held(world)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tilores_core.chat.flight import Emit, Flight
+from tilores_core.chat.routing.budget import Budget
 from tilores_core.contracts import Answer, Delta
 from tilores_core.errors import OverloadedError, ProviderUnavailableError
 
@@ -26,7 +28,7 @@ class Call:
         self._done: asyncio.Future[Answer] | None = None
 
     def fly(self) -> Flight:
-        return Flight(self._work, self.ended.append)
+        return Flight(self._work, self.ended.append, Budget(time.monotonic() + 60))
 
     async def _work(self, emit: Emit) -> Answer:
         self._emit = emit

@@ -23,6 +23,16 @@ SHARED = ModelInfo(id="shared")
 ROUTED = ModelInfo(id="vendor/model:free")
 
 
+def test_a_provider_without_its_library_says_how_to_get_it() -> None:
+    models = Models({"acme": FakeProvider("acme", (SMALL,))}, default="acme:small", idle={"other": "pip install it"})
+    for name in ("other:large", "other:"):
+        with pytest.raises(UnknownModelError, match="'other' is not installed") as caught:
+            models.resolve(name)
+        assert caught.value.fix == "pip install it"
+    with pytest.raises(UnknownModelError, match="there is no model"):
+        models.resolve("other")
+
+
 @pytest.fixture
 def models() -> Models:
     acme, other = FakeProvider("acme", (SMALL, LARGE, SHARED)), FakeProvider("other", (SHARED, ROUTED))

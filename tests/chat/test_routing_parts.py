@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 
 import pytest
@@ -26,18 +27,21 @@ def test_a_first_token_gets_half_of_what_is_left_at_most() -> None:
     budget = Budget.of(turn, default=60.0)
     assert 59 < budget.left() <= 60
     assert budget.first_token(8.0, last=False) == 8.0
-    assert 59 < budget.first_token(8.0, last=True) <= 60
+    assert budget.first_token(8.0, last=True) == math.inf
     assert 29 < budget.whole(last=False) <= 30
     short = Budget(time.monotonic() + 4)
     assert 1.9 < short.first_token(8.0, last=False) <= 2
     assert Budget(time.monotonic() - 1).left() == 0
+    short.extend(budget)
+    budget.extend(Budget(0.0))
+    assert short == budget
 
 
 # --- the watch -------------------------------------------------------------------------------------------
 
 
 def watch(first: float = 10.0, between: float = 10.0, left: float = 10.0) -> Watch:
-    return Watch(first=first, between=between, until=time.monotonic() + left)
+    return Watch(first=first, between=between, budget=Budget(time.monotonic() + left))
 
 
 @pytest.mark.parametrize(
@@ -91,6 +95,26 @@ async def test_a_cancellation_from_elsewhere_stays_one() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+@pytest.mark.parametrize("spoken", [False, True])
+async def test_more_time_may_be_given_meanwhile(spoken: bool) -> None:
+    budget = Budget(time.monotonic() + 0.02)
+    slept = False
+
+    async def listen() -> None:
+        nonlocal slept
+        with Watch(first=math.inf, between=10.0, budget=budget) as watching:
+            if spoken:
+                watching.heard()
+            budget.extend(Budget(time.monotonic() + 0.2))
+            await asyncio.sleep(0.1)
+            slept = True
+            await asyncio.sleep(20)
+
+    with pytest.raises(WatchExpiredError) as caught:
+        await listen()
+    assert (slept, caught.value.reason) == (True, "late")
 
 
 async def test_an_end_in_time_leaves_nothing_behind() -> None:

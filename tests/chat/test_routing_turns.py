@@ -112,6 +112,20 @@ async def test_one_provider_gets_three_calls_whatever_its_models(streamed: bool)
         assert [call.model for call in world.one.asked] == ["m", "m", "b"]
 
 
+@both_ways
+async def test_the_addresses_of_one_provider_are_counted_apart(
+    streamed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def upstream(_: FakeProvider, model: str) -> str:
+        return model[0]
+
+    monkeypatch.setattr(FakeProvider, "upstream", upstream, raising=False)
+    async with two(fallbacks=("one:a2", "one:b1", "two:m"), breaker_failures=10, max_concurrent=1) as world:
+        world.one.otherwise = lambda call: "from b" if call.model == "b1" else down()
+        assert (await world.get(streamed, model="one:a1")).text == "from b"
+        assert [call.model for call in world.one.asked] == ["a1", "a1", "a2", "b1"]
+
+
 async def test_without_another_model_a_wait_may_be_longer() -> None:
     async with two(fallbacks=(), retry_after_seconds=0.0) as world:
         world.one.enqueue(ProviderRateLimitedError("slow", provider="one", retry_after=0.05), "here")
@@ -203,6 +217,18 @@ async def test_a_refused_key_opens_it_at_once() -> None:
         for number in range(3):
             await world.ask(f"Question {number}?")
         assert len(world.one.asked) == 1
+
+
+async def test_a_key_that_is_missing_here_opens_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_key(*_: object) -> Any:
+        raise ProviderAuthError("there is no key", provider="one", fix="set ONE_KEY")
+
+    async with two() as world:
+        monkeypatch.setattr(world.one, "chat_model", no_key)
+        world.two.otherwise = "from two"
+        for number in range(4):
+            assert (await world.ask(f"Question {number}?")).model == "two:m"
+        assert world.engine.routes()["one:m"]["breaker"] == "closed"
 
 
 async def test_a_request_at_fault_does_not_count() -> None:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
+from tilores_core.cache.condition import Condition
 from tilores_core.chat.calling import Completion
 from tilores_core.chat.flight import Emit
 from tilores_core.chat.models import Models
+from tilores_core.chat.notes import ModelNotes
 from tilores_core.chat.routing.attempt import Attempting
 from tilores_core.chat.routing.budget import Budget
 from tilores_core.chat.routing.delivery import BySentence, Held, Straight
 from tilores_core.chat.routing.health import Health
-from tilores_core.chat.routing.limits import ProviderLimit
-from tilores_core.chat.routing.route import Network, Route
-from tilores_core.contracts import Attempt, Turn
+from tilores_core.chat.routing.limits import Limits
+from tilores_core.chat.routing.route import Network, Route, Worded
+from tilores_core.contracts import Attempt, Purpose, Turn
 from tilores_core.errors import ConfigError, UnknownModelError
 from tilores_core.settings import RoutingTable
 
@@ -26,18 +29,15 @@ class Asking:
     Raises `ConfigError` where the settings name a provider or a model that is not there.
     """
 
-    def __init__(self, models: Models, routing: RoutingTable, *, deadline_seconds: float) -> None:
+    def __init__(
+        self, models: Models, routing: RoutingTable, *, deadline_seconds: float, notes: ModelNotes | None = None
+    ) -> None:
         self._policy = routing
+        self._notes = notes
         self._seconds = deadline_seconds
         self._health = Health(routing)
         _check(routing, models)
-        limits = {
-            name: ProviderLimit(
-                name, limit=routing.concurrent.get(name, routing.max_concurrent), max_waiting=routing.max_waiting
-            )
-            for name in models.providers
-        }
-        self._network = Network(models=models, policy=routing, health=self._health, limits=limits)
+        self._network = Network(models=models, policy=routing, health=self._health, limits=Limits(routing))
 
     async def ask(
         self,
@@ -48,11 +48,14 @@ class Asking:
         attempts: list[Attempt],
         *,
         began: float | None = None,
+        worded: Worded | None = None,
+        budget: Budget | None = None,
     ) -> tuple[str, Completion]:
         """The model that answered and what it said; pieces go to `emit` when there is one.
 
         `system`: the system message for a model, by its full name. `attempts` gets a note of each call; `began`: the
-        turn's start on `time.perf_counter()`, by default now.
+        turn's start on `time.perf_counter()`, by default now. `worded`: how the turn is put to a model; by default as
+        it is. `budget`: the time there is, by default the turn's.
 
         Raises the first model's error when no model answered, and at once what no other model would mend:
         `ContentRefusedError`, the `RequestError` of the model that was asked for. After the first piece: what ended
@@ -65,12 +68,34 @@ class Asking:
             turn=turn,
             system=system,
             chain=chain,
-            budget=Budget.of(turn, default=self._seconds),
+            budget=budget or self.budget(turn),
             delivery=delivery,
-            attempting=Attempting(self._network.models, attempts, time.perf_counter() if began is None else began),
+            attempting=Attempting(
+                self._network.models,
+                attempts,
+                time.perf_counter() if began is None else began,
+                partial(self._note, turn.purpose),
+            ),
             streamed=not (emit is None or type(delivery) is Held),
+            worded=worded or (lambda _: (turn, ())),
         )
-        return await route.travel()
+        name, said = await route.travel()
+        if self._notes is not None:
+            self._notes.answered(model, name)
+        return name, said
+
+    def budget(self, turn: Turn) -> Budget:
+        """The time a turn has."""
+        return Budget.of(turn, default=self._seconds)
+
+    def _note(self, purpose: Purpose, attempt: Attempt) -> None:
+        self._health.note(attempt)
+        if self._notes is not None:
+            self._notes.attempted(attempt, purpose)
+
+    def conditions(self) -> Mapping[str, Condition]:
+        """By model: whether its last call worked, since when it is so, and the last error."""
+        return self._health.conditions()
 
     def report(self) -> Mapping[str, Mapping[str, Any]]:
         """What is known of each model that was asked, by its full name: the state of its breaker, and more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass
@@ -46,13 +47,15 @@ NO_USAGE = Usage()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
     """What a model said, whole. `finish_reason` is None when it never said that it was done, or gave a reason that
-    nobody here knows; `ended` tells these apart: without a reason the answer was cut off."""
+    nobody here knows; `ended` tells these apart: without a reason the answer was cut off. `message` is there beside
+    `tool_calls`: what the provider must see again with the tools' results (signatures, thoughts)."""
 
     text: str
     usage: Usage = NO_USAGE
     finish_reason: FinishReason | None = None
     tool_calls: tuple[Mapping[str, Any], ...] = ()
     ended: bool = True
+    message: AIMessage | None = None
 
 
 def to_langchain(system: str, messages: Sequence[Message]) -> list[BaseMessage]:
@@ -99,6 +102,13 @@ def _call(call_id: str | None, name: str | None, arguments: str | None) -> dict[
     return {"id": call_id, "type": "function", "function": {"name": name or "", "arguments": arguments or ""}}
 
 
+def _written(arguments: Mapping[str, Any]) -> str:
+    try:
+        return orjson.dumps(arguments).decode()
+    except TypeError:  # integers beyond 64 bits
+        return json.dumps(arguments)
+
+
 async def invoke(model: BaseChatModel, prompt: list[BaseMessage]) -> Completion:
     """The whole answer at once."""
     message, info = await _generate(model, prompt)
@@ -109,10 +119,11 @@ async def invoke(model: BaseChatModel, prompt: list[BaseMessage]) -> Completion:
         finish_reason=_FINISH.get(reason),
         ended=bool(reason),
         tool_calls=(
-            *(_call(call["id"], call["name"], orjson.dumps(call["args"]).decode()) for call in message.tool_calls),
+            *(_call(call["id"], call["name"], _written(call["args"])) for call in message.tool_calls),
             # Their arguments are no JSON object: for the caller to judge, as in a stream.
             *(_call(call["id"], call["name"], call["args"]) for call in message.invalid_tool_calls),
         ),
+        message=message if message.tool_calls else None,
     )
 
 
@@ -122,6 +133,7 @@ class Gathered:
     def __init__(self) -> None:
         self._texts: list[str] = []
         self._calls: list[_Growing] = []
+        self._chunks: list[AIMessage] = []
         self._used = NO_USAGE
         self._reason = ""
 
@@ -139,6 +151,7 @@ class Gathered:
                 output_tokens=self._used.output_tokens + usage.output_tokens,
             )
         self._reason = _end_reason(chunk, info) or self._reason
+        self._chunks.append(chunk)
         text = str(chunk.text)
         calls = tuple(_tool_piece(piece, self._calls) for piece in getattr(chunk, "tool_call_chunks", ()))
         if not text and not calls:
@@ -153,6 +166,7 @@ class Gathered:
             finish_reason=_FINISH.get(self._reason),
             tool_calls=tuple(known.call for known in self._calls),
             ended=self.ended,
+            message=_joined(self._chunks) if self._calls else None,
         )
 
 
@@ -188,7 +202,7 @@ async def stream(
 async def _generate(model: BaseChatModel, prompt: list[BaseMessage]) -> tuple[AIMessage, Mapping[str, Any]]:
     """The message, and what the provider said beside it."""
     if not _is_plain(model):
-        with _untraced():
+        with untraced():
             return await model.ainvoke(prompt), {}
     generation = (await model._agenerate(prompt)).generations[0]
     return cast("AIMessage", generation.message), generation.generation_info or {}
@@ -199,7 +213,7 @@ async def _chunks(
 ) -> AsyncGenerator[tuple[AIMessage, Mapping[str, Any]]]:
     if not _is_plain(model) or not can_stream(model):
         # Generators both, whatever LangChain calls them: closed here, so that nothing goes on behind the caller.
-        with _untraced():
+        with untraced():
             async with aclosing(cast("AsyncGenerator[AIMessage]", model.astream(prompt))) as whole:
                 async for chunk in whole:
                     yield chunk, {}
@@ -209,7 +223,7 @@ async def _chunks(
             yield cast("AIMessage", generation.message), generation.generation_info or {}
 
 
-def _untraced() -> AbstractContextManager[None]:
+def untraced() -> AbstractContextManager[None]:
     """LangChain sends every call to LangSmith by itself when LANGSMITH_TRACING is set, with all that is in it. What
     may be sent is decided in `tracing`, and one tree is enough."""
     from langsmith import tracing_context
@@ -238,6 +252,17 @@ def can_stream(model: BaseChatModel) -> bool:
     kind = type(inner)
     overrides = kind._astream is not BaseChatModel._astream or kind._stream is not BaseChatModel._stream
     return overrides and not inner.disable_streaming
+
+
+def _joined(chunks: Sequence[AIMessage]) -> AIMessage | None:
+    """The message that the pieces make; None when they make none."""
+    from langchain_core.messages import AIMessageChunk, message_chunk_to_message
+    from langchain_core.messages.ai import add_ai_message_chunks
+
+    pieces = [chunk for chunk in chunks if isinstance(chunk, AIMessageChunk)]
+    if len(pieces) < len(chunks):
+        return None
+    return cast("AIMessage", message_chunk_to_message(add_ai_message_chunks(pieces[0], *pieces[1:])))
 
 
 def _tool_piece(piece: Mapping[str, Any], calls: list[_Growing]) -> dict[str, Any]:

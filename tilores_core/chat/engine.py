@@ -21,21 +21,26 @@ from typing import Any
 import structlog
 from cachetools import TTLCache
 
+from tilores_core.cache.condition import Condition
 from tilores_core.cache.keys import conversation_digest
 from tilores_core.cache.tiered import Hit, TieredCache
 from tilores_core.chat.answers import answer_from_hit, answer_to_bytes, is_cacheable, pieces_of
 from tilores_core.chat.asking import Asking
+from tilores_core.chat.calling import Completion
 from tilores_core.chat.codes import error_code
 from tilores_core.chat.context.fitting import Fitting
 from tilores_core.chat.conversation import text_of
 from tilores_core.chat.customers import clarification
 from tilores_core.chat.flight import Emit, Flight
-from tilores_core.chat.grounding.guard import Guard
+from tilores_core.chat.grounding.guard import Guard, Watch
 from tilores_core.chat.known import KnownAnswers, Recall
 from tilores_core.chat.lookup import CustomerLookup, Known, Located
 from tilores_core.chat.models import Models
+from tilores_core.chat.notes import ModelNotes
 from tilores_core.chat.observe import Observers
+from tilores_core.chat.routing.budget import Budget
 from tilores_core.chat.routing.filler import with_filler
+from tilores_core.chat.tools.talk import Question, Talking
 from tilores_core.contracts import (
     Answer,
     Attempt,
@@ -46,6 +51,7 @@ from tilores_core.contracts import (
     Outcome,
     Prompt,
     PromptSource,
+    ToolUse,
     Turn,
     current_purpose,
 )
@@ -83,6 +89,7 @@ class _Journey:
     started: float = field(default_factory=time.perf_counter)
     timings: dict[str, float] = field(default_factory=dict)
     attempts: list[Attempt] = field(default_factory=list)
+    tools: list[ToolUse] = field(default_factory=list)
     customer: Customer | None = None
     located: Located | None = None
     spare: Answer | None = None  # too old for this turn, better than none
@@ -104,8 +111,9 @@ class ChatEngine:
         chat: ChatTable | None = None,
         deadline_seconds: float = 60.0,
         clock: Callable[[], float] = time.time,
+        notes: ModelNotes | None = None,
     ) -> None:
-        """`deadline_seconds`: for turns without a deadline of their own."""
+        """`deadline_seconds`: for turns without a deadline of their own. `notes` is told of the calls of models."""
         self.models = models
         self.cache = cache
         self.observers = observers
@@ -126,7 +134,14 @@ class ChatEngine:
         self._life_by_spectrum = table.spectrums
         self._clock = clock
         self._routing = routing or RoutingTable()
-        self._asking = Asking(models, self._routing, deadline_seconds=deadline_seconds)
+        self._asking = Asking(models, self._routing, deadline_seconds=deadline_seconds, notes=notes)
+        self._talking: Talking | None = None
+        if chat.mode == "tools":
+            self._talking = Talking(
+                lookup=lookup, models=models, asking=self._asking, fitting=self._fitting, chat=chat
+            )
+        self.coalesced = 0
+        """Turns that waited for the answer to another that asked the same."""
         self._flights: dict[str, Flight] = {}
         self._refreshed: TTLCache[str, None] = TTLCache(1024, _REFRESH_PAUSE, timer=clock)
 
@@ -155,6 +170,19 @@ class ChatEngine:
     def routes(self) -> Mapping[str, Mapping[str, Any]]:
         """What is known of each model that was asked, by full name: its breaker's state, how soon it speaks."""
         return self._asking.report()
+
+    def conditions(self) -> Mapping[str, Condition]:
+        """By model that was asked: whether its last call worked, since when it is so, and the last error."""
+        return self._asking.conditions()
+
+    async def probe_source(self, seconds: float) -> bool:
+        """Ask the customer source, unless it is known to have worked a moment ago; False when it takes longer."""
+        return await self._lookup.probe(seconds)
+
+    @property
+    def source_condition(self) -> Condition:
+        """The same of the customer source."""
+        return self._lookup.condition
 
     # --- any answer --------------------------------------------------------------------------------------
 
@@ -271,6 +299,8 @@ class ChatEngine:
         if hit is None and not looked and key not in self._flights:
             hit = self.cache.peek(key)  # a flight may have landed while the tiers below were asked
         if hit is not None and self.known.is_acceptable(turn, hit):
+            if key in self.known.watched and turn.purpose == "live":
+                self.known.watched[key] += 1
             if self.known.is_stale(hit) and key not in self._flights:
                 self._refresh(key, journey, located, spectrum)
             answer = answer_from_hit(hit, self._clock())
@@ -314,7 +344,7 @@ class ChatEngine:
         if key in self._refreshed:  # and has failed, or it would not be stale
             return
         self._refreshed[key] = None
-        own = replace(journey, timings={}, attempts=[], customer=None)
+        own = replace(journey, timings={}, attempts=[], tools=[], customer=None)
         self._take_off(key, own, located, spectrum, streamed=False).leave_after(_REFRESH_SECONDS)
 
     def _take_off(
@@ -329,8 +359,12 @@ class ChatEngine:
     ) -> Flight:
         """Board the flight for this key; it starts with its first passenger. Not `shared`: nobody else boards it."""
         name = key if shared else f"{key}#{id(journey)}"
+        budget = self._asking.budget(journey.turn)
         flight = self._flights.get(name)
-        if flight is None:
+        if flight is not None:
+            self.coalesced += 1
+            flight.budget.extend(budget)
+        else:
 
             async def work(emit: Emit) -> Answer:
                 current_purpose.set(journey.turn.purpose)
@@ -339,9 +373,9 @@ class ChatEngine:
                 async with self.cache.lease(name, accept=accept) as lease:
                     if lease.hit is not None:  # another replica asked the same meanwhile
                         return answer_from_hit(lease.hit, self._clock())
-                    return await self._ask_model(key, journey, located, spectrum, said)
+                    return await self._ask_model(key, journey, located, spectrum, said, budget)
 
-            flight = self._flights[name] = Flight(work, lambda ended: self._land(name, ended))
+            flight = self._flights[name] = Flight(work, lambda ended: self._land(name, ended), budget)
         flight.board()
         return flight
 
@@ -350,7 +384,7 @@ class ChatEngine:
             del self._flights[key]
 
     async def _ask_model(
-        self, key: str, journey: _Journey, located: Located, spectrum: str, emit: Emit | None
+        self, key: str, journey: _Journey, located: Located, spectrum: str, emit: Emit | None, budget: Budget
     ) -> Answer:
         turn = journey.turn
         known: Known | None = None
@@ -365,6 +399,8 @@ class ChatEngine:
             journey.customer = known.customer
             if watch is not None:
                 watch.about(known.customer, known=located.fingerprint, text=known.text)
+        if self._talking is not None and self._talking.suits(journey.model):
+            return await self._talk(self._talking, key, journey, located, known, spectrum, watch, emit, budget)
         asked = time.perf_counter()
         name, said = await self._asking.ask(
             turn,
@@ -379,16 +415,72 @@ class ChatEngine:
             emit if emit is None or watch is None else watch.through(emit),
             journey.attempts,
             began=journey.started,
+            budget=budget,
         )
         journey.timings["model"] = time.perf_counter() - asked
+        cost = self.models.cost(name, said.usage)
+        answer = self._finished(journey, located, spectrum, name, said, cost, watch, emit)
+        await self._keep(key, journey, located, said, answer)
+        return answer
+
+    async def _talk(
+        self,
+        talking: Talking,
+        key: str,
+        journey: _Journey,
+        located: Located,
+        known: Known | None,
+        spectrum: str,
+        watch: Watch | None,
+        emit: Emit | None,
+        budget: Budget,
+    ) -> Answer:
+        """The other way to answer: the model reads and searches by itself."""
+        asked = time.perf_counter()
+        told = await talking.talk(
+            Question(
+                turn=journey.turn,
+                model=journey.model,
+                prompt=journey.prompt,
+                spectrum=spectrum,
+                located=located,
+                known=known,
+                watch=watch,
+                attempts=journey.attempts,
+                uses=journey.tools,
+                began=journey.started,
+                budget=budget,
+            ),
+            emit if emit is None or watch is None else watch.through(emit),
+        )
+        journey.timings["model"] = time.perf_counter() - asked - told.seconds
+        journey.timings["tools"] = told.seconds
+        journey.customer = told.customer
+        answer = self._finished(journey, told.located, spectrum, told.model, told.said, told.cost, watch, emit)
+        if told.keep:
+            await self._keep(key, journey, located, told.said, answer)
+        return answer
+
+    def _finished(
+        self,
+        journey: _Journey,
+        located: Located,
+        spectrum: str,
+        name: str,
+        said: Completion,
+        cost: float | None,
+        watch: Watch | None,
+        emit: Emit | None,
+    ) -> Answer:
+        """The answer as it goes out, when the guard has had its say."""
         text, finish_reason, ungrounded = said.text, said.finish_reason or "stop", 0
         if watch is not None:
             text, finish_reason, ungrounded = watch.finish(text, finish_reason, emit)
-        answer = Answer(
+        return Answer(
             text=text,
             model=name,
             usage=said.usage,
-            cost=self.models.cost(name, said.usage),
+            cost=cost,
             stale=located.overdue,
             prompt_version=journey.prompt.version,
             customer=located.outcome,
@@ -399,22 +491,26 @@ class ChatEngine:
             schema_hash=self._lookup.schema_hash,
             ungrounded=ungrounded,
         )
+
+    async def _keep(self, key: str, journey: _Journey, located: Located, said: Completion, answer: Answer) -> None:
+        """Store the answer if it may be."""
+        turn = journey.turn
         done = said.finish_reason is not None
         if done and not turn.cache.no_store and is_cacheable(turn, answer, asked_model=journey.model):
             await self.cache.set(
                 key,
                 answer_to_bytes(answer),
-                ttl=self._life_by_spectrum.get(spectrum, self._life.ttl_seconds),
+                ttl=self._life_by_spectrum.get(answer.spectrum, self._life.ttl_seconds),
                 grace=self._life.stale_seconds,
                 tags=located.tags,
                 since=journey.mark,
                 behind=True,
             )
-        return answer
 
     def _mark(self, model: str) -> str:
         """The model, with what decides how much of a customer it is told of and what becomes of what it says."""
-        return f"{model} {self._fitting.mark(model)} {self.guard.mode == 'block'}"
+        mode = "" if self._talking is None else self._talking.mark(model)
+        return f"{model} {self._fitting.mark(model)} {self.guard.mode == 'block'}{mode}"
 
     # --- afterwards --------------------------------------------------------------------------------------
 
@@ -434,6 +530,7 @@ class ChatEngine:
                 started_at=time.time() - journey.timings["total"],
                 customer_tier=None if located is None else located.tier,
                 customer_records=None if located is None else len(located.record_ids),
+                tools=tuple(journey.tools),
             )
         )
 

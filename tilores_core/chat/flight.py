@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
+from tilores_core.chat.routing.budget import Budget
 from tilores_core.contracts import Answer, Delta
 from tilores_core.errors import OverloadedError
 
@@ -20,10 +21,12 @@ Work = Callable[[Emit], Awaitable[Answer]]
 class Flight:
     """`work` is started at once; it hands over pieces through `emit` and returns the answer.
 
-    `on_end` is called once, as soon as nobody should join any more.
+    `on_end` is called once, as soon as nobody should join any more. `budget`: the time that `work` has, for who joins
+    with more time to extend.
     """
 
-    def __init__(self, work: Work, on_end: Callable[[Flight], None]) -> None:
+    def __init__(self, work: Work, on_end: Callable[[Flight], None], budget: Budget) -> None:
+        self.budget = budget
         self._deltas: list[Delta] = []
         self._waiting: list[asyncio.Future[None]] = []
         self._passengers = 0

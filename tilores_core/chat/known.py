@@ -56,6 +56,8 @@ class KnownAnswers:
         self._cache = cache
         self._clock = clock
         self._mark = mark
+        self.watched: dict[str, int] = {}
+        """Answers by key that somebody wants live hits counted of; whoever serves one counts it."""
 
     def peek_key(self, turn: Turn, recall: Recall | None = None) -> str | None:
         """The key under which memory may hold the answer, or None when finding it out takes I/O.

@@ -17,11 +17,14 @@ from typing import TypeVar
 from cachetools import TTLCache
 
 from tilores_core.cache.codec import decode, encode
+from tilores_core.cache.condition import Condition
 from tilores_core.cache.keys import customer_key, fingerprint_key, mention_key
 from tilores_core.cache.tiered import Hit, Made, TieredCache
+from tilores_core.chat.codes import error_code
 from tilores_core.chat.context.estimate import estimate_tokens
 from tilores_core.chat.context.quality import is_weak
 from tilores_core.chat.customers import CustomerFinder
+from tilores_core.chat.notes import SourceNotes
 from tilores_core.chat.records import fingerprint, marked_weak, render
 from tilores_core.chat.stored import customer_from_bytes, customer_to_bytes, outcome_from_bytes, outcome_to_bytes
 from tilores_core.contracts import (
@@ -30,7 +33,7 @@ from tilores_core.contracts import (
     CustomerSource,
     Turn,
 )
-from tilores_core.errors import PermissionDeniedError, SourceError, SourceUnavailableError
+from tilores_core.errors import PermissionDeniedError, RequestError, SourceError, SourceUnavailableError
 from tilores_core.settings import CacheTable
 
 T = TypeVar("T")
@@ -41,6 +44,8 @@ _UNNAMED = b"-"
 _ONE = b"1"
 _WEAK = b"w"  # one, whom the search fits only poorly
 _WEAKLY = "~"  # behind the fingerprint of such a one, in what an answer's key is made of
+_PROBE_AGAIN = 30.0
+_NOBODY = "health-probe"
 _CUSTOMERS_KEPT = 256
 
 
@@ -110,8 +115,13 @@ class CustomerLookup:
         region: str,
         seconds: float,
         clock: Callable[[], float] = time.time,
+        notes: SourceNotes | None = None,
     ) -> None:
+        """`notes` is told of every look-up in the source."""
         self._source = source
+        self._notes = notes
+        self.condition = Condition()
+        """Whether the source's last look-up worked."""
         self._name = name
         self._finder = finder
         self._cache = cache
@@ -127,6 +137,21 @@ class CustomerLookup:
             _CUSTOMERS_KEPT, self._life.ttl_seconds, timer=clock
         )
         self.schema_hash = ""
+
+    @property
+    def source(self) -> CustomerSource:
+        """Where customers come from."""
+        return self._source
+
+    @property
+    def region(self) -> str:
+        """Where phone numbers without a country code belong (ISO 3166)."""
+        return self._region
+
+    @property
+    def seconds(self) -> float:
+        """How long the source may take for one thing."""
+        return self._seconds
 
     async def refresh_schema(self) -> None:
         """Learn the source's schema; its hash is part of every key."""
@@ -189,7 +214,8 @@ class CustomerLookup:
         async def make() -> Made:
             nonlocal just_found
             since = self._cache.mark()
-            found = await self._in_time(self._finder.resolve(turn.messages, None, spectrum=spectrum))
+            resolving = self._finder.resolve(turn.messages, None, spectrum=spectrum)
+            found = await self._noted(resolving, asked=lambda found: found.outcome.kind != "unnamed")
             await self.refresh_schema()
             if found.customer is not None:
                 weak = is_weak(found.customer.quality)
@@ -305,7 +331,7 @@ class CustomerLookup:
     # --- the source and what is stored of it -------------------------------------------------------------
 
     async def _load(self, customer_id: str) -> Customer | None:
-        return await self._in_time(self._source.get(customer_id))
+        return await self._noted(self._source.get(customer_id))
 
     def _nobody(self, value: bytes, keep: bool) -> Made:
         return Made(value, negative=True, ttl=self._life.negative_ttl_seconds, store=keep)
@@ -340,6 +366,43 @@ class CustomerLookup:
         return mention_key(
             conversation=conversation, source=self._name, region=self._region, schema_hash=self.schema_hash
         )
+
+    async def probe(self, seconds: float) -> bool:
+        """Ask for nobody, to learn whether the source works; nothing is asked within half a minute of a look-up that
+        did. False when there is no answer in time."""
+        if not self.condition.failing and self.condition.age < _PROBE_AGAIN:
+            return True
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._source.get(_NOBODY)
+        except TimeoutError:
+            return False
+        except Exception as error:
+            self.condition.failed(error_code(error))
+        else:
+            self.condition.worked(time.perf_counter() - started)
+        return True
+
+    async def _noted(self, looking: Awaitable[T], *, asked: Callable[[T], bool] = lambda found: True) -> T:
+        """As `_in_time`, with a note of how it went. `asked`: did what was found need the source at all?"""
+        started = time.perf_counter()
+        try:
+            found = await self._in_time(looking)
+        except RequestError:  # it was not the source's fault
+            raise
+        except Exception as error:
+            self.condition.failed(error_code(error))
+            self._note(error_code(error), started)
+            raise
+        if asked(found):
+            self.condition.worked(time.perf_counter() - started)
+            self._note("ok", started)
+        return found
+
+    def _note(self, outcome: str, started: float) -> None:
+        if self._notes is not None:
+            self._notes.looked_up(outcome, time.perf_counter() - started)
 
     async def _in_time(self, asked: Awaitable[T]) -> T:
         """What the source answers. Raises `SourceUnavailableError` when that takes too long."""

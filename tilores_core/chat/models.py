@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cachetools import LRUCache
 
 from tilores_core.cache.keys import canonical
-from tilores_core.contracts import LLMProvider, ModelInfo, Usage
+from tilores_core.contracts import LLMProvider, ModelInfo, SupportsUpstreams, Usage
 from tilores_core.errors import ConfigError, UnknownModelError
 
 if TYPE_CHECKING:
@@ -21,13 +21,23 @@ _LONGEST_NAME = 200
 
 
 class Models:
-    """The providers by name. `default` and `fallbacks` are full names, `provider:model`.
+    """The providers by name. `default` and `fallbacks` are full names, `provider:model`. `idle`: providers whose
+    library is not installed, and how to get it.
 
     Raises `ConfigError` when one of them has no provider.
     """
 
-    def __init__(self, providers: Mapping[str, LLMProvider], *, default: str, fallbacks: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        providers: Mapping[str, LLMProvider],
+        *,
+        default: str,
+        fallbacks: Sequence[str] = (),
+        idle: Mapping[str, str] | None = None,
+    ) -> None:
         self._providers = dict(providers)
+        self.idle = dict(idle or {})
+        self._several = {name: one for name, one in providers.items() if isinstance(one, SupportsUpstreams)}
         self._chat_models: LRUCache[tuple[str, bytes], BaseChatModel] = LRUCache(_CHAT_MODELS_KEPT)
         self._making: dict[tuple[str, bytes], asyncio.Task[BaseChatModel]] = {}
         self._listed = {
@@ -59,6 +69,8 @@ class Models:
             return owners[0]
         if owners:
             raise UnknownModelError(f"several providers have {name!r}", fix=f"say one of {', '.join(owners)}")
+        if colon and provider in self.idle:
+            raise UnknownModelError(f"the library of {provider!r} is not installed", fix=self.idle[provider])
         near = get_close_matches(name[:_LONGEST_NAME], self._listed, n=1)
         raise UnknownModelError(
             f"there is no model {name[:_LONGEST_NAME]!r}",
@@ -82,6 +94,12 @@ class Models:
     def provider(self, name: str) -> LLMProvider:
         """The provider of a full name."""
         return self._providers[name.partition(":")[0]]
+
+    def upstream(self, name: str) -> str:
+        """What serves a full name: its provider, or one of that one's addresses."""
+        provider, _, bare = name.partition(":")
+        several = self._several.get(provider)
+        return provider if several is None else f"{provider}:{several.upstream(bare)}"
 
     def kept(self, name: str, parameters: Mapping[str, Any]) -> BaseChatModel | None:
         """The LangChain model for a full name and parameters, if it has been made."""

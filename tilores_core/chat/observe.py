@@ -28,6 +28,11 @@ class Observers:
     def __bool__(self) -> bool:
         return bool(self._observers)
 
+    @property
+    def waiting(self) -> int:
+        """Outcomes that nobody has been told of yet."""
+        return self._queue.qsize()
+
     def tell(self, outcome: Outcome) -> None:
         """Hand over without waiting."""
         if not self._observers:

@@ -49,6 +49,7 @@ _MAX_UNSURE: Final = 12
 # Line breaks of every kind, controls, marks that turn the direction of writing or have no width, lone surrogates.
 _INVISIBLE = r"\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff"
 _WITHOUT_MARKS = re.compile(r'[^<>|\[\]"{][^<>|\[\]]*')
+_MARKS: Final = ("<", ">", "|", "[", "]", ' "', " {")  # the last two begin a value in a text of all, put together
 _PLAIN = re.compile(rf'[^{_INVISIBLE}<>|\[\]"{{][^{_INVISIBLE}<>|\[\]]*')
 _ESCAPED = re.compile(rf"[{_INVISIBLE}<>]")
 _NOT_IN_LABEL = re.compile(rf'[{_INVISIBLE}<>|\[\]",;]+')
@@ -105,6 +106,22 @@ def shorten(text: str, budget: int, *, spectrum: str | None = None, measure: Cal
     return "\n".join(parts)
 
 
+def section(text: str, spectrum: str) -> str:
+    """What `render` made, with the fields of one spectrum alone; the last line says so when there are others."""
+    header, *body, end = text.split("\n")
+    wanted = dict(_SECTIONS)[spectrum]
+    kept: list[str] = []
+    inside = False
+    for line in body:
+        if line.startswith("["):  # no field's name begins so
+            inside = line == wanted
+        if inside:
+            kept.append(line)
+    rest = len(body) - len(kept)
+    note = [f"(left out as only {wanted} was asked for: {rest} lines)"] if rest else []
+    return "\n".join([header, *(kept or [wanted]), *note, end])
+
+
 def marked_weak(text: str) -> str:
     """What `render` made, for a search that the customer fits only poorly."""
     return text.replace(_OPENING, f'{_OPENING}match="weak" ', 1)
@@ -157,7 +174,7 @@ def _header(customer: Customer, labels: list[str], table: _Table) -> str:
 def _table(records: list[Record], labels: list[str]) -> _Table:
     newest: dict[str, Any] = {}
     origin: dict[str, str] = {}
-    agreed: set[str] = set()
+    agreed: dict[str, int] = {}
     rivals: dict[str, list[tuple[Any, str]]] = {}
     for record, label in zip(records, labels, strict=True):
         for name, value in record.fields.items():
@@ -167,29 +184,31 @@ def _table(records: list[Record], labels: list[str]) -> _Table:
                     newest[name] = value
                     origin[name] = label
             elif value == known:
-                agreed.add(name)
+                agreed[name] = agreed.get(name, 0) + 1
             elif value is not None and value != "":
                 rivals.setdefault(name, []).append((value, label))
     sections: dict[str, list[str]] = {name: [] for name, _ in _SECTIONS}
     disputed: dict[str, float] = {}
+    text_of = _text_of(records)
     for name, value in newest.items():
-        text = _text(value)
+        text = text_of(value)
         if name in rivals:
-            shown = _disagreeing(text, origin[name], rivals[name])
+            others = [(text_of(other), label) for other, label in rivals[name]]
+            shown = _disagreeing(text, origin[name], others)
             if shown != text:
+                held = [text] * (1 + agreed.get(name, 0))
+                disputed[name] = confidence(held + [other for other, _ in others])
                 text = shown
-                held = (record.fields.get(name) for record in records)
-                disputed[name] = confidence(_text(value) for value in held if value is not None and value != "")
         section, field = _place(name)
         sections[section].append(f"{field}: {text}")
-    return _Table(sections, newest, len(agreed | rivals.keys()), disputed)
+    return _Table(sections, newest, len(agreed.keys() | rivals.keys()), disputed)
 
 
-def _disagreeing(text: str, label: str, rivals: list[tuple[Any, str]]) -> str:
+def _disagreeing(text: str, label: str, rivals: list[tuple[str, str]]) -> str:
     """Each distinct value once, under the newest record that has it."""
     distinct = {text: label}
-    for value, other in rivals:
-        distinct.setdefault(_text(value), other)
+    for rival, other in rivals:
+        distinct.setdefault(rival, other)
     if len(distinct) == 1:  # they differed in white space or in number type only
         return text
     return " | ".join([f"{shown} [{source}]" for shown, source in distinct.items()])
@@ -217,6 +236,18 @@ def _fit(
 def _note(left_out: int, total: int, by_section: Sequence[tuple[str, int]] = ()) -> str:
     detail = ", ".join(f"{title.strip('[]')} {count}" for title, count in by_section)
     return f"{_LEFT_OUT}{left_out} of {total} fields{f': {detail}' if detail else ''})"
+
+
+def _text_of(records: list[Record]) -> Callable[[Any], str]:
+    """`_text`, or where one look at all texts together shows nothing odd, what saves looking at each."""
+    texts = [value for record in records for value in record.fields.values() if type(value) is str]
+    together = f" {' '.join(texts)}"
+    odd = not together.isprintable() or any(mark in together for mark in _MARKS)
+    return _text if odd else _plain_text
+
+
+def _plain_text(value: Any) -> str:
+    return (value.strip() if type(value) is str else "") or _text(value)
 
 
 def _text(value: Any) -> str:  # a JSON value

@@ -19,16 +19,20 @@ if TYPE_CHECKING:
 
 _DATA_URL: Final = re.compile(r"data:image/[a-z0-9.+-]{1,40};base64,", re.IGNORECASE)
 _HTTP_URL: Final = re.compile(r"https?://\S", re.IGNORECASE)
+_THOUGHTS: Final = frozenset({"thinking", "reasoning"})
 
 
 def check_inline(messages: Iterable[BaseMessage], *, title: str) -> None:
     """Raises `UnsupportedParameterError` for a part of a message that is neither text nor an image as a data URL.
+    The thoughts of a model that come back to it with the results of its tools are let through.
 
     `title` is the provider's name for people.
     """
     for message in messages:
         for part in message.content if isinstance(message.content, list) else ():
             if not isinstance(part, Mapping) or (kind := part.get("type")) == "text":
+                continue
+            if message.type == "ai" and kind in _THOUGHTS:
                 continue
             if kind == "image_url":
                 inline_image(part.get("image_url"), title=title)

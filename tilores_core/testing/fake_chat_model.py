@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -103,17 +103,11 @@ class FakeChatModel(BaseChatModel):
     def _result(self, reply: FakeReply, messages: list[BaseMessage]) -> ChatResult:
         if reply.error is not None:
             raise reply.error
+        made = [_parsed(call) for call in reply.tool_calls]
         message = AIMessage(
             content=reply.whole(),
-            tool_calls=[
-                {
-                    "name": call["function"]["name"],
-                    "args": orjson.loads(call["function"]["arguments"]),
-                    "id": call["id"],
-                    "type": "tool_call",
-                }
-                for call in reply.tool_calls
-            ],
+            tool_calls=[call for call in made if call["type"] == "tool_call"],
+            invalid_tool_calls=[call for call in made if call["type"] != "tool_call"],
             usage_metadata=_usage(reply, messages),
             response_metadata=self._metadata(reply),
         )
@@ -142,6 +136,19 @@ class FakeChatModel(BaseChatModel):
     def _metadata(self, reply: FakeReply) -> dict[str, Any]:
         said = {} if reply.finish_reason is None else {"finish_reason": reply.finish_reason}
         return {"model_name": self.model, "model_provider": self.provider.name, **said}
+
+
+def _parsed(call: Mapping[str, Any]) -> Any:
+    """A call with its arguments as a mapping, or, as LangChain has them, as they were written when they are none."""
+    function = call["function"]
+    written = function["arguments"]
+    try:
+        arguments = orjson.loads(written)
+    except orjson.JSONDecodeError:
+        arguments = None
+    if isinstance(arguments, dict):
+        return {"name": function["name"], "args": arguments, "id": call["id"], "type": "tool_call"}
+    return {"name": function["name"], "args": written, "id": call["id"], "error": None, "type": "invalid_tool_call"}
 
 
 async def _pause(reply: FakeReply) -> None:

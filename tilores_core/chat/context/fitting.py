@@ -57,6 +57,10 @@ class Fitting:
         """A model's system message, by its name. `text`: the rendered records of `tokens`, None for nobody."""
         return _Systems(self, turn, prompt, text, tokens, spectrum).message
 
+    def free(self, model: str, turn: Turn, prompt: Prompt) -> int:
+        """Tokens that prompt, conversation and answer leave for what the model is told of customers."""
+        return self.room(model, turn, _Systems(self, turn, prompt, None, 0, "").taken)
+
     def room(self, model: str, turn: Turn, taken: int) -> int:
         """Tokens for records; at least 0. `taken`: what prompt and conversation need."""
         window = self.window(model)
@@ -81,13 +85,14 @@ class _Systems:
         return system_message(self._prompt, None if self._text is None else self._fitted(model, self._text))
 
     def _fitted(self, model: str, text: str) -> str:
-        room = self._fitting.room(model, self._turn, self._taken)
+        room = self._fitting.room(model, self._turn, self.taken)
         if self._tokens <= room:
             return text
         return shorten(text, room, spectrum=self._spectrum, measure=estimate_tokens)
 
     @cached_property
-    def _taken(self) -> int:
+    def taken(self) -> int:
+        """What prompt, conversation and tools need."""
         tools = self._turn.parameters.get("tools")
         return (
             estimate_tokens(self._prompt.template)

@@ -31,9 +31,15 @@ def confidence(values: Iterable[str]) -> float:
     makes no difference of case. Nor are two spellings of one telephone number or one name in either order different
     here: nobody has to be careful with those.
     """
-    counts = Counter(map(_meant, values))
-    total = counts.total()
-    return sum((count / total) ** 2 for count in counts.values()) if total else 1.0
+    spelt = Counter(values)
+    total = spelt.total()
+    if len(spelt) < 2:
+        return 1.0
+    counts: dict[str, int] = {}
+    for value, count in spelt.items():
+        meant = _meant(value)
+        counts[meant] = counts.get(meant, 0) + count
+    return sum((count / total) ** 2 for count in counts.values())
 
 
 def _meant(value: str) -> str:

@@ -36,6 +36,7 @@ _UNIT = re.compile(
 _ISO = re.compile(r"(\d{4})-(\d\d)(?:-(\d\d)(?:[T ].*)?)?", re.ASCII)
 _WRITTEN_DATE = re.compile(r"\d{1,4}[/.]\d{1,2}[/.]\d{1,4}", re.ASCII)
 _CLOCK = re.compile(r"24/7|\d{1,2}[:.]\d\d(?::\d\d)?(?:am|pm|h)?|\d{1,2}(?:am|pm)", re.ASCII | re.IGNORECASE)
+_LONGEST_DAY = 4
 _DAY = re.compile(r"(\d{1,2})(?:st|nd|rd|th)?", re.ASCII)
 _YEAR = re.compile(r"(?:1[89]|20|21)\d\d", re.ASCII)
 _GROUP = re.compile(r"[+(]*\d[\d().\-/]*", re.ASCII)
@@ -146,8 +147,8 @@ def _in_words(words: Sequence[str]) -> Iterator[Claim]:
                 if claim is not None:
                     yield claim
                 continue
-            tens, _, ones = bare.lower().partition("-")
-            if tens in _TENS and ones in _ONES:
+            tens, hyphen, ones = bare.lower().partition("-") if "-" in bare else ("", "", "")
+            if hyphen and tens in _TENS and ones in _ONES:
                 value = _TENS[tens] + _ONES[ones]
                 yield _plain_number(value, _before(words, position), _after(words, position))
         position += 1
@@ -202,9 +203,10 @@ def _with_digits(words: Sequence[str], position: int) -> tuple[int, Sequence[Cla
     """The claims from a word with a digit on, and how many words they took."""
     word = words[position]
     bare = word.strip(_AROUND)
-    used, claim = _day_first(words, position, bare)
-    if claim is not None:
-        return used, (claim,)
+    if len(bare) <= _LONGEST_DAY:
+        used, claim = _day_first(words, position, bare)
+        if claim is not None:
+            return used, (claim,)
     if not _stands_alone(bare, word, words, position):
         if masked := _MASKED.fullmatch(word.strip(".,;:!?'\"()")):
             return 1, (Claim("account", "tail", masked[1]),)
@@ -333,7 +335,10 @@ def _amount(
 
 def _plain(digits: str) -> str | None:
     """`1,234.50`, `1.234,50` and `1 234.5` as `1234.5`, without needless zeros; None when it is no number."""
-    digits = digits.replace("\u00a0", "").replace("\u202f", "").replace("'", "").replace("’", "")
+    if digits.isdigit():
+        return digits
+    if not digits.isascii() or "'" in digits:
+        digits = digits.replace("\u00a0", "").replace("\u202f", "").replace("'", "").replace("’", "")
     comma, point = digits.rfind(","), digits.rfind(".")
     if comma >= 0 and point >= 0:
         decimal = "," if comma > point else "."

@@ -94,6 +94,11 @@ class Watch:
         """This customer is in play. Where at hand, `known` is the fingerprint and `text` the records as rendered."""
         self._waiting.append((customer, known, text))  # an index takes a while to make, and the model is to be asked
 
+    def heard(self, text: str) -> None:
+        """A tool said this about the customer in play: it was said, as by the user."""
+        self._messages = (*self._messages, {"role": "tool", "content": text})
+        self._said = None
+
     def through(self, emit: Callable[[Delta], None]) -> Callable[[Delta], None]:
         """`emit`, with every sentence held until it is checked when the guard blocks; as it is when it reports."""
         if self._guard.mode != "block":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tilores_core.chat.calling import NO_USAGE, Completion, Gathered, can_stream, invoke, stream
 from tilores_core.chat.codes import error_code
 from tilores_core.chat.models import Models
+from tilores_core.chat.routing.budget import Budget
 from tilores_core.chat.routing.delivery import CannotJoinError
 from tilores_core.chat.routing.health import Permit
 from tilores_core.chat.routing.limits import ProviderLimit
@@ -44,7 +45,7 @@ class FailedAttemptError(Exception):
 class Order:
     """What one call is to do. `pieces`: take the answer in pieces where the model can.
 
-    `first`, `between`, `whole`: seconds, as `Budget` shares them out; `until`: the turn's end on `time.monotonic()`.
+    `first`, `between`, `whole`: seconds, as `budget` shares them out.
     """
 
     model: str
@@ -56,7 +57,7 @@ class Order:
     first: float
     between: float
     whole: float
-    until: float
+    budget: Budget
     hedge: bool = False
 
 
@@ -85,8 +86,11 @@ class Attempting:
         heard: list[float] = []
         said: Completion | None = None
         error: BaseException | None = None
+        called = False
         try:
-            said = await self._listen(order, say, heard, started)
+            chat_model = await self._chat_model(order)
+            called = True
+            said = await self._listen(order, chat_model, say, heard, started)
             order.permit.succeeded(heard[0] if heard else None)
             return said
         except CannotJoinError as joining:
@@ -97,7 +101,8 @@ class Attempting:
             mapped, timed_out = self._mapped(order, failure)
             error = mapped
             verdict = judge(mapped, timed_out=timed_out, stand_in=order.stand_in)
-            if verdict.counts or (isinstance(mapped, DeadlineExceededError) and not heard):
+            # A key that is missing here says nothing of the model: nobody asked it.
+            if called and (verdict.counts or (isinstance(mapped, DeadlineExceededError) and not heard)):
                 order.permit.failed(certain=verdict.certain)
             else:
                 order.permit.dropped()
@@ -109,21 +114,23 @@ class Attempting:
         finally:
             limit.leave()
             usage = NO_USAGE if said is None else said.usage
-            self._attempts.append(
-                Attempt(
-                    model=order.model,
-                    seconds=time.perf_counter() - started,
-                    usage=usage,
-                    error=None if error is None else error_code(error),
-                    started=started - self._began,
-                    first_token=heard[0] if heard else None,
-                    cost=0.0 if said is None else self._models.cost(order.model, usage),
-                    hedge=order.hedge,
-                )
+            attempt = Attempt(
+                model=order.model,
+                seconds=time.perf_counter() - started,
+                usage=usage,
+                error=None if error is None else error_code(error),
+                started=started - self._began,
+                first_token=heard[0] if heard else None,
+                cost=0.0 if said is None else self._models.cost(order.model, usage),
+                hedge=order.hedge,
             )
+            self._attempts.append(attempt)
+            self._note(attempt)
 
-    async def _listen(self, order: Order, say: Say, heard: list[float], started: float) -> Completion:
-        watch = Watch(first=order.first if order.pieces else order.whole, between=order.between, until=order.until)
+    async def _listen(
+        self, order: Order, chat_model: BaseChatModel, say: Say, heard: list[float], started: float
+    ) -> Completion:
+        watch = Watch(first=order.first if order.pieces else order.whole, between=order.between, budget=order.budget)
         gathered = Gathered()
 
         def alive() -> None:
@@ -133,7 +140,6 @@ class Attempting:
             if gathered.ended:
                 watch.hurry(_LAST_WORDS_SECONDS)
 
-        chat_model = await self._chat_model(order)
         try:
             with watch:
                 if order.pieces and can_stream(chat_model):
@@ -158,7 +164,7 @@ class Attempting:
         if made is not None:
             return made
         try:
-            async with asyncio.timeout(max(0.0, order.until - time.monotonic())):
+            async with asyncio.timeout(order.budget.left()):
                 return await self._models.chat_model(order.model, order.turn.parameters)
         except TimeoutError:
             raise WatchExpiredError("late") from None

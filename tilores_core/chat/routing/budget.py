@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
 from tilores_core.contracts import Turn
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Budget:
-    """`until`: the turn's end, on `time.monotonic()`."""
+    """`until`: the end, on `time.monotonic()`. It moves when another turn joins in that has more time."""
 
     until: float
 
@@ -18,6 +19,10 @@ class Budget:
     def of(cls, turn: Turn, *, default: float) -> Budget:
         """The turn's own deadline, or `default` seconds from now."""
         return cls(time.monotonic() + default if turn.deadline is None else turn.deadline)
+
+    def extend(self, other: Budget) -> None:
+        """Last as long as the longer of the two."""
+        self.until = max(self.until, other.until)
 
     def left(self) -> float:
         """Seconds, never negative."""
@@ -27,10 +32,10 @@ class Budget:
         """How long to wait for a model's first token.
 
         While another may be asked: `longest`, but no more than half of what is left, so that the other has as much.
-        The last one has all that is left: nobody answers sooner when it is given up.
+        The last one has all that is left (infinite here): nobody answers sooner when it is given up.
         """
-        return self.left() if last else min(longest, self.left() / 2)
+        return math.inf if last else min(longest, self.left() / 2)
 
     def whole(self, *, last: bool) -> float:
         """The same for a model that says all at once, whose silence tells nothing."""
-        return self.left() if last else self.left() / 2
+        return math.inf if last else self.left() / 2

@@ -6,6 +6,31 @@ import asyncio
 from collections import deque
 
 from tilores_core.errors import OverloadedError
+from tilores_core.settings import RoutingTable
+
+
+def background_share(limit: int) -> int:
+    """How many of a provider's places work behind the scenes may have."""
+    return max(1, limit - limit // 4)
+
+
+class Limits:
+    """The limit of each upstream, by its name; `[routing.concurrent]` names providers."""
+
+    def __init__(self, routing: RoutingTable) -> None:
+        self._routing = routing
+        self._limits: dict[str, ProviderLimit] = {}  # of as many as `SupportsUpstreams` allows
+
+    def of(self, upstream: str) -> ProviderLimit:
+        known = self._limits.get(upstream)
+        if known is None:
+            routing = self._routing
+            known = self._limits[upstream] = ProviderLimit(
+                upstream,
+                limit=routing.concurrent.get(upstream.partition(":")[0], routing.max_concurrent),
+                max_waiting=routing.max_waiting,
+            )
+        return known
 
 
 class ProviderLimit:
@@ -17,7 +42,7 @@ class ProviderLimit:
     def __init__(self, provider: str, *, limit: int, max_waiting: int) -> None:
         self._provider = provider
         self._limit = limit
-        self._behind = max(1, limit - limit // 4)
+        self._behind = background_share(limit)
         self._max_waiting = max_waiting
         self._live: deque[asyncio.Future[None]] = deque()
         self._background: deque[asyncio.Future[None]] = deque()

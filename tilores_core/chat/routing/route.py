@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from tilores_core.chat.routing.budget import Budget
 from tilores_core.chat.routing.delivery import CannotJoinError, Held, Start
 from tilores_core.chat.routing.health import Health, Permit
 from tilores_core.chat.routing.hedge import Claim, hedged
-from tilores_core.chat.routing.limits import ProviderLimit
+from tilores_core.chat.routing.limits import Limits, ProviderLimit
 from tilores_core.chat.routing.verdict import judge
 from tilores_core.contracts import Delta, Turn
 from tilores_core.errors import (
@@ -48,12 +48,17 @@ class Network:
     models: Models
     policy: RoutingTable
     health: Health
-    limits: Mapping[str, ProviderLimit]
+    limits: Limits
+
+
+Worded = Callable[[str], tuple[Turn, "Sequence[BaseMessage]"]]
+"""A model's full name -> the turn with the parameters for this model, and what comes behind the conversation."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Route:
-    """One turn's way. `chain`: full names, the one that was asked for first; `system`: such a name -> its message."""
+    """One turn's way. `chain`: full names, the one that was asked for first; `system`: such a name -> its message;
+    `worded`: how else it is asked."""
 
     network: Network
     turn: Turn
@@ -63,7 +68,8 @@ class Route:
     delivery: Held
     attempting: Attempting
     streamed: bool
-    _calls: dict[str, int] = field(default_factory=dict)  # by provider
+    worded: Worded
+    _calls: dict[str, int] = field(default_factory=dict)  # by upstream
     _window: int = 0  # tokens that the prompt has been found not to fit into
     _first: Exception | None = None
     _broke: Exception | None = None  # what ended the answer that the caller hears
@@ -103,11 +109,11 @@ class Route:
         return self._has_calls_left(name)
 
     def _has_calls_left(self, name: str) -> bool:
-        return self._calls.get(_provider(name), 0) < self.network.policy.attempts
+        return self._calls.get(self.network.models.upstream(name), 0) < self.network.policy.attempts
 
     def _count(self, name: str) -> None:
-        provider = _provider(name)
-        self._calls[provider] = self._calls.get(provider, 0) + 1
+        upstream = self.network.models.upstream(name)
+        self._calls[upstream] = self._calls.get(upstream, 0) + 1
 
     async def _ask(self, name: str, permit: Permit, *, last: bool, once: bool = False) -> Completion | None:
         """Ask one model, more than once where that may help. None: try another. Raises what no other would mend."""
@@ -118,7 +124,9 @@ class Route:
             except CannotJoinError:
                 raise self._failure() from None
             except FailedAttemptError as failed:
-                log.warning("model failed", model=name, error=type(failed.error).__name__, begun=failed.begun)
+                # What the caller can mend, or asked for wrongly, is no event for who runs this.
+                tell = log.info if isinstance(failed.error, RequestError) else log.warning
+                tell("model failed", model=name, error=type(failed.error).__name__, begun=failed.begun)
                 if start == "continued" and isinstance(failed.error, RequestError):
                     pause: float | None = 0.0  # it takes no half answer: ask it anew
                     start = "again"
@@ -180,11 +188,12 @@ class Route:
     # --- one call ----------------------------------------------------------------------------------------
 
     async def _call(self, name: str, permit: Permit, start: Start, *, last: bool) -> Completion:
-        prompt = self._prompt(name, permit, start)
+        turn, more = self.worded(name)
+        prompt = self._prompt(name, permit, start, more)
         first = self.budget.first_token(self.network.policy.first_token_seconds, last=last)
         order = Order(
             model=name,
-            turn=self.turn,
+            turn=turn,
             prompt=prompt,
             permit=permit,
             stand_in=name != self.chain[0],
@@ -192,9 +201,9 @@ class Route:
             first=first,
             between=self.network.policy.stall_seconds,
             whole=self.budget.whole(last=last),
-            until=self.budget.until,
+            budget=self.budget,
         )
-        limit = self.network.limits[_provider(name)]
+        limit = self.network.limits.of(self.network.models.upstream(name))
         await self._enter(limit, order)
         self.delivery.begin(name, start)
         late = self.network.health.of(name).late() if self.network.policy.hedge and start == "fresh" else None
@@ -206,7 +215,7 @@ class Route:
         self.delivery.finish()
         return replace(said, text=self.delivery.text) if start != "fresh" else said
 
-    def _prompt(self, name: str, permit: Permit, start: Start) -> list[BaseMessage]:
+    def _prompt(self, name: str, permit: Permit, start: Start, more: Sequence[BaseMessage]) -> list[BaseMessage]:
         info = self.network.models.info(name)
         try:
             if info is not None:
@@ -215,7 +224,7 @@ class Route:
             permit.dropped()
             verdict = judge(error, timed_out=False, stand_in=name != self.chain[0])
             raise FailedAttemptError(error, verdict, begun=False) from None
-        prompt = to_langchain(self.system(name), self.turn.messages)
+        prompt = [*to_langchain(self.system(name), self.turn.messages), *more]
         if start == "continued":
             from langchain_core.messages import AIMessage, HumanMessage
 
@@ -235,7 +244,7 @@ class Route:
         if limit.try_enter(live=live):
             return
         try:
-            await limit.enter(live=live, seconds=order.first)
+            await limit.enter(live=live, seconds=min(order.first, self.budget.left()))
         except BaseException as error:
             order.permit.dropped()
             if isinstance(error, OverloadedError):

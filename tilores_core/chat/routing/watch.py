@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from types import TracebackType
 from typing import Literal
+
+from tilores_core.chat.routing.budget import Budget
 
 Reason = Literal["silent", "stalled", "late"]
 
@@ -21,17 +24,30 @@ class WatchExpiredError(Exception):
 class Watch:
     """Cancels the task that entered it when nothing is heard for `first` seconds, then for `between` seconds.
 
-    It works as `asyncio.timeout` does and turns its own cancellation into `WatchExpiredError`. Hearing something
-    costs a look at the clock: the one timer finds out by itself how long ago that was.
+    Whatever is heard, it ends with the budget. It works as `asyncio.timeout` does and turns its own cancellation
+    into `WatchExpiredError`. Hearing something costs a look at the clock: the one timer finds out by itself how
+    long ago that was.
     """
 
-    __slots__ = ("_between", "_cancelling", "_handle", "_heard", "_loop", "_reason", "_task", "_until", "first")
+    __slots__ = (
+        "_between",
+        "_budget",
+        "_cancelling",
+        "_due",
+        "_handle",
+        "_heard",
+        "_loop",
+        "_reason",
+        "_task",
+        "first",
+    )
 
-    def __init__(self, *, first: float, between: float, until: float) -> None:
-        """Seconds; `until` on `time.monotonic()`."""
+    def __init__(self, *, first: float, between: float, budget: Budget) -> None:
+        """Seconds, infinite where only the budget ends it; that may be extended meanwhile."""
         self.first = first
         self._between = between
-        self._until = until
+        self._budget = budget
+        self._due = math.inf
         self._heard: float | None = None
         self._reason: Reason | None = None
         self._handle: asyncio.TimerHandle | None = None
@@ -67,19 +83,24 @@ class Watch:
             self._arm(between)
 
     def _arm(self, seconds: float) -> None:
-        left = max(0.0, self._until - time.monotonic())
-        self._handle = self._loop.call_later(min(seconds, left), self._look)
+        self._due = time.monotonic() + seconds
+        self._set()
+
+    def _set(self) -> None:
+        due = min(self._due, self._budget.until)
+        self._handle = self._loop.call_later(max(0.0, due - time.monotonic()), self._look)
 
     def _look(self) -> None:
         now = time.monotonic()
-        if now >= self._until:
+        if now >= self._budget.until:
             self._end("late")
-        elif self._heard is None:
-            self._end("silent")
-        elif now >= self._heard + self._between:
-            self._end("stalled")
+            return
+        if self._heard is not None:
+            self._due = self._heard + self._between
+        if now >= self._due:
+            self._end("silent" if self._heard is None else "stalled")
         else:
-            self._arm(self._heard + self._between - now)
+            self._set()
 
     def _end(self, reason: Reason) -> None:
         self._reason = reason

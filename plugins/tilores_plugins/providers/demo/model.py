@@ -176,12 +176,12 @@ class SimulatedChatModel(BaseChatModel):
         return _Reply(text, finish_reason, _usage(tokens_in, _tokens(text)))
 
     def _say(self, question: str, texts: list[str], messages: list[BaseMessage]) -> str:
-        if messages and messages[-1].type == "tool":
+        if messages and messages[-1].type == "tool" and not texts[-1].startswith("<records "):
             return f"The tool says: {texts[-1][:_QUOTED]}"
         first = Prompt("", None)
         instructions: list[str] = []
         for text, message in zip(texts, messages, strict=True):
-            if message.type == "system":
+            if message.type == "system" or (message.type == "tool" and text.startswith("<records ")):
                 prompt = self.read(text)
                 first = first if first.sheet else prompt  # records come first; a later block is the caller's own text
                 instructions.append(prompt.instructions)

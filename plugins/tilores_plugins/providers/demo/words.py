@@ -48,6 +48,13 @@ PHRASES: Final = {
     "zip code": "zip",
     "e-mail": "email",
     "e mail": "email",
+    "e-mail address": "email",
+    "e mail address": "email",
+    "email address": "email",
+    "e-mail addresses": "email",
+    "email addresses": "email",
+    "mailing address": "address",
+    "postal address": "address",
     "get in touch": "contact",
     "reach": "contact phone",
     "be called": "name",
@@ -234,7 +241,7 @@ _FOR_ADDRESS: Final = set_of("address home live living lives reside where")
 
 _WORDS = re.compile(r"[^\W\d_]+(?:'(?!s\b)[^\W\d_]+)?|\d+")  # "Ann's 30d" -> Ann, s, 30, d
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|\d+")
-_PHRASE = re.compile(r"\b(?:" + "|".join(map(re.escape, PHRASES)) + r")\b")
+_PHRASE = re.compile(r"\b(?:" + "|".join(map(re.escape, sorted(PHRASES, key=len, reverse=True))) + r")\b")
 
 
 def stem(word: str) -> str:

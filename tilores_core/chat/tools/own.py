@@ -1,0 +1,133 @@
+"""The tools for a source that brings none, over nothing but its contract: find a customer, read the records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tilores_core.chat.context.quality import is_weak
+from tilores_core.chat.records import marked_weak, render, section
+from tilores_core.chat.search import LIMIT
+from tilores_core.chat.tools.tool import Found, InvalidArgumentsError, OtherCustomerError, Tool, define
+from tilores_core.contracts import Customer, CustomerSource, Identifiers
+from tilores_core.identity import normalise_email, normalise_phone, parse_date
+from tilores_core.spectrums import SPECTRUMS
+
+FIND: Final = "find_customer"
+RECORDS: Final = "customer_records"
+NAMES: Final = frozenset({FIND, RECORDS})
+
+_LONGEST: Final = 200
+_STRING: Final = {"type": "string"}
+_FIND: Final = define(
+    FIND,
+    "Find one customer by what the user said of them; all that is given must fit. When just one fits: the records.",
+    {
+        "customer_id": _STRING,
+        "email": _STRING,
+        "phone": _STRING,
+        "name": {"type": "string", "description": "first and last name"},
+        "date_of_birth": {"type": "string", "description": "YYYY-MM-DD"},
+    },
+)
+_RECORDS: Final = define(
+    RECORDS,
+    "The records of the customer in play: all of them, or one group of fields.",
+    {
+        "spectrum": {
+            "type": "string",
+            "enum": [spectrum.name for spectrum in SPECTRUMS],
+            "description": "; ".join(f"{spectrum.name}: {spectrum.title}" for spectrum in SPECTRUMS),
+        }
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class InPlay:
+    """The customer that an answer is about, with the records as they are rendered."""
+
+    customer: Customer
+    text: str
+
+    @classmethod
+    def found(cls, customer: Customer) -> InPlay:
+        """One that a search has found."""
+        return cls(customer, rendered(customer))
+
+    def is_same(self, other: Customer) -> bool:
+        """The same id, or a record in common: ids change when customers merge, those of records do not."""
+        known = {record.id for record in self.customer.records}
+        return other.id == self.customer.id or any(record.id in known for record in other.records)
+
+
+def rendered(customer: Customer) -> str:
+    """The records; marked when the search that found the customer fits only poorly."""
+    text = render(customer)
+    return marked_weak(text) if is_weak(customer.quality) else text
+
+
+def records_tool(in_play: Callable[[], InPlay | None]) -> Tool:
+    """Reads what is in memory already."""
+
+    async def run(arguments: Mapping[str, Any]) -> Found:
+        _check(arguments, _RECORDS)
+        now = in_play()
+        if now is None:
+            return "No customer is in play yet: find one first.", ()
+        spectrum = arguments.get("spectrum")
+        if spectrum and spectrum not in {known.name for known in SPECTRUMS}:
+            raise InvalidArgumentsError("spectrum: not one of those listed")
+        return section(now.text, spectrum) if spectrum else now.text, (now.customer,)
+
+    return Tool(definition=_RECORDS, run=run)
+
+
+def find_tool(source: CustomerSource, region: str, in_play: Callable[[], InPlay | None]) -> Tool:
+    """Asks the source. With a customer in play it finds that one or nobody."""
+
+    async def run(arguments: Mapping[str, Any]) -> Found:
+        bound = in_play()
+        who = _identifiers(arguments, region)
+        if who == Identifiers(customer_id=who.customer_id):
+            one = await source.get(str(who.customer_id))
+            found = [] if one is None else [one]
+        else:
+            found = list(await source.find(who, limit=LIMIT))
+        if bound is not None:
+            if not any(bound.is_same(customer) for customer in found):
+                raise OtherCustomerError  # the same whether there is somebody else or nobody
+            return bound.text, (bound.customer,)
+        if not found:
+            return "Nobody fits. Ask the user for more, or for the spelling.", ()
+        return rendered(found[0]), found
+
+    return Tool(definition=_FIND, run=run)
+
+
+def _identifiers(arguments: Mapping[str, Any], region: str) -> Identifiers:
+    _check(arguments, _FIND)
+    given = {key: value.strip() for key, value in arguments.items() if isinstance(value, str) and value.strip()}
+    if not given:
+        raise InvalidArgumentsError("give at least one of customer_id, email, phone, name, date_of_birth")
+    for key, read, how in (
+        ("email", normalise_email, "an e-mail address"),
+        ("phone", lambda text: normalise_phone(text, region), "a telephone number"),
+        ("date_of_birth", parse_date, "a date as YYYY-MM-DD"),
+    ):
+        if key in given:
+            value = read(given[key])
+            if value is None:
+                raise InvalidArgumentsError(f"{key}: must be {how}")
+            given[key] = value
+    return Identifiers(**given)
+
+
+def _check(arguments: Mapping[str, Any], definition: Mapping[str, Any]) -> None:
+    known = definition["function"]["parameters"]["properties"]
+    if not arguments.keys() <= known.keys():
+        raise InvalidArgumentsError(f"there is only {', '.join(known)}")
+    for key, value in arguments.items():
+        if value is not None and (not isinstance(value, str) or len(value) > _LONGEST):
+            raise InvalidArgumentsError(f"{key}: must be a text of at most {_LONGEST} characters")

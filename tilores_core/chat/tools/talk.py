@@ -1,0 +1,331 @@
+"""The talk with the model: it asks for tools, gets what they say, and answers in the end.
+
+1. A model that can call tools is asked with ours, and with the caller's own if there are any.
+2. Calls of ours are made and it is asked again; calls of the caller's alone end the answer, for the caller to make.
+3. After `max_tool_turns` it is asked once more as in direct mode: the records of the customer in play in the prompt,
+   no tools, so that it cannot but answer. A stand-in that calls no tools is asked so at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from tilores_core.chat.asking import Asking
+from tilores_core.chat.calling import Completion, to_langchain
+from tilores_core.chat.context.estimate import estimate_tokens
+from tilores_core.chat.context.fitting import Fitting
+from tilores_core.chat.grounding.guard import Watch
+from tilores_core.chat.lookup import CustomerLookup, Known, Located
+from tilores_core.chat.models import Models
+from tilores_core.chat.prompts import system_message
+from tilores_core.chat.records import fingerprint
+from tilores_core.chat.routing.budget import Budget
+from tilores_core.chat.tools import wording
+from tilores_core.chat.tools.gate import Emit, Gate
+from tilores_core.chat.tools.own import NAMES, InPlay
+from tilores_core.chat.tools.play import Limits, Play
+from tilores_core.chat.tools.tool import Tool
+from tilores_core.contracts import Attempt, Customer, Delta, Prompt, ToolUse, Turn, Usage
+from tilores_core.errors import InvalidRequestError, UnsupportedParameterError
+from tilores_core.settings import ChatTable
+
+if TYPE_CHECKING:
+    from langchain_core.messages import AIMessage, BaseMessage
+
+_OF_TOOLS: Final = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One turn and what is known of it by now. `attempts` and `uses` get a note of each call of a model and a tool;
+    `began`: the turn's start on `time.perf_counter()`."""
+
+    turn: Turn
+    model: str
+    prompt: Prompt
+    spectrum: str
+    located: Located
+    known: Known | None
+    watch: Watch | None
+    attempts: list[Attempt]
+    uses: list[ToolUse]
+    began: float
+    budget: Budget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What came of it. `said.usage` and `cost` are of all calls together; `seconds` went to the tools.
+
+    `customer` and `located` as the searches left them. `keep`: it all rests on what the answer's key stands for.
+    """
+
+    model: str
+    said: Completion
+    cost: float | None
+    located: Located
+    customer: Customer | None
+    keep: bool
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Step:
+    """A model's calls and what it got for them."""
+
+    model: str
+    said: Completion
+    results: Sequence[str]
+
+
+class Talking:
+    """One per engine, when `[chat] mode` is `tools`."""
+
+    def __init__(
+        self,
+        *,
+        lookup: CustomerLookup,
+        models: Models,
+        asking: Asking,
+        fitting: Fitting,
+        chat: ChatTable,
+    ) -> None:
+        self.models = models
+        self.asking = asking
+        self.fitting = fitting
+        self.chat = chat
+        self._lookup = lookup
+        self._left_out: set[str] = set()
+
+    def suits(self, model: str) -> bool:
+        """Can the model (`provider:model`) call tools? One that nobody lists is taken to."""
+        info = self.models.info(model)
+        return info is None or info.tools
+
+    def mark(self, model: str) -> str:
+        """What an answer of this model depends on besides; part of its key. Empty for one that is asked directly."""
+        chat = self.chat
+        return f" tools {chat.max_tool_turns}/{chat.tool_result_characters}" if self.suits(model) else ""
+
+    async def talk(self, question: Question, emit: Emit | None) -> Told:
+        """The answer to one question; its pieces go to `emit`.
+
+        Raises what `Asking.ask` raises; `InvalidRequestError` for a caller's tool with the name of one of ours.
+        """
+        turn = question.turn
+        bound = _in_play(question)
+        play = Play(
+            source=self._lookup.source,
+            bound=bound,
+            search=turn.caller.search,
+            limits=Limits(
+                calls=self.chat.max_tool_calls,
+                characters=self.chat.tool_result_characters,
+                seconds=self._lookup.seconds,
+                region=self._lookup.region,
+            ),
+            room=self.fitting.free(question.model, turn, question.prompt),
+            budget=question.budget,
+            began=question.began,
+            uses=question.uses,
+            watch=question.watch,
+            left_out=self._left_out,
+        )
+        return await _Talk(self, question, play, emit).run()
+
+
+class _Talk:
+    def __init__(self, talking: Talking, question: Question, play: Play, emit: Emit | None) -> None:
+        self._talking = talking
+        self._question = question
+        self._turn = question.turn
+        self._play = play
+        self._emit = emit
+        self._gate = Gate(emit, longest=talking.chat.tool_preamble_characters)
+        self._steps: list[_Step] = []
+        self._usage = Usage()
+        self._cost: float | None = 0.0
+        self._seconds = 0.0
+        self._only_asked = True  # no stand-in had a part in it
+
+    async def run(self) -> Told:
+        ours = await self._play.tools()
+        theirs = _theirs(self._turn.parameters)
+        _check_names(theirs, ours)
+        self._play.theirs = frozenset(theirs)
+        self._play.room -= estimate_tokens(orjson.dumps([tool.definition for tool in ours.values()]).decode())
+        for number in range(self._talking.chat.max_tool_turns):
+            model, said = await self._ask_if_able(await self._play.tools(), first=number == 0)
+            calls = said.tool_calls
+            if not calls or all(call["function"]["name"] in theirs for call in calls):
+                return self._told(model, said)
+            said = replace(said, tool_calls=tuple(_with_id(call, number, at) for at, call in enumerate(calls)))
+            self._gate.drop(said.text)
+            started = time.perf_counter()
+            results = await self._play.run(said.tool_calls)
+            self._seconds += time.perf_counter() - started
+            self._steps.append(_Step(model=model, said=said, results=results))
+        model, said = await self._ask({}, first=False)
+        left = tuple(call for call in said.tool_calls if _name(call) in theirs)
+        if said.tool_calls and not left:  # it called what it was not offered
+            said = replace(said, tool_calls=(), finish_reason="stop")
+        return self._told(model, replace(said, tool_calls=left))
+
+    # --- one call of a model -----------------------------------------------------------------------------
+
+    async def _ask_if_able(self, tools: Mapping[str, Tool], *, first: bool) -> tuple[str, Completion]:
+        """Directly when it turns out that the model, which nobody lists, takes no tools."""
+        try:
+            return await self._ask(tools, first=first)
+        except UnsupportedParameterError as error:
+            if error.param not in _OF_TOOLS or self._turn.parameters.get("tools"):
+                raise
+            return await self._ask({}, first=False)
+
+    async def _ask(self, tools: Mapping[str, Tool], *, first: bool) -> tuple[str, Completion]:
+        """Without `tools`: directly."""
+        with_tools = _system_with_tools(self._question.prompt, self._play.bound)
+        directly = self._direct_system()
+
+        def uses_tools(name: str) -> bool:
+            return bool(tools) and self._talking.suits(name)
+
+        def system(name: str) -> str:
+            return with_tools if uses_tools(name) else directly(name)
+
+        def worded(name: str) -> tuple[Turn, Sequence[BaseMessage]]:
+            if not uses_tools(name):
+                return self._turn, ()
+            parameters = self._parameters(tools, name, first=first)
+            return replace(self._turn, parameters=parameters), self._so_far(name)
+
+        model, said = await self._talking.asking.ask(
+            self._turn,
+            self._question.model,
+            system,
+            self._gate.inlet,
+            self._question.attempts,
+            began=self._question.began,
+            worded=worded,
+            budget=self._question.budget,
+        )
+        self._only_asked &= model == self._question.model
+        self._usage = Usage(
+            input_tokens=self._usage.input_tokens + said.usage.input_tokens,
+            output_tokens=self._usage.output_tokens + said.usage.output_tokens,
+        )
+        cost = self._talking.models.cost(model, said.usage)
+        self._cost = None if cost is None or self._cost is None else self._cost + cost
+        return model, said
+
+    def _direct_system(self) -> Callable[[str], str]:
+        bound = self._play.bound
+        text = None if bound is None else bound.text
+        tokens = 0 if text is None else estimate_tokens(text)
+        question = self._question
+        return self._talking.fitting.system(self._turn, question.prompt, text, tokens, question.spectrum)
+
+    def _parameters(self, tools: Mapping[str, Tool], name: str, *, first: bool) -> dict[str, Any]:
+        given = self._turn.parameters
+        parameters = {key: value for key, value in given.items() if key != "tool_choice"}
+        choice = given.get("tool_choice")
+        theirs = [] if choice == "none" else given.get("tools") or []
+        parameters["tools"] = [*(tool.definition for tool in tools.values()), *theirs]
+        info = self._talking.models.info(name)
+        if theirs and choice not in (None, "auto"):
+            parameters["tool_choice"] = choice
+        elif first and self._play.bound is not None and info is not None and info.simulated:
+            parameters["tool_choice"] = "required"  # a simulated model has no judgement of its own
+        return parameters
+
+    def _so_far(self, name: str) -> list[BaseMessage]:
+        """The calls that were made and what they gave, for a model to go on from."""
+        from langchain_core.messages import ToolMessage
+
+        messages: list[BaseMessage] = []
+        for step in self._steps:
+            messages.append(_calling(step, name))
+            for call, content in zip(step.said.tool_calls, step.results, strict=True):
+                messages.append(ToolMessage(content, tool_call_id=call["id"], name=_name(call)))
+        return messages
+
+    # --- the end -----------------------------------------------------------------------------------------
+
+    def _told(self, model: str, said: Completion) -> Told:
+        self._gate.finish()
+        if self._emit is not None and said.tool_calls:
+            for index, call in enumerate(said.tool_calls):
+                self._emit(Delta(tool_calls=({"index": index, **call},), model=model))
+        question, play = self._question, self._play
+        located, customer = question.located, None if question.known is None else question.known.customer
+        if play.outcome is not None:
+            located = Located(outcome=play.outcome)
+            if play.bound is not None:
+                customer = play.bound.customer
+                record_ids = tuple(record.id for record in customer.records)
+                located = replace(located, fingerprint=fingerprint(customer), record_ids=record_ids)
+        text = self._gate.kept + said.text if said.text else self._gate.kept.rstrip()
+        return Told(
+            model=model,
+            said=replace(said, text=text, usage=self._usage),
+            cost=self._cost,
+            located=located,
+            customer=customer,
+            keep=question.known is not None and play.same and self._only_asked,
+            seconds=self._seconds,
+        )
+
+
+def _in_play(question: Question) -> InPlay | None:
+    known = question.known
+    return None if known is None else InPlay(known.customer, known.told(question.located))
+
+
+def _system_with_tools(prompt: Prompt, bound: InPlay | None) -> str:
+    return system_message(prompt, wording.SEARCHING if bound is None else wording.in_play(bound.text))
+
+
+def _calling(step: _Step, name: str) -> AIMessage:
+    """The message that called. Its own provider gets it as it was: signatures and thoughts must come back."""
+    from langchain_core.messages import AIMessage
+
+    said = step.said
+    message = said.message
+    if message is not None and name.partition(":")[0] == step.model.partition(":")[0]:
+        ids = [call["id"] for call in message.tool_calls]
+        if ids == [call["id"] for call in said.tool_calls] and not message.invalid_tool_calls:
+            return message
+    calls = [{**call, "type": "function"} for call in said.tool_calls]
+    plain = to_langchain("", ({"role": "assistant", "content": said.text, "tool_calls": calls},))[-1]
+    return plain if isinstance(plain, AIMessage) else AIMessage(said.text)
+
+
+def _theirs(parameters: Mapping[str, Any]) -> list[str]:
+    """The names of the tools that the caller brings, unless none of them may be called."""
+    if parameters.get("tool_choice") == "none":
+        return []
+    return [_name(tool) for tool in parameters.get("tools") or ()]
+
+
+def _check_names(theirs: Sequence[str], ours: Mapping[str, Tool]) -> None:
+    for index, name in enumerate(theirs):
+        if name in ours or name in NAMES:
+            raise InvalidRequestError(
+                f"tools[{index}].function.name: {name!r} is the name of a tool of this server",
+                param=f"tools[{index}].function.name",
+                fix="give it another name",
+            )
+
+
+def _name(tool: Mapping[str, Any]) -> str:
+    name: str = tool["function"]["name"]
+    return name
+
+
+def _with_id(call: Mapping[str, Any], turn: int, at: int) -> Mapping[str, Any]:
+    return call if call.get("id") else {**call, "id": f"call_{turn}_{at}"}
