@@ -1,0 +1,1 @@
+"""Tracers: where traces of turns go."""

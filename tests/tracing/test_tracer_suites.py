@@ -1,0 +1,130 @@
+"""The built-in tracers and the fake one keep the contract of a tracer."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+from langsmith_server import KEY, LangSmithServer
+from otlp_collector import OtlpCollector, attributes
+from pydantic import SecretStr
+
+from tilores_core.testing import FakeTracer
+from tilores_core.testing.tracers import TracerSuite
+from tilores_plugins.tracing.langsmith.settings import Settings as LangSmithSettings
+from tilores_plugins.tracing.langsmith.tracer import LangSmithTracer
+from tilores_plugins.tracing.otel.settings import Settings as OtelSettings
+from tilores_plugins.tracing.otel.tracer import OtelTracer
+
+SECONDS = 1.0
+
+
+@pytest.fixture
+def closed_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+
+
+class TestOtelConforms(TracerSuite):
+    supports_feedback = True
+    secret = "otlp-secret-0123456789"
+
+    @pytest.fixture
+    def collector(self) -> Iterator[OtlpCollector]:
+        with OtlpCollector() as running:
+            yield running
+
+    def made(self, address: str) -> OtelTracer:
+        headers = SecretStr(f"authorization=Bearer%20{self.secret}")
+        return OtelTracer(OtelSettings(endpoint=address, headers=headers, timeout_seconds=SECONDS))
+
+    @pytest.fixture
+    async def tracer(self, collector: OtlpCollector) -> AsyncIterator[OtelTracer]:
+        tracer = self.made(collector.url)
+        yield tracer
+        await tracer.aclose()
+        assert {headers["authorization"] for headers in collector.headers} <= {f"Bearer {self.secret}"}
+
+    @pytest.fixture
+    def arrived(self, collector: OtlpCollector) -> Callable[[], list[str]]:
+        return lambda: [attributes(root).get("tilores.run_id", "") for root in collector.roots()]
+
+    @pytest.fixture
+    async def unreachable_tracer(self, closed_port: str) -> AsyncIterator[OtelTracer]:
+        tracer = self.made(closed_port)
+        yield tracer
+        await tracer.aclose()
+
+    @pytest.fixture
+    async def hanging_tracer(self, collector: OtlpCollector) -> AsyncIterator[OtelTracer]:
+        collector.fault = "hang"
+        tracer = self.made(collector.url)
+        yield tracer
+        await tracer.aclose()
+
+
+class TestLangSmithConforms(TracerSuite):
+    supports_feedback = True
+    secret = KEY
+
+    @pytest.fixture
+    def service(self) -> Iterator[LangSmithServer]:
+        with LangSmithServer() as running:
+            yield running
+
+    def made(self, address: str) -> LangSmithTracer:
+        return LangSmithTracer(LangSmithSettings(endpoint=address, timeout_seconds=SECONDS), KEY)
+
+    @pytest.fixture
+    async def tracer(self, service: LangSmithServer) -> AsyncIterator[LangSmithTracer]:
+        tracer = self.made(service.url)
+        yield tracer
+        await tracer.aclose()
+
+    @pytest.fixture
+    def arrived(self, service: LangSmithServer) -> Callable[[], list[str]]:
+        return lambda: list(service.runs)
+
+    @pytest.fixture
+    async def unreachable_tracer(self, closed_port: str) -> AsyncIterator[LangSmithTracer]:
+        tracer = self.made(closed_port)
+        yield tracer
+        await tracer.aclose()
+
+    @pytest.fixture
+    async def hanging_tracer(self, service: LangSmithServer) -> AsyncIterator[LangSmithTracer]:
+        service.fault = "hang"
+        tracer = self.made(service.url)
+        yield tracer
+        await tracer.aclose()
+
+
+class TestFakeConforms(TracerSuite):
+    supports_feedback = True
+
+    @pytest.fixture
+    def tracer(self) -> FakeTracer:
+        return FakeTracer()
+
+    @pytest.fixture
+    def arrived(self, tracer: FakeTracer) -> Callable[[], list[str]]:
+        return lambda: [trace.id for trace in tracer.traces]
+
+    @pytest.fixture
+    def unreachable_tracer(self) -> Any:
+        return FakeTracer(error=ConnectionError("down"))
+
+
+async def test_the_fake_keeps_feedback() -> None:
+    from tilores_core import Feedback
+
+    tracer = FakeTracer()
+    given = Feedback(run_id="run-1", key="helpful", score=1.0)
+    await tracer.feedback(given)
+    assert tracer.feedbacks == [given]
+    await tracer.aclose()
+    with pytest.raises(RuntimeError, match="closed"):
+        await tracer.record([])

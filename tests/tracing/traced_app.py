@@ -1,0 +1,81 @@
+"""The whole application in this process, with the demo customers, traced to a stand-in for LangSmith."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tilores_core.app import create_app
+from tilores_core.settings import load_environment
+from tilores_core.settings.loader import LoadedConfig, validate_config
+
+EDWINA = "EDW_HAWTHORNE_001"
+QUESTION = "What is Edwina Hawthorne's credit score?"
+QUICK = {"linger_seconds": 0.01, "send_seconds": 3.0, "flush_seconds": 3.0}
+
+
+class App:
+    """`http` asks; `tracing` is the running server's own."""
+
+    def __init__(self, http: httpx.AsyncClient, application: Any) -> None:
+        self.http = http
+        self.application = application
+
+    @property
+    def tracing(self) -> Any:
+        return self.application._service.tracing
+
+    async def invoke(self, question: str = QUESTION, **configurable: Any) -> httpx.Response:
+        body = {"input": question, "config": {"configurable": configurable}}
+        return await self.http.post("/chat/invoke", json=body)
+
+    async def complete(self, question: str = QUESTION, **more: Any) -> httpx.Response:
+        body = {"model": "demo:simulated-1", "messages": [{"role": "user", "content": question}], **more}
+        return await self.http.post("/v1/chat/completions", json=body)
+
+
+@asynccontextmanager
+async def traced_app(
+    folder: Path,
+    *,
+    tracing: Mapping[str, Any] | None = None,
+    langsmith: Mapping[str, Any] | None = None,
+    tracers: tuple[str, ...] = ("langsmith",),
+    **tables: Any,
+) -> AsyncIterator[App]:
+    """`langsmith`: the plugin's table; `tables`: others of plugins.toml."""
+    plugins = {**tables.pop("plugins", {}), **({"langsmith": dict(langsmith)} if langsmith is not None else {})}
+    use = {"cache": ["memory"], "tracers": list(tracers), **tables.pop("use", {})}
+    config = {"tracing": {**QUICK, **(tracing or {})}, "use": use, "plugins": plugins, **tables}
+    path = Path("plugins.toml")
+    loaded = LoadedConfig(config=validate_config(config, path), path=path, packaged=False)
+    application = create_app(load_environment(None, data_dir=folder), loaded=loaded)
+    inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    outbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    inbox.put_nowait({"type": "lifespan.startup"})
+    life = asyncio.create_task(application({"type": "lifespan"}, inbox.get, outbox.put))  # type: ignore[arg-type]
+    async with asyncio.timeout(20):
+        begun = await outbox.get()
+    assert begun["type"] == "lifespan.startup.complete", begun
+    transport = httpx.ASGITransport(application)  # type: ignore[arg-type]
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=30) as http:
+            yield App(http, application)
+    finally:
+        inbox.put_nowait({"type": "lifespan.shutdown"})
+        await life
+
+
+async def until(true: Callable[[], Any], what: str = "it", seconds: float = 10.0) -> Any:
+    """Wait until `true()` is; its value."""
+    give_up = time.monotonic() + seconds
+    while not (value := true()):
+        assert time.monotonic() < give_up, f"{what}: not within {seconds:g} s"
+        await asyncio.sleep(0.01)
+    return value

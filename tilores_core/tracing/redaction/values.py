@@ -1,0 +1,138 @@
+"""What the records of a customer hold, in the form that a text is compared with.
+
+Words are compared folded (case and accents gone, umlauts both ways) and without what stands between them, so that
+`O'Brien`, `O Brien` and `OBRIEN` are one. Numbers need no place here: `patterns` masks them all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tilores_core.chat.words import COMMON
+from tilores_core.contracts import Customer
+from tilores_core.identity.names import fold_both
+
+WORD = re.compile(r"[^\W_]+")
+LONGEST_PHRASE: Final = 8
+"""Words of a value that are compared as a whole; of a longer one every three words in a row are."""
+
+SHINGLE: Final = 3
+
+_PERSONAL = re.compile(
+    r"name|holder|spouse|kin|manager|advis|guarantor|beneficiar|referred|customers|users|attorney"
+    r"|address_?line|street|city|town|county|region|postcode|zip|country",
+    re.IGNORECASE,
+)
+_NAME = re.compile(
+    r"name|holder|spouse|kin|manager|advis|guarantor|beneficiar|referred|customers|users", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """`phrases` and `words` without spaces between; `names`: the words that are of names; `stems`: the longer ones of
+    them, also looked for inside other words; `shingles` as `shingle` makes them; `initials` of names, two letters or
+    more."""
+
+    phrases: frozenset[str] = frozenset()
+    words: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
+    stems: tuple[str, ...] = ()
+    shingles: frozenset[str] = frozenset()
+    initials: frozenset[str] = frozenset()
+
+
+def is_trivial(value: Any) -> bool:
+    """Too common to be anybody's: a boolean, nothing, a whole number of one or two digits, one or two characters
+    (country and state codes)."""
+    if value is None or isinstance(value, bool):
+        return True
+    if isinstance(value, int | float):
+        return float(value).is_integer() and abs(value) < 100
+    text = "".join(WORD.findall(str(value)))
+    return len(text) <= 2 or text.casefold() in ("true", "false")
+
+
+def values_of(customer: Customer) -> Values:
+    """All that the records say, with the customer's id, name and traits."""
+    gathered = _Gathered()
+    gathered.add("id", customer.id)
+    gathered.add("name", customer.name)
+    for label, trait in customer.traits.items():
+        gathered.add(label, trait)
+    for record in customer.records:
+        gathered.add("id", record.id)
+        for name, value in record.fields.items():
+            gathered.add(name, value)
+    return gathered.values()
+
+
+def shingle(words: tuple[str, ...]) -> str:
+    return " ".join(words)
+
+
+def leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The single values in a JSON value, each with the name of the field that it is in."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from leaves(f"{name} {key}", inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from leaves(name, inner)
+    else:
+        yield name, value
+
+
+class _Gathered:
+    def __init__(self) -> None:
+        self._seen: set[tuple[str, str]] = set()
+        self._phrases: set[str] = set()
+        self._words: set[str] = set()
+        self._names: set[str] = set()
+        self._stems: set[str] = set()
+        self._shingles: set[str] = set()
+        self._initials: set[str] = set()
+
+    def add(self, field: str, value: Any) -> None:
+        for name, leaf in leaves(field, value):
+            if isinstance(leaf, str) and (name, leaf) not in self._seen and not is_trivial(leaf):
+                self._seen.add((name, leaf))
+                self._text(name, leaf)
+
+    def _text(self, field: str, text: str) -> None:
+        personal, named = bool(_PERSONAL.search(field)), bool(_NAME.search(field))
+        for spelling in fold_both(text):
+            words = tuple(WORD.findall(spelling))
+            self._phrases.add("".join(words))
+            self._shingles.update(
+                shingle(words[start : start + SHINGLE])
+                for start in range(len(words) - SHINGLE + 1)
+                if len(words) > LONGEST_PHRASE
+            )
+            # Also with what an apostrophe or a hyphen holds together.
+            parts = {*words, *("".join(WORD.findall(part)) for part in spelling.split())}
+            for word in parts:
+                if len(word) < (2 if named else 3) or word.isdigit():
+                    continue
+                if personal or word not in COMMON:
+                    self._words.add(word)
+                if named:
+                    self._names.add(word)
+                if named and len(word) >= 5:
+                    self._stems.add(word)
+            if named and 2 <= len(words) <= 4:
+                initials = "".join(word[0] for word in words)
+                self._initials |= {initials, initials[0] + initials[-1], initials[-1] + initials[0]}
+
+    def values(self) -> Values:
+        return Values(
+            phrases=frozenset(self._phrases),
+            words=frozenset(self._words),
+            names=frozenset(self._names),
+            stems=tuple(sorted(self._stems)),
+            shingles=frozenset(self._shingles),
+            initials=frozenset(self._initials),
+        )

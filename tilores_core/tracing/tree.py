@@ -1,0 +1,263 @@
+"""A turn as a tree of spans: the request; in it the look-up, the prompt, each call of a model, tools, the answer.
+
+An answer from the cache has the look-up alone: each span costs as much again as the answer did.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tilores_core.contracts import Answer, Attempt, Outcome, Span, ToolUse, Trace, Turn
+from tilores_core.errors import TiloresError
+from tilores_core.tracing.capture import Captured
+from tilores_core.tracing.labels import plain_id
+
+Attributes = dict[str, str | int | float | bool]
+Resolve = Callable[[str | None], str]
+
+_INSTANT = 2e-6  # so that steps without a length of their own keep their order, in whole microseconds
+_LONGEST_NAME = 100
+
+
+class TreeMaker:
+    """`resolve`: the full name of the model that a turn asks for. `deployment`: metadata of every trace."""
+
+    def __init__(self, *, resolve: Resolve, deployment: Mapping[str, str], full: bool) -> None:
+        self._resolve = resolve
+        self._deployment = deployment
+        self._full = full
+
+    def trace(self, outcome: Outcome, captured: Captured) -> Trace:
+        turn, answer = outcome.turn, outcome.answer
+        asked = self._asked(turn)
+        model = answer.model if answer is not None else (outcome.attempts[-1].model if outcome.attempts else asked)
+        shared = is_coalesced(outcome)
+        root = self._root(outcome, captured, model, asked, shared=shared)
+        return Trace(
+            id=turn.run_id or str(uuid.uuid4()),
+            root=root,
+            session_id=turn.session_id if self._full or not turn.session_id else plain_id(turn.session_id),
+            tags=_tags(outcome, model, shared=shared),
+            metadata=self._metadata(turn),
+            traceparent=turn.traceparent,
+        )
+
+    def _asked(self, turn: Turn) -> str:
+        try:
+            return self._resolve(turn.model)
+        except TiloresError:
+            return ""  # what nobody knows may be any text
+
+    def _metadata(self, turn: Turn) -> Attributes:
+        metadata: Attributes = {"key": turn.caller.name, "purpose": turn.purpose}
+        if turn.request_id:
+            metadata["request_id"] = turn.request_id if self._full else plain_id(turn.request_id)
+        return {**metadata, **self._deployment}
+
+    def _root(self, outcome: Outcome, captured: Captured, model: str, asked: str, *, shared: bool) -> Span:
+        began, answer = outcome.started_at, outcome.answer
+        ended = began + max(outcome.timings.get("total", 0.0), 0.0)
+        attributes: Attributes = {"purpose": outcome.turn.purpose}
+        if model:
+            attributes |= {"model": model, "provider": model.partition(":")[0]}
+        if answer is not None:
+            attributes |= {"spectrum": answer.spectrum, "prompt_version": answer.prompt_version} | _said(answer)
+        if shared:
+            attributes["coalesced"] = True
+        else:
+            attributes |= _paid(outcome)
+        if (first := outcome.timings.get("first_token")) is not None:
+            attributes["first_token"] = first
+        if captured.cut:
+            attributes["cut"] = True
+        if captured.withheld:
+            attributes["withheld"] = True
+        return Span(
+            kind="request",
+            name="chat",
+            started=began,
+            ended=ended,
+            attributes=attributes,
+            inputs=captured.inputs,
+            outputs=captured.outputs,
+            error=outcome.error,
+            children=tuple(self._steps(outcome, captured, asked, ended)),
+        )
+
+    def _steps(self, outcome: Outcome, captured: Captured, asked: str, ended: float) -> list[Span]:
+        began, answer, timings = outcome.started_at, outcome.answer, outcome.timings
+        steps: list[Span] = []
+        found = began
+        if (looked := timings.get("customer")) is not None:
+            found = began + looked
+            steps.append(_look_up(outcome, captured, began, found))
+        if answer is not None and answer.cache_tier != "miss":
+            return steps  # nobody was prompted, and nothing was made; what is known of the answer is the root's
+        version = answer.prompt_version if answer is not None else ""
+        if version:
+            at = min(found + _INSTANT, ended)
+            steps.append(
+                Span(kind="prompt", name="prompt", started=at, ended=at, attributes={"prompt_version": version})
+            )
+        attempts = sorted(outcome.attempts, key=lambda attempt: attempt.started)
+        steps += [_attempt(one, place, began, ended, asked) for place, one in enumerate(attempts)]
+        steps += [_tool_use(use, began, ended) for use in outcome.tools]
+        said = max([found + 2 * _INSTANT, *(step.ended for step in steps if step.kind in ("model", "tool"))])
+        said = min(said, ended)
+        if answer is not None:
+            steps += _tools(outcome, answer, captured, said)
+            steps.append(_answer(answer, captured, said, ended))
+        return steps
+
+
+def is_coalesced(outcome: Outcome) -> bool:
+    """The answer came from a model that somebody else's turn asked."""
+    answer = outcome.answer
+    return (
+        answer is not None
+        and answer.cache_tier == "miss"
+        and not outcome.attempts
+        and answer.customer.kind in ("unnamed", "one")
+    )
+
+
+def _tags(outcome: Outcome, model: str, *, shared: bool) -> tuple[str, ...]:
+    tags = []
+    if model:
+        tags += [f"provider:{model.partition(':')[0]}", f"model:{model}"]
+    answer = outcome.answer
+    if answer is not None:
+        tags += [f"spectrum:{answer.spectrum}", f"cache:{answer.cache_tier}"]
+    if outcome.arm is not None:
+        tags.append(f"arm:{outcome.arm}")
+    tags.append(f"purpose:{outcome.turn.purpose}")
+    if shared:
+        tags.append("coalesced:true")
+    if outcome.error is not None:
+        tags.append(f"error:{outcome.error}")
+    return tuple(tags)
+
+
+def _paid(outcome: Outcome) -> Attributes:
+    """What the turn's own calls took and cost together."""
+    attempts = outcome.attempts
+    paid: Attributes = {
+        "input_tokens": sum(one.usage.input_tokens for one in attempts),
+        "output_tokens": sum(one.usage.output_tokens for one in attempts),
+    }
+    if all(one.cost is not None for one in attempts):
+        paid["cost"] = sum(one.cost or 0.0 for one in attempts)
+    return paid
+
+
+def _look_up(outcome: Outcome, captured: Captured, began: float, found: float) -> Span:
+    answer, customer = outcome.answer, outcome.customer
+    attributes: Attributes = {}
+    if outcome.customer_tier is not None:
+        attributes["cache_tier"] = outcome.customer_tier
+    if answer is not None:
+        attributes["outcome"] = answer.customer.kind
+        if answer.customer.kind == "several":
+            attributes["matches"] = len(answer.customer.choices)
+    elif customer is not None:
+        attributes["outcome"] = "one"
+    records = len(customer.records) if customer is not None else outcome.customer_records
+    if records is not None:
+        attributes["records"] = records
+    return Span(
+        kind="customer",
+        name="customer look-up",
+        started=began,
+        ended=found,
+        attributes=attributes,
+        outputs=captured.records,
+    )
+
+
+def _attempt(attempt: Attempt, place: int, began: float, ended: float, asked: str) -> Span:
+    started = began + attempt.started
+    attributes: Attributes = {
+        "model": attempt.model,
+        "provider": attempt.model.partition(":")[0],
+        "attempt": place + 1,
+        "input_tokens": attempt.usage.input_tokens,
+        "output_tokens": attempt.usage.output_tokens,
+        "fallback": bool(asked) and attempt.model != asked,
+        "hedge": attempt.hedge,
+    }
+    if attempt.cost is not None:
+        attributes["cost"] = attempt.cost
+    if attempt.first_token is not None:
+        attributes["first_token"] = attempt.first_token
+    return Span(
+        kind="model",
+        name=attempt.model,
+        started=started,
+        ended=max(started, min(started + attempt.seconds, ended) if ended > started else started),
+        attributes=attributes,
+        error=attempt.error,
+    )
+
+
+def _tool_use(use: ToolUse, began: float, ended: float) -> Span:
+    """A tool of this server that the model had run."""
+    started = min(began + use.started, ended)
+    return Span(
+        kind="tool",
+        name=use.name[:_LONGEST_NAME],
+        started=started,
+        ended=max(started, min(started + use.seconds, ended)),
+        attributes={"run_by": "server"},
+        error=use.error,
+    )
+
+
+def _tools(outcome: Outcome, answer: Answer, captured: Captured, at: float) -> list[Span]:
+    """Tools that the model wants run; the caller runs them. Names are the caller's own, or none."""
+    offered = set()
+    tools = outcome.turn.parameters.get("tools")
+    for tool in tools if isinstance(tools, list | tuple) else ():
+        function = tool.get("function") if isinstance(tool, Mapping) else None
+        if isinstance(function, Mapping):
+            offered.add(function.get("name"))
+    sent = captured.outputs.get("tool_calls", []) if isinstance(captured.outputs, Mapping) else []
+    spans = []
+    for place, call in enumerate(answer.tool_calls):
+        name = call.get("function", {}).get("name")
+        inputs: Any = None
+        if place < len(sent):
+            inputs = {"arguments": sent[place].get("function", {}).get("arguments")}
+        spans.append(
+            Span(
+                kind="tool",
+                name=str(name)[:_LONGEST_NAME] if name in offered else "tool",
+                started=at,
+                ended=at,
+                attributes={"run_by": "caller"},
+                inputs=inputs,
+            )
+        )
+    return spans
+
+
+def _said(answer: Answer) -> Attributes:
+    return {
+        "cache_tier": answer.cache_tier,
+        "age": answer.age,
+        "stale": answer.stale,
+        "finish_reason": answer.finish_reason,
+        "ungrounded": answer.ungrounded,
+    }
+
+
+def _answer(answer: Answer, captured: Captured, said: float, ended: float) -> Span:
+    return Span(
+        kind="answer",
+        name="answer",
+        started=said,
+        ended=max(said, ended),
+        attributes=_said(answer),
+        outputs=captured.outputs,
+    )
