@@ -3,9 +3,11 @@ from __future__ import annotations
 import json
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from command import Command
+from host.throwaway_plugins import Site
 from redis_server import redis_binary
 
 from tilores_core.contracts import Answer
@@ -72,10 +74,46 @@ def test_ctrl_c_ends_it_quietly_at_any_time(tilores: Command, seconds: float) ->
 
 
 def test_models(tilores: Command) -> None:
-    assert tilores.run("models").stdout == "demo:simulated-1  default, simulated, context 128000\n"
-    (row,) = tilores.json("models")
+    lines = [line.split(maxsplit=1) for line in tilores.run("models").stdout.splitlines()]
+    assert ["demo:simulated-1", "default, simulated, context 128000"] in lines
+    rows = tilores.json("models")
+    assert [row["id"] for row in rows] == [name for name, _ in lines]
+    (row,) = [row for row in rows if row["default"] or row["simulated"]]
     assert row["id"] == "demo:simulated-1"
     assert row["default"] is row["simulated"] is True
+    for row in rows:
+        if row["id"].startswith("anthropic:"):
+            assert "ANTHROPIC_API_KEY" in row["unavailable"]
+
+
+ELSEWHERE = """
+from tilores_core import LLMProviderSpec, hookimpl
+
+@hookimpl
+def register_llm_providers():
+    lacking = {"nowhere_sdk": "dist-elsewhere[sdk]"}
+    return [LLMProviderSpec(name="elsewhere", factory=lambda context: None, requires=lacking)]
+"""
+
+
+def test_a_provider_without_its_library_says_what_to_install(tilores: Command, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    Site(site).install("elsewhere", ELSEWHERE)
+    tilores.variables["PYTHONPATH"] = str(site)
+    install = "pip install 'dist-elsewhere[sdk]'"
+    (line,) = [line for line in tilores.run("models").stdout.splitlines() if line.startswith("elsewhere")]
+    assert line.startswith("elsewhere:* ")
+    assert install in line
+    (row,) = [row for row in tilores.json("models") if row["id"] == "elsewhere:*"]
+    assert install in row["unavailable"]
+    assert row.keys() == tilores.json("models")[0].keys()
+    said = tilores.fails("ask", QUESTION, "--model", "elsewhere:large")
+    assert "the library of 'elsewhere' is not installed" in said
+    assert install in said
+    (finding,) = [row for row in tilores.json("doctor") if row["part"] == "provider elsewhere"]
+    assert finding["state"] == "ok"
+    assert install in finding["detail"]
 
 
 def test_models_are_listed_without_the_customers(tilores: Command) -> None:

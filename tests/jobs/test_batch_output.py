@@ -126,9 +126,9 @@ def test_resuming_counts_what_is_there(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     assert resume(path, ["a"]) == 0
     path.write_text('{"id": "a", "error": "x"}\n{"id": "b"}\n{"id": "c')
-    told: list[dict[str, Any]] = []
-    assert resume(path, iter("abcd"), told.append) == 2
-    assert told == [{"id": "a", "error": "x"}, {"id": "b"}]
+    told: list[tuple[dict[str, Any], int]] = []
+    assert resume(path, iter("abcd"), lambda row, begins: told.append((row, begins))) == 2
+    assert told == [({"id": "a", "error": "x"}, 0), ({"id": "b"}, 26)]
 
 
 @pytest.mark.parametrize(

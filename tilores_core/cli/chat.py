@@ -11,9 +11,9 @@ import typer
 
 from tilores_core.cli.options import Options
 from tilores_core.cli.report import report
-from tilores_core.cli.session import Session
 from tilores_core.contracts import Answer, Delta, Message, Turn
 from tilores_core.errors import TiloresError
+from tilores_core.session import Session
 
 if TYPE_CHECKING:
     from tilores_core.app import Services

@@ -150,6 +150,7 @@ async def _parts(host: PluginHost, report: _Report) -> None:
         ("source", doctor_parts.source),
         ("cache", doctor_parts.cache),
         ("model", doctor_parts.model),
+        ("tracers", doctor_parts.tracers),
     ]
     for name, look in looks:
         with report.part(name):

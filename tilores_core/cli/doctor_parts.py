@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from tilores_core.cli.cache_tiers import tier_answers
 from tilores_core.cli.finding import Finding, problem, warning
 from tilores_core.contracts import CacheEntry, CacheTier, CustomerSource, SupportsPeek
-from tilores_core.errors import TiloresError
+from tilores_core.errors import PluginError, TiloresError
 
 if TYPE_CHECKING:
     from tilores_core.chat.models import Models
@@ -24,11 +25,12 @@ SECONDS = 10.0
 """For one answer of a source or a model."""
 
 _PROBE = "probe:doctor"
+_NOBODY = "no-such-customer-of-the-doctor"
 _QUESTION = "Reply with the word ready."
 
 
 async def source(host: PluginHost) -> Findings:
-    """Does it know its fields?"""
+    """Does it know its fields, and can it be asked? What it knows may be from an earlier start."""
     name = host.config.use.source
     if name not in host.names("source"):
         return  # the finding about plugins says why
@@ -36,6 +38,7 @@ async def source(host: PluginHost) -> Findings:
     try:
         async with asyncio.timeout(SECONDS):
             schema = await built.schema()
+            await built.get(_NOBODY)
     except TimeoutError:
         fix = f"is what it reads from up? Its settings: tilores plugins show {_plugin(host, 'source', name)}"
         yield Finding(part="source", state="problem", detail=f"{name}: no answer within {SECONDS:g} s", fix=fix)
@@ -111,6 +114,8 @@ async def model(host: PluginHost) -> Findings:
         if place and finding.state == "problem":  # a stand-in is no use, but nobody waits for it yet
             finding = Finding(part=finding.part, state="warning", detail=finding.detail, fix=finding.fix)
         yield finding
+    for name, fix in sorted(models.idle.items()):
+        yield Finding(part=f"provider {name}", state="ok", detail=f"nobody names it; its library is not there: {fix}")
 
 
 async def _ask(models: Models, name: str) -> Finding:
@@ -133,6 +138,30 @@ async def _ask(models: Models, name: str) -> Finding:
     info = models.info(name)
     simulated = ", simulated" if info is not None and info.simulated else ""
     return Finding(part="model", state="ok", detail=f"{name}{simulated}: answered in {_milliseconds(started)} ms")
+
+
+async def tracers(host: PluginHost) -> Findings:
+    """Can each be built? Nothing is sent. One that is off is no fault: the default names one that needs a key."""
+    for name in host.config.use.tracers:
+        part = f"tracer {name}"
+        reason = host.switched_off.get(f"tracers/{name}")
+        if reason is None and name in host.names("tracers"):
+            try:
+                host.build("tracers", name)
+            except PluginError as error:
+                if _is_required(host, error.plugin):
+                    yield problem(part, error)
+                    continue
+                reason = str(error)
+        if reason is not None:
+            off = warning(part, f"switched off: {reason}", f"take '{name}' out of [use] tracers, or mend it")
+            yield replace(off, state="ok")
+        elif name in host.names("tracers"):
+            yield Finding(part=part, state="ok", detail="ready")
+
+
+def _is_required(host: PluginHost, plugin: str) -> bool:
+    return host.config.host.strict or any(record.required for record in host.records if record.id == plugin)
 
 
 def _plugin(host: PluginHost, role: str, name: str) -> str:

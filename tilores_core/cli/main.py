@@ -110,6 +110,70 @@ def chat(ctx: typer.Context, customer: CustomerOption = None, model: ModelOption
 
 
 @app.command()
+def batch(
+    ctx: typer.Context,
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", exists=True, dir_okay=False, help="The questions: JSON lines, or CSV.")
+    ],
+    output: Annotated[Path, typer.Argument(metavar="OUT", dir_okay=False, help="Where the answers go: JSON lines.")],
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what an earlier run has written.")] = False,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, max=10_000, help="Turns in flight; default by the provider's limit."),
+    ] = None,
+    executor: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Who does the lines: threads, dask, …; loop: this process.")
+    ] = None,
+    model: ModelOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Ask many questions, or look many customers up.
+
+    OUT has a line for each line of IN, in the same order. Exit code 1 when one failed; those are in
+    OUT.failed.jsonl then, to be run again.
+    """
+    from tilores_core.cli.batch import batch
+
+    batch(
+        ctx.obj,
+        source,
+        output,
+        resume=resume,
+        concurrency=concurrency,
+        executor=executor,
+        model=model,
+        json=json,
+    )
+
+
+@app.command()
+def prewarm(
+    ctx: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="Lists and questions, as JSON.")
+    ],
+    every: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Go on, and renew it so often: 30m, 2h. Ctrl-C ends it.")
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Have the server there do it, such as http://127.0.0.1:8000.")
+    ] = None,
+    admin_key: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="An admin key of that server; default the first of TILORES_ADMIN_KEYS."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Have the answers of customers ready before they ask.
+
+    Exit code 1 when something failed, or could not be renewed and was kept.
+    """
+    from tilores_core.cli.prewarm import prewarm
+
+    prewarm(ctx.obj, file, every=every, url=url, admin_key=admin_key, json=json)
+
+
+@app.command()
 def models(ctx: typer.Context, json: JsonOption = False) -> None:
     """List the models."""
     from tilores_core.cli.models import models

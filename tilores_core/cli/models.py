@@ -11,26 +11,35 @@ import typer
 from tilores_core.cli.options import Options
 from tilores_core.contracts import ModelInfo
 
+_NOTHING = dataclasses.asdict(ModelInfo(id=""))
+
 
 def models(options: Options, *, json: bool) -> None:
-    """One line a model, the default marked. Needs neither the customer source nor the cache."""
-    default, rows = asyncio.run(_listing(options))
+    """One line a model, the default marked; one a provider whose library is not installed, with what to do for it.
+
+    Needs neither the customer source nor the cache.
+    """
+    default, rows, idle = asyncio.run(_listing(options))
     if json:
         listing = [{**dataclasses.asdict(info), "id": name, "default": name == default} for name, info in rows]
+        listing += [{**_NOTHING, "id": f"{name}:*", "unavailable": fix, "default": False} for name, fix in idle]
         typer.echo(orjson.dumps(listing))
         return
-    width = max((len(name) for name, _ in rows), default=0)
-    for name, info in rows:
-        typer.echo(f"{name:<{width}}  {_notes(info, is_default=name == default)}".rstrip())
+    lines = [(name, _notes(info, is_default=name == default)) for name, info in rows]
+    lines += [(f"{name}:*", f"unavailable: {fix}") for name, fix in idle]
+    width = max((len(name) for name, _ in lines), default=0)
+    for name, notes in lines:
+        typer.echo(f"{name:<{width}}  {notes}".rstrip())
 
 
-async def _listing(options: Options) -> tuple[str, list[tuple[str, ModelInfo]]]:
+async def _listing(options: Options) -> tuple[str, list[tuple[str, ModelInfo]], list[tuple[str, str]]]:
     from tilores_core.app import build_models
 
     host = options.host()
     try:
         known = build_models(host)
-        return known.default, [(f"{provider}:{info.id}", info) for provider, info in known.listing()]
+        rows = [(f"{provider}:{info.id}", info) for provider, info in known.listing()]
+        return known.default, rows, sorted(known.idle.items())
     finally:
         await host.aclose()
 

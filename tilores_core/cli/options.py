@@ -58,9 +58,9 @@ class Options:
         configure_logging("debug" if self.verbose else "warning", environment.log_format)
         return load_host(environment, disable=self.disable, no_plugins=self.no_plugins)
 
-    def services(self) -> AbstractAsyncContextManager[Services]:
+    def services(self, host: PluginHost | None = None) -> AbstractAsyncContextManager[Services]:
         """The services, not yet open; they close the host. Raises as `host` does."""
-        return _open(self.host(), self.environment())
+        return _open(host or self.host(), self.environment())
 
     def run(self, work: Callable[[Services], Awaitable[T]]) -> T:
         """Build the services, do the work with them, close them."""

@@ -6,6 +6,8 @@ import errno
 import os
 import socket
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -43,8 +45,9 @@ def serve(
         return
     load_host(environment, **plan)  # what is wrong is said once and here, not by each worker
     _announce(environment, loaded)
-    _tell_workers(environment, options)
-    _run(_FACTORY, environment, loaded)
+    with TemporaryDirectory(prefix="tilores-metrics-", ignore_cleanup_errors=True) as metrics:
+        _tell_workers(environment, options, metrics)
+        _run(_FACTORY, environment, loaded)
 
 
 def _run(app: Application | str, environment: Environment, loaded: LoadedConfig) -> None:
@@ -108,8 +111,10 @@ def _keys(environment: Environment) -> str:
     return "off: chat is open on this machine" if is_loopback(environment.host) else "off: chat is open to everybody"
 
 
-def _tell_workers(environment: Environment, options: Options) -> None:
-    """Workers are new processes: what this call was told reaches them through the environment."""
+def _tell_workers(environment: Environment, options: Options, metrics: str) -> None:
+    """Workers are new processes: what this call was told reaches them through the environment. `metrics`: the folder
+    where they exchange their numbers, new for each run."""
+    os.environ[_METRICS] = metrics
     os.environ["TILORES_HOST"] = environment.host
     os.environ["TILORES_LOG_LEVEL"] = environment.log_level
     if options.disable:
@@ -120,10 +125,16 @@ def _tell_workers(environment: Environment, options: Options) -> None:
 
 
 _NO_PLUGINS = "TILORES_WORKER_NO_PLUGINS"
+_METRICS = "TILORES_WORKER_METRICS"
 
 
 def worker_app() -> Application:
     """The application of one of several workers."""
     environment = load_environment()
     configure_logging(environment.log_level, environment.log_format)
-    return create_app(environment, no_plugins=_NO_PLUGINS in os.environ)
+    metrics = os.environ.get(_METRICS)
+    return create_app(
+        environment,
+        no_plugins=_NO_PLUGINS in os.environ,
+        metrics_folder=Path(metrics) if metrics is not None else None,
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -20,8 +20,16 @@ from tilores_core.jobs.reorder import Reorder
 
 WINDOW: Final = 1024
 _BLOCK: Final = 64 * 1024
+_GATHER_SECONDS: Final = 0.01
+"""A thread is woken for as many rows as come in this time: for each alone that would cost more than writing it."""
 
 Row = Mapping[str, Any]
+Note = Callable[[Sequence[tuple[bytes | None, Row]], Sequence[int]], None]
+"""Is told of rows that were written, each with the key it was put with, and where in the file each begins."""
+
+
+class OutputBusyError(InvalidRequestError):
+    """Another run writes this output."""
 
 
 class OutputFile:
@@ -30,6 +38,7 @@ class OutputFile:
     def __init__(self, file: IO[bytes], path: Path) -> None:
         self._file = file
         self._path = path
+        self._end = file.seek(0, os.SEEK_END)
 
     @classmethod
     def open(cls, path: Path, *, resume: bool) -> OutputFile:
@@ -49,14 +58,23 @@ class OutputFile:
             raise _cannot(path, error) from error
         return cls(file, path)
 
-    def append(self, rows: Iterable[Row]) -> None:
-        """Once it returns, a kill of this process loses none of them. Raises `TiloresError`, e.g. on a full disk."""
-        data = b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
+    def append(self, rows: Iterable[Row]) -> list[int]:
+        """Where each begins. Once it returns, a kill of this process loses none of them.
+
+        Raises `TiloresError`, e.g. on a full disk.
+        """
+        lines = [orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows]
+        places = []
+        for line in lines:
+            places.append(self._end)
+            self._end += len(line)
+        data = b"".join(lines)
         try:
             while data:
                 data = data[self._file.write(data) :]
         except OSError as error:
             raise _cannot(self._path, error) from error
+        return places
 
     def close(self) -> None:
         """After this not even the power's going loses any."""
@@ -70,29 +88,36 @@ class OutputFile:
 
 def written(path: Path) -> Iterator[dict[str, Any]]:
     """The whole lines of an output, one by one. Raises `InvalidRequestError` for a line that no batch wrote."""
+    return (row for _, row in _written_at(path))
+
+
+def _written_at(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The same with where each begins."""
+    begin = 0
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 if line.endswith(b"\n"):
-                    yield _written(line, number, path)
+                    yield begin, _written(line, number, path)
+                begin += len(line)
     except FileNotFoundError:
         return
 
 
-def resume(path: Path, ids: Iterable[str], tell: Callable[[dict[str, Any]], None] | None = None) -> int:
+def resume(path: Path, ids: Iterable[str], tell: Callable[[dict[str, Any], int], None] | None = None) -> int:
     """How many lines of the input are done, and so the place to go on from. `ids` are those of the input, in order.
 
-    Open the file first (`OutputFile.open`): that keeps others away. `tell` gets each line that is there, to count
-    what it says. Reads the whole output once and holds one line.
+    Open the file first (`OutputFile.open`): that keeps others away. `tell` gets each line that is there, and where it
+    begins. Of `ids` no more are taken than lines are there. Reads the whole output once and holds one line.
     Raises `InvalidRequestError` where the output is not that of this input.
     """
     place, wanted = 0, iter(ids)
-    for row in written(path):
+    for begin, row in _written_at(path):
         if row["id"] != next(wanted, None):
             fix = "resume with the input that it was begun with, or name another output"
             raise InvalidRequestError(f"{path}, line {place + 1} answers no line of this input", param="id", fix=fix)
         if tell is not None:
-            tell(row)
+            tell(row, begin)
         place += 1
     return place
 
@@ -107,36 +132,44 @@ class OrderedWriter:
     await writer.aclose()
     """
 
-    def __init__(self, file: OutputFile, *, first: int = 0, window: int = WINDOW) -> None:
+    def __init__(self, file: OutputFile, *, first: int = 0, window: int = WINDOW, note: Note | None = None) -> None:
+        """`note` is called in a thread, once the rows are in the file."""
         self._file = file
-        self._order: Reorder[Row] = Reorder(first=first, window=window)
+        self._order: Reorder[tuple[bytes | None, Row]] = Reorder(first=first, window=window)
         self._window = window
-        self._ready: list[Row] = []
+        self._note = note
+        self._ready: list[tuple[bytes | None, Row]] = []
         self._came = asyncio.Event()
         self._left = asyncio.Event()
         self._ended = False
         self._task: asyncio.Task[None] | None = None
+        self.settled: list[bytes] = []
+        """Keys of rows that were written and noted; whoever gives keys empties it."""
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._write(), name="batch output")
 
+    def has_room(self, place: int) -> bool:
+        """Whether `room` would return at once."""
+        return self._order.has_room(place) and len(self._ready) < self._window
+
     async def room(self, place: int) -> None:
         """Wait until `place` may be begun. Raises what stopped the writing."""
-        while not (self._order.has_room(place) and len(self._ready) < self._window):
+        while not self.has_room(place):
             self._check()
             self._left.clear()
             await self._left.wait()
         self._check()
 
-    def put(self, place: int, row: Row) -> None:
+    def put(self, place: int, row: Row, key: bytes | None = None) -> None:
         """The result of `place`, each place once. Raises `ValueError` for one that is not awaited."""
-        leaving = self._order.put(place, row)
+        leaving = self._order.put(place, (key, row))
         if leaving:
             self._ready += leaving
             self._came.set()
 
     async def aclose(self) -> None:
-        """Write what is ready and end. What waits for a place before it is not written: `resume` asks it again."""
+        """Write what is ready and end. What waits for a place before it is not written; see `early`."""
         self._ended = True
         self._came.set()
         try:
@@ -146,6 +179,10 @@ class OrderedWriter:
             await asyncio.to_thread(self._file.drop)
             raise
         await asyncio.to_thread(self._file.close)
+
+    def early(self) -> dict[int, Row]:
+        """What waits for a place before it, by place."""
+        return {place: row for place, (_, row) in self._order.early().items()}
 
     def _check(self) -> None:
         if self._task is not None and self._task.done() and not self._task.cancelled():
@@ -157,13 +194,21 @@ class OrderedWriter:
         try:
             while not (self._ended and not self._ready):
                 await self._came.wait()
+                if not self._ended:
+                    await asyncio.sleep(_GATHER_SECONDS)
                 self._came.clear()
                 group, self._ready = self._ready, []
                 if group:
-                    await asyncio.to_thread(self._file.append, group)
+                    await asyncio.to_thread(self._append, group)
+                    self.settled += [key for key, _ in group if key is not None]
                 self._left.set()
         finally:
             self._left.set()  # who waits for room shall see that there is no writer any more
+
+    def _append(self, group: Sequence[tuple[bytes | None, Row]]) -> None:
+        begins = self._file.append(row for _, row in group)
+        if self._note is not None:
+            self._note(group, begins)
 
 
 def _written(line: bytes, number: int, path: Path) -> dict[str, Any]:
@@ -203,7 +248,7 @@ def _lock(file: IO[bytes], path: Path) -> None:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         fix = "wait for it to end, or name another output"
-        raise InvalidRequestError(f"another run writes {path}", param=path.name, fix=fix) from None
+        raise OutputBusyError(f"another run writes {path}", param=path.name, fix=fix) from None
 
 
 def _cannot(path: Path, error: OSError) -> TiloresError:

@@ -31,6 +31,10 @@ class Reorder(Generic[T]):
             self.next += 1
         return leaving
 
+    def early(self) -> dict[int, T]:
+        """What waits, by place."""
+        return dict(self._early)
+
     def __len__(self) -> int:
         """How many wait."""
         return len(self._early)

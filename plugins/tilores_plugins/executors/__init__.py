@@ -1,0 +1,1 @@
+"""Executors: where a batch's work is done."""

@@ -1,0 +1,62 @@
+"""What the tests of pre-warming share: a plan, and the engine's world around it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from chat.engine_world import PRICED, World, table
+
+from tilores_core.jobs.prewarm.plan import Plan
+from tilores_core.jobs.prewarm.plan_file import Reading, parse_plan
+from tilores_core.jobs.prewarm.service import Prewarming
+from tilores_core.settings import CacheTable, ChatTable
+from tilores_core.testing import FakeProvider
+from tilores_core.web.openai.messages import decode_messages
+from tilores_core.web.openai.parameters import decode_parameters
+
+READING = Reading(messages=decode_messages, parameters=decode_parameters, region="GB")
+QUESTION = "What is the credit score?"
+
+
+def talking(**more: Any) -> World:
+    """A world whose model has an answer to everything."""
+    return World(provider=FakeProvider(infos=(PRICED,), otherwise="It is seven hundred."), **more)
+
+
+def plan(**value: Any) -> Plan:
+    return parse_plan(json.loads(json.dumps(value)), where="plan.json", reading=READING)
+
+
+def one_list(*customers: dict[str, str], questions: tuple[Any, ...] = (QUESTION,), **more: Any) -> Plan:
+    return plan(lists=[{"name": "vip", "customers": list(customers), "questions": list(questions), **more}])
+
+
+@asynccontextmanager
+async def warming(world: World, of: Plan, *, life: dict[str, Any] | None = None) -> AsyncIterator[Prewarming]:
+    service = Prewarming(
+        engine=world.engine,
+        lookup=world.lookup,
+        source=world.crm,
+        source_name="crm",
+        cache_table=CacheTable(**{"jitter": 0.0, **(life or {})}),
+        chat_table=ChatTable(),
+        reading=READING,
+        plan=of,
+    )
+    try:
+        yield service
+    finally:
+        await service.aclose()
+
+
+async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+__all__ = ["QUESTION", "READING", "World", "one_list", "plan", "table", "talking", "until", "warming"]

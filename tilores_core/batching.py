@@ -1,0 +1,137 @@
+"""What a batch is made of: the engine's part, the executor's part, how many lines are at work at once.
+
+async with open_services(load_host(environment), environment) as services:
+    plan = Plan(source=Path("questions.jsonl"), output=Path("answers.jsonl"), concurrency=64)
+    totals = await Batch(plan, line_work(services, manner(services))).run()
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from tilores_core.chat.routing.limits import background_share
+from tilores_core.contracts import DEFAULT_CALLER, Caller
+from tilores_core.host.host import PluginHost
+from tilores_core.jobs.batch import Batch, Plan
+from tilores_core.jobs.batch_elsewhere import Elsewhere
+from tilores_core.jobs.batch_folder import BatchFolder
+from tilores_core.jobs.batch_input import Reading
+from tilores_core.jobs.batch_service import BatchService
+from tilores_core.jobs.batch_work import LineWork, Manner
+from tilores_core.jobs.pace import Pace
+from tilores_core.settings.loader import read_text
+from tilores_core.worker import Setup, Workers, do_chunk
+
+if TYPE_CHECKING:
+    from tilores_core.app import Services
+
+__all__ = [
+    "Batch",
+    "Plan",
+    "build_executor",
+    "default_concurrency",
+    "elsewhere",
+    "line_work",
+    "manner",
+    "reading",
+    "server_batches",
+]
+
+
+def manner(services: Services, *, model: str | None = None, caller: Caller = DEFAULT_CALLER) -> Manner:
+    """How lines are asked under the settings. Raises `UnknownModelError`."""
+    if model is not None:
+        model = services.engine.models.resolve(model)
+    return Manner(model=model, caller=caller, seconds=services.host.config.chat.deadline_seconds)
+
+
+def line_work(services: Services, manner: Manner) -> LineWork:
+    """Lines done by the engine of this process."""
+    region = services.host.config.chat.phone_region
+    return LineWork(services.engine, services.source, region=region, manner=manner)
+
+
+def reading(host: PluginHost) -> Reading:
+    return Reading(phone_region=host.config.chat.phone_region)
+
+
+def default_concurrency(services: Services, model: str | None) -> int:
+    """As many turns as the model's provider may have at once for work behind the scenes."""
+    provider = services.engine.models.resolve(model).partition(":")[0]
+    routing = services.host.config.routing
+    return background_share(routing.concurrent.get(provider, routing.max_concurrent))
+
+
+async def build_executor(host: PluginHost, name: str) -> Executor:
+    """In a thread, as it may connect to a cluster; closed with the host. Raises `ConfigError`, `PluginError`."""
+    return cast(Executor, await asyncio.to_thread(host.build, "executor", name))
+
+
+def elsewhere(
+    host: PluginHost,
+    executor: Executor,
+    manner: Manner,
+    *,
+    concurrency: int,
+    workers: Workers,
+    no_plugins: bool = False,
+    disable: tuple[str, ...] = (),
+) -> Elsewhere:
+    """Lines done by the workers of `executor`, each with an engine of its own from the same plugins.toml.
+
+    In this process's threads the engines are those of `workers`, one for each thread; close it afterwards.
+    """
+    setup = Setup(
+        config=read_text(host.loaded.path),
+        path=str(host.loaded.path.absolute()),
+        manner=manner,
+        no_plugins=no_plugins,
+        disable=disable,
+    )
+    in_threads = isinstance(executor, ThreadPoolExecutor)
+    return Elsewhere(executor, partial(workers.do if in_threads else do_chunk, setup), concurrency=concurrency)
+
+
+def server_batches(services: Services, live: Callable[[], int]) -> BatchService:
+    """The batches of a server, behind the callers that it serves now, of whom `live` says how many there are."""
+    host = services.host
+    executors: dict[str, Executor] = {}
+
+    async def make(plan: Plan, model: str | None, caller: Caller) -> Batch:
+        chosen = manner(services, model=model, caller=caller)
+        most = default_concurrency(services, model)
+        plan = replace(plan, concurrency=min(plan.concurrency or most, most), reading=_understood(plan, host))
+        there = await _outside(host, executors)
+        return Batch(
+            plan,
+            line_work(services, chosen),
+            elsewhere=None if there is None else _sent_to(host, there, chosen, plan),
+            pace=Pace(live),
+        )
+
+    folder = BatchFolder(services.environment.data_dir / "batch")
+    note = None if services.metrics is None else services.metrics.batches.begin
+    return BatchService(store=services.store, folder=folder, make=make, table=host.config.batch, note=note)
+
+
+def _understood(plan: Plan, host: PluginHost) -> Reading:
+    return replace(reading(host), format="csv" if plan.source.suffix == ".csv" else "jsonl")
+
+
+async def _outside(host: PluginHost, executors: dict[str, Executor]) -> Executor | None:
+    """The executor of `[use]`, if it is one outside this process; connected once."""
+    for name in host.used("executor"):
+        if name not in executors:
+            executors[name] = await build_executor(host, name)
+        if not isinstance(executors[name], ThreadPoolExecutor):
+            return executors[name]
+    return None
+
+
+def _sent_to(host: PluginHost, executor: Executor, chosen: Manner, plan: Plan) -> Elsewhere:
+    return elsewhere(host, executor, chosen, concurrency=plan.concurrency, workers=Workers())

@@ -1,0 +1,171 @@
+"""`tilores batch`."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from tilores_core.cli.batch_shown import Shown, show
+from tilores_core.cli.options import Options
+
+if TYPE_CHECKING:
+    from tilores_core.app import Services
+    from tilores_core.host import PluginHost
+    from tilores_core.jobs.batch import Batch
+    from tilores_core.jobs.batch_elsewhere import Elsewhere
+    from tilores_core.jobs.batch_work import Manner
+
+LOOP = "loop"
+
+
+def batch(
+    options: Options,
+    source: Path,
+    output: Path,
+    *,
+    resume: bool,
+    concurrency: int | None,
+    executor: str | None,
+    model: str | None,
+    json: bool,
+) -> None:
+    """Exit code 1 when a line failed."""
+    from tilores_core.jobs.batch import check_paths
+
+    check_paths(source, output)
+    host = options.host()
+    pool = _pool(host)
+    shown = show(json=json)
+
+    async def main() -> int:
+        if pool is not None:
+            asyncio.get_running_loop().set_default_executor(pool)
+        _end_on_sigterm()
+        async with options.services(host) as services:
+            gc.freeze()  # what is there now stays: collections need not walk over it for every few lines
+            with ExitStack() as stack:
+                made = await _make(options, services, stack, source, output, resume, concurrency, executor, model)
+                return await _run(made, source, output, shown)
+
+    try:
+        with asyncio.Runner(loop_factory=_loop()) as runner:
+            failed = runner.run(main())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        shown.ended_early(source, output)
+        raise KeyboardInterrupt from None
+    if failed:
+        raise typer.Exit(1)
+
+
+async def _make(
+    options: Options,
+    services: Services,
+    stack: ExitStack,
+    source: Path,
+    output: Path,
+    resume: bool,
+    concurrency: int | None,
+    executor: str | None,
+    model: str | None,
+) -> Batch:
+    from tilores_core import batching
+    from tilores_core.jobs.batch import Batch, Plan
+
+    manner = batching.manner(services, model=model)
+    plan = Plan(
+        source=source,
+        output=output,
+        concurrency=concurrency or batching.default_concurrency(services, model),
+        resume=resume,
+        reading=batching.reading(services.host),
+    )
+    elsewhere = await _elsewhere(options, services.host, stack, manner, plan.concurrency, executor)
+    return Batch(plan, batching.line_work(services, manner), elsewhere=elsewhere)
+
+
+async def _elsewhere(
+    options: Options, host: PluginHost, stack: ExitStack, manner: Manner, concurrency: int, name: str | None
+) -> Elsewhere | None:
+    """Who does the lines instead of this event loop: whom `--executor` names, or `[use]` outside this process."""
+    from tilores_core import batching
+    from tilores_core.worker import Workers
+
+    chosen = name or next(iter(host.used("executor")), LOOP)
+    if chosen == LOOP:
+        return None
+    executor = await batching.build_executor(host, chosen)
+    if name is None and isinstance(executor, ThreadPoolExecutor):
+        return None
+    workers = Workers(per_thread=True)
+    stack.callback(workers.close)
+    return batching.elsewhere(
+        host,
+        executor,
+        manner,
+        concurrency=concurrency,
+        workers=workers,
+        no_plugins=options.no_plugins,
+        disable=options.disable,
+    )
+
+
+async def _run(batch: Batch, source: Path, output: Path, shown: Shown) -> int:
+    """How many lines failed."""
+    from tilores_core.jobs.batch_failures import failures_path
+    from tilores_core.jobs.batch_progress import Speed, count_lines
+
+    counting = asyncio.create_task(asyncio.to_thread(count_lines, source))
+    running = asyncio.create_task(batch.run())
+    speed = Speed(batch.totals)
+    try:
+        with shown:
+            while not running.done():
+                await asyncio.wait({running}, timeout=shown.every)
+                of = None
+                with suppress(OSError):  # whoever reads it says what is wrong
+                    of = counting.result() if counting.done() else None
+                if not running.done():
+                    shown.progress(speed.look(of))
+            totals = running.result()
+            failed = await batch.write_failures()
+            end = speed.look(totals.lines)
+        shown.end(end, resumed=batch.taken_up, output=output, failures=failures_path(output) if failed else None)
+        return failed
+    except asyncio.CancelledError:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        raise
+    finally:
+        counting.cancel()
+
+
+def _pool(host: PluginHost) -> ThreadPoolExecutor | None:
+    """The threads that `[use]` names. Built before the services, so that they close before it does."""
+    for name in host.used("executor"):
+        if host.registration("executor", name).plugin_id == "threads":
+            built = host.build("executor", name)
+            return built if isinstance(built, ThreadPoolExecutor) else None
+    return None
+
+
+def _end_on_sigterm() -> None:
+    """Like Ctrl-C: a container's end loses nothing that was finished."""
+    task = asyncio.current_task()
+    if task is not None:
+        with suppress(NotImplementedError):  # Windows
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+
+
+def _loop() -> type[asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.Loop

@@ -1,0 +1,178 @@
+"""`tilores prewarm FILE`: here, into the tiers that servers share, or by a running server with `--url`."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+import typer
+
+from tilores_core.cli.options import Options
+from tilores_core.errors import ConfigError, TiloresError
+from tilores_core.jobs.prewarm.duration import parse_duration
+
+if TYPE_CHECKING:
+    from tilores_core.app import Services
+    from tilores_core.cli.remote import Server
+    from tilores_core.jobs.prewarm.figures import Figures
+    from tilores_core.jobs.prewarm.plan import Plan, WarmList
+    from tilores_core.jobs.prewarm.service import Prewarming
+
+_LOOK_EVERY: Final = 0.2
+_LONGEST: Final = 24 * 3600.0
+
+
+def prewarm(
+    options: Options, file: Path, *, every: str | None, url: str | None, admin_key: str | None, json: bool
+) -> None:
+    """Print what came of it; exit code 1 when something failed or could only be kept. With `every` it goes on."""
+    interval = None if every is None else _interval(every)
+    if url is not None:
+        from tilores_core.cli.remote import Server
+
+        _repeat(lambda: _remote(Server(url, _key(options, admin_key)), file), interval, json=json)
+        return
+    _here(options, file, interval, json=json)
+
+
+def _interval(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--every") from None
+
+
+def _key(options: Options, given: str | None) -> str | None:
+    keys = options.environment().admin_keys
+    return given or next((secret.get_secret_value() for secret in keys.values()), None)
+
+
+# --- here -----------------------------------------------------------------------------------------------------
+
+
+def _here(options: Options, file: Path, interval: float | None, *, json: bool) -> None:
+    async def work(services: Services) -> bool:
+        from tilores_core.app import build_prewarming, prewarm_reading
+        from tilores_core.jobs.prewarm.plan_file import load_plan
+
+        plan = load_plan(file, prewarm_reading(services.host.config))
+        _check(plan, file)
+        if not services.cache.has_shared:
+            typer.echo(
+                "warning: all cache tiers are in this process: no server will find what is warmed here\n"
+                "  fix:  name a tier that is shared in [use] cache, or have the server do it: --url",
+                err=True,
+            )
+        prewarming = build_prewarming(services, plan)
+        try:
+            if interval is None:
+                return _told(await prewarming.run(), prewarming, json=json)
+            await _every(prewarming, interval, json=json)
+        finally:
+            await prewarming.aclose()
+        return True
+
+    try:
+        good = options.run(work)
+    except KeyboardInterrupt:
+        if interval is None:
+            raise
+        return  # that is how it ends
+    if not good:
+        raise typer.Exit(1)
+
+
+async def _every(prewarming: Prewarming, interval: float, *, json: bool) -> None:
+    from tilores_core.jobs.prewarm.schedule import follow
+
+    lists = [replace(one, refresh=interval) for one in prewarming.plan.lists]
+    shorter = prewarming.every(lists[0])
+    if shorter < interval:
+        typer.echo(f"answers live shorter than --every: renewed every {shorter:.0f} s instead", err=True)
+
+    async def run(one: WarmList) -> None:
+        _told(await prewarming.run([one]), prewarming, json=json, name=one.name)
+
+    await follow([(one, shorter) for one in lists], run, at_once=True)
+
+
+def _check(plan: Plan, file: Path) -> None:
+    if not plan.lists:
+        raise ConfigError("has no lists, so that there is nobody to warm", where=str(file), fix='add "lists"')
+
+
+def _told(figures: Figures, prewarming: Prewarming, *, json: bool, name: str | None = None) -> bool:
+    value = figures.as_plain()
+    if name is not None:
+        value = {"list": name, **value}
+    _say({**value, "budget": prewarming.statistics()["budget"]}, json=json)
+    return not (value["failed"] or value["kept"])
+
+
+# --- by a server ----------------------------------------------------------------------------------------------
+
+
+def _remote(server: Server, file: Path) -> dict[str, Any]:
+    """What the server says when the lists of the file have been gone through once."""
+    run = server.post("/admin/prewarm", {"plan": _read(file)})["run"]
+    give_up = time.monotonic() + _LONGEST
+    while time.monotonic() < give_up:
+        told = server.get("/admin/prewarm")
+        figures = told["runs"].get(run)  # of several workers another may have answered
+        if figures is not None:
+            return {**figures, "budget": told["budget"]}
+        time.sleep(_LOOK_EVERY)
+    raise TiloresError("the server is not ready with it after a day", fix="look at GET /admin/prewarm")
+
+
+def _read(file: Path) -> Any:
+    from tilores_core.jobs.prewarm.plan_file import MAX_BYTES
+
+    try:
+        with file.open("rb") as opened:
+            return orjson.loads(opened.read(MAX_BYTES + 1))
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", where=str(file), fix="check the path") from None
+    except orjson.JSONDecodeError as error:
+        raise ConfigError(
+            f"is not valid JSON (line {error.lineno}, column {error.colno})", where=str(file), fix="correct that line"
+        ) from None
+
+
+def _repeat(work: Any, interval: float | None, *, json: bool) -> None:
+    with contextlib.suppress(KeyboardInterrupt) if interval is not None else contextlib.nullcontext():
+        while True:
+            began = time.monotonic()
+            value = work()
+            _say(value, json=json)
+            if interval is None:
+                if value["failed"] or value["kept"]:
+                    raise typer.Exit(1)
+                return
+            time.sleep(max(0.0, interval - (time.monotonic() - began)))
+
+
+def _say(value: dict[str, Any], *, json: bool) -> None:
+    if json:
+        typer.echo(orjson.dumps(value).decode())
+        return
+    why = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in value["skipped_because"].items())
+    rate = value["success_rate"]
+    name = f"{value['list']}: " if "list" in value else ""
+    typer.echo(
+        f"{name}{value['customers']} customers: {value['warmed']} entries warmed, {value['failed']} failed, "
+        f"{value['kept']} kept, {value['skipped']} skipped{f' ({why})' if why else ''}, "
+        f"{'' if rate is None else f'{rate:.0%} successful, '}{value['seconds']:.1f} s"
+    )
+    for code, count in value["errors"].items():
+        typer.echo(f"  {count} x {code}", err=True)
+    if value["kept"]:
+        typer.echo(
+            "warning: what could not be renewed is served as it was, as long as it lives\n"
+            "  fix:  tilores doctor says whether the customer source and the model answer",
+            err=True,
+        )

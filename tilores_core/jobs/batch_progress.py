@@ -1,0 +1,63 @@
+"""How far a batch is, how fast it goes, and how long it still takes."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tilores_core.jobs.batch_totals import Totals
+
+_BLOCK: Final = 1024 * 1024
+_LOOKS: Final = 30
+
+
+def count_lines(path: Path) -> int:
+    """About how many lines there are: quickly, with empty ones and a header among them. It reads the disk."""
+    count, last = 0, b"\n"
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            count += block.count(b"\n")
+            last = block[-1:]
+    return count + (last != b"\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """At one moment. `of`: lines in all, None while nobody knows; `rate`: lines a second, of late."""
+
+    totals: Totals
+    of: int | None
+    seconds: float
+    rate: float
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds that are left at this rate."""
+        if self.of is None or self.rate <= 0:
+            return None
+        return max(0, self.of - self.totals.lines) / self.rate
+
+    def plain(self) -> dict[str, Any]:
+        told = {**self.totals.plain(), "of": self.of, "seconds": round(self.seconds, 3), "rate": round(self.rate, 1)}
+        return {**told, "eta_s": None if self.eta is None else round(self.eta, 1)}
+
+
+class Speed:
+    """Looks at totals from time to time; the rate is that of the last looks."""
+
+    def __init__(self, totals: Totals, clock: Callable[[], float] = time.monotonic) -> None:
+        self._totals = totals
+        self._clock = clock
+        self._begun = clock()
+        self._seen: deque[tuple[float, int]] = deque([(self._begun, totals.lines)], maxlen=_LOOKS)
+
+    def look(self, of: int | None) -> Look:
+        now = self._clock()
+        before, lines = self._seen[0]
+        self._seen.append((now, self._totals.lines))
+        rate = (self._totals.lines - lines) / (now - before) if now > before else 0.0
+        return Look(self._totals, of, now - self._begun, rate)

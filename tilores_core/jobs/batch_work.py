@@ -1,0 +1,149 @@
+"""One line of a batch: from what was asked to the row that answers it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from cachetools import TTLCache
+
+from tilores_core.chat.customers import CustomerFinder, clarification
+from tilores_core.chat.engine import ChatEngine
+from tilores_core.contracts import (
+    DEFAULT_CACHE_POLICY,
+    DEFAULT_CALLER,
+    Answer,
+    CachePolicy,
+    Caller,
+    Customer,
+    CustomerOutcome,
+    CustomerSource,
+    Identifiers,
+    Purpose,
+    Turn,
+    current_purpose,
+)
+from tilores_core.errors import DeadlineExceededError, TiloresError
+from tilores_core.jobs.batch_input import BatchLine
+from tilores_core.jobs.batch_rows import answer_row, error_row, records_row
+from tilores_core.jobs.retry import Retry, is_transient
+
+_REMEMBERED = 4096
+_REMEMBERED_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How lines are asked. `model`: for lines that name none; `seconds`: the longest time of one try."""
+
+    model: str | None = None
+    caller: Caller = DEFAULT_CALLER
+    cache: CachePolicy = DEFAULT_CACHE_POLICY
+    purpose: Purpose = "batch"
+    seconds: float = 60.0
+    retry: Retry = field(default_factory=Retry)
+
+
+class LineWork:
+    """Does lines with the engine of this process. May be used concurrently from one event loop."""
+
+    def __init__(
+        self,
+        engine: ChatEngine,
+        source: CustomerSource,
+        *,
+        region: str,
+        manner: Manner | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._engine = engine
+        self._finder = CustomerFinder(source, region)
+        self._manner = manner or Manner()
+        self._sleep = sleep
+        self._found: TTLCache[Identifiers, CustomerOutcome] = TTLCache(_REMEMBERED, _REMEMBERED_SECONDS)
+
+    def known(self, line: BatchLine) -> dict[str, Any] | None:
+        """The row, if the answer is in memory. Nothing is awaited."""
+        begun = time.perf_counter()
+        outcome = self._whom(line)
+        if line.question is None or outcome is None:
+            return None
+        try:
+            answer = self._engine.known.at_hand(self._turn(line, outcome.customer_id))
+        except TiloresError:
+            return None  # `do` will say what is wrong
+        if answer is None:
+            return None
+        return answer_row(line.id, answer, attempts=1, seconds=time.perf_counter() - begun)
+
+    async def do(self, line: BatchLine) -> dict[str, Any]:
+        """The row, whatever happens: failures that may pass are tried again, others end in a row that says so."""
+        current_purpose.set(self._manner.purpose)  # of this task alone
+        begun = time.perf_counter()
+        for attempt in range(1, self._manner.retry.attempts + 1):
+            try:
+                async with asyncio.timeout(self._manner.seconds):
+                    return await self._try(line, attempt, begun)
+            except TimeoutError:
+                error: Exception = DeadlineExceededError(
+                    f"not done within {self._manner.seconds:g} s",
+                    fix="run it again, or raise [chat] deadline_seconds",
+                )
+            except Exception as raised:
+                error = raised
+            if not is_transient(error) or attempt == self._manner.retry.attempts:
+                break
+            await self._sleep(self._manner.retry.pause(error, attempt))
+        return error_row(line.id, error, attempts=attempt, seconds=time.perf_counter() - begun)
+
+    async def _try(self, line: BatchLine, attempt: int, begun: float) -> dict[str, Any]:
+        outcome = self._whom(line) or await self._identify(line.identifiers)
+        if line.question is None:
+            outcome, customer = await self._records(line, outcome)
+            taken = time.perf_counter() - begun
+            return records_row(line.id, outcome, customer, attempts=attempt, seconds=taken)
+        if outcome.kind in ("none", "several"):
+            answer = Answer(
+                text=clarification(outcome),
+                model=self._engine.models.resolve(line.model or self._manner.model),
+                cost=0.0,
+                customer=outcome,
+            )
+        else:
+            answer = await self._engine.answer(self._turn(line, outcome.customer_id))
+        return answer_row(line.id, answer, attempts=attempt, seconds=time.perf_counter() - begun)
+
+    def _whom(self, line: BatchLine) -> CustomerOutcome | None:
+        """Whom the line is about, as far as that is known; None when the source has to be asked."""
+        who = line.identifiers
+        if not who:
+            return CustomerOutcome(kind="unnamed")  # the engine looks for names in the question
+        if who == Identifiers(customer_id=who.customer_id):
+            return CustomerOutcome(kind="one", customer_id=who.customer_id)
+        return self._found.get(who)
+
+    async def _identify(self, who: Identifiers) -> CustomerOutcome:
+        """By everything that the line says of the customer."""
+        found = (await self._finder.identified(who)).outcome
+        self._found[who] = found
+        return found
+
+    async def _records(self, line: BatchLine, outcome: CustomerOutcome) -> tuple[CustomerOutcome, Customer | None]:
+        if outcome.kind != "one":
+            return outcome, None
+        return await self._engine.look_up(self._turn(replace(line, question=""), outcome.customer_id))
+
+    def _turn(self, line: BatchLine, customer_id: str | None) -> Turn:
+        manner = self._manner
+        return Turn(
+            messages=({"role": "user", "content": line.question or ""},),
+            model=line.model or manner.model,
+            customer_id=customer_id,
+            caller=manner.caller,
+            deadline=time.monotonic() + manner.seconds,
+            purpose=manner.purpose,
+            cache=manner.cache,
+        )

@@ -1,0 +1,73 @@
+"""What was warmed: kept in memory past that tier's own time, and whether anybody asked for it.
+
+A hit on a warmed answer is noticed by a dictionary of the warmed keys that every cached reply looks its key up in.
+The key is a string whose hash is known already, so that this costs some forty nanoseconds of a reply that takes a
+hundred thousand; sampling would save nothing one could measure, and would miss the callers that are few.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any, Final
+
+from tilores_core.cache.tiered import TieredCache
+
+MOST_WATCHED: Final = 50_000
+_AT_ONCE: Final = 256
+
+
+class WarmedEntries:
+    """`watched`: where readers count, by the answer's key (`KnownAnswers.watched`). `most_held`: kept in memory."""
+
+    def __init__(self, cache: TieredCache, watched: dict[str, int], *, most_held: int) -> None:
+        self._cache = cache
+        self._watched = watched
+        self._most_held = most_held
+        self._held: dict[str, None] = {}
+        self._past_hits = 0
+        self._past_used = 0
+        self._past = 0
+
+    def watch(self, key: str) -> None:
+        """Count the hits on this answer; the oldest of too many is counted no more."""
+        self._watched[key] = self._watched.pop(key, 0)
+        if len(self._watched) > MOST_WATCHED:
+            hits = self._watched.pop(next(iter(self._watched)))
+            self._past += 1
+            self._past_hits += hits
+            self._past_used += hits > 0
+
+    def hold(self, keys: Iterable[str]) -> None:
+        """Keep these in memory, as long as there is room: those that came first have the higher priority."""
+        for key in keys:
+            if len(self._held) < self._most_held:
+                self._held[key] = None
+
+    async def keep(self) -> None:
+        """Let what is held begin its time in memory anew; what has left memory is fetched from the tiers below.
+
+        What is in no tier any more, as it ended or was removed, is let go.
+        """
+        keys = iter(tuple(self._held))
+        while chunk := list(islice(keys, _AT_ONCE)):
+            absent = [key for key in chunk if not self._cache.hold_local(key)]
+            found = await self._cache.get_many(absent) if absent and self._cache.has_shared else {}
+            for key in absent:
+                if key not in found:
+                    self._held.pop(key, None)
+            await asyncio.sleep(0)
+
+    def as_plain(self) -> dict[str, Any]:
+        """`used_share`: of the warmed answers, how many were asked for at least once; None before the first."""
+        hits = self._past_hits + sum(self._watched.values())
+        used = self._past_used + sum(1 for count in self._watched.values() if count)
+        entries = self._past + len(self._watched)
+        return {
+            "warmed_answers": entries,
+            "used_answers": used,
+            "used_share": round(used / entries, 4) if entries else None,
+            "hits": hits,
+            "kept_in_memory": len(self._held),
+        }

@@ -1,0 +1,235 @@
+"""Pre-warming as the server and the command line use it."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
+
+import structlog
+
+from tilores_core.chat.engine import ChatEngine
+from tilores_core.chat.lookup import CustomerLookup
+from tilores_core.contracts import CustomerSource
+from tilores_core.errors import ConfigError, InvalidRequestError, OverloadedError, UnknownModelError
+from tilores_core.jobs.prewarm.budget import BothBudgets, Budget, HourlyBudget
+from tilores_core.jobs.prewarm.calls import Calls
+from tilores_core.jobs.prewarm.election import Election, lead
+from tilores_core.jobs.prewarm.entries import WarmedEntries
+from tilores_core.jobs.prewarm.figures import Figures
+from tilores_core.jobs.prewarm.plan import Plan, WarmList
+from tilores_core.jobs.prewarm.plan_file import Reading, parse_plan
+from tilores_core.jobs.prewarm.pool import Pool
+from tilores_core.jobs.prewarm.rounds import Rounds
+from tilores_core.jobs.prewarm.schedule import check_schedule, follow
+from tilores_core.jobs.prewarm.warmer import Warmer
+from tilores_core.settings import CacheTable, ChatTable
+from tilores_core.settings.nearest import suggest
+
+log = structlog.get_logger(part="prewarm")
+
+KEEP_SECONDS: Final = 60.0
+"""How often what is warmed begins its time in memory anew."""
+
+MOST_RUNS: Final = 16
+"""Rounds that were asked for by hand, at one time."""
+
+_RUNS_KEPT = 64
+
+
+class Prewarming:
+    """`calls` takes what phone applications report; `run` goes through lists now; `start` follows the schedule.
+
+    `election`: who of several replicas follows it; without one nobody does.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: ChatEngine,
+        lookup: CustomerLookup,
+        source: CustomerSource,
+        source_name: str,
+        cache_table: CacheTable,
+        chat_table: ChatTable,
+        reading: Reading,
+        plan: Plan,
+        election: Election | None = None,
+        keep_seconds: float = KEEP_SECONDS,
+    ) -> None:
+        """Raises `ConfigError` where the plan names a model that there is not."""
+        self.plan = plan
+        self._engine = engine
+        self._reading = reading
+        self._election = election
+        self._keep_seconds = keep_seconds
+        self._check_models(plan)
+        self._entries = WarmedEntries(engine.cache, engine.known.watched, most_held=plan.memory_entries)
+        self._budget = HourlyBudget(calls=plan.calls_per_hour, cost=plan.cost_per_hour)
+        self._warmer = Warmer(
+            engine=engine,
+            lookup=lookup,
+            source=source,
+            source_name=source_name,
+            table=cache_table,
+            entries=self._entries,
+            source_seconds=chat_table.source_seconds,
+            seconds=chat_table.deadline_seconds,
+        )
+        self._pool = Pool(plan.concurrency)
+        self._rounds = Rounds(self._warmer, self._pool)
+        self.calls = Calls(warmer=self._warmer, budget=self._budget, plan=plan.calls, region=reading.region)
+        self._totals = Figures()
+        self._latest: dict[str, Figures] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._by_hand = 0
+        self._runs: dict[str, Figures | None] = {}
+        self.leading = False
+
+    # --- life --------------------------------------------------------------------------------------------
+
+    def start(self, *, at_once: bool = True) -> None:
+        """Keep what is warmed in memory and, where there are lists, follow their schedule. `at_once`: begin now.
+
+        Raises `ConfigError` where the library for it is missing.
+        """
+        self._spawn(self._keep())
+        if self.plan.lists and self._election is not None:
+            check_schedule()
+            self._spawn(lead(self._election, lambda: self.follow(at_once=at_once)))
+
+    async def follow(self, *, at_once: bool = True) -> None:
+        """Go through the lists, each at its own interval, until cancelled."""
+        self.leading = True
+        try:
+            await follow([(one, self.every(one)) for one in self.plan.lists], self._run, at_once=at_once)
+        finally:
+            self.leading = False
+
+    def every(self, one: WarmList) -> float:
+        """Seconds between two rounds: what the list says, but never so long that an answer ends in between."""
+        return self._warmer.every(one.refresh)
+
+    async def aclose(self) -> None:
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._rounds.aclose()
+        await self._pool.aclose()
+        await self.calls.aclose()
+
+    # --- now ---------------------------------------------------------------------------------------------
+
+    async def run(self, lists: Sequence[WarmList] | None = None, budget: Budget | None = None) -> Figures:
+        """Go once through these lists, by default all; the figures of them together."""
+        chosen = self.plan.lists if lists is None else lists
+        together = Figures()
+        for figures in await asyncio.gather(*(self._run(one, budget) for one in chosen)):
+            together.include(figures)
+        return together
+
+    def begin(self, lists: Sequence[WarmList], sent: Plan | None = None) -> str:
+        """The same, behind the caller; the name by which `statistics` tells of it in `runs`, None while it goes on.
+
+        `sent`: the plan that the lists are from, whose budget counts beside the own one.
+
+        Raises `OverloadedError` when too many are on their way.
+        """
+        if self._by_hand >= MOST_RUNS:
+            raise OverloadedError("too much is being warmed", retry_after=5.0, fix="wait until some of it is done")
+        self._by_hand += 1
+        budget: Budget = self._budget
+        if sent is not None:
+            budget = BothBudgets(budget, HourlyBudget(calls=sent.calls_per_hour, cost=sent.cost_per_hour))
+        name = uuid.uuid4().hex[:12]
+        self._runs[name] = None
+        while len(self._runs) > _RUNS_KEPT:
+            del self._runs[next(iter(self._runs))]
+
+        async def run() -> None:
+            self._runs[name] = await self.run(lists, budget)
+
+        self._spawn(run(), then=self._one_less)
+        return name
+
+    def chosen(self, names: Sequence[str]) -> list[WarmList]:
+        """The plan's lists of these names. Raises `InvalidRequestError` for one that there is not."""
+        known = {one.name: one for one in self.plan.lists}
+        for index, name in enumerate(names):
+            if name not in known:
+                raise InvalidRequestError(
+                    f"there is no list of this name; {suggest(name, known)}", param=f"lists[{index}]"
+                )
+        return [known[name] for name in dict.fromkeys(names)]
+
+    def parse(self, value: object) -> Plan:
+        """A plan that was sent instead of kept in a file. Raises `InvalidRequestError`."""
+        try:
+            plan = parse_plan(value, where="plan", reading=self._reading)
+            self._check_models(plan)
+        except ConfigError as error:
+            raise InvalidRequestError(error.message, param="plan", fix=error.fix) from None
+        return plan
+
+    # --- told --------------------------------------------------------------------------------------------
+
+    def statistics(self) -> dict[str, Any]:
+        """Of this process since its start; times in seconds, `ended_at` since the epoch."""
+        return {
+            "leading": self.leading,
+            "running": list(self._rounds.running),
+            "totals": self._totals.as_plain(),
+            "lists": {
+                one.name: {
+                    "priority": one.priority,
+                    "every_seconds": round(self.every(one), 1),
+                    "customers": len(one.customers),
+                    "latest": latest.as_plain() if (latest := self._latest.get(one.name)) else None,
+                }
+                for one in self.plan.lists
+            },
+            "runs": {name: run.as_plain() if run else None for name, run in self._runs.items()},
+            "calls": self.calls.as_plain(),
+            "worth": self._entries.as_plain(),
+            "budget": self._budget.as_plain(),
+        }
+
+    # --- inside ------------------------------------------------------------------------------------------
+
+    async def _run(self, one: WarmList, budget: Budget | None = None) -> Figures:
+        figures = await self._rounds.run(one, budget or self._budget)
+        if self._latest.get(one.name) is not figures:  # several may have waited for one round
+            if any(known is one for known in self.plan.lists):
+                self._latest[one.name] = figures
+            self._totals.include(figures)
+        return figures
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(self._keep_seconds)
+            await self._entries.keep()
+
+    def _check_models(self, plan: Plan) -> None:
+        for name in sorted(plan.models()):
+            try:
+                self._engine.models.resolve(name)
+            except UnknownModelError as error:
+                raise ConfigError(error.message, where="ask.model", fix=error.fix) from None
+
+    def _one_less(self) -> None:
+        self._by_hand -= 1
+
+    def _spawn(self, work: Coroutine[Any, Any, Any], *, then: Callable[[], None] | None = None) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+
+        def ended(task: asyncio.Task[Any]) -> None:
+            self._tasks.discard(task)
+            if then is not None:
+                then()
+            if not task.cancelled() and (error := task.exception()) is not None:
+                log.error("pre-warming failed", error=type(error).__name__)
+
+        task.add_done_callback(ended)

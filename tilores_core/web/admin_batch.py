@@ -1,0 +1,229 @@
+"""`/admin/batch`: batches over HTTP, for admins alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+import orjson
+from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, Field
+
+from tilores_core.contracts import Caller
+from tilores_core.errors import OverloadedError
+from tilores_core.jobs.batch_service import BatchService
+
+if TYPE_CHECKING:
+    from tilores_core.store.batch_jobs import BatchJob
+
+PATH: Final = "/admin/batch"
+NDJSON: Final = "application/x-ndjson"
+_CSV: Final = "text/csv"
+_SECONDS_PER_PIECE: Final = 30.0
+_LOOK_SECONDS: Final = 0.5
+_STILL_THERE_SECONDS: Final = 15.0
+_MOST_LISTENERS: Final = 64
+_BLOCK: Final = 64 * 1024
+_LINES: Final = {"description": "A line for each question; what may be in one is each line's own matter."}
+_EVENT: Final = {
+    "type": "object",
+    "description": "`data`: the job as JSON",
+    "required": ["event", "data"],
+    "properties": {"event": {"enum": ["progress", "end"]}, "data": {"type": "string"}},
+    "additionalProperties": False,
+}
+_LINE: Final = {"type": "string", "description": "One JSON object a line; docs/batch.md has its fields."}
+Responses = dict[int | str, dict[str, Any]]
+JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="as POST /admin/batch gave it")]
+
+
+class Job(BaseModel):
+    """A batch. `lines` is how many there are, about until it is done; `totals` what has come of them so far."""
+
+    id: str
+    state: Literal["queued", "running", "cancelling", "done", "failed", "cancelled"]
+    owner: str = Field(description="name of the key that sent it")
+    created: datetime
+    started: datetime | None = None
+    ended: datetime | None = None
+    lines: int | None = None
+    totals: dict[str, float] = Field(default_factory=dict)
+    error: str | None = Field(None, description="why all of it failed; the lines' errors are in the results")
+
+
+def batch_routes(
+    batches: BatchService,
+    route: type[APIRoute],
+    responses: Responses,
+    *,
+    caller: Callable[[Request], Caller],
+    is_ready: Callable[[], bool],
+) -> APIRouter:
+    """`route`: lets admins alone pass; `caller`: which of them it is. `responses`: those that every route has, and
+    422, 503 of problems."""
+    router = APIRouter(prefix="/admin", tags=["admin"], route_class=route, responses=responses)
+    listeners = _Listeners()
+    problem = responses[401]["model"]
+    missing: Responses = {404: {"model": problem, "description": "There is no such batch"}}
+    too_much: Responses = {
+        413: {"model": problem, "description": "The body is larger than [batch] max_body_bytes"},
+        429: {"model": problem, "description": "Too many batches already"},
+    }
+    body = {
+        "required": True,
+        "content": {NDJSON: {"schema": _LINES}, _CSV: {"schema": _LINES}},
+    }
+
+    @router.post(
+        "/batch", status_code=202, responses=too_much, openapi_extra={"requestBody": body}, response_model=Job
+    )
+    async def submit(
+        request: Request,
+        response: Response,
+        model: Annotated[str | None, Query(min_length=1, max_length=200)] = None,
+        concurrency: Annotated[int | None, Query(ge=1, le=10_000)] = None,
+    ) -> Job:
+        """Ask many questions: JSON lines or CSV in, a job out. The reply comes when the body is safely kept."""
+        is_csv = request.headers.get("content-type", "").partition(";")[0].strip().lower() == _CSV
+        job = await batches.submit(
+            _pieces(request),
+            form="csv" if is_csv else "jsonl",
+            owner=caller(request).name,
+            model=model,
+            concurrency=concurrency or 0,
+        )
+        response.headers["Location"] = f"{PATH}/{job.id}"
+        return _shown(job)
+
+    @router.get("/batch/{id}", responses=missing)
+    async def look(id: JobId) -> Job:
+        """How far it is."""
+        return _shown(await _job(batches, id))
+
+    @router.get(
+        "/batch/{id}/events",
+        response_class=StreamingResponse,
+        responses={**missing, 200: {"content": {"text/event-stream": {"schema": _EVENT}}}},
+    )
+    async def events(id: JobId) -> StreamingResponse:
+        """How far it is, as server-sent events, until it has ended: `progress`, then `end`; the data is the job."""
+        job = await _job(batches, id)
+        listeners.check()
+        told = _told(batches, job, is_ready, listeners)
+        return StreamingResponse(told, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+    @router.get(
+        "/batch/{id}/results",
+        response_class=StreamingResponse,
+        responses={**missing, 200: {"content": {NDJSON: {"schema": _LINE}}}},
+    )
+    async def results(id: JobId) -> StreamingResponse:
+        """The results there are now, in the order of the input; whole lines."""
+        await _job(batches, id)
+        return StreamingResponse(_lines(batches.output(id)), media_type=NDJSON)
+
+    @router.delete("/batch/{id}", responses=missing)
+    async def cancel(id: JobId) -> Job:
+        """End it. What was done stays, and what is at work is given up."""
+        await _job(batches, id)
+        job = await batches.cancel(id)
+        return _shown(job) if job is not None else _shown(await _job(batches, id))
+
+    return router
+
+
+class _Listeners:
+    """How many follow events now."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def check(self) -> None:
+        if self.count >= _MOST_LISTENERS:
+            raise OverloadedError(f"{_MOST_LISTENERS} follow batches already", fix="ask for the job itself instead")
+
+
+async def _job(batches: BatchService, job_id: str) -> BatchJob:
+    job = await batches.get(job_id)
+    if job is None:
+        raise HTTPException(404, "there is no such batch")
+    return job
+
+
+def _shown(job: BatchJob) -> Job:
+    return Job(
+        id=job.id,
+        state=job.state,
+        owner=job.owner,
+        created=job.created,
+        started=job.started,
+        ended=job.ended,
+        lines=job.lines,
+        totals=dict(job.totals),
+        error=job.error,
+    )
+
+
+async def _pieces(request: Request) -> AsyncIterator[bytes]:
+    """The body as it comes; whoever sends nothing for too long is not waited for."""
+    stream = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(_SECONDS_PER_PIECE):
+                piece = await anext(stream)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise HTTPException(408, f"nothing came for {_SECONDS_PER_PIECE:g} s") from None
+        yield piece
+
+
+async def _told(
+    batches: BatchService, job: BatchJob, is_ready: Callable[[], bool], listeners: _Listeners
+) -> AsyncIterator[bytes]:
+    """Until the job has ended, or the server is about to."""
+    listeners.count += 1
+    loop = asyncio.get_running_loop()
+    try:
+        told, at = b"", loop.time()
+        current: BatchJob | None = job
+        while current is not None:
+            ended = current.ended is not None
+            event = _event("end" if ended else "progress", _shown(current))
+            if event != told:
+                told, at = event, loop.time()
+                yield event
+            elif loop.time() - at > _STILL_THERE_SECONDS:
+                at = loop.time()
+                yield b": still there\n\n"
+            if ended or not is_ready():
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
+            current = await batches.get(job.id)
+    finally:
+        listeners.count -= 1
+
+
+def _event(name: str, job: Job) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), orjson.dumps(job.model_dump(mode="json")))
+
+
+async def _lines(path: FilePath) -> AsyncIterator[bytes]:
+    """The whole lines of a file that may still grow."""
+    try:
+        file = await asyncio.to_thread(path.open, "rb")
+    except FileNotFoundError:
+        return
+    try:
+        rest = b""
+        while block := await asyncio.to_thread(file.read, _BLOCK):
+            whole, end, rest = (rest + block).rpartition(b"\n")
+            if end:
+                yield whole + end
+    finally:
+        await asyncio.to_thread(file.close)
