@@ -1,0 +1,269 @@
+"""A pre-warmed customer's first question, 50 a second, with and without a batch of 10,000 in the same server.
+
+    python benchmarks/prewarm/bench_first_question.py [--rounds 3] [--batch-customers 500] [--nice -15]
+
+One server process on one core, this program on another; both kinds of round by turns. Before each round everything
+is removed from the cache and warmed anew by `POST /admin/prewarm`, so that every request is the first of its customer
+and question since; half of them speak LangServe's protocol, half OpenAI's. They are sent at an even rate, whether
+those before have been answered or not, and timed from when they were due. A round with a batch begins when the batch
+runs, and counts only what was due before it ended; a batch that lasts longer is cancelled then. It is sent to
+`POST /admin/batch` and asks the demo model, made to take 100 ms, about as many different things.
+
+It ends with an error when a reply was no answer, or when more than one in a hundred did not come from memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+TILORES = Path(sysconfig.get_path("scripts")) / "tilores"
+PATIENCE = 60.0
+TARGET_MS = 5.0
+TOML = """
+schema = 1
+[use]
+source = "demo"
+cache = ["memory"]
+model = "demo:simulated-1"
+[plugins.memory]
+max_entries = 200000  # the batch's answers must not push out what was warmed
+max_bytes = 1000000000
+[plugins.demo-model]
+latency_ms = 100
+[prewarm]
+file = "plan.json"
+"""
+QUESTIONS = (
+    "What is the credit score?",
+    "Where does this customer live?",
+    "What is the email?",
+    "How old is the account?",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    due: float
+    seconds: float
+    tier: str
+
+
+@contextmanager
+def server(folder: Path, core: int | None) -> Iterator[str]:
+    (folder / "plugins.toml").write_text(TOML)
+    (folder / "plan.json").write_text('{"concurrency": 48}')
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TILORES_")}
+    environment |= {"TILORES_DATA_DIR": str(folder / "data"), "TILORES_LOG_FORMAT": "json"}
+    command = [str(TILORES), "serve", "--port", "0"]
+    if core is not None:
+        command = ["taskset", "-c", str(core), *command]
+    log = folder / "log.jsonl"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output)
+    try:
+        began = time.monotonic()
+        while not (port := re.search(r"running on http://[^ ]*?:(\d+) ", log.read_text())):
+            if process.poll() is not None or time.monotonic() - began > PATIENCE:
+                raise SystemExit(f"the server did not start\n{log.read_text()}")
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port[1]}"
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+
+
+def customers(wanted: int) -> list[str]:
+    from tilores_plugins.sources.demo.people import build_people
+
+    return [person.id for person in build_people()][:wanted]
+
+
+class Bench:
+    def __init__(self, http: aiohttp.ClientSession, url: str, options: argparse.Namespace) -> None:
+        self._http = http
+        self._url = url
+        self._options = options
+        ids = customers(min(500, options.questions))
+        self._ids = ids
+        each = -(-options.questions // len(ids))
+        if each > len(QUESTIONS):
+            raise SystemExit(f"at most {len(ids) * len(QUESTIONS)} first questions can be asked")
+        self._pairs = [(one, question) for question in QUESTIONS[:each] for one in ids][: options.questions]
+        self._asked = QUESTIONS[:each]
+        self._line = 0
+
+    async def warm(self) -> None:
+        for namespace in ("answers", "wire"):
+            await self._post("/admin/cache/invalidate", {"namespace": namespace})
+        listed = {
+            "name": "bench",
+            "customers": [{"customer_id": one} for one in self._ids],
+            "questions": [*self._asked],
+        }
+        run = (await self._post("/admin/prewarm", {"plan": {"lists": [listed]}}))["run"]
+        while (figures := (await self._get("/admin/prewarm"))["runs"][run]) is None:
+            await asyncio.sleep(0.2)
+        if figures["failed"]:
+            raise SystemExit(f"not all could be warmed: {figures}")
+
+    async def round(self, *, batch: bool) -> tuple[list[Asked], float]:
+        """The requests, and how many lines a second the batch did meanwhile."""
+        await self.warm()
+        job = await self._begin_batch() if batch else None
+        began = time.monotonic()
+        asking = asyncio.create_task(self._ask_all(began))
+        ended, lines = float("inf"), 0
+        if job is not None:
+            ended, lines = await self._follow(job, asking)
+        asked = await asking
+        within = [one for one in asked if one.due < ended]
+        return within, lines / (min(ended, time.monotonic()) - began) if job is not None else 0.0
+
+    async def _ask_all(self, began: float) -> list[Asked]:
+        tasks = []
+        for number, (customer, question) in enumerate(self._pairs):
+            due = began + number / self._options.rate
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            tasks.append(asyncio.create_task(self._ask(customer, question, due, langserve=number % 2 == 0)))
+        return [await task for task in tasks]
+
+    async def _ask(self, customer: str, question: str, due: float, *, langserve: bool) -> Asked:
+        if langserve:
+            body: Any = {"input": question, "config": {"configurable": {"customer_id": customer}}}
+            path = "/chat/invoke"
+        else:
+            messages = [{"role": "user", "content": question}]
+            body = {"model": "demo:simulated-1", "messages": messages, "metadata": {"customer_id": customer}}
+            path = "/v1/chat/completions"
+        async with self._http.post(self._url + path, json=body) as reply:
+            text = await reply.text()
+            if reply.status != 200:
+                raise SystemExit(f"{path}: status {reply.status}: {text[:300]}")
+            return Asked(due, time.monotonic() - due, reply.headers["X-Tilores-Cache"])
+
+    async def _begin_batch(self) -> str:
+        lines = []
+        for _ in range(self._options.lines):
+            self._line += 1
+            customer = self._ids[self._line % min(len(self._ids), self._options.batch_customers)]
+            lines.append(
+                json.dumps({"question": f"What is the credit limit? Note {self._line}.", "customer_id": customer})
+            )
+        headers = {"Content-Type": "application/x-ndjson"}
+        async with self._http.post(
+            f"{self._url}/admin/batch", data="\n".join(lines).encode(), headers=headers
+        ) as reply:
+            if reply.status == 404:
+                raise SystemExit("this server has no POST /admin/batch; --lines 0 measures without a batch")
+            if reply.status >= 300:
+                raise SystemExit(f"/admin/batch: status {reply.status}: {(await reply.text())[:300]}")
+            job: str = (await reply.json())["id"]
+        while (await self._get(f"/admin/batch/{job}"))["state"] == "queued":
+            await asyncio.sleep(0.02)
+        return job
+
+    async def _follow(self, job: str, asking: asyncio.Task[list[Asked]]) -> tuple[float, int]:
+        """When the batch ended, if it did while questions were asked, and how many lines it had done."""
+        while True:
+            told = await self._get(f"/admin/batch/{job}")
+            if told["state"] == "done":
+                return time.monotonic(), self._options.lines
+            if told["state"] not in ("queued", "running"):
+                raise SystemExit(f"the batch ended as {told['state']}: {told}")
+            if asking.done():
+                async with self._http.delete(f"{self._url}/admin/batch/{job}") as reply:
+                    reply.raise_for_status()
+                return float("inf"), round(told["totals"].get("lines", 0))
+            await asyncio.sleep(0.25)
+
+    async def _get(self, path: str) -> Any:
+        async with self._http.get(self._url + path) as reply:
+            reply.raise_for_status()
+            return await reply.json()
+
+    async def _post(self, path: str, body: Any) -> Any:
+        async with self._http.post(self._url + path, json=body) as reply:
+            if reply.status >= 300:
+                raise SystemExit(f"{path}: status {reply.status}: {(await reply.text())[:300]}")
+            return await reply.json()
+
+
+def quantile(asked: list[Asked], share: float) -> float:
+    ordered = sorted(one.seconds for one in asked)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000
+
+
+def show(name: str, rounds: list[list[Asked]], rates: list[float]) -> float:
+    p99 = statistics.median(quantile(asked, 0.99) for asked in rounds)
+    tiers = Counter(one.tier for asked in rounds for one in asked)
+    total = sum(tiers.values())
+    print(
+        f"{name:16} {total:6} requests  p50 {statistics.median(quantile(a, 0.5) for a in rounds):6.2f} ms  "
+        f"p95 {statistics.median(quantile(a, 0.95) for a in rounds):6.2f} ms  p99 {p99:6.2f} ms "
+        f"({', '.join(f'{quantile(a, 0.99):.2f}' for a in rounds)})  "
+        f"max {max(quantile(a, 1.0) for a in rounds):6.1f} ms  {dict(tiers)}"
+        + (f"  batch {statistics.median(rates):.0f} lines/s" if any(rates) else "")
+    )
+    if tiers["l1"] < 0.99 * total:
+        raise SystemExit("too few came from memory")
+    return p99
+
+
+async def main(options: argparse.Namespace) -> None:
+    cores = sorted(os.sched_getaffinity(0))
+    apart = len(cores) > 1 and shutil.which("taskset") is not None
+    if apart:
+        os.sched_setaffinity(0, {cores[1]})
+    if options.nice:
+        os.nice(options.nice)  # the server inherits it
+    timeout = aiohttp.ClientTimeout(total=PATIENCE)
+    with tempfile.TemporaryDirectory() as folder, server(Path(folder), cores[0] if apart else None) as url:
+        async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=64)) as http:
+            bench = Bench(http, url, options)
+            alone: list[list[Asked]] = []
+            beside: list[list[Asked]] = []
+            rates: list[float] = []
+            for number in range(options.rounds):
+                print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
+                asked, _rate = await bench.round(batch=False)
+                alone.append(asked)
+                if options.lines:
+                    asked, rate = await bench.round(batch=True)
+                    beside.append(asked)
+                    rates.append(rate)
+    print(f"{options.rate:g} first questions a second, server and load on {'a core each' if apart else 'any core'}")
+    p99 = show("without a batch", alone, [])
+    if beside:
+        with_batch = show("beside a batch", beside, rates)
+        good = "below" if with_batch < TARGET_MS else "NOT below"
+        print(f"p99 beside a batch is {with_batch / p99:.1f} x that without, and {good} {TARGET_MS:g} ms")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rate", type=float, default=50.0)
+    parser.add_argument("--questions", type=int, default=1000)
+    parser.add_argument("--batch-customers", type=int, default=500, help="whom the batch asks about")
+    parser.add_argument("--nice", type=int, default=0, help="-15 on a machine that others use too")
+    parser.add_argument("--lines", type=int, default=10_000, help="of the batch; 0: none")
+    sys.exit(asyncio.run(main(parser.parse_args())))

@@ -1,0 +1,134 @@
+"""`/admin/prewarm`: warm customers now, and what has come of it; `/events/call`: a call begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from tilores_core.contracts import Caller, Identifiers
+from tilores_core.errors import InvalidRequestError, PermissionDeniedError
+from tilores_core.jobs.prewarm.service import Prewarming
+from tilores_core.web.auth import Gate
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Responses = dict[int | str, dict[str, Any]]
+
+
+class WarmNow(BaseModel):
+    """What to warm: the lists of the server's own plan by name (by default all), or those of a plan that is sent."""
+
+    model_config = ConfigDict(extra="forbid")
+    lists: Annotated[list[Annotated[str, Field(max_length=40)]], Field(min_length=1, max_length=100)] | None = None
+    plan: Annotated[dict[str, Any], Field(description="as in the file of `tilores prewarm`; its lists")] | None = None
+
+
+class Accepted(BaseModel):
+    run: str = Field(description="its name in `runs` of the statistics; null there while it goes on")
+    lists: list[str] = Field(description="the lists that are on their way")
+    customers: int = Field(description="customers named in them")
+
+
+class CallBegins(BaseModel):
+    """Who calls: anything that identifies a customer; all that is given must fit."""
+
+    model_config = ConfigDict(extra="forbid")
+    customer_id: Text | None = None
+    phone: Text | None = None
+    email: Text | None = None
+    name: Text | None = None
+    date_of_birth: Text | None = None
+
+
+class Heard(BaseModel):
+    """The same for everybody: whether anybody is known by it is not told."""
+
+    accepted: bool = True
+
+
+def prewarm_routes(prewarming: Prewarming, route: type[APIRoute], responses: Responses) -> APIRouter:
+    """`route`: lets admins alone pass."""
+    router = APIRouter(prefix="/admin", tags=["admin"], route_class=route)
+
+    @router.get("/prewarm", responses=responses)
+    async def figures() -> dict[str, Any]:
+        """What was warmed by this process, and was it worth it."""
+        return prewarming.statistics()
+
+    @router.post("/prewarm", status_code=202, responses=responses)
+    async def warm(what: WarmNow) -> Accepted:
+        """Warm customers now; the reply does not wait for it."""
+        if what.plan is not None:
+            if what.lists is not None:
+                raise InvalidRequestError("give either lists or plan", param="lists")
+            sent = prewarming.parse(what.plan)
+            lists = list(sent.lists)
+        else:
+            sent = None
+            lists = prewarming.chosen(what.lists) if what.lists is not None else list(prewarming.plan.lists)
+        if not lists:
+            raise InvalidRequestError(
+                "there is no list to warm", param="plan", fix="send a plan with lists, or name a file in [prewarm]"
+            )
+        run = prewarming.begin(lists, sent)
+        return Accepted(
+            run=run, lists=[one.name for one in lists], customers=sum(len(one.customers) for one in lists)
+        )
+
+    return router
+
+
+def call_routes(prewarming: Prewarming, gate: Gate, responses: Responses) -> APIRouter:
+    """For those who have a chat key."""
+    router = APIRouter(prefix="/events", tags=["events"], route_class=_chat_route(gate))
+
+    @router.post("/call", status_code=202, responses=responses)
+    async def call(request: Request, who: CallBegins) -> Heard:
+        """A call begins: the caller's records and the configured opening questions are made ready."""
+        caller: Caller = request.state.caller
+        if who.customer_id is None and not caller.search:
+            raise PermissionDeniedError(
+                "this key may not search for customers", fix="name the customer with customer_id"
+            )
+        identifiers = Identifiers(**who.model_dump())
+        _check(prewarming, identifiers)
+        prewarming.calls.begins(identifiers, scope=caller.scope)
+        return Heard()
+
+    return router
+
+
+def _check(prewarming: Prewarming, given: Identifiers) -> None:
+    if not given:
+        raise InvalidRequestError(
+            "name the caller: phone, customer_id, email, or name and date_of_birth", param="phone"
+        )
+    usable = prewarming.calls.normalised(given)
+    for name, fix in (
+        ("phone", "send it with its country code, such as +442071838750"),
+        ("email", "send an e-mail address"),
+        ("date_of_birth", "send it as YYYY-MM-DD"),
+    ):
+        if getattr(given, name) is not None and (usable is None or getattr(usable, name) is None):
+            alone = usable is None and name == "date_of_birth"
+            what = "alone identifies nobody" if alone else "cannot be read"
+            raise InvalidRequestError(f"{name} {what}", param=name, fix=fix if not alone else "send the name too")
+
+
+def _chat_route(gate: Gate) -> type[APIRoute]:
+    """Routes for chat keys; who asks is looked at before the body is read."""
+
+    class ChatRoute(APIRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            handle = super().get_route_handler()
+
+            async def guarded(request: Request) -> Response:
+                request.state.caller = gate.chat.authenticate(dict(request.scope["headers"]))
+                return await handle(request)
+
+            return guarded
+
+    return ChatRoute
