@@ -18,6 +18,7 @@ import pytest
 
 from tilores_core.chat.grounding.claims import SMALL
 from tilores_core.chat.grounding.guard import Guard, Watch
+from tilores_core.chat.grounding.literal import stands_literally
 from tilores_core.chat.prompts import BUILTIN_TEMPLATE, system_message
 from tilores_core.chat.records import render
 from tilores_core.contracts import Customer, Prompt
@@ -117,3 +118,28 @@ def test_planted_values_of_another_customer_are_caught(customers: list[Customer]
     assert caught.total() / planted.total() >= 0.95, shares
     assert shares["email"] == shares["date"] == 1.0, shares
     assert min(shares.values()) >= 0.9, shares
+
+
+def test_the_quick_look_passes_nothing_that_the_index_would_not(customers: list[Customer]) -> None:
+    """And it settles most of what the demo model says."""
+    dice = random.Random(3)
+    guard = Guard(today=lambda: date(2026, 1, 1))
+    settled = asked = 0
+    for _ in range(40):
+        customer, other = dice.sample(customers, 2)
+        text = render(customer)
+        given = read_prompt(system_message(PROMPTS[0], text))
+        index = watch_over(guard, customer, text, "What is it?", PROMPTS[0])
+        index.ungrounded("Nobody Atall was born on 1 January 1801.")  # it has made the index now
+        for ask in dice.sample(QUESTIONS, 6):
+            said = answer(ask.format(name=customer.name), given)
+            asked += 1
+            settled += stands_literally(said, [text])
+        for record in (*other.records, *customer.records):
+            for field, value in record.fields.items():
+                if isinstance(value, bool | list | dict):
+                    continue
+                for said in (f"The {field.replace('_', ' ')} of {customer.name} is {value}.", f"It is {value} now."):
+                    if index.ungrounded(said):
+                        assert not stands_literally(said, [text]), said
+    assert settled > asked / 2

@@ -24,7 +24,7 @@ _LONGEST_NUMBER = 15  # digits that a float holds exactly
 _PHONE_DIGITS = range(7, 16)
 _MOST_GROUPS = 8
 
-_AROUND = ".,;:!?'\"’‘“”()[]{}<>*_`…"
+AROUND = ".,;:!?'\"’‘“”()[]{}<>*_`…"
 _DIGIT = re.compile(r"[0-9]")
 _NUMBER = re.compile(
     r"[~≈+\-\u2212]?(?P<money>[$€£¥])?[+\-\u2212]?(?P<digits>\d[\d,.'’\u00a0\u202f]*)"
@@ -52,18 +52,18 @@ _MONTH_NAMES = (
     *("january", "february", "march", "april", "may", "june"),
     *("july", "august", "september", "october", "november", "december"),
 )
-_MONTHS: Final = {
+MONTHS: Final = {
     spelling: number
     for number, name in enumerate(_MONTH_NAMES, 1)
     for short in (name, name[:3], name[:4])
     for spelling in (short.capitalize(), short)
     if spelling not in ("may", "march", "mar")  # the verbs; as months they have a capital
 }
-_TENS: Final = {
+TENS: Final = {
     word: 10 * tens
     for tens, word in enumerate(("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"), 2)
 }
-_TEENS: Final = {
+TEENS: Final = {
     word: number
     for number, word in enumerate(
         ("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"), 13
@@ -91,7 +91,7 @@ _SCALES: Final = {
     "M": 1e6,
     "bn": 1e9,
 }
-_ENDING: Final = frozenset({"ending", "ends", "end", "last", "digits", "in"})
+ENDING: Final = frozenset({"ending", "ends", "end", "last", "digits", "in"})
 
 
 class Claim(NamedTuple):
@@ -121,18 +121,16 @@ def _in_words(words: Sequence[str]) -> Iterator[Claim]:
     while position < end:
         word = words[position]
         if word.isalpha():
-            if word in _MONTHS:
+            if word in MONTHS:
                 used, claim = _month_first(words, position)
                 position += used
                 if claim is not None:
                     yield claim
                 continue
-            if word in _TENS or word in _TEENS:
-                yield _plain_number(
-                    _TENS.get(word) or _TEENS[word], _before(words, position), _after(words, position)
-                )
+            if word in TENS or word in TEENS:
+                yield _plain_number(TENS.get(word) or TEENS[word], _before(words, position), _after(words, position))
         elif "@" in word:
-            if (address := normalise_email(word.strip(_AROUND))) is not None:
+            if (address := normalise_email(word.strip(AROUND))) is not None:
                 yield Claim("email", "email", address)
         elif _DIGIT.search(word):
             used, claims_here = _with_digits(words, position)
@@ -140,16 +138,16 @@ def _in_words(words: Sequence[str]) -> Iterator[Claim]:
             position += used
             continue
         else:
-            bare = word.strip(_AROUND)
-            if bare in _MONTHS:
+            bare = word.strip(AROUND)
+            if bare in MONTHS:
                 used, claim = _month_first(words, position)
                 position += used
                 if claim is not None:
                     yield claim
                 continue
             tens, hyphen, ones = bare.lower().partition("-") if "-" in bare else ("", "", "")
-            if hyphen and tens in _TENS and ones in _ONES:
-                value = _TENS[tens] + _ONES[ones]
+            if hyphen and tens in TENS and ones in _ONES:
+                value = TENS[tens] + _ONES[ones]
                 yield _plain_number(value, _before(words, position), _after(words, position))
         position += 1
 
@@ -159,7 +157,7 @@ def _in_words(words: Sequence[str]) -> Iterator[Claim]:
 
 def _month_first(words: Sequence[str], position: int) -> tuple[int, Claim | None]:
     """ "March 14, 1983", "March 1983", "March 14" from the month on; how many words it took."""
-    month = _MONTHS[words[position].strip(_AROUND)]
+    month = MONTHS[words[position].strip(AROUND)]
     following = _after(words, position)
     if day := _DAY.fullmatch(following):
         year = _after(words, position + 1)
@@ -179,7 +177,7 @@ def _day_first(words: Sequence[str], position: int, bare: str) -> tuple[int, Cla
     at = position + 1
     if _after(words, position) == "of":
         at += 1
-    month = _MONTHS.get(words[at].strip(_AROUND)) if at < len(words) else None
+    month = MONTHS.get(words[at].strip(AROUND)) if at < len(words) else None
     if month is None:
         return 0, None
     year = _after(words, at)
@@ -202,7 +200,7 @@ def _month_day(month: int, day: int) -> Claim:
 def _with_digits(words: Sequence[str], position: int) -> tuple[int, Sequence[Claim]]:
     """The claims from a word with a digit on, and how many words they took."""
     word = words[position]
-    bare = word.strip(_AROUND)
+    bare = word.strip(AROUND)
     if len(bare) <= _LONGEST_DAY:
         used, claim = _day_first(words, position, bare)
         if claim is not None:
@@ -213,7 +211,7 @@ def _with_digits(words: Sequence[str], position: int) -> tuple[int, Sequence[Cla
         if (grouped := _grouped(words, position)) is not None:
             return grouped
     before, after = _before(words, position), _after(words, position)
-    if bare.isdigit() and before in _ENDING and len(bare) <= 6 and (before != "in" or "ending" in words[:position]):
+    if bare.isdigit() and before in ENDING and len(bare) <= 6 and (before != "in" or "ending" in words[:position]):
         return 1, (Claim("account", "tail", bare),)
     return 1, tuple(_single(bare, word, before, after))
 
@@ -230,7 +228,7 @@ def _grouped(words: Sequence[str], position: int) -> tuple[int, Sequence[Claim]]
     first = words[position].strip(".,;:!?'\"")
     if _IBAN_START.fullmatch(first):
         last = position
-        while last + 1 < len(words) and _IBAN_GROUP.fullmatch(words[last + 1].strip(_AROUND)) and last < position + 9:
+        while last + 1 < len(words) and _IBAN_GROUP.fullmatch(words[last + 1].strip(AROUND)) and last < position + 9:
             last += 1
             if words[last][-1] in ".,;:!?":
                 break
@@ -369,8 +367,8 @@ def _code(text: str) -> str:
 
 
 def _before(words: Sequence[str], position: int) -> str:
-    return words[position - 1].strip(_AROUND).lower() if position else ""
+    return words[position - 1].strip(AROUND).lower() if position else ""
 
 
 def _after(words: Sequence[str], position: int) -> str:
-    return words[position + 1].strip(_AROUND) if position + 1 < len(words) else ""
+    return words[position + 1].strip(AROUND) if position + 1 < len(words) else ""

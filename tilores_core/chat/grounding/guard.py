@@ -24,6 +24,7 @@ from cachetools import LRUCache
 from tilores_core.chat.conversation import text_of
 from tilores_core.chat.grounding.claims import Claim, claims
 from tilores_core.chat.grounding.evidence import Evidence, evidence_of
+from tilores_core.chat.grounding.literal import stands_literally
 from tilores_core.chat.grounding.names import strange_words
 from tilores_core.chat.records import fingerprint, render
 from tilores_core.chat.routing.sentences import Sentences
@@ -138,6 +139,8 @@ class Watch:
 
     def ungrounded(self, text: str) -> list[Claim]:
         """The claims in `text` that neither the records nor what was said bear out."""
+        if self._waiting and stands_literally(text, [rendered for _, _, rendered in self._waiting]):
+            return []
         records = self._evidence()
         made = claims(text, self._words)
         if not records:
