@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
@@ -21,10 +22,20 @@ from tilores_core.chat.prompts import BuiltinPrompts
 from tilores_core.contracts import CacheTier, CustomerSource, LLMProvider, Tracer
 from tilores_core.errors import SourceError
 from tilores_core.host.host import PluginHost
-from tilores_core.settings import Environment, LoadedConfig, load_config, load_environment, variables
+from tilores_core.jobs.prewarm.plan import Plan
+from tilores_core.metrics import Metrics
+from tilores_core.metrics.jobs import prewarm_samples
+from tilores_core.metrics.models import ModelLabels
+from tilores_core.metrics.wiring import watch_parts
+from tilores_core.settings import Config, Environment, LoadedConfig, load_config, load_environment, variables
+from tilores_core.store.address import store_address
+from tilores_core.store.lazy import LazyStore
 from tilores_core.tracing import Tracing, deployment_of
 
 if TYPE_CHECKING:
+    from tilores_core.jobs.batch_service import BatchService
+    from tilores_core.jobs.prewarm.plan_file import Reading
+    from tilores_core.jobs.prewarm.service import Prewarming
     from tilores_core.web.application import Application
 
 log = structlog.get_logger(part="app")
@@ -43,6 +54,9 @@ class Services:
     cache: TieredCache
     engine: ChatEngine
     tracing: Tracing
+    metrics: Metrics | None
+    lookup: CustomerLookup
+    store: LazyStore
 
 
 def load_host(environment: Environment, *, loaded: LoadedConfig | None = None, **plan: Any) -> PluginHost:
@@ -67,7 +81,8 @@ def build_tiers(host: PluginHost) -> list[tuple[str, CacheTier]]:
 def build_models(host: PluginHost) -> Models:
     """The models of all active providers, which are closed with the host."""
     providers = {name: cast(LLMProvider, provider) for name, provider in host.build_used("llm").items()}
-    return Models(providers, default=host.config.use.model, fallbacks=host.config.use.fallbacks)
+    use = host.config.use
+    return Models(providers, default=use.model, fallbacks=use.fallbacks, idle=host.idle_providers)
 
 
 def build_tracers(host: PluginHost) -> dict[str, Tracer]:
@@ -75,9 +90,64 @@ def build_tracers(host: PluginHost) -> dict[str, Tracer]:
     return {name: cast(Tracer, tracer) for name, tracer in host.build_used("tracers").items()}
 
 
+def build_metrics(config: Config, models: Models, folder: Path | None) -> Metrics | None:
+    """What counts, unless `[metrics]` says that nothing does. `folder`: see `Metrics`."""
+    if not config.metrics.enabled:
+        return None
+    named = (models.default, *models.fallbacks)
+    labels = ModelLabels(lambda name: models.info(name) is not None, named=named, most=config.metrics.max_models)
+    return Metrics(labels, folder=folder)
+
+
+def prewarm_reading(config: Config) -> Reading:
+    """Questions of a plan are decoded as OpenAI's protocol decodes them, so that a request finds what they made."""
+    from tilores_core.jobs.prewarm.plan_file import Reading
+    from tilores_core.web.openai.messages import decode_messages
+    from tilores_core.web.openai.parameters import decode_parameters
+
+    return Reading(messages=decode_messages, parameters=decode_parameters, region=config.chat.phone_region)
+
+
+def load_prewarm_plan(config: Config) -> Plan:
+    """The plan that `[prewarm]` names; one that holds nothing where it names none. Raises `ConfigError`."""
+    if not config.prewarm.file:
+        return Plan()
+    from tilores_core.jobs.prewarm.plan_file import load_plan
+
+    return load_plan(Path(config.prewarm.file), prewarm_reading(config))
+
+
+def build_prewarming(services: Services, plan: Plan) -> Prewarming:
+    """Pre-warming by this plan; close it before the services. Raises `ConfigError` for a model that there is not."""
+    from tilores_core.jobs.prewarm.election import choose_election
+    from tilores_core.jobs.prewarm.service import Prewarming
+
+    config, tiers = services.host.config, [tier for _, tier in services.tiers]
+    return Prewarming(
+        engine=services.engine,
+        lookup=services.lookup,
+        source=services.source,
+        source_name=config.use.source,
+        cache_table=config.cache,
+        chat_table=config.chat,
+        reading=prewarm_reading(config),
+        plan=plan,
+        election=choose_election(services.environment.database_url, tiers, services.store),
+    )
+
+
+def build_batches(services: Services, live: Callable[[], int]) -> BatchService:
+    """Batches over HTTP; `live`: how many callers are served now. Close it before the services."""
+    from tilores_core.batching import server_batches
+
+    return server_batches(services, live)
+
+
 @asynccontextmanager
-async def open_services(host: PluginHost, environment: Environment) -> AsyncIterator[Services]:
-    """Build what `[use]` names, in order; close it in reverse."""
+async def open_services(
+    host: PluginHost, environment: Environment, *, metrics_folder: Path | None = None
+) -> AsyncIterator[Services]:
+    """Build what `[use]` names, in order; close it in reverse. `metrics_folder`: see `Metrics`."""
     config = host.config
     async with AsyncExitStack() as stack:
         stack.push_async_callback(host.aclose)
@@ -87,6 +157,9 @@ async def open_services(host: PluginHost, environment: Environment) -> AsyncIter
         stack.push_async_callback(cache.aclose)
         source = cast(CustomerSource, host.build("source", config.use.source))
         models = build_models(host)
+        metrics = build_metrics(config, models, metrics_folder)
+        store = LazyStore(store_address(environment.database_url, environment.data_dir))
+        stack.push_async_callback(store.aclose)
         lookup = CustomerLookup(
             source=source,
             name=config.use.source,
@@ -95,6 +168,7 @@ async def open_services(host: PluginHost, environment: Environment) -> AsyncIter
             table=config.cache,
             region=config.chat.phone_region,
             seconds=config.chat.source_seconds,
+            notes=metrics.sources if metrics is not None else None,
         )
         tracing = Tracing(
             build_tracers(host),
@@ -119,8 +193,11 @@ async def open_services(host: PluginHost, environment: Environment) -> AsyncIter
             routing=config.routing,
             chat=config.chat,
             deadline_seconds=config.chat.deadline_seconds,
+            notes=metrics.models if metrics is not None else None,
         )
         stack.push_async_callback(engine.aclose)
+        if metrics is not None:
+            watch_parts(metrics, cache=cache, engine=engine, tracers=tracing.report)
         try:
             await lookup.refresh_schema()
         except SourceError as error:  # it may come back; answers from before are still good
@@ -133,13 +210,20 @@ async def open_services(host: PluginHost, environment: Environment) -> AsyncIter
             cache=cache,
             engine=engine,
             tracing=tracing,
+            metrics=metrics,
+            lookup=lookup,
+            store=store,
         )
 
 
 def create_app(
-    environment: Environment | None = None, *, loaded: LoadedConfig | None = None, **plan: Any
+    environment: Environment | None = None,
+    *,
+    loaded: LoadedConfig | None = None,
+    metrics_folder: Path | None = None,
+    **plan: Any,
 ) -> Application:
-    """The ASGI application. Plugins are loaded now and built when the server starts.
+    """The ASGI application. Plugins are loaded now and built when the server starts. `metrics_folder`: see `Metrics`.
 
     Raises `ConfigError`, `PluginError`.
     """
@@ -154,13 +238,27 @@ def create_app(
     host = load_host(environment, loaded=loaded, **plan)
     check_key_tables(environment, host.config.keys)
     gate = Gate(environment, host.config.keys)
+    prewarm_plan = load_prewarm_plan(host.config)
 
     @asynccontextmanager
     async def open_parts(application: Application) -> AsyncIterator[tuple[ChatService, Any]]:
-        async with open_services(host, environment) as services:
+        async with open_services(host, environment, metrics_folder=metrics_folder) as services:
+            metrics = services.metrics
             chat = ChatService(
-                services.engine, gate, host.config.chat, environment.rate_limit, tracing=services.tracing
+                services.engine,
+                gate,
+                host.config.chat,
+                environment.rate_limit,
+                tracing=services.tracing,
+                metrics=metrics,
             )
+            if metrics is not None:
+                metrics.watch(chat.samples)
+                await metrics.start()
+            prewarming = build_prewarming(services, prewarm_plan)
+            batches = build_batches(services, live=lambda: chat.at_work)
+            if metrics is not None:
+                metrics.watch(lambda: prewarm_samples(prewarming.statistics()))
             site = Site(
                 host=host,
                 gate=gate,
@@ -168,6 +266,11 @@ def create_app(
                 engine=services.engine,
                 is_ready=lambda: application.ready,
                 table=host.config.chat,
+                metrics=metrics,
+                tracers=services.tracing.report,
+                store=services.store.ping,
+                prewarming=prewarming,
+                batches=batches,
             )
             warming = asyncio.create_task(services.engine.warm_up())
             await asyncio.wait({warming}, timeout=_WARM_UP_SECONDS)  # a slow one goes on behind the start
@@ -175,11 +278,17 @@ def create_app(
             gc.collect()
             gc.freeze()
             chat.start()
+            prewarming.start(at_once=host.config.prewarm.at_start)
+            batches.start()
             try:
                 with drain_on_signal(application, host.config.chat.drain_seconds):
                     yield chat, site.asgi
             finally:
+                await batches.aclose()
+                await prewarming.aclose()
                 await chat.aclose()
+                if metrics is not None:
+                    await metrics.aclose()
 
     return Application(
         open_parts,

@@ -179,7 +179,7 @@ class Hooks:
     @hookspec
     def register_routers(self) -> list[RouterSpec]:
         """FastAPI routers, mounted under `/plugins/<plugin id>`. Authentication is the router's own business unless
-        it depends on the application's."""
+        it depends on the application's. `request.app.state.calls` is the application's `CallEvents`."""
         raise NotImplementedError
 
     @hookspec

@@ -93,9 +93,13 @@ class Stub(asyncio.Protocol):
             Stub.count += 1
             reply = STREAMED if b'"stream":true' in body.replace(b" ", b"") else WHOLE
             if Stub.latency:
-                asyncio.get_running_loop().call_later(Stub.latency, self.transport.write, reply)
+                asyncio.get_running_loop().call_later(Stub.latency, self._write, reply)
             else:
                 self.transport.write(reply)
+
+    def _write(self, reply: bytes) -> None:
+        if not self.transport.is_closing():  # the end of a measurement cuts what is under way
+            self.transport.write(reply)
 
 
 async def main(port: int) -> None:

@@ -29,6 +29,7 @@ from typing import Any
 
 WANTED_MS = 5.0
 PATIENCE = 30.0
+REPORT_KEPT = 1.1  # seconds, just over what /health/detailed keeps its report for
 ANSWER = "Her balance is 40 dollars. It is due in May."
 TOML = """
 [use]
@@ -187,8 +188,10 @@ def measure(clients: dict[str, Client], requests: int) -> int:
     for number in range(requests):
         for client in clients.values():
             client.ask(number)
-        if not opened_at and any(known["opened"] for known in clients["failing"].breakers().values()):
-            opened_at = number + 1
+        if not opened_at:
+            time.sleep(REPORT_KEPT)
+            if any(known["opened"] for known in clients["failing"].breakers().values()):
+                opened_at = number + 1
     return opened_at
 
 

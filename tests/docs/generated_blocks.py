@@ -13,6 +13,7 @@ import re
 from pathlib import Path
 
 import error_reference
+import metrics_reference
 import settings_reference
 
 from tilores_core.host.describe import hook_reference, spec_reference
@@ -26,6 +27,7 @@ _WRITERS = {
     "plugins.toml": settings_reference.config_tables,
     "plugin settings": settings_reference.plugin_tables,
     "errors": error_reference.error_table,
+    "metrics": metrics_reference.metrics_table,
 }
 _BLOCK = re.compile(r"(<!-- generated: (?P<what>[^>]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 

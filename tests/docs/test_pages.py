@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,22 @@ def test_the_map_shows_the_folders_that_are_there() -> None:
             assert path.exists(), f"docs/architecture.md shows {name}, which is not there"
             shown.add(path)
         parents[depth + 1 :] = [parents[depth] / first]
-    for folder in (ROOT / "tilores_core", ROOT / "plugins" / "tilores_plugins"):
+    for folder in (ROOT / "tilores_core", ROOT / "tilores_core" / "chat", ROOT / "plugins" / "tilores_plugins"):
         there = {path for path in folder.iterdir() if path.is_dir() and path.name != "__pycache__"}
         assert there <= shown, f"docs/architecture.md lacks {sorted(path.name for path in there - shown)}"
+
+
+def test_the_layers_are_those_that_are_checked() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    shown = re.search(r"^    (errors  <.*?)\n\n", text, re.DOTALL | re.MULTILINE)
+    assert shown is not None
+    (contract,) = [
+        contract
+        for contract in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+        if contract["type"] == "layers"
+    ]
+    checked = [
+        {module.strip().removeprefix("tilores_core.") for module in layer.split(":")}
+        for layer in reversed(contract["layers"])
+    ]
+    assert [{name.strip() for name in layer.split(",")} for layer in shown[1].split("<")] == checked

@@ -22,7 +22,7 @@ import httpx
 PATIENCE = 40.0
 TILORES = Path(sysconfig.get_path("scripts")) / "tilores"
 # What the machine's own environment must not decide.
-_FOREIGN = ("TILORES_", "LANGSMITH_", "LANGCHAIN_", "OPENAI_", "ANTHROPIC_")
+_FOREIGN = ("TILORES_", "LANGSMITH_", "LANGCHAIN_", "OPENAI_", "ANTHROPIC_", "OTEL_")
 _FOREIGN_NAMES = ("PORT", "REDIS_URL", "DATABASE_URL")
 # Edwina Hawthorne, and what is asked about her.
 SECRET = re.compile(

@@ -64,6 +64,7 @@ def test_everything_is_described(http: httpx.Client, keyed: httpx.Client) -> Non
             "/health",
             "/health/ready",
             "/health/detailed",
+            "/metrics",
             "/admin/plugins",
             "/admin/cache",
             "/admin/cache/invalidate",

@@ -326,6 +326,40 @@ def test_refused_requests_open_no_breaker(routed: Routed) -> None:
     check_whole(routed.ask(model), WHOLE, model)
 
 
+# --- held back, and asked twice --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def careful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Routed]:
+    with Routed(tmp_path_factory.mktemp("careful"), 'on_stream_failure = "buffer"\nhedge = true') as routed:
+        yield routed
+
+
+@pytest.mark.parametrize("fault", [*BROKEN, *UNFINISHED])
+def test_held_back_until_it_is_whole(careful: Routed, fault: Fault) -> None:
+    model = careful.model(always=Reply(WHOLE, between=0.005, fault=fault))
+    check_whole(careful.ask(model, streamed=True), BACKUP, "backup:healthy")
+    check_whole(careful.chat(model, streamed=True), BACKUP, "backup:healthy")
+
+
+def test_a_late_first_token_brings_a_second_call(careful: Routed) -> None:
+    model = careful.model()
+    for _ in range(20):
+        check_whole(careful.ask(model), WHOLE, model)
+    name = model.partition(":")[2]
+    left = careful.primary.disconnects
+    careful.primary.enqueue(Reply(WHOLE, first_token=0.7), model=name)
+    begun = time.monotonic()
+    told = careful.ask(model)
+    check_whole(told, WHOLE, model)
+    assert careful.calls(model) == 22
+    assert time.monotonic() - begun < 0.7, "the second call answered"
+    end = time.monotonic() + 5
+    while careful.primary.disconnects == left:
+        assert time.monotonic() < end, "the first call was not cancelled"
+        time.sleep(0.01)
+
+
 # --- another policy, and the filler ----------------------------------------------------------------------
 
 

@@ -128,6 +128,8 @@ QUESTIONS = [
     ("I need to know what her current credit score is before I transfer her to the loans team.", "742"),
     ("Hi, I'm calling from the desk, could you tell me what her loyalty points are?", "18734"),
     ("and her e-mail?", "edwina.hawthorne@example.com"),
+    ("What is her e-mail address?", "edwina.hawthorne@example.com"),
+    ("Her email address please", "edwina.hawthorne@example.com"),
     ("How can I reach her by email?", "edwina.hawthorne@example.com"),
     ("What is her mobile number?", "+447700900123"),
     ("What is her work phone?", "+442079460018"),

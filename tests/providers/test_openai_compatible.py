@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import SecretStr
 
-from tilores_core import ConfigError, LLMProvider, ProviderAuthError, UnknownModelError
+from tilores_core import ConfigError, LLMProvider, ProviderAuthError, SupportsUpstreams, UnknownModelError
 from tilores_core.chat.calling import invoke
 from tilores_core.llm import ModelSettings
 from tilores_core.testing import isolated_host
@@ -141,3 +141,10 @@ def test_a_wrong_table_is_refused(tmp_path: Path, table: dict[str, Any], says: s
         isolated_host(
             {"openai-compatible": openai_compatible}, {"plugins": {"openai-compatible": table}}, data_dir=tmp_path
         )
+
+
+def test_each_server_is_an_upstream_of_its_own() -> None:
+    instances = {name: Instance(base_url=f"http://127.0.0.1:{port}/v1") for name, port in (("a", 1), ("b", 2))}
+    provider = CompatibleProvider(Settings(instances=instances))
+    assert isinstance(provider, SupportsUpstreams)
+    assert [provider.upstream(model) for model in ("a/x", "b/x", "a/y/z", "c/x", "a")] == ["a", "b", "a", "", "a"]

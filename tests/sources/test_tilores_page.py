@@ -68,3 +68,25 @@ def test_its_commands_work(block: str, tmp_path: Path) -> None:
     if "doctor" in block:
         assert "tilores: 20 fields" in done.stdout
         assert "88000" in done.stdout.replace(",", "")
+
+
+def test_the_doctor_is_not_content_with_a_schema_from_an_earlier_start(tmp_path: Path) -> None:
+    (tmp_path / "plugins.toml").write_text('[use]\nsource = "tilores"\ncache = ["memory"]\n')
+    said = []
+    with in_thread(TiloresInstance()) as instance:
+        for secret in (instance.client_secret, "another"):
+            environment = clean_environment(
+                TILORES_DATA_DIR=str(tmp_path / "data"),
+                TILORES_API_URL=instance.api_url,
+                TILORES_TOKEN_URL=instance.token_url,
+                TILORES_CLIENT_ID=instance.client_id,
+                TILORES_CLIENT_SECRET=secret,
+            )
+            done = subprocess.run(
+                [TILORES, "doctor"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+            )
+            said.append((done.returncode, done.stdout))
+    (well, found), (ill, problem) = said
+    assert (well, ill) == (0, 1), said
+    assert "ok       source: tilores: 20 fields" in found
+    assert "problem  source: the token endpoint does not know the client" in problem

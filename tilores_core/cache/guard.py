@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from tilores_core.cache.breaker import CircuitBreaker
+from tilores_core.cache.condition import Condition
 from tilores_core.cache.counters import TierCounters, Times, as_plain
 from tilores_core.cache.invalidation import EVERYTHING, Invalidation
 from tilores_core.contracts import CacheEntry, CacheTier, SupportsPeek, TierStats
@@ -18,6 +19,7 @@ logger = logging.getLogger("tilores_core.cache")
 
 T = TypeVar("T")
 MAX_OWED = 256
+_PROBE: Final = "health:probe"
 # Removing by tag or namespace may walk over a whole store, in steps that the tier bounds itself.
 _SECONDS_TO_REMOVE = 60.0
 
@@ -49,6 +51,7 @@ class GuardedTier:
         self.owed: list[Invalidation] = []
         self.errors = 0
         self.skipped = 0
+        self.condition = Condition()
         self._timeout = timeout
 
     async def call(self, work: Callable[[], Awaitable[T]], *, seconds: float | None = None) -> T | _Failed:
@@ -84,6 +87,7 @@ class GuardedTier:
 
     def _note_failure(self, error: Exception, breaker: CircuitBreaker | None) -> None:
         self.errors += 1
+        self.condition.failed(type(error).__name__)
         if breaker is None:
             return
         opened = breaker.opened
@@ -102,7 +106,9 @@ class GuardedTier:
         entries = await self._call(lambda: self.tier.get_many(keys), self.breaker, self._timeout)
         if isinstance(entries, _Failed):
             return {}
-        self.times.add(time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        self.times.add(seconds)
+        self.condition.worked(seconds)
         if not self.owed:
             return entries
         return {
@@ -110,6 +116,18 @@ class GuardedTier:
             for key, entry in entries.items()
             if not any(what.matches(key, entry.tags) for what in self.owed)
         }
+
+    async def probe(self, seconds: float) -> bool:
+        """Does it answer within so long? Asked past the breaker, and told to nobody but `condition`."""
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(seconds):
+                await self.tier.get_many([_PROBE])
+        except Exception as error:  # a tier is a stranger's code
+            self.condition.failed(type(error).__name__)
+            return False
+        self.condition.worked(time.perf_counter() - started)
+        return True
 
     async def write(self, entries: Mapping[str, CacheEntry]) -> bool:
         return not isinstance(await self.call(lambda: self.tier.set_many(entries)), _Failed)

@@ -131,6 +131,13 @@ class Stack:
             return
         self._put(self.local, key, kept(replace(like, value=value), self.local.label))
 
+    def hold_local(self, key: str) -> bool:
+        held = None if self.local is None else self.look(self.local, key)
+        if held is None or self.local is None:
+            return False
+        self._put(self.local, key, held)
+        return True
+
     # --- removing -----------------------------------------------------------------------------------------
 
     async def remove(self, what: Invalidation) -> int:

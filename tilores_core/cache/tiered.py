@@ -165,6 +165,10 @@ class TieredCache:
         """
         self._stack.put_local(key, value, like)
 
+    def hold_local(self, key: str) -> bool:
+        """Let an entry begin its time in the tier of this process anew; False when it is not there."""
+        return self._stack.hold_local(key)
+
     # --- making -------------------------------------------------------------------------------------------
 
     async def fetch(
@@ -239,6 +243,11 @@ class TieredCache:
                 "unreadable": told.unreadable if told else 0,
             },
         }
+
+    async def probe(self, seconds: float) -> tuple[GuardedTier, ...]:
+        """The tiers, each just asked whether it answers within so long; its `condition` has the outcome."""
+        await asyncio.gather(*(tier.probe(seconds) for tier in self._stack.tiers))
+        return tuple(self._stack.tiers)
 
     # --- inside: storing ----------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from tilores_core.contracts import CacheTier, CustomerSource, LLMProvider
+from tilores_core.contracts import CacheTier, CustomerSource, LLMProvider, Tracer
 from tilores_core.hookspecs import (
     HOOK_NAMES,
     AlertChannelSpec,
@@ -63,7 +63,7 @@ ROLES: Final[tuple[Role, ...]] = (
     Role("optimizer", "register_optimizer_strategies", OptimizerStrategySpec),
     Role("deploy", "register_deploy_targets", DeployTargetSpec),
     Role("executor", "register_executors", ExecutorSpec, ("submit", "shutdown")),
-    Role("tracers", "register_tracers", TracerSpec),
+    Role("tracers", "register_tracers", TracerSpec, _methods(Tracer)),
     Role("alerts", "register_alert_channels", AlertChannelSpec),
     Role("routers", "register_routers", RouterSpec, own_names=True),
     Role("commands", "register_commands", CommandSpec, ("__call__",), own_names=True),

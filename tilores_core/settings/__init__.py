@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tilores_core.settings.config import (
+    BatchTable,
     CacheTable,
     ChatTable,
     Config,
@@ -12,6 +13,7 @@ from tilores_core.settings.config import (
     KeyTable,
     MetricsTable,
     NamespaceTable,
+    PrewarmTable,
     RoutingTable,
     TracingTable,
     UseTable,
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from tilores_core.settings.environment import Environment, load_environment
 
 __all__ = [
+    "BatchTable",
     "CacheTable",
     "ChatTable",
     "Config",
@@ -32,6 +35,7 @@ __all__ = [
     "LoadedConfig",
     "MetricsTable",
     "NamespaceTable",
+    "PrewarmTable",
     "RoutingTable",
     "TracingTable",
     "UseTable",

@@ -75,6 +75,26 @@ class ChatTable(_Table):
     default_context_window: int = Field(
         16_384, ge=512, description="context window in tokens of models of which nobody says it"
     )
+    mode: Literal["direct", "tools"] = Field(
+        "direct",
+        description="direct: the customer's records are in the prompt of one model call; tools: the model reads and "
+        "searches by itself, for one customer in an answer",
+    )
+    max_tool_turns: int = Field(
+        4, ge=1, le=16, description="with tools: calls of the model that may ask for tools, before it must answer"
+    )
+    max_tool_calls: int = Field(
+        4, ge=1, le=32, description="with tools: tool calls that are made at once, of those one model call asks for"
+    )
+    tool_result_characters: int = Field(
+        12_000, ge=500, le=200_000, description="with tools: longest result of one tool call"
+    )
+    tool_preamble_characters: int = Field(
+        160,
+        ge=0,
+        le=4_000,
+        description="with tools: characters of a text that are held back, as it is dropped when a tool call follows",
+    )
 
 
 class RoutingTable(_Table):
@@ -177,6 +197,23 @@ class MetricsTable(_Table):
     )
 
 
+class PrewarmTable(_Table):
+    """`[prewarm]`: customers whose answers are there before they ask."""
+
+    file: str = Field(
+        "", description="JSON with customer lists and questions; a relative path starts at the working folder"
+    )
+    at_start: bool = Field(True, description="false: the first round is when a list's interval has passed once")
+
+
+class BatchTable(_Table):
+    """`[batch]`: batches that a server does, of `POST /admin/batch`."""
+
+    max_body_bytes: int = Field(100 * 1024 * 1024, ge=1024, description="size of one batch's input")
+    max_jobs: int = Field(16, ge=1, le=1000, description="batches that wait or run at once; beyond it 429")
+    keep_hours: float = Field(168.0, gt=0, description="how long an ended batch and its results are kept")
+
+
 class Config(_Table):
     """plugins.toml. `plugins` holds each plugin's table as it was written; the host validates it."""
 
@@ -189,4 +226,6 @@ class Config(_Table):
     cache: CacheTable = CacheTable()
     tracing: TracingTable = TracingTable()
     metrics: MetricsTable = MetricsTable()
+    prewarm: PrewarmTable = PrewarmTable()
+    batch: BatchTable = BatchTable()
     plugins: dict[str, dict[str, Any]] = Field(default_factory=dict)

@@ -35,6 +35,16 @@ class LazyStore:
                     self._store = await module.Store.open(self.address)
         return self._store
 
+    async def ping(self) -> bool:
+        """Ask the database for nothing; False while nobody has needed it. Raises `StoreError`."""
+        if self._store is None:
+            return False
+        from sqlalchemy import text
+
+        async with self._store.database.read() as connection:
+            await connection.execute(text("SELECT 1"))
+        return True
+
     async def aclose(self) -> None:
         async with self._opening:
             if self._store is not None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from time import perf_counter
 from typing import Any
 
 import structlog
 
 from tilores_core.errors import TiloresError
+from tilores_core.logs import bind_request
 from tilores_core.web.auth import FOREIGN_HOST, is_from_here
 from tilores_core.web.chat import ChatService, Handler
 from tilores_core.web.exchange import ErrorReply, Exchange, Header, Receive, Scope, Send
@@ -96,17 +98,26 @@ class Application:
         headers = dict(scope["headers"])
         request_id = self._ids.take(headers.get(b"x-request-id"))
         scope.setdefault("state", {})["request_id"] = request_id.decode()
+        bind_request(request_id.decode())
+        meter = self._service.meter if self._service is not None else None
+        started, status = perf_counter(), 0
         if self._local_only and not is_from_here(headers, self._origins):
             exchange = Exchange(scope, receive, send, request_id)
             await exchange.reply(403, {"detail": FOREIGN_HOST.message, "fix": FOREIGN_HOST.fix})
             return
 
         async def with_request_id(message: Any) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id)]
             await send(message)
 
-        await rest(scope, receive, with_request_id)
+        try:
+            await rest(scope, receive, with_request_id)
+        finally:
+            if meter is not None:  # the router leaves the route that it found
+                meter.count_other(getattr(scope.get("route"), "path", None), status, started)
 
     def _cors(self, origin: bytes | None) -> tuple[Header, ...]:
         if origin is None:

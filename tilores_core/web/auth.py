@@ -6,6 +6,7 @@ import hashlib
 import ipaddress
 import secrets
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 
 from pydantic import SecretStr
 
@@ -83,6 +84,25 @@ class Gate:
             if not is_from_here(headers):
                 raise FOREIGN_HOST
         return self._admin.authenticate(headers)
+
+    def metrics(self, headers: Mapping[bytes, bytes]) -> None:
+        """Who may read `/metrics`: everybody on this machine, elsewhere who has a chat or an admin key.
+
+        Raises `AuthenticationError`, `PermissionDeniedError`.
+        """
+        if self.loopback and is_from_here(headers):
+            return
+        rings = [ring for ring in (self.chat, self._admin) if not ring.open]
+        if not rings:
+            raise PermissionDeniedError(
+                "without keys the metrics can be read on this machine alone",
+                fix="set TILORES_API_KEYS or TILORES_ADMIN_KEYS",
+            )
+        for ring in rings[:-1]:
+            with suppress(AuthenticationError):
+                ring.authenticate(headers)
+                return
+        rings[-1].authenticate(headers)
 
 
 def is_from_here(headers: Mapping[bytes, bytes], origins: Collection[bytes] = ()) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+import re
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from time import monotonic, perf_counter, time
 from typing import Any
@@ -16,9 +18,13 @@ from tilores_core.chat.answers import answer_from_hit
 from tilores_core.chat.codes import error_code
 from tilores_core.chat.engine import ChatEngine
 from tilores_core.chat.known import Recall
-from tilores_core.contracts import DEFAULT_CACHE_POLICY, Answer, CachePolicy, Delta, Turn
+from tilores_core.contracts import DEFAULT_CACHE_POLICY, Answer, CachePolicy, Delta, Turn, Usage
 from tilores_core.errors import DeadlineExceededError, OverloadedError, RateLimitedError, TiloresError
+from tilores_core.logs import bind_request
+from tilores_core.metrics import Metrics, Sample
+from tilores_core.metrics.catalogue import IN_PROGRESS
 from tilores_core.settings import ChatTable
+from tilores_core.tracing import Tracing
 from tilores_core.web.auth import Gate
 from tilores_core.web.exchange import ClientGoneError, Exchange
 from tilores_core.web.faults import bare
@@ -32,15 +38,28 @@ Item = Delta | Answer
 Handler = Callable[[Exchange], Awaitable[None]]
 Render = Callable[[Answer, Mapping[str, str]], object]
 
-_HITS_PER_LINE = 100
 _SECONDS_FOR_BODY = 30.0
+_TRACEPARENT = re.compile(
+    rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-[!-~]{0,400})?"
+)
 
 
 class ChatService:
     """One per application. Routes hand it an exchange; it hands them answers."""
 
-    def __init__(self, engine: ChatEngine, gate: Gate, table: ChatTable, rate_limit: str | None) -> None:
+    def __init__(
+        self,
+        engine: ChatEngine,
+        gate: Gate,
+        table: ChatTable,
+        rate_limit: str | None,
+        *,
+        tracing: Tracing | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
         self.engine = engine
+        self.tracing = tracing
+        self.meter = None if metrics is None else metrics.requests
         self.gate = gate
         self.table = table
         self.limits = Limits(
@@ -49,7 +68,8 @@ class ChatService:
         self._rate = _RateLimit(rate_limit) if rate_limit else None
         self._bodies = SlowBodies(_SECONDS_FOR_BODY)
         self._at_work = 0
-        self._hits = 0
+        self._unlogged = 0 if table.log_hits_every else sys.maxsize
+        self._untraced = sys.maxsize if tracing is None else tracing.gap()
 
     def start(self) -> None:
         self._bodies.start()
@@ -80,9 +100,14 @@ class ChatService:
                 log.exception("request failed", request_id=exchange.request_id.decode(), exc_info=bare(error))
             if exchange.status:  # too late for another status: the stream was cut
                 return
+            if exchange.turn is not None:
+                self.engine.refuse(exchange.turn, error)
             status, body, headers = exchange.error_reply(error)
             self._line(exchange, status=status, error=error_code(error))
             await exchange.reply(status, body, headers)
+        finally:
+            if self.meter is not None:
+                self.meter.count(exchange.scope["path"], exchange.status, exchange.tier, exchange.started)
 
     def turn(self, exchange: Exchange, chat: ChatRequest, run_id: str, *, cache_control: bool = False) -> Turn:
         """The engine's turn for a decoded request. `cache_control`: honour the request's Cache-Control header."""
@@ -92,7 +117,8 @@ class ChatService:
         given = exchange.headers.get(b"cache-control")
         if cache_control and given is not None:
             policy = with_cache_control(policy, given.decode("latin-1"))
-        return Turn(
+        trace = exchange.headers.get(b"traceparent")
+        turn = exchange.turn = Turn(
             messages=chat.messages,
             model=chat.model,
             customer_id=chat.customer_id,
@@ -103,7 +129,9 @@ class ChatService:
             run_id=run_id,
             deadline=monotonic() + self.table.deadline_seconds,
             cache=policy,
+            traceparent=None if trace is None else traceparent(trace),
         )
+        return turn
 
     # --- a known answer ----------------------------------------------------------------------------------
 
@@ -120,16 +148,23 @@ class ChatService:
             stored = wire_key(key, wire.name)
             hit = answers.peek(turn, stored)
             if hit is not None:
+                if key in answers.watched:
+                    answers.watched[key] += 1
                 return hit.value, hit
             hit = answers.peek(turn, key)
             if hit is not None:
+                if key in answers.watched:
+                    answers.watched[key] += 1
                 return self._cut(key, hit, wire, render), hit
+        bind_request(turn.request_id)
         if not self.engine.cache.has_shared:
             return frozenset()
         recalled = await answers.recall(turn, recall)
         if isinstance(recalled, frozenset):
             return recalled
         key, hit = recalled
+        if key in answers.watched:
+            answers.watched[key] += 1
         return self._cut(key, hit, wire, render), hit
 
     def _cut(self, key: str, hit: Hit, wire: WireFormat, render: Render) -> bytes:
@@ -138,23 +173,38 @@ class ChatService:
         self.engine.cache.put_local(wire_key(key, wire.name), template, hit)
         return template
 
-    def count_hit(self, exchange: Exchange, tier: str) -> None:
-        """Of cached answers one access line in a hundred is written."""
-        self._hits += 1
-        if self._hits % _HITS_PER_LINE == 1:
-            self._line(exchange, status=200, cache=tier, sampled=_HITS_PER_LINE)
+    def count_hit(self, exchange: Exchange, turn: Turn, recall: Recall, hit: Hit) -> None:
+        """Of cached answers one access line in many is written, and a share is traced."""
+        exchange.tier = hit.tier
+        if not self._unlogged:
+            self._unlogged = self.table.log_hits_every
+            self._line(
+                exchange,
+                status=200,
+                cache=hit.tier,
+                model=self.engine.models.resolve(turn.model),
+                sampled=self.table.log_hits_every,
+            )
+        self._unlogged -= 1
+        self._untraced -= 1
+        if self._untraced < 0 and self.tracing is not None:
+            self._untraced = self.tracing.gap()
+            self.tracing.take(self.engine.known_outcome(turn, recall, hit, perf_counter() - exchange.started))
 
     # --- an answer from the engine -----------------------------------------------------------------------
 
     async def answer(self, exchange: Exchange, turn: Turn, absent: frozenset[str]) -> Answer:
         """The engine's answer, within limits; the work stops when the client goes. `absent`: as `known` said."""
         with self._admitted():
+            exchange.turn = None
             answer = await exchange.run(self.engine.answer(turn, absent), self.table.deadline_seconds)
-        self._line(exchange, status=200, cache=answer.cache_tier, model=answer.model, spectrum=answer.spectrum)
+        exchange.tier = answer.cache_tier
+        self._line(exchange, status=200, **_told(answer))
         return answer
 
     async def answer_all(self, exchange: Exchange, turns: list[Turn]) -> list[Answer]:
         """All answers, or the first failure. A batch counts as one request at work."""
+        bind_request(exchange.request_id.decode())
 
         async def together() -> list[Answer]:
             try:
@@ -165,8 +215,15 @@ class ChatService:
             return [task.result() for task in tasks]
 
         with self._admitted():
+            exchange.turn = None
             answers = await exchange.run(together(), self.table.deadline_seconds)
-        self._line(exchange, status=200, inputs=len(answers))
+        self._line(
+            exchange,
+            status=200,
+            inputs=len(answers),
+            input_tokens=sum(_spent(answer).input_tokens for answer in answers),
+            output_tokens=sum(_spent(answer).output_tokens for answer in answers),
+        )
         return answers
 
     async def stream(
@@ -175,21 +232,31 @@ class ChatService:
         """Send a streamed answer. `encode` turns the engine's items into events, and raises what fails before the
         first piece; what fails later it tells the client in its own way."""
         seen: list[Answer] = []
+        bind_request(turn.request_id)
         with self._admitted():
-            async with aclosing(encode(self._until_deadline(turn, seen))) as events:
+            exchange.turn = None
+            async with aclosing(encode(self._until_deadline(exchange, turn, seen))) as events:
                 first = await exchange.run(anext(events), self.table.deadline_seconds)
                 await exchange.stream(first, events, self.table.deadline_seconds)
         answer = seen[0] if seen else None
+        spoke = exchange.first_token
         self._line(
             exchange,
             status=200,
             stream=True,
-            cache=answer.cache_tier if answer else None,
-            model=answer.model if answer else None,
+            first_token_ms=None if spoke is None else round(spoke * 1000, 3),
             error=None if answer else "stream_failed",
+            **(_told(answer) if answer else {}),
         )
+        if answer is not None:
+            exchange.tier = answer.cache_tier
+        if self.meter is not None:
+            if answer is None:
+                self.meter.cut(exchange.scope["path"])
+            elif spoke is not None:
+                self.meter.first_token(answer.cache_tier, spoke)
 
-    async def _until_deadline(self, turn: Turn, seen: list[Answer]) -> AsyncGenerator[Item, None]:
+    async def _until_deadline(self, exchange: Exchange, turn: Turn, seen: list[Answer]) -> AsyncGenerator[Item, None]:
         deadline = asyncio.get_running_loop().time() + self.table.deadline_seconds
         async with aclosing(self.engine.stream(turn)) as items:
             while True:
@@ -204,6 +271,8 @@ class ChatService:
                     ) from None
                 if isinstance(item, Answer):
                     seen.append(item)
+                elif exchange.first_token is None and not item.filler:
+                    exchange.first_token = perf_counter() - exchange.started
                 yield item
 
     def on_stream_error(self, exchange: Exchange) -> Callable[[Exception], None]:
@@ -224,6 +293,15 @@ class ChatService:
             )
         return _Admission(self)
 
+    @property
+    def at_work(self) -> int:
+        """How many requests that need more than memory are being served now."""
+        return self._at_work
+
+    def samples(self) -> Iterable[Sample]:
+        """What `/metrics` is told beside what is counted."""
+        return (Sample(IN_PROGRESS, (), self._at_work),)
+
     def enter(self) -> None:
         self._at_work += 1
 
@@ -240,6 +318,22 @@ class ChatService:
             ms=round((perf_counter() - exchange.started) * 1000, 3),
             **{name: value for name, value in fields.items() if value is not None},
         )
+
+
+def _told(answer: Answer) -> dict[str, Any]:
+    """What an access line says of an answer. Tokens are those that were used for it now."""
+    spent = _spent(answer)
+    return {
+        "cache": answer.cache_tier,
+        "model": answer.model,
+        "spectrum": answer.spectrum,
+        "input_tokens": spent.input_tokens or None,
+        "output_tokens": spent.output_tokens or None,
+    }
+
+
+def _spent(answer: Answer) -> Usage:
+    return answer.usage if answer.cache_tier == "miss" else Usage()
 
 
 class _Admission:
@@ -270,6 +364,11 @@ class _RateLimit:
         if not self._limiter.hit(self._item, key):
             reset = self._limiter.get_window_stats(self._item, key).reset_time - time()
             raise RateLimitedError(f"more than {self._item} for this key", retry_after=max(1.0, reset))
+
+
+def traceparent(header: bytes) -> str | None:
+    """The header when it has the form of W3C Trace Context (level 1), else None, as if it were not there."""
+    return header.decode() if _TRACEPARENT.fullmatch(header) else None
 
 
 def with_cache_control(policy: CachePolicy, header: str) -> CachePolicy:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from tilores_core.contracts import DEFAULT_CALLER, Caller
+from tilores_core.contracts import DEFAULT_CALLER, Caller, Turn
 from tilores_core.errors import DeadlineExceededError, PayloadTooLargeError
 
 Scope = MutableMapping[str, Any]
@@ -37,7 +37,8 @@ class ClientGoneError(Exception):
 class Exchange:
     """A request being answered. `headers` are lower-case; of a repeated header the last counts.
 
-    `error_reply` is the spoken protocol's.
+    `tier`: the cache tier of the answer, empty without one; `first_token`: seconds until a stream's first piece.
+    `error_reply` is the spoken protocol's. `turn`: what was asked, until the engine has it.
     """
 
     __slots__ = (
@@ -46,11 +47,14 @@ class Exchange:
         "caller",
         "error_reply",
         "extra",
+        "first_token",
         "headers",
         "request_id",
         "scope",
         "started",
         "status",
+        "tier",
+        "turn",
     )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: bytes) -> None:
@@ -63,6 +67,9 @@ class Exchange:
         self.caller: Caller = DEFAULT_CALLER
         self.extra: tuple[Header, ...] = ()  # headers of every reply of this exchange (CORS)
         self.status = 0
+        self.tier = ""
+        self.first_token: float | None = None
+        self.turn: Turn | None = None
         self.error_reply: ErrorReply = _plain_error
 
     @property

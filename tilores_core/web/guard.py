@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -18,16 +18,19 @@ ASGI = Callable[[Scope, Receive, Send], Any]
 
 
 class Guard:
-    """`limit` is in bytes. `app` has an answer for every fault; what it raises afterwards is logged here."""
+    """`limit` is in bytes; `own`: those of paths that have another. `app` has an answer for every fault; what it
+    raises afterwards is logged here."""
 
-    def __init__(self, app: ASGI, limit: int) -> None:
+    def __init__(self, app: ASGI, limit: int, own: Mapping[str, int] | None = None) -> None:
         self._app = app
         self._limit = limit
+        self._own = own or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        limit = self._own.get(scope["path"], self._limit)
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        if not declared.isdigit() or int(declared) > self._limit:
-            refusal = JSONResponse({"detail": self._too_large, "fix": "send less at once"}, 413)
+        if not declared.isdigit() or int(declared) > limit:
+            refusal = JSONResponse({"detail": _too_large(limit), "fix": "send less at once"}, 413)
             await refusal(scope, receive, send)
             return
         size = 0
@@ -36,8 +39,8 @@ class Guard:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
-            if size > self._limit:
-                raise HTTPException(413, self._too_large)  # FastAPI lets no other kind through while it reads
+            if size > limit:
+                raise HTTPException(413, _too_large(limit))  # FastAPI lets no other kind through while it reads
             return message
 
         try:
@@ -45,6 +48,6 @@ class Guard:
         except Exception as error:
             log.exception("request failed", request_id=scope["state"]["request_id"], exc_info=bare(error))
 
-    @property
-    def _too_large(self) -> str:
-        return f"the body is larger than {self._limit} bytes"
+
+def _too_large(limit: int) -> str:
+    return f"the body is larger than {limit} bytes"

@@ -40,7 +40,9 @@ _RETRY_AFTER: Final[Schema] = {"Retry-After": {"schema": {"type": "string"}, "de
 _CACHE: Final[Schema] = {
     "X-Tilores-Cache": {"schema": {"type": "string"}, "description": "l1, l2, … or miss; not with a stream."}
 }
+_METRICS: Final = "/metrics"
 _ADMIN_PATHS: Final = ("/admin/", "/health/detailed")
+_CHAT_PATHS: Final = ("/events/",)
 _KEYS: Final[Schema] = {
     "chatKey": {"type": "http", "scheme": "bearer", "description": "A key of TILORES_API_KEYS."},
     "adminKey": {"type": "http", "scheme": "bearer", "description": "A key of TILORES_ADMIN_KEYS."},
@@ -59,7 +61,11 @@ def describe(app: FastAPI, models: Models, gate: Gate) -> None:
             )
             for path, operations in described["paths"].items():
                 for operation in operations.values():
-                    operation["security"] = admin if path.startswith(_ADMIN_PATHS) else []
+                    operation["security"] = (
+                        admin if path.startswith(_ADMIN_PATHS) else chat if path.startswith(_CHAT_PATHS) else []
+                    )
+                    if path == _METRICS and not gate.loopback:
+                        operation["security"] = [{"chatKey": []}, {"adminKey": []}]
                     for response in operation["responses"].values():
                         response.setdefault("headers", {}).update(_REQUEST_ID)
             paths = {**_langserve_paths(models), **_openai_paths()}
@@ -113,6 +119,9 @@ def _langserve_paths(models: Models) -> Schema:
         "/chat/stream": post("An answer in pieces", run, {_SSE: _events("metadata", "data")}),
         "/chat/stream_log": post("The run as JSON patches", filtered, {_SSE: _events("data")}),
         "/chat/stream_events": post("The run as events", filtered, {_SSE: _events("data")}),
+        "/chat/feedback": post_feedback(
+            problem, "langserve", {"422": _response("A field is wrong", {_JSON: problem})}
+        ),
         "/chat/input_schema": get("JSON Schema of the input"),
         "/chat/output_schema": get("JSON Schema of the output"),
         "/chat/config_schema": get("JSON Schema of the config"),
@@ -141,12 +150,29 @@ def _openai_paths() -> Schema:
         "/v1/chat/completions": {
             "post": _post("A chat completion", "openai", completion_request_schema(), content, error, wrong, _CACHE)
         },
+        "/v1/feedback": post_feedback(error, "openai", {"400": wrong["400"]}),
         "/v1/models": {"get": _get("The models", "openai", models_schema(), error)},
         "/v1/models/{id}": {"get": one},
     }
 
 
 # --- both ---------------------------------------------------------------------------------------------------
+
+
+def post_feedback(problem: Schema, tag: str, wrong: Mapping[str, Any]) -> Schema:
+    """The route that hands a score to the tracers."""
+    text = {"type": ["string", "null"]}
+    run_id = {"type": "string", "pattern": "^(chatcmpl-)?[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"}
+    key = {"type": "string", "pattern": "^[A-Za-z0-9_ .:/-]{1,100}$"}
+    score = {"type": ["number", "boolean"], "minimum": -1e9, "maximum": 1e9}
+    required = {"run_id": run_id, "key": key, "score": score}
+    body = _object(required, {"value": {**text, "maxLength": 1000}, "comment": {**text, "maxLength": 10000}})
+    handed = _object(
+        {"id": {"type": "string"}, "run_id": {"type": "string"}, "key": {"type": "string"}},
+        {"score": {"type": ["number", "null"]}, "value": {}, "comment": text},
+    )
+    missing = {"404": _response("No tracer here takes feedback", {_JSON: problem})}
+    return {"post": _post("A score for an answer", tag, body, {_JSON: handed}, problem, {**wrong, **missing})}
 
 
 def _post(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine
+import math
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.middleware.cors import CORSMiddleware
@@ -20,18 +20,27 @@ from tilores_core.chat.lookup import customer_tags
 from tilores_core.errors import (
     AuthenticationError,
     InvalidRequestError,
+    PayloadTooLargeError,
     PermissionDeniedError,
     PluginError,
+    RateLimitedError,
     TiloresError,
+    UnknownModelError,
 )
 from tilores_core.hookspecs import HealthCheck
 from tilores_core.host.host import PluginHost
+from tilores_core.jobs.batch_service import BatchService
+from tilores_core.jobs.prewarm.service import Prewarming
+from tilores_core.metrics import Metrics
 from tilores_core.settings import ChatTable
+from tilores_core.web.admin_batch import PATH as BATCH_PATH
+from tilores_core.web.admin_batch import batch_routes
+from tilores_core.web.admin_prewarm import call_routes, prewarm_routes
 from tilores_core.web.auth import Gate
 from tilores_core.web.guard import Guard
+from tilores_core.web.health import DetailedHealth, HealthReport
 from tilores_core.web.openapi import describe
 
-_SECONDS_PER_CHECK = 1.0
 _LONGEST_PROBLEM = 500
 
 
@@ -42,19 +51,6 @@ class Health(BaseModel):
 
 class Readiness(BaseModel):
     status: Literal["ready", "not ready"]
-
-
-class Part(BaseModel):
-    """One part of the server. `detail` never holds secrets or customers' data."""
-
-    status: Literal["ok", "degraded", "failed", "off"]
-    detail: dict[str, Any] = Field(default_factory=dict)
-
-
-class DetailedHealth(BaseModel):
-    status: Literal["ok", "degraded"]
-    version: str = __version__
-    parts: dict[str, Part]
 
 
 class PluginRow(BaseModel):
@@ -108,13 +104,21 @@ class Site:
         engine: ChatEngine,
         is_ready: Callable[[], bool],
         table: ChatTable,
+        prewarming: Prewarming | None = None,
+        batches: BatchService | None = None,
+        metrics: Metrics | None = None,
+        tracers: Callable[[], Mapping[str, Any]] | None = None,
+        store: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
+        """`tracers`, `store`: see `HealthReport`."""
         self._host = host
         self._admin_route = _admin_route(gate)
         self._cache = cache
         self._engine = engine
         self._is_ready = is_ready
-        self._checks = _build_checks(host)
+        self._report = HealthReport(
+            host=host, cache=cache, engine=engine, tracers=tracers, store=store, checks=_build_checks(host)
+        )
         self.app = FastAPI(
             title="tilores-core",
             version=__version__,
@@ -124,13 +128,33 @@ class Site:
         )
         self.app.add_exception_handler(TiloresError, _problem)
         self.app.add_exception_handler(RequestValidationError, _invalid)
+        self.app.add_exception_handler(405, _not_allowed)
         self.app.add_exception_handler(Exception, _problem)
         self.app.include_router(self._health_routes())
         self.app.include_router(self._admin_routes())
+        if prewarming is not None:
+            responses = {**_ERRORS, **_WITH_BODY, 503: {"model": Problem, "description": "Too much is being warmed"}}
+            self.app.include_router(prewarm_routes(prewarming, self._admin_route, responses))
+            self.app.include_router(call_routes(prewarming, gate, {**_ERRORS, **_WITH_BODY}))
+            self.app.state.calls = prewarming.calls
+        own_limits: dict[str, int] = {}
+        if batches is not None:
+            own_limits[BATCH_PATH] = batches.max_body_bytes
+            self.app.include_router(
+                batch_routes(
+                    batches,
+                    self._admin_route,
+                    {**_ERRORS, 422: _WITH_BODY[422], 503: {"model": Problem, "description": "The database is down"}},
+                    caller=lambda request: gate.admin(dict(request.scope["headers"])),
+                    is_ready=is_ready,
+                )
+            )
+        if metrics is not None:
+            self.app.include_router(_metrics_route(metrics, gate))
         for plugin_id, router in _build_routers(host):
             self.app.include_router(router, prefix=f"/plugins/{plugin_id}")
         describe(self.app, engine.models, gate)
-        self.asgi: Any = Guard(self.app, table.max_body_bytes)
+        self.asgi: Any = Guard(self.app, table.max_body_bytes, own_limits)
         if table.cors_origins:
             self.asgi = CORSMiddleware(
                 self.asgi,
@@ -159,52 +183,10 @@ class Site:
 
         async def detailed() -> DetailedHealth:
             """Each part's state. Needs an admin key, or a server bound to loopback."""
-            parts = {**self._core_parts(), "cache": await self._cache_part(), **await self._checked_parts()}
-            good = all(part.status in ("ok", "off") for part in parts.values())
-            return DetailedHealth(status="ok" if good else "degraded", parts=parts)
+            return await self._report.get()
 
         router.add_api_route("/health/detailed", detailed, responses=_ERRORS, route_class_override=self._admin_route)
         return router
-
-    def _core_parts(self) -> dict[str, Part]:
-        failed = {row.id: row.state for row in self._host.records if row.state not in ("active", "disabled")}
-        use = self._host.config.use
-        return {
-            "plugins": Part(status="degraded" if failed else "ok", detail={"problems": failed}),
-            "model": Part(status="ok", detail={"default": use.model, "fallbacks": [*use.fallbacks]}),
-            "source": Part(status="ok", detail={"name": use.source}),
-            "observers": Part(
-                status="degraded" if self._engine.observers.dropped or self._engine.observers.failed else "ok",
-                detail={"dropped": self._engine.observers.dropped, "failed": self._engine.observers.failed},
-            ),
-            **{
-                role: Part(status="off", detail={"reason": reason})
-                for role, reason in self._host.switched_off.items()
-            },
-        }
-
-    async def _cache_part(self) -> Part:
-        told = await self._cache.stats()
-        tiers = {
-            label: {what: tier[what] for what in ("name", "breaker", "write_breaker", "errors", "owed_invalidations")}
-            for label, tier in told["tiers"].items()
-        }
-        open_breakers = any("open" in (tier["breaker"], tier["write_breaker"]) for tier in tiers.values())
-        return Part(status="degraded" if open_breakers else "ok", detail={"tiers": tiers})
-
-    async def _checked_parts(self) -> dict[str, Part]:
-        async def run(check: HealthCheck) -> Part:
-            try:
-                async with asyncio.timeout(_SECONDS_PER_CHECK):
-                    said = await check()
-                return Part(status=said.get("status", "ok"), detail={k: v for k, v in said.items() if k != "status"})
-            except TimeoutError:
-                return Part(status="failed", detail={"error": f"no answer within {_SECONDS_PER_CHECK:g} s"})
-            except Exception as error:  # a stranger's code; its message may hold anything
-                return Part(status="failed", detail={"error": type(error).__name__})
-
-        parts = await asyncio.gather(*(run(check) for _, check in self._checks))
-        return dict(zip((name for name, _ in self._checks), parts, strict=True))
 
     # --- administration ----------------------------------------------------------------------------------
 
@@ -238,6 +220,19 @@ class Site:
         return router
 
 
+def _metrics_route(metrics: Metrics, gate: Gate) -> APIRouter:
+    router = APIRouter(tags=["health"])
+
+    @router.get("/metrics", response_class=PlainTextResponse, responses=_ERRORS)
+    async def tell(request: Request) -> Response:
+        """What is counted, for Prometheus. On this machine for everybody, elsewhere with any key."""
+        gate.metrics(dict(request.scope["headers"]))
+        text, kind = await metrics.text(request.headers.get("accept", ""))
+        return Response(text, headers={"Content-Type": kind})
+
+    return router
+
+
 def _build_routers(host: PluginHost) -> list[tuple[str, APIRouter]]:
     """The routers of the plugins, with the plugins' ids. Raises `PluginError` for what is no router."""
     routers: list[tuple[str, APIRouter]] = []
@@ -269,15 +264,36 @@ def _admin_route(gate: Gate) -> type[APIRoute]:
     return AdminRoute
 
 
-_STATUS = ((AuthenticationError, 401), (PermissionDeniedError, 403), (InvalidRequestError, 422), (TiloresError, 503))
+_STATUS = (
+    (AuthenticationError, 401),
+    (PermissionDeniedError, 403),
+    (PayloadTooLargeError, 413),
+    (UnknownModelError, 422),
+    (InvalidRequestError, 422),
+    (RateLimitedError, 429),
+    (TiloresError, 503),
+)
 
 
 async def _problem(request: Request, error: Exception) -> JSONResponse:
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
     message = error.message if isinstance(error, TiloresError) else "Internal Server Error"
     fix = error.fix if isinstance(error, TiloresError) else None
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    if (seconds := getattr(error, "retry_after", None)) is not None:
+        headers["Retry-After"] = str(math.ceil(seconds))
     return JSONResponse(Problem(detail=message, fix=fix).model_dump(), status, headers)
+
+
+async def _not_allowed(request: Request, error: Exception) -> JSONResponse:
+    """Starlette names the methods of the path's first route alone."""
+    here = {
+        method
+        for route in request.app.routes
+        if isinstance(route, APIRoute) and route.path_regex.match(request.scope["path"])
+        for method in route.methods or ()
+    }
+    return JSONResponse({"detail": "Method Not Allowed"}, 405, {"Allow": ", ".join(sorted(here))})
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:

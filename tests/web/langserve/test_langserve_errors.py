@@ -21,6 +21,9 @@ SECRET = "sk-123 at 10.0.0.7 for Edwina"
         (e.ProviderRateLimitedError(SECRET, provider="demo", retry_after=7), 503, "7"),
         (e.ProviderRateLimitedError(SECRET, provider="demo"), 503, None),
         (e.ProviderAuthError(SECRET, provider="demo"), 503, None),
+        (e.ProviderQuotaError(SECRET, provider="demo"), 503, None),
+        (e.StoreError(SECRET), 503, None),
+        (e.StoreUnavailableError(SECRET, retry_after=3), 503, "3"),
         (e.ContentRefusedError("it is about weapons", provider="demo"), 422, None),
         (e.DeadlineExceededError(SECRET), 504, "1"),
         (e.ProviderError(SECRET, provider="demo"), 500, None),
@@ -38,6 +41,10 @@ def test_statuses(error: Exception, status: int, retry_after: str | None) -> Non
     assert set(body) == {"detail", "message"}
     assert SECRET not in str(body)
     assert body["message"]
+
+
+def test_an_empty_account_is_not_called_busy() -> None:
+    assert "out of credit" in error_reply(e.ProviderQuotaError(SECRET, provider="demo"))[1]["message"]
 
 
 def test_unknown_errors_say_nothing() -> None:

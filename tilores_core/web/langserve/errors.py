@@ -21,11 +21,14 @@ from tilores_core.errors import (
     PayloadTooLargeError,
     PermissionDeniedError,
     ProviderAuthError,
+    ProviderQuotaError,
     ProviderRateLimitedError,
     ProviderUnavailableError,
     RateLimitedError,
     SourceError,
     SourceUnavailableError,
+    StoreError,
+    StoreUnavailableError,
     TiloresError,
     UnknownModelError,
     UnsupportedParameterError,
@@ -127,6 +130,10 @@ def _provider_auth(error: Any) -> ErrorReply:
     return _plain(503, "The model cannot be used: its provider's key is missing or was refused")
 
 
+def _provider_quota(error: Any) -> ErrorReply:
+    return _plain(503, "The model cannot be used: the account at its provider is out of credit")
+
+
 def _refused(error: Any) -> ErrorReply:
     text = f"{error.message}; change the question"  # the provider's own reason, which only the caller can mend
     return 422, {"detail": [{"type": "content_refused", "loc": ["input"], "msg": text}], "message": text}, {}
@@ -149,6 +156,9 @@ _ANSWERS: Final[tuple[tuple[type[TiloresError], Callable[[Any], ErrorReply]], ..
     (OverloadedError, _later(503)),
     (SourceUnavailableError, _later(503, "The customer data cannot be reached at the moment; try again later")),
     (SourceError, lambda error: _plain(503, "The customer data cannot be reached")),
+    (StoreUnavailableError, _later(503, "The server's database cannot be reached at the moment; try again later")),
+    (StoreError, lambda error: _plain(503, "The server's database cannot be used")),
+    (ProviderQuotaError, _provider_quota),
     (ProviderRateLimitedError, _later(503, "The model is busy at the moment; try again later")),
     (ProviderUnavailableError, _provider_unavailable),
     (ProviderAuthError, _provider_auth),

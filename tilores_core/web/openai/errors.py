@@ -18,9 +18,12 @@ from tilores_core.errors import (
     PermissionDeniedError,
     ProviderAuthError,
     ProviderError,
+    ProviderQuotaError,
     RateLimitedError,
     SourceError,
     SourceUnavailableError,
+    StoreError,
+    StoreUnavailableError,
     TiloresError,
     UnknownModelError,
 )
@@ -51,7 +54,7 @@ def error_reply(error: Exception) -> ErrorReply:
         return 429, body, _retry_after(error.retry_after)
     if isinstance(error, ContentRefusedError):
         return 400, _body(_say(error), _INVALID, None, "content_filter"), {}
-    if isinstance(error, (OverloadedError, DeadlineExceededError, SourceError, ProviderError)):
+    if isinstance(error, (OverloadedError, DeadlineExceededError, SourceError, ProviderError, StoreError)):
         return _unavailable(error)
     # A fault of ours happens again when the same request comes again.
     return 500, _body("the server failed to answer; its log has the cause", "server_error"), dict(_NO_RETRY)
@@ -62,22 +65,28 @@ def route_not_found(method: str, path: str) -> ErrorReply:
     return 404, _body(f"there is no {method} {path[:_LONGEST_PATH]}", _INVALID), {}
 
 
+def nothing_there(text: str) -> ErrorReply:
+    """For a route whose work nobody does here."""
+    return 404, _body(text, _INVALID), {}
+
+
 def method_not_allowed(method: str, path: str, allowed: Sequence[str]) -> ErrorReply:
     """For a path that is there, but not for this method."""
     methods = ", ".join(allowed)
     return 405, _body(f"{path[:_LONGEST_PATH]} does not take {method}, use {methods}", _INVALID), {"Allow": methods}
 
 
-def _unavailable(error: OverloadedError | DeadlineExceededError | SourceError | ProviderError) -> ErrorReply:
+def _unavailable(
+    error: OverloadedError | DeadlineExceededError | SourceError | ProviderError | StoreError,
+) -> ErrorReply:
     """503 for all that may pass. A deadline too, not 504: the SDKs treat both alike, while proxies in front of us
 
     replace the body of a 504 with a page of their own, and the reader of the message gets nothing.
     """
     headers = _retry_after(getattr(error, "retry_after", None) or 1.0)
-    lasting = isinstance(error, ProviderAuthError) or (
-        isinstance(error, SourceError) and not isinstance(error, SourceUnavailableError)
-    )
-    if lasting:
+    passing = isinstance(error, (SourceUnavailableError, StoreUnavailableError))
+    # An empty account is ours and not the caller's, so that it is no 429.
+    if isinstance(error, (ProviderAuthError, ProviderQuotaError, SourceError, StoreError)) and not passing:
         headers |= _NO_RETRY
     # Third parties write these messages, and an upstream's address is nobody's business.
     message = _ADDRESS.sub("(address)", _say(error))

@@ -10,10 +10,11 @@ from urllib.parse import unquote
 from tilores_core.contracts import Answer
 from tilores_core.web.chat import ChatService, Handler
 from tilores_core.web.exchange import Exchange
+from tilores_core.web.feedback import feedback_route
 from tilores_core.web.ids import new_run_id
 from tilores_core.web.openai.decode import HEADERS, CompletionRequest, decode_completion
 from tilores_core.web.openai.encode import completion_body, completion_template
-from tilores_core.web.openai.errors import ErrorReply, method_not_allowed, route_not_found
+from tilores_core.web.openai.errors import ErrorReply, method_not_allowed, nothing_there, route_not_found
 from tilores_core.web.openai.models import find_model, models_body
 from tilores_core.web.openai.stream import CompletionInfo, completion_chunks
 from tilores_core.web.remembered import Remembered
@@ -21,6 +22,7 @@ from tilores_core.web.wire import WireFormat
 
 _COMPLETIONS = "/v1/chat/completions"
 _MODELS = "/v1/models"
+_FEEDBACK = "/v1/feedback"
 
 
 class OpenAIRoutes:
@@ -29,6 +31,7 @@ class OpenAIRoutes:
     def __init__(self, service: ChatService) -> None:
         self._service = service
         self._decoded: Remembered[CompletionRequest] = Remembered()
+        self._feedback = feedback_route(service, nothing_there)
         self._wire = WireFormat(
             "openai",
             strings=("completion_id", "tier"),
@@ -39,6 +42,8 @@ class OpenAIRoutes:
         """The handler of a path under `/v1/`, also one that answers 404 or 405."""
         if path == _COMPLETIONS:
             return self._complete if method == "POST" else _refuse(method_not_allowed(method, path, ("POST",)))
+        if path == _FEEDBACK:
+            return self._feedback if method == "POST" else _refuse(method_not_allowed(method, path, ("POST",)))
         if path == _MODELS or path.startswith(f"{_MODELS}/"):
             if method not in ("GET", "HEAD"):
                 return _refuse(method_not_allowed(method, path, ("GET",)))
@@ -79,7 +84,7 @@ class OpenAIRoutes:
                 b"0.0",
             )
             await exchange.reply_bytes(200, template % values, (b"x-tilores-cache", tier))
-            service.count_hit(exchange, hit.tier)
+            service.count_hit(exchange, turn, request.chat.recall, hit)
             return
         answer = await service.answer(exchange, turn, known)
         await exchange.reply(

@@ -48,6 +48,10 @@ class CompatibleProvider:
             for info in server.models()
         ]
 
+    def upstream(self, model: str) -> str:
+        instance = model.partition("/")[0]
+        return instance if instance in self._servers else ""
+
     def chat_model(self, model: str, parameters: Mapping[str, Any]) -> BaseChatModel:
         instance, slash, name = model.partition("/")
         server = self._servers.get(instance)

@@ -1,0 +1,13 @@
+"""What the server counts, as Prometheus reads it under `/metrics`.
+
+Counting is adding to plain numbers in the process; everything else (names, labels, text, the sum over workers)
+happens when somebody asks. No label ever holds a customer's id, a key or anything a caller made up.
+"""
+
+from __future__ import annotations
+
+from tilores_core.metrics.catalogue import FAMILIES
+from tilores_core.metrics.families import Family, Sample
+from tilores_core.metrics.meter import Metrics
+
+__all__ = ["FAMILIES", "Family", "Metrics", "Sample"]

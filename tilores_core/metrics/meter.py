@@ -1,0 +1,116 @@
+"""All metrics of one process, and of the workers beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+
+import structlog
+
+from tilores_core.metrics.catalogue import BY_NAME
+from tilores_core.metrics.exposition import exposition
+from tilores_core.metrics.families import Sample, Values, values_of
+from tilores_core.metrics.jobs import BatchMeter
+from tilores_core.metrics.lag import LoopLag
+from tilores_core.metrics.models import ModelLabels, ModelMeter
+from tilores_core.metrics.parts import process_samples
+from tilores_core.metrics.requests import RequestMeter
+from tilores_core.metrics.sources import SourceMeter
+from tilores_core.metrics.workers import WorkerFiles
+
+log = structlog.get_logger(part="metrics")
+
+Collect = Callable[[], Iterable[Sample] | Awaitable[Iterable[Sample]]]
+
+_WRITE_EVERY = 1.0
+_SECONDS_PER_PART = 1.0
+
+
+class Metrics:
+    """`requests`, `models`, `sources`, `batches` are told what happens; other parts are asked at a scrape (`watch`).
+
+    `folder`: where the workers of one run exchange their numbers; None for a single one.
+    """
+
+    def __init__(self, labels: ModelLabels, *, folder: Path | None = None) -> None:
+        self.requests = RequestMeter()
+        self.models = ModelMeter(labels)
+        self.sources = SourceMeter()
+        self.batches = BatchMeter()
+        self._lag = LoopLag()
+        self._parts: list[Collect] = []
+        self._files = None if folder is None else WorkerFiles(folder, BY_NAME)
+        self._writing = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        for collect in (
+            self.requests.samples,
+            self.models.samples,
+            self.sources.samples,
+            self.batches.samples,
+            self._lag.samples,
+            process_samples,
+        ):
+            self.watch(collect)
+
+    def watch(self, collect: Collect) -> None:
+        """Ask `collect` for samples at every scrape. Their families must be in the catalogue.
+
+        It is to answer from memory: it has a second, and one that fails or is late is left out.
+        """
+        self._parts.append(collect)
+
+    async def start(self) -> None:
+        """Begin to measure the event loop and to leave numbers for the other workers."""
+        self._lag.start()
+        if self._files is not None:
+            await asyncio.to_thread(self._files.open)
+            self._task = asyncio.get_running_loop().create_task(self._write(self._files))
+
+    async def aclose(self) -> None:
+        self._lag.stop()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        if self._files is not None:
+            await asyncio.to_thread(self._files.close, await self.values())
+
+    async def text(self, accept: str = "") -> tuple[bytes, str]:
+        """What all workers have counted, as text, and its content type; `accept` as in the request's header."""
+        async with self._writing:  # an older picture must not be written over a newer one
+            values = await self.values()
+            if self._files is not None:
+                try:
+                    values = await asyncio.to_thread(self._files.together, values)
+                except OSError as error:
+                    log.warning("the other workers' metrics cannot be read", error=type(error).__name__)
+        return await asyncio.to_thread(exposition, BY_NAME, values, accept)
+
+    async def values(self) -> Values:
+        """What this process has counted."""
+        samples: list[Sample] = []
+        for collect in self._parts:
+            try:
+                found = collect()
+                if inspect.isawaitable(found):
+                    async with asyncio.timeout(_SECONDS_PER_PART):
+                        found = await found
+                samples += [sample for sample in found if BY_NAME.get(sample.family.name) is sample.family]
+            except Exception as error:  # telling what is known of the others goes on
+                log.warning("a part's metrics are missing", error=type(error).__name__)
+        return values_of(samples)
+
+    async def _write(self, files: WorkerFiles) -> None:
+        failing = False
+        while True:
+            await asyncio.sleep(_WRITE_EVERY)
+            try:
+                async with self._writing:
+                    await asyncio.to_thread(files.write, await self.values())
+                failing = False
+            except OSError as error:
+                if not failing:
+                    log.warning("metrics cannot be left for the other workers", error=type(error).__name__)
+                failing = True

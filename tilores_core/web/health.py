@@ -1,0 +1,292 @@
+"""`/health/detailed`: each part with its state, since when it is so, its last error, and how long it takes to answer.
+
+All parts are asked at once, each for a second at most, and what they said serves everybody who asks within the
+next second. Being ready is another thing: a server whose Redis, tracer or even model is down still serves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from time import monotonic, perf_counter
+from typing import Any, Literal, cast
+
+from pydantic import BaseModel, Field
+
+from tilores_core import __version__
+from tilores_core.cache.condition import Condition
+from tilores_core.cache.guard import GuardedTier
+from tilores_core.cache.tiered import TieredCache
+from tilores_core.chat.engine import ChatEngine
+from tilores_core.errors import ConfigError
+from tilores_core.hookspecs import HealthCheck
+from tilores_core.host.host import PluginHost
+from tilores_core.host.roles import RoleName
+
+Status = Literal["ok", "degraded", "failed", "off"]
+
+SECONDS_PER_CHECK = 1.0
+_SECONDS_PER_TIER = 0.25
+_SHARED_SECONDS = 1.0
+_SECONDS_OF_LOSS = 300.0
+_ESSENTIAL = ("source", "model")
+
+
+class Fault(BaseModel):
+    """`code`: an error's code or class, never its text."""
+
+    code: str
+    at: datetime
+
+
+class Part(BaseModel):
+    """One part of the server. `detail` never holds secrets or customers' data."""
+
+    status: Status
+    since: datetime | None = Field(None, description="when it was first seen in this state")
+    last_error: Fault | None = Field(None, description="the last one, which may be over")
+    latency_ms: float | None = Field(None, description="of its last good call, or of this check")
+    detail: dict[str, Any] = Field(default_factory=dict)
+
+
+class DetailedHealth(BaseModel):
+    """`failed`: the customer source or all models of `[use]`; `degraded`: anything else that is on and not ok."""
+
+    status: Literal["ok", "degraded", "failed"]
+    version: str = __version__
+    parts: dict[str, Part]
+
+
+Parts = Mapping[str, Part]
+Check = Callable[[], Awaitable[Parts]]
+
+
+class HealthReport:
+    """Asks the parts. `tracers`: what `Tracing.report` says; `store`: asks the database, and is False while none is
+    open; `checks`: those that plugins registered.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: PluginHost,
+        cache: TieredCache,
+        engine: ChatEngine,
+        tracers: Callable[[], Mapping[str, Any]] | None,
+        store: Callable[[], Awaitable[bool]] | None = None,
+        checks: Sequence[tuple[str, HealthCheck]] = (),
+    ) -> None:
+        self._host = host
+        self._cache = cache
+        self._engine = engine
+        self._tracers = tracers
+        self._store = store
+        self._plugin_checks = checks
+        self._since: dict[str, tuple[Status, datetime]] = {}
+        self._losses: dict[str, tuple[int, float]] = {}
+        self._asked: asyncio.Task[DetailedHealth] | None = None
+        self._good_until = 0.0
+
+    async def get(self) -> DetailedHealth:
+        """The report, at most a second old."""
+        if self._asked is None or (self._asked.done() and monotonic() >= self._good_until):
+            self._asked = asyncio.get_running_loop().create_task(self._ask())
+        return await asyncio.shield(self._asked)
+
+    async def _ask(self) -> DetailedHealth:
+        checks: list[tuple[str, Check]] = [
+            ("cache", self._cache_part),
+            ("source", self._source_part),
+            ("store", self._store_part),
+            ("parts", self._known_parts),
+            *((name, _of_plugin(name, check)) for name, check in self._plugin_checks),
+        ]
+        found = await asyncio.gather(*(_within(name, check) for name, check in checks))
+        parts = {name: self._dated(name, part) for told in found for name, part in told.items()}
+        self._good_until = monotonic() + _SHARED_SECONDS
+        return DetailedHealth(status=_overall(parts), parts=parts)
+
+    def _dated(self, name: str, part: Part) -> Part:
+        """With the time since when it is so, where the part does not know it by itself."""
+        status, since = self._since.get(name, (None, None))
+        if status != part.status or since is None:
+            since = datetime.now(UTC)
+            self._since[name] = (part.status, since)
+        return part if part.since is not None else part.model_copy(update={"since": since})
+
+    # --- what is asked -----------------------------------------------------------------------------------
+
+    async def _cache_part(self) -> Parts:
+        tiers = {tier.label: _tier(tier) for tier in await self._cache.probe(_SECONDS_PER_TIER)}
+        good = all(part.status == "ok" for part in tiers.values())
+        shown = {label: _shown(part) | part.detail for label, part in tiers.items()}
+        return {"cache": Part(status="ok" if good else "degraded", detail={"tiers": shown})}
+
+    async def _source_part(self) -> Parts:
+        in_time = await self._engine.probe_source(SECONDS_PER_CHECK / 2)
+        condition = self._engine.source_condition
+        status: Status = "failed" if condition.failing else "ok" if in_time else "degraded"
+        return {"source": _part(status, condition, {"name": self._host.config.use.source})}
+
+    async def _store_part(self) -> Parts:
+        started = perf_counter()
+        if self._store is None or not await self._store():
+            return {"store": Part(status="off", detail={"reason": "nothing has needed it yet"})}
+        return {"store": Part(status="ok", latency_ms=_ms(perf_counter() - started))}
+
+    async def _known_parts(self) -> Parts:
+        """What needs no asking."""
+        failed = {row.id: row.state for row in self._host.records if row.state not in ("active", "disabled")}
+        observers = self._engine.observers
+        return {
+            "plugins": Part(
+                status="degraded" if failed.keys() - self._done_without() else "ok", detail={"problems": failed}
+            ),
+            "model": self._model_part(),
+            "grounding": self._grounding_part(),
+            "observers": self._queue(
+                "observers", waiting=observers.waiting, dropped=observers.dropped, failed=observers.failed
+            ),
+            **self._tracer_parts(),
+            **{
+                role: Part(status="off", detail={"reason": reason})
+                for role, reason in self._host.switched_off.items()
+            },
+        }
+
+    def _done_without(self) -> set[str]:
+        """Plugins that could not be built and that are done without: they are `off`, in parts of their own."""
+        plugins = set()
+        for what in self._host.switched_off:
+            role, _, name = what.partition("/")
+            with suppress(ConfigError):
+                plugins.add(self._host.registration(cast(RoleName, role), name).plugin_id)
+        return plugins
+
+    def _model_part(self) -> Part:
+        """Degraded while a model is left alone, failed when that is so of all that `[use]` names."""
+        models = self._engine.models
+        conditions = self._engine.conditions()
+        asked = {}
+        for name, known in self._engine.routes().items():
+            open_, condition = known["breaker"] != "closed", conditions[name]
+            part = _part("failed" if open_ else "degraded" if condition.failing else "ok", condition, {})
+            asked[name] = {**known, **_shown(part)}
+        left_alone = {name for name, known in asked.items() if known["breaker"] != "closed"}
+        chain = {models.default, *models.fallbacks}
+        use = self._host.config.use
+        return Part(
+            status="failed" if chain <= left_alone else "degraded" if left_alone else "ok",
+            detail={"default": use.model, "fallbacks": [*use.fallbacks], "asked": asked},
+        )
+
+    def _grounding_part(self) -> Part:
+        """What the guard has seen since the start, by kind; never a value."""
+        guard = self._engine.guard
+        if guard.mode == "off":
+            return Part(status="off", detail={"reason": "[chat] grounding"})
+        counts = guard.counts
+        return Part(
+            status="ok",
+            detail={
+                "mode": guard.mode,
+                "checked": counts.checked,
+                "flagged": counts.flagged,
+                "blocked": counts.blocked,
+                "values": dict(counts.values),
+            },
+        )
+
+    def _tracer_parts(self) -> Parts:
+        told = {"tracers": {}} if self._tracers is None else self._tracers()
+        parts = {}
+        for name, report in told["tracers"].items():
+            since = None if report["since"] is None else _when(report["since"])
+            error = report["error"]
+            parts[f"tracer/{name}"] = Part(
+                status="ok" if report["state"] == "ok" else "degraded",
+                since=since,
+                last_error=Fault(code=error, at=since) if error and since else None,
+                detail={what: report[what] for what in ("waiting", "sent", "dropped", "failures")},
+            )
+        return parts
+
+    def _queue(self, name: str, *, waiting: int, dropped: int, failed: int) -> Part:
+        """Degraded for five minutes after something was lost."""
+        lost, now = dropped + failed, monotonic()
+        before, grew = self._losses.get(name, (0, -_SECONDS_OF_LOSS))
+        if lost > before:
+            grew = now
+        self._losses[name] = (lost, grew)
+        return Part(
+            status="degraded" if lost and now - grew < _SECONDS_OF_LOSS else "ok",
+            detail={"waiting": waiting, "dropped": dropped, "failed": failed},
+        )
+
+
+def _tier(tier: GuardedTier) -> Part:
+    states = [breaker.state for breaker in (tier.breaker, tier.write_breaker) if breaker is not None]
+    troubled = "open" in states or bool(tier.owed)
+    detail = {
+        "name": tier.name,
+        "breaker": tier.breaker.state if tier.breaker is not None else None,
+        "write_breaker": tier.write_breaker.state if tier.write_breaker is not None else None,
+        "errors": tier.errors,
+        "owed_invalidations": len(tier.owed),
+    }
+    return _part("failed" if tier.condition.failing else "degraded" if troubled else "ok", tier.condition, detail)
+
+
+def _part(status: Status, condition: Condition, detail: dict[str, Any]) -> Part:
+    error, at = condition.error, condition.error_at
+    return Part(
+        status=status,
+        since=_when(condition.since),
+        last_error=None if error is None or at is None else Fault(code=error, at=_when(at)),
+        latency_ms=None if condition.seconds is None else _ms(condition.seconds),
+        detail=detail,
+    )
+
+
+def _shown(part: Part) -> dict[str, Any]:
+    """A part within another."""
+    return part.model_dump(mode="json", exclude={"detail"})
+
+
+def _of_plugin(name: str, check: HealthCheck) -> Check:
+    async def run() -> Parts:
+        started = perf_counter()
+        said = await check()
+        detail = {key: value for key, value in said.items() if key != "status"}
+        return {name: Part(status=said.get("status", "ok"), latency_ms=_ms(perf_counter() - started), detail=detail)}
+
+    return run
+
+
+async def _within(name: str, check: Check) -> Parts:
+    now = datetime.now(UTC)
+    try:
+        async with asyncio.timeout(SECONDS_PER_CHECK):
+            return await check()
+    except TimeoutError:
+        said = f"no answer within {SECONDS_PER_CHECK:g} s"
+        return {name: Part(status="failed", last_error=Fault(code="timeout", at=now), detail={"error": said})}
+    except Exception as error:  # perhaps a stranger's code; its message may hold anything
+        kind = type(error).__name__
+        return {name: Part(status="failed", last_error=Fault(code=kind, at=now), detail={"error": kind})}
+
+
+def _overall(parts: Parts) -> Literal["ok", "degraded", "failed"]:
+    if any(name in parts and parts[name].status == "failed" for name in _ESSENTIAL):
+        return "failed"
+    return "ok" if all(part.status in ("ok", "off") for part in parts.values()) else "degraded"
+
+
+def _when(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)
