@@ -36,7 +36,8 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.serve
 	@$(INSTALL) -r requirements/dev.txt
 	@touch $@
 
-serve: $(VENV)/.serve  ## serve on 127.0.0.1:8000 with the embedded defaults
+serve: $(VENV)/.serve  ## serve on 127.0.0.1:8000 with the embedded defaults; EXTRAS=openai,… installs more first
+	@[ -z "$(EXTRAS)" ] || $(INSTALL) -c requirements/dev.txt -e '.[$(EXTRAS)]'
 	@$(BIN)/tilores serve
 
 test: $(VENV)/.dev  ## the whole suite
