@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,11 +136,11 @@ def build_prewarming(services: Services, plan: Plan) -> Prewarming:
     )
 
 
-def build_batches(services: Services, live: Callable[[], int]) -> BatchService:
-    """Batches over HTTP; `live`: how many callers are served now. Close it before the services."""
+def build_batches(services: Services) -> BatchService:
+    """Batches over HTTP. Close it before the services."""
     from tilores_core.batching import server_batches
 
-    return server_batches(services, live)
+    return server_batches(services)
 
 
 @asynccontextmanager
@@ -174,6 +174,7 @@ async def open_services(
             build_tracers(host),
             config.tracing,
             resolve=models.resolve,
+            shown=models.shown,
             remembered=lookup.remembered,
             deployment=deployment_of(variables()),
         )
@@ -255,8 +256,9 @@ def create_app(
             if metrics is not None:
                 metrics.watch(chat.samples)
                 await metrics.start()
+            services.engine.lane.stand_behind(lambda: chat.at_work)
             prewarming = build_prewarming(services, prewarm_plan)
-            batches = build_batches(services, live=lambda: chat.at_work)
+            batches = build_batches(services)
             if metrics is not None:
                 metrics.watch(lambda: prewarm_samples(prewarming.statistics()))
             site = Site(

@@ -8,7 +8,6 @@ async with open_services(load_host(environment), environment) as services:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -23,7 +22,6 @@ from tilores_core.jobs.batch_folder import BatchFolder
 from tilores_core.jobs.batch_input import Reading
 from tilores_core.jobs.batch_service import BatchService
 from tilores_core.jobs.batch_work import LineWork, Manner
-from tilores_core.jobs.pace import Pace
 from tilores_core.settings.loader import read_text
 from tilores_core.worker import Setup, Workers, do_chunk
 
@@ -97,8 +95,8 @@ def elsewhere(
     return Elsewhere(executor, partial(workers.do if in_threads else do_chunk, setup), concurrency=concurrency)
 
 
-def server_batches(services: Services, live: Callable[[], int]) -> BatchService:
-    """The batches of a server, behind the callers that it serves now, of whom `live` says how many there are."""
+def server_batches(services: Services) -> BatchService:
+    """The batches of a server, behind the callers that it serves."""
     host = services.host
     executors: dict[str, Executor] = {}
 
@@ -111,7 +109,7 @@ def server_batches(services: Services, live: Callable[[], int]) -> BatchService:
             plan,
             line_work(services, chosen),
             elsewhere=None if there is None else _sent_to(host, there, chosen, plan),
-            pace=Pace(live),
+            lane=services.engine.lane,
         )
 
     folder = BatchFolder(services.environment.data_dir / "batch")

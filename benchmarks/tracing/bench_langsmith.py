@@ -164,8 +164,11 @@ class Bench:
         """What health says of the tracer, {} with tracing off."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health/detailed", timeout=20) as reply:
             told = json.loads(reply.read())["parts"]
-        part = next((part for name, part in told.items() if "tracer" in name or "tracing" in name), None)
-        return {} if part is None else dict(_flat(part["detail"]))
+        if "tracer/langsmith" not in told:
+            return {}
+        report, before = told["tracer/langsmith"]["detail"], told["tracing"]["detail"]  # before: on the way to it
+        lost = report["dropped"] + before["dropped"] + before["failed"]
+        return {**report, "dropped": lost, "waiting": report["waiting"] + before["waiting"]}
 
     def count(self) -> int:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.ingest_port}/count", timeout=20) as reply:
@@ -177,14 +180,6 @@ class Bench:
         self.log.close()
         self.ingest.kill()
         self.ingest.wait(10)
-
-
-def _flat(value: Any) -> list[tuple[str, Any]]:
-    if not isinstance(value, dict):
-        return []
-    return [
-        pair for key, inner in value.items() for pair in (_flat(inner) if isinstance(inner, dict) else [(key, inner)])
-    ]
 
 
 # --- load ----------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from engine_world import PRICED, World, collect, finished, question, settle, tab
 
 from tilores_core.contracts import Answer, CacheEntry, CachePolicy, Caller, Delta
 from tilores_core.errors import OverloadedError, ProviderUnavailableError
+from tilores_core.settings import RoutingTable
 from tilores_core.testing import FakeProvider, FakeReply
 from tilores_core.testing.tiers import SharedStore
 
@@ -61,6 +62,27 @@ async def test_who_looked_below_while_the_answer_was_made_does_not_make_it_again
         looked.set()
         assert (await second).text == "one two three"
         assert world.calls == 1
+
+
+async def test_a_caller_who_joins_what_was_begun_behind_the_scenes_goes_first() -> None:
+    """It waited behind a batch for a place among the provider's calls, and in the lane."""
+    routing = RoutingTable(attempts=1, breaker_failures=1000, max_concurrent=1)
+    async with World(routing=routing) as world:
+        world.engine.lane.stand_behind(lambda: 0)
+        world.provider.otherwise = lambda call: "here"
+        gate = held(world)
+        tasks = [asyncio.create_task(world.ask("The first?", purpose="batch"))]
+        await until(lambda: world.provider.running)
+        tasks += [asyncio.create_task(world.ask(f"Batch {n}?", purpose="batch")) for n in range(3)]
+        await settle()
+        tasks.append(asyncio.create_task(world.ask("Warmed?", purpose="prewarm")))
+        await settle()
+        tasks.append(asyncio.create_task(world.ask("Warmed?")))
+        await settle()
+        gate.set()
+        await asyncio.gather(*tasks)
+        said = [str(call.messages[-1].text) for call in world.provider.asked]
+        assert said == ["The first?", "Warmed?", "Batch 0?", "Batch 1?", "Batch 2?"]
 
 
 async def test_streams_and_answers_share(world: World) -> None:

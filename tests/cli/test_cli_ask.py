@@ -38,7 +38,12 @@ def test_json_is_the_whole_answer(tilores: Command) -> None:
     tilores.config(WARNS.format(latency=0))
     answer = tilores.json("ask", "What is the credit score?", "--customer", "EDW_HAWTHORNE_001")
     assert "742" in answer["text"]
-    assert answer["customer"] == {"kind": "one", "customer_id": "EDW_HAWTHORNE_001", "choices": []}
+    assert answer["customer"] == {
+        "kind": "one",
+        "customer_id": "EDW_HAWTHORNE_001",
+        "choices": [],
+        "distinguished_by": [],
+    }
     assert set(answer) == {*Answer.__dataclass_fields__, "latency_ms"}
     assert answer["latency_ms"] > 0
 

@@ -56,7 +56,8 @@ def site(tilores: Command, tmp_path: Path) -> Site:
 def test_its_commands_are_run_with_its_settings_and_only_it_is_loaded(tilores: Command, site: Site) -> None:
     site.install("greeter", GREETER)
     site.install("boom", BOOM)
-    assert "boom, demo, demo-model, file, greeter," in " ".join(tilores.run("--help").stdout.split())
+    listed = " ".join(tilores.run("--help").stdout.split()).partition("Installed plugins: ")[2]
+    assert {"boom", "greeter"} <= set(listed.partition(".")[0].split(", "))
     listing = tilores.run("greeter", "--help").stdout
     assert "Usage: tilores greeter" in listing
     assert "Say hello." in listing

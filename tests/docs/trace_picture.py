@@ -26,7 +26,8 @@ from traced_app import traced_app  # noqa: E402
 RECORDING = ROOT / "docs" / "images" / "trace.json"
 PICTURE = ROOT / "docs" / "images" / "trace.svg"
 
-_WIDTH, _LEFT, _RIGHT, _ROW, _TOP = 900, 330, 20, 40, 74
+_WIDTH, _LEFT, _RIGHT, _ROW, _TOP = 900, 350, 20, 44, 78
+_ROOM_FOR_A_LABEL = 210
 _COLOURS = {
     "chain": "#5b6b7f",
     "retriever": "#2a7f9e",
@@ -36,7 +37,7 @@ _COLOURS = {
     "parser": "#3f8f5f",
 }
 _SHOWN = {
-    "chain": ("spectrum", "input_tokens", "output_tokens"),
+    "chain": ("purpose", "input_tokens", "output_tokens"),
     "retriever": ("outcome", "records", "cache_tier"),
     "prompt": ("prompt_version",),
     "llm": ("attempt", "fallback", "input_tokens", "output_tokens"),
@@ -107,7 +108,7 @@ def draw(runs: Sequence[Mapping[str, Any]]) -> str:
     whole = max(run["end_ms"] for run in runs) or 1.0
     scale = (_WIDTH - _LEFT - _RIGHT) / whole
     height = _TOP + _ROW * len(runs) + 16
-    tags = "  ".join(tag for tag in runs[0]["tags"] if not tag.startswith("purpose"))
+    tags = " · ".join(tag for tag in runs[0]["tags"] if not tag.startswith("purpose"))
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" font-family="sans-serif" '
         'font-size="13" role="img" aria-label="A trace as LangSmith gets it">',
@@ -125,21 +126,30 @@ def _row(run: Mapping[str, Any], top: int, scale: float) -> list[str]:
     x = _LEFT + run["start_ms"] * scale
     width = max((run["end_ms"] - run["start_ms"]) * scale, 2.0)
     told = run["metadata"]
-    detail = ", ".join(f"{name.replace('_', ' ')} {told[name]}" for name in _SHOWN[run["run_type"]] if name in told)
+    detail = ", ".join(_said(name, told[name]) for name in _SHOWN[run["run_type"]] if told.get(name))
     colour = "#b8423a" if run["error"] else _COLOURS[run["run_type"]]
-    length = f"{run['end_ms'] - run['start_ms']:.1f} ms" + (f", {run['error']}" if run["error"] else "")
-    beside = x + width + 6
-    anchor, at = ("start", beside) if beside < _WIDTH - 190 else ("end", x - 6)
-    if run["parent"] is None:
-        anchor, at = "start", x + 8
-    fill = "#ffffff" if run["parent"] is None else "#444"
+    took = run["end_ms"] - run["start_ms"]
+    length = f"{took:.1f} ms" if took >= 0.05 else f"{took * 1000:.0f} µs"
+    length += f", {run['error']}" if run["error"] else ""
+    anchor, at, fill = "start", x + 8, "#ffffff"  # within the bar, where it is long enough
+    if width < _ROOM_FOR_A_LABEL:
+        fill = "#444"
+        beside = x + width + 6
+        anchor, at = ("start", beside) if beside < _WIDTH - _ROOM_FOR_A_LABEL else ("end", x - 6)
     return [
         f'<text x="{indent}" y="{top + 12}" fill="#222">{escape(run["name"])}</text>',
-        f'<text x="{indent}" y="{top + 27}" font-size="11" fill="#777">{escape(detail)}</text>',
+        f'<text x="{indent}" y="{top + 28}" font-size="11" fill="#666">{escape(detail)}</text>',
         f'<rect x="{x:.1f}" y="{top}" width="{width:.1f}" height="20" rx="3" fill="{colour}"/>',
         f'<text x="{at:.1f}" y="{top + 14}" font-size="11" text-anchor="{anchor}" fill="{fill}">'
         f"{escape(length)}</text>",
     ]
+
+
+def _said(name: str, value: Any) -> str:
+    words = name.replace("_", " ")
+    if value is True:
+        return words
+    return f"{value:,} {words}" if name.endswith("_tokens") else f"{words} {value}"
 
 
 if __name__ == "__main__":

@@ -144,12 +144,12 @@ def test_a_request_id_is_taken_or_made(http: httpx.Client) -> None:
     for method, path in requests:
         given = http.request(method, path, headers={"X-Request-Id": "call-7/Ab.c:9"})
         assert given.headers.get_list("x-request-id") == ["call-7/Ab.c:9"], (method, path)
-        for unfit in (b"two words", b"x" * 200, b'a"b', "ü".encode()):
+        for unfit in (b"two words", b"x" * 200, b'a"b', "ü".encode(), b"edwina@example.com", b"+15035550142"):
             made = http.request(method, path, headers={b"X-Request-Id": unfit}).headers.get_list("x-request-id")
             assert len(made) == 1, (method, path)
             assert made[0].startswith("req-")
             seen.add(made[0])
-    assert len(seen) == 4 * len(requests)
+    assert len(seen) == 6 * len(requests)
 
 
 # --- CORS ---------------------------------------------------------------------------------------------------

@@ -35,8 +35,9 @@ def test_the_packaged_file_says_what_the_defaults_say() -> None:
     from tilores_core.settings import Config
 
     config = load_config(PACKAGED).config
-    # The second tier is what the packaged file adds: it is done without where there is no Redis.
-    assert config.use == Config().use.model_copy(update={"cache": ("memory", "redis")})
+    # What the packaged file adds is done without where there is no Redis, and no key for traces.
+    added = {"cache": ("memory", "redis"), "executor": "threads", "tracers": ("langsmith",)}
+    assert config.use == Config().use.model_copy(update=added)
     assert config.host == Config().host
 
 

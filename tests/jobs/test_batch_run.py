@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tilores_core.chat.lane import Lane
 from tilores_core.errors import InvalidRequestError, TiloresError
 from tilores_core.jobs.batch import Batch, Plan, check_paths
 from tilores_core.jobs.batch_early import early_path, keep_early, take_early
@@ -22,7 +23,6 @@ from tilores_core.jobs.batch_index import AnsweredIndex, line_key
 from tilores_core.jobs.batch_input import BatchLine, read_batch
 from tilores_core.jobs.batch_progress import Speed, count_lines
 from tilores_core.jobs.batch_totals import Totals
-from tilores_core.jobs.pace import Pace
 
 
 class Worker:
@@ -69,13 +69,13 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _batch(folder: Path, work: Worker, **plan: Any) -> Batch:
-    elsewhere, pace = plan.pop("elsewhere", None), plan.pop("pace", None)
+    elsewhere, lane = plan.pop("elsewhere", None), plan.pop("lane", None)
     settings: dict[str, Any] = {"concurrency": 8, "window": 32, "group": 16, **plan}
     return Batch(
         Plan(source=folder / "in.jsonl", output=folder / "out.jsonl", **settings),
         work,
         elsewhere=elsewhere,
-        pace=pace,
+        lane=lane,
     )
 
 
@@ -326,34 +326,6 @@ def test_lines_travel_whole(tmp_path: Path) -> None:
 # --- beside others --------------------------------------------------------------------------------------------
 
 
-async def test_it_stands_back_while_callers_are_served(tmp_path: Path) -> None:
-    """Steps of the work per round of the loop: many when nobody is there, hardly one while somebody is."""
-    live, steps = 0, 0
-    pace = Pace(lambda: live)
-
-    async def work() -> None:
-        nonlocal steps
-        while True:
-            await pace.give_way()
-            steps += 1
-
-    async def in_rounds(count: int) -> int:
-        before = steps
-        for _ in range(count):
-            await asyncio.sleep(0)
-        return steps - before
-
-    task = asyncio.create_task(work())
-    alone = await in_rounds(400)
-    live = 3
-    await asyncio.sleep(0.01)
-    served = await in_rounds(400)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    assert alone > 100
-    assert served < alone / 4
-
-
 async def test_known_answers_let_the_loop_go_round(tmp_path: Path) -> None:
     _write(tmp_path / "in.jsonl", [f"q{n}" for n in range(500)])
     rounds = 0
@@ -365,7 +337,9 @@ async def test_known_answers_let_the_loop_go_round(tmp_path: Path) -> None:
             rounds += 1
 
     task = asyncio.create_task(others())
-    await _batch(tmp_path, Worker(known=True), pace=Pace()).run()
+    lane = Lane()
+    lane.stand_behind(lambda: 0)
+    await _batch(tmp_path, Worker(known=True), lane=lane).run()
     task.cancel()
     assert rounds >= 500
 

@@ -120,6 +120,19 @@ async def test_nor_when_it_is_spelled_differently(spelling: str) -> None:
         await _holds_nothing(who, SPELLINGS[spelling], Redactor(values_of(who)))
 
 
+async def test_one_letter_off() -> None:
+    redact = Redactor(values_of(await customer("EDW_HAWTHORNE_001"))).text
+    for written in (
+        *("Edwyna", "edwinna", "Edwna", "edwian", "haythorne", "Hawthrone", "E. Hathorne", "hawthornne's"),
+        *("porland", "Portlnad", "larkspurr", "larkspr lane 14", "orgeon"),
+    ):
+        left = MASK.sub("", redact(f"It is {written} now.")).lower()
+        rest = set(re.findall(r"\w+", left)) - {"it", "is", "now", "s"}
+        assert not rest, (written, left)
+    plain = "Is her credit score good, and what did she pay last month?"
+    assert redact(plain) == plain
+
+
 async def test_dates_in_every_order() -> None:
     redact = Redactor(values_of(await customer("EDW_HAWTHORNE_001"))).text
     for written in (

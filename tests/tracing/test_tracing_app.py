@@ -17,6 +17,7 @@ from traced_app import EDWINA, QUESTION, traced_app, until
 from tilores_core.contracts import Span, Trace
 from tilores_core.testing import isolated_host
 
+PURPOSES = {"live", "batch", "prewarm"}
 VARIABLES = ("TRACING", "API_KEY", "PROJECT", "ENDPOINT", "TRACING_V2")
 
 
@@ -61,13 +62,13 @@ async def test_a_request_is_a_tree_under_the_run_id_that_the_caller_got(
         assert "742" in reply.json()["output"]["content"]
     assert root["name"] == "chat"
     assert root["run_type"] == "chain"
-    assert {
+    assert set(root["tags"]) == {
         "provider:demo",
         "model:demo:simulated-1",
-        "spectrum:credit",
+        "spectrum:credit_analysis",
         "cache:miss",
         "purpose:live",
-    } <= set(root["tags"]) | {"spectrum:credit"}
+    }
     metadata = root["extra"]["metadata"]
     assert metadata["session_id"] == metadata["thread_id"] == "session-7"
     assert metadata["request_id"] == "req-17"
@@ -155,6 +156,36 @@ async def test_no_hits_when_their_share_is_nothing_and_every_error_whatever_the_
     assert {run["error"] for run in service.roots} == {"unknown_model"}
     assert all("error:unknown_model" in run["tags"] for run in service.roots)
     assert "nobody" not in service.everything, "the name of a model that nobody knows may be any text"
+
+
+async def test_a_made_up_model_of_a_provider_is_named_neither_in_traces_nor_in_the_log(
+    tmp_path: Path, service: LangSmithServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = {"ollama": {"base_url": "http://127.0.0.1:9"}}
+    async with traced_app(
+        tmp_path, langsmith=plugin(service), plugins=nowhere, routing={"backoff_seconds": 0.0}
+    ) as app:
+        assert (await app.invoke(model="ollama:edwina-hawthorne")).status_code >= 400
+        root = (await until(lambda: service.roots))[0]
+    assert "model:ollama:other" in root["tags"]
+    assert "ollama:other" in {run["name"] for run in service.children(root)}
+    said = "".join(capfd.readouterr())
+    assert "model failed" in said
+    assert "edwina" not in (said + service.everything).lower()
+
+
+async def test_batches_and_what_is_warmed_are_told_from_live_turns(tmp_path: Path, service: LangSmithServer) -> None:
+    async with traced_app(tmp_path, langsmith=plugin(service)) as app:
+        live = (await app.invoke()).json()["metadata"]["run_id"]
+        lines = '{"id": "1", "question": "What is the balance?", "customer_id": "EDW_HAWTHORNE_001"}\n'
+        assert (await app.http.post("/admin/batch", content=lines)).status_code == 202
+        warm = {"name": "now", "customers": [{"customer_id": EDWINA}], "questions": ["What is the address?"]}
+        begun = await app.http.post("/admin/prewarm", json={"plan": {"lists": [warm]}})
+        assert begun.is_success, begun.text
+        await until(lambda: {run["extra"]["metadata"]["purpose"] for run in service.roots} >= PURPOSES)
+    for run in service.roots:
+        assert f"purpose:{run['extra']['metadata']['purpose']}" in run["tags"]
+    assert "purpose:live" in service.runs[live]["tags"]
 
 
 async def test_redacted_keeps_the_words_and_masks_the_customer(tmp_path: Path, service: LangSmithServer) -> None:

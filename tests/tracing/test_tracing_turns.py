@@ -33,9 +33,13 @@ from tilores_core.tracing.tree import TreeMaker, is_coalesced
 ANSWER = Answer(text="a", model="fake:fake-1", prompt_version="v1", customer=CustomerOutcome(kind="unnamed"))
 
 
+def shown(name: str) -> str:
+    return name if name in ("a:1", "b:2", "fake:fake-1") else f"{name.partition(':')[0]}:other"
+
+
 def trace_of(outcome: Outcome, *, mode: Any = "none", remembered: Mapping[str, Customer] | None = None) -> Trace:
     capture = Capture(mode, longest=1000, remembered=(remembered or {}).get)
-    maker = TreeMaker(resolve=lambda name: name or "fake:fake-1", deployment={}, full=mode == "full")
+    maker = TreeMaker(resolve=lambda name: name or "fake:fake-1", shown=shown, deployment={}, full=mode == "full")
     return maker.trace(outcome, capture.of(outcome))
 
 
@@ -113,12 +117,25 @@ async def test_a_model_that_nobody_knows_is_told_without_its_name() -> None:
             await world.listen(model="nobody:knows")
         outcomes = await told(world, 2)
         capture = Capture("none", longest=1000, remembered=lambda _: None)
-        maker = TreeMaker(resolve=world.models.resolve, deployment={}, full=False)
+        maker = TreeMaker(resolve=world.models.resolve, shown=world.models.shown, deployment={}, full=False)
         trace = maker.trace(outcomes[0], capture.of(outcomes[0]))
     assert [outcome.error for outcome in outcomes] == ["unknown_model"] * 2
     assert trace.root.error == "unknown_model"
     assert "nobody" not in str(trace)
     UUID(trace.id)
+
+
+def test_a_model_that_no_provider_lists_is_told_by_name_only_when_it_answered() -> None:
+    failed = Attempt(model="a:Edwina", seconds=0.1, started=0.1, error="unknown_model")
+    answered = Attempt(model="b:my-own", seconds=0.1, started=0.2)
+    turn = question(model="a:Edwina")
+    alone = trace_of(Outcome(turn=turn, answer=None, timings={"total": 1.0}, attempts=(failed,), error="x"))
+    assert "Edwina" not in str(alone)
+    assert {"provider:a", "model:a:other"} <= set(alone.tags)
+    answer = Answer(text="a", model="b:my-own", customer=CustomerOutcome(kind="unnamed"))
+    both = trace_of(Outcome(turn=turn, answer=answer, timings={"total": 1.0}, attempts=(failed, answered)))
+    assert [span.name for span in spans(both, "model")] == ["a:other", "b:my-own"]
+    assert [span.attributes["fallback"] for span in spans(both, "model")] == [False, True]
 
 
 async def test_failures_are_traced_with_the_calls_that_failed() -> None:
@@ -226,6 +243,7 @@ def _tracing(random: float = 0.5, **table: Any) -> Tracing:
         {"t": Nowhere()},
         TracingTable(**table),
         resolve=lambda name: name or "fake:fake-1",
+        shown=shown,
         remembered=lambda _: None,
         deployment={},
         random=lambda: random,

@@ -13,6 +13,9 @@ from e2e.running_server import RunningServer, until
 from redis_server import RedisServer
 
 from tilores_core.cache.condition import Condition
+from tilores_core.contracts import Outcome, Turn
+from tilores_core.settings import TracingTable
+from tilores_core.tracing import Tracing
 from tilores_core.web.health import HealthReport
 
 TIERS = """
@@ -41,6 +44,9 @@ class _Nothing:
     def __getattr__(self, name: str) -> Any:
         return self  # engine.models, engine.observers, engine.guard, host.config, …
 
+    def shown(self, name: str) -> str:
+        return name
+
     def conditions(self) -> Mapping[str, Condition]:
         return {"m": self.condition}
 
@@ -58,8 +64,8 @@ class _Nothing:
         return True
 
 
-def report(world: Any, *checks: tuple[str, Any], **more: Any) -> HealthReport:
-    return HealthReport(host=world, cache=world, engine=world, tracers=None, checks=checks, **more)
+def report(world: Any, *checks: tuple[str, Any], tracers: Any = None, **more: Any) -> HealthReport:
+    return HealthReport(host=world, cache=world, engine=world, tracers=tracers, checks=checks, **more)
 
 
 async def test_checks_run_at_once_and_none_for_longer_than_a_second() -> None:
@@ -91,6 +97,27 @@ async def test_checks_run_at_once_and_none_for_longer_than_a_second() -> None:
     assert first.parts["odd"].status == "failed"
     assert "Edwina" not in first.model_dump_json()
     assert await health.get() is first, "not shared"
+
+
+async def test_turns_that_were_lost_before_any_tracer_was_told_are_seen() -> None:
+    class Nowhere:
+        async def record(self, traces: object) -> None: ...
+
+        async def aclose(self) -> None: ...
+
+    table = TracingTable(max_waiting=2)
+    given: Any = {"resolve": str, "shown": str, "remembered": lambda _: None, "deployment": {}}
+    tracing = Tracing({"mine": Nowhere()}, table, **given)
+    health = report(_Nothing(), tracers=tracing.report)
+    assert (await health.get()).parts["tracing"].status == "ok"
+    for _ in range(5):
+        tracing.take(Outcome(turn=Turn(messages=()), answer=None, timings={}))
+    health._good_until = 0.0
+    lost = await health.get()
+    assert (lost.status, lost.parts["tracing"].status) == ("degraded", "degraded")
+    assert lost.parts["tracing"].detail == {"waiting": 2, "dropped": 3, "failed": 0}
+    assert lost.parts["tracer/mine"].status == "ok"
+    assert "tracing" not in (await report(_Nothing(), tracers=Tracing({}, table, **given).report).get()).parts
 
 
 async def test_since_when_a_part_is_as_it_is() -> None:

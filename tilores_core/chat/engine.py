@@ -34,6 +34,7 @@ from tilores_core.chat.customers import clarification
 from tilores_core.chat.flight import Emit, Flight
 from tilores_core.chat.grounding.guard import Guard, Watch
 from tilores_core.chat.known import KnownAnswers, Recall
+from tilores_core.chat.lane import Lane
 from tilores_core.chat.lookup import CustomerLookup, Known, Located
 from tilores_core.chat.models import Models
 from tilores_core.chat.notes import ModelNotes
@@ -112,8 +113,13 @@ class ChatEngine:
         deadline_seconds: float = 60.0,
         clock: Callable[[], float] = time.time,
         notes: ModelNotes | None = None,
+        lane: Lane | None = None,
     ) -> None:
-        """`deadline_seconds`: for turns without a deadline of their own. `notes` is told of the calls of models."""
+        """`deadline_seconds`: for turns without a deadline of their own. `notes` is told of the calls of models.
+
+        `lane`: for what is made behind the scenes.
+        """
+        self.lane = lane or Lane()
         self.models = models
         self.cache = cache
         self.observers = observers
@@ -375,7 +381,7 @@ class ChatEngine:
                         return answer_from_hit(lease.hit, self._clock())
                     return await self._ask_model(key, journey, located, spectrum, said, budget)
 
-            flight = self._flights[name] = Flight(work, lambda ended: self._land(name, ended), budget)
+            flight = self._flights[name] = Flight(work, lambda ended: self._land(name, ended), budget, self.lane)
         flight.board()
         return flight
 

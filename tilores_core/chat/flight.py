@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
+from tilores_core.chat.lane import Lane
 from tilores_core.chat.routing.budget import Budget
 from tilores_core.contracts import Answer, Delta
 from tilores_core.errors import OverloadedError
@@ -21,18 +23,21 @@ Work = Callable[[Emit], Awaitable[Answer]]
 class Flight:
     """`work` is started at once; it hands over pieces through `emit` and returns the answer.
 
-    `on_end` is called once, as soon as nobody should join any more. `budget`: the time that `work` has, for who joins
-    with more time to extend.
+    `on_end` is called once, as soon as nobody should join any more. `budget`: the time that `work` has and for
+    whom it is, for who joins to extend. Through `lane` goes what is for no caller.
     """
 
-    def __init__(self, work: Work, on_end: Callable[[Flight], None], budget: Budget) -> None:
+    def __init__(
+        self, work: Work, on_end: Callable[[Flight], None], budget: Budget, lane: Lane | None = None
+    ) -> None:
         self.budget = budget
         self._deltas: list[Delta] = []
         self._waiting: list[asyncio.Future[None]] = []
         self._passengers = 0
         self._timer: asyncio.TimerHandle | None = None
         self._on_end: Callable[[Flight], None] | None = on_end
-        self._task: asyncio.Task[Answer] = asyncio.get_running_loop().create_task(self._run(work))
+        run = (lane or Lane()).through(partial(self._run, work), budget.standing)
+        self._task: asyncio.Task[Answer] = asyncio.get_running_loop().create_task(run)
         self._task.add_done_callback(self._ended)
 
     async def _run(self, work: Work) -> Answer:

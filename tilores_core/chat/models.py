@@ -86,6 +86,12 @@ class Models:
         found = self._listed.get(name)
         return found[1] if found else None
 
+    def shown(self, name: str) -> str:
+        """A full name as logs and traces may hold it: callers choose the names of unlisted models freely."""
+        if name in self._listed or name == self.default or name in self.fallbacks:
+            return name
+        return f"{name.partition(':')[0]}:other"
+
     @property
     def providers(self) -> Collection[str]:
         """The names of the providers."""

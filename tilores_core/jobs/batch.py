@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from tilores_core.chat.lane import Lane
 from tilores_core.errors import InvalidRequestError
 from tilores_core.jobs.batch_early import keep_early, take_early
 from tilores_core.jobs.batch_elsewhere import Elsewhere
@@ -24,7 +25,6 @@ from tilores_core.jobs.batch_output import WINDOW, OrderedWriter, OutputFile, Ro
 from tilores_core.jobs.batch_reading import Todo, read_group
 from tilores_core.jobs.batch_rows import error_row, problem_row, repeated_row
 from tilores_core.jobs.batch_totals import Totals
-from tilores_core.jobs.pace import Pace
 
 _NOTED_AT_ONCE = 512
 
@@ -57,16 +57,16 @@ class Batch:
     """One run. `totals` may be looked at while it runs."""
 
     def __init__(
-        self, plan: Plan, work: Work, *, elsewhere: Elsewhere | None = None, pace: Pace | None = None
+        self, plan: Plan, work: Work, *, elsewhere: Elsewhere | None = None, lane: Lane | None = None
     ) -> None:
-        """`elsewhere`: who does what is not known here; without it this event loop does. `pace`: others live here."""
+        """`elsewhere`: who does what is not known here; without it this event loop does, in this `lane`."""
         self.totals = Totals()
         self.taken_up = 0
         """How many lines an earlier run had written."""
         self._plan = plan
         self._work = work
         self._elsewhere = elsewhere
-        self._pace = pace
+        self._lane = lane or Lane()
         self._slots = asyncio.Semaphore(plan.concurrency if elsewhere is None else elsewhere.chunks)
         self._tasks: set[asyncio.Task[None]] = set()
         self._fault: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -129,7 +129,7 @@ class Batch:
     # --- the lines ---------------------------------------------------------------------------------------
 
     async def _write_all(self, lines: Iterator[BatchLine], index: AnsweredIndex) -> None:
-        doing = asyncio.create_task(self._do_all(lines, index))
+        doing = asyncio.create_task(self._lane.through(lambda: self._do_all(lines, index)))
         try:
             await asyncio.wait({doing, self._fault}, return_when=asyncio.FIRST_COMPLETED)
             if self._fault.done():
@@ -166,8 +166,8 @@ class Batch:
                     await self._flush()  # what has no room may wait for a line of the chunk
                     await self._writer.room(todo.line.place)
                 await self._begin(todo)
-                if self._pace is not None:
-                    await self._pace.give_way()
+                if self._lane.is_shared:
+                    await asyncio.sleep(0)  # known answers wait for nothing; a line is a step
             # What is written is in the index, where the next group is looked up.
             settled, self._writer.settled = self._writer.settled, []
             for key in settled:
@@ -211,7 +211,7 @@ class Batch:
             self._spawn(chunk)
 
     def _spawn(self, todos: Sequence[Todo]) -> None:
-        task = asyncio.create_task(self._do(todos))
+        task = asyncio.create_task(self._lane.through(lambda: self._do(todos)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -70,7 +70,7 @@ TOKENS = Family(
     name="tilores_model_tokens_total",
     kind="counter",
     labels=(*_MODEL, "direction", "purpose"),
-    help="Tokens as the provider counted them. direction: input, output; purpose: live, batch, prewarm, ...",
+    help="Tokens as the provider counted them. direction: input, output; purpose: live, batch, prewarm and so on.",
 )
 COST = Family(
     name="tilores_model_cost_dollars_total",

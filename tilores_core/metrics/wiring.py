@@ -46,7 +46,9 @@ def _engine_samples(engine: ChatEngine) -> Iterator[Sample]:
 
 def _tracer_samples(report: Mapping[str, Any]) -> Iterator[Sample]:
     if report["tracers"]:
-        yield Sample(catalogue.QUEUE_DROPPED, ("tracing",), report["not_built"])
+        yield from queue_samples(
+            "tracing", waiting=report["waiting"], dropped=report["dropped"], failed=report["failed"]
+        )
     for name, told in report["tracers"].items():
         yield from queue_samples(
             f"tracer/{name}", waiting=told["waiting"], dropped=told["dropped"], failed=told["failures"]

@@ -16,7 +16,7 @@ from tilores_core.errors import OverloadedError
 from tilores_core.settings import TracingTable
 from tilores_core.tracing.capture import Capture
 from tilores_core.tracing.outlet import Outlet
-from tilores_core.tracing.tree import Resolve, TreeMaker
+from tilores_core.tracing.tree import Resolve, Shown, TreeMaker
 
 log = structlog.get_logger(part="tracing")
 
@@ -29,7 +29,7 @@ Remembered = Callable[[str], Customer | None]
 class Tracing:
     """An observer of the engine; cached answers that never reach the engine come by `take`, one in `gap` of them.
 
-    `resolve` and `remembered`: see `TreeMaker` and `Capture`. `random`: from 0 up to 1.
+    `resolve`, `shown` and `remembered`: see `TreeMaker` and `Capture`. `random`: from 0 up to 1.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class Tracing:
         table: TracingTable,
         *,
         resolve: Resolve,
+        shown: Shown,
         remembered: Remembered,
         deployment: Mapping[str, str],
         random: Callable[[], float] = _random.random,
@@ -45,7 +46,7 @@ class Tracing:
         self.outlets = tuple(Outlet(name, tracer, table) for name, tracer in tracers.items())
         self._table = table
         self._capture = Capture(table.capture, longest=table.max_characters, remembered=remembered)
-        self._maker = TreeMaker(resolve=resolve, deployment=deployment, full=table.capture == "full")
+        self._maker = TreeMaker(resolve=resolve, shown=shown, deployment=deployment, full=table.capture == "full")
         self._random = random
         self._outcomes: asyncio.Queue[Outcome] = asyncio.Queue(table.max_waiting)
         self._task: asyncio.Task[None] | None = None
@@ -128,9 +129,13 @@ class Tracing:
 
     def report(self) -> Mapping[str, Any]:
         """Of each tracer, by name: `state` (`ok`, `failing`), `since`, `error` (its kind), `waiting`, `sent`,
-        `dropped`, `failures`. `not_built`: turns that were lost before any tracer was told."""
+        `dropped`, `failures`. `not_built`: turns that were lost before any tracer was told, as there were too many
+        (`dropped`) or as one was odd (`failed`); `waiting`: those whose turn is yet to come."""
         return {
             "not_built": self.dropped + self.failed,
+            "waiting": self._outcomes.qsize(),
+            "dropped": self.dropped,
+            "failed": self.failed,
             "tracers": {outlet.name: dict(outlet.report()) for outlet in self.outlets},
         }
 

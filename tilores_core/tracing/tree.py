@@ -16,16 +16,19 @@ from tilores_core.tracing.labels import plain_id
 
 Attributes = dict[str, str | int | float | bool]
 Resolve = Callable[[str | None], str]
+Shown = Callable[[str], str]
 
 _INSTANT = 2e-6  # so that steps without a length of their own keep their order, in whole microseconds
 _LONGEST_NAME = 100
 
 
 class TreeMaker:
-    """`resolve`: the full name of the model that a turn asks for. `deployment`: metadata of every trace."""
+    """`resolve`: the full name of the model that a turn asks for. `shown`: a full name as a trace may hold it, where
+    no model answered to it. `deployment`: metadata of every trace."""
 
-    def __init__(self, *, resolve: Resolve, deployment: Mapping[str, str], full: bool) -> None:
+    def __init__(self, *, resolve: Resolve, shown: Shown, deployment: Mapping[str, str], full: bool) -> None:
         self._resolve = resolve
+        self._shown = shown
         self._deployment = deployment
         self._full = full
 
@@ -33,6 +36,7 @@ class TreeMaker:
         turn, answer = outcome.turn, outcome.answer
         asked = self._asked(turn)
         model = answer.model if answer is not None else (outcome.attempts[-1].model if outcome.attempts else asked)
+        model = self._label(model, answer)
         shared = is_coalesced(outcome)
         root = self._root(outcome, captured, model, asked, shared=shared)
         return Trace(
@@ -49,6 +53,11 @@ class TreeMaker:
             return self._resolve(turn.model)
         except TiloresError:
             return ""  # what nobody knows may be any text
+
+    def _label(self, model: str, answer: Answer | None) -> str:
+        """Callers may ask for any name; the one that answered is a model's."""
+        answered = answer is not None and answer.model == model
+        return model if answered or self._full or not model else self._shown(model)
 
     def _metadata(self, turn: Turn) -> Attributes:
         metadata: Attributes = {"key": turn.caller.name, "purpose": turn.purpose}
@@ -102,7 +111,10 @@ class TreeMaker:
                 Span(kind="prompt", name="prompt", started=at, ended=at, attributes={"prompt_version": version})
             )
         attempts = sorted(outcome.attempts, key=lambda attempt: attempt.started)
-        steps += [_attempt(one, place, began, ended, asked) for place, one in enumerate(attempts)]
+        steps += [
+            _attempt(one, self._label(one.model, answer), place, began, ended, asked)
+            for place, one in enumerate(attempts)
+        ]
         steps += [_tool_use(use, began, ended) for use in outcome.tools]
         said = max([found + 2 * _INSTANT, *(step.ended for step in steps if step.kind in ("model", "tool"))])
         said = min(said, ended)
@@ -176,11 +188,11 @@ def _look_up(outcome: Outcome, captured: Captured, began: float, found: float) -
     )
 
 
-def _attempt(attempt: Attempt, place: int, began: float, ended: float, asked: str) -> Span:
+def _attempt(attempt: Attempt, model: str, place: int, began: float, ended: float, asked: str) -> Span:
     started = began + attempt.started
     attributes: Attributes = {
-        "model": attempt.model,
-        "provider": attempt.model.partition(":")[0],
+        "model": model,
+        "provider": model.partition(":")[0],
         "attempt": place + 1,
         "input_tokens": attempt.usage.input_tokens,
         "output_tokens": attempt.usage.output_tokens,
@@ -193,7 +205,7 @@ def _attempt(attempt: Attempt, place: int, began: float, ended: float, asked: st
         attributes["first_token"] = attempt.first_token
     return Span(
         kind="model",
-        name=attempt.model,
+        name=model,
         started=started,
         ended=max(started, min(started + attempt.seconds, ended) if ended > started else started),
         attributes=attributes,

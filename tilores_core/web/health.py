@@ -169,12 +169,13 @@ class HealthReport:
         """Degraded while a model is left alone, failed when that is so of all that `[use]` names."""
         models = self._engine.models
         conditions = self._engine.conditions()
-        asked = {}
+        asked, left_alone = {}, set()
         for name, known in self._engine.routes().items():
             open_, condition = known["breaker"] != "closed", conditions[name]
             part = _part("failed" if open_ else "degraded" if condition.failing else "ok", condition, {})
-            asked[name] = {**known, **_shown(part)}
-        left_alone = {name for name, known in asked.items() if known["breaker"] != "closed"}
+            asked[models.shown(name)] = {**known, **_shown(part)}
+            if open_:
+                left_alone.add(name)
         chain = {models.default, *models.fallbacks}
         use = self._host.config.use
         return Part(
@@ -202,6 +203,10 @@ class HealthReport:
     def _tracer_parts(self) -> Parts:
         told = {"tracers": {}} if self._tracers is None else self._tracers()
         parts = {}
+        if told["tracers"]:  # turns on their way to all tracers
+            parts["tracing"] = self._queue(
+                "tracing", waiting=told["waiting"], dropped=told["dropped"], failed=told["failed"]
+            )
         for name, report in told["tracers"].items():
             since = None if report["since"] is None else _when(report["since"])
             error = report["error"]

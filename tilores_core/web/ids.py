@@ -7,7 +7,7 @@ import random
 import re
 import secrets
 
-_SAFE = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+_SAFE = re.compile(rb"(?!\+)[A-Za-z0-9._:/+=-]{1,128}")
 
 
 class RequestIds:
@@ -18,7 +18,8 @@ class RequestIds:
         self._count = itertools.count(1)
 
     def take(self, given: bytes | None) -> bytes:
-        """The client's own id when it is short and plain (it goes into logs and headers), else a new one."""
+        """The client's own id when it is short and plain (it goes into logs and headers), and no e-mail address or
+        telephone number; else a new one."""
         if given is not None and _SAFE.fullmatch(given):
             return given
         return self._prefix + b"%x" % next(self._count)

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Match
 
 from tilores_core import __version__
 from tilores_core.cache.tiered import TieredCache
@@ -285,15 +286,18 @@ async def _problem(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse(Problem(detail=message, fix=fix).model_dump(), status, headers)
 
 
+_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
+
+
 async def _not_allowed(request: Request, error: Exception) -> JSONResponse:
     """Starlette names the methods of the path's first route alone."""
-    here = {
+    routes = request.app.router.routes
+    here = [
         method
-        for route in request.app.routes
-        if isinstance(route, APIRoute) and route.path_regex.match(request.scope["path"])
-        for method in route.methods or ()
-    }
-    return JSONResponse({"detail": "Method Not Allowed"}, 405, {"Allow": ", ".join(sorted(here))})
+        for method in _METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
+    return JSONResponse({"detail": "Method Not Allowed"}, 405, {"Allow": ", ".join(here)})
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:

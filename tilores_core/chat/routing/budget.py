@@ -1,11 +1,12 @@
-"""The time of one turn, shared out: what the look-up has used is gone, the rest is for the models."""
+"""What one turn may use: its time, of which the look-up's is gone and the rest for the models, and its standing."""
 
 from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from tilores_core.chat.routing.standing import Standing
 from tilores_core.contracts import Turn
 
 
@@ -14,15 +15,19 @@ class Budget:
     """`until`: the end, on `time.monotonic()`. It moves when another turn joins in that has more time."""
 
     until: float
+    standing: Standing = field(default_factory=lambda: Standing("live"), compare=False)
 
     @classmethod
     def of(cls, turn: Turn, *, default: float) -> Budget:
         """The turn's own deadline, or `default` seconds from now."""
-        return cls(time.monotonic() + default if turn.deadline is None else turn.deadline)
+        until = time.monotonic() + default if turn.deadline is None else turn.deadline
+        return cls(until, Standing(turn.purpose))
 
     def extend(self, other: Budget) -> None:
-        """Last as long as the longer of the two."""
+        """Last as long as the longer of the two; a caller who joins makes it a caller's."""
         self.until = max(self.until, other.until)
+        if other.standing.live:
+            self.standing.rise()
 
     def left(self) -> float:
         """Seconds, never negative."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
+from tilores_core.chat.routing.standing import Standing
 from tilores_core.errors import OverloadedError
 from tilores_core.settings import RoutingTable
 
@@ -59,29 +60,41 @@ class ProviderLimit:
         self.busy += 1
         return True
 
-    async def enter(self, *, live: bool, seconds: float) -> None:
+    async def enter(self, standing: Standing, *, seconds: float) -> None:
         """Wait for a place, to be given back with `leave`. Raises `OverloadedError`."""
-        if self.try_enter(live=live):
+        if self.try_enter(live=standing.live):
             return
         if self.waiting >= self._max_waiting:
             raise self._full()
-        queue = self._live if live else self._background
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        queue.append(place)
+        (self._live if standing.live else self._background).append(place)
+
+        def risen() -> None:
+            if not place.done():
+                self._background.remove(place)
+                self._live.append(place)
+                self._let_in()
+
+        standing.tell(risen)
         try:
             async with asyncio.timeout(seconds):
                 await place
         except BaseException as error:
             if place.cancelled() or not place.done():
-                queue.remove(place)
+                (self._live if place in self._live else self._background).remove(place)
             else:
                 self.leave()  # it came in the very moment of leaving
             if isinstance(error, TimeoutError):
                 raise self._full() from None
             raise
+        finally:
+            standing.forget(risen)
 
     def leave(self) -> None:
         self.busy -= 1
+        self._let_in()
+
+    def _let_in(self) -> None:
         for queue, live in ((self._live, True), (self._background, False)):
             while queue and self._free(live):
                 place = queue[0]

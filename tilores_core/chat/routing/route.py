@@ -126,7 +126,8 @@ class Route:
             except FailedAttemptError as failed:
                 # What the caller can mend, or asked for wrongly, is no event for who runs this.
                 tell = log.info if isinstance(failed.error, RequestError) else log.warning
-                tell("model failed", model=name, error=type(failed.error).__name__, begun=failed.begun)
+                shown = self.network.models.shown(name)
+                tell("model failed", model=shown, error=type(failed.error).__name__, begun=failed.begun)
                 if start == "continued" and isinstance(failed.error, RequestError):
                     pause: float | None = 0.0  # it takes no half answer: ask it anew
                     start = "again"
@@ -240,11 +241,11 @@ class Route:
         return (not last or self.network.policy.hedge) and not (info is not None and info.simulated)
 
     async def _enter(self, limit: ProviderLimit, order: Order) -> None:
-        live = self.turn.purpose == "live"
-        if limit.try_enter(live=live):
+        standing = self.budget.standing
+        if limit.try_enter(live=standing.live):
             return
         try:
-            await limit.enter(live=live, seconds=min(order.first, self.budget.left()))
+            await limit.enter(standing, seconds=min(order.first, self.budget.left()))
         except BaseException as error:
             order.permit.dropped()
             if isinstance(error, OverloadedError):
@@ -253,8 +254,6 @@ class Route:
             raise
 
     async def _hedged(self, order: Order, limit: ProviderLimit, late: float) -> Completion:
-        live = self.turn.purpose == "live"
-
         async def run(claim: Claim, second: bool) -> Completion:
             mine = order
             if second:
@@ -262,7 +261,7 @@ class Route:
                 permit = self.network.health.of(order.model).admit() if room else None
                 if permit is None:
                     raise asyncio.CancelledError
-                if not limit.try_enter(live=live):
+                if not limit.try_enter(live=self.budget.standing.live):
                     permit.dropped()
                     raise asyncio.CancelledError
                 mine = replace(order, permit=permit, hedge=True)

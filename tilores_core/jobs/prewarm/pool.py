@@ -10,6 +10,9 @@ from typing import cast
 
 import structlog
 
+from tilores_core.chat.lane import Lane
+from tilores_core.chat.routing.standing import Standing
+
 log = structlog.get_logger(part="prewarm")
 
 Work = Callable[[], Awaitable[None]]
@@ -21,9 +24,10 @@ class Pool:
     Of equal urgency the first that came goes first. Workers are there only while there is work.
     """
 
-    def __init__(self, size: int, *, most: int | None = None) -> None:
+    def __init__(self, size: int, *, most: int | None = None, lane: Lane | None = None) -> None:
         self._size = size
         self._most = most
+        self._lane = lane or Lane()
         self._waiting: list[tuple[float, int, Work, Callable[[], None] | None]] = []
         self._numbers = count()
         self._workers: set[asyncio.Task[None]] = set()
@@ -49,7 +53,7 @@ class Pool:
             if let_go is not None:
                 let_go()
         if len(self._workers) < self._size:
-            worker = asyncio.create_task(self._run())
+            worker = asyncio.create_task(self._lane.through(self._run, Standing("prewarm")))
             self._workers.add(worker)
 
     async def _run(self) -> None:

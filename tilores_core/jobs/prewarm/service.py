@@ -77,9 +77,11 @@ class Prewarming:
             source_seconds=chat_table.source_seconds,
             seconds=chat_table.deadline_seconds,
         )
-        self._pool = Pool(plan.concurrency)
+        self._pool = Pool(plan.concurrency, lane=engine.lane)
         self._rounds = Rounds(self._warmer, self._pool)
-        self.calls = Calls(warmer=self._warmer, budget=self._budget, plan=plan.calls, region=reading.region)
+        self.calls = Calls(
+            warmer=self._warmer, budget=self._budget, plan=plan.calls, region=reading.region, lane=engine.lane
+        )
         self._totals = Figures()
         self._latest: dict[str, Figures] = {}
         self._tasks: set[asyncio.Task[Any]] = set()

@@ -6,13 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tilores_core.chat.grounding.names import find_claimed_names
+from tilores_core.chat.words import COMMON
 from tilores_core.identity.names import fold_both
 from tilores_core.tracing.redaction.patterns import Span, spans
-from tilores_core.tracing.redaction.values import LONGEST_PHRASE, SHINGLE, WORD, Values, shingle
+from tilores_core.tracing.redaction.values import LONGEST_PHRASE, SHINGLE, WORD, Values, one_left_out, shingle
 
 _NOBODY = Values()
 _WIDEST_GAP = 3  # between an initial and the name it belongs to: "E. Hawthorne"
 _NARROW_GAP = 2
+_SHORTEST_MISSPELT = 4
 _NO_NAMES: frozenset[str] = frozenset()
 
 
@@ -65,12 +67,21 @@ class Redactor:
                     yield start, end, "name" if joined in known.names else "value"
                 elif joined in known.phrases and len(joined) > 2:
                     yield start, end, "value"
-            if (first.endswith("s") and first[:-1] in known.words) or (
-                len(first) > 5 and any(stem in first for stem in known.stems)
+            if (
+                (first.endswith("s") and first[:-1] in known.words)
+                or (len(first) > 5 and any(stem in first for stem in known.stems))
+                or self._is_misspelt(first)
             ):
                 yield start, start + 1, "name"
             if shingle(tuple(words[start : start + SHINGLE])) in known.shingles:
                 yield start, start + SHINGLE, "value"
+
+    def _is_misspelt(self, word: str) -> bool:
+        """One letter off a name's or an address's word."""
+        if len(word) < _SHORTEST_MISSPELT or word in COMMON or word in self._values.words:
+            return False
+        nearly = self._values.nearly
+        return word in nearly or any(shorter in nearly for shorter in one_left_out(word))
 
     def _initials(self, tokens: list[tuple[int, int, str]], masked: dict[int, str]) -> None:
         """Initials by themselves ("EH", "E. H.") and beside a name ("E. Hawthorne", "Jonas B.")."""

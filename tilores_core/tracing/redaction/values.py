@@ -35,7 +35,7 @@ _NAME = re.compile(
 class Values:
     """`phrases` and `words` without spaces between; `names`: the words that are of names; `stems`: the longer ones of
     them, also looked for inside other words; `shingles` as `shingle` makes them; `initials` of names, two letters or
-    more."""
+    more; `nearly`: words of names and addresses, whole and with one letter left out."""
 
     phrases: frozenset[str] = frozenset()
     words: frozenset[str] = frozenset()
@@ -43,6 +43,7 @@ class Values:
     stems: tuple[str, ...] = ()
     shingles: frozenset[str] = frozenset()
     initials: frozenset[str] = frozenset()
+    nearly: frozenset[str] = frozenset()
 
 
 def is_trivial(value: Any) -> bool:
@@ -74,6 +75,12 @@ def shingle(words: tuple[str, ...]) -> str:
     return " ".join(words)
 
 
+def one_left_out(word: str) -> Iterator[str]:
+    """The word without each of its letters in turn. Two words that are one letter apart, wrong, missing, too many or
+    swapped with its neighbour, have one of these in common (or are one of the other's)."""
+    return (word[:place] + word[place + 1 :] for place in range(len(word)))
+
+
 def leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     """The single values in a JSON value, each with the name of the field that it is in."""
     if isinstance(value, Mapping):
@@ -95,6 +102,7 @@ class _Gathered:
         self._stems: set[str] = set()
         self._shingles: set[str] = set()
         self._initials: set[str] = set()
+        self._nearly: set[str] = set()
 
     def add(self, field: str, value: Any) -> None:
         for name, leaf in leaves(field, value):
@@ -123,6 +131,8 @@ class _Gathered:
                     self._names.add(word)
                 if named and len(word) >= 5:
                     self._stems.add(word)
+                if personal and len(word) >= 5 and word.isalpha():
+                    self._nearly.update((word, *one_left_out(word)))
             if named and 2 <= len(words) <= 4:
                 initials = "".join(word[0] for word in words)
                 self._initials |= {initials, initials[0] + initials[-1], initials[-1] + initials[0]}
@@ -135,4 +145,5 @@ class _Gathered:
             stems=tuple(sorted(self._stems)),
             shingles=frozenset(self._shingles),
             initials=frozenset(self._initials),
+            nearly=frozenset(self._nearly),
         )

@@ -71,15 +71,19 @@ class EmbeddedServer:
         self._stopping = False
         self.socket_path = ""
 
-    async def ready(self) -> None:
-        """Returns when the server answers on `socket_path`. Raises `CacheError` when it does not, or not yet."""
+    async def ready(self, *, patient: bool = False) -> None:
+        """Returns when the server answers on `socket_path`. Raises `CacheError` when it does not, or not yet.
+
+        `patient`: however long starting takes, for who has time: a write that nobody waits for.
+        """
         if self._stopping:
             raise CacheError("the Redis tier was closed")
         if self._starting is None:
             self._starting = asyncio.ensure_future(asyncio.to_thread(self._start))
             self._starting.add_done_callback(self._started)
         try:
-            self.socket_path = await asyncio.wait_for(asyncio.shield(self._starting), self._patience)
+            patience = START_SECONDS if patient else self._patience
+            self.socket_path = await asyncio.wait_for(asyncio.shield(self._starting), patience)
         except TimeoutError:
             raise CacheError("the embedded Redis is still starting") from None
         except (OSError, subprocess.SubprocessError) as error:

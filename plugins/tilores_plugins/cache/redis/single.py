@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from hiredis import ReplyError
 from redis.asyncio.connection import AbstractConnection
@@ -26,6 +27,12 @@ MAX_KEYS = 512
 SCAN_COUNT = 1000
 
 Replies = asyncio.Future[list[Any]]
+
+
+class Before(Protocol):
+    """What has to be done before a connection is made. `patient`: nobody waits for it."""
+
+    def __call__(self, *, patient: bool) -> Awaitable[None]: ...
 
 
 class _Line:
@@ -110,7 +117,7 @@ class SingleServer:
         *,
         connect_timeout: float,
         command_timeout: float,
-        before: Callable[[], Awaitable[None]] | None = None,
+        before: Before | None = None,
         after: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._make = connection
@@ -119,7 +126,7 @@ class SingleServer:
         self._before = before
         self._after = after
         self._reads = _Line(self._dial)
-        self._writes = _Line(self._dial)
+        self._writes = _Line(partial(self._dial, patient=True))
         self._gathering: _Gathering | None = None
         self._closed = False
         self.batches = 0
@@ -178,9 +185,9 @@ class SingleServer:
                 raise refused(reply)
         return [{**parse_info(info), "keys": str(size)}]
 
-    async def connection(self) -> AbstractConnection:
+    async def connection(self, *, patient: bool = False) -> AbstractConnection:
         if self._before is not None:
-            await self._before()
+            await self._before(patient=patient)
         return self._make()
 
     async def aclose(self) -> None:
@@ -197,8 +204,8 @@ class SingleServer:
             raise CacheError("the Redis tier was closed")
         return await line.ready()
 
-    async def _dial(self) -> Link:
-        connection = await self.connection()
+    async def _dial(self, *, patient: bool = False) -> Link:
+        connection = await self.connection(patient=patient)
         try:
             async with asyncio.timeout(self._connect_timeout):
                 await connection.connect()  # type: ignore[no-untyped-call]
