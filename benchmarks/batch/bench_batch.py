@@ -292,8 +292,9 @@ async def kills(folder: Path, given: argparse.Namespace) -> None:
         child.kill()
         child.wait()
         moments.append(killed.read_bytes().count(b"\n"))
-    if start("killed.jsonl", "--resume").wait():
-        sys.exit("the last run failed")
+    if code := start("killed.jsonl", "--resume").wait():
+        failed = [line for line in killed.read_text().splitlines() if '"error"' in line]
+        sys.exit(f"the last run ended with {code}; lines that failed: {failed[:3]}")
     ids = [
         [json.loads(line)["id"] for line in (folder / name).read_text().splitlines()]
         for name in ("undisturbed.jsonl", "killed.jsonl")

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -316,3 +317,10 @@ def test_memory_does_not_grow_with_the_input(tmp_path: Path) -> None:
         check=True,
     )
     assert int(done.stdout) < 4 * 1024, "KiB more after 20,000 lines"  # their ids alone would be 1.5 MB
+
+
+def test_going_on_waits_for_a_run_that_is_being_ended(tmp_path: Path) -> None:
+    """A kill returns before what it killed is gone."""
+    before = OutputFile.open(tmp_path / "out.jsonl", resume=False)
+    Timer(0.1, before.close).start()
+    OutputFile.open(tmp_path / "out.jsonl", resume=True).close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
@@ -22,6 +23,10 @@ WINDOW: Final = 1024
 _BLOCK: Final = 64 * 1024
 _GATHER_SECONDS: Final = 0.01
 """A thread is woken for as many rows as come in this time: for each alone that would cost more than writing it."""
+
+_DYING_SECONDS: Final = 1.0
+"""A run that was killed holds its output until the system has taken it down."""
+_LOOK_AGAIN_SECONDS: Final = 0.02
 
 Row = Mapping[str, Any]
 Note = Callable[[Sequence[tuple[bytes | None, Row]], Sequence[int]], None]
@@ -46,7 +51,7 @@ class OutputFile:
         try:
             file = path.open("a+b", buffering=0)
             try:
-                _lock(file, path)
+                _lock(file, path, seconds=_DYING_SECONDS if resume else 0.0)
                 if file.seek(0, os.SEEK_END) and not resume:
                     fix = "go on with --resume, or name another output"
                     raise InvalidRequestError(f"{path} is there already", param=path.name, fix=fix)
@@ -238,17 +243,22 @@ def _mend(file: IO[bytes]) -> None:
         file.truncate(begin)
 
 
-def _lock(file: IO[bytes], path: Path) -> None:
-    """For as long as the file is open, a kill included."""
+def _lock(file: IO[bytes], path: Path, *, seconds: float) -> None:
+    """For as long as the file is open, a kill included. `seconds`: how long to wait for who has it."""
     try:
         import fcntl
     except ImportError:  # Windows
         return
-    try:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        fix = "wait for it to end, or name another output"
-        raise OutputBusyError(f"another run writes {path}", param=path.name, fix=fix) from None
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                fix = "wait for it to end, or name another output"
+                raise OutputBusyError(f"another run writes {path}", param=path.name, fix=fix) from None
+            time.sleep(_LOOK_AGAIN_SECONDS)
 
 
 def _cannot(path: Path, error: OSError) -> TiloresError:

@@ -38,6 +38,7 @@ WITHHELD: Final = "I could not confirm the rest of this answer from the customer
 
 _IDENTIFYING: Final = frozenset({"email", "phone", "account"})
 _INDEXES_KEPT = 64  # some 100 kB each for a customer with 400 fields
+_TEMPLATES_KEPT = 64
 _LONGEST_SAID = 400_000  # characters of a conversation that are read
 _LONGEST_SENTENCE = 2_000
 _SAYING: Final = frozenset({"user", "system", "developer", "tool"})
@@ -61,12 +62,21 @@ class Guard:
         self.counts = GuardCounts()
         self.today = today
         self._indexes: LRUCache[str, Evidence] = LRUCache(_INDEXES_KEPT)
+        self._templates: LRUCache[tuple[str, date], Evidence] = LRUCache(_TEMPLATES_KEPT)
 
     def records(self, fingerprint: str, text: str, customer: Customer) -> Evidence:
         """The evidence in a customer's records; made once per fingerprint. `text`: all of them as rendered."""
         known = self._indexes.get(fingerprint)
         if known is None:
             known = self._indexes[fingerprint] = evidence_of(text, (customer,), today=self.today())
+        return known
+
+    def template(self, text: str) -> Evidence:
+        """The evidence in a prompt's template; made once a day."""
+        key = (text, self.today())
+        known = self._templates.get(key)
+        if known is None:
+            known = self._templates[key] = evidence_of(text, today=key[1])
         return known
 
     def watch(self, messages: Sequence[Message], prompt: Prompt) -> Watch | None:
@@ -83,7 +93,7 @@ class Watch:
         self._records: list[Evidence] = []
         self._messages = messages
         self._prompt = prompt
-        self._said: Evidence | None = None
+        self._said: tuple[Evidence, ...] = ()
         self._words: frozenset[str] = frozenset()
         self._model: str | None = None
         self._sentences = Sentences(_LONGEST_SENTENCE)
@@ -98,7 +108,7 @@ class Watch:
     def heard(self, text: str) -> None:
         """A tool said this about the customer in play: it was said, as by the user."""
         self._messages = (*self._messages, {"role": "tool", "content": text})
-        self._said = None
+        self._said = ()
 
     def through(self, emit: Callable[[Delta], None]) -> Callable[[Delta], None]:
         """`emit`, with every sentence held until it is checked when the guard blocks; as it is when it reports."""
@@ -149,11 +159,15 @@ class Watch:
         if not left:
             return left
         said = self._what_was_said()
-        words = self._words | said.words
+        words = self._words.union(*(evidence.words for evidence in said))
         return [
             claim
             for claim in left
-            if (strange_words(claim.text, words) if claim.kind == "name" else not said.bears_out(claim))
+            if (
+                strange_words(claim.text, words)
+                if claim.kind == "name"
+                else not any(evidence.bears_out(claim) for evidence in said)
+            )
         ]
 
     def _evidence(self) -> list[Evidence]:
@@ -174,10 +188,11 @@ class Watch:
         if emit is not None:
             emit(Delta(text=sentence, model=self._model))
 
-    def _what_was_said(self) -> Evidence:
-        if self._said is None:
-            texts = [self._prompt.template, *_texts(self._messages)]
-            self._said = evidence_of("\n".join(texts)[-_LONGEST_SAID:], today=self._guard.today())
+    def _what_was_said(self) -> tuple[Evidence, ...]:
+        if not self._said:
+            said = "\n".join(_texts(self._messages))[-_LONGEST_SAID:]
+            told = self._guard.template(self._prompt.template[-_LONGEST_SAID:])
+            self._said = (told, evidence_of(said, today=self._guard.today()))
         return self._said
 
     def _note(self, found: Counter[str]) -> None:
