@@ -173,7 +173,9 @@ class HealthReport:
         for name, known in self._engine.routes().items():
             open_, condition = known["breaker"] != "closed", conditions[name]
             part = _part("failed" if open_ else "degraded" if condition.failing else "ok", condition, {})
-            asked[models.shown(name)] = {**known, **_shown(part)}
+            shown = models.shown(name)  # one name for all that are not listed: the one that is left alone is shown
+            if open_ or shown not in asked or asked[shown]["breaker"] == "closed":
+                asked[shown] = {**known, **_shown(part)}
             if open_:
                 left_alone.add(name)
         chain = {models.default, *models.fallbacks}
