@@ -169,7 +169,8 @@ class HealthReport:
         """Degraded while a model is left alone, failed when that is so of all that `[use]` names."""
         models = self._engine.models
         conditions = self._engine.conditions()
-        asked, left_alone = {}, set()
+        asked: dict[str, dict[str, Any]] = {}
+        left_alone: set[str] = set()
         for name, known in self._engine.routes().items():
             open_, condition = known["breaker"] != "closed", conditions[name]
             part = _part("failed" if open_ else "degraded" if condition.failing else "ok", condition, {})
