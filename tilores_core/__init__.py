@@ -50,6 +50,7 @@ from tilores_core.contracts import (
 )
 from tilores_core.errors import (
     CacheError,
+    CacheStartingError,
     ConfigError,
     ContentRefusedError,
     ContextTooLongError,
@@ -112,6 +113,7 @@ __all__ = [
     "CacheEntry",
     "CacheError",
     "CachePolicy",
+    "CacheStartingError",
     "CacheTier",
     "CallEvents",
     "Caller",

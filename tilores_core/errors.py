@@ -191,3 +191,7 @@ class StoreUnavailableError(StoreError, _RetryLater):
 
 class CacheError(TiloresError):
     """A cache tier failed. The tiering counts it and goes on without the tier."""
+
+
+class CacheStartingError(CacheError):
+    """A cache tier is not there yet, and soon will be. A server goes on without it; a command waits a little."""

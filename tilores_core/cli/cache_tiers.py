@@ -12,27 +12,34 @@ from tilores_core.app import build_tiers
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.cli.options import Options
 from tilores_core.contracts import CacheTier, SupportsBroadcast, SupportsPeek
-from tilores_core.errors import CacheError, TiloresError
+from tilores_core.errors import CacheError, CacheStartingError, TiloresError
 
 T = TypeVar("T")
-PATIENCE = 5.0
-"""Seconds for a tier to answer: an embedded Redis may have to start and read its file first."""
+PATIENCE = 1.0
+"""Seconds for a tier to answer."""
+
+STARTING_PATIENCE = 15.0
+"""Seconds for a tier that says it is starting: an embedded Redis may have a long file to read first."""
 
 _PROBE = "probe:probe"
 _PAUSE = 0.1
 
 
 async def tier_answers(tier: CacheTier, patience: float = PATIENCE) -> None:
-    """Wait until the tier answers, `patience` seconds. Raises `CacheError`, or whatever the tier raised last."""
+    """Wait until the tier answers, `patience` seconds from when it last said that it was starting. Raises
+    `CacheError`, or whatever the tier raised last."""
     loop = asyncio.get_running_loop()
-    give_up = loop.time() + patience
+    begun = loop.time()
+    give_up = begun + patience
     while True:
         try:
             async with asyncio.timeout(patience):
                 await tier.get_many([_PROBE])
         except Exception as error:  # a tier is a stranger's code
-            # What is still starting says so with `CacheError`; it may also be nobody at that address.
-            if loop.time() >= give_up:
+            now = loop.time()
+            if isinstance(error, CacheStartingError) and now < begun + STARTING_PATIENCE:
+                give_up = now + patience
+            if now >= give_up:
                 if isinstance(error, TimeoutError):
                     raise CacheError("it does not answer") from error
                 raise
@@ -88,7 +95,7 @@ async def _failures(cache: TieredCache) -> dict[str, int]:
 
 async def _ready(name: str, tier: CacheTier) -> None:
     try:
-        await tier_answers(tier, PATIENCE)
+        await tier_answers(tier)
     except Exception as error:  # a tier is a stranger's code, and its message may quote an address
         said = error.message if isinstance(error, TiloresError) else type(error).__name__
         raise TiloresError(

@@ -24,15 +24,17 @@ if TYPE_CHECKING:
     from tilores_core.host import PluginHost
     from tilores_core.settings import Environment, LoadedConfig
 
-SECONDS_PER_PART = 20.0
-"""A part that hangs in a way that asyncio cannot end has this long; then the doctor stops with what it knows."""
+ANSWERS_PER_PART = 2
+"""A part that hangs in a way that asyncio cannot end has the time of so many answers; then the doctor stops with what
+it knows."""
 
 
 @dataclass(slots=True)
 class _Report:
-    """What was found so far."""
+    """What was found so far. `seconds`: for one part."""
 
     as_json: bool
+    seconds: float
     findings: list[Finding] = field(default_factory=list)
 
     def add(self, *findings: Finding) -> None:
@@ -50,10 +52,10 @@ class _Report:
 
         def hung() -> None:
             fix = f"see what it waits for; the parts after '{name}' were not looked at"
-            self.add(Finding(part=name, state="problem", detail=f"no end within {SECONDS_PER_PART:g} s", fix=fix))
+            self.add(Finding(part=name, state="problem", detail=f"no end within {self.seconds:g} s", fix=fix))
             self.end()
 
-        with ends_within(SECONDS_PER_PART, hung):
+        with ends_within(self.seconds, hung):
             try:
                 yield
             except TiloresError as error:
@@ -78,17 +80,18 @@ class _Report:
         return any(finding.state == "problem" for finding in self.findings)
 
 
-def doctor(options: Options, *, json: bool) -> None:
-    """Print the findings as they come; exit code 1 when there is a problem (a warning is none)."""
+def doctor(options: Options, *, timeout: float, json: bool) -> None:
+    """Print the findings as they come; exit code 1 when there is a problem (a warning is none). `timeout`: seconds
+    for one answer of a source, a tier or a model."""
     configure_logging("error", "console")  # the findings say it all
-    report = _Report(as_json=json)
-    _look(options, report)
+    report = _Report(as_json=json, seconds=timeout * ANSWERS_PER_PART)
+    _look(options, report, timeout)
     report.end()
     if report.has_problem:
         raise typer.Exit(1)
 
 
-def _look(options: Options, report: _Report) -> None:
+def _look(options: Options, report: _Report, timeout: float) -> None:
     environment = _settings(options, report)
     if environment is None:
         return
@@ -106,7 +109,7 @@ def _look(options: Options, report: _Report) -> None:
     host = _plugins(options, environment, loaded, report)
     if host is None:
         return
-    asyncio.run(_parts(host, report))
+    asyncio.run(_parts(host, report, timeout))
 
 
 def _settings(options: Options, report: _Report) -> Environment | None:
@@ -145,8 +148,8 @@ def _plugins(options: Options, environment: Environment, loaded: LoadedConfig, r
     return host
 
 
-async def _parts(host: PluginHost, report: _Report) -> None:
-    looks: list[tuple[str, Callable[[PluginHost], doctor_parts.Findings]]] = [
+async def _parts(host: PluginHost, report: _Report, seconds: float) -> None:
+    looks: list[tuple[str, Callable[[PluginHost, float], doctor_parts.Findings]]] = [
         ("source", doctor_parts.source),
         ("cache", doctor_parts.cache),
         ("model", doctor_parts.model),
@@ -154,7 +157,7 @@ async def _parts(host: PluginHost, report: _Report) -> None:
     ]
     for name, look in looks:
         with report.part(name):
-            async for finding in look(host):
+            async for finding in look(host, seconds):
                 report.add(finding)
     with report.part("ending"):
         await host.aclose()

@@ -21,27 +21,24 @@ if TYPE_CHECKING:
     from tilores_core.host import PluginHost
 
 Findings = AsyncIterator[Finding]
-SECONDS = 10.0
-"""For one answer of a source or a model."""
-
 _PROBE = "probe:doctor"
 _NOBODY = "no-such-customer-of-the-doctor"
 _QUESTION = "Reply with the word ready."
 
 
-async def source(host: PluginHost) -> Findings:
+async def source(host: PluginHost, seconds: float) -> Findings:
     """Does it know its fields, and can it be asked? What it knows may be from an earlier start."""
     name = host.config.use.source
     if name not in host.names("source"):
         return  # the finding about plugins says why
     built = cast(CustomerSource, host.build("source", name))
     try:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(seconds):
             schema = await built.schema()
             await built.get(_NOBODY)
     except TimeoutError:
         fix = f"is what it reads from up? Its settings: tilores plugins show {_plugin(host, 'source', name)}"
-        yield Finding(part="source", state="problem", detail=f"{name}: no answer within {SECONDS:g} s", fix=fix)
+        yield Finding(part="source", state="problem", detail=f"{name}: no answer within {seconds:g} s", fix=fix)
         return
     if not schema.fields:
         fix = f"does it hold customers? Its settings: tilores plugins show {_plugin(host, 'source', name)}"
@@ -50,7 +47,7 @@ async def source(host: PluginHost) -> Findings:
     yield Finding(part="source", state="ok", detail=f"{name}: {len(schema.fields)} fields")
 
 
-async def cache(host: PluginHost) -> Findings:
+async def cache(host: PluginHost, seconds: float) -> Findings:
     """Each tier by itself: is what was stored read back?"""
     for name in host.config.use.cache:
         part = f"cache tier {name}"
@@ -59,7 +56,7 @@ async def cache(host: PluginHost) -> Findings:
             yield warning(part, f"switched off: {reason}", f"take '{name}' out of [use] cache, or mend it")
         elif name in host.names("cache"):
             try:
-                yield await _tier(part, cast(CacheTier, host.build("cache", name)))
+                yield await _tier(part, cast(CacheTier, host.build("cache", name)), seconds)
             except TiloresError as error:
                 yield _as_it_counts(host, name, problem(part, error))
     if not host.config.use.cache:
@@ -67,13 +64,13 @@ async def cache(host: PluginHost) -> Findings:
         yield Finding(part="cache", state="warning", detail="no tier: nothing is remembered", fix=fix)
 
 
-async def _tier(part: str, tier: CacheTier) -> Finding:
+async def _tier(part: str, tier: CacheTier, seconds: float) -> Finding:
     started = time.perf_counter()
     mend = "is it running, and is its address right (REDIS_URL, or the plugin's table)?"
     try:
         await tier_answers(tier)
         entry = CacheEntry(b"1", time.time() + 10.0)
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(seconds):
             await tier.set_many({_PROBE: entry})
             found = await tier.get_many([_PROBE])
             await tier.delete([_PROBE])
@@ -100,7 +97,7 @@ def _as_it_counts(host: PluginHost, tier: str, finding: Finding) -> Finding:
     return Finding(part=finding.part, state="warning", detail=f"switched off: {finding.detail}", fix=finding.fix)
 
 
-async def model(host: PluginHost) -> Findings:
+async def model(host: PluginHost, seconds: float) -> Findings:
     """Does the default model answer, and does each of its stand-ins?"""
     from tilores_core.app import build_models
     from tilores_core.host.use import provider_of
@@ -110,7 +107,7 @@ async def model(host: PluginHost) -> Findings:
         return  # the finding about plugins says why
     models = build_models(host)
     for place, name in enumerate(dict.fromkeys((models.default, *models.fallbacks))):
-        finding = await _ask(models, name)
+        finding = await _ask(models, name, seconds)
         if place and finding.state == "problem":  # a stand-in is no use, but nobody waits for it yet
             finding = Finding(part=finding.part, state="warning", detail=finding.detail, fix=finding.fix)
         yield finding
@@ -118,18 +115,18 @@ async def model(host: PluginHost) -> Findings:
         yield Finding(part=f"provider {name}", state="ok", detail=f"nobody names it; its library is not there: {fix}")
 
 
-async def _ask(models: Models, name: str) -> Finding:
+async def _ask(models: Models, name: str, seconds: float) -> Finding:
     """One tiny question, straight to the model: nothing is read from the cache or stored there."""
     from tilores_core.chat.calling import invoke, to_langchain
 
     started = time.perf_counter()
     fix = "is its provider reachable from here? tilores models"
     try:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(seconds):
             chat_model = await models.chat_model(name, {})
             await invoke(chat_model, to_langchain("You are being tested.", [{"role": "user", "content": _QUESTION}]))
     except TimeoutError:
-        return Finding(part="model", state="problem", detail=f"{name}: no answer within {SECONDS:g} s", fix=fix)
+        return Finding(part="model", state="problem", detail=f"{name}: no answer within {seconds:g} s", fix=fix)
     except Exception as error:
         mapped = models.provider(name).map_error(error)
         said = mapped.message if isinstance(mapped, TiloresError) else type(mapped).__name__
@@ -140,7 +137,7 @@ async def _ask(models: Models, name: str) -> Finding:
     return Finding(part="model", state="ok", detail=f"{name}{simulated}: answered in {_milliseconds(started)} ms")
 
 
-async def tracers(host: PluginHost) -> Findings:
+async def tracers(host: PluginHost, _: float) -> Findings:
     """Can each be built? Nothing is sent. One that is off is no fault: the default names one that needs a key."""
     for name in host.config.use.tracers:
         part = f"tracer {name}"

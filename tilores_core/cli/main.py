@@ -182,7 +182,14 @@ def models(ctx: typer.Context, json: JsonOption = False) -> None:
 
 
 @app.command()
-def doctor(ctx: typer.Context, json: JsonOption = False) -> None:
+def doctor(
+    ctx: typer.Context,
+    timeout: Annotated[
+        float,
+        typer.Option(min=0.1, max=600.0, metavar="SECONDS", help="For one answer of a part."),
+    ] = 10.0,
+    json: JsonOption = False,
+) -> None:
     """Look at every part and say what to do about each problem.
 
     Settings, data folder, plugins.toml, keys, plugins, source, cache tiers, model. Exit code 1 when there is a
@@ -190,7 +197,7 @@ def doctor(ctx: typer.Context, json: JsonOption = False) -> None:
     """
     from tilores_core.cli.doctor import doctor
 
-    doctor(ctx.obj, json=json)
+    doctor(ctx.obj, timeout=timeout, json=json)
 
 
 app.add_typer(plugin_commands, name="plugins", help="List, show, enable, disable and check plugins.")

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from tilores_core.settings import Environment
 
 T = TypeVar("T")
-_TIER_SECONDS = 1.0
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 ModelOption = Annotated[
@@ -84,7 +83,7 @@ async def _open(host: PluginHost, environment: Environment) -> AsyncIterator[Ser
     async with open_services(host, environment) as services:
         for _, tier in services.tiers:
             if not isinstance(tier, SupportsPeek):
-                # An embedded Redis begins with this very command; a moment's patience, and it knows the answer.
+                # An embedded Redis begins with this very command; some patience, and it knows the answer.
                 with suppress(Exception):
-                    await tier_answers(tier, _TIER_SECONDS)
+                    await tier_answers(tier)
         yield services

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tilores_core import CacheError
+from tilores_core import CacheError, CacheStartingError
 
 MAX_MEMORY = "256mb"
 OLDEST = (6, 2)
@@ -72,7 +72,8 @@ class EmbeddedServer:
         self.socket_path = ""
 
     async def ready(self, *, patient: bool = False) -> None:
-        """Returns when the server answers on `socket_path`. Raises `CacheError` when it does not, or not yet.
+        """Returns when the server answers on `socket_path`. Raises `CacheStartingError` when it does not yet,
+        `CacheError` when it will not.
 
         `patient`: however long starting takes, for who has time: a write that nobody waits for.
         """
@@ -85,7 +86,7 @@ class EmbeddedServer:
             patience = START_SECONDS if patient else self._patience
             self.socket_path = await asyncio.wait_for(asyncio.shield(self._starting), patience)
         except TimeoutError:
-            raise CacheError("the embedded Redis is still starting") from None
+            raise CacheStartingError("the embedded Redis is still starting") from None
         except (OSError, subprocess.SubprocessError) as error:
             raise CacheError(f"cannot start the embedded Redis: {type(error).__name__}") from error
 
@@ -131,7 +132,7 @@ class EmbeddedServer:
             except BlockingIOError:
                 if self._stopping or time.monotonic() > deadline:
                     os.close(handle)
-                    raise CacheError("another process is starting or ending the embedded Redis") from None
+                    raise CacheStartingError("another process is starting or ending the embedded Redis") from None
                 time.sleep(_POLL)
             else:
                 return handle

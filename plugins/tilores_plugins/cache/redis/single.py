@@ -54,7 +54,7 @@ class _Line:
             # Shielded: the one who asked first may go away, the others still want the connection.
             return await asyncio.shield(self._dialling)
         except CacheError as error:
-            raise CacheError(error.message, fix=error.fix) from error.__cause__
+            raise type(error)(error.message, fix=error.fix) from error.__cause__
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -100,7 +100,7 @@ class _Gathering:
             if reader.done():
                 continue
             if failure is not None:
-                reader.set_exception(CacheError(failure.message, fix=failure.fix))
+                reader.set_exception(type(failure)(failure.message, fix=failure.fix))
             else:
                 reader.set_result(values[start:stop])
 

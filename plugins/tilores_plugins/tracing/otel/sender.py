@@ -63,10 +63,7 @@ class Sender:
     async def send(self, body: bytes, spans: int, until: float) -> None:
         """`until` on the loop's clock."""
         try:
-            async with asyncio.timeout_at(until):
-                rejected = await self._send(body, until)
-        except TimeoutError:
-            raise self._note(CollectorUnavailableError("the collector did not answer in time")) from None
+            rejected = await self._send(body, until)
         except TiloresError as error:
             raise self._note(error) from None
         self._status.worked(spans, min(rejected, spans))
@@ -81,10 +78,14 @@ class Sender:
         if self._gzip:
             body = await asyncio.to_thread(zlib.compress, body, 1, wbits=_GZIP)
         pause = _FIRST_PAUSE
+        failure: CollectorUnavailableError | None = None
         while True:
             wait: float | None = None
             try:
-                status, wait, reply = await self._post(body)
+                async with asyncio.timeout_at(until):
+                    status, wait, reply = await self._post(body)
+            except TimeoutError:  # what the collector said before tells more than that the time is up
+                raise failure or CollectorUnavailableError("the collector did not answer in time") from None
             except httpx.TransportError as error:
                 failure = CollectorUnavailableError(f"the collector cannot be reached: {type(error).__name__}")
             except httpx.HTTPError as error:
