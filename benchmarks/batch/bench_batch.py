@@ -51,10 +51,10 @@ _fresh = count()
 
 
 def write(path: Path, lines: int, *, new: bool = True) -> None:
-    mark = f" {next(_fresh)}" if new else ""
+    mark = f"-{next(_fresh)}" if new else ""
     with path.open("w") as file:
         for n in range(lines):
-            question = f"What is the credit score? ({n}{mark})"
+            question = f"For reference {n}{mark}: what is the credit score?"
             file.write(json.dumps({"id": f"line-{n}", "customer_id": CUSTOMER, "question": question}) + "\n")
 
 
@@ -242,7 +242,7 @@ async def memory(folder: Path, given: argparse.Namespace) -> None:
         await run(opened, folder, 64, 3000)
         with (folder / "in.jsonl").open("w") as file:  # every other question comes again, half of the batch later
             for n in range(lines):
-                question = f"What is the credit score? ({n % (lines // 2)})"
+                question = f"For reference {n % (lines // 2)}: what is the credit score?"
                 file.write(json.dumps({"id": f"line-{n}", "customer_id": CUSTOMER, "question": question}) + "\n")
         before = _resident()
         batch = make(opened, folder, 64)

@@ -25,6 +25,8 @@ reference: REF-318-X
         "The score is 742 (an older record says 698).",
         "Her balance is 1250.5 and her e-mail edwina@example.com.",
         "Nothing is known of that.",
+        "The score was 742 when it was last updated in April.",  # a month alone is no claim
+        "In april, the score was 742.",
     ],
 )
 def test_quoted_values_are_settled(said: str) -> None:
@@ -42,6 +44,9 @@ def test_quoted_values_are_settled(said: str) -> None:
         "It was on 2026-03-01 698 days ago.",
         "The card ending in 742 is valid.",
         "She was born in March 742.",  # a date in words
+        "She was born in april 742.",
+        "She was born on 742 March.",
+        "She was born on the 742 of March.",
         "She is forty-two.",
         "Write to edwin@example.com.",
         "Ask Robin about it.",

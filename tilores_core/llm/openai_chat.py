@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
 from langchain_core.messages import AIMessageChunk
 from langchain_openai import ChatOpenAI
 from langchain_openai.chat_models.base import BaseChatOpenAI
@@ -103,7 +104,7 @@ class Answering:
         body = {**payload, **(payload.get("extra_body") or {})}
         body.pop("extra_body", None)
         return await self.root_async_client.post(  # type: ignore[attr-defined]
-            "/chat/completions", cast_to=object, body=body, stream=stream, stream_cls=AsyncStream[object]
+            "/chat/completions", cast_to=object, stream=stream, stream_cls=AsyncStream[object], **_sent(body)
         )
 
     def _convert_chunk_to_generation_chunk(
@@ -134,6 +135,14 @@ class CompatibleChat(Answering, BaseChatOpenAI):
 def _is_plain(payload: Mapping[str, Any]) -> bool:
     """A request to chat completions that needs nothing of LangChain's or the SDK's parsing."""
     return "messages" in payload and _BOUND.isdisjoint(payload)
+
+
+def _sent(body: dict[str, Any]) -> dict[str, Any]:
+    """The body as bytes, made faster than the SDK does; as it is where it holds what only the SDK knows."""
+    try:
+        return {"content": orjson.dumps(body)}
+    except TypeError:
+        return {"body": body}
 
 
 def _refuse(reason: object) -> None:

@@ -16,6 +16,10 @@ from tilores_core.chat.words import COMMON, GIVEN_NAMES
 
 _DIGIT = re.compile(r"[0-9]")
 _POSSESSIVE = re.compile(r"['’]s?$")
+_FIGURE_BEFORE: Final = 2  # "14 March", "14 of March"
+_FIGURE_BEHIND: Final = 1  # "March 14"; a month alone is no claim
+_FAR: Final = 100
+_SAYING_MORE: Final = frozenset((*MONTHS, *TENS, *TEENS))
 _BEFORE: Final = frozenset(' \n|[(":;=')
 _BEHIND: Final = frozenset(' \n|])":;')
 
@@ -27,21 +31,30 @@ def stands_literally(answer: str, records: Sequence[str]) -> bool:
     """
     behind_figure = False
     before = ""
-    for word in answer.split():
+    # Places of the last figure and the last month.
+    figure_at = month_at = -_FAR
+    for place, word in enumerate(answer.split()):
+        if word.islower() and word.isalpha() and word not in _SAYING_MORE:  # most words
+            behind_figure, before = False, word
+            continue
         bare = word.strip(AROUND)
         low = bare.lower()
         figure = _DIGIT.search(word) is not None
-        if figure and (behind_figure or before in ENDING):
+        if figure and (behind_figure or place - month_at <= _FIGURE_BEHIND or before in ENDING):
             return False
         if figure or "@" in word:
             settled = _stands(bare, records)
-        elif bare in MONTHS or low.partition("-")[0] in TENS or low in TEENS:
+        elif bare in MONTHS:
+            settled, month_at = place - figure_at > _FIGURE_BEFORE, place
+        elif low.partition("-")[0] in TENS or low in TEENS:
             settled = False
         else:
             settled = not bare[:1].isupper() or _is_plain_word(bare, records)
         if not settled:
             return False
         behind_figure, before = figure, low
+        if figure:
+            figure_at = place
     return True
 
 

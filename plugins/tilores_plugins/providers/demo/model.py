@@ -99,9 +99,9 @@ class SimulatedChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
+        begun = time.monotonic()
         reply = self._reply(messages, stop, kwargs)
-        if pause := self._first_pause() + self._pause(reply.usage["output_tokens"]):
-            time.sleep(pause)
+        time.sleep(_left(begun, self._first_pause() + self._pause(reply.usage["output_tokens"])))
         return self._result(reply)
 
     async def _agenerate(
@@ -111,8 +111,9 @@ class SimulatedChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
+        begun = time.monotonic()
         reply = self._reply(messages, stop, kwargs)
-        if pause := self._first_pause() + self._pause(reply.usage["output_tokens"]):
+        if pause := _left(begun, self._first_pause() + self._pause(reply.usage["output_tokens"])):
             await asyncio.sleep(pause)
         return self._result(reply)
 
@@ -123,8 +124,9 @@ class SimulatedChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
+        begun = time.monotonic()
         reply = self._reply(messages, stop, kwargs)
-        time.sleep(self._first_pause())
+        time.sleep(_left(begun, self._first_pause()))
         for chunk, tokens in self._chunks(reply):
             if run_manager:
                 run_manager.on_llm_new_token(chunk.text, chunk=chunk)
@@ -138,8 +140,9 @@ class SimulatedChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
+        begun = time.monotonic()
         reply = self._reply(messages, stop, kwargs)
-        if pause := self._first_pause():
+        if pause := _left(begun, self._first_pause()):
             await asyncio.sleep(pause)
         for chunk, tokens in self._chunks(reply):
             if run_manager:
@@ -243,6 +246,11 @@ def _text(message: BaseMessage) -> str:
                 fix="send text, or choose a model with vision",
             )
     return "\n".join(texts)
+
+
+def _left(begun: float, seconds: float) -> float:
+    """What is left of so many seconds: the simulated time includes the model's own work."""
+    return max(0.0, begun + seconds - time.monotonic()) if seconds else 0.0
 
 
 def _latest(texts: list[str], messages: list[BaseMessage]) -> Iterator[tuple[str, BaseMessage]]:
