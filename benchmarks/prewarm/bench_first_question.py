@@ -166,7 +166,7 @@ class Bench:
             self._line += 1
             customer = self._ids[self._line % min(len(self._ids), self._options.batch_customers)]
             lines.append(
-                json.dumps({"question": f"What is the credit limit? Note {self._line}.", "customer_id": customer})
+                json.dumps({"question": f"For note {self._line}: what is the credit limit?", "customer_id": customer})
             )
         headers = {"Content-Type": "application/x-ndjson"}
         async with self._http.post(

@@ -15,6 +15,7 @@ from tilores_plugins.providers.demo.words import (
     PASSED_OVER,
     asks_for_address,
     meanings,
+    name_weight,
     name_words,
     question_words,
     set_of,
@@ -128,7 +129,7 @@ def _asked(clause: str, sheet: Sheet) -> tuple[list[str], list[str]]:
     words = [
         word
         for word in spoken
-        if word not in PASSED_OVER and stem(word) not in HINTS and (word not in own or word in sheet.index)
+        if word not in PASSED_OVER and stem(word) not in HINTS and (word not in own or sheet.places(word))
     ]
     return list(dict.fromkeys(words)), [hint for hint in map(stem, spoken) if hint in HINTS]
 
@@ -177,11 +178,10 @@ def _scored(words: Sequence[str], hints: Sequence[str], sheet: Sheet, *, least: 
             if not words or place in asked:
                 named[place] = named.get(place, 0.0) + 1.0
     count = len(words)
-    weights = sheet.weights
     found = []
     for place, weight in named.items():
         of_question = asked.get(place, 0.0) / count if count else 1.0
-        score = 0.5 * of_question + 0.5 * min(1.0, weight / weights[place])
+        score = 0.5 * of_question + 0.5 * min(1.0, weight / name_weight(sheet.words[place]))
         if score >= least:
             found.append(_Found(score, -place, of_question))
     found.sort(key=itemgetter(0, 1), reverse=True)
@@ -191,7 +191,7 @@ def _scored(words: Sequence[str], hints: Sequence[str], sheet: Sheet, *, least: 
 def _hits(known: Iterable[tuple[str, float]], sheet: Sheet) -> dict[int, float]:
     hits: dict[int, float] = {}
     for word, weight in known:
-        for place in sheet.index.get(word, ()):
+        for place in sheet.places(word):
             hits.setdefault(place, weight)
     return hits
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from tilores_plugins.providers.demo.words import name_weight, name_words
+from tilores_plugins.providers.demo.words import name_words
 
 _OPEN: Final = "<records "
 _CLOSE: Final = "\n</records>"
+_PLACES_REMEMBERED: Final = 500
 _LEFT_OUT: Final = "(left out "
 _HEADER = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*")')
 _BARE = re.compile(r"[^\[|]*")
@@ -56,20 +56,30 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sheet:
-    """A customer's records as given in the prompt, with an index from words to places in `lines`.
+    """A customer's records as given in the prompt.
 
-    `weights`: by place, how much a question has to say to name the field fully.
-    A line is the tuple that makes a `Field`; of hundreds, few are ever asked for.
+    A line is the tuple that makes a `Field`; of hundreds, few are ever asked for. `words`: by place, those of the
+    line's name.
     """
 
     customer_id: str = ""
     name: str = ""
     only_source: str | None = None
     topics: tuple[str, ...] = ()
-    lines: list[tuple[str, str, int]] = dataclasses.field(default_factory=list)
-    index: Mapping[str, list[int]] = dataclasses.field(default_factory=dict)
-    weights: Sequence[float] = ()
+    lines: tuple[tuple[str, str, int], ...] = ()
+    words: tuple[tuple[str, ...], ...] = ()
     shortened: bool = False
+    _places: dict[str, tuple[int, ...]] = dataclasses.field(default_factory=dict, repr=False)
+
+    def places(self, word: str) -> tuple[int, ...]:
+        """Of the lines whose names have the word. Looked for when asked: few words of few prompts ever are."""
+        found = self._places.get(word)
+        if found is None:
+            if len(self._places) >= _PLACES_REMEMBERED:
+                self._places.clear()
+            found = tuple([place for place, named in enumerate(self.words) if word in named])
+            self._places[word] = found
+        return found
 
     def field(self, place: int) -> Field:
         return Field(*self.lines[place])
@@ -142,15 +152,13 @@ def _sheet(lines: Sequence[str]) -> Sheet:
                 found.append((name, raw, topic))
                 if raw[:1] == "{":
                     found += _parts(name, raw, topic)
-    index, weights = _index(tuple([line[0] for line in found]))
     return Sheet(
         customer_id=header.get("customer", ""),
         name=header.get("name", ""),
         only_source=sources[0] or None if len(sources) == 1 else None,
         topics=tuple(topics),
-        lines=found,
-        index=index,
-        weights=weights,
+        lines=tuple(found),
+        words=tuple([name_words(line[0]) for line in found]),
         shortened=shortened,
     )
 
@@ -165,16 +173,3 @@ def _parts(name: str, raw: str, topic: int) -> list[tuple[str, str, int]]:
         for key, inner in value.items()
         if isinstance(inner, str | int | float)
     ]
-
-
-@lru_cache(maxsize=64)
-def _index(names: tuple[str, ...]) -> tuple[Mapping[str, list[int]], Sequence[float]]:
-    """Word -> places of the names that have it, and the weights of the names. Customers often have the same names."""
-    index: dict[str, list[int]] = {}
-    for place, name in enumerate(names):
-        for word in name_words(name):
-            if word in index:
-                index[word].append(place)
-            else:
-                index[word] = [place]
-    return index, [name_weight(name_words(name)) for name in names]
