@@ -158,7 +158,8 @@ async def open_services(
         source = cast(CustomerSource, host.build("source", config.use.source))
         models = build_models(host)
         metrics = build_metrics(config, models, metrics_folder)
-        store = LazyStore(store_address(environment.database_url, environment.data_dir))
+        store = LazyStore(store_address(environment.database_url, environment.data_dir), announce=cache.announce)
+        cache.on_announcement(lambda _: store.hasten())
         stack.push_async_callback(store.aclose)
         lookup = CustomerLookup(
             source=source,

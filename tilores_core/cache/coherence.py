@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from tilores_core.cache.guard import GuardedTier
-from tilores_core.cache.invalidation import Invalidation, from_message, to_messages
+from tilores_core.cache.invalidation import Invalidation, announced, from_message, to_announcement, to_messages
 from tilores_core.contracts import SupportsBroadcast
 
 logger = logging.getLogger("tilores_core.cache")
@@ -40,8 +40,8 @@ class RecentStores:
 class Coherence:
     """The conversation with the other processes through one tier.
 
-    `hear` is told what another process removed; `lose` is called when messages may have been lost. `name` is this
-    process's, so that it knows its own messages when they come back.
+    `hear` is told what another process removed, `changed` what it announced; `lose` is called when messages may have
+    been lost. `name` is this process's, so that it knows its own messages when they come back.
     """
 
     def __init__(
@@ -52,12 +52,14 @@ class Coherence:
         name: str,
         hear: Callable[[Invalidation], Awaitable[None]],
         lose: Callable[[], Awaitable[None]],
+        changed: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._tier = tier
         self._broadcast = broadcast
         self._name = name
         self._hear = hear
         self._lose = lose
+        self._changed = changed
         self.sent = 0
         self.heard = 0
         self.lost = 0
@@ -68,6 +70,10 @@ class Coherence:
         for message in to_messages(self._name, what):
             await self._tier.call(lambda message=message: self._broadcast.publish(message))  # type: ignore[misc]
             self.sent += 1
+
+    async def announce(self, topic: str) -> None:
+        """Publish that something changed which is kept elsewhere. It may get lost."""
+        await self._tier.call(lambda: self._broadcast.publish(to_announcement(self._name, topic)))
 
     async def listen(self) -> None:
         """Until cancelled. When the messages end, for whatever reason, nothing local is trusted; it begins anew."""
@@ -90,11 +96,16 @@ class Coherence:
             return
         try:
             sender, what = from_message(message)
+            topics = frozenset[str]() if what else announced(message)
         except ValueError:
             # Perhaps of a newer version in a rolling upgrade: it says that something is outdated, but not what.
             self.unreadable += 1
             await self._lose()
             return
-        if sender != self._name and what:
+        if sender == self._name:
+            return
+        for topic in topics:
+            self._changed(topic)
+        if what:
             self.heard += 1
             await self._hear(what)

@@ -119,6 +119,17 @@ def from_message(data: bytes) -> tuple[str, Invalidation]:
     return body["from"], what
 
 
+def to_announcement(sender: str, topic: str) -> bytes:
+    """Says that something changed which is kept elsewhere. To who does not know of announcements it is an
+    invalidation of nothing."""
+    return _message(sender, changed=[topic])
+
+
+def announced(data: bytes) -> frozenset[str]:
+    """The topics of what `from_message` has read. Raises `ValueError` as that does."""
+    return _names(orjson.loads(data), "changed")
+
+
 def _message(sender: str, **content: Any) -> bytes:
     return orjson.dumps({"v": _MESSAGE_VERSION, "from": sender, **content})
 

@@ -89,6 +89,7 @@ class TieredCache:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._writes: set[asyncio.Task[Any]] = set()
         self._settling: set[str] = set()
+        self._change_listeners: list[Callable[[str], None]] = []
         self._coherence = self._find_coherence()
         self._leases = self._find_leases()
 
@@ -227,6 +228,18 @@ class TieredCache:
         return await self._invalidate(EVERYTHING)
 
     # --- telling ------------------------------------------------------------------------------------------
+
+    def announce(self, topic: str) -> None:
+        """Tell the other processes, where a tier can, that something changed which is kept elsewhere.
+
+        Nobody waits for it, and it may get lost: for those who would find out by themselves, only later.
+        """
+        if self._coherence is not None:
+            self._spawn(self._coherence.announce(topic))
+
+    def on_announcement(self, listener: Callable[[str], None]) -> None:
+        """`listener` is told the topics that others announce."""
+        self._change_listeners.append(listener)
 
     async def stats(self) -> dict[str, Any]:
         """Counters since the start: by tier (`l1`, …) and namespace; see docs/cache.md."""
@@ -402,8 +415,13 @@ class TieredCache:
     def _find_coherence(self) -> Coherence | None:
         for tier in self._stack.tiers:
             if isinstance(tier.tier, SupportsBroadcast):
-                return Coherence(tier, tier.tier, name=self._name, hear=self._stack.hear, lose=self._stack.distrust)
+                hear, lose = self._stack.hear, self._stack.distrust
+                return Coherence(tier, tier.tier, name=self._name, hear=hear, lose=lose, changed=self._hear_change)
         return None
+
+    def _hear_change(self, topic: str) -> None:
+        for listener in self._change_listeners:
+            listener(topic)
 
     def _find_leases(self) -> Leases | None:
         if not self._table.single_flight_replicas:

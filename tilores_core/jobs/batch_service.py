@@ -35,6 +35,7 @@ log = structlog.get_logger(part="batch")
 
 LEASE_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 2.5
+_TOPIC: Final = "batch"
 _NOTE_SECONDS: Final = 0.5
 _TIDY_SECONDS: Final = 3600.0
 _GROUP: Final = 16
@@ -70,6 +71,7 @@ class BatchService:
 
     def start(self) -> None:
         """The store is opened only when there is a job."""
+        self._store.listen(_TOPIC, lambda _: self._woken.set())
         self._task = asyncio.create_task(self._serve(), name="batches")
 
     async def aclose(self) -> None:
@@ -104,6 +106,7 @@ class BatchService:
             await asyncio.to_thread(upload.drop)
             raise
         self._woken.set()
+        self._store.changed(_TOPIC)
         return job
 
     async def get(self, job_id: str) -> BatchJob | None:
@@ -114,6 +117,7 @@ class BatchService:
         jobs = (await self._store.get()).batch_jobs
         job = await jobs.cancel(job_id) or await jobs.get(job_id)
         self._woken.set()
+        self._store.changed(_TOPIC)
         return job
 
     def output(self, job_id: str) -> Path:

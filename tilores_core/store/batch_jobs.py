@@ -70,7 +70,8 @@ class BatchJob:
 
 
 class BatchJobs:
-    """Each write is committed, with the topic `batch` raised, before its method returns. All raise `StoreError`."""
+    """Each write is committed before its method returns, with the topic `batch` raised by those that change a job's
+    state. All raise `StoreError`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -130,9 +131,15 @@ class BatchJobs:
     async def progress(
         self, job_id: str, fence: int, totals: Mapping[str, float], *, lines: int | None = None
     ) -> BatchJob | None:
-        """Write down how far it is. None: the job is not this holder's any more. `cancelling`: it should end."""
+        """Write down how far it is. None: the job is not this holder's any more. `cancelling`: it should end.
+
+        The topic is not raised: nobody has to act on it, and it is written twice a second.
+        """
         values: dict[str, Any] = {"totals": dict(totals)} | ({} if lines is None else {"lines": lines})
-        return await self._change(_open_job(job_id).where(batch_jobs.c.fence == fence).values(**values))
+        statement = _open_job(job_id).where(batch_jobs.c.fence == fence).values(**values)
+        async with self._database.write() as connection:
+            row = (await connection.execute(statement.returning(*batch_jobs.c))).first()
+            return None if row is None else _job(row)
 
     async def finish(
         self,
