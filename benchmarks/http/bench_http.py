@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
+TICKS = os.sysconf("SC_CLK_TCK")
 KEY = "bench-key-0123456789"
 SYSTEM = (
     "You answer the telephone for a bank. Be brief and exact, give figures as they are, say so when you do not know. "
@@ -105,6 +106,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def cpu_seconds(pid: int) -> float:
+    """The processor time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
 class Server:
     """A row's server, pinned to core 0, in a folder of its own."""
 
@@ -181,11 +188,14 @@ def measure(row: Row, connections: list[int], seconds: int, number: int) -> None
                     env={**env, "SEED": "w" + chr(97 + number) + chr(97 + count % 26)},
                     capture_output=True,
                 )
+                before = cpu_seconds(server.process.pid)
                 out = subprocess.run([*base, "-d", f"{seconds}s", url], env=env, capture_output=True, text=True)
                 line = next(line for line in out.stdout.splitlines() if line.startswith("RESULT "))
                 result = json.loads(line.removeprefix("RESULT "))
                 if result["bad"]:
                     raise SystemExit(f"{row.name}: {result['bad']} bad replies at {count} connections")
+                used = cpu_seconds(server.process.pid) - before
+                result["cpu_us"] = used * 1e6 / (result["rps"] * seconds)
                 row.results.setdefault(count, []).append(result)
         finally:
             server.stop()
@@ -197,19 +207,22 @@ def report(all_rows: list[Row], connections: list[int]) -> None:
     def median(row: Row, count: int, what: str) -> float:
         return statistics.median(result[what] for result in row.results[count])
 
-    print("| row | " + " | ".join(f"c={c}: requests/s | to bare | p50 / p99 ms" for c in connections) + " |")
-    print("|---|" + "--:|--:|--:|" * len(connections))
+    titles = (f"c={c}: requests/s | to bare | p50 / p99 ms | CPU µs | to bare" for c in connections)
+    print("| row | " + " | ".join(titles) + " |")
+    print("|---|" + "--:|--:|--:|--:|--:|" * len(connections))
     for row in all_rows:
         cells = []
         for count in connections:
             rps = median(row, count, "rps")
-            ratio = statistics.median(
-                ours["rps"] / base["rps"] for ours, base in zip(row.results[count], bare.results[count], strict=True)
-            )
+            both = list(zip(row.results[count], bare.results[count], strict=True))
+            ratio = statistics.median(ours["rps"] / base["rps"] for ours, base in both)
+            by_cpu = statistics.median(base["cpu_us"] / ours["cpu_us"] for ours, base in both)
             cells += [
                 f"{rps:,.0f}",
                 f"{ratio:.2f}",
                 f"{median(row, count, 'p50_ms'):.2f} / {median(row, count, 'p99_ms'):.2f}",
+                f"{median(row, count, 'cpu_us'):.0f}",
+                f"{by_cpu:.2f}",
             ]
         print(f"| {row.name} | " + " | ".join(cells) + " |")
 

@@ -24,7 +24,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench_http import BY_ID, HERE, KEY, Row, Server, langserve, openai
+from bench_http import BY_ID, HERE, KEY, Row, Server, cpu_seconds, langserve, openai
 
 TOML = """schema = 1
 [use]
@@ -37,7 +37,6 @@ enabled = {metrics}
 log_hits_every = {every}
 """
 EDWINA = "EDW_HAWTHORNE_001"
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
@@ -59,12 +58,6 @@ def variants() -> list[Variant]:
         Variant("both (the default)", metrics=True, every=100),
         Variant("both, every cached answer logged", metrics=True, every=1),
     ]
-
-
-def cpu_seconds(pid: int) -> float:
-    """The processor time that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def burst(server: Server, row: Row, body: Path, seconds: int, connections: int) -> tuple[float, float]:
