@@ -41,7 +41,7 @@ serve: $(VENV)/.serve  ## serve on 127.0.0.1:8000 with the embedded defaults; EX
 	@$(BIN)/tilores serve
 
 test: $(VENV)/.dev  ## the whole suite
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

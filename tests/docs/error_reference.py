@@ -40,6 +40,7 @@ NOT_ANSWERED = frozenset(
         "RequestError",
         "ProviderError",
         "CacheError",
+        "CacheStartingError",
         "StoreError",
         "StoreUnavailableError",
     }

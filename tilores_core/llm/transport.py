@@ -20,7 +20,6 @@ from types import ModuleType
 from typing import Any, Final
 
 _CLOSE_SECONDS: Final = 3.0
-_ADDRESSES_KEPT: Final = 64
 
 
 def library_of(sdk: ModuleType) -> str:
@@ -53,7 +52,7 @@ class HttpClients:
         with self._lock:
             if key not in self._async:
                 kind = (_aiohttp_client(library) if aiohttp else None) or import_module(library).AsyncClient
-                self._async[key] = _knowing_addresses(kind, library)(**self._options(library), **extra)
+                self._async[key] = kind(**self._options(library), **extra)
             return self._async[key]
 
     def sync_client(self, library: str = "httpx", *, name: str = "", **extra: Any) -> Any:
@@ -114,16 +113,3 @@ def _aiohttp_client(library: str) -> Any | None:
         return import_module("httpx_aiohttp").HttpxAiohttpClient
     except ImportError:
         return None
-
-
-@lru_cache(maxsize=8)
-def _knowing_addresses(kind: Any, library: str) -> Any:
-    """The client class, taking an address apart once: an SDK posts to the same one again and again, and hands it over
-    as text each time."""
-    parsed = lru_cache(maxsize=_ADDRESSES_KEPT)(import_module(library).URL)
-
-    class Client(kind):  # type: ignore[misc]
-        def build_request(self, method: str, url: Any, **more: Any) -> Any:
-            return super().build_request(method, parsed(url) if isinstance(url, str) else url, **more)
-
-    return Client

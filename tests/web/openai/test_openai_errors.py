@@ -78,6 +78,7 @@ TABLE = [
     (errors.ConfigError("x"), 500, "server_error", None, None, NO_RETRY),
     (errors.PluginError("x", plugin="p"), 500, "server_error", None, None, NO_RETRY),
     (errors.CacheError("x"), 500, "server_error", None, None, NO_RETRY),
+    (errors.CacheStartingError("x"), 500, "server_error", None, None, NO_RETRY),
     (RuntimeError("x"), 500, "server_error", None, None, NO_RETRY),
     (errors.InvalidRequestError(""), 400, INVALID, None, None, {}),
 ]
