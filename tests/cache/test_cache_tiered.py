@@ -657,3 +657,29 @@ def test_the_documented_settings_are_the_defaults() -> None:
     written = tomllib.loads(textwrap.dedent(block))
     assert CacheTable(**{**written["cache"], "spectrums": {}}) == CacheTable()
     assert Settings(**written["plugins"]["memory"]) == Settings()
+
+
+async def test_a_listener_that_does_not_want_to_end_does_not_keep_the_cache_from_closing(
+    build: Build, clock: Clock, store: SharedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stubborn(SharedTier):
+        cancelled = 0
+
+        async def messages(self) -> AsyncIterator[bytes | None]:
+            while self.cancelled < 2:
+                try:
+                    await asyncio.sleep(3600)
+                except asyncio.CancelledError:
+                    self.cancelled += 1
+            yield None
+
+    monkeypatch.setattr("tilores_core.cache.tiered._SECONDS_TO_END", 0.1)
+    tier = Stubborn(store)
+    cache = build(memory(clock), tier)
+    await cache.start()
+    await settle()
+    async with asyncio.timeout(20):
+        await cache.aclose()
+    assert tier.cancelled == 1
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()

@@ -50,6 +50,7 @@ MAX_REFRESHES = 64
 
 _RETRY_AFTER_FAILURE = 1.0
 _SECONDS_FOR_WRITES = 1.0
+_SECONDS_TO_END = 5.0
 _SETTLE_EVERY = 1.0
 
 
@@ -115,10 +116,11 @@ class TieredCache:
         await self._flights.aclose()
         if self._writes:  # what was promised to be stored behind a caller
             await asyncio.wait(set(self._writes), timeout=_SECONDS_FOR_WRITES)
-        tasks = list(self._tasks)
+        tasks = set(self._tasks)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:  # a tier is a stranger's code, which may not want to end
+            await asyncio.wait([asyncio.gather(*tasks, return_exceptions=True)], timeout=_SECONDS_TO_END)
 
     # --- reading ------------------------------------------------------------------------------------------
 

@@ -240,3 +240,15 @@ def test_too_old_a_server_is_passed_over(short_folder: Path, monkeypatch: pytest
     paths = [str(short_folder / name) for name in ("none", "old", "new")]
     monkeypatch.setattr(embedded, "_candidates", lambda: iter(paths))
     assert embedded.find_binary() == paths[2]
+
+
+async def test_who_is_cancelled_as_it_starts_is_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = embedded.EmbeddedServer(tmp_path, "redis-server", patience=PATIENCE)
+    monkeypatch.setattr(server, "_start", lambda: "redis.sock")
+    waiting = asyncio.create_task(server.ready())
+    await asyncio.sleep(0)
+    assert server._starting is not None
+    server._starting.add_done_callback(lambda _: waiting.cancel())
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await server.aclose()

@@ -84,7 +84,9 @@ class EmbeddedServer:
             self._starting.add_done_callback(self._started)
         try:
             patience = START_SECONDS if patient else self._patience
-            self.socket_path = await asyncio.wait_for(asyncio.shield(self._starting), patience)
+            # Not `wait_for`: before Python 3.12 that swallows a cancellation that comes as the server starts.
+            async with asyncio.timeout(patience):
+                self.socket_path = await asyncio.shield(self._starting)
         except TimeoutError:
             raise CacheStartingError("the embedded Redis is still starting") from None
         except (OSError, subprocess.SubprocessError) as error:
