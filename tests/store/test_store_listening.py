@@ -57,13 +57,23 @@ async def processes(tmp_path: Path) -> AsyncIterator[tuple[Process, Process]]:
         await process.aclose()
 
 
-async def test_a_change_is_heard_without_any_message(
-    processes: tuple[Process, Process], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_change_is_heard_without_any_message(processes: tuple[Process, Process]) -> None:
     one, other = processes
-    monkeypatch.setattr(one.cache, "announce", lambda _: None)
-    await (await one.store.get()).changes.bump("batch")
-    await until(lambda: other.heard == [1])
+    late: list[int] = []
+    await (await one.store.get()).changes.bump("batch")  # and nobody announces it
+    await until(lambda: other.heard)
+    other.store.listen("batch", late.append)
+    assert (other.heard, late) == ([1], [1])
+
+
+async def test_who_listens_once_the_store_is_open_hears_too(tmp_path: Path) -> None:
+    store = LazyStore(store_address(None, tmp_path))
+    heard: list[int] = []
+    await (await store.get()).changes.bump("batch")
+    store.listen("batch", heard.append)
+    await until(lambda: heard)
+    assert heard == [1]
+    await store.aclose()
 
 
 async def test_a_message_makes_the_others_look_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

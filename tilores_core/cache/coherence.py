@@ -52,7 +52,7 @@ class Coherence:
         name: str,
         hear: Callable[[Invalidation], Awaitable[None]],
         lose: Callable[[], Awaitable[None]],
-        changed: Callable[[str], None] = lambda _: None,
+        changed: Callable[[str], None],
     ) -> None:
         self._tier = tier
         self._broadcast = broadcast

@@ -31,7 +31,7 @@ it knows."""
 
 @dataclass(slots=True)
 class _Report:
-    """What was found so far. `seconds`: for one part."""
+    """What was found so far. `seconds`: for one answer."""
 
     as_json: bool
     seconds: float
@@ -50,12 +50,14 @@ class _Report:
     def part(self, name: str) -> Iterator[None]:
         """What raises inside is a problem of this part; what hangs ends the doctor."""
 
+        longest = self.seconds * ANSWERS_PER_PART
+
         def hung() -> None:
             fix = f"see what it waits for; the parts after '{name}' were not looked at"
-            self.add(Finding(part=name, state="problem", detail=f"no end within {self.seconds:g} s", fix=fix))
+            self.add(Finding(part=name, state="problem", detail=f"no end within {longest:g} s", fix=fix))
             self.end()
 
-        with ends_within(self.seconds, hung):
+        with ends_within(longest, hung):
             try:
                 yield
             except TiloresError as error:
@@ -84,14 +86,14 @@ def doctor(options: Options, *, timeout: float, json: bool) -> None:
     """Print the findings as they come; exit code 1 when there is a problem (a warning is none). `timeout`: seconds
     for one answer of a source, a tier or a model."""
     configure_logging("error", "console")  # the findings say it all
-    report = _Report(as_json=json, seconds=timeout * ANSWERS_PER_PART)
-    _look(options, report, timeout)
+    report = _Report(as_json=json, seconds=timeout)
+    _look(options, report)
     report.end()
     if report.has_problem:
         raise typer.Exit(1)
 
 
-def _look(options: Options, report: _Report, timeout: float) -> None:
+def _look(options: Options, report: _Report) -> None:
     environment = _settings(options, report)
     if environment is None:
         return
@@ -109,7 +111,7 @@ def _look(options: Options, report: _Report, timeout: float) -> None:
     host = _plugins(options, environment, loaded, report)
     if host is None:
         return
-    asyncio.run(_parts(host, report, timeout))
+    asyncio.run(_parts(host, report))
 
 
 def _settings(options: Options, report: _Report) -> Environment | None:
@@ -148,7 +150,7 @@ def _plugins(options: Options, environment: Environment, loaded: LoadedConfig, r
     return host
 
 
-async def _parts(host: PluginHost, report: _Report, seconds: float) -> None:
+async def _parts(host: PluginHost, report: _Report) -> None:
     looks: list[tuple[str, Callable[[PluginHost, float], doctor_parts.Findings]]] = [
         ("source", doctor_parts.source),
         ("cache", doctor_parts.cache),
@@ -157,7 +159,7 @@ async def _parts(host: PluginHost, report: _Report, seconds: float) -> None:
     ]
     for name, look in looks:
         with report.part(name):
-            async for finding in look(host, seconds):
+            async for finding in look(host, report.seconds):
                 report.add(finding)
     with report.part("ending"):
         await host.aclose()

@@ -23,6 +23,7 @@ from tilores_core.jobs.batch_output import OutputBusyError
 from tilores_core.jobs.prewarm.election import holder_name
 from tilores_core.settings import BatchTable
 from tilores_core.store.lazy import LazyStore
+from tilores_core.store.topics import BATCH
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +36,6 @@ log = structlog.get_logger(part="batch")
 
 LEASE_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 2.5
-_TOPIC: Final = "batch"
 _NOTE_SECONDS: Final = 0.5
 _TIDY_SECONDS: Final = 3600.0
 _GROUP: Final = 16
@@ -71,7 +71,7 @@ class BatchService:
 
     def start(self) -> None:
         """The store is opened only when there is a job."""
-        self._store.listen(_TOPIC, lambda _: self._woken.set())
+        self._store.listen(BATCH, lambda _: self._woken.set())
         self._task = asyncio.create_task(self._serve(), name="batches")
 
     async def aclose(self) -> None:
@@ -106,7 +106,7 @@ class BatchService:
             await asyncio.to_thread(upload.drop)
             raise
         self._woken.set()
-        self._store.changed(_TOPIC)
+        self._store.changed(BATCH)
         return job
 
     async def get(self, job_id: str) -> BatchJob | None:
@@ -117,7 +117,7 @@ class BatchService:
         jobs = (await self._store.get()).batch_jobs
         job = await jobs.cancel(job_id) or await jobs.get(job_id)
         self._woken.set()
-        self._store.changed(_TOPIC)
+        self._store.changed(BATCH)
         return job
 
     def output(self, job_id: str) -> Path:

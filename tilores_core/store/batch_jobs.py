@@ -17,16 +17,15 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from sqlalchemy import JSON, BigInteger, Column, Index, Row, String, Table, Text, case, delete, func, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate, Update
 
 from tilores_core.errors import StoreError
 from tilores_core.store.changes import bump
 from tilores_core.store.database import Database
 from tilores_core.store.schema import PREFIX, fitting, instant, instant_or_none, metadata, now_ms
+from tilores_core.store.topics import BATCH
 from tilores_core.store.upsert import insert
 
-TOPIC: Final = "batch"
 ERROR_CHARACTERS: Final = 2000
 
 State = Literal["queued", "running", "cancelling", "done", "failed", "cancelled"]
@@ -87,7 +86,7 @@ class BatchJobs:
             made = (await connection.execute(statement.on_conflict_do_nothing().returning(*batch_jobs.c))).first()
             if made is None:
                 raise StoreError(f"there is a batch job '{job_id}' already", fix="give the new one another id")
-            await bump(connection, TOPIC)
+            await bump(connection, BATCH)
             return _job(made)
 
     async def get(self, job_id: str) -> BatchJob | None:
@@ -136,10 +135,8 @@ class BatchJobs:
         The topic is not raised: nobody has to act on it, and it is written twice a second.
         """
         values: dict[str, Any] = {"totals": dict(totals)} | ({} if lines is None else {"lines": lines})
-        statement = _open_job(job_id).where(batch_jobs.c.fence == fence).values(**values)
-        async with self._database.write() as connection:
-            row = (await connection.execute(statement.returning(*batch_jobs.c))).first()
-            return None if row is None else _job(row)
+        statement = _open_job(job_id).where(batch_jobs.c.fence == fence)
+        return await self._change(statement.values(**values), raised=False)
 
     async def finish(
         self,
@@ -171,21 +168,19 @@ class BatchJobs:
         async with self._database.write() as connection:
             gone = (await connection.execute(statement)).rowcount > 0
             if gone:
-                await bump(connection, TOPIC)
+                await bump(connection, BATCH)
             return gone
 
-    async def _change(self, statement: Update) -> BatchJob | None:
+    async def _change(self, statement: Update, *, raised: bool = True) -> BatchJob | None:
+        """`raised`: with the topic, so that others look."""
         returning: ReturningUpdate[Any] = statement.returning(*batch_jobs.c)
         async with self._database.write() as connection:
-            return await _changed(connection, returning)
-
-
-async def _changed(connection: AsyncConnection, statement: ReturningUpdate[Any]) -> BatchJob | None:
-    row = (await connection.execute(statement)).first()
-    if row is None:
-        return None
-    await bump(connection, TOPIC)
-    return _job(row)
+            row = (await connection.execute(returning)).first()
+            if row is None:
+                return None
+            if raised:
+                await bump(connection, BATCH)
+            return _job(row)
 
 
 def _open_job(job_id: str) -> Update:

@@ -48,8 +48,12 @@ class LazyStore:
 
     def listen(self, topic: str, listener: Listener) -> None:
         """`listener` is told soon after others have changed something, from when the store has been opened. It must
-        be quick. Who listens does so before anybody opens the store."""
+        be quick."""
         self._listeners.append((topic, listener))
+        if self._feed is not None:
+            self._feed.listen(topic, listener)
+        else:
+            self._watch()
 
     def changed(self, topic: str) -> None:
         """This process has changed something, and written so into the store: others may look now."""

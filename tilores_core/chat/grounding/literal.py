@@ -17,7 +17,7 @@ from tilores_core.chat.words import COMMON, GIVEN_NAMES
 _DIGIT = re.compile(r"[0-9]")
 _POSSESSIVE = re.compile(r"['’]s?$")
 _FIGURE_BEFORE: Final = 2  # "14 March", "14 of March"
-_FIGURE_BEHIND: Final = 1  # "March 14"; a month alone is no claim
+_FIGURE_BEHIND: Final = 1  # "March 14" (a month alone is no claim), "555 0142"
 _FAR: Final = 100
 _SAYING_MORE: Final = frozenset((*MONTHS, *TENS, *TEENS))
 _BEFORE: Final = frozenset(' \n|[(":;=')
@@ -29,18 +29,17 @@ def stands_literally(answer: str, records: Sequence[str]) -> bool:
 
     False says nothing: the words may be borne out in another spelling.
     """
-    behind_figure = False
     before = ""
     # Places of the last figure and the last month.
     figure_at = month_at = -_FAR
     for place, word in enumerate(answer.split()):
         if word.islower() and word.isalpha() and word not in _SAYING_MORE:  # most words
-            behind_figure, before = False, word
+            before = word
             continue
         bare = word.strip(AROUND)
         low = bare.lower()
         figure = _DIGIT.search(word) is not None
-        if figure and (behind_figure or place - month_at <= _FIGURE_BEHIND or before in ENDING):
+        if figure and (place - max(figure_at, month_at) <= _FIGURE_BEHIND or before in ENDING):
             return False
         if figure or "@" in word:
             settled = _stands(bare, records)
@@ -52,7 +51,7 @@ def stands_literally(answer: str, records: Sequence[str]) -> bool:
             settled = not bare[:1].isupper() or _is_plain_word(bare, records)
         if not settled:
             return False
-        behind_figure, before = figure, low
+        before = low
         if figure:
             figure_at = place
     return True

@@ -1,0 +1,7 @@
+"""Names of what is kept in the store, for who listens to its changes before the store is opened."""
+
+from __future__ import annotations
+
+from typing import Final
+
+BATCH: Final = "batch"
