@@ -344,6 +344,23 @@ async def test_known_answers_let_the_loop_go_round(tmp_path: Path) -> None:
     assert rounds >= 500
 
 
+async def test_lines_do_not_move_in_step(tmp_path: Path) -> None:
+    """A question is on its way before the next line is begun: else all wait for the work that each needs."""
+    _write(tmp_path / "in.jsonl", [f"q{n}" for n in range(32)])
+    events: list[str] = []
+
+    class Steps(Worker):
+        async def do(self, line: BatchLine) -> dict[str, Any]:
+            events.append("begun")
+            for _ in range(2):  # as a turn is begun, and a call
+                await asyncio.sleep(0)
+            events.append("sent")
+            return await super().do(line)
+
+    await _batch(tmp_path, Steps(slow=lambda line: 0.01)).run()
+    assert events == ["begun", "sent"] * 32
+
+
 def test_speed_and_what_is_left() -> None:
     now = 100.0
     totals = Totals()

@@ -27,6 +27,9 @@ from tilores_core.jobs.batch_rows import error_row, problem_row, repeated_row
 from tilores_core.jobs.batch_totals import Totals
 
 _NOTED_AT_ONCE = 512
+# What the event loop does in one go moves in step: lines that begin together send together, their answers come
+# together, and each then waits for the work of all. A line has its question on the wire after about so many rounds.
+_ROUNDS_APART = 4
 
 
 class Work(Protocol):
@@ -202,6 +205,9 @@ class Batch:
             return
         await self._slots.acquire()
         self._spawn([todo])
+        if not self._lane.is_shared:  # which keeps them apart by itself
+            for _ in range(_ROUNDS_APART):
+                await asyncio.sleep(0)
 
     async def _flush(self) -> None:
         """Send the lines that are gathered for an executor."""

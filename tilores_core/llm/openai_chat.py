@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
 from langchain_core.messages import AIMessageChunk
 from langchain_openai import ChatOpenAI
 from langchain_openai.chat_models.base import BaseChatOpenAI
 from openai import AsyncStream
 
 from tilores_core.llm.failures import MalformedReplyError
+from tilores_core.llm.openai_wire import Endpoint
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
@@ -48,8 +48,8 @@ class Answering:
         if not _is_plain(payload):
             result: ChatResult = await super()._agenerate(messages, stop, run_manager, **kwargs)
             return result
-        said = await self._post(payload, stream=False)
-        return self._create_chat_result(json.loads(said) if isinstance(said, str) else said)
+        response = await self._completions.post(_body(payload))
+        return self._create_chat_result(response.json())
 
     def _create_chat_result(self, response: Any, generation_info: dict[str, Any] | None = None) -> ChatResult:
         body = response if isinstance(response, Mapping) else getattr(response, "__dict__", {})
@@ -83,7 +83,9 @@ class Answering:
                     yield chunk
             return
         refusal, empty = "", True
-        async with await self._post(payload, stream=True) as events:
+        response = await self._completions.post(_body(payload), stream=True)
+        sdk = self.root_async_client  # type: ignore[attr-defined]
+        async with AsyncStream(cast_to=object, response=response, client=sdk) as events:
             async for event in events:
                 converted = self._convert_chunk_to_generation_chunk(event, AIMessageChunk, None)
                 if converted is None:
@@ -99,13 +101,11 @@ class Answering:
         if empty:  # status 200 and no event at all: some proxy's page
             raise MalformedReplyError
 
-    async def _post(self, payload: Mapping[str, Any], *, stream: bool) -> Any:
-        """The JSON, or text where the server does not call it JSON; a stream of JSON objects with `stream`."""
-        body = {**payload, **(payload.get("extra_body") or {})}
-        body.pop("extra_body", None)
-        return await self.root_async_client.post(  # type: ignore[attr-defined]
-            "/chat/completions", cast_to=object, stream=stream, stream_cls=AsyncStream[object], **_sent(body)
-        )
+    @cached_property
+    def _completions(self) -> Endpoint:
+        changing = callable(self.openai_api_key)  # type: ignore[attr-defined]  # then the SDK asks it for each call
+        http = None if changing else self.http_async_client  # type: ignore[attr-defined]
+        return Endpoint(self.root_async_client, http, "/chat/completions")  # type: ignore[attr-defined]
 
     def _convert_chunk_to_generation_chunk(
         self, chunk: dict[str, Any], default_chunk_class: type, base_generation_info: dict[str, Any] | None
@@ -137,12 +137,10 @@ def _is_plain(payload: Mapping[str, Any]) -> bool:
     return "messages" in payload and _BOUND.isdisjoint(payload)
 
 
-def _sent(body: dict[str, Any]) -> dict[str, Any]:
-    """The body as bytes, made faster than the SDK does; as it is where it holds what only the SDK knows."""
-    try:
-        return {"content": orjson.dumps(body)}
-    except TypeError:
-        return {"body": body}
+def _body(payload: dict[str, Any]) -> dict[str, Any]:
+    body = {**payload, **(payload.get("extra_body") or {})}
+    body.pop("extra_body", None)
+    return body
 
 
 def _refuse(reason: object) -> None:

@@ -1,0 +1,146 @@
+"""A chat model of OpenAI's protocol that was asked before: its later calls have the first one's head."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, ClassVar
+
+import httpx2
+import openai
+import pytest
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import HumanMessage
+from pydantic import SecretStr
+
+from tilores_core import LLMProvider
+from tilores_core.llm import HttpClients, KeyedProviderSettings, load_catalogue
+from tilores_core.llm.openai_chat import CompatibleChat
+from tilores_core.llm.openai_wire import Endpoint
+from tilores_core.testing.provider_wire import LLMProviderWireSuite
+from tilores_core.testing.standin import StandIn
+from tilores_plugins.providers.openai.provider import OpenAIProvider
+
+MODEL = "gpt-4o-mini"
+OF_THE_BODY = {"content-length"}
+
+
+class AskedBefore(OpenAIProvider):
+    """Gives one and the same chat model to all who want it without parameters."""
+
+    kept: BaseChatModel | None = None
+
+    def chat_model(self, model: str, parameters: Mapping[str, Any]) -> BaseChatModel:
+        if self.kept is not None and model == MODEL and not parameters:
+            return self.kept
+        return super().chat_model(model, parameters)
+
+
+def provider_of(upstream: StandIn, key: str | None) -> AskedBefore:
+    settings = KeyedProviderSettings(base_url=upstream.base_url, api_key=SecretStr(key or ""))
+    return AskedBefore(settings, load_catalogue("tilores_plugins.providers.openai"))
+
+
+async def warmed(upstream: StandIn) -> AskedBefore:
+    made = provider_of(upstream, upstream.key)
+    made.kept = made.chat_model(MODEL, {})
+    await made.kept.ainvoke("Good morning")
+    assert await upstream.until(lambda: upstream.running == 0)
+    upstream.clear()
+    return made
+
+
+class TestAskedBefore(LLMProviderWireSuite):
+    """Answers, faults and cancellations are what they are at the first call."""
+
+    dialect = "openai"
+    supports_vision = True
+    unsupported_parameter: ClassVar[tuple[str, Any] | None] = ("reasoning_effort", "high")
+
+    def make(self, upstream: StandIn, key: str | None) -> LLMProvider:
+        return provider_of(upstream, key)
+
+    @pytest.fixture
+    async def provider(self, upstream: StandIn) -> AsyncIterator[LLMProvider]:
+        made = await warmed(upstream)
+        yield made
+        await made.aclose()
+
+    @pytest.fixture
+    def model(self) -> str:
+        return MODEL
+
+
+async def test_a_later_call_differs_from_the_first_in_its_body_alone() -> None:
+    async with StandIn("openai") as upstream:
+        provider = provider_of(upstream, upstream.key)
+        chat = provider.chat_model(MODEL, {"seed": 7})
+        await chat.ainvoke([HumanMessage("The first question")])
+        await chat.ainvoke([HumanMessage("Another, which is somewhat longer")])
+        [_ async for _ in chat.astream([HumanMessage("And a third")])]
+        first, *later = upstream.requests
+        await provider.aclose()
+    assert [one.body["messages"][0]["content"] for one in later] == [
+        "Another, which is somewhat longer",
+        "And a third",
+    ]
+    assert [one.streamed for one in later] == [False, True]
+    for one in later:
+        assert _head(one.headers) == _head(first.headers)
+        assert (one.path, one.body["seed"]) == (first.path, 7)
+
+
+def _head(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name not in OF_THE_BODY}
+
+
+async def test_a_key_that_changes_is_asked_for_each_time() -> None:
+    async with StandIn("openai") as upstream:
+        keys = [upstream.key, "sk-after-a-rotation"]
+        current = keys[0]
+
+        async def key() -> str:
+            return current
+
+        http = HttpClients(read_seconds=5, connect_seconds=5, max_connections=4)
+        chat = CompatibleChat(
+            model=MODEL, api_key=key, base_url=upstream.base_url, http_async_client=http.async_client("httpx2")
+        )
+        await chat.ainvoke("Hello")
+        current = keys[1]
+        with pytest.raises(openai.AuthenticationError):
+            await chat.ainvoke("Hello")
+        given = [one.headers["authorization"] for one in upstream.requests]
+        await http.aclose()
+    assert given == [f"Bearer {key}" for key in keys]
+
+
+async def test_what_only_the_sdk_can_write_is_left_to_it() -> None:
+    """A number of more than 64 bits, for one."""
+    async with StandIn("openai") as upstream:
+        http = HttpClients(read_seconds=5, connect_seconds=5, max_connections=4)
+        client = http.async_client("httpx2")
+        sdk = openai.AsyncOpenAI(api_key=upstream.key, base_url=upstream.base_url, http_client=client, max_retries=0)
+        endpoint = Endpoint(sdk, client, "/chat/completions")
+        body = {"model": MODEL, "messages": [{"role": "user", "content": "Hello"}], "seed": 2**64}
+        for _ in range(2):
+            assert (await endpoint.post(body)).is_success
+        seeds = [one.body["seed"] for one in upstream.requests]
+        await http.aclose()
+    assert seeds == [2**64, 2**64]
+
+
+async def test_cookies_of_the_moment_are_sent_and_not_those_of_the_first_call() -> None:
+    async with StandIn("openai") as upstream:
+        http = HttpClients(read_seconds=5, connect_seconds=5, max_connections=4)
+        client: httpx2.AsyncClient = http.async_client("httpx2")
+        sdk = openai.AsyncOpenAI(api_key=upstream.key, base_url=upstream.base_url, http_client=client, max_retries=0)
+        endpoint = Endpoint(sdk, client, "/chat/completions")
+        body = {"model": MODEL, "messages": [{"role": "user", "content": "Hello"}]}
+        for place in ("a", "b", None):
+            client.cookies.clear()
+            if place is not None:
+                client.cookies.set("place", place)
+            await endpoint.post(body)
+        sent = [one.headers.get("cookie") for one in upstream.requests]
+        await http.aclose()
+    assert sent == ["place=a", "place=b", None]
