@@ -84,8 +84,12 @@ class Answering:
             return
         refusal, empty = "", True
         response = await self._completions.post(_body(payload), stream=True)
-        sdk = self.root_async_client  # type: ignore[attr-defined]
-        async with AsyncStream(cast_to=object, response=response, client=sdk) as events:
+        events: AsyncStream[Any] = AsyncStream(
+            cast_to=object,  # as it came
+            response=response,
+            client=self.root_async_client,  # type: ignore[attr-defined]
+        )
+        async with events:
             async for event in events:
                 converted = self._convert_chunk_to_generation_chunk(event, AIMessageChunk, None)
                 if converted is None:
