@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from tilores_core.chat.observe import Observers
 from tilores_core.chat.prompts import BuiltinPrompts
 from tilores_core.contracts import CacheTier, CustomerSource, LLMProvider, Tracer
 from tilores_core.errors import SourceError
+from tilores_core.garbage import GarbageCollection
 from tilores_core.host.host import PluginHost
 from tilores_core.jobs.prewarm.plan import Plan
 from tilores_core.metrics import Metrics
@@ -257,7 +257,8 @@ def create_app(
             if metrics is not None:
                 metrics.watch(chat.samples)
                 await metrics.start()
-            services.engine.lane.stand_behind(lambda: chat.at_work)
+            garbage = GarbageCollection()
+            services.engine.lane.stand_behind(lambda: chat.at_work, between=garbage.young)
             prewarming = build_prewarming(services, prewarm_plan)
             batches = build_batches(services)
             if metrics is not None:
@@ -277,9 +278,7 @@ def create_app(
             )
             warming = asyncio.create_task(services.engine.warm_up())
             await asyncio.wait({warming}, timeout=_WARM_UP_SECONDS)  # a slow one goes on behind the start
-            # What is there now stays: full collections need not walk over all libraries and settings again and again.
-            gc.collect()
-            gc.freeze()
+            garbage.start()
             chat.start()
             prewarming.start(at_once=host.config.prewarm.at_start)
             batches.start()
@@ -290,6 +289,7 @@ def create_app(
                 await batches.aclose()
                 await prewarming.aclose()
                 await chat.aclose()
+                await garbage.aclose()
                 if metrics is not None:
                     await metrics.aclose()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -137,6 +138,27 @@ async def test_while_callers_wait_the_lane_rests_between() -> None:
     assert ready.is_set()
     for (_, ended), (began, _) in pairwise(spans):
         assert began - ended >= 0.003
+
+
+async def test_between_is_called_after_a_millisecond_of_work_not_after_each_step() -> None:
+    lane, calls = Lane(), 0
+
+    def between() -> None:
+        nonlocal calls
+        calls += 1
+
+    async def work(steps: int, seconds: float) -> None:
+        for _ in range(steps):
+            ends = time.perf_counter() + seconds
+            while time.perf_counter() < ends:
+                pass
+            await asyncio.sleep(0)
+
+    lane.stand_behind(lambda: 0, between=between)
+    await lane.through(lambda: work(3, 0.002), BATCH)
+    assert calls >= 3
+    await lane.through(lambda: work(200, 0.0), BATCH)
+    assert calls < 100
 
 
 # --- nothing else changes ------------------------------------------------------------------------------------

@@ -28,16 +28,18 @@ class Lane:
 
     def __init__(self) -> None:
         self._live: Callable[[], int] | None = None
+        self._between: Callable[[], object] = lambda: None
         self._taken = False
         self._owed = 0.0
         # What is warmed is wanted sooner than a batch.
         self._sooner: deque[asyncio.Future[bool]] = deque()
         self._later: deque[asyncio.Future[bool]] = deque()
 
-    def stand_behind(self, live: Callable[[], int]) -> None:
+    def stand_behind(self, live: Callable[[], int], *, between: Callable[[], object] = lambda: None) -> None:
         """Callers are served here, of whom `live` says how many wait now. While any do, the lane rests for as long
-        as it was used."""
+        as it was used. `between`: to be called after each millisecond of work or so."""
         self._live = live
+        self._between = between
 
     @property
     def is_shared(self) -> bool:
@@ -116,6 +118,7 @@ class Lane:
             loop.call_soon(self._look)
             return
         owed, self._owed = self._owed, 0.0
+        self._between()
         if self._live is not None and self._live() > 0:
             loop.call_later(min(_LONGEST, owed), self._next)
         else:

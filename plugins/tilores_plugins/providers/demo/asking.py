@@ -216,7 +216,7 @@ def _address(words: list[str], hints: list[str], sheet: Sheet) -> list[Field]:
     """The parts of an address when it is asked for as a whole and kept in several fields."""
     if not asks_for_address([*words, *hints]):
         return []
-    by_name = {line[0].lower().replace(" ", "_"): place for place, line in enumerate(sheet.lines)}
+    by_name = {name.lower().replace(" ", "_"): place for place, name in enumerate(sheet.names)}
     if "address" in by_name:
         return [sheet.field(by_name["address"])]
     return [sheet.field(by_name[name]) for name in ADDRESS if name in by_name]

@@ -58,15 +58,17 @@ class Reading:
 class Sheet:
     """A customer's records as given in the prompt.
 
-    A line is the tuple that makes a `Field`; of hundreds, few are ever asked for. `words`: by place, those of the
-    line's name.
+    `names`, `raws` and `in_topic` have an entry for each line, and `words` has those of the line's name: few lines of
+    hundreds are ever asked for, and an object for each would be walked over by every garbage collection.
     """
 
     customer_id: str = ""
     name: str = ""
     only_source: str | None = None
     topics: tuple[str, ...] = ()
-    lines: tuple[tuple[str, str, int], ...] = ()
+    names: tuple[str, ...] = ()
+    raws: tuple[str, ...] = ()
+    in_topic: tuple[int, ...] = ()
     words: tuple[tuple[str, ...], ...] = ()
     shortened: bool = False
     _places: dict[str, tuple[int, ...]] = dataclasses.field(default_factory=dict, repr=False)
@@ -82,10 +84,10 @@ class Sheet:
         return found
 
     def field(self, place: int) -> Field:
-        return Field(*self.lines[place])
+        return Field(self.names[place], self.raws[place], self.in_topic[place])
 
     def of_topic(self, topic: int) -> tuple[Field, ...]:
-        return tuple(Field(*line) for line in self.lines if line[2] == topic)
+        return tuple(self.field(place) for place, number in enumerate(self.in_topic) if number == topic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,9 @@ def _sheet(lines: Sequence[str]) -> Sheet:
     header = {key: json.loads(value) for key, value in _HEADER.findall(lines[0])}
     sources = header.get("sources", "").split("; ")
     topics: list[str] = []
-    found: list[tuple[str, str, int]] = []
+    names: list[str] = []
+    raws: list[str] = []
+    in_topic: list[int] = []
     topic = -1
     shortened = False
     for line in lines[1:]:
@@ -149,27 +153,28 @@ def _sheet(lines: Sequence[str]) -> Sheet:
         else:
             name, colon, raw = line.partition(": ")
             if colon:
-                found.append((name, raw, topic))
-                if raw[:1] == "{":
-                    found += _parts(name, raw, topic)
+                parts = _parts(name, raw) if raw[:1] == "{" else {}
+                names += [name, *parts]
+                raws += [raw, *parts.values()]
+                in_topic += [topic] * (1 + len(parts))
     return Sheet(
         customer_id=header.get("customer", ""),
         name=header.get("name", ""),
         only_source=sources[0] or None if len(sources) == 1 else None,
         topics=tuple(topics),
-        lines=tuple(found),
-        words=tuple([name_words(line[0]) for line in found]),
+        names=tuple(names),
+        raws=tuple(raws),
+        in_topic=tuple(in_topic),
+        words=tuple(map(name_words, names)),
         shortened=shortened,
     )
 
 
-def _parts(name: str, raw: str, topic: int) -> list[tuple[str, str, int]]:
+def _parts(name: str, raw: str) -> dict[str, str]:
     """The inner values of a nested one: an address in one field is asked for by its parts, too."""
     value = readings(raw)[0].value
     if not isinstance(value, dict):
-        return []
-    return [
-        (f"{name} {key}", json.dumps(inner), topic)
-        for key, inner in value.items()
-        if isinstance(inner, str | int | float)
-    ]
+        return {}
+    return {
+        f"{name} {key}": json.dumps(inner) for key, inner in value.items() if isinstance(inner, str | int | float)
+    }

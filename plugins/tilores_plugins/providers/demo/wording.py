@@ -48,7 +48,7 @@ def answer(question: str, prompt: Prompt) -> str:
     sheet = prompt.sheet
     if sheet is None:
         return WITHOUT_RECORDS
-    if not sheet.lines:
+    if not sheet.names:
         return f"The records of {_subject(sheet)} hold nothing."
     picks = pick(question, sheet, strict=habit.strict, every=habit.complete)
     sentences = [*_found(picks, sheet, habit), *_missing(picks, sheet)]

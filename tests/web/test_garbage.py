@@ -1,0 +1,74 @@
+"""When a serving process looks for garbage."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tilores_core.garbage import GarbageCollection
+
+
+class Circle:
+    """Freed by a look alone."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.fixture
+async def garbage() -> AsyncIterator[GarbageCollection]:
+    before = gc.get_threshold()
+    made = GarbageCollection(seconds=0.02)
+    made.start()
+    yield made
+    await made.aclose()
+    assert gc.get_threshold() == before
+    gc.unfreeze()
+
+
+async def test_what_a_piece_of_work_left_is_found_when_it_is_over(garbage: GarbageCollection) -> None:
+    left = weakref.ref(Circle())
+    assert left() is not None
+    garbage.young()
+    assert left() is None
+
+
+async def test_what_outlived_that_is_found_a_little_later(garbage: GarbageCollection) -> None:
+    circle: Circle | None = Circle()
+    left = weakref.ref(circle)
+    garbage.young()
+    circle = None
+    garbage.young()
+    assert left() is not None, "it is of the middle generation now"
+    async with asyncio.timeout(5):
+        while left() is not None:
+            await asyncio.sleep(0.01)
+
+
+async def test_the_young_do_not_pile_up_where_as_many_are_freed_as_made(garbage: GarbageCollection) -> None:
+    kept: list[list[object]] = [[] for _ in range(2000)]
+    for _ in range(10):
+        kept = [*kept[500:], *([] for _ in range(500))]
+        garbage.young()
+    assert len(gc.get_objects(0)) < 500
+
+
+async def test_looks_by_count_leave_what_is_older_alone(garbage: GarbageCollection) -> None:
+    looks: list[int] = []
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            looks.append(info["generation"])
+
+    gc.callbacks.append(note)
+    try:
+        kept = [[number] for number in range(40_000)]
+    finally:
+        gc.callbacks.remove(note)
+    assert len(kept) == 40_000
+    assert looks
+    assert set(looks) == {0}
