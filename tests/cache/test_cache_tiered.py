@@ -1,75 +1,29 @@
-"""The tiers as one cache: promotion, lives, invalidation and its races, other replicas, failing tiers."""
+"""The tiers as one cache: promotion, lives, invalidation and its races, statistics."""
 
 from __future__ import annotations
 
 import asyncio
 import textwrap
 import tomllib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
+from tiered_world import Build, Clock, memory, settle
 
-from tilores_core.cache.breaker import CircuitBreaker
-from tilores_core.cache.invalidation import EVERYTHING, invalidation, to_messages
+from tilores_core.cache.invalidation import invalidation
 from tilores_core.cache.keys import wire_key
 from tilores_core.cache.policy import Life
-from tilores_core.cache.tiered import Made, TieredCache
+from tilores_core.cache.tiered import Made
 from tilores_core.cache.values import hit_of
-from tilores_core.contracts import CacheEntry, CacheTier, TierStats
-from tilores_core.errors import CacheError
+from tilores_core.contracts import CacheEntry, TierStats
 from tilores_core.settings import CacheTable, NamespaceTable
-from tilores_core.testing.tiers import FlakyTier, SharedStore, SharedTier
-from tilores_plugins.cache.memory import MemoryTier, Settings
+from tilores_core.testing.tiers import SharedStore, SharedTier
+from tilores_plugins.cache.memory import Settings
 
 A, B = "answers:a", "answers:b"
 STEADY = CacheTable(jitter=0.0)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(clock: Clock) -> SharedStore:
-    return SharedStore(clock)
-
-
-Build = Callable[..., TieredCache]
-
-
-@pytest_asyncio.fixture
-async def build(clock: Clock) -> AsyncIterator[Build]:
-    async with AsyncExitStack() as stack:
-
-        def make(*tiers: CacheTier, table: CacheTable = STEADY, **more: object) -> TieredCache:
-            cache = TieredCache([(type(tier).__name__, tier) for tier in tiers], table=table, clock=clock, **more)  # type: ignore[arg-type]
-            stack.push_async_callback(cache.aclose)
-            return cache
-
-        yield make
-
-
-def memory(clock: Clock) -> MemoryTier:
-    return MemoryTier(clock=clock)
-
-
-async def settle() -> None:
-    """Let everything that is ready run."""
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 # --- reading and storing ---
@@ -376,232 +330,6 @@ async def test_a_caller_who_goes_away_leaves_no_half_invalidation(
     assert cache.peek(A) is None
 
 
-# --- other replicas ---
-
-
-async def test_another_replica_hears_it(build: Build, clock: Clock, store: SharedStore) -> None:
-    one, other = (build(memory(clock), SharedTier(store)) for _ in range(2))
-    for cache in (one, other):
-        await cache.start()
-    await settle()
-    wire = wire_key(A, "openai")
-    for kind in ({"keys": [A]}, {"tags": ["one"]}, {"namespace": "answers"}, None):
-        await one.set(A, b"value", ttl=60, tags=["one"])
-        await one.set("schemas:a", b"value", ttl=60)
-        hit = await other.get(A)
-        await other.get("schemas:a")
-        assert hit is not None
-        other.put_local(wire, b"HTTP", hit)
-        assert other.peek(A)
-        assert other.peek(wire)
-        await (one.invalidate(**kind) if kind else one.clear())
-        await settle()
-        assert other.peek(A) is None
-        assert other.peek(wire) is None
-        assert bool(other.peek("schemas:a")) == (kind is not None)
-    stats = await other.stats()
-    assert stats["invalidations"]["heard"] >= 4
-    assert (await one.stats())["invalidations"]["heard"] == 0, "its own messages it does not act on"
-
-
-async def test_a_lost_connection_empties_the_local_tier_and_no_other(
-    build: Build, clock: Clock, store: SharedStore
-) -> None:
-    cache = build(memory(clock), SharedTier(store))
-    await cache.start()
-    await settle()
-    await cache.set(A, b"value", ttl=60)
-    store.lose_connection()
-    await settle()
-    assert cache.peek(A) is None
-    assert set(store.entries) == {A}
-
-
-async def test_a_message_of_a_newer_version_empties_the_local_tier(
-    build: Build, clock: Clock, store: SharedStore
-) -> None:
-    cache = build(memory(clock), SharedTier(store))
-    await cache.start()
-    await settle()
-    await cache.set(A, b"value", ttl=60)
-    store.publish(to_messages("another", EVERYTHING)[0].replace(b'"v":1', b'"v":9'))
-    await settle()
-    assert cache.peek(A) is None
-    assert (await cache.stats())["invalidations"]["unreadable"] == 1
-
-
-async def test_a_listener_that_breaks_begins_anew(build: Build, clock: Clock, store: SharedStore) -> None:
-    class Breaking(SharedTier):
-        turns = 0
-
-        async def messages(self) -> AsyncIterator[bytes | None]:
-            self.turns += 1
-            if self.turns == 1:
-                raise OSError("gone")
-            if self.turns == 2:
-                return
-            async for message in super().messages():
-                yield message
-
-    cache, other = build(memory(clock), Breaking(store)), build(memory(clock), SharedTier(store))
-    await cache.start()
-    while not store.listeners:
-        await asyncio.sleep(0.01)
-    await settle()
-    await cache.set(A, b"value", ttl=60)
-    await other.invalidate(keys=[A])
-    await settle()
-    assert cache.peek(A) is None
-
-
-async def test_a_value_stored_between_a_removal_and_its_message_goes_too(build: Build, clock: Clock) -> None:
-    store = SharedStore(clock, deliver=False)
-    one, other = (build(memory(clock), SharedTier(store)) for _ in range(2))
-    for cache in (one, other):
-        await cache.start()
-    await settle()
-    mark = other.mark()  # `other` reads its source now
-    await one.invalidate(tags=["one"])
-    await other.set(A, b"old", ttl=60, tags=["one"], since=mark)  # and has not heard of it yet
-    assert A in store.entries
-    store.deliver()
-    await settle()
-    assert other.peek(A) is None
-    assert A not in store.entries
-
-
-# --- failing tiers ---
-
-
-def fast_breaker(clock: Callable[[], float]) -> Callable[[], CircuitBreaker]:
-    return lambda: CircuitBreaker(clock=clock)
-
-
-async def test_a_tier_that_refuses_writes_is_still_read(build: Build, clock: Clock, store: SharedStore) -> None:
-    tier = SharedTier(store)
-    other = build(memory(clock), tier)
-    await other.set(A, b"value", ttl=60)
-
-    class Full(SharedTier):
-        async def set_many(self, entries: Mapping[str, CacheEntry]) -> None:
-            raise CacheError("full")
-
-    cache = build(Full(store), breaker=fast_breaker(clock))
-    for _ in range(10):
-        await cache.set("answers:other", b"value", ttl=60)
-        assert await cache.get(A)
-    tiers = (await cache.stats())["tiers"]["l1"]
-    assert (tiers["write_breaker"], tiers["breaker"]) == ("open", "closed")
-
-
-async def test_a_tier_that_is_down_costs_nothing_but_its_entries(
-    build: Build, clock: Clock, store: SharedStore
-) -> None:
-    flaky = FlakyTier(SharedTier(store))
-    cache = build(memory(clock), flaky, breaker=fast_breaker(clock))
-    flaky.down = True
-    await cache.set(A, b"value", ttl=60)
-    assert cache.peek(A)
-    for number in range(10):
-        assert await cache.get(f"answers:none-{number}") is None
-    assert flaky.calls == 4, "a write and three reads, then the breaker was open"
-    stats = (await cache.stats())["tiers"]["l2"]
-    assert stats["breaker"] == "open"
-    assert stats["errors"] == 4
-    assert stats["skipped"] == 7
-    flaky.down = False
-    clock.now += 1
-    assert await cache.get(B) is None
-    await cache.set(B, b"value", ttl=60)
-    assert B in store.entries
-    assert (await cache.stats())["tiers"]["l2"]["breaker"] == "closed"
-
-
-async def test_statistics_close_no_breaker(build: Build, clock: Clock, store: SharedStore) -> None:
-    class Talkative(FlakyTier):
-        async def stats(self) -> TierStats:
-            return TierStats(errors=self.calls, extra={"connected": False})
-
-    talkative = Talkative(SharedTier(store))
-    cache = build(memory(clock), talkative, breaker=fast_breaker(clock))
-    talkative.down = True
-    for _ in range(3):
-        await cache.get(A)
-    clock.now += 1
-    for _ in range(3):
-        stats = (await cache.stats())["tiers"]["l2"]
-        assert (stats["breaker"], stats["extra"]) == ("half_open", {"connected": False})
-        assert stats["errors"] == 3, "both count the same three"
-    await cache.get(A)
-    assert (await cache.stats())["tiers"]["l2"]["breaker"] == "open", "one try was enough"
-
-
-async def test_a_tier_that_hangs_costs_its_deadline(build: Build, clock: Clock, store: SharedStore) -> None:
-    flaky = FlakyTier(SharedTier(store))
-    cache = build(memory(clock), flaky, table=CacheTable(tier_timeout_seconds=0.01), breaker=fast_breaker(clock))
-    flaky.hanging = True
-    for number in range(20):
-        assert await cache.get(f"answers:{number}") is None
-    assert flaky.calls == 3
-
-
-async def test_a_cancelled_probe_does_not_keep_the_tier_out(build: Build, clock: Clock, store: SharedStore) -> None:
-    flaky = FlakyTier(SharedTier(store))
-    cache = build(memory(clock), flaky, breaker=fast_breaker(clock))
-    flaky.down = True
-    for _ in range(3):
-        await cache.get(A)
-    flaky.down, flaky.hanging = False, True
-    clock.now += 1
-    probe = asyncio.create_task(cache.get(A))
-    await settle()
-    probe.cancel()
-    await settle()
-    flaky.hanging = False
-    await cache.set(A, b"value", ttl=60)
-    assert A in store.entries
-
-
-async def test_a_strangers_broken_tiers_break_nothing(build: Build, clock: Clock, store: SharedStore) -> None:
-    class Broken(MemoryTier):
-        def peek(self, key: str) -> CacheEntry | None:
-            raise KeyError(key)
-
-        def put(self, key: str, entry: CacheEntry) -> None:
-            raise RuntimeError
-
-    cache = build(Broken(), SharedTier(store))
-    await cache.set(A, b"value", ttl=60)
-    assert cache.peek(A) is None
-    hit = await cache.get(A)
-    assert hit is not None
-    assert hit.tier == "l2"
-    assert (await cache.stats())["tiers"]["l1"]["errors"] >= 3
-
-
-async def test_what_a_dead_tier_could_not_remove_is_not_served_and_removed_later(
-    build: Build, clock: Clock, store: SharedStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tilores_core.cache.tiered._SETTLE_EVERY", 0.01)
-    flaky = FlakyTier(SharedTier(store))
-    cache = build(memory(clock), flaky, breaker=fast_breaker(clock))
-    await cache.set(A, b"value", ttl=60, tags=["one"])
-    await cache.set(B, b"value", ttl=60, tags=["two"])
-    flaky.down = True
-    await cache.invalidate(tags=["one"])
-    assert cache.peek(A) is None
-    assert A in store.entries
-    assert (await cache.stats())["tiers"]["l2"]["owed_invalidations"] == 1
-    flaky.down = False
-    await cache._stack.tiers[0].remove(EVERYTHING)
-    assert set(await cache.get_many([A, B])) == {B}, "it is back but has not been told yet"
-    while A in store.entries:
-        await asyncio.sleep(0.01)
-    assert set(store.entries) == {B}
-    await settle()
-    assert (await cache.stats())["tiers"]["l2"]["owed_invalidations"] == 0
-
-
 # --- statistics ---
 
 
@@ -657,29 +385,3 @@ def test_the_documented_settings_are_the_defaults() -> None:
     written = tomllib.loads(textwrap.dedent(block))
     assert CacheTable(**{**written["cache"], "spectrums": {}}) == CacheTable()
     assert Settings(**written["plugins"]["memory"]) == Settings()
-
-
-async def test_a_listener_that_does_not_want_to_end_does_not_keep_the_cache_from_closing(
-    build: Build, clock: Clock, store: SharedStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Stubborn(SharedTier):
-        cancelled = 0
-
-        async def messages(self) -> AsyncIterator[bytes | None]:
-            while self.cancelled < 2:
-                try:
-                    await asyncio.sleep(3600)
-                except asyncio.CancelledError:
-                    self.cancelled += 1
-            yield None
-
-    monkeypatch.setattr("tilores_core.cache.tiered._SECONDS_TO_END", 0.1)
-    tier = Stubborn(store)
-    cache = build(memory(clock), tier)
-    await cache.start()
-    await settle()
-    async with asyncio.timeout(20):
-        await cache.aclose()
-    assert tier.cancelled == 1
-    for task in asyncio.all_tasks() - {asyncio.current_task()}:
-        task.cancel()

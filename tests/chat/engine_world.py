@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Self
 
 from tilores_core.cache.tiered import TieredCache
-from tilores_core.chat.customers import CustomerFinder
+from tilores_core.chat.customer.finder import CustomerFinder
 from tilores_core.chat.engine import ChatEngine
 from tilores_core.chat.lookup import CustomerLookup
 from tilores_core.chat.models import Models

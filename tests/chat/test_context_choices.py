@@ -7,7 +7,7 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tilores_core.chat.choices import clarification, several
+from tilores_core.chat.customer.choices import clarification, several
 from tilores_core.chat.stored import outcome_from_bytes, outcome_to_bytes
 from tilores_core.contracts import Customer
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tilores_core.chat.customers import CustomerFinder, Resolution, clarification
+from tilores_core.chat.customer.finder import CustomerFinder, Resolution, clarification
 from tilores_core.contracts import (
     Customer,
     CustomerChoice,

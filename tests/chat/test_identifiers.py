@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tilores_core.chat.identifiers import LONGEST_TEXT, MOST_MENTIONS, Mentions, Rank, Strength, extract, readable
+from tilores_core.chat.customer.identifiers import (
+    LONGEST_TEXT,
+    MOST_MENTIONS,
+    Mentions,
+    Rank,
+    Strength,
+    extract,
+    readable,
+)
 from tilores_core.contracts import Identifiers
 
 FAINT, WEAK, STRONG = Strength.FAINT, Strength.WEAK, Strength.STRONG

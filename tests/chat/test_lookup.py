@@ -19,7 +19,7 @@ from engine_world import (
 )
 
 from tilores_core.cache.keys import conversation_digest
-from tilores_core.chat.lookup import Located, customer_tags
+from tilores_core.chat.located import Located, customer_tags
 from tilores_core.chat.records import fingerprint, render
 from tilores_core.chat.stored import customer_from_bytes, customer_to_bytes, outcome_from_bytes, outcome_to_bytes
 from tilores_core.contracts import CachePolicy, Customer, CustomerChoice, CustomerOutcome, Record, Turn

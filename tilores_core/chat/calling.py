@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
-from tilores_core.chat.conversation import text_of
+from tilores_core.chat.messages import text_of
 from tilores_core.contracts import Delta, FinishReason, Message, Usage
 
 if TYPE_CHECKING:

@@ -1,10 +1,10 @@
 """The chat engine: the whole story of a question, readable top to bottom.
 
-1. customer  given id, or identifiers found in the conversation; none, one or several
+1. customer  given id, or identifiers found in the conversation; none, one or several (lookup, customer/)
 2. prompt    which version
-3. cache     an answer to just this, for just this customer, prompt, model and scope
-4. model     the provider, and those that stand in for it; shared by all who ask the same now
-5. observe   one outcome into a bounded queue, never waited for
+3. cache     an answer to just this, for just this customer, prompt, model and scope (known)
+4. model     the provider, and those that stand in for it; shared by all who ask the same now (flight, making)
+5. observe   one outcome into a bounded queue, never waited for (telling)
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -23,36 +23,31 @@ from cachetools import TTLCache
 
 from tilores_core.cache.condition import Condition
 from tilores_core.cache.keys import conversation_digest
-from tilores_core.cache.tiered import Hit, TieredCache
-from tilores_core.chat.answers import answer_from_hit, answer_to_bytes, is_cacheable, pieces_of
+from tilores_core.cache.tiered import TieredCache
+from tilores_core.chat.answers import answer_from_hit, pieces_of
 from tilores_core.chat.asking import Asking
-from tilores_core.chat.calling import Completion
 from tilores_core.chat.codes import error_code
 from tilores_core.chat.context.fitting import Fitting
-from tilores_core.chat.conversation import text_of
-from tilores_core.chat.customers import clarification
 from tilores_core.chat.flight import Emit, Flight
-from tilores_core.chat.grounding.guard import Guard, Watch
-from tilores_core.chat.known import KnownAnswers, Recall
+from tilores_core.chat.grounding.guard import Guard
+from tilores_core.chat.journey import Journey
+from tilores_core.chat.known import KnownAnswers
 from tilores_core.chat.lane import Lane
-from tilores_core.chat.lookup import CustomerLookup, Known, Located
+from tilores_core.chat.located import Located
+from tilores_core.chat.lookup import CustomerLookup
+from tilores_core.chat.making import AnswerMaker
+from tilores_core.chat.messages import last_question
 from tilores_core.chat.models import Models
 from tilores_core.chat.notes import ModelNotes
 from tilores_core.chat.observe import Observers
-from tilores_core.chat.routing.budget import Budget
 from tilores_core.chat.routing.filler import with_filler
-from tilores_core.chat.tools.talk import Question, Talking
+from tilores_core.chat.telling import Telling
 from tilores_core.contracts import (
     Answer,
-    Attempt,
     Customer,
     CustomerOutcome,
     Delta,
-    Message,
-    Outcome,
-    Prompt,
     PromptSource,
-    ToolUse,
     Turn,
     current_purpose,
 )
@@ -72,28 +67,8 @@ log = structlog.get_logger(part="chat")
 
 # What may pass by itself: then an old answer is better than none.
 _PASSING = (ProviderError, SourceError, DeadlineExceededError, OverloadedError)
-
-
 _REFRESH_SECONDS = 60.0
 _REFRESH_PAUSE = 1.0
-
-
-@dataclass(slots=True)
-class _Journey:
-    """What is learned of one turn on its way."""
-
-    turn: Turn
-    model: str
-    prompt: Prompt
-    conversation: bytes
-    mark: int
-    started: float = field(default_factory=time.perf_counter)
-    timings: dict[str, float] = field(default_factory=dict)
-    attempts: list[Attempt] = field(default_factory=list)
-    tools: list[ToolUse] = field(default_factory=list)
-    customer: Customer | None = None
-    located: Located | None = None
-    spare: Answer | None = None  # too old for this turn, better than none
 
 
 class ChatEngine:
@@ -125,27 +100,32 @@ class ChatEngine:
         self.observers = observers
         chat = chat or ChatTable()
         self.guard = Guard(chat.grounding)
-        self._fitting = Fitting(
-            models,
-            share=chat.records_share,
-            window=chat.default_context_window,
-            windows=routing.context_windows if routing is not None else {},
+        self._routing = routing or RoutingTable()
+        self._asking = Asking(models, self._routing, deadline_seconds=deadline_seconds, notes=notes)
+        self._maker = AnswerMaker(
+            lookup=lookup,
+            models=models,
+            asking=self._asking,
+            fitting=Fitting(
+                models,
+                share=chat.records_share,
+                window=chat.default_context_window,
+                windows=self._routing.context_windows,
+            ),
+            guard=self.guard,
+            cache=cache,
+            table=table,
+            chat=chat,
         )
         self.known = KnownAnswers(
-            lookup=lookup, models=models, prompts=prompts, cache=cache, clock=clock, mark=self._mark
+            lookup=lookup, models=models, prompts=prompts, cache=cache, clock=clock, mark=self._maker.mark
+        )
+        self.telling = Telling(
+            observers=observers, known=self.known, lookup=lookup, models=models, prompts=prompts, clock=clock
         )
         self._lookup = lookup
         self._prompts = prompts
-        self._life = table.answers
-        self._life_by_spectrum = table.spectrums
         self._clock = clock
-        self._routing = routing or RoutingTable()
-        self._asking = Asking(models, self._routing, deadline_seconds=deadline_seconds, notes=notes)
-        self._talking: Talking | None = None
-        if chat.mode == "tools":
-            self._talking = Talking(
-                lookup=lookup, models=models, asking=self._asking, fitting=self._fitting, chat=chat
-            )
         self.coalesced = 0
         """Turns that waited for the answer to another that asked the same."""
         self._flights: dict[str, Flight] = {}
@@ -183,12 +163,12 @@ class ChatEngine:
 
     async def probe_source(self, seconds: float) -> bool:
         """Ask the customer source, unless it is known to have worked a moment ago; False when it takes longer."""
-        return await self._lookup.probe(seconds)
+        return await self._lookup.calls.probe(seconds)
 
     @property
     def source_condition(self) -> Condition:
         """The same of the customer source."""
-        return self._lookup.condition
+        return self._lookup.calls.condition
 
     # --- any answer --------------------------------------------------------------------------------------
 
@@ -204,9 +184,9 @@ class ChatEngine:
         except _PASSING as error:
             answer = self._spare(journey, error)
         except BaseException as error:
-            self._tell(journey, None, error)
+            self.telling.tell(journey, None, error)
             raise
-        self._tell(journey, answer, None)
+        self.telling.tell(journey, answer, None)
         return answer
 
     async def look_up(self, turn: Turn) -> tuple[CustomerOutcome, Customer | None]:
@@ -258,26 +238,26 @@ class ChatEngine:
                         yield piece
         except _PASSING as error:
             if "first_token" in journey.timings:
-                self._tell(journey, None, error)
+                self.telling.tell(journey, None, error)
                 raise
             answer = self._spare(journey, error)
             for piece in pieces_of(answer):
                 yield piece
         except BaseException as error:
-            self._tell(journey, None, error)
+            self.telling.tell(journey, None, error)
             raise
         if answer is None:
             raise RuntimeError("a flight ended without an answer")
-        self._tell(journey, answer, None)
+        self.telling.tell(journey, answer, None)
         yield answer
 
-    def _set_out(self, turn: Turn) -> _Journey:
+    def _set_out(self, turn: Turn) -> Journey:
         try:
             model = self.models.resolve(turn.model)
         except UnknownModelError as error:
-            self.refuse(turn, error)
+            self.telling.refuse(turn, error)
             raise
-        return _Journey(
+        return Journey(
             turn=turn,
             model=model,
             prompt=self._prompts.choose(turn),
@@ -285,17 +265,17 @@ class ChatEngine:
             mark=self.cache.mark(),
         )
 
-    async def _find(self, journey: _Journey, *, streamed: bool, absent: Collection[str] = ()) -> Answer | Flight:
+    async def _find(self, journey: Journey, *, streamed: bool, absent: Collection[str] = ()) -> Answer | Flight:
         """A ready answer, or the boarded flight that will bring one."""
         turn = journey.turn
-        spectrum = classify(_last_question(turn.messages))
+        spectrum = classify(last_question(turn.messages))
         located = await self._locate(turn, journey.conversation, spectrum, absent)
         journey.timings["customer"] = time.perf_counter() - journey.started
         journey.located = located
         if located.outcome.kind in ("none", "several"):
-            return self._ask_back(journey, located.outcome, spectrum)
+            return self._maker.ask_back(journey, located.outcome, spectrum)
 
-        key = self.known.key(turn, journey.model, journey.prompt, journey.conversation, located.told)
+        key = self._key(journey, located)
         if turn.cache.no_store or turn.cache.no_cache:
             # Somebody who asked for a fresh answer shares with nobody.
             return self._take_off(key, journey, located, spectrum, streamed=streamed, shared=False)
@@ -315,6 +295,9 @@ class ChatEngine:
             journey.spare = answer_from_hit(hit, self._clock())
         return self._take_off(key, journey, located, spectrum, streamed=streamed)
 
+    def _key(self, journey: Journey, located: Located) -> str:
+        return self.known.key(journey.turn, journey.model, journey.prompt, journey.conversation, located.told)
+
     async def _locate(self, turn: Turn, conversation: bytes, spectrum: str, absent: Collection[str] = ()) -> Located:
         """With the turn's purpose known to the source, which may let live calls go first."""
         before = current_purpose.set(turn.purpose)
@@ -323,29 +306,17 @@ class ChatEngine:
         finally:
             current_purpose.reset(before)
 
-    def _spare(self, journey: _Journey, error: TiloresError) -> Answer:
+    def _spare(self, journey: Journey, error: TiloresError) -> Answer:
         """The stored answer that was too old, now that there is none better (RFC 5861's stale-if-error)."""
         if journey.spare is None:
-            self._tell(journey, None, error)
+            self.telling.tell(journey, None, error)
             raise error
         log.warning("served an old answer", error=error_code(error), age_s=round(journey.spare.age))
         return replace(journey.spare, stale=True)
 
-    def _ask_back(self, journey: _Journey, outcome: CustomerOutcome, spectrum: str) -> Answer:
-        """Which of them, or that there is nobody: said without a model, so that nothing can leak into it."""
-        return Answer(
-            text=clarification(outcome),
-            model=journey.model,
-            cost=0.0,
-            prompt_version=journey.prompt.version,
-            customer=outcome,
-            spectrum=spectrum,
-            schema_hash=self._lookup.schema_hash,
-        )
-
     # --- the model ---------------------------------------------------------------------------------------
 
-    def _refresh(self, key: str, journey: _Journey, located: Located, spectrum: str) -> None:
+    def _refresh(self, key: str, journey: Journey, located: Located, spectrum: str) -> None:
         """Renew a stale answer behind the request that it was served to. Its journey is another, as that one ends."""
         if key in self._refreshed:  # and has failed, or it would not be stale
             return
@@ -356,7 +327,7 @@ class ChatEngine:
     def _take_off(
         self,
         key: str,
-        journey: _Journey,
+        journey: Journey,
         located: Located,
         spectrum: str,
         *,
@@ -379,7 +350,8 @@ class ChatEngine:
                 async with self.cache.lease(name, accept=accept) as lease:
                     if lease.hit is not None:  # another replica asked the same meanwhile
                         return answer_from_hit(lease.hit, self._clock())
-                    return await self._ask_model(key, journey, located, spectrum, said, budget)
+                    rekey = partial(self._key, journey)
+                    return await self._maker.make(key, rekey, journey, located, spectrum, said, budget)
 
             flight = self._flights[name] = Flight(work, lambda ended: self._land(name, ended), budget, self.lane)
         flight.board()
@@ -389,199 +361,7 @@ class ChatEngine:
         if self._flights.get(key) is flight:
             del self._flights[key]
 
-    async def _ask_model(
-        self, key: str, journey: _Journey, located: Located, spectrum: str, emit: Emit | None, budget: Budget
-    ) -> Answer:
-        turn = journey.turn
-        known: Known | None = None
-        watch = self.guard.watch(turn.messages, journey.prompt)
-        if located.outcome.kind == "one":
-            before = located.told
-            located, known = await self._lookup.records(located, keep=not turn.cache.no_store)
-            if known is None:
-                return self._ask_back(journey, located.outcome, spectrum)
-            if located.told != before:
-                key = self.known.key(turn, journey.model, journey.prompt, journey.conversation, located.told)
-            journey.customer = known.customer
-            if watch is not None:
-                watch.about(known.customer, known=located.fingerprint, text=known.text)
-        if self._talking is not None and self._talking.suits(journey.model):
-            return await self._talk(self._talking, key, journey, located, known, spectrum, watch, emit, budget)
-        asked = time.perf_counter()
-        name, said = await self._asking.ask(
-            turn,
-            journey.model,
-            self._fitting.system(
-                turn,
-                journey.prompt,
-                None if known is None else known.told(located),
-                0 if known is None else known.tokens,
-                spectrum,
-            ),
-            emit if emit is None or watch is None else watch.through(emit),
-            journey.attempts,
-            began=journey.started,
-            budget=budget,
-        )
-        journey.timings["model"] = time.perf_counter() - asked
-        cost = self.models.cost(name, said.usage)
-        answer = self._finished(journey, located, spectrum, name, said, cost, watch, emit)
-        await self._keep(key, journey, located, said, answer)
-        return answer
-
-    async def _talk(
-        self,
-        talking: Talking,
-        key: str,
-        journey: _Journey,
-        located: Located,
-        known: Known | None,
-        spectrum: str,
-        watch: Watch | None,
-        emit: Emit | None,
-        budget: Budget,
-    ) -> Answer:
-        """The other way to answer: the model reads and searches by itself."""
-        asked = time.perf_counter()
-        told = await talking.talk(
-            Question(
-                turn=journey.turn,
-                model=journey.model,
-                prompt=journey.prompt,
-                spectrum=spectrum,
-                located=located,
-                known=known,
-                watch=watch,
-                attempts=journey.attempts,
-                uses=journey.tools,
-                began=journey.started,
-                budget=budget,
-            ),
-            emit if emit is None or watch is None else watch.through(emit),
-        )
-        journey.timings["model"] = time.perf_counter() - asked - told.seconds
-        journey.timings["tools"] = told.seconds
-        journey.customer = told.customer
-        answer = self._finished(journey, told.located, spectrum, told.model, told.said, told.cost, watch, emit)
-        if told.keep:
-            await self._keep(key, journey, located, told.said, answer)
-        return answer
-
-    def _finished(
-        self,
-        journey: _Journey,
-        located: Located,
-        spectrum: str,
-        name: str,
-        said: Completion,
-        cost: float | None,
-        watch: Watch | None,
-        emit: Emit | None,
-    ) -> Answer:
-        """The answer as it goes out, when the guard has had its say."""
-        text, finish_reason, ungrounded = said.text, said.finish_reason or "stop", 0
-        if watch is not None:
-            text, finish_reason, ungrounded = watch.finish(text, finish_reason, emit)
-        return Answer(
-            text=text,
-            model=name,
-            usage=said.usage,
-            cost=cost,
-            stale=located.overdue,
-            prompt_version=journey.prompt.version,
-            customer=located.outcome,
-            spectrum=spectrum,
-            finish_reason=finish_reason,
-            tool_calls=() if watch is not None and watch.blocked else said.tool_calls,
-            record_fingerprint=located.fingerprint,
-            schema_hash=self._lookup.schema_hash,
-            ungrounded=ungrounded,
-        )
-
-    async def _keep(self, key: str, journey: _Journey, located: Located, said: Completion, answer: Answer) -> None:
-        """Store the answer if it may be."""
-        turn = journey.turn
-        done = said.finish_reason is not None
-        if done and not turn.cache.no_store and is_cacheable(turn, answer, asked_model=journey.model):
-            await self.cache.set(
-                key,
-                answer_to_bytes(answer),
-                ttl=self._life_by_spectrum.get(answer.spectrum, self._life.ttl_seconds),
-                grace=self._life.stale_seconds,
-                tags=located.tags,
-                since=journey.mark,
-                behind=True,
-            )
-
-    def _mark(self, model: str) -> str:
-        """The model, with what decides how much of a customer it is told of and what becomes of what it says."""
-        mode = "" if self._talking is None else self._talking.mark(model)
-        return f"{model} {self._fitting.mark(model)} {self.guard.mode == 'block'}{mode}"
-
-    # --- afterwards --------------------------------------------------------------------------------------
-
-    def _tell(self, journey: _Journey, answer: Answer | None, error: BaseException | None) -> None:
-        if not self.observers:
-            return
-        journey.timings["total"] = time.perf_counter() - journey.started
-        located = journey.located
-        self.observers.tell(
-            Outcome(
-                turn=journey.turn,
-                answer=answer,
-                timings=journey.timings,
-                attempts=tuple(journey.attempts),
-                customer=journey.customer,
-                error=None if error is None else error_code(error),
-                started_at=time.time() - journey.timings["total"],
-                customer_tier=None if located is None else located.tier,
-                customer_records=None if located is None else len(located.record_ids),
-                tools=tuple(journey.tools),
-            )
-        )
-
-    def known_outcome(self, turn: Turn, recall: Recall, hit: Hit, seconds: float) -> Outcome:
-        """What observers may be told of an answer that was served from the cache without this engine.
-
-        `hit`: what was served, in whatever form. Made for few of them: it costs as much as serving one.
-        """
-        key = self.known.peek_key(turn, recall)
-        stored = None if key is None else self.known.peek(turn, key)
-        model, prompt = self.models.resolve(turn.model), self._prompts.choose(turn)
-        if stored is not None:
-            answer = replace(answer_from_hit(stored, self._clock()), cache_tier=hit.tier)
-        else:  # its bytes for the wire outlived it
-            answer = Answer(
-                text="",
-                model=model,
-                cost=0.0,
-                cache_tier=hit.tier,
-                age=hit.age(self._clock()),
-                prompt_version=prompt.version,
-                customer=CustomerOutcome(kind="unnamed" if turn.customer_id is None else "one"),
-            )
-        customer_id = answer.customer.customer_id
-        return Outcome(
-            turn=turn,
-            answer=answer,
-            timings={"customer": 0.0, "cache": seconds, "total": seconds},
-            started_at=time.time() - seconds,
-            customer_tier=hit.tier,
-            customer_records=None if customer_id is None else self._lookup.count_records(customer_id),
-        )
-
-    def refuse(self, turn: Turn, error: BaseException) -> None:
-        """Tell the observers of a turn that was refused before anything was done for it."""
-        if self.observers:
-            self.observers.tell(
-                Outcome(turn=turn, answer=None, timings={}, error=error_code(error), started_at=time.time())
-            )
-
     async def aclose(self) -> None:
         for flight in tuple(self._flights.values()):
             flight.cancel()
         await self.observers.aclose()
-
-
-def _last_question(messages: tuple[Message, ...]) -> str:
-    return next((text_of(message) for message in reversed(messages) if message["role"] == "user"), "")

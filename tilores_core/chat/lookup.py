@@ -7,25 +7,23 @@ the records themselves (`customers:`). On a hit only the first two are read; the
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from dataclasses import replace
 
 from cachetools import TTLCache
 
 from tilores_core.cache.codec import decode, encode
-from tilores_core.cache.condition import Condition
 from tilores_core.cache.keys import customer_key, fingerprint_key, mention_key
 from tilores_core.cache.tiered import Hit, Made, TieredCache
-from tilores_core.chat.codes import error_code
 from tilores_core.chat.context.estimate import estimate_tokens
 from tilores_core.chat.context.quality import is_weak
-from tilores_core.chat.customers import CustomerFinder
+from tilores_core.chat.customer.finder import CustomerFinder
+from tilores_core.chat.located import UNNAMED, WEAKLY, Known, Located
 from tilores_core.chat.notes import SourceNotes
-from tilores_core.chat.records import fingerprint, marked_weak, render
+from tilores_core.chat.records import fingerprint, render
+from tilores_core.chat.source_calls import SourceCalls
 from tilores_core.chat.stored import customer_from_bytes, customer_to_bytes, outcome_from_bytes, outcome_to_bytes
 from tilores_core.contracts import (
     Customer,
@@ -33,72 +31,16 @@ from tilores_core.contracts import (
     CustomerSource,
     Turn,
 )
-from tilores_core.errors import PermissionDeniedError, RequestError, SourceError, SourceUnavailableError
+from tilores_core.errors import PermissionDeniedError, SourceError
 from tilores_core.settings import CacheTable
 
-T = TypeVar("T")
 Read = Callable[[str], Awaitable[Hit | None]]
 
 _FINGERPRINT_LENGTH = 64
 _UNNAMED = b"-"
 _ONE = b"1"
 _WEAK = b"w"  # one, whom the search fits only poorly
-_WEAKLY = "~"  # behind the fingerprint of such a one, in what an answer's key is made of
-_PROBE_AGAIN = 30.0
-_NOBODY = "health-probe"
 _CUSTOMERS_KEPT = 256
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Located:
-    """Whom the turn is about. `fingerprint` and `record_ids` are empty unless it is one customer.
-
-    `overdue`: the records are older than the turn allows, as the source does not answer. `weak`: the search that
-    found the customer fits only poorly, which the model is told and other searches for the same customer are not.
-    `tier`: where that was known, `miss` when the source was asked.
-    """
-
-    outcome: CustomerOutcome
-    fingerprint: str = ""
-    record_ids: tuple[str, ...] = ()
-    overdue: bool = False
-    weak: bool = False
-    tier: str = field(default="miss", compare=False)
-
-    @property
-    def told(self) -> str:
-        """What stands in an answer's key for all that the model is told of the customer."""
-        return f"{self.fingerprint}{_WEAKLY}" if self.weak else self.fingerprint
-
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """What a cached answer about this customer can be deleted by: record ids survive merges and splits."""
-        return customer_tags(self.outcome.customer_id, self.record_ids)
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A customer's records, also as the text that a model is given; it depends on nothing but the customer.
-
-    `tokens`: about how many the text takes.
-    """
-
-    customer: Customer
-    text: str
-    tokens: int
-
-    def told(self, located: Located) -> str:
-        """The text for a turn that found the customer so."""
-        return marked_weak(self.text) if located.weak else self.text
-
-
-UNNAMED = Located(outcome=CustomerOutcome(kind="unnamed"))
-
-
-def customer_tags(customer_id: str | None, record_ids: tuple[str, ...]) -> tuple[str, ...]:
-    if customer_id is None:
-        return ()
-    return (f"customer:{customer_id}", *(f"record:{record_id}" for record_id in record_ids))
 
 
 class CustomerLookup:
@@ -118,15 +60,12 @@ class CustomerLookup:
         notes: SourceNotes | None = None,
     ) -> None:
         """`notes` is told of every look-up in the source."""
+        self.calls = SourceCalls(source, name=name, seconds=seconds, notes=notes)
         self._source = source
-        self._notes = notes
-        self.condition = Condition()
-        """Whether the source's last look-up worked."""
         self._name = name
         self._finder = finder
         self._cache = cache
         self._region = region
-        self._seconds = seconds
         self._clock = clock
         self._life = table.customers
         # A fingerprint is served stale for as long as answers live, and renewed behind the request.
@@ -148,14 +87,9 @@ class CustomerLookup:
         """Where phone numbers without a country code belong (ISO 3166)."""
         return self._region
 
-    @property
-    def seconds(self) -> float:
-        """How long the source may take for one thing."""
-        return self._seconds
-
     async def refresh_schema(self) -> None:
         """Learn the source's schema; its hash is part of every key."""
-        self.schema_hash = (await self._in_time(self._source.schema())).hash
+        self.schema_hash = (await self.calls.in_time(self._source.schema())).hash
 
     # --- without I/O -------------------------------------------------------------------------------------
 
@@ -215,7 +149,7 @@ class CustomerLookup:
             nonlocal just_found
             since = self._cache.mark()
             resolving = self._finder.resolve(turn.messages, None, spectrum=spectrum)
-            found = await self._noted(resolving, asked=lambda found: found.outcome.kind != "unnamed")
+            found = await self.calls.noted(resolving, asked=lambda found: found.outcome.kind != "unnamed")
             await self.refresh_schema()
             if found.customer is not None:
                 weak = is_weak(found.customer.quality)
@@ -331,7 +265,7 @@ class CustomerLookup:
     # --- the source and what is stored of it -------------------------------------------------------------
 
     async def _load(self, customer_id: str) -> Customer | None:
-        return await self._noted(self._source.get(customer_id))
+        return await self.calls.noted(self._source.get(customer_id))
 
     def _nobody(self, value: bytes, keep: bool) -> Made:
         return Made(value, negative=True, ttl=self._life.negative_ttl_seconds, store=keep)
@@ -367,54 +301,6 @@ class CustomerLookup:
             conversation=conversation, source=self._name, region=self._region, schema_hash=self.schema_hash
         )
 
-    async def probe(self, seconds: float) -> bool:
-        """Ask for nobody, to learn whether the source works; nothing is asked within half a minute of a look-up that
-        did. False when there is no answer in time."""
-        if not self.condition.failing and self.condition.age < _PROBE_AGAIN:
-            return True
-        started = time.perf_counter()
-        try:
-            async with asyncio.timeout(seconds):
-                await self._source.get(_NOBODY)
-        except TimeoutError:
-            return False
-        except Exception as error:
-            self.condition.failed(error_code(error))
-        else:
-            self.condition.worked(time.perf_counter() - started)
-        return True
-
-    async def _noted(self, looking: Awaitable[T], *, asked: Callable[[T], bool] = lambda found: True) -> T:
-        """As `_in_time`, with a note of how it went. `asked`: did what was found need the source at all?"""
-        started = time.perf_counter()
-        try:
-            found = await self._in_time(looking)
-        except RequestError:  # it was not the source's fault
-            raise
-        except Exception as error:
-            self.condition.failed(error_code(error))
-            self._note(error_code(error), started)
-            raise
-        if asked(found):
-            self.condition.worked(time.perf_counter() - started)
-            self._note("ok", started)
-        return found
-
-    def _note(self, outcome: str, started: float) -> None:
-        if self._notes is not None:
-            self._notes.looked_up(outcome, time.perf_counter() - started)
-
-    async def _in_time(self, asked: Awaitable[T]) -> T:
-        """What the source answers. Raises `SourceUnavailableError` when that takes too long."""
-        try:
-            async with asyncio.timeout(self._seconds):
-                return await asked
-        except TimeoutError:
-            raise SourceUnavailableError(
-                f"the customer source {self._name!r} did not answer within {self._seconds:g} s",
-                fix="try again; [chat] source_seconds in plugins.toml sets the limit",
-            ) from None
-
 
 def _named_in(hit: Hit | None, turn: Turn, now: float) -> tuple[str | None, str]:
     """The customer's id in a mention, "" when nobody is named, None when it does not say or is too old; and what goes
@@ -424,7 +310,7 @@ def _named_in(hit: Hit | None, turn: Turn, now: float) -> tuple[str | None, str]
     kind = hit.value[:1]
     if kind == _ONE:
         return hit.value[1:].decode(), ""
-    return (hit.value[1:].decode(), _WEAKLY) if kind == _WEAK else ("" if kind == _UNNAMED else None, "")
+    return (hit.value[1:].decode(), WEAKLY) if kind == _WEAK else ("" if kind == _UNNAMED else None, "")
 
 
 def _fingerprint_in(hit: Hit | None, turn: Turn, now: float) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from cachetools import TTLCache
 
-from tilores_core.chat.customers import CustomerFinder, clarification
+from tilores_core.chat.customer.finder import CustomerFinder, clarification
 from tilores_core.chat.engine import ChatEngine
 from tilores_core.contracts import (
     DEFAULT_CACHE_POLICY,

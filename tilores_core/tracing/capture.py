@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import orjson
 from cachetools import LRUCache
 
-from tilores_core.chat.conversation import text_of
+from tilores_core.chat.messages import text_of
 from tilores_core.contracts import Customer, Outcome
 from tilores_core.tracing.redaction import Redactor, values_of
 

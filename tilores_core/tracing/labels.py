@@ -10,7 +10,7 @@ import re
 from hashlib import sha256
 from typing import Final
 
-from tilores_core.chat.words import GIVEN_NAMES
+from tilores_core.chat.customer.words import GIVEN_NAMES
 
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _SHAPE = re.compile(r"[A-Za-z0-9._:/=\-]{1,128}")

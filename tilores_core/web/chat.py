@@ -101,7 +101,7 @@ class ChatService:
             if exchange.status:  # too late for another status: the stream was cut
                 return
             if exchange.turn is not None:
-                self.engine.refuse(exchange.turn, error)
+                self.engine.telling.refuse(exchange.turn, error)
             status, body, headers = exchange.error_reply(error)
             self._line(exchange, status=status, error=error_code(error))
             await exchange.reply(status, body, headers)
@@ -189,7 +189,9 @@ class ChatService:
         self._untraced -= 1
         if self._untraced < 0 and self.tracing is not None:
             self._untraced = self.tracing.gap()
-            self.tracing.take(self.engine.known_outcome(turn, recall, hit, perf_counter() - exchange.started))
+            self.tracing.take(
+                self.engine.telling.outcome_of_hit(turn, recall, hit, perf_counter() - exchange.started)
+            )
 
     # --- an answer from the engine -----------------------------------------------------------------------
 

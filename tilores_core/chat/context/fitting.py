@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from tilores_core.chat.context.estimate import estimate_tokens
-from tilores_core.chat.conversation import text_of
+from tilores_core.chat.messages import text_of
 from tilores_core.chat.prompts import system_message
 from tilores_core.chat.records import shorten
 from tilores_core.contracts import Message, ModelInfo, Prompt, Turn

@@ -21,11 +21,11 @@ from typing import Final, Literal
 import structlog
 from cachetools import LRUCache
 
-from tilores_core.chat.conversation import text_of
 from tilores_core.chat.grounding.claims import Claim, claims
 from tilores_core.chat.grounding.evidence import Evidence, evidence_of
 from tilores_core.chat.grounding.literal import stands_literally
 from tilores_core.chat.grounding.names import strange_words
+from tilores_core.chat.messages import text_of
 from tilores_core.chat.records import fingerprint, render
 from tilores_core.chat.routing.sentences import Sentences
 from tilores_core.contracts import Customer, Delta, FinishReason, Message, Prompt

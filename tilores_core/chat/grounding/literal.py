@@ -11,8 +11,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from tilores_core.chat.customer.words import COMMON, GIVEN_NAMES
 from tilores_core.chat.grounding.claims import AROUND, ENDING, MONTHS, TEENS, TENS
-from tilores_core.chat.words import COMMON, GIVEN_NAMES
 
 _DIGIT = re.compile(r"[0-9]")
 _POSSESSIVE = re.compile(r"['’]s?$")

@@ -20,7 +20,8 @@ from tilores_core.chat.calling import Completion, to_langchain
 from tilores_core.chat.context.estimate import estimate_tokens
 from tilores_core.chat.context.fitting import Fitting
 from tilores_core.chat.grounding.guard import Watch
-from tilores_core.chat.lookup import CustomerLookup, Known, Located
+from tilores_core.chat.located import Known, Located
+from tilores_core.chat.lookup import CustomerLookup
 from tilores_core.chat.models import Models
 from tilores_core.chat.prompts import system_message
 from tilores_core.chat.records import fingerprint
@@ -126,7 +127,7 @@ class Talking:
             limits=Limits(
                 calls=self.chat.max_tool_calls,
                 characters=self.chat.tool_result_characters,
-                seconds=self._lookup.seconds,
+                seconds=self._lookup.calls.seconds,
                 region=self._lookup.region,
             ),
             room=self.fitting.free(question.model, turn, question.prompt),

@@ -17,10 +17,10 @@ import structlog
 from tilores_core.cache.keys import customer_key, fingerprint_key
 from tilores_core.chat.answers import is_cacheable
 from tilores_core.chat.codes import error_code
-from tilores_core.chat.conversation import text_of
 from tilores_core.chat.engine import ChatEngine
 from tilores_core.chat.known import Recall
 from tilores_core.chat.lookup import CustomerLookup
+from tilores_core.chat.messages import text_of
 from tilores_core.contracts import (
     DEFAULT_CACHE_POLICY,
     CachePolicy,

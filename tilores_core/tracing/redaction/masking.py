@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from tilores_core.chat.customer.words import COMMON
 from tilores_core.chat.grounding.names import find_claimed_names
-from tilores_core.chat.words import COMMON
 from tilores_core.identity.names import fold_both
 from tilores_core.tracing.redaction.patterns import Span, spans
 from tilores_core.tracing.redaction.values import LONGEST_PHRASE, SHINGLE, WORD, Values, one_left_out, shingle

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tilores_core.chat.words import COMMON
+from tilores_core.chat.customer.words import COMMON
 from tilores_core.contracts import Customer
 from tilores_core.identity.names import fold_both
 

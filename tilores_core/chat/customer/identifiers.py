@@ -6,11 +6,11 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
-from tilores_core.chat.contacts import Found, Page, find_dates, find_emails, find_ids, find_phones
-from tilores_core.chat.mention import KINDS, Mention, Mentions, Rank, Strength
-from tilores_core.chat.names import NameSpan, find_names
-from tilores_core.chat.tokens import Word, split_words
-from tilores_core.chat.words import GIVEN_NAMES, REFERRING
+from tilores_core.chat.customer.contacts import Found, Page, find_dates, find_emails, find_ids, find_phones
+from tilores_core.chat.customer.mention import KINDS, Mention, Mentions, Rank, Strength
+from tilores_core.chat.customer.names import NameSpan, find_names
+from tilores_core.chat.customer.tokens import Word, split_words
+from tilores_core.chat.customer.words import GIVEN_NAMES, REFERRING
 from tilores_core.contracts import Identifiers
 from tilores_core.identity import normalise_name
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tilores_core.chat.choices import clarification, several
-from tilores_core.chat.conversation import Conversation
-from tilores_core.chat.search import Search
+from tilores_core.chat.customer.choices import clarification, several
+from tilores_core.chat.customer.conversation import Conversation
+from tilores_core.chat.customer.search import Search
 from tilores_core.contracts import Customer, CustomerOutcome, CustomerSource, Identifiers, Message
 
 __all__ = ["CustomerFinder", "Resolution", "clarification"]

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import groupby
 
-from tilores_core.chat.choices import narrow
-from tilores_core.chat.conversation import Conversation
-from tilores_core.chat.mention import Mention, Rank, Strength
+from tilores_core.chat.customer.choices import narrow
+from tilores_core.chat.customer.conversation import Conversation
+from tilores_core.chat.customer.mention import Mention, Rank, Strength
 from tilores_core.contracts import Customer, CustomerSource, Identifiers
 from tilores_core.identity import name_fits, normalise_name
 from tilores_core.spectrums import GENERAL, classify

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from tilores_core.chat.choices import Said
-from tilores_core.chat.identifiers import Mentions, extract, readable
+from tilores_core.chat.customer.choices import Said
+from tilores_core.chat.customer.identifiers import Mentions, extract, readable
+from tilores_core.chat.messages import text_of
 from tilores_core.contracts import CustomerSource, Message, SupportsMentions
 
 _MOST_MESSAGES = 40
@@ -51,12 +52,3 @@ class Conversation:
     def said(self, i: int) -> Said:
         text, asked = self._said[i]
         return Said(readable(text), self.mentions(i).dates, asked)
-
-
-def text_of(message: Message) -> str:
-    """The text of a message, its text parts joined."""
-    content = message.get("content")
-    if isinstance(content, str):
-        return content
-    parts = (part.get("text") for part in content or () if part.get("type", "text") in ("text", "input_text"))
-    return "\n".join(part for part in parts if isinstance(part, str))

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tilores_core.chat.mention import Rank, Strength
-from tilores_core.chat.tokens import Cue, Word, cue_before
-from tilores_core.chat.words import (
+from tilores_core.chat.customer.mention import Rank, Strength
+from tilores_core.chat.customer.tokens import Cue, Word, cue_before
+from tilores_core.chat.customer.words import (
     COMMON,
     COURTESIES,
     FAMILY_NAMES,

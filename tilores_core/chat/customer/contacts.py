@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
-from tilores_core.chat.mention import Strength
+from tilores_core.chat.customer.mention import Strength
 from tilores_core.identity import normalise_email, normalise_phone, parse_date
 
 _MOST = 8  # of a kind, per text

@@ -1,0 +1,204 @@
+"""Step four of the engine: an answer that nobody has, from the model.
+
+The customer's records, the prompt that fits, the call, the guard over what was said, and the cache.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from tilores_core.cache.tiered import TieredCache
+from tilores_core.chat.answers import answer_to_bytes, is_cacheable
+from tilores_core.chat.asking import Asking
+from tilores_core.chat.calling import Completion
+from tilores_core.chat.context.fitting import Fitting
+from tilores_core.chat.customer.finder import clarification
+from tilores_core.chat.flight import Emit
+from tilores_core.chat.grounding.guard import Guard, Watch
+from tilores_core.chat.journey import Journey
+from tilores_core.chat.located import Known, Located
+from tilores_core.chat.lookup import CustomerLookup
+from tilores_core.chat.models import Models
+from tilores_core.chat.routing.budget import Budget
+from tilores_core.chat.tools.talk import Question, Talking
+from tilores_core.contracts import Answer, CustomerOutcome
+from tilores_core.settings import CacheTable, ChatTable
+
+
+class AnswerMaker:
+    """Asks models and keeps what may be kept."""
+
+    def __init__(
+        self,
+        *,
+        lookup: CustomerLookup,
+        models: Models,
+        asking: Asking,
+        fitting: Fitting,
+        guard: Guard,
+        cache: TieredCache,
+        table: CacheTable,
+        chat: ChatTable,
+    ) -> None:
+        self._lookup = lookup
+        self._models = models
+        self._asking = asking
+        self._fitting = fitting
+        self._guard = guard
+        self._cache = cache
+        self._life = table.answers
+        self._life_by_spectrum = table.spectrums
+        self._talking: Talking | None = None
+        if chat.mode == "tools":
+            self._talking = Talking(lookup=lookup, models=models, asking=asking, fitting=fitting, chat=chat)
+
+    def mark(self, model: str) -> str:
+        """The model, with what decides how much of a customer it is told of and what becomes of what it says."""
+        mode = "" if self._talking is None else self._talking.mark(model)
+        return f"{model} {self._fitting.mark(model)} {self._guard.mode == 'block'}{mode}"
+
+    def ask_back(self, journey: Journey, outcome: CustomerOutcome, spectrum: str) -> Answer:
+        """Which of them, or that there is nobody: said without a model, so that nothing can leak into it."""
+        return Answer(
+            text=clarification(outcome),
+            model=journey.model,
+            cost=0.0,
+            prompt_version=journey.prompt.version,
+            customer=outcome,
+            spectrum=spectrum,
+            schema_hash=self._lookup.schema_hash,
+        )
+
+    async def make(
+        self,
+        key: str,
+        rekey: Callable[[Located], str],
+        journey: Journey,
+        located: Located,
+        spectrum: str,
+        emit: Emit | None,
+        budget: Budget,
+    ) -> Answer:
+        """The answer, in pieces through `emit` too. It is kept under `key`, or under what `rekey` gives when the
+        records turn out to be others than `located` says. Raises `SourceError`, `ProviderError`."""
+        turn = journey.turn
+        known: Known | None = None
+        watch = self._guard.watch(turn.messages, journey.prompt)
+        if located.outcome.kind == "one":
+            before = located.told
+            located, known = await self._lookup.records(located, keep=not turn.cache.no_store)
+            if known is None:
+                return self.ask_back(journey, located.outcome, spectrum)
+            if located.told != before:
+                key = rekey(located)
+            journey.customer = known.customer
+            if watch is not None:
+                watch.about(known.customer, known=located.fingerprint, text=known.text)
+        if self._talking is not None and self._talking.suits(journey.model):
+            return await self._talk(self._talking, key, journey, located, known, spectrum, watch, emit, budget)
+        asked = time.perf_counter()
+        name, said = await self._asking.ask(
+            turn,
+            journey.model,
+            self._fitting.system(
+                turn,
+                journey.prompt,
+                None if known is None else known.told(located),
+                0 if known is None else known.tokens,
+                spectrum,
+            ),
+            emit if emit is None or watch is None else watch.through(emit),
+            journey.attempts,
+            began=journey.started,
+            budget=budget,
+        )
+        journey.timings["model"] = time.perf_counter() - asked
+        cost = self._models.cost(name, said.usage)
+        answer = self._finished(journey, located, spectrum, name, said, cost, watch, emit)
+        await self._keep(key, journey, located, said, answer)
+        return answer
+
+    async def _talk(
+        self,
+        talking: Talking,
+        key: str,
+        journey: Journey,
+        located: Located,
+        known: Known | None,
+        spectrum: str,
+        watch: Watch | None,
+        emit: Emit | None,
+        budget: Budget,
+    ) -> Answer:
+        """The other way to answer: the model reads and searches by itself."""
+        asked = time.perf_counter()
+        told = await talking.talk(
+            Question(
+                turn=journey.turn,
+                model=journey.model,
+                prompt=journey.prompt,
+                spectrum=spectrum,
+                located=located,
+                known=known,
+                watch=watch,
+                attempts=journey.attempts,
+                uses=journey.tools,
+                began=journey.started,
+                budget=budget,
+            ),
+            emit if emit is None or watch is None else watch.through(emit),
+        )
+        journey.timings["model"] = time.perf_counter() - asked - told.seconds
+        journey.timings["tools"] = told.seconds
+        journey.customer = told.customer
+        answer = self._finished(journey, told.located, spectrum, told.model, told.said, told.cost, watch, emit)
+        if told.keep:
+            await self._keep(key, journey, located, told.said, answer)
+        return answer
+
+    def _finished(
+        self,
+        journey: Journey,
+        located: Located,
+        spectrum: str,
+        name: str,
+        said: Completion,
+        cost: float | None,
+        watch: Watch | None,
+        emit: Emit | None,
+    ) -> Answer:
+        """The answer as it goes out, when the guard has had its say."""
+        text, finish_reason, ungrounded = said.text, said.finish_reason or "stop", 0
+        if watch is not None:
+            text, finish_reason, ungrounded = watch.finish(text, finish_reason, emit)
+        return Answer(
+            text=text,
+            model=name,
+            usage=said.usage,
+            cost=cost,
+            stale=located.overdue,
+            prompt_version=journey.prompt.version,
+            customer=located.outcome,
+            spectrum=spectrum,
+            finish_reason=finish_reason,
+            tool_calls=() if watch is not None and watch.blocked else said.tool_calls,
+            record_fingerprint=located.fingerprint,
+            schema_hash=self._lookup.schema_hash,
+            ungrounded=ungrounded,
+        )
+
+    async def _keep(self, key: str, journey: Journey, located: Located, said: Completion, answer: Answer) -> None:
+        """Store the answer if it may be."""
+        turn = journey.turn
+        done = said.finish_reason is not None
+        if done and not turn.cache.no_store and is_cacheable(turn, answer, asked_model=journey.model):
+            await self._cache.set(
+                key,
+                answer_to_bytes(answer),
+                ttl=self._life_by_spectrum.get(answer.spectrum, self._life.ttl_seconds),
+                grace=self._life.stale_seconds,
+                tags=located.tags,
+                since=journey.mark,
+                behind=True,
+            )

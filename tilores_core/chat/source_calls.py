@@ -1,0 +1,82 @@
+"""Calls to the customer source: each has a deadline, and is noted."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from tilores_core.cache.condition import Condition
+from tilores_core.chat.codes import error_code
+from tilores_core.chat.notes import SourceNotes
+from tilores_core.contracts import CustomerSource
+from tilores_core.errors import RequestError, SourceUnavailableError
+
+T = TypeVar("T")
+
+_PROBE_AGAIN: Final = 30.0
+_NOBODY: Final = "health-probe"
+
+
+class SourceCalls:
+    """`name`: the source's registered one. `seconds`: how long it may take for one thing. `notes` is told of every
+    look-up."""
+
+    def __init__(
+        self, source: CustomerSource, *, name: str, seconds: float, notes: SourceNotes | None = None
+    ) -> None:
+        self.seconds = seconds
+        self.condition = Condition()
+        """Whether the last look-up worked."""
+        self._source = source
+        self._name = name
+        self._notes = notes
+
+    async def in_time(self, asked: Awaitable[T]) -> T:
+        """What the source answers. Raises `SourceUnavailableError` when that takes too long."""
+        try:
+            async with asyncio.timeout(self.seconds):
+                return await asked
+        except TimeoutError:
+            raise SourceUnavailableError(
+                f"the customer source {self._name!r} did not answer within {self.seconds:g} s",
+                fix="try again; [chat] source_seconds in plugins.toml sets the limit",
+            ) from None
+
+    async def noted(self, looking: Awaitable[T], *, asked: Callable[[T], bool] = lambda found: True) -> T:
+        """As `in_time`, with a note of how it went. `asked`: did what was found need the source at all?"""
+        started = time.perf_counter()
+        try:
+            found = await self.in_time(looking)
+        except RequestError:  # it was not the source's fault
+            raise
+        except Exception as error:
+            self.condition.failed(error_code(error))
+            self._note(error_code(error), started)
+            raise
+        if asked(found):
+            self.condition.worked(time.perf_counter() - started)
+            self._note("ok", started)
+        return found
+
+    async def probe(self, seconds: float) -> bool:
+        """Ask for nobody, to learn whether the source works; nothing is asked within half a minute of a look-up that
+        did. False when there is no answer in time."""
+        if not self.condition.failing and self.condition.age < _PROBE_AGAIN:
+            return True
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._source.get(_NOBODY)
+        except TimeoutError:
+            return False
+        except Exception as error:
+            self.condition.failed(error_code(error))
+        else:
+            self.condition.worked(time.perf_counter() - started)
+        return True
+
+    def _note(self, outcome: str, started: float) -> None:
+        if self._notes is not None:
+            self._notes.looked_up(outcome, time.perf_counter() - started)
