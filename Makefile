@@ -11,8 +11,11 @@ UV := $(shell command -v uv 2>/dev/null)
 ifeq ($(UV),)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 MAKE_VENV = "$(PYTHON)" -m venv $(VENV)
+# One that uv made, before it was taken off PATH, has no pip.
+HAVE_INSTALLER = $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
 else
 INSTALL = VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip install --quiet --compile-bytecode
+HAVE_INSTALLER = true
 MAKE_VENV = $(UV) venv --quiet --allow-existing --python "$(PYTHON)" $(VENV)
 endif
 
@@ -27,6 +30,7 @@ $(BIN)/python:
 
 $(VENV)/.serve: requirements/serve.txt pyproject.toml | $(BIN)/python
 	@echo "installing into $(VENV) ..."
+	@$(HAVE_INSTALLER)
 	@$(INSTALL) -r requirements/serve.txt
 	@$(INSTALL) --no-deps -e .
 	@touch $@

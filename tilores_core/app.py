@@ -278,18 +278,18 @@ def create_app(
             )
             warming = asyncio.create_task(services.engine.warm_up())
             await asyncio.wait({warming}, timeout=_WARM_UP_SECONDS)  # a slow one goes on behind the start
-            garbage.start()
             chat.start()
             prewarming.start(at_once=host.config.prewarm.at_start)
             batches.start()
+            garbage.start()
             try:
                 with drain_on_signal(application, host.config.chat.drain_seconds):
                     yield chat, site.asgi
             finally:
+                await garbage.aclose()
                 await batches.aclose()
                 await prewarming.aclose()
                 await chat.aclose()
-                await garbage.aclose()
                 if metrics is not None:
                     await metrics.aclose()
 

@@ -3,7 +3,7 @@
 By itself it looks once so many more objects were made than freed. Turns behind the scenes free about as many as they
 make, so that ten thousand pile up before it looks; then it takes 5 to 15 ms, and 100 when it looks at everything, and
 meanwhile nobody is served. Here it looks at little, and often: at what a piece of work leaves as soon as that is
-over, at what has outlived this every five seconds, and at everything at most every two minutes.
+over, at what has outlived this every five seconds, and at everything at most once a minute.
 """
 
 from __future__ import annotations
@@ -13,24 +13,31 @@ import gc
 from typing import Final
 
 _SECONDS: Final = 5.0
-_LOOKS_BEFORE_ALL: Final = 24
+_LOOKS_A_MINUTE: Final = 12
+_LOOKS_AN_HOUR: Final = 720
+_GROWN: Final = 1.25  # as Python has it
+_NEVER: Final = 1_000_000
 
 
 class GarbageCollection:
-    """For one process: what it says holds for all that runs in it, until `aclose`."""
+    """For one process: while it is started, Python itself looks at the youngest alone.
+
+    What is there at the start stays out of every look for good, also after `aclose`: libraries and settings.
+    """
 
     def __init__(self, seconds: float = _SECONDS) -> None:
         self._seconds = seconds
-        self._before = gc.get_threshold()
+        self._before: tuple[int, int, int] | None = None
+        self._old = 0
         self._looking: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """From now on. What is there now is taken to stay: no look walks over libraries and settings again."""
+        before = gc.get_threshold()
+        if before[1] != _NEVER:  # another has not changed it already, who will put it back
+            self._before = before
         gc.collect()
         gc.freeze()
-        # The first number is Python's own; the second leaves the middle generation to `_look`. The third counts its
-        # looks; Python looks at everything then, if there is a quarter more than at the last time.
-        gc.set_threshold(self._before[0], 1_000_000, _LOOKS_BEFORE_ALL)
+        gc.set_threshold(before[0], _NEVER, _NEVER)
         self._looking = asyncio.create_task(self._look())
 
     @staticmethod
@@ -42,8 +49,19 @@ class GarbageCollection:
         while True:
             await asyncio.sleep(self._seconds)
             gc.collect(1)
+            # An explicit look keeps Python from going on to the oldest, so that is ours to do as well.
+            looks = gc.get_count()[2]
+            if looks % _LOOKS_A_MINUTE == 0 and (looks >= _LOOKS_AN_HOUR or _olds() > self._old * _GROWN):
+                gc.collect()
+                self._old = _olds()
 
     async def aclose(self) -> None:
         if self._looking is not None:
             self._looking.cancel()
+        if self._before is not None:
             gc.set_threshold(*self._before)
+
+
+def _olds() -> int:
+    """How many there are that outlived two looks; counting takes a hundredth of looking."""
+    return len(gc.get_objects(generation=2))

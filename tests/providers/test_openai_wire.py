@@ -17,7 +17,7 @@ from tilores_core.llm import HttpClients, KeyedProviderSettings, load_catalogue
 from tilores_core.llm.openai_chat import CompatibleChat
 from tilores_core.llm.openai_wire import Endpoint
 from tilores_core.testing.provider_wire import LLMProviderWireSuite
-from tilores_core.testing.standin import StandIn
+from tilores_core.testing.standin import HttpError, StandIn
 from tilores_plugins.providers.openai.provider import OpenAIProvider
 
 MODEL = "gpt-4o-mini"
@@ -91,6 +91,56 @@ async def test_a_later_call_differs_from_the_first_in_its_body_alone() -> None:
 
 def _head(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name not in OF_THE_BODY}
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 429, 500, 502, 529])
+async def test_later_errors_are_the_first_ones(status: int) -> None:
+    async with StandIn("openai") as upstream:
+        provider = provider_of(upstream, upstream.key)
+        chat = provider.chat_model(MODEL, {})
+        caught = []
+        for fault in (True, False, True):
+            if fault:
+                upstream.enqueue(HttpError(status=status))
+                with pytest.raises(openai.APIStatusError) as raised:
+                    await chat.ainvoke("Hello")
+                caught.append(raised.value)
+            else:
+                await chat.ainvoke("Hello")
+        await provider.aclose()
+    first, later = caught
+    assert type(later) is type(first)
+    assert (str(later), later.body, later.status_code) == (str(first), first.body, status)
+
+
+async def test_a_copy_with_another_client_asks_by_that() -> None:
+    async with StandIn("openai") as one, StandIn("openai") as other:
+        provider = provider_of(one, one.key)
+        chat = provider.chat_model(MODEL, {})
+        await chat.ainvoke("Hello")
+        sdk = chat.root_async_client.with_options(base_url=other.base_url)  # type: ignore[attr-defined]
+        await chat.model_copy(update={"root_async_client": sdk}).ainvoke("Hello")
+        await chat.ainvoke("Hello")
+        counts = len(one.requests), len(other.requests)
+        await provider.aclose()
+    assert counts == (2, 1)
+
+
+async def test_where_a_redirect_led_is_not_asked_directly_later() -> None:
+    asked: list[str] = []
+
+    def serve(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request.url.host)
+        if request.url.host == "first":
+            return httpx2.Response(307, headers={"location": "http://second/v1/chat/completions"})
+        return httpx2.Response(200, json={"choices": []})
+
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(serve), follow_redirects=True) as client:
+        sdk = openai.AsyncOpenAI(api_key="sk-test", base_url="http://first/v1", http_client=client, max_retries=0)
+        endpoint = Endpoint(sdk, client, "/chat/completions")
+        for _ in range(2):
+            await endpoint.post({"model": MODEL})
+    assert asked == ["first", "second"] * 2
 
 
 async def test_a_key_that_changes_is_asked_for_each_time() -> None:

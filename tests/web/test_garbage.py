@@ -57,6 +57,38 @@ async def test_the_young_do_not_pile_up_where_as_many_are_freed_as_made(garbage:
     assert len(gc.get_objects(0)) < 500
 
 
+@pytest.mark.parametrize("first_out", [0, 1])
+async def test_of_several_the_last_to_close_leaves_it_as_it_was(first_out: int) -> None:
+    before = gc.get_threshold()
+    both = [GarbageCollection(), GarbageCollection()]
+    for one in both:
+        one.start()
+    await both[first_out].aclose()
+    await both[1 - first_out].aclose()
+    assert gc.get_threshold() == before
+    gc.unfreeze()
+
+
+async def test_in_the_end_it_looks_at_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where nothing is ever made fast enough for Python to look by itself."""
+    monkeypatch.setattr("tilores_core.garbage._LOOKS_A_MINUTE", 2)
+    garbage = GarbageCollection(seconds=0.01)
+    garbage.start()
+    try:
+        circle: Circle | None = Circle()
+        left = weakref.ref(circle)
+        gc.collect(1)
+        gc.collect(1)
+        assert any(one is circle for one in gc.get_objects(generation=2))
+        circle = None
+        async with asyncio.timeout(5):
+            while left() is not None:
+                await asyncio.sleep(0.01)
+    finally:
+        await garbage.aclose()
+        gc.unfreeze()
+
+
 async def test_looks_by_count_leave_what_is_older_alone(garbage: GarbageCollection) -> None:
     looks: list[int] = []
 

@@ -20,8 +20,11 @@ _NOBODY: Final = "health-probe"
 
 
 class SourceCalls:
-    """`name`: the source's registered one. `seconds`: how long it may take for one thing. `notes` is told of every
-    look-up."""
+    """Waits for the source, not for ever, and knows whether it works.
+
+    `name`: the source's registered one. `seconds`: how long it may take for one thing. `notes` is told of every
+    look-up.
+    """
 
     def __init__(
         self, source: CustomerSource, *, name: str, seconds: float, notes: SourceNotes | None = None

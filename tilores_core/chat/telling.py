@@ -38,7 +38,7 @@ class Telling:
         self._clock = clock
 
     def tell(self, journey: Journey, answer: Answer | None, error: BaseException | None) -> None:
-        """Of a turn that is over."""
+        """Tell the observers of a turn that is over."""
         if not self._observers:
             return
         journey.timings["total"] = time.perf_counter() - journey.started

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.messages import AIMessageChunk
@@ -105,11 +104,15 @@ class Answering:
         if empty:  # status 200 and no event at all: some proxy's page
             raise MalformedReplyError
 
-    @cached_property
+    @property
     def _completions(self) -> Endpoint:
-        changing = callable(self.openai_api_key)  # type: ignore[attr-defined]  # then the SDK asks it for each call
-        http = None if changing else self.http_async_client  # type: ignore[attr-defined]
-        return Endpoint(self.root_async_client, http, "/chat/completions")  # type: ignore[attr-defined]
+        sdk = self.root_async_client  # type: ignore[attr-defined]
+        endpoint: Endpoint | None = self.__dict__.get("_endpoint")
+        if endpoint is None or endpoint.sdk is not sdk:  # a copy may have been given another client
+            changing = callable(self.openai_api_key)  # type: ignore[attr-defined]  # the SDK asks it for each call
+            http = None if changing else self.http_async_client  # type: ignore[attr-defined]
+            endpoint = self.__dict__["_endpoint"] = Endpoint(sdk, http, "/chat/completions")
+        return endpoint
 
     def _convert_chunk_to_generation_chunk(
         self, chunk: dict[str, Any], default_chunk_class: type, base_generation_info: dict[str, Any] | None

@@ -7,10 +7,12 @@ model. So the SDK makes the first call, and the request that it sent goes out ag
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+import anyio
 import httpx2
 import openai
 import orjson
@@ -45,7 +47,7 @@ class Endpoint:
     """
 
     def __init__(self, sdk: AsyncOpenAI, http: httpx2.AsyncClient | None, path: str) -> None:
-        self._sdk = sdk
+        self.sdk = sdk
         self._http = http
         self._path = path
         self._head: _Head | None = None
@@ -60,12 +62,13 @@ class Endpoint:
         if self._http is not None and self._head is not None:
             return await self._again(self._http, self._head, content, stream)
         response = await self._by_sdk(stream, content=content)
-        self._head = _Head.of(response.request)
+        if not response.history:  # a redirected request is another's
+            self._head = _Head.of(response.request)
         return response
 
     async def _by_sdk(self, stream: bool, **what: Any) -> httpx2.Response:
         # A class of responses is what the SDK documents for those who want it as it came; of a stream too.
-        reply = await self._sdk.post(
+        reply = await self.sdk.post(
             self._path, cast_to=httpx2.Response, stream=stream, stream_cls=openai.AsyncStream[object], **what
         )
         return cast(httpx2.Response, reply)
@@ -85,18 +88,8 @@ class Endpoint:
                 await response.aread()
         except httpx2.TimeoutException as error:
             raise openai.APITimeoutError(request=request) from error
-        except httpx2.RequestError as error:
+        except (httpx2.RequestError, ssl.SSLError, anyio.EndOfStream) as error:  # the latter two come raw at times
             raise openai.APIConnectionError(request=request) from error
         if not response.is_success:
-            raise openai.APIStatusError(
-                f"Error code: {response.status_code}", response=response, body=_body_of(response)
-            )
+            raise self.sdk._make_status_error_from_response(response)
         return response
-
-
-def _body_of(response: httpx2.Response) -> object:
-    try:
-        body = response.json()
-    except ValueError:
-        return None
-    return body.get("error", body) if isinstance(body, dict) else body
