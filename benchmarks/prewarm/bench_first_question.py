@@ -9,7 +9,8 @@ those before have been answered or not, and timed from when they were due; this 
 would be late. A round with a batch begins when the batch runs, and counts only what was due before it ended; a batch
 that lasts longer is cancelled then. It is sent to `POST /admin/batch` and asks the demo model, made to take 100 ms,
 about as many different things. What client and machine cost is shown by a third kind of round: the same requests to
-a bare FastAPI route on the same core, whose reply is of the same size.
+a bare FastAPI route on the same core, whose reply is of the same size; and behind each p99 stands what share of that
+round's time a hypervisor gave to others.
 
 It ends with an error when a reply was no answer, or when more than one in a hundred did not come from memory.
 """
@@ -70,6 +71,15 @@ class Asked:
     tier: str
 
 
+def stolen_seconds() -> float:
+    """For how long other machines have had this one's processors (proc(5): `steal`), 0 where that is not told."""
+    try:
+        fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()
+        return int(fields[8]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, IndexError, ValueError):
+        return 0.0
+
+
 @contextmanager
 def running(
     command: Sequence[str], folder: Path, core: int | None, log: Path, environment: Mapping[str, str]
@@ -128,6 +138,8 @@ class Bench:
         self._pairs = [(one, question) for question in QUESTIONS[:each] for one in ids][: options.questions]
         self._asked = QUESTIONS[:each]
         self._line = 0
+        self.stolen = 0.0
+        """Of the last round's time."""
 
     async def warm(self) -> None:
         for namespace in ("answers", "wire"):
@@ -161,6 +173,7 @@ class Bench:
 
     async def _ask_all(self, url: str, began: float) -> list[Asked]:
         tasks = []
+        stolen = stolen_seconds()
         for number, (customer, question) in enumerate(self._pairs):
             due = began + number / self._options.rate
             while time.monotonic() < due:
@@ -170,7 +183,9 @@ class Bench:
                     self._ask(url, customer, question, due, langserve=number % 2 == 0 or url == self._bare)
                 )
             )
-        return [await task for task in tasks]
+        asked = [await task for task in tasks]
+        self.stolen = (stolen_seconds() - stolen) / (time.monotonic() - began)
+        return asked
 
     async def _ask(self, url: str, customer: str, question: str, due: float, *, langserve: bool) -> Asked:
         if langserve:
@@ -238,14 +253,14 @@ def quantile(asked: list[Asked], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000
 
 
-def show(name: str, rounds: list[list[Asked]], rates: list[float]) -> float:
+def show(name: str, rounds: list[list[Asked]], stolen: list[float], rates: list[float]) -> float:
     p99 = statistics.median(quantile(asked, 0.99) for asked in rounds)
     tiers = Counter(one.tier for asked in rounds for one in asked)
     total = sum(tiers.values())
     print(
         f"{name:16} {total:6} requests  p50 {statistics.median(quantile(a, 0.5) for a in rounds):6.2f} ms  "
         f"p95 {statistics.median(quantile(a, 0.95) for a in rounds):6.2f} ms  p99 {p99:6.2f} ms "
-        f"({', '.join(f'{quantile(a, 0.99):.2f}' for a in rounds)})  "
+        f"({', '.join(f'{quantile(a, 0.99):.2f} {share:.0%}' for a, share in zip(rounds, stolen, strict=True))})  "
         f"max {max(quantile(a, 1.0) for a in rounds):6.1f} ms  {dict(tiers)}"
         + (f"  batch {statistics.median(rates):.0f} lines/s" if any(rates) else "")
     )
@@ -270,24 +285,26 @@ async def main(options: argparse.Namespace) -> None:
     ):
         async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=64)) as http:
             bench = Bench(http, url, bare, options)
-            floor: list[list[Asked]] = []
-            alone: list[list[Asked]] = []
-            beside: list[list[Asked]] = []
+            rounds: dict[str, list[list[Asked]]] = {"floor": [], "alone": [], "beside": []}
+            stolen: dict[str, list[float]] = {kind: [] for kind in rounds}
             rates: list[float] = []
             for number in range(options.rounds):
                 print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
-                floor.append(await bench.floor())
-                asked, _rate = await bench.round(batch=False)
-                alone.append(asked)
-                if options.lines:
-                    asked, rate = await bench.round(batch=True)
-                    beside.append(asked)
-                    rates.append(rate)
+                for kind in rounds:
+                    if kind == "floor":
+                        asked = await bench.floor()
+                    elif kind == "alone" or options.lines:
+                        asked, rate = await bench.round(batch=kind == "beside")
+                        rates += [rate] if kind == "beside" else []
+                    else:
+                        continue
+                    rounds[kind].append(asked)
+                    stolen[kind].append(bench.stolen)
     print(f"{options.rate:g} first questions a second, server and load on {'a core each' if apart else 'any core'}")
-    least = show("bare FastAPI", floor, [])
-    p99 = show("without a batch", alone, [])
-    if beside:
-        with_batch = show("beside a batch", beside, rates)
+    least = show("bare FastAPI", rounds["floor"], stolen["floor"], [])
+    p99 = show("without a batch", rounds["alone"], stolen["alone"], [])
+    if rounds["beside"]:
+        with_batch = show("beside a batch", rounds["beside"], stolen["beside"], rates)
         good = "below" if with_batch < TARGET_MS else "NOT below"
         print(
             f"p99 beside a batch is {with_batch / p99:.1f} x that without, "
