@@ -5,6 +5,7 @@ The customer's records, the prompt that fits, the call, the guard over what was 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -95,6 +96,8 @@ class AnswerMaker:
             journey.customer = known.customer
             if watch is not None:
                 watch.about(known.customer, known=located.fingerprint, text=known.text)
+            if not budget.standing.live:
+                await asyncio.sleep(0)  # so far it was a step of its own: callers come between
         if self._talking is not None and self._talking.suits(journey.model):
             return await self._talk(self._talking, key, journey, located, known, spectrum, watch, emit, budget)
         asked = time.perf_counter()
