@@ -155,7 +155,8 @@ async def test_an_answer_of_one_serves_the_other_until_it_is_removed(
 
         a.invalidate(namespace="answers")
         assert await until(lambda: b.ask().tier != "l1", HEARD_SECONDS)
-        assert b.ask().tier == "l1"
+        # At once, but for a machine that stalls: who misses a beat of Redis keeps nothing until it listens again.
+        assert await until(lambda: b.ask().tier == "l1", HEARD_SECONDS)
         (name,) = redis.run("KEYS", "tilores:entry:answers:*")
         a.invalidate(key=name.decode().removeprefix("tilores:entry:"))
         assert await until(lambda: b.ask().tier != "l1", HEARD_SECONDS)
