@@ -29,7 +29,7 @@ from tilores_core.jobs.batch_totals import Totals
 _NOTED_AT_ONCE = 512
 # What the event loop does in one go moves in step: lines that begin together send together, their answers come
 # together, and each then waits for the work of all. A line has its question on the wire after about so many rounds.
-_ROUNDS_APART = 6
+_ROUNDS_APART = 5
 
 
 class Work(Protocol):
