@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import orjson
 from cachetools import LRUCache
 
-from tilores_core.chat.messages import text_of
+from tilores_core.chat.messages import last_question
 from tilores_core.contracts import Customer, Outcome
 from tilores_core.tracing.redaction import Redactor, values_of
 
@@ -65,7 +65,7 @@ class Capture:
 
     def _redacted(self, outcome: Outcome, redactor: Redactor) -> Captured:
         cut = _Cut(self._longest)
-        asked = next((text_of(m) for m in reversed(outcome.turn.messages) if m["role"] == "user"), "")
+        asked = last_question(outcome.turn.messages)
         # Cut first: nobody masks a megabyte. What the cut leaves of a value at its edge goes with the last word.
         inputs = {"messages": [{"role": "user", "content": redactor.text(cut.at_a_word(asked))}]}
         said = _said(outcome)
