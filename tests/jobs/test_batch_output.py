@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tilores_core.errors import InvalidRequestError, TiloresError
+from tilores_core.jobs import batch_output
 from tilores_core.jobs.batch_output import OrderedWriter, OutputFile, resume, written
 from tilores_core.jobs.reorder import Reorder
 
@@ -219,6 +220,20 @@ async def test_a_straggler_holds_the_others_back_and_loses_none(tmp_path: Path) 
     await waiting
     await writer.aclose()
     assert _ids(path) == ["id-0", "id-1", "id-2", "id-3"]
+
+
+async def test_nobody_waits_for_rows_to_be_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of what may wait is written at once, and so is the last."""
+    monkeypatch.setattr(batch_output, "_GATHER_SECONDS", 3600.0)
+    path = tmp_path / "out.jsonl"
+    writer = OrderedWriter(OutputFile.open(path, resume=False), window=8)
+    writer.start()
+    async with asyncio.timeout(30):
+        for place in range(21):
+            await writer.room(place)
+            writer.put(place, _row(place))
+        await writer.aclose()
+    assert _ids(path) == [f"id-{place}" for place in range(21)]
 
 
 async def test_ending_early_leaves_what_waits_to_the_next_run(tmp_path: Path) -> None:

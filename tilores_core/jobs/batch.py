@@ -22,7 +22,7 @@ from tilores_core.jobs.batch_failures import write_failures
 from tilores_core.jobs.batch_index import AnsweredIndex, line_key
 from tilores_core.jobs.batch_input import BatchLine, Reading, read_batch
 from tilores_core.jobs.batch_output import WINDOW, OrderedWriter, OutputFile, Row, resume
-from tilores_core.jobs.batch_reading import Todo, read_group
+from tilores_core.jobs.batch_reading import ReadAhead, Todo
 from tilores_core.jobs.batch_rows import error_row, problem_row, repeated_row
 from tilores_core.jobs.batch_totals import Totals
 
@@ -53,7 +53,7 @@ class Plan:
     resume: bool = False
     reading: Reading = field(default_factory=Reading)
     window: int = WINDOW
-    group: int = 256
+    group: int = 64
 
 
 class Batch:
@@ -163,18 +163,21 @@ class Batch:
             await asyncio.wait(self._tasks)
 
     async def _begin_all(self, lines: Iterator[BatchLine], index: AnsweredIndex) -> None:
-        while group := await asyncio.to_thread(read_group, lines, index, self._plan.group):
-            for todo in group:
-                if not self._writer.has_room(todo.line.place):
-                    await self._flush()  # what has no room may wait for a line of the chunk
-                    await self._writer.room(todo.line.place)
-                await self._begin(todo)
-                if self._lane.is_shared:
-                    await asyncio.sleep(0)  # known answers wait for nothing; a line is a step
-            # What is written is in the index, where the next group is looked up.
-            settled, self._writer.settled = self._writer.settled, []
-            for key in settled:
-                self._pending.pop(key, None)
+        async with ReadAhead(lines, index, self._plan.group) as ahead:
+            # What a line finds: the answer in the index, or else its key here. So a key goes when the last group
+            # is begun that was read before the answer was in the index.
+            settled: list[bytes] = []
+            while group := await ahead.next():
+                for todo in group:
+                    if not self._writer.has_room(todo.line.place):
+                        await self._flush()  # what has no room may wait for a line of the chunk
+                        await self._writer.room(todo.line.place)
+                    await self._begin(todo)
+                    if self._lane.is_shared:
+                        await asyncio.sleep(0)  # known answers wait for nothing; a line is a step
+                for key in settled:
+                    self._pending.pop(key, None)
+                settled, self._writer.settled = self._writer.settled, []
         await self._flush()
 
     async def _begin(self, todo: Todo) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -21,7 +22,7 @@ from tilores_core.jobs.reorder import Reorder
 
 WINDOW: Final = 1024
 _BLOCK: Final = 64 * 1024
-_GATHER_SECONDS: Final = 0.01
+_GATHER_SECONDS: Final = 0.05
 """A thread is woken for as many rows as come in this time: for each alone that would cost more than writing it."""
 
 _DYING_SECONDS: Final = 1.0
@@ -145,6 +146,7 @@ class OrderedWriter:
         self._note = note
         self._ready: list[tuple[bytes | None, Row]] = []
         self._came = asyncio.Event()
+        self._pressing = asyncio.Event()
         self._left = asyncio.Event()
         self._ended = False
         self._task: asyncio.Task[None] | None = None
@@ -172,11 +174,14 @@ class OrderedWriter:
         if leaving:
             self._ready += leaving
             self._came.set()
+            if len(self._ready) > self._window // 2:
+                self._pressing.set()
 
     async def aclose(self) -> None:
         """Write what is ready and end. What waits for a place before it is not written; see `early`."""
         self._ended = True
         self._came.set()
+        self._pressing.set()
         try:
             if self._task is not None:
                 await self._task
@@ -199,8 +204,7 @@ class OrderedWriter:
         try:
             while not (self._ended and not self._ready):
                 await self._came.wait()
-                if not self._ended:
-                    await asyncio.sleep(_GATHER_SECONDS)
+                await self._gather()
                 self._came.clear()
                 group, self._ready = self._ready, []
                 if group:
@@ -209,6 +213,14 @@ class OrderedWriter:
                 self._left.set()
         finally:
             self._left.set()  # who waits for room shall see that there is no writer any more
+
+    async def _gather(self) -> None:
+        """Until it is time, or half of what may wait has, or nothing more will."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GATHER_SECONDS):
+                await self._pressing.wait()
+        if not self._ended:
+            self._pressing.clear()
 
     def _append(self, group: Sequence[tuple[bytes | None, Row]]) -> None:
         begins = self._file.append(row for _, row in group)
