@@ -1,6 +1,6 @@
 """A batch: lines in, rows out, in the same order, each once, with as much memory for a million as for a thousand.
 
-reading     in a thread, a group of lines at a time, with a look whether the batch has answered the same already
+reading     in a thread, a group of lines ahead, with a look whether the batch has answered the same already
 doing       from memory at once; otherwise a turn on the event loop, or a chunk for an executor
 writing     in order, in a thread; what came too early waits within a window
 """
