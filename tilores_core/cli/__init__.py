@@ -10,7 +10,7 @@ __all__ = ["main"]
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted with Ctrl-C."""
     try:
-        from tilores_core.cli.main import run  # importing takes a moment, in which Ctrl-C may come too
+        from tilores_core.cli.command import run  # importing takes a moment, in which Ctrl-C may come too
 
         run()
     except KeyboardInterrupt:

@@ -149,12 +149,14 @@ def _state(
 
 def _unmet_requirement(found: Discovered, version: str) -> str | None:
     """The plugin's requirement of the core that the running version does not meet; environments drift."""
+    if found.builtin:
+        return None
     for line in found.requires:
         try:
             requirement = Requirement(line)
         except InvalidRequirement:
             continue  # not for the core to judge; an installer refuses such a distribution anyway
-        if canonicalize_name(requirement.name) != CORE_DISTRIBUTION or found.builtin:
+        if canonicalize_name(requirement.name) != CORE_DISTRIBUTION:
             continue
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
