@@ -12,9 +12,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from e2e.running_server import PATIENCE, TILORES, clean_environment
+from processes.forked import start
 
 Done = subprocess.CompletedProcess[str]
 
@@ -31,16 +33,25 @@ class Command:
         return clean_environment(**{**own, **self.variables, **added})
 
     def run(self, *words: str, stdin: str = "", variables: Mapping[str, str] | None = None) -> Done:
-        return subprocess.run(
-            [str(TILORES), *words],
-            cwd=self.folder,
-            env=self.environment(**(variables or {})),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        line = [str(TILORES), *words]
+        with TemporaryFile() as given, TemporaryFile() as out, TemporaryFile() as err:
+            given.write(stdin.encode())
+            given.seek(0)
+            process = start(
+                line,
+                cwd=self.folder,
+                env=self.environment(**(variables or {})),
+                stdin=given.fileno(),
+                stdout=out.fileno(),
+                stderr=err.fileno(),
+            )
+            try:
+                code = process.wait(PATIENCE)
+            finally:
+                process.kill()
+            out.seek(0)
+            err.seek(0)
+            return Done(line, code, out.read().decode(), err.read().decode())
 
     def json(self, *words: str, code: int = 0) -> Any:
         """What it printed, which must be JSON and nothing else."""

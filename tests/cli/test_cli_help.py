@@ -12,7 +12,7 @@ from tilores_core import __version__
 
 
 def _commands() -> list[tuple[str, ...]]:
-    from tilores_core.cli.main import app
+    from tilores_core.cli.command import app
 
     found: list[tuple[str, ...]] = []
 

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sysconfig
 import time
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ from types import TracebackType
 from typing import Any
 
 import httpx
+from processes.forked import Process, start
 
 PATIENCE = 40.0
 TILORES = Path(sysconfig.get_path("scripts")) / "tilores"
@@ -80,22 +80,26 @@ class RunningServer:
         if toml is not None:
             (folder / "plugins.toml").write_text(toml)
         self.port = 0
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Process | None = None
 
     # --- beginning and end -------------------------------------------------------------------------------
 
     def launch(self) -> RunningServer:
         """Start the process; not yet ready."""
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
+            self.process = self._start(log.fileno())
+        return self
+
+    def _start(self, log: int) -> Process:
+        with open(os.devnull, "rb") as nothing:
+            return start(
                 [str(TILORES), "serve", "--port", "0", *self._arguments],
                 cwd=self.folder,
                 env=clean_environment(**self._variables),
-                stdin=subprocess.DEVNULL,
+                stdin=nothing.fileno(),
                 stdout=log,
                 stderr=log,
             )
-        return self
 
     def start(self) -> RunningServer:
         """Start it and wait until it is ready."""

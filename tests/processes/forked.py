@@ -1,0 +1,108 @@
+"""Commands started by the fork server (see there), with the part of `subprocess.Popen` that tests use."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+_SERVER = Path(__file__).with_name("fork_server.py")
+
+
+class Forked:
+    """A process that is no child of this one. `returncode` as `Popen` has it."""
+
+    def __init__(self, words: Sequence[str], pid: int, ended: int) -> None:
+        self.args = list(words)
+        self.pid = pid
+        self.returncode: int | None = None
+        self._ended = ended
+
+    def poll(self) -> int | None:
+        try:
+            return self.wait(0)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Raises `subprocess.TimeoutExpired`."""
+        if self.returncode is None:
+            ready, _, _ = select.select([self._ended], [], [], timeout)
+            if not ready:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
+            told = os.read(self._ended, 16)
+            os.close(self._ended)
+            if not told:
+                raise RuntimeError("the fork server has gone")
+            self.returncode = int(told)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+Process = subprocess.Popen[bytes] | Forked
+
+
+def start(
+    words: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    stdin: int,
+    stdout: int,
+    stderr: int,
+) -> Process:
+    """`words[0]`: a Python script. The last three are file descriptors.
+
+    By the fork server where that makes no difference: it does where the process imports others than this one does,
+    and where it starts itself anew.
+    """
+    anew = any(word.startswith("--workers") for word in words) or "TILORES_WORKERS" in env
+    elsewhere = env.get("PYTHONPATH") != os.environ.get("PYTHONPATH")
+    if anew or elsewhere or not hasattr(os, "pidfd_open"):
+        return subprocess.Popen(list(words), cwd=cwd, env=dict(env), stdin=stdin, stdout=stdout, stderr=stderr)
+    return _fork_server().start(words, cwd, env, (stdin, stdout, stderr))
+
+
+@cache
+def _fork_server() -> _ForkServer:
+    return _ForkServer()
+
+
+class _ForkServer:
+    """It ends with this process, as the socket is closed then."""
+
+    def __init__(self) -> None:
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen([sys.executable, str(_SERVER)], stdin=theirs)
+        self._lock = threading.Lock()
+
+    def start(
+        self, words: Sequence[str], cwd: Path, env: Mapping[str, str], standard: tuple[int, int, int]
+    ) -> Forked:
+        order = {"script": words[0], "words": list(words[1:]), "cwd": str(cwd), "env": dict(env)}
+        ended, told = os.pipe()
+        with self._lock:
+            socket.send_fds(self._control, [json.dumps(order).encode()], [*standard, told])
+            os.close(told)
+            answer = self._control.recv(16)
+        if not answer:
+            raise RuntimeError("the fork server has gone")
+        return Forked(words, int(answer), ended)

@@ -1,0 +1,82 @@
+"""What the fork server starts is a process as any other, and knows nothing of those before it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+from tempfile import TemporaryFile
+
+import pytest
+from processes.forked import Forked, start
+
+if not hasattr(os, "pidfd_open"):
+    pytest.skip("this system has no pidfd_open", allow_module_level=True)
+
+
+def _run(folder: Path, script: str, *words: str, given: bytes = b"", **env: str) -> tuple[int, str]:
+    """The exit code, and what it wrote to both."""
+    (folder / "script.py").write_text(script)
+    with TemporaryFile() as stdin, TemporaryFile() as out:
+        stdin.write(given)
+        stdin.seek(0)
+        process = _start(folder, words, env, stdin.fileno(), out.fileno())
+        code = process.wait(30)
+        out.seek(0)
+        return code, out.read().decode()
+
+
+def _start(folder: Path, words: tuple[str, ...], env: dict[str, str], stdin: int, out: int) -> Forked:
+    path = {"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}
+    process = start(
+        [str(folder / "script.py"), *words], cwd=folder, env={**env, **path}, stdin=stdin, stdout=out, stderr=out
+    )
+    assert isinstance(process, Forked)
+    return process
+
+
+def test_words_folder_variables_and_input(tmp_path: Path) -> None:
+    script = "import os, sys; print(sys.argv, os.getcwd(), os.environ['MARK'], 'HOME' in os.environ, input())"
+    path = tmp_path / "script.py"
+    assert _run(tmp_path, script, "one", "two", given=b"three\n", MARK="four") == (
+        0,
+        f"['{path}', 'one', 'two'] {tmp_path} four False three\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "said"),
+    [
+        ("import sys; sys.exit(3)", 3, ""),
+        ("import sys; sys.exit('no')", 1, "no\n"),
+        ("import os; os.kill(os.getpid(), 9)", -signal.SIGKILL, ""),
+        ("import atexit; atexit.register(print, 'at the end')", 0, "at the end\n"),
+    ],
+)
+def test_it_ends_in_its_own_way(tmp_path: Path, script: str, code: int, said: str) -> None:
+    assert _run(tmp_path, script) == (code, said)
+
+
+def test_no_descriptor_and_no_change_of_another_is_left(tmp_path: Path) -> None:
+    first = "import os, sys; os.environ['LEFT'] = '1'; sys.left = True; os.mkdir('elsewhere'); os.chdir('elsewhere')"
+    assert _run(tmp_path, first) == (0, "")
+    second = "import os, sys; print('LEFT' in os.environ, hasattr(sys, 'left'), sorted(os.listdir('/dev/fd'))[:3])"
+    code, said = _run(tmp_path, second)
+    assert (code, said) == (0, "False False ['0', '1', '2']\n")
+    assert _run(tmp_path, "import os; print(len(os.listdir('/dev/fd')))")[1] == "4\n"  # one is the listing's own
+
+
+def test_signals_reach_it(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text("import sys, time\nprint('up', flush=True)\ntime.sleep(60)\n")
+    reader, writer = os.pipe()
+    with open(os.devnull, "rb") as nothing, open(reader, "rb") as out:
+        process = _start(tmp_path, (), {}, nothing.fileno(), writer)
+        os.close(writer)
+        assert out.readline() == b"up\n"
+        assert process.poll() is None
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.01)
+        process.terminate()
+        assert process.wait(30) == -signal.SIGTERM
+        process.kill()  # what has ended is left alone
