@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import weakref
 from collections.abc import AsyncIterator
 
@@ -87,6 +88,40 @@ async def test_in_the_end_it_looks_at_everything(monkeypatch: pytest.MonkeyPatch
     finally:
         await garbage.aclose()
         gc.unfreeze()
+
+
+async def test_a_library_that_is_imported_later_is_not_looked_at(
+    garbage: GarbageCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        if phase == "start" and info["generation"] == 1:
+            looked.append(len(gc.get_objects(generation=1)))
+
+    library = [[number] for number in range(40_000)]
+    gc.collect(0)
+    for number in range(50):
+        monkeypatch.setitem(sys.modules, f"library.part{number}", sys)
+    gc.callbacks.append(note)
+    try:
+        async with asyncio.timeout(5):
+            while not looked:
+                await asyncio.sleep(0.01)
+    finally:
+        gc.callbacks.remove(note)
+    assert looked[0] < len(library)
+    assert not any(one is library for one in gc.get_objects())  # what is kept is not listed
+
+
+async def test_threads_give_way_soon_while_it_serves() -> None:
+    before = sys.getswitchinterval()
+    garbage = GarbageCollection()
+    garbage.start()
+    assert sys.getswitchinterval() < before
+    await garbage.aclose()
+    assert sys.getswitchinterval() == before
+    gc.unfreeze()
 
 
 async def test_looks_by_count_leave_what_is_older_alone(garbage: GarbageCollection) -> None:
