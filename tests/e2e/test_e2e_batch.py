@@ -194,6 +194,8 @@ def test_an_ending_server_leaves_it_to_the_next(start_server: StartServer, tmp_p
     with _client(start_server(toml=toml, variables=shared)) as http:
         ended = _ended(http, job)
         assert (ended["state"], ended["totals"]["lines"]) == ("done", 60)
+        whole = {name for name, value in ended["totals"].items() if type(value) is int}
+        assert whole == {"lines", "failed", "cached", "repeated", "unidentified", "attempts"}, "no 60.0"
 
 
 def test_live_callers_are_answered_meanwhile(start_server: StartServer) -> None:

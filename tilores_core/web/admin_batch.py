@@ -52,7 +52,7 @@ class Job(BaseModel):
     started: datetime | None = None
     ended: datetime | None = None
     lines: int | None = None
-    totals: dict[str, float] = Field(default_factory=dict)
+    totals: dict[str, int | float] = Field(default_factory=dict)
     error: str | None = Field(None, description="why all of it failed; the lines' errors are in the results")
 
 
