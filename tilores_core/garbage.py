@@ -23,7 +23,7 @@ _LOOKS_AN_HOUR: Final = 720
 _GROWN: Final = 1.25  # as Python has it
 _NEVER: Final = 1_000_000
 _A_LIBRARY: Final = 20
-"""Modules that were imported since the last look."""
+"""So many modules more than when what is there was last kept."""
 _SWITCH_SECONDS: Final = 0.001
 
 
@@ -31,7 +31,7 @@ class GarbageCollection:
     """For one process: while it is started, Python itself looks at the youngest alone.
 
     What is there at the start stays out of every look for good, also after `aclose`: libraries and settings. So does
-    what is there when a library has been imported later.
+    what is there when a library has been imported later; garbage that nobody has looked at by then is never freed.
     """
 
     def __init__(self, seconds: float = _SECONDS) -> None:

@@ -236,6 +236,18 @@ async def test_nobody_waits_for_rows_to_be_gathered(tmp_path: Path, monkeypatch:
     assert _ids(path) == [f"id-{place}" for place in range(21)]
 
 
+async def test_room_is_there_as_soon_as_a_straggler_has_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch_output, "_GATHER_SECONDS", 3600.0)
+    writer = OrderedWriter(OutputFile.open(tmp_path / "out.jsonl", resume=False), window=8)
+    writer.start()
+    waiting = asyncio.create_task(writer.room(8))
+    await asyncio.sleep(0.01)
+    writer.put(0, _row(0))
+    async with asyncio.timeout(30):
+        await waiting
+        await writer.aclose()
+
+
 async def test_ending_early_leaves_what_waits_to_the_next_run(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     writer = OrderedWriter(OutputFile.open(path, resume=False), window=4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -229,6 +230,38 @@ async def test_ended_early_nothing_finished_is_lost(tmp_path: Path) -> None:
     asked = first.asked + second.asked
     assert asked == {f"q{n}": 2 if n == 4 else 1 for n in range(60)}
     assert not early_path(tmp_path / "out.jsonl").exists()
+
+
+async def test_failures_that_were_kept_leave_the_question_to_those_behind(tmp_path: Path) -> None:
+    """Two kept failures are settled one after the other, and in between the same is asked anew."""
+    again = {5, 80, *range(100, 800, 7)}
+    ids = _write(tmp_path / "in.jsonl", ["K" if n in again else f"q{n}" for n in range(800)])
+    failed = {"attempts": 1, "error": {"code": "x", "message": "no", "fix": None}}
+    keep_early(tmp_path / "out.jsonl", {n: {"id": ids[n], **failed} for n in (5, 80)})
+    work = Worker(slow=lambda line: 0.35 if line.question == "K" else 0.012)
+    async with asyncio.timeout(30):
+        await _batch(tmp_path, work, resume=True, window=1024, group=64).run()
+    rows = _rows(tmp_path / "out.jsonl")
+    assert [row["id"] for row in rows] == ids
+    assert work.asked["K"] == 1
+    assert {n // 64 for n, row in enumerate(rows) if "error" in row} == {0, 1}, "those read with a failure share it"
+
+
+async def test_what_was_finished_is_kept_before_the_reader_lets_go(tmp_path: Path) -> None:
+    """The input may be a pipe whose other end is quiet."""
+    os.mkfifo(tmp_path / "in.jsonl")
+    running = asyncio.create_task(_batch(tmp_path, Worker(slow=lambda line: 60.0 if line.place == 0 else 0.0)).run())
+    with await asyncio.to_thread((tmp_path / "in.jsonl").open, "w", buffering=1) as pipe:
+        for n in range(20):
+            pipe.write(json.dumps({"id": f"line-{n}", "question": f"q{n}"}) + "\n")
+        await asyncio.sleep(0.3)
+        running.cancel()
+        async with asyncio.timeout(5):
+            while not early_path(tmp_path / "out.jsonl").exists():
+                await asyncio.sleep(0.01)
+        assert len(take_early(tmp_path / "out.jsonl")) == 15, "all of the first group but the line that is at work"
+    with pytest.raises(asyncio.CancelledError):
+        await running
 
 
 async def test_what_was_kept_of_another_input_is_not_taken(tmp_path: Path) -> None:

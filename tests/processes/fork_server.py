@@ -1,7 +1,8 @@
 """The program that starts the commands of tests: it has imported what they need, and forks for each.
 
 Importing takes most of a command's time and is the same each time. What is forked is a process of its own all the
-same: it ends, is killed and is written to like any other.
+same: it ends, is killed and is written to like any other. It has in common with its brothers what is made at random
+when Python starts or when a module is imported.
 
 An order is one message on the socket of file descriptor 0: JSON with `script`, `words`, `cwd` and `env`, and four
 file descriptors beside it, the three standard ones and one that is told how the process ended. The answer is its
@@ -21,6 +22,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -81,19 +83,23 @@ def become(order: dict[str, Any]) -> None:
     os.chdir(order["cwd"])
     os.environ.clear()
     os.environ.update(order["env"])
-    sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, "rb", False)), encoding="utf-8")
-    sys.stdout = sys.__stdout__ = _writer(1)
+    time.tzset()
+    sys.path[0] = os.path.dirname(order["script"])
+    reader = io.BufferedReader(io.FileIO(0, "rb", False))
+    sys.stdin = sys.__stdin__ = io.TextIOWrapper(reader, sys.stdin.encoding, sys.stdin.errors, newline="\n")
+    sys.stdout = sys.__stdout__ = _writer(1, sys.stdout.errors)
     sys.stderr = sys.__stderr__ = _writer(2, errors="backslashreplace", line_buffering=True)
     sys.argv = [order["script"], *order["words"]]
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _writer(fd: int, errors: str = "strict", line_buffering: bool = False) -> io.TextIOWrapper:
+def _writer(fd: int, errors: str | None, line_buffering: bool = False) -> io.TextIOWrapper:
     binary = io.BufferedWriter(io.FileIO(fd, "wb", False))
     return io.TextIOWrapper(binary, encoding="utf-8", errors=errors, line_buffering=line_buffering)
 
 
 def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C at the tests is not for it
     # As its own descriptor is not 0 to 2, a forked process can replace those.
     control = socket.socket(fileno=os.dup(0))
     for name in _PRELOADED:

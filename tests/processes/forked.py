@@ -1,4 +1,4 @@
-"""Commands started by the fork server (see there), with the part of `subprocess.Popen` that tests use."""
+"""Commands started by a fork server (see there), with the part of `subprocess.Popen` that tests use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
+from itertools import count
 from pathlib import Path
 
 _SERVER = Path(__file__).with_name("fork_server.py")
@@ -40,7 +42,10 @@ class Forked:
                 raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
             told = os.read(self._ended, 16)
             os.close(self._ended)
-            if not told:
+            if not told:  # then nobody else ends it
+                self.returncode = -signal.SIGKILL
+                with suppress(ProcessLookupError):
+                    os.kill(self.pid, signal.SIGKILL)
                 raise RuntimeError("the fork server has gone")
             self.returncode = int(told)
         return self.returncode
@@ -70,19 +75,28 @@ def start(
 ) -> Process:
     """`words[0]`: a Python script. The last three are file descriptors.
 
-    By the fork server where that makes no difference: it does where the process imports others than this one does,
-    and where it starts itself anew.
+    Not by a fork server where the process starts itself anew, or where Python itself would start otherwise. What is
+    made at random when Python starts (the seed of `hash`) or when a module is imported is the same in all that one
+    fork server starts; so there are two, which take turns, and two processes in a row never have it in common.
     """
     anew = any(word.startswith("--workers") for word in words) or "TILORES_WORKERS" in env
-    elsewhere = env.get("PYTHONPATH") != os.environ.get("PYTHONPATH")
-    if anew or elsewhere or not hasattr(os, "pidfd_open"):
+    otherwise = _of_python(env) != _of_python(os.environ)
+    if anew or otherwise or not hasattr(os, "pidfd_open"):
         return subprocess.Popen(list(words), cwd=cwd, env=dict(env), stdin=stdin, stdout=stdout, stderr=stderr)
-    return _fork_server().start(words, cwd, env, (stdin, stdout, stderr))
+    return _fork_server(next(_turns) % 2).start(words, cwd, env, (stdin, stdout, stderr))
+
+
+def _of_python(env: Mapping[str, str]) -> dict[str, str]:
+    """What decides how Python starts."""
+    return {name: value for name, value in env.items() if name.startswith(("PYTHON", "LC_", "LANG"))}
 
 
 @cache
-def _fork_server() -> _ForkServer:
+def _fork_server(_: int) -> _ForkServer:
     return _ForkServer()
+
+
+_turns = count()
 
 
 class _ForkServer:

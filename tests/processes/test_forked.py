@@ -28,9 +28,9 @@ def _run(folder: Path, script: str, *words: str, given: bytes = b"", **env: str)
 
 
 def _start(folder: Path, words: tuple[str, ...], env: dict[str, str], stdin: int, out: int) -> Forked:
-    path = {"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}
+    python = {name: value for name, value in os.environ.items() if name.startswith(("PYTHON", "LC_", "LANG"))}
     process = start(
-        [str(folder / "script.py"), *words], cwd=folder, env={**env, **path}, stdin=stdin, stdout=out, stderr=out
+        [str(folder / "script.py"), *words], cwd=folder, env={**env, **python}, stdin=stdin, stdout=out, stderr=out
     )
     assert isinstance(process, Forked)
     return process

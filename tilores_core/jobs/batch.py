@@ -85,7 +85,7 @@ class Batch:
         Raises `InvalidRequestError` for what cannot be read, `TiloresError` for what cannot be written.
         """
         plan = self._plan
-        file = await asyncio.to_thread(OutputFile.open, plan.output, resume=plan.resume)
+        file = await self._open()
         index = AnsweredIndex(plan.output)
         lines = read_batch(plan.source, plan.reading)
         try:
@@ -101,6 +101,18 @@ class Batch:
         finally:
             await asyncio.to_thread(_close, lines, index)
         return self.totals
+
+    async def _open(self) -> OutputFile:
+        """Cancelled meanwhile, it leaves no file open, and so none locked, behind."""
+        plan = self._plan
+        opening = asyncio.ensure_future(asyncio.to_thread(OutputFile.open, plan.output, resume=plan.resume))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            await asyncio.wait({opening})
+            if opening.exception() is None:
+                opening.result().drop()
+            raise
 
     async def write_failures(self) -> int:
         """See `batch_failures`; after `run`."""
@@ -149,13 +161,14 @@ class Batch:
 
     async def _leave_off(self, doing: asyncio.Task[None]) -> None:
         """End what is at work; write what is ready, and keep what was finished before its turn."""
-        at_work = {doing, *self._tasks}
-        for task in at_work:
+        doing.cancel()
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*at_work, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._writer.aclose()
         with suppress(OSError):  # no room for it: those lines are asked again
             await asyncio.to_thread(keep_early, self._plan.output, {**self._early, **self._writer.early()})
+        await asyncio.wait({doing})  # last, as it waits for the thread that reads, and that for its disk or pipe
 
     async def _do_all(self, lines: Iterator[BatchLine], index: AnsweredIndex) -> None:
         await self._begin_all(lines, index)
@@ -175,8 +188,9 @@ class Batch:
                     await self._begin(todo)
                     if self._lane.is_shared:
                         await asyncio.sleep(0)  # known answers wait for nothing; a line is a step
-                for key in settled:
-                    self._pending.pop(key, None)
+                for key in settled:  # one that failed may be asked again by now
+                    if (asked := self._pending.get(key)) is not None and asked.done():
+                        del self._pending[key]
                 settled, self._writer.settled = self._writer.settled, []
         await self._flush()
 

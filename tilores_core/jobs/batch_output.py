@@ -174,6 +174,7 @@ class OrderedWriter:
         if leaving:
             self._ready += leaving
             self._came.set()
+            self._left.set()  # those that left may have been all that `room` waits for
             if len(self._ready) > self._window // 2:
                 self._pressing.set()
 
@@ -186,9 +187,9 @@ class OrderedWriter:
             if self._task is not None:
                 await self._task
         except BaseException:
-            await asyncio.to_thread(self._file.drop)
+            await _to_its_end(self._file.drop)
             raise
-        await asyncio.to_thread(self._file.close)
+        await _to_its_end(self._file.close)
 
     def early(self) -> dict[int, Row]:
         """What waits for a place before it, by place."""
@@ -226,6 +227,11 @@ class OrderedWriter:
         begins = self._file.append(row for _, row in group)
         if self._note is not None:
             self._note(group, begins)
+
+
+async def _to_its_end(close: Callable[[], None]) -> None:
+    """In a thread, also when who waits is cancelled before the thread begins: the file is locked until then."""
+    await asyncio.shield(asyncio.ensure_future(asyncio.to_thread(close)))
 
 
 def _written(line: bytes, number: int, path: Path) -> dict[str, Any]:
