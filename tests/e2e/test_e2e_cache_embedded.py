@@ -72,7 +72,8 @@ def test_as_packaged(folder: Path) -> None:
     """With nothing said, the server starts one in its data folder and ends it."""
     with RunningServer(folder) as server:
         assert ask(server) == ("miss", EDWINA)
-        assert ask(server) == ("l1", EDWINA)
+        # Once more when its Redis is there, as it could have missed a removal until then.
+        until(lambda: ask(server) == ("l1", EDWINA), "not kept in memory")
         processes = until(lambda: pids(server), "no embedded Redis")
         assert (server.folder / "data" / "redis" / "redis.sock").is_socket()
         assert not ended(processes)
