@@ -60,9 +60,9 @@ class Asked:
 @contextmanager
 def instance(options: argparse.Namespace, crowd: int) -> Iterator[dict[str, str]]:
     """Its addresses; it ends with our end of the pipe."""
-    command = [sys.executable, "-m", "tilores_instance", "--crowd", str(crowd)]
+    command = [sys.executable, "-m", "tests.tilores_instance", "--crowd", str(crowd)]
     command += ["--latency", str(options.latency), "--expires-in", str(options.expires_in)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         try:

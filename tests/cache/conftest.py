@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
-from tiered_world import Build, Clock
 
+from tests.cache.tiered_world import Build, Clock
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.contracts import CacheTier
 from tilores_core.settings import CacheTable

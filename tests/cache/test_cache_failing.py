@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 import pytest
-from tiered_world import Build, Clock, memory, settle
 
+from tests.cache.tiered_world import Build, Clock, memory, settle
 from tilores_core.cache.breaker import CircuitBreaker
 from tilores_core.cache.invalidation import EVERYTHING
 from tilores_core.contracts import CacheEntry, TierStats

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from tiered_world import Build, Clock, memory, settle
 
+from tests.cache.tiered_world import Build, Clock, memory, settle
 from tilores_core.cache.invalidation import EVERYTHING, to_messages
 from tilores_core.cache.keys import wire_key
 from tilores_core.settings import CacheTable

@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tiered_world import Build, Clock, memory, settle
 
+from tests.cache.tiered_world import Build, Clock, memory, settle
 from tilores_core.cache.invalidation import invalidation
 from tilores_core.cache.keys import wire_key
 from tilores_core.cache.policy import Life

@@ -6,10 +6,10 @@ import re
 from typing import Any
 
 import pytest
-from engine_world import EDWINA, Crm, World, question
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.chat.engine_world import EDWINA, Crm, World, question
 from tilores_core.chat.context.estimate import estimate_tokens
 from tilores_core.chat.records import render, shorten
 from tilores_core.contracts import Customer, ModelInfo, Record

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from engine_world import ABOUT_EDWINA, EDWINA, Crm, World, question, settle
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.chat.engine_world import ABOUT_EDWINA, EDWINA, Crm, World, question, settle
 from tilores_core.chat.context.quality import confidence, is_weak
 from tilores_core.chat.prompts import BUILTIN_TEMPLATE
 from tilores_core.chat.records import fingerprint, marked_weak, render

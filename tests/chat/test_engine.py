@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from engine_world import (
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tests.chat.engine_world import (
     ABOUT_EDWINA,
     EDWINA,
     JOHN_1,
@@ -17,9 +20,6 @@ from engine_world import (
     World,
     question,
 )
-from hypothesis import example, given
-from hypothesis import strategies as st
-
 from tilores_core.chat.answers import pieces_of
 from tilores_core.contracts import Answer, Message, Prompt, Turn, Usage
 from tilores_core.errors import PermissionDeniedError, UnknownModelError

@@ -9,8 +9,8 @@ from itertools import count
 from typing import Any
 
 import pytest
-from engine_world import ABOUT_EDWINA, EDWINA, PRICED, ROBIN, World, customer, question, table
 
+from tests.chat.engine_world import ABOUT_EDWINA, EDWINA, PRICED, ROBIN, World, customer, question, table
 from tilores_core.cache.keys import wire_key
 from tilores_core.chat.known import Recall
 from tilores_core.contracts import CachePolicy, Caller, Message, Prompt, Turn

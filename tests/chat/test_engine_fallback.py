@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from engine_world import World, until
 
+from tests.chat.engine_world import World, until
 from tilores_core.contracts import Answer, ModelInfo, Usage
 from tilores_core.errors import (
     ContentRefusedError,

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import pytest
-from engine_world import PRICED, World, collect, finished, question, settle, table, until
 
+from tests.chat.engine_world import PRICED, World, collect, finished, question, settle, table, until
 from tilores_core.contracts import Answer, CacheEntry, CachePolicy, Caller, Delta
 from tilores_core.errors import OverloadedError, ProviderUnavailableError
 from tilores_core.settings import RoutingTable

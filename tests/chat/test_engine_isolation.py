@@ -13,9 +13,9 @@ from dataclasses import replace
 from typing import Any
 
 import hypothesis.strategies as st
-from engine_world import PRICED, Clock, Crm, World, collect, customer, question, settle, table
 from hypothesis import HealthCheck, given, settings
 
+from tests.chat.engine_world import PRICED, Clock, Crm, World, collect, customer, question, settle, table
 from tilores_core.chat.known import Recall
 from tilores_core.contracts import Answer, CachePolicy, Caller, Customer, Turn
 from tilores_core.errors import PermissionDeniedError, TiloresError

@@ -10,7 +10,8 @@ from itertools import count
 from typing import Any
 
 import pytest
-from engine_world import (
+
+from tests.chat.engine_world import (
     ABOUT_EDWINA,
     EDWINA,
     PRICED,
@@ -23,7 +24,6 @@ from engine_world import (
     table,
     until,
 )
-
 from tilores_core.chat import engine as engine_module
 from tilores_core.contracts import CachePolicy
 from tilores_core.errors import ProviderUnavailableError, SourceUnavailableError

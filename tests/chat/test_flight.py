@@ -8,10 +8,10 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import pytest
-from engine_world import settle, until
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.chat.engine_world import settle, until
 from tilores_core.chat.flight import Emit, Flight
 from tilores_core.chat.routing.budget import Budget
 from tilores_core.contracts import Answer, Delta

@@ -6,11 +6,11 @@ import re
 from typing import Any
 
 import pytest
-from engine_world import EDWINA, ROBIN, Crm, World
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from tests.chat.engine_world import EDWINA, ROBIN, Crm, World
 from tilores_core.chat.grounding.guard import WITHHELD, Guard
 from tilores_core.contracts import Answer, Customer, Delta, Prompt, Record
 from tilores_core.settings import ChatTable

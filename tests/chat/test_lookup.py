@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-from engine_world import (
+
+from tests.chat.engine_world import (
     ABOUT_EDWINA,
     EDWINA,
     MAY_NOT_SEARCH,
@@ -17,7 +18,6 @@ from engine_world import (
     question,
     table,
 )
-
 from tilores_core.cache.keys import conversation_digest
 from tilores_core.chat.located import Located, customer_tags
 from tilores_core.chat.records import fingerprint, render

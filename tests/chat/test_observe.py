@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from engine_world import (
+
+from tests.chat.engine_world import (
     ABOUT_EDWINA,
     EDWINA,
     MAY_NOT_SEARCH,
@@ -16,7 +17,6 @@ from engine_world import (
     settle,
     until,
 )
-
 from tilores_core.chat import observe
 from tilores_core.chat.observe import Observers
 from tilores_core.contracts import Answer, Observer, Outcome

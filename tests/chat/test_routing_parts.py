@@ -7,8 +7,8 @@ import math
 import time
 
 import pytest
-from engine_world import Clock, settle
 
+from tests.chat.engine_world import Clock, settle
 from tilores_core.chat.routing.budget import Budget
 from tilores_core.chat.routing.delivery import BySentence, CannotJoinError, Start, Straight
 from tilores_core.chat.routing.health import Health

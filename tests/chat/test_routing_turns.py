@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import structlog.testing
-from engine_world import PRICED, World, collect, question, settle, until
 
+from tests.chat.engine_world import PRICED, World, collect, question, settle, until
 from tilores_core.chat.routing.route import CONTINUE
 from tilores_core.contracts import Answer, Attempt, CachePolicy, Delta, Message, ModelInfo, Usage
 from tilores_core.errors import (

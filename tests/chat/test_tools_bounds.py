@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_world import EDWINA, JOHN_1, JOHN_2, PEOPLE, ROBIN, Crm, World, question
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.tools import BaseTool, StructuredTool
 
+from tests.chat.engine_world import EDWINA, JOHN_1, JOHN_2, PEOPLE, ROBIN, Crm, World, question
 from tilores_core.chat.tools import wording
 from tilores_core.chat.tools.play import bounded
 from tilores_core.contracts import Customer, ModelInfo, PluginContext

@@ -8,7 +8,8 @@ from typing import Any
 
 import orjson
 import pytest
-from engine_world import (
+
+from tests.chat.engine_world import (
     EDWINA,
     JOHN_1,
     MAY_NOT_SEARCH,
@@ -18,7 +19,6 @@ from engine_world import (
     customer,
     question,
 )
-
 from tilores_core.chat.context.quality import is_weak
 from tilores_core.chat.records import render
 from tilores_core.chat.tools import wording

@@ -7,9 +7,9 @@ from importlib import import_module
 from typing import Any
 
 import pytest
-from engine_world import World
 from pydantic import SecretStr
 
+from tests.chat.engine_world import World
 from tilores_core.contracts import LLMProvider
 from tilores_core.llm import Catalogue, KeyedProviderSettings, ModelSettings, load_catalogue
 from tilores_core.settings import ChatTable

@@ -15,8 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from e2e.running_server import PATIENCE, TILORES, clean_environment
-from processes.forked import start
+from tests.e2e.running_server import PATIENCE, TILORES, clean_environment
+from tests.processes.forked import start
 
 Done = subprocess.CompletedProcess[str]
 

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from command import Command, Terminal
+
+from tests.cli.command import Command, Terminal
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
-from command import Command
-from host.throwaway_plugins import Site
-from redis_server import redis_binary
 
+from tests.cli.command import Command
+from tests.host.throwaway_plugins import Site
+from tests.redis_server import redis_binary
 from tilores_core.contracts import Answer
 
 QUESTION = "What is Edwina Hawthorne's credit score?"

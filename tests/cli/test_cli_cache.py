@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 
 import httpx
 import pytest
-from command import Command
-from e2e.running_server import RunningServer, until
-from redis_server import RedisServer, redis_binary
+
+from tests.cli.command import Command
+from tests.e2e.running_server import RunningServer, until
+from tests.redis_server import RedisServer, redis_binary
 
 QUESTION = "What is Edwina Hawthorne's credit score?"
 TIERS = '[use]\ncache = {tiers}\n[plugins.redis]\nurl = "{url}"\n'

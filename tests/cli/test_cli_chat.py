@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable
 
 import pytest
-from command import Command, Terminal
+
+from tests.cli.command import Command, Terminal
 
 Open = Callable[..., Terminal]
 QUESTION = "What is Edwina Hawthorne's credit score?"

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import Command
-from host.throwaway_plugins import Site, good
+
+from tests.cli.command import Command
+from tests.host.throwaway_plugins import Site, good
 
 MEMORY = '[use]\ncache = ["memory"]\n'
 

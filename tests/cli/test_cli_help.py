@@ -6,8 +6,8 @@ import re
 
 import pytest
 import typer
-from command import Command
 
+from tests.cli.command import Command
 from tilores_core import __version__
 
 

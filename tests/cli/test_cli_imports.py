@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from command import Command
+
+from tests.cli.command import Command
 
 HEAVY = {
     "fastapi",

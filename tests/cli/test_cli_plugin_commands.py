@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from command import Command
-from host.throwaway_plugins import Site, good
+
+from tests.cli.command import Command
+from tests.host.throwaway_plugins import Site, good
 
 GREETER = """
 import typer

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from command import Command
-from e2e.running_server import TILORES, RunningServer, clean_environment
+
+from tests.cli.command import Command
+from tests.e2e.running_server import TILORES, RunningServer, clean_environment
 
 MEMORY = '[use]\ncache = ["memory"]\n'
 

@@ -4,7 +4,7 @@
     <!-- generated: environment -->  …  <!-- end -->
     <!-- generated: file examples/acme-cache/pyproject.toml -->  …  <!-- end -->
 
-`python tests/docs/generated_blocks.py` writes them anew; a test says when that was forgotten.
+`python -m tests.docs.generated_blocks` writes them anew; a test says when that was forgotten.
 """
 
 from __future__ import annotations
@@ -12,10 +12,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import error_reference
-import metrics_reference
-import settings_reference
-
+from tests.docs import error_reference, metrics_reference, settings_reference
 from tilores_core.host.describe import hook_reference, spec_reference
 
 ROOT = Path(__file__).parents[2]

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from e2e.running_server import TILORES, RunningServer, clean_environment
-from markdown_blocks import Block, all_blocks
+
+from tests.docs.markdown_blocks import Block, all_blocks
+from tests.e2e.running_server import TILORES, RunningServer, clean_environment
 
 SHELL = ("sh", "bash", "shell")
 # What is shown and not run, by the beginning of its title, with the reason.

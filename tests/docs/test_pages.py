@@ -9,9 +9,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from markdown_blocks import ROOT, pages
 
 import tilores_core
+from tests.docs.markdown_blocks import ROOT, pages
 
 LINK = re.compile(r"\[[^\]\[]*\]\((?P<path>[^)\s#]*)(?:#(?P<anchor>[^)\s]+))?\)")
 # In pieces, so that this file does not hold them itself.

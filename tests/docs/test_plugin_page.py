@@ -5,8 +5,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from generated_blocks import ROOT, pages, rewrite
 
+from tests.docs.generated_blocks import ROOT, pages, rewrite
 from tilores_core.hookspecs import HOOK_NAMES
 from tilores_core.host.plan import HOST_KEYS
 from tilores_core.host.roles import ROLE_OF_HOOK
@@ -19,7 +19,7 @@ PAGE = (ROOT / "docs" / "plugins.md").read_text()
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
 def test_generated_blocks_are_up_to_date(page: Path) -> None:
     text = page.read_text()
-    assert rewrite(text) == text, "python tests/docs/generated_blocks.py"
+    assert rewrite(text) == text, "python -m tests.docs.generated_blocks"
 
 
 @pytest.mark.parametrize("hook", HOOK_NAMES)

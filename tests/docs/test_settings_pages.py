@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import settings_reference
-from error_reference import unnamed_errors
-from markdown_blocks import ROOT, Block, all_toml_blocks
 
+from tests.docs import settings_reference
+from tests.docs.error_reference import unnamed_errors
+from tests.docs.markdown_blocks import ROOT, Block, all_toml_blocks
 from tilores_core.host import PluginHost
 from tilores_core.host.plan import DISABLE_VARIABLE, ONLY_VARIABLE
 from tilores_core.settings import Environment, load_environment

@@ -6,13 +6,14 @@ import json
 from xml.etree import ElementTree
 
 import pytest
-import trace_picture
+
+from tests.docs import trace_picture
 
 
 def test_the_picture_is_drawn_from_the_recording() -> None:
     recorded = json.loads(trace_picture.RECORDING.read_text())
     drawn = trace_picture.draw(recorded)
-    assert trace_picture.PICTURE.read_text() == drawn, "run: python tests/docs/trace_picture.py"
+    assert trace_picture.PICTURE.read_text() == drawn, "run: python -m tests.docs.trace_picture"
     words = " ".join(element.text or "" for element in ElementTree.fromstring(drawn).iter())
     assert all(run["name"] in words for run in recorded)
 
@@ -26,5 +27,5 @@ async def test_the_recording_is_what_a_server_sends_now(monkeypatch: pytest.Monk
         monkeypatch.delenv(variable, raising=False)
     recorded = json.loads(trace_picture.RECORDING.read_text())
     now = await trace_picture.record()
-    assert trace_picture.shape(now) == trace_picture.shape(recorded), "run: python tests/docs/trace_picture.py"
+    assert trace_picture.shape(now) == trace_picture.shape(recorded), "run: python -m tests.docs.trace_picture"
     assert {run["run_type"] for run in now} >= {"chain", "retriever", "prompt", "llm", "parser"}

@@ -1,6 +1,6 @@
 """The picture of a trace in docs/tracing.md, drawn from runs as the stand-in for LangSmith's ingest recorded them.
 
-`python tests/docs/trace_picture.py` asks a server whose first model is down, keeps what was recorded in
+`python -m tests.docs.trace_picture` asks a server whose first model is down, keeps what was recorded in
 docs/images/trace.json (times in milliseconds after the beginning) and draws it as docs/images/trace.svg. A test draws
 it anew from the recording, and holds the recording to what a server sends now.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -17,12 +16,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from tests.tracing.langsmith_server import KEY, LangSmithServer
+from tests.tracing.traced_app import traced_app
+
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "tracing"))
-
-from langsmith_server import KEY, LangSmithServer  # noqa: E402
-from traced_app import traced_app  # noqa: E402
-
 RECORDING = ROOT / "docs" / "images" / "trace.json"
 PICTURE = ROOT / "docs" / "images" / "trace.svg"
 

@@ -13,8 +13,8 @@ from random import Random
 from typing import Any
 
 import httpx
-from running_server import RunningServer
 
+from tests.e2e.running_server import RunningServer
 from tilores_plugins.sources.demo.people import build_people
 from tilores_plugins.sources.demo.source import DemoSource
 

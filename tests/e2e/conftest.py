@@ -8,8 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
-from gated_model import TOML, Gate
-from running_server import RunningServer, StartGated, StartServer
+
+from tests.e2e.gated_model import TOML, Gate
+from tests.e2e.running_server import RunningServer, StartGated, StartServer
 
 _SERVERS = pytest.StashKey[list[RunningServer]]()
 

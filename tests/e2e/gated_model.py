@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from host.throwaway_plugins import Site
+from tests.host.throwaway_plugins import Site
 
 TOML = """
 [use]

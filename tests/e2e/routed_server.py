@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from host.throwaway_plugins import Site
-from running_server import RunningServer
 
+from tests.e2e.running_server import RunningServer
+from tests.host.throwaway_plugins import Site
 from tilores_core.chat.routing.route import CONTINUE
 from tilores_core.testing.standin import DEFAULT_KEY, Asked, Reply, ReplyLike, StandIn
 

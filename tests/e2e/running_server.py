@@ -17,7 +17,8 @@ from types import TracebackType
 from typing import Any
 
 import httpx
-from processes.forked import Process, start
+
+from tests.processes.forked import Process, start
 
 PATIENCE = 40.0
 TILORES = Path(sysconfig.get_path("scripts")) / "tilores"

@@ -10,7 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
-from running_server import RunningServer, StartServer, until
+
+from tests.e2e.running_server import RunningServer, StartServer, until
 
 EDWINA = "EDW_HAWTHORNE_001"
 TOML = """

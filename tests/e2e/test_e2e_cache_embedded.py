@@ -10,8 +10,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from redis_server import redis_binary
-from running_server import RunningServer, until
+
+from tests.e2e.running_server import RunningServer, until
+from tests.redis_server import redis_binary
 
 EDWINA = "Edwina Hawthorne's credit score is 742."
 QUESTION = "What is Edwina Hawthorne's credit score?"

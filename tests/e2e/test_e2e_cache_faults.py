@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from cache.redis.proxies import Proxy
-from cache_load import TOML, Fact, Load, facts_of
-from redis_server import RedisServer
-from running_server import RunningServer, StartServer
+
+from tests.cache.redis.proxies import Proxy
+from tests.e2e.cache_load import TOML, Fact, Load, facts_of
+from tests.e2e.running_server import RunningServer, StartServer
+from tests.redis_server import RedisServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

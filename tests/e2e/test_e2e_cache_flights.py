@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from host.throwaway_plugins import Site
-from redis_server import RedisServer
-from running_server import PATIENCE, RunningServer
+
+from tests.e2e.running_server import PATIENCE, RunningServer
+from tests.host.throwaway_plugins import Site
+from tests.redis_server import RedisServer
 
 CROWD = 1000
 LEASE_SECONDS = 1.0

@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import httpx
 import pytest
-from cache.redis.proxies import Proxy
-from redis_server import RedisServer
-from running_server import RunningServer, StartServer
+
+from tests.cache.redis.proxies import Proxy
+from tests.e2e.running_server import RunningServer, StartServer
+from tests.redis_server import RedisServer
 
 QUESTION = "What is the credit score?"
 ANA, BEN = "C-1", "C-2"

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from running_server import TILORES, RunningServer, StartGated, StartServer, clean_environment, until
+
+from tests.e2e.running_server import TILORES, RunningServer, StartGated, StartServer, clean_environment, until
 
 QUESTION = {"input": "How are you?"}
 SCORE = {"input": "What is Edwina Hawthorne's credit score?"}

@@ -6,8 +6,9 @@ from typing import Any
 
 import httpx
 import pytest
-from gated_model import Gate
-from running_server import RunningServer
+
+from tests.e2e.gated_model import Gate
+from tests.e2e.running_server import RunningServer
 
 SCORE = "What is Edwina Hawthorne's credit score?"
 POSTS = [

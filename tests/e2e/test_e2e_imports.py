@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from running_server import clean_environment
+from tests.e2e.running_server import clean_environment
 
 SDKS = (
     *("openai", "anthropic", "google", "groq", "mistralai", "deepseek"),

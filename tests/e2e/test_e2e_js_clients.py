@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from running_server import RunningServer
+
+from tests.e2e.running_server import RunningServer
 
 ANSWER = "Edwina Hawthorne's credit score is 742."
 

@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from running_server import TILORES, RunningServer, StartServer, clean_environment
+
+from tests.e2e.running_server import TILORES, RunningServer, StartServer, clean_environment
 
 SCORE = "What is Edwina Hawthorne's credit score?"
 CHAT = {"model": "demo:simulated-1", "messages": [{"role": "user", "content": SCORE}]}

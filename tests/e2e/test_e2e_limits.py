@@ -10,8 +10,9 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from gated_model import TOML, Gate
-from running_server import RunningServer, StartGated
+
+from tests.e2e.gated_model import TOML, Gate
+from tests.e2e.running_server import RunningServer, StartGated
 
 KEYS = ("messages", "body", "batch", "burst-1", "burst-2", "at-work")
 LIMITS = """

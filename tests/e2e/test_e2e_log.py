@@ -11,9 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
-from host.throwaway_plugins import Site
-from running_server import RunningServer, StartServer
 
+from tests.e2e.running_server import RunningServer, StartServer
+from tests.host.throwaway_plugins import Site
 from tilores_core.testing.standin import (
     DEFAULT_KEY,
     ContentRefused,

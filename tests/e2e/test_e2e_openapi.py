@@ -9,7 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
-from running_server import RunningServer, clean_environment
+
+from tests.e2e.running_server import RunningServer, clean_environment
 
 SCHEMATHESIS = Path(sysconfig.get_path("scripts")) / "schemathesis"
 # Not held to `positive_data_acceptance`: that one of the messages must be a user's, that parts of a kind must have

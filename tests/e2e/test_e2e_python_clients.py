@@ -11,7 +11,8 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
-from running_server import RunningServer
+
+from tests.e2e.running_server import RunningServer
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # langserve's own, while it is imported

@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
-from routed_server import BACKUP, REST, WHOLE, Routed, Told, continued, healthy
 
+from tests.e2e.routed_server import BACKUP, REST, WHOLE, Routed, Told, continued, healthy
 from tilores_core.testing.standin import (
     Asked,
     ContentRefused,

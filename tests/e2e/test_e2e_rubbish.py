@@ -11,7 +11,8 @@ from typing import Any
 
 import httpx
 import pytest
-from running_server import RunningServer
+
+from tests.e2e.running_server import RunningServer
 
 LANGSERVE = ["/chat/invoke", "/chat/batch", "/chat/stream", "/chat/stream_log", "/chat/stream_events"]
 OPENAI = "/v1/chat/completions"

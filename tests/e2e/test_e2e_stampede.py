@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 
-from gated_model import ANSWER
-from running_server import RunningServer, StartGated
+from tests.e2e.gated_model import ANSWER
+from tests.e2e.running_server import RunningServer, StartGated
 
 CROWD = 1000
 

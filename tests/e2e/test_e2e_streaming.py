@@ -8,8 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
-from gated_model import Gate
-from running_server import RunningServer, StartServer
+
+from tests.e2e.gated_model import Gate
+from tests.e2e.running_server import RunningServer, StartServer
 
 LANGSERVE = ["/chat/stream", "/chat/stream_log", "/chat/stream_events"]
 OPENAI = "/v1/chat/completions"

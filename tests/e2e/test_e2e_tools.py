@@ -10,10 +10,10 @@ from typing import Any
 
 import httpx
 import pytest
-from running_server import RunningServer
-from sources.tilores_client import in_thread
-from tilores_instance import TiloresInstance
 
+from tests.e2e.running_server import RunningServer
+from tests.sources.tilores_client import in_thread
+from tests.tilores_instance import TiloresInstance
 from tilores_core.testing.standin import DEFAULT_KEY, Asked, HttpError, Recorded, Reply, StandIn, ToolCall
 
 EDWINA = "EDW_HAWTHORNE_001"

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from throwaway_plugins import Examine, Site, scanned
 
+from tests.host.throwaway_plugins import Examine, Site, scanned
 from tilores_core.host import PluginHost
 from tilores_core.settings.loader import LoadedConfig, parse_config
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from throwaway_plugins import Examine, Site, good
 
 import tilores_core.host.host as host_module
+from tests.host.throwaway_plugins import Examine, Site, good
 from tilores_core import ConfigError, MissingDependencyError, PluginError
 from tilores_core.contracts import CacheTier, CustomerSource, LLMProvider
 from tilores_core.host.roles import ROLE

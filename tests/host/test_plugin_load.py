@@ -6,8 +6,8 @@ import gc
 import warnings
 
 import pytest
-from throwaway_plugins import Examine, Site, good, states
 
+from tests.host.throwaway_plugins import Examine, Site, good, states
 from tilores_core import MissingDependencyError, PluginError
 from tilores_core.hookspecs import HOOK_NAMES
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import sys
 
 import pytest
-from throwaway_plugins import Examine, Site, good, states
 
+from tests.host.throwaway_plugins import Examine, Site, good, states
 from tilores_core import __version__
 from tilores_core.host import Discovered
 

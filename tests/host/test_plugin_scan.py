@@ -3,8 +3,8 @@ from __future__ import annotations
 import sys
 
 import pytest
-from throwaway_plugins import Site, good, scanned
 
+from tests.host.throwaway_plugins import Site, good, scanned
 from tilores_core.host import scan
 
 

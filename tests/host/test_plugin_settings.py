@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from throwaway_plugins import Examine, Site, good
 
+from tests.host.throwaway_plugins import Examine, Site, good
 from tilores_core import ConfigError
 from tilores_core.settings.references import redact, resolve_references
 

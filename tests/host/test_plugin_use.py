@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from throwaway_plugins import Examine, Site, good
 
+from tests.host.throwaway_plugins import Examine, Site, good
 from tilores_core import ConfigError, PluginError, TiloresError
 from tilores_core.host import PluginHost, provider_of
 from tilores_core.host.use import selections

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import tomlkit
-from throwaway_plugins import Site, good
 from typer.testing import CliRunner, Result
 
+from tests.host.throwaway_plugins import Site, good
 from tilores_core.cli.plugins import app
 from tilores_core.settings.loader import PACKAGED
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from cli.command import Command
+
+from tests.cli.command import Command
 
 TOML = """
 schema = 1

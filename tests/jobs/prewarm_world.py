@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from chat.engine_world import PRICED, World, table
-
+from tests.chat.engine_world import PRICED, World, table
 from tilores_core.jobs.prewarm.plan import Plan
 from tilores_core.jobs.prewarm.plan_file import Reading, parse_plan
 from tilores_core.jobs.prewarm.service import Prewarming

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli.command import Command, Terminal
-from jobs.conftest import TOML
+
+from tests.cli.command import Command, Terminal
+from tests.jobs.conftest import TOML
 
 EDWINA = "EDW_HAWTHORNE_001"
 

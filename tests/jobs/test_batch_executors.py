@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli.command import Command
-from jobs.conftest import TOML
 
+from tests.cli.command import Command
+from tests.jobs.conftest import TOML
 from tilores_core.jobs.batch import Batch, Plan
 from tilores_core.jobs.batch_elsewhere import Elsewhere
 from tilores_core.settings.loader import LoadedConfig, parse_config

@@ -7,8 +7,8 @@ import time
 from typing import Any
 
 import pytest
-from chat.engine_world import ABOUT_EDWINA, EDWINA, World
 
+from tests.chat.engine_world import ABOUT_EDWINA, EDWINA, World
 from tilores_core.contracts import CachePolicy, Identifiers, current_purpose
 from tilores_core.errors import (
     ContentRefusedError,

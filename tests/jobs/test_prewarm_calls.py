@@ -6,8 +6,8 @@ import asyncio
 from typing import Any
 
 import pytest
-from prewarm_world import QUESTION, plan, table, talking, until, warming
 
+from tests.jobs.prewarm_world import QUESTION, plan, table, talking, until, warming
 from tilores_core.contracts import Identifiers
 from tilores_core.testing import FakeReply
 

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from prewarm_world import until
 
+from tests.jobs.prewarm_world import until
 from tilores_core.errors import CacheError
 from tilores_core.jobs.prewarm.election import (
     Election,

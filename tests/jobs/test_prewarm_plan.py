@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prewarm_world import READING, one_list, plan
 
+from tests.jobs.prewarm_world import READING, one_list, plan
 from tilores_core.contracts import Identifiers
 from tilores_core.errors import ConfigError
 from tilores_core.jobs.prewarm.budget import BothBudgets, HourlyBudget

@@ -6,9 +6,9 @@ import asyncio
 from typing import Any
 
 import pytest
-from chat.engine_world import ROBIN, Clock, SharedStore, customer
-from prewarm_world import QUESTION, World, one_list, plan, table, talking, until, warming
 
+from tests.chat.engine_world import ROBIN, Clock, SharedStore, customer
+from tests.jobs.prewarm_world import QUESTION, World, one_list, plan, table, talking, until, warming
 from tilores_core.contracts import Caller, current_purpose
 from tilores_core.errors import ProviderUnavailableError
 from tilores_core.jobs.prewarm.pool import Pool

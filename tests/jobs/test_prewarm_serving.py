@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from e2e.running_server import PATIENCE, TILORES, RunningServer, clean_environment, until
+
+from tests.e2e.running_server import PATIENCE, TILORES, RunningServer, clean_environment, until
 
 EDWINA = "EDW_HAWTHORNE_001"
 PLAN = {

@@ -15,10 +15,10 @@ from urllib.request import urlopen
 
 import httpx
 import pytest
-from e2e.running_server import RunningServer, until
-from host.throwaway_plugins import Site
 from prometheus_client.parser import text_string_to_metric_families as parse
 
+from tests.e2e.running_server import RunningServer, until
+from tests.host.throwaway_plugins import Site
 from tilores_core.metrics.requests import chat_route
 from tilores_core.testing.standin import DEFAULT_KEY, HttpError, Reply, StandIn
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 import pytest
-from processes.forked import Forked, start
+
+from tests.processes.forked import Forked, start
 
 if not hasattr(os, "pidfd_open"):
     pytest.skip("this system has no pidfd_open", allow_module_level=True)

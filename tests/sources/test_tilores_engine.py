@@ -11,10 +11,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from e2e.running_server import RunningServer
-from tilores_client import asked, in_thread
-from tilores_instance import TiloresInstance
-from tilores_instance.people import PEOPLE, crowd
+
+from tests.e2e.running_server import RunningServer
+from tests.sources.tilores_client import asked, in_thread
+from tests.tilores_instance import TiloresInstance
+from tests.tilores_instance.people import PEOPLE, crowd
 
 TOML = """
 schema = 1

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from tilores_client import EDWINA, EDWINA_EMAIL, EDWINA_RECORDS, asked, connected, ids, record_ids
-from tilores_instance import TiloresInstance
 
+from tests.sources.tilores_client import EDWINA, EDWINA_EMAIL, EDWINA_RECORDS, asked, connected, ids, record_ids
+from tests.tilores_instance import TiloresInstance
 from tilores_core import Identifiers, SourceError, SourceUnavailableError
 from tilores_plugins.sources.tilores.source import TiloresSource
 

@@ -16,10 +16,11 @@ from typing import Any
 import httpx
 import pytest
 from graphql import GraphQLObjectType, build_client_schema, get_introspection_query
-from tilores_instance import NESTED, UPPER, TiloresInstance, crowd
-from tilores_instance.insights import Insights, frequencies
 
-TESTS = Path(__file__).resolve().parent.parent
+from tests.tilores_instance import NESTED, UPPER, TiloresInstance, crowd
+from tests.tilores_instance.insights import Insights, frequencies
+
+ROOT = Path(__file__).resolve().parents[2]
 
 LOOKUP = """
 query Lookup($params: SearchParams!, $size: Int = 3) {
@@ -776,10 +777,10 @@ async def test_a_crowd_is_found_by_its_numbers() -> None:
 
 async def test_a_process_of_its_own() -> None:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tilores_instance", "--port", "0", "--crowd", "5"),
+        *(sys.executable, "-m", "tests.tilores_instance", "--port", "0", "--crowd", "5"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     try:
         assert process.stdout is not None

@@ -6,9 +6,9 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from tilores_client import EDWINA_EMAIL, asked, connected
-from tilores_instance import TiloresInstance
 
+from tests.sources.tilores_client import EDWINA_EMAIL, asked, connected
+from tests.tilores_instance import TiloresInstance
 from tilores_core import Identifiers, SourceUnavailableError, current_purpose
 from tilores_core.contracts import Purpose
 from tilores_plugins.sources.tilores.limiter import Limiter

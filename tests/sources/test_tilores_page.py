@@ -10,10 +10,10 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from e2e.running_server import TILORES, clean_environment
-from tilores_client import connected, in_thread
-from tilores_instance import TiloresInstance
 
+from tests.e2e.running_server import TILORES, clean_environment
+from tests.sources.tilores_client import connected, in_thread
+from tests.tilores_instance import TiloresInstance
 from tilores_plugins.sources.tilores import register_customer_sources
 from tilores_plugins.sources.tilores.settings import Settings
 

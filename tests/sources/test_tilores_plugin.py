@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import pytest
 from pydantic import ValidationError
-from tilores_client import EDWINA_EMAIL
-from tilores_instance import TiloresInstance
 
+from tests.sources.tilores_client import EDWINA_EMAIL
+from tests.tilores_instance import TiloresInstance
 from tilores_core import ConfigError, CustomerSource, Identifiers, SourceError
 from tilores_core.hookspecs import HealthCheck
 from tilores_core.host import PluginHost

@@ -17,9 +17,9 @@ from graphql import (
     parse,
     validate,
 )
-from tilores_client import EDWINA, EDWINA_EMAIL, asked, connected, introspections, settings_for
-from tilores_instance import BANK, NESTED, UPPER, Layout, TiloresInstance
 
+from tests.sources.tilores_client import EDWINA, EDWINA_EMAIL, asked, connected, introspections, settings_for
+from tests.tilores_instance import BANK, NESTED, UPPER, Layout, TiloresInstance
 from tilores_core import Identifiers, SourceError, SourceUnavailableError
 from tilores_core.spectrums import SPECTRUMS
 from tilores_plugins.sources.tilores import introspection

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from tilores_client import EDWINA, EDWINA_EMAIL, EDWINA_RECORDS, asked, connected, ids, record_ids
-from tilores_instance import BANK, NESTED, UPPER, Layout, TiloresInstance
 
+from tests.sources.tilores_client import EDWINA, EDWINA_EMAIL, EDWINA_RECORDS, asked, connected, ids, record_ids
+from tests.tilores_instance import BANK, NESTED, UPPER, Layout, TiloresInstance
 from tilores_core import Identifiers, SourceError
 from tilores_plugins.sources.tilores.asking import fitting, phone_spellings
 from tilores_plugins.sources.tilores.catalogue import Parameter

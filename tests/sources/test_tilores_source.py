@@ -8,9 +8,18 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from tilores_client import EDWINA, EDWINA_EMAIL, EDWINA_RECORDS, asked, connected, ids, in_thread, record_ids
-from tilores_instance import BANK, NESTED, UPPER, Layout, TiloresInstance
 
+from tests.sources.tilores_client import (
+    EDWINA,
+    EDWINA_EMAIL,
+    EDWINA_RECORDS,
+    asked,
+    connected,
+    ids,
+    in_thread,
+    record_ids,
+)
+from tests.tilores_instance import BANK, NESTED, UPPER, Layout, TiloresInstance
 from tilores_core import CustomerSource, Identifiers
 from tilores_core.testing.sources import CustomerSourceSuite, KnownCustomer
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from tilores_client import EDWINA, EDWINA_EMAIL, asked, connected, settings_for
-from tilores_instance import TiloresInstance
 
+from tests.sources.tilores_client import EDWINA, EDWINA_EMAIL, asked, connected, settings_for
+from tests.tilores_instance import TiloresInstance
 from tilores_core import Identifiers, SourceError, SourceUnavailableError
 from tilores_plugins.sources.tilores.tokens import Granted, Token, Tokens
 

@@ -11,9 +11,9 @@ import pytest
 import pytest_asyncio
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from tilores_client import EDWINA, EDWINA_EMAIL, EDWINA_RECORDS, asked, connected, ids, record_ids
-from tilores_instance import NESTED, UPPER, TiloresInstance
 
+from tests.sources.tilores_client import EDWINA, EDWINA_EMAIL, EDWINA_RECORDS, asked, connected, ids, record_ids
+from tests.tilores_instance import NESTED, UPPER, TiloresInstance
 from tilores_core import Customer, SupportsTools
 from tilores_plugins.sources.tilores.edges import Edge, parse, summary
 from tilores_plugins.sources.tilores.source import TiloresSource

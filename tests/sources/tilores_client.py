@@ -9,8 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from tilores_instance import SeenRequest, TiloresInstance
-
+from tests.tilores_instance import SeenRequest, TiloresInstance
 from tilores_core import Customer, PluginContext
 from tilores_plugins.sources.tilores.settings import Settings
 from tilores_plugins.sources.tilores.source import TiloresSource, build

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from postgres_server import NewAddress, PostgresServer
 
+from tests.store.postgres_server import NewAddress, PostgresServer
 from tilores_core.store.address import Address, store_address
 from tilores_core.store.store import Store
 

@@ -1,6 +1,6 @@
 """Writes dumps/REVISION.* for the schema that is in the program now, from real databases with rows in every table.
 
-    python tests/store/make_dumps.py
+    python -m tests.store.make_dumps
 
 Run once for each new revision, when its tables are as they will be released. A dump that is there is never made anew:
 it is what people have.
@@ -18,9 +18,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from postgres_server import PostgresServer
 from sqlalchemy import insert
 
+from tests.store.postgres_server import PostgresServer
 from tilores_core.store.address import Address, store_address
 from tilores_core.store.migrate import HEAD
 from tilores_core.store.store import Store, metadata

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-from postgres_server import NewAddress, PostgresServer
 
+from tests.store.postgres_server import NewAddress, PostgresServer
 from tilores_core.store.database import Limits
 from tilores_core.store.feed import ChangeFeed
 from tilores_core.store.store import Store

@@ -13,10 +13,10 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from postgres_server import PostgresServer
 from sqlalchemy import inspect, select, text
 from sqlalchemy.engine import Connection
 
+from tests.store.postgres_server import PostgresServer
 from tilores_core.errors import StoreError
 from tilores_core.store import upgrade
 from tilores_core.store.address import Address

@@ -8,9 +8,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from postgres_server import PASSWORD, NewAddress, PostgresServer
 from sqlalchemy import text
 
+from tests.store.postgres_server import PASSWORD, NewAddress, PostgresServer
 from tilores_core.errors import ConfigError, StoreError, StoreUnavailableError
 from tilores_core.store.address import Address, store_address
 from tilores_core.store.database import Limits

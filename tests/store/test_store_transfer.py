@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from make_dumps import ROWS, fill
-from postgres_server import NewAddress
 from sqlalchemy import insert
 
+from tests.store.make_dumps import ROWS, fill
+from tests.store.postgres_server import NewAddress
 from tilores_core.errors import StoreError
 from tilores_core.store.migrate import HEAD
 from tilores_core.store.store import Store, metadata

@@ -14,7 +14,8 @@ from xml.etree import ElementTree
 
 import httpx
 import pytest
-from e2e.running_server import RunningServer, until
+
+from tests.e2e.running_server import RunningServer, until
 
 EDWINA, PHONE = "EDW_HAWTHORNE_001", "+15035550142"
 PUBLIC = "https://phone.example.com/tilores"

@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
-from partner_models import NAMES, model_of
 
+from tests.testing_standin.partner_models import NAMES, model_of
 from tilores_core.testing.standin import (
     Cut,
     ErrorEvent,

@@ -34,10 +34,10 @@ process of its own, with a third port to switch and watch it (__main__.py, contr
 
 from __future__ import annotations
 
-from tilores_instance.instance import TiloresInstance
-from tilores_instance.layouts import BANK, NESTED, UPPER, Layout
-from tilores_instance.people import PEOPLE, crowd
-from tilores_instance.recording import SeenRequest, SeenTokenRequest
+from tests.tilores_instance.instance import TiloresInstance
+from tests.tilores_instance.layouts import BANK, NESTED, UPPER, Layout
+from tests.tilores_instance.people import PEOPLE, crowd
+from tests.tilores_instance.recording import SeenRequest, SeenTokenRequest
 
 __all__ = [
     "BANK",

@@ -1,6 +1,6 @@
 """An instance in a process of its own, for benchmarks and whole-product tests.
 
-    PYTHONPATH=tests python -m tilores_instance --port 0 --crowd 1000 --latency 0.1
+    python -m tests.tilores_instance --port 0 --crowd 1000 --latency 0.1
 
 The first line on standard output is a JSON object: api_url, token_url, control_url (see control.py), client_id,
 client_secret. It ends when it is told to stop, or at the end of its standard input if that is a pipe.
@@ -17,14 +17,16 @@ import sys
 
 from aiohttp import web
 
-from tilores_instance.control import Control
-from tilores_instance.instance import HOST, TiloresInstance
-from tilores_instance.layouts import LAYOUTS
-from tilores_instance.people import PEOPLE, crowd
+from tests.tilores_instance.control import Control
+from tests.tilores_instance.instance import HOST, TiloresInstance
+from tests.tilores_instance.layouts import LAYOUTS
+from tests.tilores_instance.people import PEOPLE, crowd
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tilores_instance", description="A Tilores instance for tests.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.tilores_instance", description="A Tilores instance for tests."
+    )
     parser.add_argument("--port", type=int, default=0, help="of the GraphQL endpoint; 0 is a free one")
     parser.add_argument("--token-port", type=int, default=0)
     parser.add_argument("--control-port", type=int, default=0)

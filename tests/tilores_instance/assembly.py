@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 from typing import Any
 
-from tilores_instance.matching import LINK_RULES, Attributes
+from tests.tilores_instance.matching import LINK_RULES, Attributes
 
 Pair = frozenset[str]
 STATIC = "STATIC"

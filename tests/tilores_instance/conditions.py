@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cmp_to_key, partial
 from typing import Any
 
-from tilores_instance.paths import FieldError, number_of, text_of, time_of, value_at
+from tests.tilores_instance.paths import FieldError, number_of, text_of, time_of, value_at
 
 Record = dict[str, Any]
 Condition = Mapping[str, Any]

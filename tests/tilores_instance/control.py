@@ -14,8 +14,8 @@ from typing import Any
 
 from aiohttp import web
 
-from tilores_instance.instance import TiloresInstance
-from tilores_instance.replies import json_reply
+from tests.tilores_instance.instance import TiloresInstance
+from tests.tilores_instance.replies import json_reply
 
 _TOKEN = {"expires_in", "valid_seconds", "latency_seconds", "down", "hanging", "throttled", "status", "retry_after"}
 _FAULTS = {"latency_seconds", "cold_start_seconds", "gateway_seconds"}

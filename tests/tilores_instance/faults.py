@@ -8,7 +8,7 @@ from typing import Literal
 
 from aiohttp import web
 
-from tilores_instance.replies import cut_short, dropped, json_reply
+from tests.tilores_instance.replies import cut_short, dropped, json_reply
 
 Kind = Literal["status", "reset", "hang", "cut", "garbage"]
 

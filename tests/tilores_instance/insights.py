@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from tilores_instance.conditions import Condition, Record, meets, sort_records
-from tilores_instance.paths import FieldError, number_of, text_of, time_of, value_at
+from tests.tilores_instance.conditions import Condition, Record, meets, sort_records
+from tests.tilores_instance.paths import FieldError, number_of, text_of, time_of, value_at
 
 
 def distinct(values: Iterable[Any], case_sensitive: bool) -> list[Any]:

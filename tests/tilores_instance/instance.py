@@ -11,17 +11,17 @@ from typing import Any
 
 from aiohttp import web
 
-from tilores_instance.faults import Faults
-from tilores_instance.layouts import BANK, Layout
-from tilores_instance.people import PEOPLE
-from tilores_instance.recording import SeenRequest, kept_requests
-from tilores_instance.replies import json_reply
-from tilores_instance.resolvers import Call
-from tilores_instance.schema import minor
-from tilores_instance.service import LIMIT_BYTES, Service
-from tilores_instance.submissions import Submissions
-from tilores_instance.tokens import PRIVILEGES, Client, TokenEndpoint
-from tilores_instance.world import World
+from tests.tilores_instance.faults import Faults
+from tests.tilores_instance.layouts import BANK, Layout
+from tests.tilores_instance.people import PEOPLE
+from tests.tilores_instance.recording import SeenRequest, kept_requests
+from tests.tilores_instance.replies import json_reply
+from tests.tilores_instance.resolvers import Call
+from tests.tilores_instance.schema import minor
+from tests.tilores_instance.service import LIMIT_BYTES, Service
+from tests.tilores_instance.submissions import Submissions
+from tests.tilores_instance.tokens import PRIVILEGES, Client, TokenEndpoint
+from tests.tilores_instance.world import World
 
 HOST = "127.0.0.1"
 

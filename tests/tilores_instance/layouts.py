@@ -15,8 +15,8 @@ from pathlib import Path
 from graphql import parse, print_ast
 from graphql.language import DocumentNode, TypeDefinitionNode
 
-from tilores_instance.paths import value_at
-from tilores_instance.people import Row
+from tests.tilores_instance.paths import value_at
+from tests.tilores_instance.people import Row
 
 BANK_SDL = Path(__file__).resolve().parent.parent / "data" / "tilores.graphql"
 OWN_TYPES = {"Record", "RecordInput", "SearchParams", "Address", "AddressInput", "AccountStatus"}

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, Final
 
-from tilores_instance.insights import confidence
+from tests.tilores_instance.insights import confidence
 
 Attributes = Mapping[str, str]
 

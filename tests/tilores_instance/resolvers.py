@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from graphql import GraphQLError, GraphQLResolveInfo
 
-from tilores_instance.assembly import Edge
-from tilores_instance.insights import Insights, frequencies
-from tilores_instance.paths import FieldError, time_of
-from tilores_instance.submissions import Submissions
-from tilores_instance.world import Entity, World
+from tests.tilores_instance.assembly import Edge
+from tests.tilores_instance.insights import Insights, frequencies
+from tests.tilores_instance.paths import FieldError, time_of
+from tests.tilores_instance.submissions import Submissions
+from tests.tilores_instance.world import Entity, World
 
 PAGE_SIZE: Final = 10
 EDGE_FORMS: Final = ("short", "versioned", "scored")

@@ -14,7 +14,7 @@ from graphql.language import (
     TypeDefinitionNode,
 )
 
-from tilores_instance.layouts import Layout
+from tests.tilores_instance.layouts import Layout
 
 NEWEST: Final = 91
 OVERSIZE_EXPLAINED: Final = 84

@@ -22,9 +22,9 @@ from graphql import (
     validate,
 )
 
-from tilores_instance.layouts import Layout
-from tilores_instance.resolvers import RESOLVERS, SCALARS, Call
-from tilores_instance.schema import COMPRESSED, OVERSIZE_EXPLAINED, build
+from tests.tilores_instance.layouts import Layout
+from tests.tilores_instance.resolvers import RESOLVERS, SCALARS, Call
+from tests.tilores_instance.schema import COMPRESSED, OVERSIZE_EXPLAINED, build
 
 LIMIT_BYTES = 6 * 1024 * 1024
 _ENVELOPE_BYTES = 200  # status, headers and punctuation around the body in what the function hands to the gateway

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tilores_instance.world import World
+from tests.tilores_instance.world import World
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from urllib.parse import parse_qs, unquote
 
 from aiohttp import web
 
-from tilores_instance.recording import SeenTokenRequest, kept_token_requests
-from tilores_instance.replies import dropped, json_reply
+from tests.tilores_instance.recording import SeenTokenRequest, kept_token_requests
+from tests.tilores_instance.replies import dropped, json_reply
 
 PRIVILEGES: Final = (
     "query.search",

@@ -11,12 +11,12 @@ from functools import cached_property
 from itertools import pairwise, product
 from typing import Any
 
-from tilores_instance import matching
-from tilores_instance.assembly import Edge, Links, Stored, components, content_of, duplicates, edges, keep_ids
-from tilores_instance.conditions import Condition, meets
-from tilores_instance.layouts import Layout
-from tilores_instance.matching import ATTRIBUTES, FUZZY_RATIO, SEARCH_RULES, Rule
-from tilores_instance.paths import FieldError, value_at
+from tests.tilores_instance import matching
+from tests.tilores_instance.assembly import Edge, Links, Stored, components, content_of, duplicates, edges, keep_ids
+from tests.tilores_instance.conditions import Condition, meets
+from tests.tilores_instance.layouts import Layout
+from tests.tilores_instance.matching import ATTRIBUTES, FUZZY_RATIO, SEARCH_RULES, Rule
+from tests.tilores_instance.paths import FieldError, value_at
 
 _NAMESPACE = uuid.UUID("6f1c3a52-0b0e-4c1e-9d9e-7a5c2f10b7aa")
 _FIRST_VERSION = 1

@@ -12,10 +12,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from langsmith_server import KEY, LangSmithServer
 from pydantic import SecretStr
-from traced_app import traced_app, until
 
+from tests.tracing.langsmith_server import KEY, LangSmithServer
+from tests.tracing.traced_app import traced_app, until
 from tilores_core import PluginContext, PluginError, Span, Trace
 from tilores_core.cli import doctor_parts
 from tilores_core.errors import ConfigError

@@ -10,12 +10,13 @@ from typing import Any
 
 import httpx
 import pytest
-from e2e.running_server import RunningServer
-from e2e.running_server import until as wait_until
-from host.throwaway_plugins import Site
-from langsmith_server import KEY, LangSmithServer
-from otlp_collector import OtlpCollector, Status, attributes
-from traced_app import EDWINA, QUESTION, traced_app, until
+
+from tests.e2e.running_server import RunningServer
+from tests.e2e.running_server import until as wait_until
+from tests.host.throwaway_plugins import Site
+from tests.tracing.langsmith_server import KEY, LangSmithServer
+from tests.tracing.otlp_collector import OtlpCollector, Status, attributes
+from tests.tracing.traced_app import EDWINA, QUESTION, traced_app, until
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = "00f067aa0ba902b7"

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import structlog
-from otlp_collector import OtlpCollector, Partial, Status, attributes
 
+from tests.tracing.otlp_collector import OtlpCollector, Partial, Status, attributes
 from tilores_core import InvalidRequestError, PluginContext, Span
 from tilores_core.settings import TracingTable
 from tilores_core.testing.tracers import sample_trace

@@ -10,9 +10,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from otlp_collector import OtlpCollector, attributes
 from pydantic import SecretStr, ValidationError
 
+from tests.tracing.otlp_collector import OtlpCollector, attributes
 from tilores_core import ConfigError, Feedback, PluginContext, Span, Trace, __version__
 from tilores_core.testing.tracers import sample_trace
 from tilores_plugins.tracing.otel.ids import read_traceparent

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
-from langsmith_server import KEY, LangSmithServer
-from otlp_collector import OtlpCollector, attributes
 from pydantic import SecretStr
 
+from tests.tracing.langsmith_server import KEY, LangSmithServer
+from tests.tracing.otlp_collector import OtlpCollector, attributes
 from tilores_core.testing import FakeTracer
 from tilores_core.testing.tracers import TracerSuite
 from tilores_plugins.tracing.langsmith.settings import Settings as LangSmithSettings

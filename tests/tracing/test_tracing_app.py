@@ -11,9 +11,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from langsmith_server import KEY, LangSmithServer
-from traced_app import EDWINA, QUESTION, traced_app, until
 
+from tests.tracing.langsmith_server import KEY, LangSmithServer
+from tests.tracing.traced_app import EDWINA, QUESTION, traced_app, until
 from tilores_core.contracts import Span, Trace
 from tilores_core.testing import isolated_host
 

@@ -6,8 +6,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from traced_app import until
-
+from tests.tracing.traced_app import until
 from tilores_core.contracts import Feedback, Span, Trace
 from tilores_core.settings import TracingTable
 from tilores_core.tracing import outlet as outlet_module

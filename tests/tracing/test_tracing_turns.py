@@ -8,8 +8,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from chat.engine_world import ABOUT_EDWINA, EDWINA, World, finished, question, until
 
+from tests.chat.engine_world import ABOUT_EDWINA, EDWINA, World, finished, question, until
 from tilores_core.contracts import (
     Answer,
     Attempt,

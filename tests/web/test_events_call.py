@@ -9,7 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
-from e2e.running_server import RunningServer, until
+
+from tests.e2e.running_server import RunningServer, until
 
 EDWINA, PHONE = "EDW_HAWTHORNE_001", "+1 503 555 0142"
 SYSTEM = "You answer callers on the telephone, in one sentence."

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from e2e.running_server import RunningServer, until
-from redis_server import RedisServer
 
+from tests.e2e.running_server import RunningServer, until
+from tests.redis_server import RedisServer
 from tilores_core.cache.condition import Condition
 from tilores_core.contracts import Outcome, Turn
 from tilores_core.settings import TracingTable

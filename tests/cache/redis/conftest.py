@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from redis_server import RedisServer
 
+from tests.redis_server import RedisServer
 from tilores_core import PluginContext
 from tilores_plugins.cache.redis.build import build
 from tilores_plugins.cache.redis.settings import RedisSettings

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from proxies import Proxy
-from redis_server import RedisServer
 
+from tests.cache.redis.proxies import Proxy
+from tests.redis_server import RedisServer
 from tilores_plugins.cache.redis.tier import RedisTier
 
 MakeTier = Callable[..., RedisTier]

@@ -11,9 +11,9 @@ from typing import ClassVar
 
 import pytest
 import pytest_asyncio
-from proxies import Proxy
-from redis_server import RedisServer
 
+from tests.cache.redis.proxies import Proxy
+from tests.redis_server import RedisServer
 from tilores_core.testing.cache import CacheTierSuite
 from tilores_plugins.cache.redis.tier import RedisTier
 

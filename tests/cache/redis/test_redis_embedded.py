@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 import redis
-from redis_server import redis_binary
 
+from tests.redis_server import redis_binary
 from tilores_core import CacheEntry, CacheError, MissingDependencyError
 from tilores_plugins.cache.redis import embedded
 from tilores_plugins.cache.redis.tier import RedisTier

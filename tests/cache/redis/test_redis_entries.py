@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from redis_server import RedisServer
 
+from tests.redis_server import RedisServer
 from tilores_core import CacheEntry
 from tilores_plugins.cache.redis.entry import TAGS_PEEK, carries, pack, unpack
 from tilores_plugins.cache.redis.tier import RedisTier

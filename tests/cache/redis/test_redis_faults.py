@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import uvloop
-from proxies import Proxy
-from redis_server import RedisServer
 
+from tests.cache.redis.proxies import Proxy
+from tests.redis_server import RedisServer
 from tilores_core import CacheEntry, CacheError, PluginContext
 from tilores_plugins.cache.redis.build import build
 from tilores_plugins.cache.redis.settings import RedisSettings

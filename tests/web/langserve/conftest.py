@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from langserve_app import ScriptedEngine, build_app, served
+
+from tests.web.langserve.langserve_app import ScriptedEngine, build_app, served
 
 
 @dataclass

@@ -5,8 +5,8 @@ from typing import Any
 import orjson
 import pytest
 from langchain_core.messages import AIMessage
-from langserve_app import TOOL_CALL, answer
 
+from tests.web.langserve.langserve_app import TOOL_CALL, answer
 from tilores_core.contracts import Answer, CustomerChoice, CustomerOutcome
 from tilores_core.web.langserve.encode import batch_body, invoke_body, invoke_template, message, reply
 from tilores_core.web.langserve.messages import parse_messages

@@ -4,8 +4,8 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from langserve_app import TOOL_CALL, answer
 
+from tests.web.langserve.langserve_app import TOOL_CALL, answer
 from tilores_core.contracts import CustomerChoice, CustomerOutcome
 from tilores_core.errors import InvalidRequestError
 from tilores_core.web.langserve.config import read_config

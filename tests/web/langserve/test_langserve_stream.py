@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonpatch import apply_patch
 from langchain_core.messages import AIMessageChunk
-from langserve_app import TOOL_CALL, answer
 
+from tests.web.langserve.langserve_app import TOOL_CALL, answer
 from tilores_core.contracts import Answer, Delta
 from tilores_core.errors import ProviderUnavailableError
 from tilores_core.web.langserve.decode import decode_run

@@ -3,7 +3,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from openai_app import Running, ScriptedServer, serve
+
+from tests.web.openai.openai_app import Running, ScriptedServer, serve
 
 
 @pytest.fixture

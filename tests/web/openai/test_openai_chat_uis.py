@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from openai_app import KEY, Running
+
+from tests.web.openai.openai_app import KEY, Running
 
 HEADERS = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from openai_app import CALL, KEY, Running
+
+from tests.web.openai.openai_app import CALL, KEY, Running
 
 TEXT = "Edwina Hawthorne's score\n  is 712 – „gut“."
 

@@ -10,7 +10,8 @@ import openai
 import orjson
 import pytest
 from openai import AsyncOpenAI, OpenAI
-from openai_app import CALL, KEY, Running
+
+from tests.web.openai.openai_app import CALL, KEY, Running
 
 ASK: Any = [{"role": "user", "content": "What is Edwina Hawthorne's credit score?"}]
 TEXT = "Edwina Hawthorne's score\n  is 712 – „gut“."
