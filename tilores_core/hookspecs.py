@@ -74,19 +74,19 @@ class LLMProviderSpec(Spec):
 
 
 class AlertChannelSpec(Spec):
-    """Somewhere alerts go."""
+    """Somewhere alerts go. Not used yet: nothing calls what the factory returns."""
 
     __slots__ = ()
 
 
 class OptimizerStrategySpec(Spec):
-    """A way to improve a prompt."""
+    """A way to improve a prompt. Not used yet: nothing calls what the factory returns."""
 
     __slots__ = ()
 
 
 class DeployTargetSpec(Spec):
-    """Somewhere the service can be deployed."""
+    """Somewhere the service can be deployed. Not used yet: nothing calls what the factory returns."""
 
     __slots__ = ()
 
@@ -148,17 +148,17 @@ class Hooks:
 
     @hookspec
     def register_alert_channels(self) -> list[AlertChannelSpec]:
-        """Alert channels that `[use] alerts` may name."""
+        """Alert channels that `[use] alerts` may name. Names are checked at start-up; nothing builds them yet."""
         raise NotImplementedError
 
     @hookspec
     def register_optimizer_strategies(self) -> list[OptimizerStrategySpec]:
-        """Optimizer strategies that `[use] optimizer` may name."""
+        """Optimizer strategies that `[use] optimizer` may name. Checked at start-up; nothing builds them yet."""
         raise NotImplementedError
 
     @hookspec
     def register_deploy_targets(self) -> list[DeployTargetSpec]:
-        """Deploy targets that `[use] deploy` may name."""
+        """Deploy targets that `[use] deploy` may name. Checked at start-up; nothing builds them yet."""
         raise NotImplementedError
 
     @hookspec

@@ -1,0 +1,241 @@
+"""One question on its way through the engine: `Turn`, `Answer`, `Outcome`, and what observes or prompts a turn.
+
+Times are seconds: dates since the epoch, deadlines on `time.monotonic()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypedDict
+
+from tilores_core.contracts.source import Customer, empty_mapping
+
+Purpose = Literal["live", "batch", "prewarm", "evaluation", "improvement"]
+
+current_purpose: ContextVar[Purpose] = ContextVar("tilores_purpose", default="live")
+"""What the current work is for, so that a source or a provider can put live calls first."""
+
+
+class Message(TypedDict, total=False):
+    """One message, in the shape of the OpenAI protocol whichever protocol it came by.
+
+    `role` is one of system, user, assistant, tool; `content` a string, a list of parts, or None on an
+    assistant message that only calls tools. The other keys are there only when they were given.
+    """
+
+    role: str
+    content: str | list[dict[str, Any]] | None
+    name: str
+    tool_calls: list[dict[str, Any]]
+    tool_call_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks: the name of the API key and what it may do (`[keys.NAME]` in plugins.toml).
+
+    Callers of one `scope` share cached answers. With `search` off the caller must give `customer_id`.
+    """
+
+    name: str = "anonymous"
+    scope: str = "default"
+    search: bool = True
+    admin: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachePolicy:
+    """What this request accepts: answers up to `max_age` seconds old (None: as long as they live).
+
+    `no_cache` asks for a fresh answer, which is then stored; `no_store` neither reads nor writes.
+    """
+
+    max_age: float | None = None
+    no_cache: bool = False
+    no_store: bool = False
+
+
+DEFAULT_CALLER = Caller()
+DEFAULT_CACHE_POLICY = CachePolicy()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """A system prompt. `template` holds `{customer}` where the customer's part goes."""
+
+    version: str
+    template: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One question to the engine.
+
+    `messages`: at least one user message. `model`: `provider:model`, None for the default. `parameters`: what
+    shapes the model's answer (temperature, max_tokens, stop, seed, tools, …), OpenAI names, only those given.
+    `run_id`: UUID text, also the trace's id. `deadline`: on `time.monotonic()`, None for no limit. `traceparent`: the
+    W3C header that came with the request.
+    """
+
+    messages: tuple[Message, ...]
+    model: str | None = None
+    customer_id: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=empty_mapping)
+    session_id: str | None = None
+    caller: Caller = DEFAULT_CALLER
+    request_id: str = ""
+    run_id: str = ""
+    deadline: float | None = None
+    purpose: Purpose = "live"
+    prompt: Prompt | None = None
+    cache: CachePolicy = DEFAULT_CACHE_POLICY
+    traceparent: str | None = None
+
+
+CustomerKind = Literal["unnamed", "none", "one", "several"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerChoice:
+    """One of several matches: only the traits that tell it from the others."""
+
+    traits: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerOutcome:
+    """Which customer the question is about. `unnamed`: it names none, a general question.
+
+    `none`: it names one that does not exist. `several`: `choices` tells the matches apart, by the traits whose labels
+    are `distinguished_by`; empty when none does.
+    """
+
+    kind: CustomerKind
+    customer_id: str | None = None
+    choices: tuple[CustomerChoice, ...] = ()
+    distinguished_by: tuple[str, ...] = ()
+
+
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens as the provider counted them."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the engine returns. `cache_tier`: `l1`, `l2`, … or `miss`; `age`: seconds since the model gave it.
+
+    `model` is the one that answered. `cost` is in US dollars, None when no price is known, 0 on a hit.
+    `tool_calls` have the OpenAI shape and are for the caller to run. `ungrounded`: how many values in the text are
+    neither in the customer's records nor in the conversation (`[chat] grounding`).
+    """
+
+    text: str
+    model: str
+    usage: Usage = Usage()
+    cost: float | None = None
+    cache_tier: str = "miss"
+    age: float = 0.0
+    stale: bool = False
+    prompt_version: str = ""
+    customer: CustomerOutcome = CustomerOutcome(kind="unnamed")
+    spectrum: str = "general"
+    finish_reason: FinishReason = "stop"
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
+    record_fingerprint: str = ""
+    schema_hash: str = ""
+    ungrounded: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delta:
+    """A piece of an answer while it is generated: some text, or a piece of a tool call (OpenAI delta shape).
+
+    `model`: the model that generates it, on the first piece at least. `filler`: text sent while the answer is still
+    awaited; it is not part of the answer.
+    """
+
+    text: str = ""
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
+    model: str | None = None
+    filler: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One call of a model. `error` is an error code, never a message, or None.
+
+    `started`: seconds after the turn began; `first_token`: seconds after the attempt began, None when nothing came
+    or everything came at once. `cost`: US dollars, None when unknown. `hedge`: a second request, sent because the
+    first was slow.
+    """
+
+    model: str
+    seconds: float
+    usage: Usage = Usage()
+    error: str | None = None
+    started: float = 0.0
+    first_token: float | None = None
+    cost: float | None = None
+    hedge: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolUse:
+    """One call of a server-side tool that a model asked for (`[chat] mode`), without its arguments and result.
+
+    `name` is `unknown` for a tool that does not exist. `started`: seconds after the turn began. `error`: an error
+    code, or None.
+    """
+
+    name: str
+    seconds: float
+    started: float = 0.0
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One turn after it ended, as observers get it. In-process only: it holds question and records.
+
+    `timings`: seconds by step (`customer`, `cache`, `model`, `first_token`, `total`). `answer` is None when
+    `error` (an error code) is set. `started_at`: seconds since the epoch. `customer_tier`: the cache tier that had
+    the customer (`l1`, …, or `miss`: the source was asked), `customer_records`: how many records; both None when no
+    customer was looked up. `arm`: the experiment's arm; None outside experiments.
+    """
+
+    turn: Turn
+    answer: Answer | None
+    timings: Mapping[str, float]
+    attempts: tuple[Attempt, ...] = ()
+    customer: Customer | None = None
+    arm: str | None = None
+    error: str | None = None
+    started_at: float = 0.0
+    customer_tier: str | None = None
+    customer_records: int | None = None
+    tools: tuple[ToolUse, ...] = ()
+
+
+Observer = Callable[[Outcome], Awaitable[None]]
+
+
+class PromptSource(Protocol):
+    """Chooses the prompt of a turn. Called on every request, hits included: no I/O, no waiting.
+
+    Parts of the core implement it. There is no hook for it: a plugin cannot register one.
+    """
+
+    def choose(self, turn: Turn) -> Prompt: ...
