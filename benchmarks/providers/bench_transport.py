@@ -22,7 +22,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from tilores_core.chat.calling import invoke, stream
+from tilores_core.chat.langchain_adapter import invoke, stream
 from tilores_core.llm import KeyedProviderSettings, load_catalogue
 from tilores_plugins.providers.openai.provider import OpenAIProvider
 

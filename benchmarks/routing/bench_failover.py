@@ -3,7 +3,7 @@
     python benchmarks/routing/bench_failover.py [--requests 1000] [--latency-ms 0] [--streamed]
 
 Three servers, one process each, asked in turns: `alone` has the healthy model only, `healthy` the same as the
-fallback of a default that is well, `failing` the same as that of a default that is down. Both models are stand-ins in
+fallback of a default that is well, `failing` the same as that of a default that is down. Both models are fakes in
 processes of their own, asked through the real SDK. Printed are the medians of each, what `failing` adds to the two
 others from the moment its breaker has opened, what requests took before that, and how many failed: none may.
 Needs the extra `openai` and taskset; all on this machine.
@@ -53,9 +53,9 @@ api_key = {{ env = "BENCH_KEY" }}
 
 
 @contextmanager
-def standin(core: int, *arguments: str) -> Iterator[dict[str, str]]:
-    """A stand-in provider; what it prints of itself."""
-    command = [*pinned(core), sys.executable, "-m", "tilores_core.testing.standin", *arguments]
+def fake_upstream(core: int, *arguments: str) -> Iterator[dict[str, str]]:
+    """A fake upstream provider; what it prints of itself."""
+    command = [*pinned(core), sys.executable, "-m", "tilores_core.testing.fake_upstream", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
@@ -161,9 +161,11 @@ def main() -> None:
     with ExitStack() as stack:
         enter = stack.enter_context
         well = enter(
-            standin(1, "--dialect", "openai-compatible", "--latency-ms", str(given.latency_ms), "--text", ANSWER)
+            fake_upstream(
+                1, "--dialect", "openai-compatible", "--latency-ms", str(given.latency_ms), "--text", ANSWER
+            )
         )
-        down = enter(standin(1, "--dialect", "openai-compatible", "--status", "500"))
+        down = enter(fake_upstream(1, "--dialect", "openai-compatible", "--status", "500"))
         clients: dict[str, Client] = {}
         for name, default, fallback in (
             ("alone", "well", ""),

@@ -3,7 +3,7 @@
     python benchmarks/routing/bench_faults.py [--down-seconds 60]
 
 The tests do the same with time-outs scaled down. Here a server in a process of its own has a primary (OpenAI's
-protocol) and a healthy fallback (Anthropic's), stand-ins both, asked through the real SDKs. Each row spoils one
+protocol) and a healthy fallback (Anthropic's), fake upstreams both, asked through the real SDKs. Each row spoils one
 model of the primary, whole and streamed, and many rows run at once; those of `on_stream_failure` "buffer" and
 "error" have a server each. In the last row a model is down with 503 while it is asked four times a second, and then
 well again. Printed is what the caller got, the seconds until the first piece and until the end, and how often the
@@ -29,14 +29,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tilores_core.chat.routing.route import CONTINUE
-from tilores_core.testing.standin import (
+from tilores_core.chat.routing.fallback_chain import CONTINUE
+from tilores_core.testing.fake_upstream import (
     DEFAULT_KEY,
     Asked,
     ContentRefused,
     ContextTooLong,
     Cut,
     ErrorEvent,
+    FakeUpstream,
     Hang,
     HttpError,
     InvalidKey,
@@ -47,7 +48,6 @@ from tilores_core.testing.standin import (
     ReplyLike,
     Reset,
     Stall,
-    StandIn,
 )
 
 FIRST = "The primary speaks first. "
@@ -233,7 +233,7 @@ def _take_chunk(got: Got, chunk: dict[str, Any], after: float) -> None:
     got.text += piece
 
 
-def run_row(port: int, primary: StandIn, row: Row, name: str, *, streamed: bool) -> tuple[str, Got, int]:
+def run_row(port: int, primary: FakeUpstream, row: Row, name: str, *, streamed: bool) -> tuple[str, Got, int]:
     primary.always[name] = row.reply
     primary.enqueue(*row.first, model=name)
     before = primary.counts[name]
@@ -252,7 +252,7 @@ def run_row(port: int, primary: StandIn, row: Row, name: str, *, streamed: bool)
     return f"{row.name}, {'streamed' if streamed else 'whole'}", got, calls
 
 
-def down_and_back(port: int, primary: StandIn, down_seconds: float) -> tuple[Got, str]:
+def down_and_back(port: int, primary: FakeUpstream, down_seconds: float) -> tuple[Got, str]:
     """A model that is down for so long, asked four times a second, and well again."""
     name = "comes-back"
     primary.always[name] = HttpError(status=503)
@@ -289,7 +289,7 @@ def down_and_back(port: int, primary: StandIn, down_seconds: float) -> tuple[Got
 
 
 @contextmanager
-def server(primary: StandIn, backup: StandIn, policy: str) -> Iterator[int]:
+def server(primary: FakeUpstream, backup: FakeUpstream, policy: str) -> Iterator[int]:
     """A server with default settings but for the policy; its port."""
     with tempfile.TemporaryDirectory() as folder, socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -336,7 +336,7 @@ def main() -> None:
     wrong = 0
     with ExitStack() as stack:
         enter = stack.enter_context
-        primary, backup = enter(StandIn("openai")), enter(StandIn("anthropic", otherwise=healthy))
+        primary, backup = enter(FakeUpstream("openai")), enter(FakeUpstream("anthropic", otherwise=healthy))
         ports = {policy: enter(server(primary, backup, policy)) for policy in ("resume", "buffer", "error")}
         pool = enter(ThreadPoolExecutor(given.at_once + 1))
         last = pool.submit(down_and_back, ports["resume"], primary, given.down_seconds)

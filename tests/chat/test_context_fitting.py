@@ -103,7 +103,7 @@ async def ask(world: World, **turn: Any) -> None:
     await world.ask("What is the credit score?", customer_id=LARGE.id, **turn)
 
 
-async def test_a_stand_in_with_a_smaller_window_gets_less() -> None:
+async def test_a_fallback_with_a_smaller_window_gets_less() -> None:
     one, two = provider("one", 128_000), provider("two", 8_000)
     one.enqueue(ProviderUnavailableError("down", provider="one"))
     two.enqueue("742.")

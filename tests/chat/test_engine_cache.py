@@ -349,7 +349,7 @@ async def test_a_failure_is_not_kept(world: World, after: int) -> None:
     assert (await world.ask()).text == "answer 1"
 
 
-async def test_a_stand_ins_answer_is_not_kept() -> None:
+async def test_a_fallbacks_answer_is_not_kept() -> None:
     first = FakeProvider("first", otherwise=numbered())
     first.enqueue(ProviderUnavailableError("down", provider="first"))
     spare = FakeProvider("spare", otherwise="from the spare")

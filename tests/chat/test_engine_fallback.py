@@ -1,4 +1,4 @@
-"""Which models are tried, in which order, and when no other one is."""
+"""Which models are tried, in which spec, and when no other one is."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tilores_core.testing import FakeProvider, FakeReply
 
 
 class Chain(World):
-    """Three providers: `one:m` is the default, `two:m` and `three:m` stand in for it."""
+    """Three providers: `one:m` is the default, `two:m` and `three:m` are its fallbacks."""
 
     def __init__(self) -> None:
         infos = (ModelInfo(id="m", input_price=1.0, output_price=1.0),)
@@ -145,7 +145,7 @@ async def test_all_fail_with_what_the_first_said(chain: Chain, streamed: bool) -
     [UnsupportedParameterError("cannot", param="tools"), ContextTooLongError("too long"), UnknownModelError("gone")],
     ids=lambda error: type(error).__name__,
 )
-async def test_a_stand_in_that_cannot_take_the_request_is_passed_over(
+async def test_a_fallback_that_cannot_take_the_request_is_passed_over(
     chain: Chain, streamed: bool, error: Exception
 ) -> None:
     """The request is right for the model it named."""
@@ -157,7 +157,7 @@ async def test_a_stand_in_that_cannot_take_the_request_is_passed_over(
         await get(chain, streamed)
 
 
-async def test_a_stand_ins_refusal_is_final(chain: Chain) -> None:
+async def test_a_fallback_refusal_is_final(chain: Chain) -> None:
     chain.one.enqueue(down("one"))
     chain.two.enqueue(ContentRefusedError("no", provider="two"))
     with pytest.raises(ContentRefusedError):
@@ -172,7 +172,7 @@ async def test_before_the_first_piece_the_caller_notices_nothing(chain: Chain) -
     assert "".join(piece.text for piece in pieces) == answer.text == "from two"
 
 
-async def test_a_model_that_is_asked_for_by_name_has_the_same_stand_ins(chain: Chain) -> None:
+async def test_a_model_that_is_asked_for_by_name_has_the_same_fallbacks(chain: Chain) -> None:
     chain.three.enqueue(down("three"))
     chain.one.enqueue("never asked")
     chain.two.enqueue("from two")

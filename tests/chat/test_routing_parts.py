@@ -244,7 +244,7 @@ def test_a_probe_that_says_nothing_is_made_again() -> None:
     for _ in range(3):
         probe = known.of("m").admit()
         assert probe is not None
-        probe.dropped()
+        probe.release()
 
 
 def test_calls_from_before_do_not_disturb_the_probe() -> None:
@@ -254,7 +254,7 @@ def test_calls_from_before_do_not_disturb_the_probe() -> None:
     clock.advance(10)
     probe = known.of("m").admit()
     assert probe is not None
-    for permit, report in zip(old, ("dropped", "failed", "succeeded"), strict=True):
+    for permit, report in zip(old, ("release", "failed", "succeeded"), strict=True):
         assert permit is not None
         permit.succeeded(0.1) if report == "succeeded" else getattr(permit, report)()
         assert known.of("m").admit() is None
@@ -275,7 +275,7 @@ def test_one_failure_may_be_enough() -> None:
 
 def test_a_rest_is_kept_and_bounded() -> None:
     known, clock = health()
-    known.of("m").rest(3600)
+    known.of("m").pause_for(3600)
     assert known.of("m").admit() is None
     assert known.report()["m"]["resting_s"] == 30.0
     clock.advance(31)
@@ -286,9 +286,9 @@ def test_how_late_is_late() -> None:
     known, _ = health()
     for number in range(19):
         known.of("m").note(number / 100)
-    assert known.of("m").late() is None
+    assert known.of("m").first_token_p95() is None
     known.of("m").note(5.0)
-    assert known.of("m").late() == 0.18
+    assert known.of("m").first_token_p95() == 0.18
 
 
 def test_names_that_callers_make_up_do_not_pile_up() -> None:

@@ -11,7 +11,7 @@ import pytest
 import structlog.testing
 
 from tests.chat.engine_world import PRICED, World, collect, question, settle, until
-from tilores_core.chat.routing.route import CONTINUE
+from tilores_core.chat.routing.fallback_chain import CONTINUE
 from tilores_core.contracts import Answer, Attempt, CachePolicy, Delta, Message, ModelInfo, Usage
 from tilores_core.errors import (
     ConfigError,
@@ -37,7 +37,7 @@ both_ways = pytest.mark.parametrize("streamed", [False, True])
 
 
 class Two(World):
-    """`one:m` is the default, `two:m` stands in for it."""
+    """`one:m` is the default, `two:m` is its fallback."""
 
     def __init__(self, fallbacks: tuple[str, ...] = ("two:m",), **routing: Any) -> None:
         self.one, self.two = (FakeProvider(name, (INFO, LARGE)) for name in ("one", "two"))
@@ -338,7 +338,7 @@ async def test_a_picture_for_a_model_that_cannot_see(streamed: bool) -> None:
         assert world.tried == (0, 0)
 
 
-async def test_a_stand_in_that_cannot_see_is_passed_over() -> None:
+async def test_a_fallback_that_cannot_see_is_passed_over() -> None:
     async with two(fallbacks=("two:m", "two:large")) as world:
         world.one.otherwise = down()
         world.two.enqueue("It is a cat.")
@@ -499,7 +499,7 @@ async def test_an_unknown_reason_is_a_reason(streamed: bool) -> None:
 async def test_a_connection_held_open_behind_the_end_is_not_waited_for(
     streamed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tilores_core.chat.routing.attempt._LAST_WORDS_SECONDS", 0.02)
+    monkeypatch.setattr("tilores_core.chat.routing.model_call._LAST_WORDS_SECONDS", 0.02)
     async with two(stall_seconds=30.0) as world:
         said = 0
 

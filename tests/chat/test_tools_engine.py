@@ -464,11 +464,11 @@ async def test_a_model_without_tools_is_asked_directly() -> None:
         assert "mark-edwina" in here.provider.asked[0].system
 
 
-def chain(*replies: Any, other: ModelInfo, stand_ins: tuple[Any, ...]) -> World:
-    """`replies` of the model that is asked, and of its stand-in at another provider."""
+def chain(*replies: Any, other: ModelInfo, fallbacks: tuple[Any, ...]) -> World:
+    """`replies` of the model that is asked, and of its fallback at another provider."""
     first, second = FakeProvider(infos=(TOOLED,)), FakeProvider("other", infos=(other,))
     first.enqueue(*replies)
-    second.enqueue(*stand_ins)
+    second.enqueue(*fallbacks)
     return World(
         provider=first,
         providers={"fake": first, "other": second},
@@ -512,8 +512,8 @@ async def test_a_call_when_none_is_offered_is_left_out() -> None:
         assert (answer.text, answer.tool_calls, answer.finish_reason) == ("Well.", (), "stop")
 
 
-async def test_a_stand_in_without_tools_answers_directly() -> None:
-    async with chain(calls(("customer_records", {})), DOWN, other=PLAIN, stand_ins=("I stand in.",)) as here:
+async def test_a_fallback_without_tools_answers_directly() -> None:
+    async with chain(calls(("customer_records", {})), DOWN, other=PLAIN, fallbacks=("I stand in.",)) as here:
         answer = await here.ask()
         [last] = asked_of_the_other(here)
         assert (answer.text, answer.model) == ("I stand in.", "other:plain")
@@ -522,9 +522,9 @@ async def test_a_stand_in_without_tools_answers_directly() -> None:
         assert "mark-edwina" in last.system
 
 
-async def test_a_stand_in_with_tools_goes_on_from_the_results() -> None:
+async def test_a_fallback_with_tools_goes_on_from_the_results() -> None:
     find = calls(("find_customer", {"name": "Edwina Hawthorne"}))
-    async with chain(find, DOWN, other=ELSEWHERE, stand_ins=("I go on.",)) as here:
+    async with chain(find, DOWN, other=ELSEWHERE, fallbacks=("I go on.",)) as here:
         answer = await here.ask(NOBODY)
         [last] = asked_of_the_other(here)
         assert (answer.text, answer.model) == ("I go on.", "other:elsewhere")
@@ -544,8 +544,8 @@ async def test_its_own_provider_gets_a_call_back_as_it_was() -> None:
             assert [(call["name"], call["id"]) for call in message.tool_calls] == [("customer_records", "call_0")]
 
 
-async def test_what_a_stand_in_had_a_part_in_is_not_cached() -> None:
-    async with chain(DOWN, "One.", "Two.", other=ELSEWHERE, stand_ins=(calls(("customer_records", {})),)) as here:
+async def test_what_a_fallback_had_a_part_in_is_not_cached() -> None:
+    async with chain(DOWN, "One.", "Two.", other=ELSEWHERE, fallbacks=(calls(("customer_records", {})),)) as here:
         assert (await here.ask()).text == "One."
         assert (await here.ask()).text == "Two."
 

@@ -13,7 +13,7 @@ from tests.chat.engine_world import World
 from tilores_core.contracts import LLMProvider
 from tilores_core.llm import Catalogue, KeyedProviderSettings, ModelSettings, load_catalogue
 from tilores_core.settings import ChatTable
-from tilores_core.testing.standin import Reply, StandIn, ToolCall
+from tilores_core.testing.fake_upstream import FakeUpstream, Reply, ToolCall
 
 CLASSES = {
     "openai": "OpenAIProvider",
@@ -28,7 +28,7 @@ SETTINGS = {"anthropic": "AnthropicSettings", "openrouter": "Settings"}
 THOUGHT = "I had better look."
 
 
-def make(name: str, upstream: StandIn) -> LLMProvider:
+def make(name: str, upstream: FakeUpstream) -> LLMProvider:
     package = f"tilores_plugins.providers.{name}"
     if name == "ollama":
         settings = import_module(f"{package}.settings").OllamaSettings
@@ -46,7 +46,7 @@ def make(name: str, upstream: StandIn) -> LLMProvider:
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("name", [*CLASSES, "ollama"])
 async def test_a_turn_of_tools_then_the_answer(name: str, streamed: bool) -> None:
-    async with StandIn(name) as upstream:
+    async with FakeUpstream(name) as upstream:
         provider = make(name, upstream)
         listed = [info.id for info in provider.models() if info.tools and info.unavailable is None]
         model = "gpt-4o-mini" if name == "openai" else listed[0]

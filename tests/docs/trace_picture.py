@@ -1,4 +1,4 @@
-"""The picture of a trace in docs/tracing.md, drawn from runs as the stand-in for LangSmith's ingest recorded them.
+"""The picture of a trace in docs/tracing.md, drawn from runs as the fake LangSmith's ingest recorded them.
 
 `python -m tests.docs.trace_picture` asks a server whose first model is down, keeps what was recorded in
 docs/images/trace.json (times in milliseconds after the beginning) and draws it as docs/images/trace.svg. A test draws
@@ -44,7 +44,7 @@ _SHOWN = {
 
 
 async def record() -> list[dict[str, Any]]:
-    """The runs of one request, the root first: the first model is not there, a stand-in answers."""
+    """The runs of one request, the root first: the first model is not there, a fallback answers."""
     with LangSmithServer() as service, tempfile.TemporaryDirectory() as folder:
         plugin = {"endpoint": service.url, "api_key": {"env": "NO_KEY_HERE", "default": KEY}}
         async with traced_app(

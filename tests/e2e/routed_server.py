@@ -1,4 +1,4 @@
-"""A server with two model providers over stand-ins: `primary`, which a test spoils, and `backup`, which is healthy.
+"""A server with two fake upstreams: `primary`, which a test spoils, and `backup`, which is healthy.
 
 Both speak OpenAI's protocol through the real SDK. Every test asks a model of its own name, so that nothing that one
 learns of a model (its breaker, its times) reaches another.
@@ -17,8 +17,8 @@ import httpx
 
 from tests.e2e.running_server import RunningServer
 from tests.host.throwaway_plugins import Site
-from tilores_core.chat.routing.route import CONTINUE
-from tilores_core.testing.standin import DEFAULT_KEY, Asked, Reply, ReplyLike, StandIn
+from tilores_core.chat.routing.fallback_chain import CONTINUE
+from tilores_core.testing.fake_upstream import DEFAULT_KEY, Asked, FakeUpstream, Reply, ReplyLike
 
 WHOLE = "The primary speaks first. It has a second sentence. The third one ends it."
 BACKUP = "The backup knows it all. Nothing is left out."
@@ -51,11 +51,11 @@ breaker_seconds = 0.5
 
 [plugins.primary]
 base_url = "{primary}"
-api_key = {{ env = "STANDIN_KEY" }}
+api_key = {{ env = "FAKE_UPSTREAM_KEY" }}
 
 [plugins.backup]
 base_url = "{backup}"
-api_key = {{ env = "STANDIN_KEY" }}
+api_key = {{ env = "FAKE_UPSTREAM_KEY" }}
 """
 _NUMBERS = count()
 
@@ -91,11 +91,11 @@ def healthy(asked: Asked) -> ReplyLike:
 
 
 class Routed:
-    """The stand-ins, the server, and how to ask it."""
+    """The fake upstreams, the server, and how to ask it."""
 
     def __init__(self, folder: Path, routing: str = "") -> None:
-        self.primary = StandIn("openai")
-        self.backup = StandIn("openai", otherwise=healthy)
+        self.primary = FakeUpstream("openai")
+        self.backup = FakeUpstream("openai", otherwise=healthy)
         self._folder = folder
         self._routing = routing
         self._http = httpx.Client(timeout=30)
@@ -109,7 +109,7 @@ class Routed:
         self.primary.__enter__()
         self.backup.__enter__()
         toml = _TOML.format(routing=self._routing, primary=self.primary.base_url, backup=self.backup.base_url)
-        variables = {"PYTHONPATH": str(plugins), "STANDIN_KEY": DEFAULT_KEY}
+        variables = {"PYTHONPATH": str(plugins), "FAKE_UPSTREAM_KEY": DEFAULT_KEY}
         self.server = RunningServer(self._folder / "server", toml=toml, variables=variables)
         self.server.start()
         # The SDK is imported and its first connection made, before a test counts seconds.

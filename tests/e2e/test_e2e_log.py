@@ -14,16 +14,16 @@ import pytest
 
 from tests.e2e.running_server import RunningServer, StartServer
 from tests.host.throwaway_plugins import Site
-from tilores_core.testing.standin import (
+from tilores_core.testing.fake_upstream import (
     DEFAULT_KEY,
     ContentRefused,
     Cut,
     ErrorEvent,
+    FakeUpstream,
     HttpError,
     InvalidKey,
     MalformedReply,
     Reply,
-    StandIn,
 )
 
 # --- whose line it is ----------------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ stall_seconds = 0.5
 path = "{path}"
 [plugins.remote]
 base_url = "{address}"
-api_key = {{ env = "STANDIN_KEY" }}
+api_key = {{ env = "FAKE_UPSTREAM_KEY" }}
 """
 WHO = f"What does {MARKS['first_name']} {MARKS['last_name']} of {MARKS['street']} prefer?"
 
@@ -266,8 +266,8 @@ def marked(start_server: StartServer, tmp_path: Path) -> Iterator[Marked]:
     Site(site).install("remote", PROVIDER, target="remote_models")
     customers = tmp_path / "customers.jsonl"
     customers.write_text(json.dumps({"customer_id": CUSTOMER, "record_id": "r1", "system": "crm", **MARKS}) + "\n")
-    with StandIn("openai", otherwise=Reply(ANSWER)) as standin:
-        standin.always.update(
+    with FakeUpstream("openai", otherwise=Reply(ANSWER)) as fake_upstream:
+        fake_upstream.always.update(
             {
                 "down": HttpError(status=503),
                 "refused": ContentRefused(),
@@ -278,8 +278,8 @@ def marked(start_server: StartServer, tmp_path: Path) -> Iterator[Marked]:
             }
         )
         server = start_server(
-            toml=TOML.format(path=customers, address=standin.base_url),
-            variables={"PYTHONPATH": str(site), "STANDIN_KEY": DEFAULT_KEY, "TILORES_LOG_LEVEL": "debug"},
+            toml=TOML.format(path=customers, address=fake_upstream.base_url),
+            variables={"PYTHONPATH": str(site), "FAKE_UPSTREAM_KEY": DEFAULT_KEY, "TILORES_LOG_LEVEL": "debug"},
             expects="Broken|request failed",
         )
         with httpx.Client(base_url=server.url, timeout=30) as http:

@@ -1,4 +1,4 @@
-"""What a caller gets when a provider misbehaves and a healthy one stands in for it: each row, whole and streamed."""
+"""What a caller gets when a provider misbehaves and a healthy one is its fallback: each row, whole and streamed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.e2e.routed_server import BACKUP, REST, WHOLE, Routed, Told, continued, healthy
-from tilores_core.testing.standin import (
+from tilores_core.testing.fake_upstream import (
     Asked,
     ContentRefused,
     ContextTooLong,
@@ -217,7 +217,7 @@ def test_a_continuation_that_repeats_what_was_said_is_an_error(routed: Routed, l
         assert told.error["code"] == "service_unavailable"
 
 
-def test_a_stand_in_that_takes_no_half_answer_is_asked_anew(routed: Routed) -> None:
+def test_a_fallback_that_takes_no_half_answer_is_asked_anew(routed: Routed) -> None:
     def picky(asked: Asked) -> ReplyLike:
         return HttpError(status=400) if continued(asked) else f"{FIRST}The rest is another's. It ends."
 

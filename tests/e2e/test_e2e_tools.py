@@ -1,4 +1,4 @@
-"""A model that looks things up by itself, over real HTTP: the server, OpenAI's SDK, a stand-in for the provider."""
+"""A model that looks things up by itself, over real HTTP: the server, OpenAI's SDK, a fake upstream."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.running_server import RunningServer
 from tests.sources.tilores_client import in_thread
 from tests.tilores_instance import TiloresInstance
-from tilores_core.testing.standin import DEFAULT_KEY, Asked, HttpError, Recorded, Reply, StandIn, ToolCall
+from tilores_core.testing.fake_upstream import DEFAULT_KEY, Asked, FakeUpstream, HttpError, Recorded, Reply, ToolCall
 
 EDWINA = "EDW_HAWTHORNE_001"
 MODEL = "openai:gpt-4o-mini"
@@ -31,7 +31,7 @@ max_tool_turns = 3
 
 [plugins.openai]
 base_url = "{base_url}"
-api_key = {{ env = "STANDIN_KEY" }}
+api_key = {{ env = "FAKE_UPSTREAM_KEY" }}
 """
 THEIRS = {
     "type": "function",
@@ -58,7 +58,7 @@ class Told:
 
 @dataclass(slots=True)
 class Product:
-    model: StandIn
+    model: FakeUpstream
     server: RunningServer
 
     def ask(self, question: str, *, streamed: bool = False, **more: Any) -> Told:
@@ -133,10 +133,10 @@ def names(recorded: Recorded) -> list[str]:
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     toml = TOML.format(source="demo", fallbacks='fallbacks = ["demo:simulated-1"]', base_url="{base_url}")
-    with StandIn("openai") as model:
+    with FakeUpstream("openai") as model:
         toml = toml.replace("{base_url}", model.base_url)
         folder = tmp_path_factory.mktemp("tools")
-        with RunningServer(folder, toml=toml, variables={"STANDIN_KEY": DEFAULT_KEY}) as server:
+        with RunningServer(folder, toml=toml, variables={"FAKE_UPSTREAM_KEY": DEFAULT_KEY}) as server:
             yield Product(model, server)
 
 
@@ -234,7 +234,7 @@ def test_it_cannot_look_things_up_for_ever(product: Product) -> None:
     assert "<records customer=" in last.body["messages"][0]["content"]
 
 
-def test_a_stand_in_goes_on_in_the_middle(product: Product) -> None:
+def test_a_fallback_goes_on_in_the_middle(product: Product) -> None:
     """The demo model takes over from what was read so far."""
     product.model.enqueue(read(), HttpError(status=503), HttpError(status=503))
     told = product.ask("What is the e-mail address of Edwina Hawthorne, if you please?")
@@ -247,9 +247,9 @@ def test_a_stand_in_goes_on_in_the_middle(product: Product) -> None:
 
 @pytest.fixture(scope="module")
 def connected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    with in_thread(TiloresInstance()) as instance, StandIn("openai") as model:
+    with in_thread(TiloresInstance()) as instance, FakeUpstream("openai") as model:
         variables = {
-            "STANDIN_KEY": DEFAULT_KEY,
+            "FAKE_UPSTREAM_KEY": DEFAULT_KEY,
             "TILORES_API_URL": instance.api_url,
             "TILORES_TOKEN_URL": instance.token_url,
             "TILORES_CLIENT_ID": instance.client_id,

@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from tests.e2e.running_server import RunningServer, until
 from tests.host.throwaway_plugins import Site
 from tilores_core.metrics.requests import chat_route
-from tilores_core.testing.standin import DEFAULT_KEY, HttpError, Reply, StandIn
+from tilores_core.testing.fake_upstream import DEFAULT_KEY, FakeUpstream, HttpError, Reply
 
 QUESTION = "What is Edwina Hawthorne's credit score?"
 TOML = """
@@ -216,23 +216,23 @@ attempts = 1
 backoff_seconds = 0.01
 [plugins.remote]
 base_url = "{address}"
-api_key = {{ env = "STANDIN_KEY" }}
+api_key = {{ env = "FAKE_UPSTREAM_KEY" }}
 """
 
 
-def test_failures_stand_ins_breakers_and_made_up_models(tmp_path: Path) -> None:
+def test_failures_fallbacks_breakers_and_made_up_models(tmp_path: Path) -> None:
     site = tmp_path / "plugins"
     site.mkdir()
     Site(site).install("remote", PROVIDERS, target="remote_models")
-    with StandIn("openai") as standin:
-        standin.always["first"] = HttpError(status=503)
-        variables = {"PYTHONPATH": str(site), "STANDIN_KEY": DEFAULT_KEY}
-        toml = FALLING_BACK.format(address=standin.base_url)
+    with FakeUpstream("openai") as fake_upstream:
+        fake_upstream.always["first"] = HttpError(status=503)
+        variables = {"PYTHONPATH": str(site), "FAKE_UPSTREAM_KEY": DEFAULT_KEY}
+        toml = FALLING_BACK.format(address=fake_upstream.base_url)
         with RunningServer(tmp_path / "server", toml=toml, variables=variables) as server:
             for number in range(4):
                 assert ask(server, f"{QUESTION} {number}").status_code == 200
             for number in range(30):
-                standin.always[f"made-up-{number}"] = Reply("Words.")
+                fake_upstream.always[f"made-up-{number}"] = Reply("Words.")
                 assert ask(server, QUESTION, model=f"remote:made-up-{number}").status_code == 200
             told = scrape(server)
             detailed = httpx.get(f"{server.url}/health/detailed").json()

@@ -9,11 +9,11 @@ import pytest
 from pydantic import SecretStr
 
 from tilores_core import InvalidRequestError, LLMProvider, ProviderAuthError, UnsupportedParameterError
-from tilores_core.chat.calling import Completion, invoke, stream, to_langchain
+from tilores_core.chat.langchain_adapter import Completion, invoke, stream, to_langchain
 from tilores_core.llm import load_catalogue
+from tilores_core.testing.fake_upstream import FakeUpstream, Reply
 from tilores_core.testing.provider_wire import LLMProviderWireSuite
 from tilores_core.testing.providers import TOOL
-from tilores_core.testing.standin import Reply, StandIn
 from tilores_plugins.providers.anthropic.provider import AnthropicProvider
 from tilores_plugins.providers.anthropic.settings import AnthropicSettings
 
@@ -29,18 +29,18 @@ SCHEMA = {
 
 
 @pytest.fixture
-def upstream() -> Iterator[StandIn]:
-    with StandIn("anthropic") as server:
+def upstream() -> Iterator[FakeUpstream]:
+    with FakeUpstream("anthropic") as server:
         yield server
 
 
-def provider_of(upstream: StandIn, **settings: Any) -> AnthropicProvider:
+def provider_of(upstream: FakeUpstream, **settings: Any) -> AnthropicProvider:
     given = {"base_url": upstream.base_url, "api_key": SecretStr(upstream.key), **settings}
     return AnthropicProvider(AnthropicSettings(**given), load_catalogue("tilores_plugins.providers.anthropic"))
 
 
 @pytest.fixture
-async def provider(upstream: StandIn) -> AsyncIterator[AnthropicProvider]:
+async def provider(upstream: FakeUpstream) -> AsyncIterator[AnthropicProvider]:
     made = provider_of(upstream)
     yield made
     await made.aclose()
@@ -53,7 +53,7 @@ class TestAnthropic(LLMProviderWireSuite):
     supports_json = False
     unsupported_parameter: ClassVar[tuple[str, Any] | None] = ("seed", 7)
 
-    def make(self, upstream: StandIn, key: str | None) -> LLMProvider:
+    def make(self, upstream: FakeUpstream, key: str | None) -> LLMProvider:
         settings = AnthropicSettings(base_url=upstream.base_url, api_key=SecretStr(key) if key else None)
         return AnthropicProvider(settings, load_catalogue("tilores_plugins.providers.anthropic"))
 
@@ -77,7 +77,7 @@ def test_without_a_key_models_are_listed_as_unavailable_and_asking_names_the_var
 @pytest.mark.parametrize(
     ("model", "setting", "sent"), [(MODEL, None, 128_000), (MODEL, 500, 500), ("claude-of-tomorrow", None, 4096)]
 )
-async def test_max_tokens_is_always_said(upstream: StandIn, model: str, setting: int | None, sent: int) -> None:
+async def test_max_tokens_is_always_said(upstream: FakeUpstream, model: str, setting: int | None, sent: int) -> None:
     provider = provider_of(upstream, max_tokens=setting)
     await invoke(provider.chat_model(model, {}), HELLO)
     await provider.aclose()
@@ -85,7 +85,7 @@ async def test_max_tokens_is_always_said(upstream: StandIn, model: str, setting:
 
 
 async def test_parameters_arrive_under_the_names_of_the_protocol(
-    upstream: StandIn, provider: AnthropicProvider
+    upstream: FakeUpstream, provider: AnthropicProvider
 ) -> None:
     await invoke(provider.chat_model(MODEL, {"temperature": 0.2, "top_p": 0.5, "max_tokens": 7, "stop": "X"}), HELLO)
     body = dict(upstream.requests[-1].body)
@@ -135,7 +135,7 @@ def test_what_cannot_be_taken_is_refused_by_name(
     ],
 )
 async def test_tool_choices(
-    upstream: StandIn, provider: AnthropicProvider, choice: Any, parallel: bool | None, sent: dict[str, Any]
+    upstream: FakeUpstream, provider: AnthropicProvider, choice: Any, parallel: bool | None, sent: dict[str, Any]
 ) -> None:
     parameters = {"tools": [TOOL], "tool_choice": choice, "parallel_tool_calls": parallel}
     await invoke(provider.chat_model(MODEL, parameters), HELLO)
@@ -144,7 +144,7 @@ async def test_tool_choices(
     assert body["tools"][0]["input_schema"] == TOOL["function"]["parameters"]
 
 
-async def test_a_json_schema_is_kept_to(upstream: StandIn, provider: AnthropicProvider) -> None:
+async def test_a_json_schema_is_kept_to(upstream: FakeUpstream, provider: AnthropicProvider) -> None:
     form = {"type": "json_schema", "json_schema": {"name": "place", "schema": SCHEMA}}
     answer = await invoke(provider.chat_model(MODEL, {"response_format": form}), HELLO)
     assert answer.text.startswith('{"city":')
@@ -161,7 +161,7 @@ def test_a_json_schema_without_a_schema_is_a_wrong_request(provider: AnthropicPr
 # --- messages
 
 
-async def test_the_system_prompt_is_marked_only_when_switched_on(upstream: StandIn) -> None:
+async def test_the_system_prompt_is_marked_only_when_switched_on(upstream: FakeUpstream) -> None:
     provider = provider_of(upstream, cache_prompt=True)
     await invoke(provider.chat_model(MODEL, {}), HELLO)
     await provider.aclose()
@@ -170,14 +170,14 @@ async def test_the_system_prompt_is_marked_only_when_switched_on(upstream: Stand
 
 
 @pytest.mark.parametrize("url", ["data:image/png;base64,iVBORw0KGgo=", "https://example.com/cat.png"])
-async def test_images_are_passed_on(upstream: StandIn, provider: AnthropicProvider, url: str) -> None:
+async def test_images_are_passed_on(upstream: FakeUpstream, provider: AnthropicProvider, url: str) -> None:
     parts = [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": url}}]
     await invoke(provider.chat_model(MODEL, {}), to_langchain("", [{"role": "user", "content": parts}]))
     block = upstream.requests[-1].body["messages"][0]["content"][1]
     assert block["source"]["type"] == ("base64" if url.startswith("data:") else "url")
 
 
-async def test_an_image_that_is_none_is_a_wrong_request(upstream: StandIn, provider: AnthropicProvider) -> None:
+async def test_an_image_that_is_none_is_a_wrong_request(upstream: FakeUpstream, provider: AnthropicProvider) -> None:
     parts = [{"type": "image_url", "image_url": {"url": "/etc/hostname"}}]
     with pytest.raises(InvalidRequestError) as caught:
         await invoke(provider.chat_model(MODEL, {}), to_langchain("", [{"role": "user", "content": parts}]))
@@ -189,7 +189,7 @@ async def test_an_image_that_is_none_is_a_wrong_request(upstream: StandIn, provi
 
 
 async def test_the_prompt_is_counted_when_only_the_first_event_says_it(
-    upstream: StandIn, provider: AnthropicProvider, monkeypatch: pytest.MonkeyPatch
+    upstream: FakeUpstream, provider: AnthropicProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As servers do that speak an older form of this protocol."""
     whole = upstream.dialect.stream
@@ -209,7 +209,7 @@ async def test_the_prompt_is_counted_when_only_the_first_event_says_it(
 
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_a_refusal_while_answering_is_told(
-    upstream: StandIn, provider: AnthropicProvider, streamed: bool
+    upstream: FakeUpstream, provider: AnthropicProvider, streamed: bool
 ) -> None:
     upstream.enqueue(Reply(text="I would", finish="content_filter"))
     model = provider.chat_model(MODEL, {})

@@ -9,28 +9,28 @@ import pytest
 from pydantic import SecretStr
 
 from tilores_core import ContentRefusedError, LLMProvider, ProviderQuotaError, UnknownModelError
-from tilores_core.chat.calling import Completion, invoke, stream
+from tilores_core.chat.langchain_adapter import Completion, invoke, stream
 from tilores_core.llm import KeyedProviderSettings, load_catalogue
+from tilores_core.testing.fake_upstream import ContentRefused, FakeUpstream, HttpError, Reply, ReplyLike
 from tilores_core.testing.provider_wire import LLMProviderWireSuite
-from tilores_core.testing.standin import ContentRefused, HttpError, Reply, ReplyLike, StandIn
 from tilores_plugins.providers.deepseek.provider import DeepSeekProvider
 
 MODEL = "deepseek-v4-pro"
 
 
 @pytest.fixture
-def upstream() -> Iterator[StandIn]:
-    with StandIn("deepseek") as server:
+def upstream() -> Iterator[FakeUpstream]:
+    with FakeUpstream("deepseek") as server:
         yield server
 
 
-def provider_of(upstream: StandIn, key: str | None) -> DeepSeekProvider:
+def provider_of(upstream: FakeUpstream, key: str | None) -> DeepSeekProvider:
     settings = KeyedProviderSettings(base_url=upstream.base_url, api_key=SecretStr(key or ""))
     return DeepSeekProvider(settings, load_catalogue("tilores_plugins.providers.deepseek"))
 
 
 @pytest.fixture
-def deepseek(upstream: StandIn) -> DeepSeekProvider:
+def deepseek(upstream: FakeUpstream) -> DeepSeekProvider:
     return provider_of(upstream, upstream.key)
 
 
@@ -39,7 +39,7 @@ class TestDeepSeek(LLMProviderWireSuite):
     supports_seed = False
     unsupported_parameter: ClassVar[tuple[str, Any] | None] = ("seed", 7)
 
-    def make(self, upstream: StandIn, key: str | None) -> LLMProvider:
+    def make(self, upstream: FakeUpstream, key: str | None) -> LLMProvider:
         return provider_of(upstream, key)
 
     @pytest.fixture
@@ -47,7 +47,7 @@ class TestDeepSeek(LLMProviderWireSuite):
         return MODEL
 
 
-async def test_reasoning_is_no_part_of_the_text(upstream: StandIn, deepseek: DeepSeekProvider) -> None:
+async def test_reasoning_is_no_part_of_the_text(upstream: FakeUpstream, deepseek: DeepSeekProvider) -> None:
     upstream.otherwise = Reply("Forty dollars.", reasoning="Let me see.", input_tokens=9, output_tokens=4)
     chat = deepseek.chat_model(MODEL, {})
     whole = await invoke(chat, ["How much?"])  # type: ignore[list-item]
@@ -65,7 +65,7 @@ async def test_reasoning_is_no_part_of_the_text(upstream: StandIn, deepseek: Dee
     [(ContentRefused(), ContentRefusedError), (HttpError(status=429, quota=True), ProviderQuotaError)],
 )
 async def test_its_own_words_for_errors_are_known(
-    upstream: StandIn, deepseek: DeepSeekProvider, reply: ReplyLike, kind: type[Exception]
+    upstream: FakeUpstream, deepseek: DeepSeekProvider, reply: ReplyLike, kind: type[Exception]
 ) -> None:
     upstream.otherwise = reply
     with pytest.raises(Exception) as caught:  # noqa: PT011 - an SDK's; what matters is what becomes of it

@@ -15,11 +15,11 @@ from tilores_core import (
     ProviderRateLimitedError,
     UnsupportedParameterError,
 )
-from tilores_core.chat.calling import Completion, invoke, stream, to_langchain
+from tilores_core.chat.langchain_adapter import Completion, invoke, stream, to_langchain
 from tilores_core.llm import KeyedProviderSettings, load_catalogue
+from tilores_core.testing.fake_upstream import ContentRefused, FakeUpstream, HttpError, Reply
 from tilores_core.testing.provider_wire import LLMProviderWireSuite
 from tilores_core.testing.providers import TOOL
-from tilores_core.testing.standin import ContentRefused, HttpError, Reply, StandIn
 from tilores_plugins.providers.google.failures import retry_delay
 from tilores_plugins.providers.google.parameters import FIXED_SAMPLING
 from tilores_plugins.providers.google.provider import GoogleProvider
@@ -29,18 +29,18 @@ HELLO = to_langchain("Be brief.", [{"role": "user", "content": "Hello"}])
 
 
 @pytest.fixture
-def upstream() -> Iterator[StandIn]:
-    with StandIn("google") as server:
+def upstream() -> Iterator[FakeUpstream]:
+    with FakeUpstream("google") as server:
         yield server
 
 
-def provider_of(upstream: StandIn, **settings: Any) -> GoogleProvider:
+def provider_of(upstream: FakeUpstream, **settings: Any) -> GoogleProvider:
     given = {"base_url": upstream.base_url, "api_key": SecretStr(upstream.key), **settings}
     return GoogleProvider(KeyedProviderSettings(**given), load_catalogue("tilores_plugins.providers.google"))
 
 
 @pytest.fixture
-async def provider(upstream: StandIn) -> AsyncIterator[GoogleProvider]:
+async def provider(upstream: FakeUpstream) -> AsyncIterator[GoogleProvider]:
     made = provider_of(upstream)
     yield made
     await made.aclose()
@@ -51,7 +51,7 @@ class TestGoogle(LLMProviderWireSuite):
     supports_vision = True
     unsupported_parameter: ClassVar[tuple[str, Any] | None] = ("logit_bias", {"1": 2})
 
-    def make(self, upstream: StandIn, key: str | None) -> LLMProvider:
+    def make(self, upstream: FakeUpstream, key: str | None) -> LLMProvider:
         settings = KeyedProviderSettings(base_url=upstream.base_url, api_key=SecretStr(key) if key else None)
         return GoogleProvider(settings, load_catalogue("tilores_plugins.providers.google"))
 
@@ -72,13 +72,13 @@ def test_without_a_key_models_are_listed_as_unavailable_and_asking_names_the_var
 # --- parameters
 
 
-async def test_nothing_is_said_that_was_not_asked_for(upstream: StandIn, provider: GoogleProvider) -> None:
+async def test_nothing_is_said_that_was_not_asked_for(upstream: FakeUpstream, provider: GoogleProvider) -> None:
     """LangChain would say a temperature of 0.7."""
     await invoke(provider.chat_model(MODEL, {}), HELLO)
     assert upstream.requests[-1].body["generationConfig"] == {"candidateCount": 1}
 
 
-async def test_parameters_arrive_under_the_names_of_the_protocol(upstream: StandIn, provider: GoogleProvider) -> None:
+async def test_parameters_arrive_under_the_protocols_names(upstream: FakeUpstream, provider: GoogleProvider) -> None:
     parameters = {
         "temperature": 0.2,
         "top_p": 0.5,
@@ -136,7 +136,7 @@ def test_the_models_with_fixed_sampling_are_those_that_langchain_drops_it_for() 
 # --- messages
 
 
-async def test_an_image_goes_along_as_bytes(upstream: StandIn, provider: GoogleProvider) -> None:
+async def test_an_image_goes_along_as_bytes(upstream: FakeUpstream, provider: GoogleProvider) -> None:
     parts = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}]
     await invoke(provider.chat_model(MODEL, {}), to_langchain("", [{"role": "user", "content": parts}]))
     assert upstream.requests[-1].body["contents"][0]["parts"][0]["inlineData"]["mime_type"] == "image/png"
@@ -152,7 +152,7 @@ async def test_an_image_goes_along_as_bytes(upstream: StandIn, provider: GoogleP
     ],
 )
 async def test_nothing_is_fetched_for_a_caller(
-    upstream: StandIn, provider: GoogleProvider, part: dict[str, Any]
+    upstream: FakeUpstream, provider: GoogleProvider, part: dict[str, Any]
 ) -> None:
     """LangChain would fetch the address from here, and hold up the event loop for it."""
     with pytest.raises(UnsupportedParameterError) as caught:
@@ -166,7 +166,7 @@ async def test_nothing_is_fetched_for_a_caller(
 
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_a_prompt_that_is_blocked_is_a_refusal(
-    upstream: StandIn, provider: GoogleProvider, streamed: bool
+    upstream: FakeUpstream, provider: GoogleProvider, streamed: bool
 ) -> None:
     """LangChain itself makes an empty answer of it."""
     upstream.enqueue(Reply(fault=ContentRefused()))
@@ -185,7 +185,7 @@ def test_the_wait_that_a_429_asks_for_in_its_body() -> None:
     assert retry_delay(ClientError(429, {"error": {"code": 429}})) is None
 
 
-async def test_a_limit_with_a_header(upstream: StandIn, provider: GoogleProvider) -> None:
+async def test_a_limit_with_a_header(upstream: FakeUpstream, provider: GoogleProvider) -> None:
     upstream.enqueue(Reply(fault=HttpError(status=429, retry_after=7)))
     with pytest.raises(Exception, match=r".") as caught:
         await invoke(provider.chat_model(MODEL, {}), HELLO)
@@ -195,7 +195,7 @@ async def test_a_limit_with_a_header(upstream: StandIn, provider: GoogleProvider
     assert len(upstream.requests) == 1
 
 
-async def test_a_stream_left_early_closes_the_connection(upstream: StandIn, provider: GoogleProvider) -> None:
+async def test_a_stream_left_early_closes_the_connection(upstream: FakeUpstream, provider: GoogleProvider) -> None:
     """The SDK itself leaves it open until its objects are collected."""
     upstream.enqueue(Reply(text="one two three four five six", between=0.05))
     pieces = stream(provider.chat_model(MODEL, {}), HELLO)
@@ -204,7 +204,7 @@ async def test_a_stream_left_early_closes_the_connection(upstream: StandIn, prov
     assert await upstream.until(lambda: upstream.disconnects == 1)
 
 
-async def test_silence_within_an_answer_ends_it(upstream: StandIn) -> None:
+async def test_silence_within_an_answer_ends_it(upstream: FakeUpstream) -> None:
     provider = provider_of(upstream, timeout_seconds=0.2)
     upstream.enqueue(Reply(text="one two three", between=2.0))
     with pytest.raises(Exception, match=r".") as caught:

@@ -9,10 +9,10 @@ import pytest
 from pydantic import SecretStr
 
 from tilores_core import LLMProvider, ProviderAuthError, ProviderUnavailableError, UnsupportedParameterError
-from tilores_core.chat.calling import Completion, invoke, stream, to_langchain
+from tilores_core.chat.langchain_adapter import Completion, invoke, stream, to_langchain
 from tilores_core.llm import KeyedProviderSettings, load_catalogue
+from tilores_core.testing.fake_upstream import ErrorEvent, FakeUpstream, MalformedReply, Reply
 from tilores_core.testing.provider_wire import LLMProviderWireSuite
-from tilores_core.testing.standin import ErrorEvent, MalformedReply, Reply, StandIn
 from tilores_plugins.providers.groq.provider import GroqProvider
 
 MODEL = "llama-3.3-70b-versatile"
@@ -20,18 +20,18 @@ HELLO = to_langchain("Be brief.", [{"role": "user", "content": "Hello"}])
 
 
 @pytest.fixture
-def upstream() -> Iterator[StandIn]:
-    with StandIn("groq") as server:
+def upstream() -> Iterator[FakeUpstream]:
+    with FakeUpstream("groq") as server:
         yield server
 
 
-def provider_of(upstream: StandIn) -> GroqProvider:
+def provider_of(upstream: FakeUpstream) -> GroqProvider:
     settings = KeyedProviderSettings(base_url=upstream.base_url, api_key=SecretStr(upstream.key))
     return GroqProvider(settings, load_catalogue("tilores_plugins.providers.groq"))
 
 
 @pytest.fixture
-async def provider(upstream: StandIn) -> AsyncIterator[GroqProvider]:
+async def provider(upstream: FakeUpstream) -> AsyncIterator[GroqProvider]:
     made = provider_of(upstream)
     yield made
     await made.aclose()
@@ -42,7 +42,7 @@ class TestGroq(LLMProviderWireSuite):
     supports_vision = True
     unsupported_parameter: ClassVar[tuple[str, Any] | None] = ("presence_penalty", 0.5)
 
-    def make(self, upstream: StandIn, key: str | None) -> LLMProvider:
+    def make(self, upstream: FakeUpstream, key: str | None) -> LLMProvider:
         settings = KeyedProviderSettings(base_url=upstream.base_url, api_key=SecretStr(key) if key else None)
         return GroqProvider(settings, load_catalogue("tilores_plugins.providers.groq"))
 
@@ -60,20 +60,20 @@ def test_without_a_key_models_are_listed_as_unavailable_and_asking_names_the_var
     assert "GROQ_API_KEY" in (caught.value.fix or "")
 
 
-async def test_nothing_is_said_that_was_not_asked_for(upstream: StandIn, provider: GroqProvider) -> None:
+async def test_nothing_is_said_that_was_not_asked_for(upstream: FakeUpstream, provider: GroqProvider) -> None:
     """LangChain would say a temperature of 0.7 and a service tier."""
     await invoke(provider.chat_model(MODEL, {}), HELLO)
     assert set(upstream.requests[-1].body) == {"messages", "model", "stream"}
 
 
-async def test_parameters_arrive_under_the_names_of_the_protocol(upstream: StandIn, provider: GroqProvider) -> None:
+async def test_parameters_arrive_under_the_protocols_names(upstream: FakeUpstream, provider: GroqProvider) -> None:
     parameters = {"temperature": 0.2, "top_p": 0.5, "max_tokens": 7, "stop": "X", "seed": 3}
     await invoke(provider.chat_model(MODEL, parameters), HELLO)
     body = upstream.requests[-1].body
     assert {name: body[name] for name in parameters} == {**parameters, "stop": ["X"]}
 
 
-async def test_a_model_that_thinks_aloud_is_told_to_keep_it_apart(upstream: StandIn, provider: GroqProvider) -> None:
+async def test_a_model_that_thinks_aloud_is_asked_not_to(upstream: FakeUpstream, provider: GroqProvider) -> None:
     await invoke(provider.chat_model("qwen/qwen3-32b", {}), HELLO)
     assert upstream.requests[-1].body["reasoning_format"] == "parsed"
 
@@ -93,7 +93,7 @@ async def test_streamed_usage_is_filled(provider: GroqProvider) -> None:
 
 @pytest.mark.parametrize("leaving", ["early", "by an error"])
 async def test_a_stream_that_does_not_end_closes_the_connection(
-    upstream: StandIn, provider: GroqProvider, leaving: str
+    upstream: FakeUpstream, provider: GroqProvider, leaving: str
 ) -> None:
     """The SDK itself leaves it open."""
     fault = ErrorEvent() if leaving == "by an error" else None
@@ -110,7 +110,7 @@ async def test_a_stream_that_does_not_end_closes_the_connection(
     assert (await invoke(provider.chat_model(MODEL, {}), HELLO)).text
 
 
-async def test_a_page_in_place_of_an_answer(upstream: StandIn, provider: GroqProvider) -> None:
+async def test_a_page_in_place_of_an_answer(upstream: FakeUpstream, provider: GroqProvider) -> None:
     upstream.enqueue(Reply(fault=MalformedReply()))
     with pytest.raises(Exception, match=r".") as caught:
         await invoke(provider.chat_model(MODEL, {}), HELLO)

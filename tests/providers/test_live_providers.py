@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tilores_core import LLMProvider
-from tilores_core.chat.calling import Completion, invoke, stream, to_langchain
+from tilores_core.chat.langchain_adapter import Completion, invoke, stream, to_langchain
 from tilores_core.contracts import Message
 from tilores_core.host import PluginHost, scan
 from tilores_core.settings.loader import PACKAGED, load_config

@@ -9,10 +9,10 @@ import pytest
 from pydantic import SecretStr
 
 from tilores_core import LLMProvider, ProviderAuthError, ProviderUnavailableError, UnsupportedParameterError
-from tilores_core.chat.calling import Completion, invoke, stream, to_langchain
+from tilores_core.chat.langchain_adapter import Completion, invoke, stream, to_langchain
 from tilores_core.llm import KeyedProviderSettings, load_catalogue
+from tilores_core.testing.fake_upstream import ErrorEvent, FakeUpstream, HttpError, Reply, Reset
 from tilores_core.testing.provider_wire import LLMProviderWireSuite
-from tilores_core.testing.standin import ErrorEvent, HttpError, Reply, Reset, StandIn
 from tilores_plugins.providers.mistral.provider import MistralProvider
 
 MODEL = "mistral-medium-latest"
@@ -20,18 +20,18 @@ HELLO = to_langchain("Be brief.", [{"role": "user", "content": "Hello"}])
 
 
 @pytest.fixture
-def upstream() -> Iterator[StandIn]:
-    with StandIn("mistral") as server:
+def upstream() -> Iterator[FakeUpstream]:
+    with FakeUpstream("mistral") as server:
         yield server
 
 
-def provider_of(upstream: StandIn) -> MistralProvider:
+def provider_of(upstream: FakeUpstream) -> MistralProvider:
     settings = KeyedProviderSettings(base_url=upstream.base_url, api_key=SecretStr(upstream.key))
     return MistralProvider(settings, load_catalogue("tilores_plugins.providers.mistral"))
 
 
 @pytest.fixture
-async def provider(upstream: StandIn) -> AsyncIterator[MistralProvider]:
+async def provider(upstream: FakeUpstream) -> AsyncIterator[MistralProvider]:
     made = provider_of(upstream)
     yield made
     await made.aclose()
@@ -42,7 +42,7 @@ class TestMistral(LLMProviderWireSuite):
     supports_vision = True
     unsupported_parameter: ClassVar[tuple[str, Any] | None] = ("logit_bias", {"1": 2})
 
-    def make(self, upstream: StandIn, key: str | None) -> LLMProvider:
+    def make(self, upstream: FakeUpstream, key: str | None) -> LLMProvider:
         settings = KeyedProviderSettings(base_url=upstream.base_url, api_key=SecretStr(key) if key else None)
         return MistralProvider(settings, load_catalogue("tilores_plugins.providers.mistral"))
 
@@ -60,14 +60,14 @@ def test_without_a_key_models_are_listed_as_unavailable_and_asking_names_the_var
     assert "MISTRAL_API_KEY" in (caught.value.fix or "")
 
 
-async def test_nothing_is_said_that_was_not_asked_for(upstream: StandIn, provider: MistralProvider) -> None:
+async def test_nothing_is_said_that_was_not_asked_for(upstream: FakeUpstream, provider: MistralProvider) -> None:
     """LangChain would say a temperature of 0.7."""
     await invoke(provider.chat_model(MODEL, {}), HELLO)
     assert set(upstream.requests[-1].body) == {"messages", "model", "stream"}
 
 
 async def test_parameters_arrive_under_the_names_of_the_protocol(
-    upstream: StandIn, provider: MistralProvider
+    upstream: FakeUpstream, provider: MistralProvider
 ) -> None:
     parameters = {"temperature": 0.2, "top_p": 0.5, "max_tokens": 7, "stop": "X", "seed": 3, "presence_penalty": 0.5}
     await invoke(provider.chat_model(MODEL, parameters), HELLO)
@@ -89,7 +89,7 @@ def test_a_temperature_above_one_is_refused_by_name(provider: MistralProvider) -
 
 
 @pytest.mark.parametrize("status", [500, 503])
-async def test_an_error_within_a_stream_is_one(upstream: StandIn, provider: MistralProvider, status: int) -> None:
+async def test_an_error_in_a_stream_is_one(upstream: FakeUpstream, provider: MistralProvider, status: int) -> None:
     """LangChain itself takes it for the end."""
     upstream.enqueue(Reply(text="one two three", fault=ErrorEvent(after=2, status=status)))
     with pytest.raises(Exception, match=r".") as caught:
@@ -97,7 +97,7 @@ async def test_an_error_within_a_stream_is_one(upstream: StandIn, provider: Mist
     assert isinstance(provider.map_error(caught.value), ProviderUnavailableError)
 
 
-async def test_one_call_is_one_request(upstream: StandIn, provider: MistralProvider) -> None:
+async def test_one_call_is_one_request(upstream: FakeUpstream, provider: MistralProvider) -> None:
     """`max_retries` of LangChain's package counts attempts."""
     upstream.enqueue(Reply(fault=HttpError(status=503)))
     with pytest.raises(Exception, match=r".") as caught:
@@ -113,7 +113,7 @@ async def test_streamed_usage_is_filled(provider: MistralProvider) -> None:
     assert last.usage.output_tokens > 0
 
 
-async def test_a_closed_connection_is_no_timeout(upstream: StandIn, provider: MistralProvider) -> None:
+async def test_a_closed_connection_is_no_timeout(upstream: FakeUpstream, provider: MistralProvider) -> None:
     """httpx-aiohttp says that it was one."""
     upstream.enqueue(Reply(fault=Reset()))
     with pytest.raises(Exception, match=r".") as caught:
@@ -122,7 +122,7 @@ async def test_a_closed_connection_is_no_timeout(upstream: StandIn, provider: Mi
 
 
 async def test_that_nobody_listens_is_no_timeout() -> None:
-    async with StandIn("mistral") as gone:
+    async with FakeUpstream("mistral") as gone:
         provider = provider_of(gone)
     with pytest.raises(Exception, match=r".") as caught:
         await invoke(provider.chat_model(MODEL, {}), HELLO)

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import pytest
 
 from tilores_core import LLMProvider, ProviderUnavailableError, UnknownModelError, UnsupportedParameterError
-from tilores_core.chat.calling import Completion, invoke, stream, to_langchain
+from tilores_core.chat.langchain_adapter import Completion, invoke, stream, to_langchain
 from tilores_core.llm import Catalogue, ModelSettings
+from tilores_core.testing.fake_upstream import ErrorEvent, FakeUpstream, Reply
 from tilores_core.testing.provider_wire import LLMProviderWireSuite
 from tilores_core.testing.providers import TOOL
-from tilores_core.testing.standin import ErrorEvent, Reply, StandIn
 from tilores_plugins.providers.ollama.provider import OllamaProvider
 from tilores_plugins.providers.ollama.settings import OllamaSettings
 
@@ -23,18 +23,18 @@ ABLE = ModelSettings(context_window=8192, tools=True, vision=True, json_output=T
 
 
 @pytest.fixture
-def upstream() -> Iterator[StandIn]:
-    with StandIn("ollama") as server:
+def upstream() -> Iterator[FakeUpstream]:
+    with FakeUpstream("ollama") as server:
         yield server
 
 
-def provider_of(upstream: StandIn, **settings: Any) -> OllamaProvider:
+def provider_of(upstream: FakeUpstream, **settings: Any) -> OllamaProvider:
     given = {"base_url": upstream.base_url, "models": {MODEL: ABLE}, **settings}
     return OllamaProvider(OllamaSettings(**given), Catalogue(()))
 
 
 @pytest.fixture
-async def provider(upstream: StandIn) -> AsyncIterator[OllamaProvider]:
+async def provider(upstream: FakeUpstream) -> AsyncIterator[OllamaProvider]:
     made = provider_of(upstream)
     yield made
     await made.aclose()
@@ -47,7 +47,7 @@ class TestOllama(LLMProviderWireSuite):
     supports_vision = True
     unsupported_parameter: ClassVar[tuple[str, Any] | None] = ("logit_bias", {"1": 2})
 
-    def make(self, upstream: StandIn, key: str | None) -> LLMProvider:
+    def make(self, upstream: FakeUpstream, key: str | None) -> LLMProvider:
         return provider_of(upstream)
 
     @pytest.fixture
@@ -93,7 +93,7 @@ def test_the_address_may_be_written_as_for_ollama_itself(written: str, address: 
     assert OllamaSettings(base_url=written).base_url == address
 
 
-async def test_parameters_arrive_under_the_names_of_the_protocol(upstream: StandIn) -> None:
+async def test_parameters_arrive_under_the_names_of_the_protocol(upstream: FakeUpstream) -> None:
     provider = provider_of(upstream, keep_alive="30m")
     parameters = {
         "temperature": 0.2,
@@ -112,13 +112,13 @@ async def test_parameters_arrive_under_the_names_of_the_protocol(upstream: Stand
     assert (body["format"], body["think"], body["keep_alive"]) == ("json", False, "30m")
 
 
-async def test_with_tool_choice_none_no_tools_are_offered(upstream: StandIn, provider: OllamaProvider) -> None:
+async def test_with_tool_choice_none_no_tools_are_offered(upstream: FakeUpstream, provider: OllamaProvider) -> None:
     await invoke(provider.chat_model(MODEL, {"tools": [TOOL], "tool_choice": "none"}), HELLO)
     assert not upstream.requests[-1].body.get("tools")
 
 
 async def test_no_file_of_this_machine_is_sent_for_an_image(
-    upstream: StandIn, provider: OllamaProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    upstream: FakeUpstream, provider: OllamaProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The SDK takes a string for a path first; a relative one can be valid base64 too."""
     monkeypatch.chdir(tmp_path)
@@ -132,7 +132,7 @@ async def test_no_file_of_this_machine_is_sent_for_an_image(
 
 
 @pytest.mark.parametrize("url", ["/etc/hostname", "data:x,/etc/hostname", "http://127.0.0.1:9/cat.png"])
-async def test_an_address_is_refused(upstream: StandIn, provider: OllamaProvider, url: str) -> None:
+async def test_an_address_is_refused(upstream: FakeUpstream, provider: OllamaProvider, url: str) -> None:
     parts = [{"type": "image_url", "image_url": {"url": url}}]
     with pytest.raises(UnsupportedParameterError) as caught:
         await invoke(provider.chat_model(MODEL, {}), to_langchain("", [{"role": "user", "content": parts}]))
@@ -140,7 +140,7 @@ async def test_an_address_is_refused(upstream: StandIn, provider: OllamaProvider
     assert not upstream.requests
 
 
-async def test_an_error_within_a_stream_is_one(upstream: StandIn, provider: OllamaProvider) -> None:
+async def test_an_error_within_a_stream_is_one(upstream: FakeUpstream, provider: OllamaProvider) -> None:
     upstream.enqueue(Reply(text="one two three", fault=ErrorEvent(after=2)))
     with pytest.raises(Exception, match=r".") as caught:
         [piece async for piece in stream(provider.chat_model(MODEL, {}), HELLO)]

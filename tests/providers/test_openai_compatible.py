@@ -10,11 +10,11 @@ import pytest
 from pydantic import SecretStr
 
 from tilores_core import ConfigError, LLMProvider, ProviderAuthError, SupportsUpstreams, UnknownModelError
-from tilores_core.chat.calling import invoke
+from tilores_core.chat.langchain_adapter import invoke
 from tilores_core.llm import ModelSettings
 from tilores_core.testing import isolated_host
+from tilores_core.testing.fake_upstream import FakeUpstream
 from tilores_core.testing.provider_wire import LLMProviderWireSuite
-from tilores_core.testing.standin import StandIn
 from tilores_plugins.providers import openai_compatible
 from tilores_plugins.providers.openai_compatible.provider import CompatibleProvider
 from tilores_plugins.providers.openai_compatible.settings import Instance, Settings
@@ -23,12 +23,12 @@ LISTED = ModelSettings(context_window=32_768, tools=True, json_output=True, visi
 
 
 @pytest.fixture
-def upstream() -> Iterator[StandIn]:
-    with StandIn("openai-compatible") as server:
+def upstream() -> Iterator[FakeUpstream]:
+    with FakeUpstream("openai-compatible") as server:
         yield server
 
 
-def instance(upstream: StandIn, **settings: Any) -> Instance:
+def instance(upstream: FakeUpstream, **settings: Any) -> Instance:
     return Instance(**{"base_url": upstream.base_url, "api_key": SecretStr(upstream.key), **settings})
 
 
@@ -36,7 +36,7 @@ class TestCompatible(LLMProviderWireSuite):
     dialect = "openai-compatible"
     unsupported_parameter: ClassVar[tuple[str, Any] | None] = ("logit_bias", {"1": 1})
 
-    def make(self, upstream: StandIn, key: str | None) -> LLMProvider:
+    def make(self, upstream: FakeUpstream, key: str | None) -> LLMProvider:
         desk = instance(upstream, models={"org/small": LISTED}, api_key=SecretStr(key or ""))
         return CompatibleProvider(Settings(instances={"desk": desk}))
 
@@ -46,7 +46,7 @@ class TestCompatible(LLMProviderWireSuite):
 
     @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
     async def test_the_text_arrives_as_it_was_sent(
-        self, provider: LLMProvider, model: str, upstream: StandIn, streamed: bool
+        self, provider: LLMProvider, model: str, upstream: FakeUpstream, streamed: bool
     ) -> None:
         """The server is told of the model without the instance's name."""
         upstream.enqueue("Grüße aus Łódź.")
@@ -55,7 +55,7 @@ class TestCompatible(LLMProviderWireSuite):
         assert (text or str((await chat.ainvoke("Hello")).text)) == "Grüße aus Łódź."
         assert upstream.requests[0].model == "org/small"
 
-    async def test_no_key(self, upstream: StandIn, model: str) -> None:
+    async def test_no_key(self, upstream: FakeUpstream, model: str) -> None:
         provider = self.make(upstream, None)
         assert all(info.unavailable is None for info in provider.models())
         with pytest.raises(Exception, match="401") as caught:
@@ -73,7 +73,7 @@ class TestCompatible(LLMProviderWireSuite):
 
 
 async def test_each_server_gets_its_own_key_and_models() -> None:
-    one, two = StandIn("openai-compatible", key="key-one"), StandIn("openai-compatible", key="key-two")
+    one, two = FakeUpstream("openai-compatible", key="key-one"), FakeUpstream("openai-compatible", key="key-two")
     async with one, two:
         settings = Settings(instances={"vllm": instance(one), "lm-studio": instance(two)})
         provider = CompatibleProvider(settings)
@@ -84,7 +84,7 @@ async def test_each_server_gets_its_own_key_and_models() -> None:
         await provider.aclose()
 
 
-async def test_max_tokens_keeps_the_name_that_every_server_knows(upstream: StandIn) -> None:
+async def test_max_tokens_keeps_the_name_that_every_server_knows(upstream: FakeUpstream) -> None:
     provider = CompatibleProvider(Settings(instances={"desk": instance(upstream)}))
     await invoke(provider.chat_model("desk/any", {"max_completion_tokens": 5, "stop": "."}), ["Hello"])  # type: ignore[list-item]
     body = upstream.requests[-1].body
@@ -94,7 +94,7 @@ async def test_max_tokens_keeps_the_name_that_every_server_knows(upstream: Stand
 
 
 @pytest.mark.parametrize("name", ["any", "other/any", "desk/", "/any"])
-def test_a_name_without_a_known_server_says_how_to_write_it(upstream: StandIn, name: str) -> None:
+def test_a_name_without_a_known_server_says_how_to_write_it(upstream: FakeUpstream, name: str) -> None:
     provider = CompatibleProvider(Settings(instances={"desk": instance(upstream)}))
     with pytest.raises(UnknownModelError) as caught:
         provider.chat_model(name, {})

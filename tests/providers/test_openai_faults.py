@@ -8,9 +8,9 @@ import pytest
 from pydantic import SecretStr
 
 from tilores_core import ProviderQuotaError, ProviderUnavailableError
-from tilores_core.chat.calling import Completion, invoke, stream
+from tilores_core.chat.langchain_adapter import Completion, invoke, stream
 from tilores_core.llm import KeyedProviderSettings, load_catalogue
-from tilores_core.testing.standin import Fault, Hang, HttpError, Reply, Reset, Stall, StandIn
+from tilores_core.testing.fake_upstream import FakeUpstream, Fault, Hang, HttpError, Reply, Reset, Stall
 from tilores_plugins.providers.openai.provider import OpenAIProvider
 
 MODEL = "gpt-4o-mini"
@@ -19,13 +19,13 @@ ANSWER = "She owes forty dollars and ten cents."
 
 
 @pytest.fixture
-async def upstream() -> AsyncIterator[StandIn]:
-    async with StandIn("openai") as server:
+async def upstream() -> AsyncIterator[FakeUpstream]:
+    async with FakeUpstream("openai") as server:
         yield server
 
 
 @pytest.fixture
-async def provider(upstream: StandIn) -> AsyncIterator[OpenAIProvider]:
+async def provider(upstream: FakeUpstream) -> AsyncIterator[OpenAIProvider]:
     settings = KeyedProviderSettings(base_url=upstream.base_url, api_key=SecretStr(upstream.key), timeout_seconds=0.4)
     made = OpenAIProvider(settings, load_catalogue("tilores_plugins.providers.openai"))
     yield made
@@ -57,7 +57,7 @@ async def ask(provider: OpenAIProvider, *, streamed: bool) -> Completion:
     ids=repr,
 )
 async def test_a_fault_is_told_once_and_tells_nothing_of_the_question(
-    upstream: StandIn, provider: OpenAIProvider, fault: Fault, kind: type[Exception], streamed: bool
+    upstream: FakeUpstream, provider: OpenAIProvider, fault: Fault, kind: type[Exception], streamed: bool
 ) -> None:
     upstream.otherwise = Reply(ANSWER, fault=fault)
     with pytest.raises(Exception) as caught:  # noqa: PT011 - an SDK's; what matters is what becomes of it
@@ -68,7 +68,7 @@ async def test_a_fault_is_told_once_and_tells_nothing_of_the_question(
     assert sum(upstream.counts.values()) == 1, "the SDK asked again by itself"
 
 
-async def test_a_reset_is_no_slow_answer(upstream: StandIn, provider: OpenAIProvider) -> None:
+async def test_a_reset_is_no_slow_answer(upstream: FakeUpstream, provider: OpenAIProvider) -> None:
     upstream.otherwise = Reset()
     with pytest.raises(Exception) as caught:  # noqa: PT011
         await ask(provider, streamed=False)

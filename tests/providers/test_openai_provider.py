@@ -10,11 +10,11 @@ import pytest
 from pydantic import SecretStr
 
 from tilores_core import ContentRefusedError, LLMProvider, ProviderAuthError, UnsupportedParameterError
-from tilores_core.chat.calling import Completion, invoke, stream
+from tilores_core.chat.langchain_adapter import Completion, invoke, stream
 from tilores_core.contracts import Delta
 from tilores_core.llm import KeyedProviderSettings, ModelSettings, load_catalogue
+from tilores_core.testing.fake_upstream import FakeUpstream, Reply, ToolCall
 from tilores_core.testing.provider_wire import LLMProviderWireSuite
-from tilores_core.testing.standin import Reply, StandIn, ToolCall
 from tilores_plugins.providers.openai.provider import OpenAIProvider
 
 CHAT = "gpt-4o-mini"
@@ -22,18 +22,18 @@ REASONING = "gpt-5.5"
 
 
 @pytest.fixture
-def upstream() -> Iterator[StandIn]:
-    with StandIn("openai") as server:
+def upstream() -> Iterator[FakeUpstream]:
+    with FakeUpstream("openai") as server:
         yield server
 
 
-def provider_of(upstream: StandIn, **settings: Any) -> OpenAIProvider:
+def provider_of(upstream: FakeUpstream, **settings: Any) -> OpenAIProvider:
     given = {"base_url": upstream.base_url, "api_key": SecretStr(upstream.key), **settings}
     return OpenAIProvider(KeyedProviderSettings(**given), load_catalogue("tilores_plugins.providers.openai"))
 
 
 @pytest.fixture
-async def provider(upstream: StandIn) -> AsyncIterator[OpenAIProvider]:
+async def provider(upstream: FakeUpstream) -> AsyncIterator[OpenAIProvider]:
     made = provider_of(upstream)
     yield made
     await made.aclose()
@@ -44,7 +44,7 @@ class TestOpenAI(LLMProviderWireSuite):
     supports_vision = True
     unsupported_parameter: ClassVar[tuple[str, Any] | None] = ("reasoning_effort", "high")
 
-    def make(self, upstream: StandIn, key: str | None) -> LLMProvider:
+    def make(self, upstream: FakeUpstream, key: str | None) -> LLMProvider:
         return provider_of(upstream, api_key=SecretStr(key or ""))
 
     @pytest.fixture
@@ -89,7 +89,7 @@ def test_without_a_key_asking_names_the_variable() -> None:
 # --- what goes over the wire
 
 
-async def test_parameters_arrive_under_the_names_of_the_protocol(upstream: StandIn, provider: OpenAIProvider) -> None:
+async def test_parameters_arrive_under_the_protocols_names(upstream: FakeUpstream, provider: OpenAIProvider) -> None:
     await asked(
         provider,
         CHAT,
@@ -120,7 +120,7 @@ async def test_parameters_arrive_under_the_names_of_the_protocol(upstream: Stand
     }
 
 
-async def test_a_reasoning_model_with_a_temperature_gets_it(upstream: StandIn, provider: OpenAIProvider) -> None:
+async def test_a_reasoning_model_with_a_temperature_gets_it(upstream: FakeUpstream, provider: OpenAIProvider) -> None:
     await asked(provider, "gpt-5.4-mini", temperature=0.2, max_completion_tokens=50)
     assert upstream.requests[-1].body["temperature"] == 0.2
     assert upstream.requests[-1].body["max_completion_tokens"] == 50
@@ -131,7 +131,7 @@ async def test_a_reasoning_model_with_a_temperature_gets_it(upstream: StandIn, p
 
 @pytest.mark.parametrize(("name", "value"), [("temperature", 0.2), ("stop", ["."]), ("logit_bias", {"1": 1})])
 def test_a_reasoning_model_refuses_what_it_cannot_take(
-    upstream: StandIn, provider: OpenAIProvider, name: str, value: Any
+    upstream: FakeUpstream, provider: OpenAIProvider, name: str, value: Any
 ) -> None:
     with pytest.raises(UnsupportedParameterError) as caught:
         provider.chat_model(REASONING, {name: value})
@@ -139,11 +139,11 @@ def test_a_reasoning_model_refuses_what_it_cannot_take(
     assert REASONING in caught.value.message
 
 
-def test_a_value_that_changes_nothing_is_left_out(upstream: StandIn) -> None:
+def test_a_value_that_changes_nothing_is_left_out(upstream: FakeUpstream) -> None:
     assert provider_of(upstream).chat_model(REASONING, {"temperature": 1.0, "presence_penalty": 0.0, "top_p": 1.0})
 
 
-async def test_image_parts_arrive(upstream: StandIn, provider: OpenAIProvider) -> None:
+async def test_image_parts_arrive(upstream: FakeUpstream, provider: OpenAIProvider) -> None:
     from langchain_core.messages import HumanMessage
 
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
@@ -155,7 +155,7 @@ async def test_image_parts_arrive(upstream: StandIn, provider: OpenAIProvider) -
 # --- what comes back
 
 
-async def test_usage_and_end_are_known_whole_and_streamed(upstream: StandIn, provider: OpenAIProvider) -> None:
+async def test_usage_and_end_are_known_whole_and_streamed(upstream: FakeUpstream, provider: OpenAIProvider) -> None:
     upstream.otherwise = Reply("Her balance is 40 dollars.", input_tokens=11, output_tokens=5)
     whole = await asked(provider, CHAT)
     text, last = await streamed(provider, CHAT)
@@ -166,7 +166,7 @@ async def test_usage_and_end_are_known_whole_and_streamed(upstream: StandIn, pro
 
 
 async def test_an_answer_cut_by_its_limit_is_an_answer_with_json_too(
-    upstream: StandIn, provider: OpenAIProvider
+    upstream: FakeUpstream, provider: OpenAIProvider
 ) -> None:
     upstream.otherwise = Reply('{"a": 1', finish="length")
     for parameters in ({}, {"response_format": {"type": "json_object"}}):
@@ -174,7 +174,7 @@ async def test_an_answer_cut_by_its_limit_is_an_answer_with_json_too(
         assert (await streamed(provider, CHAT, **parameters))[1].finish_reason == "length"
 
 
-async def test_tool_calls_whole_and_streamed(upstream: StandIn, provider: OpenAIProvider) -> None:
+async def test_tool_calls_whole_and_streamed(upstream: FakeUpstream, provider: OpenAIProvider) -> None:
     tool = {"type": "function", "function": {"name": "find", "parameters": {"type": "object", "properties": {}}}}
     calls = (ToolCall("find", {"email": "e@example.com"}), ToolCall("find", {"email": "f@example.com"}))
     upstream.otherwise = Reply(tool_calls=calls)
@@ -219,7 +219,7 @@ async def test_a_refusal_is_an_error_with_its_reason() -> None:
 # --- settings
 
 
-def test_settings_add_correct_and_limit_models(upstream: StandIn) -> None:
+def test_settings_add_correct_and_limit_models(upstream: FakeUpstream) -> None:
     provider = provider_of(
         upstream,
         models={
@@ -239,7 +239,7 @@ def test_settings_add_correct_and_limit_models(upstream: StandIn) -> None:
         provider.chat_model("gpt-4.1", {})
 
 
-def test_an_unlisted_model_is_passed_on_and_a_dated_one_is_known(upstream: StandIn, provider: OpenAIProvider) -> None:
+def test_an_unlisted_model_is_passed_on_a_dated_one_known(upstream: FakeUpstream, provider: OpenAIProvider) -> None:
     assert provider.chat_model("gpt-something-new", {"temperature": 0.5, "reasoning_effort": "low"})
     with pytest.raises(UnsupportedParameterError):
         provider.chat_model("gpt-5.5-2026-04-23", {"temperature": 0.5})
@@ -248,7 +248,7 @@ def test_an_unlisted_model_is_passed_on_and_a_dated_one_is_known(upstream: Stand
 # --- the transport
 
 
-async def test_64_calls_are_in_flight_at_once_over_aiohttp(upstream: StandIn, provider: OpenAIProvider) -> None:
+async def test_64_calls_are_in_flight_at_once_over_aiohttp(upstream: FakeUpstream, provider: OpenAIProvider) -> None:
     from httpx_aiohttp.httpx2 import Httpx2AiohttpClient
 
     most = 0
@@ -264,7 +264,7 @@ async def test_64_calls_are_in_flight_at_once_over_aiohttp(upstream: StandIn, pr
 
 
 async def test_chat_models_of_one_provider_share_their_connections(
-    upstream: StandIn, provider: OpenAIProvider
+    upstream: FakeUpstream, provider: OpenAIProvider
 ) -> None:
     first, second = provider.chat_model(CHAT, {}), provider.chat_model("gpt-4.1", {"seed": 1})
     assert first.root_async_client._client is second.root_async_client._client  # type: ignore[attr-defined]

@@ -16,8 +16,8 @@ from tilores_core import LLMProvider
 from tilores_core.llm import HttpClients, KeyedProviderSettings, load_catalogue
 from tilores_core.llm.openai_chat import CompatibleChat
 from tilores_core.llm.openai_wire import Endpoint
+from tilores_core.testing.fake_upstream import FakeUpstream, HttpError
 from tilores_core.testing.provider_wire import LLMProviderWireSuite
-from tilores_core.testing.standin import HttpError, StandIn
 from tilores_plugins.providers.openai.provider import OpenAIProvider
 
 MODEL = "gpt-4o-mini"
@@ -35,12 +35,12 @@ class AskedBefore(OpenAIProvider):
         return super().chat_model(model, parameters)
 
 
-def provider_of(upstream: StandIn, key: str | None) -> AskedBefore:
+def provider_of(upstream: FakeUpstream, key: str | None) -> AskedBefore:
     settings = KeyedProviderSettings(base_url=upstream.base_url, api_key=SecretStr(key or ""))
     return AskedBefore(settings, load_catalogue("tilores_plugins.providers.openai"))
 
 
-async def warmed(upstream: StandIn) -> AskedBefore:
+async def warmed(upstream: FakeUpstream) -> AskedBefore:
     made = provider_of(upstream, upstream.key)
     made.kept = made.chat_model(MODEL, {})
     await made.kept.ainvoke("Good morning")
@@ -56,11 +56,11 @@ class TestAskedBefore(LLMProviderWireSuite):
     supports_vision = True
     unsupported_parameter: ClassVar[tuple[str, Any] | None] = ("reasoning_effort", "high")
 
-    def make(self, upstream: StandIn, key: str | None) -> LLMProvider:
+    def make(self, upstream: FakeUpstream, key: str | None) -> LLMProvider:
         return provider_of(upstream, key)
 
     @pytest.fixture
-    async def provider(self, upstream: StandIn) -> AsyncIterator[LLMProvider]:
+    async def provider(self, upstream: FakeUpstream) -> AsyncIterator[LLMProvider]:
         made = await warmed(upstream)
         yield made
         await made.aclose()
@@ -71,7 +71,7 @@ class TestAskedBefore(LLMProviderWireSuite):
 
 
 async def test_a_later_call_differs_from_the_first_in_its_body_alone() -> None:
-    async with StandIn("openai") as upstream:
+    async with FakeUpstream("openai") as upstream:
         provider = provider_of(upstream, upstream.key)
         chat = provider.chat_model(MODEL, {"seed": 7})
         await chat.ainvoke([HumanMessage("The first question")])
@@ -95,7 +95,7 @@ def _head(headers: Mapping[str, str]) -> dict[str, str]:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 429, 500, 502, 529])
 async def test_later_errors_are_the_first_ones(status: int) -> None:
-    async with StandIn("openai") as upstream:
+    async with FakeUpstream("openai") as upstream:
         provider = provider_of(upstream, upstream.key)
         chat = provider.chat_model(MODEL, {})
         caught = []
@@ -114,7 +114,7 @@ async def test_later_errors_are_the_first_ones(status: int) -> None:
 
 
 async def test_a_copy_with_another_client_asks_by_that() -> None:
-    async with StandIn("openai") as one, StandIn("openai") as other:
+    async with FakeUpstream("openai") as one, FakeUpstream("openai") as other:
         provider = provider_of(one, one.key)
         chat = provider.chat_model(MODEL, {})
         await chat.ainvoke("Hello")
@@ -144,7 +144,7 @@ async def test_where_a_redirect_led_is_not_asked_directly_later() -> None:
 
 
 async def test_a_key_that_changes_is_asked_for_each_time() -> None:
-    async with StandIn("openai") as upstream:
+    async with FakeUpstream("openai") as upstream:
         keys = [upstream.key, "sk-after-a-rotation"]
         current = keys[0]
 
@@ -166,7 +166,7 @@ async def test_a_key_that_changes_is_asked_for_each_time() -> None:
 
 async def test_what_only_the_sdk_can_write_is_left_to_it() -> None:
     """A number of more than 64 bits, for one."""
-    async with StandIn("openai") as upstream:
+    async with FakeUpstream("openai") as upstream:
         http = HttpClients(read_seconds=5, connect_seconds=5, max_connections=4)
         client = http.async_client("httpx2")
         sdk = openai.AsyncOpenAI(api_key=upstream.key, base_url=upstream.base_url, http_client=client, max_retries=0)
@@ -180,7 +180,7 @@ async def test_what_only_the_sdk_can_write_is_left_to_it() -> None:
 
 
 async def test_cookies_of_the_moment_are_sent_and_not_those_of_the_first_call() -> None:
-    async with StandIn("openai") as upstream:
+    async with FakeUpstream("openai") as upstream:
         http = HttpClients(read_seconds=5, connect_seconds=5, max_connections=4)
         client: httpx2.AsyncClient = http.async_client("httpx2")
         sdk = openai.AsyncOpenAI(api_key=upstream.key, base_url=upstream.base_url, http_client=client, max_retries=0)

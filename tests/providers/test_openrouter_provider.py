@@ -9,10 +9,10 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from tilores_core import ContentRefusedError, LLMProvider, ProviderQuotaError, ProviderUnavailableError
-from tilores_core.chat.calling import invoke, stream
+from tilores_core.chat.langchain_adapter import invoke, stream
 from tilores_core.llm import load_catalogue
+from tilores_core.testing.fake_upstream import ContentRefused, ErrorEvent, FakeUpstream, HttpError, Reply, ReplyLike
 from tilores_core.testing.provider_wire import LLMProviderWireSuite
-from tilores_core.testing.standin import ContentRefused, ErrorEvent, HttpError, Reply, ReplyLike, StandIn
 from tilores_plugins.providers.openrouter.provider import OpenRouterProvider
 from tilores_plugins.providers.openrouter.settings import Settings
 
@@ -20,18 +20,18 @@ MODEL = "google/gemini-3.8-flash"
 
 
 @pytest.fixture
-def upstream() -> Iterator[StandIn]:
-    with StandIn("openrouter") as server:
+def upstream() -> Iterator[FakeUpstream]:
+    with FakeUpstream("openrouter") as server:
         yield server
 
 
-def provider_of(upstream: StandIn, **settings: Any) -> OpenRouterProvider:
+def provider_of(upstream: FakeUpstream, **settings: Any) -> OpenRouterProvider:
     given = {"base_url": upstream.base_url, "api_key": SecretStr(upstream.key), **settings}
     return OpenRouterProvider(Settings(**given), load_catalogue("tilores_plugins.providers.openrouter"))
 
 
 @pytest.fixture
-async def openrouter(upstream: StandIn) -> AsyncIterator[OpenRouterProvider]:
+async def openrouter(upstream: FakeUpstream) -> AsyncIterator[OpenRouterProvider]:
     made = provider_of(upstream, app_title="Desk", app_url="https://desk.example")
     yield made
     await made.aclose()
@@ -42,7 +42,7 @@ class TestOpenRouter(LLMProviderWireSuite):
     supports_vision = True
     unsupported_parameter: ClassVar[tuple[str, Any] | None] = ("logprobs", True)
 
-    def make(self, upstream: StandIn, key: str | None) -> LLMProvider:
+    def make(self, upstream: FakeUpstream, key: str | None) -> LLMProvider:
         return provider_of(upstream, api_key=SecretStr(key or ""))
 
     @pytest.fixture
@@ -51,7 +51,7 @@ class TestOpenRouter(LLMProviderWireSuite):
 
 
 async def test_the_application_is_named_only_when_the_settings_say_so(
-    upstream: StandIn, openrouter: OpenRouterProvider
+    upstream: FakeUpstream, openrouter: OpenRouterProvider
 ) -> None:
     await invoke(openrouter.chat_model(MODEL, {}), ["Hello"])  # type: ignore[list-item]
     headers = upstream.requests[-1].headers
@@ -67,7 +67,7 @@ def test_a_title_that_is_no_header_is_refused() -> None:
         Settings(app_title="one\r\ntwo: three")
 
 
-async def test_what_it_cost_is_in_the_metadata(upstream: StandIn, openrouter: OpenRouterProvider) -> None:
+async def test_what_it_cost_is_in_the_metadata(upstream: FakeUpstream, openrouter: OpenRouterProvider) -> None:
     upstream.otherwise = Reply("Good day.", input_tokens=30, output_tokens=10)
     chat = openrouter.chat_model(MODEL, {})
     whole = await chat.ainvoke("Hello")
@@ -87,7 +87,7 @@ async def test_what_it_cost_is_in_the_metadata(upstream: StandIn, openrouter: Op
     ],
 )
 async def test_its_own_words_for_errors_are_known(
-    upstream: StandIn, openrouter: OpenRouterProvider, reply: ReplyLike, kind: type[Exception]
+    upstream: FakeUpstream, openrouter: OpenRouterProvider, reply: ReplyLike, kind: type[Exception]
 ) -> None:
     upstream.otherwise = reply
     chat = openrouter.chat_model(MODEL, {})
@@ -96,7 +96,7 @@ async def test_its_own_words_for_errors_are_known(
     assert isinstance(openrouter.map_error(caught.value), kind)
 
 
-async def test_an_error_with_status_200_is_an_error(upstream: StandIn, openrouter: OpenRouterProvider) -> None:
+async def test_an_error_with_status_200_is_an_error(upstream: FakeUpstream, openrouter: OpenRouterProvider) -> None:
     from tilores_core.llm.openai_chat import CompatibleChat
 
     chat = openrouter.chat_model(MODEL, {})

@@ -1,4 +1,4 @@
-"""Turns of the engine as traces: stand-ins, shared calls, refusals, masks where records are not at hand."""
+"""Turns of the engine as traces: fallbacks, shared calls, refusals, masks where records are not at hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole application in this process, with the demo customers, traced to a stand-in for LangSmith."""
+"""The whole application in this process, with the demo customers, traced to a fake LangSmith."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ _PIECE = re.compile(r".{1,48}(?:\s+|$)|\s*\S{1,200}\s*", re.DOTALL)
 
 
 def is_cacheable(turn: Turn, answer: Answer, *, asked_model: str) -> bool:
-    """Only complete answers of the model that was asked: no tool turn, nothing cut off or refused, no stand-in.
+    """Only complete answers of the model that was asked: no tool turn, nothing cut off or refused, no fallback.
 
     Whether the model said that it was done is the caller's to know: an answer that was cut has no other sign of it.
     """

@@ -3,7 +3,7 @@
 1. customer  given id, or identifiers found in the conversation; none, one or several (lookup, customer/)
 2. prompt    which version
 3. cache     an answer to just this, for just this customer, prompt, model and scope (known)
-4. model     the provider, and those that stand in for it; shared by all who ask the same now (flight, making)
+4. model     the provider, then its fallbacks; shared by all who ask the same now (flight, making)
 5. observe   one outcome into a bounded queue, never waited for (telling)
 """
 
@@ -25,7 +25,6 @@ from tilores_core.cache.condition import Condition
 from tilores_core.cache.keys import conversation_digest
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.chat.answers import answer_from_hit, pieces_of
-from tilores_core.chat.asking import Asking
 from tilores_core.chat.codes import error_code
 from tilores_core.chat.context.fitting import Fitting
 from tilores_core.chat.flight import Emit, Flight
@@ -37,6 +36,7 @@ from tilores_core.chat.located import Located
 from tilores_core.chat.lookup import CustomerLookup
 from tilores_core.chat.making import AnswerMaker
 from tilores_core.chat.messages import last_question
+from tilores_core.chat.model_router import ModelRouter
 from tilores_core.chat.models import Models
 from tilores_core.chat.notes import ModelNotes
 from tilores_core.chat.observe import Observers
@@ -101,11 +101,11 @@ class ChatEngine:
         chat = chat or ChatTable()
         self.guard = Guard(chat.grounding)
         self._routing = routing or RoutingTable()
-        self._asking = Asking(models, self._routing, deadline_seconds=deadline_seconds, notes=notes)
+        self._router = ModelRouter(models, self._routing, deadline_seconds=deadline_seconds, notes=notes)
         self._maker = AnswerMaker(
             lookup=lookup,
             models=models,
-            asking=self._asking,
+            router=self._router,
             fitting=Fitting(
                 models,
                 share=chat.records_share,
@@ -155,11 +155,11 @@ class ChatEngine:
 
     def routes(self) -> Mapping[str, Mapping[str, Any]]:
         """What is known of each model that was asked, by full name: its breaker's state, how soon it speaks."""
-        return self._asking.report()
+        return self._router.report()
 
     def conditions(self) -> Mapping[str, Condition]:
         """By model that was asked: whether its last call worked, since when it is so, and the last error."""
-        return self._asking.conditions()
+        return self._router.conditions()
 
     async def probe_source(self, seconds: float) -> bool:
         """Ask the customer source, unless it is known to have worked a moment ago; False when it takes longer."""
@@ -336,7 +336,7 @@ class ChatEngine:
     ) -> Flight:
         """Board the flight for this key; it starts with its first passenger. Not `shared`: nobody else boards it."""
         name = key if shared else f"{key}#{id(journey)}"
-        budget = self._asking.budget(journey.turn)
+        budget = self._router.budget(journey.turn)
         flight = self._flights.get(name)
         if flight is not None:
             self.coalesced += 1

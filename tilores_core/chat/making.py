@@ -11,15 +11,15 @@ from collections.abc import Callable
 
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.chat.answers import answer_to_bytes, is_cacheable
-from tilores_core.chat.asking import Asking
-from tilores_core.chat.calling import Completion
 from tilores_core.chat.context.fitting import Fitting
 from tilores_core.chat.customer.finder import clarification
 from tilores_core.chat.flight import Emit
 from tilores_core.chat.grounding.guard import Guard, Watch
 from tilores_core.chat.journey import Journey
+from tilores_core.chat.langchain_adapter import Completion
 from tilores_core.chat.located import Known, Located
 from tilores_core.chat.lookup import CustomerLookup
+from tilores_core.chat.model_router import ModelRouter
 from tilores_core.chat.models import Models
 from tilores_core.chat.routing.budget import Budget
 from tilores_core.chat.tools.talk import Question, Talking
@@ -35,7 +35,7 @@ class AnswerMaker:
         *,
         lookup: CustomerLookup,
         models: Models,
-        asking: Asking,
+        router: ModelRouter,
         fitting: Fitting,
         guard: Guard,
         cache: TieredCache,
@@ -44,7 +44,7 @@ class AnswerMaker:
     ) -> None:
         self._lookup = lookup
         self._models = models
-        self._asking = asking
+        self._router = router
         self._fitting = fitting
         self._guard = guard
         self._cache = cache
@@ -52,7 +52,7 @@ class AnswerMaker:
         self._life_by_spectrum = table.spectrums
         self._talking: Talking | None = None
         if chat.mode == "tools":
-            self._talking = Talking(lookup=lookup, models=models, asking=asking, fitting=fitting, chat=chat)
+            self._talking = Talking(lookup=lookup, models=models, router=router, fitting=fitting, chat=chat)
 
     def mark(self, model: str) -> str:
         """The model, with what decides how much of a customer it is told of and what becomes of what it says."""
@@ -101,7 +101,7 @@ class AnswerMaker:
         if self._talking is not None and self._talking.suits(journey.model):
             return await self._talk(self._talking, key, journey, located, known, spectrum, watch, emit, budget)
         asked = time.perf_counter()
-        name, said = await self._asking.ask(
+        name, said = await self._router.ask(
             turn,
             journey.model,
             self._fitting.system(

@@ -98,7 +98,7 @@ def _as_it_counts(host: PluginHost, tier: str, finding: Finding) -> Finding:
 
 
 async def model(host: PluginHost, seconds: float) -> Findings:
-    """Does the default model answer, and does each of its stand-ins?"""
+    """Does the default model answer, and does each of its fallbacks?"""
     from tilores_core.app import build_models
     from tilores_core.host.use import provider_of
 
@@ -108,7 +108,7 @@ async def model(host: PluginHost, seconds: float) -> Findings:
     models = build_models(host)
     for place, name in enumerate(dict.fromkeys((models.default, *models.fallbacks))):
         finding = await _ask(models, name, seconds)
-        if place and finding.state == "problem":  # a stand-in is no use, but nobody waits for it yet
+        if place and finding.state == "problem":  # a fallback is no use, but nobody waits for it yet
             finding = Finding(part=finding.part, state="warning", detail=finding.detail, fix=finding.fix)
         yield finding
     for name, fix in sorted(models.idle.items()):
@@ -117,7 +117,7 @@ async def model(host: PluginHost, seconds: float) -> Findings:
 
 async def _ask(models: Models, name: str, seconds: float) -> Finding:
     """One tiny question, straight to the model: nothing is read from the cache or stored there."""
-    from tilores_core.chat.calling import invoke, to_langchain
+    from tilores_core.chat.langchain_adapter import invoke, to_langchain
 
     started = time.perf_counter()
     fix = "is its provider reachable from here? tilores models"

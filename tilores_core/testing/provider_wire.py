@@ -5,15 +5,15 @@
     class TestAcme(LLMProviderWireSuite):
         dialect = "openai-compatible"
 
-        def make(self, upstream: StandIn, key: str | None) -> LLMProvider:
+        def make(self, upstream: FakeUpstream, key: str | None) -> LLMProvider:
             return AcmeProvider(Settings(base_url=upstream.base_url, api_key=key))
 
         @pytest.fixture
         def model(self) -> str:
             return "acme-small"
 
-It holds all of `LLMProviderSuite`, against a stand-in (`tilores_core.testing.standin`) that runs in a thread, so that
-blocking calls are tried as well.
+It holds all of `LLMProviderSuite`, against a fake upstream (`tilores_core.testing.fake_upstream`) that runs in a
+thread, so that blocking calls are tried as well.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ from tilores_core.errors import (
     ProviderUnavailableError,
     TiloresError,
 )
-from tilores_core.testing.providers import UNICODE, LLMProviderSuite, _merged
-from tilores_core.testing.standin import (
+from tilores_core.testing.fake_upstream import (
     ContentRefused,
     ContextTooLong,
     Cut,
     ErrorEvent,
+    FakeUpstream,
     Fault,
     Hang,
     HttpError,
@@ -53,8 +53,8 @@ from tilores_core.testing.standin import (
     Reply,
     Reset,
     Stall,
-    StandIn,
 )
+from tilores_core.testing.providers import UNICODE, LLMProviderSuite, _merged
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -76,30 +76,30 @@ class LLMProviderWireSuite(LLMProviderSuite):
 
     deterministic = True
     dialect: ClassVar[str]
-    """Which protocol the provider speaks: one of `tilores_core.testing.standin.DIALECTS`."""
+    """Which protocol the provider speaks: one of `tilores_core.testing.fake_upstream.DIALECTS`."""
     needs_key: ClassVar[bool] = True
     """Without a key the models are listed as unavailable."""
     refuses_content: ClassVar[bool] = True
     """The protocol has a way to say that the content is refused."""
 
-    def make(self, upstream: StandIn, key: str | None) -> LLMProvider:
+    def make(self, upstream: FakeUpstream, key: str | None) -> LLMProvider:
         """The provider with this key (None: none at all), its address that of `upstream`."""
         raise NotImplementedError("write the method 'make'")
 
     @pytest.fixture
-    def upstream(self) -> Iterator[StandIn]:
-        with StandIn(self.dialect) as upstream:
+    def upstream(self) -> Iterator[FakeUpstream]:
+        with FakeUpstream(self.dialect) as upstream:
             yield upstream
 
     @pytest.fixture
-    def provider(self, upstream: StandIn) -> LLMProvider:
+    def provider(self, upstream: FakeUpstream) -> LLMProvider:
         return self.make(upstream, upstream.key)
 
     # --- answers
 
     @both_ways
     async def test_the_text_arrives_as_it_was_sent(
-        self, provider: LLMProvider, model: str, upstream: StandIn, streamed: bool
+        self, provider: LLMProvider, model: str, upstream: FakeUpstream, streamed: bool
     ) -> None:
         upstream.enqueue(TEXT)
         message = await _ask(self.chat(provider, model), UNICODE, streamed=streamed)
@@ -112,7 +112,7 @@ class LLMProviderWireSuite(LLMProviderSuite):
 
     @both_ways
     async def test_usage_is_the_providers(
-        self, provider: LLMProvider, model: str, upstream: StandIn, streamed: bool
+        self, provider: LLMProvider, model: str, upstream: FakeUpstream, streamed: bool
     ) -> None:
         upstream.enqueue(Reply("one two three", input_tokens=11, output_tokens=7))
         message = await _ask(self.chat(provider, model), "Hello", streamed=streamed)
@@ -130,14 +130,14 @@ class LLMProviderWireSuite(LLMProviderSuite):
 
     @both_ways
     async def test_slow_first_token(
-        self, provider: LLMProvider, model: str, upstream: StandIn, streamed: bool
+        self, provider: LLMProvider, model: str, upstream: FakeUpstream, streamed: bool
     ) -> None:
         upstream.enqueue(Reply(TEXT, seconds=0.1, first_token=0.2))
         assert (await _ask(self.chat(provider, model), "Hello", streamed=streamed)).text == TEXT
 
     @both_ways
     async def test_a_finished_answer_without_the_end_mark_is_finished(
-        self, provider: LLMProvider, model: str, upstream: StandIn, streamed: bool
+        self, provider: LLMProvider, model: str, upstream: FakeUpstream, streamed: bool
     ) -> None:
         upstream.enqueue(Reply(TEXT, fault=NoEndMark()))
         message = await _ask(self.chat(provider, model), "Hello", streamed=streamed)
@@ -147,7 +147,7 @@ class LLMProviderWireSuite(LLMProviderSuite):
     # --- leaving
 
     async def test_cancelling_a_stream_closes_the_connection(
-        self, provider: LLMProvider, model: str, upstream: StandIn
+        self, provider: LLMProvider, model: str, upstream: FakeUpstream
     ) -> None:
         upstream.enqueue(Stall(after=3))
         chat = self.chat(provider, model)
@@ -162,7 +162,7 @@ class LLMProviderWireSuite(LLMProviderSuite):
         assert await upstream.until(lambda: upstream.disconnects == 1)
 
     async def test_leaving_a_stream_closes_the_connection(
-        self, provider: LLMProvider, model: str, upstream: StandIn
+        self, provider: LLMProvider, model: str, upstream: FakeUpstream
     ) -> None:
         upstream.enqueue(Stall(after=3))
         chat = self.chat(provider, model)
@@ -174,7 +174,7 @@ class LLMProviderWireSuite(LLMProviderSuite):
 
     @both_ways
     async def test_cancelling_before_the_first_token_closes_the_connection(
-        self, provider: LLMProvider, model: str, upstream: StandIn, streamed: bool
+        self, provider: LLMProvider, model: str, upstream: FakeUpstream, streamed: bool
     ) -> None:
         upstream.enqueue(Hang())
         task = asyncio.create_task(_ask(self.chat(provider, model), "Hello", streamed=streamed))
@@ -185,7 +185,7 @@ class LLMProviderWireSuite(LLMProviderSuite):
     # --- refusals
 
     @both_ways
-    async def test_a_wrong_key(self, upstream: StandIn, model: str, streamed: bool) -> None:
+    async def test_a_wrong_key(self, upstream: FakeUpstream, model: str, streamed: bool) -> None:
         self._needs("needs_key")
         provider = self.make(upstream, WRONG_KEY)
         failed = await self._failure(provider, model, streamed=streamed)
@@ -195,12 +195,12 @@ class LLMProviderWireSuite(LLMProviderSuite):
 
     @both_ways
     async def test_a_key_that_is_refused(
-        self, provider: LLMProvider, model: str, upstream: StandIn, streamed: bool
+        self, provider: LLMProvider, model: str, upstream: FakeUpstream, streamed: bool
     ) -> None:
         upstream.enqueue(InvalidKey())
         assert isinstance(await self._failure(provider, model, streamed=streamed), ProviderAuthError)
 
-    async def test_no_key(self, upstream: StandIn, model: str) -> None:
+    async def test_no_key(self, upstream: FakeUpstream, model: str) -> None:
         self._needs("needs_key")
         provider = self.make(upstream, None)
         listed = provider.models()
@@ -212,7 +212,9 @@ class LLMProviderWireSuite(LLMProviderSuite):
         assert not upstream.requests
 
     @both_ways
-    async def test_rate_limit(self, provider: LLMProvider, model: str, upstream: StandIn, streamed: bool) -> None:
+    async def test_rate_limit(
+        self, provider: LLMProvider, model: str, upstream: FakeUpstream, streamed: bool
+    ) -> None:
         upstream.enqueue(HttpError(status=429, retry_after=7), HttpError(status=429))
         limited = await self._failure(provider, model, streamed=streamed)
         assert isinstance(limited, ProviderRateLimitedError)
@@ -222,7 +224,7 @@ class LLMProviderWireSuite(LLMProviderSuite):
         assert unsaid.retry_after is None
 
     @both_ways
-    async def test_overload(self, provider: LLMProvider, model: str, upstream: StandIn, streamed: bool) -> None:
+    async def test_overload(self, provider: LLMProvider, model: str, upstream: FakeUpstream, streamed: bool) -> None:
         for status in (500, 502, 503, 529):
             upstream.enqueue(HttpError(status=status))
             failed = await self._failure(provider, model, streamed=streamed)
@@ -230,7 +232,7 @@ class LLMProviderWireSuite(LLMProviderSuite):
 
     @both_ways
     async def test_context_too_long(
-        self, provider: LLMProvider, model: str, upstream: StandIn, streamed: bool
+        self, provider: LLMProvider, model: str, upstream: FakeUpstream, streamed: bool
     ) -> None:
         upstream.enqueue(ContextTooLong())
         assert isinstance(await self._failure(provider, model, streamed=streamed), ContextTooLongError)
@@ -240,7 +242,7 @@ class LLMProviderWireSuite(LLMProviderSuite):
         "refused", [ContentRefused(), Reply("I", finish="content_filter")], ids=["asked", "said"]
     )
     async def test_content_refused(
-        self, provider: LLMProvider, model: str, upstream: StandIn, refused: Any, streamed: bool
+        self, provider: LLMProvider, model: str, upstream: FakeUpstream, refused: Any, streamed: bool
     ) -> None:
         self._needs("refuses_content")
         upstream.enqueue(refused)
@@ -254,7 +256,7 @@ class LLMProviderWireSuite(LLMProviderSuite):
 
     @both_ways
     async def test_connection_reset(
-        self, provider: LLMProvider, model: str, upstream: StandIn, streamed: bool
+        self, provider: LLMProvider, model: str, upstream: FakeUpstream, streamed: bool
     ) -> None:
         upstream.enqueue(Reset())
         assert isinstance(await self._failure(provider, model, streamed=streamed), ProviderUnavailableError)
@@ -262,21 +264,21 @@ class LLMProviderWireSuite(LLMProviderSuite):
     @both_ways
     @pytest.mark.parametrize("fault", [Cut(after=3), Cut(after=3, reset=True)], ids=["closed", "reset"])
     async def test_connection_cut(
-        self, provider: LLMProvider, model: str, upstream: StandIn, fault: Fault, streamed: bool
+        self, provider: LLMProvider, model: str, upstream: FakeUpstream, fault: Fault, streamed: bool
     ) -> None:
         upstream.enqueue(fault)
         assert isinstance(await self._failure(provider, model, streamed=streamed), ProviderError)
 
     @both_ways
     async def test_malformed_reply(
-        self, provider: LLMProvider, model: str, upstream: StandIn, streamed: bool
+        self, provider: LLMProvider, model: str, upstream: FakeUpstream, streamed: bool
     ) -> None:
         upstream.enqueue(MalformedReply())
         assert isinstance(await self._failure(provider, model, streamed=streamed), ProviderError)
 
     @both_ways
     async def test_malformed_event(
-        self, provider: LLMProvider, model: str, upstream: StandIn, streamed: bool
+        self, provider: LLMProvider, model: str, upstream: FakeUpstream, streamed: bool
     ) -> None:
         upstream.enqueue(MalformedEvent(after=3))
         assert isinstance(await self._failure(provider, model, streamed=streamed), ProviderError)
@@ -288,7 +290,7 @@ class LLMProviderWireSuite(LLMProviderSuite):
         ids=["no-finish", "no-finish-but-mark", "error-event"],
     )
     async def test_an_unfinished_answer_never_looks_finished(
-        self, provider: LLMProvider, model: str, upstream: StandIn, fault: Fault, streamed: bool
+        self, provider: LLMProvider, model: str, upstream: FakeUpstream, fault: Fault, streamed: bool
     ) -> None:
         upstream.enqueue(fault)
         outcome = await self._outcome(provider, model, streamed=streamed)
@@ -299,7 +301,7 @@ class LLMProviderWireSuite(LLMProviderSuite):
 
     @both_ways
     async def test_one_request_a_call(
-        self, provider: LLMProvider, model: str, upstream: StandIn, streamed: bool
+        self, provider: LLMProvider, model: str, upstream: FakeUpstream, streamed: bool
     ) -> None:
         """Whatever comes, the SDK asks once: retries belong to the engine, which alone knows the deadline."""
         for fault in (HttpError(status=429, retry_after=0), HttpError(status=500), HttpError(status=503), Reset()):
@@ -308,7 +310,7 @@ class LLMProviderWireSuite(LLMProviderSuite):
             await self._failure(provider, model, streamed=streamed)
             assert len(upstream.requests) == 1, f"{fault}"
 
-    async def test_usable_after_each_fault(self, provider: LLMProvider, model: str, upstream: StandIn) -> None:
+    async def test_usable_after_each_fault(self, provider: LLMProvider, model: str, upstream: FakeUpstream) -> None:
         for fault in (Reset(), Cut(after=1), MalformedEvent(after=1), HttpError(status=500)):
             upstream.enqueue(fault, TEXT)
             await self._failure(provider, model, streamed=True)
@@ -330,7 +332,7 @@ class LLMProviderWireSuite(LLMProviderSuite):
         assert isinstance(mapped, TiloresError), f"not mapped: {type(mapped).__name__}"
         shown = f"{mapped} {mapped!r} {mapped.args}"
         assert PRIVATE[:24] not in shown
-        assert "sk-standin" not in shown
+        assert "sk-fake-upstream" not in shown
         return mapped
 
 

@@ -28,7 +28,7 @@ _NOT_THE_MODELS = frozenset(
 
 
 class Permit:
-    """Leave for one call. Report how it went with exactly one of `succeeded`, `failed` or `dropped`.
+    """Leave for one call. Report how it went with exactly one of `succeeded`, `failed` or `release`.
 
     What began before the breaker opened, or went past it, tells it nothing: only the call that tries the model does.
     """
@@ -56,7 +56,7 @@ class Permit:
         if self._matters:
             self._breaker.failure(certain=certain)
 
-    def dropped(self) -> None:
+    def release(self) -> None:
         """It says nothing about the model: the caller left, or the request was at fault."""
         if self._probe:
             self._breaker.abandon()
@@ -83,25 +83,25 @@ class ModelHealth:
         closed = self._breaker.state == "closed"
         return Permit(self, self._breaker, probe=not closed) if self._breaker.allow() else None
 
-    def insist(self) -> Permit:
+    def force_permit(self) -> Permit:
         """Leave although it is left alone, when nobody else is left to ask."""
         return Permit(self, self._breaker, probe=False)
 
-    def rest(self, seconds: float) -> None:
+    def pause_for(self, seconds: float) -> None:
         """It asked to be left alone for so long; more than half a minute is not granted unseen."""
         self._rest_until = self._clock() + min(seconds, _LONGEST_REST)
 
     def note(self, first_token: float) -> None:
         self._times.append(first_token)
 
-    def late(self) -> float | None:
+    def first_token_p95(self) -> float | None:
         """The 95th percentile of the latest first-token times in seconds, None while too few are known."""
         if len(self._times) < _TIMES_NEEDED:
             return None
         return sorted(self._times)[int(_LATE * (len(self._times) - 1))]
 
     def report(self) -> dict[str, Any]:
-        late = self.late()
+        late = self.first_token_p95()
         return {
             "breaker": self._breaker.state,
             "opened": self._breaker.opened,

@@ -47,9 +47,9 @@ _ONCE_MORE = Verdict(again=True)
 _FAILED = Verdict()
 
 
-def judge(error: Exception, *, timed_out: bool, stand_in: bool) -> Verdict:
-    """`timed_out`: the SDK gave up waiting. `stand_in`: the model is not the one that was asked for, so that what it
-    cannot take says nothing of the request."""
+def judge(error: Exception, *, timed_out: bool, is_fallback: bool) -> Verdict:
+    """`timed_out`: the SDK gave up waiting. `is_fallback`: the model is not the one that was asked for, so that what
+    it cannot take says nothing of the request."""
     match error:
         case ContentRefusedError():
             return _FINAL  # another model might answer: but to whom is not for us to choose
@@ -68,5 +68,5 @@ def judge(error: Exception, *, timed_out: bool, stand_in: bool) -> Verdict:
         case ContextTooLongError():
             return _TOO_LONG
         case RequestError():
-            return _UNABLE if stand_in else _FINAL
+            return _UNABLE if is_fallback else _FINAL
     return _FINAL

@@ -3,7 +3,7 @@
 1. A model that can call tools is asked with ours, and with the caller's own if there are any.
 2. Calls of ours are made and it is asked again; calls of the caller's alone end the answer, for the caller to make.
 3. After `max_tool_turns` it is asked once more as in direct mode: the records of the customer in play in the prompt,
-   no tools, so that it cannot but answer. A stand-in that calls no tools is asked so at once.
+   no tools, so that it cannot but answer. A fallback that calls no tools is asked so at once.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from tilores_core.chat.asking import Asking
-from tilores_core.chat.calling import Completion, to_langchain
 from tilores_core.chat.context.estimate import estimate_tokens
 from tilores_core.chat.context.fitting import Fitting
 from tilores_core.chat.grounding.guard import Watch
+from tilores_core.chat.langchain_adapter import Completion, to_langchain
 from tilores_core.chat.located import Known, Located
 from tilores_core.chat.lookup import CustomerLookup
+from tilores_core.chat.model_router import ModelRouter
 from tilores_core.chat.models import Models
 from tilores_core.chat.prompts import system_message
 from tilores_core.chat.records import fingerprint
@@ -92,12 +92,12 @@ class Talking:
         *,
         lookup: CustomerLookup,
         models: Models,
-        asking: Asking,
+        router: ModelRouter,
         fitting: Fitting,
         chat: ChatTable,
     ) -> None:
         self.models = models
-        self.asking = asking
+        self.router = router
         self.fitting = fitting
         self.chat = chat
         self._lookup = lookup
@@ -116,7 +116,7 @@ class Talking:
     async def talk(self, question: Question, emit: Emit | None) -> Told:
         """The answer to one question; its pieces go to `emit`.
 
-        Raises what `Asking.ask` raises; `InvalidRequestError` for a caller's tool with the name of one of ours.
+        Raises what `ModelRouter.ask` raises; `InvalidRequestError` for a caller's tool with the name of one of ours.
         """
         turn = question.turn
         bound = _in_play(question)
@@ -152,7 +152,7 @@ class _Talk:
         self._usage = Usage()
         self._cost: float | None = 0.0
         self._seconds = 0.0
-        self._only_asked = True  # no stand-in had a part in it
+        self._only_asked = True  # no fallback had a part in it
 
     async def run(self) -> Told:
         ours = await self._play.tools()
@@ -199,20 +199,20 @@ class _Talk:
         def system(name: str) -> str:
             return with_tools if uses_tools(name) else directly(name)
 
-        def worded(name: str) -> tuple[Turn, Sequence[BaseMessage]]:
+        def request_for(name: str) -> tuple[Turn, Sequence[BaseMessage]]:
             if not uses_tools(name):
                 return self._turn, ()
             parameters = self._parameters(tools, name, first=first)
             return replace(self._turn, parameters=parameters), self._so_far(name)
 
-        model, said = await self._talking.asking.ask(
+        model, said = await self._talking.router.ask(
             self._turn,
             self._question.model,
             system,
             self._gate.inlet,
             self._question.attempts,
             began=self._question.began,
-            worded=worded,
+            request_for=request_for,
             budget=self._question.budget,
         )
         self._only_asked &= model == self._question.model

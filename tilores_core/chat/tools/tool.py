@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from tilores_core.chat.calling import untraced
+from tilores_core.chat.langchain_adapter import untraced
 from tilores_core.contracts import Customer
 
 if TYPE_CHECKING:

@@ -191,7 +191,7 @@ class Warmer:
         elif await self._note(turn, errand):
             figures.add("warmed" if answer.cache_tier == "miss" else "fresh")
         elif last or not is_cacheable(turn, answer, asked_model=self._engine.models.resolve(turn.model)):
-            # Asked back, cut off, said by a stand-in, a tool call: nothing that is stored.
+            # Asked back, cut off, said by a fallback, a tool call: nothing that is stored.
             figures.add("failed", error="not_stored")
         else:
             return False

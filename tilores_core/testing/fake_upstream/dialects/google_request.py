@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
-from tilores_core.testing.standin.dialects.base import count
-from tilores_core.testing.standin.values import Asked, Problem, Tool
+from tilores_core.testing.fake_upstream.dialects.base import count
+from tilores_core.testing.fake_upstream.values import Asked, Problem, Tool
 
 _PER_CONTENT = 3
 

@@ -1,9 +1,8 @@
-"""A stand-in for a model provider: a real HTTP server that speaks the provider's own wire protocol, and that fails in
-whichever way it is told.
+"""A fake model provider: a real HTTP server that speaks the provider's own wire protocol and fails as a test says.
 
-    from tilores_core.testing.standin import Cut, HttpError, Reply, StandIn, ToolCall
+    from tilores_core.testing.fake_upstream import Cut, HttpError, Reply, FakeUpstream, ToolCall
 
-    async with StandIn("openai") as upstream:
+    async with FakeUpstream("openai") as upstream:
         provider = OpenAIProvider(Settings(base_url=upstream.base_url, api_key=upstream.key))
         upstream.enqueue("Her balance is 40 dollars.", HttpError(status=429, retry_after=2), Cut(after=3))
         upstream.enqueue(Reply(tool_calls=(ToolCall("find_customer", {"email": "e@example.com"}),)))
@@ -13,9 +12,9 @@ whichever way it is told.
         assert upstream.counts["gpt-x"] <= 3 and upstream.disconnects == 0
         assert upstream.requests[-1].body["temperature"] == 0.2
 
-`with StandIn(...)` runs it in a thread, for clients that block; in a process of its own it is
+`with FakeUpstream(...)` runs it in a thread, for clients that block; in a process of its own it is
 
-    python -m tilores_core.testing.standin --dialect openai --port 0 --latency-ms 100
+    python -m tilores_core.testing.fake_upstream --dialect openai --port 0 --latency-ms 100
 
 which prints one line of JSON with its `base_url`. Faults are values, alone or as `Reply(..., fault=...)`:
 `HttpError`, `InvalidKey`, `ContextTooLong`, `ContentRefused`, `Reset`, `Hang`, `Stall`, `Cut`, `NoFinish`,
@@ -24,9 +23,9 @@ which prints one line of JSON with its `base_url`. Faults are values, alone or a
 answer of a protocol that has no mark apart from the finish reason (google, ollama).
 """
 
-from tilores_core.testing.standin.dialects import DIALECTS
-from tilores_core.testing.standin.server import DEFAULT_KEY, StandIn
-from tilores_core.testing.standin.values import (
+from tilores_core.testing.fake_upstream.dialects import DIALECTS
+from tilores_core.testing.fake_upstream.server import DEFAULT_KEY, FakeUpstream
+from tilores_core.testing.fake_upstream.values import (
     Asked,
     ContentRefused,
     ContextTooLong,
@@ -56,6 +55,7 @@ __all__ = [
     "ContextTooLong",
     "Cut",
     "ErrorEvent",
+    "FakeUpstream",
     "Fault",
     "Hang",
     "HttpError",
@@ -69,6 +69,5 @@ __all__ = [
     "ReplyLike",
     "Reset",
     "Stall",
-    "StandIn",
     "ToolCall",
 ]

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 
 import orjson
 
-from tilores_core.testing.standin.dialects.base import (
+from tilores_core.testing.fake_upstream.dialects.base import (
     Dialect,
     Response,
     Stream,
@@ -17,7 +17,7 @@ from tilores_core.testing.standin.dialects.base import (
     seconds,
     sizes,
 )
-from tilores_core.testing.standin.values import Asked, Problem, Request, Said, Tool
+from tilores_core.testing.fake_upstream.values import Asked, Problem, Request, Said, Tool
 
 _WHEN: Final = "2026-01-01T00:00:00.000000Z"
 _ROLES: Final = ("system", "user", "assistant", "tool")

@@ -1,4 +1,4 @@
-"""What the stand-in needs to know of a wire protocol: how to read a request, and the bytes of what goes back."""
+"""What the fake upstream needs to know of a wire protocol: how to read a request, and the bytes of what goes back."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 
 import orjson
 
-from tilores_core.testing.standin.values import Asked, Problem, ProblemKind, Request, Said, pieces_of
+from tilores_core.testing.fake_upstream.values import Asked, Problem, ProblemKind, Request, Said, pieces_of
 
 UNKNOWN = re.compile(r"^no-such")
-"""Names that no stand-in knows as a model when its models are not given."""
+"""Names that no fake upstream knows as a model when its models are not given."""
 
 _STATUS = {
     "json": 400,
@@ -94,7 +94,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def authenticate(self, request: Request) -> None:
-        """Raises `Problem` when the key is not the stand-in's."""
+        """Raises `Problem` when the key is not the fake upstream's."""
 
     @abstractmethod
     def read(self, request: Request) -> Asked:
@@ -146,7 +146,7 @@ class Dialect(ABC):
             raise too_long(model, words, limit)
 
     def listed(self) -> Collection[str]:
-        return self.models or ("stand-in-1",)
+        return self.models or ("fake-upstream-1",)
 
 
 def too_long(model: str, words: int, limit: int) -> Problem:

@@ -1,4 +1,4 @@
-"""Asking the model: the one that was named, then those that stand in for it."""
+"""Choosing and calling models: the one that was named, then its fallbacks."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from functools import partial
 from typing import Any
 
 from tilores_core.cache.condition import Condition
-from tilores_core.chat.calling import Completion
 from tilores_core.chat.flight import Emit
+from tilores_core.chat.langchain_adapter import Completion
 from tilores_core.chat.models import Models
 from tilores_core.chat.notes import ModelNotes
-from tilores_core.chat.routing.attempt import Attempting
 from tilores_core.chat.routing.budget import Budget
 from tilores_core.chat.routing.delivery import BySentence, Held, Straight
+from tilores_core.chat.routing.fallback_chain import FallbackChain, RequestForModel, RoutingContext
 from tilores_core.chat.routing.health import Health
 from tilores_core.chat.routing.limits import Limits
-from tilores_core.chat.routing.route import Network, Route, Worded
+from tilores_core.chat.routing.model_call import ModelCall
 from tilores_core.contracts import Attempt, Purpose, Turn
 from tilores_core.errors import ConfigError, UnknownModelError
 from tilores_core.settings import RoutingTable
 
 
-class Asking:
+class ModelRouter:
     """One per engine. `deadline_seconds`: for turns that bring no deadline of their own.
 
     Raises `ConfigError` where the settings name a provider or a model that is not there.
@@ -37,7 +37,7 @@ class Asking:
         self._seconds = deadline_seconds
         self._health = Health(routing)
         _check(routing, models)
-        self._network = Network(models=models, policy=routing, health=self._health, limits=Limits(routing))
+        self._context = RoutingContext(models=models, policy=routing, health=self._health, limits=Limits(routing))
 
     async def ask(
         self,
@@ -48,38 +48,38 @@ class Asking:
         attempts: list[Attempt],
         *,
         began: float | None = None,
-        worded: Worded | None = None,
+        request_for: RequestForModel | None = None,
         budget: Budget | None = None,
     ) -> tuple[str, Completion]:
         """The model that answered and what it said; pieces go to `emit` when there is one.
 
         `system`: the system message for a model, by its full name. `attempts` gets a note of each call; `began`: the
-        turn's start on `time.perf_counter()`, by default now. `worded`: how the turn is put to a model; by default as
-        it is. `budget`: the time there is, by default the turn's.
+        turn's start on `time.perf_counter()`, by default now. `request_for`: how the turn is put to a model; by
+        default as it is. `budget`: the time there is, by default the turn's.
 
         Raises the first model's error when no model answered, and at once what no other model would mend:
         `ContentRefusedError`, the `RequestError` of the model that was asked for. After the first piece: what ended
         the answer, when nobody could go on with it.
         """
-        chain = tuple(dict.fromkeys((model, *self._network.models.fallbacks)))
-        delivery = self._delivery(emit, stand_ins=len(chain) > 1)
-        route = Route(
-            network=self._network,
+        chain = tuple(dict.fromkeys((model, *self._context.models.fallbacks)))
+        delivery = self._delivery(emit, fallbacks=len(chain) > 1)
+        route = FallbackChain(
+            context=self._context,
             turn=turn,
             system=system,
             chain=chain,
             budget=budget or self.budget(turn),
             delivery=delivery,
-            attempting=Attempting(
-                self._network.models,
+            model_call=ModelCall(
+                self._context.models,
                 attempts,
                 time.perf_counter() if began is None else began,
                 partial(self._note, turn.purpose),
             ),
             streamed=not (emit is None or type(delivery) is Held),
-            worded=worded or (lambda _: (turn, ())),
+            request_for=request_for or (lambda _: (turn, ())),
         )
-        name, said = await route.travel()
+        name, said = await route.run()
         if self._notes is not None:
             self._notes.answered(model, name)
         return name, said
@@ -101,10 +101,10 @@ class Asking:
         """What is known of each model that was asked, by its full name: the state of its breaker, and more."""
         return self._health.report()
 
-    def _delivery(self, emit: Emit | None, *, stand_ins: bool) -> Held:
+    def _delivery(self, emit: Emit | None, *, fallbacks: bool) -> Held:
         if emit is None or self._policy.on_stream_failure == "buffer":
             return Held()
-        if self._policy.on_stream_failure == "resume" and stand_ins:
+        if self._policy.on_stream_failure == "resume" and fallbacks:
             return BySentence(emit, longest=self._policy.sentence_characters)
         return Straight(emit)  # nobody could go on: there is nothing to hold sentences back for
 

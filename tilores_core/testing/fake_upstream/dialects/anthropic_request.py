@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import orjson
 
-from tilores_core.testing.standin.dialects.base import count
-from tilores_core.testing.standin.values import Asked, Problem, Tool
+from tilores_core.testing.fake_upstream.dialects.base import count
+from tilores_core.testing.fake_upstream.values import Asked, Problem, Tool
 
 _FIELDS: Final = """
     model messages max_tokens system temperature top_p top_k stop_sequences stream tools tool_choice thinking

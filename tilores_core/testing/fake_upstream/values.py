@@ -1,4 +1,4 @@
-"""What a stand-in is told to say and to do wrong, and what it was asked. All times are seconds."""
+"""What a fake upstream is told to say and to do wrong, and what it was asked. All times are seconds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PIECE = re.compile(r"\s*\S+|\s+$")
 
 
 def pieces_of(text: str) -> tuple[str, ...]:
-    """The text word by word, nothing lost. One piece is one token everywhere in the stand-in."""
+    """The text word by word, nothing lost. One piece is one token everywhere in the fake upstream."""
     return tuple(_PIECE.findall(text))
 
 
@@ -142,9 +142,10 @@ class ToolCall:
 class Reply:
     """What the model says to one request.
 
-    `text`: None lets the stand-in answer by itself (see `StandIn`). `pieces`: the text as it is streamed, by default
-    word by word. `tool_calls`: instead of or after the text. `reasoning`: thinking shown before the text, where the
-    protocol has a place for it. `finish`: None says what fits. `input_tokens`, `output_tokens`: instead of counting.
+    `text`: None lets the fake upstream answer by itself (see `FakeUpstream`). `pieces`: the text as it is
+    streamed, by default word by word. `tool_calls`: instead of or after the text. `reasoning`: thinking shown
+    before the text, where the protocol has a place for it. `finish`: None says what fits.
+    `input_tokens`, `output_tokens`: instead of counting.
 
     `seconds` pass before the status line, `first_token` seconds between the headers and the first piece (a reply that
     is not streamed: added to `seconds`), `between` seconds after each piece.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from tilores_core.testing.standin.dialects.base import count, sizes
-from tilores_core.testing.standin.dialects.openai import OpenAI
-from tilores_core.testing.standin.values import Asked, Problem, Said
+from tilores_core.testing.fake_upstream.dialects.base import count, sizes
+from tilores_core.testing.fake_upstream.dialects.openai import OpenAI
+from tilores_core.testing.fake_upstream.values import Asked, Problem, Said
 
 
 class DeepSeek(OpenAI):
@@ -28,7 +28,7 @@ class DeepSeek(OpenAI):
         return {"content": "", "role": None}
 
     def extras(self) -> Mapping[str, Any]:
-        return {"system_fingerprint": "fp_standin_prod"}
+        return {"system_fingerprint": "fp_fake_prod"}
 
     def chunk_extras(self, asked: Asked) -> Mapping[str, Any]:
         return {}

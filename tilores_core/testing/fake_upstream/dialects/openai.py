@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import orjson
 
-from tilores_core.testing.standin.dialects.base import (
+from tilores_core.testing.fake_upstream.dialects.base import (
     Dialect,
     Response,
     Stream,
@@ -20,8 +20,8 @@ from tilores_core.testing.standin.dialects.base import (
     seconds,
     sizes,
 )
-from tilores_core.testing.standin.dialects.openai_request import read_chat
-from tilores_core.testing.standin.values import Asked, Problem, Request, Said, ToolCall
+from tilores_core.testing.fake_upstream.dialects.openai_request import read_chat
+from tilores_core.testing.fake_upstream.values import Asked, Problem, Request, Said, ToolCall
 
 _REASONING = re.compile(r"^(?:o\d|gpt-5)")
 
@@ -105,7 +105,7 @@ class OpenAI(Dialect):
         return choice
 
     def extras(self) -> Mapping[str, Any]:
-        return {"service_tier": "default", "system_fingerprint": "fp_standin"}
+        return {"service_tier": "default", "system_fingerprint": "fp_fake"}
 
     def usage(self, asked: Asked, said: Said) -> dict[str, Any]:
         return {
@@ -237,7 +237,7 @@ class OpenAI(Dialect):
 
     def headers(self) -> Mapping[str, str]:
         return {
-            "x-request-id": f"req_standin{next(self._numbers):08d}",
+            "x-request-id": f"req_fake{next(self._numbers):08d}",
             "openai-version": "2020-10-01",
             "openai-processing-ms": "1",
             "x-ratelimit-limit-requests": "500",
@@ -258,7 +258,7 @@ class OpenAI(Dialect):
 
     def _frame(self, asked: Asked, kind: str) -> dict[str, Any]:
         return {
-            "id": f"chatcmpl-standin{next(self._numbers):08d}",
+            "id": f"chatcmpl-fake_upstream{next(self._numbers):08d}",
             "object": kind,
             "created": int(time.time()),
             "model": asked.model,

@@ -9,8 +9,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tilores_core.chat.calling import NO_USAGE, Completion, Gathered, can_stream, invoke, stream
 from tilores_core.chat.codes import error_code
+from tilores_core.chat.langchain_adapter import NO_USAGE, Completion, Gathered, can_stream, invoke, stream
 from tilores_core.chat.models import Models
 from tilores_core.chat.routing.budget import Budget
 from tilores_core.chat.routing.delivery import CannotJoinError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import BaseMessage
 
-Say = Callable[[Delta], None]
+OnDelta = Callable[[Delta], None]
 
 # For what comes behind the end of an answer: the usage, the mark of the stream's end.
 _LAST_WORDS_SECONDS = 1.0
@@ -42,7 +42,7 @@ class FailedAttemptError(Exception):
 
 
 @dataclass(slots=True, kw_only=True)  # not frozen: one is made for each call, and that triples its price
-class Order:
+class CallSpec:
     """What one call is to do. `pieces`: take the answer in pieces where the model can.
 
     `first`, `between`, `whole`: seconds, as `budget` shares them out.
@@ -52,7 +52,7 @@ class Order:
     turn: Turn
     prompt: list[BaseMessage]
     permit: Permit
-    stand_in: bool
+    is_fallback: bool
     pieces: bool
     first: float
     between: float
@@ -61,7 +61,7 @@ class Order:
     hedge: bool = False
 
 
-class Attempting:
+class ModelCall:
     """Makes one turn's calls and notes each in `attempts`. `began`: the turn's start on `time.perf_counter()`."""
 
     def __init__(
@@ -77,7 +77,7 @@ class Attempting:
         self._began = began
         self._note = note
 
-    async def make(self, order: Order, limit: ProviderLimit, say: Say) -> Completion:
+    async def make(self, spec: CallSpec, limit: ProviderLimit, say: OnDelta) -> Completion:
         """What the model said, whole; its pieces go to `say`. The place in `limit` is the caller's to take.
 
         Raises `FailedAttemptError`; `CannotJoinError` as `say` raises it.
@@ -88,49 +88,49 @@ class Attempting:
         error: BaseException | None = None
         called = False
         try:
-            chat_model = await self._chat_model(order)
+            chat_model = await self._chat_model(spec)
             called = True
-            said = await self._listen(order, chat_model, say, heard, started)
-            order.permit.succeeded(heard[0] if heard else None)
+            said = await self._listen(spec, chat_model, say, heard, started)
+            spec.permit.succeeded(heard[0] if heard else None)
             return said
         except CannotJoinError as joining:
             error = joining
-            order.permit.dropped()
+            spec.permit.release()
             raise
         except Exception as failure:
-            mapped, timed_out = self._mapped(order, failure)
+            mapped, timed_out = self._mapped(spec, failure)
             error = mapped
-            verdict = judge(mapped, timed_out=timed_out, stand_in=order.stand_in)
+            verdict = judge(mapped, timed_out=timed_out, is_fallback=spec.is_fallback)
             # A key that is missing here says nothing of the model: nobody asked it.
             if called and (verdict.counts or (isinstance(mapped, DeadlineExceededError) and not heard)):
-                order.permit.failed(certain=verdict.certain)
+                spec.permit.failed(certain=verdict.certain)
             else:
-                order.permit.dropped()
+                spec.permit.release()
             raise FailedAttemptError(mapped, verdict, begun=bool(heard)) from failure
         except BaseException as cancelled:
             error = cancelled
-            order.permit.dropped()
+            spec.permit.release()
             raise
         finally:
             limit.leave()
             usage = NO_USAGE if said is None else said.usage
             attempt = Attempt(
-                model=order.model,
+                model=spec.model,
                 seconds=time.perf_counter() - started,
                 usage=usage,
                 error=None if error is None else error_code(error),
                 started=started - self._began,
                 first_token=heard[0] if heard else None,
-                cost=0.0 if said is None else self._models.cost(order.model, usage),
-                hedge=order.hedge,
+                cost=0.0 if said is None else self._models.cost(spec.model, usage),
+                hedge=spec.hedge,
             )
             self._attempts.append(attempt)
             self._note(attempt)
 
     async def _listen(
-        self, order: Order, chat_model: BaseChatModel, say: Say, heard: list[float], started: float
+        self, spec: CallSpec, chat_model: BaseChatModel, say: OnDelta, heard: list[float], started: float
     ) -> Completion:
-        watch = Watch(first=order.first if order.pieces else order.whole, between=order.between, budget=order.budget)
+        watch = Watch(first=spec.first if spec.pieces else spec.whole, between=spec.between, budget=spec.budget)
         gathered = Gathered()
 
         def alive() -> None:
@@ -142,12 +142,12 @@ class Attempting:
 
         try:
             with watch:
-                if order.pieces and can_stream(chat_model):
-                    said = await _in_pieces(chat_model, order.prompt, say, gathered, alive)
+                if spec.pieces and can_stream(chat_model):
+                    said = await _in_pieces(chat_model, spec.prompt, say, gathered, alive)
                 else:
-                    if order.pieces:  # which this model does not have
-                        watch.wait(order.whole)
-                    said = await invoke(chat_model, order.prompt)
+                    if spec.pieces:  # which this model does not have
+                        watch.wait(spec.whole)
+                    said = await invoke(chat_model, spec.prompt)
         except CannotJoinError:
             raise
         except Exception:
@@ -155,22 +155,22 @@ class Attempting:
                 raise
             said = gathered.completion()  # only what comes behind the end is missing
         if not said.ended:
-            raise BrokenOffError("the model's answer broke off", provider=order.model.partition(":")[0])
+            raise BrokenOffError("the model's answer broke off", provider=spec.model.partition(":")[0])
         return said
 
-    async def _chat_model(self, order: Order) -> BaseChatModel:
+    async def _chat_model(self, spec: CallSpec) -> BaseChatModel:
         """Made before the watch begins: importing an SDK may take long, and is not the model's silence."""
-        made = self._models.kept(order.model, order.turn.parameters)
+        made = self._models.kept(spec.model, spec.turn.parameters)
         if made is not None:
             return made
         try:
-            async with asyncio.timeout(order.budget.left()):
-                return await self._models.chat_model(order.model, order.turn.parameters)
+            async with asyncio.timeout(spec.budget.left()):
+                return await self._models.chat_model(spec.model, spec.turn.parameters)
         except TimeoutError:
             raise WatchExpiredError("late") from None
 
-    def _mapped(self, order: Order, error: Exception) -> tuple[Exception, bool]:
-        provider = order.model.partition(":")[0]
+    def _mapped(self, spec: CallSpec, error: Exception) -> tuple[Exception, bool]:
+        provider = spec.model.partition(":")[0]
         if isinstance(error, WatchExpiredError):
             if error.reason == "late":
                 return DeadlineExceededError("no whole answer in time", fix="ask for less, or again"), True
@@ -178,13 +178,13 @@ class Attempting:
             what = "does not begin to answer" if silent else "fell silent in the middle of its answer"
             return SilentModelError(f"the model {what}", provider=provider, fix="ask again later"), True
         try:
-            return self._models.provider(order.model).map_error(error), _timed_out(error)
+            return self._models.provider(spec.model).map_error(error), _timed_out(error)
         except Exception as fault:  # a plugin's code
             return fault, False
 
 
 async def _in_pieces(
-    chat_model: BaseChatModel, prompt: list[BaseMessage], say: Say, gathered: Gathered, alive: Callable[[], None]
+    chat_model: BaseChatModel, prompt: list[BaseMessage], say: OnDelta, gathered: Gathered, alive: Callable[[], None]
 ) -> Completion:
     async with aclosing(stream(chat_model, prompt, gathered=gathered, alive=alive)) as items:
         async for item in items:

@@ -1,4 +1,4 @@
-"""The stand-in itself: a server on the loopback interface, what it is to say, and what it was asked."""
+"""The fake upstream itself: a server on the loopback interface, what it is to say, and what it was asked."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Self
 
 import orjson
 
-from tilores_core.testing.standin.answers import answer
-from tilores_core.testing.standin.connection import Connection
-from tilores_core.testing.standin.dialects import dialect as dialect_of
-from tilores_core.testing.standin.playing import Playing, refusal
-from tilores_core.testing.standin.values import (
+from tilores_core.testing.fake_upstream.answers import answer
+from tilores_core.testing.fake_upstream.connection import Connection
+from tilores_core.testing.fake_upstream.dialects import dialect as dialect_of
+from tilores_core.testing.fake_upstream.playing import Playing, refusal
+from tilores_core.testing.fake_upstream.values import (
     Asked,
     NoFinish,
     Otherwise,
@@ -30,11 +30,11 @@ from tilores_core.testing.standin.values import (
     as_reply,
 )
 
-DEFAULT_KEY = "sk-standin-0123456789abcdef"
+DEFAULT_KEY = "sk-fake-upstream-0123456789abcdef"
 _POLL = 0.005
 
 
-class StandIn:
+class FakeUpstream:
     """A provider that says and spoils what it is told, over real HTTP in that provider's own protocol.
 
     `dialect`: `openai`, `openai-compatible`, `deepseek`, `groq`, `mistral`, `openrouter`, `anthropic`, `google`,
@@ -46,9 +46,9 @@ class StandIn:
     Everything below may be used from either side.
 
     Each request takes its reply from: the queue of its model, the common queue, `always[model]`, `otherwise`. Without
-    any, the stand-in answers by itself: it repeats the question, calls a tool that is forced or that the question
-    names by the words of its name (find_customer: "find the customer …"), and answers JSON where JSON is asked for.
-    One word is one token.
+    any, the fake upstream answers by itself: it repeats the question, calls a tool that is forced or that the
+    question names by the words of its name (find_customer: "find the customer …"), and answers JSON
+    where JSON is asked for. One word is one token.
     """
 
     def __init__(
@@ -239,15 +239,15 @@ _ITSELF = Reply()
 
 
 class _Thread:
-    """A stand-in in an event loop of its own."""
+    """A fake upstream in an event loop of its own."""
 
-    def __init__(self, standin: StandIn) -> None:
-        self._standin = standin
+    def __init__(self, fake_upstream: FakeUpstream) -> None:
+        self._server = fake_upstream
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="standin", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="fake_upstream", daemon=True)
 
     def begin(self) -> None:
-        self._loop.run_until_complete(self._standin.start())
+        self._loop.run_until_complete(self._server.start())
         self._thread.start()
 
     def end(self) -> None:
@@ -257,6 +257,6 @@ class _Thread:
     def _run(self) -> None:
         try:
             self._loop.run_forever()
-            self._loop.run_until_complete(self._standin.aclose())
+            self._loop.run_until_complete(self._server.aclose())
         finally:
             self._loop.close()

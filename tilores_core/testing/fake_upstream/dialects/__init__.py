@@ -1,4 +1,4 @@
-"""The wire protocols, each a module; a dialect is imported when a stand-in of it is made."""
+"""The wire protocols, each a module; a dialect is imported when a fake upstream of it is made."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Final
 
-from tilores_core.testing.standin.dialects.base import Dialect
+from tilores_core.testing.fake_upstream.dialects.base import Dialect
 
 _WHERE: Final = {
     "openai": "openai:OpenAI",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tilores_core.testing.standin.dialects.base import count
-from tilores_core.testing.standin.values import Asked, Problem, Tool
+from tilores_core.testing.fake_upstream.dialects.base import count
+from tilores_core.testing.fake_upstream.values import Asked, Problem, Tool
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _RANGES = {"temperature": (0, 2), "top_p": (0, 1), "presence_penalty": (-2, 2), "frequency_penalty": (-2, 2)}

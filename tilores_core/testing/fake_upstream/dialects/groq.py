@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from tilores_core.testing.standin.dialects.base import sizes
-from tilores_core.testing.standin.dialects.openai import OpenAI
-from tilores_core.testing.standin.values import Asked, Problem, Request, Said
+from tilores_core.testing.fake_upstream.dialects.base import sizes
+from tilores_core.testing.fake_upstream.dialects.openai import OpenAI
+from tilores_core.testing.fake_upstream.values import Asked, Problem, Request, Said
 
-_ID = "req_standin0000000000000000"
+_ID = "req_fake0000000000000000"
 
 
 class Groq(OpenAI):
@@ -36,7 +36,7 @@ class Groq(OpenAI):
         return {**super().whole(asked, said), "x_groq": {"id": _ID}}
 
     def extras(self) -> Mapping[str, Any]:
-        return {"system_fingerprint": "fp_standin"}
+        return {"system_fingerprint": "fp_fake"}
 
     def usage(self, asked: Asked, said: Said) -> dict[str, Any]:
         return {
@@ -95,7 +95,7 @@ class Groq(OpenAI):
                 text = "The request was flagged by the content policy of this model."
                 return text, "invalid_request_error", None, "content_filter"
             case "rate" | "quota":
-                text = f"Rate limit reached for model `{problem.model}` in organization `org_standin` service tier "
+                text = f"Rate limit reached for model `{problem.model}` in organization `org_fake` service tier "
                 return f"{text}`on_demand` on tokens per minute (TPM).", "tokens", None, "rate_limit_exceeded"
             case "server":
                 return "Internal Server Error", "internal_server_error", None, None

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from tilores_core.testing.standin.dialects.base import count, data, sizes
-from tilores_core.testing.standin.dialects.openai import OpenAI
-from tilores_core.testing.standin.values import Asked, Problem, Said
+from tilores_core.testing.fake_upstream.dialects.base import count, data, sizes
+from tilores_core.testing.fake_upstream.dialects.openai import OpenAI
+from tilores_core.testing.fake_upstream.values import Asked, Problem, Said
 
-_PROVIDER = "Standin"
+_PROVIDER = "Fake"
 _PRICE = 1e-6  # US dollars a token
 
 
@@ -64,10 +64,10 @@ class OpenRouter(OpenAI):
         return b": OPENROUTER PROCESSING\n\n"
 
     def headers(self) -> Mapping[str, str]:
-        return {"x-generation-id": "gen-standin"}
+        return {"x-generation-id": "gen-fake_upstream"}
 
     def error(self, problem: Problem) -> Mapping[str, Any]:
-        return {"error": self._error(problem), "user_id": "user_standin"}
+        return {"error": self._error(problem), "user_id": "user_fake"}
 
     def error_event(self, problem: Problem, asked: Asked) -> bytes:
         choice = {"index": 0, "delta": {"content": ""}, "finish_reason": "error"}

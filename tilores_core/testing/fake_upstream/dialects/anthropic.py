@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Final
 
 import orjson
 
-from tilores_core.testing.standin.dialects.anthropic_request import read_messages
-from tilores_core.testing.standin.dialects.base import Dialect, Response, Stream, json_response, seconds, sizes
-from tilores_core.testing.standin.values import Asked, Problem, Request, Said, ToolCall
+from tilores_core.testing.fake_upstream.dialects.anthropic_request import read_messages
+from tilores_core.testing.fake_upstream.dialects.base import Dialect, Response, Stream, json_response, seconds, sizes
+from tilores_core.testing.fake_upstream.values import Asked, Problem, Request, Said, ToolCall
 
 _REASONS: Final = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 _RESET = "2030-01-01T00:00:00Z"
@@ -59,7 +59,7 @@ class Anthropic(Dialect):
     def whole(self, asked: Asked, said: Said) -> Mapping[str, Any]:
         content: list[dict[str, Any]] = []
         if said.reasoning:
-            content.append({"type": "thinking", "thinking": said.reasoning, "signature": "standin"})
+            content.append({"type": "thinking", "thinking": said.reasoning, "signature": "fake_upstream"})
         if said.pieces:
             content.append({"type": "text", "text": said.text})
         content += [{**_tool_use(call), "input": call.arguments} for call in said.tool_calls]
@@ -95,7 +95,7 @@ class Anthropic(Dialect):
 
     def _message(self, asked: Asked, said: Said) -> dict[str, Any]:
         number = next(self._numbers)
-        return {"id": f"msg_standin{number:08d}", "type": "message", "role": "assistant", "model": asked.model}
+        return {"id": f"msg_fake{number:08d}", "type": "message", "role": "assistant", "model": asked.model}
 
     # --- refusals
 
@@ -114,7 +114,7 @@ class Anthropic(Dialect):
 
     def headers(self) -> Mapping[str, str]:
         return {
-            "request-id": f"req_standin{next(self._numbers):08d}",
+            "request-id": f"req_fake{next(self._numbers):08d}",
             "anthropic-organization-id": "00000000-0000-4000-8000-000000000000",
             "anthropic-ratelimit-requests-limit": "4000",
             "anthropic-ratelimit-requests-remaining": "3999",
@@ -127,7 +127,7 @@ class Anthropic(Dialect):
     @staticmethod
     def _error(problem: Problem) -> Mapping[str, Any]:
         kind, message = _worded(problem)
-        return {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_standin"}
+        return {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_fake"}
 
 
 def _worded(problem: Problem) -> tuple[str, str]:
@@ -190,7 +190,7 @@ def _thinking(text: str) -> Sequence[bytes]:
     return [
         _event("content_block_start", index=0, content_block=block),
         _delta(0, {"type": "thinking_delta", "thinking": text}),
-        _delta(0, {"type": "signature_delta", "signature": "standin"}),
+        _delta(0, {"type": "signature_delta", "signature": "fake_upstream"}),
         _event("content_block_stop", index=0),
     ]
 

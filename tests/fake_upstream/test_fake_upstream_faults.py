@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from tilores_core.testing.standin import (
+from tilores_core.testing.fake_upstream import (
     DIALECTS,
     ContentRefused,
     ContextTooLong,
     Cut,
     ErrorEvent,
+    FakeUpstream,
     Hang,
     HttpError,
     InvalidKey,
@@ -27,7 +28,6 @@ from tilores_core.testing.standin import (
     Reply,
     Reset,
     Stall,
-    StandIn,
 )
 
 TEXT = "one two three four"
@@ -37,8 +37,8 @@ DONE = b"data: [DONE]"
 
 
 @pytest.fixture
-async def upstream() -> AsyncIterator[StandIn]:
-    async with StandIn("openai") as made:
+async def upstream() -> AsyncIterator[FakeUpstream]:
+    async with FakeUpstream("openai") as made:
         made.otherwise = TEXT
         yield made
 
@@ -46,7 +46,7 @@ async def upstream() -> AsyncIterator[StandIn]:
 class Raw:
     """One connection, byte by byte."""
 
-    def __init__(self, upstream: StandIn) -> None:
+    def __init__(self, upstream: FakeUpstream) -> None:
         self.upstream = upstream
 
     async def __aenter__(self) -> Raw:
@@ -86,7 +86,7 @@ class Raw:
         return int(head[0].split()[1]), headers, await self.reader.readexactly(int(headers["content-length"]))
 
 
-async def spoken(upstream: StandIn, **asked: Any) -> bytes:
+async def spoken(upstream: FakeUpstream, **asked: Any) -> bytes:
     """A streamed answer to its end."""
     async with Raw(upstream) as raw:
         raw.ask(**asked)
@@ -96,7 +96,7 @@ async def spoken(upstream: StandIn, **asked: Any) -> bytes:
 # --- streams
 
 
-async def test_a_healthy_stream(upstream: StandIn) -> None:
+async def test_a_healthy_stream(upstream: FakeUpstream) -> None:
     said = await spoken(upstream, stream_options={"include_usage": True})
     assert said.count(b'"content":" ') == 3
     assert said.index(b'"finish_reason":"stop"') < said.index(b'"choices":[]') < said.index(DONE)
@@ -104,7 +104,7 @@ async def test_a_healthy_stream(upstream: StandIn) -> None:
 
 
 @pytest.mark.parametrize("reset", [False, True])
-async def test_cut(upstream: StandIn, reset: bool) -> None:
+async def test_cut(upstream: FakeUpstream, reset: bool) -> None:
     upstream.enqueue(Reply(TEXT, fault=Cut(after=2, reset=reset)))
     async with Raw(upstream) as raw:
         raw.ask()
@@ -119,7 +119,7 @@ async def test_cut(upstream: StandIn, reset: bool) -> None:
     assert upstream.disconnects == 0
 
 
-async def test_stall_for_ever_until_the_client_goes(upstream: StandIn) -> None:
+async def test_stall_for_ever_until_the_client_goes(upstream: FakeUpstream) -> None:
     upstream.enqueue(Reply(TEXT, fault=Stall(after=2)))
     async with Raw(upstream) as raw:
         raw.ask()
@@ -132,7 +132,7 @@ async def test_stall_for_ever_until_the_client_goes(upstream: StandIn) -> None:
     assert (asked.pieces, asked.disconnected, asked.done, upstream.running) == (2, True, False, 0)
 
 
-async def test_stall_for_a_while(upstream: StandIn) -> None:
+async def test_stall_for_a_while(upstream: FakeUpstream) -> None:
     upstream.enqueue(Reply(TEXT, fault=Stall(after=2, seconds=2 * SHORT)))
     async with Raw(upstream) as raw:
         raw.ask()
@@ -140,7 +140,7 @@ async def test_stall_for_a_while(upstream: StandIn) -> None:
         assert DONE in await raw.reader.readuntil(END)
 
 
-async def test_hang_with_and_without_headers(upstream: StandIn) -> None:
+async def test_hang_with_and_without_headers(upstream: FakeUpstream) -> None:
     upstream.enqueue(Hang(), Hang(headers=True))
     async with Raw(upstream) as raw:
         raw.ask()
@@ -154,7 +154,7 @@ async def test_hang_with_and_without_headers(upstream: StandIn) -> None:
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_reset(upstream: StandIn, streamed: bool) -> None:
+async def test_reset(upstream: FakeUpstream, streamed: bool) -> None:
     upstream.enqueue(Reset())
     async with Raw(upstream) as raw:
         raw.ask(stream=streamed)
@@ -162,7 +162,7 @@ async def test_reset(upstream: StandIn, streamed: bool) -> None:
             await raw.rest()
 
 
-async def test_endings(upstream: StandIn) -> None:
+async def test_endings(upstream: FakeUpstream) -> None:
     upstream.enqueue(
         Reply(TEXT, fault=NoFinish()), Reply(TEXT, fault=NoFinish(mark=True)), Reply(TEXT, fault=NoEndMark())
     )
@@ -174,7 +174,7 @@ async def test_endings(upstream: StandIn) -> None:
     assert (b'"stop"' in unmarked, DONE in unmarked) == (True, False)
 
 
-async def test_malformed_and_error_events(upstream: StandIn) -> None:
+async def test_malformed_and_error_events(upstream: FakeUpstream) -> None:
     upstream.enqueue(Reply(TEXT, fault=MalformedEvent(after=1)), Reply(TEXT, fault=ErrorEvent(after=1, status=503)))
     events = [line[6:] for line in (await spoken(upstream)).split(b"\n") if line.startswith(b"data: {")]
     broken = [event for event in events if not event.endswith(b"}")]
@@ -188,7 +188,7 @@ async def test_malformed_and_error_events(upstream: StandIn) -> None:
     assert DONE not in said
 
 
-async def test_pace(upstream: StandIn) -> None:
+async def test_pace(upstream: FakeUpstream) -> None:
     upstream.enqueue(Reply("one two", first_token=2 * SHORT, between=2 * SHORT), Reply("one", seconds=2 * SHORT))
     async with Raw(upstream) as raw:
         raw.ask()
@@ -205,7 +205,7 @@ async def test_pace(upstream: StandIn) -> None:
 # --- whole answers
 
 
-async def test_whole_answers_are_spoiled_as_well(upstream: StandIn) -> None:
+async def test_whole_answers_are_spoiled_as_well(upstream: FakeUpstream) -> None:
     upstream.enqueue(
         Cut(), MalformedEvent(), MalformedReply(), Reply(TEXT, fault=NoFinish()), Reply(TEXT, fault=NoEndMark())
     )
@@ -245,7 +245,7 @@ async def test_whole_answers_are_spoiled_as_well(upstream: StandIn) -> None:
     ],
 )
 async def test_refusals(
-    upstream: StandIn, fault: Any, status: int, code: str | None, waits: str | None, streamed: bool
+    upstream: FakeUpstream, fault: Any, status: int, code: str | None, waits: str | None, streamed: bool
 ) -> None:
     upstream.enqueue(fault)
     async with Raw(upstream) as raw:
@@ -274,7 +274,7 @@ async def test_refusals(
         ({"response_format": {"type": "json_object"}}, "messages"),
     ],
 )
-async def test_requests_are_checked(upstream: StandIn, body: dict[str, Any], param: str) -> None:
+async def test_requests_are_checked(upstream: FakeUpstream, body: dict[str, Any], param: str) -> None:
     async with Raw(upstream) as raw:
         raw.ask(stream=False, **body)
         status, _, said = await raw.reply()
@@ -282,7 +282,7 @@ async def test_requests_are_checked(upstream: StandIn, body: dict[str, Any], par
 
 
 async def test_keys_models_windows_and_routes() -> None:
-    async with StandIn("openai", models={"small": 5, "large": None}) as upstream, Raw(upstream) as raw:
+    async with FakeUpstream("openai", models={"small": 5, "large": None}) as upstream, Raw(upstream) as raw:
         raw.ask(stream=False, key="wrong")
         assert (await raw.reply())[0] == 401
         raw.ask(stream=False, model="other")
@@ -304,7 +304,7 @@ async def test_keys_models_windows_and_routes() -> None:
 # --- scripting
 
 
-async def test_where_a_reply_comes_from(upstream: StandIn) -> None:
+async def test_where_a_reply_comes_from(upstream: FakeUpstream) -> None:
     upstream.enqueue("queued")
     upstream.enqueue("queued for a", model="a")
     upstream.always["a"] = HttpError(status=503)
@@ -326,7 +326,7 @@ async def test_where_a_reply_comes_from(upstream: StandIn) -> None:
 def test_in_a_thread_for_clients_that_block() -> None:
     from urllib.request import Request, urlopen
 
-    with StandIn("ollama", otherwise="Good day.") as upstream:
+    with FakeUpstream("ollama", otherwise="Good day.") as upstream:
         asked = {"model": "m", "messages": [{"role": "user", "content": "Hello"}], "stream": False}
         request = Request(f"{upstream.base_url}/api/chat", json.dumps(asked).encode())
         with urlopen(request, timeout=5) as reply:
@@ -336,12 +336,12 @@ def test_in_a_thread_for_clients_that_block() -> None:
 
 def test_an_unknown_dialect_says_which_there_are() -> None:
     with pytest.raises(ValueError, match="anthropic"):
-        StandIn("esperanto")
+        FakeUpstream("esperanto")
     assert len(DIALECTS) == 9
 
 
 async def test_closing_drops_those_who_wait() -> None:
-    upstream = StandIn("openai", otherwise=Hang())
+    upstream = FakeUpstream("openai", otherwise=Hang())
     await upstream.start()
     async with Raw(upstream) as raw:
         raw.ask()
@@ -359,7 +359,7 @@ def test_the_command_says_where_it_listens_and_ends_when_told() -> None:
     import urllib.error
     from urllib.request import Request, urlopen
 
-    command = [sys.executable, "-m", "tilores_core.testing.standin", "--dialect", "groq", "--status", "503"]
+    command = [sys.executable, "-m", "tilores_core.testing.fake_upstream", "--dialect", "groq", "--status", "503"]
     with subprocess.Popen([*command, "--retry-after", "3"], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

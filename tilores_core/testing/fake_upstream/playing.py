@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import orjson
 
-from tilores_core.testing.standin.connection import Connection
-from tilores_core.testing.standin.dialects.base import Dialect, Stream, of_status
-from tilores_core.testing.standin.values import (
+from tilores_core.testing.fake_upstream.connection import Connection
+from tilores_core.testing.fake_upstream.dialects.base import Dialect, Stream, of_status
+from tilores_core.testing.fake_upstream.values import (
     Asked,
     ContentRefused,
     ContextTooLong,
@@ -180,5 +180,5 @@ async def _pause(seconds: float) -> None:
 
 
 async def _for_ever() -> None:
-    """Until the client goes away or the stand-in is closed: both cancel what runs."""
+    """Until the client goes away or the fake upstream is closed: both cancel what runs."""
     await asyncio.get_running_loop().create_future()

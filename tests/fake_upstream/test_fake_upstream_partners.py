@@ -12,15 +12,15 @@ import pytest_asyncio
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 
-from tests.testing_standin.partner_models import NAMES, model_of
-from tilores_core.testing.standin import (
+from tests.fake_upstream.partner_models import NAMES, model_of
+from tilores_core.testing.fake_upstream import (
     Cut,
     ErrorEvent,
+    FakeUpstream,
     HttpError,
     MalformedEvent,
     MalformedReply,
     Reply,
-    StandIn,
     ToolCall,
 )
 
@@ -54,13 +54,13 @@ async def _collected() -> AsyncIterator[None]:
 
 
 @pytest_asyncio.fixture(params=NAMES, loop_scope="module")
-async def upstream(request: pytest.FixtureRequest) -> AsyncIterator[StandIn]:
-    async with StandIn(request.param) as made:
+async def upstream(request: pytest.FixtureRequest) -> AsyncIterator[FakeUpstream]:
+    async with FakeUpstream(request.param) as made:
         yield made
 
 
 @pytest.fixture
-def model(upstream: StandIn) -> BaseChatModel:
+def model(upstream: FakeUpstream) -> BaseChatModel:
     return model_of(upstream)
 
 
@@ -80,7 +80,7 @@ async def failed(answering: Awaitable[Any]) -> bool:
     return False
 
 
-async def test_plain(upstream: StandIn, model: BaseChatModel) -> None:
+async def test_plain(upstream: FakeUpstream, model: BaseChatModel) -> None:
     upstream.enqueue(Reply(TEXT, input_tokens=7))
     message = await model.ainvoke("Hello")
     assert message.text == TEXT
@@ -94,7 +94,7 @@ async def test_plain(upstream: StandIn, model: BaseChatModel) -> None:
     assert sum(upstream.counts.values()) == upstream.counts[asked.model] == 1
 
 
-async def test_streamed(upstream: StandIn, model: BaseChatModel) -> None:
+async def test_streamed(upstream: FakeUpstream, model: BaseChatModel) -> None:
     upstream.enqueue(Reply(TEXT, input_tokens=7, between=0.001))
     chunks = [chunk async for chunk in model.astream("Hello")]
     assert "".join(chunk.text for chunk in chunks) == TEXT
@@ -105,7 +105,7 @@ async def test_streamed(upstream: StandIn, model: BaseChatModel) -> None:
     assert upstream.requests[0].streamed
 
 
-async def test_tools_plain_and_streamed(upstream: StandIn, model: BaseChatModel) -> None:
+async def test_tools_plain_and_streamed(upstream: FakeUpstream, model: BaseChatModel) -> None:
     bound = model.bind_tools([TOOL])
     asked = "Please find the customer with the address edwina@example.com"
     for message in (await bound.ainvoke(asked), await streamed(bound, asked)):
@@ -116,7 +116,7 @@ async def test_tools_plain_and_streamed(upstream: StandIn, model: BaseChatModel)
     assert not (await bound.ainvoke("Good day")).tool_calls
 
 
-async def test_a_tools_result_is_read(upstream: StandIn, model: BaseChatModel) -> None:
+async def test_a_tools_result_is_read(upstream: FakeUpstream, model: BaseChatModel) -> None:
     bound = model.bind_tools([TOOL])
     asked = HumanMessage("Please find the customer with the address edwina@example.com")
     called = await bound.ainvoke([asked])
@@ -127,7 +127,7 @@ async def test_a_tools_result_is_read(upstream: StandIn, model: BaseChatModel) -
     assert not message.tool_calls
 
 
-async def test_scripted_calls(upstream: StandIn, model: BaseChatModel) -> None:
+async def test_scripted_calls(upstream: FakeUpstream, model: BaseChatModel) -> None:
     calls = (ToolCall("one", {"a": 1, "b": "zwölf"}), ToolCall("two", {"c": [1, 2]}))
     upstream.enqueue(Reply(tool_calls=calls), Reply(tool_calls=calls))
     bound = model.bind_tools([TOOL])
@@ -139,7 +139,7 @@ async def test_scripted_calls(upstream: StandIn, model: BaseChatModel) -> None:
         assert len({call["id"] for call in message.tool_calls}) == 2
 
 
-async def test_a_limit_and_a_stop_are_kept(upstream: StandIn) -> None:
+async def test_a_limit_and_a_stop_are_kept(upstream: FakeUpstream) -> None:
     made = model_of
     limit = "num_predict" if upstream.dialect.name == "ollama" else "max_tokens"
     short = await made(upstream, **{limit: 2}).ainvoke("Hello")
@@ -151,7 +151,7 @@ async def test_a_limit_and_a_stop_are_kept(upstream: StandIn) -> None:
     assert stopped.text.strip() == "One."
 
 
-async def test_a_wrong_key_and_an_unknown_model(upstream: StandIn) -> None:
+async def test_a_wrong_key_and_an_unknown_model(upstream: FakeUpstream) -> None:
     made = model_of
     unknown = made(upstream, model="no-such-model")
     with pytest.raises(Exception, match=r"(?i)404|not found|invalid model|not exist|not a valid model"):
@@ -176,7 +176,7 @@ async def test_a_wrong_key_and_an_unknown_model(upstream: StandIn) -> None:
     ],
     ids=lambda fault: type(fault).__name__ + str(getattr(fault, "status", "")),
 )
-async def test_faults_reach_the_caller_once(upstream: StandIn, model: BaseChatModel, fault: Any) -> None:
+async def test_faults_reach_the_caller_once(upstream: FakeUpstream, model: BaseChatModel, fault: Any) -> None:
     upstream.enqueue(fault, fault)
     assert await failed(model.ainvoke("Hello"))
     if upstream.dialect.name == "mistral" and isinstance(fault, ErrorEvent):
@@ -188,7 +188,7 @@ async def test_faults_reach_the_caller_once(upstream: StandIn, model: BaseChatMo
     assert (await model.ainvoke("Hello")).text
 
 
-async def test_thinking_is_shown(upstream: StandIn, model: BaseChatModel) -> None:
+async def test_thinking_is_shown(upstream: FakeUpstream, model: BaseChatModel) -> None:
     if upstream.dialect.name in ("openai", "mistral", "openrouter", "openai-compatible"):
         pytest.skip("the partner package or the protocol has no place for it")
     upstream.enqueue(Reply("Forty.", reasoning="Let me see"), Reply("Forty.", reasoning="Let me see"))

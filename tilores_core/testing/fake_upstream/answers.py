@@ -1,4 +1,4 @@
-"""What the stand-in says when nobody scripted it: short, the same each time, and what the request asked for."""
+"""What the fake upstream says when nobody scripted it: short, the same each time, and what the request asked for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from tilores_core.testing.standin.values import Asked, Finish, Reply, Said, Tool, ToolCall, pieces_of
+from tilores_core.testing.fake_upstream.values import Asked, Finish, Reply, Said, Tool, ToolCall, pieces_of
 
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
@@ -52,7 +52,8 @@ def _text(asked: Asked) -> str:
     if asked.tool_result is not None:
         return f"The tool said: {asked.tool_result[:_QUOTED]} That is all I know."
     seen = f" I was shown {asked.images} picture(s)." if asked.images else ""
-    return f"You said: {asked.question[:_QUOTED]} I am a stand-in for {asked.model}.{seen} I hold no opinion of it."
+    said = f"You said: {asked.question[:_QUOTED]}"
+    return f"{said} I am a fake upstream for {asked.model}.{seen} I hold no opinion of it."
 
 
 def _stopped(pieces: tuple[str, ...], stop: tuple[str, ...]) -> tuple[tuple[str, ...], str | None]:
@@ -94,7 +95,7 @@ def _called(asked: Asked) -> Tool | None:
 
 
 def _numbered(call: ToolCall, number: int) -> ToolCall:
-    return call if call.id else ToolCall(call.name, call.arguments, id=f"call_standin{number:02d}")
+    return call if call.id else ToolCall(call.name, call.arguments, id=f"call_fake{number:02d}")
 
 
 def _value(schema: Mapping[str, Any], text: str) -> Any:

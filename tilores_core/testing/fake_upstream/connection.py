@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, unquote
 
 import httptools
 
-from tilores_core.testing.standin.values import Request
+from tilores_core.testing.fake_upstream.values import Request
 
 MAX_BODY = 64 * 1024 * 1024
 _END = b"0\r\n\r\n"
@@ -30,7 +30,7 @@ class Connection(asyncio.Protocol):
         self._waiting: list[Request] = []
         self._ended = False
         self.left = False
-        """The client closed the connection, not the stand-in."""
+        """The client closed the connection, not the fake upstream."""
         self._start()
 
     # --- asyncio
@@ -152,7 +152,7 @@ class Connection(asyncio.Protocol):
         try:
             await self._serve(self, request)
         except Exception:
-            self.reset()  # a mistake in the stand-in must not look like a provider that hangs
+            self.reset()  # a mistake in the fake upstream must not look like a provider that hangs
             raise
         finally:
             self._task = None

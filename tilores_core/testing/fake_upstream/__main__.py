@@ -1,4 +1,4 @@
-"""A stand-in in a process of its own: `python -m tilores_core.testing.standin --dialect openai --port 0`."""
+"""A fake upstream in its own process: `python -m tilores_core.testing.fake_upstream --dialect openai --port 0`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import orjson
 
-from tilores_core.testing.standin.dialects import DIALECTS
-from tilores_core.testing.standin.server import DEFAULT_KEY, StandIn
-from tilores_core.testing.standin.values import HttpError, Reply
+from tilores_core.testing.fake_upstream.dialects import DIALECTS
+from tilores_core.testing.fake_upstream.server import DEFAULT_KEY, FakeUpstream
+from tilores_core.testing.fake_upstream.values import HttpError, Reply
 
 _KEPT = 100  # requests remembered: nobody asks a process for them
 
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = _parser().parse_args(arguments)
     fault = None if given.status == 200 else HttpError(status=given.status, retry_after=given.retry_after)
     reply = Reply(given.text, first_token=given.first_token_ms / 1000, between=given.between_ms / 1000, fault=fault)
-    standin = StandIn(
+    fake_upstream = FakeUpstream(
         given.dialect,
         key=given.key,
         otherwise=reply,
@@ -34,13 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         import uvloop
 
         uvloop.install()
-    asyncio.run(_serve(standin))
+    asyncio.run(_serve(fake_upstream))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m tilores_core.testing.standin",
-        description="A stand-in for a model provider. Prints one line of JSON (base_url, url, key, dialect) when it "
+        prog="python -m tilores_core.testing.fake_upstream",
+        description="A fake model provider. Prints one line of JSON (base_url, url, key, dialect) when it "
         "listens, and runs until it is told to end.",
     )
     parser.add_argument("--dialect", choices=DIALECTS, default="openai")
@@ -55,17 +55,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _serve(standin: StandIn) -> None:
+async def _serve(fake_upstream: FakeUpstream) -> None:
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
-    async with standin:
+    async with fake_upstream:
         line = {
-            "base_url": standin.base_url,
-            "url": standin.url,
-            "key": standin.key,
-            "dialect": standin.dialect.name,
+            "base_url": fake_upstream.base_url,
+            "url": fake_upstream.url,
+            "key": fake_upstream.key,
+            "dialect": fake_upstream.dialect.name,
         }
         sys.stdout.write(orjson.dumps(line).decode() + "\n")
         sys.stdout.flush()

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
-from tilores_core.testing.standin.dialects.base import sizes
-from tilores_core.testing.standin.dialects.openai import OpenAI
-from tilores_core.testing.standin.values import Asked, Problem, Said, ToolCall
+from tilores_core.testing.fake_upstream.dialects.base import sizes
+from tilores_core.testing.fake_upstream.dialects.openai import OpenAI
+from tilores_core.testing.fake_upstream.values import Asked, Problem, Said, ToolCall
 
 _FIELDS: Final = """
     model messages temperature top_p max_tokens stream stop random_seed response_format tools tool_choice
@@ -38,7 +38,7 @@ class Mistral(OpenAI):
     def tool_call(self, call: ToolCall, number: int) -> dict[str, Any]:
         made = super().tool_call(call, number)
         if not _CALL_ID.match(made["id"]):
-            made["id"] = f"standin{number:02d}"
+            made["id"] = f"fake_upstream{number:02d}"
         return {**made, "index": number}
 
     def tool_call_deltas(self, said: Said) -> list[Mapping[str, Any]]:
@@ -85,7 +85,7 @@ class Mistral(OpenAI):
             case "key":
                 return {"detail": "Unauthorized"}
             case "route":
-                return {"message": "no Route matched with those values", "request_id": "standin"}
+                return {"message": "no Route matched with those values", "request_id": "fake_upstream"}
             case "field" if problem.status == 422:
                 detail = {"type": "extra_forbidden", "loc": ["body", problem.param], "msg": problem.message}
                 return _object({"detail": [detail]}, "invalid_request_error", None)

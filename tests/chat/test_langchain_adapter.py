@@ -18,7 +18,7 @@ from langchain_core.messages.tool import ToolCallChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import Field
 
-from tilores_core.chat.calling import Completion, invoke, stream, to_langchain
+from tilores_core.chat.langchain_adapter import Completion, invoke, stream, to_langchain
 from tilores_core.contracts import Delta, FinishReason, Message, Usage
 from tilores_core.testing import FakeProvider, FakeReply
 

@@ -1,4 +1,4 @@
-"""The way of one turn through the models: the one that was asked for, then those that stand in for it."""
+"""One turn's way through the models: the one that was asked for, then its fallbacks."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from tilores_core.chat.calling import Completion, to_langchain
+from tilores_core.chat.langchain_adapter import Completion, to_langchain
 from tilores_core.chat.models import Models
-from tilores_core.chat.routing.attempt import Attempting, FailedAttemptError, Order, Say
 from tilores_core.chat.routing.budget import Budget
 from tilores_core.chat.routing.delivery import CannotJoinError, Held, Start
 from tilores_core.chat.routing.health import Health, Permit
 from tilores_core.chat.routing.hedge import Claim, hedged
 from tilores_core.chat.routing.limits import Limits, ProviderLimit
+from tilores_core.chat.routing.model_call import CallSpec, FailedAttemptError, ModelCall, OnDelta
 from tilores_core.chat.routing.verdict import judge
 from tilores_core.contracts import Delta, Turn
 from tilores_core.errors import (
@@ -42,7 +42,7 @@ CONTINUE = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
+class RoutingContext:
     """What all turns share: the models, what is known of them, and how many calls their providers take."""
 
     models: Models
@@ -51,30 +51,30 @@ class Network:
     limits: Limits
 
 
-Worded = Callable[[str], tuple[Turn, "Sequence[BaseMessage]"]]
+RequestForModel = Callable[[str], tuple[Turn, "Sequence[BaseMessage]"]]
 """A model's full name -> the turn with the parameters for this model, and what comes behind the conversation."""
 
 
 @dataclass(slots=True, kw_only=True)
-class Route:
+class FallbackChain:
     """One turn's way. `chain`: full names, the one that was asked for first; `system`: such a name -> its message;
-    `worded`: how else it is asked."""
+    `request_for`: how else it is asked."""
 
-    network: Network
+    context: RoutingContext
     turn: Turn
     system: Callable[[str], str]
     chain: tuple[str, ...]
     budget: Budget
     delivery: Held
-    attempting: Attempting
+    model_call: ModelCall
     streamed: bool
-    worded: Worded
+    request_for: RequestForModel
     _calls: dict[str, int] = field(default_factory=dict)  # by upstream
     _window: int = 0  # tokens that the prompt has been found not to fit into
     _first: Exception | None = None
     _broke: Exception | None = None  # what ended the answer that the caller hears
 
-    async def travel(self) -> tuple[str, Completion]:
+    async def run(self) -> tuple[str, Completion]:
         """The model that answered and what it said.
 
         Raises what the first model raised when none answered; at once what no other model would mend.
@@ -83,7 +83,7 @@ class Route:
         for place, name in enumerate(self.chain):
             if not self._is_open_to(name):
                 continue
-            permit = self.network.health.of(name).admit()
+            permit = self.context.health.of(name).admit()
             if permit is None:
                 passed_over.append(name)
                 continue
@@ -95,7 +95,7 @@ class Route:
             if not self._is_open_to(name):
                 continue
             last = place == len(passed_over) - 1
-            permit = self.network.health.of(name).insist()
+            permit = self.context.health.of(name).force_permit()
             if (said := await self._ask(name, permit, last=last, once=True)) is not None:
                 return name, said
         raise self._failure()
@@ -109,16 +109,16 @@ class Route:
         return self._has_calls_left(name)
 
     def _has_calls_left(self, name: str) -> bool:
-        return self._calls.get(self.network.models.upstream(name), 0) < self.network.policy.attempts
+        return self._calls.get(self.context.models.upstream(name), 0) < self.context.policy.attempts
 
     def _count(self, name: str) -> None:
-        upstream = self.network.models.upstream(name)
+        upstream = self.context.models.upstream(name)
         self._calls[upstream] = self._calls.get(upstream, 0) + 1
 
     async def _ask(self, name: str, permit: Permit, *, last: bool, once: bool = False) -> Completion | None:
         """Ask one model, more than once where that may help. None: try another. Raises what no other would mend."""
         start = self._start(name)
-        for tries in range(1, self.network.policy.attempts + 1):
+        for tries in range(1, self.context.policy.attempts + 1):
             try:
                 return await self._call(name, permit, start, last=last)
             except CannotJoinError:
@@ -126,7 +126,7 @@ class Route:
             except FailedAttemptError as failed:
                 # What the caller can mend, or asked for wrongly, is no event for who runs this.
                 tell = log.info if isinstance(failed.error, RequestError) else log.warning
-                shown = self.network.models.shown(name)
+                shown = self.context.models.shown(name)
                 tell("model failed", model=shown, error=type(failed.error).__name__, begun=failed.begun)
                 if start == "continued" and isinstance(failed.error, RequestError):
                     pause: float | None = 0.0  # it takes no half answer: ask it anew
@@ -139,7 +139,7 @@ class Route:
                 return None
             if pause:
                 await asyncio.sleep(pause)
-            again = self.network.health.of(name).admit()
+            again = self.context.health.of(name).admit()
             if again is None:
                 return None
             permit = again
@@ -148,7 +148,7 @@ class Route:
     def _start(self, name: str) -> Start:
         if not self.delivery.spoken:
             return "fresh"
-        info = self.network.models.info(name)
+        info = self.context.models.info(name)
         # A simulated model knows no conversation that breaks off.
         return "again" if info is not None and info.simulated else "continued"
 
@@ -174,13 +174,13 @@ class Route:
 
     def _pause(self, name: str, failed: FailedAttemptError, tries: int, *, last: bool) -> float | None:
         """Seconds until the same model is asked again; None when it is not."""
-        policy, verdict = self.network.policy, failed.verdict
+        policy, verdict = self.context.policy, failed.verdict
         if not verdict.again or (failed.begun and not last):
             return None
         if verdict.wait is not None:
             if verdict.wait < self.budget.left() and (last or verdict.wait <= policy.retry_after_seconds):
                 return verdict.wait + _jitter(policy.backoff_seconds)
-            self.network.health.of(name).rest(verdict.wait)
+            self.context.health.of(name).pause_for(verdict.wait)
             return None
         if tries > 1:
             return None
@@ -189,41 +189,42 @@ class Route:
     # --- one call ----------------------------------------------------------------------------------------
 
     async def _call(self, name: str, permit: Permit, start: Start, *, last: bool) -> Completion:
-        turn, more = self.worded(name)
+        turn, more = self.request_for(name)
         prompt = self._prompt(name, permit, start, more)
-        first = self.budget.first_token(self.network.policy.first_token_seconds, last=last)
-        order = Order(
+        first = self.budget.first_token(self.context.policy.first_token_seconds, last=last)
+        spec = CallSpec(
             model=name,
             turn=turn,
             prompt=prompt,
             permit=permit,
-            stand_in=name != self.chain[0],
+            is_fallback=name != self.chain[0],
             pieces=self._in_pieces(name, last=last),
             first=first,
-            between=self.network.policy.stall_seconds,
+            between=self.context.policy.stall_seconds,
             whole=self.budget.whole(last=last),
             budget=self.budget,
         )
-        limit = self.network.limits.of(self.network.models.upstream(name))
-        await self._enter(limit, order)
+        limit = self.context.limits.of(self.context.models.upstream(name))
+        await self._enter(limit, spec)
         self.delivery.begin(name, start)
-        late = self.network.health.of(name).late() if self.network.policy.hedge and start == "fresh" else None
+        hedge = self.context.policy.hedge and start == "fresh"
+        late = self.context.health.of(name).first_token_p95() if hedge else None
         if late is None or late >= first:
             self._count(name)
-            said = await self.attempting.make(order, limit, self.delivery.say)
+            said = await self.model_call.make(spec, limit, self.delivery.say)
         else:
-            said = await self._hedged(order, limit, late)
+            said = await self._hedged(spec, limit, late)
         self.delivery.finish()
         return replace(said, text=self.delivery.text) if start != "fresh" else said
 
     def _prompt(self, name: str, permit: Permit, start: Start, more: Sequence[BaseMessage]) -> list[BaseMessage]:
-        info = self.network.models.info(name)
+        info = self.context.models.info(name)
         try:
             if info is not None:
                 check_parts(info, self.turn.messages)
         except InvalidRequestError as error:
-            permit.dropped()
-            verdict = judge(error, timed_out=False, stand_in=name != self.chain[0])
+            permit.release()
+            verdict = judge(error, timed_out=False, is_fallback=name != self.chain[0])
             raise FailedAttemptError(error, verdict, begun=False) from None
         prompt = [*to_langchain(self.system(name), self.turn.messages), *more]
         if start == "continued":
@@ -237,36 +238,36 @@ class Route:
         should be asked. A whole one costs less; and a simulated model is never waited for."""
         if self.streamed:
             return True
-        info = self.network.models.info(name)
-        return (not last or self.network.policy.hedge) and not (info is not None and info.simulated)
+        info = self.context.models.info(name)
+        return (not last or self.context.policy.hedge) and not (info is not None and info.simulated)
 
-    async def _enter(self, limit: ProviderLimit, order: Order) -> None:
+    async def _enter(self, limit: ProviderLimit, spec: CallSpec) -> None:
         standing = self.budget.standing
         if limit.try_enter(live=standing.live):
             return
         try:
-            await limit.enter(standing, seconds=min(order.first, self.budget.left()))
+            await limit.enter(standing, seconds=min(spec.first, self.budget.left()))
         except BaseException as error:
-            order.permit.dropped()
+            spec.permit.release()
             if isinstance(error, OverloadedError):
-                verdict = judge(error, timed_out=False, stand_in=order.stand_in)
+                verdict = judge(error, timed_out=False, is_fallback=spec.is_fallback)
                 raise FailedAttemptError(error, verdict, begun=False) from None
             raise
 
-    async def _hedged(self, order: Order, limit: ProviderLimit, late: float) -> Completion:
+    async def _hedged(self, spec: CallSpec, limit: ProviderLimit, late: float) -> Completion:
         async def run(claim: Claim, second: bool) -> Completion:
-            mine = order
+            mine = spec
             if second:
-                room = self._has_calls_left(order.model)
-                permit = self.network.health.of(order.model).admit() if room else None
+                room = self._has_calls_left(spec.model)
+                permit = self.context.health.of(spec.model).admit() if room else None
                 if permit is None:
                     raise asyncio.CancelledError
                 if not limit.try_enter(live=self.budget.standing.live):
-                    permit.dropped()
+                    permit.release()
                     raise asyncio.CancelledError
-                mine = replace(order, permit=permit, hedge=True)
-            self._count(order.model)
-            said = await self.attempting.make(mine, limit, _claiming(claim, self.delivery.say))
+                mine = replace(spec, permit=permit, hedge=True)
+            self._count(spec.model)
+            said = await self.model_call.make(mine, limit, _claiming(claim, self.delivery.say))
             if not claim():
                 raise asyncio.CancelledError
             return said
@@ -286,8 +287,8 @@ class Route:
         return ProviderUnavailableError("no model can be asked now", provider=_provider(self.chain[0]))
 
     def _window_of(self, name: str) -> int | None:
-        given = self.network.policy.context_windows.get(name)
-        info = self.network.models.info(name)
+        given = self.context.policy.context_windows.get(name)
+        info = self.context.models.info(name)
         return given if given is not None else info.context_window if info is not None else None
 
 
@@ -296,7 +297,7 @@ def _jitter(longest: float) -> float:
     return random.uniform(0, longest)  # noqa: S311 - no secret
 
 
-def _claiming(claim: Claim, say: Say) -> Say:
+def _claiming(claim: Claim, say: OnDelta) -> OnDelta:
     def speak(delta: Delta) -> None:
         if not claim():
             raise asyncio.CancelledError

@@ -1,4 +1,4 @@
-"""The partner packages' chat models, pointed at a stand-in of their provider, without retries of their own."""
+"""The partner packages' chat models, pointed at a fake upstream of their provider, without retries of their own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 
-from tilores_core.testing.standin import StandIn
+from tilores_core.testing.fake_upstream import FakeUpstream
 
 
 def openai(**given: Any) -> BaseChatModel:
@@ -66,5 +66,5 @@ _MADE: dict[str, Callable[..., BaseChatModel]] = {
 NAMES = tuple(_MADE)
 
 
-def model_of(upstream: StandIn, key: str | None = None, **more: Any) -> BaseChatModel:
+def model_of(upstream: FakeUpstream, key: str | None = None, **more: Any) -> BaseChatModel:
     return _MADE[upstream.dialect.name](base_url=upstream.base_url, api_key=key or upstream.key, **more)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from itertools import accumulate, repeat
 from typing import Any, ClassVar, Final
 
-from tilores_core.testing.standin.dialects.base import (
+from tilores_core.testing.fake_upstream.dialects.base import (
     Dialect,
     Response,
     Stream,
@@ -18,8 +18,8 @@ from tilores_core.testing.standin.dialects.base import (
     seconds,
     sizes,
 )
-from tilores_core.testing.standin.dialects.google_request import read_contents
-from tilores_core.testing.standin.values import Asked, Problem, Request, Said, ToolCall
+from tilores_core.testing.fake_upstream.dialects.google_request import read_contents
+from tilores_core.testing.fake_upstream.values import Asked, Problem, Request, Said, ToolCall
 
 _PATH = re.compile(r"^/v1(?:beta|alpha)?/models/(?P<model>[^:]+):(?P<method>generateContent|streamGenerateContent)$")
 _REASONS: Final = {"stop": "STOP", "length": "MAX_TOKENS", "tool_calls": "STOP", "content_filter": "SAFETY"}
@@ -141,7 +141,7 @@ def _body(
         "candidates": [candidate],
         "usageMetadata": usage,
         "modelVersion": asked.model,
-        "responseId": "standin00000000000000",
+        "responseId": "fake00000000000000",
     }
 
 
