@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from tilores_core import CacheEntry, CacheError, CacheStartingError, CacheTier
-from tilores_core.cli.cache_tiers import tier_answers
+from tilores_core.cache.readiness import tier_answers
 
 
 class Moody:
@@ -41,7 +41,7 @@ async def test_one_that_is_starting_is_given_longer_than_one_that_fails() -> Non
 
 
 async def test_one_that_never_gets_there_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tilores_core.cli.cache_tiers.STARTING_PATIENCE", 0.3)
+    monkeypatch.setattr("tilores_core.cache.readiness.STARTING_PATIENCE", 0.3)
     with pytest.raises(CacheStartingError):
         await tier_answers(a_tier(CacheStartingError("not yet")), patience=0.1)
 

@@ -13,7 +13,7 @@ from tilores_core.cli.options import Options
 from tilores_core.contracts import Answer, Turn
 
 if TYPE_CHECKING:
-    from tilores_core.app import Services
+    from tilores_core.services import Services
 
 
 def ask(options: Options, question: str, *, customer: str | None, model: str | None, json: bool) -> None:

@@ -16,11 +16,11 @@ from tilores_core.cli.batch_shown import Shown, show
 from tilores_core.cli.options import Options
 
 if TYPE_CHECKING:
-    from tilores_core.app import Services
     from tilores_core.host import PluginHost
     from tilores_core.jobs.batch import Batch
     from tilores_core.jobs.batch_elsewhere import Elsewhere
     from tilores_core.jobs.batch_work import Manner
+    from tilores_core.services import Services
 
 LOOP = "loop"
 
@@ -75,8 +75,8 @@ async def _make(
     executor: str | None,
     model: str | None,
 ) -> Batch:
-    from tilores_core import batching
     from tilores_core.jobs.batch import Batch, Plan
+    from tilores_core.worker import assembly as batching
 
     manner = batching.manner(services, model=model)
     plan = Plan(
@@ -94,8 +94,8 @@ async def _elsewhere(
     options: Options, host: PluginHost, stack: ExitStack, manner: Manner, concurrency: int, name: str | None
 ) -> Elsewhere | None:
     """Who does the lines instead of this event loop: whom `--executor` names, or `[use]` outside this process."""
-    from tilores_core import batching
-    from tilores_core.worker import Workers
+    from tilores_core.worker import assembly as batching
+    from tilores_core.worker.engine_pool import EnginePool
 
     chosen = name or next(iter(host.used("executor")), LOOP)
     if chosen == LOOP:
@@ -103,14 +103,14 @@ async def _elsewhere(
     executor = await batching.build_executor(host, chosen)
     if name is None and isinstance(executor, ThreadPoolExecutor):
         return None
-    workers = Workers(per_thread=True)
-    stack.callback(workers.close)
+    engines = EnginePool(per_thread=True)
+    stack.callback(engines.close)
     return batching.elsewhere(
         host,
         executor,
         manner,
         concurrency=concurrency,
-        workers=workers,
+        engines=engines,
         no_plugins=options.no_plugins,
         disable=options.disable,
     )

@@ -13,10 +13,10 @@ from tilores_core.cli.options import Options
 from tilores_core.cli.report import report
 from tilores_core.contracts import Answer, Delta, Message, Turn
 from tilores_core.errors import TiloresError
-from tilores_core.session import Session
+from tilores_core.loop_thread import EventLoopThread
 
 if TYPE_CHECKING:
-    from tilores_core.app import Services
+    from tilores_core.services import Services
 
 _PROMPT = "> "
 _ENDS = ("", "exit", "quit")
@@ -29,8 +29,8 @@ def chat(options: Options, *, customer: str | None, model: str | None) -> None:
     """
     interactive = sys.stdin.isatty()
     failed = False
-    with Session(options.services()) as session:
-        services = session.services
+    with EventLoopThread(options.services()) as session:
+        services = session.opened
         limits = services.host.config.chat
         chosen = services.engine.models.resolve(model)
         if interactive:

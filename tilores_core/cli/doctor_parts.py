@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from tilores_core.cli.cache_tiers import tier_answers
+from tilores_core.cache.readiness import tier_answers
 from tilores_core.cli.finding import Finding, problem, warning
 from tilores_core.contracts import CacheEntry, CacheTier, CustomerSource, SupportsPeek
 from tilores_core.errors import PluginError, TiloresError
@@ -99,8 +99,8 @@ def _as_it_counts(host: PluginHost, tier: str, finding: Finding) -> Finding:
 
 async def model(host: PluginHost, seconds: float) -> Findings:
     """Does the default model answer, and does each of its fallbacks?"""
-    from tilores_core.app import build_models
     from tilores_core.host.use import provider_of
+    from tilores_core.services import build_models
 
     provider = provider_of(host.config.use.model)
     if provider is not None and provider not in host.names("llm"):

@@ -33,7 +33,7 @@ def models(options: Options, *, json: bool) -> None:
 
 
 async def _listing(options: Options) -> tuple[str, list[tuple[str, ModelInfo]], list[tuple[str, str]]]:
-    from tilores_core.app import build_models
+    from tilores_core.services import build_models
 
     host = options.host()
     try:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 if TYPE_CHECKING:
-    from tilores_core.app import Services
     from tilores_core.host import PluginHost
+    from tilores_core.services import Services
     from tilores_core.settings import Environment
 
 T = TypeVar("T")
@@ -50,8 +50,8 @@ class Options:
 
     def host(self) -> PluginHost:
         """The plugins, loaded; close it. Only warnings are logged. Raises `ConfigError`, `PluginError`."""
-        from tilores_core.app import load_host
         from tilores_core.logs import configure_logging
+        from tilores_core.services import load_host
 
         environment = self.environment()
         configure_logging("debug" if self.verbose else "warning", environment.log_format)
@@ -76,9 +76,9 @@ class Options:
 
 @asynccontextmanager
 async def _open(host: PluginHost, environment: Environment) -> AsyncIterator[Services]:
-    from tilores_core.app import open_services
-    from tilores_core.cli.cache_tiers import tier_answers
+    from tilores_core.cache.readiness import tier_answers
     from tilores_core.contracts import SupportsPeek
+    from tilores_core.services import open_services
 
     async with open_services(host, environment) as services:
         for _, tier in services.tiers:

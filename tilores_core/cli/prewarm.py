@@ -16,11 +16,11 @@ from tilores_core.errors import ConfigError, TiloresError
 from tilores_core.jobs.prewarm.duration import parse_duration
 
 if TYPE_CHECKING:
-    from tilores_core.app import Services
     from tilores_core.cli.remote import Server
     from tilores_core.jobs.prewarm.figures import Figures
     from tilores_core.jobs.prewarm.plan import Plan, WarmList
     from tilores_core.jobs.prewarm.service import Prewarming
+    from tilores_core.services import Services
 
 _LOOK_EVERY: Final = 0.2
 _LONGEST: Final = 24 * 3600.0
@@ -56,8 +56,8 @@ def _key(options: Options, given: str | None) -> str | None:
 
 def _here(options: Options, file: Path, interval: float | None, *, json: bool) -> None:
     async def work(services: Services) -> bool:
-        from tilores_core.app import build_prewarming, prewarm_reading
         from tilores_core.jobs.prewarm.plan_file import load_plan
+        from tilores_core.worker.assembly import build_prewarming, prewarm_reading
 
         plan = load_plan(file, prewarm_reading(services.host.config))
         _check(plan, file)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from tilores_core.app import create_app, load_host
+from tilores_core.app import create_app
 from tilores_core.cli.options import Options
 from tilores_core.errors import ConfigError
 from tilores_core.logs import configure_logging
+from tilores_core.services import load_host
 from tilores_core.settings import load_config, load_environment
 from tilores_core.web.auth import check_exposure, is_loopback
 from tilores_core.web.server import run

@@ -1,4 +1,4 @@
-"""What a batch is made of: the engine's part, the executor's part, how many lines are at work at once.
+"""Batches and pre-warming, built from `Services`.
 
 async with open_services(load_host(environment), environment) as services:
     plan = Plan(source=Path("questions.jsonl"), output=Path("answers.jsonl"), concurrency=64)
@@ -11,7 +11,8 @@ import asyncio
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from pathlib import Path
+from typing import cast
 
 from tilores_core.chat.routing.limits import background_share
 from tilores_core.contracts import DEFAULT_CALLER, Caller
@@ -22,23 +23,17 @@ from tilores_core.jobs.batch_folder import BatchFolder
 from tilores_core.jobs.batch_input import Reading
 from tilores_core.jobs.batch_service import BatchService
 from tilores_core.jobs.batch_work import LineWork, Manner
+from tilores_core.jobs.prewarm.election import choose_election
+from tilores_core.jobs.prewarm.plan import Plan as WarmPlan
+from tilores_core.jobs.prewarm.plan_file import Reading as PlanReading
+from tilores_core.jobs.prewarm.plan_file import load_plan
+from tilores_core.jobs.prewarm.service import Prewarming
+from tilores_core.services import Services
+from tilores_core.settings import Config
 from tilores_core.settings.loader import read_text
-from tilores_core.worker import Setup, Workers, do_chunk
-
-if TYPE_CHECKING:
-    from tilores_core.app import Services
-
-__all__ = [
-    "Batch",
-    "Plan",
-    "build_executor",
-    "default_concurrency",
-    "elsewhere",
-    "line_work",
-    "manner",
-    "reading",
-    "server_batches",
-]
+from tilores_core.web.openai.messages import decode_messages
+from tilores_core.web.openai.parameters import decode_parameters
+from tilores_core.worker.engine_pool import EngineConfig, EnginePool, process_chunk
 
 
 def manner(services: Services, *, model: str | None = None, caller: Caller = DEFAULT_CALLER) -> Manner:
@@ -76,15 +71,15 @@ def elsewhere(
     manner: Manner,
     *,
     concurrency: int,
-    workers: Workers,
+    engines: EnginePool,
     no_plugins: bool = False,
     disable: tuple[str, ...] = (),
 ) -> Elsewhere:
-    """Lines done by the workers of `executor`, each with an engine of its own from the same plugins.toml.
+    """Lines done by the processes of `executor`, each with an engine of its own from the same plugins.toml.
 
-    In this process's threads the engines are those of `workers`, one for each thread; close it afterwards.
+    In this process's threads the engines are those of `engines`, one for each thread; close it afterwards.
     """
-    setup = Setup(
+    engine = EngineConfig(
         config=read_text(host.loaded.path),
         path=str(host.loaded.path.absolute()),
         manner=manner,
@@ -92,10 +87,12 @@ def elsewhere(
         disable=disable,
     )
     in_threads = isinstance(executor, ThreadPoolExecutor)
-    return Elsewhere(executor, partial(workers.do if in_threads else do_chunk, setup), concurrency=concurrency)
+    return Elsewhere(
+        executor, partial(engines.process if in_threads else process_chunk, engine), concurrency=concurrency
+    )
 
 
-def server_batches(services: Services) -> BatchService:
+def build_batches(services: Services) -> BatchService:
     """The batches of a server, behind the callers that it serves."""
     host = services.host
     executors: dict[str, Executor] = {}
@@ -132,4 +129,30 @@ async def _outside(host: PluginHost, executors: dict[str, Executor]) -> Executor
 
 
 def _sent_to(host: PluginHost, executor: Executor, chosen: Manner, plan: Plan) -> Elsewhere:
-    return elsewhere(host, executor, chosen, concurrency=plan.concurrency, workers=Workers())
+    return elsewhere(host, executor, chosen, concurrency=plan.concurrency, engines=EnginePool())
+
+
+def prewarm_reading(config: Config) -> PlanReading:
+    """Questions of a plan are decoded as OpenAI's protocol decodes them, so that a request finds what they made."""
+    return PlanReading(messages=decode_messages, parameters=decode_parameters, region=config.chat.phone_region)
+
+
+def load_prewarm_plan(config: Config) -> WarmPlan:
+    """The plan that `[prewarm]` names; one that holds nothing where it names none. Raises `ConfigError`."""
+    return load_plan(Path(config.prewarm.file), prewarm_reading(config)) if config.prewarm.file else WarmPlan()
+
+
+def build_prewarming(services: Services, plan: WarmPlan) -> Prewarming:
+    """Pre-warming by this plan; close it before the services. Raises `ConfigError` for an unknown model."""
+    config, tiers = services.host.config, [tier for _, tier in services.tiers]
+    return Prewarming(
+        engine=services.engine,
+        lookup=services.lookup,
+        source=services.source,
+        source_name=config.use.source,
+        cache_table=config.cache,
+        chat_table=config.chat,
+        reading=prewarm_reading(config),
+        plan=plan,
+        election=choose_election(services.environment.database_url, tiers, services.store),
+    )

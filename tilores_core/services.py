@@ -1,0 +1,194 @@
+"""What a process has open: plugins, cache, customer source, models, engine, tracers, store."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import structlog
+
+from tilores_core.cache.tiered import TieredCache
+from tilores_core.chat.customer.finder import CustomerFinder
+from tilores_core.chat.engine import ChatEngine
+from tilores_core.chat.lookup import CustomerLookup
+from tilores_core.chat.models import Models
+from tilores_core.chat.observe import Observers
+from tilores_core.chat.prompts import BuiltinPrompts
+from tilores_core.contracts import CacheTier, CustomerSource, LLMProvider, Tracer
+from tilores_core.errors import SourceError
+from tilores_core.host.host import PluginHost
+from tilores_core.metrics import Metrics
+from tilores_core.metrics.models import ModelLabels
+from tilores_core.metrics.wiring import watch_parts
+from tilores_core.settings import Config, Environment, LoadedConfig, load_config, variables
+from tilores_core.store.address import store_address
+from tilores_core.store.lazy import LazyStore
+from tilores_core.tracing import Tracing, deployment_of
+
+log = structlog.get_logger(part="services")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What the web layer, the worker process and the command line work with."""
+
+    host: PluginHost
+    environment: Environment
+    source: CustomerSource
+    tiers: tuple[tuple[str, CacheTier], ...]
+    cache: TieredCache
+    engine: ChatEngine
+    tracing: Tracing
+    metrics: Metrics | None
+    lookup: CustomerLookup
+    store: LazyStore
+
+
+def load_host(environment: Environment, *, loaded: LoadedConfig | None = None, **plan: Any) -> PluginHost:
+    """Read plugins.toml and load the plugins it enables. `plan`: as `PluginHost.start` takes it."""
+    loaded = loaded or load_config(environment.config)
+    host = PluginHost.start(loaded, variables=variables(), data_dir=environment.data_dir, **plan)
+    for text in host.oddities:
+        log.warning("odd settings", detail=text)
+    for record in host.records:
+        if record.is_problem:
+            log.warning(
+                "plugin not loaded", plugin=record.id, state=record.state, reason=record.reason, fix=record.fix
+            )
+    return host
+
+
+def build_tiers(host: PluginHost) -> list[tuple[str, CacheTier]]:
+    """The cache tiers of `[use]`, fastest first. They are closed with the host."""
+    return [(name, cast(CacheTier, tier)) for name, tier in host.build_used("cache").items()]
+
+
+def build_models(host: PluginHost) -> Models:
+    """The models of all active providers, which are closed with the host."""
+    providers = {name: cast(LLMProvider, provider) for name, provider in host.build_used("llm").items()}
+    use = host.config.use
+    return Models(providers, default=use.model, fallbacks=use.fallbacks, idle=host.idle_providers)
+
+
+@asynccontextmanager
+async def open_services(
+    host: PluginHost, environment: Environment, *, metrics_folder: Path | None = None
+) -> AsyncIterator[Services]:
+    """Build what `[use]` names, in order; close it in reverse, with the host. `metrics_folder`: see `Metrics`."""
+    config = host.config
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(host.aclose)
+        tiers = build_tiers(host)
+        cache = await _open_cache(stack, tiers, config)
+        source = cast(CustomerSource, host.build("source", config.use.source))
+        models = build_models(host)
+        metrics = _build_metrics(config, models, metrics_folder)
+        store = _open_store(stack, environment, cache)
+        lookup = _build_lookup(config, source, cache, metrics)
+        tracing = _open_tracing(stack, host, models, lookup)
+        for what, reason in host.switched_off.items():
+            log.info("done without", what=what, reason=reason)
+        engine = _open_engine(stack, config, models, lookup, cache, tracing, metrics)
+        if metrics is not None:
+            watch_parts(metrics, cache=cache, engine=engine, tracers=tracing.report)
+        await _check_source(lookup, config.use.source)
+        yield Services(
+            host=host,
+            environment=environment,
+            source=source,
+            tiers=tuple(tiers),
+            cache=cache,
+            engine=engine,
+            tracing=tracing,
+            metrics=metrics,
+            lookup=lookup,
+            store=store,
+        )
+
+
+async def _open_cache(stack: AsyncExitStack, tiers: list[tuple[str, CacheTier]], config: Config) -> TieredCache:
+    cache = TieredCache(tiers, table=config.cache)
+    await cache.start()
+    stack.push_async_callback(cache.aclose)
+    return cache
+
+
+def _build_metrics(config: Config, models: Models, folder: Path | None) -> Metrics | None:
+    if not config.metrics.enabled:
+        return None
+    named = (models.default, *models.fallbacks)
+    labels = ModelLabels(lambda name: models.info(name) is not None, named=named, most=config.metrics.max_models)
+    return Metrics(labels, folder=folder)
+
+
+def _open_store(stack: AsyncExitStack, environment: Environment, cache: TieredCache) -> LazyStore:
+    store = LazyStore(store_address(environment.database_url, environment.data_dir), announce=cache.announce)
+    cache.on_announcement(lambda _: store.hasten())
+    stack.push_async_callback(store.aclose)
+    return store
+
+
+def _build_lookup(
+    config: Config, source: CustomerSource, cache: TieredCache, metrics: Metrics | None
+) -> CustomerLookup:
+    return CustomerLookup(
+        source=source,
+        name=config.use.source,
+        finder=CustomerFinder(source, config.chat.phone_region),
+        cache=cache,
+        table=config.cache,
+        region=config.chat.phone_region,
+        seconds=config.chat.source_seconds,
+        notes=metrics.sources if metrics is not None else None,
+    )
+
+
+def _open_tracing(stack: AsyncExitStack, host: PluginHost, models: Models, lookup: CustomerLookup) -> Tracing:
+    tracing = Tracing(
+        {name: cast(Tracer, tracer) for name, tracer in host.build_used("tracers").items()},
+        host.config.tracing,
+        resolve=models.resolve,
+        shown=models.shown,
+        remembered=lookup.remembered,
+        deployment=deployment_of(variables()),
+    )
+    tracing.start()
+    stack.push_async_callback(tracing.aclose)
+    return tracing
+
+
+def _open_engine(
+    stack: AsyncExitStack,
+    config: Config,
+    models: Models,
+    lookup: CustomerLookup,
+    cache: TieredCache,
+    tracing: Tracing,
+    metrics: Metrics | None,
+) -> ChatEngine:
+    observers = Observers([tracing] if tracing else [])
+    observers.start()
+    engine = ChatEngine(
+        lookup=lookup,
+        models=models,
+        prompts=BuiltinPrompts(),
+        cache=cache,
+        table=config.cache,
+        observers=observers,
+        routing=config.routing,
+        chat=config.chat,
+        deadline_seconds=config.chat.deadline_seconds,
+        notes=metrics.models if metrics is not None else None,
+    )
+    stack.push_async_callback(engine.aclose)
+    return engine
+
+
+async def _check_source(lookup: CustomerLookup, name: str) -> None:
+    try:
+        await lookup.refresh_schema()
+    except SourceError as error:  # it may come back; answers from before are still good
+        log.warning("the customer source does not answer yet", source=name, error=error.message)
