@@ -14,8 +14,7 @@ from tilores_core.jobs.prewarm.plan_file import Reading, parse_plan
 from tilores_core.jobs.prewarm.service import Prewarming
 from tilores_core.settings import CacheTable, ChatTable
 from tilores_core.testing import FakeProvider
-from tilores_core.web.openai.messages import decode_messages
-from tilores_core.web.openai.parameters import decode_parameters
+from tilores_core.web.openai.decode import decode_messages, decode_parameters
 
 READING = Reading(messages=decode_messages, parameters=decode_parameters, region="GB")
 QUESTION = "What is the credit score?"

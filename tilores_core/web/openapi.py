@@ -13,9 +13,10 @@ from fastapi.openapi.utils import get_openapi
 
 from tilores_core.chat.models import Models
 from tilores_core.web.auth import Gate
-from tilores_core.web.langserve.schemas import config_schema, input_schema, output_schema
+from tilores_core.web.langserve.config import config_schema
+from tilores_core.web.langserve.schemas import input_schema, output_schema
+from tilores_core.web.openai.body import completion_request_schema
 from tilores_core.web.openai.schemas import (
-    completion_request_schema,
     completion_schema,
     error_schema,
     model_schema,

@@ -31,8 +31,7 @@ from tilores_core.jobs.prewarm.service import Prewarming
 from tilores_core.services import Services
 from tilores_core.settings import Config
 from tilores_core.settings.loader import read_text
-from tilores_core.web.openai.messages import decode_messages
-from tilores_core.web.openai.parameters import decode_parameters
+from tilores_core.web.openai.decode import decode_messages, decode_parameters
 from tilores_core.worker.engine_pool import EngineConfig, EnginePool, process_chunk
 
 

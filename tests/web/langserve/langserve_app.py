@@ -19,12 +19,13 @@ from starlette.routing import Route
 
 from tilores_core.contracts import Answer, CustomerChoice, CustomerOutcome, Delta, Usage
 from tilores_core.errors import ProviderUnavailableError, RateLimitedError, TiloresError
+from tilores_core.web.langserve.config import config_schema
 from tilores_core.web.langserve.config_hash import decode_config_hash
 from tilores_core.web.langserve.decode import decode_batch, decode_run
 from tilores_core.web.langserve.encode import batch_body, invoke_body
 from tilores_core.web.langserve.errors import error_reply
 from tilores_core.web.langserve.pieces import RunInfo
-from tilores_core.web.langserve.schemas import config_schema, input_schema, output_schema
+from tilores_core.web.langserve.schemas import input_schema, output_schema
 from tilores_core.web.langserve.stream import stream, stream_events, stream_log
 from tilores_core.web.request import ChatRequest, Limits
 

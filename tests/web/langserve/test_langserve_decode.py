@@ -126,8 +126,8 @@ def test_configurable() -> None:
 def test_wrong_settings_are_named(key: str, value: object) -> None:
     status, reply = refused(decode_run, body(input="hi", config={"configurable": {key: value}}))
     assert status == 422
-    assert reply["detail"][0]["loc"] == ["config", "configurable", key]
-    assert reply["message"].startswith(f"config.configurable.{key}: ")
+    assert reply["detail"][0]["loc"][:3] == ["config", "configurable", key]
+    assert reply["message"].startswith(f"config.configurable.{key}")
 
 
 @pytest.mark.parametrize(
@@ -141,13 +141,13 @@ def test_wrong_settings_are_named(key: str, value: object) -> None:
         (body(input="hi", config="x"), ["config"]),
         (body(input="hi", config={"configurable": [1]}), ["config", "configurable"]),
         (body(input="hi", config={"tags": "x"}), ["config", "tags"]),
-        (body(input="hi", config={"tags": [7]}), ["config", "tags"]),
+        (body(input="hi", config={"tags": [7]}), ["config", "tags", 0]),
         (body(input="hi", config={"tags": ["x"] * 100}), ["config", "tags"]),
         (body(input="hi", config={"metadata": "x"}), ["config", "metadata"]),
         (body(input="hi", config={"metadata": {"x": "x" * 20_000}}), ["config", "metadata"]),
         (b'{"input":"hi","config":{"metadata":{"x":%b}}}' % (b"[" * 500 + b"]" * 500), ["config", "metadata"]),
         (body(input="hi", config=None, kwargs=None, include_names="x"), ["include_names"]),
-        (body(input="hi", config=None, kwargs=None, exclude_tags=[7]), ["exclude_tags"]),
+        (body(input="hi", config=None, kwargs=None, exclude_tags=[7]), ["exclude_tags", 0]),
         (body(input={"messages": ["hi", 7]}), ["input", "messages", 1]),
     ],
 )

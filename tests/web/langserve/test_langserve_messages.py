@@ -40,7 +40,8 @@ def lang(kind: str, content: object = "hi", **more: Any) -> dict[str, Any]:
         [lang("generic", role="human")],
         {"messages": ["hi"], "input": 3},
         {"messages": [lang("human")], "lc_serializable": True, "lc_kwargs": {}, "lc_namespace": []},
-        {"input": "hi", "chat_history": 7},
+        {"input": "hi", "chat_history": []},
+        {"input": "hi", "chat_history": None},
         {"input": ["hi"]},
         {"input": lang("human")},
         {"input": {"role": "user", "content": "hi", "cache_control": {}}},
@@ -73,6 +74,30 @@ def test_every_shape_of_one_user_message(value: object) -> None:
 )
 def test_roles(item: object, role: str) -> None:
     assert parse_messages([item]) == ({"role": role, "content": "hi"},)
+
+
+def test_chat_history_beside_the_input_comes_first() -> None:
+    expected = (
+        {"role": "user", "content": "Who is Edwina?"},
+        {"role": "assistant", "content": "A customer."},
+        USER,
+    )
+    for history in (
+        [lang("human", "Who is Edwina?"), lang("ai", "A customer.")],
+        [["human", "Who is Edwina?"], ["ai", "A customer."]],
+        [["Who is Edwina?", "A customer."]],
+    ):
+        assert parse_messages({"input": "hi", "chat_history": history}) == expected
+
+
+@pytest.mark.parametrize(
+    ("history", "param"),
+    [(7, "input.chat_history"), ([7], "input.chat_history[0]"), ([["human", 7]], "input.chat_history[0][1]")],
+)
+def test_a_wrong_chat_history_is_named(history: object, param: str) -> None:
+    with pytest.raises(InvalidRequestError) as refused:
+        parse_messages({"input": "hi", "chat_history": history})
+    assert refused.value.param == param
 
 
 def test_a_name_is_kept() -> None:

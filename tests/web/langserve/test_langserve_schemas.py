@@ -8,10 +8,10 @@ import pytest
 from tests.web.langserve.langserve_app import TOOL_CALL, answer
 from tilores_core.contracts import CustomerChoice, CustomerOutcome
 from tilores_core.errors import InvalidRequestError
-from tilores_core.web.langserve.config import read_config
+from tilores_core.web.langserve.config import config_schema, read_config
 from tilores_core.web.langserve.encode import reply
 from tilores_core.web.langserve.messages import parse_messages
-from tilores_core.web.langserve.schemas import config_schema, input_schema, output_schema
+from tilores_core.web.langserve.schemas import input_schema, output_schema
 
 INPUTS: list[Any] = [
     "hi",
@@ -83,5 +83,5 @@ def test_config_schema_agrees_with_the_reader() -> None:
         assert not check.is_valid(config), config
         with pytest.raises(InvalidRequestError):
             read_config(config, None)
-    model = schema["properties"]["configurable"]["properties"]["model"]
-    assert model["anyOf"][0]["examples"] == ["demo:simulated-1"]
+    configurable = next(kind for kind in schema["properties"]["configurable"]["anyOf"] if "properties" in kind)
+    assert configurable["properties"]["model"]["examples"] == ["demo:simulated-1"]

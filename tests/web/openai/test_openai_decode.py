@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, get_type_hints
 
 import orjson
 import pytest
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tilores_core.errors import InvalidRequestError
 from tilores_core.web.openai import CompletionRequest, decode_completion
+from tilores_core.web.openai.body import KEYS, CompletionBody
 from tilores_core.web.request import Limits
 
 USER = {"role": "user", "content": "What is Edwina Hawthorne's credit score?"}
@@ -271,7 +272,8 @@ def test_other_parameters(given_: dict[str, Any], kept: dict[str, Any]) -> None:
     ("fields", "param"),
     [
         ({"stop": ""}, "stop"),
-        ({"stop": ["a", 1]}, "stop"),
+        ({"stop": ["a", 1]}, "stop[1]"),
+        ({"stop": ["a", ""]}, "stop[1]"),
         ({"stop": ["a"] * 17}, "stop"),
         ({"seed": 1.5}, "seed"),
         ({"logit_bias": [1]}, "logit_bias"),
@@ -321,6 +323,52 @@ def test_tools_of_other_kinds_do_no_harm() -> None:
 def test_the_chosen_tool_must_be_there() -> None:
     choice = {"type": "function", "function": {"name": "other"}}
     assert refuse(tools=[TOOL], tool_choice=choice) == "tool_choice.function.name"
+
+
+def test_functions_of_the_older_form_become_tools() -> None:
+    function = TOOL["function"]
+    assert decode(functions=[function], function_call="auto").chat.parameters == {
+        "tools": [TOOL],
+        "tool_choice": "auto",
+    }
+    chosen = decode(functions=[function], function_call={"name": "weather"}).chat.parameters["tool_choice"]
+    assert chosen == {"type": "function", "function": {"name": "weather"}}
+    assert refuse(functions=[function], function_call={"name": "other"}) == "function_call.name"
+    assert refuse(functions=[{"name": "f", "parameters": []}]) == "functions[0].parameters"
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "nothing"),
+    [
+        ("logprobs", True, False),
+        ("top_logprobs", 2, 0),
+        ("modalities", ["text", "audio"], ["text"]),
+        ("audio", {"voice": "alloy", "format": "mp3"}, None),
+        ("web_search_options", {}, None),
+    ],
+)
+def test_what_a_reply_cannot_hold_is_refused_and_named(name: str, wanted: Any, nothing: Any) -> None:
+    assert refuse(**{name: wanted}) == name
+    assert decode(**{name: nothing}) == decode()
+
+
+def test_verbosity_is_passed_on_unless_it_is_the_default() -> None:
+    assert decode(verbosity="medium") == decode()
+    assert decode(verbosity="low").chat.parameters == {"verbosity": "low"}
+
+
+def test_every_key_of_the_sdks_request_has_a_decision() -> None:
+    from openai.types.chat.completion_create_params import CompletionCreateParamsStreaming
+
+    known = set(get_type_hints(CompletionCreateParamsStreaming))
+    assert known - KEYS.keys() == set(), "decide what these come to, in web/openai/body.py"
+    decided = {field for field in CompletionBody.__struct_fields__ if field != "config"}
+    assert {key for key, decision in KEYS.items() if decision.startswith(("used", "passed", "refused"))} == decided
+
+
+def test_a_refusal_beside_empty_content_is_accepted() -> None:
+    said = {"role": "assistant", "content": None, "refusal": "I cannot help.", "tool_calls": None, "annotations": []}
+    assert decode(messages=[USER, said, USER]).chat.messages[1] == {"role": "assistant", "content": "I cannot help."}
 
 
 def test_a_schema_too_deep_to_be_written_out() -> None:

@@ -2,25 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from math import isfinite
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
+from msgspec import Meta, Struct
 
 from tilores_core.errors import InvalidRequestError
+from tilores_core.web.bodies import Identifier, Integer, ShortText, convert, identifier, json_schema, seconds
 
-_LONGEST_ID: Final = 256
-_MOST_STOPS: Final = 16
-_MOST_TAGS: Final = 64
+_MAX_TAGS: Final = 64
 # Tags and metadata are sent back with every event, so a small request must not make a huge answer.
-_MOST_METADATA: Final = 16_384
+_MAX_METADATA_BYTES: Final = 16_384
 _MERGED: Final = ("configurable", "metadata")
+_PARAMETERS: Final = ("temperature", "top_p", "max_tokens", "stop", "seed")
+
+Names = Annotated[list[Annotated[str, Meta(max_length=256)]], Meta(max_length=_MAX_TAGS)]
+StopText = Annotated[str, Meta(min_length=1)]
+
+
+class Configurable(Struct):
+    """What a client may set for one run. Null means absent."""
+
+    model: ShortText | None = None
+    customer_id: Annotated[Identifier, Meta(description="The customer that the question is about.")] | None = None
+    session_id: Annotated[Identifier, Meta(description="The conversation that it belongs to.")] | None = None
+    max_age: Annotated[float, Meta(ge=0, description="Accept answers up to this many seconds old.")] | None = None
+    no_cache: Annotated[bool, Meta(description="Ask for a fresh answer.")] | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    max_tokens: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None = None
+    stop: StopText | Annotated[list[StopText], Meta(max_length=16)] | None = None
+    seed: Integer | None = None
+
+
+class ConfigBody(Struct):
+    """A LangChain run config."""
+
+    configurable: Configurable | None = None
+    tags: Names | None = None
+    metadata: dict[str, Any] | None = None
+    run_id: Annotated[Any, Meta(description="A UUID to be kept as the run's id; anything else is ignored.")] = None
+    runId: Any = None  # the JavaScript client's spelling
 
 
 class RunConfig(NamedTuple):
-    """`fields` are of `ChatRequest`: those of them that were given."""
+    """`fields`: the fields of `ChatRequest` that were given."""
 
     fields: Mapping[str, Any]
     tags: tuple[str, ...] = ()
@@ -35,22 +63,17 @@ def read_config(value: object, base: Mapping[str, Any] | None, *, param: str = "
 
     Raises `InvalidRequestError` naming the key, such as `config.configurable.max_age`.
     """
-    if value is not None and not isinstance(value, dict):
-        raise _wrong(param, "must be an object")
-    config = _merged(base, value or {}) if base else value
-    if not config:
+    if base and (value is None or isinstance(value, dict)):
+        value = _merged(base, value or {})
+    if not value and (value is None or isinstance(value, dict)):
         return _NO_CONFIG
-    configurable = config.get("configurable")
-    fields = _read_configurable(configurable, f"{param}.configurable") if configurable is not None else {}
-    run_id = config.get("run_id") or config.get("runId")
-    if run_id:
-        fields["run_id"] = _run_id(run_id)
-    tags, metadata = config.get("tags"), config.get("metadata")
-    return RunConfig(
-        fields,
-        read_names(tags, f"{param}.tags", most=_MOST_TAGS) if tags is not None else (),
-        _read_metadata(metadata, f"{param}.metadata") if metadata is not None else {},
-    )
+    config = convert(ConfigBody, value, param)
+    fields = {} if config.configurable is None else _fields(config.configurable, f"{param}.configurable")
+    if (wanted := _run_id(config.run_id or config.runId)) is not None:
+        fields["run_id"] = wanted
+    if config.metadata:
+        _check_metadata(config.metadata, f"{param}.metadata")
+    return RunConfig(fields, tuple(config.tags or ()), config.metadata or {})
 
 
 def _merged(base: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,27 +88,39 @@ def _merged(base: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-def read_names(value: object, param: str, *, most: int) -> tuple[str, ...]:
+def _fields(given: Configurable, at: str) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    if given.model is not None:
+        if given.model.isspace():
+            raise InvalidRequestError(f"{at}.model must be the name of a model", param=f"{at}.model")
+        fields["model"] = given.model
+    for name in ("customer_id", "session_id"):
+        if (text := identifier(getattr(given, name), f"{at}.{name}")) is not None:
+            fields[name] = text
+    if given.max_age is not None:
+        fields["max_age"] = seconds(given.max_age, f"{at}.max_age")
+    if given.no_cache is not None:
+        fields["no_cache"] = given.no_cache
+    parameters = {name: value for name in _PARAMETERS if (value := getattr(given, name)) is not None}
+    if isinstance(stop := parameters.get("stop"), str):
+        parameters["stop"] = [stop]
+    if parameters:
+        fields["parameters"] = parameters
+    return fields
+
+
+def read_names(value: object, param: str) -> tuple[str, ...]:
     """A list of strings or null. Raises `InvalidRequestError`."""
-    if value is None:
-        return ()
-    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise _wrong(param, "must be a list of strings")
-    if len(value) > most or any(len(name) > _LONGEST_ID for name in value):
-        raise _wrong(param, f"must hold at most {most} strings of at most {_LONGEST_ID} characters")
-    return tuple(value)
+    return () if value is None else tuple(convert(Names, value, param))
 
 
-def _read_metadata(value: object, param: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise _wrong(param, "must be an object")
+def _check_metadata(value: Mapping[str, Any], param: str) -> None:
     try:
         size = len(orjson.dumps(value))
-    except TypeError:  # nested deeper than can be written
-        raise _wrong(param, "is nested too deeply") from None
-    if size > _MOST_METADATA:
-        raise _wrong(param, f"must be at most {_MOST_METADATA} bytes")
-    return value
+    except TypeError:
+        raise InvalidRequestError(f"{param} is nested too deeply", param=param, fix="send it flatter") from None
+    if size > _MAX_METADATA_BYTES:
+        raise InvalidRequestError(f"{param} must be at most {_MAX_METADATA_BYTES} bytes", param=param)
 
 
 def _run_id(value: object) -> str | None:
@@ -98,97 +133,10 @@ def _run_id(value: object) -> str | None:
         return None
 
 
-def _read_configurable(value: object, param: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise _wrong(param, "must be an object")
-    fields: dict[str, Any] = {}
-    parameters: dict[str, Any] = {}
-    for key, given in value.items():
-        if given is None:
-            continue
-        if (read := _FIELDS.get(key)) is not None:
-            fields[key] = read(given, f"{param}.{key}")
-        elif (read := _PARAMETERS.get(key)) is not None:
-            parameters[key] = read(given, f"{param}.{key}")
-    if parameters:
-        fields["parameters"] = parameters
-    return fields
-
-
-def _name(value: Any, param: str) -> str:
-    if not isinstance(value, str) or not value or value.isspace() or len(value) > _LONGEST_ID:
-        raise _wrong(param, f"must be a string of 1 to {_LONGEST_ID} characters")
-    return value
-
-
-def _identifier(value: Any, param: str) -> str | None:
-    # Ids are often whole numbers, and forms send the empty string for one that was not filled in.
-    text = str(value) if type(value) is int else value
-    if not isinstance(text, str):
-        raise _wrong(param, "must be a string")
-    if len(text) > _LONGEST_ID or not text.isprintable():
-        raise _wrong(param, f"must have at most {_LONGEST_ID} characters, all of them printable")
-    return text or None
-
-
-def _seconds(value: Any, param: str) -> float:
-    # `type`, not `isinstance`: true is no number here.
-    if type(value) not in (int, float) or not (value >= 0 and isfinite(value)):
-        raise _wrong(param, "must be a number of seconds, 0 or more")
-    return float(value)
-
-
-def _flag(value: Any, param: str) -> bool:
-    if not isinstance(value, bool):
-        raise _wrong(param, "must be true or false")
-    return value
-
-
-def _number(low: int, high: int) -> Callable[[Any, str], float]:
-    def read(value: Any, param: str) -> float:
-        if type(value) not in (int, float) or not low <= value <= high:
-            raise _wrong(param, f"must be a number from {low} to {high}")
-        return float(value)
-
-    return read
-
-
-def _positive_integer(value: Any, param: str) -> int:
-    if type(value) is not int or value < 1:
-        raise _wrong(param, "must be a whole number of at least 1")
-    return value
-
-
-def _integer(value: Any, param: str) -> int:
-    if type(value) is not int:
-        raise _wrong(param, "must be a whole number")
-    return value
-
-
-def _stop(value: Any, param: str) -> list[str]:
-    stops = [value] if isinstance(value, str) else value
-    if not isinstance(stops, list) or not all(isinstance(stop, str) and stop for stop in stops):
-        raise _wrong(param, "must be a string or a list of strings, none of them empty")
-    if len(stops) > _MOST_STOPS:
-        raise _wrong(param, f"must hold at most {_MOST_STOPS} strings")
-    return stops
-
-
-def _wrong(param: str, what: str) -> InvalidRequestError:
-    return InvalidRequestError(f"{param} {what}", param=param)
-
-
-_FIELDS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
-    "model": _name,
-    "customer_id": _identifier,
-    "session_id": _identifier,
-    "max_age": _seconds,
-    "no_cache": _flag,
-}
-_PARAMETERS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
-    "temperature": _number(0, 2),
-    "top_p": _number(0, 1),
-    "max_tokens": _positive_integer,
-    "stop": _stop,
-    "seed": _integer,
-}
+def config_schema(models: Sequence[str]) -> dict[str, Any]:
+    """The config's JSON Schema. `models` are examples only: a known provider's other models may be named too."""
+    schema = json_schema(ConfigBody)
+    del schema["properties"]["runId"]
+    configurable = next(kind for kind in schema["properties"]["configurable"]["anyOf"] if "properties" in kind)
+    configurable["properties"]["model"].update(description="provider:model", examples=list(models))
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "ChatConfig"}

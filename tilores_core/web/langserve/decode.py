@@ -14,8 +14,6 @@ from tilores_core.web.langserve.errors import ConfigCountError, InvalidJsonError
 from tilores_core.web.langserve.messages import parse_messages
 from tilores_core.web.request import ChatRequest, Limits
 
-_MOST_FILTERS: Final = 64
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventFilters:
@@ -139,7 +137,7 @@ def _run(value: object, param: str, config: RunConfig, limits: Limits, filters: 
 
 
 def _read_filters(data: Mapping[str, Any]) -> EventFilters:
-    given = {name: read_names(data.get(name), name, most=_MOST_FILTERS) for name in _FILTERS}
+    given = {name: read_names(data.get(name), name) for name in _FILTERS}
     return EventFilters(**given) if any(given.values()) else NO_FILTERS
 
 

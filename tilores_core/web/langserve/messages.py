@@ -32,7 +32,9 @@ def parse_messages(value: object, *, param: str = "input", limits: Limits | None
     `param` is what errors call `value`. Raises `InvalidRequestError` naming the part that is wrong, and nothing
     else, for any JSON value. With `limits`, also what `check_limits` raises.
     """
+    history: tuple[Message, ...] = ()
     if isinstance(value, dict):
+        history = _history(value, param)
         value, param = _inside(value, param)
     if isinstance(value, list):
         if limits is not None and len(value) > limits.max_messages:
@@ -47,9 +49,26 @@ def parse_messages(value: object, *, param: str = "input", limits: Limits | None
             _refuse(error, param)
     else:
         raise InvalidRequestError("this is no input", param=param, fix=_SHAPES_FIX)
+    if history:
+        messages = (*history, *messages)
     if limits is not None:
         check_limits(messages, limits, param)
     return messages
+
+
+def _history(value: dict[str, Any], param: str) -> tuple[Message, ...]:
+    """`chat_history` beside `input`, as chat templates send it: messages, or pairs of question and answer."""
+    history = value.get("chat_history")
+    if not history or "messages" in value:
+        return ()
+    at = f"{param}.chat_history"
+    if not isinstance(history, list):
+        raise InvalidRequestError(f"{at} must be a list of messages", param=at, fix=_MESSAGE_FIX)
+    items: list[Any] = []
+    for item in history:
+        is_exchange = isinstance(item, list) and len(item) == 2 and item[0] not in _ROLES
+        items += [["human", item[0]], ["ai", item[1]]] if is_exchange else [item]
+    return _parse_list(items, at)
 
 
 def _inside(value: dict[str, Any], param: str) -> tuple[object, str]:

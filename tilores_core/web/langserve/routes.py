@@ -13,6 +13,7 @@ from tilores_core.web.exchange import Exchange
 from tilores_core.web.feedback import feedback_route
 from tilores_core.web.ids import new_run_id
 from tilores_core.web.langserve import schemas
+from tilores_core.web.langserve.config import config_schema
 from tilores_core.web.langserve.config_hash import decode_config_hash
 from tilores_core.web.langserve.decode import RunRequest, decode_batch, decode_run
 from tilores_core.web.langserve.encode import batch_body, invoke_body, invoke_template
@@ -77,7 +78,7 @@ class LangServeRoutes:
 
     def _config_schema(self) -> dict[str, Any]:
         listing = self._service.engine.models.listing()
-        return schemas.config_schema([f"{provider}:{info.id}" for provider, info in listing])
+        return config_schema([f"{provider}:{info.id}" for provider, info in listing])
 
     async def _invoke(self, exchange: Exchange, base: Mapping[str, Any] | None = None) -> None:
         service = self._service

@@ -1,8 +1,8 @@
-"""What the three schema routes answer: JSON Schema of the input, the output and the config."""
+"""JSON Schema of the input and the output. The input is read by hand: it is a union of strings, pairs and objects
+told apart by either of two keys, which no schema library's tagged unions express."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -143,47 +143,5 @@ def _response_metadata() -> dict[str, Any]:
             "latency_ms": {**amount, "description": "Milliseconds this request took."},
             "cost": {"type": ["number", "null"], "minimum": 0, "description": "US dollars; 0 from the cache."},
             "finish_reason": {"enum": ["stop", "length", "tool_calls", "content_filter"]},
-        },
-    }
-
-
-def config_schema(models: Sequence[str]) -> dict[str, Any]:
-    """The config. `models` are examples only: a known provider's other models may be named too."""
-    configurable: Mapping[str, Any] = {
-        "model": {
-            **_TEXT,
-            "description": "provider:model",
-            "examples": list(models),
-            "minLength": 1,
-            "maxLength": 256,
-        },
-        "customer_id": {"type": ["string", "integer"], "description": "Whom the question is about."},
-        "session_id": {"type": ["string", "integer"], "description": "Which conversation it belongs to."},
-        "max_age": {"type": "number", "minimum": 0, "description": "Accept answers up to this many seconds old."},
-        "no_cache": {"type": "boolean", "description": "Ask for a fresh answer."},
-        "temperature": {"type": "number", "minimum": 0, "maximum": 2},
-        "top_p": {"type": "number", "minimum": 0, "maximum": 1},
-        "max_tokens": {"type": "integer", "minimum": 1},
-        "stop": {
-            "anyOf": [
-                {**_TEXT, "minLength": 1},
-                {"type": "array", "items": {**_TEXT, "minLength": 1}, "maxItems": 16},
-            ]
-        },
-        "seed": {"type": "integer"},
-    }
-    return {
-        "$schema": _DIALECT,
-        "title": "ChatConfig",
-        "type": "object",
-        "properties": {
-            "configurable": {
-                "type": ["object", "null"],
-                "title": "Configurable",
-                "properties": {name: {"anyOf": [schema, {"type": "null"}]} for name, schema in configurable.items()},
-            },
-            "tags": {"type": ["array", "null"], "items": {**_TEXT, "maxLength": 256}, "maxItems": 64},
-            "metadata": {"type": ["object", "null"]},
-            "run_id": {"description": "A UUID to be kept as the run's id; anything else is ignored."},
         },
     }

@@ -9,49 +9,6 @@ _MAYBE_TEXT: Final = {"type": ["string", "null"]}
 _COUNT: Final = {"type": "integer", "minimum": 0}
 
 
-def completion_request_schema() -> dict[str, Any]:
-    """Unknown keys are ignored, and null means absent; what the server looks at is here."""
-    message = {
-        "type": "object",
-        "required": ["role"],
-        "properties": {
-            "role": {"enum": ["system", "developer", "user", "assistant", "tool", "function"]},
-            "content": {"anyOf": [_TEXT, {"type": "array", "items": {"type": "object"}}, {"type": "null"}]},
-        },
-    }
-    penalty = {"type": ["number", "null"], "minimum": -2, "maximum": 2}
-    tokens = {"type": ["integer", "null"], "minimum": 1}
-    return {
-        "type": "object",
-        "required": ["model", "messages"],
-        "properties": {
-            "model": {**_TEXT, "minLength": 1, "maxLength": 256},
-            "messages": {
-                "type": "array",
-                "minItems": 1,
-                "items": message,
-                "description": "One of them is a user's and has text.",
-            },
-            "stream": {"type": ["boolean", "null"]},
-            "stream_options": {
-                "type": ["object", "null"],
-                "properties": {"include_usage": {"type": ["boolean", "null"]}},
-            },
-            "temperature": {"type": ["number", "null"], "minimum": 0, "maximum": 2},
-            "top_p": {"type": ["number", "null"], "minimum": 0, "maximum": 1},
-            "presence_penalty": penalty,
-            "frequency_penalty": penalty,
-            "max_tokens": tokens,
-            "max_completion_tokens": tokens,
-            "stop": {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}, {"type": "null"}]},
-            "metadata": {
-                "type": ["object", "null"],
-                "description": "customer_id, session_id, max_age (seconds) and no_cache take effect.",
-            },
-        },
-    }
-
-
 def completion_schema() -> dict[str, Any]:
     call = {
         "type": "object",

@@ -1,0 +1,164 @@
+"""Reading request bodies into msgspec structs, with errors that name the field and say what would be right.
+
+A struct is the one definition of a body: it decodes, names the path of what is wrong and gives the JSON Schema.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from math import isfinite
+from typing import Annotated, Any, Final, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from tilores_core.errors import InvalidRequestError
+
+T = TypeVar("T")
+
+MAX_ID_LENGTH: Final = 256
+ShortText = Annotated[str, Meta(min_length=1, max_length=MAX_ID_LENGTH)]
+Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Identifier = Annotated[str, Meta(max_length=MAX_ID_LENGTH)] | int
+"""Ids are often whole numbers, and forms send the empty string for a field that was not filled in."""
+
+_FLAGS: Final[Mapping[str, bool]] = {"true": True, "1": True, "false": False, "0": False}
+_MAX_AGE_DIGITS: Final = re.compile(r"[0-9]{1,10}")  # more digits are over 300 years: the same as no limit
+_MISSING: Final = re.compile(r"Object missing required field `(?P<name>[^`]+)`")
+_WORDS: Final[Mapping[str, str]] = {
+    "str": "string",
+    "int": "whole number",
+    "float": "number",
+    "bool": "true or false",
+    "array": "list",
+}
+
+
+def read_json(kind: type[T], body: bytes, at: str = "", fixes: Mapping[str, str] | None = None) -> T:
+    """Decode JSON into `kind`. `at`: path of the body in its request; `fixes`: path -> what the caller should send.
+
+    Raises `InvalidRequestError` whose `param` is the path of the first thing that is wrong.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise _invalid(error, at, fixes or {}) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        detail = str(error) if isinstance(error, msgspec.DecodeError) else "it is not UTF-8"
+        raise InvalidRequestError(
+            f"{at or 'the body'} is not valid JSON: {detail}", param=at or None, fix="send a JSON object"
+        ) from None
+    except RecursionError:
+        raise InvalidRequestError(
+            f"{at or 'the body'} is nested too deeply", param=at or None, fix="send it flatter"
+        ) from None
+
+
+def convert(kind: type[T], value: object, at: str, fixes: Mapping[str, str] | None = None) -> T:
+    """As `read_json`, for a value that was decoded already."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise _invalid(error, at, fixes or {}) from None
+    except RecursionError:
+        raise InvalidRequestError(f"{at} is nested too deeply", param=at, fix="send it flatter") from None
+
+
+def _invalid(error: msgspec.ValidationError, at: str, fixes: Mapping[str, str]) -> InvalidRequestError:
+    message, _, place = str(error).partition(" - at `$")
+    path = place.rstrip("`").partition("[...]")[0]
+    if missing := _MISSING.fullmatch(message):
+        path, message = f"{path}.{missing['name']}", "is required"
+    param = f"{at}{path}".removeprefix(".")
+    what = re.sub(r"`([^`]+)`", _plain_types, message.removeprefix("Expected ")).replace(", got ", ", not ")
+    if what == message and message != "is required":
+        what = f"has an {message[:1].lower()}{message[1:]}" if message.startswith("Invalid") else message
+    elif message != "is required":
+        what = f"must be {what}"
+    return InvalidRequestError(f"{param or 'the body'} {what}", param=param or None, fix=fixes.get(param))
+
+
+def _plain_types(match: re.Match[str]) -> str:
+    return " or ".join(_WORDS.get(name, name) for name in match[1].split(" | "))
+
+
+def identifier(value: str | int | None, at: str) -> str | None:
+    """An id as text; None when it is empty. Raises `InvalidRequestError`."""
+    if value is None or value == "":
+        return None
+    text = str(value)
+    if len(text) > MAX_ID_LENGTH or not text.isprintable():
+        raise InvalidRequestError(
+            f"{at} must have at most {MAX_ID_LENGTH} characters, all of them printable", param=at
+        )
+    return text
+
+
+def seconds(value: float | str, at: str) -> float:
+    """Seconds, 0 or more, also as text: the SDKs' types for `metadata` allow strings only."""
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        number = -1.0
+    if not (number >= 0 and isfinite(number)):
+        raise InvalidRequestError(f"{at} must be a number of seconds, 0 or more", param=at)
+    return number
+
+
+def flag(value: bool | int | str, at: str) -> bool:
+    """True or false, also as text or as 1 or 0."""
+    found = _FLAGS.get(str(value).lower())
+    if found is None:
+        raise InvalidRequestError(f"{at} must be true or false", param=at)
+    return found
+
+
+def cache_control(header: bytes) -> tuple[float | None, bool, bool]:
+    """`max-age` in seconds, `no-cache`, `no-store`; unknown directives are ignored, as HTTP requires."""
+    max_age, no_cache, no_store = None, False, False
+    for directive in header[:200].decode("latin-1").lower().split(","):
+        name, _, argument = directive.strip().partition("=")
+        if name == "no-cache":
+            no_cache = True
+        elif name == "no-store":
+            no_store = True
+        elif name == "max-age" and _MAX_AGE_DIGITS.fullmatch(age := argument.strip('"')):
+            max_age = float(age)
+    return max_age, no_cache, no_store
+
+
+def check_depth(value: object, limit: int, at: str) -> None:
+    """Refuse what nests deeper than `limit`: writing JSON gives up far below what reading allows.
+
+    Works level by level, so it cannot overflow. Raises `InvalidRequestError`.
+    """
+    level = [value]
+    for _ in range(limit):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, (dict, list))
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return
+    raise InvalidRequestError(f"{at} must not be nested more than {limit} deep", param=at, fix="send it flatter")
+
+
+def json_schema(kind: Any) -> dict[str, Any]:
+    """The JSON Schema of a struct, without references, so that it can be part of a larger document."""
+    schema = msgspec.json.schema(kind)
+    definitions = schema.pop("$defs", {})
+
+    def inlined(part: Any) -> Any:
+        if isinstance(part, list):
+            return [inlined(item) for item in part]
+        if not isinstance(part, dict):
+            return part
+        if reference := part.get("$ref"):
+            return inlined(definitions[reference.rpartition("/")[2]])
+        return {key: inlined(item) for key, item in part.items() if key not in ("default", "discriminator")}
+
+    whole: dict[str, Any] = inlined(schema)
+    return whole

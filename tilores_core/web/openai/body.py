@@ -1,0 +1,186 @@
+"""The body of `POST /v1/chat/completions`. Unknown keys are ignored, null means absent.
+
+What each key of the OpenAI SDK's request type comes to is in `KEYS`; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from msgspec import Meta, Raw, Struct, field
+
+from tilores_core.web.bodies import Identifier, Integer, ShortText, json_schema
+
+Penalty = Annotated[float, Meta(ge=-2, le=2)]
+Positive = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+Stop = Annotated[str, Meta(min_length=1)]
+NULL: Final = Raw(b"null")
+
+Decision = Literal["used", "passed on", "accepted, changes no answer", "refused unless it asks for nothing"]
+_HINT: Final = "accepted, changes no answer"
+_REFUSED: Final = "refused unless it asks for nothing"
+KEYS: Final[dict[str, Decision]] = {
+    **dict.fromkeys(("messages", "model", "metadata", "user", "n"), "used"),
+    **dict.fromkeys(("stream", "stream_options", "functions", "function_call"), "used"),
+    **dict.fromkeys(("temperature", "top_p", "presence_penalty", "frequency_penalty", "logit_bias"), "passed on"),
+    **dict.fromkeys(("max_tokens", "max_completion_tokens", "stop", "seed", "response_format"), "passed on"),
+    **dict.fromkeys(("reasoning_effort", "verbosity", "tools", "tool_choice", "parallel_tool_calls"), "passed on"),
+    **dict.fromkeys(("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "prediction"), _HINT),
+    **dict.fromkeys(("safety_identifier", "service_tier", "store", "moderation"), _HINT),
+    **dict.fromkeys(("logprobs", "top_logprobs", "modalities", "audio", "web_search_options"), _REFUSED),
+}
+
+
+# --- messages ------------------------------------------------------------------------------------------------
+
+
+class ImageUrl(Struct):
+    url: Annotated[str, Meta(min_length=1)]
+    detail: Literal["auto", "low", "high"] | None = None
+
+
+class InputAudio(Struct):
+    data: Annotated[str, Meta(min_length=1)]
+    format: ShortText
+
+
+class TextPart(Struct, tag_field="type", tag="text"):
+    text: str
+
+
+class RefusalPart(Struct, tag_field="type", tag="refusal"):
+    """What an assistant said when it refused, coming back as history."""
+
+    refusal: str
+
+
+class ImagePart(Struct, tag_field="type", tag="image_url"):
+    image_url: ImageUrl
+
+
+class AudioPart(Struct, tag_field="type", tag="input_audio"):
+    input_audio: InputAudio
+
+
+Part = TextPart | RefusalPart | ImagePart | AudioPart
+
+
+class CalledFunction(Struct):
+    name: ShortText
+    arguments: str | None = None
+
+
+class ToolCall(Struct):
+    id: ShortText
+    function: CalledFunction
+    type: Literal["function"] | None = None
+
+
+class MessageBody(Struct):
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[Part] | None = None
+    name: Annotated[str, Meta(max_length=256)] | None = None
+    refusal: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    function_call: CalledFunction | None = None
+    tool_call_id: Annotated[str, Meta(max_length=256)] | None = None
+
+
+# --- parameters ----------------------------------------------------------------------------------------------
+
+
+class FunctionTool(Struct):
+    name: ShortText
+    description: str | None = None
+    parameters: Raw = field(default_factory=lambda: NULL)
+    strict: bool | None = None
+
+
+class Tool(Struct):
+    """Kinds other than functions are dropped: a request must not fail because it offers them too."""
+
+    type: str
+    function: Raw = field(default_factory=lambda: NULL)
+
+
+class NamedFunction(Struct):
+    name: ShortText
+
+
+class ToolChoice(Struct):
+    type: Literal["function"]
+    function: NamedFunction
+
+
+class TextFormat(Struct, tag_field="type", tag="text"):
+    pass
+
+
+class JsonFormat(Struct, tag_field="type", tag="json_object"):
+    pass
+
+
+class SchemaFormat(Struct, tag_field="type", tag="json_schema"):
+    json_schema: dict[str, Raw]
+
+
+class StreamOptions(Struct):
+    include_usage: bool | None = None
+
+
+class Metadata(Struct):
+    """`customer_id`, `session_id`, `max_age` (seconds) and `no_cache` take effect."""
+
+    customer_id: Identifier | None = None
+    session_id: Identifier | None = None
+    max_age: str | float | None = None
+    no_cache: bool | int | str | None = None
+
+
+class ParametersBody(Struct):
+    """What shapes the model's answer."""
+
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    max_tokens: Positive | None = None
+    max_completion_tokens: Positive | None = None
+    n: Annotated[int, Meta(ge=1, le=1)] | None = None
+    stop: Stop | Annotated[list[Stop], Meta(max_length=16)] | None = None
+    seed: Integer | None = None
+    response_format: TextFormat | JsonFormat | SchemaFormat | None = None
+    logit_bias: Annotated[dict[str, Annotated[float, Meta(ge=-100, le=100)]], Meta(max_length=1024)] | None = None
+    reasoning_effort: ShortText | None = None
+    verbosity: ShortText | None = None
+    tools: Annotated[list[Tool], Meta(max_length=128)] | None = None
+    tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    functions: Annotated[list[FunctionTool], Meta(max_length=128)] | None = None
+    function_call: Literal["none", "auto"] | NamedFunction | None = None
+    logprobs: bool | None = None
+    top_logprobs: Integer | None = None
+    modalities: list[str] | None = None
+    audio: Raw = field(default_factory=lambda: NULL)
+    web_search_options: Raw = field(default_factory=lambda: NULL)
+
+
+class CompletionBody(ParametersBody, kw_only=True):
+    """The whole body. `config` is LangServe's and is looked at only when it has that shape."""
+
+    model: ShortText
+    messages: Annotated[list[MessageBody], Meta(min_length=1, description="One of them is a user's and has text.")]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    metadata: Metadata | None = None
+    config: Raw = field(default_factory=lambda: NULL)
+    user: Raw = field(default_factory=lambda: NULL)
+
+
+class Config(Struct):
+    configurable: Metadata | None = None
+
+
+def completion_request_schema() -> dict[str, Any]:
+    """The JSON Schema of the body."""
+    return json_schema(CompletionBody)
