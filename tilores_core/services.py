@@ -12,8 +12,8 @@ import structlog
 
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.chat.customer.finder import CustomerFinder
+from tilores_core.chat.customer_lookup import CustomerLookup
 from tilores_core.chat.engine import ChatEngine
-from tilores_core.chat.lookup import CustomerLookup
 from tilores_core.chat.models import Models
 from tilores_core.chat.observe import Observers
 from tilores_core.chat.prompts import BuiltinPrompts

@@ -10,8 +10,8 @@ from typing import Any, Self
 
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.chat.customer.finder import CustomerFinder
+from tilores_core.chat.customer_lookup import CustomerLookup
 from tilores_core.chat.engine import ChatEngine
-from tilores_core.chat.lookup import CustomerLookup
 from tilores_core.chat.models import Models
 from tilores_core.chat.observe import Observers
 from tilores_core.chat.prompts import BuiltinPrompts

@@ -12,7 +12,7 @@ import pytest
 
 from tests.chat.engine_world import ABOUT_EDWINA, EDWINA, PRICED, ROBIN, World, customer, question, table
 from tilores_core.cache.keys import wire_key
-from tilores_core.chat.known import Recall
+from tilores_core.chat.answer_lookup import KeyMemo
 from tilores_core.contracts import CachePolicy, Caller, Message, Prompt, Turn
 from tilores_core.errors import ProviderUnavailableError
 from tilores_core.testing import FakeProvider, FakeReply
@@ -81,7 +81,7 @@ async def test_the_same_request_again_reads_the_tiers_below_once() -> None:
     async with World(provider=provider, store=store, memory=False) as world:
         store.clock = world.clock
         await world.ask()
-        recall = Recall()
+        recall = KeyMemo()
         known = world.engine.known
         for expected in (3, 1, 1):  # whom it names, the fingerprint, the answer; then all at once
             asked = world.shared.calls
@@ -93,7 +93,7 @@ async def test_the_same_request_again_reads_the_tiers_below_once() -> None:
 
 
 async def test_a_remembered_key_is_made_anew_for_another_scope(world: World) -> None:
-    recall = Recall()
+    recall = KeyMemo()
     await world.ask()
     first = world.engine.known.peek_key(question(), recall)
     other = world.engine.known.peek_key(question(caller=Caller(name="x", scope="back office")), recall)

@@ -16,7 +16,7 @@ import hypothesis.strategies as st
 from hypothesis import HealthCheck, given, settings
 
 from tests.chat.engine_world import PRICED, Clock, Crm, World, collect, customer, question, settle, table
-from tilores_core.chat.known import Recall
+from tilores_core.chat.answer_lookup import KeyMemo
 from tilores_core.contracts import Answer, CachePolicy, Caller, Customer, Turn
 from tilores_core.errors import PermissionDeniedError, TiloresError
 from tilores_core.testing import FakeProvider, FakeReply
@@ -105,7 +105,7 @@ class Replicas:
         self.version = dict.fromkeys(NAMES, 0)
         self.settled = dict.fromkeys(NAMES, 0)
         self.calls = 0
-        self.recalls: dict[object, Recall] = {}
+        self.recalls: dict[object, KeyMemo] = {}
         self.seen: dict[str, set[str]] = {scope: set() for scope in SCOPES}
         self.clock = Clock()
         store = SharedStore(self.clock)
@@ -182,10 +182,10 @@ class Replicas:
             return str(error), type(error)
         return answer.text, answer
 
-    def recall_of(self, world: World, turn: Turn) -> Recall:
+    def recall_of(self, world: World, turn: Turn) -> KeyMemo:
         """One for all who send the same, whoever they are, as a server that remembers decoded requests has it."""
         sent = (id(world), str(turn.messages), turn.customer_id)
-        return self.recalls.setdefault(sent, Recall())
+        return self.recalls.setdefault(sent, KeyMemo())
 
     async def step(self, batch: Any) -> None:
         if isinstance(batch, list):

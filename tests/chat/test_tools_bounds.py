@@ -14,7 +14,7 @@ from langchain_core.tools import BaseTool, StructuredTool
 
 from tests.chat.engine_world import EDWINA, JOHN_1, JOHN_2, PEOPLE, ROBIN, Crm, World, question
 from tilores_core.chat.tools import wording
-from tilores_core.chat.tools.play import bounded
+from tilores_core.chat.tools.runner import bounded
 from tilores_core.contracts import Customer, ModelInfo, PluginContext
 from tilores_core.settings import ChatTable
 from tilores_core.testing import FakeProvider

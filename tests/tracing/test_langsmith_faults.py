@@ -174,12 +174,12 @@ async def test_requests_are_neither_failed_nor_held_up(
             async with asyncio.timeout(2):
                 reply = await app.complete()
             assert reply.status_code == 200
-        outlet = app.tracing.outlets[0]
-        await until(lambda: outlet.failures and outlet.dropped, "something is dropped")
+        queue = app.tracing.queues[0]
+        await until(lambda: queue.failures and queue.dropped, "something is dropped")
         began = time.monotonic()
     assert time.monotonic() - began < 3, "the end waits no longer than it may"
-    assert app.tracing.dropped + outlet.dropped + outlet.sent == 120, "each is accounted for"
-    assert outlet.report()["state"] == "failing"
+    assert app.tracing.dropped + queue.dropped + queue.sent == 120, "each is accounted for"
+    assert queue.report()["state"] == "failing"
     assert not service.runs
 
 
@@ -190,10 +190,10 @@ async def test_a_wrong_key_is_named_without_being_shown(
     plugin = {"endpoint": service.url, "api_key": {"env": "X", "default": wrong}, "timeout_seconds": 1.0}
     async with traced_app(tmp_path, langsmith=plugin, tracing={"flush_seconds": 0.2}) as app:
         assert (await app.invoke()).status_code == 200
-        outlet = app.tracing.outlets[0]
-        await until(lambda: outlet.failures)
-        assert outlet.report()["error"] == "LangSmithAuthError"
-    assert outlet.dropped == 1
+        queue = app.tracing.queues[0]
+        await until(lambda: queue.failures)
+        assert queue.report()["error"] == "LangSmithAuthError"
+    assert queue.dropped == 1
     said = "".join(capfd.readouterr())
     assert "LangSmithAuthError" in said
     assert "tracer fails" in said
@@ -210,7 +210,7 @@ async def test_what_waits_is_sent_at_the_end(
             await app.complete()
         assert not service.runs
     assert len(service.roots) == 30
-    assert app.tracing.outlets[0].dropped == 0
+    assert app.tracing.queues[0].dropped == 0
 
 
 # --- the doctor --------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from tests.tracing.otlp_collector import OtlpCollector, Partial, Status, attribu
 from tilores_core import InvalidRequestError, PluginContext, Span
 from tilores_core.settings import TracingTable
 from tilores_core.testing.tracers import sample_trace
-from tilores_core.tracing.outlet import Outlet
+from tilores_core.tracing.tracer_queue import TracerQueue
 from tilores_plugins.tracing.otel.sender import CollectorRefusedError, CollectorUnavailableError
 from tilores_plugins.tracing.otel.settings import Settings
 from tilores_plugins.tracing.otel.status import build as build_check
@@ -197,46 +197,46 @@ async def test_a_trace_too_large_goes_without_its_texts(collector: OtlpCollector
 # --- with the host's queue ------------------------------------------------------------------------------------
 
 
-async def _through(tracer: OtelTracer, count: int, **table: Any) -> Outlet:
-    outlet = Outlet("otel", tracer, TracingTable(linger_seconds=0.01, **table))
-    outlet.start()
+async def _through(tracer: OtelTracer, count: int, **table: Any) -> TracerQueue:
+    queue = TracerQueue("otel", tracer, TracingTable(linger_seconds=0.01, **table))
+    queue.start()
     for _ in range(count):
-        outlet.put(sample_trace())
-    await outlet.aclose(PATIENCE)
-    return outlet
+        queue.put(sample_trace())
+    await queue.aclose(PATIENCE)
+    return queue
 
 
 async def test_what_waits_at_the_end_is_sent(collector: OtlpCollector, tracer: OtelTracer) -> None:
-    outlet = await _through(tracer, 250)
-    assert (outlet.sent, outlet.dropped) == (250, 0)
+    queue = await _through(tracer, 250)
+    assert (queue.sent, queue.dropped) == (250, 0)
     assert len(collector.roots()) == 250
     assert len(collector.requests) == 3
 
 
 async def test_what_cannot_be_sent_is_dropped_and_counted(collector: OtlpCollector, tracer: OtelTracer) -> None:
     collector.fault = "hang"
-    outlet = Outlet("otel", tracer, TracingTable(linger_seconds=0.01, max_waiting=50, send_seconds=0.3))
-    outlet.start()
-    taken = sum(outlet.put(sample_trace()) for _ in range(80))
+    queue = TracerQueue("otel", tracer, TracingTable(linger_seconds=0.01, max_waiting=50, send_seconds=0.3))
+    queue.start()
+    taken = sum(queue.put(sample_trace()) for _ in range(80))
     began = time.monotonic()
-    await outlet.aclose(0.2)
+    await queue.aclose(0.2)
     assert time.monotonic() - began < PATIENCE
     assert taken == 50
-    assert (outlet.sent, outlet.dropped) == (0, 80)
+    assert (queue.sent, queue.dropped) == (0, 80)
 
 
 async def test_what_was_refused_is_not_tried_again(collector: OtlpCollector, tracer: OtelTracer) -> None:
     collector.faults.append(Status(400))
-    outlet = Outlet("otel", tracer, TracingTable(linger_seconds=0.01))
-    outlet.start()
-    outlet.put(sample_trace())
-    while not outlet.dropped:
+    queue = TracerQueue("otel", tracer, TracingTable(linger_seconds=0.01))
+    queue.start()
+    queue.put(sample_trace())
+    while not queue.dropped:
         await asyncio.sleep(0.01)
     assert collector.seen == 1
-    assert outlet.report()["error"] == "CollectorRefusedError"
-    outlet.put(sample_trace())
-    await outlet.aclose(PATIENCE)
-    assert (outlet.sent, outlet.dropped, outlet.failures) == (1, 1, 1)
+    assert queue.report()["error"] == "CollectorRefusedError"
+    queue.put(sample_trace())
+    await queue.aclose(PATIENCE)
+    assert (queue.sent, queue.dropped, queue.failures) == (1, 1, 1)
 
 
 # --- health ---------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tilores_core.web.exchange import Exchange
+from tilores_core.web.http_exchange import HttpExchange
 
 
 @pytest.mark.parametrize(
@@ -22,5 +22,5 @@ from tilores_core.web.exchange import Exchange
 def test_a_path_is_short_printable_and_holds_no_config(path: str, shown: str) -> None:
     async def nothing(*_: object) -> None: ...
 
-    exchange = Exchange({"path": path, "headers": []}, nothing, nothing, b"")  # type: ignore[arg-type]
+    exchange = HttpExchange({"path": path, "headers": []}, nothing, nothing, b"")  # type: ignore[arg-type]
     assert exchange.shown_path == shown

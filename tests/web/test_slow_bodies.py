@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 import uvicorn
 
-from tilores_core.web.exchange import ClientGoneError, Exchange, Receive, Scope, Send
+from tilores_core.web.http_exchange import ClientGoneError, HttpExchange, Receive, Scope, Send
 from tilores_core.web.langserve.errors import error_reply
 from tilores_core.web.slow import SlowBodies
 
@@ -22,7 +22,7 @@ class App:
         self.ended: list[str] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange(scope, receive, send, b"r-1")
+        exchange = HttpExchange(scope, receive, send, b"r-1")
         exchange.error_reply = error_reply
         try:
             body = await self.bodies.read(exchange, 1_000)

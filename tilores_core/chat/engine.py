@@ -24,24 +24,24 @@ from cachetools import TTLCache
 from tilores_core.cache.condition import Condition
 from tilores_core.cache.keys import conversation_digest
 from tilores_core.cache.tiered import TieredCache
+from tilores_core.chat.answer_lookup import AnswerLookup
 from tilores_core.chat.answers import answer_from_hit, pieces_of
 from tilores_core.chat.codes import error_code
 from tilores_core.chat.context.fitting import Fitting
+from tilores_core.chat.customer_lookup import CustomerLookup
+from tilores_core.chat.customer_match import CustomerMatch
 from tilores_core.chat.flight import Emit, Flight
+from tilores_core.chat.generator import AnswerGenerator
 from tilores_core.chat.grounding.guard import Guard
-from tilores_core.chat.journey import Journey
-from tilores_core.chat.known import KnownAnswers
 from tilores_core.chat.lane import Lane
-from tilores_core.chat.located import Located
-from tilores_core.chat.lookup import CustomerLookup
-from tilores_core.chat.making import AnswerMaker
 from tilores_core.chat.messages import last_question
 from tilores_core.chat.model_router import ModelRouter
 from tilores_core.chat.models import Models
 from tilores_core.chat.notes import ModelNotes
 from tilores_core.chat.observe import Observers
+from tilores_core.chat.reporter import OutcomeReporter
 from tilores_core.chat.routing.filler import with_filler
-from tilores_core.chat.telling import Telling
+from tilores_core.chat.turn_context import TurnContext
 from tilores_core.contracts import (
     Answer,
     Customer,
@@ -102,7 +102,7 @@ class ChatEngine:
         self.guard = Guard(chat.grounding)
         self._routing = routing or RoutingTable()
         self._router = ModelRouter(models, self._routing, deadline_seconds=deadline_seconds, notes=notes)
-        self._maker = AnswerMaker(
+        self._maker = AnswerGenerator(
             lookup=lookup,
             models=models,
             router=self._router,
@@ -117,10 +117,10 @@ class ChatEngine:
             table=table,
             chat=chat,
         )
-        self.known = KnownAnswers(
+        self.known = AnswerLookup(
             lookup=lookup, models=models, prompts=prompts, cache=cache, clock=clock, mark=self._maker.mark
         )
-        self.telling = Telling(
+        self.reporter = OutcomeReporter(
             observers=observers, known=self.known, lookup=lookup, models=models, prompts=prompts, clock=clock
         )
         self._lookup = lookup
@@ -177,16 +177,16 @@ class ChatEngine:
 
         Raises `RequestError`, `SourceError`, `ProviderError`; a deadline is the caller's to set.
         """
-        journey = self._set_out(turn)
+        context = self._begin_turn(turn)
         try:
-            found = await self._find(journey, streamed=False, absent=absent)
+            found = await self._find(context, streamed=False, absent=absent)
             answer = found if isinstance(found, Answer) else await found.result()
         except _PASSING as error:
-            answer = self._spare(journey, error)
+            answer = self._stale_answer(context, error)
         except BaseException as error:
-            self.telling.tell(journey, None, error)
+            self.reporter.report(context, None, error)
             raise
-        self.telling.tell(journey, answer, None)
+        self.reporter.report(context, answer, None)
         return answer
 
     async def look_up(self, turn: Turn) -> tuple[CustomerOutcome, Customer | None]:
@@ -194,15 +194,15 @@ class ChatEngine:
 
         Raises `RequestError`, `SourceError`.
         """
-        located = await self._locate(turn, conversation_digest(turn.messages), "general")
-        if located.outcome.kind != "one":
-            return located.outcome, None
+        match = await self._locate(turn, conversation_digest(turn.messages), "general")
+        if match.outcome.kind != "one":
+            return match.outcome, None
         before = current_purpose.set(turn.purpose)
         try:
-            located, known = await self._lookup.records(located, keep=not turn.cache.no_store)
+            match, known = await self._lookup.records(match, keep=not turn.cache.no_store)
         finally:
             current_purpose.reset(before)
-        return located.outcome, None if known is None else known.customer
+        return match.outcome, None if known is None else known.customer
 
     def stream(self, turn: Turn) -> AsyncGenerator[Delta | Answer, None]:
         """Pieces as the model makes them, then the answer. What raises before the first piece is as for `answer`.
@@ -216,10 +216,10 @@ class ChatEngine:
         return with_filler(items, text=routing.filler, seconds=routing.filler_seconds)
 
     async def _stream(self, turn: Turn) -> AsyncGenerator[Delta | Answer, None]:
-        journey = self._set_out(turn)
+        context = self._begin_turn(turn)
         answer: Answer | None = None
         try:
-            found = await self._find(journey, streamed=True)
+            found = await self._find(context, streamed=True)
             if isinstance(found, Answer):
                 for piece in pieces_of(found):
                     yield piece
@@ -230,34 +230,34 @@ class ChatEngine:
                         if isinstance(item, Answer):
                             answer = item
                         else:
-                            journey.timings.setdefault("first_token", time.perf_counter() - journey.started)
+                            context.timings.setdefault("first_token", time.perf_counter() - context.started)
                             yield item
-                if answer is not None and "first_token" not in journey.timings:
+                if answer is not None and "first_token" not in context.timings:
                     # It was begun by somebody who did not listen, or made by another replica.
                     for piece in pieces_of(answer):
                         yield piece
         except _PASSING as error:
-            if "first_token" in journey.timings:
-                self.telling.tell(journey, None, error)
+            if "first_token" in context.timings:
+                self.reporter.report(context, None, error)
                 raise
-            answer = self._spare(journey, error)
+            answer = self._stale_answer(context, error)
             for piece in pieces_of(answer):
                 yield piece
         except BaseException as error:
-            self.telling.tell(journey, None, error)
+            self.reporter.report(context, None, error)
             raise
         if answer is None:
             raise RuntimeError("a flight ended without an answer")
-        self.telling.tell(journey, answer, None)
+        self.reporter.report(context, answer, None)
         yield answer
 
-    def _set_out(self, turn: Turn) -> Journey:
+    def _begin_turn(self, turn: Turn) -> TurnContext:
         try:
             model = self.models.resolve(turn.model)
         except UnknownModelError as error:
-            self.telling.refuse(turn, error)
+            self.reporter.report_rejected(turn, error)
             raise
-        return Journey(
+        return TurnContext(
             turn=turn,
             model=model,
             prompt=self._prompts.choose(turn),
@@ -265,20 +265,20 @@ class ChatEngine:
             mark=self.cache.mark(),
         )
 
-    async def _find(self, journey: Journey, *, streamed: bool, absent: Collection[str] = ()) -> Answer | Flight:
+    async def _find(self, context: TurnContext, *, streamed: bool, absent: Collection[str] = ()) -> Answer | Flight:
         """A ready answer, or the boarded flight that will bring one."""
-        turn = journey.turn
+        turn = context.turn
         spectrum = classify(last_question(turn.messages))
-        located = await self._locate(turn, journey.conversation, spectrum, absent)
-        journey.timings["customer"] = time.perf_counter() - journey.started
-        journey.located = located
-        if located.outcome.kind in ("none", "several"):
-            return self._maker.ask_back(journey, located.outcome, spectrum)
+        match = await self._locate(turn, context.conversation, spectrum, absent)
+        context.timings["customer"] = time.perf_counter() - context.started
+        context.match = match
+        if match.outcome.kind in ("none", "several"):
+            return self._maker.ask_back(context, match.outcome, spectrum)
 
-        key = self._key(journey, located)
+        key = self._key(context, match)
         if turn.cache.no_store or turn.cache.no_cache:
             # Somebody who asked for a fresh answer shares with nobody.
-            return self._take_off(key, journey, located, spectrum, streamed=streamed, shared=False)
+            return self._take_off(key, context, match, spectrum, streamed=streamed, shared=False)
         # Somebody may have stored it since; whoever did so in this process has left it in memory.
         looked = key in absent and self.cache.has_memory
         hit = self.cache.peek(key) if looked else await self.cache.get(key)
@@ -288,17 +288,19 @@ class ChatEngine:
             if key in self.known.watched and turn.purpose == "live":
                 self.known.watched[key] += 1
             if self.known.is_stale(hit) and key not in self._flights:
-                self._refresh(key, journey, located, spectrum)
+                self._refresh(key, context, match, spectrum)
             answer = answer_from_hit(hit, self._clock())
-            return replace(answer, stale=True) if located.overdue else answer
+            return replace(answer, stale=True) if match.overdue else answer
         if hit is not None:
-            journey.spare = answer_from_hit(hit, self._clock())
-        return self._take_off(key, journey, located, spectrum, streamed=streamed)
+            context.stale_fallback = answer_from_hit(hit, self._clock())
+        return self._take_off(key, context, match, spectrum, streamed=streamed)
 
-    def _key(self, journey: Journey, located: Located) -> str:
-        return self.known.key(journey.turn, journey.model, journey.prompt, journey.conversation, located.told)
+    def _key(self, context: TurnContext, match: CustomerMatch) -> str:
+        return self.known.key(context.turn, context.model, context.prompt, context.conversation, match.cache_key_part)
 
-    async def _locate(self, turn: Turn, conversation: bytes, spectrum: str, absent: Collection[str] = ()) -> Located:
+    async def _locate(
+        self, turn: Turn, conversation: bytes, spectrum: str, absent: Collection[str] = ()
+    ) -> CustomerMatch:
         """With the turn's purpose known to the source, which may let live calls go first."""
         before = current_purpose.set(turn.purpose)
         try:
@@ -306,37 +308,37 @@ class ChatEngine:
         finally:
             current_purpose.reset(before)
 
-    def _spare(self, journey: Journey, error: TiloresError) -> Answer:
+    def _stale_answer(self, context: TurnContext, error: TiloresError) -> Answer:
         """The stored answer that was too old, now that there is none better (RFC 5861's stale-if-error)."""
-        if journey.spare is None:
-            self.telling.tell(journey, None, error)
+        if context.stale_fallback is None:
+            self.reporter.report(context, None, error)
             raise error
-        log.warning("served an old answer", error=error_code(error), age_s=round(journey.spare.age))
-        return replace(journey.spare, stale=True)
+        log.warning("served an old answer", error=error_code(error), age_s=round(context.stale_fallback.age))
+        return replace(context.stale_fallback, stale=True)
 
     # --- the model ---------------------------------------------------------------------------------------
 
-    def _refresh(self, key: str, journey: Journey, located: Located, spectrum: str) -> None:
-        """Renew a stale answer behind the request that it was served to. Its journey is another, as that one ends."""
+    def _refresh(self, key: str, context: TurnContext, match: CustomerMatch, spectrum: str) -> None:
+        """Renew a stale answer behind the request that it was served to. Its context is another, as that one ends."""
         if key in self._refreshed:  # and has failed, or it would not be stale
             return
         self._refreshed[key] = None
-        own = replace(journey, timings={}, attempts=[], tools=[], customer=None)
-        self._take_off(key, own, located, spectrum, streamed=False).leave_after(_REFRESH_SECONDS)
+        own = replace(context, timings={}, attempts=[], tools=[], customer=None)
+        self._take_off(key, own, match, spectrum, streamed=False).leave_after(_REFRESH_SECONDS)
 
     def _take_off(
         self,
         key: str,
-        journey: Journey,
-        located: Located,
+        context: TurnContext,
+        match: CustomerMatch,
         spectrum: str,
         *,
         streamed: bool,
         shared: bool = True,
     ) -> Flight:
         """Board the flight for this key; it starts with its first passenger. Not `shared`: nobody else boards it."""
-        name = key if shared else f"{key}#{id(journey)}"
-        budget = self._router.budget(journey.turn)
+        name = key if shared else f"{key}#{id(context)}"
+        budget = self._router.budget(context.turn)
         flight = self._flights.get(name)
         if flight is not None:
             self.coalesced += 1
@@ -344,14 +346,14 @@ class ChatEngine:
         else:
 
             async def work(emit: Emit) -> Answer:
-                current_purpose.set(journey.turn.purpose)
+                current_purpose.set(context.turn.purpose)
                 said = emit if streamed else None
-                accept = partial(self.known.is_good, journey.turn)
+                accept = partial(self.known.is_good, context.turn)
                 async with self.cache.lease(name, accept=accept) as lease:
                     if lease.hit is not None:  # another replica asked the same meanwhile
                         return answer_from_hit(lease.hit, self._clock())
-                    rekey = partial(self._key, journey)
-                    return await self._maker.make(key, rekey, journey, located, spectrum, said, budget)
+                    rekey = partial(self._key, context)
+                    return await self._maker.make(key, rekey, context, match, spectrum, said, budget)
 
             flight = self._flights[name] = Flight(work, lambda ended: self._land(name, ended), budget, self.lane)
         flight.board()

@@ -15,7 +15,7 @@ from tilores_core.contracts import Customer, Feedback, Outcome, Tracer
 from tilores_core.errors import OverloadedError
 from tilores_core.settings import TracingTable
 from tilores_core.tracing.capture import Capture
-from tilores_core.tracing.outlet import Outlet
+from tilores_core.tracing.tracer_queue import TracerQueue
 from tilores_core.tracing.tree import Resolve, Shown, TreeMaker
 
 log = structlog.get_logger(part="tracing")
@@ -43,7 +43,7 @@ class Tracing:
         deployment: Mapping[str, str],
         random: Callable[[], float] = _random.random,
     ) -> None:
-        self.outlets = tuple(Outlet(name, tracer, table) for name, tracer in tracers.items())
+        self.queues = tuple(TracerQueue(name, tracer, table) for name, tracer in tracers.items())
         self._table = table
         self._capture = Capture(table.capture, longest=table.max_characters, remembered=remembered)
         self._maker = TreeMaker(resolve=resolve, shown=shown, deployment=deployment, full=table.capture == "full")
@@ -54,7 +54,7 @@ class Tracing:
         self.failed = 0
 
     def __bool__(self) -> bool:
-        return bool(self.outlets)
+        return bool(self.queues)
 
     # --- what comes in -----------------------------------------------------------------------------------
 
@@ -74,7 +74,7 @@ class Tracing:
         """How many cached answers to leave out before the next that is traced: drawn at random, so that no rhythm of
         the callers decides (a geometric distribution, by inversion)."""
         share = self._table.sample_hits
-        if not self.outlets or share <= 0:
+        if not self.queues or share <= 0:
             return _NEVER
         if share >= 1:
             return 0
@@ -89,7 +89,7 @@ class Tracing:
 
     @property
     def takes_feedback(self) -> bool:
-        return any(outlet.takes_feedback for outlet in self.outlets)
+        return any(queue.takes_feedback for queue in self.queues)
 
     @property
     def takes_texts(self) -> bool:
@@ -98,16 +98,16 @@ class Tracing:
 
     def give(self, feedback: Feedback) -> None:
         """Queue a score for the tracers that take one. Raises `OverloadedError` when none has room."""
-        taken = [outlet.put(feedback) for outlet in self.outlets if outlet.takes_feedback]
+        taken = [queue.put(feedback) for queue in self.queues if queue.takes_feedback]
         if not any(taken):
             raise OverloadedError("too much waits to be traced", retry_after=5.0, fix="send the feedback again later")
 
     # --- life --------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        if self.outlets and self._task is None:
-            for outlet in self.outlets:
-                outlet.start()
+        if self.queues and self._task is None:
+            for queue in self.queues:
+                queue.start()
             self._task = asyncio.get_running_loop().create_task(self._build_all())
 
     async def aclose(self) -> None:
@@ -125,7 +125,7 @@ class Tracing:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         left = max(0.0, end - loop.time())
-        await asyncio.gather(*(outlet.aclose(left) for outlet in self.outlets))
+        await asyncio.gather(*(queue.aclose(left) for queue in self.queues))
 
     def report(self) -> Mapping[str, Any]:
         """Of each tracer, by name: `state` (`ok`, `failing`), `since`, `error` (its kind), `waiting`, `sent`,
@@ -136,7 +136,7 @@ class Tracing:
             "waiting": self._outcomes.qsize(),
             "dropped": self.dropped,
             "failed": self.failed,
-            "tracers": {outlet.name: dict(outlet.report()) for outlet in self.outlets},
+            "tracers": {queue.name: dict(queue.report()) for queue in self.queues},
         }
 
     # --- building ----------------------------------------------------------------------------------------
@@ -163,5 +163,5 @@ class Tracing:
         else:
             captured = await asyncio.to_thread(self._capture.of, outcome)
         trace = self._maker.trace(outcome, captured)
-        for outlet in self.outlets:
-            outlet.put(trace)
+        for queue in self.queues:
+            queue.put(trace)

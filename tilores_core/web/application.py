@@ -18,7 +18,7 @@ from tilores_core.errors import TiloresError
 from tilores_core.logs import bind_request
 from tilores_core.web.auth import FOREIGN_HOST, is_from_here
 from tilores_core.web.chat import ChatService, Handler
-from tilores_core.web.exchange import ErrorReply, Exchange, Header, Receive, Scope, Send
+from tilores_core.web.http_exchange import ErrorReply, Header, HttpExchange, Receive, Scope, Send
 from tilores_core.web.ids import RequestIds
 from tilores_core.web.langserve.errors import error_reply as langserve_error
 from tilores_core.web.langserve.routes import LangServeRoutes
@@ -77,7 +77,7 @@ class Application:
         else:
             await self._other(rest, scope, receive, send)
             return
-        exchange = Exchange(scope, receive, send, b"")
+        exchange = HttpExchange(scope, receive, send, b"")
         exchange.error_reply = error_reply
         exchange.request_id = self._ids.take(exchange.headers.get(b"x-request-id"))
         if self._origins:
@@ -102,7 +102,7 @@ class Application:
         meter = self._service.meter if self._service is not None else None
         started, status = perf_counter(), 0
         if self._local_only and not is_from_here(headers, self._origins):
-            exchange = Exchange(scope, receive, send, request_id)
+            exchange = HttpExchange(scope, receive, send, request_id)
             await exchange.reply(403, {"detail": FOREIGN_HOST.message, "fix": FOREIGN_HOST.fix})
             return
 
@@ -151,5 +151,5 @@ class Application:
 _EXPOSED: Header = (b"access-control-expose-headers", b"X-Request-Id, X-Tilores-Cache")
 
 
-async def _refuse_foreign_host(exchange: Exchange) -> None:
+async def _refuse_foreign_host(exchange: HttpExchange) -> None:
     raise FOREIGN_HOST

@@ -14,10 +14,10 @@ import structlog
 
 from tilores_core.cache.keys import wire_key
 from tilores_core.cache.tiered import Hit
+from tilores_core.chat.answer_lookup import KeyMemo
 from tilores_core.chat.answers import answer_from_hit
 from tilores_core.chat.codes import error_code
 from tilores_core.chat.engine import ChatEngine
-from tilores_core.chat.known import Recall
 from tilores_core.contracts import DEFAULT_CACHE_POLICY, Answer, CachePolicy, Delta, Turn, Usage
 from tilores_core.errors import DeadlineExceededError, OverloadedError, RateLimitedError, TiloresError
 from tilores_core.logs import bind_request
@@ -26,16 +26,16 @@ from tilores_core.metrics.catalogue import IN_PROGRESS
 from tilores_core.settings import ChatTable
 from tilores_core.tracing import Tracing
 from tilores_core.web.auth import Gate
-from tilores_core.web.exchange import ClientGoneError, Exchange
 from tilores_core.web.faults import bare
+from tilores_core.web.http_exchange import ClientGoneError, HttpExchange
 from tilores_core.web.request import ChatRequest, Limits
+from tilores_core.web.response_template import ResponseTemplate
 from tilores_core.web.slow import SlowBodies
-from tilores_core.web.wire import WireFormat
 
 log = structlog.get_logger(part="access")
 
 Item = Delta | Answer
-Handler = Callable[[Exchange], Awaitable[None]]
+Handler = Callable[[HttpExchange], Awaitable[None]]
 Render = Callable[[Answer, Mapping[str, str]], object]
 
 _SECONDS_FOR_BODY = 30.0
@@ -77,13 +77,13 @@ class ChatService:
     async def aclose(self) -> None:
         await self._bodies.aclose()
 
-    async def body(self, exchange: Exchange) -> bytes:
+    async def body(self, exchange: HttpExchange) -> bytes:
         """The request's body, within the limits of size and time."""
         return await self._bodies.read(exchange, self.table.max_body_bytes)
 
     # --- around every chat request -----------------------------------------------------------------------
 
-    async def handle(self, exchange: Exchange, handler: Handler) -> None:
+    async def handle(self, exchange: HttpExchange, handler: Handler) -> None:
         """Authenticate, count, let the handler answer; turn what it raises into the protocol's error."""
         try:
             exchange.caller = self.gate.chat.authenticate(exchange.headers)
@@ -101,7 +101,7 @@ class ChatService:
             if exchange.status:  # too late for another status: the stream was cut
                 return
             if exchange.turn is not None:
-                self.engine.telling.refuse(exchange.turn, error)
+                self.engine.reporter.report_rejected(exchange.turn, error)
             status, body, headers = exchange.error_reply(error)
             self._line(exchange, status=status, error=error_code(error))
             await exchange.reply(status, body, headers)
@@ -109,7 +109,7 @@ class ChatService:
             if self.meter is not None:
                 self.meter.count(exchange.scope["path"], exchange.status, exchange.tier, exchange.started)
 
-    def turn(self, exchange: Exchange, chat: ChatRequest, run_id: str, *, cache_control: bool = False) -> Turn:
+    def turn(self, exchange: HttpExchange, chat: ChatRequest, run_id: str, *, cache_control: bool = False) -> Turn:
         """The engine's turn for a decoded request. `cache_control`: honour the request's Cache-Control header."""
         policy = DEFAULT_CACHE_POLICY
         if chat.max_age is not None or chat.no_cache or chat.no_store:
@@ -136,7 +136,7 @@ class ChatService:
     # --- a known answer ----------------------------------------------------------------------------------
 
     async def known(
-        self, turn: Turn, recall: Recall, wire: WireFormat, render: Render
+        self, turn: Turn, recall: KeyMemo, wire: ResponseTemplate, render: Render
     ) -> tuple[bytes, Hit] | frozenset[str]:
         """The bytes format of this turn's reply and the hit it stands for; else the keys found in no cache tier.
 
@@ -167,13 +167,13 @@ class ChatService:
             answers.watched[key] += 1
         return self._cut(key, hit, wire, render), hit
 
-    def _cut(self, key: str, hit: Hit, wire: WireFormat, render: Render) -> bytes:
+    def _cut(self, key: str, hit: Hit, wire: ResponseTemplate, render: Render) -> bytes:
         answer = answer_from_hit(hit, time())
         template = wire.template(lambda markers: render(answer, markers))
         self.engine.cache.put_local(wire_key(key, wire.name), template, hit)
         return template
 
-    def count_hit(self, exchange: Exchange, turn: Turn, recall: Recall, hit: Hit) -> None:
+    def count_hit(self, exchange: HttpExchange, turn: Turn, recall: KeyMemo, hit: Hit) -> None:
         """Of cached answers one access line in many is written, and a share is traced."""
         exchange.tier = hit.tier
         if not self._unlogged:
@@ -190,12 +190,12 @@ class ChatService:
         if self._untraced < 0 and self.tracing is not None:
             self._untraced = self.tracing.gap()
             self.tracing.take(
-                self.engine.telling.outcome_of_hit(turn, recall, hit, perf_counter() - exchange.started)
+                self.engine.reporter.outcome_of_hit(turn, recall, hit, perf_counter() - exchange.started)
             )
 
     # --- an answer from the engine -----------------------------------------------------------------------
 
-    async def answer(self, exchange: Exchange, turn: Turn, absent: frozenset[str]) -> Answer:
+    async def answer(self, exchange: HttpExchange, turn: Turn, absent: frozenset[str]) -> Answer:
         """The engine's answer, within limits; the work stops when the client goes. `absent`: as `known` said."""
         with self._admitted():
             exchange.turn = None
@@ -204,7 +204,7 @@ class ChatService:
         self._line(exchange, status=200, **_told(answer))
         return answer
 
-    async def answer_all(self, exchange: Exchange, turns: list[Turn]) -> list[Answer]:
+    async def answer_all(self, exchange: HttpExchange, turns: list[Turn]) -> list[Answer]:
         """All answers, or the first failure. A batch counts as one request at work."""
         bind_request(exchange.request_id.decode())
 
@@ -229,7 +229,7 @@ class ChatService:
         return answers
 
     async def stream(
-        self, exchange: Exchange, turn: Turn, encode: Callable[[AsyncIterator[Item]], AsyncGenerator[bytes]]
+        self, exchange: HttpExchange, turn: Turn, encode: Callable[[AsyncIterator[Item]], AsyncGenerator[bytes]]
     ) -> None:
         """Send a streamed answer. `encode` turns the engine's items into events, and raises what fails before the
         first piece; what fails later it tells the client in its own way."""
@@ -258,7 +258,9 @@ class ChatService:
             elif spoke is not None:
                 self.meter.first_token(answer.cache_tier, spoke)
 
-    async def _until_deadline(self, exchange: Exchange, turn: Turn, seen: list[Answer]) -> AsyncGenerator[Item, None]:
+    async def _until_deadline(
+        self, exchange: HttpExchange, turn: Turn, seen: list[Answer]
+    ) -> AsyncGenerator[Item, None]:
         deadline = asyncio.get_running_loop().time() + self.table.deadline_seconds
         async with aclosing(self.engine.stream(turn)) as items:
             while True:
@@ -277,7 +279,7 @@ class ChatService:
                     exchange.first_token = perf_counter() - exchange.started
                 yield item
 
-    def on_stream_error(self, exchange: Exchange) -> Callable[[Exception], None]:
+    def on_stream_error(self, exchange: HttpExchange) -> Callable[[Exception], None]:
         """Who is told of an error that the client is told in the stream."""
 
         def note(error: Exception) -> None:
@@ -310,7 +312,7 @@ class ChatService:
     def leave(self) -> None:
         self._at_work -= 1
 
-    def _line(self, exchange: Exchange, **fields: Any) -> None:
+    def _line(self, exchange: HttpExchange, **fields: Any) -> None:
         log.info(
             "request",
             request_id=exchange.request_id.decode(),

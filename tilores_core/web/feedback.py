@@ -19,7 +19,7 @@ import orjson
 from tilores_core.contracts import Feedback
 from tilores_core.errors import InvalidRequestError
 from tilores_core.web.chat import ChatService, Handler
-from tilores_core.web.exchange import Exchange
+from tilores_core.web.http_exchange import HttpExchange
 
 NotFound = Callable[[str], tuple[int, dict[str, Any], dict[str, str]]]
 """A text as a reply of status 404 in the protocol that is spoken."""
@@ -34,7 +34,7 @@ _LARGEST_SCORE = 1e9
 
 
 def feedback_route(service: ChatService, not_found: NotFound) -> Handler:
-    async def take(exchange: Exchange) -> None:
+    async def take(exchange: HttpExchange) -> None:
         body = await service.body(exchange)
         given = read_feedback(body)
         tracing = service.tracing

@@ -9,8 +9,8 @@ import structlog
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from tilores_core.web.exchange import Receive, Scope, Send
 from tilores_core.web.faults import bare
+from tilores_core.web.http_exchange import Receive, Scope, Send
 
 log = structlog.get_logger(part="web")
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tilores_core.chat.known import Recall
+from tilores_core.chat.answer_lookup import KeyMemo
 from tilores_core.contracts import Message
 from tilores_core.errors import InvalidRequestError
 
@@ -34,7 +34,7 @@ class ChatRequest:
     no_cache: bool = False
     no_store: bool = False
     run_id: str | None = None
-    recall: Recall = field(default_factory=Recall)
+    recall: KeyMemo = field(default_factory=KeyMemo)
 
 
 def check_limits(messages: tuple[Message, ...], limits: Limits, param: str) -> None:

@@ -16,8 +16,8 @@ from starlette.routing import Match
 
 from tilores_core import __version__
 from tilores_core.cache.tiered import TieredCache
+from tilores_core.chat.customer_match import customer_tags
 from tilores_core.chat.engine import ChatEngine
-from tilores_core.chat.located import customer_tags
 from tilores_core.errors import (
     AuthenticationError,
     InvalidRequestError,

@@ -6,7 +6,7 @@ import asyncio
 from time import monotonic
 
 from tilores_core.errors import DeadlineExceededError
-from tilores_core.web.exchange import Exchange
+from tilores_core.web.http_exchange import HttpExchange
 
 _LOOKS_PER_LIMIT = 6
 
@@ -21,7 +21,7 @@ class SlowBodies:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._since: dict[Exchange, float] = {}
+        self._since: dict[HttpExchange, float] = {}
         self._watch: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -32,8 +32,8 @@ class SlowBodies:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
 
-    async def read(self, exchange: Exchange, limit: int) -> bytes:
-        """The body. Raises as `Exchange.body`; a late one ends with `ClientGoneError`."""
+    async def read(self, exchange: HttpExchange, limit: int) -> bytes:
+        """The body. Raises as `HttpExchange.body`; a late one ends with `ClientGoneError`."""
         self._since[exchange] = monotonic()
         try:
             return await exchange.body(limit)

@@ -45,14 +45,14 @@ _RECORDS: Final = define(
 
 
 @dataclass(frozen=True, slots=True)
-class InPlay:
+class BoundCustomer:
     """The customer that an answer is about, with the records as they are rendered."""
 
     customer: Customer
     text: str
 
     @classmethod
-    def found(cls, customer: Customer) -> InPlay:
+    def found(cls, customer: Customer) -> BoundCustomer:
         """One that a search has found."""
         return cls(customer, rendered(customer))
 
@@ -68,7 +68,7 @@ def rendered(customer: Customer) -> str:
     return marked_weak(text) if is_weak(customer.quality) else text
 
 
-def records_tool(in_play: Callable[[], InPlay | None]) -> Tool:
+def records_tool(in_play: Callable[[], BoundCustomer | None]) -> Tool:
     """Reads what is in memory already."""
 
     async def run(arguments: Mapping[str, Any]) -> Found:
@@ -84,7 +84,7 @@ def records_tool(in_play: Callable[[], InPlay | None]) -> Tool:
     return Tool(definition=_RECORDS, run=run)
 
 
-def find_tool(source: CustomerSource, region: str, in_play: Callable[[], InPlay | None]) -> Tool:
+def find_tool(source: CustomerSource, region: str, in_play: Callable[[], BoundCustomer | None]) -> Tool:
     """Asks the source. With a customer in play it finds that one or nobody."""
 
     async def run(arguments: Mapping[str, Any]) -> Found:

@@ -19,7 +19,7 @@ _AT_ONCE: Final = 256
 
 
 class WarmedEntries:
-    """`watched`: where readers count, by the answer's key (`KnownAnswers.watched`). `most_held`: kept in memory."""
+    """`watched`: where readers count, by the answer's key (`AnswerLookup.watched`). `most_held`: kept in memory."""
 
     def __init__(self, cache: TieredCache, watched: dict[str, int], *, most_held: int) -> None:
         self._cache = cache

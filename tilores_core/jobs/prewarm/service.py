@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import structlog
 
+from tilores_core.chat.customer_lookup import CustomerLookup
 from tilores_core.chat.engine import ChatEngine
-from tilores_core.chat.lookup import CustomerLookup
 from tilores_core.contracts import CustomerSource
 from tilores_core.errors import ConfigError, InvalidRequestError, OverloadedError, UnknownModelError
 from tilores_core.jobs.prewarm.budget import BothBudgets, Budget, HourlyBudget

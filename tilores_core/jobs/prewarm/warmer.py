@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import structlog
 
 from tilores_core.cache.keys import customer_key, fingerprint_key
+from tilores_core.chat.answer_lookup import KeyMemo
 from tilores_core.chat.answers import is_cacheable
 from tilores_core.chat.codes import error_code
+from tilores_core.chat.customer_lookup import CustomerLookup
 from tilores_core.chat.engine import ChatEngine
-from tilores_core.chat.known import Recall
-from tilores_core.chat.lookup import CustomerLookup
 from tilores_core.chat.messages import text_of
 from tilores_core.contracts import (
     DEFAULT_CACHE_POLICY,
@@ -222,7 +222,7 @@ class Warmer:
             parameters=turn.parameters,
             caller=turn.caller,
         )
-        answers, recall = self._engine.known, Recall()
+        answers, recall = self._engine.known, KeyMemo()
         key = answers.peek_key(live, recall)
         if key is None or self._engine.cache.peek(key) is None:
             found = await answers.recall(live, recall)

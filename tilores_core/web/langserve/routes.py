@@ -9,8 +9,9 @@ from typing import Any
 from tilores_core.cache.tiered import Hit
 from tilores_core.contracts import Answer
 from tilores_core.web.chat import ChatService, Handler
-from tilores_core.web.exchange import Exchange
+from tilores_core.web.decode_cache import DecodeCache
 from tilores_core.web.feedback import feedback_route
+from tilores_core.web.http_exchange import HttpExchange
 from tilores_core.web.ids import new_run_id
 from tilores_core.web.langserve import schemas
 from tilores_core.web.langserve.config import config_schema
@@ -19,8 +20,7 @@ from tilores_core.web.langserve.decode import RunRequest, decode_batch, decode_r
 from tilores_core.web.langserve.encode import batch_body, invoke_body, invoke_template
 from tilores_core.web.langserve.pieces import RunInfo
 from tilores_core.web.langserve.stream import stream, stream_events, stream_log
-from tilores_core.web.remembered import Remembered
-from tilores_core.web.wire import WireFormat
+from tilores_core.web.response_template import ResponseTemplate
 
 _PREFIX = "/chat/"
 _HASHED = "c/"
@@ -34,8 +34,8 @@ class LangServeRoutes:
 
     def __init__(self, service: ChatService) -> None:
         self._service = service
-        self._decoded: Remembered[RunRequest] = Remembered()
-        self._wire = WireFormat(
+        self._decoded: DecodeCache[RunRequest] = DecodeCache()
+        self._wire = ResponseTemplate(
             "langserve", strings=("run_id", "tier"), scalars=("age_s", "stale", "latency_ms", "cost")
         )
         self._post: dict[str, _Run] = {
@@ -80,7 +80,7 @@ class LangServeRoutes:
         listing = self._service.engine.models.listing()
         return config_schema([f"{provider}:{info.id}" for provider, info in listing])
 
-    async def _invoke(self, exchange: Exchange, base: Mapping[str, Any] | None = None) -> None:
+    async def _invoke(self, exchange: HttpExchange, base: Mapping[str, Any] | None = None) -> None:
         service = self._service
         body = await service.body(exchange)
         if base is None:
@@ -105,7 +105,7 @@ class LangServeRoutes:
             {"X-Tilores-Cache": answer.cache_tier},
         )
 
-    def _values(self, exchange: Exchange, run_id: bytes, tier: bytes, hit: Hit) -> tuple[bytes, ...]:
+    def _values(self, exchange: HttpExchange, run_id: bytes, tier: bytes, hit: Hit) -> tuple[bytes, ...]:
         """In the order of the gaps of `invoke_template`: run id twice, last of all for the metadata."""
         age = time() - hit.stored_at
         return (
@@ -118,7 +118,7 @@ class LangServeRoutes:
             run_id,
         )
 
-    async def _batch(self, exchange: Exchange, base: Mapping[str, Any] | None = None) -> None:
+    async def _batch(self, exchange: HttpExchange, base: Mapping[str, Any] | None = None) -> None:
         service = self._service
         body = await service.body(exchange)
         runs = decode_batch(body, service.limits, base_config=base)
@@ -133,7 +133,7 @@ class LangServeRoutes:
         await exchange.reply(200, batch_body(replies))
 
     def _streamer(self, encode: _Encode) -> _Run:
-        async def run(exchange: Exchange, base: Mapping[str, Any] | None = None) -> None:
+        async def run(exchange: HttpExchange, base: Mapping[str, Any] | None = None) -> None:
             service = self._service
             body = await service.body(exchange)
             request = decode_run(body, service.limits, base_config=base)
@@ -155,7 +155,7 @@ class LangServeRoutes:
 def _with_config(run: _Run, config_hash: str) -> Handler:
     """The route with a config that stands in its path."""
 
-    async def handle(exchange: Exchange) -> None:
+    async def handle(exchange: HttpExchange) -> None:
         await run(exchange, decode_config_hash(config_hash))
 
     return handle
@@ -165,7 +165,7 @@ def _render(answer: Answer, markers: Mapping[str, str]) -> object:
     return invoke_template(answer, **markers)
 
 
-def _since(exchange: Exchange) -> float:
+def _since(exchange: HttpExchange) -> float:
     return (perf_counter() - exchange.started) * 1000
 
 
@@ -174,7 +174,7 @@ def _not_found(text: str) -> tuple[int, dict[str, Any], dict[str, str]]:
 
 
 def _refuse(status: int, text: str, headers: dict[str, str]) -> Handler:
-    async def handle(exchange: Exchange) -> None:
+    async def handle(exchange: HttpExchange) -> None:
         await exchange.reply(status, {"detail": text, "message": text}, headers)
 
     return handle

@@ -9,16 +9,16 @@ from urllib.parse import unquote
 
 from tilores_core.contracts import Answer
 from tilores_core.web.chat import ChatService, Handler
-from tilores_core.web.exchange import Exchange
+from tilores_core.web.decode_cache import DecodeCache
 from tilores_core.web.feedback import feedback_route
+from tilores_core.web.http_exchange import HttpExchange
 from tilores_core.web.ids import new_run_id
 from tilores_core.web.openai.decode import HEADERS, CompletionRequest, decode_completion
 from tilores_core.web.openai.encode import completion_body, completion_template
 from tilores_core.web.openai.errors import ErrorReply, method_not_allowed, nothing_there, route_not_found
 from tilores_core.web.openai.models import find_model, models_body
 from tilores_core.web.openai.stream import CompletionInfo, completion_chunks
-from tilores_core.web.remembered import Remembered
-from tilores_core.web.wire import WireFormat
+from tilores_core.web.response_template import ResponseTemplate
 
 _COMPLETIONS = "/v1/chat/completions"
 _MODELS = "/v1/models"
@@ -30,9 +30,9 @@ class OpenAIRoutes:
 
     def __init__(self, service: ChatService) -> None:
         self._service = service
-        self._decoded: Remembered[CompletionRequest] = Remembered()
+        self._decoded: DecodeCache[CompletionRequest] = DecodeCache()
         self._feedback = feedback_route(service, nothing_there)
-        self._wire = WireFormat(
+        self._wire = ResponseTemplate(
             "openai",
             strings=("completion_id", "tier"),
             scalars=("created", "age_s", "stale", "latency_ms", "cost"),
@@ -50,13 +50,13 @@ class OpenAIRoutes:
             return self._models
         return _refuse(route_not_found(method, path))
 
-    async def _models(self, exchange: Exchange) -> None:
+    async def _models(self, exchange: HttpExchange) -> None:
         listing = self._service.engine.models.listing()
         path: str = exchange.scope["path"]
         name = unquote(path[len(_MODELS) :].strip("/"))
         await exchange.reply(200, find_model(listing, name) if name else models_body(listing))
 
-    async def _complete(self, exchange: Exchange) -> None:
+    async def _complete(self, exchange: HttpExchange) -> None:
         service = self._service
         body = await service.body(exchange)
         headers = exchange.headers
@@ -98,7 +98,9 @@ class OpenAIRoutes:
             {"X-Tilores-Cache": answer.cache_tier},
         )
 
-    async def _stream(self, exchange: Exchange, request: CompletionRequest, completion_id: str, turn: Any) -> None:
+    async def _stream(
+        self, exchange: HttpExchange, request: CompletionRequest, completion_id: str, turn: Any
+    ) -> None:
         service = self._service
         info = CompletionInfo(
             completion_id=completion_id,
@@ -118,12 +120,12 @@ def _render(answer: Answer, markers: Mapping[str, str]) -> object:
     return completion_template(answer, **markers)
 
 
-def _since(exchange: Exchange) -> float:
+def _since(exchange: HttpExchange) -> float:
     return (time.perf_counter() - exchange.started) * 1000
 
 
 def _refuse(reply: ErrorReply) -> Handler:
-    async def handle(exchange: Exchange) -> None:
+    async def handle(exchange: HttpExchange) -> None:
         await exchange.reply(*reply)
 
     return handle

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from tests.tracing.traced_app import until
 from tilores_core.contracts import Feedback, Span, Trace
 from tilores_core.settings import TracingTable
-from tilores_core.tracing import outlet as outlet_module
-from tilores_core.tracing.outlet import Outlet
+from tilores_core.tracing import tracer_queue as tracer_queue_module
+from tilores_core.tracing.tracer_queue import TracerQueue
 
 TABLE = TracingTable(linger_seconds=0.01, max_batch=10, max_waiting=50, send_seconds=0.2, flush_seconds=1.0)
 SPAN = Span(kind="request", name="chat", started=1.0, ended=2.0)
@@ -53,34 +53,34 @@ class Scoring(Collecting):
 
 async def test_batches_are_full_when_they_can_be_and_in_order() -> None:
     tracer = Collecting()
-    outlet = Outlet("t", tracer, TABLE)
+    queue = TracerQueue("t", tracer, TABLE)
     for number in range(25):
-        assert outlet.put(trace(number))
-    outlet.start()
-    await until(lambda: outlet.sent == 25)
+        assert queue.put(trace(number))
+    queue.start()
+    await until(lambda: queue.sent == 25)
     assert [len(batch) for batch in tracer.batches] == [10, 10, 5]
     assert tracer.ids == [str(number) for number in range(25)]
-    await outlet.aclose(1.0)
+    await queue.aclose(1.0)
 
 
 async def test_what_does_not_fit_is_dropped_and_counted() -> None:
-    outlet = Outlet("t", Collecting(), TABLE)
-    kept = [outlet.put(trace(number)) for number in range(60)]
+    queue = TracerQueue("t", Collecting(), TABLE)
+    kept = [queue.put(trace(number)) for number in range(60)]
     assert kept == [True] * 50 + [False] * 10
-    assert outlet.dropped == 10
-    outlet.start()
-    await outlet.aclose(1.0)
-    assert (outlet.sent, outlet.dropped) == (50, 10)
+    assert queue.dropped == 10
+    queue.start()
+    await queue.aclose(1.0)
+    assert (queue.sent, queue.dropped) == (50, 10)
 
 
 async def test_a_hanging_tracer_holds_up_no_other_and_not_the_end() -> None:
-    stuck = Outlet("stuck", Collecting(gate=asyncio.Event()), TABLE)
+    stuck = TracerQueue("stuck", Collecting(gate=asyncio.Event()), TABLE)
     tracer = Collecting()
-    well = Outlet("well", tracer, TABLE)
-    for outlet in (stuck, well):
-        outlet.start()
+    well = TracerQueue("well", tracer, TABLE)
+    for queue in (stuck, well):
+        queue.start()
         for number in range(30):
-            outlet.put(trace(number))
+            queue.put(trace(number))
     await until(lambda: well.sent == 30)
     began = time.monotonic()
     await asyncio.gather(stuck.aclose(0.1), well.aclose(0.1))
@@ -97,60 +97,60 @@ async def test_a_tracer_that_ignores_being_stopped_does_not_hold_up_the_end() ->
                 except asyncio.CancelledError:
                     continue
 
-    outlet = Outlet("t", Stubborn(), TABLE)
-    outlet.start()
-    outlet.put(trace(1))
+    queue = TracerQueue("t", Stubborn(), TABLE)
+    queue.start()
+    queue.put(trace(1))
     await asyncio.sleep(0.05)
     began = time.monotonic()
-    await outlet.aclose(0.1)
+    await queue.aclose(0.1)
     assert time.monotonic() - began < 1.0
-    assert outlet.dropped == 1
+    assert queue.dropped == 1
     await asyncio.sleep(2.2)  # so that its task is over before the loop is
 
 
 async def test_a_failed_batch_is_tried_once_more_then_counted_as_lost(monkeypatch: object) -> None:
     tracer = Collecting(fail=1)
-    outlet = Outlet("t", tracer, TABLE)
-    outlet._failing = 0
-    outlet.start()
-    outlet.put(trace(1))
-    await until(lambda: outlet.sent == 1)
-    assert (tracer.calls, outlet.failures, outlet.dropped) == (2, 1, 0)
-    assert outlet.report()["state"] == "ok"
-    await outlet.aclose(1.0)
+    queue = TracerQueue("t", tracer, TABLE)
+    queue._failing = 0
+    queue.start()
+    queue.put(trace(1))
+    await until(lambda: queue.sent == 1)
+    assert (tracer.calls, queue.failures, queue.dropped) == (2, 1, 0)
+    assert queue.report()["state"] == "ok"
+    await queue.aclose(1.0)
 
     tracer = Collecting(fail=2)
-    outlet = Outlet("t", tracer, TABLE)
-    outlet.start()
-    outlet.put(trace(1))
-    await until(lambda: outlet.dropped == 1)
-    report = outlet.report()
+    queue = TracerQueue("t", tracer, TABLE)
+    queue.start()
+    queue.put(trace(1))
+    await until(lambda: queue.dropped == 1)
+    report = queue.report()
     assert (report["state"], report["error"], report["failures"]) == ("failing", "ConnectionError", 2)
     assert report["since"] is not None
-    await outlet.aclose(1.0)
+    await queue.aclose(1.0)
 
 
 async def test_pauses_grow_while_it_fails() -> None:
-    assert outlet_module._FIRST_PAUSE < outlet_module._LONGEST_PAUSE
+    assert tracer_queue_module._FIRST_PAUSE < tracer_queue_module._LONGEST_PAUSE
     tracer = Collecting(fail=1000)
-    outlet = Outlet("t", tracer, TABLE)
-    outlet.start()
+    queue = TracerQueue("t", tracer, TABLE)
+    queue.start()
     for number in range(50):
-        outlet.put(trace(number))
+        queue.put(trace(number))
     await asyncio.sleep(0.9)
     assert tracer.calls <= 3, "a tracer that fails is let be for a while"
-    await outlet.aclose(0.5)
-    assert outlet.dropped == 50
+    await queue.aclose(0.5)
+    assert queue.dropped == 50
 
 
 async def test_feedback_follows_the_traces_before_it() -> None:
     tracer = Scoring()
-    outlet = Outlet("t", tracer, TABLE)
+    queue = TracerQueue("t", tracer, TABLE)
     for item in (trace(1), trace(2), SCORE, trace(3)):
-        outlet.put(item)
-    outlet.start()
-    await until(lambda: outlet.sent == 4)
+        queue.put(item)
+    queue.start()
+    await until(lambda: queue.sent == 4)
     assert tracer.batches == [["1", "2"], ["feedback k"], ["3"]]
-    assert outlet.takes_feedback
-    assert not Outlet("t", Collecting(), TABLE).takes_feedback
-    await outlet.aclose(1.0)
+    assert queue.takes_feedback
+    assert not TracerQueue("t", Collecting(), TABLE).takes_feedback
+    await queue.aclose(1.0)

@@ -13,21 +13,21 @@ from tilores_core.cache.tiered import TieredCache
 from tilores_core.chat.answers import answer_to_bytes, is_cacheable
 from tilores_core.chat.context.fitting import Fitting
 from tilores_core.chat.customer.finder import clarification
+from tilores_core.chat.customer_lookup import CustomerLookup
+from tilores_core.chat.customer_match import CustomerMatch, CustomerRecords
 from tilores_core.chat.flight import Emit
 from tilores_core.chat.grounding.guard import Guard, Watch
-from tilores_core.chat.journey import Journey
 from tilores_core.chat.langchain_adapter import Completion
-from tilores_core.chat.located import Known, Located
-from tilores_core.chat.lookup import CustomerLookup
 from tilores_core.chat.model_router import ModelRouter
 from tilores_core.chat.models import Models
 from tilores_core.chat.routing.budget import Budget
-from tilores_core.chat.tools.talk import Question, Talking
+from tilores_core.chat.tools.loop import Question, ToolLoop
+from tilores_core.chat.turn_context import TurnContext
 from tilores_core.contracts import Answer, CustomerOutcome
 from tilores_core.settings import CacheTable, ChatTable
 
 
-class AnswerMaker:
+class AnswerGenerator:
     """Asks models and keeps what may be kept."""
 
     def __init__(
@@ -50,22 +50,22 @@ class AnswerMaker:
         self._cache = cache
         self._life = table.answers
         self._life_by_spectrum = table.spectrums
-        self._talking: Talking | None = None
+        self._tool_loop: ToolLoop | None = None
         if chat.mode == "tools":
-            self._talking = Talking(lookup=lookup, models=models, router=router, fitting=fitting, chat=chat)
+            self._tool_loop = ToolLoop(lookup=lookup, models=models, router=router, fitting=fitting, chat=chat)
 
     def mark(self, model: str) -> str:
         """The model, with what decides how much of a customer it is told of and what becomes of what it says."""
-        mode = "" if self._talking is None else self._talking.mark(model)
+        mode = "" if self._tool_loop is None else self._tool_loop.mark(model)
         return f"{model} {self._fitting.mark(model)} {self._guard.mode == 'block'}{mode}"
 
-    def ask_back(self, journey: Journey, outcome: CustomerOutcome, spectrum: str) -> Answer:
+    def ask_back(self, context: TurnContext, outcome: CustomerOutcome, spectrum: str) -> Answer:
         """Which of them, or that there is nobody: said without a model, so that nothing can leak into it."""
         return Answer(
             text=clarification(outcome),
-            model=journey.model,
+            model=context.model,
             cost=0.0,
-            prompt_version=journey.prompt.version,
+            prompt_version=context.prompt.version,
             customer=outcome,
             spectrum=spectrum,
             schema_hash=self._lookup.schema_hash,
@@ -74,61 +74,61 @@ class AnswerMaker:
     async def make(
         self,
         key: str,
-        rekey: Callable[[Located], str],
-        journey: Journey,
-        located: Located,
+        rekey: Callable[[CustomerMatch], str],
+        context: TurnContext,
+        match: CustomerMatch,
         spectrum: str,
         emit: Emit | None,
         budget: Budget,
     ) -> Answer:
         """The answer, in pieces through `emit` too. It is kept under `key`, or under what `rekey` gives when the
-        records turn out to be others than `located` says. Raises `SourceError`, `ProviderError`."""
-        turn = journey.turn
-        known: Known | None = None
-        watch = self._guard.watch(turn.messages, journey.prompt)
-        if located.outcome.kind == "one":
-            before = located.told
-            located, known = await self._lookup.records(located, keep=not turn.cache.no_store)
+        records turn out to be others than `match` says. Raises `SourceError`, `ProviderError`."""
+        turn = context.turn
+        known: CustomerRecords | None = None
+        watch = self._guard.watch(turn.messages, context.prompt)
+        if match.outcome.kind == "one":
+            before = match.cache_key_part
+            match, known = await self._lookup.records(match, keep=not turn.cache.no_store)
             if known is None:
-                return self.ask_back(journey, located.outcome, spectrum)
-            if located.told != before:
-                key = rekey(located)
-            journey.customer = known.customer
+                return self.ask_back(context, match.outcome, spectrum)
+            if match.cache_key_part != before:
+                key = rekey(match)
+            context.customer = known.customer
             if watch is not None:
-                watch.about(known.customer, known=located.fingerprint, text=known.text)
+                watch.about(known.customer, known=match.fingerprint, text=known.text)
             if not budget.standing.live:
                 await asyncio.sleep(0)  # so far it was a step of its own: callers come between
-        if self._talking is not None and self._talking.suits(journey.model):
-            return await self._talk(self._talking, key, journey, located, known, spectrum, watch, emit, budget)
+        if self._tool_loop is not None and self._tool_loop.suits(context.model):
+            return await self._talk(self._tool_loop, key, context, match, known, spectrum, watch, emit, budget)
         asked = time.perf_counter()
         name, said = await self._router.ask(
             turn,
-            journey.model,
+            context.model,
             self._fitting.system(
                 turn,
-                journey.prompt,
-                None if known is None else known.told(located),
+                context.prompt,
+                None if known is None else known.text_for(match),
                 0 if known is None else known.tokens,
                 spectrum,
             ),
             emit if emit is None or watch is None else watch.through(emit),
-            journey.attempts,
-            began=journey.started,
+            context.attempts,
+            began=context.started,
             budget=budget,
         )
-        journey.timings["model"] = time.perf_counter() - asked
+        context.timings["model"] = time.perf_counter() - asked
         cost = self._models.cost(name, said.usage)
-        answer = self._finished(journey, located, spectrum, name, said, cost, watch, emit)
-        await self._keep(key, journey, located, said, answer)
+        answer = self._finished(context, match, spectrum, name, said, cost, watch, emit)
+        await self._keep(key, context, match, said, answer)
         return answer
 
     async def _talk(
         self,
-        talking: Talking,
+        tool_loop: ToolLoop,
         key: str,
-        journey: Journey,
-        located: Located,
-        known: Known | None,
+        context: TurnContext,
+        match: CustomerMatch,
+        known: CustomerRecords | None,
         spectrum: str,
         watch: Watch | None,
         emit: Emit | None,
@@ -136,34 +136,34 @@ class AnswerMaker:
     ) -> Answer:
         """The other way to answer: the model reads and searches by itself."""
         asked = time.perf_counter()
-        told = await talking.talk(
+        told = await tool_loop.talk(
             Question(
-                turn=journey.turn,
-                model=journey.model,
-                prompt=journey.prompt,
+                turn=context.turn,
+                model=context.model,
+                prompt=context.prompt,
                 spectrum=spectrum,
-                located=located,
+                match=match,
                 known=known,
                 watch=watch,
-                attempts=journey.attempts,
-                uses=journey.tools,
-                began=journey.started,
+                attempts=context.attempts,
+                uses=context.tools,
+                began=context.started,
                 budget=budget,
             ),
             emit if emit is None or watch is None else watch.through(emit),
         )
-        journey.timings["model"] = time.perf_counter() - asked - told.seconds
-        journey.timings["tools"] = told.seconds
-        journey.customer = told.customer
-        answer = self._finished(journey, told.located, spectrum, told.model, told.said, told.cost, watch, emit)
+        context.timings["model"] = time.perf_counter() - asked - told.seconds
+        context.timings["tools"] = told.seconds
+        context.customer = told.customer
+        answer = self._finished(context, told.match, spectrum, told.model, told.said, told.cost, watch, emit)
         if told.keep:
-            await self._keep(key, journey, located, told.said, answer)
+            await self._keep(key, context, match, told.said, answer)
         return answer
 
     def _finished(
         self,
-        journey: Journey,
-        located: Located,
+        context: TurnContext,
+        match: CustomerMatch,
         spectrum: str,
         name: str,
         said: Completion,
@@ -180,28 +180,30 @@ class AnswerMaker:
             model=name,
             usage=said.usage,
             cost=cost,
-            stale=located.overdue,
-            prompt_version=journey.prompt.version,
-            customer=located.outcome,
+            stale=match.overdue,
+            prompt_version=context.prompt.version,
+            customer=match.outcome,
             spectrum=spectrum,
             finish_reason=finish_reason,
             tool_calls=() if watch is not None and watch.blocked else said.tool_calls,
-            record_fingerprint=located.fingerprint,
+            record_fingerprint=match.fingerprint,
             schema_hash=self._lookup.schema_hash,
             ungrounded=ungrounded,
         )
 
-    async def _keep(self, key: str, journey: Journey, located: Located, said: Completion, answer: Answer) -> None:
+    async def _keep(
+        self, key: str, context: TurnContext, match: CustomerMatch, said: Completion, answer: Answer
+    ) -> None:
         """Store the answer if it may be."""
-        turn = journey.turn
+        turn = context.turn
         done = said.finish_reason is not None
-        if done and not turn.cache.no_store and is_cacheable(turn, answer, asked_model=journey.model):
+        if done and not turn.cache.no_store and is_cacheable(turn, answer, asked_model=context.model):
             await self._cache.set(
                 key,
                 answer_to_bytes(answer),
                 ttl=self._life_by_spectrum.get(answer.spectrum, self._life.ttl_seconds),
                 grace=self._life.stale_seconds,
-                tags=located.tags,
-                since=journey.mark,
+                tags=match.tags,
+                since=context.mark,
                 behind=True,
             )

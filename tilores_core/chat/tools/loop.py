@@ -17,10 +17,10 @@ import orjson
 
 from tilores_core.chat.context.estimate import estimate_tokens
 from tilores_core.chat.context.fitting import Fitting
+from tilores_core.chat.customer_lookup import CustomerLookup
+from tilores_core.chat.customer_match import CustomerMatch, CustomerRecords
 from tilores_core.chat.grounding.guard import Watch
 from tilores_core.chat.langchain_adapter import Completion, to_langchain
-from tilores_core.chat.located import Known, Located
-from tilores_core.chat.lookup import CustomerLookup
 from tilores_core.chat.model_router import ModelRouter
 from tilores_core.chat.models import Models
 from tilores_core.chat.prompts import system_message
@@ -28,8 +28,8 @@ from tilores_core.chat.records import fingerprint
 from tilores_core.chat.routing.budget import Budget
 from tilores_core.chat.tools import wording
 from tilores_core.chat.tools.gate import Emit, Gate
-from tilores_core.chat.tools.own import NAMES, InPlay
-from tilores_core.chat.tools.play import Limits, Play
+from tilores_core.chat.tools.own import NAMES, BoundCustomer
+from tilores_core.chat.tools.runner import Limits, ToolRunner
 from tilores_core.chat.tools.tool import Tool
 from tilores_core.contracts import Attempt, Customer, Delta, Prompt, ToolUse, Turn, Usage
 from tilores_core.errors import InvalidRequestError, UnsupportedParameterError
@@ -50,8 +50,8 @@ class Question:
     model: str
     prompt: Prompt
     spectrum: str
-    located: Located
-    known: Known | None
+    match: CustomerMatch
+    known: CustomerRecords | None
     watch: Watch | None
     attempts: list[Attempt]
     uses: list[ToolUse]
@@ -60,16 +60,16 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class ToolLoopResult:
     """What came of it. `said.usage` and `cost` are of all calls together; `seconds` went to the tools.
 
-    `customer` and `located` as the searches left them. `keep`: it all rests on what the answer's key stands for.
+    `customer` and `match` as the searches left them. `keep`: it all rests on what the answer's key stands for.
     """
 
     model: str
     said: Completion
     cost: float | None
-    located: Located
+    match: CustomerMatch
     customer: Customer | None
     keep: bool
     seconds: float
@@ -84,7 +84,7 @@ class _Step:
     results: Sequence[str]
 
 
-class Talking:
+class ToolLoop:
     """One per engine, when `[chat] mode` is `tools`."""
 
     def __init__(
@@ -113,14 +113,14 @@ class Talking:
         chat = self.chat
         return f" tools {chat.max_tool_turns}/{chat.tool_result_characters}" if self.suits(model) else ""
 
-    async def talk(self, question: Question, emit: Emit | None) -> Told:
+    async def talk(self, question: Question, emit: Emit | None) -> ToolLoopResult:
         """The answer to one question; its pieces go to `emit`.
 
         Raises what `ModelRouter.ask` raises; `InvalidRequestError` for a caller's tool with the name of one of ours.
         """
         turn = question.turn
         bound = _in_play(question)
-        play = Play(
+        play = ToolRunner(
             source=self._lookup.source,
             bound=bound,
             search=turn.caller.search,
@@ -141,26 +141,26 @@ class Talking:
 
 
 class _Talk:
-    def __init__(self, talking: Talking, question: Question, play: Play, emit: Emit | None) -> None:
-        self._talking = talking
+    def __init__(self, tool_loop: ToolLoop, question: Question, play: ToolRunner, emit: Emit | None) -> None:
+        self._tool_loop = tool_loop
         self._question = question
         self._turn = question.turn
         self._play = play
         self._emit = emit
-        self._gate = Gate(emit, longest=talking.chat.tool_preamble_characters)
+        self._gate = Gate(emit, longest=tool_loop.chat.tool_preamble_characters)
         self._steps: list[_Step] = []
         self._usage = Usage()
         self._cost: float | None = 0.0
         self._seconds = 0.0
         self._only_asked = True  # no fallback had a part in it
 
-    async def run(self) -> Told:
+    async def run(self) -> ToolLoopResult:
         ours = await self._play.tools()
         theirs = _theirs(self._turn.parameters)
         _check_names(theirs, ours)
         self._play.theirs = frozenset(theirs)
         self._play.room -= estimate_tokens(orjson.dumps([tool.definition for tool in ours.values()]).decode())
-        for number in range(self._talking.chat.max_tool_turns):
+        for number in range(self._tool_loop.chat.max_tool_turns):
             model, said = await self._ask_if_able(await self._play.tools(), first=number == 0)
             calls = said.tool_calls
             if not calls or all(call["function"]["name"] in theirs for call in calls):
@@ -194,7 +194,7 @@ class _Talk:
         directly = self._direct_system()
 
         def uses_tools(name: str) -> bool:
-            return bool(tools) and self._talking.suits(name)
+            return bool(tools) and self._tool_loop.suits(name)
 
         def system(name: str) -> str:
             return with_tools if uses_tools(name) else directly(name)
@@ -205,7 +205,7 @@ class _Talk:
             parameters = self._parameters(tools, name, first=first)
             return replace(self._turn, parameters=parameters), self._so_far(name)
 
-        model, said = await self._talking.router.ask(
+        model, said = await self._tool_loop.router.ask(
             self._turn,
             self._question.model,
             system,
@@ -220,7 +220,7 @@ class _Talk:
             input_tokens=self._usage.input_tokens + said.usage.input_tokens,
             output_tokens=self._usage.output_tokens + said.usage.output_tokens,
         )
-        cost = self._talking.models.cost(model, said.usage)
+        cost = self._tool_loop.models.cost(model, said.usage)
         self._cost = None if cost is None or self._cost is None else self._cost + cost
         return model, said
 
@@ -229,7 +229,7 @@ class _Talk:
         text = None if bound is None else bound.text
         tokens = 0 if text is None else estimate_tokens(text)
         question = self._question
-        return self._talking.fitting.system(self._turn, question.prompt, text, tokens, question.spectrum)
+        return self._tool_loop.fitting.system(self._turn, question.prompt, text, tokens, question.spectrum)
 
     def _parameters(self, tools: Mapping[str, Tool], name: str, *, first: bool) -> dict[str, Any]:
         given = self._turn.parameters
@@ -237,7 +237,7 @@ class _Talk:
         choice = given.get("tool_choice")
         theirs = [] if choice == "none" else given.get("tools") or []
         parameters["tools"] = [*(tool.definition for tool in tools.values()), *theirs]
-        info = self._talking.models.info(name)
+        info = self._tool_loop.models.info(name)
         if theirs and choice not in (None, "auto"):
             parameters["tool_choice"] = choice
         elif first and self._play.bound is not None and info is not None and info.simulated:
@@ -257,37 +257,37 @@ class _Talk:
 
     # --- the end -----------------------------------------------------------------------------------------
 
-    def _told(self, model: str, said: Completion) -> Told:
+    def _told(self, model: str, said: Completion) -> ToolLoopResult:
         self._gate.finish()
         if self._emit is not None and said.tool_calls:
             for index, call in enumerate(said.tool_calls):
                 self._emit(Delta(tool_calls=({"index": index, **call},), model=model))
         question, play = self._question, self._play
-        located, customer = question.located, None if question.known is None else question.known.customer
+        match, customer = question.match, None if question.known is None else question.known.customer
         if play.outcome is not None:
-            located = Located(outcome=play.outcome)
+            match = CustomerMatch(outcome=play.outcome)
             if play.bound is not None:
                 customer = play.bound.customer
                 record_ids = tuple(record.id for record in customer.records)
-                located = replace(located, fingerprint=fingerprint(customer), record_ids=record_ids)
+                match = replace(match, fingerprint=fingerprint(customer), record_ids=record_ids)
         text = self._gate.kept + said.text if said.text else self._gate.kept.rstrip()
-        return Told(
+        return ToolLoopResult(
             model=model,
             said=replace(said, text=text, usage=self._usage),
             cost=self._cost,
-            located=located,
+            match=match,
             customer=customer,
             keep=question.known is not None and play.same and self._only_asked,
             seconds=self._seconds,
         )
 
 
-def _in_play(question: Question) -> InPlay | None:
+def _in_play(question: Question) -> BoundCustomer | None:
     known = question.known
-    return None if known is None else InPlay(known.customer, known.told(question.located))
+    return None if known is None else BoundCustomer(known.customer, known.text_for(question.match))
 
 
-def _system_with_tools(prompt: Prompt, bound: InPlay | None) -> str:
+def _system_with_tools(prompt: Prompt, bound: BoundCustomer | None) -> str:
     return system_message(prompt, wording.SEARCHING if bound is None else wording.in_play(bound.text))
 
 

@@ -1,4 +1,4 @@
-"""Step five of the engine: what observers are told of a turn."""
+"""Step five of the engine: one outcome per turn, for observers."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tilores_core.cache.tiered import Hit
+from tilores_core.chat.answer_lookup import AnswerLookup, KeyMemo
 from tilores_core.chat.answers import answer_from_hit
 from tilores_core.chat.codes import error_code
-from tilores_core.chat.journey import Journey
-from tilores_core.chat.known import KnownAnswers, Recall
-from tilores_core.chat.lookup import CustomerLookup
+from tilores_core.chat.customer_lookup import CustomerLookup
 from tilores_core.chat.models import Models
 from tilores_core.chat.observe import Observers
+from tilores_core.chat.turn_context import TurnContext
 from tilores_core.contracts import Answer, CustomerOutcome, Outcome, PromptSource, Turn
 
 
-class Telling:
-    """Makes the outcome of a turn; nothing here is waited for."""
+class OutcomeReporter:
+    """Makes the outcome of a turn and queues it for observers. Never waits."""
 
     def __init__(
         self,
         *,
         observers: Observers,
-        known: KnownAnswers,
+        known: AnswerLookup,
         lookup: CustomerLookup,
         models: Models,
         prompts: PromptSource,
@@ -37,28 +37,28 @@ class Telling:
         self._prompts = prompts
         self._clock = clock
 
-    def tell(self, journey: Journey, answer: Answer | None, error: BaseException | None) -> None:
-        """Tell the observers of a turn that is over."""
+    def report(self, context: TurnContext, answer: Answer | None, error: BaseException | None) -> None:
+        """Report a turn that has ended."""
         if not self._observers:
             return
-        journey.timings["total"] = time.perf_counter() - journey.started
-        located = journey.located
+        context.timings["total"] = time.perf_counter() - context.started
+        match = context.match
         self._observers.tell(
             Outcome(
-                turn=journey.turn,
+                turn=context.turn,
                 answer=answer,
-                timings=journey.timings,
-                attempts=tuple(journey.attempts),
-                customer=journey.customer,
+                timings=context.timings,
+                attempts=tuple(context.attempts),
+                customer=context.customer,
                 error=None if error is None else error_code(error),
-                started_at=time.time() - journey.timings["total"],
-                customer_tier=None if located is None else located.tier,
-                customer_records=None if located is None else len(located.record_ids),
-                tools=tuple(journey.tools),
+                started_at=time.time() - context.timings["total"],
+                customer_tier=None if match is None else match.tier,
+                customer_records=None if match is None else len(match.record_ids),
+                tools=tuple(context.tools),
             )
         )
 
-    def outcome_of_hit(self, turn: Turn, recall: Recall, hit: Hit, seconds: float) -> Outcome:
+    def outcome_of_hit(self, turn: Turn, recall: KeyMemo, hit: Hit, seconds: float) -> Outcome:
         """What observers may be told of an answer that was served from the cache without this engine.
 
         `hit`: what was served, in whatever form. Made for few of them: it costs as much as serving one.
@@ -88,8 +88,8 @@ class Telling:
             customer_records=None if customer_id is None else self._lookup.count_records(customer_id),
         )
 
-    def refuse(self, turn: Turn, error: BaseException) -> None:
-        """Tell the observers of a turn that was refused before anything was done for it."""
+    def report_rejected(self, turn: Turn, error: BaseException) -> None:
+        """Report a turn that was rejected before the engine worked on it."""
         if self._observers:
             self._observers.tell(
                 Outcome(turn=turn, answer=None, timings={}, error=error_code(error), started_at=time.time())

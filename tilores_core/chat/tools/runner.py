@@ -24,7 +24,7 @@ from tilores_core.chat.grounding.guard import Watch
 from tilores_core.chat.records import fingerprint, shorten
 from tilores_core.chat.routing.budget import Budget
 from tilores_core.chat.tools import wording
-from tilores_core.chat.tools.own import NAMES, InPlay, find_tool, records_tool
+from tilores_core.chat.tools.own import NAMES, BoundCustomer, find_tool, records_tool
 from tilores_core.chat.tools.tool import InvalidArgumentsError, OtherCustomerError, Tool, ToolFailedError, adapted
 from tilores_core.contracts import Customer, CustomerOutcome, CustomerSource, SupportsTools, ToolUse
 from tilores_core.errors import SourceUnavailableError
@@ -60,7 +60,7 @@ class _Ran:
 
 
 @dataclass(slots=True, kw_only=True)
-class Play:
+class ToolRunner:
     """The tools of one answer and the customer that it is about.
 
     `search`: may others than `bound` be searched for at all? `room`: tokens that all results may take together;
@@ -69,7 +69,7 @@ class Play:
     """
 
     source: CustomerSource
-    bound: InPlay | None
+    bound: BoundCustomer | None
     search: bool
     limits: Limits
     room: int
@@ -107,7 +107,7 @@ class Play:
             made.append(find_tool(self.source, self.limits.region, self._in_play))
         return made
 
-    def _in_play(self) -> InPlay | None:
+    def _in_play(self) -> BoundCustomer | None:
         return self.bound
 
     async def _sources(self) -> list[Tool] | None:
@@ -211,7 +211,7 @@ class Play:
                 self.watch.heard(ran.content)
             return
         if self.bound is None and people:
-            self.bound = InPlay.found(people[0])
+            self.bound = BoundCustomer.found(people[0])
             self.outcome = CustomerOutcome(kind="one", customer_id=people[0].id)
         if self.bound is not None and not all(self.bound.is_same(customer) for customer in people):
             ran.content, ran.error = wording.REFUSED, "refused"
@@ -249,7 +249,7 @@ def _distinct(found: Iterable[Customer]) -> list[Customer]:
     """Each customer once; two that share a record are one."""
     people: list[Customer] = []
     for customer in found:
-        if not any(InPlay(known, "").is_same(customer) for known in people):
+        if not any(BoundCustomer(known, "").is_same(customer) for known in people):
             people.append(customer)
     return people
 

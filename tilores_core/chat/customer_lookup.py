@@ -20,7 +20,7 @@ from tilores_core.cache.tiered import Hit, Made, TieredCache
 from tilores_core.chat.context.estimate import estimate_tokens
 from tilores_core.chat.context.quality import is_weak
 from tilores_core.chat.customer.finder import CustomerFinder
-from tilores_core.chat.located import UNNAMED, WEAKLY, Known, Located
+from tilores_core.chat.customer_match import NO_CUSTOMER, WEAK_MATCH_SUFFIX, CustomerMatch, CustomerRecords
 from tilores_core.chat.notes import SourceNotes
 from tilores_core.chat.records import fingerprint, render
 from tilores_core.chat.source_calls import SourceCalls
@@ -71,8 +71,8 @@ class CustomerLookup:
         # A fingerprint is served stale for as long as answers live, and renewed behind the request.
         longest = max(table.answers.ttl_seconds, *table.spectrums.values(), 0.0)
         self._grace = max(longest + table.answers.stale_seconds, self._life.stale_seconds)
-        self._known: TTLCache[str, Known] = TTLCache(_CUSTOMERS_KEPT, self._life.ttl_seconds, timer=clock)
-        self._located: TTLCache[int, tuple[Customer | None, Located]] = TTLCache(
+        self._known: TTLCache[str, CustomerRecords] = TTLCache(_CUSTOMERS_KEPT, self._life.ttl_seconds, timer=clock)
+        self._located: TTLCache[int, tuple[Customer | None, CustomerMatch]] = TTLCache(
             _CUSTOMERS_KEPT, self._life.ttl_seconds, timer=clock
         )
         self.schema_hash = ""
@@ -125,7 +125,9 @@ class CustomerLookup:
         known = _fingerprint_in(await read(fingerprint_key(self._name, named)), turn, now)
         return known + weakly if known and weakly else known
 
-    async def locate(self, turn: Turn, conversation: bytes, spectrum: str, absent: Collection[str] = ()) -> Located:
+    async def locate(
+        self, turn: Turn, conversation: bytes, spectrum: str, absent: Collection[str] = ()
+    ) -> CustomerMatch:
         """Whom the turn is about; keys in `absent` were just found in no tier.
 
         Raises `SourceError`, or `PermissionDeniedError` for a caller who may not search.
@@ -140,7 +142,7 @@ class CustomerLookup:
                 "this key may not search for customers", fix="name the customer with customer_id in the request"
             )
 
-        just_found: Located | None = None
+        just_found: CustomerMatch | None = None
 
         keep = not turn.cache.no_store
         renew = turn.cache.no_cache or turn.cache.max_age is not None
@@ -153,14 +155,14 @@ class CustomerLookup:
             await self.refresh_schema()
             if found.customer is not None:
                 weak = is_weak(found.customer.quality)
-                located = self._locate(found.customer)
-                just_found = replace(located, weak=True) if weak else located
-                if keep and (renew or not self._is_stored(located)):
-                    await self._store_records(found.customer, located, since)
-                    await self._store_fingerprint(located, since)
-                if located.fingerprint not in self._known:
-                    self._remember(located, found.customer)
-                return Made((_WEAK if weak else _ONE) + found.customer.id.encode(), located.tags, store=keep)
+                match = self._locate(found.customer)
+                just_found = replace(match, weak=True) if weak else match
+                if keep and (renew or not self._is_stored(match)):
+                    await self._store_records(found.customer, match, since)
+                    await self._store_fingerprint(match, since)
+                if match.fingerprint not in self._known:
+                    self._remember(match, found.customer)
+                return Made((_WEAK if weak else _ONE) + found.customer.id.encode(), match.tags, store=keep)
             if found.outcome.kind == "unnamed":
                 return Made(_UNNAMED, store=keep)
             return self._nobody(outcome_to_bytes(found.outcome), keep)
@@ -181,16 +183,16 @@ class CustomerLookup:
 
         hit = await read(again=False)
         if just_found is None and hit.value[:1] in (_ONE, _WEAK):
-            located = await self._by_id(turn, hit.value[1:].decode(), absent)
-            if located.outcome.kind == "one":
-                return replace(located, weak=True) if hit.value[:1] == _WEAK else located
+            match = await self._by_id(turn, hit.value[1:].decode(), absent)
+            if match.outcome.kind == "one":
+                return replace(match, weak=True) if hit.value[:1] == _WEAK else match
             hit = await read(again=True)  # merged into another, perhaps
         if just_found is not None:
             return just_found
-        outcome = UNNAMED.outcome if hit.value == _UNNAMED else outcome_from_bytes(hit.value)
-        return Located(outcome=outcome, tier=hit.tier)
+        outcome = NO_CUSTOMER.outcome if hit.value == _UNNAMED else outcome_from_bytes(hit.value)
+        return CustomerMatch(outcome=outcome, tier=hit.tier)
 
-    async def _by_id(self, turn: Turn, customer_id: str, absent: Collection[str]) -> Located:
+    async def _by_id(self, turn: Turn, customer_id: str, absent: Collection[str]) -> CustomerMatch:
         keep = not turn.cache.no_store
         key = fingerprint_key(self._name, customer_id)
 
@@ -200,11 +202,11 @@ class CustomerLookup:
             await self.refresh_schema()
             if customer is None:
                 return self._nobody(b"", keep)
-            located = self._locate(customer)
+            match = self._locate(customer)
             if keep:
-                await self._store_records(customer, located, since)
-            self._remember(located, customer)
-            return Made(_fingerprint_value(located), located.tags, store=keep)
+                await self._store_records(customer, match, since)
+            self._remember(match, customer)
+            return Made(_fingerprint_value(match), match.tags, store=keep)
 
         hit = await self._cache.fetch(
             key,
@@ -215,51 +217,53 @@ class CustomerLookup:
             no_cache=turn.cache.no_cache or turn.cache.no_store,
             looked=key in absent,
         )
-        located = _located(hit)
+        match = _located(hit)
         max_age = turn.cache.max_age
-        return located if max_age is None or hit.age(self._clock()) <= max_age else replace(located, overdue=True)
+        return match if max_age is None or hit.age(self._clock()) <= max_age else replace(match, overdue=True)
 
-    async def records(self, located: Located, *, keep: bool = True) -> tuple[Located, Known | None]:
+    async def records(
+        self, match: CustomerMatch, *, keep: bool = True
+    ) -> tuple[CustomerMatch, CustomerRecords | None]:
         """The records behind a fingerprint; with another fingerprint when they have changed meanwhile, and None when
         the customer is no longer there. Without `keep` nothing of it is stored."""
-        customer_id = located.outcome.customer_id
+        customer_id = match.outcome.customer_id
         if customer_id is None:
-            raise LookupError("no customer was located")
-        known = self._known.get(located.fingerprint)
+            raise LookupError("no customer was matched")
+        known = self._known.get(match.fingerprint)
         if known is not None:
-            return located, known
+            return match, known
         hit = await self._cache.get(customer_key(self._name, customer_id))
         if hit is not None:
             stored = customer_from_bytes(hit.value)
-            if fingerprint(stored) == located.fingerprint:
-                return located, self._remember(located, stored)
+            if fingerprint(stored) == match.fingerprint:
+                return match, self._remember(match, stored)
         since = self._cache.mark()
         customer = await self._load(customer_id)
         if customer is None:
-            return Located(outcome=CustomerOutcome(kind="none")), None
+            return CustomerMatch(outcome=CustomerOutcome(kind="none")), None
         found = self._locate(customer)
         if keep:
             await self._store_records(customer, found, since)
             await self._store_fingerprint(found, since)
-        return replace(found, weak=located.weak), self._remember(found, customer)
+        return replace(found, weak=match.weak), self._remember(found, customer)
 
-    def _locate(self, customer: Customer) -> Located:
+    def _locate(self, customer: Customer) -> CustomerMatch:
         # A source with its customers in memory hands out the same object again and again.
-        customer_before, located = self._located.get(id(customer), (None, UNNAMED))
+        customer_before, match = self._located.get(id(customer), (None, NO_CUSTOMER))
         if customer_before is not customer:
-            located = Located(
+            match = CustomerMatch(
                 outcome=CustomerOutcome(kind="one", customer_id=customer.id),
                 fingerprint=fingerprint(customer),
                 record_ids=tuple(record.id for record in customer.records),
             )
-            self._located[id(customer)] = customer, located  # holding the object keeps its id its own
-        return located
+            self._located[id(customer)] = customer, match  # holding the object keeps its id its own
+        return match
 
-    def _remember(self, located: Located, customer: Customer) -> Known:
+    def _remember(self, match: CustomerMatch, customer: Customer) -> CustomerRecords:
         text = render(customer)
         if (quality := customer.quality) is not None and quality.hit_score is not None:
             customer = replace(customer, quality=replace(quality, hit_score=None))  # it was one search's
-        known = self._known[located.fingerprint] = Known(customer, text, estimate_tokens(text))
+        known = self._known[match.fingerprint] = CustomerRecords(customer, text, estimate_tokens(text))
         return known
 
     # --- the source and what is stored of it -------------------------------------------------------------
@@ -270,28 +274,28 @@ class CustomerLookup:
     def _nobody(self, value: bytes, keep: bool) -> Made:
         return Made(value, negative=True, ttl=self._life.negative_ttl_seconds, store=keep)
 
-    def _is_stored(self, located: Located) -> bool:
+    def _is_stored(self, match: CustomerMatch) -> bool:
         """Whether memory holds just this, fresh: another conversation about the customer has seen to it."""
-        held = self._cache.peek(fingerprint_key(self._name, str(located.outcome.customer_id)))
-        return held is not None and held.fresh_until > self._clock() and held.value == _fingerprint_value(located)
+        held = self._cache.peek(fingerprint_key(self._name, str(match.outcome.customer_id)))
+        return held is not None and held.fresh_until > self._clock() and held.value == _fingerprint_value(match)
 
-    async def _store_records(self, customer: Customer, located: Located, since: int) -> None:
+    async def _store_records(self, customer: Customer, match: CustomerMatch, since: int) -> None:
         await self._cache.set(
             customer_key(self._name, customer.id),
             customer_to_bytes(customer),
             ttl=self._life.ttl_seconds,
-            tags=located.tags,
+            tags=match.tags,
             since=since,
             behind=True,
         )
 
-    async def _store_fingerprint(self, located: Located, since: int) -> None:
+    async def _store_fingerprint(self, match: CustomerMatch, since: int) -> None:
         await self._cache.set(
-            fingerprint_key(self._name, str(located.outcome.customer_id)),
-            _fingerprint_value(located),
+            fingerprint_key(self._name, str(match.outcome.customer_id)),
+            _fingerprint_value(match),
             ttl=self._life.ttl_seconds,
             grace=self._grace,
-            tags=located.tags,
+            tags=match.tags,
             since=since,
             behind=True,
         )
@@ -310,7 +314,7 @@ def _named_in(hit: Hit | None, turn: Turn, now: float) -> tuple[str | None, str]
     kind = hit.value[:1]
     if kind == _ONE:
         return hit.value[1:].decode(), ""
-    return (hit.value[1:].decode(), WEAKLY) if kind == _WEAK else ("" if kind == _UNNAMED else None, "")
+    return (hit.value[1:].decode(), WEAK_MATCH_SUFFIX) if kind == _WEAK else ("" if kind == _UNNAMED else None, "")
 
 
 def _fingerprint_in(hit: Hit | None, turn: Turn, now: float) -> str | None:
@@ -324,15 +328,15 @@ def _is_young(hit: Hit, turn: Turn, now: float) -> bool:
     return hit.fresh_until >= now and (max_age is None or now - hit.stored_at <= max_age)
 
 
-def _fingerprint_value(located: Located) -> bytes:
-    return located.fingerprint.encode() + encode([located.outcome.customer_id, *located.record_ids])
+def _fingerprint_value(match: CustomerMatch) -> bytes:
+    return match.fingerprint.encode() + encode([match.outcome.customer_id, *match.record_ids])
 
 
-def _located(hit: Hit) -> Located:
+def _located(hit: Hit) -> CustomerMatch:
     if not hit.value:
-        return Located(outcome=CustomerOutcome(kind="none"), tier=hit.tier)
+        return CustomerMatch(outcome=CustomerOutcome(kind="none"), tier=hit.tier)
     customer_id, *record_ids = decode(hit.value[_FINGERPRINT_LENGTH:])
-    return Located(
+    return CustomerMatch(
         outcome=CustomerOutcome(kind="one", customer_id=customer_id),
         fingerprint=hit.value[:_FINGERPRINT_LENGTH].decode(),
         record_ids=tuple(record_ids),

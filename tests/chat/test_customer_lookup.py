@@ -19,7 +19,7 @@ from tests.chat.engine_world import (
     table,
 )
 from tilores_core.cache.keys import conversation_digest
-from tilores_core.chat.located import Located, customer_tags
+from tilores_core.chat.customer_match import CustomerMatch, customer_tags
 from tilores_core.chat.records import fingerprint, render
 from tilores_core.chat.stored import customer_from_bytes, customer_to_bytes, outcome_from_bytes, outcome_to_bytes
 from tilores_core.contracts import CachePolicy, Customer, CustomerChoice, CustomerOutcome, Record, Turn
@@ -39,7 +39,7 @@ async def world() -> AsyncIterator[World]:
         yield world
 
 
-async def locate(world: World, turn: Turn) -> Located:
+async def locate(world: World, turn: Turn) -> CustomerMatch:
     digest = conversation_digest(turn.messages)
     return await world.lookup.locate(turn, digest, classify(str(turn.messages[-1]["content"])))
 

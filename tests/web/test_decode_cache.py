@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from tilores_core.errors import InvalidRequestError
+from tilores_core.web.decode_cache import DecodeCache
 from tilores_core.web.openai.decode import HEADERS, decode_completion
-from tilores_core.web.remembered import Remembered
 from tilores_core.web.request import Limits
 
 BODY = b'{"model": "demo:simulated-1", "messages": [{"role": "user", "content": "hello"}]}'
 
 
 def test_the_same_is_decoded_once_and_another_anew() -> None:
-    kept: Remembered[object] = Remembered()
+    kept: DecodeCache[object] = DecodeCache()
     first = kept.get(b"a", (None, b"x"), object)
     assert kept.get(b"a", (None, b"x"), object) is first
     assert kept.get(b"a", (b"x", None), object) is not first
@@ -23,7 +23,7 @@ def test_the_same_is_decoded_once_and_another_anew() -> None:
 
 
 def test_what_is_wrong_is_wrong_each_time() -> None:
-    kept: Remembered[object] = Remembered()
+    kept: DecodeCache[object] = DecodeCache()
 
     def fail() -> object:
         raise InvalidRequestError("no")

@@ -34,7 +34,7 @@ class ClientGoneError(Exception):
     """The client closed the connection; nobody is there to answer."""
 
 
-class Exchange:
+class HttpExchange:
     """A request being answered. `headers` are lower-case; of a repeated header the last counts.
 
     `tier`: the cache tier of the answer, empty without one; `first_token`: seconds until a stream's first piece.

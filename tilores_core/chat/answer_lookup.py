@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from tilores_core.cache.keys import answer_key, conversation_digest
 from tilores_core.cache.tiered import Hit, TieredCache
 from tilores_core.chat.answers import answer_from_hit
-from tilores_core.chat.lookup import CustomerLookup
+from tilores_core.chat.customer_lookup import CustomerLookup
 from tilores_core.chat.models import Models
 from tilores_core.contracts import Answer, Prompt, PromptSource, Turn
 
 
 @dataclass(slots=True)
-class Recall:
+class KeyMemo:
     """The keys that a request led to, kept with the decoded request: making them anew is a fifth of a known answer.
 
     Only for turns with the same messages and parameters, which the request they are kept with sees to. `key` is the
@@ -36,7 +36,7 @@ class Recall:
         return self._conversation
 
 
-class KnownAnswers:
+class AnswerLookup:
     """Finds stored answers and says whether a turn may have them."""
 
     def __init__(
@@ -59,7 +59,7 @@ class KnownAnswers:
         self.watched: dict[str, int] = {}
         """Answers by key that somebody wants live hits counted of; whoever serves one counts it."""
 
-    def peek_key(self, turn: Turn, recall: Recall | None = None) -> str | None:
+    def peek_key(self, turn: Turn, recall: KeyMemo | None = None) -> str | None:
         """The key under which memory may hold the answer, or None when finding it out takes I/O.
 
         Raises `UnknownModelError`.
@@ -67,12 +67,12 @@ class KnownAnswers:
         if not _may_be_known(turn):
             return None
         model = self._models.resolve(turn.model)
-        recall = recall or Recall()
+        recall = recall or KeyMemo()
         conversation = recall.digest(turn)
         fingerprint = self._lookup.peek(turn, conversation, self._clock())
         return None if fingerprint is None else self._key_of(turn, recall, model, conversation, fingerprint)
 
-    def _key_of(self, turn: Turn, recall: Recall, model: str, conversation: bytes, fingerprint: str) -> str:
+    def _key_of(self, turn: Turn, recall: KeyMemo, model: str, conversation: bytes, fingerprint: str) -> str:
         prompt = self._prompts.choose(turn)
         basis = (model, prompt.version, fingerprint, turn.caller.scope, self._lookup.schema_hash)
         if basis != recall.basis:
@@ -91,7 +91,7 @@ class KnownAnswers:
         hit = None if key is None else self.peek(turn, key)
         return None if hit is None else answer_from_hit(hit, self._clock())
 
-    async def recall(self, turn: Turn, recall: Recall) -> tuple[str, Hit] | frozenset[str]:
+    async def recall(self, turn: Turn, recall: KeyMemo) -> tuple[str, Hit] | frozenset[str]:
         """The answer's key and hit, from the tiers below memory too; else the keys that were found in no tier.
 
         What the same request read the last time is read at once, in one round trip where it takes three otherwise.

@@ -17,7 +17,7 @@ _MOST = 512
 _LONGEST_BODY = 16 * 1024  # so that all together are at most 8 MiB
 
 
-class Remembered(Generic[T]):
+class DecodeCache(Generic[T]):
     """Decoded requests, least recently used out first. Whoever gets one must not change it.
 
     `decode` depends on the body and on the header values given with it, and on nothing else that changes.

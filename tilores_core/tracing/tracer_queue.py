@@ -22,7 +22,7 @@ _LONGEST_PAUSE: Final = 30.0
 _SECONDS_BETWEEN_LINES: Final = 60.0
 
 
-class Outlet:
+class TracerQueue:
     """Batches what it is given, sends it, and counts what is lost. A batch that failed is tried once more,
     unless the tracer says that it would be refused again (`InvalidRequestError`).
 

@@ -17,7 +17,7 @@ import orjson
 _NONCE = secrets.token_hex(8)
 
 
-class WireFormat:
+class ResponseTemplate:
     """How one protocol's reply is cut.
 
     `strings`: names of values that stand inside JSON strings; `scalars`: of values that are JSON numbers or booleans.
