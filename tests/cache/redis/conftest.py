@@ -33,8 +33,8 @@ def short_folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def server(short_folder: Path) -> Iterator[RedisServer]:
-    with RedisServer(short_folder) as running:
+def server(short_folder: Path, redis_binary: str) -> Iterator[RedisServer]:
+    with RedisServer(short_folder, binary=redis_binary) as running:
         yield running
 
 
@@ -54,11 +54,13 @@ async def make_tier(tmp_path: Path) -> AsyncIterator[MakeTier]:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[list[RedisServer]]:
+def cluster(redis_binary: str) -> Iterator[list[RedisServer]]:
     """Two primaries that share the slots. They need seconds to find each other, so they stay."""
     folder = Path(tempfile.mkdtemp(prefix="tl-"))
     halves = (range(8192), range(8192, 16384))
-    nodes = [RedisServer(folder / str(n), "--cluster-enabled", "yes") for n in range(len(halves))]
+    nodes = [
+        RedisServer(folder / str(n), "--cluster-enabled", "yes", binary=redis_binary) for n in range(len(halves))
+    ]
     try:
         for node, slots in zip(nodes, halves, strict=True):
             node.start().run("CLUSTER", "ADDSLOTS", *slots)

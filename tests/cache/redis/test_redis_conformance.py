@@ -44,8 +44,8 @@ class TestTcp(RedisSuite):
 
 class TestUnixSocket(RedisSuite):
     @pytest.fixture
-    def address(self, short_folder: Path) -> Iterator[str]:
-        with RedisServer(short_folder, unix=True, password="between us") as server:
+    def address(self, short_folder: Path, redis_binary: str) -> Iterator[str]:
+        with RedisServer(short_folder, binary=redis_binary, unix=True, password="between us") as server:
             yield f"unix://:between%20us@{server.path}"
 
 

