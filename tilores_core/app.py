@@ -12,11 +12,11 @@ from tilores_core.garbage import GarbageCollection
 from tilores_core.metrics.jobs import prewarm_samples
 from tilores_core.services import load_host, open_services
 from tilores_core.settings import Environment, LoadedConfig, load_environment
+from tilores_core.web.admin_app import AdminApp
 from tilores_core.web.application import Application
-from tilores_core.web.auth import Gate, check_exposure, check_key_tables
+from tilores_core.web.auth import Authenticator, check_exposure, check_key_tables
 from tilores_core.web.chat import ChatService
 from tilores_core.web.server import drain_on_signal
-from tilores_core.web.site import Site
 from tilores_core.worker.assembly import build_batches, build_prewarming, load_prewarm_plan
 
 _WARM_UP_SECONDS = 1.5
@@ -37,7 +37,7 @@ def create_app(
     check_exposure(environment)
     host = load_host(environment, loaded=loaded, **plan)
     check_key_tables(environment, host.config.keys)
-    gate = Gate(environment, host.config.keys)
+    authenticator = Authenticator(environment, host.config.keys)
     prewarm_plan = load_prewarm_plan(host.config)
 
     @asynccontextmanager
@@ -46,7 +46,7 @@ def create_app(
             metrics = services.metrics
             chat = ChatService(
                 services.engine,
-                gate,
+                authenticator,
                 host.config.chat,
                 environment.rate_limit,
                 tracing=services.tracing,
@@ -61,9 +61,9 @@ def create_app(
             batches = build_batches(services)
             if metrics is not None:
                 metrics.watch(lambda: prewarm_samples(prewarming.statistics()))
-            site = Site(
+            admin = AdminApp(
                 host=host,
-                gate=gate,
+                authenticator=authenticator,
                 cache=services.cache,
                 engine=services.engine,
                 is_ready=lambda: application.ready,
@@ -82,7 +82,7 @@ def create_app(
             garbage.start()
             try:
                 with drain_on_signal(application, host.config.chat.drain_seconds):
-                    yield chat, site.asgi
+                    yield chat, admin.asgi
             finally:
                 await garbage.aclose()
                 await batches.aclose()
@@ -94,5 +94,5 @@ def create_app(
     return Application(
         open_parts,
         cors_origins=host.config.chat.cors_origins,
-        local_only=gate.loopback and gate.chat.open,
+        local_only=authenticator.loopback and authenticator.chat.open,
     )

@@ -109,10 +109,15 @@ class ExecutorSpec(Spec):
     __slots__ = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RouterSpec(Spec):
-    """The factory returns a FastAPI `APIRouter`, mounted under `/plugins/<plugin id>`."""
+    """The factory returns a FastAPI `APIRouter`, mounted under `/plugins/<plugin id>`.
 
-    __slots__ = ()
+    `public`: its routes answer without a key, because they authenticate requests themselves (a signature of a
+    webhook); by default every route of the router needs a chat key where the server has any.
+    """
+
+    public: bool = False
 
 
 class CommandSpec(Spec):
@@ -178,8 +183,8 @@ class Hooks:
 
     @hookspec
     def register_routers(self) -> list[RouterSpec]:
-        """FastAPI routers, mounted under `/plugins/<plugin id>`. Authentication is the router's own business unless
-        it depends on the application's. `request.app.state.calls` is the application's `CallEvents`."""
+        """FastAPI routers, mounted under `/plugins/<plugin id>` behind the chat key, unless the spec says
+        `public=True`. `request.app.state.calls` is the application's `CallEvents`."""
         raise NotImplementedError
 
     @hookspec

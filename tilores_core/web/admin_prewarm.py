@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
-from fastapi.routing import APIRoute
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from tilores_core.contracts import Caller, Identifiers
 from tilores_core.errors import InvalidRequestError, PermissionDeniedError
 from tilores_core.jobs.prewarm.service import Prewarming
-from tilores_core.web.auth import Gate
+from tilores_core.web.auth import keyed_route
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Responses = dict[int | str, dict[str, Any]]
@@ -49,9 +47,9 @@ class Heard(BaseModel):
     accepted: bool = True
 
 
-def prewarm_routes(prewarming: Prewarming, route: type[APIRoute], responses: Responses) -> APIRouter:
-    """`route`: lets admins alone pass."""
-    router = APIRouter(prefix="/admin", tags=["admin"], route_class=route)
+def prewarm_routes(prewarming: Prewarming, responses: Responses) -> APIRouter:
+    """For admin keys."""
+    router = APIRouter(prefix="/admin", tags=["admin"], route_class=keyed_route("admin"))
 
     @router.get("/prewarm", responses=responses)
     async def figures() -> dict[str, Any]:
@@ -81,9 +79,9 @@ def prewarm_routes(prewarming: Prewarming, route: type[APIRoute], responses: Res
     return router
 
 
-def call_routes(prewarming: Prewarming, gate: Gate, responses: Responses) -> APIRouter:
-    """For those who have a chat key."""
-    router = APIRouter(prefix="/events", tags=["events"], route_class=_chat_route(gate))
+def call_routes(prewarming: Prewarming, responses: Responses) -> APIRouter:
+    """For chat keys."""
+    router = APIRouter(prefix="/events", tags=["events"], route_class=keyed_route("chat"))
 
     @router.post("/call", status_code=202, responses=responses)
     async def call(request: Request, who: CallBegins) -> Heard:
@@ -116,19 +114,3 @@ def _check(prewarming: Prewarming, given: Identifiers) -> None:
             alone = usable is None and name == "date_of_birth"
             what = "alone identifies nobody" if alone else "cannot be read"
             raise InvalidRequestError(f"{name} {what}", param=name, fix=fix if not alone else "send the name too")
-
-
-def _chat_route(gate: Gate) -> type[APIRoute]:
-    """Routes for chat keys; who asks is looked at before the body is read."""
-
-    class ChatRoute(APIRoute):
-        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-            handle = super().get_route_handler()
-
-            async def guarded(request: Request) -> Response:
-                request.state.caller = gate.chat.authenticate(dict(request.scope["headers"]))
-                return await handle(request)
-
-            return guarded
-
-    return ChatRoute

@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import suppress
+from typing import Any, Literal
 
+from fastapi.routing import APIRoute
 from pydantic import SecretStr
+from starlette.requests import Request
+from starlette.responses import Response
 
 from tilores_core.contracts import DEFAULT_CALLER, Caller
 from tilores_core.errors import AuthenticationError, ConfigError, PermissionDeniedError
@@ -59,7 +63,7 @@ class KeyRing:
         return caller
 
 
-class Gate:
+class Authenticator:
     """Chat keys and admin keys, apart. `loopback`: the server is reachable from this machine alone."""
 
     def __init__(self, environment: Environment, tables: Mapping[str, KeyTable]) -> None:
@@ -103,6 +107,40 @@ class Gate:
                 ring.authenticate(headers)
                 return
         rings[-1].authenticate(headers)
+
+
+def require_key(kind: Literal["chat", "admin"]) -> Callable[[Request], Caller]:
+    """A FastAPI dependency that lets a request pass with a key of this kind and returns its `Caller`.
+
+        @router.get("/settings")
+        def settings(caller: Annotated[Caller, Depends(require_key("admin"))]) -> dict[str, str]: ...
+
+    Without a key, or with a wrong one, the request is answered with 401 and what to send.
+    """
+
+    def authenticate(request: Request) -> Caller:
+        authenticator: Authenticator = request.app.state.authenticator
+        headers = dict(request.scope["headers"])
+        return authenticator.admin(headers) if kind == "admin" else authenticator.chat.authenticate(headers)
+
+    return authenticate
+
+
+def keyed_route(kind: Literal["chat", "admin"]) -> type[APIRoute]:
+    """Routes that need a key, which is looked at before the body is read; it is in `request.state.caller`."""
+    authenticate = require_key(kind)
+
+    class KeyedRoute(APIRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            handle = super().get_route_handler()
+
+            async def authenticated(request: Request) -> Response:
+                request.state.caller = authenticate(request)
+                return await handle(request)
+
+            return authenticated
+
+    return KeyedRoute
 
 
 def is_from_here(headers: Mapping[bytes, bytes], origins: Collection[bytes] = ()) -> bool:

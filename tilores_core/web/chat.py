@@ -25,12 +25,12 @@ from tilores_core.metrics import Metrics, Sample
 from tilores_core.metrics.catalogue import IN_PROGRESS
 from tilores_core.settings import ChatTable
 from tilores_core.tracing import Tracing
-from tilores_core.web.auth import Gate
-from tilores_core.web.faults import bare
+from tilores_core.web.auth import Authenticator
+from tilores_core.web.body_timeout import BodyTimeout
+from tilores_core.web.guard import sanitize_exception
 from tilores_core.web.http_exchange import ClientGoneError, HttpExchange
 from tilores_core.web.request import ChatRequest, Limits
 from tilores_core.web.response_template import ResponseTemplate
-from tilores_core.web.slow import SlowBodies
 
 log = structlog.get_logger(part="access")
 
@@ -50,7 +50,7 @@ class ChatService:
     def __init__(
         self,
         engine: ChatEngine,
-        gate: Gate,
+        authenticator: Authenticator,
         table: ChatTable,
         rate_limit: str | None,
         *,
@@ -60,13 +60,13 @@ class ChatService:
         self.engine = engine
         self.tracing = tracing
         self.meter = None if metrics is None else metrics.requests
-        self.gate = gate
+        self.authenticator = authenticator
         self.table = table
         self.limits = Limits(
             max_messages=table.max_messages, max_characters=table.max_characters, max_batch=table.max_batch
         )
         self._rate = _RateLimit(rate_limit) if rate_limit else None
-        self._bodies = SlowBodies(_SECONDS_FOR_BODY)
+        self._bodies = BodyTimeout(_SECONDS_FOR_BODY)
         self._at_work = 0
         self._unlogged = 0 if table.log_hits_every else sys.maxsize
         self._untraced = sys.maxsize if tracing is None else tracing.gap()
@@ -86,7 +86,7 @@ class ChatService:
     async def handle(self, exchange: HttpExchange, handler: Handler) -> None:
         """Authenticate, count, let the handler answer; turn what it raises into the protocol's error."""
         try:
-            exchange.caller = self.gate.chat.authenticate(exchange.headers)
+            exchange.caller = self.authenticator.chat.authenticate(exchange.headers)
             if self._rate is not None:
                 self._rate.hit(exchange.caller.name)
             await handler(exchange)
@@ -97,7 +97,9 @@ class ChatService:
             log.info("client gone", request_id=exchange.request_id.decode(), path=exchange.shown_path)
         except Exception as error:
             if not isinstance(error, TiloresError):
-                log.exception("request failed", request_id=exchange.request_id.decode(), exc_info=bare(error))
+                log.exception(
+                    "request failed", request_id=exchange.request_id.decode(), exc_info=sanitize_exception(error)
+                )
             if exchange.status:  # too late for another status: the stream was cut
                 return
             if exchange.turn is not None:
@@ -284,7 +286,9 @@ class ChatService:
 
         def note(error: Exception) -> None:
             if not isinstance(error, TiloresError):
-                log.exception("stream failed", request_id=exchange.request_id.decode(), exc_info=bare(error))
+                log.exception(
+                    "stream failed", request_id=exchange.request_id.decode(), exc_info=sanitize_exception(error)
+                )
             else:
                 log.warning("stream failed", request_id=exchange.request_id.decode(), error=error_code(error))
 

@@ -1,15 +1,19 @@
-"""Around the FastAPI application: no body is larger than it may be, and no fault leaves with its message."""
+"""Around the FastAPI application: the size of a body, keys for plugins' routes, and faults without their message."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
+from fastapi import APIRouter
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 
-from tilores_core.web.faults import bare
+from tilores_core.contracts import Caller
+from tilores_core.errors import TiloresError
 from tilores_core.web.http_exchange import Receive, Scope, Send
 
 log = structlog.get_logger(part="web")
@@ -18,15 +22,36 @@ ASGI = Callable[[Scope, Receive, Send], Any]
 
 
 class Guard:
-    """`limit` is in bytes; `own`: those of paths that have another. `app` has an answer for every fault; what it
-    raises afterwards is logged here."""
+    """`limit` is in bytes; `own`: those of paths that have another. `needs_key`: whether a request is to be
+    authenticated with `authenticate` before the application sees it; `error_response` answers it when that fails.
+    `app` has an answer for every fault; what it raises afterwards is logged here.
+    """
 
-    def __init__(self, app: ASGI, limit: int, own: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGI,
+        limit: int,
+        own: Mapping[str, int],
+        *,
+        needs_key: Callable[[Scope], bool],
+        authenticate: Callable[[Request], Caller],
+        error_response: Callable[[Request, Exception], Awaitable[Response]],
+    ) -> None:
         self._app = app
         self._limit = limit
-        self._own = own or {}
+        self._own = own
+        self._needs_key = needs_key
+        self._authenticate = authenticate
+        self._error_response = error_response
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._needs_key(scope):
+            request = Request(scope)
+            try:
+                request.state.caller = self._authenticate(request)
+            except TiloresError as error:
+                await (await self._error_response(request, error))(scope, receive, send)
+                return
         limit = self._own.get(scope["path"], self._limit)
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         if not declared.isdigit() or int(declared) > limit:
@@ -46,8 +71,37 @@ class Guard:
         try:
             await self._app(scope, counted, send)
         except Exception as error:
-            log.exception("request failed", request_id=scope["state"]["request_id"], exc_info=bare(error))
+            log.exception(
+                "request failed", request_id=scope["state"]["request_id"], exc_info=sanitize_exception(error)
+            )
+
+
+class PluginRouters:
+    """The routers of plugins under `/plugins/<id>`, and which requests to them need a chat key: all but those that a
+    public router answers."""
+
+    def __init__(self) -> None:
+        self._public: list[tuple[str, APIRouter]] = []
+
+    def add_public(self, plugin_id: str, router: APIRouter) -> None:
+        self._public.append((f"/plugins/{plugin_id}", router))
+
+    def need_key(self, scope: Scope) -> bool:
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if not path.startswith("/plugins/"):
+            return False
+        for prefix, router in self._public:
+            if path.startswith(f"{prefix}/"):
+                inner = {**scope, "path": path.removeprefix(prefix), "root_path": ""}
+                if any(route.matches(inner)[0] is Match.FULL for route in router.routes):
+                    return False
+        return True
 
 
 def _too_large(limit: int) -> str:
     return f"the body is larger than {limit} bytes"
+
+
+def sanitize_exception(error: BaseException) -> BaseException:
+    """A copy that may be logged: the traceback names lines of code; the message, which may hold data, is left out."""
+    return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)

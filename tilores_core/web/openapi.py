@@ -12,7 +12,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from tilores_core.chat.models import Models
-from tilores_core.web.auth import Gate
+from tilores_core.web.auth import Authenticator
+from tilores_core.web.guard import PluginRouters
 from tilores_core.web.langserve.config import config_schema
 from tilores_core.web.langserve.schemas import input_schema, output_schema
 from tilores_core.web.openai.body import completion_request_schema
@@ -50,10 +51,10 @@ _KEYS: Final[Schema] = {
 }
 
 
-def describe(app: FastAPI, models: Models, gate: Gate) -> None:
+def describe(app: FastAPI, models: Models, authenticator: Authenticator, plugins: PluginRouters) -> None:
     """Let the application's OpenAPI description hold the chat routes too, and the keys that this server wants."""
-    chat: list[Schema] = [] if gate.chat.open else [{"chatKey": []}]
-    admin: list[Schema] = [] if gate.admin_open else [{"adminKey": []}]
+    chat: list[Schema] = [] if authenticator.chat.open else [{"chatKey": []}]
+    admin: list[Schema] = [] if authenticator.admin_open else [{"adminKey": []}]
 
     def openapi() -> Schema:
         if app.openapi_schema is None:
@@ -61,11 +62,11 @@ def describe(app: FastAPI, models: Models, gate: Gate) -> None:
                 title=app.title, version=app.version, description=app.description, routes=app.routes
             )
             for path, operations in described["paths"].items():
-                for operation in operations.values():
-                    operation["security"] = (
-                        admin if path.startswith(_ADMIN_PATHS) else chat if path.startswith(_CHAT_PATHS) else []
-                    )
-                    if path == _METRICS and not gate.loopback:
+                for method, operation in operations.items():
+                    scope = {"type": "http", "path": path, "method": method.upper()}
+                    needs_chat_key = path.startswith(_CHAT_PATHS) or plugins.need_key(scope)
+                    operation["security"] = admin if path.startswith(_ADMIN_PATHS) else chat if needs_chat_key else []
+                    if path == _METRICS and not authenticator.loopback:
                         operation["security"] = [{"chatKey": []}, {"adminKey": []}]
                     for response in operation["responses"].values():
                         response.setdefault("headers", {}).update(_REQUEST_ID)

@@ -14,6 +14,7 @@ def register_routers() -> list[RouterSpec]:
     return [
         RouterSpec(
             name="telephony",
+            public=True,  # each service's signature or secret is checked by its route
             factory="tilores_plugins.telephony.routes:build",
             settings="tilores_plugins.telephony.settings:Settings",
             environment={

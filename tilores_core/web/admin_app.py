@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Match
@@ -28,7 +27,7 @@ from tilores_core.errors import (
     TiloresError,
     UnknownModelError,
 )
-from tilores_core.hookspecs import HealthCheck
+from tilores_core.hookspecs import HealthCheck, RouterSpec
 from tilores_core.host.host import PluginHost
 from tilores_core.jobs.batch_service import BatchService
 from tilores_core.jobs.prewarm.service import Prewarming
@@ -37,8 +36,8 @@ from tilores_core.settings import ChatTable
 from tilores_core.web.admin_batch import PATH as BATCH_PATH
 from tilores_core.web.admin_batch import batch_routes
 from tilores_core.web.admin_prewarm import call_routes, prewarm_routes
-from tilores_core.web.auth import Gate
-from tilores_core.web.guard import Guard
+from tilores_core.web.auth import Authenticator, keyed_route
+from tilores_core.web.guard import Guard, PluginRouters
 from tilores_core.web.health import DetailedHealth, HealthReport
 from tilores_core.web.openapi import describe
 
@@ -93,14 +92,14 @@ _WITH_BODY: dict[int | str, dict[str, Any]] = {
 }
 
 
-class Site:
+class AdminApp:
     """The FastAPI application; `asgi` is it with its middleware."""
 
     def __init__(
         self,
         *,
         host: PluginHost,
-        gate: Gate,
+        authenticator: Authenticator,
         cache: TieredCache,
         engine: ChatEngine,
         is_ready: Callable[[], bool],
@@ -113,7 +112,6 @@ class Site:
     ) -> None:
         """`tracers`, `store`: see `HealthReport`."""
         self._host = host
-        self._admin_route = _admin_route(gate)
         self._cache = cache
         self._engine = engine
         self._is_ready = is_ready
@@ -127,6 +125,7 @@ class Site:
             docs_url=None,
             redoc_url=None,
         )
+        self.app.state.authenticator = authenticator
         self.app.add_exception_handler(TiloresError, _problem)
         self.app.add_exception_handler(RequestValidationError, _invalid)
         self.app.add_exception_handler(405, _not_allowed)
@@ -135,8 +134,8 @@ class Site:
         self.app.include_router(self._admin_routes())
         if prewarming is not None:
             responses = {**_ERRORS, **_WITH_BODY, 503: {"model": Problem, "description": "Too much is being warmed"}}
-            self.app.include_router(prewarm_routes(prewarming, self._admin_route, responses))
-            self.app.include_router(call_routes(prewarming, gate, {**_ERRORS, **_WITH_BODY}))
+            self.app.include_router(prewarm_routes(prewarming, responses))
+            self.app.include_router(call_routes(prewarming, {**_ERRORS, **_WITH_BODY}))
             self.app.state.calls = prewarming.calls
         own_limits: dict[str, int] = {}
         if batches is not None:
@@ -144,18 +143,24 @@ class Site:
             self.app.include_router(
                 batch_routes(
                     batches,
-                    self._admin_route,
+                    keyed_route("admin"),
                     {**_ERRORS, 422: _WITH_BODY[422], 503: {"model": Problem, "description": "The database is down"}},
-                    caller=lambda request: gate.admin(dict(request.scope["headers"])),
+                    caller=lambda request: request.state.caller,
                     is_ready=is_ready,
                 )
             )
         if metrics is not None:
-            self.app.include_router(_metrics_route(metrics, gate))
-        for plugin_id, router in _build_routers(host):
-            self.app.include_router(router, prefix=f"/plugins/{plugin_id}")
-        describe(self.app, engine.models, gate)
-        self.asgi: Any = Guard(self.app, table.max_body_bytes, own_limits)
+            self.app.include_router(_metrics_route(metrics, authenticator))
+        plugin_routers = _include_plugin_routers(self.app, host)
+        describe(self.app, engine.models, authenticator, plugin_routers)
+        self.asgi: Any = Guard(
+            self.app,
+            table.max_body_bytes,
+            own_limits,
+            needs_key=plugin_routers.need_key,
+            authenticate=lambda request: authenticator.chat.authenticate(dict(request.scope["headers"])),
+            error_response=_problem,
+        )
         if table.cors_origins:
             self.asgi = CORSMiddleware(
                 self.asgi,
@@ -186,13 +191,14 @@ class Site:
             """Each part's state. Needs an admin key, or a server bound to loopback."""
             return await self._report.get()
 
-        router.add_api_route("/health/detailed", detailed, responses=_ERRORS, route_class_override=self._admin_route)
+        route = keyed_route("admin")
+        router.add_api_route("/health/detailed", detailed, responses=_ERRORS, route_class_override=route)
         return router
 
     # --- administration ----------------------------------------------------------------------------------
 
     def _admin_routes(self) -> APIRouter:
-        router = APIRouter(prefix="/admin", tags=["admin"], route_class=self._admin_route, responses=_ERRORS)
+        router = APIRouter(prefix="/admin", tags=["admin"], route_class=keyed_route("admin"), responses=_ERRORS)
 
         @router.get("/plugins")
         async def plugins() -> list[PluginRow]:
@@ -221,48 +227,40 @@ class Site:
         return router
 
 
-def _metrics_route(metrics: Metrics, gate: Gate) -> APIRouter:
+def _metrics_route(metrics: Metrics, authenticator: Authenticator) -> APIRouter:
     router = APIRouter(tags=["health"])
 
     @router.get("/metrics", response_class=PlainTextResponse, responses=_ERRORS)
     async def tell(request: Request) -> Response:
         """What is counted, for Prometheus. On this machine for everybody, elsewhere with any key."""
-        gate.metrics(dict(request.scope["headers"]))
+        authenticator.metrics(dict(request.scope["headers"]))
         text, kind = await metrics.text(request.headers.get("accept", ""))
         return Response(text, headers={"Content-Type": kind})
 
     return router
 
 
-def _build_routers(host: PluginHost) -> list[tuple[str, APIRouter]]:
-    """The routers of the plugins, with the plugins' ids. Raises `PluginError` for what is no router."""
-    routers: list[tuple[str, APIRouter]] = []
+def _include_plugin_routers(app: FastAPI, host: PluginHost) -> PluginRouters:
+    """Mount the plugins' routers, public ones first. Raises `PluginError` for an object that is not a router."""
+    routers = PluginRouters()
+    keyed: list[tuple[str, APIRouter]] = []
     for name, router in host.build_used("routers").items():
-        plugin_id = host.registration("routers", name).plugin_id
+        registration = host.registration("routers", name)
+        plugin_id = registration.plugin_id
         if not isinstance(router, APIRouter):
             raise PluginError(f"router '{name}' is a {type(router).__name__}, not an APIRouter", plugin=plugin_id)
-        routers.append((plugin_id, router))
+        if cast(RouterSpec, registration.spec).public:
+            routers.add_public(plugin_id, router)
+            app.include_router(router, prefix=f"/plugins/{plugin_id}")
+        else:
+            keyed.append((plugin_id, router))
+    for plugin_id, router in keyed:
+        app.include_router(router, prefix=f"/plugins/{plugin_id}")
     return routers
 
 
 def _build_checks(host: PluginHost) -> list[tuple[str, HealthCheck]]:
     return [(name, cast(HealthCheck, check)) for name, check in host.build_used("health").items()]
-
-
-def _admin_route(gate: Gate) -> type[APIRoute]:
-    """Routes for admins alone; who asks is looked at before the body is read."""
-
-    class AdminRoute(APIRoute):
-        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-            handle = super().get_route_handler()
-
-            async def guarded(request: Request) -> Response:
-                gate.admin(dict(request.scope["headers"]))
-                return await handle(request)
-
-            return guarded
-
-    return AdminRoute
 
 
 _STATUS = (

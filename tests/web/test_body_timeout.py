@@ -9,16 +9,16 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 import uvicorn
 
+from tilores_core.web.body_timeout import BodyTimeout
 from tilores_core.web.http_exchange import ClientGoneError, HttpExchange, Receive, Scope, Send
 from tilores_core.web.langserve.errors import error_reply
-from tilores_core.web.slow import SlowBodies
 
 
 class App:
     """Replies with the size of the body; remembers how each exchange ended."""
 
     def __init__(self) -> None:
-        self.bodies = SlowBodies(0.3)
+        self.bodies = BodyTimeout(0.3)
         self.ended: list[str] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

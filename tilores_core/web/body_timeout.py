@@ -11,7 +11,7 @@ from tilores_core.web.http_exchange import HttpExchange
 _LOOKS_PER_LIMIT = 6
 
 
-class SlowBodies:
+class BodyTimeout:
     """Reads bodies and gives each at most `seconds`, and a sixth of that more.
 
     One look at all that wait, every few seconds, instead of a timer for each: a timer costs as much as the rest of
