@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tilores_core.cache import policy
-from tilores_core.cache.breaker import CircuitBreaker
 from tilores_core.cache.coherence import RecentStores
 from tilores_core.cache.invalidation import (
     EVERYTHING,
@@ -23,6 +22,7 @@ from tilores_core.cache.invalidation import (
 from tilores_core.cache.policy import NO_CACHE, Life, Plan
 from tilores_core.cache.values import HEADER_BYTES, hit_of, kept, pack, unpack
 from tilores_core.contracts import CacheEntry
+from tilores_core.resilience import CircuitBreaker
 
 seconds = st.floats(0, 1e6)
 LIFE = Life(stored_at=100.0, fresh_until=200.0, expires_at=250.0)

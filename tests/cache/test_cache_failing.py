@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from tests.cache.tiered_world import Build, Clock, memory, settle
-from tilores_core.cache.breaker import CircuitBreaker
 from tilores_core.cache.invalidation import EVERYTHING
 from tilores_core.contracts import CacheEntry, TierStats
 from tilores_core.errors import CacheError
+from tilores_core.resilience import CircuitBreaker
 from tilores_core.settings import CacheTable
 from tilores_core.testing.tiers import FlakyTier, SharedStore, SharedTier
 from tilores_plugins.cache.memory import MemoryTier

@@ -11,7 +11,6 @@ import pytest
 import pytest_asyncio
 
 from tilores_core.cache import tiered
-from tilores_core.cache.flight import SingleFlight
 from tilores_core.cache.tiered import Made, TieredCache
 from tilores_core.contracts import CacheTier
 from tilores_core.errors import InvalidRequestError, OverloadedError, SourceUnavailableError
@@ -196,22 +195,6 @@ async def test_the_work_sees_the_context_of_who_began_it(build: Build) -> None:
         return Made(request.get().encode())
 
     assert (await build().fetch(A, make, ttl=60)).value == b"first"
-
-
-async def test_a_single_flight_by_itself() -> None:
-    flights: SingleFlight[int] = SingleFlight()
-    calls = 0
-
-    async def work() -> int:
-        nonlocal calls
-        calls += 1
-        await asyncio.sleep(0)
-        return calls
-
-    assert await asyncio.gather(*(flights.run("key", work) for _ in range(5))) == [1] * 5
-    assert await flights.run("key", work) == 2
-    assert len(flights) == 0
-    await flights.aclose()
 
 
 # --- what was demanded ---
@@ -499,17 +482,17 @@ async def test_without_the_tier_there_is_no_waiting_for_a_lease(build: Build, cl
     assert (await cache.fetch(A, source, ttl=60)).value == b"1"
 
 
-async def test_the_lease_as_the_engine_uses_it(build: Build, clock: Clock) -> None:
+async def test_lease_as_the_engine_uses_it_hands_over_what_another_replica_made(build: Build, clock: Clock) -> None:
     store = SharedStore(clock)
     one, other = (build(MemoryTier(clock=clock), SharedTier(store), table=SHARED) for _ in range(2))
     async with one.lease(A) as mine:
-        assert (mine.held, mine.hit) == (True, None)
+        assert mine is None
+        assert A in store.leases
 
         async def wait() -> bytes:
             async with other.lease(A) as theirs:
-                assert theirs.hit is not None
-                assert not theirs.held
-                return theirs.hit.value
+                assert theirs is not None
+                return theirs.value
 
         waiting = asyncio.create_task(wait())
         await asyncio.sleep(0.05)
@@ -518,4 +501,4 @@ async def test_the_lease_as_the_engine_uses_it(build: Build, clock: Clock) -> No
     assert await waiting == b"value"
     assert not store.leases
     async with build().lease(A) as free:
-        assert (free.held, free.hit) == (False, None)
+        assert free is None

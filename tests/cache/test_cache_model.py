@@ -9,9 +9,9 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tilores_core.cache.breaker import CircuitBreaker
 from tilores_core.cache.tiered import Hit, TieredCache
 from tilores_core.contracts import CacheTier
+from tilores_core.resilience import CircuitBreaker
 from tilores_core.settings import CacheTable
 from tilores_core.testing.tiers import FlakyTier, SharedStore, SharedTier
 from tilores_plugins.cache.memory import MemoryTier

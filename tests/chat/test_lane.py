@@ -12,9 +12,9 @@ from itertools import pairwise
 import pytest
 
 from tilores_core.chat.lane import Lane
-from tilores_core.chat.routing.standing import Standing
+from tilores_core.resilience import Priority
 
-BATCH, PREWARM = Standing("batch"), Standing("prewarm")
+BATCH, PREWARM = Priority("batch"), Priority("prewarm")
 
 
 def _shared(live: int = 0) -> Lane:
@@ -106,12 +106,12 @@ async def test_what_is_warmed_comes_before_a_batch() -> None:
 
 
 async def test_who_rises_in_line_leaves_it() -> None:
-    lane, crowd, standing = _shared(), Crowd(), Standing("batch")
+    lane, crowd, priority = _shared(), Crowd(), Priority("batch")
     async with crowd.at_work(lane):
-        task = asyncio.create_task(lane.through(_request, standing))
+        task = asyncio.create_task(lane.through(_request, priority))
         await asyncio.sleep(0)
         before = crowd.steps
-        standing.rise()
+        priority.promote()
         await task
         assert crowd.steps - before <= 4
         before = crowd.steps

@@ -14,10 +14,10 @@ from tilores_core.chat.routing.delivery import BySentence, CannotJoinError, Star
 from tilores_core.chat.routing.health import Health
 from tilores_core.chat.routing.hedge import Claim, hedged
 from tilores_core.chat.routing.limits import ProviderLimit
-from tilores_core.chat.routing.standing import Standing
 from tilores_core.chat.routing.watch import Watch, WatchExpiredError
 from tilores_core.contracts import Delta, Turn
 from tilores_core.errors import OverloadedError
+from tilores_core.resilience import Priority
 from tilores_core.settings import RoutingTable
 
 # --- the budget ------------------------------------------------------------------------------------------
@@ -133,7 +133,7 @@ async def test_live_calls_go_before_the_others() -> None:
     order: list[str] = []
 
     async def call(name: str, live: bool) -> None:
-        await limit.enter(Standing("live" if live else "batch"), seconds=5)
+        await limit.enter(Priority("live" if live else "batch"), seconds=5)
         order.append(name)
         await asyncio.sleep(0)
         limit.leave()
@@ -152,20 +152,20 @@ async def test_live_calls_go_before_the_others() -> None:
 async def test_who_rises_in_line_goes_before_the_others() -> None:
     limit = ProviderLimit("p", limit=4, max_waiting=10)
     assert all(limit.try_enter(live=False) for _ in range(3))
-    standings = [Standing("prewarm") for _ in range(3)]
-    tasks = [asyncio.create_task(limit.enter(standing, seconds=5)) for standing in standings]
+    priorities = [Priority("prewarm") for _ in range(3)]
+    tasks = [asyncio.create_task(limit.enter(priority, seconds=5)) for priority in priorities]
     await settle(3)
     assert limit.waiting == 3
-    standings[1].rise()  # the place that is kept for callers is free
+    priorities[1].promote()  # the place that is kept for callers is free
     await tasks[1]
-    standings[2].rise()
+    priorities[2].promote()
     limit.leave()
     await tasks[2]
     assert (limit.busy, limit.waiting) == (4, 1)
     tasks[0].cancel()
     await asyncio.gather(tasks[0], return_exceptions=True)
     assert limit.waiting == 0
-    assert not standings[0]._to_tell
+    assert not priorities[0]._callbacks
 
 
 def test_work_behind_the_scenes_leaves_room() -> None:
@@ -177,10 +177,10 @@ def test_work_behind_the_scenes_leaves_room() -> None:
 async def test_waiting_is_bounded_in_number_and_time() -> None:
     limit = ProviderLimit("p", limit=1, max_waiting=1)
     assert limit.try_enter(live=True)
-    waiting = asyncio.create_task(limit.enter(Standing("live"), seconds=0.05))
+    waiting = asyncio.create_task(limit.enter(Priority("live"), seconds=0.05))
     await settle(2)
     with pytest.raises(OverloadedError):
-        await limit.enter(Standing("live"), seconds=5)
+        await limit.enter(Priority("live"), seconds=5)
     with pytest.raises(OverloadedError):
         await waiting
     assert (limit.busy, limit.waiting) == (1, 0)
@@ -189,13 +189,13 @@ async def test_waiting_is_bounded_in_number_and_time() -> None:
 async def test_who_leaves_in_the_moment_of_his_turn_passes_it_on() -> None:
     limit = ProviderLimit("p", limit=1, max_waiting=5)
     assert limit.try_enter(live=True)
-    first, second = (asyncio.create_task(limit.enter(Standing("live"), seconds=5)) for _ in range(2))
+    first, second = (asyncio.create_task(limit.enter(Priority("live"), seconds=5)) for _ in range(2))
     await settle(3)
     limit.leave()
     first.cancel()
     await second
     assert (limit.busy, limit.waiting) == (1, 0)
-    third = asyncio.create_task(limit.enter(Standing("live"), seconds=5))
+    third = asyncio.create_task(limit.enter(Priority("live"), seconds=5))
     await settle(3)
     third.cancel()
     await asyncio.gather(first, third, return_exceptions=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,16 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.jobs.prewarm_world import until
-from tilores_core.errors import CacheError
-from tilores_core.jobs.prewarm.election import (
-    Election,
-    StoreElection,
-    TierElection,
-    choose_election,
-    lead,
-)
+from tilores_core.cache.tiered import TieredCache
+from tilores_core.jobs.prewarm.election import LEASE, Leases, choose_leases, lead
 from tilores_core.jobs.prewarm.plan import WarmList
 from tilores_core.jobs.prewarm.schedule import follow
+from tilores_core.settings import CacheTable
 from tilores_core.store.address import store_address
 from tilores_core.store.lazy import LazyStore
 from tilores_core.testing.tiers import SharedStore, SharedTier
@@ -28,46 +24,48 @@ from tilores_plugins.cache.memory import MemoryTier
 SECONDS = 0.9
 
 
-class LeaseTier:
-    """A lease that a test can take away."""
+Make = Callable[[], Leases]
 
-    def __init__(self) -> None:
-        self.holder: str | None = None
-        self.down = False
+
+def shared_cache(shared: SharedStore) -> tuple[TieredCache, FlakyShared]:
+    tier = FlakyShared(shared)
+    return TieredCache([("memory", MemoryTier()), ("shared", tier)], table=CacheTable()), tier
+
+
+class FlakyShared(SharedTier):
+    """A shared tier whose leases cannot be reached while it is `down`."""
+
+    down = False
 
     async def acquire(self, name: str, holder: str, seconds: float) -> bool:
         if self.down:
-            raise CacheError("the tier is down")
-        self.holder = self.holder or holder
-        return self.holder == holder
-
-    async def release(self, name: str, holder: str) -> None:
-        if self.holder == holder:
-            self.holder = None
-
-
-Make = Callable[[], Election]
+            raise ConnectionError
+        return await super().acquire(name, holder, seconds)
 
 
 @pytest.fixture(params=["store", "tier"])
 async def elections(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Make]:
     """Elections of replicas that share something."""
     stores: list[LazyStore] = []
-    tier = LeaseTier()
+    shared = SharedStore()
 
-    def make() -> Election:
-        if request.param == "tier":
-            return TierElection(tier, seconds=SECONDS)
+    def make() -> Leases:
         stores.append(LazyStore(store_address(None, tmp_path)))
-        return StoreElection(stores[-1], seconds=SECONDS)
+        cache, _ = shared_cache(shared)
+        if request.param == "store":
+            cache = TieredCache([("memory", MemoryTier())], table=CacheTable())
+        return choose_leases(None, cache, stores[-1])
 
     yield make
+    assert bool(stores[0].opened) == (request.param == "store")
     for store in stores:
         await store.aclose()
 
 
 @asynccontextmanager
-async def replica(election: Election, working: set[int], number: int) -> AsyncIterator[asyncio.Task[None]]:
+async def replica(
+    leases: Leases, working: set[int], number: int, seconds: float = SECONDS
+) -> AsyncIterator[asyncio.Task[None]]:
     async def work() -> None:
         working.add(number)
         try:
@@ -75,7 +73,7 @@ async def replica(election: Election, working: set[int], number: int) -> AsyncIt
         finally:
             working.discard(number)
 
-    task = asyncio.create_task(lead(election, work, pause=0.05))
+    task = asyncio.create_task(lead(leases, work, seconds=seconds, pause=0.05))
     try:
         yield task
     finally:
@@ -95,28 +93,31 @@ async def test_one_replica_works_and_another_follows_it(elections: Make) -> None
             await until(lambda: working == {2})
 
 
-async def test_who_loses_the_lease_stops_and_may_win_it_again() -> None:
-    tier, working = LeaseTier(), set[int]()
-    async with replica(TierElection(tier, seconds=0.15), working, 1):
+async def test_who_loses_the_lease_stops_and_may_win_it_again(tmp_path: Path) -> None:
+    shared, working = SharedStore(), set[int]()
+    cache, tier = shared_cache(shared)
+    leases = choose_leases(None, cache, LazyStore(store_address(None, tmp_path)))
+    async with replica(leases, working, 1, seconds=0.15):
         await until(lambda: working == {1})
-        tier.holder = "another"
+        shared.leases[LEASE] = ("another", time.time() + 1000)
         await until(lambda: not working)
-        tier.holder = None
+        del shared.leases[LEASE]
         await until(lambda: working == {1})
         tier.down = True
         await until(lambda: not working)
         tier.down = False
-        tier.holder = None
         await until(lambda: working == {1})
 
 
-async def test_what_decides_is_shared_by_the_replicas(tmp_path: Path) -> None:
+async def test_database_that_was_named_decides_rather_than_a_shared_tier(tmp_path: Path) -> None:
     store = LazyStore(store_address(None, tmp_path))
-    memory, shared = MemoryTier(), SharedTier(SharedStore())
-    assert isinstance(choose_election(None, [memory, shared], store), TierElection)
-    assert isinstance(choose_election("postgresql://x", [memory, shared], store), StoreElection)
-    assert isinstance(choose_election(None, [memory], store), StoreElection)
+    cache, _ = shared_cache(SharedStore())
+    assert await choose_leases(None, cache, store)() is cache.leases
     assert store.opened is None
+    try:
+        assert await choose_leases("postgresql://x", cache, store)() is (await store.get()).leases
+    finally:
+        await store.aclose()
 
 
 async def test_a_schedule_runs_each_list_at_its_own_interval_and_never_twice_at_once() -> None:

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tilores_core.errors import StoreError
+from tilores_core.resilience import acquire_lease
 from tilores_core.store.address import Address
 from tilores_core.store.changes import bump
-from tilores_core.store.hold import hold
 from tilores_core.store.store import Store
 
 SOON = 0.4  # long enough for a slow machine to ask twice in
@@ -52,36 +52,32 @@ async def test_no_rise_is_lost_between_replicas(store: Store, address: Address) 
 
 
 async def test_a_lease_has_one_holder(store: Store) -> None:
-    lease = await store.leases.acquire("warm", "one", 30.0)
-    assert lease is not None
-    assert (lease.name, lease.holder, lease.fence) == ("warm", "one", 1)
-    assert timedelta(seconds=20) < lease.expires - datetime.now(UTC) < timedelta(seconds=40)
+    assert await store.leases.acquire("warm", "one", 30.0) == 1
     assert await store.leases.acquire("warm", "two", 30.0) is None
     assert await store.leases.acquire("warm", "one", 30.0) is None, "nor the same one twice"
     assert await store.leases.acquire("other", "two", 30.0) is not None
-    assert await store.leases.current("warm") == lease
+    assert await store.leases.holder("warm") == "one"
 
 
 async def test_renewing_and_releasing(store: Store) -> None:
-    lease = await store.leases.acquire("warm", "one", 5.0)
-    assert lease is not None
-    longer = await store.leases.renew(lease, 60.0)
-    assert longer is not None
-    assert longer.fence == lease.fence
-    assert longer.expires - lease.expires > timedelta(seconds=50)
-    assert await store.leases.release(lease)
-    assert not await store.leases.release(lease)
-    assert await store.leases.renew(lease, 60.0) is None
-    assert await store.leases.current("warm") is None
+    fence = await store.leases.acquire("warm", "one", SOON)
+    assert fence is not None
+    assert await store.leases.renew("warm", "one", fence, 60.0)
+    await asyncio.sleep(SOON)
+    assert await store.leases.holder("warm") == "one", "renewing has made it last longer"
+    assert await store.leases.release("warm", "one", fence)
+    assert not await store.leases.release("warm", "one", fence)
+    assert not await store.leases.renew("warm", "one", fence, 60.0)
+    assert await store.leases.holder("warm") is None
 
 
 async def test_the_fence_rises_with_every_holder(store: Store) -> None:
     fences = []
     for holder in ("one", "two", "one"):
-        lease = await store.leases.acquire("warm", holder, 30.0)
-        assert lease is not None
-        fences.append(lease.fence)
-        await store.leases.release(lease)
+        fence = await store.leases.acquire("warm", holder, 30.0)
+        assert fence is not None
+        fences.append(fence)
+        await store.leases.release("warm", holder, fence)
     assert fences == [1, 2, 3]
 
 
@@ -91,22 +87,30 @@ async def test_a_holder_that_is_late_has_lost(store: Store) -> None:
     await asyncio.sleep(SOON / 2)
     follower = await store.leases.acquire("warm", "two", 30.0)
     assert follower is not None
-    assert follower.fence > late.fence
-    assert await store.leases.renew(late, 30.0) is None
-    assert not await store.leases.release(late)
-    assert await store.leases.current("warm") == follower
+    assert follower > late
+    assert not await store.leases.renew("warm", "one", late, 30.0)
+    assert not await store.leases.release("warm", "one", late)
+    assert await store.leases.holder("warm") == "two"
+
+
+async def test_a_later_lease_of_the_same_holder_is_not_the_earlier_one(store: Store) -> None:
+    late = await store.leases.acquire("warm", "one", SOON / 4)
+    assert late is not None
+    await asyncio.sleep(SOON / 2)
+    assert await store.leases.acquire("warm", "one", 30.0) is not None
+    assert not await store.leases.renew("warm", "one", late, 30.0)
+    assert not await store.leases.release("warm", "one", late)
+    assert await store.leases.holder("warm") == "one"
 
 
 async def test_forgetting_a_lease(store: Store) -> None:
-    lease = await store.leases.acquire("warm", "one", 30.0)
-    assert lease is not None
+    fence = await store.leases.acquire("warm", "one", 30.0)
+    assert fence is not None
     await store.leases.forget("warm")
-    assert await store.leases.current("warm") == lease, "not while it is held"
-    await store.leases.release(lease)
+    assert await store.leases.holder("warm") == "one", "not while someone has it"
+    await store.leases.release("warm", "one", fence)
     await store.leases.forget("warm")
-    again = await store.leases.acquire("warm", "one", 30.0)
-    assert again is not None
-    assert again.fence == 1
+    assert await store.leases.acquire("warm", "one", 30.0) == 1
 
 
 async def test_of_many_replicas_one_gets_the_lease(address: Address) -> None:
@@ -116,31 +120,32 @@ async def test_of_many_replicas_one_gets_the_lease(address: Address) -> None:
             asked = (
                 one.leases.acquire(f"warm-{round_}", f"h{number}", 30.0) for number, one in enumerate(stores * 3)
             )
-            got = [lease for lease in await asyncio.gather(*asked) if lease]
+            got = [fence for fence in await asyncio.gather(*asked) if fence]
             assert len(got) == 1
     finally:
         await asyncio.gather(*(one.aclose() for one in stores))
 
 
-async def test_holding_renews_and_releases(store: Store) -> None:
-    async with hold(store.leases, "warm", "one", SOON) as held:
-        assert held is not None
-        async with hold(store.leases, "warm", "two", SOON) as other:
-            assert other is None
+async def test_acquired_lease_is_renewed_and_released(store: Store) -> None:
+    lease = await acquire_lease(store.leases, "warm", seconds=SOON)
+    assert lease is not None
+    async with lease:
+        assert await acquire_lease(store.leases, "warm", seconds=SOON) is None
         await asyncio.sleep(SOON * 2)
-        assert not held.lost.is_set()
-        assert (await store.leases.current("warm")) is not None
-    assert await store.leases.current("warm") is None
+        assert not lease.lost.is_set()
+        assert await store.leases.holder("warm") == lease.holder
+    assert await store.leases.holder("warm") is None
 
 
-async def test_holding_hears_of_the_loss(store: Store) -> None:
-    async with hold(store.leases, "warm", "one", SOON) as held:
-        assert held is not None
-        await store.leases.release(held.lease)
-        follower = await store.leases.acquire("warm", "two", 30.0)
+async def test_lease_taken_by_another_is_lost_and_not_released(store: Store) -> None:
+    lease = await acquire_lease(store.leases, "warm", seconds=SOON)
+    assert lease is not None
+    async with lease:
+        await store.leases.release("warm", lease.holder, lease.fence)
+        assert await store.leases.acquire("warm", "two", 30.0) is not None
         async with asyncio.timeout(10):
-            await held.lost.wait()
-    assert await store.leases.current("warm") == follower, "what is not ours is not released"
+            await lease.lost.wait()
+    assert await store.leases.holder("warm") == "two", "what is not ours is not released"
 
 
 # --- batch jobs ------------------------------------------------------------------

@@ -12,8 +12,8 @@ import httpx
 
 from tests.e2e.running_server import RunningServer, until
 from tests.redis_server import RedisServer
-from tilores_core.cache.condition import Condition
 from tilores_core.contracts import Outcome, Turn
+from tilores_core.resilience import Condition
 from tilores_core.settings import TracingTable
 from tilores_core.tracing import Tracing
 from tilores_core.web.health import HealthReport

@@ -1,8 +1,7 @@
 """The cache: keys, values, and tiers used as one. Each tier is a plugin."""
 
 from tilores_core.cache.codec import Codec, UnreadableError, decode, encode
-from tilores_core.cache.lease import Lease
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.cache.values import Hit, Made
 
-__all__ = ["Codec", "Hit", "Lease", "Made", "TieredCache", "UnreadableError", "decode", "encode"]
+__all__ = ["Codec", "Hit", "Made", "TieredCache", "UnreadableError", "decode", "encode"]

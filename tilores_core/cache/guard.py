@@ -9,11 +9,10 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from tilores_core.cache.breaker import CircuitBreaker
-from tilores_core.cache.condition import Condition
 from tilores_core.cache.counters import TierCounters, Times, as_plain
 from tilores_core.cache.invalidation import EVERYTHING, Invalidation
 from tilores_core.contracts import CacheEntry, CacheTier, SupportsPeek, TierStats
+from tilores_core.resilience import CircuitBreaker, Condition
 
 logger = logging.getLogger("tilores_core.cache")
 

@@ -1,4 +1,4 @@
-"""Single-flight across processes: who holds a lease does the work, the others wait for what it stores."""
+"""One replica makes what all of them miss: it holds a lease in a shared tier, the others wait for its result."""
 
 from __future__ import annotations
 
@@ -6,71 +6,63 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 from tilores_core.cache.guard import FAILED, GuardedTier
 from tilores_core.cache.values import Hit
 from tilores_core.contracts import SupportsLease
+from tilores_core.errors import CacheError, TiloresError
+from tilores_core.resilience import LeaseBackend, acquire_lease
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """`hit`: another process has made it, nothing is left to do. `held`: this caller is the one who makes it.
+class TierLeases:
+    """Leases in a cache tier that processes share. They have no fences."""
 
-    Neither: no lease is to be had (switched off, or the tier is down); make it, perhaps together with others.
-    """
-
-    held: bool = False
-    hit: Hit | None = None
-
-
-class Leases:
-    """Leases of one process in one tier. `name` tells this process from the others."""
-
-    def __init__(self, tier: GuardedTier, leases: SupportsLease, *, name: str) -> None:
+    def __init__(self, tier: GuardedTier, leases: SupportsLease) -> None:
         self._tier = tier
         self._leases = leases
-        self._name = name
-        self._count = 0
 
-    @asynccontextmanager
-    async def hold(self, key: str, seconds: float, look: Callable[[], Awaitable[Hit | None]]) -> AsyncIterator[Lease]:
-        """Wait until `look` finds what another process made, or until the lease is ours or not to be had.
+    async def acquire(self, name: str, holder: str, seconds: float) -> int | None:
+        return 0 if await self._acquire(name, holder, seconds) else None
 
-        The lease is renewed while the work lasts, so that `seconds` is what a dead holder costs, not a limit.
-        """
-        self._count += 1
-        holder = f"{self._name}:{self._count}"
-        pause = _FIRST_PAUSE
-        while True:
-            held = await self._acquire(key, holder, seconds)
-            if held is None:
-                yield Lease()
-                return
-            if held:
-                break
-            hit = await look()
-            if hit is not None:
-                yield Lease(hit=hit)
-                return
-            await asyncio.sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311 - spreads the waiters, no secret
-            pause = min(pause * 1.5, _LONGEST_PAUSE)
-        keeper = asyncio.create_task(self._keep(key, holder, seconds))
+    async def renew(self, name: str, holder: str, fence: int, seconds: float) -> bool:
+        return await self._acquire(name, holder, seconds)
+
+    async def release(self, name: str, holder: str, fence: int) -> bool:
+        return await self._tier.call(lambda: self._leases.release(name, holder)) is not FAILED
+
+    async def _acquire(self, name: str, holder: str, seconds: float) -> bool:
+        acquired = await self._tier.call(lambda: self._leases.acquire(name, holder, seconds))
+        if acquired is FAILED:
+            raise CacheError(f"the cache tier {self._tier.name!r} cannot be reached", fix="start it, or wait")
+        return acquired is True
+
+
+@asynccontextmanager
+async def made_elsewhere(
+    backend: LeaseBackend, key: str, seconds: float, look: Callable[[], Awaitable[Hit | None]]
+) -> AsyncIterator[Hit | None]:
+    """Wait until `look` finds what another replica made, or until this one should make it (None).
+
+    The lease is held while the block runs. Where none is to be had, because the tier is down, the block makes it
+    all the same. `seconds`: what a holder that died costs.
+    """
+    pause = _FIRST_PAUSE
+    while True:
         try:
-            # The former holder may have stored its value between our last look and our getting the lease.
-            hit = await look()
-            yield Lease(held=hit is None, hit=hit)
-        finally:
-            keeper.cancel()
-            await self._tier.call(lambda: self._leases.release(key, holder))
-
-    async def _acquire(self, key: str, holder: str, seconds: float) -> bool | None:
-        answer = await self._tier.call(lambda: self._leases.acquire(key, holder, seconds))
-        return None if answer is FAILED else answer is True
-
-    async def _keep(self, key: str, holder: str, seconds: float) -> None:
-        while True:
-            await asyncio.sleep(seconds / 3)
-            await self._acquire(key, holder, seconds)
+            lease = await acquire_lease(backend, key, seconds=seconds)
+        except TiloresError:
+            yield None
+            return
+        if lease is not None:
+            async with lease:
+                # The former holder may have stored its value between our last look and the lease.
+                yield await look()
+            return
+        hit = await look()
+        if hit is not None:
+            yield hit
+            return
+        await asyncio.sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311 - spreads the waiters, no secret
+        pause = min(pause * 1.5, _LONGEST_PAUSE)

@@ -12,30 +12,29 @@ import random as _random
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import Any, Never
 
 from cachetools import TTLCache
 
 from tilores_core.cache import policy
-from tilores_core.cache.breaker import CircuitBreaker
 from tilores_core.cache.coherence import Coherence
 from tilores_core.cache.counters import NamespaceCounters, as_plain
-from tilores_core.cache.flight import Flight, SingleFlight
 from tilores_core.cache.guard import GuardedTier
 from tilores_core.cache.invalidation import EVERYTHING, Invalidation, invalidation
 from tilores_core.cache.keys import namespace_of
-from tilores_core.cache.lease import Lease, Leases
+from tilores_core.cache.lease import TierLeases, made_elsewhere
 from tilores_core.cache.policy import Life, Plan
 from tilores_core.cache.stack import Stack
 from tilores_core.cache.values import Hit, Made, hit_of
 from tilores_core.contracts import CacheTier, SupportsBroadcast, SupportsLease
 from tilores_core.errors import RequestError
+from tilores_core.resilience import CircuitBreaker, InFlightCall, InFlightCalls, LeaseBackend
 from tilores_core.settings import CacheTable
 
-__all__ = ["Hit", "Lease", "Made", "TieredCache"]
+__all__ = ["Hit", "Made", "TieredCache"]
 
 Maker = Callable[[], Awaitable[Made]]
 
@@ -84,7 +83,8 @@ class TieredCache:
         self.peek: Callable[[str], Hit | None] = self._stack.peek
         """`peek(key)`: the entry in this process, stale ones too, or None. No I/O, no waiting, never raises."""
         self._name = uuid.uuid4().hex
-        self._flights: SingleFlight[Hit] = SingleFlight()
+        self._calls: InFlightCalls[Hit, Never] = InFlightCalls()
+        self._refreshing = 0
         self._failed: TTLCache[str, None] = TTLCache(1024, _RETRY_AFTER_FAILURE, timer=time.monotonic)
         self._namespaces: defaultdict[str, NamespaceCounters] = defaultdict(NamespaceCounters)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -92,7 +92,8 @@ class TieredCache:
         self._settling: set[str] = set()
         self._change_listeners: list[Callable[[str], None]] = []
         self._coherence = self._find_coherence()
-        self._leases = self._find_leases()
+        self.leases: LeaseBackend | None = self._find_leases()
+        """Leases among the processes that share a tier; None without such a tier."""
 
     @property
     def has_memory(self) -> bool:
@@ -113,7 +114,7 @@ class TieredCache:
 
     async def aclose(self) -> None:
         """End what runs in the background. Who waits for a shared result gets `OverloadedError`."""
-        await self._flights.aclose()
+        await self._calls.aclose()
         if self._writes:  # what was promised to be stored behind a caller
             await asyncio.wait(set(self._writes), timeout=_SECONDS_FOR_WRITES)
         tasks = set(self._tasks)
@@ -204,13 +205,20 @@ class TieredCache:
 
     def lease(
         self, key: str, seconds: float | None = None, *, accept: Callable[[Hit], bool] = lambda _: True
-    ) -> AbstractAsyncContextManager[Lease]:
-        """`async with cache.lease(key) as lease`: who makes `key`, among all replicas.
+    ) -> AbstractAsyncContextManager[Hit | None]:
+        """`async with cache.lease(key) as hit`: let one of all replicas make `key`.
 
-        `lease.hit`: another replica has made it (and `accept` took it). Otherwise make and store it inside the block.
-        Without `single_flight_replicas`, or without a tier that knows leases, it is given at once.
+        `hit`: what another replica has made meanwhile and `accept` takes. None: make and store it inside the block.
+        Without `single_flight_replicas`, or without a tier that has leases, it is None at once.
         """
-        return self._lease(key, self._table.lease_seconds if seconds is None else seconds, accept)
+        if self.leases is None or not self._table.single_flight_replicas:
+            return nullcontext()
+
+        async def look() -> Hit | None:
+            hit = await self.get(key, peeked=True)  # what another replica makes arrives below
+            return hit if hit is not None and accept(hit) else None
+
+        return made_elsewhere(self.leases, key, self._table.lease_seconds if seconds is None else seconds, look)
 
     # --- removing -----------------------------------------------------------------------------------------
 
@@ -249,8 +257,8 @@ class TieredCache:
         return {
             "tiers": {tier.label: await tier.stats() for tier in self._stack.tiers},
             "namespaces": {name: as_plain(counters) for name, counters in self._namespaces.items()},
-            "in_flight": len(self._flights),
-            "refreshing": self._flights.in_background,
+            "in_flight": len(self._calls),
+            "refreshing": self._refreshing,
             "invalidations": {
                 "sent": told.sent if told else 0,
                 "heard": told.heard if told else 0,
@@ -267,7 +275,8 @@ class TieredCache:
     # --- inside: storing ----------------------------------------------------------------------------------
 
     async def _store(self, key: str, hit: Hit, mark: int, *, behind: bool) -> None:
-        defer = self._defer if behind and self._leases is None else None
+        waited_for = self.leases is not None and self._table.single_flight_replicas
+        defer = self._defer if behind and not waited_for else None
         if not await self._stack.store(key, hit, mark, defer=defer):
             self._namespaces[namespace_of(key)].dropped += 1
 
@@ -288,22 +297,23 @@ class TieredCache:
     async def _share(
         self, key: str, make: Maker, ttl: float, grace: float, asked: float, fallback: Hit | None, *, looked: bool
     ) -> Hit:
-        flight = self._flights.find(key)
-        if flight is not None and self._may_join(flight, asked):
+        call = self._calls.get(key)
+        if call is not None and self._may_join(key, call, asked):
             self._namespaces[namespace_of(key)].coalesced += 1
         else:
             mark = self.mark()
-            flight = self._flights.start(
+            call = self._calls.start(
                 key,
-                lambda: self._obtain(key, make, ttl, grace, asked, fallback, mark, looked=looked),
+                lambda _: self._obtain(key, make, ttl, grace, asked, fallback, mark, looked=looked),
                 note=(asked, mark),
             )
-        return await self._flights.wait(flight)
+        call.join()
+        return await call.result()
 
-    def _may_join(self, flight: Flight[Hit], asked: float) -> bool:
-        flying, mark = flight.note
-        # What was begun before an invalidation may have read what is outdated since; its tags are not known yet.
-        return policy.may_join(flying, asked) and not self._stack.log.touched(mark, flight.key, None)
+    def _may_join(self, key: str, call: InFlightCall[Hit, Never], asked: float) -> bool:
+        demand, mark = call.note
+        # What started before an invalidation may have read what is outdated since; its tags are not known yet.
+        return policy.may_join(demand, asked) and not self._stack.log.touched(mark, key, None)
 
     async def _obtain(
         self,
@@ -329,8 +339,8 @@ class TieredCache:
                 return below
             fallback = below if policy.newer(below, fallback) else fallback
         try:
-            async with self.lease(key, accept=good) as lease:
-                return lease.hit or await self._make(key, make, ttl, grace, mark)
+            async with self.lease(key, accept=good) as hit:
+                return hit or await self._make(key, make, ttl, grace, mark)
         except RequestError:
             raise
         except Exception:
@@ -363,26 +373,17 @@ class TieredCache:
         return float(getattr(table, "negative_ttl_seconds", NEGATIVE_SECONDS))
 
     def _refresh(self, key: str, make: Maker, ttl: float, grace: float) -> None:
-        if self._flights.find(key) is not None or key in self._failed:
-            return
-        if self._flights.in_background >= MAX_REFRESHES:
+        if key in self._calls or key in self._failed or self._refreshing >= MAX_REFRESHES:
             return
         mark = self.mark()
         self._namespaces[namespace_of(key)].refreshes += 1
-        self._flights.start(key, lambda: self._make(key, make, ttl, grace, mark), note=(0.0, mark), background=True)
+        call = self._calls.start(key, lambda _: self._make(key, make, ttl, grace, mark), note=(0.0, mark))
+        call.join()  # and never leave: it goes on without a caller
+        self._refreshing += 1
+        call.task.add_done_callback(self._refreshed)
 
-    @asynccontextmanager
-    async def _lease(self, key: str, seconds: float, accept: Callable[[Hit], bool]) -> AsyncIterator[Lease]:
-        if self._leases is None:
-            yield Lease()
-            return
-
-        async def look() -> Hit | None:
-            hit = await self.get(key, peeked=True)  # what another replica makes arrives below
-            return hit if hit is not None and accept(hit) else None
-
-        async with self._leases.hold(key, seconds, look) as lease:
-            yield lease
+    def _refreshed(self, _: asyncio.Task[Hit]) -> None:
+        self._refreshing -= 1
 
     # --- inside: removing ---------------------------------------------------------------------------------
 
@@ -425,12 +426,10 @@ class TieredCache:
         for listener in self._change_listeners:
             listener(topic)
 
-    def _find_leases(self) -> Leases | None:
-        if not self._table.single_flight_replicas:
-            return None
+    def _find_leases(self) -> LeaseBackend | None:
         for tier in self._stack.tiers:
             if isinstance(tier.tier, SupportsLease):
-                return Leases(tier, tier.tier, name=self._name)
+                return TierLeases(tier, tier.tier)
         return None
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:

@@ -21,7 +21,6 @@ from typing import Any
 import structlog
 from cachetools import TTLCache
 
-from tilores_core.cache.condition import Condition
 from tilores_core.cache.keys import conversation_digest
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.chat.answer_lookup import AnswerLookup
@@ -30,7 +29,6 @@ from tilores_core.chat.codes import error_code
 from tilores_core.chat.context.fitting import Fitting
 from tilores_core.chat.customer_lookup import CustomerLookup
 from tilores_core.chat.customer_match import CustomerMatch
-from tilores_core.chat.flight import Emit, Flight
 from tilores_core.chat.generator import AnswerGenerator
 from tilores_core.chat.grounding.guard import Guard
 from tilores_core.chat.lane import Lane
@@ -40,6 +38,7 @@ from tilores_core.chat.models import Models
 from tilores_core.chat.notes import ModelNotes
 from tilores_core.chat.observe import Observers
 from tilores_core.chat.reporter import OutcomeReporter
+from tilores_core.chat.routing.delivery import Emit
 from tilores_core.chat.routing.filler import with_filler
 from tilores_core.chat.turn_context import TurnContext
 from tilores_core.contracts import (
@@ -60,6 +59,7 @@ from tilores_core.errors import (
     TiloresError,
     UnknownModelError,
 )
+from tilores_core.resilience import Condition, InFlightCall, InFlightCalls
 from tilores_core.settings import CacheTable, ChatTable, RoutingTable
 from tilores_core.spectrums import classify
 
@@ -69,6 +69,7 @@ log = structlog.get_logger(part="chat")
 _PASSING = (ProviderError, SourceError, DeadlineExceededError, OverloadedError)
 _REFRESH_SECONDS = 60.0
 _REFRESH_PAUSE = 1.0
+_SharedCall = InFlightCall[Answer, Delta]
 
 
 class ChatEngine:
@@ -128,7 +129,7 @@ class ChatEngine:
         self._clock = clock
         self.coalesced = 0
         """Turns that waited for the answer to another that asked the same."""
-        self._flights: dict[str, Flight] = {}
+        self._calls: InFlightCalls[Answer, Delta] = InFlightCalls()
         self._refreshed: TTLCache[str, None] = TTLCache(1024, _REFRESH_PAUSE, timer=clock)
 
     async def warm_up(self) -> None:
@@ -247,7 +248,7 @@ class ChatEngine:
             self.reporter.report(context, None, error)
             raise
         if answer is None:
-            raise RuntimeError("a flight ended without an answer")
+            raise RuntimeError("a call ended without an answer")
         self.reporter.report(context, answer, None)
         yield answer
 
@@ -265,8 +266,10 @@ class ChatEngine:
             mark=self.cache.mark(),
         )
 
-    async def _find(self, context: TurnContext, *, streamed: bool, absent: Collection[str] = ()) -> Answer | Flight:
-        """A ready answer, or the boarded flight that will bring one."""
+    async def _find(
+        self, context: TurnContext, *, streamed: bool, absent: Collection[str] = ()
+    ) -> Answer | _SharedCall:
+        """A ready answer, or the call, joined already, that will bring one."""
         turn = context.turn
         spectrum = classify(last_question(turn.messages))
         match = await self._locate(turn, context.conversation, spectrum, absent)
@@ -282,12 +285,12 @@ class ChatEngine:
         # Somebody may have stored it since; whoever did so in this process has left it in memory.
         looked = key in absent and self.cache.has_memory
         hit = self.cache.peek(key) if looked else await self.cache.get(key)
-        if hit is None and not looked and key not in self._flights:
-            hit = self.cache.peek(key)  # a flight may have landed while the tiers below were asked
+        if hit is None and not looked and key not in self._calls:
+            hit = self.cache.peek(key)  # a call may have ended while the tiers below were asked
         if hit is not None and self.known.is_acceptable(turn, hit):
             if key in self.known.watched and turn.purpose == "live":
                 self.known.watched[key] += 1
-            if self.known.is_stale(hit) and key not in self._flights:
+            if self.known.is_stale(hit) and key not in self._calls:
                 self._refresh(key, context, match, spectrum)
             answer = answer_from_hit(hit, self._clock())
             return replace(answer, stale=True) if match.overdue else answer
@@ -335,35 +338,31 @@ class ChatEngine:
         *,
         streamed: bool,
         shared: bool = True,
-    ) -> Flight:
-        """Board the flight for this key; it starts with its first passenger. Not `shared`: nobody else boards it."""
+    ) -> _SharedCall:
+        """Start or join the call for this key. Not `shared`: no other turn joins it."""
         name = key if shared else f"{key}#{id(context)}"
         budget = self._router.budget(context.turn)
-        flight = self._flights.get(name)
-        if flight is not None:
+        call = self._calls.get(name)
+        if call is not None:
             self.coalesced += 1
-            flight.budget.extend(budget)
         else:
 
             async def work(emit: Emit) -> Answer:
                 current_purpose.set(context.turn.purpose)
                 said = emit if streamed else None
                 accept = partial(self.known.is_good, context.turn)
-                async with self.cache.lease(name, accept=accept) as lease:
-                    if lease.hit is not None:  # another replica asked the same meanwhile
-                        return answer_from_hit(lease.hit, self._clock())
+                async with self.cache.lease(name, accept=accept) as hit:
+                    if hit is not None:  # another replica asked the same meanwhile
+                        return answer_from_hit(hit, self._clock())
                     rekey = partial(self._key, context)
                     return await self._maker.make(key, rekey, context, match, spectrum, said, budget)
 
-            flight = self._flights[name] = Flight(work, lambda ended: self._land(name, ended), budget, self.lane)
-        flight.board()
-        return flight
-
-    def _land(self, key: str, flight: Flight) -> None:
-        if self._flights.get(key) is flight:
-            del self._flights[key]
+            call = self._calls.start(
+                name, lambda emit: self.lane.through(partial(work, emit), budget.priority), budget=budget
+            )
+        call.join(budget)
+        return call
 
     async def aclose(self) -> None:
-        for flight in tuple(self._flights.values()):
-            flight.cancel()
+        await self._calls.aclose()
         await self.observers.aclose()

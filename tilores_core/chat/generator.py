@@ -15,12 +15,12 @@ from tilores_core.chat.context.fitting import Fitting
 from tilores_core.chat.customer.finder import clarification
 from tilores_core.chat.customer_lookup import CustomerLookup
 from tilores_core.chat.customer_match import CustomerMatch, CustomerRecords
-from tilores_core.chat.flight import Emit
 from tilores_core.chat.grounding.guard import Guard, Watch
 from tilores_core.chat.langchain_adapter import Completion
 from tilores_core.chat.model_router import ModelRouter
 from tilores_core.chat.models import Models
 from tilores_core.chat.routing.budget import Budget
+from tilores_core.chat.routing.delivery import Emit
 from tilores_core.chat.tools.loop import Question, ToolLoop
 from tilores_core.chat.turn_context import TurnContext
 from tilores_core.contracts import Answer, CustomerOutcome
@@ -96,7 +96,7 @@ class AnswerGenerator:
             context.customer = known.customer
             if watch is not None:
                 watch.about(known.customer, known=match.fingerprint, text=known.text)
-            if not budget.standing.live:
+            if not budget.priority.live:
                 await asyncio.sleep(0)  # so far it was a step of its own: callers come between
         if self._tool_loop is not None and self._tool_loop.suits(context.model):
             return await self._talk(self._tool_loop, key, context, match, known, spectrum, watch, emit, budget)

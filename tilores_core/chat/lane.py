@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine, Generator
 from types import coroutine
 from typing import Any, Final, TypeVar
 
-from tilores_core.chat.routing.standing import Standing
+from tilores_core.resilience import Priority
 
 T = TypeVar("T")
 
@@ -47,27 +47,27 @@ class Lane:
         return self._live is not None
 
     def through(
-        self, begin: Callable[[], Coroutine[Any, Any, T]], standing: Standing | None = None
+        self, begin: Callable[[], Coroutine[Any, Any, T]], priority: Priority | None = None
     ) -> Coroutine[Any, Any, T]:
-        """What `begin` makes, in single file with all else that goes through here, while its standing is not live."""
-        standing = standing or Standing("batch")
-        if self._live is None or standing.live:
+        """What `begin` makes, in single file with all else that goes through here, while its priority is not live."""
+        priority = priority or Priority("batch")
+        if self._live is None or priority.live:
             return begin()
-        return self._go(begin, standing)
+        return self._go(begin, priority)
 
-    async def _go(self, begin: Callable[[], Coroutine[Any, Any, T]], standing: Standing) -> T:
-        return await self._step_by_step(begin(), standing)
+    async def _go(self, begin: Callable[[], Coroutine[Any, Any, T]], priority: Priority) -> T:
+        return await self._step_by_step(begin(), priority)
 
     @coroutine
-    def _step_by_step(self, work: Coroutine[Any, Any, T], standing: Standing) -> Generator[Any, Any, T]:
+    def _step_by_step(self, work: Coroutine[Any, Any, T], priority: Priority) -> Generator[Any, Any, T]:
         """As a task runs a coroutine: what it waits for goes out, what came of that goes in."""
         error: BaseException | None = None
         try:
             while True:
                 mine = False
-                if not standing.live:
+                if not priority.live:
                     try:
-                        mine = yield from self._turn(standing)
+                        mine = yield from self._turn(priority)
                     except asyncio.CancelledError as cancelled:
                         error = cancelled  # to end takes no lane
                 began = time.perf_counter()
@@ -89,19 +89,19 @@ class Lane:
         finally:
             work.close()
 
-    def _turn(self, standing: Standing) -> Generator[Any, Any, bool]:
+    def _turn(self, priority: Priority) -> Generator[Any, Any, bool]:
         """Whether the lane has to be left again: it has not by what rose while it waited."""
         if not self._taken:
             self._taken = True
             return True
         place: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
-        def risen() -> None:
+        def promoted() -> None:
             if not place.done():
                 place.set_result(False)
 
-        (self._sooner if standing.purpose == "prewarm" else self._later).append(place)
-        standing.tell(risen)
+        (self._sooner if priority.purpose == "prewarm" else self._later).append(place)
+        priority.on_promote(promoted)
         try:
             return (yield from place)
         except BaseException:
@@ -109,7 +109,7 @@ class Lane:
                 self._leave(0.0)
             raise
         finally:
-            standing.forget(risen)
+            priority.remove_callback(promoted)
 
     def _leave(self, used: float) -> None:
         loop = asyncio.get_running_loop()

@@ -7,19 +7,18 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from tilores_core.cache.condition import Condition
-from tilores_core.chat.flight import Emit
 from tilores_core.chat.langchain_adapter import Completion
 from tilores_core.chat.models import Models
 from tilores_core.chat.notes import ModelNotes
 from tilores_core.chat.routing.budget import Budget
-from tilores_core.chat.routing.delivery import BySentence, Held, Straight
+from tilores_core.chat.routing.delivery import BySentence, Emit, Held, Straight
 from tilores_core.chat.routing.fallback_chain import FallbackChain, RequestForModel, RoutingContext
 from tilores_core.chat.routing.health import Health
 from tilores_core.chat.routing.limits import Limits
 from tilores_core.chat.routing.model_call import ModelCall
 from tilores_core.contracts import Attempt, Purpose, Turn
 from tilores_core.errors import ConfigError, UnknownModelError
+from tilores_core.resilience import Condition
 from tilores_core.settings import RoutingTable
 
 

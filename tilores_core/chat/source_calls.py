@@ -7,11 +7,11 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from tilores_core.cache.condition import Condition
 from tilores_core.chat.codes import error_code
 from tilores_core.chat.notes import SourceNotes
 from tilores_core.contracts import CustomerSource
 from tilores_core.errors import RequestError, SourceUnavailableError
+from tilores_core.resilience import Condition
 
 T = TypeVar("T")
 

@@ -20,7 +20,7 @@ from tilores_core.jobs.batch import Batch, Plan
 from tilores_core.jobs.batch_folder import BatchFolder, Upload
 from tilores_core.jobs.batch_input import Format
 from tilores_core.jobs.batch_output import OutputBusyError
-from tilores_core.jobs.prewarm.election import holder_name
+from tilores_core.resilience import Lease, acquire_lease
 from tilores_core.settings import BatchTable
 from tilores_core.store.lazy import LazyStore
 from tilores_core.store.topics import BATCH
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tilores_core.store.batch_jobs import BatchJob
-    from tilores_core.store.hold import Held
     from tilores_core.store.store import Store
 
 log = structlog.get_logger(part="batch")
@@ -59,7 +58,6 @@ class BatchService:
         self._make = make
         self._note = note
         self._table = table
-        self._holder = holder_name()
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._tidied = 0.0
@@ -168,30 +166,29 @@ class BatchService:
             await asyncio.to_thread(self._folder.note_end, job_id)
 
     async def _run(self, store: Store, job: BatchJob) -> None:
-        from tilores_core.store.hold import hold
-
-        async with hold(store.leases, _lease(job.id), self._holder, LEASE_SECONDS) as held:
-            if held is None:
-                return
-            taken = await store.batch_jobs.start(job.id, held.fence)
+        lease = await acquire_lease(store.leases, _lease(job.id), seconds=LEASE_SECONDS)
+        if lease is None:
+            return
+        async with lease:
+            taken = await store.batch_jobs.start(job.id, lease.fence)
             if taken is None:
                 return
             log.info("a batch begins", job=job.id, key=job.owner, again=job.started is not None)
-            await self._do(store, taken, held)
+            await self._do(store, taken, lease)
 
-    async def _do(self, store: Store, job: BatchJob, held: Held) -> None:
+    async def _do(self, store: Store, job: BatchJob, lease: Lease) -> None:
         if job.state == "cancelling":
-            await store.batch_jobs.finish(job.id, held.fence, "cancelled", totals=job.totals)
+            await store.batch_jobs.finish(job.id, lease.fence, "cancelled", totals=job.totals)
             return
         try:
             batch = await self._make(self._plan(job), job.options["model"], Caller(name=job.owner))
         except TiloresError as error:  # a model that there is not any more
-            await self._fail(store, job, held, error)
+            await self._fail(store, job, lease, error)
             return
         ended = None if self._note is None else self._note(batch.totals.plain)
         running = asyncio.create_task(batch.run())
         try:
-            cancelled = await self._watch(store, job, held, batch, running)
+            cancelled = await self._watch(store, job, lease, batch, running)
         finally:
             if not running.done():
                 running.cancel()
@@ -199,20 +196,22 @@ class BatchService:
             if ended is not None:
                 ended()
         if cancelled:
-            await store.batch_jobs.finish(job.id, held.fence, "cancelled", totals=batch.totals.plain())
+            await store.batch_jobs.finish(job.id, lease.fence, "cancelled", totals=batch.totals.plain())
         elif not running.cancelled():
-            await self._finish(store, job, held, batch, running)
+            await self._finish(store, job, lease, batch, running)
 
-    async def _watch(self, store: Store, job: BatchJob, held: Held, batch: Batch, running: asyncio.Task[Any]) -> bool:
+    async def _watch(
+        self, store: Store, job: BatchJob, lease: Lease, batch: Batch, running: asyncio.Task[Any]
+    ) -> bool:
         """Note how far it is until it ends or must; whether somebody cancelled it."""
-        lost = asyncio.create_task(held.lost.wait())
+        lost = asyncio.create_task(lease.lost.wait())
         try:
-            while not running.done() and not held.lost.is_set():
+            while not running.done() and not lease.lost.is_set():
                 await asyncio.wait({running, lost}, timeout=_NOTE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
                 if running.done():
                     break
                 try:
-                    told = await store.batch_jobs.progress(job.id, held.fence, batch.totals.plain())
+                    told = await store.batch_jobs.progress(job.id, lease.fence, batch.totals.plain())
                 except StoreError:
                     continue  # the lease says whether we may go on
                 if told is None:
@@ -224,23 +223,23 @@ class BatchService:
         return False
 
     async def _finish(
-        self, store: Store, job: BatchJob, held: Held, batch: Batch, running: asyncio.Task[Any]
+        self, store: Store, job: BatchJob, lease: Lease, batch: Batch, running: asyncio.Task[Any]
     ) -> None:
         error = running.exception()
         if isinstance(error, OutputBusyError):
             return  # who held it before is still at its last line
         if error is not None:
-            await self._fail(store, job, held, error)
+            await self._fail(store, job, lease, error)
             return
         totals = batch.totals.plain()
-        await store.batch_jobs.progress(job.id, held.fence, totals, lines=batch.totals.lines)
-        await store.batch_jobs.finish(job.id, held.fence, "done", totals=totals)
+        await store.batch_jobs.progress(job.id, lease.fence, totals, lines=batch.totals.lines)
+        await store.batch_jobs.finish(job.id, lease.fence, "done", totals=totals)
         log.info("a batch is done", job=job.id, lines=batch.totals.lines, failed=batch.totals.failed)
 
-    async def _fail(self, store: Store, job: BatchJob, held: Held, error: BaseException) -> None:
+    async def _fail(self, store: Store, job: BatchJob, lease: Lease, error: BaseException) -> None:
         said = error.message if isinstance(error, TiloresError) else f"unforeseen: {type(error).__name__}"
         log.warning("a batch failed", job=job.id, error=type(error).__name__)
-        await store.batch_jobs.finish(job.id, held.fence, "failed", totals=job.totals, error=said)
+        await store.batch_jobs.finish(job.id, lease.fence, "failed", totals=job.totals, error=said)
 
     def _plan(self, job: BatchJob) -> Plan:
         return Plan(

@@ -1,19 +1,15 @@
-"""Leases: who alone may do something, until when. A holder that dies is followed by another when its time is over.
+"""Leases in the database: see `tilores_core.resilience.acquire_lease`. When a holder dies, another may follow.
 
-A holder that was merely asleep may wake after that and still think it holds. What it then writes is told from its
-follower's by the fence, a number that rises with every acquisition of that name and never falls.
+A holder that was suspended may wake after its lease is over and still believe that it has it. What it then writes is
+told from its follower's by the fence, a number that rises with every acquisition of that name and never falls.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
-
-from sqlalchemy import BigInteger, Column, Row, String, Table, delete, select, update
+from sqlalchemy import BigInteger, Column, ColumnElement, String, Table, delete, literal, select, update
 
 from tilores_core.store.database import Database
-from tilores_core.store.schema import PREFIX, fitting, instant, metadata, milliseconds, now_ms
+from tilores_core.store.schema import PREFIX, fitting, metadata, milliseconds, now_ms
 from tilores_core.store.upsert import insert
 
 leases = Table(
@@ -26,24 +22,14 @@ leases = Table(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """`expires` is by the database's clock: to be shown, not to be compared with a clock of this machine."""
-
-    name: str
-    holder: str
-    fence: int
-    expires: datetime
-
-
 class Leases:
-    """All measured by the database's clock. Every method raises `StoreError`."""
+    """A `LeaseBackend`. All is measured by the database's clock. Every method raises `StoreError`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def acquire(self, name: str, holder: str, seconds: float) -> Lease | None:
-        """The lease, or None while somebody has it, be it the same holder: its earlier self may still be at work."""
+    async def acquire(self, name: str, holder: str, seconds: float) -> int | None:
+        """The fence; None while someone has the lease, even the same holder, which may have been restarted."""
         expires = now_ms() + milliseconds(seconds)
         name, holder = fitting(leases.c.name, name), fitting(leases.c.holder, holder)
         async with self._database.write() as connection:
@@ -53,36 +39,30 @@ class Leases:
                 set_={"holder": holder, "fence": leases.c.fence + 1, "expires_ms": expires},
                 where=leases.c.expires_ms <= now_ms(),
             )
-            return _lease((await connection.execute(statement.returning(*leases.c))).first())
+            fence: int | None = (await connection.execute(statement.returning(leases.c.fence))).scalar()
+            return fence
 
-    async def renew(self, lease: Lease, seconds: float) -> Lease | None:
-        """The lease with `seconds` from now; None when it is over, and then the work must stop."""
-        async with self._database.write() as connection:
-            statement = update(leases).where(*_same(lease), leases.c.expires_ms > now_ms())
-            statement = statement.values(expires_ms=now_ms() + milliseconds(seconds))
-            return _lease((await connection.execute(statement.returning(*leases.c))).first())
+    async def renew(self, name: str, holder: str, fence: int, seconds: float) -> bool:
+        return await self._expire(name, holder, fence, now_ms() + milliseconds(seconds))
 
-    async def release(self, lease: Lease) -> bool:
-        """Let others have it at once. False when it was not ours any more. The row stays, for its fence."""
-        async with self._database.write() as connection:
-            statement = update(leases).where(*_same(lease), leases.c.expires_ms > now_ms()).values(expires_ms=0)
-            return (await connection.execute(statement)).rowcount > 0
+    async def release(self, name: str, holder: str, fence: int) -> bool:
+        """Let others have it at once. The row stays, for its fence."""
+        return await self._expire(name, holder, fence, literal(0))
 
-    async def current(self, name: str) -> Lease | None:
-        """Who holds it now."""
+    async def holder(self, name: str) -> str | None:
+        """Who has it now."""
         async with self._database.read() as connection:
-            statement = select(leases).where(leases.c.name == name, leases.c.expires_ms > now_ms())
-            return _lease((await connection.execute(statement)).first())
+            statement = select(leases.c.holder).where(leases.c.name == name, leases.c.expires_ms > now_ms())
+            holder: str | None = (await connection.execute(statement)).scalar()
+            return holder
 
     async def forget(self, name: str) -> None:
-        """Remove a name that nobody will ask for again, fence and all; not while it is held."""
+        """Remove a name that will not be asked for again, fence and all; not while someone has it."""
         async with self._database.write() as connection:
             await connection.execute(delete(leases).where(leases.c.name == name, leases.c.expires_ms <= now_ms()))
 
-
-def _same(lease: Lease) -> tuple[Any, ...]:
-    return leases.c.name == lease.name, leases.c.holder == lease.holder, leases.c.fence == lease.fence
-
-
-def _lease(row: Row[Any] | None) -> Lease | None:
-    return None if row is None else Lease(row.name, row.holder, row.fence, instant(row.expires_ms))
+    async def _expire(self, name: str, holder: str, fence: int, at: ColumnElement[int]) -> bool:
+        mine = leases.c.name == name, leases.c.holder == fitting(leases.c.holder, holder), leases.c.fence == fence
+        statement = update(leases).where(*mine, leases.c.expires_ms > now_ms()).values(expires_ms=at)
+        async with self._database.write() as connection:
+            return (await connection.execute(statement)).rowcount > 0

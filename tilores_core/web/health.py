@@ -16,7 +16,6 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, Field
 
 from tilores_core import __version__
-from tilores_core.cache.condition import Condition
 from tilores_core.cache.guard import GuardedTier
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.chat.engine import ChatEngine
@@ -24,6 +23,7 @@ from tilores_core.errors import ConfigError
 from tilores_core.hookspecs import HealthCheck
 from tilores_core.host.host import PluginHost
 from tilores_core.host.roles import RoleName
+from tilores_core.resilience import Condition
 
 Status = Literal["ok", "degraded", "failed", "off"]
 

@@ -23,7 +23,7 @@ from tilores_core.jobs.batch_folder import BatchFolder
 from tilores_core.jobs.batch_input import Reading
 from tilores_core.jobs.batch_service import BatchService
 from tilores_core.jobs.batch_work import LineWork, Manner
-from tilores_core.jobs.prewarm.election import choose_election
+from tilores_core.jobs.prewarm.election import choose_leases
 from tilores_core.jobs.prewarm.plan import Plan as WarmPlan
 from tilores_core.jobs.prewarm.plan_file import Reading as PlanReading
 from tilores_core.jobs.prewarm.plan_file import load_plan
@@ -143,7 +143,7 @@ def load_prewarm_plan(config: Config) -> WarmPlan:
 
 def build_prewarming(services: Services, plan: WarmPlan) -> Prewarming:
     """Pre-warming by this plan; close it before the services. Raises `ConfigError` for an unknown model."""
-    config, tiers = services.host.config, [tier for _, tier in services.tiers]
+    config = services.host.config
     return Prewarming(
         engine=services.engine,
         lookup=services.lookup,
@@ -153,5 +153,5 @@ def build_prewarming(services: Services, plan: WarmPlan) -> Prewarming:
         chat_table=config.chat,
         reading=prewarm_reading(config),
         plan=plan,
-        election=choose_election(services.environment.database_url, tiers, services.store),
+        leases=choose_leases(services.environment.database_url, services.cache, services.store),
     )

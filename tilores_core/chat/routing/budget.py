@@ -1,37 +1,25 @@
-"""What one turn may use: its time, of which the look-up's is gone and the rest for the models, and its standing."""
+"""What one turn may use: the time that the look-up has left for the models, and its priority."""
 
 from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from tilores_core.chat.routing.standing import Standing
+from tilores_core import resilience
 from tilores_core.contracts import Turn
+from tilores_core.resilience import Priority
 
 
 @dataclass(slots=True)
-class Budget:
+class Budget(resilience.Budget):
     """`until`: the end, on `time.monotonic()`. It moves when another turn joins in that has more time."""
-
-    until: float
-    standing: Standing = field(default_factory=lambda: Standing("live"), compare=False)
 
     @classmethod
     def of(cls, turn: Turn, *, default: float) -> Budget:
         """The turn's own deadline, or `default` seconds from now."""
         until = time.monotonic() + default if turn.deadline is None else turn.deadline
-        return cls(until, Standing(turn.purpose))
-
-    def extend(self, other: Budget) -> None:
-        """Last as long as the longer of the two; a caller who joins makes it a caller's."""
-        self.until = max(self.until, other.until)
-        if other.standing.live:
-            self.standing.rise()
-
-    def left(self) -> float:
-        """Seconds, never negative."""
-        return max(0.0, self.until - time.monotonic())
+        return cls(until, Priority(turn.purpose))
 
     def first_token(self, longest: float, *, last: bool) -> float:
         """How long to wait for a model's first token.

@@ -242,11 +242,11 @@ class FallbackChain:
         return (not last or self.context.policy.hedge) and not (info is not None and info.simulated)
 
     async def _enter(self, limit: ProviderLimit, spec: CallSpec) -> None:
-        standing = self.budget.standing
-        if limit.try_enter(live=standing.live):
+        priority = self.budget.priority
+        if limit.try_enter(live=priority.live):
             return
         try:
-            await limit.enter(standing, seconds=min(spec.first, self.budget.left()))
+            await limit.enter(priority, seconds=min(spec.first, self.budget.left()))
         except BaseException as error:
             spec.permit.release()
             if isinstance(error, OverloadedError):
@@ -262,7 +262,7 @@ class FallbackChain:
                 permit = self.context.health.of(spec.model).admit() if room else None
                 if permit is None:
                     raise asyncio.CancelledError
-                if not limit.try_enter(live=self.budget.standing.live):
+                if not limit.try_enter(live=self.budget.priority.live):
                     permit.release()
                     raise asyncio.CancelledError
                 mine = replace(spec, permit=permit, hedge=True)

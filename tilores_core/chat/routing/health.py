@@ -12,9 +12,8 @@ from typing import Any
 
 from cachetools import LRUCache
 
-from tilores_core.cache.breaker import CircuitBreaker
-from tilores_core.cache.condition import Condition
 from tilores_core.contracts import Attempt
+from tilores_core.resilience import CircuitBreaker, Condition
 from tilores_core.settings import RoutingTable
 
 _MODELS_KEPT = 256  # callers may name models that nobody lists

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from tilores_core.chat.routing.standing import Standing
 from tilores_core.errors import OverloadedError
+from tilores_core.resilience import Priority
 from tilores_core.settings import RoutingTable
 
 
@@ -60,22 +60,22 @@ class ProviderLimit:
         self.busy += 1
         return True
 
-    async def enter(self, standing: Standing, *, seconds: float) -> None:
+    async def enter(self, priority: Priority, *, seconds: float) -> None:
         """Wait for a place, to be given back with `leave`. Raises `OverloadedError`."""
-        if self.try_enter(live=standing.live):
+        if self.try_enter(live=priority.live):
             return
         if self.waiting >= self._max_waiting:
             raise self._full()
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        (self._live if standing.live else self._background).append(place)
+        (self._live if priority.live else self._background).append(place)
 
-        def risen() -> None:
+        def promoted() -> None:
             if not place.done():
                 self._background.remove(place)
                 self._live.append(place)
                 self._let_in()
 
-        standing.tell(risen)
+        priority.on_promote(promoted)
         try:
             async with asyncio.timeout(seconds):
                 await place
@@ -88,7 +88,7 @@ class ProviderLimit:
                 raise self._full() from None
             raise
         finally:
-            standing.forget(risen)
+            priority.remove_callback(promoted)
 
     def leave(self) -> None:
         self.busy -= 1

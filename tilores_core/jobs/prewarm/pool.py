@@ -11,7 +11,7 @@ from typing import cast
 import structlog
 
 from tilores_core.chat.lane import Lane
-from tilores_core.chat.routing.standing import Standing
+from tilores_core.resilience import Priority
 
 log = structlog.get_logger(part="prewarm")
 
@@ -53,7 +53,7 @@ class Pool:
             if let_go is not None:
                 let_go()
         if len(self._workers) < self._size:
-            worker = asyncio.create_task(self._lane.through(self._run, Standing("prewarm")))
+            worker = asyncio.create_task(self._lane.through(self._run, Priority("prewarm")))
             self._workers.add(worker)
 
     async def _run(self) -> None:

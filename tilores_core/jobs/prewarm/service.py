@@ -15,7 +15,7 @@ from tilores_core.contracts import CustomerSource
 from tilores_core.errors import ConfigError, InvalidRequestError, OverloadedError, UnknownModelError
 from tilores_core.jobs.prewarm.budget import BothBudgets, Budget, HourlyBudget
 from tilores_core.jobs.prewarm.calls import Calls
-from tilores_core.jobs.prewarm.election import Election, lead
+from tilores_core.jobs.prewarm.election import Leases, lead
 from tilores_core.jobs.prewarm.entries import WarmedEntries
 from tilores_core.jobs.prewarm.figures import Figures
 from tilores_core.jobs.prewarm.plan import Plan, WarmList
@@ -41,7 +41,7 @@ _RUNS_KEPT = 64
 class Prewarming:
     """`calls` takes what phone applications report; `run` goes through lists now; `start` follows the schedule.
 
-    `election`: who of several replicas follows it; without one nobody does.
+    `leases`: where it is decided which of several replicas follows it; without them this one does not.
     """
 
     def __init__(
@@ -55,14 +55,14 @@ class Prewarming:
         chat_table: ChatTable,
         reading: Reading,
         plan: Plan,
-        election: Election | None = None,
+        leases: Leases | None = None,
         keep_seconds: float = KEEP_SECONDS,
     ) -> None:
         """Raises `ConfigError` where the plan names a model that there is not."""
         self.plan = plan
         self._engine = engine
         self._reading = reading
-        self._election = election
+        self._leases = leases
         self._keep_seconds = keep_seconds
         self._check_models(plan)
         self._entries = WarmedEntries(engine.cache, engine.known.watched, most_held=plan.memory_entries)
@@ -97,9 +97,9 @@ class Prewarming:
         Raises `ConfigError` where the library for it is missing.
         """
         self._spawn(self._keep())
-        if self.plan.lists and self._election is not None:
+        if self.plan.lists and self._leases is not None:
             check_schedule()
-            self._spawn(lead(self._election, lambda: self.follow(at_once=at_once)))
+            self._spawn(lead(self._leases, lambda: self.follow(at_once=at_once)))
 
     async def follow(self, *, at_once: bool = True) -> None:
         """Go through the lists, each at its own interval, until cancelled."""

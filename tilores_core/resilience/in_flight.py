@@ -1,0 +1,177 @@
+"""Calls that several callers share: the first caller starts one, others join it, and all get its result."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any, Generic, TypeVar
+
+from tilores_core.errors import OverloadedError
+from tilores_core.resilience.priority import Budget
+
+T = TypeVar("T")
+P = TypeVar("P")
+
+
+class InFlightCall(Generic[T, P]):
+    """One call in progress, with the result `T` and, for streaming, pieces `P` on the way to it.
+
+    `work` starts at once in a task of its own. It gets a function that hands over one piece; pieces are kept, so that
+    a late joiner gets them from the first on. A caller who leaves does not disturb the others; when the last one
+    leaves, the call is cancelled. An error reaches every waiter.
+
+    `budget` is the time and priority that `work` has; it grows to the most patient waiter that joins. `note` is for
+    the starter's use. `on_close` is called once, as soon as nobody can join any more.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Callable[[P], None]], Awaitable[T]],
+        *,
+        budget: Budget | None = None,
+        note: Any = None,
+        on_close: Callable[[InFlightCall[T, P]], None] = lambda _: None,
+    ) -> None:
+        self.budget = budget or Budget(math.inf)
+        self.note = note
+        self.waiters = 0
+        self._pieces: list[P] = []
+        self._news = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._on_close: Callable[[InFlightCall[T, P]], None] | None = on_close
+        self._task: asyncio.Task[T] = asyncio.get_running_loop().create_task(self._run(work))
+        self._task.add_done_callback(self._on_done)
+
+    @property
+    def task(self) -> asyncio.Task[T]:
+        return self._task
+
+    def join(self, budget: Budget | None = None) -> None:
+        """Count one more waiter; each ends with one `result`, `follow`, `leave` or `leave_after`."""
+        self.waiters += 1
+        if budget is not None:
+            self.budget.extend(budget)
+
+    def leave(self) -> None:
+        self.waiters -= 1
+        if not self.waiters and not self._task.done():
+            self.cancel()
+
+    def leave_after(self, seconds: float) -> None:
+        """Leave later: the call goes on for so long without a caller."""
+        self._timer = asyncio.get_running_loop().call_later(seconds, self.leave)
+
+    def cancel(self) -> None:
+        """End the call; waiters get `OverloadedError`."""
+        self._close()  # nobody may join a call that is about to end
+        self._task.cancel()
+
+    async def result(self) -> T:
+        """The result, for a caller who has joined. Raises what the call raised."""
+        try:
+            return await asyncio.shield(self._task)
+        except asyncio.CancelledError:
+            me = asyncio.current_task()
+            if self._task.cancelled() and me is not None and not me.cancelling():
+                raise _cancelled() from None  # the call was cancelled, not this waiter
+            raise
+        finally:
+            self.leave()
+
+    async def follow(self) -> AsyncGenerator[P | T, None]:
+        """All pieces from the first on, then the result, for a caller who has joined."""
+        seen = 0
+        try:
+            while True:
+                while seen < len(self._pieces):
+                    seen += 1
+                    yield self._pieces[seen - 1]
+                # Nothing is awaited between the last look at the pieces and the wait, so no wake-up is missed.
+                if self._task.done():
+                    break
+                await self._news.wait()
+            if self._task.cancelled():
+                raise _cancelled()
+            yield self._task.result()
+        finally:
+            self.leave()
+
+    async def _run(self, work: Callable[[Callable[[P], None]], Awaitable[T]]) -> T:
+        try:
+            return await work(self._add)
+        finally:
+            self._close()  # here already: a follower may run before `_on_done` is called
+
+    def _add(self, piece: P) -> None:
+        self._pieces.append(piece)
+        self._wake()
+
+    def _wake(self) -> None:
+        self._news.set()  # wakes all that wait now
+        self._news.clear()
+
+    def _on_done(self, task: asyncio.Task[T]) -> None:
+        if not task.cancelled():
+            task.exception()  # fetched here: perhaps no waiter is left to fetch it
+        if self._timer is not None:
+            self._timer.cancel()
+        self._close()
+        self._wake()
+
+    def _close(self) -> None:
+        if self._on_close is not None:
+            on_close, self._on_close = self._on_close, None
+            on_close(self)
+
+
+class InFlightCalls(Generic[T, P]):
+    """The calls in progress by key. For one event loop."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[str, InFlightCall[T, P]] = {}
+        self._all: set[InFlightCall[T, P]] = set()
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._by_key
+
+    def get(self, key: str) -> InFlightCall[T, P] | None:
+        """The call in progress for `key` that was started last."""
+        return self._by_key.get(key)
+
+    def start(
+        self,
+        key: str,
+        work: Callable[[Callable[[P], None]], Awaitable[T]],
+        *,
+        budget: Budget | None = None,
+        note: Any = None,
+    ) -> InFlightCall[T, P]:
+        """Start a call; later callers find this one. Raises `OverloadedError` after `aclose`."""
+        if self._closed:
+            raise OverloadedError("the server is shutting down", fix="ask again in a moment")
+
+        def forget(ended: InFlightCall[T, P]) -> None:
+            if self._by_key.get(key) is ended:
+                del self._by_key[key]
+
+        call = self._by_key[key] = InFlightCall(work, budget=budget, note=note, on_close=forget)
+        self._all.add(call)
+        call.task.add_done_callback(lambda _: self._all.discard(call))
+        return call
+
+    async def aclose(self) -> None:
+        """Cancel all calls and wait until they have ended."""
+        self._closed = True
+        calls = tuple(self._all)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*(call.task for call in calls), return_exceptions=True)
+
+
+def _cancelled() -> OverloadedError:
+    return OverloadedError("the call behind this request was cancelled", fix="ask again")
