@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tilores_core.garbage import GarbageCollection
-from tilores_core.metrics.jobs import prewarm_samples
+from tilores_core.metrics.collectors import prewarm_samples
 from tilores_core.services import load_host, open_services
 from tilores_core.settings import Environment, LoadedConfig, load_environment
 from tilores_core.web.admin_app import AdminApp

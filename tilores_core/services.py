@@ -21,8 +21,8 @@ from tilores_core.contracts import CacheTier, CustomerSource, LLMProvider, Trace
 from tilores_core.errors import SourceError
 from tilores_core.host.host import PluginHost
 from tilores_core.metrics import Metrics
-from tilores_core.metrics.models import ModelLabels
-from tilores_core.metrics.wiring import watch_parts
+from tilores_core.metrics.collectors import watch_parts
+from tilores_core.metrics.meters import ModelLabels
 from tilores_core.settings import Config, Environment, LoadedConfig, load_config, variables
 from tilores_core.store.address import store_address
 from tilores_core.store.lazy import LazyStore

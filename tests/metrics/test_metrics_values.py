@@ -14,11 +14,16 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from tilores_core.contracts import Attempt, Usage
 from tilores_core.jobs.batch_totals import Totals
 from tilores_core.metrics import FAMILIES, Family, Metrics, Sample, catalogue
-from tilores_core.metrics.catalogue import BY_NAME
-from tilores_core.metrics.exposition import exposition
-from tilores_core.metrics.families import Values, joined, values_of, without_gauges
-from tilores_core.metrics.histogram import REQUEST_BOUNDS, Histogram
-from tilores_core.metrics.models import ModelLabels, ModelMeter
+from tilores_core.metrics.catalogue import BY_NAME, REQUEST_BOUNDS
+from tilores_core.metrics.family import (
+    Histogram,
+    Values,
+    exposition,
+    joined,
+    values_of,
+    without_gauges,
+)
+from tilores_core.metrics.meters import ModelLabels, ModelMeter
 from tilores_core.metrics.requests import RequestMeter, chat_route
 
 

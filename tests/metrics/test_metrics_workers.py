@@ -12,7 +12,7 @@ import pytest
 
 from tilores_core.metrics import Sample, catalogue
 from tilores_core.metrics.catalogue import BY_NAME
-from tilores_core.metrics.families import Values, values_of
+from tilores_core.metrics.family import Values, values_of
 from tilores_core.metrics.workers import WorkerFiles
 
 HITS = catalogue.CACHE_HITS.name
@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 from tilores_core.metrics import Sample, catalogue
 from tilores_core.metrics.catalogue import BY_NAME
-from tilores_core.metrics.families import values_of
+from tilores_core.metrics.family import values_of
 from tilores_core.metrics.workers import WorkerFiles
 
 files = WorkerFiles(Path(sys.argv[1]), BY_NAME)

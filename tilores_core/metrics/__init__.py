@@ -7,7 +7,7 @@ happens when somebody asks. No label ever holds a customer's id, a key or anythi
 from __future__ import annotations
 
 from tilores_core.metrics.catalogue import FAMILIES
-from tilores_core.metrics.families import Family, Sample
+from tilores_core.metrics.family import Family, Sample
 from tilores_core.metrics.meter import Metrics
 
 __all__ = ["FAMILIES", "Family", "Metrics", "Sample"]

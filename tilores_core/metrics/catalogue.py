@@ -5,282 +5,186 @@ from __future__ import annotations
 
 from typing import Final
 
-from tilores_core.metrics.families import Family
-from tilores_core.metrics.histogram import LAG_BOUNDS, MODEL_BOUNDS, REQUEST_BOUNDS, SOURCE_BOUNDS
+from tilores_core.metrics.family import Family
+
+REQUEST_BOUNDS: Final = (
+    *(0.00002, 0.00003, 0.00005, 0.00007, 0.0001, 0.0002, 0.0005),
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
+    *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
+)
+"""An answer from memory takes 30 to 100 microseconds, one from a model seconds."""
+MODEL_BOUNDS: Final = (0.005, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0, 60.0)
+SOURCE_BOUNDS: Final = (0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+LAG_BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 
 _MODEL: Final = ("provider", "model")
+_TIER: Final = ("tier",)
+_ENTRY: Final = ("tier", "namespace")
+
+
+def _counter(name: str, help: str, *labels: str) -> Family:
+    return Family(name=f"tilores_{name}_total", kind="counter", help=help, labels=labels)
+
+
+def _gauge(name: str, help: str, *labels: str) -> Family:
+    return Family(name=f"tilores_{name}", kind="gauge", help=help, labels=labels)
+
+
+def _shared_gauge(name: str, help: str, *labels: str) -> Family:
+    """All workers report the same thing, so the largest value counts and not the sum."""
+    return Family(name=f"tilores_{name}", kind="gauge", help=help, labels=labels, merge="max")
+
+
+def _histogram(name: str, bounds: tuple[float, ...], help: str, *labels: str) -> Family:
+    return Family(name=f"tilores_{name}", kind="histogram", help=help, labels=labels, bounds=bounds)
+
 
 # --- requests --------------------------------------------------------------------------------------------
 
-REQUESTS = Family(
-    name="tilores_requests_total",
-    kind="counter",
-    labels=("route", "status", "cache"),
-    help="Requests answered. cache: l1, l2, ... or miss; empty where nothing was asked. Status 499: the client left.",
+REQUESTS = _counter(
+    "requests",
+    "Requests answered. cache: l1, l2, ..., miss, or empty for other requests. Status 499: the client left.",
+    *("route", "status", "cache"),
 )
-REQUEST_SECONDS = Family(
-    name="tilores_request_duration_seconds",
-    kind="histogram",
-    labels=("route", "cache"),
-    bounds=REQUEST_BOUNDS,
-    help="From a request's headers to its whole answer, in this process.",
+REQUEST_SECONDS = _histogram(
+    "request_duration_seconds",
+    REQUEST_BOUNDS,
+    "From a request's headers to its whole answer, in this process.",
+    *("route", "cache"),
 )
-FIRST_TOKEN = Family(
-    name="tilores_first_token_seconds",
-    kind="histogram",
-    labels=("cache",),
-    bounds=REQUEST_BOUNDS,
-    help="From a request's headers to the first piece of its streamed answer; fillers do not count.",
+FIRST_TOKEN = _histogram(
+    "first_token_seconds",
+    REQUEST_BOUNDS,
+    "From a request's headers to the first piece of its streamed answer; fillers do not count.",
+    "cache",
 )
-STREAM_FAILURES = Family(
-    name="tilores_stream_failures_total",
-    kind="counter",
-    labels=("route",),
-    help="Streams that ended with an error after their first piece; their status is 200.",
+STREAM_FAILURES = _counter(
+    "stream_failures", "Streams that ended with an error after their first piece; their status is 200.", "route"
 )
-IN_PROGRESS = Family(
-    name="tilores_requests_in_progress",
-    kind="gauge",
-    help="Chat requests that wait for an answer which is in no cache tier.",
-)
+IN_PROGRESS = _gauge("requests_in_progress", "Chat requests waiting for an answer that is in no cache tier.")
 
 # --- models ----------------------------------------------------------------------------------------------
 
-ATTEMPTS = Family(
-    name="tilores_model_attempts_total",
-    kind="counter",
-    labels=(*_MODEL, "outcome"),
-    help="Calls of models. outcome: ok or an error code. A model that no provider lists is `other`.",
+ATTEMPTS = _counter(
+    "model_attempts",
+    "Calls of models. outcome: ok or an error code. A model that no provider lists is `other`.",
+    *(*_MODEL, "outcome"),
 )
-ATTEMPT_SECONDS = Family(
-    name="tilores_model_attempt_seconds",
-    kind="histogram",
-    labels=_MODEL,
-    bounds=MODEL_BOUNDS,
-    help="Calls of models, from the call to the whole answer or the error.",
+ATTEMPT_SECONDS = _histogram(
+    "model_attempt_seconds", MODEL_BOUNDS, "Calls of models, from the call to the whole answer or the error.", *_MODEL
 )
-MODEL_FIRST_TOKEN = Family(
-    name="tilores_model_first_token_seconds",
-    kind="histogram",
-    labels=_MODEL,
-    bounds=MODEL_BOUNDS,
-    help="From a model's call to its first token, where it said anything.",
+MODEL_FIRST_TOKEN = _histogram(
+    "model_first_token_seconds", MODEL_BOUNDS, "From a model's call to its first token, if there was one.", *_MODEL
 )
-TOKENS = Family(
-    name="tilores_model_tokens_total",
-    kind="counter",
-    labels=(*_MODEL, "direction", "purpose"),
-    help="Tokens as the provider counted them. direction: input, output; purpose: live, batch, prewarm and so on.",
+TOKENS = _counter(
+    "model_tokens",
+    "Tokens as the provider counted them. direction: input, output; purpose: live, batch, prewarm and so on.",
+    *(*_MODEL, "direction", "purpose"),
 )
-COST = Family(
-    name="tilores_model_cost_dollars_total",
-    kind="counter",
-    labels=(*_MODEL, "purpose"),
-    help="US dollars, of models whose price is known.",
+COST = _counter("model_cost_dollars", "US dollars, for models with a known price.", *_MODEL, "purpose")
+HEDGES = _counter("model_hedges", "Hedged calls: second calls made because the first was slow.", *_MODEL)
+FALLBACKS = _counter(
+    "model_fallbacks", "Answers by another model than the one that was requested.", "model", "answered_by"
 )
-HEDGES = Family(
-    name="tilores_model_hedges_total",
-    kind="counter",
-    labels=_MODEL,
-    help="Second calls that were made as the first was slow.",
-)
-FALLBACKS = Family(
-    name="tilores_model_fallbacks_total",
-    kind="counter",
-    labels=("model", "answered_by"),
-    help="Answers by another model than the one that was asked for.",
-)
-MODEL_BREAKER_OPEN = Family(
-    name="tilores_model_breaker_open",
-    kind="gauge",
-    labels=_MODEL,
-    help="Workers in which the model is left alone as it failed too often; 0: none.",
-)
-MODEL_BREAKER_OPENED = Family(
-    name="tilores_model_breaker_opened_total",
-    kind="counter",
-    labels=_MODEL,
-    help="How often the model began to be left alone.",
-)
+MODEL_BREAKER_OPEN = _gauge("model_breaker_open", "Workers whose circuit breaker for the model is open.", *_MODEL)
+MODEL_BREAKER_OPENED = _counter("model_breaker_opened", "How often a circuit breaker for the model opened.", *_MODEL)
 
 # --- customers and grounding -----------------------------------------------------------------------------
 
-SOURCE_LOOKUPS = Family(
-    name="tilores_source_lookups_total",
-    kind="counter",
-    labels=("outcome",),
-    help="Look-ups in the customer source. outcome: ok (also when there is nobody) or an error code.",
+SOURCE_LOOKUPS = _counter(
+    "source_lookups",
+    "Look-ups in the customer source. outcome: ok (also when no customer was found) or an error code.",
+    "outcome",
 )
-SOURCE_SECONDS = Family(
-    name="tilores_source_lookup_seconds",
-    kind="histogram",
-    bounds=SOURCE_BOUNDS,
-    help="Look-ups in the customer source, failed ones too.",
+SOURCE_SECONDS = _histogram(
+    "source_lookup_seconds", SOURCE_BOUNDS, "Duration of look-ups in the customer source, failed ones included."
 )
-GROUNDING = Family(
-    name="tilores_grounding_answers_total",
-    kind="counter",
-    labels=("outcome",),
-    help="Answers of models held against the records. outcome: checked (all), flagged, blocked.",
+GROUNDING = _counter(
+    "grounding_answers",
+    "Answers of models checked against the records. outcome: checked (all), flagged, blocked.",
+    "outcome",
 )
 
 # --- cache -----------------------------------------------------------------------------------------------
 
-_TIER = ("tier", "namespace")
-
-CACHE_HITS = Family(name="tilores_cache_hits_total", kind="counter", labels=_TIER, help="Entries found in a tier.")
-CACHE_MISSES = Family(
-    name="tilores_cache_misses_total", kind="counter", labels=_TIER, help="Entries looked for in a tier in vain."
+CACHE_HITS = _counter("cache_hits", "Entries found in a tier.", *_ENTRY)
+CACHE_MISSES = _counter("cache_misses", "Entries not found in a tier.", *_ENTRY)
+CACHE_PROMOTIONS = _counter("cache_promotions", "Entries copied into a tier because a lower one had them.", *_ENTRY)
+CACHE_STORES = _counter("cache_stores", "New entries stored in a tier.", *_ENTRY)
+CACHE_DAMAGED = _counter("cache_damaged", "Entries that could not be read.", *_ENTRY)
+CACHE_EVICTIONS = _counter("cache_evictions", "Entries removed to make room, where the tier reports it.", *_TIER)
+CACHE_EXPIRATIONS = _counter(
+    "cache_expirations", "Entries removed at the end of their life, where the tier reports it.", *_TIER
 )
-CACHE_PROMOTIONS = Family(
-    name="tilores_cache_promotions_total",
-    kind="counter",
-    labels=_TIER,
-    help="Entries put into a tier as one below had them.",
+CACHE_ERRORS = _counter("cache_errors", "Calls of a tier that failed.", *_TIER)
+CACHE_SKIPPED = _counter("cache_skipped", "Calls of a tier that were skipped because its breaker was open.", *_TIER)
+CACHE_ENTRIES = _gauge("cache_entries", "Entries in the in-process tiers.", *_TIER)
+CACHE_BYTES = _gauge("cache_bytes", "Memory of the in-process tiers, all workers together.", *_TIER)
+CACHE_SHARED_BYTES = _shared_gauge(
+    "cache_shared_bytes", "Memory of a tier that the workers share, as its server reports it.", *_TIER
 )
-CACHE_STORES = Family(name="tilores_cache_stores_total", kind="counter", labels=_TIER, help="New entries for a tier.")
-CACHE_DAMAGED = Family(
-    name="tilores_cache_damaged_total", kind="counter", labels=_TIER, help="Entries that could not be read."
+CACHE_BREAKER_OPEN = _gauge(
+    "cache_breaker_open",
+    "Workers whose circuit breaker for the tier is open. operation: read, write.",
+    "tier",
+    "operation",
 )
-CACHE_EVICTIONS = Family(
-    name="tilores_cache_evictions_total",
-    kind="counter",
-    labels=("tier",),
-    help="Entries that made room for others, where the tier knows.",
+CACHE_BREAKER_OPENED = _counter(
+    "cache_breaker_opened", "How often a circuit breaker for the tier opened.", "tier", "operation"
 )
-CACHE_EXPIRATIONS = Family(
-    name="tilores_cache_expirations_total",
-    kind="counter",
-    labels=("tier",),
-    help="Entries removed at the end of their life, where the tier knows.",
+CACHE_OWED = _gauge(
+    "cache_owed_invalidations",
+    "Invalidations that failed and will be retried. Matching entries are not served meanwhile.",
+    *_TIER,
 )
-CACHE_ERRORS = Family(
-    name="tilores_cache_errors_total", kind="counter", labels=("tier",), help="Calls of a tier that failed."
+CACHE_EVENTS = _counter(
+    "cache_events",
+    "Above the tiers: coalesced (waited for an identical request), made, failed, refreshes, served_stale, "
+    "served_on_error, dropped (invalidated while it was being made).",
+    *("namespace", "event"),
 )
-CACHE_SKIPPED = Family(
-    name="tilores_cache_skipped_total",
-    kind="counter",
-    labels=("tier",),
-    help="Calls of a tier that were not made as its breaker was open.",
-)
-CACHE_ENTRIES = Family(
-    name="tilores_cache_entries", kind="gauge", labels=("tier",), help="Entries in the tiers within the processes."
-)
-CACHE_BYTES = Family(
-    name="tilores_cache_bytes",
-    kind="gauge",
-    labels=("tier",),
-    help="Memory of the tiers within the processes, all workers together.",
-)
-CACHE_SHARED_BYTES = Family(
-    name="tilores_cache_shared_bytes",
-    kind="gauge",
-    labels=("tier",),
-    merge="max",
-    help="Memory of a tier that the workers share, as its server says.",
-)
-CACHE_BREAKER_OPEN = Family(
-    name="tilores_cache_breaker_open",
-    kind="gauge",
-    labels=("tier", "operation"),
-    help="Workers that leave the tier alone. operation: read, write.",
-)
-CACHE_BREAKER_OPENED = Family(
-    name="tilores_cache_breaker_opened_total",
-    kind="counter",
-    labels=("tier", "operation"),
-    help="How often a tier began to be left alone.",
-)
-CACHE_OWED = Family(
-    name="tilores_cache_owed_invalidations",
-    kind="gauge",
-    labels=("tier",),
-    help="Removals that a tier still has to make; what they are of is not served from it.",
-)
-CACHE_EVENTS = Family(
-    name="tilores_cache_events_total",
-    kind="counter",
-    labels=("namespace", "event"),
-    help="Above the tiers: coalesced (waited for somebody who asked the same), made, failed, refreshes, "
-    "served_stale, served_on_error, dropped (an invalidation overtook it).",
-)
-CACHE_INVALIDATIONS = Family(
-    name="tilores_cache_invalidations_total",
-    kind="counter",
-    labels=("event",),
-    help="Messages about removals: sent, heard, lost, unreadable.",
+CACHE_INVALIDATIONS = _counter(
+    "cache_invalidations", "Messages about invalidations: sent, heard, lost, unreadable.", "event"
 )
 
-# --- what goes on beside the requests --------------------------------------------------------------------
+# --- queues and the event loop ---------------------------------------------------------------------------
 
-QUEUE_DEPTH = Family(
-    name="tilores_queue_depth", kind="gauge", labels=("queue",), help="What waits in a queue behind the requests."
-)
-QUEUE_DROPPED = Family(
-    name="tilores_queue_dropped_total",
-    kind="counter",
-    labels=("queue",),
-    help="What did not fit into a queue and was left out.",
-)
-QUEUE_FAILED = Family(
-    name="tilores_queue_failed_total",
-    kind="counter",
-    labels=("queue",),
-    help="What the receiver at the end of a queue failed to take.",
-)
-LOOP_LAG = Family(
-    name="tilores_event_loop_lag_seconds",
-    kind="histogram",
-    bounds=LAG_BOUNDS,
-    help="How much later than asked for a timer of the event loop rings, four times a second.",
+QUEUE_DEPTH = _gauge("queue_depth", "Items waiting in a queue behind the requests.", "queue")
+QUEUE_DROPPED = _counter("queue_dropped", "Items dropped because a queue was full.", "queue")
+QUEUE_FAILED = _counter("queue_failed", "Items that the receiver at the end of a queue failed to take.", "queue")
+LOOP_LAG = _histogram(
+    "event_loop_lag_seconds", LAG_BOUNDS, "Event loop lag: how late a timer fires, sampled four times a second."
 )
 
 # --- batches and pre-warming -----------------------------------------------------------------------------
 
-BATCHES_RUNNING = Family(name="tilores_batches_running", kind="gauge", help="Batches at work in the server.")
-BATCH_LINES = Family(
-    name="tilores_batch_lines_total",
-    kind="counter",
-    labels=("outcome",),
-    help="Lines of the server's batches. outcome: all, and of these failed, cached, repeated (answered by an earlier "
-    "line), unidentified. A batch that is gone on with after a restart counts what it has written anew.",
+BATCHES_RUNNING = _gauge("batches_running", "Batches in progress.")
+BATCH_LINES = _counter(
+    "batch_lines",
+    "Lines of batches. outcome: all, and of these failed, cached, repeated (answered by an earlier line), "
+    "unidentified. A batch that is resumed after a restart counts its finished lines again.",
+    "outcome",
 )
-PREWARM_LEADING = Family(
-    name="tilores_prewarm_leading",
-    kind="gauge",
-    help="Workers that warm by the plan; one of all replicas does.",
+PREWARM_LEADING = _gauge("prewarm_leading", "Processes that run the pre-warm schedule; one of all replicas does.")
+PREWARM_CUSTOMERS = _counter(
+    "prewarm_customers", "Customers that were pre-warmed. cause: list, call (POST /events/call).", "cause"
 )
-PREWARM_CUSTOMERS = Family(
-    name="tilores_prewarm_customers_total",
-    kind="counter",
-    labels=("cause",),
-    help="Customers that were warmed. cause: list, call (POST /events/call).",
-)
-PREWARM_ENTRIES = Family(
-    name="tilores_prewarm_entries_total",
-    kind="counter",
-    labels=("cause", "result"),
-    help="Records and answers: warmed, failed, kept (could not be renewed), or why they were skipped (fresh, budget, "
+PREWARM_ENTRIES = _counter(
+    "prewarm_entries",
+    "Records and answers: warmed, failed, kept (could not be renewed), or why they were skipped (fresh, budget, "
     "unnamed, unknown, too_many, late, outage).",
+    *("cause", "result"),
 )
-PREWARM_ANSWERS = Family(
-    name="tilores_prewarm_answers_total", kind="counter", help="Answers that were made before anybody asked."
-)
-PREWARM_USED = Family(
-    name="tilores_prewarm_used_answers_total", kind="counter", help="Of these, those that somebody asked for since."
-)
-PREWARM_HITS = Family(name="tilores_prewarm_hits_total", kind="counter", help="How often warmed answers were served.")
+PREWARM_ANSWERS = _counter("prewarm_answers", "Answers that were made before they were requested.")
+PREWARM_USED = _counter("prewarm_used_answers", "Pre-warmed answers that were requested since.")
+PREWARM_HITS = _counter("prewarm_hits", "How often pre-warmed answers were served.")
 
 # --- the process -----------------------------------------------------------------------------------------
 
-WORKERS = Family(name="tilores_workers", kind="gauge", help="Worker processes that are alive.")
-CPU_SECONDS = Family(
-    name="tilores_process_cpu_seconds_total", kind="counter", help="Processor time of all workers together."
-)
-MEMORY = Family(
-    name="tilores_process_memory_bytes", kind="gauge", help="Resident memory of all workers together, on Linux."
-)
-BUILD = Family(name="tilores_build_info", kind="gauge", labels=("version",), merge="max", help="Always 1.")
+WORKERS = _gauge("workers", "Web processes that are alive.")
+CPU_SECONDS = _counter("process_cpu_seconds", "Processor time of all web processes together.")
+MEMORY = _gauge("process_memory_bytes", "Resident memory of all web processes together, on Linux.")
+BUILD = _shared_gauge("build_info", "Always 1.", "version")
 
 FAMILIES: Final[tuple[Family, ...]] = tuple(value for value in tuple(globals().values()) if isinstance(value, Family))
 BY_NAME: Final = {family.name: family for family in FAMILIES}

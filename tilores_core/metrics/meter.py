@@ -10,14 +10,9 @@ from pathlib import Path
 import structlog
 
 from tilores_core.metrics.catalogue import BY_NAME
-from tilores_core.metrics.exposition import exposition
-from tilores_core.metrics.families import Sample, Values, values_of
-from tilores_core.metrics.jobs import BatchMeter
-from tilores_core.metrics.lag import LoopLag
-from tilores_core.metrics.models import ModelLabels, ModelMeter
-from tilores_core.metrics.parts import process_samples
+from tilores_core.metrics.family import Sample, Values, exposition, values_of
+from tilores_core.metrics.meters import BatchMeter, LoopLag, ModelLabels, ModelMeter, SourceMeter, process_samples
 from tilores_core.metrics.requests import RequestMeter
-from tilores_core.metrics.sources import SourceMeter
 from tilores_core.metrics.workers import WorkerFiles
 
 log = structlog.get_logger(part="metrics")
@@ -29,7 +24,9 @@ _SECONDS_PER_PART = 1.0
 
 
 class Metrics:
-    """`requests`, `models`, `sources`, `batches` are told what happens; other parts are asked at a scrape (`watch`).
+    """`requests`, `models`, `sources`, `batches` count what is reported to them.
+
+    Other parts are read at a scrape (`watch`).
 
     `folder`: where the workers of one run exchange their numbers; None for a single one.
     """

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from time import perf_counter
 
 from tilores_core.metrics import catalogue
-from tilores_core.metrics.families import Sample
-from tilores_core.metrics.histogram import REQUEST_BOUNDS, Histogram
+from tilores_core.metrics.catalogue import REQUEST_BOUNDS
+from tilores_core.metrics.family import Histogram, Sample
 
 CLIENT_GONE = 499
 OTHER = "other"
@@ -35,7 +35,7 @@ class RequestMeter:
         self._cut: Counter[str] = Counter()
 
     def count(self, path: str, status: int, tier: str, started: float) -> None:
-        """A chat request that is over. `started` on `time.perf_counter()`; status 0: nobody was left to be told."""
+        """A chat request that is over. `started` on `time.perf_counter()`; status 0: the client had gone."""
         # Written out, with `Histogram.add` in it: this runs for every answer from memory.
         found = self._known.get((path, status, tier))
         if found is None:

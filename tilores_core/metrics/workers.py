@@ -1,10 +1,10 @@
-"""What several workers say together: each leaves its numbers in a file once a second, and the one that is asked adds
-them to its own.
+"""Sums over several worker processes: each writes its numbers to a file once a second, and the one that is scraped
+adds the others' to its own.
 
 Why not the shared memory that prometheus_client offers: there every count goes through a lock and a memory-mapped
-file, which a cached answer of some 25 microseconds would feel. Here counting stays adding to an int. What is told of
-the other workers is at most a second old, never goes backwards, and a worker that is killed takes the counts of its
-last second with it.
+file, which would slow down a cached answer of some 25 microseconds. Here counting stays adding to an int. The numbers
+of the other workers are at most a second old and never go backwards; a killed worker loses the counts of its last
+second.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from pathlib import Path
 
 import orjson
 
-from tilores_core.metrics.families import Family, Values, joined, without_gauges
+from tilores_core.metrics.family import Family, Values, joined, without_gauges
 
 _ENDING = ".json"
 _LOCK = "lock"
 _LOCK_SECONDS = 10.0
 _READS = 5
 _OLD = 10.0
-"""Seconds after which a worker that writes nothing is taken for one that is stuck: its gauges are left out."""
+"""A worker that has not written for this many seconds counts as stuck: its gauges are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,10 @@ class WorkerFiles:
         self._includes: frozenset[str] = frozenset()
 
     def open(self) -> None:
-        """Take over from the dead, unless another worker is just doing so."""
+        """Take over the counters of dead workers, unless another worker is doing so."""
         lock = self._folder / _LOCK
         with suppress(OSError):
-            if time.time() - lock.stat().st_mtime > _LOCK_SECONDS:  # whoever had it died with it
+            if time.time() - lock.stat().st_mtime > _LOCK_SECONDS:  # its owner died
                 lock.unlink()
         try:
             os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
@@ -77,26 +77,26 @@ class WorkerFiles:
         left = [one for one in dead if one.path.name not in included]
         self._taken_over = joined(self._families, [without_gauges(self._families, one.values) for one in left])
         self._includes = frozenset(name for one in dead for name in (one.path.name, *one.includes))
-        self.write({})  # from here on they are counted as mine
+        self.write({})  # from here on they count as this worker's
         for one in dead:
             one.path.unlink(missing_ok=True)
 
     def write(self, values: Values) -> None:
-        """Leave this worker's numbers; what was taken over is added. Raises `OSError`."""
+        """Write this worker's numbers, including those it took over. Raises `OSError`."""
         whole = joined(self._families, (self._taken_over, values)) if self._taken_over else values
         packed = {name: [[list(labels), value] for labels, value in found.items()] for name, found in whole.items()}
-        told = orjson.dumps({"pid": os.getpid(), "includes": sorted(self._includes), "values": packed})
+        data = orjson.dumps({"pid": os.getpid(), "includes": sorted(self._includes), "values": packed})
         aside = self._path.with_suffix(".new")
         try:
-            aside.write_bytes(told)
-        except FileNotFoundError:  # somebody tidies temporary folders
+            aside.write_bytes(data)
+        except FileNotFoundError:  # temporary folders are cleaned up at times
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            aside.write_bytes(told)
+            aside.write_bytes(data)
         aside.replace(self._path)
 
     def together(self, values: Values) -> Values:
-        """What all workers say, with this one's `values`; they are left for the others first, so that nobody ever
-        tells less than was told before. Raises `OSError`."""
+        """The sum over all workers. This one's `values` are written first, so that no later scrape of another worker
+        reports less than this one did. Raises `OSError`."""
         self.write(values)
         files = self._read()
         included = {name for one in files for name in one.includes}
@@ -110,12 +110,12 @@ class WorkerFiles:
         return joined(self._families, parts)
 
     def close(self, values: Values) -> None:
-        """Leave what stays true of this worker when it has ended."""
+        """Write the numbers that remain valid after this worker has ended."""
         with suppress(OSError):
             self.write(without_gauges(self._families, values))
 
     def _read(self) -> list[_File]:
-        """All files. One that vanishes meanwhile was taken over, and whoever did so may have been read before that:
+        """All files. One that vanishes meanwhile was taken over by a worker whose file may have been read before:
         then all are read again."""
         for _ in range(_READS):
             try:
@@ -130,15 +130,15 @@ class WorkerFiles:
 
 
 def _read(path: Path) -> _File | None:
-    """None for what is not one of ours. Raises `OSError`."""
+    """The file's content, or None when it is not one of ours. Raises `OSError`."""
     written = path.stat().st_mtime
     content = path.read_bytes()
     try:
-        told = orjson.loads(content)
+        data = orjson.loads(content)
         values: Values = {
-            name: {tuple(labels): value for labels, value in found} for name, found in told["values"].items()
+            name: {tuple(labels): value for labels, value in found} for name, found in data["values"].items()
         }
-        return _File(path, told["pid"], written, frozenset(told["includes"]), values)
+        return _File(path, data["pid"], written, frozenset(data["includes"]), values)
     except (ValueError, KeyError, TypeError):
         return None
 

@@ -1,23 +1,28 @@
-"""Calls of models: how they went, what they cost, who stood in for whom."""
+"""What counts calls of models, look-ups in the source, batches, and how late the event loop is."""
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from tilores_core import __version__
 from tilores_core.contracts import Attempt, Purpose
 from tilores_core.metrics import catalogue
-from tilores_core.metrics.families import Family, Sample
-from tilores_core.metrics.histogram import MODEL_BOUNDS, Histogram
+from tilores_core.metrics.catalogue import LAG_BOUNDS, MODEL_BOUNDS, SOURCE_BOUNDS
+from tilores_core.metrics.family import Family, Histogram, Sample
 
 OTHER = "other"
 _MOST_OUTCOMES = 40
+_LAG_INTERVAL = 0.25
+_BATCH_OUTCOMES = ("failed", "cached", "repeated", "unidentified")
 
 
 class ModelLabels:
-    """Labels of models: those that a provider lists, or plugins.toml names, and at most `most`; else `other`."""
+    """Labels of models: those that a provider lists or plugins.toml names, at most `most`; all others are `other`."""
 
     def __init__(self, is_listed: Callable[[str], bool], *, named: Iterable[str] = (), most: int = 100) -> None:
         self._is_listed = is_listed
@@ -39,7 +44,7 @@ class ModelLabels:
 
 
 class ModelMeter:
-    """Told by the chat engine of every call and of every answer that a model gave."""
+    """Counts calls of models and which model answered; the chat engine calls it."""
 
     def __init__(self, labels: ModelLabels) -> None:
         self._labels = labels
@@ -67,7 +72,7 @@ class ModelMeter:
             self._hedges[model] += 1
 
     def answered(self, asked: str, model: str) -> None:
-        """`model` has answered where `asked` was asked for."""
+        """`model` answered a request for `asked`."""
         if asked != model:
             self._fallbacks[":".join(self._labels.of(asked)), ":".join(self._labels.of(model))] += 1
 
@@ -95,7 +100,7 @@ class ModelMeter:
             yield Sample(catalogue.MODEL_FIRST_TOKEN, labels, first.value)
 
     def breakers(self, routes: Mapping[str, Mapping[str, Any]]) -> Iterator[Sample]:
-        """What `ChatEngine.routes()` says."""
+        """Samples of `ChatEngine.routes()`."""
         for name, known in routes.items():
             labels = self._labels.of(name)
             yield Sample(catalogue.MODEL_BREAKER_OPEN, labels, float(known["breaker"] != "closed"))
@@ -105,3 +110,96 @@ class ModelMeter:
 def _parts(name: str) -> tuple[str, str]:
     provider, _, model = name.partition(":")
     return provider, model
+
+
+class SourceMeter:
+    """Counts look-ups in the customer source."""
+
+    def __init__(self) -> None:
+        self._outcomes: Counter[str] = Counter()
+        self._seconds = Histogram(SOURCE_BOUNDS)
+
+    def looked_up(self, outcome: str, seconds: float) -> None:
+        """`outcome`: ok or an error code."""
+        if outcome not in self._outcomes and len(self._outcomes) >= _MOST_OUTCOMES:
+            outcome = "other"
+        self._outcomes[outcome] += 1
+        self._seconds.add(seconds)
+
+    def samples(self) -> Iterator[Sample]:
+        for outcome, number in self._outcomes.items():
+            yield Sample(catalogue.SOURCE_LOOKUPS, (outcome,), number)
+        yield Sample(catalogue.SOURCE_SECONDS, (), self._seconds.value)
+
+
+Totals = Callable[[], Mapping[str, float]]
+"""`jobs.batch_totals.Totals.plain`; the numbers only grow."""
+
+
+class BatchMeter:
+    """Sums over the batches of this process: running ones are read at a scrape, ended ones are kept as a sum."""
+
+    def __init__(self) -> None:
+        self._at_work: dict[int, Totals] = {}
+        self._ended: Counter[str] = Counter()
+        self._number = 0
+
+    def begin(self, totals: Totals) -> Callable[[], None]:
+        """A batch begins; call what is returned when it has ended, however it did."""
+        self._number += 1
+        number = self._number
+        self._at_work[number] = totals
+
+        def end() -> None:
+            if self._at_work.pop(number, None) is not None:
+                self._ended.update(totals())
+
+        return end
+
+    def samples(self) -> Iterator[Sample]:
+        sums = Counter(self._ended)
+        for totals in self._at_work.values():
+            sums.update(totals())
+        yield Sample(catalogue.BATCHES_RUNNING, (), len(self._at_work))
+        if sums:
+            for outcome in _BATCH_OUTCOMES:
+                yield Sample(catalogue.BATCH_LINES, (outcome,), sums[outcome])
+            yield Sample(catalogue.BATCH_LINES, ("all",), sums["lines"])
+
+
+class LoopLag:
+    """Event loop lag: how late a timer fires that is due four times a second, from `start` to `stop`."""
+
+    def __init__(self) -> None:
+        self._lags = Histogram(LAG_BOUNDS)
+        self._handle: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._handle = loop.call_later(_LAG_INTERVAL, self._on_timer, loop, loop.time() + _LAG_INTERVAL)
+
+    def _on_timer(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+        now = loop.time()
+        self._lags.add(max(0.0, now - due))
+        self._handle = loop.call_later(_LAG_INTERVAL, self._on_timer, loop, now + _LAG_INTERVAL)
+
+    def stop(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def samples(self) -> Iterator[Sample]:
+        yield Sample(catalogue.LOOP_LAG, (), self._lags.value)
+
+
+def process_samples() -> Iterator[Sample]:
+    """Processor time and memory of this process."""
+    used = os.times()
+    yield Sample(catalogue.WORKERS, (), 1)
+    yield Sample(catalogue.BUILD, (__version__,), 1)
+    yield Sample(catalogue.CPU_SECONDS, (), used.user + used.system)
+    try:
+        with open("/proc/self/statm", "rb") as told:
+            yield Sample(catalogue.MEMORY, (), int(told.read().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
+    except (OSError, ValueError, IndexError):  # not Linux
+        return

@@ -1,0 +1,126 @@
+"""Values that other parts count by themselves, read at a scrape, so that nothing is counted twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from tilores_core.cache.tiered import TieredCache
+from tilores_core.chat.engine import ChatEngine
+from tilores_core.metrics import catalogue
+from tilores_core.metrics.family import Sample
+from tilores_core.metrics.meter import Metrics
+
+_RESULTS: Final = ("warmed", "failed", "kept")
+_PER_NAMESPACE = {
+    "hits": catalogue.CACHE_HITS,
+    "misses": catalogue.CACHE_MISSES,
+    "promotions": catalogue.CACHE_PROMOTIONS,
+    "stores": catalogue.CACHE_STORES,
+    "damaged": catalogue.CACHE_DAMAGED,
+}
+_PER_TIER = {
+    "evictions": catalogue.CACHE_EVICTIONS,
+    "expirations": catalogue.CACHE_EXPIRATIONS,
+    "errors": catalogue.CACHE_ERRORS,
+    "skipped": catalogue.CACHE_SKIPPED,
+    "owed_invalidations": catalogue.CACHE_OWED,
+}
+_BREAKERS = (("breaker", "read"), ("write_breaker", "write"))
+
+
+def cache_samples(stats: Mapping[str, Any]) -> Iterator[Sample]:
+    """Samples of `TieredCache.stats()`."""
+    for tier, figures in stats["tiers"].items():
+        for what, family in _PER_TIER.items():
+            yield Sample(family, (tier,), figures[what])
+        for namespace, counted in figures["namespaces"].items():
+            for what, family in _PER_NAMESPACE.items():
+                yield Sample(family, (tier, namespace), counted[what])
+        yield from _size(tier, figures)
+        for key, operation in _BREAKERS:
+            if figures[key] is not None:
+                yield Sample(catalogue.CACHE_BREAKER_OPEN, (tier, operation), float(figures[key] != "closed"))
+                yield Sample(catalogue.CACHE_BREAKER_OPENED, (tier, operation), figures[f"{key}_opened"])
+    for namespace, counted in stats["namespaces"].items():
+        for event, number in counted.items():
+            yield Sample(catalogue.CACHE_EVENTS, (namespace, event), number)
+    for event, number in stats["invalidations"].items():
+        yield Sample(catalogue.CACHE_INVALIDATIONS, (event,), number)
+
+
+def _size(tier: str, figures: Mapping[str, Any]) -> Iterator[Sample]:
+    local = figures["breaker"] is None  # a tier in this process has no breaker
+    if local and figures["entries"] is not None:
+        yield Sample(catalogue.CACHE_ENTRIES, (tier,), figures["entries"])
+    if figures["bytes"] is not None:
+        family = catalogue.CACHE_BYTES if local else catalogue.CACHE_SHARED_BYTES
+        yield Sample(family, (tier,), figures["bytes"])
+
+
+def queue_samples(queue: str, *, waiting: int, dropped: int, failed: int) -> Iterator[Sample]:
+    """A queue behind the requests. `queue`: a name that code or plugins.toml gives, never a caller."""
+    yield Sample(catalogue.QUEUE_DEPTH, (queue,), waiting)
+    yield Sample(catalogue.QUEUE_DROPPED, (queue,), dropped)
+    yield Sample(catalogue.QUEUE_FAILED, (queue,), failed)
+
+
+def prewarm_samples(statistics: Mapping[str, Any]) -> Iterator[Sample]:
+    """Samples of `Prewarming.statistics`."""
+    yield Sample(catalogue.PREWARM_LEADING, (), float(bool(statistics["leading"])))
+    for cause, figures in (("list", statistics["totals"]), ("call", statistics["calls"])):
+        yield Sample(catalogue.PREWARM_CUSTOMERS, (cause,), figures["customers"])
+        for result in _RESULTS:
+            yield Sample(catalogue.PREWARM_ENTRIES, (cause, result), figures[result])
+        for result, number in figures["skipped_because"].items():
+            yield Sample(catalogue.PREWARM_ENTRIES, (cause, result), number)
+    worth = statistics["worth"]
+    yield Sample(catalogue.PREWARM_ANSWERS, (), worth["warmed_answers"])
+    yield Sample(catalogue.PREWARM_USED, (), worth["used_answers"])
+    yield Sample(catalogue.PREWARM_HITS, (), worth["hits"])
+    yield from queue_samples("prewarm", waiting=statistics["calls"]["waiting"], dropped=0, failed=0)
+
+
+def watch_parts(
+    metrics: Metrics,
+    *,
+    cache: TieredCache,
+    engine: ChatEngine,
+    tracers: Callable[[], Mapping[str, Any]],
+) -> None:
+    """Read these parts at every scrape. A later part is added here, or calls `Metrics.watch` itself.
+
+    `tracers`: `Tracing.report`.
+    """
+
+    async def cached() -> Iterable[Sample]:
+        return cache_samples(await cache.stats())
+
+    metrics.watch(cached)
+    metrics.watch(lambda: metrics.models.breakers(engine.routes()))
+    metrics.watch(lambda: _engine_samples(engine))
+    metrics.watch(lambda: _tracer_samples(tracers()))
+
+
+def _engine_samples(engine: ChatEngine) -> Iterator[Sample]:
+    yield Sample(catalogue.CACHE_EVENTS, ("answers", "coalesced"), engine.coalesced)
+    observers = engine.observers
+    yield from queue_samples(
+        "observers", waiting=observers.waiting, dropped=observers.dropped, failed=observers.failed
+    )
+    if engine.guard.mode != "off":
+        counts = engine.guard.counts
+        yield Sample(catalogue.GROUNDING, ("checked",), counts.checked)
+        yield Sample(catalogue.GROUNDING, ("flagged",), counts.flagged)
+        yield Sample(catalogue.GROUNDING, ("blocked",), counts.blocked)
+
+
+def _tracer_samples(report: Mapping[str, Any]) -> Iterator[Sample]:
+    if report["tracers"]:
+        yield from queue_samples(
+            "tracing", waiting=report["waiting"], dropped=report["dropped"], failed=report["failed"]
+        )
+    for name, told in report["tracers"].items():
+        yield from queue_samples(
+            f"tracer/{name}", waiting=told["waiting"], dropped=told["dropped"], failed=told["failures"]
+        )
