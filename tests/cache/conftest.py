@@ -8,11 +8,12 @@ from contextlib import AsyncExitStack
 import pytest
 import pytest_asyncio
 
-from tests.cache.tiered_world import Build, Clock
+from tests.cache.tiered_world import Build
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.contracts import CacheTier
 from tilores_core.settings import CacheTable
 from tilores_core.testing.tiers import SharedStore
+from tilores_core.testing.waiting import Clock
 
 STEADY = CacheTable(jitter=0.0)
 

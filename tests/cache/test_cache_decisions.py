@@ -23,6 +23,7 @@ from tilores_core.cache.policy import NO_CACHE, Life, Plan
 from tilores_core.cache.values import HEADER_BYTES, hit_of, kept, pack, unpack
 from tilores_core.contracts import CacheEntry
 from tilores_core.resilience import CircuitBreaker
+from tilores_core.testing.waiting import Clock
 
 seconds = st.floats(0, 1e6)
 LIFE = Life(stored_at=100.0, fresh_until=200.0, expires_at=250.0)
@@ -87,15 +88,8 @@ def test_joining_never_gives_less_than_was_asked_for(flying: float, asked: float
 # --- the breaker ---
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def test_it_opens_after_failures_in_a_row_and_closes_after_one_success() -> None:
-    clock = Clock()
+    clock = Clock(0.0)
     breaker = CircuitBreaker(failures=3, pause=1.0, clock=clock)
     for _ in range(2):
         assert breaker.allow()
@@ -126,7 +120,7 @@ def test_it_opens_after_failures_in_a_row_and_closes_after_one_success() -> None
 
 
 def test_a_cancelled_try_lets_the_next_one_try() -> None:
-    clock = Clock()
+    clock = Clock(0.0)
     breaker = CircuitBreaker(failures=1, pause=1.0, clock=clock)
     assert breaker.allow()
     breaker.failure()
@@ -137,7 +131,7 @@ def test_a_cancelled_try_lets_the_next_one_try() -> None:
 
 
 def test_calls_from_before_it_opened_do_not_close_it() -> None:
-    breaker = CircuitBreaker(failures=1, clock=Clock())
+    breaker = CircuitBreaker(failures=1, clock=Clock(0.0))
     assert breaker.allow()
     assert breaker.allow()
     breaker.failure()
@@ -229,7 +223,7 @@ def test_strange_messages_are_refused(data: bytes) -> None:
 
 
 def test_recent_stores_are_forgotten_after_a_while() -> None:
-    clock = Clock()
+    clock = Clock(0.0)
     recent = RecentStores(clock)
     recent.add("answers:a", ("one",))
     clock.now = 4.0

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from tests.cache.tiered_world import Build, Clock, memory, settle
+from tests.cache.tiered_world import Build, memory
 from tilores_core.cache.invalidation import EVERYTHING
 from tilores_core.contracts import CacheEntry, TierStats
 from tilores_core.errors import CacheError
 from tilores_core.resilience import CircuitBreaker
 from tilores_core.settings import CacheTable
 from tilores_core.testing.tiers import FlakyTier, SharedStore, SharedTier
+from tilores_core.testing.waiting import Clock, settle
 from tilores_plugins.cache.memory import MemoryTier
 
 A, B = "answers:a", "answers:b"

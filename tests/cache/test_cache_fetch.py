@@ -16,19 +16,12 @@ from tilores_core.contracts import CacheTier
 from tilores_core.errors import InvalidRequestError, OverloadedError, SourceUnavailableError
 from tilores_core.settings import CacheTable, NamespaceTable
 from tilores_core.testing.tiers import FlakyTier, SharedStore, SharedTier
+from tilores_core.testing.waiting import Clock, settle
 from tilores_plugins.cache.memory import MemoryTier
 
 A = "customers:a"
 STEADY = CacheTable(jitter=0.0)
 SHARED = CacheTable(jitter=0.0, single_flight_replicas=True, lease_seconds=0.2)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Source:
@@ -86,11 +79,6 @@ async def build(clock: Clock) -> AsyncIterator[Build]:
             return cache
 
         yield make
-
-
-async def settle(turns: int = 50) -> None:
-    for _ in range(turns):
-        await asyncio.sleep(0)
 
 
 # --- one call for all ---

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from tilores_core import CacheEntry, PluginContext
 from tilores_core.testing.cache import CacheTierSuite
 from tilores_core.testing.tiers import SharedStore, SharedTier
+from tilores_core.testing.waiting import Clock
 from tilores_plugins.cache import memory
 from tilores_plugins.cache.memory import MemoryTier, Settings
 
@@ -46,14 +47,6 @@ class TestSharedTier(CacheTierSuite):
     @pytest.fixture
     def other_tier(self, store: SharedStore) -> SharedTier:
         return SharedTier(store)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

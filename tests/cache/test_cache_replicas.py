@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.cache.tiered_world import Build, Clock, memory, settle
+from tests.cache.tiered_world import Build, memory
 from tilores_core.cache.invalidation import EVERYTHING, to_messages
 from tilores_core.cache.keys import wire_key
 from tilores_core.settings import CacheTable
 from tilores_core.testing.tiers import SharedStore, SharedTier
+from tilores_core.testing.waiting import Clock, settle
 
 A, B = "answers:a", "answers:b"
 STEADY = CacheTable(jitter=0.0)

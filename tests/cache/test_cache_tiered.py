@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cache.tiered_world import Build, Clock, memory, settle
+from tests.cache.tiered_world import Build, memory
 from tilores_core.cache.invalidation import invalidation
 from tilores_core.cache.keys import wire_key
 from tilores_core.cache.policy import Life
@@ -20,6 +20,7 @@ from tilores_core.cache.values import hit_of
 from tilores_core.contracts import CacheEntry, TierStats
 from tilores_core.settings import CacheTable, NamespaceTable
 from tilores_core.testing.tiers import SharedStore, SharedTier
+from tilores_core.testing.waiting import Clock, settle
 from tilores_plugins.cache.memory import Settings
 
 A, B = "answers:a", "answers:b"

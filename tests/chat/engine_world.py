@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
@@ -39,6 +38,7 @@ from tilores_core.settings import CacheTable, ChatTable, RoutingTable
 from tilores_core.settings.config import NamespaceTable
 from tilores_core.testing import FakeProvider
 from tilores_core.testing.tiers import SharedStore, SharedTier
+from tilores_core.testing.waiting import Clock, settle
 from tilores_plugins.cache.memory import MemoryTier
 
 MODEL = "fake:fake-1"
@@ -69,19 +69,6 @@ JOHN_2 = customer("C-1002", "John Smith", "mark-john-two", born="1975-11-20", ci
 PEOPLE = (EDWINA, ROBIN, JOHN_1, JOHN_2)
 
 ABOUT_EDWINA = "What is Edwina Hawthorne's credit score?"
-
-
-class Clock:
-    """Seconds since the epoch, as the test says."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        self.now += seconds
 
 
 class Crm:
@@ -248,20 +235,6 @@ def question(*said: str, **turn: Any) -> Turn:
 
 def table(ttl: float, *, stale: float = 0.0, negative: float = 15.0) -> NamespaceTable:
     return NamespaceTable(ttl_seconds=ttl, stale_seconds=stale, negative_ttl_seconds=negative)
-
-
-async def until(condition: Callable[[], object], *, seconds: float = 10.0) -> None:
-    """Wait for what other tasks bring about; fails when it does not come."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        await asyncio.sleep(0.001)
-
-
-async def settle(times: int = 50) -> None:
-    """Let everything run that can run without waiting for the outside."""
-    for _ in range(times):
-        await asyncio.sleep(0)
 
 
 async def finished(*waiting: Awaitable[Any]) -> list[Any]:

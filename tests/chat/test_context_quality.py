@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.chat.engine_world import ABOUT_EDWINA, EDWINA, Crm, World, question, settle
+from tests.chat.engine_world import ABOUT_EDWINA, EDWINA, Crm, World, question
 from tilores_core.chat.context.quality import confidence, is_weak
 from tilores_core.chat.prompts import BUILTIN_TEMPLATE
 from tilores_core.chat.records import fingerprint, marked_weak, render
 from tilores_core.chat.stored import customer_from_bytes, customer_to_bytes
 from tilores_core.contracts import Customer, Identifiers, MatchQuality, Record
 from tilores_core.testing.tiers import SharedStore
+from tilores_core.testing.waiting import settle
 
 
 def customer(*values: str, quality: MatchQuality | None = None) -> Customer:

@@ -8,16 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.chat.engine_world import (
-    ABOUT_EDWINA,
-    EDWINA,
-    MAY_NOT_SEARCH,
-    ROBIN,
-    World,
-    customer,
-    question,
-    table,
-)
+from tests.chat.engine_world import ABOUT_EDWINA, EDWINA, MAY_NOT_SEARCH, ROBIN, World, customer, question, table
 from tilores_core.cache.keys import conversation_digest
 from tilores_core.chat.customer_match import CustomerMatch, customer_tags
 from tilores_core.chat.records import fingerprint, render

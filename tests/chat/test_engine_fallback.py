@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.chat.engine_world import World, until
+from tests.chat.engine_world import World
 from tilores_core.contracts import Answer, ModelInfo, Usage
 from tilores_core.errors import (
     ContentRefusedError,
@@ -20,6 +20,7 @@ from tilores_core.errors import (
     UnsupportedParameterError,
 )
 from tilores_core.testing import FakeProvider, FakeReply
+from tilores_core.testing.waiting import eventually
 
 
 class Chain(World):
@@ -64,7 +65,7 @@ async def test_the_chain_is_tried_in_order(chain: Chain, streamed: bool) -> None
     answer = await get(chain, streamed)
     assert (answer.text, answer.model, chain.tried) == ("from three", "three:m", (1, 1, 1))
     assert answer.cost == pytest.approx(12e-6)
-    await until(lambda: chain.outcomes)
+    await eventually(lambda: chain.outcomes)
     attempts = chain.outcomes[0].attempts
     assert [(attempt.model, attempt.error) for attempt in attempts] == [
         ("one:m", "provider_unavailable"),
@@ -135,7 +136,7 @@ async def test_all_fail_with_what_the_first_said(chain: Chain, streamed: bool) -
     with pytest.raises(ProviderUnavailableError, match="one is down"):
         await get(chain, streamed)
     assert chain.tried == (1, 1, 1)
-    await until(lambda: chain.outcomes)
+    await eventually(lambda: chain.outcomes)
     assert len(chain.outcomes[0].attempts) == 3
 
 

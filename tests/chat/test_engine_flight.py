@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from tests.chat.engine_world import PRICED, World, collect, finished, question, settle, table, until
+from tests.chat.engine_world import PRICED, World, collect, finished, question, table
 from tilores_core.contracts import Answer, CacheEntry, CachePolicy, Caller, Delta
 from tilores_core.errors import OverloadedError, ProviderUnavailableError
 from tilores_core.settings import RoutingTable
 from tilores_core.testing import FakeProvider, FakeReply
 from tilores_core.testing.tiers import SharedStore
+from tilores_core.testing.waiting import eventually, settle
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def held(world: World, text: str = "one two three", **reply: Any) -> asyncio.Eve
 async def test_a_thousand_ask_the_model_and_the_source_once(world: World) -> None:
     gate = held(world)
     asking = [asyncio.create_task(world.ask()) for _ in range(1000)]
-    await until(lambda: world.provider.running)
+    await eventually(lambda: world.provider.running)
     await settle()
     gate.set()
     answers = await asyncio.gather(*asking)
@@ -45,7 +46,7 @@ async def test_who_looked_below_while_the_answer_was_made_does_not_make_it_again
     async with World(store=SharedStore()) as world:
         gate = held(world)
         first = asyncio.create_task(world.ask())
-        await until(lambda: world.provider.running)
+        await eventually(lambda: world.provider.running)
         look, looking, looked = world.shared.get_many, asyncio.Event(), asyncio.Event()
 
         async def slow(keys: Sequence[str]) -> Mapping[str, CacheEntry]:
@@ -72,7 +73,7 @@ async def test_a_caller_who_joins_what_was_begun_behind_the_scenes_goes_first() 
         world.provider.otherwise = lambda call: "here"
         gate = held(world)
         tasks = [asyncio.create_task(world.ask("The first?", purpose="batch"))]
-        await until(lambda: world.provider.running)
+        await eventually(lambda: world.provider.running)
         tasks += [asyncio.create_task(world.ask(f"Batch {n}?", purpose="batch")) for n in range(3)]
         await settle()
         tasks.append(asyncio.create_task(world.ask("Warmed?", purpose="prewarm")))
@@ -90,7 +91,7 @@ async def test_streams_and_answers_share(world: World) -> None:
     streams = [asyncio.create_task(world.listen()) for _ in range(20)]
     answers = [asyncio.create_task(world.ask()) for _ in range(20)]
     more = [asyncio.create_task(world.listen()) for _ in range(20)]
-    await until(lambda: world.provider.running)
+    await eventually(lambda: world.provider.running)
     gate.set()
     for pieces, answer in await asyncio.gather(*streams, *more):
         assert "".join(piece.text for piece in pieces) == answer.text == "one two three"
@@ -105,7 +106,7 @@ async def test_a_stream_gets_its_pieces_whoever_began(world: World, first: str) 
     begun: asyncio.Task[Any] = asyncio.create_task(
         world.engine.answer(turn) if first == "answer" else collect(world.engine, turn)
     )
-    await until(lambda: world.provider.running)
+    await eventually(lambda: world.provider.running)
     joined = asyncio.create_task(world.listen())
     await settle()
     gate.set()
@@ -158,7 +159,7 @@ async def test_one_who_leaves_cancels_nobody_else(world: World, leaver: str) -> 
     leaving: asyncio.Task[Any] = asyncio.create_task(
         world.engine.answer(turn) if leaver == "answer" else collect(world.engine, turn)
     )
-    await until(lambda: world.provider.running)
+    await eventually(lambda: world.provider.running)
     staying, listening = asyncio.create_task(world.ask()), asyncio.create_task(world.listen())
     await settle()
     leaving.cancel()
@@ -172,12 +173,12 @@ async def test_one_who_leaves_cancels_nobody_else(world: World, leaver: str) -> 
 async def test_the_model_is_cancelled_when_all_have_left(world: World) -> None:
     held(world)
     asking = [asyncio.create_task(world.ask()), asyncio.create_task(world.listen())]
-    await until(lambda: world.provider.running)
+    await eventually(lambda: world.provider.running)
     await settle()
     for task in asking:
         task.cancel()
     await finished(*asking)
-    await until(lambda: world.provider.cancelled == 1)
+    await eventually(lambda: world.provider.cancelled == 1)
     world.provider.enqueue("once more")
     assert (await world.ask()).text == "once more"
 
@@ -188,7 +189,7 @@ async def test_a_stream_that_is_closed_cancels_the_model(world: World) -> None:
     stream = world.engine.stream(question())
     await anext(stream)
     await stream.aclose()
-    await until(lambda: world.provider.cancelled == 1)
+    await eventually(lambda: world.provider.cancelled == 1)
     world.provider.enqueue("once more")
     assert (await world.ask()).text == "once more"
 
@@ -197,7 +198,7 @@ async def test_leaving_while_the_source_is_asked_cancels_nobody_else(world: Worl
     world.provider.enqueue("one")
     world.crm.gate = asyncio.Event()
     leaving, staying = asyncio.create_task(world.ask()), asyncio.create_task(world.ask())
-    await until(lambda: world.crm.calls)
+    await eventually(lambda: world.crm.calls)
     leaving.cancel()
     await settle()
     world.crm.gate.set()
@@ -209,7 +210,7 @@ async def test_a_failure_reaches_all_and_is_not_kept(world: World) -> None:
     gate = held(world, error=ProviderUnavailableError("down", provider="fake"))
     asking: list[asyncio.Task[Any]] = [asyncio.create_task(world.ask()) for _ in range(10)]
     asking += [asyncio.create_task(world.listen()) for _ in range(10)]
-    await until(lambda: world.provider.running)
+    await eventually(lambda: world.provider.running)
     await settle()
     gate.set()
     for error in await finished(*asking):
@@ -256,7 +257,7 @@ async def test_who_joins_with_more_time_has_it(world: World, joins: str) -> None
     gate = held(world)
     now = asyncio.get_running_loop().time()
     first = asyncio.create_task(world.ask(deadline=now + 0.05))
-    await until(lambda: world.provider.running)
+    await eventually(lambda: world.provider.running)
     turn = question(deadline=now + 20)
     joined: asyncio.Task[Any] = asyncio.create_task(
         world.engine.answer(turn) if joins == "answer" else collect(world.engine, turn)
@@ -275,7 +276,7 @@ async def test_who_joins_with_less_time_takes_none(world: World) -> None:
     gate = held(world)
     now = asyncio.get_running_loop().time()
     first = asyncio.create_task(world.ask(deadline=now + 20))
-    await until(lambda: world.provider.running)
+    await eventually(lambda: world.provider.running)
     joined = asyncio.create_task(world.ask(deadline=now + 0.01))
     await asyncio.sleep(0.05)
     gate.set()
@@ -286,7 +287,7 @@ async def test_closing_the_engine_tells_who_waits() -> None:
     async with World() as world:
         held(world)
         asking: list[asyncio.Task[Any]] = [asyncio.create_task(world.ask()), asyncio.create_task(world.listen())]
-        await until(lambda: world.provider.running)
+        await eventually(lambda: world.provider.running)
         await settle()
         await world.engine.aclose()
         for error in await finished(*asking):
@@ -306,7 +307,7 @@ async def test_replicas_share_one_call() -> None:
             gate = held(one)
             asking: list[asyncio.Task[Any]] = [asyncio.create_task(world.ask()) for world in (one, two) * 50]
             streams = [asyncio.create_task(world.listen()) for world in (one, two) * 5]
-            await until(lambda: provider.running)
+            await eventually(lambda: provider.running)
             await settle()
             gate.set()
             assert {answer.text for answer in await asyncio.gather(*asking)} == {"one two three"}
@@ -331,6 +332,6 @@ async def test_a_stale_answer_is_renewed_although_replicas_share() -> None:
         await world.ask()
         world.clock.advance(120)
         assert (await world.ask()).stale
-        await until(lambda: world.calls == 2)
+        await eventually(lambda: world.calls == 2)
         await settle()
         assert (await world.ask()).text == "new"

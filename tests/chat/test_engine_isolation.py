@@ -15,13 +15,14 @@ from typing import Any
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, given, settings
 
-from tests.chat.engine_world import PRICED, Clock, Crm, World, collect, customer, question, settle, table
+from tests.chat.engine_world import PRICED, Crm, World, collect, customer, question, table
 from tilores_core.chat.answer_lookup import KeyMemo
 from tilores_core.contracts import Answer, CachePolicy, Caller, Customer, Turn
 from tilores_core.errors import PermissionDeniedError, TiloresError
 from tilores_core.testing import FakeProvider, FakeReply
 from tilores_core.testing.fake_provider import FakeCall
 from tilores_core.testing.tiers import SharedStore
+from tilores_core.testing.waiting import Clock, settle
 
 NAMES = {
     "C-1": ("John Smith", "1980-03-04"),

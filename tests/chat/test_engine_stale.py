@@ -11,25 +11,14 @@ from typing import Any
 
 import pytest
 
-from tests.chat.engine_world import (
-    ABOUT_EDWINA,
-    EDWINA,
-    PRICED,
-    ROBIN,
-    World,
-    customer,
-    finished,
-    question,
-    settle,
-    table,
-    until,
-)
+from tests.chat.engine_world import ABOUT_EDWINA, EDWINA, PRICED, ROBIN, World, customer, finished, question, table
 from tilores_core.chat import engine as engine_module
 from tilores_core.contracts import CachePolicy
 from tilores_core.errors import ProviderUnavailableError, SourceUnavailableError
 from tilores_core.testing import FakeProvider, FakeReply
 from tilores_core.testing.fake_provider import FakeCall
 from tilores_core.testing.tiers import SharedStore
+from tilores_core.testing.waiting import eventually, settle
 
 DOWN = ProviderUnavailableError("down", provider="fake")
 
@@ -58,7 +47,7 @@ async def test_a_stale_answer_is_served_and_renewed_behind_it(streamed: bool) ->
         for found in await asyncio.gather(*asked):
             answer = found[1] if isinstance(found, tuple) else found
             assert (answer.text, answer.stale, answer.age, answer.cache_tier) == ("answer 1", True, 120.0, "l1")
-        await until(lambda: world.calls == 2)
+        await eventually(lambda: world.calls == 2)
         await settle()
         renewed = await world.ask()
         assert (renewed.text, renewed.stale) == ("answer 2", False)
@@ -106,14 +95,14 @@ async def test_a_failed_refresh_leaves_the_stale_answer() -> None:
         world.clock.advance(120)
         world.provider.enqueue(DOWN)
         assert (await world.ask()).stale
-        await until(lambda: world.calls == 2)
+        await eventually(lambda: world.calls == 2)
         for _ in range(5):
             await settle()
             assert (await world.ask()).text == "answer 1"
         assert world.calls == 2, "a model that is down is left in peace for a moment"
         world.clock.advance(1)
         assert (await world.ask()).text == "answer 1"
-        await until(lambda: world.calls == 3)
+        await eventually(lambda: world.calls == 3)
         await settle()
         assert (await world.ask()).text == "answer 2"
 
@@ -125,7 +114,7 @@ async def test_a_refresh_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch)
         world.clock.advance(120)
         world.provider.enqueue(FakeReply(text="never", until=asyncio.Event()))
         assert (await world.ask()).stale
-        await until(lambda: world.provider.cancelled == 1)
+        await eventually(lambda: world.provider.cancelled == 1)
         world.clock.advance(100)
         assert (await world.ask()).text == "answer 2"
 
@@ -137,7 +126,7 @@ async def test_a_refresh_serves_who_comes_when_the_old_answer_is_gone() -> None:
         gate = asyncio.Event()
         world.provider.enqueue(FakeReply(text="renewed behind", until=gate))
         await world.ask()
-        await until(lambda: world.provider.running)
+        await eventually(lambda: world.provider.running)
         world.clock.advance(100)
         asking, listening = asyncio.create_task(world.ask()), asyncio.create_task(world.listen())
         await settle()
@@ -152,9 +141,9 @@ async def test_what_is_told_of_a_stale_hit_is_not_changed_by_the_refresh() -> No
         await world.ask()
         world.clock.advance(120)
         await world.ask()
-        await until(lambda: world.calls == 2)
+        await eventually(lambda: world.calls == 2)
         await settle()
-        await until(lambda: len(world.outcomes) == 2)
+        await eventually(lambda: len(world.outcomes) == 2)
         stale = world.outcomes[1]
         assert stale.answer is not None
         assert stale.answer.stale
@@ -176,7 +165,7 @@ async def test_an_old_fingerprint_is_served_and_renewed_behind_it(customer_id: s
         served = await world.ask(customer_id=customer_id)  # while the source still thinks
         assert (served.text, served.cache_tier) == ("answer 1", "l1")
         world.crm.gate.set()
-        await until(lambda: len(world.crm.calls) > asked)
+        await eventually(lambda: len(world.crm.calls) > asked)
         await settle()
         changed = await world.ask(customer_id=customer_id)
         assert changed.text == "answer 2"
@@ -332,7 +321,7 @@ async def test_an_answer_under_way_is_not_kept_over_an_invalidation(streamed: bo
         gate = asyncio.Event()
         world.provider.enqueue(FakeReply(text="from the old records", until=gate))
         asking = asyncio.create_task(world.engine.answer(question()) if not streamed else world.listen())
-        await until(lambda: world.provider.running)
+        await eventually(lambda: world.provider.running)
         await world.cache.invalidate(tags=[TAG])
         gate.set()
         await asking
@@ -346,7 +335,7 @@ async def test_records_under_way_are_not_kept_over_an_invalidation() -> None:
         gate = world.crm.gate = asyncio.Event()
         old = dict(world.crm.people)
         asking = asyncio.create_task(world.ask(customer_id=EDWINA.id))
-        await until(lambda: world.crm.calls)
+        await eventually(lambda: world.crm.calls)
         await world.cache.invalidate(tags=[TAG])
         gate.set()
         await asking
@@ -361,7 +350,7 @@ async def test_who_comes_after_the_invalidation_does_not_board_the_flight_of_bef
         gate = asyncio.Event()
         world.provider.enqueue(FakeReply(text="from the old records", until=gate))
         first = asyncio.create_task(world.ask())
-        await until(lambda: world.provider.running)
+        await eventually(lambda: world.provider.running)
         world.crm.change(EDWINA.id, "mark-new")
         await world.cache.invalidate(tags=[TAG])
         second = await world.ask()

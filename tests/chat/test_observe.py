@@ -7,21 +7,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.chat.engine_world import (
-    ABOUT_EDWINA,
-    EDWINA,
-    MAY_NOT_SEARCH,
-    World,
-    finished,
-    question,
-    settle,
-    until,
-)
+from tests.chat.engine_world import ABOUT_EDWINA, EDWINA, MAY_NOT_SEARCH, World, finished, question
 from tilores_core.chat import observe
 from tilores_core.chat.observe import Observers
 from tilores_core.contracts import Answer, Observer, Outcome
 from tilores_core.errors import PermissionDeniedError, ProviderUnavailableError, SourceUnavailableError
 from tilores_core.testing import FakeReply
+from tilores_core.testing.waiting import eventually, settle
 
 OUTCOME = Outcome(turn=question(), answer=Answer(text="a", model="m"), timings={})
 
@@ -33,7 +25,7 @@ async def world() -> AsyncIterator[World]:
 
 
 async def outcomes(world: World, number: int) -> list[Outcome]:
-    await until(lambda: len(world.outcomes) >= number)
+    await eventually(lambda: len(world.outcomes) >= number)
     await settle()
     assert len(world.outcomes) == number
     return world.outcomes
@@ -164,8 +156,8 @@ async def test_a_bad_observer_stops_no_other(monkeypatch: pytest.MonkeyPatch, ba
     observers.start()
     for _ in range(3):
         observers.tell(OUTCOME)
-    await until(lambda: len(after.heard) == 3)
-    await until(lambda: observers.failed == 3)
+    await eventually(lambda: len(after.heard) == 3)
+    await eventually(lambda: observers.failed == 3)
     assert len(before.heard) == 3
     await observers.aclose()
     assert observers.dropped == 0
@@ -187,7 +179,7 @@ async def test_what_does_not_fit_is_dropped_and_counted() -> None:
         observers.tell(OUTCOME)
     assert observers.dropped == 3
     observers.start()
-    await until(lambda: len(ear.heard) == 5)
+    await eventually(lambda: len(ear.heard) == 5)
     await observers.aclose()
     assert observers.dropped == 3
 

@@ -8,7 +8,6 @@ import time
 
 import pytest
 
-from tests.chat.engine_world import Clock, settle
 from tilores_core.chat.routing.budget import Budget
 from tilores_core.chat.routing.delivery import BySentence, CannotJoinError, Start, Straight
 from tilores_core.chat.routing.health import Health
@@ -19,6 +18,7 @@ from tilores_core.contracts import Delta, Turn
 from tilores_core.errors import OverloadedError
 from tilores_core.resilience import Priority
 from tilores_core.settings import RoutingTable
+from tilores_core.testing.waiting import Clock, settle
 
 # --- the budget ------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import structlog.testing
 
-from tests.chat.engine_world import PRICED, World, collect, question, settle, until
+from tests.chat.engine_world import PRICED, World, collect, question
 from tilores_core.chat.routing.fallback_chain import CONTINUE
 from tilores_core.contracts import Answer, Attempt, CachePolicy, Delta, Message, ModelInfo, Usage
 from tilores_core.errors import (
@@ -28,6 +28,7 @@ from tilores_core.errors import (
 from tilores_core.settings import RoutingTable
 from tilores_core.testing import FakeProvider, FakeReply
 from tilores_core.testing.fake_provider import FakeCall
+from tilores_core.testing.waiting import eventually, settle
 
 INFO = ModelInfo(id="m", input_price=1.0, output_price=1.0, context_window=1000)
 LARGE = ModelInfo(id="large", context_window=50_000, vision=True)
@@ -58,7 +59,7 @@ class Two(World):
         return (await self.listen(**turn))[1] if streamed else await self.ask(**turn)
 
     async def attempts(self) -> tuple[Attempt, ...]:
-        await until(lambda: self.outcomes)
+        await eventually(lambda: self.outcomes)
         return self.outcomes[-1].attempts
 
 
@@ -266,7 +267,7 @@ async def test_a_provider_that_is_full_is_waited_for_and_then_left() -> None:
         world.one.enqueue(FakeReply(pieces=("Here. ", "It is."), between=wait), "second")
         world.two.enqueue("from two")
         first = asyncio.create_task(world.ask("One?"))
-        await until(lambda: world.one.running)
+        await eventually(lambda: world.one.running)
         assert (await world.ask("Two?")).model == "two:m"
         assert len(world.one.asked) == 1
         assert world.engine.routes()["one:m"]["breaker"] == "closed"
@@ -279,7 +280,7 @@ async def test_full_without_another_model() -> None:
     async with two(fallbacks=(), concurrent={"one": 1}, max_waiting=0) as world:
         world.one.enqueue(FakeReply(text="x", until=asyncio.Event()))
         first = asyncio.create_task(world.ask("One?"))
-        await until(lambda: world.one.running)
+        await eventually(lambda: world.one.running)
         with pytest.raises(OverloadedError):
             await world.ask("Two?")
         first.cancel()
@@ -380,7 +381,7 @@ async def test_all_who_listen_hear_the_same() -> None:
         world.one.enqueue(FakeReply(pieces=BREAKS.pieces, error=down(), error_after=3, until=gate))
         world.two.enqueue("It must be paid by May.")
         listeners = [asyncio.create_task(collect(world.engine, question())) for _ in range(3)]
-        await until(lambda: world.one.running)
+        await eventually(lambda: world.one.running)
         gone = world.engine.stream(question())
         leaving = asyncio.create_task(anext(gone))
         await settle()
@@ -403,10 +404,10 @@ async def test_the_last_to_leave_closes_the_upstream() -> None:
         world.one.enqueue(FakeReply(pieces=("One. ", "Two. ", "Three."), between=wait))
         async with aclosing(world.engine.stream(question())) as stream:
             waiting = asyncio.create_task(anext(stream))
-            await until(lambda: world.one.running)
+            await eventually(lambda: world.one.running)
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
-        await until(lambda: not world.one.running)
+        await eventually(lambda: not world.one.running)
         assert (world.one.cancelled, world.tried) == (1, (1, 0))
         assert world.engine.routes()["one:m"]["breaker"] == "closed"
 
@@ -529,7 +530,7 @@ async def test_a_late_first_token_brings_a_second_call(streamed: bool) -> None:
         answer = await world.get(streamed)
         assert (answer.text, answer.model, answer.usage) == ("from the second", "one:m", SIX)
         assert (len(world.one.asked), world.one.cancelled, world.one.running) == (22, 1, 0)
-        await until(lambda: len(world.outcomes) == 21)
+        await eventually(lambda: len(world.outcomes) == 21)
         lost, won = sorted(world.outcomes[-1].attempts, key=lambda attempt: attempt.hedge)
         assert (lost.error, lost.cost, won.error) == ("cancelled", 0.0, None)
         assert world.engine.routes()["one:m"]["breaker"] == "closed"
@@ -586,8 +587,8 @@ async def test_a_listener_who_leaves_during_the_filler_ends_the_call() -> None:
         world.one.enqueue(FakeReply(until=asyncio.Event()))
         async with aclosing(world.engine.stream(question())) as stream:
             assert (await anext(stream)).filler  # type: ignore[union-attr]
-            await until(lambda: world.one.running)
-        await until(lambda: not world.one.running)
+            await eventually(lambda: world.one.running)
+        await eventually(lambda: not world.one.running)
 
 
 async def test_what_fails_before_the_filler_fails_as_ever() -> None:

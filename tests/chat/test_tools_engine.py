@@ -9,16 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.chat.engine_world import (
-    EDWINA,
-    JOHN_1,
-    MAY_NOT_SEARCH,
-    ROBIN,
-    Crm,
-    World,
-    customer,
-    question,
-)
+from tests.chat.engine_world import EDWINA, JOHN_1, MAY_NOT_SEARCH, ROBIN, Crm, World, customer, question
 from tilores_core.chat.context.quality import is_weak
 from tilores_core.chat.records import render
 from tilores_core.chat.tools import wording

@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from tests.cli.command import Command
-from tests.e2e.running_server import RunningServer, until
+from tests.e2e.running_server import RunningServer
 from tests.redis_server import RedisServer, needs_redis
+from tilores_core.testing.waiting import wait_until
 
 QUESTION = "What is Edwina Hawthorne's credit score?"
 TIERS = '[use]\ncache = {tiers}\n[plugins.redis]\nurl = "{url}"\n'
@@ -72,7 +73,7 @@ def test_removing_reaches_the_shared_tier_and_the_memory_of_running_servers(
 
         def forgotten(*words: str) -> None:
             assert tilores.json("cache", *words)["removed"] > 0
-            until(lambda: ask(server) == "miss", f"still remembered after {words}")
+            wait_until(lambda: ask(server) == "miss", f"still remembered after {words}")
 
         remembered()
         forgotten("invalidate", "--customer", "EDW_HAWTHORNE_001")
@@ -192,8 +193,8 @@ def test_addresses_that_are_none(tilores: Command) -> None:
 @needs_redis
 def test_the_embedded_redis_is_a_shared_tier(tilores: Command) -> None:
     with RunningServer(tilores.folder, toml='[use]\ncache = ["memory", "redis"]\n') as server:
-        until(lambda: (ask(server), "l2" in tilores.json("cache", "stats")["tiers"])[1], "no embedded Redis")
+        wait_until(lambda: (ask(server), "l2" in tilores.json("cache", "stats")["tiers"])[1], "no embedded Redis")
         assert ask(server) == "l1"
         assert tilores.json("ask", QUESTION)["cache_tier"] == "l2"  # one data folder, one embedded Redis
         assert tilores.json("cache", "invalidate", "--customer", "EDW_HAWTHORNE_001")["removed"] > 0
-        until(lambda: ask(server) == "miss", "still remembered")
+        wait_until(lambda: ask(server) == "miss", "still remembered")

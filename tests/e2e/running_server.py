@@ -10,7 +10,6 @@ import os
 import re
 import signal
 import sysconfig
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +18,7 @@ from typing import Any
 import httpx
 
 from tests.processes.forked import Process, start
+from tilores_core.testing.waiting import wait_until
 
 PATIENCE = 40.0
 TILORES = Path(sysconfig.get_path("scripts")) / "tilores"
@@ -42,15 +42,6 @@ def clean_environment(**added: str) -> dict[str, str]:
         if not name.startswith(_FOREIGN) and name not in _FOREIGN_NAMES
     }
     return {**kept, **added}
-
-
-def until(true: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
-    """Wait until `true()` is; its value."""
-    give_up = time.monotonic() + seconds
-    while not (value := true()):
-        assert time.monotonic() < give_up, f"{what}: not within {seconds:g} s"
-        time.sleep(0.02)
-    return value
 
 
 class RunningServer:
@@ -105,8 +96,8 @@ class RunningServer:
     def start(self) -> RunningServer:
         """Start it and wait until it is ready."""
         self.launch()
-        until(self._find_port, f"no port in the log\n{self.log_text}")
-        until(self._is_ready, "not ready")
+        wait_until(self._find_port, f"no port in the log\n{self.log_text}")
+        wait_until(self._is_ready, "not ready")
         return self
 
     def _find_port(self) -> bool:
@@ -190,9 +181,9 @@ class RunningServer:
         return [line for line in found if all(line.get(name) == value for name, value in fields.items())]
 
     def wait_for_line(self, **fields: Any) -> dict[str, Any]:
-        line: dict[str, Any] = until(lambda: self.lines(**fields), f"no log line {fields}\n{self.log_text[-4000:]}")[
-            0
-        ]
+        line: dict[str, Any] = wait_until(
+            lambda: self.lines(**fields), f"no log line {fields}\n{self.log_text[-4000:]}"
+        )[0]
         return line
 
     def check_log(self) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.running_server import RunningServer, StartServer, until
+from tests.e2e.running_server import RunningServer, StartServer
+from tilores_core.testing.waiting import wait_until
 
 EDWINA = "EDW_HAWTHORNE_001"
 TOML = """
@@ -48,7 +49,7 @@ def _send(http: httpx.Client, body: bytes, **options: Any) -> dict[str, Any]:
 
 
 def _ended(http: httpx.Client, job: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = until(
+    found: dict[str, Any] = wait_until(
         lambda: (now := http.get(f"/admin/batch/{job['id']}").json())["ended"] and now, "the batch does not end"
     )
     return found
@@ -129,7 +130,7 @@ def test_limits_and_cancelling(start_server: StartServer) -> None:
         assert full.headers["retry-after"] == "60"
 
         assert http.delete(f"/admin/batch/{waiting[1]['id']}").json()["state"] == "cancelled"
-        until(lambda: _results(http, first), "no result yet")
+        wait_until(lambda: _results(http, first), "no result yet")
         assert http.delete(f"/admin/batch/{first['id']}").json()["state"] == "cancelling"
         ended = _ended(http, first)
         assert ended["state"] == "cancelled"
@@ -154,7 +155,7 @@ def test_only_admins(keyed: httpx.Client) -> None:
     admin = {"Authorization": "Bearer root-secret", **NDJSON}
     job = keyed.post("/admin/batch", content=_questions(1), headers=admin).json()
     assert job["owner"] == "root"
-    until(lambda: keyed.get(f"/admin/batch/{job['id']}", headers=admin).json()["state"] == "done", "not done")
+    wait_until(lambda: keyed.get(f"/admin/batch/{job['id']}", headers=admin).json()["state"] == "done", "not done")
 
 
 @pytest.mark.slow
@@ -164,7 +165,7 @@ def test_a_killed_servers_batch_is_gone_on_with(start_server: StartServer, tmp_p
     try:
         with _client(first) as http:
             job = _send(http, _questions(800), params={"concurrency": 8})
-            until(lambda: len(_results(http, job)) > 50, "no results")
+            wait_until(lambda: len(_results(http, job)) > 50, "no results")
     finally:
         first.kill()
     output = tmp_path / "data" / "batch" / job["id"] / "out.jsonl"
@@ -186,7 +187,7 @@ def test_an_ending_server_leaves_it_to_the_next(start_server: StartServer, tmp_p
     with RunningServer(tmp_path / "first", toml=toml, variables=shared) as first, _client(first) as http:
         job = _send(http, _questions(60), params={"concurrency": 4})
         with http.stream("GET", f"/admin/batch/{job['id']}/events") as events:  # it must not keep the server
-            until(lambda: len(_results(http, job)) > 4, "no results")
+            wait_until(lambda: len(_results(http, job)) > 4, "no results")
             begun = time.monotonic()
             first.signal()
             list(events.iter_lines())
@@ -205,7 +206,7 @@ def test_live_callers_are_answered_meanwhile(start_server: StartServer) -> None:
         ask = {"input": "What is Edwina Hawthorne's credit score?"}
         assert http.post("/chat/invoke", json=ask).status_code == 200
         job = _send(http, _questions(3000))
-        until(lambda: _results(http, job), "it does not begin")
+        wait_until(lambda: _results(http, job), "it does not begin")
         for n in range(20):
             assert http.post("/chat/invoke", json=ask).json()["output"]["response_metadata"]["cache"] == "l1"
             fresh = http.post("/chat/invoke", json={"input": f"{ask['input']} ({n})"})

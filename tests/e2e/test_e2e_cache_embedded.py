@@ -11,8 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.running_server import RunningServer, until
+from tests.e2e.running_server import RunningServer
 from tests.redis_server import needs_redis
+from tilores_core.testing.waiting import wait_until
 
 EDWINA = "Edwina Hawthorne's credit score is 742."
 QUESTION = "What is Edwina Hawthorne's credit score?"
@@ -72,24 +73,24 @@ def test_as_packaged(folder: Path) -> None:
     with RunningServer(folder) as server:
         assert ask(server) == ("miss", EDWINA)
         # Once more when its Redis is there, as it could have missed a removal until then.
-        until(lambda: ask(server) == ("l1", EDWINA), "not kept in memory")
-        processes = until(lambda: pids(server), "no embedded Redis")
+        wait_until(lambda: ask(server) == ("l1", EDWINA), "not kept in memory")
+        processes = wait_until(lambda: pids(server), "no embedded Redis")
         assert (server.folder / "data" / "redis" / "redis.sock").is_socket()
         assert not ended(processes)
-    until(lambda: ended(processes), "it outlives the server")
+    wait_until(lambda: ended(processes), "it outlives the server")
 
 
 @needs_redis
 def test_answers_survive_restarts(folder: Path) -> None:
     with RunningServer(folder, toml=TOML) as server:
         assert ask(server) == ("miss", EDWINA)
-    until(lambda: ended(pids(server)), "it outlives the server")
+    wait_until(lambda: ended(pids(server)), "it outlives the server")
     with RunningServer(folder, toml=TOML) as server:
         assert ask(server) == ("l2", EDWINA)
         assert ask(server) == ("l1", EDWINA)
         processes = pids(server)
         server.kill()
-        until(lambda: ended(processes), "it outlives a killed server")
+        wait_until(lambda: ended(processes), "it outlives a killed server")
         server.start()
         assert ask(server) == ("l2", EDWINA)
 
@@ -106,12 +107,12 @@ def test_two_workers_share_one(folder: Path) -> None:
             seen.add(tier)
             return tier == "l2"
 
-        until(other_worker, "no second worker took it from the first")
+        wait_until(other_worker, "no second worker took it from the first")
         assert seen <= {"l1", "l2"}
         processes = pids(server)
         assert len(processes) == 2  # one server and its guard
         assert not ended(processes)
-    until(lambda: ended(processes), "it outlives the workers")
+    wait_until(lambda: ended(processes), "it outlives the workers")
 
 
 @pytest.mark.parametrize("how", ["nothing to start", "never"])

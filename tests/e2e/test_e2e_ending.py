@@ -13,7 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.running_server import TILORES, RunningServer, StartGated, StartServer, clean_environment, until
+from tests.e2e.running_server import TILORES, RunningServer, StartGated, StartServer, clean_environment
+from tilores_core.testing.waiting import wait_until
 
 QUESTION = {"input": "How are you?"}
 SCORE = {"input": "What is Edwina Hawthorne's credit score?"}
@@ -49,7 +50,7 @@ def test_readiness_fails_first_and_the_second_signal_ends_at_once(start_gated: S
         lines = reply.iter_lines()
         read_until(lines, "first ")
         server.signal()
-        until(lambda: httpx.get(f"{server.url}/health/ready").status_code == 503, "still ready")
+        wait_until(lambda: httpx.get(f"{server.url}/health/ready").status_code == 503, "still ready")
         # Whoever has not noticed yet is still served.
         assert httpx.get(f"{server.url}/health").status_code == 200
         assert httpx.get(f"{server.v1}/models").status_code == 200
@@ -104,20 +105,20 @@ def answering(server: RunningServer, wanted: int) -> set[str]:
         marks.add(reply.headers["x-request-id"].rpartition("-")[0])
         return len(marks) >= wanted
 
-    until(ask, f"not {wanted} workers answered")
+    wait_until(ask, f"not {wanted} workers answered")
     return marks
 
 
 def test_workers_share_the_work_and_one_that_dies_is_replaced(start_server: StartServer) -> None:
     server = start_server("--workers", "2", expects="died")
-    until(lambda: len(server.lines(event="Application startup complete.")) == 2, "two workers")
+    wait_until(lambda: len(server.lines(event="Application startup complete.")) == 2, "two workers")
     first, second = workers_of(server)
     marks = answering(server, 2)
     os.kill(first, signal.SIGKILL)
-    until(lambda: not alive(first) or len(workers_of(server)) > 2, "the worker goes on")
+    wait_until(lambda: not alive(first) or len(workers_of(server)) > 2, "the worker goes on")
     assert "742" in httpx.post(f"{server.chat}/invoke", json=SCORE, timeout=30).json()["output"]["content"]
-    until(lambda: len(server.lines(event="Application startup complete.")) == 3, "a new worker")
-    until(lambda: answering(server, 1) - marks, "the new worker answers")
+    wait_until(lambda: len(server.lines(event="Application startup complete.")) == 3, "a new worker")
+    wait_until(lambda: answering(server, 1) - marks, "the new worker answers")
     assert server.stop() == 0
     assert [pid for pid in workers_of(server) if alive(pid)] == []
     assert second in workers_of(server)
@@ -126,14 +127,14 @@ def test_workers_share_the_work_and_one_that_dies_is_replaced(start_server: Star
 def test_ctrl_c_with_workers(start_gated: StartGated) -> None:
     """A terminal sends SIGINT to the parent and to its workers, which the parent then tells once more."""
     server, gate = start_gated("--workers", "2")
-    until(lambda: len(server.lines(event="Application startup complete.")) == 2, "two workers")
+    wait_until(lambda: len(server.lines(event="Application startup complete.")) == 2, "two workers")
     with httpx.stream("POST", f"{server.chat}/stream", json=QUESTION, timeout=30) as reply:
         lines = reply.iter_lines()
         read_until(lines, "first ")
         for worker in workers_of(server):
             os.kill(worker, signal.SIGINT)
         server.signal(signal.SIGINT)
-        until(lambda: len(server.lines(event="Shutting down")) == 2, "the workers were told")
+        wait_until(lambda: len(server.lines(event="Shutting down")) == 2, "the workers were told")
         gate.open()
         rest = "\n".join(lines)
     assert rest.rstrip().endswith("event: end")
@@ -146,7 +147,7 @@ def test_a_second_signal_ends_all_workers(start_gated: StartGated) -> None:
         lines = reply.iter_lines()
         read_until(lines, "first ")
         server.signal(signal.SIGINT)
-        until(lambda: "Shutting down" in server.log_text, "the workers were told")
+        wait_until(lambda: "Shutting down" in server.log_text, "the workers were told")
         server.signal(signal.SIGINT)
         with pytest.raises(httpx.RemoteProtocolError):
             "".join(lines)

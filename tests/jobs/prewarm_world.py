@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -51,10 +50,4 @@ async def warming(world: World, of: Plan, *, life: dict[str, Any] | None = None)
         await service.aclose()
 
 
-async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.005)
-
-
-__all__ = ["QUESTION", "READING", "World", "one_list", "plan", "table", "talking", "until", "warming"]
+__all__ = ["QUESTION", "READING", "World", "one_list", "plan", "table", "talking", "warming"]

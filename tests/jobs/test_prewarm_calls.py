@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.jobs.prewarm_world import QUESTION, plan, table, talking, until, warming
+from tests.jobs.prewarm_world import QUESTION, plan, table, talking, warming
 from tilores_core.contracts import Identifiers
 from tilores_core.testing import FakeReply
+from tilores_core.testing.waiting import eventually
 
 LONG = {"answers": table(3600.0, stale=600.0), "customers": table(300.0)}
 EDWINA = Identifiers(customer_id="EDW_HAWTHORNE_001")
@@ -22,7 +23,7 @@ def calls(**more: Any) -> Any:
 async def test_a_caller_is_ready_and_the_question_finds_the_answer() -> None:
     async with talking(**LONG) as world, warming(world, calls(), life=LONG) as service:
         assert service.calls.begins(EDWINA)
-        await until(lambda: service.calls.figures.ended_at)
+        await eventually(lambda: service.calls.figures.ended_at)
         assert service.calls.figures.results == {"fresh": 1, "warmed": 1}
         answer = await world.ask(QUESTION, customer_id=EDWINA.customer_id)
         assert answer.cache_tier == "l1"
@@ -33,7 +34,7 @@ async def test_a_question_that_is_asked_meanwhile_waits_for_the_same_answer() ->
     async with talking(**LONG) as world, warming(world, calls(), life=LONG) as service:
         world.provider.enqueue(FakeReply(text="It is seven hundred.", until=gate))
         service.calls.begins(EDWINA)
-        await until(lambda: world.calls)
+        await eventually(lambda: world.calls)
         asked = asyncio.create_task(world.ask(QUESTION, customer_id=EDWINA.customer_id))
         await asyncio.sleep(0.02)
         gate.set()
@@ -74,10 +75,10 @@ async def test_a_source_that_was_down_is_asked_again_when_the_call_is_reported_a
     async with talking(**LONG) as world, warming(world, calls(), life=LONG) as service:
         world.crm.down = True
         service.calls.begins(Identifiers(name="Robin Ashdown"))
-        await until(lambda: service.calls.figures.failed)
+        await eventually(lambda: service.calls.figures.failed)
         world.crm.down = False
         service.calls.begins(Identifiers(name="Robin Ashdown"))
-        await until(lambda: service.calls.figures.results["warmed"])
+        await eventually(lambda: service.calls.figures.results["warmed"])
 
 
 async def test_a_flood_is_bounded_and_questions_are_answered_through_it() -> None:
@@ -106,11 +107,11 @@ async def test_who_has_waited_too_long_is_let_go() -> None:
         now = [0.0]
         service.calls._clock = lambda: now[0]
         service.calls.begins(Identifiers(name="Robin Ashdown"))
-        await until(lambda: world.crm.calls)
+        await eventually(lambda: world.crm.calls)
         service.calls.begins(Identifiers(name="Edwina Hawthorne"))
         now[0] = 31.0
         world.crm.gate.set()
-        await until(lambda: service.calls.figures.results["late"])
+        await eventually(lambda: service.calls.figures.results["late"])
         assert world.crm.calls.count("find Edwina Hawthorne") == 0
 
 
@@ -124,7 +125,7 @@ async def test_the_log_names_nobody(capsys: pytest.CaptureFixture[str]) -> None:
 
         world.crm.find = broken  # type: ignore[method-assign]
         service.calls.begins(Identifiers(name="Robin Ashdown"))
-        await until(lambda: service.calls.figures.errors["internal_error"])
+        await eventually(lambda: service.calls.figures.errors["internal_error"])
         told = capsys.readouterr()
         assert "ZeroDivisionError" in told.out + told.err
         for word in ("Edwina", "Hawthorne", "0018", "edwina@", "Robin"):

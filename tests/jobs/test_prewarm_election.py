@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.jobs.prewarm_world import until
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.jobs.prewarm.election import LEASE, Leases, choose_leases, lead
 from tilores_core.jobs.prewarm.plan import WarmList
@@ -19,6 +18,7 @@ from tilores_core.settings import CacheTable
 from tilores_core.store.address import store_address
 from tilores_core.store.lazy import LazyStore
 from tilores_core.testing.tiers import SharedStore, SharedTier
+from tilores_core.testing.waiting import eventually
 from tilores_plugins.cache.memory import MemoryTier
 
 SECONDS = 0.9
@@ -84,13 +84,13 @@ async def replica(
 async def test_one_replica_works_and_another_follows_it(elections: Make) -> None:
     working: set[int] = set()
     async with replica(elections(), working, 1) as first:
-        await until(lambda: working == {1})
+        await eventually(lambda: working == {1})
         async with replica(elections(), working, 2):
             await asyncio.sleep(SECONDS)  # it is renewed meanwhile
             assert working == {1}
             first.cancel()
             await asyncio.gather(first, return_exceptions=True)
-            await until(lambda: working == {2})
+            await eventually(lambda: working == {2})
 
 
 async def test_who_loses_the_lease_stops_and_may_win_it_again(tmp_path: Path) -> None:
@@ -98,15 +98,15 @@ async def test_who_loses_the_lease_stops_and_may_win_it_again(tmp_path: Path) ->
     cache, tier = shared_cache(shared)
     leases = choose_leases(None, cache, LazyStore(store_address(None, tmp_path)))
     async with replica(leases, working, 1, seconds=0.15):
-        await until(lambda: working == {1})
+        await eventually(lambda: working == {1})
         shared.leases[LEASE] = ("another", time.time() + 1000)
-        await until(lambda: not working)
+        await eventually(lambda: not working)
         del shared.leases[LEASE]
-        await until(lambda: working == {1})
+        await eventually(lambda: working == {1})
         tier.down = True
-        await until(lambda: not working)
+        await eventually(lambda: not working)
         tier.down = False
-        await until(lambda: working == {1})
+        await eventually(lambda: working == {1})
 
 
 async def test_database_that_was_named_decides_rather_than_a_shared_tier(tmp_path: Path) -> None:
@@ -151,6 +151,6 @@ async def test_a_schedule_may_begin_later() -> None:
     task = asyncio.create_task(follow([(WarmList(name="one", customers=()), 1.0)], run, at_once=False))
     await asyncio.sleep(0.5)
     assert ran == []
-    await until(lambda: ran == ["one"])
+    await eventually(lambda: ran == ["one"])
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

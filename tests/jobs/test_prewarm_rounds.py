@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.chat.engine_world import ROBIN, Clock, SharedStore, customer
-from tests.jobs.prewarm_world import QUESTION, World, one_list, plan, table, talking, until, warming
+from tests.chat.engine_world import ROBIN, SharedStore, customer
+from tests.jobs.prewarm_world import QUESTION, World, one_list, plan, table, talking, warming
 from tilores_core.contracts import Caller, current_purpose
 from tilores_core.errors import ProviderUnavailableError
 from tilores_core.jobs.prewarm.pool import Pool
 from tilores_core.testing import FakeReply
+from tilores_core.testing.waiting import Clock, eventually
 
 EDWINA = {"customer_id": "EDW_HAWTHORNE_001"}
 LONG = {"answers": table(3600.0, stale=600.0), "customers": table(300.0)}
@@ -118,7 +119,7 @@ async def test_an_invalidation_in_between_costs_a_second_question_and_no_answer(
         gate = asyncio.Event()
         world.provider.enqueue(FakeReply(text="It is six hundred.", until=gate))
         running = asyncio.create_task(service.run())
-        await until(lambda: world.calls)
+        await eventually(lambda: world.calls)
         await world.cache.invalidate(tags=(f"customer:{EDWINA['customer_id']}",))
         gate.set()
         figures = await running
@@ -194,7 +195,7 @@ async def test_the_higher_priority_goes_first_and_few_at_a_time() -> None:
         world.crm.people = {one.id: one for one in people}
         world.crm.gate = asyncio.Event()
         running = asyncio.create_task(service.run())
-        await until(lambda: len(world.crm.calls) == 2)
+        await eventually(lambda: len(world.crm.calls) == 2)
         await asyncio.sleep(0.05)
         assert len(world.crm.calls) == 2
         world.crm.gate.set()
@@ -229,7 +230,7 @@ async def test_all_of_it_is_background_work() -> None:
 
         world.crm.get, world.crm.find = noted_get, noted_find  # type: ignore[method-assign]
         await service.run()
-        await until(lambda: world.outcomes)
+        await eventually(lambda: world.outcomes)
         assert seen == {"get prewarm", "find prewarm"}
         assert {outcome.turn.purpose for outcome in world.outcomes} == {"prewarm"}
         assert current_purpose.get() == "live"
@@ -270,9 +271,9 @@ async def test_a_pool_lets_go_of_who_waited_longest() -> None:
         await asyncio.sleep(0)
     assert dropped == [1, 2]
     gate.set()
-    await until(lambda: done == [0, 3, 4])
+    await eventually(lambda: done == [0, 3, 4])
     pool.submit(work(5))
-    await until(lambda: done == [0, 3, 4, 5])
+    await eventually(lambda: done == [0, 3, 4, 5])
     assert pool.busy <= 1
     await pool.aclose()
 

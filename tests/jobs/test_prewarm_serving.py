@@ -10,7 +10,8 @@ from typing import Any
 
 import httpx
 
-from tests.e2e.running_server import PATIENCE, TILORES, RunningServer, clean_environment, until
+from tests.e2e.running_server import PATIENCE, TILORES, RunningServer, clean_environment
+from tilores_core.testing.waiting import wait_until
 
 EDWINA = "EDW_HAWTHORNE_001"
 PLAN = {
@@ -52,12 +53,12 @@ def test_one_of_two_servers_of_a_machine_warms_and_the_other_goes_on(tmp_path: P
     toml = MEMORY + '[prewarm]\nfile = "plan.json"\n'
     servers = [RunningServer(_write(tmp_path / name), toml=toml, variables=data) for name in ("one", "two")]
     with servers[0] as first:
-        until(lambda: _figures(first)["lists"]["vip"]["latest"], "the list is warm from the start")
+        wait_until(lambda: _figures(first)["lists"]["vip"]["latest"], "the list is warm from the start")
         body = {"input": "Who is it?", "config": {"configurable": {"customer_id": EDWINA}}}
         reply = httpx.post(f"{first.chat}/invoke", json=body, timeout=10)
         assert reply.headers["X-Tilores-Cache"] == "l1"
         began = _figures(first)["totals"]["customers"]
-        until(lambda: _figures(first)["totals"]["customers"] > began, "it is warmed again")
+        wait_until(lambda: _figures(first)["totals"]["customers"] > began, "it is warmed again")
         assert _figures(first)["leading"]
         with servers[1] as second:
             assert not _figures(second)["leading"]

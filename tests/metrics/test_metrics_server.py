@@ -17,10 +17,11 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from tests.e2e.running_server import RunningServer, until
+from tests.e2e.running_server import RunningServer
 from tests.host.throwaway_plugins import Site
 from tilores_core.metrics.requests import chat_route
 from tilores_core.testing.fake_upstream import DEFAULT_KEY, FakeUpstream, HttpError, Reply
+from tilores_core.testing.waiting import wait_until
 
 QUESTION = "What is Edwina Hawthorne's credit score?"
 TOML = """
@@ -145,9 +146,11 @@ def test_a_batch_and_a_call_that_begins(server: RunningServer) -> None:
     assert begun.status_code == 202, begun.text
     called = httpx.post(f"{server.url}/events/call", json={"customer_id": "EDW_HAWTHORNE_001"}, timeout=30)
     assert called.status_code == 202, called.text
-    until(lambda: scrape(server)("tilores_batch_lines_total", outcome="all") == 3, "the lines were not counted")
-    until(lambda: scrape(server)("tilores_prewarm_customers_total", cause="call") == 1, "the call was not counted")
-    until(lambda: scrape(server)("tilores_batches_running") == 0, "it is still at work")
+    wait_until(lambda: scrape(server)("tilores_batch_lines_total", outcome="all") == 3, "the lines were not counted")
+    wait_until(
+        lambda: scrape(server)("tilores_prewarm_customers_total", cause="call") == 1, "the call was not counted"
+    )
+    wait_until(lambda: scrape(server)("tilores_batches_running") == 0, "it is still at work")
     told = scrape(server)
     assert told("tilores_batch_lines_total", outcome="failed") == 0
     assert told("tilores_model_tokens_total", purpose="batch") > 0
@@ -177,7 +180,7 @@ KEYS = {"TILORES_API_KEYS": "desk:desk-secret", "TILORES_ADMIN_KEYS": "root:root
 
 def test_elsewhere_it_wants_a_key_of_either_kind(tmp_path: Path) -> None:
     with RunningServer(tmp_path, "--host", "0.0.0.0", toml=TOML, variables=KEYS) as server:
-        until(lambda: scrape(server, Authorization="Bearer desk-secret"), "not open to chat keys")
+        wait_until(lambda: scrape(server, Authorization="Bearer desk-secret"), "not open to chat keys")
         scrape(server, Authorization="Bearer root-secret")
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Host": "localhost"}):
             refused = httpx.get(f"{server.url}/metrics", headers=headers)
@@ -296,8 +299,8 @@ def _counted(server: RunningServer) -> float:
 
 def test_two_workers_are_one_sum_also_when_one_is_killed(tmp_path: Path) -> None:
     with RunningServer(tmp_path, "--workers", "2", toml=TOML, expects="died") as server:
-        until(lambda: len(_workers_of(server)) == 2, "two workers")
-        until(lambda: scrape(server)("tilores_workers") == 2, "both in the sum")
+        wait_until(lambda: len(_workers_of(server)) == 2, "two workers")
+        wait_until(lambda: scrape(server)("tilores_workers") == 2, "both in the sum")
         answered: Counter[str] = Counter()
         seen: list[float] = []
 
@@ -313,14 +316,14 @@ def test_two_workers_are_one_sum_also_when_one_is_killed(tmp_path: Path) -> None
         assert seen == sorted(seen), "a counter went back"
         assert answered == {"200": 240}
         # Both have answered, and a second later both are told of.
-        until(lambda: _counted(server) == answered["200"], f"not all of {answered} were counted", seconds=10)
+        wait_until(lambda: _counted(server) == answered["200"], f"not all of {answered} were counted", seconds=10)
         assert scrape(server)("tilores_cache_misses_total", namespace="answers") >= 2
 
         victim = _workers_of(server)[0]
         os.kill(victim, signal.SIGKILL)
-        until(lambda: len(_workers_of(server)) == 3, "no new worker")
+        wait_until(lambda: len(_workers_of(server)) == 3, "no new worker")
         assert _counted(server) == answered["200"], "what the dead one had counted is gone"
-        until(lambda: scrape(server)("tilores_workers") == 2, "the new one is not in the sum")
+        wait_until(lambda: scrape(server)("tilores_workers") == 2, "the new one is not in the sum")
         asyncio.run(_load(server, answered, each=20))
         assert answered == {"200": 320}
-        until(lambda: _counted(server) == answered["200"], f"not all of {answered} were counted", seconds=10)
+        wait_until(lambda: _counted(server) == answered["200"], f"not all of {answered} were counted", seconds=10)

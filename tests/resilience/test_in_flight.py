@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.chat.engine_world import settle, until
 from tilores_core.contracts import Answer, Delta
 from tilores_core.errors import OverloadedError, ProviderUnavailableError
 from tilores_core.resilience import Budget, InFlightCall, InFlightCalls, Priority
+from tilores_core.testing.waiting import eventually, settle
 
 Shared = InFlightCall[Answer, Delta]
 Emit = Callable[[Delta], None]
@@ -191,7 +191,7 @@ async def test_who_does_not_wait_leaves_after_a_time() -> None:
     shared.leave_after(0.01)
     await settle()
     assert call.ended == []
-    await until(lambda: call.cancelled)
+    await eventually(lambda: call.cancelled)
     assert call.ended == [shared]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -11,15 +11,10 @@ from tests.store.postgres_server import NewAddress, PostgresServer
 from tilores_core.store.database import Limits
 from tilores_core.store.feed import ChangeFeed
 from tilores_core.store.store import Store
+from tilores_core.testing.waiting import eventually
 
 QUICK = 0.02
 NEVER = 3600.0
-
-
-async def until(what: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not what():
-            await asyncio.sleep(0.01)
 
 
 @pytest.fixture
@@ -37,7 +32,7 @@ async def test_a_change_of_another_replica_is_told(store: Store, replica: Store)
     try:
         for count in (1, 2):
             await store.changes.bump("x", "y")
-            await until(lambda count=count: heard[-1:] == [count])
+            await eventually(lambda count=count: heard[-1:] == [count])
         assert heard == [1, 2], "each once"
         late: list[int] = []
         end = feed.listen("x", late.append)
@@ -45,7 +40,7 @@ async def test_a_change_of_another_replica_is_told(store: Store, replica: Store)
         end()
         end()
         await store.changes.bump("x")
-        await until(lambda: heard[-1:] == [3])
+        await eventually(lambda: heard[-1:] == [3])
         assert late == [2]
     finally:
         await feed.aclose()
@@ -57,7 +52,7 @@ async def test_what_was_before_the_start_is_told_once(store: Store) -> None:
     feed = ChangeFeed(store.changes, seconds=QUICK)
     feed.listen("x", heard.append)
     feed.start()
-    await until(lambda: heard == [1])
+    await eventually(lambda: heard == [1])
     await asyncio.sleep(QUICK * 5)
     assert heard == [1]
     await feed.aclose()
@@ -69,11 +64,11 @@ async def test_hastening(store: Store, replica: Store) -> None:
     feed = ChangeFeed(replica.changes, seconds=NEVER)
     feed.listen("x", heard.append)
     feed.start()
-    await until(lambda: heard == [1])
+    await eventually(lambda: heard == [1])
     await store.changes.bump("x")
     feed.hasten()
     feed.hasten()
-    await until(lambda: heard == [1, 2])
+    await eventually(lambda: heard == [1, 2])
     await feed.aclose()
 
 
@@ -89,7 +84,7 @@ async def test_a_listener_that_fails_disturbs_nobody(store: Store) -> None:
     feed.start()
     for count in (1, 2):
         await store.changes.bump("x")
-        await until(lambda count=count: heard[-1:] == [count])
+        await eventually(lambda count=count: heard[-1:] == [count])
     await feed.aclose()
 
 
@@ -101,12 +96,12 @@ async def test_an_outage_is_outlived(postgres: PostgresServer, new_address: NewA
     feed.start()
     try:
         await store.changes.bump("x")
-        await until(lambda: heard == [1])
+        await eventually(lambda: heard == [1])
         postgres.stop()
-        await until(lambda: feed.failing_since is not None)
+        await eventually(lambda: feed.failing_since is not None)
         postgres.start()
         await store.changes.bump("x")
-        await until(lambda: heard == [1, 2])
+        await eventually(lambda: heard == [1, 2])
         assert feed.failing_since is None
     finally:
         await feed.aclose()

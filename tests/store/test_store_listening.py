@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
@@ -15,14 +15,9 @@ from tilores_core.store import feed
 from tilores_core.store.address import store_address
 from tilores_core.store.lazy import LazyStore
 from tilores_core.testing.tiers import SharedStore, SharedTier
+from tilores_core.testing.waiting import eventually
 
 NEVER = 3600.0
-
-
-async def until(what: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not what():
-            await asyncio.sleep(0.01)
 
 
 class Process:
@@ -51,7 +46,7 @@ async def processes(tmp_path: Path) -> AsyncIterator[tuple[Process, Process]]:
     for process in (one, other):
         await process.cache.start()
         await process.store.get()
-    await until(lambda: len(redis.listeners) == 2)
+    await eventually(lambda: len(redis.listeners) == 2)
     yield one, other
     for process in (one, other):
         await process.aclose()
@@ -61,7 +56,7 @@ async def test_a_change_is_heard_without_any_message(processes: tuple[Process, P
     one, other = processes
     late: list[int] = []
     await (await one.store.get()).changes.bump("batch")  # and nobody announces it
-    await until(lambda: other.heard)
+    await eventually(lambda: other.heard)
     other.store.listen("batch", late.append)
     assert (other.heard, late) == ([1], [1])
 
@@ -71,7 +66,7 @@ async def test_who_listens_once_the_store_is_open_hears_too(tmp_path: Path) -> N
     heard: list[int] = []
     await (await store.get()).changes.bump("batch")
     store.listen("batch", heard.append)
-    await until(lambda: heard)
+    await eventually(lambda: heard)
     assert heard == [1]
     await store.aclose()
 
@@ -83,13 +78,13 @@ async def test_a_message_makes_the_others_look_at_once(tmp_path: Path, monkeypat
     try:
         for process in (one, other):
             await process.cache.start()
-        await until(lambda: len(redis.listeners) == 2)
+        await eventually(lambda: len(redis.listeners) == 2)
         await one.change()
         await other.store.get()
-        await until(lambda: other.heard == [1])  # its first look
+        await eventually(lambda: other.heard == [1])  # its first look
         for count in (2, 3):
             await one.change()
-            await until(lambda count=count: other.heard[-1] == count)
+            await eventually(lambda count=count: other.heard[-1] == count)
         assert (await other.cache.stats())["invalidations"]["heard"] == 0, "nothing was to be removed"
         assert (await other.cache.stats())["invalidations"]["unreadable"] == 0
     finally:

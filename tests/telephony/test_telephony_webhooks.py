@@ -15,7 +15,8 @@ from xml.etree import ElementTree
 import httpx
 import pytest
 
-from tests.e2e.running_server import RunningServer, until
+from tests.e2e.running_server import RunningServer
+from tilores_core.testing.waiting import wait_until
 
 EDWINA, PHONE = "EDW_HAWTHORNE_001", "+15035550142"
 PUBLIC = "https://phone.example.com/tilores"
@@ -81,7 +82,7 @@ def _calls(http: httpx.Client) -> Any:
 def _tier_of_first_question(http: httpx.Client, *, ready_since: float | None = None) -> str:
     """Where the answer to the caller's first question comes from, once the caller is ready."""
     if ready_since is not None:
-        until(lambda: (_calls(http)["ended_at"] or 0.0) > ready_since, "the caller is ready")
+        wait_until(lambda: (_calls(http)["ended_at"] or 0.0) > ready_since, "the caller is ready")
     body = {"input": QUESTION, "config": {"configurable": {"customer_id": EDWINA}}}
     reply = http.post("/chat/invoke", json=body, headers=_bearer("phone-secret")).raise_for_status()
     return reply.headers["X-Tilores-Cache"]

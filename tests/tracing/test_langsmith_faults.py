@@ -15,13 +15,14 @@ import pytest
 from pydantic import SecretStr
 
 from tests.tracing.langsmith_server import KEY, LangSmithServer
-from tests.tracing.traced_app import traced_app, until
+from tests.tracing.traced_app import traced_app
 from tilores_core import PluginContext, PluginError, Span, Trace
 from tilores_core.cli import doctor_parts
 from tilores_core.errors import ConfigError
 from tilores_core.host import PluginHost, scan
 from tilores_core.host.imports import module_exists
 from tilores_core.settings.loader import LoadedConfig, validate_config
+from tilores_core.testing.waiting import eventually
 from tilores_plugins.tracing.langsmith.settings import Settings
 from tilores_plugins.tracing.langsmith.threads import StuckError
 from tilores_plugins.tracing.langsmith.tracer import LangSmithTracer, build
@@ -175,7 +176,7 @@ async def test_requests_are_neither_failed_nor_held_up(
                 reply = await app.complete()
             assert reply.status_code == 200
         queue = app.tracing.queues[0]
-        await until(lambda: queue.failures and queue.dropped, "something is dropped")
+        await eventually(lambda: queue.failures and queue.dropped, "something is dropped")
         began = time.monotonic()
     assert time.monotonic() - began < 3, "the end waits no longer than it may"
     assert app.tracing.dropped + queue.dropped + queue.sent == 120, "each is accounted for"
@@ -191,7 +192,7 @@ async def test_a_wrong_key_is_named_without_being_shown(
     async with traced_app(tmp_path, langsmith=plugin, tracing={"flush_seconds": 0.2}) as app:
         assert (await app.invoke()).status_code == 200
         queue = app.tracing.queues[0]
-        await until(lambda: queue.failures)
+        await eventually(lambda: queue.failures)
         assert queue.report()["error"] == "LangSmithAuthError"
     assert queue.dropped == 1
     said = "".join(capfd.readouterr())

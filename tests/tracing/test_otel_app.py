@@ -12,11 +12,11 @@ import httpx
 import pytest
 
 from tests.e2e.running_server import RunningServer
-from tests.e2e.running_server import until as wait_until
 from tests.host.throwaway_plugins import Site
 from tests.tracing.langsmith_server import KEY, LangSmithServer
 from tests.tracing.otlp_collector import OtlpCollector, Status, attributes
-from tests.tracing.traced_app import EDWINA, QUESTION, traced_app, until
+from tests.tracing.traced_app import EDWINA, QUESTION, traced_app
+from tilores_core.testing.waiting import eventually, wait_until
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = "00f067aa0ba902b7"
@@ -77,7 +77,7 @@ async def test_a_request_continues_the_callers_trace(tmp_path: Path, collector: 
             reply.json()["metadata"]["run_id"] if door == "invoke" else reply.json()["id"].removeprefix("chatcmpl-")
             for reply in replies
         ]
-        await until(lambda: len(collector.roots()) == 2)
+        await eventually(lambda: len(collector.roots()) == 2)
     assert {span.trace_id.hex() for span in collector.spans} == {TRACE}
     miss, hit = (collector.root_of(run_id) for run_id in ids)
     assert miss is not None
@@ -101,12 +101,12 @@ async def test_without_a_caller_the_run_id_is_the_trace(tmp_path: Path, collecto
     async with traced_app(tmp_path, tracers=("otel",), plugins=otel(collector)) as app:
         app.http.headers["traceparent"] = "00-rubbish"
         run_id = (await app.invoke(session_id="session-7")).json()["metadata"]["run_id"]
-        root = await until(lambda: collector.root_of(run_id))
+        root = await eventually(lambda: collector.root_of(run_id))
         assert root.trace_id.hex() == run_id.replace("-", "")
         assert attributes(root)["gen_ai.conversation.id"] == "session-7"
         reply = await app.http.post("/chat/feedback", json={"run_id": run_id, "key": "helpful", "score": 1})
         assert reply.status_code == 200
-        score = await until(lambda: next((one for one in collector.spans if "evaluation" in one.name), None))
+        score = await eventually(lambda: next((one for one in collector.spans if "evaluation" in one.name), None))
     assert (score.trace_id, score.parent_span_id) == (root.trace_id, root.span_id)
 
 
@@ -115,7 +115,7 @@ async def test_nothing_of_the_customer_leaves_by_default(tmp_path: Path, collect
         for session in ("edwina.hawthorne@example.com", "+15035550142", "Edwina-1"):
             await app.invoke(session_id=session)
             await app.complete(f"{QUESTION} Please.", metadata={"customer_id": EDWINA, "session_id": session})
-        await until(lambda: len(collector.roots()) == 6)
+        await eventually(lambda: len(collector.roots()) == 6)
     said = collector.bodies.decode("utf-8", "replace")
     assert not re.search(r"edwina|hawthorne|edw_|\b742\b|555.?0142|credit score|portland", said, re.IGNORECASE)
     assert not any(re.search("messages|inputs|outputs", name) for one in collector.spans for name in attributes(one))
@@ -124,7 +124,7 @@ async def test_nothing_of_the_customer_leaves_by_default(tmp_path: Path, collect
 async def test_full_capture_sends_question_and_answer(tmp_path: Path, collector: OtlpCollector) -> None:
     async with traced_app(tmp_path, tracers=("otel",), plugins=otel(collector), tracing={"capture": "full"}) as app:
         run_id = (await app.invoke()).json()["metadata"]["run_id"]
-        root = attributes(await until(lambda: collector.root_of(run_id)))
+        root = attributes(await eventually(lambda: collector.root_of(run_id)))
         look_up = next(attributes(one) for one in collector.spans if one.name == "customer look-up")
     [asked] = json.loads(root["gen_ai.input.messages"])
     assert asked["parts"] == [{"type": "text", "content": QUESTION}]
@@ -142,11 +142,11 @@ async def test_both_tracers_get_every_trace_and_one_that_fails_costs_the_other_n
         tmp_path, tracers=("langsmith", "otel"), plugins=otel(collector), langsmith=langsmith
     ) as app:
         run_ids = [(await app.invoke(f"{QUESTION} {number}")).json()["metadata"]["run_id"] for number in range(4)]
-        await until(lambda: set(run_ids) <= set(service.runs))
+        await eventually(lambda: set(run_ids) <= set(service.runs))
         assert not collector.spans
         assert app.tracing.report()["tracers"]["langsmith"]["state"] == "ok"
         collector.fault = None
-        await until(lambda: all(collector.root_of(run_id) for run_id in run_ids))
+        await eventually(lambda: all(collector.root_of(run_id) for run_id in run_ids))
         reports = app.tracing.report()["tracers"]
         assert {name: report["dropped"] for name, report in reports.items()} == {"langsmith": 0, "otel": 0}
 
@@ -167,7 +167,7 @@ async def test_requests_are_answered_whatever_the_collector_does(
             assert reply.status_code == 200
             assert "742" in reply.json()["output"]["content"]
         report = app.tracing.report
-        await until(lambda: report()["tracers"]["otel"]["failures"])
+        await eventually(lambda: report()["tracers"]["otel"]["failures"])
     assert report()["tracers"]["otel"]["sent"] == 0
     lost = report()["tracers"]["otel"]["dropped"] + report()["not_built"]
     assert lost == 12, "each one is counted"

@@ -6,9 +6,9 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from tests.tracing.traced_app import until
 from tilores_core.contracts import Feedback, Span, Trace
 from tilores_core.settings import TracingTable
+from tilores_core.testing.waiting import eventually
 from tilores_core.tracing import tracer_queue as tracer_queue_module
 from tilores_core.tracing.tracer_queue import TracerQueue
 
@@ -57,7 +57,7 @@ async def test_batches_are_full_when_they_can_be_and_in_order() -> None:
     for number in range(25):
         assert queue.put(trace(number))
     queue.start()
-    await until(lambda: queue.sent == 25)
+    await eventually(lambda: queue.sent == 25)
     assert [len(batch) for batch in tracer.batches] == [10, 10, 5]
     assert tracer.ids == [str(number) for number in range(25)]
     await queue.aclose(1.0)
@@ -81,7 +81,7 @@ async def test_a_hanging_tracer_holds_up_no_other_and_not_the_end() -> None:
         queue.start()
         for number in range(30):
             queue.put(trace(number))
-    await until(lambda: well.sent == 30)
+    await eventually(lambda: well.sent == 30)
     began = time.monotonic()
     await asyncio.gather(stuck.aclose(0.1), well.aclose(0.1))
     assert time.monotonic() - began < 1.0
@@ -114,7 +114,7 @@ async def test_a_failed_batch_is_tried_once_more_then_counted_as_lost(monkeypatc
     queue._failing = 0
     queue.start()
     queue.put(trace(1))
-    await until(lambda: queue.sent == 1)
+    await eventually(lambda: queue.sent == 1)
     assert (tracer.calls, queue.failures, queue.dropped) == (2, 1, 0)
     assert queue.report()["state"] == "ok"
     await queue.aclose(1.0)
@@ -123,7 +123,7 @@ async def test_a_failed_batch_is_tried_once_more_then_counted_as_lost(monkeypatc
     queue = TracerQueue("t", tracer, TABLE)
     queue.start()
     queue.put(trace(1))
-    await until(lambda: queue.dropped == 1)
+    await eventually(lambda: queue.dropped == 1)
     report = queue.report()
     assert (report["state"], report["error"], report["failures"]) == ("failing", "ConnectionError", 2)
     assert report["since"] is not None
@@ -149,7 +149,7 @@ async def test_feedback_follows_the_traces_before_it() -> None:
     for item in (trace(1), trace(2), SCORE, trace(3)):
         queue.put(item)
     queue.start()
-    await until(lambda: queue.sent == 4)
+    await eventually(lambda: queue.sent == 4)
     assert tracer.batches == [["1", "2"], ["feedback k"], ["3"]]
     assert queue.takes_feedback
     assert not TracerQueue("t", Collecting(), TABLE).takes_feedback

@@ -13,9 +13,10 @@ from uuid import uuid4
 import pytest
 
 from tests.tracing.langsmith_server import KEY, LangSmithServer
-from tests.tracing.traced_app import EDWINA, QUESTION, traced_app, until
+from tests.tracing.traced_app import EDWINA, QUESTION, traced_app
 from tilores_core.contracts import Span, Trace
 from tilores_core.testing import isolated_host
+from tilores_core.testing.waiting import eventually
 
 PURPOSES = {"live", "batch", "prewarm"}
 VARIABLES = ("TRACING", "API_KEY", "PROJECT", "ENDPOINT", "TRACING_V2")
@@ -58,7 +59,7 @@ async def test_a_request_is_a_tree_under_the_run_id_that_the_caller_got(
             headers={"X-Request-Id": "req-17"},
         )
         run_id = reply.json()["metadata"]["run_id"]
-        root = await until(lambda: service.runs.get(run_id))
+        root = await eventually(lambda: service.runs.get(run_id))
         assert "742" in reply.json()["output"]["content"]
     assert root["name"] == "chat"
     assert root["run_type"] == "chain"
@@ -94,7 +95,7 @@ async def test_nothing_of_the_customer_and_nothing_that_was_said_leaves_by_defau
         for session in ("edwina.hawthorne@example.com", "+15035550142", "Edwina-1"):
             await app.invoke(session_id=session)
             await app.invoke(f"{QUESTION} Please.", customer_id=EDWINA, session_id=session)
-        await until(lambda: len(service.roots) == 6)
+        await eventually(lambda: len(service.roots) == 6)
     said = service.everything.lower()
     assert not re.search(r"edwina|hawthorne|edw_|742|555.?0142|5035550142|credit score|portland", said)
     assert all(not run["inputs"] and not run.get("outputs") for run in service.runs.values())
@@ -107,7 +108,7 @@ async def test_cached_answers_are_traced_by_their_own_share(
 ) -> None:
     async with traced_app(tmp_path, langsmith=plugin(service), tracing={"sample_hits": 1.0}) as app:
         replies = [await getattr(app, door)() for _ in range(3)]
-        await until(lambda: len(service.roots) == 3)
+        await eventually(lambda: len(service.roots) == 3)
     ids = [
         reply.json()["metadata"]["run_id"] if door == "invoke" else reply.json()["id"].removeprefix("chatcmpl-")
         for reply in replies
@@ -152,7 +153,7 @@ async def test_no_hits_when_their_share_is_nothing_and_every_error_whatever_the_
         ).status_code == 422
         batch = {"inputs": ["x"], "config": {"configurable": {"model": "nobody:knows-edwina"}}}
         assert (await app.http.post("/chat/batch", json=batch)).status_code == 422
-        await until(lambda: len(service.roots) == 5)
+        await eventually(lambda: len(service.roots) == 5)
     assert {run["error"] for run in service.roots} == {"unknown_model"}
     assert all("error:unknown_model" in run["tags"] for run in service.roots)
     assert "nobody" not in service.everything, "the name of a model that nobody knows may be any text"
@@ -166,7 +167,7 @@ async def test_a_made_up_model_of_a_provider_is_named_neither_in_traces_nor_in_t
         tmp_path, langsmith=plugin(service), plugins=nowhere, routing={"backoff_seconds": 0.0}
     ) as app:
         assert (await app.invoke(model="ollama:edwina-hawthorne")).status_code >= 400
-        root = (await until(lambda: service.roots))[0]
+        root = (await eventually(lambda: service.roots))[0]
     assert "model:ollama:other" in root["tags"]
     assert "ollama:other" in {run["name"] for run in service.children(root)}
     said = "".join(capfd.readouterr())
@@ -182,7 +183,7 @@ async def test_batches_and_what_is_warmed_are_told_from_live_turns(tmp_path: Pat
         warm = {"name": "now", "customers": [{"customer_id": EDWINA}], "questions": ["What is the address?"]}
         begun = await app.http.post("/admin/prewarm", json={"plan": {"lists": [warm]}})
         assert begun.is_success, begun.text
-        await until(lambda: {run["extra"]["metadata"]["purpose"] for run in service.roots} >= PURPOSES)
+        await eventually(lambda: {run["extra"]["metadata"]["purpose"] for run in service.roots} >= PURPOSES)
     for run in service.roots:
         assert f"purpose:{run['extra']['metadata']['purpose']}" in run["tags"]
     assert "purpose:live" in service.runs[live]["tags"]
@@ -195,7 +196,7 @@ async def test_redacted_keeps_the_words_and_masks_the_customer(tmp_path: Path, s
         first = (await app.invoke()).json()["metadata"]["run_id"]
         second = (await app.invoke()).json()["metadata"]["run_id"]
         several = (await app.invoke("What is John Smith's balance?")).json()["metadata"]["run_id"]
-        await until(lambda: len(service.roots) == 3)
+        await eventually(lambda: len(service.roots) == 3)
     for run_id in (first, second):
         root = service.runs[run_id]
         assert root["inputs"]["messages"][0]["content"] == "What is [name]'s credit score?"
@@ -212,8 +213,8 @@ async def test_full_says_everything_and_cuts_what_is_too_long(tmp_path: Path, se
         tmp_path, langsmith=plugin(service), tracing={"capture": "full", "max_characters": 5000}
     ) as app:
         run_id = (await app.invoke(f"{QUESTION} {'very ' * 4000}", customer_id=EDWINA)).json()["metadata"]["run_id"]
-        root = await until(lambda: service.runs.get(run_id))
-        look_up = (await until(lambda: service.children(root)))[0]
+        root = await eventually(lambda: service.runs.get(run_id))
+        look_up = (await eventually(lambda: service.children(root)))[0]
     content = root["inputs"]["messages"][0]["content"]
     assert content.startswith(QUESTION)
     assert re.search(r"… \(\d+ characters more\)$", content)
@@ -252,7 +253,7 @@ async def test_langchains_own_tracing_makes_no_second_tree(
         async with traced_app(tmp_path, langsmith={"timeout_seconds": 2.0}) as app:
             await app.invoke()
             await app.http.post("/chat/stream", json={"input": f"{QUESTION} Again."})
-            await until(lambda: len(service.roots) == 2)
+            await eventually(lambda: len(service.roots) == 2)
         await asyncio.sleep(0.3)
     finally:
         utils.get_env_var.cache_clear()
@@ -286,7 +287,7 @@ async def test_feedback_reaches_the_run(tmp_path: Path, service: LangSmithServer
         body = {"run_id": completion, "key": "helpful", "score": 1, "value": "Edwina was pleased", "comment": "742"}
         reply = await app.http.post(path, json=body)
         assert reply.status_code == 200, reply.text
-        given = (await until(lambda: service.feedback))[0]
+        given = (await eventually(lambda: service.feedback))[0]
     assert given["run_id"] == completion.removeprefix("chatcmpl-") == reply.json()["run_id"]
     assert given["run_id"] in service.runs
     assert (given["key"], given["score"]) == ("helpful", 1.0)
@@ -299,7 +300,7 @@ async def test_with_full_capture_words_are_forwarded_too(tmp_path: Path, service
     async with traced_app(tmp_path, langsmith=plugin(service), tracing={"capture": "full"}) as app:
         body = {"run_id": str(uuid4()), "key": "tone", "value": "warm", "comment": "thank you"}
         assert (await app.http.post("/chat/feedback", json=body)).json()["comment"] == "thank you"
-        await until(lambda: service.feedback)
+        await eventually(lambda: service.feedback)
     assert (service.feedback[0]["value"], service.feedback[0]["comment"]) == ("warm", "thank you")
 
 

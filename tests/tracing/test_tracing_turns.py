@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.chat.engine_world import ABOUT_EDWINA, EDWINA, World, finished, question, until
+from tests.chat.engine_world import ABOUT_EDWINA, EDWINA, World, finished, question
 from tilores_core.contracts import (
     Answer,
     Attempt,
@@ -24,6 +24,7 @@ from tilores_core.contracts import (
 )
 from tilores_core.errors import UnknownModelError
 from tilores_core.settings import TracingTable
+from tilores_core.testing.waiting import eventually
 from tilores_core.tracing.capture import Capture
 from tilores_core.tracing.deployment import deployment_of
 from tilores_core.tracing.labels import plain_id
@@ -48,7 +49,7 @@ def spans(trace: Trace, kind: str) -> list[Span]:
 
 
 async def told(world: World, number: int) -> list[Outcome]:
-    await until(lambda: len(world.outcomes) >= number)
+    await eventually(lambda: len(world.outcomes) >= number)
     return world.outcomes
 
 

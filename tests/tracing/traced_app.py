@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -70,12 +69,3 @@ async def traced_app(
     finally:
         inbox.put_nowait({"type": "lifespan.shutdown"})
         await life
-
-
-async def until(true: Callable[[], Any], what: str = "it", seconds: float = 10.0) -> Any:
-    """Wait until `true()` is; its value."""
-    give_up = time.monotonic() + seconds
-    while not (value := true()):
-        assert time.monotonic() < give_up, f"{what}: not within {seconds:g} s"
-        await asyncio.sleep(0.01)
-    return value

@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.running_server import RunningServer, until
+from tests.e2e.running_server import RunningServer
+from tilores_core.testing.waiting import wait_until
 
 EDWINA, PHONE = "EDW_HAWTHORNE_001", "+1 503 555 0142"
 SYSTEM = "You answer callers on the telephone, in one sentence."
@@ -79,7 +80,7 @@ def _call_and_wait(http: httpx.Client, key: str = "desk", **who: str) -> None:
     assert reply.status_code == 202
     assert reply.json() == {"accepted": True}
     done = before["ended_at"]
-    until(lambda: _figures(http)["calls"]["ended_at"] not in (None, done), "the caller is warm")
+    wait_until(lambda: _figures(http)["calls"]["ended_at"] not in (None, done), "the caller is warm")
 
 
 def _invoke(http: httpx.Client, question: Any, key: str = "desk", **configurable: Any) -> httpx.Response:
@@ -143,7 +144,9 @@ def test_nobody_learns_who_is_a_customer(http: httpx.Client) -> None:
     stranger, customer = _call(http, phone="+1 503 555 0199"), _call(http, phone=PHONE)
     assert stranger.status_code == customer.status_code == 202
     assert stranger.content == customer.content
-    until(lambda: _figures(http)["calls"]["skipped_because"].get("unknown", 0) == before + 1, "it was looked for")
+    wait_until(
+        lambda: _figures(http)["calls"]["skipped_because"].get("unknown", 0) == before + 1, "it was looked for"
+    )
 
 
 def test_the_same_caller_again_within_seconds_is_one_call(http: httpx.Client) -> None:
@@ -191,7 +194,7 @@ def test_lists_are_warmed_when_an_admin_says_so(http: httpx.Client) -> None:
     assert done.status_code == 202
     run = done.json()["run"]
     assert done.json() == {"run": run, "lists": ["vip"], "customers": 1}
-    until(lambda: _figures(http)["runs"][run], "the list is warm")
+    wait_until(lambda: _figures(http)["runs"][run], "the list is warm")
     latest = _figures(http)["lists"]["vip"]["latest"]
     assert (latest["warmed"], latest["failed"], latest["success_rate"]) == (2, 0, 1.0)
     assert _invoke(http, "Who is it?", customer_id=EDWINA).headers["X-Tilores-Cache"] == "l1"
@@ -200,7 +203,7 @@ def test_lists_are_warmed_when_an_admin_says_so(http: httpx.Client) -> None:
 def test_a_plan_that_is_sent_is_warmed(http: httpx.Client) -> None:
     sent = {"lists": [{"name": "now", "customers": [{"phone": PHONE}], "questions": ["Which credit limit?"]}]}
     done = http.post("/admin/prewarm", json={"plan": sent}, headers=_key("root"))
-    until(lambda: _figures(http)["runs"][done.json()["run"]], "the plan is warm")
+    wait_until(lambda: _figures(http)["runs"][done.json()["run"]], "the plan is warm")
     assert _figures(http)["runs"][done.json()["run"]]["failed"] == 0
     assert _invoke(http, "Which credit limit?", customer_id=EDWINA).headers["X-Tilores-Cache"] == "l1"
 

@@ -10,11 +10,12 @@ from typing import Any
 
 import httpx
 
-from tests.e2e.running_server import RunningServer, until
+from tests.e2e.running_server import RunningServer
 from tests.redis_server import RedisServer
 from tilores_core.contracts import Outcome, Turn
 from tilores_core.resilience import Condition
 from tilores_core.settings import TracingTable
+from tilores_core.testing.waiting import wait_until
 from tilores_core.tracing import Tracing
 from tilores_core.web.health import HealthReport
 
@@ -205,13 +206,17 @@ def test_redis_down_is_named_and_the_server_stays_ready(tmp_path: Path) -> None:
             assert well["last_error"] is None
             assert 0 < well["latency_ms"] < 250
             redis.kill()
-            ill = until(lambda: (told := tier())["status"] == "failed" and told, "Redis is gone and nobody says so")
+            ill = wait_until(
+                lambda: (told := tier())["status"] == "failed" and told, "Redis is gone and nobody says so"
+            )
             assert ill["last_error"]["code"].isidentifier()
             assert ill["since"] > well["since"]
             assert httpx.get(f"{server.url}/health/ready").status_code == 200
             reply = httpx.post(f"{server.chat}/invoke", json={"input": "What is Edwina Hawthorne's credit score?"})
             assert reply.status_code == 200
             redis.start()
-            again = until(lambda: (told := tier())["status"] == "ok" and told, "Redis is back and nobody says so")
+            again = wait_until(
+                lambda: (told := tier())["status"] == "ok" and told, "Redis is back and nobody says so"
+            )
             assert again["last_error"] == ill["last_error"] or again["last_error"]["at"] > ill["last_error"]["at"]
             assert again["since"] > ill["since"]

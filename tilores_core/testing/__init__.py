@@ -12,8 +12,18 @@ import sys
 from tilores_core.testing.fake_provider import FakeProvider, FakeReply
 from tilores_core.testing.fake_tracer import FakeTracer
 from tilores_core.testing.host import isolated_host
+from tilores_core.testing.waiting import Clock, eventually, settle, wait_until
 
-__all__ = ["FakeProvider", "FakeReply", "FakeTracer", "isolated_host"]
+__all__ = [
+    "Clock",
+    "FakeProvider",
+    "FakeReply",
+    "FakeTracer",
+    "eventually",
+    "isolated_host",
+    "settle",
+    "wait_until",
+]
 
 if "pytest" in sys.modules:
     # so that a failing assertion of a suite shows both sides, as one in the author's own test does

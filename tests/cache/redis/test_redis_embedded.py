@@ -17,6 +17,7 @@ import redis
 
 from tests.redis_server import needs_redis
 from tilores_core import CacheEntry, CacheError, MissingDependencyError
+from tilores_core.testing.waiting import wait_until
 from tilores_plugins.cache.redis import embedded
 from tilores_plugins.cache.redis.tier import RedisTier
 
@@ -67,13 +68,6 @@ def alive(pid: int) -> bool:
     return True
 
 
-def until(condition: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < give_up
-        time.sleep(0.05)
-
-
 @contextmanager
 def user(data_dir: Path, name: str) -> Iterator[subprocess.Popen[str]]:
     """Another process with a tier on the same folder, once it has stored something."""
@@ -104,7 +98,7 @@ async def test_it_ends_with_its_last_user(make_tier: MakeTier, short_folder: Pat
     assert len(await two.get_many(["answers:a", "answers:b"])) == 2
     assert pids(short_folder) == [guard, server]
     await two.aclose()
-    until(lambda: not alive(server) and not alive(guard))
+    wait_until(lambda: not alive(server) and not alive(guard))
 
 
 async def test_many_processes_start_one_server(make_tier: MakeTier, short_folder: Path) -> None:
@@ -136,7 +130,7 @@ async def test_it_ends_when_all_its_users_were_killed(short_folder: Path) -> Non
         assert alive(server)
         first.kill()
         second.kill()
-        until(lambda: not alive(server))
+        wait_until(lambda: not alive(server))
 
 
 async def test_it_is_started_again_when_it_was_killed(make_tier: MakeTier, short_folder: Path) -> None:
@@ -165,7 +159,7 @@ async def test_one_that_hangs_is_replaced(
     os.kill(server, signal.SIGSTOP)
     found = await make_tier(data_dir=short_folder).get_many(["answers:a"])
     assert found["answers:a"].value == b"kept"
-    until(lambda: not alive(server))
+    wait_until(lambda: not alive(server))
 
 
 async def test_it_keeps_what_it_had(make_tier: MakeTier, short_folder: Path) -> None:
@@ -196,7 +190,7 @@ async def test_a_long_path_gets_a_short_socket(make_tier: MakeTier, short_folder
     assert path.parent.stat().st_mode & 0o077 == 0
     for tier in tiers:
         await tier.aclose()
-    until(lambda: not path.parent.exists())
+    wait_until(lambda: not path.parent.exists())
 
 
 async def test_nobody_else_can_reach_it(make_tier: MakeTier, short_folder: Path) -> None:

@@ -1,0 +1,76 @@
+"""Time in tests: a clock that the test sets, and waiting for a condition where others would sleep."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+# Long, because a condition that is going to be true costs no more than it takes, on a slow machine too.
+PATIENCE_SECONDS = 40.0
+
+
+class Clock:
+    """A clock that stands still until the test moves it; calling it gives the time.
+
+    Args:
+        now: seconds since the epoch at which it stands.
+    """
+
+    def __init__(self, now: float = 1_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Move it forward."""
+        self.now += seconds
+
+
+async def eventually(
+    condition: Callable[[], T | Awaitable[T]],
+    what: str = "the condition",
+    seconds: float = PATIENCE_SECONDS,
+    every: float = 0.005,
+) -> T:
+    """Wait until a condition is true while other tasks run; its value.
+
+    Args:
+        condition: called again and again, and awaited where it returns something to await.
+        what: what is waited for, for the error message.
+        seconds: how long to wait at most.
+        every: pause between two calls, in seconds.
+
+    Raises:
+        AssertionError: it did not become true in time.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        found = await value if isawaitable(value) else value
+        if found:
+            return found
+        assert time.monotonic() < end, f"{what}: not within {seconds:g} s"
+        await asyncio.sleep(every)
+
+
+def wait_until(
+    condition: Callable[[], T], what: str = "the condition", seconds: float = PATIENCE_SECONDS, every: float = 0.02
+) -> T:
+    """Wait as `eventually` does, without an event loop."""
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, f"{what}: not within {seconds:g} s"
+        time.sleep(every)
+    return value
+
+
+async def settle(rounds: int = 50) -> None:
+    """Let every task run that can run without waiting for the outside."""
+    for _ in range(rounds):
+        await asyncio.sleep(0)
