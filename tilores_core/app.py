@@ -14,7 +14,7 @@ from tilores_core.services import load_host, open_services
 from tilores_core.settings import Environment, LoadedConfig, load_environment
 from tilores_core.web.admin_app import AdminApp
 from tilores_core.web.application import Application
-from tilores_core.web.auth import Authenticator, check_exposure, check_key_tables
+from tilores_core.web.auth import Authenticator, check_exposure, check_key_tables, require_key
 from tilores_core.web.chat import ChatService
 from tilores_core.web.server import drain_on_signal
 from tilores_core.worker.assembly import build_batches, build_prewarming, load_prewarm_plan
@@ -58,6 +58,7 @@ def create_app(
             garbage = GarbageCollection()
             services.engine.lane.stand_behind(lambda: chat.at_work, between=garbage.young)
             prewarming = build_prewarming(services, prewarm_plan)
+            host.services.open(calls=prewarming.calls, require_key=require_key)
             batches = build_batches(services)
             if metrics is not None:
                 metrics.watch(lambda: prewarm_samples(prewarming.statistics()))

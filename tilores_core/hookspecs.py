@@ -17,13 +17,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pluggy
 
+from tilores_core.contracts import CacheTier, CustomerSource, LLMProvider, Observer, PluginContext, Tracer
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+T = TypeVar("T")
 
 PROJECT = "tilores_core"
 ENTRY_POINT_GROUP = "tilores_core.plugins"
@@ -35,23 +40,26 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spec:
+class Spec(Generic[T]):
     """What every registration has.
 
-    `name`: what `[use]` says; lower case letters, digits, hyphens. `factory`: a callable taking a `PluginContext`,
-    or "module:attribute", imported when needed. `settings`: the pydantic model of the plugin's table (all
-    specs of one plugin share it), with `extra="forbid"`; secrets in it are `SecretStr`. `requires`: import
+    `name`: the name in `[use]`; lower case letters, digits, hyphens. `factory`: a callable that takes a
+    `PluginContext`, or "module:attribute", imported when needed. `settings`: the pydantic model of the plugin's table
+    (all specs of one plugin share it), with `extra="forbid"`; secrets in it are `SecretStr`. `requires`: import
     name -> what to install, checked before the factory runs. `environment`: settings key -> variable that
-    fills it when plugins.toml does not. `aliases`: the same for names from elsewhere, asked when `environment` fills
-    nothing, and listed nowhere. `summary`: one line for listings.
+    fills it when plugins.toml does not. `aliases`: the same for variables of other programs, read when `environment`
+    fills nothing, and not listed. `abilities`: the optional Protocols that the object has (`SupportsPeek`, …); an
+    object with the methods of one that is not declared is refused, and so is one that lacks what is declared.
+    `summary`: one line for listings.
     """
 
     name: str
-    factory: Callable[..., Any] | str
+    factory: Callable[[PluginContext], T] | str
     settings: type[BaseModel] | str | None = None
     requires: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
+    abilities: tuple[type, ...] = ()
     summary: str = ""
 
     def __post_init__(self) -> None:
@@ -61,66 +69,81 @@ class Spec:
             raise ValueError(f"factory {self.factory!r}: write it as 'module:attribute'")
 
 
-class CacheBackendSpec(Spec):
-    """A cache tier: the factory returns a `CacheTier`."""
+class CacheBackendSpec(Spec[CacheTier]):
+    """A cache tier: the factory returns a `CacheTier`. Abilities: `SupportsPeek`, `SupportsLease`,
+    `SupportsBroadcast`."""
 
     __slots__ = ()
 
 
-class LLMProviderSpec(Spec):
-    """Models: the factory returns an `LLMProvider`; `name` is the part before the colon in `provider:model`."""
+class LLMProviderSpec(Spec[LLMProvider]):
+    """Models: the factory returns an `LLMProvider`; `name` is the part before the colon in `provider:model`.
+    Abilities: `SupportsUpstreams`."""
 
     __slots__ = ()
 
 
-class AlertChannelSpec(Spec):
-    """Somewhere alerts go. Not used yet: nothing calls what the factory returns."""
+class AlertChannelSpec(Spec[Any]):
+    """A channel for alerts. Not used yet: nothing calls what the factory returns."""
 
     __slots__ = ()
 
 
-class OptimizerStrategySpec(Spec):
+class OptimizerStrategySpec(Spec[Any]):
     """A way to improve a prompt. Not used yet: nothing calls what the factory returns."""
 
     __slots__ = ()
 
 
-class DeployTargetSpec(Spec):
-    """Somewhere the service can be deployed. Not used yet: nothing calls what the factory returns."""
+class DeployTargetSpec(Spec[Any]):
+    """A platform to deploy the service to. Not used yet: nothing calls what the factory returns."""
 
     __slots__ = ()
 
 
-class CustomerSourceSpec(Spec):
-    """Customers: the factory returns a `CustomerSource`."""
+class CustomerSourceSpec(Spec[CustomerSource]):
+    """Customers: the factory returns a `CustomerSource`. Abilities: `SupportsMentions`, `SupportsTools`."""
 
     __slots__ = ()
 
 
-class TracerSpec(Spec):
-    """Somewhere traces go."""
+class CustomerExtractorSpec(Spec[Any]):
+    """Finds the customer that a conversation is about: the factory returns a `CustomerExtractor`."""
 
     __slots__ = ()
 
 
-class ExecutorSpec(Spec):
+class TracerSpec(Spec[Tracer]):
+    """A destination of traces: the factory returns a `Tracer`. Abilities: `SupportsFeedback`."""
+
+    __slots__ = ()
+
+
+class ObserverSpec(Spec[Observer]):
+    """The factory returns an async callable that gets the `Outcome` of each turn."""
+
+    __slots__ = ()
+
+
+class ExecutorSpec(Spec[Executor]):
     """The factory returns a `concurrent.futures.Executor`."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RouterSpec(Spec):
+class RouterSpec(Spec[Any]):
     """The factory returns a FastAPI `APIRouter`, mounted under `/plugins/<plugin id>`.
 
     `public`: its routes answer without a key, because they authenticate requests themselves (a signature of a
-    webhook); by default every route of the router needs a chat key where the server has any.
+    webhook, `context.services.require_key`); by default every route of the router needs a chat key where the server
+    has any.
     """
 
     public: bool = False
 
 
-class CommandSpec(Spec):
+class CommandSpec(Spec[Any]):
     """The factory returns a `typer.Typer`, reached as `tilores <plugin id> …`."""
 
     __slots__ = ()
@@ -129,7 +152,7 @@ class CommandSpec(Spec):
 HealthCheck = Callable[[], Awaitable[Mapping[str, Any]]]
 
 
-class HealthCheckSpec(Spec):
+class HealthCheckSpec(Spec[HealthCheck]):
     """The factory returns an async callable; its mapping (`status`: `ok`, `degraded` or `failed`, and details without
     secrets or customers' data) appears in `/health/detailed` under `name`."""
 
@@ -177,6 +200,18 @@ class Hooks:
         raise NotImplementedError
 
     @hookspec
+    def register_observers(self) -> list[ObserverSpec]:
+        """Observers of turns. All registered ones are used. Each gets every `Outcome` from one bounded queue, after
+        the answer was sent; what it raises is counted. It must not keep or send the customer's data it sees."""
+        raise NotImplementedError
+
+    @hookspec
+    def register_customer_extractors(self) -> list[CustomerExtractorSpec]:
+        """Customer extractors, one of which `[use] extractor` may name instead of the built-in one. What it finds
+        still passes the rule that everything said must fit the customer."""
+        raise NotImplementedError
+
+    @hookspec
     def register_executors(self) -> list[ExecutorSpec]:
         """Batch executors, one of which `[use] executor` names."""
         raise NotImplementedError
@@ -184,7 +219,7 @@ class Hooks:
     @hookspec
     def register_routers(self) -> list[RouterSpec]:
         """FastAPI routers, mounted under `/plugins/<plugin id>` behind the chat key, unless the spec says
-        `public=True`. `request.app.state.calls` is the application's `CallEvents`."""
+        `public=True`."""
         raise NotImplementedError
 
     @hookspec

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import structlog
 
@@ -17,9 +17,10 @@ from tilores_core.chat.engine import ChatEngine
 from tilores_core.chat.models import Models
 from tilores_core.chat.observe import Observers
 from tilores_core.chat.prompts import BuiltinPrompts
-from tilores_core.contracts import CacheTier, CustomerSource, LLMProvider, Tracer
+from tilores_core.contracts import CacheTier, Customer, CustomerSource, Identifiers
 from tilores_core.errors import SourceError
 from tilores_core.host.host import PluginHost
+from tilores_core.host.roles import CACHE, LLM, OBSERVERS, SOURCE, TRACERS
 from tilores_core.metrics import Metrics
 from tilores_core.metrics.collectors import watch_parts
 from tilores_core.metrics.meters import ModelLabels
@@ -51,26 +52,25 @@ def load_host(environment: Environment, *, loaded: LoadedConfig | None = None, *
     """Read plugins.toml and load the plugins it enables. `plan`: as `PluginHost.start` takes it."""
     loaded = loaded or load_config(environment.config)
     host = PluginHost.start(loaded, variables=variables(), data_dir=environment.data_dir, **plan)
-    for text in host.oddities:
-        log.warning("odd settings", detail=text)
-    for record in host.records:
-        if record.is_problem:
+    for text in host.config_warnings:
+        log.warning("config.warning", detail=text)
+    for plugin in host.plugins:
+        if plugin.is_problem:
             log.warning(
-                "plugin not loaded", plugin=record.id, state=record.state, reason=record.reason, fix=record.fix
+                "plugin.not_loaded", plugin=plugin.id, state=plugin.state, reason=plugin.reason, fix=plugin.fix
             )
     return host
 
 
 def build_tiers(host: PluginHost) -> list[tuple[str, CacheTier]]:
     """The cache tiers of `[use]`, fastest first. They are closed with the host."""
-    return [(name, cast(CacheTier, tier)) for name, tier in host.build_used("cache").items()]
+    return list(host.build_used(CACHE).items())
 
 
 def build_models(host: PluginHost) -> Models:
     """The models of all active providers, which are closed with the host."""
-    providers = {name: cast(LLMProvider, provider) for name, provider in host.build_used("llm").items()}
     use = host.config.use
-    return Models(providers, default=use.model, fallbacks=use.fallbacks, idle=host.idle_providers)
+    return Models(host.build_used(LLM), default=use.model, fallbacks=use.fallbacks, idle=host.idle_providers)
 
 
 @asynccontextmanager
@@ -83,18 +83,19 @@ async def open_services(
         stack.push_async_callback(host.aclose)
         tiers = build_tiers(host)
         cache = await _open_cache(stack, tiers, config)
-        source = cast(CustomerSource, host.build("source", config.use.source))
+        source = host.build(SOURCE, config.use.source)
         models = build_models(host)
         metrics = _build_metrics(config, models, metrics_folder)
         store = _open_store(stack, environment, cache)
         lookup = _build_lookup(config, source, cache, metrics)
         tracing = _open_tracing(stack, host, models, lookup)
-        for what, reason in host.switched_off.items():
-            log.info("done without", what=what, reason=reason)
-        engine = _open_engine(stack, config, models, lookup, cache, tracing, metrics)
+        engine = _open_engine(stack, host, models, lookup, cache, tracing, metrics)
+        for what, reason in host.disabled_roles.items():
+            log.info("plugin.disabled", what=what, reason=reason)
         if metrics is not None:
             watch_parts(metrics, cache=cache, engine=engine, tracers=tracing.report)
         await _check_source(lookup, config.use.source)
+        _open_plugin_services(stack, host, engine, lookup)
         yield Services(
             host=host,
             environment=environment,
@@ -148,7 +149,7 @@ def _build_lookup(
 
 def _open_tracing(stack: AsyncExitStack, host: PluginHost, models: Models, lookup: CustomerLookup) -> Tracing:
     tracing = Tracing(
-        {name: cast(Tracer, tracer) for name, tracer in host.build_used("tracers").items()},
+        host.build_used(TRACERS),
         host.config.tracing,
         resolve=models.resolve,
         shown=models.shown,
@@ -162,14 +163,15 @@ def _open_tracing(stack: AsyncExitStack, host: PluginHost, models: Models, looku
 
 def _open_engine(
     stack: AsyncExitStack,
-    config: Config,
+    host: PluginHost,
     models: Models,
     lookup: CustomerLookup,
     cache: TieredCache,
     tracing: Tracing,
     metrics: Metrics | None,
 ) -> ChatEngine:
-    observers = Observers([tracing] if tracing else [])
+    config = host.config
+    observers = Observers([*([tracing] if tracing else []), *host.build_used(OBSERVERS).values()])
     observers.start()
     engine = ChatEngine(
         lookup=lookup,
@@ -185,6 +187,16 @@ def _open_engine(
     )
     stack.push_async_callback(engine.aclose)
     return engine
+
+
+def _open_plugin_services(
+    stack: AsyncExitStack, host: PluginHost, engine: ChatEngine, lookup: CustomerLookup
+) -> None:
+    async def find(identifiers: Identifiers, *, limit: int) -> Sequence[Customer]:
+        return await lookup.calls.noted(lookup.source.find(identifiers, limit=limit))
+
+    host.services.open(ask=engine.answer, find=find)
+    stack.callback(host.services.close)
 
 
 async def _check_source(lookup: CustomerLookup, name: str) -> None:

@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 
 from tests.docs import error_reference, metrics_reference, settings_reference
-from tilores_core.host.describe import hook_reference, spec_reference
+from tests.docs.hook_reference import hook_reference, spec_reference
 
 ROOT = Path(__file__).parents[2]
 LANGUAGES = {".py": "python", ".toml": "toml", ".md": "markdown"}

@@ -44,7 +44,7 @@ def plugin_tables() -> str:
     """One table for each built-in plugin that has settings."""
     host = builtin_host()
     parts = []
-    for record in sorted(host.records, key=lambda record: record.id):
+    for record in sorted(host.plugins, key=lambda record: record.id):
         rows = [
             (f"`{row['key']}`", _cell(row["type"]), _shown(row["default"]), _meaning(row["description"]))
             for row in settings_rows(host, record.id)

@@ -64,8 +64,8 @@ def _variables() -> set[str]:
     host = settings_reference.builtin_host()
     plugins = {
         variable
-        for record in host.records
-        if (loaded := host.loaded_plugin(record.id))
+        for record in host.plugins
+        if (loaded := host.active_plugin(record.id))
         for registration in loaded.registrations
         for variable in registration.spec.environment.values()
     }

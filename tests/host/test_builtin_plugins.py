@@ -47,22 +47,22 @@ def test_what_is_installed_is_what_is_declared() -> None:
 def test_every_built_in_is_active_under_the_packaged_configuration(tmp_path: Path) -> None:
     builtin = [found for found in scan() if found.builtin]
     host = PluginHost.start(load_config(PACKAGED), variables={}, data_dir=tmp_path, discovered=builtin)
-    assert {record.id: (record.state, record.reason) for record in host.records} == dict.fromkeys(
+    assert {record.id: (record.state, record.reason) for record in host.plugins} == dict.fromkeys(
         declared(), ("active", "")
     )
     assert not host.warnings
-    assert all(record.provides for record in host.records)
+    assert all(record.provides for record in host.plugins)
 
 
 def test_every_settings_model_can_be_had(tmp_path: Path) -> None:
-    from tilores_core.host.tables import settings_class
+    from tilores_core.host.plugin_settings import settings_class
 
     builtin = [found for found in scan() if found.builtin]
     host = PluginHost.start(load_config(PACKAGED), variables={}, data_dir=tmp_path, discovered=builtin)
     for plugin in declared():
-        loaded = host.loaded_plugin(plugin)
+        loaded = host.active_plugin(plugin)
         assert loaded is not None
-        model = settings_class(loaded.found, loaded.registrations)
+        model = settings_class(loaded)
         if model is not None:
             nameless = [name for name, field in model.model_fields.items() if not field.description]
             assert not nameless, f"{plugin}: fields without a description: {nameless}"

@@ -75,13 +75,14 @@ import asyncio, sys, time
 from pathlib import Path
 from tilores_core import CacheEntry
 from tilores_core.host import PluginHost
+from tilores_core.host.roles import CACHE
 from tilores_core.settings import load_config
 
 host = PluginHost.start(load_config(), variables={}, data_dir=Path("data"))
 assert "acme_cache.tier" in sys.modules, "settings were validated"
 
 async def main():
-    tier = host.build_used("cache")["acme"]
+    tier = host.build_used(CACHE)["acme"]
     for key in "abc":
         await tier.set_many({f"x:{key}": CacheEntry(b"1", time.time() + 9)})
     print(sorted(await tier.get_many(["x:a", "x:b", "x:c"])))

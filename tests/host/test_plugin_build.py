@@ -1,19 +1,27 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 import traceback
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 import tilores_core.host.host as host_module
 from tests.host.throwaway_plugins import Examine, Site, good
-from tilores_core import ConfigError, MissingDependencyError, PluginError
+from tilores_core import (
+    ConfigError,
+    Identifiers,
+    MissingDependencyError,
+    PluginError,
+    ServicesNotOpenError,
+    SupportsPeek,
+)
 from tilores_core.contracts import CacheTier, CustomerSource, LLMProvider
-from tilores_core.host.roles import ROLE
+from tilores_core.host.roles import CACHE, EXECUTOR, HEALTH, LLM, OBSERVERS, SOURCE
 
 SECRET = "hunter2-very-secret"
 
@@ -27,10 +35,10 @@ async def test_a_factory_gets_id_settings_and_folder_and_is_closed(
 ) -> None:
     site.install("alpha", good("alpha"))
     host = examine()
-    built = host.build("cache", "alpha")
+    built = host.build(CACHE, "alpha")
     context = built.context  # type: ignore[attr-defined]
     assert (context.plugin_id, context.settings, context.data_dir) == ("alpha", None, tmp_path)
-    assert host.build("cache", "alpha") is not built
+    assert host.build(CACHE, "alpha") is not built
     await host.aclose()
     assert built.closed  # type: ignore[attr-defined]
 
@@ -43,7 +51,7 @@ def test_a_factory_named_by_text_is_imported_when_it_is_built(site: Site, examin
     site.install("alpha", code)
     host = examine()
     assert "alpha_tier" not in sys.modules
-    assert type(host.build("cache", "alpha")).__name__ == "Tier"
+    assert type(host.build(CACHE, "alpha")).__name__ == "Tier"
 
 
 @pytest.mark.parametrize(
@@ -67,26 +75,26 @@ def test_a_build_that_fails_names_the_plugin_and_the_cause(
     site.install("beta", good("beta"))
     host = examine()
     with pytest.raises(PluginError) as caught:
-        host.build("cache", "alpha")
+        host.build(CACHE, "alpha")
     assert str(caught.value).startswith("plugin 'alpha' (dist-alpha 1.2.3): ")
     assert reason in str(caught.value)
-    record = host.records[0]
+    record = host.plugins[0]
     assert record.is_problem
     assert reason in record.reason
-    host.build("cache", "beta")
+    host.build(CACHE, "beta")
 
 
 def test_a_missing_method_is_named(site: Site, examine: Examine) -> None:
     site.install("alpha", good("alpha").replace("    async def delete_tag(self, tag): return 0\n", "    stats = 3\n"))
     with pytest.raises(PluginError, match=r"made a Tier, which lacks delete_tag\n"):
-        examine().build("cache", "alpha")
+        examine().build(CACHE, "alpha")
 
 
 def test_requirements_are_checked_before_the_factory_runs(site: Site, examine: Examine) -> None:
     requires = "requires={'json': 'x', 'nowhere_sdk.client': 'dist-alpha[sdk]'}"
     site.install("alpha", spec(f"factory=lambda context: 1 / 0, {requires}"))
     with pytest.raises(MissingDependencyError, match=r"nowhere_sdk(.|\n)*pip install 'dist-alpha\[sdk\]'"):
-        examine().build("cache", "alpha")
+        examine().build(CACHE, "alpha")
 
 
 def test_a_factorys_own_configuration_error_is_the_operators(site: Site, examine: Examine) -> None:
@@ -99,8 +107,8 @@ def make(context):
     site.install("alpha", {"alpha.py": spec("factory='alpha_tier:make'"), "alpha_tier.py": refuse})
     host = examine()
     with pytest.raises(ConfigError, match="here: no such file"):
-        host.build("cache", "alpha")
-    assert host.records[0].state == "active"
+        host.build(CACHE, "alpha")
+    assert host.plugins[0].state == "active"
 
 
 def test_a_secret_in_a_factorys_error_reaches_neither_message_nor_traceback(site: Site, examine: Examine) -> None:
@@ -120,16 +128,16 @@ def make(context):
     site.install("alpha", code)
     host = examine('[plugins.alpha]\nurl = { env = "URL" }', variables={"URL": f"redis://:{SECRET}@here"})
     with pytest.raises(PluginError) as caught:
-        host.build("cache", "alpha")
+        host.build(CACHE, "alpha")
     assert "OSError: cannot connect to ***" in str(caught.value)
     assert SECRET not in "".join(traceback.format_exception(caught.value))
-    assert SECRET not in host.records[0].reason
+    assert SECRET not in host.plugins[0].reason
 
 
 def test_unknown_names_say_what_is_known(site: Site, examine: Examine) -> None:
     site.install("alpha", good("alpha"))
     with pytest.raises(ConfigError, match=r"no active plugin provides cache 'beta'\n.*alpha"):
-        examine().build("cache", "beta")
+        examine().build(CACHE, "beta")
 
 
 USE = '[use]\ncache = ["near", "far"]\nsource = "people"\nmodel = "talk:big"\n'
@@ -152,10 +160,10 @@ def register_llm_providers(): return [LLMProviderSpec(name="talk", factory=print
 def test_what_is_not_essential_is_switched_off_when_it_cannot_be_built(site: Site, examine: Examine) -> None:
     services(site, spec("factory=lambda context: 1 / 0", "far"))
     host = examine(USE)
-    assert list(host.build_used("cache")) == ["near"]
-    assert "ZeroDivisionError" in host.switched_off["cache/far"]
-    assert any("switched off" in warning for warning in host.warnings)
-    assert list(host.build_used("cache")) == ["near"]
+    assert list(host.build_used(CACHE)) == ["near"]
+    assert "ZeroDivisionError" in host.disabled_roles["cache/far"]
+    assert any("is disabled" in warning for warning in host.warnings)
+    assert list(host.build_used(CACHE)) == ["near"]
 
 
 @pytest.mark.parametrize("extra", ["[plugins.far]\nrequired = true", "[host]\nstrict = true", "first"])
@@ -165,13 +173,13 @@ def test_what_is_essential_required_or_strict_stops(site: Site, examine: Examine
     host = examine(toml)
     assert not host.problems
     with pytest.raises(PluginError, match="ZeroDivisionError"):
-        host.build_used("cache")
+        host.build_used(CACHE)
 
 
 def test_the_default_models_provider_is_essential(site: Site, examine: Examine) -> None:
     services(site, good("far"))
     with pytest.raises(PluginError, match="lacks models"):
-        examine(USE).build_used("llm")
+        examine(USE).build_used(LLM)
 
 
 CLOSING = """
@@ -198,22 +206,22 @@ def register_health_checks():
 
 
 async def test_closing_goes_backwards_and_each_on_its_own(
-    site: Site, examine: Examine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    site: Site, examine: Examine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(host_module, "CLOSE_SECONDS", 0.05)
     site.install("closing", CLOSING)
     host = examine()
     for name in ("first", "raises", "hangs", "last"):
-        host.build("health", name)
-    with caplog.at_level(logging.WARNING):
+        host.build(HEALTH, name)
+    with capture_logs() as lines:
         await host.aclose()
     await asyncio.sleep(0)
     assert sys.modules["closing"].closed == ["last", "hangs", "asked to stop", "raises", "first"]
-    assert [record.getMessage() for record in caplog.records] == [
-        "closing health:hangs of plugin closing failed: TimeoutError",
-        "closing health:raises of plugin closing failed: ValueError",
+    assert [(line["event"], line["registration"], line["error"]) for line in lines] == [
+        ("plugin.close_failed", "health:hangs", "TimeoutError"),
+        ("plugin.close_failed", "health:raises", "ValueError"),
     ]
-    assert SECRET not in caplog.text
+    assert SECRET not in str(lines)
     await host.aclose()
     assert len(sys.modules["closing"].closed) == 5
 
@@ -229,15 +237,15 @@ def register_executors():
 """
     site.install("alpha", code)
     host = examine()
-    executor = host.build("executor", "threads")
+    executor = host.build(EXECUTOR, "threads")
     await host.aclose()
     with pytest.raises(RuntimeError, match="after shutdown"):
         executor.submit(print)  # type: ignore[attr-defined]
 
 
 def test_the_names_checked_are_those_of_the_protocols() -> None:
-    for role, protocol in (("cache", CacheTier), ("source", CustomerSource), ("llm", LLMProvider)):
-        methods = {name: lambda: None for name in ROLE[role].methods}  # type: ignore[index]
+    for role, protocol in ((CACHE, CacheTier), (SOURCE, CustomerSource), (LLM, LLMProvider)):
+        methods = {name: lambda: None for name in role.methods}
         assert set(methods) == {name for name in dir(protocol) if not name.startswith("_")}
         assert SimpleNamespace(**methods)
 
@@ -262,10 +270,94 @@ def register_llm_providers():
 def test_a_provider_nobody_names_may_lack_its_library(site: Site, examine: Examine) -> None:
     site.install("more-models", MORE_MODELS)
     host = examine('[use]\nmodel = "here:small"')
-    assert list(host.build_used("llm")) == ["here"]
+    assert list(host.build_used(LLM)) == ["here"]
     assert "pip install 'dist-models[sdk]'" in host.idle_providers["elsewhere"]
-    assert not host.switched_off
+    assert not host.disabled_roles
     assert not any("elsewhere" in warning for warning in host.warnings)
     host = examine('[use]\nmodel = "here:small"\n[plugins.more-models]\nrequired = true')
     with pytest.raises(MissingDependencyError):
-        host.build_used("llm")
+        host.build_used(LLM)
+
+
+PEEKING = good("alpha").replace(
+    "    async def aclose",
+    "    def peek(self, key): return None\n    def put(self, key, entry): pass\n    async def aclose",
+)
+
+
+def test_build_object_with_an_ability_it_does_not_declare_is_refused(site: Site, examine: Examine) -> None:
+    site.install("alpha", PEEKING)
+    with pytest.raises(PluginError, match=r"has peek, put: write abilities=\(SupportsPeek,\)"):
+        examine().build(CACHE, "alpha")
+
+
+def test_build_object_without_a_declared_ability_is_refused(site: Site, examine: Examine) -> None:
+    declared = "from tilores_core import SupportsPeek\n" + spec("factory=Tier, abilities=(SupportsPeek,)")
+    site.install("alpha", declared)
+    with pytest.raises(PluginError, match="declares SupportsPeek, but which lacks peek, put"):
+        examine().build(CACHE, "alpha")
+
+
+def test_build_object_with_declared_ability_is_built(site: Site, examine: Examine) -> None:
+    code = PEEKING.replace("factory=Tier", "factory=Tier, abilities=(SupportsPeek,)")
+    site.install("alpha", "from tilores_core import SupportsPeek\n" + code)
+    assert isinstance(examine().build(CACHE, "alpha"), SupportsPeek)
+
+
+def test_spec_with_an_ability_of_another_role_is_refused(site: Site, examine: Examine) -> None:
+    code = "from tilores_core import SupportsTools\n" + spec("factory=Tier, abilities=(SupportsTools,)")
+    site.install("alpha", code)
+    (plugin,) = examine().plugins
+    assert plugin.state == "failed"
+    assert "SupportsPeek, SupportsLease, SupportsBroadcast" in plugin.reason
+
+
+SHARING = """
+from tilores_core import HealthCheckSpec, ObserverSpec, hookimpl
+
+class Counter:
+    seen = 0
+
+class Part:
+    def __init__(self, context):
+        self.context, self.counter = context, context.state.get(Counter)
+    async def __call__(self, outcome=None): return {"status": "ok", "seen": self.counter.seen}
+
+@hookimpl
+def register_health_checks(): return [HealthCheckSpec(name="x", factory=Part)]
+@hookimpl
+def register_observers(): return [ObserverSpec(name="x", factory=Part)]
+"""
+
+
+def test_state_is_shared_by_the_parts_of_one_plugin_alone(site: Site, examine: Examine) -> None:
+    site.install("alpha", SHARING)
+    site.install("beta", SHARING.replace('name="x"', 'name="y"'))
+    host = examine()
+    check: Any = host.build(HEALTH, "x")
+    observer: Any = host.build(OBSERVERS, "x")
+    other: Any = host.build(HEALTH, "y")
+    assert check.counter is observer.counter
+    assert other.counter is not check.counter
+    assert examine().build(HEALTH, "x").counter is not check.counter  # type: ignore[attr-defined]
+
+
+async def test_service_that_is_not_open_raises_and_names_it(site: Site, examine: Examine) -> None:
+    site.install("alpha", SHARING)
+    host = examine()
+    check: Any = host.build(HEALTH, "x")
+    services = check.context.services
+    with pytest.raises(ServicesNotOpenError, match="'find' is not open"):
+        await services.find(Identifiers(name="Ann"))
+    for use in (lambda: services.calls, lambda: services.cache("own", ttl=1.0), lambda: services.require_key("chat")):
+        with pytest.raises(ServicesNotOpenError):
+            use()
+
+    async def find(identifiers: Identifiers, *, limit: int) -> list[object]:
+        return [identifiers.name, limit]
+
+    host.services.open(find=find)
+    assert await services.find(Identifiers(name="Ann")) == ["Ann", 10]
+    host.services.close()
+    with pytest.raises(ServicesNotOpenError):
+        await services.find(Identifiers(name="Ann"))

@@ -10,6 +10,7 @@ import pytest
 from tests.host.throwaway_plugins import Examine, Site, good, states
 from tilores_core import MissingDependencyError, PluginError
 from tilores_core.hookspecs import HOOK_NAMES
+from tilores_core.host.roles import CACHE, LLM, ROUTERS
 
 HEAD = "from tilores_core import CacheBackendSpec, LLMProviderSpec, hookimpl\n"
 HALF = f"""{HEAD}
@@ -103,13 +104,13 @@ def test_a_mistake_gets_its_state_and_reason_and_harms_nobody(site: Site, examin
         host = examine()
         gc.collect()
     assert states(host) == {"alpha": "active", f"bad-{case}": state, "zeta": "active"}
-    record = host.records[1]
+    record = host.plugins[1]
     assert reason in record.reason
     assert isinstance(record.error, PluginError)
     assert isinstance(record.error, MissingDependencyError) == (state == "missing-dependency")
     assert record.provides == ()
-    assert host.names("cache") == ("alpha", "zeta")
-    assert host.names("llm") == ()
+    assert host.names(CACHE) == ("alpha", "zeta")
+    assert host.names(LLM) == ()
     (warning,) = host.warnings
     for part in (f"bad-{case}", f"dist-bad-{case} 1.2.3", reason, f"tilores plugins show bad-{case} --traceback"):
         assert part in warning
@@ -117,7 +118,7 @@ def test_a_mistake_gets_its_state_and_reason_and_harms_nobody(site: Site, examin
 
 def test_a_ghost_has_an_entry_point_and_no_module(site: Site, examine: Examine) -> None:
     site.install("ghost", {}, target="ghost_module")
-    (record,) = examine().records
+    (record,) = examine().plugins
     assert record.state == "failed"
     assert "its own module 'ghost_module' is missing" in record.reason
     assert "--force-reinstall" in record.fix
@@ -125,7 +126,7 @@ def test_a_ghost_has_an_entry_point_and_no_module(site: Site, examine: Examine) 
 
 def test_a_missing_part_of_the_plugin_itself_is_no_missing_dependency(site: Site, examine: Examine) -> None:
     site.install("gap", {"gap_pkg/__init__.py": "import gap_pkg.lost"}, target="gap_pkg")
-    (record,) = examine().records
+    (record,) = examine().plugins
     assert (record.state, record.reason) == ("failed", "its own module 'gap_pkg.lost' is missing")
 
 
@@ -142,20 +143,20 @@ def test_the_mend_of_a_missing_library_comes_from_the_metadata(
     site: Site, examine: Examine, requires: list[str], fix: str
 ) -> None:
     site.install("lib", "import some_sdk.client", requires=requires)
-    (record,) = examine().records
+    (record,) = examine().plugins
     assert (record.state, record.fix) == ("missing-dependency", fix)
 
 
 def test_the_cause_stays_chained(site: Site, examine: Examine) -> None:
     site.install("alpha", "raise ValueError('deep')")
-    (record,) = examine().records
+    (record,) = examine().plugins
     assert record.error is not None
     assert isinstance(record.error.__cause__, ValueError)
 
 
 def test_a_misspelt_hook_is_answered_with_the_nearest_name(site: Site, examine: Examine) -> None:
     site.install("alpha", CASES["misspelt"][0])
-    (record,) = examine().records
+    (record,) = examine().plugins
     assert "did you mean 'register_cache_backends'?" in record.fix
 
 
@@ -171,8 +172,8 @@ def test_a_name_claimed_twice_puts_both_out_of_action_and_names_both(site: Site,
     site.install("alpha", good("alpha"))
     host = examine()
     assert states(host) == {"one": "conflict", "two": "conflict", "alpha": "active"}
-    assert host.names("cache") == ("alpha",)
-    for record in host.records[1:]:
+    assert host.names(CACHE) == ("alpha",)
+    for record in host.plugins[1:]:
         assert (
             "'cache:same' is claimed by plugin 'one' (dist-one 1.2.3) and plugin 'two' (dist-two 9.9)"
             in record.reason
@@ -192,7 +193,7 @@ def register_routers():
     site.install("two", code)
     host = examine()
     assert states(host) == {"one": "active", "two": "active"}
-    assert [host.registration("routers", name).plugin_id for name in host.names("routers")] == ["one", "two"]
+    assert [host.registration(ROUTERS, name).plugin_id for name in host.names(ROUTERS)] == ["one", "two"]
 
 
 def test_a_plugin_may_be_an_object_in_a_module(site: Site, examine: Examine) -> None:
@@ -227,15 +228,15 @@ def {hook}():
 """
     site.install("alpha", code)
     host = examine()
-    (name,) = host.names(role.name)
-    registration = host.registration(role.name, name)
+    (name,) = host.names(role)
+    registration = host.registration(role, name)
     assert (registration.plugin_id, type(registration.spec)) == ("alpha", role.spec)
-    assert host.records[0].provides == (f"{role.name}:x",)
+    assert host.plugins[0].provides == (f"{role.name}:x",)
 
 
 def test_hosts_share_nothing(site: Site, examine: Examine) -> None:
     site.install("alpha", good("alpha"))
     first = examine()
     second = examine("[plugins.alpha]\nenabled = false")
-    assert first.names("cache") == ("alpha",)
-    assert second.names("cache") == ()
+    assert first.names(CACHE) == ("alpha",)
+    assert second.names(CACHE) == ()

@@ -6,20 +6,21 @@ import pytest
 
 from tests.host.throwaway_plugins import Examine, Site, good, states
 from tilores_core import __version__
-from tilores_core.host import Discovered
+from tilores_core.host import Plugin
+from tilores_core.host.roles import CACHE
 
 BOOM = "raise RuntimeError('this must not be imported')"
 
 
-def found(plugin: str, *, builtin: bool = False, distribution: str | None = None) -> Discovered:
+def found(plugin: str, *, builtin: bool = False, distribution: str | None = None) -> Plugin:
     name = "tilores-core" if builtin else distribution or f"dist-{plugin}"
-    return Discovered(id=plugin, target=f"nowhere_{plugin}", distribution=name, version="1", builtin=builtin)
+    return Plugin(id=plugin, target=f"nowhere_{plugin}", distribution=name, version="1", builtin=builtin)
 
 
 def test_a_disabled_plugin_is_never_imported(site: Site, examine: Examine) -> None:
     module = site.install("alpha", BOOM)
     host = examine("[plugins.alpha]\nenabled = false\n")
-    (record,) = host.records
+    (record,) = host.plugins
     assert (record.state, record.error, record.load_ms) == ("disabled", None, None)
     assert record.reason.endswith("plugins.toml")
     assert module not in sys.modules
@@ -52,14 +53,14 @@ def test_who_has_the_last_word(
     reason: str,
 ) -> None:
     site.install("alpha", good("alpha"))
-    (record,) = examine(toml, variables=variables, **options).records
+    (record,) = examine(toml, variables=variables, **options).plugins
     assert record.state == state
     assert reason in record.reason
 
 
 def test_no_plugins_and_autoload_builtin_leave_built_ins_alone(examine: Examine) -> None:
     for toml, options in (("", {"no_plugins": True}), ('[host]\nautoload = "builtin"', {})):
-        (record,) = examine(toml, discovered=[found("alpha", builtin=True)], **options).records
+        (record,) = examine(toml, discovered=[found("alpha", builtin=True)], **options).plugins
         assert record.state != "disabled"
 
 
@@ -79,7 +80,7 @@ def test_a_plugin_for_another_host_is_incompatible_and_not_imported(
     site: Site, examine: Examine, requirement: str, compatible: bool
 ) -> None:
     module = site.install("alpha", good("alpha"), requires=[requirement])
-    (record,) = examine().records
+    (record,) = examine().plugins
     if compatible:
         assert record.state == "active"
     else:
@@ -94,7 +95,7 @@ def test_two_distributions_claiming_one_id_are_both_named_and_neither_imported(s
     site.install("alpha", BOOM, distribution="dist-two", target="alpha_two")
     site.install("beta", good("beta"))
     host = examine()
-    first, second, good_one = host.records
+    first, second, good_one = host.plugins
     assert first.state == second.state == "conflict"
     assert "dist-one 1.2.3 and dist-two 1.2.3" in first.reason
     assert good_one.state == "active"
@@ -107,7 +108,7 @@ def test_disabling_the_id_ends_a_conflict(site: Site, examine: Examine) -> None:
 
 
 def test_an_id_that_is_no_id_is_not_imported(examine: Examine) -> None:
-    (record,) = examine(discovered=[found("../x")]).records
+    (record,) = examine(discovered=[found("../x")]).plugins
     assert record.state == "failed"
     assert "id" in record.reason
 
@@ -116,8 +117,8 @@ def test_operators_order_decides_then_ids(site: Site, examine: Examine) -> None:
     for plugin in ("zeta", "alpha", "mid"):
         site.install(plugin, good(plugin))
     host = examine("[plugins.zeta]\norder = 1\n[plugins.alpha]\norder = 200")
-    assert [record.id for record in host.records] == ["zeta", "mid", "alpha"]
-    assert host.names("cache") == ("zeta", "mid", "alpha")
+    assert [record.id for record in host.plugins] == ["zeta", "mid", "alpha"]
+    assert host.names(CACHE) == ("zeta", "mid", "alpha")
 
 
 def test_an_unknown_id_is_a_warning_with_the_nearest_one(site: Site, examine: Examine) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.host.throwaway_plugins import Examine, Site, good
 from tilores_core import ConfigError
+from tilores_core.host.roles import CACHE
 from tilores_core.settings.references import redact, resolve_references
 
 SECRET = "hunter2-very-secret"
@@ -146,7 +147,7 @@ def test_no_secret_in_a_problem(plugin: Site, examine: Examine, tmp_path: Path) 
         (problem,) = host.problems
         assert SECRET not in str(problem)
         assert problem.__suppress_context__ or SECRET not in repr(problem.__context__)
-        assert SECRET not in json.dumps([record.as_row() for record in host.records])
+        assert SECRET not in json.dumps([record.as_row() for record in host.plugins])
         assert SECRET not in "".join(host.warnings)
 
 
@@ -190,10 +191,10 @@ def test_a_settings_model_that_cannot_be_had_is_the_plugins_problem(
 ) -> None:
     (plugin.path / "alpha_settings.py").write_text(settings_code)
     host = examine("[plugins.alpha]\non = true")
-    (record,) = host.records
+    (record,) = host.plugins
     assert record.state == state
     assert reason in record.reason
-    assert host.names("cache") == ()
+    assert host.names(CACHE) == ()
 
 
 trees = st.recursive(

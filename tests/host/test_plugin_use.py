@@ -7,6 +7,7 @@ import pytest
 from tests.host.throwaway_plugins import Examine, Site, good
 from tilores_core import ConfigError, PluginError, TiloresError
 from tilores_core.host import PluginHost, provider_of
+from tilores_core.host.roles import ALERTS, CACHE, LLM, SOURCE, TRACERS
 from tilores_core.host.use import selections
 from tilores_core.settings import UseTable
 
@@ -44,10 +45,10 @@ def test_what_is_there_is_used(base: Site, examine: Examine) -> None:
     host = examine(USE + 'alerts = ["shout"]')
     assert not host.problems
     assert not host.warnings
-    assert not host.switched_off
-    assert (host.used("cache"), host.used("source"), host.used("alerts")) == (("near",), ("people",), ("shout",))
-    assert host.used("tracers") == ()
-    assert host.used("llm") == ("talk",)
+    assert not host.disabled_roles
+    assert (host.used(CACHE), host.used(SOURCE), host.used(ALERTS)) == (("near",), ("people",), ("shout",))
+    assert host.used(TRACERS) == ()
+    assert host.used(LLM) == ("talk",)
 
 
 @pytest.mark.parametrize(
@@ -96,10 +97,10 @@ def test_a_further_tier_that_cannot_work_is_switched_off(base: Site, examine: Ex
     base.install("far", "import nowhere_sdk")
     host = examine(USE.replace('"near"', '"near", "far"'))
     assert not host.problems
-    assert list(host.switched_off) == ["cache/far"]
-    assert "missing-dependency" in host.switched_off["cache/far"]
-    assert host.used("cache") == ("near",)
-    assert any("cache 'far' is switched off" in warning for warning in host.warnings)
+    assert list(host.disabled_roles) == ["cache/far"]
+    assert "missing-dependency" in host.disabled_roles["cache/far"]
+    assert host.used(CACHE) == ("near",)
+    assert any("cache 'far' is disabled" in warning for warning in host.warnings)
 
 
 def test_unless_it_is_required(base: Site, examine: Examine) -> None:
@@ -130,7 +131,7 @@ def test_the_default_models_provider_must_work_and_a_fallbacks_need_not(base: Si
     base.install("other-model", "raise ValueError('broken')")
     host = examine(USE + 'fallbacks = ["other:small"]')
     assert not host.problems
-    assert "broken" in host.switched_off["llm/other"]
+    assert "broken" in host.disabled_roles["llm/other"]
     host = examine(USE.replace("talk:big", "other:small"))
     assert "use.model names 'other'" in str(only_problem(host))
 
@@ -149,7 +150,7 @@ def test_a_library_that_a_selected_name_needs_is_missed_at_start(base: Site, exa
     base.install("far", code)
     assert not examine(USE).warnings  # nobody uses it
     host = examine(USE.replace('"near"', '"near", "far"'))
-    assert "pip install 'dist-far[sdk]'" in host.switched_off["cache/far"]
+    assert "pip install 'dist-far[sdk]'" in host.disabled_roles["cache/far"]
     host = examine(USE.replace('"near"', '"far"'))
     assert "'nowhere_sdk'" in str(only_problem(host))
 
@@ -172,7 +173,7 @@ def test_start_raises_the_first_problem_and_counts_the_others(base: Site, examin
             host.loaded,
             variables={},
             data_dir=host.data_dir,
-            discovered=[item.found for item in [host.loaded_plugin("everything")] if item],
+            discovered=host.plugins,
         )
 
 
@@ -180,7 +181,7 @@ def test_only_loads_one_and_leaves_use_alone(base: Site, examine: Examine) -> No
     base.install("far", "raise RuntimeError('imported')")
     host = examine(USE.replace("near", "nobody"), only=["everything"], check_use=True)
     assert not host.problems
-    assert {record.id: record.state for record in host.records} == {"everything": "active", "far": "disabled"}
+    assert {record.id: record.state for record in host.plugins} == {"everything": "active", "far": "disabled"}
 
 
 def test_provider_is_what_stands_before_the_first_colon() -> None:
@@ -191,9 +192,9 @@ def test_provider_is_what_stands_before_the_first_colon() -> None:
 def test_every_key_of_use_is_checked() -> None:
     full = UseTable(
         cache=("a",), source="b", model="c:x", fallbacks=("d:x",), optimizer="e", deploy="f", executor="g",
-        tracers=("h",), alerts=("i",),
+        extractor="h", tracers=("i",), alerts=("j",),
     )  # fmt: skip
-    assert [item.name for item in selections(full)] == list("abcdefghi")
+    assert [item.name for item in selections(full)] == list("abcdefghij")
     assert {item.key.removeprefix("use.").partition("[")[0] for item in selections(full)} == set(
         UseTable.model_fields
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tilores_core.host import Discovered, PluginHost, scan
+from tilores_core.host import Plugin, PluginHost, scan
 
 GOOD = """
 from tilores_core import CacheBackendSpec, hookimpl
@@ -73,7 +73,7 @@ class Site:
         return module
 
 
-def scanned() -> tuple[Discovered, ...]:
+def scanned() -> tuple[Plugin, ...]:
     """What the real scan finds of the throw-away distributions, whatever else is installed."""
     return tuple(found for found in scan() if found.version == "unknown" or found.distribution.startswith("dist-"))
 
@@ -82,4 +82,4 @@ Examine = Callable[..., PluginHost]
 
 
 def states(host: PluginHost) -> dict[str, str]:
-    return {record.id: record.state for record in host.records}
+    return {record.id: record.state for record in host.plugins}

@@ -17,6 +17,7 @@ import pytest
 
 from tests.cli.command import Command
 from tests.jobs.conftest import TOML
+from tilores_core.host.roles import EXECUTOR
 from tilores_core.jobs.batch import Batch, Plan
 from tilores_core.jobs.batch_elsewhere import Elsewhere
 from tilores_core.settings.loader import LoadedConfig, parse_config
@@ -54,7 +55,7 @@ def test_the_pool_has_as_many_threads_as_it_is_told(tmp_path: Path) -> None:
     config = parse_config('[use]\nexecutor = "threads"\n[plugins.threads]\nworkers = 3\n', tmp_path / "plugins.toml")
     loaded = LoadedConfig(config=config, path=tmp_path / "plugins.toml", packaged=False)
     host = PluginHost.start(loaded, variables={}, data_dir=tmp_path, no_plugins=True)
-    pool: Any = host.build("executor", "threads")
+    pool: Any = host.build(EXECUTOR, "threads")
     at_work: Counter[str] = Counter()
     barrier = threading.Barrier(3, timeout=20)
 

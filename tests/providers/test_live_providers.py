@@ -12,6 +12,7 @@ from tilores_core import LLMProvider
 from tilores_core.chat.langchain_adapter import Completion, invoke, stream, to_langchain
 from tilores_core.contracts import Message
 from tilores_core.host import PluginHost, scan
+from tilores_core.host.roles import LLM
 from tilores_core.settings.loader import PACKAGED, load_config
 
 pytestmark = pytest.mark.live
@@ -43,7 +44,7 @@ async def asked(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     host = PluginHost.start(
         load_config(PACKAGED), variables=os.environ, data_dir=tmp_path, discovered=builtin, only=(name,)
     )
-    yield host.build("llm", name), os.environ.get(f"TILORES_LIVE_MODEL_{name.upper()}", model)  # type: ignore[misc]
+    yield host.build(LLM, name), os.environ.get(f"TILORES_LIVE_MODEL_{name.upper()}", model)  # type: ignore[misc]
     await host.aclose()
 
 

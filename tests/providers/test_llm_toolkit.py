@@ -278,11 +278,11 @@ def test_listing_the_models_imports_no_sdk() -> None:
     code = """
 import sys
 from pathlib import Path
-from tilores_core.testing import isolated_host
+from tilores_core.testing import LLM, isolated_host
 from tilores_plugins.providers import deepseek, openai, openai_compatible, openrouter
 plugins = {"openai": openai, "deepseek": deepseek, "openrouter": openrouter, "openai-compatible": openai_compatible}
 host = isolated_host(plugins, data_dir=Path("."))
-print(sum(len(host.build("llm", name).models()) for name in plugins))
+print(sum(len(host.build(LLM, name).models()) for name in plugins))
 heavy = ("openai", "langchain_core", "langchain_openai", "langchain_deepseek", "httpx", "httpx2", "aiohttp")
 print([name for name in heavy if name in sys.modules])
 """

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from tilores_core import ConfigError, LLMProvider, ProviderAuthError, SupportsUpstreams, UnknownModelError
 from tilores_core.chat.langchain_adapter import invoke
+from tilores_core.host.roles import LLM
 from tilores_core.llm import ModelSettings
 from tilores_core.testing import isolated_host
 from tilores_core.testing.fake_upstream import FakeUpstream
@@ -121,7 +122,7 @@ async def test_the_host_builds_it_from_plugins_toml(tmp_path: Path) -> None:
         variables={"DESK_KEY": "secret-of-the-desk"},
         data_dir=tmp_path,
     )
-    provider = host.build("llm", "openai-compatible")
+    provider = host.build(LLM, "openai-compatible")
     assert isinstance(provider, CompatibleProvider)
     assert [info.id for info in provider.models()] == ["desk/small"]
     await host.aclose()

@@ -144,7 +144,7 @@ async def test_past_the_soft_limit_insights_are_left_out(instance: TiloresInstan
     async with connected(instance, tmp_path, timeout_seconds=5, soft_timeout_seconds=0.2) as source:
         (found,) = await source.find(WHO)
         assert found.quality is None
-        assert source._settings.status.slow == 1
+        assert source._status.slow == 1
         (found,) = await source.find(WHO)
         assert found.quality is not None
 

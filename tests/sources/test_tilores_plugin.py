@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from tests.sources.tilores_client import EDWINA_EMAIL
 from tests.tilores_instance import TiloresInstance
-from tilores_core import ConfigError, CustomerSource, Identifiers, SourceError
-from tilores_core.hookspecs import HealthCheck
+from tilores_core import ConfigError, Identifiers, SourceError
 from tilores_core.host import PluginHost
+from tilores_core.host.roles import HEALTH, SOURCE
 from tilores_core.testing.host import isolated_host
 from tilores_plugins.sources import tilores
 from tilores_plugins.sources.tilores.settings import Settings
@@ -71,7 +71,7 @@ def test_names_from_elsewhere_are_taken(tmp_path: Path) -> None:
 def test_what_is_missing_is_said_when_it_is_used(missing: str, tmp_path: Path) -> None:
     host = host_of(tmp_path, {key: value for key, value in TABLE.items() if key != missing})
     with pytest.raises(ConfigError, match=missing) as raised:
-        host.build("source", "tilores")
+        host.build(SOURCE, "tilores")
     assert f"TILORES_{missing.upper()}" in str(raised.value.fix)
     assert "most-secret" not in str(raised.value)
 
@@ -94,7 +94,7 @@ def test_settings_that_are_wrong_stop_the_start(wrong: dict[str, Any], tmp_path:
     with pytest.raises(ValidationError):
         Settings.model_validate({**TABLE, **wrong})
     with pytest.raises(ConfigError, match=next(iter(wrong))) as raised:
-        host_of(tmp_path, {**TABLE, **wrong}).build("source", "tilores")
+        host_of(tmp_path, {**TABLE, **wrong}).build(SOURCE, "tilores")
     assert "most-secret" not in str(raised.value)
 
 
@@ -107,7 +107,7 @@ def test_pages_are_powers_of_two() -> None:
 
 async def test_health_is_off_where_another_source_is_used(tmp_path: Path) -> None:
     host = host_of(tmp_path)
-    check = cast(HealthCheck, host.build("health", "tilores"))
+    check = host.build(HEALTH, "tilores")
     assert (await check())["status"] == "off"
     await host.aclose()
 
@@ -121,8 +121,8 @@ async def test_health_tells_of_token_errors_and_latency(tmp_path: Path) -> None:
             "client_secret": instance.client_secret,
         }
         host = host_of(tmp_path, table)
-        source = cast(CustomerSource, host.build("source", "tilores"))
-        check = cast(HealthCheck, host.build("health", "tilores"))
+        source = host.build(SOURCE, "tilores")
+        check = host.build(HEALTH, "tilores")
         assert await source.find(Identifiers(email=EDWINA_EMAIL))
         told = await check()
         assert (told["status"], told["calls"], told["errors"]) == ("ok", 2, 0)
@@ -162,13 +162,14 @@ def test_nothing_heavy_is_imported_before_the_first_call(tmp_path: Path) -> None
 import asyncio, json, pathlib, sys
 from tilores_core import Identifiers, PluginContext
 from tilores_core.host import PluginHost
+from tilores_core.host.roles import HEALTH, SOURCE
 from tilores_plugins.sources import tilores
 from tilores_core.testing.host import isolated_host
 tables = {"plugins": {"tilores": json.loads(sys.argv[1])}}
 host = isolated_host({"tilores": tilores}, tables, data_dir=pathlib.Path(sys.argv[2]))
 async def main():
-    source = host.build("source", "tilores")
-    host.build("health", "tilores")
+    source = host.build(SOURCE, "tilores")
+    host.build(HEALTH, "tilores")
     await host.aclose()
 asyncio.run(main())
 print([name for name in ("httpx", "langchain_core", "graphql", "requests", "aiohttp") if name in sys.modules])

@@ -13,6 +13,7 @@ import pytest_asyncio
 from tests.sources.tilores_client import EDWINA, EDWINA_EMAIL, asked, connected, settings_for
 from tests.tilores_instance import TiloresInstance
 from tilores_core import Identifiers, SourceError, SourceUnavailableError
+from tilores_plugins.sources.tilores.status import Status
 from tilores_plugins.sources.tilores.tokens import Granted, Token, Tokens
 
 WHO = Identifiers(email=EDWINA_EMAIL)
@@ -101,7 +102,7 @@ async def test_the_old_token_serves_while_none_is_to_be_had(
     async with connected(instance, tmp_path, timeout_seconds=0.5) as source:
         assert await source.find(WHO)
         setattr(instance.token, how, 503 if how == "status" else True)
-        ends = source._settings.status.token_until
+        ends = source._status.token_until
         while time.monotonic() < ends - 0.15:
             assert await source.find(WHO)
             await asyncio.sleep(0.03)
@@ -151,7 +152,7 @@ async def test_a_caller_who_gives_up_does_not_end_it_for_the_others() -> None:
         return Granted("t", 60.0)
 
     async with TiloresInstance() as instance:
-        tokens = Tokens(ask, settings_for(instance))
+        tokens = Tokens(ask, settings_for(instance), Status())
         first, second = asyncio.create_task(tokens.get()), asyncio.create_task(tokens.get())
         await started.wait()
         first.cancel()

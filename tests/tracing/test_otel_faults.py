@@ -20,7 +20,7 @@ from tilores_core.tracing.tracer_queue import TracerQueue
 from tilores_plugins.tracing.otel.sender import CollectorRefusedError, CollectorUnavailableError
 from tilores_plugins.tracing.otel.settings import Settings
 from tilores_plugins.tracing.otel.status import build as build_check
-from tilores_plugins.tracing.otel.tracer import OtelTracer
+from tilores_plugins.tracing.otel.tracer import OtelTracer, build
 
 PATIENCE = 10.0
 
@@ -43,7 +43,7 @@ async def tracer(collector: OtlpCollector) -> AsyncIterator[OtelTracer]:
 
 
 def status(tracer: OtelTracer) -> dict[str, Any]:
-    return tracer._settings.status.report()
+    return tracer._status.report()
 
 
 async def failure(tracer: OtelTracer) -> Exception:
@@ -244,9 +244,10 @@ async def test_what_was_refused_is_not_tried_again(collector: OtlpCollector, tra
 
 async def test_the_health_check_tells_what_the_tracer_noted(collector: OtlpCollector, tmp_path: Any) -> None:
     made = settings(collector, timeout_seconds=0.3)
-    check = build_check(PluginContext(plugin_id="otel", settings=made, data_dir=tmp_path))
+    context = PluginContext(plugin_id="otel", settings=made, data_dir=tmp_path)
+    check = build_check(context)
     assert (await check())["status"] == "off"
-    tracer = OtelTracer(made)
+    tracer = build(context)
     await tracer.record([sample_trace()])
     assert await check() == {
         "status": "ok",

@@ -15,6 +15,7 @@ import pytest
 from tests.tracing.langsmith_server import KEY, LangSmithServer
 from tests.tracing.traced_app import EDWINA, QUESTION, traced_app
 from tilores_core.contracts import Span, Trace
+from tilores_core.host.roles import TRACERS
 from tilores_core.testing import isolated_host
 from tilores_core.testing.waiting import eventually
 
@@ -270,7 +271,7 @@ async def test_the_tracer_in_the_pages_works(tmp_path: Path, capsys: pytest.Capt
     module = ModuleType("printing")
     exec(compile(code.replace("from __future__", ""), "docs/tracing.md", "exec"), module.__dict__)
     host = isolated_host({"printing": module}, data_dir=tmp_path)
-    tracer: Any = host.build("tracers", "printer")
+    tracer: Any = host.build(TRACERS, "printer")
     span = Span(kind="request", name="chat", started=1.0, ended=2.0)
     await tracer.record([Trace(id="run-1", root=span, tags=("cache:l1",))])
     assert capsys.readouterr().out == "run-1 ok cache:l1\n"

@@ -36,7 +36,7 @@ class _Nothing:
         self.condition = Condition()
         self.condition.worked(0.002)
         self.default, self.fallbacks = "m", ()
-        self.records, self.switched_off = (), {}
+        self.plugins, self.disabled_roles = (), {}
         self.waiting = self.dropped = self.failed = 0
         self.mode = "off"
         self.model, self.use, self.name = "m", self, "s"

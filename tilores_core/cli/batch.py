@@ -14,6 +14,7 @@ import typer
 
 from tilores_core.cli.batch_shown import Shown, show
 from tilores_core.cli.options import Options
+from tilores_core.host.roles import EXECUTOR
 
 if TYPE_CHECKING:
     from tilores_core.host import PluginHost
@@ -97,7 +98,7 @@ async def _elsewhere(
     from tilores_core.worker import assembly as batching
     from tilores_core.worker.engine_pool import EnginePool
 
-    chosen = name or next(iter(host.used("executor")), LOOP)
+    chosen = name or next(iter(host.used(EXECUTOR)), LOOP)
     if chosen == LOOP:
         return None
     executor = await batching.build_executor(host, chosen)
@@ -148,9 +149,9 @@ async def _run(batch: Batch, source: Path, output: Path, shown: Shown) -> int:
 
 def _pool(host: PluginHost) -> ThreadPoolExecutor | None:
     """The threads that `[use]` names. Built before the services, so that they close before it does."""
-    for name in host.used("executor"):
-        if host.registration("executor", name).plugin_id == "threads":
-            built = host.build("executor", name)
+    for name in host.used(EXECUTOR):
+        if host.registration(EXECUTOR, name).plugin_id == "threads":
+            built = host.build(EXECUTOR, name)
             return built if isinstance(built, ThreadPoolExecutor) else None
     return None
 

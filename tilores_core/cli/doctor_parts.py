@@ -9,12 +9,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 from tilores_core.cache.readiness import tier_answers
 from tilores_core.cli.finding import Finding, problem, warning
-from tilores_core.contracts import CacheEntry, CacheTier, CustomerSource, SupportsPeek
+from tilores_core.contracts import CacheEntry, CacheTier, SupportsPeek
 from tilores_core.errors import PluginError, TiloresError
+from tilores_core.host.roles import CACHE, LLM, SOURCE, TRACERS, Role
 
 if TYPE_CHECKING:
     from tilores_core.chat.models import Models
@@ -29,19 +30,19 @@ _QUESTION = "Reply with the word ready."
 async def source(host: PluginHost, seconds: float) -> Findings:
     """Does it know its fields, and can it be asked? What it knows may be from an earlier start."""
     name = host.config.use.source
-    if name not in host.names("source"):
+    if name not in host.names(SOURCE):
         return  # the finding about plugins says why
-    built = cast(CustomerSource, host.build("source", name))
+    built = host.build(SOURCE, name)
     try:
         async with asyncio.timeout(seconds):
             schema = await built.schema()
             await built.get(_NOBODY)
     except TimeoutError:
-        fix = f"is what it reads from up? Its settings: tilores plugins show {_plugin(host, 'source', name)}"
+        fix = f"is what it reads from up? Its settings: tilores plugins show {_plugin(host, SOURCE, name)}"
         yield Finding(part="source", state="problem", detail=f"{name}: no answer within {seconds:g} s", fix=fix)
         return
     if not schema.fields:
-        fix = f"does it hold customers? Its settings: tilores plugins show {_plugin(host, 'source', name)}"
+        fix = f"does it hold customers? Its settings: tilores plugins show {_plugin(host, SOURCE, name)}"
         yield Finding(part="source", state="warning", detail=f"{name}: no fields, so no customers", fix=fix)
         return
     yield Finding(part="source", state="ok", detail=f"{name}: {len(schema.fields)} fields")
@@ -51,12 +52,12 @@ async def cache(host: PluginHost, seconds: float) -> Findings:
     """Each tier by itself: is what was stored read back?"""
     for name in host.config.use.cache:
         part = f"cache tier {name}"
-        reason = host.switched_off.get(f"cache/{name}")
+        reason = host.disabled_roles.get(f"cache/{name}")
         if reason is not None:
             yield warning(part, f"switched off: {reason}", f"take '{name}' out of [use] cache, or mend it")
-        elif name in host.names("cache"):
+        elif name in host.names(CACHE):
             try:
-                yield await _tier(part, cast(CacheTier, host.build("cache", name)), seconds)
+                yield await _tier(part, host.build(CACHE, name), seconds)
             except TiloresError as error:
                 yield _as_it_counts(host, name, problem(part, error))
     if not host.config.use.cache:
@@ -90,9 +91,7 @@ async def _tier(part: str, tier: CacheTier, seconds: float) -> Finding:
 def _as_it_counts(host: PluginHost, tier: str, finding: Finding) -> Finding:
     """Start-up goes on without a tier that cannot be built, unless it is the first or its plugin is required."""
     first = host.config.use.cache[:1] == (tier,)
-    plugin = _plugin(host, "cache", tier)
-    required = any(record.required for record in host.records if record.id == plugin)
-    if first or required or host.config.host.strict:
+    if first or host.is_required(_plugin(host, CACHE, tier)):
         return finding
     return Finding(part=finding.part, state="warning", detail=f"switched off: {finding.detail}", fix=finding.fix)
 
@@ -103,7 +102,7 @@ async def model(host: PluginHost, seconds: float) -> Findings:
     from tilores_core.services import build_models
 
     provider = provider_of(host.config.use.model)
-    if provider is not None and provider not in host.names("llm"):
+    if provider is not None and provider not in host.names(LLM):
         return  # the finding about plugins says why
     models = build_models(host)
     for place, name in enumerate(dict.fromkeys((models.default, *models.fallbacks))):
@@ -141,28 +140,24 @@ async def tracers(host: PluginHost, _: float) -> Findings:
     """Can each be built? Nothing is sent. One that is off is no fault: the default names one that needs a key."""
     for name in host.config.use.tracers:
         part = f"tracer {name}"
-        reason = host.switched_off.get(f"tracers/{name}")
-        if reason is None and name in host.names("tracers"):
+        reason = host.disabled_roles.get(f"tracers/{name}")
+        if reason is None and name in host.names(TRACERS):
             try:
-                host.build("tracers", name)
+                host.build(TRACERS, name)
             except PluginError as error:
-                if _is_required(host, error.plugin):
+                if host.is_required(error.plugin):
                     yield problem(part, error)
                     continue
                 reason = str(error)
         if reason is not None:
             off = warning(part, f"switched off: {reason}", f"take '{name}' out of [use] tracers, or mend it")
             yield replace(off, state="ok")
-        elif name in host.names("tracers"):
+        elif name in host.names(TRACERS):
             yield Finding(part=part, state="ok", detail="ready")
 
 
-def _is_required(host: PluginHost, plugin: str) -> bool:
-    return host.config.host.strict or any(record.required for record in host.records if record.id == plugin)
-
-
-def _plugin(host: PluginHost, role: str, name: str) -> str:
-    return host.registration(role, name).plugin_id  # type: ignore[arg-type]
+def _plugin(host: PluginHost, role: Role[Any], name: str) -> str:
+    return host.registration(role, name).plugin_id
 
 
 def _milliseconds(started: float) -> int:

@@ -75,6 +75,6 @@ def plugins(host: PluginHost) -> list[Finding]:
         for text in host.warnings
         if text.split("\n")[0] not in blamed
     ]
-    active = sum(row.state == "active" for row in host.records)
-    findings.append(Finding(part="plugins", state="ok", detail=f"{active} active of {len(host.records)}"))
+    active = sum(row.state == "active" for row in host.plugins)
+    findings.append(Finding(part="plugins", state="ok", detail=f"{active} active of {len(host.plugins)}"))
     return findings

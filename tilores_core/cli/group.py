@@ -43,6 +43,6 @@ class RootGroup(TyperGroup):
 
 def plugin_ids() -> list[str]:
     """From metadata alone."""
-    from tilores_core.host.scan import scan
+    from tilores_core.host.plugin import scan
 
     return sorted({found.id for found in scan()})

@@ -10,6 +10,7 @@ import typer
 from tilores_core.cli.options import Options
 from tilores_core.errors import PluginError
 from tilores_core.host.host import PluginHost
+from tilores_core.host.roles import COMMANDS
 from tilores_core.logs import configure_logging
 from tilores_core.settings import load_config, variables
 
@@ -30,7 +31,7 @@ def load_command(params: Mapping[str, Any], plugin_id: str) -> Any:
         no_plugins=options.no_plugins,
         only=(plugin_id,),
     )
-    record = next(record for record in host.records if record.id == plugin_id)
+    record = next(record for record in host.plugins if record.id == plugin_id)
     if record.state != "active":
         raise PluginError(
             f"{record.state}: {record.reason}",
@@ -39,14 +40,9 @@ def load_command(params: Mapping[str, Any], plugin_id: str) -> Any:
             version=record.version,
             fix=record.fix or f"tilores plugins show {plugin_id}",
         )
-    for name in host.names("commands"):
-        if host.registration("commands", name).plugin_id == plugin_id:
-            built = host.build("commands", name)
-            if not isinstance(built, typer.Typer):
-                raise PluginError(
-                    f"its command factory returned a {type(built).__name__}, not a typer.Typer", plugin=plugin_id
-                )
-            command = typer.main.get_command(built)
+    for name in host.names(COMMANDS):
+        if host.registration(COMMANDS, name).plugin_id == plugin_id:
+            command = typer.main.get_command(host.build(COMMANDS, name))
             command.name = plugin_id
             return command
     return None

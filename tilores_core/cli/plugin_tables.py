@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 from tilores_core.errors import PluginError
 
 if TYPE_CHECKING:
-    from tilores_core.host import PluginHost, PluginRecord
+    from tilores_core.host import Plugin, PluginHost
 
 _HEADINGS = ("ID", "STATE", "VERSION", "DISTRIBUTION", "ORDER", "LOAD", "PROVIDES")
 
 
-def record_table(records: Sequence[PluginRecord]) -> str:
+def record_table(records: Sequence[Plugin]) -> str:
     """One line per plugin. LOAD and PROVIDES are there once plugins were loaded; a reason stands in brackets."""
     rows = [_HEADINGS, *(_row(record) for record in records)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
     return "\n".join("  ".join(_pad(row[i], widths[i], i) for i in range(len(row))).rstrip() for row in rows)
 
 
-def plugin_details(record: PluginRecord, settings: Sequence[dict[str, Any]]) -> str:
+def plugin_details(record: Plugin, settings: Sequence[dict[str, Any]]) -> str:
     """Everything about one plugin, one thing a line."""
     lines = {
         "id": record.id,
@@ -46,11 +46,11 @@ def plugin_details(record: PluginRecord, settings: Sequence[dict[str, Any]]) -> 
 
 def settings_rows(host: PluginHost, plugin: str) -> list[dict[str, Any]]:
     """The keys of the plugin's table with type, default and meaning; nothing of what is configured."""
-    from tilores_core.host.tables import settings_class
+    from tilores_core.host.plugin_settings import settings_class
 
-    loaded = host.loaded_plugin(plugin)
+    loaded = host.active_plugin(plugin)
     try:
-        model = settings_class(loaded.found, loaded.registrations) if loaded else None
+        model = settings_class(loaded) if loaded else None
     except PluginError:
         return []  # the record says so
     if loaded is None or model is None:
@@ -74,7 +74,7 @@ def full_traceback(error: BaseException) -> str:
     return "".join(traceback.format_exception(error)).rstrip()
 
 
-def _row(record: PluginRecord) -> tuple[str, ...]:
+def _row(record: Plugin) -> tuple[str, ...]:
     provides = (
         " ".join(record.provides) if record.state == "active" else f"({record.reason})" if record.reason else ""
     )
@@ -89,7 +89,7 @@ def _row(record: PluginRecord) -> tuple[str, ...]:
     )
 
 
-def _milliseconds(record: PluginRecord) -> str:
+def _milliseconds(record: Plugin) -> str:
     return "" if record.load_ms is None else f"{record.load_ms:.0f} ms"
 
 

@@ -17,7 +17,7 @@ from tilores_core.cli.report import report
 from tilores_core.errors import ConfigError, TiloresError
 
 if TYPE_CHECKING:
-    from tilores_core.host import PluginHost, PluginRecord
+    from tilores_core.host import Plugin, PluginHost
     from tilores_core.settings import LoadedConfig
 
 app = typer.Typer(
@@ -58,7 +58,7 @@ def show(
         from tilores_core.cli.plugin_tables import full_traceback, plugin_details, settings_rows
 
         host = _examined(ctx, only=plugin)
-        records = [record for record in host.records if record.id == plugin]
+        records = [record for record in host.plugins if record.id == plugin]
         settings = settings_rows(host, plugin)
         if as_json:
             _print_json([{**record.as_row(), "settings": settings} for record in records])
@@ -83,7 +83,7 @@ def check(
         from tilores_core.cli.plugin_tables import record_table
 
         host = _examined(ctx, only=plugin)
-        records = [record for record in host.records if plugin in (None, record.id)]
+        records = [record for record in host.plugins if plugin in (None, record.id)]
         broken = [record for record in records if record.is_problem]
         if as_json:
             _print_json(
@@ -116,16 +116,16 @@ def disable(ctx: typer.Context, plugin: IdArgument) -> None:
 def schema(ctx: typer.Context, plugin: IdArgument) -> None:
     """Print the JSON Schema of the plugin's settings."""
     with _reported():
-        from tilores_core.host.tables import settings_class
+        from tilores_core.host.plugin_settings import settings_class
 
         host = _examined(ctx, only=plugin)
-        loaded = host.loaded_plugin(plugin)
+        loaded = host.active_plugin(plugin)
         if loaded is None:
-            if any(record.state == "disabled" for record in host.records if record.id == plugin):
+            if any(record.state == "disabled" for record in host.plugins if record.id == plugin):
                 raise ConfigError(f"plugin '{plugin}' is disabled", fix=f"tilores plugins enable {plugin}")
             _exit_on_problems(host, [plugin], quiet=False)
             return
-        model = settings_class(loaded.found, loaded.registrations)
+        model = settings_class(loaded)
         _print_json(model.model_json_schema() if model else {"type": "object", "additionalProperties": False})
 
 
@@ -169,14 +169,14 @@ def _global_options(ctx: typer.Context) -> dict[str, Any]:
     return {"disable": options.disable, "no_plugins": options.no_plugins} if options is not None else {}
 
 
-def _planned(ctx: typer.Context) -> tuple[list[PluginRecord], tuple[str, ...]]:
+def _planned(ctx: typer.Context) -> tuple[list[Plugin], tuple[str, ...]]:
     from tilores_core import __version__
     from tilores_core.host.plan import Switches, make_plan
-    from tilores_core.host.scan import scan
+    from tilores_core.host.plugin import scan
 
     loaded, values = _loaded_config()
     plan = make_plan(scan(), loaded, Switches.read(values, **_global_options(ctx)), version=__version__)
-    return [item.record for item in plan.items], (*plan.warnings, *(str(problem) for problem in plan.problems))
+    return list(plan.plugins), (*plan.warnings, *(str(problem) for problem in plan.problems))
 
 
 def _examined(ctx: typer.Context, only: str | None) -> PluginHost:
@@ -191,7 +191,7 @@ def _examined(ctx: typer.Context, only: str | None) -> PluginHost:
         **_global_options(ctx),
     )
     if only is not None:
-        _require_installed(only, {record.id for record in host.records})
+        _require_installed(only, {record.id for record in host.plugins})
     return host
 
 
@@ -206,7 +206,7 @@ def _require_installed(plugin: str, installed: set[str]) -> None:
 
 def _switch(ctx: typer.Context, plugin: str, *, on: bool) -> None:
     from tilores_core.cli.plugin_switch import set_enabled
-    from tilores_core.host.scan import scan
+    from tilores_core.host.plugin import scan
     from tilores_core.settings import find_config, variables
 
     _require_installed(plugin, {found.id for found in scan()})

@@ -22,7 +22,11 @@ from tilores_core.contracts.llm import (
 )
 from tilores_core.contracts.plugin_context import (
     CallEvents,
+    PluginCache,
     PluginContext,
+    PluginServices,
+    PluginState,
+    ServicesNotOpenError,
 )
 from tilores_core.contracts.source import (
     Customer,
@@ -93,11 +97,15 @@ __all__ = [
     "ModelInfo",
     "Observer",
     "Outcome",
+    "PluginCache",
     "PluginContext",
+    "PluginServices",
+    "PluginState",
     "Prompt",
     "PromptSource",
     "Purpose",
     "Record",
+    "ServicesNotOpenError",
     "SourceSchema",
     "Span",
     "SpanKind",

@@ -1,47 +1,23 @@
-"""The plugin host: scan, plan, load, collect, build, close."""
+"""The plugin host: scan, plan, load, build, close."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tilores_core.host.scan import Discovered, scan
+from tilores_core.host.plugin import Plugin, scan
 
 if TYPE_CHECKING:
-    from tilores_core.host.collect import Registration
     from tilores_core.host.host import PluginHost
-    from tilores_core.host.plan import Switches, make_plan
-    from tilores_core.host.records import PluginRecord
-    from tilores_core.host.roles import ROLES, RoleName
     from tilores_core.host.use import provider_of
 
-__all__ = [
-    "ROLES",
-    "Discovered",
-    "PluginHost",
-    "PluginRecord",
-    "Registration",
-    "RoleName",
-    "Switches",
-    "make_plan",
-    "provider_of",
-    "scan",
-]
+__all__ = ["Plugin", "PluginHost", "provider_of", "scan"]
 
-_HOMES = {
-    "PluginHost": "host",
-    "PluginRecord": "records",
-    "ROLES": "roles",
-    "Registration": "collect",
-    "RoleName": "roles",
-    "Switches": "plan",
-    "make_plan": "plan",
-    "provider_of": "use",
-}
+_MODULES = {"PluginHost": "host", "provider_of": "use"}
 
 
 def __getattr__(name: str) -> Any:
-    # `tilores --help` reads plugins' ids from metadata; settings and pluggy would cost it more than all the rest.
-    if name in _HOMES:
-        return getattr(import_module(f"tilores_core.host.{_HOMES[name]}"), name)
+    # `tilores --help` reads the ids of plugins from metadata; settings and pluggy would cost more than all the rest.
+    if name in _MODULES:
+        return getattr(import_module(f"tilores_core.host.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

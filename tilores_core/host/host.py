@@ -1,57 +1,76 @@
-"""The plugin host: an ordinary object that knows every plugin, builds what is used and closes it again."""
+"""The plugin host: knows every installed plugin, builds what is used and closes it again."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypedDict, TypeVar, Unpack
+
+import structlog
 
 from tilores_core import __version__
-from tilores_core.contracts import PluginContext
+from tilores_core.contracts import PluginContext, PluginServices, PluginState
 from tilores_core.errors import ConfigError, MissingDependencyError, PluginError, TiloresError
-from tilores_core.host.assemble import Loaded, assemble, failed
 from tilores_core.host.build import build_object
-from tilores_core.host.collect import Registration
+from tilores_core.host.load import load_plugins
 from tilores_core.host.plan import Plan, Switches, make_plan
-from tilores_core.host.records import PluginRecord
-from tilores_core.host.roles import RoleName
-from tilores_core.host.scan import Discovered, scan, sort_discovered
-from tilores_core.host.tables import PluginSettings, load_settings, own_keys
+from tilores_core.host.plugin import Plugin, scan, sort_plugins
+from tilores_core.host.plugin_settings import PluginSettings, load_settings, own_keys
+from tilores_core.host.roles import LLM, Registration, Role, RoleName
 from tilores_core.host.use import UseCheck, provider_of, selections
 from tilores_core.settings import Config, LoadedConfig
 
 CLOSE_SECONDS: Final = 5.0
 
-_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_log = structlog.get_logger(part="host")
+
+
+class HostOptions(TypedDict, total=False):
+    """Which plugins are loaded, and how. `disable`: ids. `no_plugins`: leave out all that are not built in.
+
+    `only`: load these ids alone, and do not check `[use]`. `check_use`: False does not check `[use]` either.
+    `discovered`: the plugins, instead of scanning the environment.
+    """
+
+    disable: Collection[str]
+    no_plugins: bool
+    only: Collection[str] | None
+    check_use: bool
+    discovered: Sequence[Plugin] | None
 
 
 class PluginHost:
-    """Use `start` for a program that needs its plugins, `examine` for one that wants to tell what is wrong.
+    """Use `start` for a program that needs its plugins, `examine` for one that reports what is wrong.
 
-    `problems` is what stops start-up, empty after `start`; `warnings` what is worth saying and goes on: `oddities`
-    (ids that plugins.toml or a variable names and nobody has), plugins with problems, and what is switched off.
+    `problems` stop start-up; they are empty after `start`. `config_warnings`: settings that look wrong and do not
+    stop it, such as a table of a plugin that is not installed. `services` are given to every plugin; the process
+    opens them.
     """
 
     def __init__(
-        self, loaded: LoadedConfig, plugins: Sequence[Loaded], *, variables: Mapping[str, str], data_dir: Path
+        self, loaded: LoadedConfig, plugins: Sequence[Plugin], *, variables: Mapping[str, str], data_dir: Path
     ) -> None:
         self.loaded = loaded
         self.data_dir = data_dir
+        self.services = PluginServices()
         self.problems: tuple[TiloresError, ...] = ()
-        self.oddities: tuple[str, ...] = ()
+        self.config_warnings: tuple[str, ...] = ()
         self._variables = variables
         self._plugins = list(plugins)
-        self._warnings: list[str] = []
-        self._switched_off: dict[str, str] = {}
+        self._disabled_roles: dict[str, str] = {}
         self._idle_providers: dict[str, str] = {}
-        self._live = {item.record.id: item for item in plugins if item.record.state == "active"}
+        self._active = {plugin.id: plugin for plugin in plugins if plugin.state == "active"}
+        self._registrations: dict[tuple[str, str], Registration[Any]] = {
+            (one.role.name, one.name): one for plugin in self._active.values() for one in plugin.registrations
+        }
         self._settings: dict[str, PluginSettings] = {}
-        self._built: list[tuple[Registration, object]] = []
+        self._states = {plugin: PluginState() for plugin in self._active}
+        self._built: list[tuple[Registration[Any], object]] = []
 
     @classmethod
     def start(
@@ -60,29 +79,13 @@ class PluginHost:
         *,
         variables: Mapping[str, str],
         data_dir: Path,
-        disable: Collection[str] = (),
-        no_plugins: bool = False,
-        only: Collection[str] | None = None,
-        check_use: bool = True,
-        discovered: Sequence[Discovered] | None = None,
+        **options: Unpack[HostOptions],
     ) -> PluginHost:
-        """Scan, plan, load, collect, check. Builds nothing yet.
+        """Scan, plan, load, collect, check. Builds nothing yet. `variables`: what references see.
 
-        `variables`: what references see. `disable`: ids. `no_plugins`: leave out all that are not built in.
-        `only`: load these ids alone, and do not look at `[use]`, nor without `check_use`. `discovered`: instead of
-        scanning the environment.
         Raises the first `ConfigError` or `PluginError` of those that stop start-up.
         """
-        host = cls.examine(
-            loaded,
-            variables=variables,
-            data_dir=data_dir,
-            disable=disable,
-            no_plugins=no_plugins,
-            only=only,
-            check_use=check_use,
-            discovered=discovered,
-        )
+        host = cls.examine(loaded, variables=variables, data_dir=data_dir, **options)
         if host.problems:
             first, others = host.problems[0], len(host.problems) - 1
             if others:
@@ -97,18 +100,19 @@ class PluginHost:
         *,
         variables: Mapping[str, str],
         data_dir: Path,
-        disable: Collection[str] = (),
-        no_plugins: bool = False,
-        only: Collection[str] | None = None,
-        check_use: bool = True,
-        discovered: Sequence[Discovered] | None = None,
+        **options: Unpack[HostOptions],
     ) -> PluginHost:
         """As `start`, but what would stop it is in `problems` of the host returned."""
-        switches = Switches.read(variables, disable=disable, only=only, no_plugins=no_plugins)
-        found = scan() if discovered is None else sort_discovered(discovered)
-        plan = make_plan(found, loaded, switches, version=__version__)
-        host = cls(loaded, assemble(plan), variables=variables, data_dir=data_dir)
-        host._check(plan, use=check_use and only is None)
+        only, given = options.get("only"), options.get("discovered")
+        switches = Switches.read(
+            variables,
+            disable=options.get("disable", ()),
+            only=only,
+            no_plugins=options.get("no_plugins", False),
+        )
+        plan = make_plan(scan() if given is None else sort_plugins(given), loaded, switches, version=__version__)
+        host = cls(loaded, load_plugins(plan.plugins), variables=variables, data_dir=data_dir)
+        host._check(plan, use=options.get("check_use", True) and only is None)
         return host
 
     # --- what there is -----------------------------------------------------------------------------------
@@ -118,85 +122,103 @@ class PluginHost:
         return self.loaded.config
 
     @property
-    def records(self) -> tuple[PluginRecord, ...]:
-        """One per installed plugin, in load order; two where two distributions claim one id."""
-        return tuple(item.record for item in self._plugins)
+    def plugins(self) -> tuple[Plugin, ...]:
+        """All installed plugins, in load order; two where two distributions claim one id."""
+        return tuple(self._plugins)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        return tuple(self._warnings)
+        """Everything worth reporting that does not stop start-up."""
+        return (
+            *self.config_warnings,
+            *(plugin.describe_problem() for plugin in self._plugins if plugin.is_problem),
+            *(f"{_quoted(what)} is disabled: {why}" for what, why in self._disabled_roles.items()),
+        )
 
     @property
-    def switched_off(self) -> Mapping[str, str]:
-        """What `[use]` names and is done without here: `role/name` -> why."""
-        return dict(self._switched_off)
+    def disabled_roles(self) -> Mapping[str, str]:
+        """What `[use]` names and cannot work here: `role/name` -> why."""
+        return dict(self._disabled_roles)
 
     @property
     def idle_providers(self) -> Mapping[str, str]:
         """Model providers that `[use]` does not name and whose library is not installed: name -> how to get it.
 
-        Nothing is wrong with that: few machines need them all.
+        That is not a fault: few machines need them all.
         """
         return dict(self._idle_providers)
 
-    def names(self, role: RoleName) -> tuple[str, ...]:
+    def names(self, role: Role[Any]) -> tuple[str, ...]:
         """Names that active plugins registered for `role`, in load order."""
-        return tuple(name for kind, name in self._index() if kind == role)
+        return tuple(name for kind, name in self._registrations if kind == role.name)
 
-    def used(self, role: RoleName) -> tuple[str, ...]:
-        """Names that fill `role` here: what `[use]` says less what is switched off.
+    def used(self, role: Role[Any]) -> tuple[str, ...]:
+        """Names that fill `role` here: what `[use]` says, or all registered ones where `[use]` does not choose.
 
-        All registered ones for model providers, routers, commands and health checks, which `[use]` does not choose.
+        Without those that are disabled.
         """
-        if role in {"llm", "routers", "commands", "health"}:
-            chosen = self.names(role)
-        else:
-            chosen = tuple(item.name for item in selections(self.config.use) if item.role == role)
-        return tuple(name for name in chosen if f"{role}/{name}" not in self._switched_off)
+        chosen = self.names(role)
+        if role.chosen:
+            chosen = tuple(item.name for item in selections(self.config.use) if item.role == role.name)
+        return tuple(name for name in chosen if f"{role.name}/{name}" not in self._disabled_roles)
 
-    def registration(self, role: RoleName, name: str) -> Registration:
+    def registration(self, role: Role[T], name: str) -> Registration[T]:
         """The spec registered as `name` for `role`, with its plugin's id. Raises `ConfigError`."""
         try:
-            return self._index()[role, name]
+            return self._registrations[role.name, name]
         except KeyError:
             known = ", ".join(self.names(role)) or "none"
-            raise ConfigError(f"no active plugin provides {role} '{name}'", fix=f"known: {known}") from None
+            raise ConfigError(f"no active plugin provides {role.name} '{name}'", fix=f"known: {known}") from None
+
+    def provider_plugin(self, title: str) -> str | None:
+        """The id of the plugin that registered `role/name`; None where no active one did."""
+        role, _, name = title.partition("/")
+        registration = self._registrations.get((role, name))
+        return registration.plugin_id if registration else None
 
     def settings(self, plugin: str) -> PluginSettings:
         """The validated settings of an active plugin. Raises `ConfigError`, `PluginError`."""
         if plugin not in self._settings:
-            item = self._live[plugin]
-            self._settings[plugin] = load_settings(item.found, item.registrations, self.loaded, self._variables)
+            self._settings[plugin] = load_settings(self._active[plugin], self.loaded, self._variables)
         return self._settings[plugin]
 
-    def loaded_plugin(self, plugin: str) -> Loaded | None:
-        """An active plugin's discovery, record and registrations; None when it is not active."""
-        return self._live.get(plugin)
+    def active_plugin(self, plugin: str) -> Plugin | None:
+        """The plugin as it was loaded; None when it is not active."""
+        return self._active.get(plugin)
+
+    def is_required(self, plugin: str) -> bool:
+        """Whether start-up must stop when the plugin fails (`required`, or `[host] strict`)."""
+        return self.config.host.strict or any(one.required for one in self._plugins if one.id == plugin)
 
     # --- building and closing ----------------------------------------------------------------------------
 
-    def build(self, role: RoleName, name: str) -> object:
+    def build(self, role: Role[T], name: str) -> T:
         """A new object of the registration's factory, closed by `aclose`. Import and factory run now.
 
-        Raises `PluginError` (also when the object lacks a method of the role's Protocol) or `ConfigError`.
+        Raises `PluginError` (also when the object does not fit its role or spec) or `ConfigError`.
         """
         registration = self.registration(role, name)
         plugin = registration.plugin_id
-        found = self._live[plugin].found
         try:
             settings = self.settings(plugin)
-            context = PluginContext(plugin_id=plugin, settings=settings.model, data_dir=self.data_dir)
-            built = build_object(found, registration, context, settings.secrets)
+            context = PluginContext(
+                plugin_id=plugin,
+                settings=settings.model,
+                data_dir=self.data_dir,
+                state=self._states[plugin],
+                services=self.services,
+            )
+            built = build_object(self._active[plugin], registration, context, settings.secrets)
         except PluginError as error:
-            self._note(plugin, error)
+            self._mark_failed(plugin, error)
             raise
         self._built.append((registration, built))
         return built
 
-    def build_used(self, role: RoleName) -> dict[str, object]:
+    def build_used(self, role: Role[T]) -> dict[str, T]:
         """Everything `used(role)` names, by name, in order.
 
-        What cannot be built and is not essential is switched off, with a warning, unless its plugin is `required`
+        What cannot be built and is not essential is disabled, with a warning, unless its plugin is `required`
         or `[host] strict` is set; otherwise its `PluginError` is raised. A `ConfigError` is always raised. See also
         `idle_providers`.
         """
@@ -205,18 +227,13 @@ class PluginHost:
             try:
                 built[name] = self.build(role, name)
             except PluginError as error:
-                if role == "llm" and isinstance(error, MissingDependencyError) and not self._is_named(name):
+                if role.name == "llm" and isinstance(error, MissingDependencyError) and not self._is_named(name):
                     self._idle_providers[name] = error.fix or error.message
                     continue
-                if self._is_essential(role, name) or self.config.host.strict or self._is_required(error.plugin):
+                if self._is_essential(role.name, name) or self.is_required(error.plugin):
                     raise
-                self.switch_off(role, name, str(error))
+                self._disabled_roles[f"{role.name}/{name}"] = str(error)
         return built
-
-    def switch_off(self, role: RoleName, name: str, reason: str) -> None:
-        """Do without `name` from now on, and say so in `switched_off` and `warnings`."""
-        self._switched_off[f"{role}/{name}"] = reason
-        self._warnings.append(f"{role} '{name}' is switched off: {reason}")
 
     async def aclose(self) -> None:
         """Close what was built, last first; each on its own and for at most five seconds. Never raises."""
@@ -227,77 +244,60 @@ class PluginHost:
             except Exception as error:
                 # the type alone: the text of a driver's error may quote an address with its password
                 _log.warning(
-                    "closing %s of plugin %s failed: %s",
-                    registration.title,
-                    registration.plugin_id,
-                    type(error).__name__,
+                    "plugin.close_failed",
+                    plugin=registration.plugin_id,
+                    registration=registration.title,
+                    error=type(error).__name__,
                 )
 
     # --- checks at start ---------------------------------------------------------------------------------
 
     def _check(self, plan: Plan, *, use: bool) -> None:
+        self.config_warnings = plan.warnings
         problems: list[TiloresError] = [*plan.problems, *self._check_tables(use=use)]
-        self.oddities = plan.warnings
-        self._warnings.extend(plan.warnings)
-        switched_off: Mapping[tuple[RoleName, str], str] = {}
         if use:
-            report = UseCheck(
-                self.loaded,
-                self.records,
-                self._index(),
-                {plugin: item.found for plugin, item in self._live.items()},
-            ).run()
+            report = UseCheck(self.loaded, self._plugins, self._registrations).run()
             problems.extend(report.problems)
-            switched_off = report.switched_off
+            self._disabled_roles.update({f"{role}/{name}": why for (role, name), why in report.disabled.items()})
         blamed = {problem.plugin for problem in problems if isinstance(problem, PluginError)}
         problems.extend(
-            _required_error(record)
-            for record in self.records
-            if record.required and record.is_problem and record.id not in blamed
+            _required_error(plugin)
+            for plugin in self._plugins
+            if plugin.required and plugin.is_problem and plugin.id not in blamed
         )
-        self._warnings.extend(record.describe_problem() for record in self.records if record.is_problem)
-        for (role, name), reason in switched_off.items():
-            self.switch_off(role, name, reason)
         if self.config.host.strict:
-            problems.extend(
-                ConfigError(f"strict = true: {text}", where=str(self.loaded.path)) for text in self._warnings
-            )
+            where = str(self.loaded.path)
+            problems.extend(ConfigError(f"strict = true: {text}", where=where) for text in self.warnings)
         self.problems = tuple(problems)
 
     def _check_tables(self, *, use: bool) -> list[ConfigError]:
-        """Validate the tables that say something, and those of plugins in use, whose keys may be needed."""
+        """Validate the tables that are not empty, and those of plugins in use, whose keys may be needed."""
         chosen = {(item.role, item.name) for item in selections(self.config.use)} if use else set()
         problems = []
-        for plugin, item in list(self._live.items()):
-            in_use = any((one.role, one.name) in chosen for one in item.registrations)
-            if not (in_use or own_keys(self.loaded, plugin)):
+        for plugin in list(self._active.values()):
+            in_use = any((one.role.name, one.name) in chosen for one in plugin.registrations)
+            if not (in_use or own_keys(self.loaded, plugin.id)):
                 continue
             try:
-                self.settings(plugin)
+                self.settings(plugin.id)
             except ConfigError as error:
                 problems.append(error)
             except PluginError as error:
-                self._note(plugin, error)
-                del self._live[plugin]
+                self._mark_failed(plugin.id, error)
+                del self._active[plugin.id]
+                for one in plugin.registrations:
+                    del self._registrations[one.role.name, one.name]
         return problems
 
-    def _note(self, plugin: str, error: PluginError) -> None:
-        """Write a failure into the plugin's record. What else the plugin registered can still be built."""
-        self._plugins = [
-            replace(item, record=failed(item.record, error)) if item.record.id == plugin else item
-            for item in self._plugins
-        ]
-
-    def _index(self) -> dict[tuple[str, str], Registration]:
-        return {(one.role, one.name): one for item in self._live.values() for one in item.registrations}
-
-    def _is_required(self, plugin: str) -> bool:
-        return any(record.required for record in self.records if record.id == plugin)
+    def _mark_failed(self, plugin: str, error: PluginError) -> None:
+        """Note a failure in the plugin's state. What else the plugin registered can still be built."""
+        self._plugins = [item.failed(error) if item.id == plugin else item for item in self._plugins]
 
     def _is_named(self, provider: str) -> bool:
         use = self.config.use
         named = {provider_of(model) for model in (use.model, *use.fallbacks)}
-        return provider in named or self._is_required(self.registration("llm", provider).plugin_id)
+        plugin = self.registration(LLM, provider).plugin_id
+        return provider in named or any(one.required for one in self._plugins if one.id == plugin)
 
     def _is_essential(self, role: RoleName, name: str) -> bool:
         use = self.config.use
@@ -306,15 +306,17 @@ class PluginHost:
         return any(item.essential for item in selections(use) if (item.role, item.name) == (role, name))
 
 
-def _required_error(record: PluginRecord) -> PluginError:
-    error = PluginError(
-        f"required, but {record.state}: {record.reason}",
-        plugin=record.id,
-        distribution=record.distribution,
-        version=record.version,
-        fix=record.fix or f"tilores plugins show {record.id} --traceback",
+def _quoted(title: str) -> str:
+    role, _, name = title.partition("/")
+    return f"{role} '{name}'"
+
+
+def _required_error(plugin: Plugin) -> PluginError:
+    error = plugin.problem(
+        f"required, but {plugin.state}: {plugin.reason}",
+        fix=plugin.fix or f"tilores plugins show {plugin.id} --traceback",
     )
-    error.__cause__ = record.error
+    error.__cause__ = plugin.error
     return error
 
 

@@ -10,7 +10,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from tilores_core.errors import MissingDependencyError, PluginError
-from tilores_core.host.scan import Discovered
+from tilores_core.host.plugin import Plugin
 
 
 def module_exists(name: str) -> bool:
@@ -22,68 +22,54 @@ def module_exists(name: str) -> bool:
         return False
 
 
-def import_attribute(found: Discovered, path: str) -> Any:
+def import_attribute(plugin: Plugin, path: str) -> Any:
     """What `module:attribute` names. Raises `PluginError`, its cause chained."""
     module_name, _, attribute = path.partition(":")
     try:
         value: Any = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:
-        raise import_error(found, module_name, error) from error
+        raise import_error(plugin, module_name, error) from error
     for part in attribute.split("."):
         try:
             value = getattr(value, part)
         except AttributeError as error:
-            raise plugin_error(found, f"'{path}': module has no '{attribute}'", fix="correct the name") from error
+            raise plugin.problem(f"'{path}': module has no '{attribute}'", fix="correct the name") from error
     return value
 
 
-def plugin_error(found: Discovered, message: str, *, fix: str | None = None) -> PluginError:
-    """An error that names the plugin, its distribution and version."""
-    return PluginError(message, plugin=found.id, distribution=found.distribution, version=found.version, fix=fix)
-
-
-def import_error(found: Discovered, target: str, error: BaseException) -> PluginError:
-    """Why importing the module `target` for the plugin `found` failed."""
+def import_error(plugin: Plugin, target: str, error: BaseException) -> PluginError:
+    """Why importing the module `target` for the plugin failed."""
     if isinstance(error, SystemExit):
-        return plugin_error(found, "it ended the program while it was imported (SystemExit)", fix=_report(found))
+        return plugin.problem("it ended the program while it was imported (SystemExit)", fix=_report(plugin))
     if not isinstance(error, ModuleNotFoundError) or not error.name:
         cause = f"{type(error).__name__}: {error}"
-        return plugin_error(found, f"importing '{target}' failed: {cause}", fix=_report(found))
-    if error.name.partition(".")[0] == found.target.partition(":")[0].partition(".")[0].strip():
-        mend = f"pip install --force-reinstall --no-deps {found.distribution}"
-        return plugin_error(found, f"its own module '{error.name}' is missing", fix=mend)
-    return _missing_module(found, error.name)
+        return plugin.problem(f"importing '{target}' failed: {cause}", fix=_report(plugin))
+    if error.name.partition(".")[0] == plugin.target.partition(":")[0].partition(".")[0].strip():
+        mend = f"pip install --force-reinstall --no-deps {plugin.distribution}"
+        return plugin.problem(f"its own module '{error.name}' is missing", fix=mend)
+    return _missing_module(plugin, error.name)
 
 
-def missing_dependency(found: Discovered, module: str, install: str) -> MissingDependencyError:
+def missing_dependency(plugin: Plugin, module: str, install: str) -> MissingDependencyError:
     """A library is not installed; `install` is what to give to pip."""
-    return MissingDependencyError(
-        f"missing dependency '{module}'",
-        plugin=found.id,
-        distribution=found.distribution,
-        version=found.version,
-        fix=f"pip install '{install}'",
-    )
+    return plugin.missing(f"missing dependency '{module}'", fix=f"pip install '{install}'")
 
 
-def _missing_module(found: Discovered, module: str) -> MissingDependencyError:
+def _missing_module(plugin: Plugin, module: str) -> MissingDependencyError:
     top = module.partition(".")[0]
-    install = _provider_of(found, top)
+    install = _provider_of(plugin, top)
     if top == module or not module_exists(top):
-        return missing_dependency(found, module, install or top)
+        return missing_dependency(plugin, module, install or top)
     # The library is there but has no such part: installing it again would change nothing, another version might.
-    return MissingDependencyError(
+    return plugin.missing(
         f"the installed '{top}' has no '{module}'; another version of it is needed",
-        plugin=found.id,
-        distribution=found.distribution,
-        version=found.version,
         fix=f"pip install --upgrade '{install or top}'",
     )
 
 
-def _provider_of(found: Discovered, module: str) -> str | None:
+def _provider_of(plugin: Plugin, module: str) -> str | None:
     """What pip has to install for `module`, as far as the metadata of the plugin's distribution tells."""
-    for line in found.requires:
+    for line in plugin.requires:
         try:
             requirement = Requirement(line)
         except InvalidRequirement:
@@ -91,7 +77,7 @@ def _provider_of(found: Discovered, module: str) -> str | None:
         if canonicalize_name(requirement.name) != canonicalize_name(module):
             continue
         extra = _extra_of(requirement)
-        return f"{found.distribution}[{extra}]" if extra else f"{requirement.name}{requirement.specifier}"
+        return f"{plugin.distribution}[{extra}]" if extra else f"{requirement.name}{requirement.specifier}"
     return None
 
 
@@ -102,5 +88,5 @@ def _extra_of(requirement: Requirement) -> str | None:
     return rest.split('"')[1] if found and rest.count('"') >= 2 else None
 
 
-def _report(found: Discovered) -> str:
-    return f"report it to the author of {found.distribution}, or: tilores plugins disable {found.id}"
+def _report(plugin: Plugin) -> str:
+    return f"report it to the author of {plugin.distribution}, or: tilores plugins disable {plugin.id}"

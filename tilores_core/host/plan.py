@@ -1,6 +1,6 @@
 """Decide, from metadata and configuration alone, what happens to each plugin. Imports none of them.
 
-Who has the last word, weakest first: `[host] autoload`, the plugin's table, `TILORES_PLUGINS_ONLY` and
+Precedence, lowest first: `[host] autoload`, the plugin's table, `TILORES_PLUGINS_ONLY` and
 `TILORES_PLUGINS_DISABLE`, the command line.
 """
 
@@ -9,21 +9,19 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from tilores_core.errors import ConfigError
-from tilores_core.host.records import PluginRecord, State
-from tilores_core.host.scan import CORE_DISTRIBUTION, Discovered
+from tilores_core.host.plugin import CORE_DISTRIBUTION, DEFAULT_ORDER, Plugin, State
 from tilores_core.settings import LoadedConfig
 from tilores_core.settings.nearest import suggest
 
 DISABLE_VARIABLE: Final = "TILORES_PLUGINS_DISABLE"
 ONLY_VARIABLE: Final = "TILORES_PLUGINS_ONLY"
-DEFAULT_ORDER: Final = 100
 HOST_KEYS: Final[Mapping[str, tuple[type, str]]] = {
     "enabled": (bool, "true or false"),
     "order": (int, "a whole number"),
@@ -34,25 +32,17 @@ _ID = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
-    """A plugin and its record before anything is imported."""
-
-    found: Discovered
-    record: PluginRecord
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All plugins in load order, what is odd, and what is wrong enough to stop start-up."""
+    """All plugins in load order, settings that look wrong, and what is wrong enough to stop start-up."""
 
-    items: tuple[Planned, ...]
+    plugins: tuple[Plugin, ...]
     warnings: tuple[str, ...]
     problems: tuple[ConfigError, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switches:
-    """What decides over a plugin beside plugins.toml. `only` is None where nothing was said."""
+    """What switches plugins on and off beside plugins.toml. `only` is None where it is not given."""
 
     disable_variable: frozenset[str] = frozenset()
     only_variable: frozenset[str] | None = None
@@ -79,7 +69,7 @@ class Switches:
         )
 
     def mentioned(self) -> dict[str, frozenset[str]]:
-        """Where ids were named, for checking that they exist."""
+        """Ids by where they are named, for checking that they exist."""
         return {
             DISABLE_VARIABLE: self.disable_variable,
             ONLY_VARIABLE: self.only_variable or frozenset(),
@@ -87,22 +77,32 @@ class Switches:
         }
 
 
-def make_plan(discovered: Sequence[Discovered], loaded: LoadedConfig, switches: Switches, *, version: str) -> Plan:
-    """The plan for `discovered` under `loaded`; `version` is that of the running tilores-core."""
+def make_plan(found: Sequence[Plugin], loaded: LoadedConfig, switches: Switches, *, version: str) -> Plan:
+    """The plan for the plugins `found` under `loaded`; `version` is that of the running tilores-core."""
     tables = loaded.config.plugins
     problems = [problem for plugin, table in tables.items() for problem in _check_host_keys(plugin, table, loaded)]
-    claims = Counter(found.id for found in discovered)
-    items = []
-    for found in discovered:
-        table = tables.get(found.id, {})
-        on, reason = _is_enabled(found, table, loaded, switches)
+    claims = Counter(plugin.id for plugin in found)
+    plugins = []
+    for plugin in found:
+        table = tables.get(plugin.id, {})
+        on, reason = _is_enabled(plugin, table, loaded, switches)
         if not on and table.get("required") is True and switches.only is None:
-            problems.append(_required_but_disabled(found, reason, loaded))
-        state, reason, fix = _state(found, on, reason, discovered, claims, version)
-        items.append(Planned(found=found, record=_record(found, table, state, reason, fix)))
+            problems.append(_required_but_disabled(plugin, reason, loaded))
+        state, reason, fix = _state(plugin, on, reason, found, claims, version)
+        order = table.get("order")
+        plugins.append(
+            replace(
+                plugin,
+                state=state,
+                reason=reason,
+                fix=fix,
+                order=order if isinstance(order, int) and not isinstance(order, bool) else DEFAULT_ORDER,
+                required=table.get("required") is True,
+            )
+        )
     warnings, missing = _unknown_ids(loaded, switches, frozenset(claims))
-    items.sort(key=lambda item: (item.record.order, item.record.id))
-    return Plan(items=tuple(items), warnings=tuple(warnings), problems=(*problems, *missing))
+    plugins.sort(key=lambda plugin: (plugin.order, plugin.id))
+    return Plan(plugins=tuple(plugins), warnings=tuple(warnings), problems=(*problems, *missing))
 
 
 def _split(value: str) -> frozenset[str]:
@@ -110,7 +110,7 @@ def _split(value: str) -> frozenset[str]:
 
 
 def _is_enabled(
-    found: Discovered, table: Mapping[str, Any], loaded: LoadedConfig, switches: Switches
+    found: Plugin, table: Mapping[str, Any], loaded: LoadedConfig, switches: Switches
 ) -> tuple[bool, str]:
     plugin = found.id
     if switches.only is not None and plugin not in switches.only:
@@ -130,14 +130,14 @@ def _is_enabled(
 
 
 def _state(
-    found: Discovered, on: bool, reason: str, discovered: Sequence[Discovered], claims: Counter[str], version: str
+    found: Plugin, on: bool, reason: str, plugins: Sequence[Plugin], claims: Counter[str], version: str
 ) -> tuple[State, str, str]:
     if not on:
         return "disabled", reason, ""
     if not _ID.fullmatch(found.id):
         return "failed", "its id may have lower case letters, digits and hyphens only", "tell its author"
     if claims[found.id] > 1:
-        claimants = [f"{other.distribution} {other.version}" for other in discovered if other.id == found.id]
+        claimants = [f"{other.distribution} {other.version}" for other in plugins if other.id == found.id]
         mend = f"pip uninstall one of them, or disable the id: tilores plugins disable {found.id}"
         return "conflict", f"claimed by {' and '.join(claimants)}", mend
     wanted = _unmet_requirement(found, version)
@@ -147,7 +147,7 @@ def _state(
     return "enabled", "", ""
 
 
-def _unmet_requirement(found: Discovered, version: str) -> str | None:
+def _unmet_requirement(found: Plugin, version: str) -> str | None:
     """The plugin's requirement of the core that the running version does not meet; environments drift."""
     if found.builtin:
         return None
@@ -155,7 +155,7 @@ def _unmet_requirement(found: Discovered, version: str) -> str | None:
         try:
             requirement = Requirement(line)
         except InvalidRequirement:
-            continue  # not for the core to judge; an installer refuses such a distribution anyway
+            continue  # an installer refuses such a distribution anyway
         if canonicalize_name(requirement.name) != CORE_DISTRIBUTION:
             continue
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
@@ -163,22 +163,6 @@ def _unmet_requirement(found: Discovered, version: str) -> str | None:
         if not requirement.specifier.contains(version, prereleases=True):
             return f"{CORE_DISTRIBUTION}{requirement.specifier}"
     return None
-
-
-def _record(found: Discovered, table: Mapping[str, Any], state: State, reason: str, fix: str) -> PluginRecord:
-    order = table.get("order")
-    return PluginRecord(
-        id=found.id,
-        distribution=found.distribution,
-        version=found.version,
-        target=found.target,
-        builtin=found.builtin,
-        state=state,
-        reason=reason,
-        fix=fix,
-        order=order if isinstance(order, int) and not isinstance(order, bool) else DEFAULT_ORDER,
-        required=table.get("required") is True,
-    )
 
 
 def _check_host_keys(plugin: str, table: Mapping[str, Any], loaded: LoadedConfig) -> list[ConfigError]:
@@ -193,11 +177,11 @@ def _check_host_keys(plugin: str, table: Mapping[str, Any], loaded: LoadedConfig
     ]
 
 
-def _required_but_disabled(found: Discovered, reason: str, loaded: LoadedConfig) -> ConfigError:
+def _required_but_disabled(found: Plugin, reason: str, loaded: LoadedConfig) -> ConfigError:
     return ConfigError(
         f"plugin '{found.id}' ({found.distribution} {found.version}) is required and disabled ({reason})",
         where=f"{loaded.path}: plugins.{found.id}.required",
-        fix=f"tilores plugins enable {found.id}, or take 'required' away",
+        fix=f"tilores plugins enable {found.id}, or remove 'required'",
     )
 
 

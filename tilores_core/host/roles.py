@@ -1,26 +1,32 @@
-"""The roles a plugin can fill: which hook registers them, with what, and what the built object must offer."""
+"""The roles a plugin can fill: which hook registers them, with what spec, and what the built object must offer."""
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
 
-from tilores_core.contracts import CacheTier, CustomerSource, LLMProvider, Tracer
-from tilores_core.hookspecs import (
-    HOOK_NAMES,
-    AlertChannelSpec,
-    CacheBackendSpec,
-    CommandSpec,
-    CustomerSourceSpec,
-    DeployTargetSpec,
-    ExecutorSpec,
-    HealthCheckSpec,
-    LLMProviderSpec,
-    OptimizerStrategySpec,
-    RouterSpec,
-    Spec,
-    TracerSpec,
+from tilores_core import hookspecs as hooks
+from tilores_core.contracts import (
+    CacheTier,
+    CustomerSource,
+    LLMProvider,
+    Observer,
+    SupportsBroadcast,
+    SupportsFeedback,
+    SupportsLease,
+    SupportsMentions,
+    SupportsPeek,
+    SupportsTools,
+    SupportsUpstreams,
+    Tracer,
 )
+
+if TYPE_CHECKING:
+    import typer
+    from fastapi import APIRouter
+
+T = TypeVar("T")
 
 RoleName = Literal[
     "cache",
@@ -34,21 +40,32 @@ RoleName = Literal[
     "routers",
     "commands",
     "health",
+    "observers",
+    "extractor",
 ]
 
 
-def _methods(protocol: type) -> tuple[str, ...]:
+def protocol_methods(protocol: type) -> tuple[str, ...]:
+    """Names of the methods that a Protocol asks for."""
     return tuple(name for name, value in vars(protocol).items() if not name.startswith("_") and callable(value))
 
 
 @dataclass(frozen=True, slots=True)
-class Role:
-    """`methods`: names the object must have. `own_names`: two plugins may use one name."""
+class Role(Generic[T]):
+    """A role whose objects are `T`.
+
+    `methods`: names the object must have. `kind`: "module:class" that it must be an instance of. `abilities`: the
+    Protocols that a spec may declare. `chosen`: `[use]` chooses the names; otherwise all are used. `own_names`: two
+    plugins may use one name.
+    """
 
     name: RoleName
     hook: str
-    spec: type[Spec]
+    spec: type[hooks.Spec[T]]
     methods: tuple[str, ...] = ()
+    kind: str | None = None
+    abilities: tuple[type, ...] = ()
+    chosen: bool = True
     own_names: bool = False
 
     def key(self, plugin: str, name: str) -> str:
@@ -56,22 +73,81 @@ class Role:
         return f"{plugin}/{name}" if self.own_names else name
 
 
-ROLES: Final[tuple[Role, ...]] = (
-    Role("cache", "register_cache_backends", CacheBackendSpec, _methods(CacheTier)),
-    Role("source", "register_customer_sources", CustomerSourceSpec, _methods(CustomerSource)),
-    Role("llm", "register_llm_providers", LLMProviderSpec, _methods(LLMProvider)),
-    Role("optimizer", "register_optimizer_strategies", OptimizerStrategySpec),
-    Role("deploy", "register_deploy_targets", DeployTargetSpec),
-    Role("executor", "register_executors", ExecutorSpec, ("submit", "shutdown")),
-    Role("tracers", "register_tracers", TracerSpec, _methods(Tracer)),
-    Role("alerts", "register_alert_channels", AlertChannelSpec),
-    Role("routers", "register_routers", RouterSpec, own_names=True),
-    Role("commands", "register_commands", CommandSpec, ("__call__",), own_names=True),
-    Role("health", "register_health_checks", HealthCheckSpec, ("__call__",)),
+@dataclass(frozen=True, slots=True)
+class Registration(Generic[T]):
+    """A spec and the id of its plugin. `name` is its name within the role."""
+
+    role: Role[T]
+    name: str
+    plugin_id: str
+    spec: hooks.Spec[T]
+
+    @property
+    def title(self) -> str:
+        return f"{self.role.name}:{self.spec.name}"
+
+
+CACHE: Final[Role[CacheTier]] = Role(
+    "cache",
+    "register_cache_backends",
+    hooks.CacheBackendSpec,
+    protocol_methods(CacheTier),
+    abilities=(SupportsPeek, SupportsLease, SupportsBroadcast),
 )
+SOURCE: Final[Role[CustomerSource]] = Role(
+    "source",
+    "register_customer_sources",
+    hooks.CustomerSourceSpec,
+    protocol_methods(CustomerSource),
+    abilities=(SupportsMentions, SupportsTools),
+)
+LLM: Final[Role[LLMProvider]] = Role(
+    "llm",
+    "register_llm_providers",
+    hooks.LLMProviderSpec,
+    protocol_methods(LLMProvider),
+    abilities=(SupportsUpstreams,),
+    chosen=False,
+)
+OPTIMIZER: Final[Role[Any]] = Role("optimizer", "register_optimizer_strategies", hooks.OptimizerStrategySpec)
+DEPLOY: Final[Role[Any]] = Role("deploy", "register_deploy_targets", hooks.DeployTargetSpec)
+EXECUTOR: Final[Role[Executor]] = Role(
+    "executor", "register_executors", hooks.ExecutorSpec, methods=("submit", "shutdown")
+)
+TRACERS: Final[Role[Tracer]] = Role(
+    "tracers", "register_tracers", hooks.TracerSpec, protocol_methods(Tracer), abilities=(SupportsFeedback,)
+)
+ALERTS: Final[Role[Any]] = Role("alerts", "register_alert_channels", hooks.AlertChannelSpec)
+ROUTERS: Final[Role[APIRouter]] = Role(
+    "routers", "register_routers", hooks.RouterSpec, kind="fastapi:APIRouter", chosen=False, own_names=True
+)
+COMMANDS: Final[Role[typer.Typer]] = Role(
+    "commands", "register_commands", hooks.CommandSpec, kind="typer:Typer", chosen=False, own_names=True
+)
+HEALTH: Final[Role[hooks.HealthCheck]] = Role(
+    "health", "register_health_checks", hooks.HealthCheckSpec, methods=("__call__",), chosen=False
+)
+OBSERVERS: Final[Role[Observer]] = Role(
+    "observers", "register_observers", hooks.ObserverSpec, methods=("__call__",), chosen=False
+)
+EXTRACTOR: Final[Role[Any]] = Role("extractor", "register_customer_extractors", hooks.CustomerExtractorSpec)
 
-ROLE: Final = {role.name: role for role in ROLES}
-ROLE_OF_HOOK: Final = {role.hook: role for role in ROLES}
+ROLES: Final[tuple[Role[Any], ...]] = (
+    CACHE,
+    SOURCE,
+    LLM,
+    OPTIMIZER,
+    DEPLOY,
+    EXECUTOR,
+    TRACERS,
+    ALERTS,
+    ROUTERS,
+    COMMANDS,
+    HEALTH,
+    OBSERVERS,
+    EXTRACTOR,
+)
+ROLE_OF_HOOK: Final[dict[str, Role[Any]]] = {role.hook: role for role in ROLES}
 
-# A hook without a role would be collected by nobody.
-assert set(ROLE_OF_HOOK) == set(HOOK_NAMES)
+# The registrations of a hook without a role would be lost.
+assert set(ROLE_OF_HOOK) == set(hooks.HOOK_NAMES)

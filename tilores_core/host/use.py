@@ -1,16 +1,15 @@
-"""Hold `[use]` against what the plugins really offer."""
+"""Check `[use]` against what the plugins offer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tilores_core.errors import ConfigError, PluginError, TiloresError
-from tilores_core.host.collect import Registration
 from tilores_core.host.imports import missing_dependency, module_exists
-from tilores_core.host.records import PluginRecord
-from tilores_core.host.roles import RoleName
-from tilores_core.host.scan import Discovered
+from tilores_core.host.plugin import Plugin
+from tilores_core.host.roles import Registration, RoleName
 from tilores_core.settings import LoadedConfig, UseTable
 from tilores_core.settings.nearest import suggest
 
@@ -27,10 +26,10 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class UseReport:
-    """What stops start-up, and what is done without: (role, name) -> reason."""
+    """What stops start-up, and what is disabled: (role, name) -> reason."""
 
     problems: tuple[TiloresError, ...]
-    switched_off: Mapping[tuple[RoleName, str], str]
+    disabled: Mapping[tuple[RoleName, str], str]
 
 
 def provider_of(model: str) -> str | None:
@@ -54,6 +53,7 @@ def selections(use: UseTable) -> list[Selection]:
         ("optimizer", use.optimizer),
         ("deploy", use.deploy),
         ("executor", use.executor),
+        ("extractor", use.extractor),
     ]
     found += [Selection(role, name, f"use.{role}") for role, name in one_name if name is not None]
     found += [Selection("tracers", name, f"use.tracers[{i}]") for i, name in enumerate(use.tracers)]
@@ -66,13 +66,12 @@ class UseCheck:
     """`registrations`: those of active plugins, by role and name."""
 
     loaded: LoadedConfig
-    records: Sequence[PluginRecord]
-    registrations: Mapping[tuple[str, str], Registration]
-    found: Mapping[str, Discovered]
+    plugins: Sequence[Plugin]
+    registrations: Mapping[tuple[str, str], Registration[Any]]
 
     def run(self) -> UseReport:
         problems: list[TiloresError] = [*self._malformed()]
-        switched_off: dict[tuple[RoleName, str], str] = {}
+        disabled: dict[tuple[RoleName, str], str] = {}
         seen: set[tuple[str, str]] = set()
         for selection in selections(self.loaded.config.use):
             error, required = self._try(selection)
@@ -82,9 +81,9 @@ class UseCheck:
                 if (selection.role, selection.name) not in seen:
                     problems.append(error)
             else:
-                switched_off.setdefault((selection.role, selection.name), str(error))
+                disabled.setdefault((selection.role, selection.name), str(error))
             seen.add((selection.role, selection.name))
-        return UseReport(tuple(problems), switched_off)
+        return UseReport(tuple(problems), disabled)
 
     def _malformed(self) -> list[ConfigError]:
         use = self.loaded.config.use
@@ -92,14 +91,14 @@ class UseCheck:
         for key, names in {"cache": use.cache, "tracers": use.tracers, "alerts": use.alerts}.items():
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
-                problems.append(self._error(f"use.{key}", f"'{twice[0]}' is there twice", "name each once"))
+                problems.append(self._error(f"use.{key}", f"'{twice[0]}' is listed twice", "name each once"))
         for key, model in [
             ("use.model", use.model),
             *((f"use.fallbacks[{i}]", m) for i, m in enumerate(use.fallbacks)),
         ]:
             provider, colon, name = model.partition(":")
             if not provider or (colon and not name):
-                problems.append(self._error(key, "this is no model name", "write it as 'provider:model'"))
+                problems.append(self._error(key, "this is not a model name", "write it as 'provider:model'"))
         if provider_of(use.model) is None and not self._names("llm"):
             problems.append(self._error("use.model", "no active plugin provides models", "tilores plugins list"))
         return problems
@@ -108,11 +107,11 @@ class UseCheck:
         """What is wrong with the selection, and whether its plugin is `required`."""
         registration = self.registrations.get((selection.role, selection.name))
         if registration is not None:
-            record = next(item for item in self.records if item.id == registration.plugin_id)
-            return self._missing_library(selection, registration), record.required
+            plugin = next(item for item in self.plugins if item.id == registration.plugin_id)
+            return self._missing_library(selection, plugin, registration), plugin.required
         candidates = self._candidates(selection)
         if candidates:
-            return self._not_active(selection, candidates), any(record.required for record in candidates)
+            return self._not_active(selection, candidates), any(plugin.required for plugin in candidates)
         if not selection.name:
             return None, False  # reported as malformed
         names = self._names(selection.role)
@@ -122,41 +121,36 @@ class UseCheck:
             "correct the name, or install the plugin that provides it (tilores plugins list)",
         ), False
 
-    def _missing_library(self, selection: Selection, registration: Registration) -> PluginError | None:
+    def _missing_library(
+        self, selection: Selection, plugin: Plugin, registration: Registration[Any]
+    ) -> PluginError | None:
         for module, install in registration.spec.requires.items():
             if not module_exists(module):
-                error = missing_dependency(self.found[registration.plugin_id], module, install)
-                return type(error)(
+                return plugin.missing(
                     f"{self.loaded.path}: {selection.key} names '{selection.name}', "
                     f"which needs '{module}', and that is not installed",
-                    plugin=error.plugin,
-                    distribution=error.distribution,
-                    version=error.version,
-                    fix=error.fix,
+                    fix=missing_dependency(plugin, module, install).fix or "",
                 )
         return None
 
-    def _candidates(self, selection: Selection) -> list[PluginRecord]:
+    def _candidates(self, selection: Selection) -> list[Plugin]:
         """Plugins that are not active and would provide the name: known once hooks ran, else guessed by id."""
-        idle = [record for record in self.records if record.state != "active"]
-        sure = [record for record in idle if f"{selection.role}:{selection.name}" in record.provides]
+        idle = [plugin for plugin in self.plugins if plugin.state != "active"]
+        sure = [plugin for plugin in idle if f"{selection.role}:{selection.name}" in plugin.provides]
         if sure or not selection.name:
             return sure
         return [r for r in idle if r.id == selection.name or r.id.startswith(f"{selection.name}-")]
 
-    def _not_active(self, selection: Selection, candidates: Sequence[PluginRecord]) -> PluginError:
+    def _not_active(self, selection: Selection, candidates: Sequence[Plugin]) -> PluginError:
         first = candidates[0]
         others = "".join(f"; so is {other.label}: {other.state}: {other.reason}" for other in candidates[1:])
         if first.state == "disabled":
-            mend = f"tilores plugins enable {first.id}, or take '{selection.name}' out of {selection.key}"
+            mend = f"tilores plugins enable {first.id}, or remove '{selection.name}' from {selection.key}"
         else:
             mend = first.fix or f"tilores plugins show {first.id} --traceback"
-        error = PluginError(
+        error = first.problem(
             f"{self.loaded.path}: {selection.key} names '{selection.name}', "
             f"but this plugin is not active: {first.state}: {first.reason}{others}",
-            plugin=first.id,
-            distribution=first.distribution,
-            version=first.version,
             fix=mend,
         )
         error.__cause__ = first.error

@@ -32,6 +32,7 @@ class UseTable(_Table):
     optimizer: str | None = Field(None, description="optimizer strategy")
     deploy: str | None = Field(None, description="deploy target")
     executor: str | None = Field(None, description="batch executor")
+    extractor: str | None = Field(None, description="customer extractor used instead of the built-in one")
     tracers: tuple[str, ...] = Field((), description="tracers")
     alerts: tuple[str, ...] = Field((), description="alert channels")
 

@@ -1,5 +1,5 @@
-"""What a plugin author tests with: one conformance suite per role, a host that sees only what it is given, and a
-model provider with scripted replies, a tracer that keeps what it is given.
+"""Tools for tests of plugins: one conformance suite per role, an isolated plugin host and the roles that it builds,
+a model provider with scripted replies, and a tracer that keeps its traces.
 
     from tilores_core.testing import FakeProvider, FakeTracer, isolated_host
     from tilores_core.testing.cache import CacheTierSuite
@@ -9,12 +9,34 @@ The suites need `pip install 'tilores-core[testing]'`.
 
 import sys
 
+from tilores_core.host.roles import (
+    CACHE,
+    COMMANDS,
+    EXECUTOR,
+    EXTRACTOR,
+    HEALTH,
+    LLM,
+    OBSERVERS,
+    ROUTERS,
+    SOURCE,
+    TRACERS,
+)
 from tilores_core.testing.fake_provider import FakeProvider, FakeReply
 from tilores_core.testing.fake_tracer import FakeTracer
 from tilores_core.testing.host import isolated_host
 from tilores_core.testing.waiting import Clock, eventually, settle, wait_until
 
 __all__ = [
+    "CACHE",
+    "COMMANDS",
+    "EXECUTOR",
+    "EXTRACTOR",
+    "HEALTH",
+    "LLM",
+    "OBSERVERS",
+    "ROUTERS",
+    "SOURCE",
+    "TRACERS",
     "Clock",
     "FakeProvider",
     "FakeReply",

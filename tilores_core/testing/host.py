@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tilores_core.host import Discovered, PluginHost
+from tilores_core.host import Plugin, PluginHost
 from tilores_core.settings.loader import LoadedConfig, validate_config
 
 
@@ -25,14 +25,16 @@ def isolated_host(
 
     Raises `ConfigError` and `PluginError` as start-up does.
 
+        from tilores_core.testing import CACHE, isolated_host
+
         host = isolated_host({"acme-cache": acme_cache.plugin}, data_dir=tmp_path)
-        tier = host.build("cache", "acme")
+        tier = host.build(CACHE, "acme")
     """
     tables = dict(config or {})
     path = Path("plugins.toml")
     loaded = LoadedConfig(config=validate_config(tables, path), path=path, packaged=False)
     discovered = [
-        Discovered(id=name, target=getattr(plugin, "__name__", name), distribution=name, version="0", plugin=plugin)
+        Plugin(id=name, target=getattr(plugin, "__name__", name), distribution=name, version="0", module=plugin)
         for name, plugin in plugins.items()
     ]
     host = PluginHost.start(
@@ -42,7 +44,7 @@ def isolated_host(
         only=None if "use" in tables else tuple(plugins),
         discovered=discovered,
     )
-    for record in host.records:
+    for record in host.plugins:
         if record.error is not None:
             raise record.error
     return host

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -22,13 +22,13 @@ from tilores_core.errors import (
     InvalidRequestError,
     PayloadTooLargeError,
     PermissionDeniedError,
-    PluginError,
     RateLimitedError,
     TiloresError,
     UnknownModelError,
 )
-from tilores_core.hookspecs import HealthCheck, RouterSpec
+from tilores_core.hookspecs import RouterSpec
 from tilores_core.host.host import PluginHost
+from tilores_core.host.roles import HEALTH, ROUTERS
 from tilores_core.jobs.batch_service import BatchService
 from tilores_core.jobs.prewarm.service import Prewarming
 from tilores_core.metrics import Metrics
@@ -116,7 +116,12 @@ class AdminApp:
         self._engine = engine
         self._is_ready = is_ready
         self._report = HealthReport(
-            host=host, cache=cache, engine=engine, tracers=tracers, store=store, checks=_build_checks(host)
+            host=host,
+            cache=cache,
+            engine=engine,
+            tracers=tracers,
+            store=store,
+            checks=tuple(host.build_used(HEALTH).items()),
         )
         self.app = FastAPI(
             title="tilores-core",
@@ -136,7 +141,6 @@ class AdminApp:
             responses = {**_ERRORS, **_WITH_BODY, 503: {"model": Problem, "description": "Too much is being warmed"}}
             self.app.include_router(prewarm_routes(prewarming, responses))
             self.app.include_router(call_routes(prewarming, {**_ERRORS, **_WITH_BODY}))
-            self.app.state.calls = prewarming.calls
         own_limits: dict[str, int] = {}
         if batches is not None:
             own_limits[BATCH_PATH] = batches.max_body_bytes
@@ -203,7 +207,7 @@ class AdminApp:
         @router.get("/plugins")
         async def plugins() -> list[PluginRow]:
             """The plugins with their states, as `tilores plugins list` shows them."""
-            return [PluginRow.model_validate(row.as_row()) for row in self._host.records]
+            return [PluginRow.model_validate(row.as_row()) for row in self._host.plugins]
 
         @router.get("/cache")
         async def cache() -> dict[str, Any]:
@@ -241,15 +245,13 @@ def _metrics_route(metrics: Metrics, authenticator: Authenticator) -> APIRouter:
 
 
 def _include_plugin_routers(app: FastAPI, host: PluginHost) -> PluginRouters:
-    """Mount the plugins' routers, public ones first. Raises `PluginError` for an object that is not a router."""
+    """Mount the plugins' routers, public ones first."""
     routers = PluginRouters()
     keyed: list[tuple[str, APIRouter]] = []
-    for name, router in host.build_used("routers").items():
-        registration = host.registration("routers", name)
+    for name, router in host.build_used(ROUTERS).items():
+        registration = host.registration(ROUTERS, name)
         plugin_id = registration.plugin_id
-        if not isinstance(router, APIRouter):
-            raise PluginError(f"router '{name}' is a {type(router).__name__}, not an APIRouter", plugin=plugin_id)
-        if cast(RouterSpec, registration.spec).public:
+        if isinstance(registration.spec, RouterSpec) and registration.spec.public:
             routers.add_public(plugin_id, router)
             app.include_router(router, prefix=f"/plugins/{plugin_id}")
         else:
@@ -257,10 +259,6 @@ def _include_plugin_routers(app: FastAPI, host: PluginHost) -> PluginRouters:
     for plugin_id, router in keyed:
         app.include_router(router, prefix=f"/plugins/{plugin_id}")
     return routers
-
-
-def _build_checks(host: PluginHost) -> list[tuple[str, HealthCheck]]:
-    return [(name, cast(HealthCheck, check)) for name, check in host.build_used("health").items()]
 
 
 _STATUS = (

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from time import monotonic, perf_counter
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -19,10 +18,8 @@ from tilores_core import __version__
 from tilores_core.cache.guard import GuardedTier
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.chat.engine import ChatEngine
-from tilores_core.errors import ConfigError
 from tilores_core.hookspecs import HealthCheck
 from tilores_core.host.host import PluginHost
-from tilores_core.host.roles import RoleName
 from tilores_core.resilience import Condition
 
 Status = Literal["ok", "degraded", "failed", "off"]
@@ -138,7 +135,7 @@ class HealthReport:
 
     async def _known_parts(self) -> Parts:
         """What needs no asking."""
-        failed = {row.id: row.state for row in self._host.records if row.state not in ("active", "disabled")}
+        failed = {row.id: row.state for row in self._host.plugins if row.state not in ("active", "disabled")}
         observers = self._engine.observers
         return {
             "plugins": Part(
@@ -152,18 +149,13 @@ class HealthReport:
             **self._tracer_parts(),
             **{
                 role: Part(status="off", detail={"reason": reason})
-                for role, reason in self._host.switched_off.items()
+                for role, reason in self._host.disabled_roles.items()
             },
         }
 
     def _done_without(self) -> set[str]:
-        """Plugins that could not be built and that are done without: they are `off`, in parts of their own."""
-        plugins = set()
-        for what in self._host.switched_off:
-            role, _, name = what.partition("/")
-            with suppress(ConfigError):
-                plugins.add(self._host.registration(cast(RoleName, role), name).plugin_id)
-        return plugins
+        """Plugins of disabled roles: these are `off`, in parts of their own."""
+        return {plugin for title in self._host.disabled_roles if (plugin := self._host.provider_plugin(title))}
 
     def _model_part(self) -> Part:
         """Degraded while a model is left alone, failed when that is so of all that `[use]` names."""

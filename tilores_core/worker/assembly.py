@@ -12,11 +12,11 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 from tilores_core.chat.routing.limits import background_share
 from tilores_core.contracts import DEFAULT_CALLER, Caller
 from tilores_core.host.host import PluginHost
+from tilores_core.host.roles import EXECUTOR
 from tilores_core.jobs.batch import Batch, Plan
 from tilores_core.jobs.batch_elsewhere import Elsewhere
 from tilores_core.jobs.batch_folder import BatchFolder
@@ -61,7 +61,7 @@ def default_concurrency(services: Services, model: str | None) -> int:
 
 async def build_executor(host: PluginHost, name: str) -> Executor:
     """In a thread, as it may connect to a cluster; closed with the host. Raises `ConfigError`, `PluginError`."""
-    return cast(Executor, await asyncio.to_thread(host.build, "executor", name))
+    return await asyncio.to_thread(host.build, EXECUTOR, name)
 
 
 def elsewhere(
@@ -119,7 +119,7 @@ def _understood(plan: Plan, host: PluginHost) -> Reading:
 
 async def _outside(host: PluginHost, executors: dict[str, Executor]) -> Executor | None:
     """The executor of `[use]`, if it is one outside this process; connected once."""
-    for name in host.used("executor"):
+    for name in host.used(EXECUTOR):
         if name not in executors:
             executors[name] = await build_executor(host, name)
         if not isinstance(executors[name], ThreadPoolExecutor):

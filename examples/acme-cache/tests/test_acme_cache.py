@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tilores_core import CacheTier, ConfigError
-from tilores_core.testing import isolated_host
+from tilores_core.testing import CACHE, isolated_host
 from tilores_core.testing.cache import CacheTierSuite
 
 from acme_cache import plugin
@@ -23,7 +23,7 @@ class TestAcmeTier(CacheTierSuite):
 async def test_the_host_builds_the_tier_with_its_settings(tmp_path: Path) -> None:
     config = {"plugins": {"acme-cache": {"max_entries": 5}}}
     host = isolated_host({"acme-cache": plugin}, config, data_dir=tmp_path)
-    assert isinstance(host.build("cache", "acme"), AcmeTier)
+    assert isinstance(host.build(CACHE, "acme"), AcmeTier)
     await host.aclose()
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from cachetools import Cache, LRUCache
 from pydantic import BaseModel, ConfigDict, Field
 
-from tilores_core import CacheBackendSpec, CacheEntry, PluginContext, TierStats, hookimpl
+from tilores_core import CacheBackendSpec, CacheEntry, PluginContext, SupportsPeek, TierStats, hookimpl
 
 ENTRY_OVERHEAD = 500
 """Bytes an entry takes besides value, key and tags, as measured; counted so that `max_bytes` means memory."""
@@ -34,7 +34,15 @@ class Settings(BaseModel):
 
 @hookimpl
 def register_cache_backends() -> list[CacheBackendSpec]:
-    return [CacheBackendSpec(name="memory", factory=build, settings=Settings, summary="entries in this process")]
+    return [
+        CacheBackendSpec(
+            name="memory",
+            factory=build,
+            settings=Settings,
+            abilities=(SupportsPeek,),
+            summary="entries in this process",
+        )
+    ]
 
 
 def build(context: PluginContext) -> MemoryTier:

@@ -6,7 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-from tilores_core import CallEvents, Identifiers, PluginContext
+from tilores_core import Identifiers, PluginContext, PluginServices
 from tilores_plugins.telephony import twilio, vapi
 from tilores_plugins.telephony.settings import Settings
 
@@ -21,16 +21,17 @@ def build(context: PluginContext) -> APIRouter:
     from fastapi import APIRouter
 
     settings: Settings = context.settings
+    services = context.services
     router = APIRouter()
     if settings.twilio_auth_token is not None:
         token = settings.twilio_auth_token.get_secret_value()
         twiml = twilio.redirect_to(settings.twilio_next_url) if settings.twilio_next_url else settings.twilio_twiml
 
         async def voice(request: Request) -> Response:
-            return await _twilio(request, settings, token, twiml)
+            return await _twilio(request, services, settings, token, twiml)
 
         async def status(request: Request) -> Response:
-            return await _twilio(request, settings, token, None)
+            return await _twilio(request, services, settings, token, None)
 
         if twiml is not None:
             router.add_route("/twilio/voice", voice, ["POST"], include_in_schema=False)
@@ -38,13 +39,15 @@ def build(context: PluginContext) -> APIRouter:
     if settings.vapi_secret is not None or settings.vapi_hmac_key is not None:
 
         async def message(request: Request) -> Response:
-            return await _vapi(request, settings)
+            return await _vapi(request, services, settings)
 
         router.add_route("/vapi", message, ["POST"], include_in_schema=False)
     return router
 
 
-async def _twilio(request: Request, settings: Settings, token: str, twiml: str | None) -> Response:
+async def _twilio(
+    request: Request, services: PluginServices, settings: Settings, token: str, twiml: str | None
+) -> Response:
     """The voice webhook is answered with TwiML; the status callback wants nothing back."""
     from fastapi import Response
 
@@ -57,11 +60,11 @@ async def _twilio(request: Request, settings: Settings, token: str, twiml: str |
     signature = request.headers.get("x-twilio-signature", "")
     if not twilio.is_signed(signature, url=_url(request, settings), fields=fields, token=token):
         return _text(403, "The signature is missing or wrong. Is public_url what Twilio calls?")
-    _begin(request, settings, twilio.caller_of(dict(fields)))
+    _begin(services, settings, twilio.caller_of(dict(fields)))
     return Response(status_code=204) if twiml is None else Response(twiml, media_type="text/xml")
 
 
-async def _vapi(request: Request, settings: Settings) -> Response:
+async def _vapi(request: Request, services: PluginServices, settings: Settings) -> Response:
     """Vapi's server URL: asked for an assistant, and told what becomes of a call."""
     from fastapi.responses import JSONResponse
 
@@ -76,14 +79,13 @@ async def _vapi(request: Request, settings: Settings) -> Response:
         said = None
     if said is None:
         return _text(400, "This is no message of Vapi's.")
-    _begin(request, settings, vapi.caller_of(said))
+    _begin(services, settings, vapi.caller_of(said))
     return JSONResponse(vapi.reply_to(said, settings))
 
 
-def _begin(request: Request, settings: Settings, number: str | None) -> None:
+def _begin(services: PluginServices, settings: Settings, number: str | None) -> None:
     if number is not None:
-        calls: CallEvents = request.app.state.calls
-        calls.begins(Identifiers(phone=number), scope=settings.scope)
+        services.calls.begins(Identifiers(phone=number), scope=settings.scope)
 
 
 async def _body(request: Request) -> bytes | None:

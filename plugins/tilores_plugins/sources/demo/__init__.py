@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tilores_core import CustomerSourceSpec, hookimpl
+from tilores_core import CustomerSourceSpec, SupportsMentions, hookimpl
 
 
 @hookimpl
@@ -12,6 +12,7 @@ def register_customer_sources() -> list[CustomerSourceSpec]:
             name="demo",
             factory="tilores_plugins.sources.demo.source:build",
             settings="tilores_plugins.sources.demo.source:Settings",
+            abilities=(SupportsMentions,),
             summary="520 invented bank customers, Edwina Hawthorne among them",
         )
     ]

@@ -5,7 +5,7 @@ Nothing here imports httpx; the first call to the instance does.
 
 from __future__ import annotations
 
-from tilores_core import CustomerSourceSpec, HealthCheckSpec, hookimpl
+from tilores_core import CustomerSourceSpec, HealthCheckSpec, SupportsTools, hookimpl
 
 _SETTINGS = "tilores_plugins.sources.tilores.settings:Settings"
 
@@ -31,6 +31,7 @@ def register_customer_sources() -> list[CustomerSourceSpec]:
                 "token_url": "TILORES_OAUTH_TOKEN_URL",
                 "timeout_milliseconds": "TILORES_TIMEOUT",
             },
+            abilities=(SupportsTools,),
             summary="customers of a Tilores instance, entity-resolved",
         )
     ]
@@ -41,7 +42,7 @@ def register_health_checks() -> list[HealthCheckSpec]:
     return [
         HealthCheckSpec(
             name="tilores",
-            factory="tilores_plugins.sources.tilores.health:build",
+            factory="tilores_plugins.sources.tilores.status:build",
             settings=_SETTINGS,
             summary="token, last error and latency of the Tilores instance",
         )

@@ -15,6 +15,7 @@ from tilores_plugins.sources.tilores.deadlines import Deadline, in_background
 from tilores_plugins.sources.tilores.limiter import Limiter
 from tilores_plugins.sources.tilores.problems import BusyError, Problem, RejectedTokenError
 from tilores_plugins.sources.tilores.settings import Settings
+from tilores_plugins.sources.tilores.status import Status
 from tilores_plugins.sources.tilores.tokens import Tokens
 from tilores_plugins.sources.tilores.transport import Reply, Transport
 
@@ -34,15 +35,15 @@ class Result:
 class Api:
     """Calls one instance. Raises what problems.py has, and nothing else."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._status = settings.status
+    def __init__(self, settings: Settings, status: Status) -> None:
+        self._status = status
         self._transport = Transport(settings)
-        self._tokens = Tokens(self._transport.token, settings)
+        self._tokens = Tokens(self._transport.token, settings, status)
         self._limiter = Limiter(
             settings.max_in_flight,
             int(settings.max_in_flight * settings.background_share),
             settings.max_waiting,
-            settings.status,
+            status,
         )
 
     async def run(self, document: str, variables: Mapping[str, Any], limit: Deadline) -> Result:

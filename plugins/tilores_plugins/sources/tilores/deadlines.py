@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tilores_core import SourceUnavailableError, current_purpose
 from tilores_plugins.sources.tilores.settings import Settings
+from tilores_plugins.sources.tilores.status import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ def in_background() -> bool:
 
 
 @asynccontextmanager
-async def deadline(settings: Settings, what: str) -> AsyncIterator[Deadline]:
+async def deadline(settings: Settings, status: Status, what: str) -> AsyncIterator[Deadline]:
     """Raises `SourceUnavailableError` once the time for `what` is over."""
     now = time.monotonic()
     hard = (
@@ -46,7 +47,7 @@ async def deadline(settings: Settings, what: str) -> AsyncIterator[Deadline]:
             yield limit
     except TimeoutError:
         message = f"the Tilores instance did not answer within {hard:g} s ({what})"
-        settings.status.failed(message)
+        status.failed(message)
         raise SourceUnavailableError(
             message, fix="try again; TILORES_TIMEOUT_SECONDS or [plugins.tilores] timeout_seconds sets the limit"
         ) from None

@@ -16,6 +16,7 @@ from tilores_plugins.sources.tilores.deadlines import Deadline
 from tilores_plugins.sources.tilores.keeping import Keeping
 from tilores_plugins.sources.tilores.problems import StaleSchemaError, TooLargeError
 from tilores_plugins.sources.tilores.settings import Settings
+from tilores_plugins.sources.tilores.status import Status
 
 _log = logging.getLogger(__name__)
 
@@ -27,9 +28,9 @@ _BETWEEN_FORCED = 30.0
 class Schemas:
     """Whoever needs the catalogue first waits for it; afterwards nobody does."""
 
-    def __init__(self, api: Api, settings: Settings, keeping: Keeping) -> None:
+    def __init__(self, api: Api, settings: Settings, status: Status, keeping: Keeping) -> None:
         self._api = api
-        self._status = settings.status
+        self._status = status
         self._keeping = keeping
         self._seconds = settings.schema_refresh_hours * 3600
         self._catalogue: Catalogue | None = None

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from tilores_core import ConfigError
-from tilores_plugins.sources.tilores.status import Status
 
 Identifier = Literal["customer_id", "email", "phone", "name", "first_name", "last_name", "date_of_birth"]
 
@@ -92,13 +91,6 @@ class Settings(BaseModel):
     schema_refresh_hours: float = Field(
         6.0, gt=0, le=168, description="how often the instance is asked for its schema again"
     )
-
-    _status: Status = PrivateAttr(default_factory=Status)
-
-    @property
-    def status(self) -> Status:
-        """Shared by the source and its health check, which are built from the same settings."""
-        return self._status
 
     @property
     def hard_seconds(self) -> float:

@@ -33,6 +33,7 @@ from tilores_plugins.sources.tilores.problems import StaleSchemaError
 from tilores_plugins.sources.tilores.reading import Entity
 from tilores_plugins.sources.tilores.schemas import Schemas
 from tilores_plugins.sources.tilores.settings import Settings
+from tilores_plugins.sources.tilores.status import Status
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -50,7 +51,7 @@ def build(context: PluginContext) -> TiloresSource:
     """Raises `ConfigError` when an address or the client is missing. Asks nothing yet."""
     settings: Settings = context.settings
     settings.check_complete()
-    return TiloresSource(settings, Keeping(context.data_dir, settings.api_url))
+    return TiloresSource(settings, context.state.get(Status), Keeping(context.data_dir, settings.api_url))
 
 
 class TiloresSource:
@@ -60,17 +61,18 @@ class TiloresSource:
     that the instance can be searched by, lead to the customer as well.
     """
 
-    def __init__(self, settings: Settings, keeping: Keeping) -> None:
+    def __init__(self, settings: Settings, status: Status, keeping: Keeping) -> None:
         self._settings = settings
-        self._api = Api(settings)
-        self._schemas = Schemas(self._api, settings, keeping)
+        self._status = status
+        self._api = Api(settings, status)
+        self._schemas = Schemas(self._api, settings, status, keeping)
         self._fetch = Fetch(self._api, settings)
         self._seen = SeenRecords()
         self.hints = Hints()
         self._plan: Plan | None = None
         self._closed = False
         self._told_of_missing = False
-        settings.status.in_use = True
+        status.in_use = True
 
     # --- CustomerSource ------------------------------------------------------------------------------------------
 
@@ -133,7 +135,7 @@ class TiloresSource:
         if self._closed:
             raise SourceUnavailableError("the customer source is closed")
         started = time.monotonic()
-        async with deadline(self._settings, what) as limit:
+        async with deadline(self._settings, self._status, what) as limit:
             catalogue = await self._schemas.get()
             try:
                 found = await work(self._planned(catalogue), limit)
@@ -145,7 +147,7 @@ class TiloresSource:
                     raise problems.schema_disagrees() from None
         seconds = time.monotonic() - started
         if seconds > self._settings.soft_timeout_seconds:
-            self._settings.status.slow += 1
+            self._status.slow += 1
             _log.info("the Tilores instance was slow: %s took %.1f s", what, seconds)
         return found
 

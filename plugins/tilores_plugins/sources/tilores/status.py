@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from tilores_core import PluginContext
 
 _LATENCIES = 100
 
@@ -66,3 +69,17 @@ class Status:
             "waiting": self.waiting,
             "schema": {"hash": self.schema_hash, "from": self.schema_from},
         }
+
+
+class HealthCheck:
+    """The health check: what the source has noted, without a call of its own."""
+
+    def __init__(self, status: Status) -> None:
+        self._status = status
+
+    async def __call__(self) -> Mapping[str, Any]:
+        return self._status.report()
+
+
+def build(context: PluginContext) -> HealthCheck:
+    return HealthCheck(context.state.get(Status))

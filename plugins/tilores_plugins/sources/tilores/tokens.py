@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from tilores_core import SourceError, SourceUnavailableError
 from tilores_plugins.sources.tilores.settings import Settings
+from tilores_plugins.sources.tilores.status import Status
 
 _log = logging.getLogger(__name__)
 
@@ -55,9 +56,9 @@ Ask = Callable[[], Awaitable[Granted]]
 class Tokens:
     """One token at a time, for all calls. `ask` makes the request."""
 
-    def __init__(self, ask: Ask, settings: Settings) -> None:
+    def __init__(self, ask: Ask, settings: Settings, status: Status) -> None:
         self._ask = ask
-        self._status = settings.status
+        self._status = status
         self._token: Token | None = None
         self._refreshing: asyncio.Task[Token] | None = None
         self._failures = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tilores_core import TracerSpec, hookimpl
+from tilores_core import SupportsFeedback, TracerSpec, hookimpl
 
 
 @hookimpl
@@ -25,6 +25,7 @@ def register_tracers() -> list[TracerSpec]:
                 "project": "LANGCHAIN_PROJECT",
                 "endpoint": "LANGCHAIN_ENDPOINT",
             },
+            abilities=(SupportsFeedback,),
             summary="Traces to LangSmith",
         )
     ]

@@ -5,7 +5,7 @@ Nothing here imports the protocol's messages or httpx; building the tracer does.
 
 from __future__ import annotations
 
-from tilores_core import HealthCheckSpec, TracerSpec, hookimpl
+from tilores_core import HealthCheckSpec, SupportsFeedback, TracerSpec, hookimpl
 
 _SETTINGS = "tilores_plugins.tracing.otel.settings:Settings"
 
@@ -27,6 +27,7 @@ def register_tracers() -> list[TracerSpec]:
                 "service_name": "OTEL_SERVICE_NAME",
                 "resource_attributes": "OTEL_RESOURCE_ATTRIBUTES",
             },
+            abilities=(SupportsFeedback,),
             summary="Traces by OTLP to an OpenTelemetry collector",
         )
     ]

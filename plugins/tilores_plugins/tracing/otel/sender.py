@@ -18,6 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from tilores_core import InvalidRequestError, TiloresError, __version__
 from tilores_plugins.tracing.otel.settings import Settings
+from tilores_plugins.tracing.otel.status import Status
 
 _AGAIN: Final = frozenset((429, 502, 503, 504))  # "Retryable Response Codes"
 _FIRST_PAUSE: Final = 0.25
@@ -38,10 +39,10 @@ class CollectorRefusedError(InvalidRequestError):
 class Sender:
     """`send` raises one of the two errors above; none quotes an address, a header or what the collector wrote."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, status: Status) -> None:
         self._address = settings.address
         self._gzip = settings.compression == "gzip"
-        self._status = settings.status
+        self._status = status
         self._held_until = 0.0  # on the loop's clock: a collector said when to come again
         headers = {
             **{name.lower(): value for name, value in settings.header_pairs.items()},

@@ -6,9 +6,7 @@ import re
 from typing import Any, Final, Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_validator
-
-from tilores_plugins.tracing.otel.status import Status
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}")
 _TRACES: Final = "/v1/traces"
@@ -47,13 +45,6 @@ class Settings(BaseModel):
         le=20_000_000,
         description="largest request before compression; a trace beyond it is sent without its texts",
     )
-
-    _status: Status = PrivateAttr(default_factory=Status)
-
-    @property
-    def status(self) -> Status:
-        """Shared by the tracer and its health check, which are built from the same settings."""
-        return self._status
 
     @property
     def address(self) -> str:

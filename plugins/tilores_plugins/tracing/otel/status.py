@@ -5,12 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tilores_core import PluginContext
-
-if TYPE_CHECKING:
-    from tilores_plugins.tracing.otel.settings import Settings
 
 
 @dataclass(slots=True)
@@ -68,5 +65,4 @@ class HealthCheck:
 
 
 def build(context: PluginContext) -> HealthCheck:
-    settings: Settings = context.settings
-    return HealthCheck(settings.status)
+    return HealthCheck(context.state.get(Status))

@@ -19,6 +19,7 @@ from tilores_plugins.tracing.otel.encode import Request, feedback_span, spans_of
 from tilores_plugins.tracing.otel.ids import Origin, origin_of
 from tilores_plugins.tracing.otel.sender import Sender
 from tilores_plugins.tracing.otel.settings import Settings
+from tilores_plugins.tracing.otel.status import Status
 
 log = structlog.get_logger(part="tracing")
 
@@ -29,13 +30,14 @@ _RUNS_KEPT: Final = 10_000
 class OtelTracer:
     """A `Tracer` that also takes feedback."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, status: Status | None = None) -> None:
         self._settings = settings
+        self._status = status or Status()
         self._resource = _resource(settings)
-        self._sender = Sender(settings)
+        self._sender = Sender(settings, self._status)
         self._origins: LRUCache[str, Origin] = LRUCache(_RUNS_KEPT)
         self._told_of_rejections = False
-        settings.status.in_use = True
+        self._status.in_use = True
 
     async def record(self, traces: Sequence[Trace]) -> None:
         """Raises `CollectorUnavailableError`, or `CollectorRefusedError`: the same batch would be refused again."""
@@ -55,7 +57,7 @@ class OtelTracer:
 
     async def _send(self, request: Request, until: float) -> None:
         await self._sender.send(request.body(), len(request), until)
-        rejected = self._settings.status.rejected_spans
+        rejected = self._status.rejected_spans
         if rejected and not self._told_of_rejections:
             self._told_of_rejections = True
             log.warning("the collector leaves spans out", tracer="otel", rejected=rejected)
@@ -71,7 +73,7 @@ class OtelTracer:
             spans = spans_of(trace, origin)
             size = spans.ByteSize()
             if size > most:
-                self._settings.status.without_texts += 1
+                self._status.without_texts += 1
                 spans = spans_of(trace, origin, texts=False)
                 size = spans.ByteSize()
             if len(request) and request.bytes + size > most:
@@ -98,7 +100,7 @@ def _resource(settings: Settings) -> tuple[Pair, ...]:
 def build(context: PluginContext) -> OtelTracer:
     """Raises `ConfigError` when the certificate cannot be read."""
     try:
-        return OtelTracer(context.settings)
+        return OtelTracer(context.settings, context.state.get(Status))
     except OSError as error:
         raise ConfigError(
             f"the authorities in `certificate` cannot be read: {type(error).__name__}",

@@ -1,18 +1,18 @@
-"""One plugin's table in plugins.toml, as its settings model sees it."""
+"""One plugin's table in plugins.toml, validated by the plugin's settings model."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
 from tilores_core.errors import ConfigError
-from tilores_core.host.collect import Registration, settings_model
-from tilores_core.host.imports import import_attribute, plugin_error
+from tilores_core.host.imports import import_attribute
+from tilores_core.host.load import settings_model
 from tilores_core.host.plan import HOST_KEYS
-from tilores_core.host.scan import Discovered
+from tilores_core.host.plugin import Plugin
 from tilores_core.settings import LoadedConfig
 from tilores_core.settings.loader import config_error, describe_problem, field_names, table_model
 from tilores_core.settings.nearest import suggest
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PluginSettings:
-    """The validated model (None for a plugin without one) and the values that messages must not show."""
+    """The validated model (None for a plugin without one) and the values that messages must not contain."""
 
     model: BaseModel | None
     secrets: frozenset[str] = frozenset()
@@ -36,61 +36,56 @@ def own_keys(loaded: LoadedConfig, plugin: str) -> dict[str, Any]:
     return {key: value for key, value in table.items() if key not in HOST_KEYS}
 
 
-def load_settings(
-    found: Discovered, registrations: Sequence[Registration], loaded: LoadedConfig, variables: Mapping[str, str]
-) -> PluginSettings:
+def load_settings(plugin: Plugin, loaded: LoadedConfig, variables: Mapping[str, str]) -> PluginSettings:
     """Resolve, fill and validate the plugin's table.
 
-    Raises `ConfigError` for what the operator wrote, `PluginError` when the settings model itself cannot be had.
+    Raises `ConfigError` for what the operator wrote, `PluginError` when the settings model itself cannot be used.
     """
-    model = settings_class(found, registrations)
-    own = own_keys(loaded, found.id)
+    model = settings_class(plugin)
+    own = own_keys(loaded, plugin.id)
     if model is None:
         if own:
-            raise _no_settings(found, own, loaded)
+            raise _no_settings(plugin, own, loaded)
         return PluginSettings(None)
-    resolved = resolve_references(own, plugin=found.id, path=loaded.path, variables=variables)
-    filled, origins = _fill(found, registrations, model, resolved, variables)
+    resolved = resolve_references(own, plugin=plugin.id, path=loaded.path, variables=variables)
+    filled, origins = _fill(plugin, model, resolved, variables)
     try:
         return PluginSettings(model.model_validate(filled.values), filled.secrets)
     except ValidationError as error:
         details = error.errors(include_input=False, include_url=False)
-        problems = [_problem(found.id, item, model, origins, filled.secrets) for item in details]
+        problems = [_problem(plugin.id, item, model, origins, filled.secrets) for item in details]
     raise config_error(str(loaded.path), problems)
 
 
-def settings_class(found: Discovered, registrations: Sequence[Registration]) -> type[BaseModel] | None:
+def settings_class(plugin: Plugin) -> type[BaseModel] | None:
     """The settings model that the plugin's specs name, imported. Raises `PluginError`."""
-    named = settings_model(found, registrations)
+    named = settings_model(plugin, plugin.registrations)
     if named is None:
         return None
-    model = import_attribute(found, named) if isinstance(named, str) else named
+    model = import_attribute(plugin, named) if isinstance(named, str) else named
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
-        raise plugin_error(found, f"its settings model {named!r} is not a pydantic model", fix="correct the spec")
+        raise plugin.problem(f"its settings model {named!r} is not a pydantic model", fix="correct the spec")
     if model.model_config.get("extra") != "forbid":
-        raise plugin_error(
-            found,
-            f"its settings model {model.__name__} takes unknown keys, so that misspelt ones would be lost",
+        raise plugin.problem(
+            f"its settings model {model.__name__} takes unknown keys, so that misspelt ones would be ignored",
             fix='give it model_config = ConfigDict(extra="forbid")',
         )
     return model
 
 
 def _fill(
-    found: Discovered,
-    registrations: Sequence[Registration],
+    plugin: Plugin,
     model: type[BaseModel],
     resolved: Resolved,
     variables: Mapping[str, str],
 ) -> tuple[Resolved, dict[str, str]]:
     """Keys that the table lacks, from the variables the specs name; and which variable filled which key."""
     values, secrets, origins = dict(resolved.values), set(resolved.secrets), {}
-    for registration in registrations:
+    for registration in plugin.registrations:
         spec = registration.spec
         for key, variable in (*spec.environment.items(), *spec.aliases.items()):
             if key not in field_names(model):
-                raise plugin_error(
-                    found,
+                raise plugin.problem(
                     f"its spec fills '{key}' from {variable}, but {model.__name__} has no such field",
                     fix=suggest(key, field_names(model)),
                 )
@@ -117,9 +112,9 @@ def _problem(
     return key, f"{text} (the value is that of variable {variable})" if variable else text
 
 
-def _no_settings(found: Discovered, own: Mapping[str, Any], loaded: LoadedConfig) -> ConfigError:
+def _no_settings(plugin: Plugin, own: Mapping[str, Any], loaded: LoadedConfig) -> ConfigError:
     problems = [
-        (f"plugins.{found.id}.{key}", f"unknown key; the plugin has no settings; {suggest(key, HOST_KEYS)}")
+        (f"plugins.{plugin.id}.{key}", f"unknown key; the plugin has no settings; {suggest(key, HOST_KEYS)}")
         for key in own
     ]
     return config_error(str(loaded.path), problems)

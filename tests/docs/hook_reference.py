@@ -33,6 +33,8 @@ def _hook(name: str) -> str:
     ]
     if role.methods:
         parts.append(f"The object must have: {', '.join(f'`{method}`' for method in role.methods)}.")
+    if role.kind:
+        parts.append(f"The object must be a `{role.kind.replace(':', '.')}`.")
     return "\n\n".join(parts)
 
 
