@@ -1,8 +1,8 @@
-# The two commands: `make serve` and `make test`. Both work as the first thing typed on a machine with
-# Python >= 3.11 and make. uv is used where it is found, else venv and pip.
+# `make serve` and `make test` work as the first thing typed on a machine with Python >= 3.11 and make. `make help`
+# lists the rest. uv is used where it is found, else venv and pip.
 SHELL := /bin/bash
 # The first of these that runs and is new enough (a name on PATH may be a shim that does not run).
-PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,7 +22,19 @@ endif
 # Without compiled files every start would compile all it imports again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: serve test lint types layers docs check build bench clean lock
+# One more test process than cores, as tests wait for servers now and then. `make test WORKERS=0` uses none.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1)
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+# What measures with nothing but this checkout, shortened.
+BENCHES = "cache/bench_keys.py" "cache/bench_l1.py" "context/bench_guard.py" "context/bench_renderings.py --customers 10" \
+	"cli/bench_startup.py --rounds 3 --server-rounds 1"
+
+.PHONY: help serve test quarantine coverage lint fmt types layers check docs build bench lock clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11"; exit 1; }
@@ -44,22 +56,43 @@ serve: $(VENV)/.serve  ## serve on 127.0.0.1:8000 with the embedded defaults; EX
 	@[ -z "$(EXTRAS)" ] || $(INSTALL) -c requirements/dev.txt -e '.[$(EXTRAS)]'
 	@$(BIN)/tilores serve
 
-test: $(VENV)/.dev  ## the whole suite
-	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+test: $(VENV)/.dev  ## the whole suite; ARGS="tests/chat -k stale", ARGS="--lf", ARGS="-n0 --pdb"
+	@$(PYTEST) $(ARGS)
 
-lint: $(VENV)/.dev
+quarantine: $(VENV)/.dev  ## the tests that are marked as flaky, which `make test` leaves out
+	@$(PYTEST) -m quarantine $(ARGS) || [ $$? -eq 5 ]  # 5: there are none
+
+coverage: $(VENV)/.dev  ## the suite with branch coverage, which must reach the floor in pyproject.toml
+	@$(PYTEST) --cov --cov-report=term:skip-covered --cov-report=html $(ARGS)
+
+lint: $(VENV)/.dev  ## ruff: rules and format
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
-types: $(VENV)/.dev
+fmt: $(VENV)/.dev  ## ruff: repair what it can, and format
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+types: $(VENV)/.dev  ## mypy, strict
 	@$(BIN)/mypy
 
-layers: $(VENV)/.dev
+layers: $(VENV)/.dev  ## import-linter: which package may import which
 	@$(BIN)/lint-imports
 
-check: lint types layers test  ## what CI runs on the source
+check: lint types layers test  ## lint, types, layers, test
 
-lock: $(VENV)/.dev  ## write requirements/*.txt anew (needs uv)
+docs: $(VENV)/.dev  ## write the generated parts of the docs, then check all pages and run their commands
+	@$(BIN)/python -m tests.docs.generated_blocks
+	@$(PYTEST) tests/docs $(ARGS)
+
+build: $(VENV)/.dev  ## the wheel, the sdist and the example plugin's wheel, into dist/
+	@rm -rf dist
+	@$(BIN)/python -m build --outdir dist .
+	@$(BIN)/python -m build --wheel --outdir dist examples/acme-cache
+
+bench: $(VENV)/.dev  ## a short run of the benchmarks that need nothing but this checkout; benchmarks/README.md has all
+	@for bench in $(BENCHES); do echo "== $$bench"; $(BIN)/python benchmarks/$$bench || exit 1; done
+
+lock: $(VENV)/.dev  ## pin requirements/*.txt again from pyproject.toml (needs uv)
 	@.ci/lock
 
-clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+clean:  ## remove the environment, caches and built files
+	rm -rf $(VENV) build dist htmlcov .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

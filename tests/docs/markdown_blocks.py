@@ -34,7 +34,8 @@ class Block:
 
 
 def pages() -> list[Path]:
-    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    front = ("README.md", "CONTRIBUTING.md", "SECURITY.md")
+    return [*(ROOT / name for name in front), *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def blocks(page: Path) -> list[Block]:
