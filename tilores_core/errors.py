@@ -3,29 +3,29 @@
     TiloresError
     ├── ConfigError                 settings or plugins.toml; start-up stops
     ├── PluginError                 one plugin; names it, its distribution and version
-    │   ├── MissingDependencyError  the plugin is fine, a library it needs is not installed
+    │   ├── MissingDependencyError  a library that the plugin needs is not installed
     │   └── IncompatiblePluginError made for another version of the host
-    ├── RequestError                the caller can mend it
+    ├── RequestError                the caller can correct it
     │   ├── InvalidRequestError     a field is wrong; `param` names it
     │   │   ├── UnsupportedParameterError   the chosen model cannot do that
     │   │   └── ContextTooLongError         the prompt does not fit the model
     │   ├── UnknownModelError
     │   ├── AuthenticationError     no key, or a wrong one
-    │   ├── PermissionDeniedError   the key is good, the thing is not for it
+    │   ├── PermissionDeniedError   the key is valid, and may not do this
     │   ├── PayloadTooLargeError
-    │   └── RateLimitedError        too much from this key; `retry_after` seconds
-    ├── OverloadedError             too much from everybody; `retry_after` seconds
-    ├── DeadlineExceededError       the time for this request is over
+    │   └── RateLimitedError        too many requests with this key; `retry_after` seconds
+    ├── OverloadedError             too many requests altogether; `retry_after` seconds
+    ├── DeadlineExceededError       the request took too long
     ├── SourceError                 the customer source failed
-    │   └── SourceUnavailableError  … and may work again in a moment
+    │   └── SourceUnavailableError  … a retry may help
     ├── ProviderError               a model provider failed
     │   ├── ProviderAuthError       its key is missing or refused
     │   ├── ProviderRateLimitedError
-    │   │   └── ProviderQuotaError  … until somebody pays: asking again does not help
+    │   │   └── ProviderQuotaError  … the account is used up: a retry does not help
     │   ├── ProviderUnavailableError
-    │   └── ContentRefusedError     the provider will not answer this
+    │   └── ContentRefusedError     the provider refuses this content
     ├── StoreError                  durable state: the database is wrong, full, or made by a newer version
-    │   └── StoreUnavailableError   … or does not answer now; `retry_after` seconds
+    │   └── StoreUnavailableError   … the database does not answer now; `retry_after` seconds
     └── CacheError                  a cache tier failed (callers never see it)
 
 A message says what happened, to which thing, and, in `fix`, what to do about it. Nothing here carries a
@@ -36,7 +36,7 @@ from __future__ import annotations
 
 
 class TiloresError(Exception):
-    """Root of the tree. `fix` is one sentence a person can act on, or None."""
+    """Root of the tree. `fix` is one sentence that says what to do, or None."""
 
     def __init__(self, message: str, *, fix: str | None = None) -> None:
         super().__init__(message)
@@ -111,7 +111,7 @@ class AuthenticationError(RequestError):
 
 
 class PermissionDeniedError(RequestError):
-    """The key is valid but not for this."""
+    """The key is valid and may not do this."""
 
 
 class PayloadTooLargeError(RequestError):
@@ -125,19 +125,19 @@ class _RetryLater(TiloresError):
 
 
 class RateLimitedError(RequestError, _RetryLater):
-    """This key asked too often; `retry_after` in seconds."""
+    """Too many requests with this key; `retry_after` in seconds."""
 
 
 class OverloadedError(_RetryLater):
-    """The server is full; `retry_after` in seconds."""
+    """The server has as many requests as it can take; `retry_after` in seconds."""
 
 
 class DeadlineExceededError(_RetryLater):
-    """The time that this request had is over."""
+    """The request took longer than its deadline."""
 
 
 class SourceError(TiloresError):
-    """The customer source failed and asking again will not help."""
+    """The customer source failed and a retry will not help."""
 
 
 class SourceUnavailableError(SourceError, _RetryLater):
@@ -157,7 +157,7 @@ class ProviderAuthError(ProviderError):
 
 
 class ProviderRateLimitedError(ProviderError):
-    """The provider asks us to slow down; `retry_after` in seconds when it said so."""
+    """The provider asks for fewer calls; `retry_after` in seconds where it says so."""
 
     def __init__(
         self, message: str, *, provider: str, retry_after: float | None = None, fix: str | None = None
@@ -167,7 +167,7 @@ class ProviderRateLimitedError(ProviderError):
 
 
 class ProviderQuotaError(ProviderRateLimitedError):
-    """The account at the provider is used up; `retry_after` is None, as asking again does not help."""
+    """The account at the provider is used up; `retry_after` is None, as a retry does not help."""
 
 
 class ProviderUnavailableError(ProviderError):
@@ -175,23 +175,23 @@ class ProviderUnavailableError(ProviderError):
 
 
 class ContentRefusedError(ProviderError):
-    """The provider refuses the content; another attempt will not help."""
+    """The provider refuses the content; a retry will not help."""
 
 
 class StoreError(TiloresError):
-    """Durable state cannot be read or written, and asking again will not help."""
+    """Durable state cannot be read or written, and a retry will not help."""
 
 
 class StoreUnavailableError(StoreError, _RetryLater):
     """The database does not answer, or not in time; `retry_after` in seconds.
 
-    A write that ends so may have been done all the same: the answer was lost, not necessarily the write.
+    A write that fails so may have been done: the reply was lost, not necessarily the write.
     """
 
 
 class CacheError(TiloresError):
-    """A cache tier failed. The tiering counts it and goes on without the tier."""
+    """A cache tier failed. The cache counts it and continues without the tier."""
 
 
 class CacheStartingError(CacheError):
-    """A cache tier is not there yet, and soon will be. A server goes on without it; a command waits a little."""
+    """A cache tier is starting. A server continues without it; a command waits a little."""

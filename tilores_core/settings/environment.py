@@ -33,7 +33,7 @@ class Environment(BaseSettings):
     )
 
     port: int = Field(8000, alias="PORT", ge=0, le=65535, description="port to serve on")
-    host: str = Field("127.0.0.1", alias="TILORES_HOST", description="address to bind")
+    host: str = Field("127.0.0.1", alias="TILORES_HOST", description="address to listen on")
     workers: int = Field(1, alias="TILORES_WORKERS", ge=1, le=64, description="worker processes")
     config: Path | None = Field(
         None,
@@ -57,7 +57,9 @@ class Environment(BaseSettings):
         False, alias="TILORES_ALLOW_ANONYMOUS", description="true: serve chat beyond loopback without keys"
     )
     secret_key: SecretStr | None = Field(
-        None, alias="TILORES_SECRET_KEY", description="signs what is pickled into L2; without it nothing is"
+        None,
+        alias="TILORES_SECRET_KEY",
+        description="signs pickled entries of plugins' cache namespaces; without it nothing is pickled or unpickled",
     )
     database_url: SecretStr | None = Field(
         None,
@@ -103,7 +105,7 @@ class Environment(BaseSettings):
 
 
 def load_environment(env_file: str | Path | None = ENV_FILE, **overrides: Any) -> Environment:
-    """Read and validate the variables. `overrides` by field name (what the command line said) win; None is no say.
+    """Read and validate the variables. `overrides` by field name (from the command line) take precedence; None overrides nothing.
 
     Raises `ConfigError` naming each wrong variable, never its value.
     """
