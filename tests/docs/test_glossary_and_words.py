@@ -40,9 +40,9 @@ TO_DO = {
 
 TERMS = (
     "ability|answer key|batch|cache tier|capture|circuit breaker|customer|customer source|deadline|entity|"
-    "executor|extractor|fallback|filler|fingerprint|grounding|hedged call|hook|in-flight call|invalidation|lease|mention|"
-    "namespace|observer|outcome|plugin|pre-warming|promotion|prompt version|provider|purpose|record|routing|scope|session|"
-    "spec|spectrum|stale answer|tag|tier|tool mode|trace|tracer|trait|turn|upstream|worker process"
+    "executor|extractor|fallback|filler|fingerprint|grounding|hedged call|hook|in-flight call|invalidation|lease|"
+    "mention|namespace|observer|outcome|plugin|pre-warming|promotion|prompt version|provider|purpose|record|routing|"
+    "scope|session|spec|spectrum|stale answer|tag|tier|tool mode|trace|tracer|trait|turn|upstream|worker process"
 )
 
 

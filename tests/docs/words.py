@@ -31,24 +31,7 @@ PHRASES = {
     r"takes? off": "'take off': 'start', 'remove'",
     r"(?:is|are|was|were) told(?! apart)": "'is told': 'gets', 'receives'",
 }
-NAMES = frozenset(
-    [
-        "journey",
-        "flight",
-        "passengers",
-        "telling",
-        "oddities",
-        "owed",
-        "outlet",
-        "linger",
-        "hurry",
-        "standin",
-        "anew",
-        "whom",
-        "nobody",
-        "somebody",
-    ]
-)
+NAMES = frozenset({"journey", "flight", "passengers", "telling", "oddities", "owed", "outlet", "linger", "standin"})
 
 _PHRASE = re.compile("|".join(rf"(?P<p{i}>\b{text}\b)" for i, text in enumerate(PHRASES)), re.IGNORECASE)
 _REASONS = tuple(PHRASES.values())

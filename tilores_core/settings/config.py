@@ -63,7 +63,8 @@ class ChatTable(_Table):
         0.0,
         ge=0,
         le=60,
-        description="time after SIGTERM in which readiness fails and requests are still served, for load balancers to notice",
+        description="time after SIGTERM in which readiness fails and requests are still served, for load "
+        "balancers to notice",
     )
     shutdown_seconds: float = Field(30.0, gt=0, description="longest wait for running requests after that")
     cors_origins: tuple[str, ...] = Field((), description="origins a browser may call from; '*' for all")
@@ -128,7 +129,8 @@ class RoutingTable(_Table):
     max_waiting: int = Field(512, ge=0, description="calls that may queue per provider")
     hedge: bool = Field(
         False,
-        description="true: send a second (hedged) call when the first token is slower than the recent 95th percentile",
+        description="true: send a second (hedged) call when the first token is slower than the recent 95th "
+        "percentile",
     )
     on_stream_failure: Literal["resume", "buffer", "error"] = Field(
         "resume",
@@ -189,8 +191,8 @@ class TracingTable(_Table):
 
     capture: Literal["none", "redacted", "full"] = Field(
         "none",
-        description="what a trace holds of questions, answers and records: none: nothing; redacted: the last question "
-        "and its answer with the customer's values masked; full: everything",
+        description="what a trace holds of questions, answers and records: none: nothing; redacted: the last "
+        "question and its answer with the customer's values masked; full: everything",
     )
     sample: float = Field(1.0, ge=0, le=1, description="share of turns that are traced; failed turns always are")
     sample_hits: float = Field(0.01, ge=0, le=1, description="the same for answers from the cache")

@@ -105,7 +105,8 @@ class Environment(BaseSettings):
 
 
 def load_environment(env_file: str | Path | None = ENV_FILE, **overrides: Any) -> Environment:
-    """Read and validate the variables. `overrides` by field name (from the command line) take precedence; None overrides nothing.
+    """Read and validate the variables. `overrides` by field name (from the command line) take precedence;
+    None overrides nothing.
 
     Raises `ConfigError` naming each wrong variable, never its value.
     """
