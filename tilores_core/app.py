@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from tilores_core.garbage import GarbageCollection
+from tilores_core.jobs.intake import BatchIntake
+from tilores_core.jobs.prewarm.entries import WarmedEntries
+from tilores_core.jobs.prewarm.jobs import PrewarmJobs
+from tilores_core.jobs.prewarm.publish import EntrySync
 from tilores_core.metrics.collectors import prewarm_samples
-from tilores_core.services import load_host, open_services
+from tilores_core.services import job_folder, load_host, open_services
 from tilores_core.settings import Environment, LoadedConfig, load_environment
+from tilores_core.store.topics import PREWARM
 from tilores_core.web.admin_app import AdminApp
 from tilores_core.web.application import Application
 from tilores_core.web.auth import Authenticator, check_exposure, check_key_tables, require_key
 from tilores_core.web.chat import ChatService
 from tilores_core.web.server import drain_on_signal
-from tilores_core.worker.assembly import build_batches, build_prewarming, load_prewarm_plan
+from tilores_core.worker.presence import workers
+from tilores_core.worker.prewarming import build_prewarming, load_prewarm_plan
 
 _WARM_UP_SECONDS = 1.5
 
@@ -27,9 +32,13 @@ def create_app(
     *,
     loaded: LoadedConfig | None = None,
     metrics_folder: Path | None = None,
+    with_jobs: bool = False,
     **plan: Any,
 ) -> Application:
     """The ASGI application. Plugins are loaded now and built when the server starts. `metrics_folder`: see `Metrics`.
+
+    It starts no worker process: batches and pre-warming wait for `tilores worker`. `with_jobs`: run them on this
+    event loop instead, for a program that has no worker process; callers then wait for them as well.
 
     Raises `ConfigError`, `PluginError`.
     """
@@ -55,11 +64,13 @@ def create_app(
             if metrics is not None:
                 metrics.watch(chat.samples)
                 await metrics.start()
-            garbage = GarbageCollection()
-            services.engine.lane.stand_behind(lambda: chat.at_work, between=garbage.young)
-            prewarming = build_prewarming(services, prewarm_plan)
+            shared, folder = services.cache.has_shared, job_folder(environment)
+            cache, watched = services.cache, services.engine.known.watched
+            entries = WarmedEntries(cache, watched, most_held=prewarm_plan.memory_entries)
+            prewarming = build_prewarming(services, prewarm_plan, entries=entries, follows=not shared)
             host.services.open(calls=prewarming.calls, require_key=require_key)
-            batches = build_batches(services)
+            sync = EntrySync(services.store, entries) if shared else None
+            warm_jobs = PrewarmJobs(prewarming, store=services.store, folder=folder, sync=sync)
             if metrics is not None:
                 metrics.watch(lambda: prewarm_samples(prewarming.statistics()))
             admin = AdminApp(
@@ -72,25 +83,29 @@ def create_app(
                 metrics=metrics,
                 tracers=services.tracing.report,
                 store=services.store.ping,
-                prewarming=prewarming,
-                batches=batches,
+                prewarming=warm_jobs,
+                batches=BatchIntake(store=services.store, folder=folder, table=host.config.batch),
+                workers=None if with_jobs else lambda: workers(environment.data_dir),
             )
             warming = asyncio.create_task(services.engine.warm_up())
             await asyncio.wait({warming}, timeout=_WARM_UP_SECONDS)  # a slow one goes on behind the start
-            chat.start()
-            prewarming.start(at_once=host.config.prewarm.at_start)
-            batches.start()
-            garbage.start()
-            try:
+            async with AsyncExitStack() as stack:
+                if metrics is not None:
+                    stack.push_async_callback(metrics.aclose)
+                stack.push_async_callback(chat.aclose)
+                stack.push_async_callback(prewarming.aclose)
+                chat.start()
+                prewarming.start(at_once=host.config.prewarm.at_start)
+                if sync is not None:
+                    stack.push_async_callback(sync.aclose)
+                    cache.on_announcement(lambda topic: sync.wake() if topic == PREWARM else None)
+                    sync.start(at_once=bool(prewarm_plan.lists))
+                if with_jobs:
+                    from tilores_core.worker.jobs import run_jobs  # a web process does without what batches need
+
+                    await stack.enter_async_context(run_jobs(services, prewarm_plan))
                 with drain_on_signal(application, host.config.chat.drain_seconds):
                     yield chat, admin.asgi
-            finally:
-                await garbage.aclose()
-                await batches.aclose()
-                await prewarming.aclose()
-                await chat.aclose()
-                if metrics is not None:
-                    await metrics.aclose()
 
     return Application(
         open_parts,

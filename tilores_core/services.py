@@ -21,6 +21,7 @@ from tilores_core.contracts import CacheTier, Customer, CustomerSource, Identifi
 from tilores_core.errors import SourceError
 from tilores_core.host.host import PluginHost
 from tilores_core.host.roles import CACHE, LLM, OBSERVERS, SOURCE, TRACERS
+from tilores_core.jobs.job_folder import JobFolder
 from tilores_core.metrics import Metrics
 from tilores_core.metrics.collectors import watch_parts
 from tilores_core.metrics.meters import ModelLabels
@@ -60,6 +61,11 @@ def load_host(environment: Environment, *, loaded: LoadedConfig | None = None, *
                 "plugin.not_loaded", plugin=plugin.id, state=plugin.state, reason=plugin.reason, fix=plugin.fix
             )
     return host
+
+
+def job_folder(environment: Environment) -> JobFolder:
+    """Where the files of jobs are."""
+    return JobFolder(environment.data_dir / "batch")
 
 
 def build_tiers(host: PluginHost) -> list[tuple[str, CacheTier]]:

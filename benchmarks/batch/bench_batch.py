@@ -43,7 +43,7 @@ from tilores_core.jobs.batch_input import read_batch
 from tilores_core.services import Services, load_host, open_services
 from tilores_core.settings import LoadedConfig, load_environment
 from tilores_core.settings.loader import parse_config
-from tilores_core.worker.assembly import line_work, manner, reading
+from tilores_core.worker.batches import line_work, manner, reading
 
 STUB = Path(__file__).parents[1] / "http" / "stub.py"
 CUSTOMER = "EDW_HAWTHORNE_001"

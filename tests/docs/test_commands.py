@@ -35,7 +35,7 @@ def _pages(wanted: Callable[[Block], bool]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with RunningServer(tmp_path_factory.mktemp("served")) as server:
+    with RunningServer(tmp_path_factory.mktemp("served"), worker=True) as server:
         yield server
 
 

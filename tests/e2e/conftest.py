@@ -117,7 +117,7 @@ KEYS = {
 
 @pytest.fixture(scope="session")
 def shared_keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with RunningServer(tmp_path_factory.mktemp("keyed"), toml=KEYS_TOML, variables=KEYS) as server:
+    with RunningServer(tmp_path_factory.mktemp("keyed"), toml=KEYS_TOML, variables=KEYS, worker=True) as server:
         yield server
         assert "-secret" not in server.log_text
 

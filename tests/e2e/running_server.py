@@ -48,7 +48,7 @@ class RunningServer:
     """`toml`: the text of plugins.toml, or none for the packaged default. `variables`: environment.
 
     `expects`: levels and words that its log may hold, as a regular expression over a line; without it a line of
-    level error fails the test.
+    level error fails the test. `worker`: with a worker process beside it.
     """
 
     def __init__(
@@ -58,12 +58,13 @@ class RunningServer:
         toml: str | None = None,
         variables: Mapping[str, str] | None = None,
         expects: str = "(?!)",
+        worker: bool = False,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.log = folder / "log.jsonl"
         self.expects = re.compile(expects)
-        self._arguments = arguments
+        self._arguments = arguments if worker else (*arguments, "--no-worker")
         self._variables = {
             "TILORES_DATA_DIR": str(folder / "data"),
             "TILORES_LOG_FORMAT": "json",

@@ -63,7 +63,7 @@ def _results(http: httpx.Client, job: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_a_batch_from_its_questions_to_its_results(start_server: StartServer) -> None:
-    with _client(start_server(toml=TOML.format(latency=150))) as http:
+    with _client(start_server(worker=True, toml=TOML.format(latency=150))) as http:
         job = _send(http, _questions(300) + b"no JSON\n", params={"concurrency": 16})
         assert (job["state"], job["lines"], job["owner"]) == ("queued", 301, "anonymous")
 
@@ -106,7 +106,7 @@ def test_a_batch_from_its_questions_to_its_results(start_server: StartServer) ->
 
 
 def test_limits_and_cancelling(start_server: StartServer) -> None:
-    server = start_server(toml=TOML.format(latency=300))
+    server = start_server(worker=True, toml=TOML.format(latency=300))
     with _client(server) as http:
         empty = http.post("/admin/batch", content=b"", headers=NDJSON)
         assert empty.status_code == 422, empty.text
@@ -161,7 +161,7 @@ def test_only_admins(keyed: httpx.Client) -> None:
 @pytest.mark.slow
 def test_a_killed_servers_batch_is_gone_on_with(start_server: StartServer, tmp_path: Path) -> None:
     toml, shared = TOML.format(latency=20), {"TILORES_DATA_DIR": str(tmp_path / "data")}
-    first = RunningServer(tmp_path / "first", toml=toml, variables=shared).start()
+    first = RunningServer(tmp_path / "first", toml=toml, variables=shared, worker=True).start()
     try:
         with _client(first) as http:
             job = _send(http, _questions(800), params={"concurrency": 8})
@@ -172,19 +172,21 @@ def test_a_killed_servers_batch_is_gone_on_with(start_server: StartServer, tmp_p
     before = output.read_bytes()
     assert 50 < before.count(b"\n") < 800
 
-    servers = [start_server(toml=toml, variables=shared) for _ in range(2)]  # two that would both go on with it
+    servers = [
+        start_server(worker=True, toml=toml, variables=shared) for _ in range(2)
+    ]  # two that would both go on with it
     with _client(servers[0]) as http, _client(servers[1]) as other:
         assert _ended(http, job)["state"] == "done"
         rows = _results(other, job)
     assert [row["id"] for row in rows] == [f"line-{n}" for n in range(800)]
     whole = before[: before.rfind(b"\n") + 1]
     assert output.read_bytes().startswith(whole), "what was written is not asked again"
-    assert sum(len(server.lines(event="a batch begins", job=job["id"])) for server in servers) == 1
+    assert sum(len(server.lines(event="job.started", job=job["id"])) for server in servers) == 1
 
 
 def test_an_ending_server_leaves_it_to_the_next(start_server: StartServer, tmp_path: Path) -> None:
     toml, shared = TOML.format(latency=100), {"TILORES_DATA_DIR": str(tmp_path / "data")}
-    with RunningServer(tmp_path / "first", toml=toml, variables=shared) as first, _client(first) as http:
+    with RunningServer(tmp_path / "first", toml=toml, variables=shared, worker=True) as first, _client(first) as http:
         job = _send(http, _questions(60), params={"concurrency": 4})
         with http.stream("GET", f"/admin/batch/{job['id']}/events") as events:  # it must not keep the server
             wait_until(lambda: len(_results(http, job)) > 4, "no results")
@@ -193,7 +195,7 @@ def test_an_ending_server_leaves_it_to_the_next(start_server: StartServer, tmp_p
             list(events.iter_lines())
         assert first.wait() == 0
         assert time.monotonic() - begun < 15
-    with _client(start_server(toml=toml, variables=shared)) as http:
+    with _client(start_server(worker=True, toml=toml, variables=shared)) as http:
         ended = _ended(http, job)
         assert (ended["state"], ended["totals"]["lines"]) == ("done", 60)
         whole = {name for name, value in ended["totals"].items() if type(value) is int}
@@ -202,7 +204,7 @@ def test_an_ending_server_leaves_it_to_the_next(start_server: StartServer, tmp_p
 
 def test_live_callers_are_answered_meanwhile(start_server: StartServer) -> None:
     """They are not kept waiting until the batch has ended, cached or not."""
-    with _client(start_server(toml=TOML.format(latency=0))) as http:
+    with _client(start_server(worker=True, toml=TOML.format(latency=0))) as http:
         ask = {"input": "What is Edwina Hawthorne's credit score?"}
         assert http.post("/chat/invoke", json=ask).status_code == 200
         job = _send(http, _questions(3000))

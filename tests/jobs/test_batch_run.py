@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from tilores_core.chat.lane import Lane
 from tilores_core.errors import InvalidRequestError, TiloresError
 from tilores_core.jobs.batch import Batch, Plan, check_paths
 from tilores_core.jobs.batch_early import early_path, keep_early, take_early
@@ -70,13 +69,12 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _batch(folder: Path, work: Worker, **plan: Any) -> Batch:
-    elsewhere, lane = plan.pop("elsewhere", None), plan.pop("lane", None)
+    elsewhere = plan.pop("elsewhere", None)
     settings: dict[str, Any] = {"concurrency": 8, "window": 32, "group": 16, **plan}
     return Batch(
         Plan(source=folder / "in.jsonl", output=folder / "out.jsonl", **settings),
         work,
         elsewhere=elsewhere,
-        lane=lane,
     )
 
 
@@ -354,44 +352,6 @@ def test_lines_travel_whole(tmp_path: Path) -> None:
     )
     lines = list(read_batch(tmp_path / "in.csv"))
     assert [line_of(json.loads(json.dumps(plain_line(line)))) for line in lines] == lines
-
-
-# --- beside others --------------------------------------------------------------------------------------------
-
-
-async def test_known_answers_let_the_loop_go_round(tmp_path: Path) -> None:
-    _write(tmp_path / "in.jsonl", [f"q{n}" for n in range(500)])
-    rounds = 0
-
-    async def others() -> None:
-        nonlocal rounds
-        while True:
-            await asyncio.sleep(0)
-            rounds += 1
-
-    task = asyncio.create_task(others())
-    lane = Lane()
-    lane.stand_behind(lambda: 0)
-    await _batch(tmp_path, Worker(known=True), lane=lane).run()
-    task.cancel()
-    assert rounds >= 500
-
-
-async def test_lines_do_not_move_in_step(tmp_path: Path) -> None:
-    """A question is on its way before the next line is begun: else all wait for the work that each needs."""
-    _write(tmp_path / "in.jsonl", [f"q{n}" for n in range(32)])
-    events: list[str] = []
-
-    class Steps(Worker):
-        async def do(self, line: BatchLine) -> dict[str, Any]:
-            events.append("begun")
-            for _ in range(2):  # as a turn is begun, and a call
-                await asyncio.sleep(0)
-            events.append("sent")
-            return await super().do(line)
-
-    await _batch(tmp_path, Steps(slow=lambda line: 0.01)).run()
-    assert events == ["begun", "sent"] * 32
 
 
 def test_speed_and_what_is_left() -> None:

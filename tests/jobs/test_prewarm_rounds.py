@@ -243,7 +243,7 @@ async def test_what_is_warmed_stays_in_memory_and_what_is_removed_is_let_go() ->
         warming(world, one_list(EDWINA), life=LONG) as service,
     ):
         await service.run()
-        entries = service._entries
+        entries = service.entries
         held = entries.as_plain()["kept_in_memory"]
         assert held == 3  # fingerprint, records, answer
         for number in range(5):  # others push it out of a memory this small

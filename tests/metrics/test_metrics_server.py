@@ -66,7 +66,7 @@ def ask(server: RunningServer, question: str = QUESTION, **configurable: Any) ->
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with RunningServer(tmp_path_factory.mktemp("metrics"), toml=TOML) as running:
+    with RunningServer(tmp_path_factory.mktemp("metrics"), toml=TOML, worker=True) as running:
         yield running
 
 

@@ -30,7 +30,7 @@ _PRELOADED = (
     "langchain_core.language_models.chat_models",
     "sqlalchemy.ext.asyncio",
     "tilores_core.app",
-    "tilores_core.worker.assembly",
+    "tilores_core.worker.jobs",
     "tilores_core.cli.batch",
     "tilores_core.cli.doctor",
     "tilores_core.cli.command",

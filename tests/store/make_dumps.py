@@ -47,6 +47,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
             "totals": {"done": 2, "cost": 0.25},
             "options": {"model": "demo:simulated-1", "nested": {"list": [1, None, "ü'\"\\"]}},
             "error": "line 1: 'quoted'; \"twice\"\nand on, ☎",
+            "kind": "prewarm",
         },
         {
             "id": "bare",
@@ -60,8 +61,11 @@ ROWS: dict[str, list[dict[str, Any]]] = {
             "totals": {},
             "options": {},
             "error": None,
+            "kind": "batch",
         },
     ],
+    "tilores_warmed_entries": [{"key": "answers:0f", "changed_ms": 1_790_000_000_003}],
+    "tilores_worker_reports": [{"name": "prewarm", "value": {"ü": [1, None]}, "changed_ms": 1_790_000_000_004}],
 }
 
 

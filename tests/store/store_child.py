@@ -29,7 +29,7 @@ async def write(address: Address, name: str) -> None:
     async def one(writer: int) -> None:
         for number in range(100_000):
             job_id = f"{name}-{writer}-{number}"
-            await store.batch_jobs.create(job_id, owner="child", options={"text": "x" * random.randrange(4000)})
+            await store.jobs.create(job_id, owner="child", options={"text": "x" * random.randrange(4000)})
             os.write(1, f"{job_id}\n".encode())
 
     await asyncio.gather(*(one(writer) for writer in range(WRITERS)))

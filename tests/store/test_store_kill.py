@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import func, select
 
 from tilores_core.store.address import Address
-from tilores_core.store.batch_jobs import batch_jobs
+from tilores_core.store.jobs import jobs as batch_jobs
 from tilores_core.store.migrate import HEAD
 from tilores_core.store.store import Store, look
 
@@ -42,7 +42,7 @@ async def test_kill_at_any_moment_leaves_a_state_that_starts(address: Address) -
         assert set(announced) <= kept, f"what was announced is gone (seed {seed})"
         # A write and its announcement to the replicas are one: neither is there without the other.
         assert await store.changes.counters() == {"batch": count}, f"seed {seed}"
-        await store.batch_jobs.create("afterwards", owner="test")
+        await store.jobs.create("afterwards", owner="test")
     finally:
         await store.aclose()
     if address.kind == "sqlite":

@@ -54,7 +54,7 @@ async def test_up_from_every_released_schema(revision: str, address: Address, re
             assert len(now) == len(rows), table
             for row in rows:
                 assert any(_holds(there, row) for there in now), (table, row)
-        assert await store.batch_jobs.create("new", owner="desk")
+        assert await store.jobs.create("new", owner="desk")
         assert await store.leases.acquire("new", "desk", 5.0)
     finally:
         await store.aclose()

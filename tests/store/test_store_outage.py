@@ -179,7 +179,7 @@ async def test_a_file_that_is_damaged_later(tmp_path: Path) -> None:
     address = store_address(None, tmp_path)
     store = await Store.open(address)
     for number in range(50):
-        await store.batch_jobs.create(f"j{number}", owner="desk", options={"text": "x" * 2000})
+        await store.jobs.create(f"j{number}", owner="desk", options={"text": "x" * 2000})
     await store.aclose()
     with address.path.open("r+b") as file:
         file.seek(4096)

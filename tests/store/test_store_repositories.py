@@ -153,104 +153,104 @@ async def test_lease_taken_by_another_is_lost_and_not_released(store: Store) -> 
 
 async def test_a_job_from_beginning_to_end(store: Store) -> None:
     options = {"model": "demo:simulated-1", "nested": {"list": [1, 2.5, None, "ü"]}}
-    made = await store.batch_jobs.create("j", owner="desk", options=options, lines=3)
+    made = await store.jobs.create("j", owner="desk", options=options, lines=3)
     assert (made.state, made.owner, made.options, made.lines, made.totals) == ("queued", "desk", options, 3, {})
     assert abs(made.created - datetime.now(UTC)) < timedelta(seconds=30)
-    running = await store.batch_jobs.start("j", 1)
+    running = await store.jobs.start("j", 1)
     assert running is not None
     assert running.started is not None
     assert running.started >= made.created
     assert (running.state, running.fence) == ("running", 1)
-    further = await store.batch_jobs.progress("j", 1, {"done": 2, "cost": 0.25}, lines=4)
+    further = await store.jobs.progress("j", 1, {"done": 2, "cost": 0.25}, lines=4)
     assert further is not None
     assert (further.totals, further.lines) == ({"done": 2, "cost": 0.25}, 4)
-    done = await store.batch_jobs.finish("j", 1, "done", totals={"done": 4})
+    done = await store.jobs.finish("j", 1, "done", totals={"done": 4})
     assert done is not None
     assert done.ended is not None
     assert (done.state, done.started, done.error) == ("done", running.started, None)
-    assert await store.batch_jobs.get("j") == done
+    assert await store.jobs.get("j") == done
     assert await store.changes.counters() == {"batch": 3}, "each change of its state was announced"
 
 
 async def test_ids_are_taken_once(store: Store) -> None:
-    await store.batch_jobs.create("j", owner="desk")
+    await store.jobs.create("j", owner="desk")
     with pytest.raises(StoreError, match="a batch job 'j' already"):
-        await store.batch_jobs.create("j", owner="other")
-    kept = await store.batch_jobs.get("j")
+        await store.jobs.create("j", owner="other")
+    kept = await store.jobs.get("j")
     assert kept is not None
     assert kept.owner == "desk"
-    assert await store.batch_jobs.get("nobody") is None
+    assert await store.jobs.get("nobody") is None
 
 
 async def test_a_holder_that_lost_its_lease_writes_nothing(store: Store) -> None:
-    await store.batch_jobs.create("j", owner="desk")
-    assert await store.batch_jobs.start("j", 5)
-    assert await store.batch_jobs.start("j", 5) is None
-    taken = await store.batch_jobs.start("j", 6)
+    await store.jobs.create("j", owner="desk")
+    assert await store.jobs.start("j", 5)
+    assert await store.jobs.start("j", 5) is None
+    taken = await store.jobs.start("j", 6)
     assert taken is not None
     assert taken.fence == 6
     before = await store.changes.counters()
-    assert await store.batch_jobs.progress("j", 5, {"done": 1}) is None
-    assert await store.batch_jobs.finish("j", 5, "failed", totals={}, error="no") is None
-    assert await store.batch_jobs.get("j") == taken
+    assert await store.jobs.progress("j", 5, {"done": 1}) is None
+    assert await store.jobs.finish("j", 5, "failed", totals={}, error="no") is None
+    assert await store.jobs.get("j") == taken
     assert await store.changes.counters() == before
-    ended = await store.batch_jobs.finish("j", 6, "failed", totals={}, error="x\0" + "y" * 9000)
+    ended = await store.jobs.finish("j", 6, "failed", totals={}, error="x\0" + "y" * 9000)
     assert ended is not None
     assert ended.error is not None
     assert ended.error.startswith("xy")
     assert len(ended.error) == 2000
-    assert await store.batch_jobs.start("j", 7) is None, "what has ended is not begun again"
+    assert await store.jobs.start("j", 7) is None, "what has ended is not begun again"
 
 
 async def test_cancelling(store: Store) -> None:
     for job_id in ("waiting", "running"):
-        await store.batch_jobs.create(job_id, owner="desk")
-    await store.batch_jobs.start("running", 1)
-    waiting, running = await store.batch_jobs.cancel("waiting"), await store.batch_jobs.cancel("running")
+        await store.jobs.create(job_id, owner="desk")
+    await store.jobs.start("running", 1)
+    waiting, running = await store.jobs.cancel("waiting"), await store.jobs.cancel("running")
     assert waiting is not None
     assert (waiting.state, waiting.ended is not None) == ("cancelled", True)
     assert running is not None
     assert (running.state, running.ended) == ("cancelling", None)
-    followed = await store.batch_jobs.start("running", 2)
+    followed = await store.jobs.start("running", 2)
     assert followed is not None
     assert followed.state == "cancelling", "whoever takes it over ends it"
-    ended = await store.batch_jobs.finish("running", 2, "cancelled", totals={"done": 1})
+    ended = await store.jobs.finish("running", 2, "cancelled", totals={"done": 1})
     assert ended is not None
     assert ended.state == "cancelled"
-    assert await store.batch_jobs.cancel("running") is None
-    assert await store.batch_jobs.cancel("nobody") is None
+    assert await store.jobs.cancel("running") is None
+    assert await store.jobs.cancel("nobody") is None
 
 
 async def test_listing_in_pages(store: Store) -> None:
     for number in range(7):
-        await store.batch_jobs.create(f"j{number}", owner="desk" if number % 2 else "night")
-    await store.batch_jobs.start("j3", 1)
+        await store.jobs.create(f"j{number}", owner="desk" if number % 2 else "night")
+    await store.jobs.start("j3", 1)
     seen: list[str] = []
-    page = await store.batch_jobs.recent(limit=3)
+    page = await store.jobs.recent(limit=3)
     while page:
         seen += [job.id for job in page]
-        page = await store.batch_jobs.recent(limit=3, before=page[-1])
-    everything = await store.batch_jobs.recent()
+        page = await store.jobs.recent(limit=3, before=page[-1])
+    everything = await store.jobs.recent()
     assert seen == [job.id for job in everything]
     assert everything == sorted(everything, key=lambda job: (job.created, job.id), reverse=True)
     assert sorted(seen) == [f"j{number}" for number in range(7)]
-    assert [job.id for job in await store.batch_jobs.recent(states=["running"])] == ["j3"]
-    assert {job.id for job in await store.batch_jobs.recent(owner="desk")} == {"j1", "j3", "j5"}
+    assert [job.id for job in await store.jobs.recent(states=["running"])] == ["j3"]
+    assert {job.id for job in await store.jobs.recent(owner="desk")} == {"j1", "j3", "j5"}
 
 
 async def test_only_what_has_ended_can_be_deleted(store: Store) -> None:
-    await store.batch_jobs.create("j", owner="desk")
-    assert not await store.batch_jobs.delete("j")
-    await store.batch_jobs.cancel("j")
-    assert await store.batch_jobs.delete("j")
-    assert await store.batch_jobs.get("j") is None
+    await store.jobs.create("j", owner="desk")
+    assert not await store.jobs.delete("j")
+    await store.jobs.cancel("j")
+    assert await store.jobs.delete("j")
+    assert await store.jobs.get("j") is None
 
 
 async def test_texts_that_one_of_the_databases_would_refuse_are_refused_by_both(store: Store) -> None:
     for text in ("x" * 65, "a\0b"):
         with pytest.raises(StoreError, match=r"batch_jobs\.id is longer than 64"):
-            await store.batch_jobs.create(text, owner="desk")
+            await store.jobs.create(text, owner="desk")
     with pytest.raises(StoreError, match=r"leases\.holder is longer than 200"):
         await store.leases.acquire("name", "x" * 201, 1.0)
-    assert await store.batch_jobs.recent() == []
+    assert await store.jobs.recent() == []
     assert await store.changes.counters() == {}

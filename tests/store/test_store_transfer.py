@@ -33,7 +33,7 @@ async def test_there_and_back(path: tuple[str, ...], new_address: NewAddress, tm
                 await fill(store)
             assert await store.export_json(tmp_path / f"{number}.jsonl") == COUNTS
             texts.append((tmp_path / f"{number}.jsonl").read_bytes())
-            job = await store.batch_jobs.get("whole")
+            job = await store.jobs.get("whole")
             assert job is not None
             assert job.options == ROWS["tilores_batch_jobs"][0]["options"]
         finally:
@@ -69,7 +69,7 @@ async def test_an_export_is_one_state_whatever_is_written_meanwhile(store: Store
     async def write() -> int:
         number = 0
         while not ended.is_set():
-            await store.batch_jobs.create(f"during-{number}", owner="desk")
+            await store.jobs.create(f"during-{number}", owner="desk")
             number += 1
         return number
 
@@ -161,7 +161,7 @@ async def test_a_damaged_file_changes_nothing(
             await empty.import_json(path)
         assert "Edwina" not in str(caught.value)
         assert await empty.changes.counters() == {}
-        assert await empty.batch_jobs.recent() == []
+        assert await empty.jobs.recent() == []
     finally:
         await empty.aclose()
 

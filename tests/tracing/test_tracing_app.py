@@ -177,7 +177,7 @@ async def test_a_made_up_model_of_a_provider_is_named_neither_in_traces_nor_in_t
 
 
 async def test_batches_and_what_is_warmed_are_told_from_live_turns(tmp_path: Path, service: LangSmithServer) -> None:
-    async with traced_app(tmp_path, langsmith=plugin(service)) as app:
+    async with traced_app(tmp_path, langsmith=plugin(service), with_jobs=True) as app:
         live = (await app.invoke()).json()["metadata"]["run_id"]
         lines = '{"id": "1", "question": "What is the balance?", "customer_id": "EDW_HAWTHORNE_001"}\n'
         assert (await app.http.post("/admin/batch", content=lines)).status_code == 202

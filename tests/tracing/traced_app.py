@@ -46,6 +46,7 @@ async def traced_app(
     tracing: Mapping[str, Any] | None = None,
     langsmith: Mapping[str, Any] | None = None,
     tracers: tuple[str, ...] = ("langsmith",),
+    with_jobs: bool = False,
     **tables: Any,
 ) -> AsyncIterator[App]:
     """`langsmith`: the plugin's table; `tables`: others of plugins.toml."""
@@ -54,7 +55,7 @@ async def traced_app(
     config = {"tracing": {**QUICK, **(tracing or {})}, "use": use, "plugins": plugins, **tables}
     path = Path("plugins.toml")
     loaded = LoadedConfig(config=validate_config(config, path), path=path, packaged=False)
-    application = create_app(load_environment(None, data_dir=folder), loaded=loaded)
+    application = create_app(load_environment(None, data_dir=folder), loaded=loaded, with_jobs=with_jobs)
     inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     outbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     inbox.put_nowait({"type": "lifespan.startup"})

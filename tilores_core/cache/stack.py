@@ -87,6 +87,15 @@ class Stack:
             wanted = [key for key in wanted if key not in found]
         return found
 
+    async def refresh(self, keys: Sequence[str]) -> frozenset[str]:
+        """Put what is newer in the shared tiers into the local one; returns the keys that a shared tier has."""
+        before = {key: self.look(self.local, key) for key in keys} if self.local is not None else {}
+        found = await self.read(keys, skip_local=True)
+        for key, hit in found.items():
+            if (old := before.get(key)) is not None and old.stored_at != hit.stored_at:
+                await self._drop_wire(key)
+        return frozenset(found)
+
     def look(self, tier: GuardedTier, key: str) -> Hit | None:
         """What a tier in this process has, without counting."""
         if tier.local is None:

@@ -134,6 +134,10 @@ class TieredCache:
         """What is there of `keys`, each from the fastest tier that has it, with one call per tier."""
         return await self._stack.read(keys)
 
+    async def refresh(self, keys: Sequence[str]) -> frozenset[str]:
+        """Put what is newer in the shared tiers into the tier of this process; returns the keys a shared tier has."""
+        return await self._stack.refresh(keys)
+
     # --- storing ------------------------------------------------------------------------------------------
 
     def mark(self) -> int:

@@ -31,7 +31,6 @@ from tilores_core.chat.customer_lookup import CustomerLookup
 from tilores_core.chat.customer_match import CustomerMatch
 from tilores_core.chat.generator import AnswerGenerator
 from tilores_core.chat.grounding.guard import Guard
-from tilores_core.chat.lane import Lane
 from tilores_core.chat.messages import last_question
 from tilores_core.chat.model_router import ModelRouter
 from tilores_core.chat.models import Models
@@ -89,13 +88,8 @@ class ChatEngine:
         deadline_seconds: float = 60.0,
         clock: Callable[[], float] = time.time,
         notes: ModelNotes | None = None,
-        lane: Lane | None = None,
     ) -> None:
-        """`deadline_seconds`: for turns without a deadline of their own. `notes` is told of the calls of models.
-
-        `lane`: for what is made behind the scenes.
-        """
-        self.lane = lane or Lane()
+        """`deadline_seconds`: for turns without a deadline of their own. `notes` is told of the calls of models."""
         self.models = models
         self.cache = cache
         self.observers = observers
@@ -357,9 +351,7 @@ class ChatEngine:
                     rekey = partial(self._key, context)
                     return await self._maker.make(key, rekey, context, match, spectrum, said, budget)
 
-            call = self._calls.start(
-                name, lambda emit: self.lane.through(partial(work, emit), budget.priority), budget=budget
-            )
+            call = self._calls.start(name, work, budget=budget)
         call.join(budget)
         return call
 

@@ -77,7 +77,7 @@ async def _make(
     model: str | None,
 ) -> Batch:
     from tilores_core.jobs.batch import Batch, Plan
-    from tilores_core.worker import assembly as batching
+    from tilores_core.worker import batches as batching
 
     manner = batching.manner(services, model=model)
     plan = Plan(
@@ -95,7 +95,7 @@ async def _elsewhere(
     options: Options, host: PluginHost, stack: ExitStack, manner: Manner, concurrency: int, name: str | None
 ) -> Elsewhere | None:
     """Who does the lines instead of this event loop: whom `--executor` names, or `[use]` outside this process."""
-    from tilores_core.worker import assembly as batching
+    from tilores_core.worker import batches as batching
     from tilores_core.worker.engine_pool import EnginePool
 
     chosen = name or next(iter(host.used(EXECUTOR)), LOOP)

@@ -70,18 +70,42 @@ def serve(
     port: Annotated[
         int | None, typer.Option(metavar="N", min=0, max=65535, help="Port; default 8000, 0 for any free one.")
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(metavar="N", min=1, max=64, help="Worker processes; default 1.")
+    workers: Annotated[int | None, typer.Option(metavar="N", min=1, max=64, help="Web processes; default 1.")] = None,
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"] | None,
+        typer.Option(metavar="LEVEL", help="debug, info, warning or error; default info."),
     ] = None,
+    no_worker: Annotated[
+        bool, typer.Option("--no-worker", help="Start no worker process; see `tilores worker`.")
+    ] = False,
+) -> None:
+    """Serve the chat protocols over HTTP."""
+    from tilores_core.cli.serve import serve
+
+    serve(ctx.obj, host=host, port=port, workers=workers, log_level=log_level, no_worker=no_worker)
+
+
+@app.command()
+def worker(
+    ctx: typer.Context,
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"] | None,
         typer.Option(metavar="LEVEL", help="debug, info, warning or error; default info."),
     ] = None,
 ) -> None:
-    """Serve the chat protocols over HTTP."""
-    from tilores_core.cli.serve import serve
+    """Run the batches, pre-warming and schedules of servers that use the same data folder.
 
-    serve(ctx.obj, host=host, port=port, workers=workers, log_level=log_level)
+    `tilores serve` starts one by itself; this is for one that runs as a service of its own.
+    """
+    from tilores_core.logs import configure_logging
+    from tilores_core.settings import load_config
+    from tilores_core.worker.process import run_worker
+
+    options: Options = ctx.obj
+    environment = options.environment(log_level=log_level)
+    configure_logging(environment.log_level, environment.log_format)
+    loaded = load_config(environment.config)
+    run_worker(environment, loaded, no_plugins=options.no_plugins, disable=options.disable)
 
 
 @app.command()

@@ -57,7 +57,7 @@ def _key(options: Options, given: str | None) -> str | None:
 def _here(options: Options, file: Path, interval: float | None, *, json: bool) -> None:
     async def work(services: Services) -> bool:
         from tilores_core.jobs.prewarm.plan_file import load_plan
-        from tilores_core.worker.assembly import build_prewarming, prewarm_reading
+        from tilores_core.worker.prewarming import build_prewarming, prewarm_reading
 
         plan = load_plan(file, prewarm_reading(services.host.config))
         _check(plan, file)

@@ -20,6 +20,8 @@ from tilores_core.services import load_host
 from tilores_core.settings import load_config, load_environment
 from tilores_core.web.auth import check_exposure, is_loopback
 from tilores_core.web.server import run
+from tilores_core.worker.process import METRICS, NO_PLUGINS
+from tilores_core.worker.supervisor import WorkerSupervisor
 
 if TYPE_CHECKING:
     from tilores_core.settings import Environment, LoadedConfig
@@ -27,11 +29,19 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(part="serve")
 
-_FACTORY = "tilores_core.cli.serve:worker_app"
+_FACTORY = "tilores_core.cli.serve:web_app"
+_WORKER_DELAY_SECONDS = 2.0
+"""With several web processes nothing tells when they are ready; the worker leaves them the processor to start."""
 
 
 def serve(
-    options: Options, *, host: str | None, port: int | None, workers: int | None, log_level: str | None
+    options: Options,
+    *,
+    host: str | None,
+    port: int | None,
+    workers: int | None,
+    log_level: str | None,
+    no_worker: bool,
 ) -> None:
     environment = options.environment(host=host, port=port, workers=workers, log_level=log_level)
     configure_logging(environment.log_level, environment.log_format)
@@ -39,19 +49,26 @@ def serve(
     check_address(environment.host, environment.port)
     loaded = load_config(environment.config)
     plan: dict[str, Any] = {"loaded": loaded, "disable": options.disable, "no_plugins": options.no_plugins}
-    if environment.workers == 1:
-        app = create_app(environment, **plan)
-        _announce(environment, loaded)
-        _run(app, environment, loaded)
-        return
-    load_host(environment, **plan)  # what is wrong is said once and here, not by each worker
-    _announce(environment, loaded)
+    with_worker = loaded.config.worker.embedded and not no_worker
     with TemporaryDirectory(prefix="tilores-metrics-", ignore_cleanup_errors=True) as metrics:
-        _tell_workers(environment, options, metrics)
-        _run(_FACTORY, environment, loaded)
+        variables = _variables(environment, options, metrics)
+        app: Application | str = _FACTORY
+        if environment.workers == 1:
+            app = create_app(environment, metrics_folder=Path(metrics) if with_worker else None, **plan)
+        else:
+            load_host(environment, **plan)  # what is wrong is said once and here, not by each process
+            os.environ.update(variables)
+        _announce(environment, loaded)
+        companion = None
+        if with_worker:
+            delay = 0.0 if environment.workers == 1 else _WORKER_DELAY_SECONDS
+            companion = WorkerSupervisor({**os.environ, **variables}, delay=delay)
+        _run(app, environment, loaded, companion)
 
 
-def _run(app: Application | str, environment: Environment, loaded: LoadedConfig) -> None:
+def _run(
+    app: Application | str, environment: Environment, loaded: LoadedConfig, companion: WorkerSupervisor | None
+) -> None:
     try:
         run(
             app,
@@ -59,6 +76,7 @@ def _run(app: Application | str, environment: Environment, loaded: LoadedConfig)
             port=environment.port,
             workers=environment.workers,
             table=loaded.config.chat,
+            companion=companion,
         )
     except SystemExit as ended:
         if ended.code:  # uvicorn has codes of its own; ours for anything that failed is 1
@@ -112,30 +130,26 @@ def _keys(environment: Environment) -> str:
     return "off: chat is open on this machine" if is_loopback(environment.host) else "off: chat is open to everybody"
 
 
-def _tell_workers(environment: Environment, options: Options, metrics: str) -> None:
-    """Workers are new processes: what this call was told reaches them through the environment. `metrics`: the folder
-    where they exchange their numbers, new for each run."""
-    os.environ[_METRICS] = metrics
-    os.environ["TILORES_HOST"] = environment.host
-    os.environ["TILORES_LOG_LEVEL"] = environment.log_level
-    if options.disable:
-        given = os.environ.get("TILORES_PLUGINS_DISABLE", "")
-        os.environ["TILORES_PLUGINS_DISABLE"] = ",".join(filter(None, (given, *options.disable)))
-    if options.no_plugins:
-        os.environ[_NO_PLUGINS] = "1"
+def _variables(environment: Environment, options: Options, metrics: str) -> dict[str, str]:
+    """What other processes of this server are told, through their environment. `metrics`: the folder where they
+    exchange their numbers, new for each run."""
+    disable = (os.environ.get("TILORES_PLUGINS_DISABLE", ""), *options.disable)
+    return {
+        METRICS: metrics,
+        "TILORES_HOST": environment.host,
+        "TILORES_LOG_LEVEL": environment.log_level,
+        "TILORES_PLUGINS_DISABLE": ",".join(filter(None, disable)),
+        **({NO_PLUGINS: "1"} if options.no_plugins else {}),
+    }
 
 
-_NO_PLUGINS = "TILORES_WORKER_NO_PLUGINS"
-_METRICS = "TILORES_WORKER_METRICS"
-
-
-def worker_app() -> Application:
-    """The application of one of several workers."""
+def web_app() -> Application:
+    """The application of one of several web processes."""
     environment = load_environment()
     configure_logging(environment.log_level, environment.log_format)
-    metrics = os.environ.get(_METRICS)
+    metrics = os.environ.get(METRICS)
     return create_app(
         environment,
-        no_plugins=_NO_PLUGINS in os.environ,
+        no_plugins=NO_PLUGINS in os.environ,
         metrics_folder=Path(metrics) if metrics is not None else None,
     )

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from tilores_core.chat.lane import Lane
 from tilores_core.errors import InvalidRequestError
 from tilores_core.jobs.batch_early import keep_early, take_early
 from tilores_core.jobs.batch_elsewhere import Elsewhere
@@ -27,9 +26,6 @@ from tilores_core.jobs.batch_rows import error_row, problem_row, repeated_row
 from tilores_core.jobs.batch_totals import Totals
 
 _NOTED_AT_ONCE = 512
-# What the event loop does in one go moves in step: lines that begin together send together, their answers come
-# together, and each then waits for the work of all. A line has its question on the wire after about so many rounds.
-_ROUNDS_APART = 5
 
 
 class Work(Protocol):
@@ -59,17 +55,14 @@ class Plan:
 class Batch:
     """One run. `totals` may be looked at while it runs."""
 
-    def __init__(
-        self, plan: Plan, work: Work, *, elsewhere: Elsewhere | None = None, lane: Lane | None = None
-    ) -> None:
-        """`elsewhere`: who does what is not known here; without it this event loop does, in this `lane`."""
+    def __init__(self, plan: Plan, work: Work, *, elsewhere: Elsewhere | None = None) -> None:
+        """`elsewhere`: who does what is not known here; without it this event loop does."""
         self.totals = Totals()
         self.taken_up = 0
         """How many lines an earlier run had written."""
         self._plan = plan
         self._work = work
         self._elsewhere = elsewhere
-        self._lane = lane or Lane()
         self._slots = asyncio.Semaphore(plan.concurrency if elsewhere is None else elsewhere.chunks)
         self._tasks: set[asyncio.Task[None]] = set()
         self._fault: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -144,7 +137,7 @@ class Batch:
     # --- the lines ---------------------------------------------------------------------------------------
 
     async def _write_all(self, lines: Iterator[BatchLine], index: AnsweredIndex) -> None:
-        doing = asyncio.create_task(self._lane.through(lambda: self._do_all(lines, index)))
+        doing = asyncio.create_task(self._do_all(lines, index))
         try:
             await asyncio.wait({doing, self._fault}, return_when=asyncio.FIRST_COMPLETED)
             if self._fault.done():
@@ -186,8 +179,6 @@ class Batch:
                         await self._flush()  # what has no room may wait for a line of the chunk
                         await self._writer.room(todo.line.place)
                     await self._begin(todo)
-                    if self._lane.is_shared:
-                        await asyncio.sleep(0)  # known answers wait for nothing; a line is a step
                 for key in settled:  # one that failed may be asked again by now
                     if (asked := self._pending.get(key)) is not None and asked.done():
                         del self._pending[key]
@@ -222,9 +213,6 @@ class Batch:
             return
         await self._slots.acquire()
         self._spawn([todo])
-        if not self._lane.is_shared:  # which keeps them apart by itself
-            for _ in range(_ROUNDS_APART):
-                await asyncio.sleep(0)
 
     async def _flush(self) -> None:
         """Send the lines that are gathered for an executor."""
@@ -234,7 +222,7 @@ class Batch:
             self._spawn(chunk)
 
     def _spawn(self, todos: Sequence[Todo]) -> None:
-        task = asyncio.create_task(self._lane.through(lambda: self._do(todos)))
+        task = asyncio.create_task(self._do(todos))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

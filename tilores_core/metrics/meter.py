@@ -58,9 +58,10 @@ class Metrics:
         """
         self._parts.append(collect)
 
-    async def start(self) -> None:
-        """Begin to measure the event loop and to leave numbers for the other workers."""
-        self._lag.start()
+    async def start(self, *, web: bool = True) -> None:
+        """Begin to measure the event loop of a web process (`web`) and to leave numbers for the other workers."""
+        if web:
+            self._lag.start()
         if self._files is not None:
             await asyncio.to_thread(self._files.open)
             self._task = asyncio.get_running_loop().create_task(self._write(self._files))

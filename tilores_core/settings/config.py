@@ -239,6 +239,13 @@ class BatchTable(_Table):
     keep_hours: float = Field(168.0, gt=0, description="how long a finished batch and its results are kept")
 
 
+class WorkerTable(_Table):
+    """`[worker]`: the process that runs batches, pre-warming lists and schedules beside the web processes."""
+
+    embedded: bool = Field(True, description="false: `tilores serve` starts no worker; run `tilores worker` instead")
+    nice: int = Field(15, ge=0, le=19, description="lowers the priority of its processor time: 0 as callers, 19 last")
+
+
 class Config(_Table):
     """plugins.toml. `plugins` holds each plugin's table as it was written; the host validates it."""
 
@@ -253,4 +260,5 @@ class Config(_Table):
     metrics: MetricsTable = MetricsTable()
     prewarm: PrewarmTable = PrewarmTable()
     batch: BatchTable = BatchTable()
+    worker: WorkerTable = WorkerTable()
     plugins: dict[str, dict[str, Any]] = Field(default_factory=dict)

@@ -9,15 +9,16 @@ from typing import Final
 
 from tilores_core.store import transfer
 from tilores_core.store.address import Address
-from tilores_core.store.batch_jobs import BatchJobs, batch_jobs
 from tilores_core.store.changes import Changes, changes
 from tilores_core.store.database import Database, Limits, make_file
+from tilores_core.store.jobs import Jobs, jobs
 from tilores_core.store.leases import Leases, leases
 from tilores_core.store.migrate import HEAD, current_revision, migrate, newer
 from tilores_core.store.migrate import REVISIONS as KNOWN
 from tilores_core.store.schema import metadata
+from tilores_core.store.worker_reports import WarmedKeys, WorkerReports, warmed_entries, worker_reports
 
-TABLES: Final = (batch_jobs, changes, leases)
+TABLES: Final = (changes, jobs, leases, warmed_entries, worker_reports)
 
 
 class Store:
@@ -35,9 +36,11 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.batch_jobs = BatchJobs(database)
+        self.jobs = Jobs(database)
         self.changes = Changes(database)
         self.leases = Leases(database)
+        self.reports = WorkerReports(database)
+        self.warmed = WarmedKeys(database)
 
     @classmethod
     async def open(cls, address: Address, limits: Limits | None = None) -> Store:

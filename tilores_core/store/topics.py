@@ -5,3 +5,4 @@ from __future__ import annotations
 from typing import Final
 
 BATCH: Final = "batch"
+PREWARM: Final = "prewarm"

@@ -29,8 +29,8 @@ from tilores_core.errors import (
 from tilores_core.hookspecs import RouterSpec
 from tilores_core.host.host import PluginHost
 from tilores_core.host.roles import HEALTH, ROUTERS
-from tilores_core.jobs.batch_service import BatchService
-from tilores_core.jobs.prewarm.service import Prewarming
+from tilores_core.jobs.intake import BatchIntake
+from tilores_core.jobs.prewarm.jobs import PrewarmJobs
 from tilores_core.metrics import Metrics
 from tilores_core.settings import ChatTable
 from tilores_core.web.admin_batch import PATH as BATCH_PATH
@@ -38,7 +38,7 @@ from tilores_core.web.admin_batch import batch_routes
 from tilores_core.web.admin_prewarm import call_routes, prewarm_routes
 from tilores_core.web.auth import Authenticator, keyed_route
 from tilores_core.web.guard import Guard, PluginRouters
-from tilores_core.web.health import DetailedHealth, HealthReport
+from tilores_core.web.health import NO_WORKER, DetailedHealth, HealthReport, WorkersSeen
 from tilores_core.web.openapi import describe
 
 _LONGEST_PROBLEM = 500
@@ -104,13 +104,14 @@ class AdminApp:
         engine: ChatEngine,
         is_ready: Callable[[], bool],
         table: ChatTable,
-        prewarming: Prewarming | None = None,
-        batches: BatchService | None = None,
+        prewarming: PrewarmJobs | None = None,
+        batches: BatchIntake | None = None,
         metrics: Metrics | None = None,
         tracers: Callable[[], Mapping[str, Any]] | None = None,
         store: Callable[[], Awaitable[bool]] | None = None,
+        workers: Callable[[], WorkersSeen] | None = None,
     ) -> None:
-        """`tracers`, `store`: see `HealthReport`."""
+        """`tracers`, `store`, `workers`: see `HealthReport`."""
         self._host = host
         self._cache = cache
         self._engine = engine
@@ -121,6 +122,7 @@ class AdminApp:
             engine=engine,
             tracers=tracers,
             store=store,
+            workers=workers,
             checks=tuple(host.build_used(HEALTH).items()),
         )
         self.app = FastAPI(
@@ -137,10 +139,14 @@ class AdminApp:
         self.app.add_exception_handler(Exception, _problem)
         self.app.include_router(self._health_routes())
         self.app.include_router(self._admin_routes())
+
+        def note() -> str | None:
+            return NO_WORKER if workers is not None and not workers().running else None
+
         if prewarming is not None:
             responses = {**_ERRORS, **_WITH_BODY, 503: {"model": Problem, "description": "Too much is being warmed"}}
-            self.app.include_router(prewarm_routes(prewarming, responses))
-            self.app.include_router(call_routes(prewarming, {**_ERRORS, **_WITH_BODY}))
+            self.app.include_router(prewarm_routes(prewarming, responses, note))
+            self.app.include_router(call_routes(prewarming.prewarming, {**_ERRORS, **_WITH_BODY}))
         own_limits: dict[str, int] = {}
         if batches is not None:
             own_limits[BATCH_PATH] = batches.max_body_bytes
@@ -151,6 +157,7 @@ class AdminApp:
                     {**_ERRORS, 422: _WITH_BODY[422], 503: {"model": Problem, "description": "The database is down"}},
                     caller=lambda request: request.state.caller,
                     is_ready=is_ready,
+                    note=note,
                 )
             )
         if metrics is not None:

@@ -16,10 +16,10 @@ from pydantic import BaseModel, Field
 
 from tilores_core.contracts import Caller
 from tilores_core.errors import OverloadedError
-from tilores_core.jobs.batch_service import BatchService
+from tilores_core.jobs.intake import BatchIntake
 
 if TYPE_CHECKING:
-    from tilores_core.store.batch_jobs import BatchJob
+    from tilores_core.store.jobs import Job as StoredJob
 
 PATH: Final = "/admin/batch"
 NDJSON: Final = "application/x-ndjson"
@@ -54,18 +54,20 @@ class Job(BaseModel):
     lines: int | None = None
     totals: dict[str, int | float] = Field(default_factory=dict)
     error: str | None = Field(None, description="why all of it failed; the lines' errors are in the results")
+    note: str | None = Field(None, description="why it waits, and what to do: no worker process is running")
 
 
 def batch_routes(
-    batches: BatchService,
+    batches: BatchIntake,
     route: type[APIRoute],
     responses: Responses,
     *,
     caller: Callable[[Request], Caller],
     is_ready: Callable[[], bool],
+    note: Callable[[], str | None],
 ) -> APIRouter:
     """`route`: lets admins alone pass; `caller`: which of them it is. `responses`: those that every route has, and
-    422, 503 of problems."""
+    422, 503 of problems. `note`: says when no worker process is running."""
     router = APIRouter(prefix="/admin", tags=["admin"], route_class=route, responses=responses)
     listeners = _Listeners()
     problem = responses[401]["model"]
@@ -98,12 +100,12 @@ def batch_routes(
             concurrency=concurrency or 0,
         )
         response.headers["Location"] = f"{PATH}/{job.id}"
-        return _shown(job)
+        return _shown(job, note())
 
     @router.get("/batch/{id}", responses=missing)
     async def look(id: JobId) -> Job:
         """How far it is."""
-        return _shown(await _job(batches, id))
+        return _shown(await _job(batches, id), note())
 
     @router.get(
         "/batch/{id}/events",
@@ -114,7 +116,7 @@ def batch_routes(
         """How far it is, as server-sent events, until it has ended: `progress`, then `end`; the data is the job."""
         job = await _job(batches, id)
         listeners.check()
-        told = _told(batches, job, is_ready, listeners)
+        told = _told(batches, job, is_ready, listeners, note)
         return StreamingResponse(told, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
     @router.get(
@@ -148,14 +150,14 @@ class _Listeners:
             raise OverloadedError(f"{_MOST_LISTENERS} follow batches already", fix="ask for the job itself instead")
 
 
-async def _job(batches: BatchService, job_id: str) -> BatchJob:
+async def _job(batches: BatchIntake, job_id: str) -> StoredJob:
     job = await batches.get(job_id)
     if job is None:
         raise HTTPException(404, "there is no such batch")
     return job
 
 
-def _shown(job: BatchJob) -> Job:
+def _shown(job: StoredJob, note: str | None = None) -> Job:
     return Job(
         id=job.id,
         state=job.state,
@@ -166,6 +168,7 @@ def _shown(job: BatchJob) -> Job:
         lines=job.lines,
         totals=dict(job.totals),
         error=job.error,
+        note=None if job.ended is not None else note,
     )
 
 
@@ -184,17 +187,21 @@ async def _pieces(request: Request) -> AsyncIterator[bytes]:
 
 
 async def _told(
-    batches: BatchService, job: BatchJob, is_ready: Callable[[], bool], listeners: _Listeners
+    batches: BatchIntake,
+    job: StoredJob,
+    is_ready: Callable[[], bool],
+    listeners: _Listeners,
+    note: Callable[[], str | None],
 ) -> AsyncIterator[bytes]:
     """Until the job has ended, or the server is about to."""
     listeners.count += 1
     loop = asyncio.get_running_loop()
     try:
         told, at = b"", loop.time()
-        current: BatchJob | None = job
+        current: StoredJob | None = job
         while current is not None:
             ended = current.ended is not None
-            event = _event("end" if ended else "progress", _shown(current))
+            event = _event("end" if ended else "progress", _shown(current, note()))
             if event != told:
                 told, at = event, loop.time()
                 yield event

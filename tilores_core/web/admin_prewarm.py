@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from tilores_core.contracts import Caller, Identifiers
 from tilores_core.errors import InvalidRequestError, PermissionDeniedError
+from tilores_core.jobs.prewarm.jobs import PrewarmJobs
 from tilores_core.jobs.prewarm.service import Prewarming
 from tilores_core.web.auth import keyed_route
 
@@ -28,6 +30,7 @@ class Accepted(BaseModel):
     run: str = Field(description="its name in `runs` of the statistics; null there while it goes on")
     lists: list[str] = Field(description="the lists that are on their way")
     customers: int = Field(description="customers named in them")
+    note: str | None = Field(None, description="why it waits, and what to do: no worker process is running")
 
 
 class CallBegins(BaseModel):
@@ -47,17 +50,18 @@ class Heard(BaseModel):
     accepted: bool = True
 
 
-def prewarm_routes(prewarming: Prewarming, responses: Responses) -> APIRouter:
-    """For admin keys."""
+def prewarm_routes(jobs: PrewarmJobs, responses: Responses, note: Callable[[], str | None]) -> APIRouter:
+    """For admin keys. `note`: says when no worker process is running."""
     router = APIRouter(prefix="/admin", tags=["admin"], route_class=keyed_route("admin"))
+    prewarming = jobs.prewarming
 
     @router.get("/prewarm", responses=responses)
-    async def figures() -> dict[str, Any]:
-        """What was warmed by this process, and was it worth it."""
-        return prewarming.statistics()
+    async def statistics() -> dict[str, Any]:
+        """What was warmed, by the worker process and by this process, and how much of it was asked for."""
+        return await jobs.statistics(worker_runs=note() is None)
 
-    @router.post("/prewarm", status_code=202, responses=responses)
-    async def warm(what: WarmNow) -> Accepted:
+    @router.post("/prewarm", status_code=202, responses=responses, response_model_exclude_none=True)
+    async def warm(request: Request, what: WarmNow) -> Accepted:
         """Warm customers now; the reply does not wait for it."""
         if what.plan is not None:
             if what.lists is not None:
@@ -71,9 +75,12 @@ def prewarm_routes(prewarming: Prewarming, responses: Responses) -> APIRouter:
             raise InvalidRequestError(
                 "there is no list to warm", param="plan", fix="send a plan with lists, or name a file in [prewarm]"
             )
-        run = prewarming.begin(lists, sent)
+        run = await jobs.begin(lists, what.plan, sent, request.state.caller.name)
         return Accepted(
-            run=run, lists=[one.name for one in lists], customers=sum(len(one.customers) for one in lists)
+            run=run,
+            lists=[one.name for one in lists],
+            customers=sum(len(one.customers) for one in lists),
+            note=None if jobs.is_local else note(),
         )
 
     return router

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from time import monotonic, perf_counter
-from typing import Any, Literal
+from typing import Any, Final, Literal, Protocol
 
 from pydantic import BaseModel, Field
 
@@ -29,6 +29,27 @@ _SECONDS_PER_TIER = 0.25
 _SHARED_SECONDS = 1.0
 _SECONDS_OF_LOSS = 300.0
 _ESSENTIAL = ("source", "model")
+
+
+NO_WORKER: Final = (
+    "no worker process is running, so jobs wait: run `tilores worker` with the same TILORES_DATA_DIR, "
+    "or `tilores serve` without --no-worker"
+)
+
+
+class WorkersSeen(Protocol):
+    """What is known of worker processes."""
+
+    @property
+    def running(self) -> int: ...
+
+    @property
+    def last_seen(self) -> float | None:
+        """Seconds since the epoch; None when none was seen."""
+        ...
+
+    @property
+    def restarts(self) -> int: ...
 
 
 class Fault(BaseModel):
@@ -73,6 +94,7 @@ class HealthReport:
         engine: ChatEngine,
         tracers: Callable[[], Mapping[str, Any]] | None,
         store: Callable[[], Awaitable[bool]] | None = None,
+        workers: Callable[[], WorkersSeen] | None = None,
         checks: Sequence[tuple[str, HealthCheck]] = (),
     ) -> None:
         self._host = host
@@ -80,6 +102,7 @@ class HealthReport:
         self._engine = engine
         self._tracers = tracers
         self._store = store
+        self._workers = workers
         self._plugin_checks = checks
         self._since: dict[str, tuple[Status, datetime]] = {}
         self._losses: dict[str, tuple[int, float]] = {}
@@ -147,6 +170,7 @@ class HealthReport:
                 "observers", waiting=observers.waiting, dropped=observers.dropped, failed=observers.failed
             ),
             **self._tracer_parts(),
+            **self._worker_part(),
             **{
                 role: Part(status="off", detail={"reason": reason})
                 for role, reason in self._host.disabled_roles.items()
@@ -212,6 +236,19 @@ class HealthReport:
                 detail={what: report[what] for what in ("waiting", "sent", "dropped", "failures")},
             )
         return parts
+
+    def _worker_part(self) -> Parts:
+        """Degraded when there was a worker process and it is not there now; off when there was none."""
+        if self._workers is None:
+            return {}
+        seen = self._workers()
+        detail: dict[str, Any] = {"running": seen.running, "last_seen": None, "restarts": seen.restarts}
+        if seen.last_seen is not None:
+            detail["last_seen"] = _when(seen.last_seen).isoformat(timespec="seconds")
+        if seen.running:
+            return {"worker": Part(status="ok", detail=detail)}
+        status: Status = "off" if seen.last_seen is None else "degraded"
+        return {"worker": Part(status=status, detail={**detail, "reason": NO_WORKER})}
 
     def _queue(self, name: str, *, waiting: int, dropped: int, failed: int) -> Part:
         """Degraded for five minutes after something was lost."""

@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import multiprocessing
 import signal
+import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Protocol
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
@@ -19,6 +21,7 @@ from tilores_core.settings import ChatTable
 from tilores_core.web.application import Application
 
 _ENDINGS = (signal.SIGTERM, signal.SIGINT)
+_COMPANION_SECONDS = 12.0
 
 
 @contextlib.contextmanager
@@ -63,20 +66,63 @@ def drain_on_signal(application: Application, seconds: float) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+class Companion(Protocol):
+    """What lives beside the server, such as a worker process."""
+
+    def start(self) -> None:
+        """The server is ready."""
+        ...
+
+    def end(self) -> None:
+        """The server begins to end; returns at once and may be called from a signal handler."""
+        ...
+
+    def close(self, seconds: float) -> None:
+        """The server has ended; wait at most so many seconds."""
+        ...
+
+
 class _Server(uvicorn.Server):
     """One that was asked to end and did so has not failed; uvicorn's own raises the signal again at the end."""
 
+    def __init__(self, config: uvicorn.Config, companion: Companion | None) -> None:
+        super().__init__(config)
+        self._companion = companion
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._companion is not None and self.started:
+            self._companion.start()
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._companion is not None:
+            self._companion.end()
         self.force_exit = self.should_exit
         self.should_exit = True
 
 
 class _Workers(Multiprocess):
-    """The parent of several workers; a second signal ends them at once."""
+    """The parent of several web processes; a second signal ends them at once."""
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], companion: Companion | None) -> None:
+        super().__init__(config, sockets=sockets)
+        self.forced = False
+        self._companion = companion
+
+    def init_processes(self) -> None:
+        super().init_processes()
+        if self._companion is not None:
+            self._companion.start()
+
+    def terminate_all(self) -> None:
+        if self._companion is not None:
+            self._companion.end()
+        super().terminate_all()
 
     def join_all(self) -> None:
         while any(worker.process.is_alive() for worker in self.processes):
             if not set(_ENDINGS).isdisjoint(self.signal_queue):
+                self.forced = True
                 for worker in self.processes:
                     worker.kill()
             for worker in self.processes:
@@ -88,8 +134,29 @@ class _Workers(Multiprocess):
         return any(worker.exitcode == STARTUP_FAILURE for worker in self.processes)
 
 
-def run(app: Application | str, *, host: str, port: int, workers: int, table: ChatTable) -> None:
-    """Serve until a signal. `app` is an application, or for several workers "module:factory".
+@contextlib.contextmanager
+def _closing(companion: Companion | None, forced: Callable[[], bool]) -> Iterator[None]:
+    """Close it at the end, at once when the server was ended at once."""
+    try:
+        yield
+    finally:
+        if companion is not None:
+            try:
+                companion.close(0.0 if forced() else _COMPANION_SECONDS)
+            except KeyboardInterrupt:
+                companion.close(0.0)
+
+
+def run(
+    app: Application | str,
+    *,
+    host: str,
+    port: int,
+    workers: int,
+    table: ChatTable,
+    companion: Companion | None = None,
+) -> None:
+    """Serve until a signal. `app` is an application, or for several web processes "module:factory".
 
     Raises `SystemExit` with code 1 when it could not start. Access lines are ours, so uvicorn's are off.
     """
@@ -109,12 +176,14 @@ def run(app: Application | str, *, host: str, port: int, workers: int, table: Ch
         factory=isinstance(app, str),
     )
     if isinstance(app, str):
-        parent = _Workers(config, sockets=[config.bind_socket()])
-        parent.run()
+        parent = _Workers(config, [config.bind_socket()], companion)
+        with _closing(companion, lambda: parent.forced):
+            parent.run()
         failed = parent.failed
     else:
-        server = _Server(config)
-        server.run()
+        server = _Server(config, companion)
+        with _closing(companion, lambda: server.force_exit):
+            server.run()
         failed = not server.started
     if failed:
         sys.exit(1)

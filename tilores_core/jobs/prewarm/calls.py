@@ -13,7 +13,6 @@ from collections.abc import Callable
 import structlog
 from cachetools import TTLCache
 
-from tilores_core.chat.lane import Lane
 from tilores_core.contracts import Identifiers
 from tilores_core.errors import SourceError
 from tilores_core.identity import normalise_email, normalise_phone, parse_date
@@ -43,14 +42,13 @@ class Calls:
         plan: CallPlan,
         region: str,
         clock: Callable[[], float] = time.monotonic,
-        lane: Lane | None = None,
     ) -> None:
         self._warmer = warmer
         self._budget = budget
         self._plan = plan
         self._region = region
         self._clock = clock
-        self._pool = Pool(plan.concurrency, most=plan.queue, lane=lane)
+        self._pool = Pool(plan.concurrency, most=plan.queue)
         self._recent: TTLCache[tuple[Identifiers, str], None] = TTLCache(
             _REMEMBERED, plan.joined_seconds, timer=clock
         )

@@ -8,7 +8,7 @@ hundred thousand; sampling would save nothing one could measure, and would miss 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from tilores_core.cache.tiered import TieredCache
 
 MOST_WATCHED: Final = 50_000
 _AT_ONCE: Final = 256
+_ANSWERS: Final = "answers:"
 
 
 class WarmedEntries:
@@ -46,18 +47,31 @@ class WarmedEntries:
                 self._held[key] = None
 
     async def keep(self) -> None:
-        """Let what is held begin its time in memory anew; what has left memory is fetched from the tiers below.
+        """Restart the time in memory of what is held; what has left memory is fetched from the tiers below.
 
-        What is in no tier any more, as it ended or was removed, is let go.
+        Entries that are in no tier any more, because they expired or were removed, are dropped.
         """
         keys = iter(tuple(self._held))
         while chunk := list(islice(keys, _AT_ONCE)):
             absent = [key for key in chunk if not self._cache.hold_local(key)]
-            found = await self._cache.get_many(absent) if absent and self._cache.has_shared else {}
+            if absent and self._cache.has_shared:
+                found: Collection[str] = await self._cache.get_many(absent)
+            else:
+                found = ()
             for key in absent:
                 if key not in found:
                     self._held.pop(key, None)
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # hits are answered between two chunks
+
+    async def refresh(self, keys: Sequence[str]) -> None:
+        """Another process has warmed these: hold them, fetch them into memory, and count the hits on answers."""
+        for start in range(0, len(keys), _AT_ONCE):
+            chunk = keys[start : start + _AT_ONCE]
+            found = await self._cache.refresh(chunk)
+            self.hold(key for key in chunk if key in found)
+            for key in chunk:
+                if key in found and key.startswith(_ANSWERS):
+                    self.watch(key)
 
     def as_plain(self) -> dict[str, Any]:
         """`used_share`: of the warmed answers, how many were asked for at least once; None before the first."""

@@ -10,9 +10,6 @@ from typing import cast
 
 import structlog
 
-from tilores_core.chat.lane import Lane
-from tilores_core.resilience import Priority
-
 log = structlog.get_logger(part="prewarm")
 
 Work = Callable[[], Awaitable[None]]
@@ -24,10 +21,9 @@ class Pool:
     Of equal urgency the first that came goes first. Workers are there only while there is work.
     """
 
-    def __init__(self, size: int, *, most: int | None = None, lane: Lane | None = None) -> None:
+    def __init__(self, size: int, *, most: int | None = None) -> None:
         self._size = size
         self._most = most
-        self._lane = lane or Lane()
         self._waiting: list[tuple[float, int, Work, Callable[[], None] | None]] = []
         self._numbers = count()
         self._workers: set[asyncio.Task[None]] = set()
@@ -53,7 +49,7 @@ class Pool:
             if let_go is not None:
                 let_go()
         if len(self._workers) < self._size:
-            worker = asyncio.create_task(self._lane.through(self._run, Priority("prewarm")))
+            worker = asyncio.create_task(self._run())
             self._workers.add(worker)
 
     async def _run(self) -> None:
@@ -64,8 +60,7 @@ class Pool:
                     await work()
                 except Exception as error:  # a mistake of ours; the text may hold anything
                     log.error("warming failed", error=type(error).__name__)
-                # Also when nothing had to be waited for: whoever else is there comes first.
-                await asyncio.sleep(0)
+                await asyncio.sleep(0)  # callers are answered also between pieces of work that wait for nothing
         finally:
             # At once, and not in a callback: what is submitted meanwhile needs a new worker.
             self._workers.discard(cast("asyncio.Task[None]", asyncio.current_task()))

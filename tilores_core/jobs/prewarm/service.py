@@ -21,6 +21,7 @@ from tilores_core.jobs.prewarm.figures import Figures
 from tilores_core.jobs.prewarm.plan import Plan, WarmList
 from tilores_core.jobs.prewarm.plan_file import Reading, parse_plan
 from tilores_core.jobs.prewarm.pool import Pool
+from tilores_core.jobs.prewarm.publish import PublishedEntries
 from tilores_core.jobs.prewarm.rounds import Rounds
 from tilores_core.jobs.prewarm.schedule import check_schedule, follow
 from tilores_core.jobs.prewarm.warmer import Warmer
@@ -35,7 +36,7 @@ KEEP_SECONDS: Final = 60.0
 MOST_RUNS: Final = 16
 """Rounds that were asked for by hand, at one time."""
 
-_RUNS_KEPT = 64
+RUNS_KEPT = 64
 
 
 class Prewarming:
@@ -56,6 +57,7 @@ class Prewarming:
         reading: Reading,
         plan: Plan,
         leases: Leases | None = None,
+        entries: WarmedEntries | PublishedEntries | None = None,
         keep_seconds: float = KEEP_SECONDS,
     ) -> None:
         """Raises `ConfigError` where the plan names a model that there is not."""
@@ -65,7 +67,7 @@ class Prewarming:
         self._leases = leases
         self._keep_seconds = keep_seconds
         self._check_models(plan)
-        self._entries = WarmedEntries(engine.cache, engine.known.watched, most_held=plan.memory_entries)
+        self.entries = entries or WarmedEntries(engine.cache, engine.known.watched, most_held=plan.memory_entries)
         self._budget = HourlyBudget(calls=plan.calls_per_hour, cost=plan.cost_per_hour)
         self._warmer = Warmer(
             engine=engine,
@@ -73,15 +75,13 @@ class Prewarming:
             source=source,
             source_name=source_name,
             table=cache_table,
-            entries=self._entries,
+            entries=self.entries,
             source_seconds=chat_table.source_seconds,
             seconds=chat_table.deadline_seconds,
         )
-        self._pool = Pool(plan.concurrency, lane=engine.lane)
+        self._pool = Pool(plan.concurrency)
         self._rounds = Rounds(self._warmer, self._pool)
-        self.calls = Calls(
-            warmer=self._warmer, budget=self._budget, plan=plan.calls, region=reading.region, lane=engine.lane
-        )
+        self.calls = Calls(warmer=self._warmer, budget=self._budget, plan=plan.calls, region=reading.region)
         self._totals = Figures()
         self._latest: dict[str, Figures] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -142,12 +142,10 @@ class Prewarming:
         if self._by_hand >= MOST_RUNS:
             raise OverloadedError("too much is being warmed", retry_after=5.0, fix="wait until some of it is done")
         self._by_hand += 1
-        budget: Budget = self._budget
-        if sent is not None:
-            budget = BothBudgets(budget, HourlyBudget(calls=sent.calls_per_hour, cost=sent.cost_per_hour))
+        budget = self._budget if sent is None else self.budget_of(sent)
         name = uuid.uuid4().hex[:12]
         self._runs[name] = None
-        while len(self._runs) > _RUNS_KEPT:
+        while len(self._runs) > RUNS_KEPT:
             del self._runs[next(iter(self._runs))]
 
         async def run() -> None:
@@ -155,6 +153,10 @@ class Prewarming:
 
         self._spawn(run(), then=self._one_less)
         return name
+
+    def budget_of(self, sent: Plan) -> Budget:
+        """The budget of a plan that was sent, which counts beside the own one."""
+        return BothBudgets(self._budget, HourlyBudget(calls=sent.calls_per_hour, cost=sent.cost_per_hour))
 
     def chosen(self, names: Sequence[str]) -> list[WarmList]:
         """The plan's lists of these names. Raises `InvalidRequestError` for one that there is not."""
@@ -194,7 +196,7 @@ class Prewarming:
             },
             "runs": {name: run.as_plain() if run else None for name, run in self._runs.items()},
             "calls": self.calls.as_plain(),
-            "worth": self._entries.as_plain(),
+            "worth": self.entries.as_plain(),
             "budget": self._budget.as_plain(),
         }
 
@@ -211,7 +213,7 @@ class Prewarming:
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(self._keep_seconds)
-            await self._entries.keep()
+            await self.entries.keep()
 
     def _check_models(self, plan: Plan) -> None:
         for name in sorted(plan.models()):

@@ -36,6 +36,7 @@ from tilores_core.jobs.prewarm.budget import Budget
 from tilores_core.jobs.prewarm.entries import WarmedEntries
 from tilores_core.jobs.prewarm.figures import Figures
 from tilores_core.jobs.prewarm.plan import Opening
+from tilores_core.jobs.prewarm.publish import PublishedEntries
 from tilores_core.settings import CacheTable
 from tilores_core.spectrums import classify
 
@@ -72,7 +73,7 @@ class Warmer:
         source: CustomerSource,
         source_name: str,
         table: CacheTable,
-        entries: WarmedEntries,
+        entries: WarmedEntries | PublishedEntries,
         source_seconds: float,
         seconds: float,
     ) -> None:

@@ -1,4 +1,4 @@
-"""Batch jobs: what was asked for, how far it is, how it ended. The lines themselves are in files, not here.
+"""Jobs of the worker process: what was asked for, how far it is, how it ended. Their inputs and results are in files.
 
     queued -> running -> done | failed
        |         |
@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from sqlalchemy import JSON, BigInteger, Column, Index, Row, String, Table, Text, case, delete, func, select, update
+from sqlalchemy import text as sqltext
 from sqlalchemy.sql.dml import ReturningUpdate, Update
 
 from tilores_core.errors import StoreError
@@ -28,11 +29,12 @@ from tilores_core.store.upsert import insert
 
 ERROR_CHARACTERS: Final = 2000
 
+Kind = Literal["batch", "prewarm"]
 State = Literal["queued", "running", "cancelling", "done", "failed", "cancelled"]
 OPEN: Final[tuple[State, ...]] = ("queued", "running", "cancelling")
 ENDED: Final[tuple[State, ...]] = ("done", "failed", "cancelled")
 
-batch_jobs = Table(
+jobs = Table(
     f"{PREFIX}batch_jobs",
     metadata,
     Column("id", String(64), primary_key=True),
@@ -46,16 +48,18 @@ batch_jobs = Table(
     Column("totals", JSON, nullable=False),
     Column("options", JSON, nullable=False),
     Column("error", Text),
+    Column("kind", String(16), nullable=False, server_default=sqltext("'batch'")),
     Index(None, "created_ms", "id"),
     Index(None, "state"),
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BatchJob:
+class Job:
     """`lines` is how many there are to do, None while nobody has counted. `totals` is whatever the runner counts."""
 
     id: str
+    kind: Kind
     state: State
     owner: str
     fence: int
@@ -63,12 +67,12 @@ class BatchJob:
     started: datetime | None = None
     ended: datetime | None = None
     lines: int | None = None
-    totals: Mapping[str, float] = field(default_factory=dict)
+    totals: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
 
 
-class BatchJobs:
+class Jobs:
     """Each write is committed before its method returns, with the topic `batch` raised by those that change a job's
     state. All raise `StoreError`."""
 
@@ -76,66 +80,83 @@ class BatchJobs:
         self._database = database
 
     async def create(
-        self, job_id: str, *, owner: str, options: Mapping[str, Any] | None = None, lines: int | None = None
-    ) -> BatchJob:
+        self,
+        job_id: str,
+        *,
+        owner: str,
+        kind: Kind = "batch",
+        options: Mapping[str, Any] | None = None,
+        lines: int | None = None,
+    ) -> Job:
         """A queued job. `owner`: the name of the key that asked for it. Raises `StoreError` when the id is taken."""
-        job_id, owner = fitting(batch_jobs.c.id, job_id), fitting(batch_jobs.c.owner, owner)
-        row = {"id": job_id, "state": "queued", "owner": owner, "fence": 0, "lines": lines, "totals": {}}
+        job_id, owner = fitting(jobs.c.id, job_id), fitting(jobs.c.owner, owner)
+        row = {
+            "id": job_id,
+            "kind": kind,
+            "state": "queued",
+            "owner": owner,
+            "fence": 0,
+            "lines": lines,
+            "totals": {},
+        }
         async with self._database.write() as connection:
-            statement = insert(connection, batch_jobs).values(**row, created_ms=now_ms(), options=dict(options or {}))
-            made = (await connection.execute(statement.on_conflict_do_nothing().returning(*batch_jobs.c))).first()
+            statement = insert(connection, jobs).values(**row, created_ms=now_ms(), options=dict(options or {}))
+            made = (await connection.execute(statement.on_conflict_do_nothing().returning(*jobs.c))).first()
             if made is None:
                 raise StoreError(f"there is a batch job '{job_id}' already", fix="give the new one another id")
             await bump(connection, BATCH)
             return _job(made)
 
-    async def get(self, job_id: str) -> BatchJob | None:
+    async def get(self, job_id: str) -> Job | None:
         async with self._database.read() as connection:
-            row = (await connection.execute(select(batch_jobs).where(batch_jobs.c.id == job_id))).first()
+            row = (await connection.execute(select(jobs).where(jobs.c.id == job_id))).first()
             return None if row is None else _job(row)
 
     async def recent(
         self,
         *,
+        kind: Kind | None = None,
         states: Iterable[State] = (),
         owner: str | None = None,
-        before: BatchJob | None = None,
+        before: Job | None = None,
         limit: int = 100,
-    ) -> list[BatchJob]:
+    ) -> list[Job]:
         """The newest first, of the given states (default all); the next page begins `before` this one's last."""
-        statement = select(batch_jobs).order_by(batch_jobs.c.created_ms.desc(), batch_jobs.c.id.desc()).limit(limit)
+        statement = select(jobs).order_by(jobs.c.created_ms.desc(), jobs.c.id.desc()).limit(limit)
         if wanted := tuple(states):
-            statement = statement.where(batch_jobs.c.state.in_(wanted))
+            statement = statement.where(jobs.c.state.in_(wanted))
+        if kind is not None:
+            statement = statement.where(jobs.c.kind == kind)
         if owner is not None:
-            statement = statement.where(batch_jobs.c.owner == owner)
+            statement = statement.where(jobs.c.owner == owner)
         if before is not None:
-            key = select(batch_jobs.c.created_ms).where(batch_jobs.c.id == before.id).scalar_subquery()
-            older = (batch_jobs.c.created_ms == key) & (batch_jobs.c.id < before.id)
-            statement = statement.where((batch_jobs.c.created_ms < key) | older)
+            key = select(jobs.c.created_ms).where(jobs.c.id == before.id).scalar_subquery()
+            older = (jobs.c.created_ms == key) & (jobs.c.id < before.id)
+            statement = statement.where((jobs.c.created_ms < key) | older)
         async with self._database.read() as connection:
             return [_job(row) for row in await connection.execute(statement)]
 
-    async def start(self, job_id: str, fence: int, *, lines: int | None = None) -> BatchJob | None:
+    async def start(self, job_id: str, fence: int, *, lines: int | None = None) -> Job | None:
         """Take a queued job, or one that was left by a holder with a lower fence; None when it is not to be had."""
-        statement = _open_job(job_id).where(batch_jobs.c.fence < fence)
+        statement = _open_job(job_id).where(jobs.c.fence < fence)
         values: dict[str, Any] = {
-            "state": case((batch_jobs.c.state == "queued", "running"), else_=batch_jobs.c.state),
+            "state": case((jobs.c.state == "queued", "running"), else_=jobs.c.state),
             "fence": fence,
-            "started_ms": func.coalesce(batch_jobs.c.started_ms, now_ms()),
+            "started_ms": func.coalesce(jobs.c.started_ms, now_ms()),
         }
         if lines is not None:
             values["lines"] = lines
         return await self._change(statement.values(**values))
 
     async def progress(
-        self, job_id: str, fence: int, totals: Mapping[str, float], *, lines: int | None = None
-    ) -> BatchJob | None:
+        self, job_id: str, fence: int, totals: Mapping[str, Any], *, lines: int | None = None
+    ) -> Job | None:
         """Write down how far it is. None: the job is not this holder's any more. `cancelling`: it should end.
 
         The topic is not raised: nobody has to act on it, and it is written twice a second.
         """
         values: dict[str, Any] = {"totals": dict(totals)} | ({} if lines is None else {"lines": lines})
-        statement = _open_job(job_id).where(batch_jobs.c.fence == fence)
+        statement = _open_job(job_id).where(jobs.c.fence == fence)
         return await self._change(statement.values(**values), raised=False)
 
     async def finish(
@@ -144,36 +165,36 @@ class BatchJobs:
         fence: int,
         state: Literal["done", "failed", "cancelled"],
         *,
-        totals: Mapping[str, float],
+        totals: Mapping[str, Any],
         error: str | None = None,
-    ) -> BatchJob | None:
+    ) -> Job | None:
         """End a job. None: it has ended already, or is not this holder's any more."""
         said = None if error is None else error.replace("\0", "")[:ERROR_CHARACTERS]
-        statement = _open_job(job_id).where(batch_jobs.c.fence == fence)
+        statement = _open_job(job_id).where(jobs.c.fence == fence)
         return await self._change(statement.values(state=state, ended_ms=now_ms(), totals=dict(totals), error=said))
 
-    async def cancel(self, job_id: str) -> BatchJob | None:
+    async def cancel(self, job_id: str) -> Job | None:
         """A queued job ends at once, a running one is asked to. None: it has ended, or there is none."""
-        waiting = batch_jobs.c.state == "queued"
+        waiting = jobs.c.state == "queued"
         return await self._change(
             _open_job(job_id).values(
                 state=case((waiting, "cancelled"), else_="cancelling"),
-                ended_ms=case((waiting, now_ms()), else_=batch_jobs.c.ended_ms),
+                ended_ms=case((waiting, now_ms()), else_=jobs.c.ended_ms),
             )
         )
 
     async def delete(self, job_id: str) -> bool:
         """Forget a job that has ended."""
-        statement = delete(batch_jobs).where(batch_jobs.c.id == job_id, batch_jobs.c.state.in_(ENDED))
+        statement = delete(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(ENDED))
         async with self._database.write() as connection:
             gone = (await connection.execute(statement)).rowcount > 0
             if gone:
                 await bump(connection, BATCH)
             return gone
 
-    async def _change(self, statement: Update, *, raised: bool = True) -> BatchJob | None:
+    async def _change(self, statement: Update, *, raised: bool = True) -> Job | None:
         """`raised`: with the topic, so that others look."""
-        returning: ReturningUpdate[Any] = statement.returning(*batch_jobs.c)
+        returning: ReturningUpdate[Any] = statement.returning(*jobs.c)
         async with self._database.write() as connection:
             row = (await connection.execute(returning)).first()
             if row is None:
@@ -184,12 +205,13 @@ class BatchJobs:
 
 
 def _open_job(job_id: str) -> Update:
-    return update(batch_jobs).where(batch_jobs.c.id == job_id, batch_jobs.c.state.in_(OPEN))
+    return update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(OPEN))
 
 
-def _job(row: Row[Any]) -> BatchJob:
-    return BatchJob(
+def _job(row: Row[Any]) -> Job:
+    return Job(
         id=row.id,
+        kind=row.kind,
         state=row.state,
         owner=row.owner,
         fence=row.fence,

@@ -1,7 +1,7 @@
-"""The files of a server's batches: a folder for each job. Its methods wait for the disk.
+"""The files of jobs: a folder for each, for its owner alone. Its methods wait for the disk.
 
-<data folder>/batch/<job>/in.jsonl      what was asked (in.csv)
-                          out.jsonl     the results so far
+<data folder>/batch/<job>/in.jsonl      the input of a batch (in.csv), or plan.json of a pre-warming
+                          out.jsonl     a batch's results so far
                           ended         there when nothing more will come
 """
 
@@ -12,18 +12,20 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, Literal
 
 from tilores_core.errors import OverloadedError, PayloadTooLargeError
-from tilores_core.jobs.batch_input import Format
 
+Format = Literal["jsonl", "csv"]
+
+PLAN: Final = "plan.json"
 _ENDED: Final = "ended"
 _UPLOAD: Final = ".upload"
 _ABANDONED_SECONDS: Final = 3600.0
 
 
-class BatchFolder:
-    """Folders are named after their jobs, whose ids are made here and are no paths."""
+class JobFolder:
+    """Folders are named after their jobs, whose ids are made by the server and are not paths."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -34,29 +36,43 @@ class BatchFolder:
     def output(self, job_id: str) -> Path:
         return self._path / job_id / "out.jsonl"
 
-    def has_source(self, job_id: str, form: Format) -> bool:
-        return self.source(job_id, form).is_file()
+    def plan(self, job_id: str) -> Path:
+        return self._path / job_id / PLAN
 
-    def unfinished(self) -> list[str]:
-        """Jobs of which nobody has noted here that they ended."""
-        return [path.name for path in self._jobs() if not (path / _ENDED).exists()]
+    def unfinished(self) -> dict[str, list[str]]:
+        """The jobs that are not marked as ended, by kind."""
+        found: dict[str, list[str]] = {"batch": [], "prewarm": []}
+        for path in self._jobs():
+            if not (path / _ENDED).exists():
+                found["prewarm" if (path / PLAN).exists() else "batch"].append(path.name)
+        return found
 
-    def note_end(self, job_id: str) -> None:
+    def mark_ended(self, job_id: str) -> None:
         folder = self._path / job_id
         if folder.is_dir():
-            (folder / _ENDED).touch()
+            (folder / _ENDED).touch(0o600)
 
     def outdated(self, seconds: float) -> list[str]:
-        """Jobs that ended so long ago."""
+        """Jobs that ended more than so many seconds ago."""
         before = time.time() - seconds
-        return [path.name for path in self._jobs() if _touched(path / _ENDED) < before]
+        return [path.name for path in self._jobs() if _modified(path / _ENDED) < before]
 
     def is_abandoned(self, job_id: str) -> bool:
-        """Too old to be on the way to the database."""
-        return _touched(self._path / job_id) < time.time() - _ABANDONED_SECONDS
+        """Whether it is too old to be on its way to the database."""
+        return _modified(self._path / job_id) < time.time() - _ABANDONED_SECONDS
 
     def remove(self, job_id: str) -> None:
         shutil.rmtree(self._path / job_id, ignore_errors=True)
+
+    def write_plan(self, job_id: str, plan: bytes) -> None:
+        """Keep the plan of a pre-warming. Raises `OverloadedError` when there is no room."""
+        upload = Upload(self, job_id, self.plan(job_id), len(plan))
+        try:
+            upload.add(plan)
+            upload.finish()
+        except BaseException:
+            upload.drop()
+            raise
 
     def _jobs(self) -> Iterator[Path]:
         try:
@@ -66,12 +82,12 @@ class BatchFolder:
 
 
 class Upload:
-    """An input on its way to the disk; `finish` it, or `drop` it."""
+    """A job's input on its way to the disk, readable by its owner alone; `finish` it, or `drop` it."""
 
-    def __init__(self, folder: BatchFolder, job_id: str, form: Format, limit: int) -> None:
+    def __init__(self, folder: JobFolder, job_id: str, target: Path, limit: int) -> None:
         self._folder = folder
         self._job_id = job_id
-        self._target = folder.source(job_id, form)
+        self._target = target
         self._limit = limit
         self._size = 0
         self._last = b"\n"
@@ -88,8 +104,9 @@ class Upload:
             return
         try:
             if self._file is None:
-                self._target.parent.mkdir(parents=True, mode=0o700)
-                self._file = self._target.with_suffix(_UPLOAD).open("xb")
+                self._target.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._target.parent.mkdir(mode=0o700)
+                self._file = open(self._target.with_suffix(_UPLOAD), "xb", opener=open_private)  # noqa: SIM115
             self._file.write(data)
         except OSError as error:
             raise _no_room(error) from error
@@ -97,7 +114,7 @@ class Upload:
         self._last = data[-1:]
 
     def finish(self) -> bool:
-        """Whether there is anything; from now on not even the power's going loses it."""
+        """Whether there is anything; from now on even a power cut does not lose it."""
         if self._file is None:
             return False
         try:
@@ -116,12 +133,17 @@ class Upload:
         self._folder.remove(self._job_id)
 
 
+def open_private(path: str, flags: int) -> int:
+    """An `opener` for `open`: a new file can be read and written by its owner alone."""
+    return os.open(path, flags, 0o600)
+
+
 def _no_room(error: OSError) -> OverloadedError:
-    return OverloadedError(f"the batch cannot be kept: {error.strerror}", fix="make room in TILORES_DATA_DIR")
+    return OverloadedError(f"the job cannot be kept: {error.strerror}", fix="make room in TILORES_DATA_DIR")
 
 
-def _touched(path: Path) -> float:
-    """When; now, when it is not there."""
+def _modified(path: Path) -> float:
+    """When it was changed last; now, when it is not there."""
     try:
         return path.stat().st_mtime
     except FileNotFoundError:

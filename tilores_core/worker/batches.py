@@ -1,4 +1,4 @@
-"""Batches and pre-warming, built from `Services`.
+"""Batches, built from `Services`.
 
 async with open_services(load_host(environment), environment) as services:
     plan = Plan(source=Path("questions.jsonl"), output=Path("answers.jsonl"), concurrency=64)
@@ -11,7 +11,7 @@ import asyncio
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tilores_core.chat.routing.limits import background_share
 from tilores_core.contracts import DEFAULT_CALLER, Caller
@@ -19,20 +19,16 @@ from tilores_core.host.host import PluginHost
 from tilores_core.host.roles import EXECUTOR
 from tilores_core.jobs.batch import Batch, Plan
 from tilores_core.jobs.batch_elsewhere import Elsewhere
-from tilores_core.jobs.batch_folder import BatchFolder
 from tilores_core.jobs.batch_input import Reading
-from tilores_core.jobs.batch_service import BatchService
 from tilores_core.jobs.batch_work import LineWork, Manner
-from tilores_core.jobs.prewarm.election import choose_leases
-from tilores_core.jobs.prewarm.plan import Plan as WarmPlan
-from tilores_core.jobs.prewarm.plan_file import Reading as PlanReading
-from tilores_core.jobs.prewarm.plan_file import load_plan
-from tilores_core.jobs.prewarm.service import Prewarming
-from tilores_core.services import Services
-from tilores_core.settings import Config
+from tilores_core.jobs.job_runner import Start
+from tilores_core.metrics import Metrics
+from tilores_core.services import Services, job_folder
 from tilores_core.settings.loader import read_text
-from tilores_core.web.openai.decode import decode_messages, decode_parameters
 from tilores_core.worker.engine_pool import EngineConfig, EnginePool, process_chunk
+
+if TYPE_CHECKING:
+    from tilores_core.store.jobs import Job
 
 
 def manner(services: Services, *, model: str | None = None, caller: Caller = DEFAULT_CALLER) -> Manner:
@@ -68,9 +64,9 @@ def elsewhere(
     host: PluginHost,
     executor: Executor,
     manner: Manner,
-    *,
     concurrency: int,
     engines: EnginePool,
+    *,
     no_plugins: bool = False,
     disable: tuple[str, ...] = (),
 ) -> Elsewhere:
@@ -91,30 +87,50 @@ def elsewhere(
     )
 
 
-def build_batches(services: Services) -> BatchService:
-    """The batches of a server, behind the callers that it serves."""
-    host = services.host
+class BatchRun:
+    """One batch, as the worker process runs it (`job_runner.Run`)."""
+
+    def __init__(self, batch: Batch, metrics: Metrics | None) -> None:
+        self._batch = batch
+        self._metrics = metrics
+
+    async def run(self) -> None:
+        ended = None if self._metrics is None else self._metrics.batches.begin(self.totals)
+        try:
+            await self._batch.run()
+        finally:
+            if ended is not None:
+                ended()
+
+    def totals(self) -> dict[str, float]:
+        return self._batch.totals.plain()
+
+    @property
+    def lines(self) -> int:
+        return self._batch.totals.lines
+
+
+def batch_start(services: Services) -> Start:
+    """Prepares the batches of the job table (`job_runner.Start`)."""
+    host, folder = services.host, job_folder(services.environment)
     executors: dict[str, Executor] = {}
 
-    async def make(plan: Plan, model: str | None, caller: Caller) -> Batch:
-        chosen = manner(services, model=model, caller=caller)
+    async def start(job: Job) -> BatchRun:
+        form, model = job.options["form"], job.options["model"]
+        chosen = manner(services, model=model, caller=Caller(name=job.owner))
         most = default_concurrency(services, model)
-        plan = replace(plan, concurrency=min(plan.concurrency or most, most), reading=_understood(plan, host))
-        there = await _outside(host, executors)
-        return Batch(
-            plan,
-            line_work(services, chosen),
-            elsewhere=None if there is None else _sent_to(host, there, chosen, plan),
-            lane=services.engine.lane,
+        plan = Plan(
+            source=folder.source(job.id, form),
+            output=folder.output(job.id),
+            concurrency=min(int(job.options["concurrency"]) or most, most),
+            resume=True,
+            reading=replace(reading(host), format=form),
         )
+        there = await _outside(host, executors)
+        sent = None if there is None else elsewhere(host, there, chosen, plan.concurrency, EnginePool())
+        return BatchRun(Batch(plan, line_work(services, chosen), elsewhere=sent), services.metrics)
 
-    folder = BatchFolder(services.environment.data_dir / "batch")
-    note = None if services.metrics is None else services.metrics.batches.begin
-    return BatchService(store=services.store, folder=folder, make=make, table=host.config.batch, note=note)
-
-
-def _understood(plan: Plan, host: PluginHost) -> Reading:
-    return replace(reading(host), format="csv" if plan.source.suffix == ".csv" else "jsonl")
+    return start
 
 
 async def _outside(host: PluginHost, executors: dict[str, Executor]) -> Executor | None:
@@ -125,33 +141,3 @@ async def _outside(host: PluginHost, executors: dict[str, Executor]) -> Executor
         if not isinstance(executors[name], ThreadPoolExecutor):
             return executors[name]
     return None
-
-
-def _sent_to(host: PluginHost, executor: Executor, chosen: Manner, plan: Plan) -> Elsewhere:
-    return elsewhere(host, executor, chosen, concurrency=plan.concurrency, engines=EnginePool())
-
-
-def prewarm_reading(config: Config) -> PlanReading:
-    """Questions of a plan are decoded as OpenAI's protocol decodes them, so that a request finds what they made."""
-    return PlanReading(messages=decode_messages, parameters=decode_parameters, region=config.chat.phone_region)
-
-
-def load_prewarm_plan(config: Config) -> WarmPlan:
-    """The plan that `[prewarm]` names; one that holds nothing where it names none. Raises `ConfigError`."""
-    return load_plan(Path(config.prewarm.file), prewarm_reading(config)) if config.prewarm.file else WarmPlan()
-
-
-def build_prewarming(services: Services, plan: WarmPlan) -> Prewarming:
-    """Pre-warming by this plan; close it before the services. Raises `ConfigError` for an unknown model."""
-    config = services.host.config
-    return Prewarming(
-        engine=services.engine,
-        lookup=services.lookup,
-        source=services.source,
-        source_name=config.use.source,
-        cache_table=config.cache,
-        chat_table=config.chat,
-        reading=prewarm_reading(config),
-        plan=plan,
-        leases=choose_leases(services.environment.database_url, services.cache, services.store),
-    )

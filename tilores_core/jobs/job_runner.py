@@ -1,0 +1,178 @@
+"""Runs jobs one after another: found in the data folder, claimed by a lease, their progress noted in the store.
+
+A job belongs to the process that holds its lease. When that process dies, the lease ends after some seconds, and the
+next process that looks continues the job. What a process writes after it lost the lease is refused by its fence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import structlog
+
+from tilores_core.errors import StoreError, TiloresError
+from tilores_core.jobs.batch_output import OutputBusyError
+from tilores_core.jobs.job_folder import JobFolder
+from tilores_core.resilience import Lease, acquire_lease
+from tilores_core.store.lazy import LazyStore
+
+if TYPE_CHECKING:
+    from tilores_core.store.jobs import Job, Kind
+    from tilores_core.store.store import Store
+
+log = structlog.get_logger(part="worker")
+
+LEASE_SECONDS: Final = 10.0
+_LOOK_SECONDS: Final = 0.5
+_NOTE_SECONDS: Final = 0.4
+_TIDY_SECONDS: Final = 3600.0
+
+
+class Run(Protocol):
+    """One run of a job. Cancelled, it ends at once and keeps what was finished."""
+
+    async def run(self) -> object: ...
+
+    def totals(self) -> Mapping[str, Any]:
+        """What has come of it so far; written to the store about twice a second."""
+        ...
+
+    @property
+    def lines(self) -> int | None:
+        """How many lines there are, once that is known."""
+        ...
+
+
+Start = Callable[["Job"], Awaitable[Run]]
+"""Prepares a run. Raises `TiloresError` for a job that cannot be run, for example of an unknown model."""
+
+
+class JobRunner:
+    """Runs the jobs of the given kinds, one of each kind at a time. One per process."""
+
+    def __init__(
+        self, *, store: LazyStore, folder: JobFolder, start: Mapping[Kind, Start], keep_seconds: float
+    ) -> None:
+        """`start`: by kind, prepares a run. `keep_seconds`: how long the files of an ended job are kept."""
+        self._store = store
+        self._folder = folder
+        self._start = start
+        self._keep_seconds = keep_seconds
+        self._tidied = 0.0
+
+    async def run(self) -> None:
+        """Run jobs until cancelled. The store is opened only when there is a job."""
+        async with asyncio.TaskGroup() as group:
+            for kind in self._start:
+                group.create_task(self._serve(kind), name=f"jobs: {kind}")
+
+    async def _serve(self, kind: Kind) -> None:
+        while True:
+            try:
+                for job_id in (await asyncio.to_thread(self._folder.unfinished))[kind]:
+                    await self._take(kind, job_id)
+                await self._tidy()
+            except (StoreError, OSError) as error:
+                log.warning("jobs.wait", error=str(getattr(error, "message", type(error).__name__)))
+            except Exception as error:  # one job's fault must not end the others
+                log.error("jobs.look_failed", error=type(error).__name__)
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _take(self, kind: Kind, job_id: str) -> None:
+        from tilores_core.store.jobs import ENDED  # SQLAlchemy is imported with the store, when it is first needed
+
+        store = await self._store.get()
+        job = await store.jobs.get(job_id)
+        if job is None:
+            if await asyncio.to_thread(self._folder.is_abandoned, job_id):
+                await asyncio.to_thread(self._folder.remove, job_id)
+            return
+        if job.state not in ENDED:
+            await self._claim(store, job, self._start[kind])
+            job = await store.jobs.get(job_id)
+        if job is not None and job.state in ENDED:
+            await store.leases.forget(_lease_name(job))  # not earlier: a lease's fence must go on rising
+            await asyncio.to_thread(self._folder.mark_ended, job_id)
+
+    async def _claim(self, store: Store, job: Job, start: Start) -> None:
+        lease = await acquire_lease(store.leases, _lease_name(job), seconds=LEASE_SECONDS)
+        if lease is None:
+            return
+        async with lease:
+            taken = await store.jobs.start(job.id, lease.fence)
+            if taken is None:
+                return
+            log.info("job.started", job=job.id, kind=job.kind, key=job.owner, again=job.started is not None)
+            if taken.state == "cancelling":
+                await store.jobs.finish(job.id, lease.fence, "cancelled", totals=job.totals)
+                return
+            try:
+                run = await start(taken)
+            except TiloresError as error:
+                await self._fail(store, job, lease, job.totals, error)
+                return
+            await self._run(store, taken, lease, run)
+
+    async def _run(self, store: Store, job: Job, lease: Lease, run: Run) -> None:
+        running: asyncio.Future[Any] = asyncio.ensure_future(run.run())
+        try:
+            cancelled = await self._watch(store, job, lease, run, running)
+        finally:
+            if not running.done():
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+        if cancelled:
+            await store.jobs.finish(job.id, lease.fence, "cancelled", totals=run.totals())
+        elif not running.cancelled():
+            error = running.exception()
+            if error is None:
+                await store.jobs.progress(job.id, lease.fence, run.totals(), lines=run.lines)
+                await store.jobs.finish(job.id, lease.fence, "done", totals=run.totals())
+                log.info("job.done", job=job.id, kind=job.kind, lines=run.lines)
+            elif not isinstance(
+                error, OutputBusyError
+            ):  # another process is at its last line; the next look tries again
+                await self._fail(store, job, lease, run.totals(), error)
+
+    async def _watch(self, store: Store, job: Job, lease: Lease, run: Run, running: asyncio.Future[Any]) -> bool:
+        """Note the progress until the run has ended or must end; True when the job was cancelled."""
+        lost = asyncio.create_task(lease.lost.wait())
+        try:
+            while not running.done() and not lease.lost.is_set():
+                await asyncio.wait({running, lost}, timeout=_NOTE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                if running.done():
+                    break
+                try:
+                    now = await store.jobs.progress(job.id, lease.fence, run.totals())
+                except StoreError:
+                    continue  # the lease says whether the job may go on
+                if now is None:
+                    return False
+                if now.state == "cancelling":
+                    return True
+        finally:
+            lost.cancel()
+        return False
+
+    async def _fail(
+        self, store: Store, job: Job, lease: Lease, totals: Mapping[str, Any], error: BaseException
+    ) -> None:
+        text = error.message if isinstance(error, TiloresError) else f"unforeseen: {type(error).__name__}"
+        log.warning("job.failed", job=job.id, kind=job.kind, error=type(error).__name__)
+        await store.jobs.finish(job.id, lease.fence, "failed", totals=totals, error=text)
+
+    async def _tidy(self) -> None:
+        """Remove what ended long ago."""
+        now = asyncio.get_running_loop().time()
+        if self._tidied and now - self._tidied < _TIDY_SECONDS:
+            return
+        self._tidied = now
+        for job_id in await asyncio.to_thread(self._folder.outdated, self._keep_seconds):
+            await (await self._store.get()).jobs.delete(job_id)
+            await asyncio.to_thread(self._folder.remove, job_id)
+
+
+def _lease_name(job: Job) -> str:
+    return f"{job.kind}:{job.id}"

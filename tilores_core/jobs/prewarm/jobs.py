@@ -1,0 +1,145 @@
+"""Pre-warming that is asked for over HTTP: a job for the worker process, and the statistics of all processes."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from tilores_core.errors import OverloadedError, TiloresError
+from tilores_core.jobs.job_folder import JobFolder
+from tilores_core.jobs.job_runner import Start
+from tilores_core.jobs.prewarm.figures import Figures
+from tilores_core.jobs.prewarm.plan import Plan, WarmList
+from tilores_core.jobs.prewarm.publish import REPORT, EntrySync, PublishedEntries
+from tilores_core.jobs.prewarm.service import MOST_RUNS, RUNS_KEPT, Prewarming
+from tilores_core.store.lazy import LazyStore
+
+if TYPE_CHECKING:
+    from tilores_core.store.jobs import Job
+
+_NAME_CHARACTERS: Final = 12
+
+
+class PrewarmJobs:
+    """What `/admin/prewarm` asks. All methods raise `StoreError`.
+
+    The worker process goes through lists, as it shares a cache tier with this process. Without a shared tier only
+    this process can fill its memory, and then goes through the lists itself.
+    """
+
+    def __init__(
+        self, prewarming: Prewarming, *, store: LazyStore, folder: JobFolder, sync: EntrySync | None
+    ) -> None:
+        """`sync`: None when this process goes through the lists itself."""
+        self.prewarming = prewarming
+        self._store = store
+        self._folder = folder
+        self._sync = sync
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this process goes through lists itself."""
+        return self._sync is None
+
+    async def begin(self, lists: Sequence[WarmList], sent: object | None, plan: Plan | None, owner: str) -> str:
+        """Have the lists warmed; returns the name of the run in `runs` of the statistics.
+
+        `sent`: the plan that came with the request, `plan`: the same, parsed. Raises `OverloadedError` when too many
+        runs are in progress.
+        """
+        if self._sync is None:
+            return self.prewarming.begin(lists, plan)
+        from tilores_core.store.jobs import OPEN  # SQLAlchemy is imported with the store, when it is first needed
+
+        store = await self._store.get()
+        if len(await store.jobs.recent(kind="prewarm", states=OPEN, limit=MOST_RUNS)) >= MOST_RUNS:
+            raise OverloadedError("too much is being warmed", retry_after=5.0, fix="wait until some of it is done")
+        job_id = uuid.uuid4().hex[:_NAME_CHARACTERS]
+        asked = {"lists": [one.name for one in lists]} if sent is None else {"plan": sent}
+        await asyncio.to_thread(self._folder.write_plan, job_id, orjson.dumps(asked))
+        try:
+            await store.jobs.create(
+                job_id, kind="prewarm", owner=owner, lines=sum(len(one.customers) for one in lists)
+            )
+        except BaseException:
+            await asyncio.to_thread(self._folder.remove, job_id)
+            raise
+        return job_id
+
+    async def statistics(self, *, worker_runs: bool) -> dict[str, Any]:
+        """What the worker process did with lists, and this process with calls. `worker_runs`: one is there now."""
+        own = self.prewarming.statistics()
+        if self._sync is None:
+            return own
+        from tilores_core.store.jobs import ENDED
+
+        store = await self._store.get()
+        report = await store.reports.get(REPORT)
+        jobs = await store.jobs.recent(kind="prewarm", limit=RUNS_KEPT)
+        await self._sync.sync()
+        own = self.prewarming.statistics()
+        own["runs"] = {job.id: _of_run(job.totals) if job.state in ENDED else None for job in reversed(jobs)}
+        if report is None:
+            return own
+        for name, figures in report["lists"].items():
+            if name in own["lists"]:
+                own["lists"][name]["latest"] = figures["latest"]
+        for name in ("calls", "cost"):
+            own["budget"][name] += report["budget"][name]
+        return {
+            **own,
+            "leading": report["leading"] and worker_runs,
+            "running": report["running"],
+            "totals": report["totals"],
+        }
+
+
+def _of_run(totals: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A run that failed as a whole has no statistics of its own: it is one failure."""
+    if totals:
+        return totals
+    figures = Figures()
+    figures.add("failed", error="internal_error")
+    return figures.as_plain()
+
+
+class PrewarmRun:
+    """One job of pre-warming, as the worker process runs it (`job_runner.Run`)."""
+
+    def __init__(self, prewarming: Prewarming, entries: PublishedEntries, asked: Mapping[str, Any]) -> None:
+        """Raises `InvalidRequestError` for a list or model that is not there any more."""
+        self._prewarming = prewarming
+        self._entries = entries
+        self._plan = prewarming.parse(asked["plan"]) if "plan" in asked else None
+        self._lists = self._plan.lists if self._plan is not None else prewarming.chosen(asked["lists"])
+        self._figures: Figures | None = None
+
+    async def run(self) -> None:
+        budget = None if self._plan is None else self._prewarming.budget_of(self._plan)
+        figures = await self._prewarming.run(self._lists, budget)
+        await self._entries.flush(self._prewarming.statistics())  # before the job is done, so that readers find them
+        self._figures = figures
+
+    def totals(self) -> dict[str, Any]:
+        return {} if self._figures is None else self._figures.as_plain()
+
+    @property
+    def lines(self) -> int:
+        return sum(len(one.customers) for one in self._lists)
+
+
+def prewarm_start(prewarming: Prewarming, entries: PublishedEntries, folder: JobFolder) -> Start:
+    """Prepares the pre-warmings of the job table (`job_runner.Start`)."""
+
+    async def start(job: Job) -> PrewarmRun:
+        try:
+            asked = orjson.loads(await asyncio.to_thread(folder.plan(job.id).read_bytes))
+        except OSError as error:
+            raise TiloresError(f"the plan cannot be read: {error.strerror}", fix="send it again") from None
+        return PrewarmRun(prewarming, entries, asked)
+
+    return start

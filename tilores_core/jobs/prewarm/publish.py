@@ -1,0 +1,106 @@
+"""Warmed entries between processes: the worker notes their keys in the store, web processes fetch the entries."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+import structlog
+
+from tilores_core.errors import TiloresError
+from tilores_core.jobs.prewarm.entries import WarmedEntries
+from tilores_core.store.lazy import LazyStore
+from tilores_core.store.topics import PREWARM
+
+log = structlog.get_logger(part="prewarm")
+
+REPORT: Final = "prewarm"
+_SECONDS: Final = 0.5
+_AT_ONCE: Final = 500
+
+
+class PublishedEntries:
+    """The worker's side: keys of warmed entries, and statistics, written to the store about twice a second.
+
+    In place of `WarmedEntries`: the worker answers no callers, so its own memory does not matter.
+    """
+
+    def __init__(self, store: LazyStore) -> None:
+        self._store = store
+        self._keys: dict[str, None] = {}
+        self._written: Mapping[str, Any] | None = None
+        self._writing = asyncio.Lock()
+
+    def watch(self, key: str) -> None:
+        self._keys[key] = None
+
+    def hold(self, keys: Iterable[str]) -> None:
+        self._keys.update(dict.fromkeys(keys))
+
+    async def keep(self) -> None:
+        """Nothing is kept in this process."""
+
+    def as_plain(self) -> dict[str, Any]:
+        return {"warmed_answers": 0, "used_answers": 0, "used_share": None, "hits": 0, "kept_in_memory": 0}
+
+    async def run(self, statistics: Callable[[], Mapping[str, Any]]) -> None:
+        """Write until cancelled; what could not be written is written the next time."""
+        while True:
+            with suppress(TiloresError):  # the store says in the log when it cannot be reached
+                await self.flush(statistics())
+            await asyncio.sleep(_SECONDS)
+
+    async def flush(self, statistics: Mapping[str, Any]) -> None:
+        """Write what is new. Raises `StoreError`, `ConfigError`."""
+        async with self._writing:
+            while keys := list(self._keys)[:_AT_ONCE]:
+                await (await self._store.get()).warmed.add(keys)
+                for key in keys:
+                    self._keys.pop(key, None)
+                self._store.changed(PREWARM)
+            if statistics != self._written:
+                await (await self._store.get()).reports.put(REPORT, statistics)
+                self._written = statistics
+
+
+class EntrySync:
+    """A web process's side: fetches newly warmed entries into memory and counts the hits on them."""
+
+    def __init__(self, store: LazyStore, entries: WarmedEntries) -> None:
+        self._store = store
+        self._entries = entries
+        self._since = 0
+        self._reading = asyncio.Lock()
+        self._woken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, *, at_once: bool) -> None:
+        """Fetch whenever the worker says that it has warmed something. `at_once`: look now, which opens the store."""
+        self._store.listen(PREWARM, lambda _: self.wake())
+        self._task = asyncio.create_task(self._run(), name="warmed entries")
+        if at_once:
+            self.wake()
+
+    def wake(self) -> None:
+        """Something was warmed."""
+        self._woken.set()
+
+    async def aclose(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            with suppress(TiloresError):  # the next message, or the next look at the statistics, tries again
+                await self.sync()
+
+    async def sync(self) -> None:
+        """Fetch what was warmed since the last call. Raises `StoreError`, `ConfigError`."""
+        async with self._reading:
+            keys, self._since = await (await self._store.get()).warmed.since(self._since)
+            await self._entries.refresh(keys)

@@ -1,0 +1,50 @@
+"""All jobs, run with `Services`: what the worker process does once there is work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from tilores_core.jobs.job_runner import JobRunner, Start
+from tilores_core.jobs.prewarm.jobs import prewarm_start
+from tilores_core.jobs.prewarm.plan import Plan as WarmPlan
+from tilores_core.jobs.prewarm.publish import PublishedEntries
+from tilores_core.metrics.collectors import prewarm_samples
+from tilores_core.services import Services, job_folder
+from tilores_core.worker.batches import batch_start
+from tilores_core.worker.prewarming import build_prewarming
+
+if TYPE_CHECKING:
+    from tilores_core.store.jobs import Kind
+
+
+@asynccontextmanager
+async def run_jobs(services: Services, plan: WarmPlan) -> AsyncIterator[None]:
+    """Run batches, pre-warming and its schedule while the block runs: what the worker process does.
+
+    For a program that has `create_app()` and the jobs in one process as well. `plan`: as `load_prewarm_plan` gives
+    it. Raises `ConfigError` for an unknown model in the plan.
+    """
+    store, folder, config = services.store, job_folder(services.environment), services.host.config
+    start: dict[Kind, Start] = {"batch": batch_start(services)}
+    tasks: list[asyncio.Task[None]] = []
+    async with AsyncExitStack() as stack:
+        if services.cache.has_shared:  # otherwise each web process does it, as only it can fill its memory
+            entries = PublishedEntries(store)
+            prewarming = build_prewarming(services, plan, entries=entries)
+            stack.push_async_callback(prewarming.aclose)
+            start["prewarm"] = prewarm_start(prewarming, entries, folder)
+            if services.metrics is not None:
+                services.metrics.watch(lambda: prewarm_samples(prewarming.statistics()))
+            prewarming.start(at_once=config.prewarm.at_start)
+            tasks.append(asyncio.create_task(entries.run(prewarming.statistics)))
+        runner = JobRunner(store=store, folder=folder, start=start, keep_seconds=config.batch.keep_hours * 3600)
+        tasks.append(asyncio.create_task(runner.run(), name="jobs"))
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,86 @@
+"""Which worker processes run: each keeps a small file in the data folder and touches it while it lives.
+
+A worker can only run jobs whose files it shares, so the data folder is where web processes look for one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+SECONDS: Final = 1.0
+FRESH_SECONDS: Final = 10.0
+_FORGOTTEN_SECONDS: Final = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkersSeen:
+    """`last_seen`: seconds since the epoch, None when no worker was seen; `restarts`: of the one seen last."""
+
+    running: int = 0
+    last_seen: float | None = None
+    restarts: int = 0
+
+
+@contextmanager
+def present(data_dir: Path, *, restarts: int) -> Iterator[None]:
+    """Tell that a worker runs, while the block runs. `restarts`: how often its supervisor has restarted it."""
+    folder = data_dir / "workers"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path in folder.glob("*.json"):  # of workers that were killed
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _FORGOTTEN_SECONDS:
+                path.unlink()
+    mine = folder / f"{os.getpid()}-{uuid.uuid4().hex[:8]}.json"
+    told = {"pid": os.getpid(), "host": socket.gethostname()[:60], "started": time.time(), "restarts": restarts}
+    mine.write_text(json.dumps(told))
+    over = threading.Event()
+
+    def touch() -> None:
+        while not over.wait(SECONDS):
+            with suppress(OSError):
+                os.utime(mine)
+
+    # A thread: a busy event loop is not an absent worker.
+    thread = threading.Thread(target=touch, name="presence", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        mine.unlink(missing_ok=True)
+
+
+def workers(data_dir: Path) -> WorkersSeen:
+    """What is known of the worker processes that use this data folder."""
+    now, running, last_seen, restarts = time.time(), 0, None, 0
+    for path in (data_dir / "workers").glob("*.json"):
+        with suppress(OSError, ValueError):
+            seen = path.stat().st_mtime
+            told = json.loads(path.read_text())
+            if last_seen is None or seen >= last_seen:
+                last_seen, restarts = seen, int(told["restarts"])
+            running += now - seen < FRESH_SECONDS and not _is_dead(told)
+    return WorkersSeen(running, last_seen, restarts)
+
+
+def _is_dead(told: dict[str, Any]) -> bool:
+    """Whether it was killed: known at once of a process of this machine."""
+    if told["host"] != socket.gethostname()[:60]:
+        return False
+    try:
+        os.kill(told["pid"], 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    return False

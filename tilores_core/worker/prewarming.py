@@ -1,0 +1,57 @@
+"""Pre-warming, built from `Services`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tilores_core.jobs.prewarm.election import choose_leases
+from tilores_core.jobs.prewarm.entries import WarmedEntries
+from tilores_core.jobs.prewarm.plan import Plan as WarmPlan
+from tilores_core.jobs.prewarm.plan_file import Reading as PlanReading
+from tilores_core.jobs.prewarm.plan_file import load_plan
+from tilores_core.jobs.prewarm.publish import PublishedEntries
+from tilores_core.jobs.prewarm.service import Prewarming
+from tilores_core.services import Services
+from tilores_core.settings import Config
+from tilores_core.web.openai.decode import decode_messages, decode_parameters
+
+if TYPE_CHECKING:
+    pass
+
+
+def prewarm_reading(config: Config) -> PlanReading:
+    """Questions of a plan are decoded as OpenAI's protocol decodes them, so that a request finds what they made."""
+    return PlanReading(messages=decode_messages, parameters=decode_parameters, region=config.chat.phone_region)
+
+
+def load_prewarm_plan(config: Config) -> WarmPlan:
+    """The plan that `[prewarm]` names; one that holds nothing where it names none. Raises `ConfigError`."""
+    return load_plan(Path(config.prewarm.file), prewarm_reading(config)) if config.prewarm.file else WarmPlan()
+
+
+def build_prewarming(
+    services: Services,
+    plan: WarmPlan,
+    *,
+    entries: WarmedEntries | PublishedEntries | None = None,
+    follows: bool = True,
+) -> Prewarming:
+    """Pre-warming by this plan; close it before the services. Raises `ConfigError` for an unknown model.
+
+    `entries`: where warmed entries are noted; None for the memory of this process. `follows`: whether `start` follows
+    the plan's schedule.
+    """
+    config = services.host.config
+    return Prewarming(
+        engine=services.engine,
+        lookup=services.lookup,
+        source=services.source,
+        source_name=config.use.source,
+        cache_table=config.cache,
+        chat_table=config.chat,
+        reading=prewarm_reading(config),
+        plan=plan,
+        leases=choose_leases(services.environment.database_url, services.cache, services.store) if follows else None,
+        entries=entries,
+    )

@@ -1,0 +1,164 @@
+"""The worker process: it waits cheaply for the first job, then opens the services and runs jobs until it is ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from tilores_core.jobs.job_folder import JobFolder
+from tilores_core.logs import configure_logging
+from tilores_core.settings import Environment, LoadedConfig, load_config, load_environment
+from tilores_core.worker.presence import present
+
+log = structlog.get_logger(part="worker")
+
+SUPERVISED: Final = "TILORES_WORKER_SUPERVISED"
+RESTARTS: Final = "TILORES_WORKER_RESTARTS"
+NO_PLUGINS: Final = "TILORES_WORKER_NO_PLUGINS"
+METRICS: Final = "TILORES_WORKER_METRICS"
+"""Variables by which the supervisor passes on what `tilores serve` was told."""
+
+_LOOK_SECONDS: Final = 0.25
+_END_SECONDS: Final = 10.0
+
+
+def run_worker(
+    environment: Environment,
+    loaded: LoadedConfig,
+    *,
+    no_plugins: bool = False,
+    disable: tuple[str, ...] = (),
+    metrics_folder: Path | None = None,
+    supervised: bool = False,
+    restarts: int = 0,
+) -> None:
+    """Run jobs until SIGTERM or Ctrl-C, or until the parent ends (`supervised`: standard input is a pipe from it).
+
+    What is finished is kept. A second signal ends the process at once, and so does an end that takes too long.
+    """
+    os.umask(0o077)  # the files of jobs hold customers' data
+    with contextlib.suppress(OSError):
+        os.nice(loaded.config.worker.nice)
+
+    async def main() -> None:
+        over = asyncio.Event()
+        _end_on_signals(over, supervised=supervised)
+        log.info("worker.started", pid=os.getpid(), restarts=restarts)
+        if await _wait_for_work(JobFolder(environment.data_dir / "batch"), loaded, over):
+            await _work(environment, loaded, no_plugins, disable, metrics_folder, over)
+        log.info("worker.ended", pid=os.getpid())
+
+    with present(environment.data_dir, restarts=restarts), asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(main())
+
+
+async def _wait_for_work(folder: JobFolder, loaded: LoadedConfig, over: asyncio.Event) -> bool:
+    """Wait until there is a job, a schedule or something to remove, without importing the engine or the store."""
+    keep_seconds = loaded.config.batch.keep_hours * 3600
+
+    def is_idle() -> bool:
+        return not any(folder.unfinished().values()) and not folder.outdated(keep_seconds)
+
+    while not loaded.config.prewarm.file and await asyncio.to_thread(is_idle):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_SECONDS):
+                await over.wait()
+        if over.is_set():
+            return False
+    return not over.is_set()
+
+
+async def _work(
+    environment: Environment,
+    loaded: LoadedConfig,
+    no_plugins: bool,
+    disable: tuple[str, ...],
+    metrics_folder: Path | None,
+    over: asyncio.Event,
+) -> None:
+    # Not before there is work: these import the engine.
+    from tilores_core.services import load_host, open_services
+    from tilores_core.worker.jobs import run_jobs
+    from tilores_core.worker.prewarming import load_prewarm_plan
+
+    host = load_host(environment, loaded=loaded, no_plugins=no_plugins, disable=disable)
+    plan = load_prewarm_plan(loaded.config)
+    async with contextlib.AsyncExitStack() as stack:
+        opening = open_services(host, environment, metrics_folder=metrics_folder)
+        services = await stack.enter_async_context(opening)
+        if services.metrics is not None and metrics_folder is not None:
+            await services.metrics.start(web=False)
+            stack.push_async_callback(services.metrics.aclose)
+        await stack.enter_async_context(run_jobs(services, plan))
+        await over.wait()
+
+
+def _end_on_signals(over: asyncio.Event, *, supervised: bool) -> None:
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        if over.is_set():
+            os._exit(1)
+        over.set()
+        timer = threading.Timer(_END_SECONDS, os._exit, (1,))
+        timer.daemon = True
+        timer.start()
+
+    loop.add_signal_handler(signal.SIGTERM, end)
+    if supervised:
+        # Ctrl-C reaches all processes of a terminal; the parent decides, and closes the pipe when it ends.
+        loop.add_signal_handler(signal.SIGINT, lambda: None)
+        threading.Thread(target=_watch_parent, args=(loop, end), name="parent", daemon=True).start()
+    else:
+        loop.add_signal_handler(signal.SIGINT, end)
+
+
+def _watch_parent(loop: asyncio.AbstractEventLoop, end: Callable[[], None]) -> None:
+    """Standard input ends when the parent closes it or dies, by whatever signal."""
+    with contextlib.suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    with contextlib.suppress(RuntimeError):  # the loop is closed: it has ended already
+        loop.call_soon_threadsafe(end)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def main() -> None:
+    """The process that a supervisor starts: `python -m tilores_core.worker.process`."""
+    environment = load_environment()
+    configure_logging(environment.log_level, environment.log_format)
+    metrics = os.environ.get(METRICS)
+    run_worker(
+        environment,
+        load_config(environment.config),
+        no_plugins=NO_PLUGINS in os.environ,
+        metrics_folder=Path(metrics) if metrics else None,
+        supervised=SUPERVISED in os.environ,
+        restarts=int(os.environ.get(RESTARTS, "0")),
+    )
+
+
+if __name__ == "__main__":
+    from tilores_core.errors import TiloresError
+
+    try:
+        main()
+    except TiloresError as error:
+        log.error("worker.failed", error=error.message, fix=error.fix)
+        sys.exit(1)
