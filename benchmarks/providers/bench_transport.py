@@ -1,9 +1,8 @@
-"""200 calls of 100 ms, 64 in flight, through the provider `openai`: plain httpx beside the transport on aiohttp.
+"""200 calls of 100 ms, 64 in flight, through the provider `openai`: asked directly, and by LangChain's chat model.
 
     .venv/bin/python benchmarks/providers/bench_transport.py --rounds 7
 
-The upstream is `benchmarks/http/stub.py` in a process of its own. Both ways go through the same provider, LangChain's
-chat model and SDK; only the HTTP client differs. The calls alone would take 200 / 64 x 0.1 s = 0.4 s.
+The upstream is `benchmarks/http/stub.py`, a process of its own. The calls alone take 200 / 64 x 0.1 s = 0.4 s.
 """
 
 from __future__ import annotations
@@ -18,73 +17,68 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
-from typing import Any
 
 from pydantic import SecretStr
 
-from tilores_core.chat.langchain_adapter import invoke, stream
+from tilores_core.chat.models import Models
+from tilores_core.contracts import Message
 from tilores_core.llm import KeyedProviderSettings, load_catalogue
 from tilores_plugins.providers.openai.provider import OpenAIProvider
 
 STUB = Path(__file__).parents[1] / "http" / "stub.py"
 MODEL = "gpt-4o-mini"
+PROMPT: list[Message] = [{"role": "user", "content": "What is her credit score? " * 20}]
 
 
-def provider_at(address: str, *, aiohttp: bool, connections: int) -> OpenAIProvider:
+class ByLangChain:
+    """The same provider without its direct way."""
+
+    def __init__(self, provider: OpenAIProvider) -> None:
+        self.models, self.chat_model = provider.models, provider.chat_model
+        self.map_error, self.aclose = provider.map_error, provider.aclose
+
+
+def provider_at(address: str, connections: int) -> OpenAIProvider:
     settings = KeyedProviderSettings(
         base_url=f"{address}/v1", api_key=SecretStr("sk-benchmark"), max_connections=connections
     )
-    provider = OpenAIProvider(settings, load_catalogue("tilores_plugins.providers.openai"))
-    if not aiohttp:
-        clients = provider.http.async_client
-        provider.http.async_client = lambda library="httpx": clients(library, aiohttp=False)  # type: ignore[method-assign]
-    return provider
+    return OpenAIProvider(settings, load_catalogue("tilores_plugins.providers.openai"))
 
 
-async def one_round(chat: Any, prompt: list[Any], calls: int, in_flight: int, *, streamed: bool) -> float:
-    """Seconds for all calls."""
+async def one_round(models: Models, calls: int, in_flight: int, *, streamed: bool) -> tuple[float, float]:
+    """Seconds for all calls, and processor seconds."""
     left = iter(range(calls))
 
     async def work() -> None:
         for _ in left:
-            if streamed:
-                said = [item async for item in stream(chat, prompt)][-1]
-            else:
-                said = await invoke(chat, prompt)
-            assert said.finish_reason == "stop", said  # type: ignore[union-attr]
+            said = await models.ask(models.default, PROMPT, stream=streamed)
+            assert said.finish_reason == "stop", said
 
     gc.collect()
-    started = time.perf_counter()
+    started, worked = time.perf_counter(), time.process_time()
     await asyncio.gather(*(work() for _ in range(in_flight)))
-    return time.perf_counter() - started
+    return time.perf_counter() - started, time.process_time() - worked
 
 
 async def measure(address: str, given: argparse.Namespace) -> None:
-    from langchain_core.messages import HumanMessage
-
-    prompt = [HumanMessage("What is her credit score? " * 20)]
-    providers = {
-        name: provider_at(address, aiohttp=aiohttp, connections=max(128, given.in_flight))
-        for name, aiohttp in (("plain", False), ("aiohttp", True))
+    provider = provider_at(address, max(128, given.in_flight))
+    ways = {
+        "direct": Models({"openai": provider}, default=f"openai:{MODEL}"),
+        "langchain": Models({"openai": ByLangChain(provider)}, default=f"openai:{MODEL}"),
     }
-    chats = {name: provider.chat_model(MODEL, {}) for name, provider in providers.items()}
-    for name, chat in chats.items():
-        print(f"{name:<8} {type(chat.root_async_client._client).__module__}")  # type: ignore[attr-defined]
     for streamed in (False, True):
-        times: dict[str, list[float]] = {name: [] for name in chats}
-        for chat in chats.values():
-            await one_round(chat, prompt, given.in_flight, given.in_flight, streamed=streamed)
+        times: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+        for models in ways.values():
+            await one_round(models, given.in_flight, given.in_flight, streamed=streamed)
         for _ in range(given.rounds):
-            for name, chat in chats.items():
-                times[name].append(await one_round(chat, prompt, given.calls, given.in_flight, streamed=streamed))
+            for name, models in ways.items():
+                times[name].append(await one_round(models, given.calls, given.in_flight, streamed=streamed))
         print(f"\n{given.calls} calls of {given.latency_ms} ms, {given.in_flight} in flight, "
               f"{'streamed' if streamed else 'whole'}, median of {given.rounds} rounds")  # fmt: skip
         for name, found in times.items():
-            print(f"  {name:<8} {statistics.median(found):.2f} s   ({min(found):.2f} to {max(found):.2f})")
-        ratio = statistics.median(times["plain"]) / statistics.median(times["aiohttp"])
-        print(f"  -> aiohttp is {ratio:.2f} times as fast")
-    for provider in providers.values():
-        await provider.aclose()
+            seconds, worked = (statistics.median(one[at] for one in found) for at in (0, 1))
+            print(f"  {name:<10} {seconds:.2f} s, {worked / given.calls * 1e3:.2f} ms of processor time a call")
+    await provider.aclose()
 
 
 def main() -> None:

@@ -324,8 +324,7 @@ async def test_a_spectrum_may_live_shorter_or_longer() -> None:
         FakeReply(text="I will transfer it.", tool_calls=(CALL,), finish_reason="stop"),
         FakeReply(text="It is 7", finish_reason="length"),
         FakeReply(text="It", finish_reason="content_filter"),
-        FakeReply(text="It is 7", finish_reason="insufficient_system_resource"),
-        FakeReply(text="", finish_reason="stop"),
+        FakeReply(text="It is 7", finish_reason="brand_new_reason"),
     ],
     ids=lambda reply: f"{reply.finish_reason}-{len(reply.text)}-{len(reply.tool_calls)}",
 )

@@ -18,8 +18,10 @@ from langchain_core.messages.tool import ToolCallChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import Field
 
-from tilores_core.chat.langchain_adapter import Completion, invoke, stream, to_langchain
+from tilores_core.chat.langchain_adapter import complete, to_langchain
+from tilores_core.chat.messages import for_model
 from tilores_core.contracts import Delta, FinishReason, Message, Usage
+from tilores_core.llm.normalizer import Completion, Normalizer
 from tilores_core.testing import FakeProvider, FakeReply
 
 CALL = {"id": "call-1", "type": "function", "function": {"name": "find", "arguments": '{"email": "a@example.com"}'}}
@@ -73,13 +75,24 @@ def piece(args: str | None, *, name: str | None = None, call_id: str | None = No
     return AIMessageChunk(content="", tool_call_chunks=[chunk])
 
 
+async def stream(model: BaseChatModel) -> tuple[list[Delta], Completion]:
+    """What goes out, and the whole."""
+    answer = Normalizer()
+    deltas = [answer.add(piece) async for piece in complete(model, [], stream=True)]
+    deltas.append(answer.finish())
+    return [delta for delta in deltas if delta is not None], answer.completion()
+
+
+async def invoke(model: BaseChatModel) -> Completion:
+    answer = Normalizer()
+    (piece,) = [piece async for piece in complete(model, [], stream=False)]
+    answer.add(piece)
+    answer.finish()
+    return answer.completion()
+
+
 async def said(chunks: Sequence[AIMessageChunk]) -> tuple[list[Delta], Completion]:
-    items = [item async for item in stream(Scripted(chunks=list(chunks)), [])]
-    last = items.pop()
-    assert isinstance(last, Completion)
-    deltas = [item for item in items if isinstance(item, Delta)]
-    assert len(deltas) == len(items)
-    return deltas, last
+    return await stream(Scripted(chunks=list(chunks)))
 
 
 # --- to the model ----------------------------------------------------------------------------------------
@@ -95,7 +108,7 @@ def test_the_conversation_follows_the_system_message() -> None:
         {"role": "assistant", "content": "Good morning."},
         {"role": "user", "content": "Her score?"},
     ]
-    assert plain(to_langchain("Be brief.", messages)) == [
+    assert plain(to_langchain(for_model("Be brief.", messages))) == [
         ("system", "Be brief."),
         ("human", "Hello"),
         ("ai", "Good morning."),
@@ -110,7 +123,7 @@ def test_system_messages_become_one_at_the_front() -> None:
         {"role": "system", "content": [{"type": "text", "text": "And be"}, {"type": "text", "text": "polite."}]},
         {"role": "system", "content": ""},
     ]
-    converted = to_langchain("Ours.", messages)
+    converted = to_langchain(for_model("Ours.", messages))
     assert [message.type for message in converted] == ["system", "human"]
     text = str(converted[0].text)
     assert text.startswith("Ours.")
@@ -122,7 +135,7 @@ def test_parts_are_passed_on() -> None:
         {"type": "text", "text": "What is this?"},
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
     ]
-    (_, human) = to_langchain("s", [{"role": "user", "content": parts}])
+    (_, human) = to_langchain(for_model("s", [{"role": "user", "content": parts}]))
     assert human.content == parts
 
 
@@ -132,7 +145,7 @@ def test_tool_calls_and_results_are_passed_on() -> None:
         {"role": "assistant", "content": None, "tool_calls": [CALL]},
         {"role": "tool", "content": "700", "tool_call_id": "call-1"},
     ]
-    _, _, asked, result = to_langchain("s", messages)
+    _, _, asked, result = to_langchain(for_model("s", messages))
     assert isinstance(asked, AIMessage)
     assert asked.content == ""
     assert asked.tool_calls == [
@@ -145,7 +158,7 @@ def test_tool_calls_and_results_are_passed_on() -> None:
 @pytest.mark.parametrize("arguments", ["", "not json", "[1, 2]", '"text"', "null"])
 def test_arguments_that_are_no_object_do_not_stop_the_turn(arguments: str) -> None:
     call = {"id": "c", "type": "function", "function": {"name": "find", "arguments": arguments}}
-    _, asked = to_langchain("s", [{"role": "assistant", "content": "", "tool_calls": [call]}])
+    _, asked = to_langchain(for_model("s", [{"role": "assistant", "content": "", "tool_calls": [call]}]))
     assert isinstance(asked, AIMessage)
     assert asked.tool_calls[0]["args"] == {}
 
@@ -159,13 +172,13 @@ async def test_a_whole_answer() -> None:
         usage_metadata=UsageMetadata(input_tokens=9, output_tokens=4, total_tokens=13),
         response_metadata={"finish_reason": "stop"},
     )
-    assert await invoke(Scripted(message=message), []) == Completion(
+    assert await invoke(Scripted(message=message)) == Completion(
         text="It is 700.", usage=Usage(input_tokens=9, output_tokens=4), finish_reason="stop"
     )
 
 
 async def test_without_usage_there_is_none() -> None:
-    assert (await invoke(Scripted(message=AIMessage(content="x")), [])).usage == Usage()
+    assert (await invoke(Scripted(message=AIMessage(content="x")))).usage == Usage()
 
 
 async def test_content_blocks_are_read_as_text() -> None:
@@ -174,7 +187,7 @@ async def test_content_blocks_are_read_as_text() -> None:
         {"type": "text", "text": "It is "},
         {"type": "text", "text": "700."},
     ]
-    assert (await invoke(Scripted(message=AIMessage(content=blocks)), [])).text == "It is 700."
+    assert (await invoke(Scripted(message=AIMessage(content=blocks)))).text == "It is 700."
     deltas, whole = await said([say([block]) for block in blocks])
     assert "".join(delta.text for delta in deltas) == whole.text == "It is 700."
 
@@ -183,7 +196,7 @@ async def test_tool_calls_have_the_openai_shape() -> None:
     message = AIMessage(
         content="", tool_calls=[{"name": "find", "args": {"a": 1, "b": "ü"}, "id": "c1", "type": "tool_call"}]
     )
-    (call,) = (await invoke(Scripted(message=message), [])).tool_calls
+    (call,) = (await invoke(Scripted(message=message))).tool_calls
     assert (call["id"], call["type"], call["function"]["name"]) == ("c1", "function", "find")
     assert orjson.loads(call["function"]["arguments"]) == {"a": 1, "b": "ü"}
 
@@ -191,7 +204,7 @@ async def test_tool_calls_have_the_openai_shape() -> None:
 async def test_a_call_whose_arguments_are_no_json_is_passed_on_as_it_is() -> None:
     broken = {"name": "find", "args": '{"a": ', "id": "c1", "error": "no JSON", "type": "invalid_tool_call"}
     message = AIMessage(content="", invalid_tool_calls=[broken])
-    (call,) = (await invoke(Scripted(message=message), [])).tool_calls
+    (call,) = (await invoke(Scripted(message=message))).tool_calls
     assert call == {"id": "c1", "type": "function", "function": {"name": "find", "arguments": '{"a": '}}
 
 
@@ -223,7 +236,7 @@ async def test_a_call_whose_arguments_are_no_json_is_passed_on_as_it_is() -> Non
     ],
 )
 async def test_how_it_ended(metadata: dict[str, Any], reason: FinishReason | None) -> None:
-    whole = await invoke(Scripted(message=AIMessage(content="x", response_metadata=metadata)), [])
+    whole = await invoke(Scripted(message=AIMessage(content="x", response_metadata=metadata)))
     _, streamed = await said([say("x"), say("", **metadata), used(1, 1)])
     assert whole.finish_reason == streamed.finish_reason == reason
 
@@ -231,9 +244,7 @@ async def test_how_it_ended(metadata: dict[str, Any], reason: FinishReason | Non
 async def test_the_end_may_stand_beside_the_message() -> None:
     """Some providers say it in the generation's information, which LangChain's own stream adds to the message."""
     model = Scripted(chunks=[say("x"), say("")], infos=[{}, {"finish_reason": "length"}])
-    items = [item async for item in stream(model, [])]
-    assert isinstance(items[-1], Completion)
-    assert items[-1].finish_reason == "length"
+    assert (await stream(model))[1].finish_reason == "length"
 
 
 # --- a stream --------------------------------------------------------------------------------------------
@@ -346,7 +357,7 @@ async def test_any_cut_of_tool_calls_gives_the_calls(calls: list[tuple[str, list
     while queues := [queue for queue in waiting if queue]:
         chunks.append(dice.choice(queues).pop(0))
     deltas, whole = await said(chunks)
-    expected = [call_of(f"id{i}", f"tool{i}", arguments) for i, (arguments, _) in enumerate(calls)]
+    expected = [call_of(f"id{i}", f"tool{i}", arguments or "{}") for i, (arguments, _) in enumerate(calls)]
     assert list(whole.tool_calls) == expected
     assert merged(deltas) == expected
 
@@ -366,19 +377,16 @@ async def test_a_models_own_callbacks_are_called() -> None:
     listener = Listening()
     model = FakeProvider(otherwise=FakeReply(text="one two")).chat_model("m", {})
     model.callbacks = [listener]
-    assert (await invoke(model, [])).text == "one two"
-    items = [item async for item in stream(model, [])]
-    assert isinstance(items[-1], Completion)
-    assert items[-1].text == "one two"
+    assert (await invoke(model)).text == "one two"
+    assert (await stream(model))[1].text == "one two"
     assert listener.started == 2
 
 
 async def test_a_model_with_something_bound_to_it() -> None:
     model = FakeProvider(otherwise="one two").chat_model("m", {}).bind(stop=["."])
-    assert (await invoke(model, [])).text == "one two"  # type: ignore[arg-type]
-    items = [item async for item in stream(model, [])]  # type: ignore[arg-type]
-    assert isinstance(items[-1], Completion)
-    assert (items[-1].text, items[-1].finish_reason) == ("one two", "stop")
+    assert (await invoke(model)).text == "one two"  # type: ignore[arg-type]
+    whole = (await stream(model))[1]  # type: ignore[arg-type]
+    assert (whole.text, whole.finish_reason) == ("one two", "stop")
 
 
 class WholeOnly(BaseChatModel):
@@ -416,8 +424,7 @@ class AsyncOnly(WholeOnly):
 
 @pytest.mark.parametrize(("model", "pieces"), [(WholeOnly(), ["all at once"]), (AsyncOnly(), ["in ", "pieces"])])
 async def test_models_that_implement_less(model: BaseChatModel, pieces: list[str]) -> None:
-    assert (await invoke(model, [])).text == "all at once"
-    *deltas, last = [item async for item in stream(model, [])]
+    assert (await invoke(model)).text == "all at once"
+    deltas, last = await stream(model)
     assert [delta.text for delta in deltas] == pieces
-    assert isinstance(last, Completion)
     assert (last.text, last.finish_reason) == ("".join(pieces), "stop")

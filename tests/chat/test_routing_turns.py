@@ -490,10 +490,38 @@ async def test_an_answer_without_a_reason_for_its_end_is_never_whole(
 
 
 @both_ways
-async def test_an_unknown_reason_is_a_reason(streamed: bool) -> None:
+async def test_an_unknown_finish_reason_with_text_is_an_answer(streamed: bool) -> None:
     async with two() as world:
-        world.one.enqueue(FakeReply(text="It is 40 dollars.", finish_reason="insufficient_system_resource"))
+        world.one.enqueue(FakeReply(text="It is 40 dollars.", finish_reason="brand_new_reason"))
         assert (await world.get(streamed)).text == "It is 40 dollars."
+
+
+@both_ways
+@pytest.mark.parametrize(
+    "reply",
+    [
+        FakeReply(text="It is", finish_reason="insufficient_system_resource"),
+        FakeReply(text="", finish_reason="malformed_function_call"),
+        FakeReply(text="", finish_reason="stop"),
+        FakeReply(text=" \n", finish_reason="stop"),
+        FakeReply(text="", finish_reason="brand_new_reason"),
+        FakeReply(text="<think>Let me see.</think>", finish_reason="stop"),
+    ],
+    ids=["broken-reason", "broken-call", "empty", "blank", "unknown-and-empty", "thoughts-alone"],
+)
+async def test_an_answer_that_is_none_makes_the_fallback_answer(reply: FakeReply, streamed: bool) -> None:
+    async with two() as world:
+        world.one.otherwise = reply
+        world.two.enqueue("from two")
+        assert (await world.get(streamed)).text == "from two"
+
+
+@both_ways
+async def test_an_empty_answer_cut_by_the_callers_limit_is_an_answer(streamed: bool) -> None:
+    async with two() as world:
+        world.one.enqueue(FakeReply(text="", finish_reason="length"))
+        answer = await world.get(streamed, parameters={"max_tokens": 1})
+        assert (answer.text, answer.finish_reason, answer.model) == ("", "length", "one:m")
 
 
 @both_ways

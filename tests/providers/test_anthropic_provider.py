@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import SecretStr
 
+from tests.providers.asked import HELLO, ask, user
 from tilores_core import InvalidRequestError, LLMProvider, ProviderAuthError, UnsupportedParameterError
-from tilores_core.chat.langchain_adapter import Completion, invoke, stream, to_langchain
 from tilores_core.llm import load_catalogue
 from tilores_core.testing.fake_upstream import FakeUpstream, Reply
 from tilores_core.testing.provider_wire import LLMProviderWireSuite
@@ -19,7 +19,6 @@ from tilores_plugins.providers.anthropic.settings import AnthropicSettings
 
 MODEL = "claude-sonnet-4-6"
 FIXED = "claude-opus-5-5"  # takes no temperature, and cannot be made to call a tool
-HELLO = to_langchain("Be brief.", [{"role": "user", "content": "Hello"}])
 SCHEMA = {
     "type": "object",
     "properties": {"city": {"type": "string"}},
@@ -79,7 +78,7 @@ def test_without_a_key_models_are_listed_as_unavailable_and_asking_names_the_var
 )
 async def test_max_tokens_is_always_said(upstream: FakeUpstream, model: str, setting: int | None, sent: int) -> None:
     provider = provider_of(upstream, max_tokens=setting)
-    await invoke(provider.chat_model(model, {}), HELLO)
+    await ask(provider, model, HELLO)
     await provider.aclose()
     assert upstream.requests[-1].body["max_tokens"] == sent
 
@@ -87,7 +86,7 @@ async def test_max_tokens_is_always_said(upstream: FakeUpstream, model: str, set
 async def test_parameters_arrive_under_the_names_of_the_protocol(
     upstream: FakeUpstream, provider: AnthropicProvider
 ) -> None:
-    await invoke(provider.chat_model(MODEL, {"temperature": 0.2, "top_p": 0.5, "max_tokens": 7, "stop": "X"}), HELLO)
+    await ask(provider, MODEL, HELLO, {"temperature": 0.2, "top_p": 0.5, "max_tokens": 7, "stop": "X"})
     body = dict(upstream.requests[-1].body)
     assert body.pop("messages")
     assert body == {
@@ -138,7 +137,7 @@ async def test_tool_choices(
     upstream: FakeUpstream, provider: AnthropicProvider, choice: Any, parallel: bool | None, sent: dict[str, Any]
 ) -> None:
     parameters = {"tools": [TOOL], "tool_choice": choice, "parallel_tool_calls": parallel}
-    await invoke(provider.chat_model(MODEL, parameters), HELLO)
+    await ask(provider, MODEL, HELLO, parameters)
     body = upstream.requests[-1].body
     assert body["tool_choice"] == sent
     assert body["tools"][0]["input_schema"] == TOOL["function"]["parameters"]
@@ -146,7 +145,7 @@ async def test_tool_choices(
 
 async def test_a_json_schema_is_kept_to(upstream: FakeUpstream, provider: AnthropicProvider) -> None:
     form = {"type": "json_schema", "json_schema": {"name": "place", "schema": SCHEMA}}
-    answer = await invoke(provider.chat_model(MODEL, {"response_format": form}), HELLO)
+    answer = await ask(provider, MODEL, HELLO, {"response_format": form})
     assert answer.text.startswith('{"city":')
     assert upstream.requests[-1].body["output_config"]["format"]["type"] == "json_schema"
 
@@ -163,7 +162,7 @@ def test_a_json_schema_without_a_schema_is_a_wrong_request(provider: AnthropicPr
 
 async def test_the_system_prompt_is_marked_only_when_switched_on(upstream: FakeUpstream) -> None:
     provider = provider_of(upstream, cache_prompt=True)
-    await invoke(provider.chat_model(MODEL, {}), HELLO)
+    await ask(provider, MODEL, HELLO)
     await provider.aclose()
     marked = {"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}
     assert upstream.requests[-1].body["system"] == [marked]
@@ -172,7 +171,7 @@ async def test_the_system_prompt_is_marked_only_when_switched_on(upstream: FakeU
 @pytest.mark.parametrize("url", ["data:image/png;base64,iVBORw0KGgo=", "https://example.com/cat.png"])
 async def test_images_are_passed_on(upstream: FakeUpstream, provider: AnthropicProvider, url: str) -> None:
     parts = [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": url}}]
-    await invoke(provider.chat_model(MODEL, {}), to_langchain("", [{"role": "user", "content": parts}]))
+    await ask(provider, MODEL, user(parts))
     block = upstream.requests[-1].body["messages"][0]["content"][1]
     assert block["source"]["type"] == ("base64" if url.startswith("data:") else "url")
 
@@ -180,7 +179,7 @@ async def test_images_are_passed_on(upstream: FakeUpstream, provider: AnthropicP
 async def test_an_image_that_is_none_is_a_wrong_request(upstream: FakeUpstream, provider: AnthropicProvider) -> None:
     parts = [{"type": "image_url", "image_url": {"url": "/etc/hostname"}}]
     with pytest.raises(InvalidRequestError) as caught:
-        await invoke(provider.chat_model(MODEL, {}), to_langchain("", [{"role": "user", "content": parts}]))
+        await ask(provider, MODEL, user(parts))
     assert caught.value.param == "messages"
     assert not upstream.requests
 
@@ -202,8 +201,7 @@ async def test_the_prompt_is_counted_when_only_the_first_event_says_it(
 
     monkeypatch.setattr(upstream.dialect, "stream", older)
     upstream.enqueue(Reply(text="one two three", input_tokens=11))
-    *_, last = [piece async for piece in stream(provider.chat_model(MODEL, {}), HELLO)]
-    assert isinstance(last, Completion)
+    last = await ask(provider, MODEL, HELLO, streamed=True)
     assert (last.usage.input_tokens, last.usage.output_tokens) == (11, 3)
 
 
@@ -212,10 +210,5 @@ async def test_a_refusal_while_answering_is_told(
     upstream: FakeUpstream, provider: AnthropicProvider, streamed: bool
 ) -> None:
     upstream.enqueue(Reply(text="I would", finish="content_filter"))
-    model = provider.chat_model(MODEL, {})
-    if streamed:
-        *_, last = [piece async for piece in stream(model, HELLO)]
-    else:
-        last = await invoke(model, HELLO)
-    assert isinstance(last, Completion)
+    last = await ask(provider, MODEL, streamed=streamed)
     assert last.finish_reason == "content_filter"

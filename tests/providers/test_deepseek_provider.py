@@ -1,4 +1,4 @@
-"""The provider `deepseek` through langchain-deepseek, against a server that speaks its protocol."""
+"""The provider `deepseek` against a server that speaks its protocol."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import SecretStr
 
+from tests.providers.asked import ask
 from tilores_core import ContentRefusedError, LLMProvider, ProviderQuotaError, UnknownModelError
-from tilores_core.chat.langchain_adapter import Completion, invoke, stream
 from tilores_core.llm import KeyedProviderSettings, load_catalogue
 from tilores_core.testing.fake_upstream import ContentRefused, FakeUpstream, HttpError, Reply, ReplyLike
 from tilores_core.testing.provider_wire import LLMProviderWireSuite
@@ -49,11 +49,8 @@ class TestDeepSeek(LLMProviderWireSuite):
 
 async def test_reasoning_is_no_part_of_the_text(upstream: FakeUpstream, deepseek: DeepSeekProvider) -> None:
     upstream.otherwise = Reply("Forty dollars.", reasoning="Let me see.", input_tokens=9, output_tokens=4)
-    chat = deepseek.chat_model(MODEL, {})
-    whole = await invoke(chat, ["How much?"])  # type: ignore[list-item]
-    items = [item async for item in stream(chat, [("user", "How much?")])]  # type: ignore[list-item]
-    last = items[-1]
-    assert isinstance(last, Completion)
+    whole = await ask(deepseek, MODEL)
+    last = await ask(deepseek, MODEL, streamed=True)
     for said in (whole, last):
         assert (said.text, said.finish_reason) == ("Forty dollars.", "stop")
         assert (said.usage.input_tokens, said.usage.output_tokens) == (9, 4)
@@ -69,13 +66,13 @@ async def test_its_own_words_for_errors_are_known(
 ) -> None:
     upstream.otherwise = reply
     with pytest.raises(Exception) as caught:  # noqa: PT011 - an SDK's; what matters is what becomes of it
-        await invoke(deepseek.chat_model(MODEL, {}), ["Hello"])  # type: ignore[list-item]
+        await ask(deepseek, MODEL)
     assert isinstance(deepseek.map_error(caught.value), kind)
     await deepseek.aclose()
 
 
 async def test_a_model_that_it_does_not_have(deepseek: DeepSeekProvider) -> None:
     with pytest.raises(Exception) as caught:  # noqa: PT011
-        await invoke(deepseek.chat_model("no-such-model", {}), ["Hello"])  # type: ignore[list-item]
+        await ask(deepseek, "no-such-model")
     assert isinstance(deepseek.map_error(caught.value), UnknownModelError)
     await deepseek.aclose()

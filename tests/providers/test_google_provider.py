@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import SecretStr
 
+from tests.providers.asked import HELLO, ask, pieces_of, user
 from tilores_core import (
     ContentRefusedError,
     LLMProvider,
@@ -15,7 +16,6 @@ from tilores_core import (
     ProviderRateLimitedError,
     UnsupportedParameterError,
 )
-from tilores_core.chat.langchain_adapter import Completion, invoke, stream, to_langchain
 from tilores_core.llm import KeyedProviderSettings, load_catalogue
 from tilores_core.testing.fake_upstream import ContentRefused, FakeUpstream, HttpError, Reply
 from tilores_core.testing.provider_wire import LLMProviderWireSuite
@@ -25,7 +25,6 @@ from tilores_plugins.providers.google.parameters import FIXED_SAMPLING
 from tilores_plugins.providers.google.provider import GoogleProvider
 
 MODEL = "gemini-2.5-flash"
-HELLO = to_langchain("Be brief.", [{"role": "user", "content": "Hello"}])
 
 
 @pytest.fixture
@@ -74,7 +73,7 @@ def test_without_a_key_models_are_listed_as_unavailable_and_asking_names_the_var
 
 async def test_nothing_is_said_that_was_not_asked_for(upstream: FakeUpstream, provider: GoogleProvider) -> None:
     """LangChain would say a temperature of 0.7."""
-    await invoke(provider.chat_model(MODEL, {}), HELLO)
+    await ask(provider, MODEL, HELLO)
     assert upstream.requests[-1].body["generationConfig"] == {"candidateCount": 1}
 
 
@@ -90,7 +89,7 @@ async def test_parameters_arrive_under_the_protocols_names(upstream: FakeUpstrea
         "response_format": {"type": "json_object"},
         "reasoning_effort": "none",
     }
-    await invoke(provider.chat_model(MODEL, parameters), HELLO)
+    await ask(provider, MODEL, HELLO, parameters)
     assert upstream.requests[-1].body["generationConfig"] == {
         "candidateCount": 1,
         "temperature": 0.2,
@@ -138,7 +137,7 @@ def test_the_models_with_fixed_sampling_are_those_that_langchain_drops_it_for() 
 
 async def test_an_image_goes_along_as_bytes(upstream: FakeUpstream, provider: GoogleProvider) -> None:
     parts = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}]
-    await invoke(provider.chat_model(MODEL, {}), to_langchain("", [{"role": "user", "content": parts}]))
+    await ask(provider, MODEL, user(parts))
     assert upstream.requests[-1].body["contents"][0]["parts"][0]["inlineData"]["mime_type"] == "image/png"
 
 
@@ -156,7 +155,7 @@ async def test_nothing_is_fetched_for_a_caller(
 ) -> None:
     """LangChain would fetch the address from here, and hold up the event loop for it."""
     with pytest.raises(UnsupportedParameterError) as caught:
-        await invoke(provider.chat_model(MODEL, {}), to_langchain("", [{"role": "user", "content": [part]}]))
+        await ask(provider, MODEL, user([part]))
     assert caught.value.param == "messages"
     assert not upstream.requests
 
@@ -170,10 +169,8 @@ async def test_a_prompt_that_is_blocked_is_a_refusal(
 ) -> None:
     """LangChain itself makes an empty answer of it."""
     upstream.enqueue(Reply(fault=ContentRefused()))
-    model = provider.chat_model(MODEL, {})
-    asking = anext(stream(model, HELLO)) if streamed else invoke(model, HELLO)
     with pytest.raises(ContentRefusedError, match="PROHIBITED_CONTENT"):
-        await asking
+        await ask(provider, MODEL, streamed=streamed)
 
 
 def test_the_wait_that_a_429_asks_for_in_its_body() -> None:
@@ -188,7 +185,7 @@ def test_the_wait_that_a_429_asks_for_in_its_body() -> None:
 async def test_a_limit_with_a_header(upstream: FakeUpstream, provider: GoogleProvider) -> None:
     upstream.enqueue(Reply(fault=HttpError(status=429, retry_after=7)))
     with pytest.raises(Exception, match=r".") as caught:
-        await invoke(provider.chat_model(MODEL, {}), HELLO)
+        await ask(provider, MODEL, HELLO)
     mapped = provider.map_error(caught.value)
     assert isinstance(mapped, ProviderRateLimitedError)
     assert mapped.retry_after == 7
@@ -198,7 +195,7 @@ async def test_a_limit_with_a_header(upstream: FakeUpstream, provider: GooglePro
 async def test_a_stream_left_early_closes_the_connection(upstream: FakeUpstream, provider: GoogleProvider) -> None:
     """The SDK itself leaves it open until its objects are collected."""
     upstream.enqueue(Reply(text="one two three four five six", between=0.05))
-    pieces = stream(provider.chat_model(MODEL, {}), HELLO)
+    pieces = await pieces_of(provider, MODEL)
     await anext(pieces)
     await pieces.aclose()
     assert await upstream.until(lambda: upstream.disconnects == 1)
@@ -208,13 +205,12 @@ async def test_silence_within_an_answer_ends_it(upstream: FakeUpstream) -> None:
     provider = provider_of(upstream, timeout_seconds=0.2)
     upstream.enqueue(Reply(text="one two three", between=2.0))
     with pytest.raises(Exception, match=r".") as caught:
-        [piece async for piece in stream(provider.chat_model(MODEL, {}), HELLO)]
+        await ask(provider, MODEL, HELLO, streamed=True)
     await provider.aclose()
     assert "does not answer in time" in str(provider.map_error(caught.value))
 
 
 async def test_streamed_usage_is_counted_once(provider: GoogleProvider) -> None:
-    whole = await invoke(provider.chat_model(MODEL, {}), HELLO)
-    *_, last = [piece async for piece in stream(provider.chat_model(MODEL, {}), HELLO)]
-    assert isinstance(last, Completion)
+    whole = await ask(provider, MODEL, HELLO)
+    last = await ask(provider, MODEL, HELLO, streamed=True)
     assert last.usage == whole.usage

@@ -1,4 +1,4 @@
-"""The provider `groq` through langchain-groq and the groq SDK, against a server that speaks the protocol."""
+"""The provider `groq` against a server that speaks the protocol."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import SecretStr
 
+from tests.providers.asked import HELLO, ask, pieces_of
 from tilores_core import LLMProvider, ProviderAuthError, ProviderUnavailableError, UnsupportedParameterError
-from tilores_core.chat.langchain_adapter import Completion, invoke, stream, to_langchain
 from tilores_core.llm import KeyedProviderSettings, load_catalogue
 from tilores_core.testing.fake_upstream import ErrorEvent, FakeUpstream, MalformedReply, Reply
 from tilores_core.testing.provider_wire import LLMProviderWireSuite
 from tilores_plugins.providers.groq.provider import GroqProvider
 
 MODEL = "llama-3.3-70b-versatile"
-HELLO = to_langchain("Be brief.", [{"role": "user", "content": "Hello"}])
 
 
 @pytest.fixture
@@ -62,19 +61,19 @@ def test_without_a_key_models_are_listed_as_unavailable_and_asking_names_the_var
 
 async def test_nothing_is_said_that_was_not_asked_for(upstream: FakeUpstream, provider: GroqProvider) -> None:
     """LangChain would say a temperature of 0.7 and a service tier."""
-    await invoke(provider.chat_model(MODEL, {}), HELLO)
+    await ask(provider, MODEL, HELLO)
     assert set(upstream.requests[-1].body) == {"messages", "model", "stream"}
 
 
 async def test_parameters_arrive_under_the_protocols_names(upstream: FakeUpstream, provider: GroqProvider) -> None:
     parameters = {"temperature": 0.2, "top_p": 0.5, "max_tokens": 7, "stop": "X", "seed": 3}
-    await invoke(provider.chat_model(MODEL, parameters), HELLO)
+    await ask(provider, MODEL, HELLO, parameters)
     body = upstream.requests[-1].body
     assert {name: body[name] for name in parameters} == {**parameters, "stop": ["X"]}
 
 
 async def test_a_model_that_thinks_aloud_is_asked_not_to(upstream: FakeUpstream, provider: GroqProvider) -> None:
-    await invoke(provider.chat_model("qwen/qwen3-32b", {}), HELLO)
+    await ask(provider, "qwen/qwen3-32b", HELLO)
     assert upstream.requests[-1].body["reasoning_format"] == "parsed"
 
 
@@ -85,8 +84,7 @@ def test_five_stop_strings_are_one_too_many(provider: GroqProvider) -> None:
 
 
 async def test_streamed_usage_is_filled(provider: GroqProvider) -> None:
-    *_, last = [piece async for piece in stream(provider.chat_model(MODEL, {}), HELLO)]
-    assert isinstance(last, Completion)
+    last = await ask(provider, MODEL, HELLO, streamed=True)
     assert last.usage.input_tokens > 0
     assert last.usage.output_tokens > 0
 
@@ -95,10 +93,9 @@ async def test_streamed_usage_is_filled(provider: GroqProvider) -> None:
 async def test_a_stream_that_does_not_end_closes_the_connection(
     upstream: FakeUpstream, provider: GroqProvider, leaving: str
 ) -> None:
-    """The SDK itself leaves it open."""
     fault = ErrorEvent() if leaving == "by an error" else None
     upstream.enqueue(Reply(text="one two three four five", between=0.05, fault=fault))
-    pieces = stream(provider.chat_model(MODEL, {}), HELLO)
+    pieces = await pieces_of(provider, MODEL)
     if fault:
         with pytest.raises(Exception, match=r".") as caught:
             [piece async for piece in pieces]
@@ -107,11 +104,11 @@ async def test_a_stream_that_does_not_end_closes_the_connection(
         await anext(pieces)
         await pieces.aclose()
         assert await upstream.until(lambda: upstream.disconnects == 1)
-    assert (await invoke(provider.chat_model(MODEL, {}), HELLO)).text
+    assert (await ask(provider, MODEL, HELLO)).text
 
 
 async def test_a_page_in_place_of_an_answer(upstream: FakeUpstream, provider: GroqProvider) -> None:
     upstream.enqueue(Reply(fault=MalformedReply()))
     with pytest.raises(Exception, match=r".") as caught:
-        await invoke(provider.chat_model(MODEL, {}), HELLO)
+        await ask(provider, MODEL, HELLO)
     assert isinstance(provider.map_error(caught.value), ProviderUnavailableError)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.providers.asked import ask
 from tilores_core import LLMProvider
-from tilores_core.chat.langchain_adapter import Completion, invoke, stream, to_langchain
+from tilores_core.chat.messages import for_model
 from tilores_core.contracts import Message
 from tilores_core.host import PluginHost, scan
 from tilores_core.host.roles import LLM
@@ -50,11 +51,9 @@ async def asked(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 async def test_a_question_is_answered(asked: tuple[LLMProvider, str]) -> None:
     provider, model = asked
-    chat = provider.chat_model(model, {"max_tokens": 2000})
-    prompt = to_langchain("You answer briefly.", QUESTION)
-    whole = await invoke(chat, prompt)
-    streamed = [item async for item in stream(chat, prompt)][-1]
-    assert isinstance(streamed, Completion)
+    prompt = for_model("You answer briefly.", QUESTION)
+    whole = await ask(provider, model, prompt, {"max_tokens": 2000})
+    streamed = await ask(provider, model, prompt, {"max_tokens": 2000}, streamed=True)
     for said in (whole, streamed):
         assert "Paris" in said.text
         assert said.finish_reason == "stop"

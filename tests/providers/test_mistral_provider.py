@@ -1,4 +1,4 @@
-"""The provider `mistral` through langchain-mistralai, against a server that speaks the protocol."""
+"""The provider `mistral` against a server that speaks the protocol."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import SecretStr
 
+from tests.providers.asked import HELLO, ask
 from tilores_core import LLMProvider, ProviderAuthError, ProviderUnavailableError, UnsupportedParameterError
-from tilores_core.chat.langchain_adapter import Completion, invoke, stream, to_langchain
 from tilores_core.llm import KeyedProviderSettings, load_catalogue
 from tilores_core.testing.fake_upstream import ErrorEvent, FakeUpstream, HttpError, Reply, Reset
 from tilores_core.testing.provider_wire import LLMProviderWireSuite
 from tilores_plugins.providers.mistral.provider import MistralProvider
 
 MODEL = "mistral-medium-latest"
-HELLO = to_langchain("Be brief.", [{"role": "user", "content": "Hello"}])
 
 
 @pytest.fixture
@@ -62,7 +61,7 @@ def test_without_a_key_models_are_listed_as_unavailable_and_asking_names_the_var
 
 async def test_nothing_is_said_that_was_not_asked_for(upstream: FakeUpstream, provider: MistralProvider) -> None:
     """LangChain would say a temperature of 0.7."""
-    await invoke(provider.chat_model(MODEL, {}), HELLO)
+    await ask(provider, MODEL, HELLO)
     assert set(upstream.requests[-1].body) == {"messages", "model", "stream"}
 
 
@@ -70,7 +69,7 @@ async def test_parameters_arrive_under_the_names_of_the_protocol(
     upstream: FakeUpstream, provider: MistralProvider
 ) -> None:
     parameters = {"temperature": 0.2, "top_p": 0.5, "max_tokens": 7, "stop": "X", "seed": 3, "presence_penalty": 0.5}
-    await invoke(provider.chat_model(MODEL, parameters), HELLO)
+    await ask(provider, MODEL, HELLO, parameters)
     body = dict(upstream.requests[-1].body)
     assert body.pop("random_seed") == 3
     assert body["stop"] == ["X"]
@@ -93,7 +92,7 @@ async def test_an_error_in_a_stream_is_one(upstream: FakeUpstream, provider: Mis
     """LangChain itself takes it for the end."""
     upstream.enqueue(Reply(text="one two three", fault=ErrorEvent(after=2, status=status)))
     with pytest.raises(Exception, match=r".") as caught:
-        [piece async for piece in stream(provider.chat_model(MODEL, {}), HELLO)]
+        await ask(provider, MODEL, HELLO, streamed=True)
     assert isinstance(provider.map_error(caught.value), ProviderUnavailableError)
 
 
@@ -101,14 +100,13 @@ async def test_one_call_is_one_request(upstream: FakeUpstream, provider: Mistral
     """`max_retries` of LangChain's package counts attempts."""
     upstream.enqueue(Reply(fault=HttpError(status=503)))
     with pytest.raises(Exception, match=r".") as caught:
-        await invoke(provider.chat_model(MODEL, {}), HELLO)
+        await ask(provider, MODEL, HELLO)
     assert isinstance(provider.map_error(caught.value), ProviderUnavailableError)
     assert len(upstream.requests) == 1
 
 
 async def test_streamed_usage_is_filled(provider: MistralProvider) -> None:
-    *_, last = [piece async for piece in stream(provider.chat_model(MODEL, {}), HELLO)]
-    assert isinstance(last, Completion)
+    last = await ask(provider, MODEL, HELLO, streamed=True)
     assert last.usage.input_tokens > 0
     assert last.usage.output_tokens > 0
 
@@ -117,7 +115,7 @@ async def test_a_closed_connection_is_no_timeout(upstream: FakeUpstream, provide
     """httpx-aiohttp says that it was one."""
     upstream.enqueue(Reply(fault=Reset()))
     with pytest.raises(Exception, match=r".") as caught:
-        await invoke(provider.chat_model(MODEL, {}), HELLO)
+        await ask(provider, MODEL, HELLO)
     assert "cannot be reached" in str(provider.map_error(caught.value))
 
 
@@ -125,6 +123,6 @@ async def test_that_nobody_listens_is_no_timeout() -> None:
     async with FakeUpstream("mistral") as gone:
         provider = provider_of(gone)
     with pytest.raises(Exception, match=r".") as caught:
-        await invoke(provider.chat_model(MODEL, {}), HELLO)
+        await ask(provider, MODEL, HELLO)
     await provider.aclose()
     assert "cannot be reached" in str(provider.map_error(caught.value))

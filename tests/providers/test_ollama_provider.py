@@ -8,17 +8,16 @@ from typing import Any, ClassVar
 
 import pytest
 
+from tests.providers.asked import HELLO, ask, user
 from tilores_core import LLMProvider, ProviderUnavailableError, UnknownModelError, UnsupportedParameterError
-from tilores_core.chat.langchain_adapter import Completion, invoke, stream, to_langchain
 from tilores_core.llm import Catalogue, ModelSettings
 from tilores_core.testing.fake_upstream import ErrorEvent, FakeUpstream, Reply
 from tilores_core.testing.provider_wire import LLMProviderWireSuite
-from tilores_core.testing.providers import TOOL
+from tilores_core.testing.providers import FIND, TOOL, both_ways
 from tilores_plugins.providers.ollama.provider import OllamaProvider
 from tilores_plugins.providers.ollama.settings import OllamaSettings
 
 MODEL = "qwen3:8b"
-HELLO = to_langchain("Be brief.", [{"role": "user", "content": "Hello"}])
 ABLE = ModelSettings(context_window=8192, tools=True, vision=True, json_output=True, reasoning=True)
 
 
@@ -54,19 +53,20 @@ class TestOllama(LLMProviderWireSuite):
     def model(self) -> str:
         return MODEL
 
-    async def test_forced_tool_call(self, provider: LLMProvider, model: str) -> None:
+    @both_ways
+    @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "find_customer"}}])
+    async def test_a_forced_tool_call(self, provider: LLMProvider, model: str, choice: Any, streamed: bool) -> None:
         """Ollama has no such thing."""
         with pytest.raises(UnsupportedParameterError) as caught:
-            self.chat(provider, model, tools=[TOOL], tool_choice="required")
+            await self.ask(provider, model, FIND, streamed=streamed, tools=[TOOL], tool_choice=choice)
         assert caught.value.param == "tool_choice"
+        said = await self.ask(provider, model, FIND, streamed=streamed, tools=[TOOL])
+        assert said.finish_reason == "tool_calls"
+        assert [call["function"]["name"] for call in said.tool_calls] == ["find_customer"]
 
-    async def test_streamed_tool_call(self, provider: LLMProvider, model: str) -> None:
-        chat = self.chat(provider, model, tools=[TOOL])
-        question = "Find the customer with the e-mail address ann@example.com"
-        *_, last = [piece async for piece in stream(chat, to_langchain("", [{"role": "user", "content": question}]))]
-        assert isinstance(last, Completion)
-        assert last.finish_reason == "tool_calls"
-        assert [call["function"]["name"] for call in last.tool_calls] == ["find_customer"]
+    async def test_the_chat_model_calls_tools(self, provider: LLMProvider, model: str) -> None:
+        message = await provider.chat_model(model, {"tools": [TOOL]}).ainvoke(FIND)
+        assert [call["name"] for call in message.tool_calls] == ["find_customer"]
 
 
 def test_without_settings_nothing_is_listed_and_any_model_can_be_asked_for() -> None:
@@ -104,7 +104,7 @@ async def test_parameters_arrive_under_the_names_of_the_protocol(upstream: FakeU
         "response_format": {"type": "json_object"},
         "reasoning_effort": "none",
     }
-    await invoke(provider.chat_model(MODEL, parameters), HELLO)
+    await ask(provider, MODEL, HELLO, parameters)
     await provider.aclose()
     body = upstream.requests[-1].body
     options = {"temperature": 0.2, "top_p": 0.5, "num_predict": 7, "stop": ["X"], "seed": 3, "num_ctx": 8192}
@@ -113,7 +113,7 @@ async def test_parameters_arrive_under_the_names_of_the_protocol(upstream: FakeU
 
 
 async def test_with_tool_choice_none_no_tools_are_offered(upstream: FakeUpstream, provider: OllamaProvider) -> None:
-    await invoke(provider.chat_model(MODEL, {"tools": [TOOL], "tool_choice": "none"}), HELLO)
+    await ask(provider, MODEL, HELLO, {"tools": [TOOL], "tool_choice": "none"})
     assert not upstream.requests[-1].body.get("tools")
 
 
@@ -125,7 +125,7 @@ async def test_no_file_of_this_machine_is_sent_for_an_image(
     Path("abcd").write_text("a secret")
     url = "data:image/png;base64,abcd"
     parts = [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": url}}]
-    await invoke(provider.chat_model(MODEL, {}), to_langchain("", [{"role": "user", "content": parts}]))
+    await ask(provider, MODEL, user(parts))
     message = upstream.requests[-1].body["messages"][-1]
     assert message["images"] == ["abcd"]
     assert message["content"] == "What is it?"
@@ -135,7 +135,7 @@ async def test_no_file_of_this_machine_is_sent_for_an_image(
 async def test_an_address_is_refused(upstream: FakeUpstream, provider: OllamaProvider, url: str) -> None:
     parts = [{"type": "image_url", "image_url": {"url": url}}]
     with pytest.raises(UnsupportedParameterError) as caught:
-        await invoke(provider.chat_model(MODEL, {}), to_langchain("", [{"role": "user", "content": parts}]))
+        await ask(provider, MODEL, user(parts))
     assert caught.value.param == "messages"
     assert not upstream.requests
 
@@ -143,13 +143,13 @@ async def test_an_address_is_refused(upstream: FakeUpstream, provider: OllamaPro
 async def test_an_error_within_a_stream_is_one(upstream: FakeUpstream, provider: OllamaProvider) -> None:
     upstream.enqueue(Reply(text="one two three", fault=ErrorEvent(after=2)))
     with pytest.raises(Exception, match=r".") as caught:
-        [piece async for piece in stream(provider.chat_model(MODEL, {}), HELLO)]
+        await ask(provider, MODEL, HELLO, streamed=True)
     assert isinstance(provider.map_error(caught.value), ProviderUnavailableError)
 
 
 async def test_a_model_that_is_not_there_names_the_command(provider: OllamaProvider) -> None:
     with pytest.raises(Exception, match=r".") as caught:
-        await invoke(provider.chat_model("no-such-model", {}), HELLO)
+        await ask(provider, "no-such-model", HELLO)
     mapped = provider.map_error(caught.value)
     assert isinstance(mapped, UnknownModelError)
     assert "ollama pull" in (mapped.fix or "")

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import SecretStr
 
+from tests.providers.asked import HELLO, ask
 from tilores_core import ConfigError, LLMProvider, ProviderAuthError, SupportsUpstreams, UnknownModelError
-from tilores_core.chat.langchain_adapter import invoke
 from tilores_core.host.roles import LLM
 from tilores_core.llm import ModelSettings
 from tilores_core.testing import isolated_host
@@ -49,28 +49,22 @@ class TestCompatible(LLMProviderWireSuite):
     async def test_the_text_arrives_as_it_was_sent(
         self, provider: LLMProvider, model: str, upstream: FakeUpstream, streamed: bool
     ) -> None:
-        """The server is told of the model without the instance's name."""
+        """The server is asked for the model without the instance's name."""
         upstream.enqueue("Grüße aus Łódź.")
-        chat = provider.chat_model(model, {})
-        text = "".join([str(piece.text) async for piece in chat.astream("Hello")]) if streamed else None
-        assert (text or str((await chat.ainvoke("Hello")).text)) == "Grüße aus Łódź."
+        assert (await self.ask(provider, model, "Hello", streamed=streamed)).text == "Grüße aus Łódź."
         assert upstream.requests[0].model == "org/small"
 
     async def test_no_key(self, upstream: FakeUpstream, model: str) -> None:
         provider = self.make(upstream, None)
         assert all(info.unavailable is None for info in provider.models())
         with pytest.raises(Exception, match="401") as caught:
-            await provider.chat_model(model, {}).ainvoke("Hello")
+            await self.ask(provider, model, "Hello")
         assert isinstance(provider.map_error(caught.value), ProviderAuthError)
-        assert upstream.requests[-1].headers["authorization"] == "Bearer none"
+        assert "authorization" not in upstream.requests[-1].headers
         await provider.aclose()
 
-    def _ask_unknown(self, provider: LLMProvider) -> None:
-        chat = provider.chat_model("desk/no-such-model-1", {})
-        try:
-            chat.invoke("Hello")
-        except Exception as error:
-            raise provider.map_error(error) from error
+    async def _ask_unknown(self, provider: LLMProvider, model: str = "desk/no-such-model-1") -> None:
+        await super()._ask_unknown(provider, model)
 
 
 async def test_each_server_gets_its_own_key_and_models() -> None:
@@ -79,7 +73,7 @@ async def test_each_server_gets_its_own_key_and_models() -> None:
         settings = Settings(instances={"vllm": instance(one), "lm-studio": instance(two)})
         provider = CompatibleProvider(settings)
         for name in ("vllm/qwen", "lm-studio/gemma", "vllm/org/with/slashes"):
-            assert (await invoke(provider.chat_model(name, {}), ["Hello"])).text  # type: ignore[list-item]
+            assert (await ask(provider, name)).text
         assert dict(one.counts) == {"qwen": 1, "org/with/slashes": 1}
         assert dict(two.counts) == {"gemma": 1}
         await provider.aclose()
@@ -87,7 +81,7 @@ async def test_each_server_gets_its_own_key_and_models() -> None:
 
 async def test_max_tokens_keeps_the_name_that_every_server_knows(upstream: FakeUpstream) -> None:
     provider = CompatibleProvider(Settings(instances={"desk": instance(upstream)}))
-    await invoke(provider.chat_model("desk/any", {"max_completion_tokens": 5, "stop": "."}), ["Hello"])  # type: ignore[list-item]
+    await ask(provider, "desk/any", HELLO, {"max_completion_tokens": 5, "stop": "."})
     body = upstream.requests[-1].body
     assert body["max_tokens"] == 5
     assert body["stop"] == ["."]

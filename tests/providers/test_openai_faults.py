@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 from pydantic import SecretStr
 
+from tests.providers.asked import ask, user
 from tilores_core import ProviderQuotaError, ProviderUnavailableError
-from tilores_core.chat.langchain_adapter import Completion, invoke, stream
 from tilores_core.llm import KeyedProviderSettings, load_catalogue
 from tilores_core.testing.fake_upstream import FakeUpstream, Fault, Hang, HttpError, Reply, Reset, Stall
 from tilores_plugins.providers.openai.provider import OpenAIProvider
@@ -32,19 +32,6 @@ async def provider(upstream: FakeUpstream) -> AsyncIterator[OpenAIProvider]:
     await made.aclose()
 
 
-async def ask(provider: OpenAIProvider, *, streamed: bool) -> Completion:
-    from langchain_core.messages import HumanMessage
-
-    chat = provider.chat_model(MODEL, {})
-    if not streamed:
-        return await invoke(chat, [HumanMessage(QUESTION)])
-    last = None
-    async for item in stream(chat, [HumanMessage(QUESTION)]):
-        last = item
-    assert isinstance(last, Completion)
-    return last
-
-
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize(
     ("fault", "kind"),
@@ -60,16 +47,16 @@ async def test_a_fault_is_told_once_and_tells_nothing_of_the_question(
     upstream: FakeUpstream, provider: OpenAIProvider, fault: Fault, kind: type[Exception], streamed: bool
 ) -> None:
     upstream.otherwise = Reply(ANSWER, fault=fault)
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - an SDK's; what matters is what becomes of it
-        await ask(provider, streamed=streamed)
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - what matters is what becomes of it
+        await ask(provider, MODEL, user(QUESTION), streamed=streamed)
     error = provider.map_error(caught.value)
     assert type(error) is kind
     assert "Edwina" not in str(error)
-    assert sum(upstream.counts.values()) == 1, "the SDK asked again by itself"
+    assert sum(upstream.counts.values()) == 1
 
 
 async def test_a_reset_is_no_slow_answer(upstream: FakeUpstream, provider: OpenAIProvider) -> None:
     upstream.otherwise = Reset()
     with pytest.raises(Exception) as caught:  # noqa: PT011
-        await ask(provider, streamed=False)
+        await ask(provider, MODEL, user(QUESTION))
     assert "broke the connection" in str(provider.map_error(caught.value))

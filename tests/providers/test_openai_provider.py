@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import SecretStr
 
-from tilores_core import ContentRefusedError, LLMProvider, ProviderAuthError, UnsupportedParameterError
-from tilores_core.chat.langchain_adapter import Completion, invoke, stream
-from tilores_core.contracts import Delta
+from tests.providers.asked import ask, user
+from tilores_core import LLMProvider, ProviderAuthError, UnsupportedParameterError
 from tilores_core.llm import KeyedProviderSettings, ModelSettings, load_catalogue
+from tilores_core.llm.normalizer import Completion
 from tilores_core.testing.fake_upstream import FakeUpstream, Reply, ToolCall
 from tilores_core.testing.provider_wire import LLMProviderWireSuite
 from tilores_plugins.providers.openai.provider import OpenAIProvider
@@ -53,18 +53,11 @@ class TestOpenAI(LLMProviderWireSuite):
 
 
 async def asked(provider: OpenAIProvider, model: str, **parameters: Any) -> Completion:
-    return await invoke(provider.chat_model(model, parameters), ["Hello, as JSON"])  # type: ignore[list-item]
+    return await ask(provider, model, user("Hello, as JSON"), parameters)
 
 
-async def streamed(provider: OpenAIProvider, model: str, **parameters: Any) -> tuple[str, Completion]:
-    text, whole = "", None
-    async for item in stream(provider.chat_model(model, parameters), [("user", "Hello, as JSON")]):  # type: ignore[list-item]
-        if isinstance(item, Delta):
-            text += item.text
-        else:
-            whole = item
-    assert whole is not None
-    return text, whole
+async def streamed(provider: OpenAIProvider, model: str, **parameters: Any) -> Completion:
+    return await ask(provider, model, user("Hello, as JSON"), parameters, streamed=True)
 
 
 # --- without a key
@@ -144,12 +137,9 @@ def test_a_value_that_changes_nothing_is_left_out(upstream: FakeUpstream) -> Non
 
 
 async def test_image_parts_arrive(upstream: FakeUpstream, provider: OpenAIProvider) -> None:
-    from langchain_core.messages import HumanMessage
-
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
-    question = HumanMessage([{"type": "text", "text": "What is this?"}, image])
-    await invoke(provider.chat_model(CHAT, {}), [question])
-    assert image in upstream.requests[-1].body["messages"][0]["content"]
+    await ask(provider, CHAT, user([{"type": "text", "text": "What is this?"}, image]))
+    assert image in upstream.requests[-1].body["messages"][-1]["content"]
 
 
 # --- what comes back
@@ -158,9 +148,9 @@ async def test_image_parts_arrive(upstream: FakeUpstream, provider: OpenAIProvid
 async def test_usage_and_end_are_known_whole_and_streamed(upstream: FakeUpstream, provider: OpenAIProvider) -> None:
     upstream.otherwise = Reply("Her balance is 40 dollars.", input_tokens=11, output_tokens=5)
     whole = await asked(provider, CHAT)
-    text, last = await streamed(provider, CHAT)
+    last = await streamed(provider, CHAT)
     for completion in (whole, last):
-        assert completion.text == text == "Her balance is 40 dollars."
+        assert completion.text == "Her balance is 40 dollars."
         assert (completion.usage.input_tokens, completion.usage.output_tokens) == (11, 5)
         assert completion.finish_reason == "stop"
 
@@ -171,7 +161,7 @@ async def test_an_answer_cut_by_its_limit_is_an_answer_with_json_too(
     upstream.otherwise = Reply('{"a": 1', finish="length")
     for parameters in ({}, {"response_format": {"type": "json_object"}}):
         assert (await asked(provider, CHAT, **parameters)).finish_reason == "length"
-        assert (await streamed(provider, CHAT, **parameters))[1].finish_reason == "length"
+        assert (await streamed(provider, CHAT, **parameters)).finish_reason == "length"
 
 
 async def test_tool_calls_whole_and_streamed(upstream: FakeUpstream, provider: OpenAIProvider) -> None:
@@ -179,41 +169,12 @@ async def test_tool_calls_whole_and_streamed(upstream: FakeUpstream, provider: O
     calls = (ToolCall("find", {"email": "e@example.com"}), ToolCall("find", {"email": "f@example.com"}))
     upstream.otherwise = Reply(tool_calls=calls)
     whole = await asked(provider, CHAT, tools=[tool], parallel_tool_calls=True)
-    _, last = await streamed(provider, CHAT, tools=[tool], parallel_tool_calls=True)
+    last = await streamed(provider, CHAT, tools=[tool], parallel_tool_calls=True)
     for completion in (whole, last):
         assert [call["function"]["name"] for call in completion.tool_calls] == ["find", "find"]
         assert "f@example.com" in completion.tool_calls[1]["function"]["arguments"]
         assert completion.finish_reason == "tool_calls"
     assert upstream.requests[-1].body["parallel_tool_calls"] is True
-
-
-async def test_a_refusal_is_an_error_with_its_reason() -> None:
-    """Structured answers are refused in a field of their own, beside an empty text."""
-    import openai.types.chat as types
-
-    from tilores_core.llm.openai_chat import OpenAIChat
-
-    chat = OpenAIChat(model=CHAT, api_key=SecretStr("k"), base_url="http://127.0.0.1:9/v1")
-    said = types.ChatCompletion.model_validate(
-        {
-            "id": "1",
-            "created": 1,
-            "model": CHAT,
-            "object": "chat.completion",
-            "choices": [
-                {
-                    "index": 0,
-                    "finish_reason": "stop",
-                    "message": {"role": "assistant", "content": None, "refusal": "I cannot help with that."},
-                }
-            ],
-        }
-    )
-    with pytest.raises(Exception, match="no answer") as caught:
-        chat._create_chat_result(said)
-    mapped = keyless().map_error(caught.value)
-    assert isinstance(mapped, ContentRefusedError)
-    assert "I cannot help with that." in mapped.message
 
 
 # --- settings
@@ -248,14 +209,10 @@ def test_an_unlisted_model_is_passed_on_a_dated_one_known(upstream: FakeUpstream
 # --- the transport
 
 
-async def test_64_calls_are_in_flight_at_once_over_aiohttp(upstream: FakeUpstream, provider: OpenAIProvider) -> None:
-    from httpx_aiohttp.httpx2 import Httpx2AiohttpClient
-
+async def test_64_calls_are_in_flight_at_once(upstream: FakeUpstream, provider: OpenAIProvider) -> None:
     most = 0
     upstream.otherwise = Reply("Good day.", seconds=0.3)
-    chat = provider.chat_model(CHAT, {})
-    assert isinstance(chat.root_async_client._client, Httpx2AiohttpClient)  # type: ignore[attr-defined]
-    calls = [asyncio.create_task(invoke(chat, ["Hello, as JSON"])) for _ in range(64)]  # type: ignore[list-item]
+    calls = [asyncio.create_task(ask(provider, CHAT)) for _ in range(64)]
     while not all(call.done() for call in calls):
         most = max(most, upstream.running)
         await asyncio.sleep(0.005)

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from tests.providers.asked import ask
 from tilores_core import ContentRefusedError, LLMProvider, ProviderQuotaError, ProviderUnavailableError
-from tilores_core.chat.langchain_adapter import invoke, stream
 from tilores_core.llm import load_catalogue
 from tilores_core.testing.fake_upstream import ContentRefused, ErrorEvent, FakeUpstream, HttpError, Reply, ReplyLike
 from tilores_core.testing.provider_wire import LLMProviderWireSuite
@@ -53,11 +53,11 @@ class TestOpenRouter(LLMProviderWireSuite):
 async def test_the_application_is_named_only_when_the_settings_say_so(
     upstream: FakeUpstream, openrouter: OpenRouterProvider
 ) -> None:
-    await invoke(openrouter.chat_model(MODEL, {}), ["Hello"])  # type: ignore[list-item]
+    await ask(openrouter, MODEL)
     headers = upstream.requests[-1].headers
     assert (headers["x-title"], headers["http-referer"]) == ("Desk", "https://desk.example")
     unnamed = provider_of(upstream)
-    await invoke(unnamed.chat_model(MODEL, {}), ["Hello"])  # type: ignore[list-item]
+    await ask(unnamed, MODEL)
     assert not {"x-title", "http-referer"} & set(upstream.requests[-1].headers)
     await unnamed.aclose()
 
@@ -69,13 +69,8 @@ def test_a_title_that_is_no_header_is_refused() -> None:
 
 async def test_what_it_cost_is_in_the_metadata(upstream: FakeUpstream, openrouter: OpenRouterProvider) -> None:
     upstream.otherwise = Reply("Good day.", input_tokens=30, output_tokens=10)
-    chat = openrouter.chat_model(MODEL, {})
-    whole = await chat.ainvoke("Hello")
-    pieces = [piece async for piece in chat.astream("Hello")]
-    assert whole.response_metadata["cost"] == pytest.approx(40e-6)
-    assert [piece.response_metadata["cost"] for piece in pieces if "cost" in piece.response_metadata] == [
-        pytest.approx(40e-6)
-    ]
+    for streamed in (False, True):
+        assert (await ask(openrouter, MODEL, streamed=streamed)).cost == pytest.approx(40e-6)
 
 
 @pytest.mark.parametrize(
@@ -90,19 +85,6 @@ async def test_its_own_words_for_errors_are_known(
     upstream: FakeUpstream, openrouter: OpenRouterProvider, reply: ReplyLike, kind: type[Exception]
 ) -> None:
     upstream.otherwise = reply
-    chat = openrouter.chat_model(MODEL, {})
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - an SDK's; what matters is what becomes of it
-        _ = [item async for item in stream(chat, [("user", "Hello")])]  # type: ignore[list-item]
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - what matters is what becomes of it
+        await ask(openrouter, MODEL, streamed=True)
     assert isinstance(openrouter.map_error(caught.value), kind)
-
-
-async def test_an_error_with_status_200_is_an_error(upstream: FakeUpstream, openrouter: OpenRouterProvider) -> None:
-    from tilores_core.llm.openai_chat import CompatibleChat
-
-    chat = openrouter.chat_model(MODEL, {})
-    assert isinstance(chat, CompatibleChat)
-    with pytest.raises(Exception) as caught:  # noqa: PT011
-        chat._create_chat_result({"error": {"code": 502, "message": "Upstream said: the customer's question"}})
-    mapped = openrouter.map_error(caught.value)
-    assert isinstance(mapped, ProviderUnavailableError)
-    assert "question" not in str(mapped)

@@ -140,7 +140,7 @@ class ChatEngine:
         missing = info.unavailable if info is not None else None
         try:
             if missing is None:
-                await self.models.chat_model(name, {})
+                await self.models.warm_up(name)
         except ProviderAuthError as error:
             missing = error.fix or error.message
         except Exception as error:

@@ -16,7 +16,6 @@ from tilores_core.chat.customer.finder import clarification
 from tilores_core.chat.customer_lookup import CustomerLookup
 from tilores_core.chat.customer_match import CustomerMatch, CustomerRecords
 from tilores_core.chat.grounding.guard import Guard, Watch
-from tilores_core.chat.langchain_adapter import Completion
 from tilores_core.chat.model_router import ModelRouter
 from tilores_core.chat.models import Models
 from tilores_core.chat.routing.budget import Budget
@@ -24,6 +23,7 @@ from tilores_core.chat.routing.delivery import Emit
 from tilores_core.chat.tools.loop import Question, ToolLoop
 from tilores_core.chat.turn_context import TurnContext
 from tilores_core.contracts import Answer, CustomerOutcome
+from tilores_core.llm.normalizer import Completion
 from tilores_core.settings import CacheTable, ChatTable
 
 
@@ -117,7 +117,7 @@ class AnswerGenerator:
             budget=budget,
         )
         context.timings["model"] = time.perf_counter() - asked
-        cost = self._models.cost(name, said.usage)
+        cost = self._models.cost_of(name, said)
         answer = self._finished(context, match, spectrum, name, said, cost, watch, emit)
         await self._keep(key, context, match, said, answer)
         return answer
@@ -175,6 +175,7 @@ class AnswerGenerator:
         text, finish_reason, ungrounded = said.text, said.finish_reason or "stop", 0
         if watch is not None:
             text, finish_reason, ungrounded = watch.finish(text, finish_reason, emit)
+        blocked = watch is not None and watch.blocked
         return Answer(
             text=text,
             model=name,
@@ -185,7 +186,8 @@ class AnswerGenerator:
             customer=match.outcome,
             spectrum=spectrum,
             finish_reason=finish_reason,
-            tool_calls=() if watch is not None and watch.blocked else said.tool_calls,
+            tool_calls=() if blocked else said.tool_calls,
+            state=None if blocked else said.state or None,
             record_fingerprint=match.fingerprint,
             schema_hash=self._lookup.schema_hash,
             ungrounded=ungrounded,

@@ -1,86 +1,63 @@
-"""One call of a LangChain chat model: our messages in, pieces and a completion out."""
+"""LangChain chat models, asked as any other provider: our messages in, pieces of a completion out."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
-from tilores_core.chat.messages import text_of
-from tilores_core.contracts import Delta, FinishReason, Message, Usage
+from tilores_core.contracts import CompletionPiece, Message, Usage
+from tilores_core.llm.failures import MalformedReplyError
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import AIMessage, BaseMessage
     from langchain_core.outputs import ChatGenerationChunk
 
-# What providers say at the end, in the words of the OpenAI protocol.
-_FINISH: Mapping[str, FinishReason] = {
-    "stop": "stop",
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "eos": "stop",
-    "length": "length",
-    "max_tokens": "length",
-    "model_length": "length",
-    "model_context_window_exceeded": "length",
-    "tool_calls": "tool_calls",
-    "tool_use": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "content_filter",
-    "safety": "content_filter",
-    "recitation": "content_filter",
-    "prohibited_content": "content_filter",
-    "blocklist": "content_filter",
-    "spii": "content_filter",
-    "refusal": "content_filter",
-}
+EXTRA_CONTENT = "extra_content"
+"""Where in a message's `additional_kwargs` a provider's class puts, and finds, what belongs to its tool calls
+(signatures, thoughts), by their ids. It goes to the caller with the call and comes back with it."""
 
 
-NO_USAGE = Usage()
+def to_langchain(messages: Sequence[Message]) -> list[BaseMessage]:
+    """The prompt as LangChain messages. A message that has its native form is given in that."""
+    from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Completion:
-    """What a model said, whole. `finish_reason` is None when it never said that it was done, or gave a reason that
-    nobody here knows; `ended` tells these apart: without a reason the answer was cut off. `message` is there beside
-    `tool_calls`: what the provider must see again with the tools' results (signatures, thoughts)."""
-
-    text: str
-    usage: Usage = NO_USAGE
-    finish_reason: FinishReason | None = None
-    tool_calls: tuple[Mapping[str, Any], ...] = ()
-    ended: bool = True
-    message: AIMessage | None = None
-
-
-def to_langchain(system: str, messages: Sequence[Message]) -> list[BaseMessage]:
-    """The prompt as LangChain messages: one system message (some providers take no more), then the conversation."""
-    from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
-
-    added = [text_of(m) for m in messages if m["role"] == "system"]
-    extra = "\n".join(text for text in added if text)
-    converted: list[BaseMessage] = [SystemMessage(f"{system}\n\nThe application adds:\n{extra}" if extra else system)]
+    converted: list[BaseMessage] = []
     for message in messages:
         role, content = message["role"], message.get("content") or ""
         if role == "user":
             converted.append(HumanMessage(content))  # type: ignore[arg-type]  # parts are plain dicts
         elif role == "assistant":
-            converted.append(AIMessage(content, tool_calls=[_parsed(call) for call in message.get("tool_calls", ())]))  # type: ignore[arg-type]
+            converted.append(message.get("native") or _assistant(message, content))
         elif role == "tool":
             converted.append(ToolMessage(content, tool_call_id=message.get("tool_call_id", "")))  # type: ignore[arg-type]
+        else:
+            converted.append(SystemMessage(content))  # type: ignore[arg-type]
     return converted
+
+
+def _assistant(message: Message, content: Any) -> AIMessage:
+    from langchain_core.messages import AIMessage
+
+    calls = message.get("tool_calls", ())
+    extra = {call.get("id"): call[EXTRA_CONTENT] for call in calls if EXTRA_CONTENT in call}
+    return AIMessage(
+        content,
+        tool_calls=[_parsed(call) for call in calls],
+        additional_kwargs={EXTRA_CONTENT: extra} if extra else {},
+    )
 
 
 def _parsed(call: Mapping[str, Any]) -> dict[str, Any]:
     function = call["function"]
     try:
-        arguments = orjson.loads(function.get("arguments") or "{}")
-    except orjson.JSONDecodeError:
+        # Not by orjson: it makes floats of integers that have more than 64 bits.
+        arguments = json.loads(function.get("arguments") or "{}")
+    except ValueError:
         arguments = {}
     return {
         "name": function["name"],
@@ -90,108 +67,88 @@ def _parsed(call: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-@dataclass(slots=True)
-class _Growing:
-    """A tool call whose pieces still come; `index` as the provider numbers it."""
+async def complete(
+    model: BaseChatModel, prompt: list[BaseMessage], *, stream: bool
+) -> AsyncGenerator[CompletionPiece]:
+    """The answer of a LangChain chat model; one piece without `stream`."""
+    if stream:
+        async with aclosing(_pieces(model, prompt)) as pieces:
+            async for piece in pieces:
+                yield piece
+        return
+    message, info = await _generate(model, prompt)
+    extra = message.additional_kwargs.get(EXTRA_CONTENT) or {}
+    calls = [
+        *((call["id"], call["name"], _written(call["args"])) for call in message.tool_calls),
+        # Their arguments are not a JSON object: for the caller to judge, as in a stream.
+        *((call["id"], call["name"], call["args"]) for call in message.invalid_tool_calls),
+    ]
+    yield CompletionPiece(
+        text=str(message.text),
+        usage=_usage(message),
+        finish_reason=_end_reason(message, info) or None,
+        tool_calls=[
+            _with_extra({"index": at, "id": call_id, "function": {"name": name, "arguments": arguments}}, extra)
+            for at, (call_id, name, arguments) in enumerate(calls)
+        ],
+        native=message if message.tool_calls and not message.invalid_tool_calls else None,
+    )
 
-    index: Any
-    call: dict[str, Any]
+
+async def _pieces(model: BaseChatModel, prompt: list[BaseMessage]) -> AsyncGenerator[CompletionPiece]:
+    chunks: list[AIMessage] = []
+    used: Usage | None = None
+    called = False
+    async with aclosing(_chunks(model, prompt)) as stream:
+        async for chunk, info in stream:
+            chunks.append(chunk)
+            used = _added(used, _usage(chunk))
+            calls = getattr(chunk, "tool_call_chunks", ())
+            called = called or bool(calls)
+            extra = chunk.additional_kwargs.get(EXTRA_CONTENT) or {}
+            text, reason = str(chunk.text), _end_reason(chunk, info)
+            yield CompletionPiece(
+                text=text,
+                tool_calls=[_call_piece(call, extra) for call in calls] if calls else (),
+                usage=used,
+                finish_reason=reason or None,
+                thinking=bool(chunk.content or chunk.additional_kwargs),
+            )
+    if not chunks:  # status 200 and no event at all: some proxy's page
+        raise MalformedReplyError
+    if called:
+        yield CompletionPiece(native=_joined(chunks))
 
 
-def _call(call_id: str | None, name: str | None, arguments: str | None) -> dict[str, Any]:
-    return {"id": call_id, "type": "function", "function": {"name": name or "", "arguments": arguments or ""}}
+def _call_piece(piece: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    function = {"name": piece.get("name"), "arguments": piece.get("args")}
+    return _with_extra({"index": piece.get("index"), "id": piece.get("id"), "function": function}, extra)
+
+
+def _with_extra(call: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    if (own := extra.get(call["id"])) is not None:
+        call[EXTRA_CONTENT] = own
+    return call
+
+
+def _added(known: Usage | None, counted: Usage | None) -> Usage | None:
+    """LangChain's chunks add up; but what a provider repeats in every chunk is a total."""
+    if known is None or counted is None:
+        return counted or known
+    total = counted.input_tokens >= known.input_tokens > 0 and counted.output_tokens >= known.output_tokens
+    if total:
+        return counted
+    return Usage(
+        input_tokens=known.input_tokens + counted.input_tokens,
+        output_tokens=known.output_tokens + counted.output_tokens,
+    )
 
 
 def _written(arguments: Mapping[str, Any]) -> str:
     try:
         return orjson.dumps(arguments).decode()
-    except TypeError:  # integers beyond 64 bits
+    except TypeError:  # integers of more than 64 bits
         return json.dumps(arguments)
-
-
-async def invoke(model: BaseChatModel, prompt: list[BaseMessage]) -> Completion:
-    """The whole answer at once."""
-    message, info = await _generate(model, prompt)
-    reason = _end_reason(message, info)
-    return Completion(
-        text=str(message.text),
-        usage=_usage(message),
-        finish_reason=_FINISH.get(reason),
-        ended=bool(reason),
-        tool_calls=(
-            *(_call(call["id"], call["name"], _written(call["args"])) for call in message.tool_calls),
-            # Their arguments are no JSON object: for the caller to judge, as in a stream.
-            *(_call(call["id"], call["name"], call["args"]) for call in message.invalid_tool_calls),
-        ),
-        message=message if message.tool_calls else None,
-    )
-
-
-class Gathered:
-    """What has come of an answer so far."""
-
-    def __init__(self) -> None:
-        self._texts: list[str] = []
-        self._calls: list[_Growing] = []
-        self._chunks: list[AIMessage] = []
-        self._used = NO_USAGE
-        self._reason = ""
-
-    @property
-    def ended(self) -> bool:
-        """Has the model said why it stopped? Then the answer is there, whatever may still come."""
-        return bool(self._reason)
-
-    def add(self, chunk: AIMessage, info: Mapping[str, Any]) -> Delta | None:
-        """The piece for the caller in a chunk, if there is one."""
-        if chunk.usage_metadata:
-            usage = _usage(chunk)
-            self._used = Usage(
-                input_tokens=self._used.input_tokens + usage.input_tokens,
-                output_tokens=self._used.output_tokens + usage.output_tokens,
-            )
-        self._reason = _end_reason(chunk, info) or self._reason
-        self._chunks.append(chunk)
-        text = str(chunk.text)
-        calls = tuple(_tool_piece(piece, self._calls) for piece in getattr(chunk, "tool_call_chunks", ()))
-        if not text and not calls:
-            return None
-        self._texts.append(text)
-        return Delta(text=text, tool_calls=calls)
-
-    def completion(self) -> Completion:
-        return Completion(
-            text="".join(self._texts),
-            usage=self._used,
-            finish_reason=_FINISH.get(self._reason),
-            tool_calls=tuple(known.call for known in self._calls),
-            ended=self.ended,
-            message=_joined(self._chunks) if self._calls else None,
-        )
-
-
-async def stream(
-    model: BaseChatModel,
-    prompt: list[BaseMessage],
-    *,
-    gathered: Gathered | None = None,
-    alive: Callable[[], None] | None = None,
-) -> AsyncGenerator[Delta | Completion]:
-    """Pieces as the model makes them, then the completion; `gathered` holds what came when it breaks off.
-
-    `alive` is called for all that holds anything, also what no piece is made of (the model thinks).
-    """
-    gathered = gathered or Gathered()
-    async with aclosing(_chunks(model, prompt)) as chunks:
-        async for chunk, info in chunks:
-            delta = gathered.add(chunk, info)
-            if alive is not None and (
-                delta is not None or chunk.content or chunk.additional_kwargs or gathered.ended
-            ):
-                alive()
-            if delta is not None:
-                yield delta
-    yield gathered.completion()
 
 
 # LangChain's public calls wrap what a provider implements (`_agenerate`, `_astream`) in callbacks, tracers, a cache
@@ -262,39 +219,22 @@ def _joined(chunks: Sequence[AIMessage]) -> AIMessage | None:
     pieces = [chunk for chunk in chunks if isinstance(chunk, AIMessageChunk)]
     if len(pieces) < len(chunks):
         return None
-    return cast("AIMessage", message_chunk_to_message(add_ai_message_chunks(pieces[0], *pieces[1:])))
+    message = cast("AIMessage", message_chunk_to_message(add_ai_message_chunks(pieces[0], *pieces[1:])))
+    return None if message.invalid_tool_calls else message
 
 
-def _tool_piece(piece: Mapping[str, Any], calls: list[_Growing]) -> dict[str, Any]:
-    """One piece in OpenAI's delta shape, also added to the call that it belongs to."""
-    arguments = piece.get("args") or ""
-    for position in reversed(range(len(calls))):  # what does not say its id continues the latest
-        if _belongs(piece, known := calls[position]):
-            known.call["function"]["arguments"] += arguments
-            return {"index": position, "function": {"arguments": arguments}}
-    call = _call(piece.get("id"), piece.get("name"), arguments)
-    calls.append(_Growing(piece.get("index"), call))
-    return {"index": len(calls) - 1, **call, "function": dict(call["function"])}
-
-
-def _belongs(piece: Mapping[str, Any], known: _Growing) -> bool:
-    # Some providers give every call the same index; then the ids tell them apart. Without an index each is whole.
-    same_id = not piece.get("id") or not known.call["id"] or piece["id"] == known.call["id"]
-    return piece.get("index") is not None and piece["index"] == known.index and same_id
-
-
-def _usage(message: AIMessage) -> Usage:
+def _usage(message: AIMessage) -> Usage | None:
     counted = message.usage_metadata
     if not counted:
-        return NO_USAGE
+        return None
     return Usage(input_tokens=counted["input_tokens"], output_tokens=counted["output_tokens"])
 
 
 def _end_reason(message: AIMessage, info: Mapping[str, Any]) -> str:
-    """Why the model stopped, in its own words and lower case; empty while it does not say."""
+    """Why the model stopped, in its own words; empty while it does not say."""
     said = message.response_metadata
     if info or said:
         for key in ("finish_reason", "stop_reason", "done_reason"):
             if reason := said.get(key) or info.get(key):
-                return str(reason).lower()
+                return str(reason)
     return ""

@@ -1,4 +1,4 @@
-"""Reading a conversation's messages."""
+"""A conversation's messages: what they say, and how a model gets them."""
 
 from __future__ import annotations
 
@@ -19,3 +19,32 @@ def text_of(message: Message) -> str:
 def last_question(messages: Sequence[Message]) -> str:
     """The text of the user's latest message, empty when there is none."""
     return next((text_of(message) for message in reversed(messages) if message["role"] == "user"), "")
+
+
+def for_model(system: str, messages: Sequence[Message]) -> list[Message]:
+    """One system message (some providers take no more), then the conversation.
+
+    The results of tools follow the message that called them, in the order of its calls: some providers pair them by
+    place, not by id.
+    """
+    added = [text for message in messages if message["role"] == "system" and (text := text_of(message))]
+    if added:
+        system = f"{system}\n\nThe application adds:\n" + "\n".join(added)
+    sent: list[Message] = [{"role": "system", "content": system}]
+    sent += [message for message in messages if message["role"] != "system"]
+    if any("tool_calls" in message for message in messages):
+        _pair_results(sent)
+    return sent
+
+
+def _pair_results(messages: list[Message]) -> None:
+    for at, message in enumerate(messages):
+        if not (calls := message.get("tool_calls")):
+            continue
+        end = at + 1
+        while end < len(messages) and messages[end]["role"] == "tool":
+            end += 1
+        places = {call.get("id"): place for place, call in enumerate(calls)}
+        messages[at + 1 : end] = sorted(
+            messages[at + 1 : end], key=lambda result: places.get(result.get("tool_call_id"), len(places))
+        )

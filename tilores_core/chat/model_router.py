@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from tilores_core.chat.langchain_adapter import Completion
 from tilores_core.chat.models import Models
 from tilores_core.chat.notes import ModelNotes
 from tilores_core.chat.routing.budget import Budget
@@ -18,6 +17,7 @@ from tilores_core.chat.routing.limits import Limits
 from tilores_core.chat.routing.model_call import ModelCall
 from tilores_core.contracts import Attempt, Purpose, Turn
 from tilores_core.errors import ConfigError, UnknownModelError
+from tilores_core.llm.normalizer import Completion
 from tilores_core.resilience import Condition
 from tilores_core.settings import RoutingTable
 

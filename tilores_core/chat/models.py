@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import aclosing
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache
 
 from tilores_core.cache.keys import canonical
-from tilores_core.contracts import LLMProvider, ModelInfo, SupportsUpstreams, Usage
-from tilores_core.errors import ConfigError, UnknownModelError
+from tilores_core.contracts import (
+    CompletionPiece,
+    CompletionRequest,
+    LLMProvider,
+    Message,
+    ModelInfo,
+    SupportsCompletion,
+    SupportsUpstreams,
+    Usage,
+)
+from tilores_core.errors import ConfigError, InvalidRequestError, TiloresError, UnknownModelError
+from tilores_core.llm.normalizer import Completion, Normalizer
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -38,6 +49,7 @@ class Models:
         self._providers = dict(providers)
         self.idle = dict(idle or {})
         self._several = {name: one for name, one in providers.items() if isinstance(one, SupportsUpstreams)}
+        self._direct = {name: one for name, one in providers.items() if isinstance(one, SupportsCompletion)}
         self._chat_models: LRUCache[tuple[str, bytes], BaseChatModel] = LRUCache(_CHAT_MODELS_KEPT)
         self._making: dict[tuple[str, bytes], asyncio.Task[BaseChatModel]] = {}
         self._listed = {
@@ -107,9 +119,56 @@ class Models:
         several = self._several.get(provider)
         return provider if several is None else f"{provider}:{several.upstream(bare)}"
 
-    def kept(self, name: str, parameters: Mapping[str, Any]) -> BaseChatModel | None:
-        """The LangChain model for a full name and parameters, if it has been made."""
-        return self._chat_models.get((name, canonical(dict(parameters))))
+    async def begin(
+        self,
+        name: str,
+        messages: Sequence[Message],
+        parameters: Mapping[str, Any],
+        *,
+        stream: bool,
+        seconds: float | None = None,
+    ) -> tuple[AsyncGenerator[CompletionPiece], bool]:
+        """One call, built but not made, and whether its answer comes in pieces: not every model can.
+
+        Raises `InvalidRequestError` and its like for a request that cannot be built, `TimeoutError` when a LangChain
+        model takes more than `seconds` to make.
+        """
+        provider, _, bare = name.partition(":")
+        if (direct := self._direct.get(provider)) is not None:
+            try:
+                return direct.complete(CompletionRequest(bare, messages, parameters, stream)), stream
+            except TiloresError:
+                raise
+            except Exception as error:  # a plugin's code
+                raise InvalidRequestError(
+                    f"the request cannot be put to {provider}: {type(error).__name__}", param="messages"
+                ) from error
+        from tilores_core.chat import langchain_adapter
+
+        model = self._chat_models.get((name, canonical(dict(parameters))))
+        if model is None:
+            async with asyncio.timeout(seconds):
+                model = await self.chat_model(name, parameters)
+        stream = stream and langchain_adapter.can_stream(model)
+        prompt = langchain_adapter.to_langchain(messages)
+        return langchain_adapter.complete(model, prompt, stream=stream), stream
+
+    async def ask(
+        self,
+        name: str,
+        messages: Sequence[Message],
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        stream: bool = False,
+    ) -> Completion:
+        """One call without routing, as doctors and tests make it. Raises what the provider raises, not mapped."""
+        pieces, _ = await self.begin(name, messages, parameters or {}, stream=stream)
+        answer = Normalizer()
+        async with aclosing(pieces):
+            async for piece in pieces:
+                answer.add(piece)
+        answer.finish()
+        return answer.completion()
 
     async def chat_model(self, name: str, parameters: Mapping[str, Any]) -> BaseChatModel:
         """The LangChain model for a full name and parameters; made in a thread, as that may import an SDK."""
@@ -129,6 +188,18 @@ class Models:
         del self._making[key]
         if not making.cancelled() and making.exception() is None:
             self._chat_models[key] = making.result()
+
+    def cost_of(self, name: str, said: Completion) -> float | None:
+        """US dollars as the provider says it, else by its prices; None where no price is known."""
+        return said.cost if said.cost is not None else self.cost(name, said.usage)
+
+    async def warm_up(self, name: str) -> None:
+        """Load what the first call of a model needs. Raises `ProviderAuthError` without a key."""
+        direct = self._direct.get(name.partition(":")[0])
+        if direct is not None:
+            await direct.warm_up()
+        else:
+            await self.chat_model(name, {})
 
     def cost(self, name: str, usage: Usage) -> float | None:
         """US dollars, None where no price is known."""

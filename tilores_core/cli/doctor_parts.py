@@ -116,14 +116,11 @@ async def model(host: PluginHost, seconds: float) -> Findings:
 
 async def _ask(models: Models, name: str, seconds: float) -> Finding:
     """One tiny question, straight to the model: nothing is read from the cache or stored there."""
-    from tilores_core.chat.langchain_adapter import invoke, to_langchain
-
     started = time.perf_counter()
     fix = "is its provider reachable from here? tilores models"
     try:
         async with asyncio.timeout(seconds):
-            chat_model = await models.chat_model(name, {})
-            await invoke(chat_model, to_langchain("You are being tested.", [{"role": "user", "content": _QUESTION}]))
+            await models.ask(name, [{"role": "user", "content": _QUESTION}])
     except TimeoutError:
         return Finding(part="model", state="problem", detail=f"{name}: no answer within {seconds:g} s", fix=fix)
     except Exception as error:

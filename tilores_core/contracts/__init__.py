@@ -16,8 +16,11 @@ from tilores_core.contracts.cache import (
     TierStats,
 )
 from tilores_core.contracts.llm import (
+    CompletionPiece,
+    CompletionRequest,
     LLMProvider,
     ModelInfo,
+    SupportsCompletion,
     SupportsUpstreams,
 )
 from tilores_core.contracts.plugin_context import (
@@ -81,6 +84,8 @@ __all__ = [
     "CacheTier",
     "CallEvents",
     "Caller",
+    "CompletionPiece",
+    "CompletionRequest",
     "Customer",
     "CustomerChoice",
     "CustomerKind",
@@ -110,6 +115,7 @@ __all__ = [
     "Span",
     "SpanKind",
     "SupportsBroadcast",
+    "SupportsCompletion",
     "SupportsFeedback",
     "SupportsLease",
     "SupportsMentions",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+
+from tilores_core.contracts.source import empty_mapping
+from tilores_core.contracts.turn import Message, Usage
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -28,6 +31,39 @@ class ModelInfo:
     simulated: bool = False
     created: int = 0
     unavailable: str | None = None
+
+
+class CompletionRequest(NamedTuple):
+    """One call of a model.
+
+    `model` is without the provider's name; `messages` begin with the system message, and there is one at most;
+    `parameters` have OpenAI's names. With `stream` the answer is wanted in pieces.
+    """
+
+    model: str
+    messages: Sequence[Message]
+    parameters: Mapping[str, Any]
+    stream: bool
+
+
+class CompletionPiece(NamedTuple):
+    """What one event of a provider says; a whole reply is one piece. The engine corrects what providers get wrong.
+
+    `tool_calls` as they came, in OpenAI's delta shape. `state`: what the provider must see again with the results of
+    the tools that this answer calls (`reasoning_content`, …): texts are joined, lists appended. `usage`: all tokens
+    up to now. `cost`: US dollars, where the provider says it. `finish_reason` in the provider's words. `native`: the
+    message in the provider's own form, given back to it in the history as the key `native` of a message. `thinking`:
+    it is at work, though nothing of the answer is in this piece.
+    """
+
+    text: str = ""
+    tool_calls: Sequence[Mapping[str, Any]] = ()
+    state: Mapping[str, Any] = empty_mapping()
+    usage: Usage | None = None
+    cost: float | None = None
+    finish_reason: str | None = None
+    native: Any = None
+    thinking: bool = False
 
 
 class LLMProvider(Protocol):
@@ -62,4 +98,22 @@ class SupportsUpstreams(Protocol):
 
     def upstream(self, model: str) -> str:
         """What serves `model` (without the provider's name): one of a few names, also for an unknown model."""
+        ...
+
+
+@runtime_checkable
+class SupportsCompletion(Protocol):
+    """An `LLMProvider` that is asked directly, without a LangChain chat model in between."""
+
+    def complete(self, request: CompletionRequest) -> AsyncGenerator[CompletionPiece]:
+        """The answer to one request, asked for when the first piece is taken; closing it closes the connection.
+
+        Builds the request before it returns, and raises then what is the caller's to mend: `InvalidRequestError`,
+        `UnsupportedParameterError`, `UnknownModelError`, `ProviderAuthError` without a key. What is raised later is
+        given to `map_error`.
+        """
+        ...
+
+    async def warm_up(self) -> None:
+        """Load what the first request needs, so that no caller waits for it."""
         ...

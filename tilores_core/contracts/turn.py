@@ -22,7 +22,9 @@ class Message(TypedDict, total=False):
     """One message, in the shape of the OpenAI protocol whichever protocol it came by.
 
     `role` is one of system, user, assistant, tool; `content` a string, a list of parts, or None on an
-    assistant message that only calls tools. The other keys are there only when they were given.
+    assistant message that only calls tools. The other keys are there only when they were given. `reasoning_content`,
+    `reasoning`, `reasoning_details`, and `extra_content` of a tool call, are a provider's own state: it gets them
+    back as they came. `native`: see `CompletionPiece`; never in a message that came from a caller.
     """
 
     role: str
@@ -30,6 +32,10 @@ class Message(TypedDict, total=False):
     name: str
     tool_calls: list[dict[str, Any]]
     tool_call_id: str
+    reasoning_content: str
+    reasoning: str
+    reasoning_details: list[Any]
+    native: Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +145,8 @@ class Answer:
 
     `model` is the one that answered. `cost` is in US dollars, None when no price is known, 0 on a hit.
     `tool_calls` have the OpenAI shape and are for the caller to run. `ungrounded`: how many values in the text are
-    neither in the customer's records nor in the conversation (`[chat] grounding`).
+    neither in the customer's records nor in the conversation (`[chat] grounding`). `state`: what the model must see
+    again with the results of the tools that it calls (`reasoning_content`, …), None without tool calls.
     """
 
     text: str
@@ -157,6 +164,7 @@ class Answer:
     record_fingerprint: str = ""
     schema_hash: str = ""
     ungrounded: int = 0
+    state: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,13 +172,14 @@ class Delta:
     """A piece of an answer while it is generated: some text, or a piece of a tool call (OpenAI delta shape).
 
     `model`: the model that generates it, on the first piece at least. `filler`: text sent while the answer is still
-    awaited; it is not part of the answer.
+    awaited; it is not part of the answer. `state`: that of `Answer`.
     """
 
     text: str = ""
     tool_calls: tuple[Mapping[str, Any], ...] = ()
     model: str | None = None
     filler: bool = False
+    state: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from tilores_core.contracts import (
     LLMProvider,
     Observer,
     SupportsBroadcast,
+    SupportsCompletion,
     SupportsFeedback,
     SupportsLease,
     SupportsMentions,
@@ -106,7 +107,7 @@ LLM: Final[Role[LLMProvider]] = Role(
     "register_llm_providers",
     hooks.LLMProviderSpec,
     protocol_methods(LLMProvider),
-    abilities=(SupportsUpstreams,),
+    abilities=(SupportsCompletion, SupportsUpstreams),
     chosen=False,
 )
 OPTIMIZER: Final[Role[Any]] = Role("optimizer", "register_optimizer_strategies", hooks.OptimizerStrategySpec)

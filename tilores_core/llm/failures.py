@@ -58,6 +58,16 @@ class MalformedReplyError(Exception):
         self.body = body if isinstance(body, Mapping) else {}
 
 
+class UpstreamError(Exception):
+    """A reply whose HTTP status is a failure. `body`: its JSON object, empty when there is none."""
+
+    def __init__(self, status_code: int, headers: Mapping[str, str], body: Mapping[str, Any]) -> None:
+        super().__init__(f"the upstream answers {status_code}")
+        self.status_code = status_code
+        self.headers = headers
+        self.body = body
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """What is known of a failed call. `codes`: the provider's words for it (code, type, status), in lower case;
@@ -127,7 +137,7 @@ def _read(error: BaseException) -> Failure:
         codes.append("context_length_exceeded")
     if "ContentFilterFinishReasonError" in names:
         codes.append("content_filter")
-    headers = getattr(response, "headers", None)
+    headers = getattr(response, "headers", None) or getattr(error, "headers", None)
     text = body.get("message") or body.get("detail") or getattr(error, "message", "") or ""
     return Failure(
         kind=_kind(names, status, codes),

@@ -1,55 +1,165 @@
-"""Providers that speak OpenAI's chat completions: OpenAI, DeepSeek, OpenRouter, vLLM, llama.cpp and others."""
+"""Providers that speak OpenAI's chat completions: OpenAI, Groq, Mistral, DeepSeek, OpenRouter, vLLM and others."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from tilores_core.llm.catalogue import ModelData
-from tilores_core.llm.parameters import Field, Fields, in_model_kwargs
+import orjson
+
+from tilores_core.contracts import CompletionPiece, CompletionRequest, Message
+from tilores_core.errors import InvalidRequestError
+from tilores_core.llm.catalogue import Catalogue, ModelData
+from tilores_core.llm.openai_client import OpenAIClient
+from tilores_core.llm.parameters import Field, Fields
 from tilores_core.llm.provider import ChatProvider
+from tilores_core.llm.settings import ProviderSettings
 from tilores_core.llm.transport import library_of
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 OPENAI_FIELDS: Final[Mapping[str, Field]] = {
-    # LangChain passes over the temperature of models called gpt-5…; some of them take one.
-    "temperature": in_model_kwargs("temperature", of="extra_body"),
-    "top_p": "top_p",
-    "max_tokens": "max_tokens",
-    "stop": "stop",
-    "seed": "seed",
-    "presence_penalty": "presence_penalty",
-    "frequency_penalty": "frequency_penalty",
-    "logit_bias": "logit_bias",
-    "reasoning_effort": "reasoning_effort",
-    # By the SDK's own argument it would be parsed there, and an answer cut by max_tokens would be an exception.
-    "response_format": in_model_kwargs("response_format", of="extra_body"),
-    "tools": in_model_kwargs("tools"),
-    "tool_choice": in_model_kwargs("tool_choice"),
-    "parallel_tool_calls": in_model_kwargs("parallel_tool_calls"),
+    name: name
+    for name in (
+        "temperature",
+        "top_p",
+        "max_tokens",
+        "stop",
+        "seed",
+        "presence_penalty",
+        "frequency_penalty",
+        "logit_bias",
+        "reasoning_effort",
+        "verbosity",
+        "response_format",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+    )
 }
-"""The protocol's parameters as arguments of langchain-openai's chat models."""
+"""The protocol's parameters, each under its own name."""
+
+_USAGE_TOO: Final = {"include_usage": True}
 
 
 class OpenAIProtocolProvider(ChatProvider):
-    """A `ChatProvider` at `default_base_url` or, when the settings have one, at theirs."""
+    """A `ChatProvider` at `default_base_url` or, when the settings have one, at theirs.
+
+    `parameters` are names of the request's body. `message_state`: which keys of an assistant message that called
+    tools go back to this provider; `extra_content`: whether that of a tool call does.
+    """
 
     default_base_url: ClassVar[str]
-    parameters: Fields = OPENAI_FIELDS
+    path: ClassVar[str] = "/chat/completions"
+    parameters: ClassVar[Fields] = OPENAI_FIELDS
+    message_state: ClassVar[Sequence[str]] = ()
+    extra_content: ClassVar[bool] = False
+
+    def __init__(self, settings: ProviderSettings, catalogue: Catalogue) -> None:
+        super().__init__(settings, catalogue)
+        self._client: OpenAIClient | None = None
+
+    # --- asked directly
+
+    def complete(self, request: CompletionRequest) -> AsyncGenerator[CompletionPiece]:
+        data = self.find(request.model)
+        body: dict[str, Any] = {"model": data.id, "messages": [self.message(one) for one in request.messages]}
+        if request.parameters:
+            body.update(self.wire_parameters(data, request.parameters))
+        body["stream"] = request.stream
+        if request.stream:
+            body["stream_options"] = _USAGE_TOO
+        self.adapt(body, data)
+        return self._connected().complete(_written(body), stream=request.stream)
+
+    async def warm_up(self) -> None:
+        self.find("")
+        await self._connected().open()
+
+    def message(self, message: Message) -> dict[str, Any]:
+        """A message as it goes over the wire."""
+        role, content = message["role"], message.get("content") or ""
+        if role == "assistant":
+            return self._assistant(message, content)
+        if role == "tool":
+            return {"role": "tool", "content": content, "tool_call_id": message.get("tool_call_id", "")}
+        return {"role": role, "content": content}
+
+    def wire_parameters(self, model: ModelData, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters as keys of the body. Raises `UnsupportedParameterError`."""
+        return self.translated(model, parameters)
+
+    def adapt(self, body: dict[str, Any], model: ModelData) -> None:
+        """Change a body into what this provider wants otherwise."""
+
+    def read_event(self, event: dict[str, Any]) -> None:
+        """Change an event, or a whole reply, into what the protocol says."""
+
+    def headers(self) -> dict[str, str]:
+        """The headers of every request."""
+        return {"Authorization": f"Bearer {self.key().get_secret_value()}"}
+
+    async def aclose(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+        await super().aclose()
+
+    def _assistant(self, message: Message, content: Any) -> dict[str, Any]:
+        calls = message.get("tool_calls")
+        if not calls:
+            return {"role": "assistant", "content": content}
+        written: dict[str, Any] = {
+            "role": "assistant",
+            "content": content or None,
+            "tool_calls": [self._tool_call(call) for call in calls],
+        }
+        for key in self.message_state:
+            if key in message:
+                written[key] = message[key]  # type: ignore[literal-required]
+        return written
+
+    def _tool_call(self, call: Mapping[str, Any]) -> dict[str, Any]:
+        function = call["function"]
+        written: dict[str, Any] = {
+            "id": call.get("id"),
+            "type": "function",
+            # As it was written by the model: read and written again it might be another number.
+            "function": {"name": function["name"], "arguments": function.get("arguments") or "{}"},
+        }
+        if self.extra_content and "extra_content" in call:
+            written["extra_content"] = call["extra_content"]
+        return written
+
+    def _connected(self) -> OpenAIClient:
+        if self._client is None:
+            settings = self.settings
+            self._client = OpenAIClient(
+                (settings.base_url or self.default_base_url) + self.path,
+                self.headers(),
+                read_seconds=settings.timeout_seconds,
+                connect_seconds=settings.connect_seconds,
+                max_connections=settings.max_connections,
+                read_event=None if _does_nothing(self) else self.read_event,
+            )
+        return self._client
+
+    # --- by LangChain
+
+    def chat_model(self, model: str, parameters: Mapping[str, Any]) -> BaseChatModel:
+        data = self.find(model)
+        return self.make(data, self.wire_parameters(data, parameters))
 
     def make(self, model: ModelData, fields: dict[str, Any]) -> BaseChatModel:
-        return self.chat_class()(**self.arguments(model), **fields)
+        from langchain_openai import ChatOpenAI
 
-    def chat_class(self) -> type[BaseChatModel]:
-        """The class to make; imports LangChain's package."""
-        from tilores_core.llm.openai_chat import CompatibleChat
-
-        return CompatibleChat
+        return ChatOpenAI(
+            **self.arguments(model), extra_body=fields or None, use_responses_api=False, stream_chunk_timeout=None
+        )
 
     def arguments(self, model: ModelData) -> dict[str, Any]:
-        """The constructor's arguments that are not the request's; nothing is left for the environment to say."""
+        """Arguments of LangChain's class that are not the request's; nothing is left for the environment to say."""
         import openai
 
         library = library_of(openai)
@@ -60,7 +170,23 @@ class OpenAIProtocolProvider(ChatProvider):
             "timeout": self.http.timeout(library),
             "max_retries": 0,
             "stream_usage": True,
-            "stream_chunk_timeout": None,  # silence is the engine's to judge
             "http_async_client": self.http.async_client(library),
             "http_client": self.http.sync_client(library),
         }
+
+
+def _does_nothing(provider: OpenAIProtocolProvider) -> bool:
+    return type(provider).read_event is OpenAIProtocolProvider.read_event
+
+
+def _written(body: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(body)
+    except TypeError:  # integers of more than 64 bits, text that is not valid Unicode
+        pass
+    try:
+        return json.dumps(body, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise InvalidRequestError(
+            f"the request cannot be written as JSON: {type(error).__name__}", param="messages"
+        ) from None

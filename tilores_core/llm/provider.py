@@ -29,7 +29,7 @@ class ChatProvider(ABC):
     name: ClassVar[str]
     title: str
     key_variable: ClassVar[str | None] = None
-    parameters: Fields
+    parameters: ClassVar[Fields]
     max_stops: int | None = None
 
     def __init__(self, settings: ProviderSettings, catalogue: Catalogue) -> None:
@@ -53,6 +53,12 @@ class ChatProvider(ABC):
         return self.catalogue.infos(self.missing_key())
 
     def chat_model(self, model: str, parameters: Mapping[str, Any]) -> BaseChatModel:
+        data = self.find(model)
+        return self.make(data, self.translated(data, parameters))
+
+    def find(self, model: str) -> ModelData:
+        """What is known of a model. Raises `UnknownModelError` for one that is not served here, `ProviderAuthError`
+        when there is no key."""
         data = self.catalogue.find(model)
         if self.settings.only and not data.listed:
             raise UnknownModelError(
@@ -61,8 +67,11 @@ class ChatProvider(ABC):
             )
         if missing := self.missing_key():
             raise self._no_key(missing)
-        fields = translate(parameters, self.parameters, data, provider=self.title, max_stops=self.max_stops)
-        return self.make(data, fields)
+        return data
+
+    def translated(self, model: ModelData, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """A request's parameters as the provider's own. Raises `UnsupportedParameterError`."""
+        return translate(parameters, self.parameters, model, provider=self.title, max_stops=self.max_stops)
 
     def map_error(self, error: Exception) -> Exception:
         return error_of(error, provider=self.name, title=self.title, key_variable=self.key_variable)

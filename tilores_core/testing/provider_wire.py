@@ -19,14 +19,15 @@ thread, so that blocking calls are tried as well.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import orjson
 import pytest
 
-from tilores_core.contracts import LLMProvider
+from tilores_core.chat.models import Models
+from tilores_core.contracts import CompletionPiece, LLMProvider, Message
 from tilores_core.errors import (
     ContentRefusedError,
     ContextTooLongError,
@@ -36,6 +37,7 @@ from tilores_core.errors import (
     ProviderUnavailableError,
     TiloresError,
 )
+from tilores_core.llm.normalizer import Completion
 from tilores_core.testing.fake_upstream import (
     ContentRefused,
     ContextTooLong,
@@ -54,11 +56,7 @@ from tilores_core.testing.fake_upstream import (
     Reset,
     Stall,
 )
-from tilores_core.testing.providers import UNICODE, LLMProviderSuite, _merged
-
-if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
-    from langchain_core.messages import AIMessage
+from tilores_core.testing.providers import UNICODE, LLMProviderSuite, both_ways
 
 PRIVATE = "The caller's account is 40-17-22 and nobody may read it."
 TEXT = "Grüße aus Łódź, 東京 und 🏔️. Her balance is 40 dollars."
@@ -67,8 +65,6 @@ PICTURE = (
     "data:image/png;base64,"
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
-
-both_ways = pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
 
 
 class LLMProviderWireSuite(LLMProviderSuite):
@@ -102,9 +98,8 @@ class LLMProviderWireSuite(LLMProviderSuite):
         self, provider: LLMProvider, model: str, upstream: FakeUpstream, streamed: bool
     ) -> None:
         upstream.enqueue(TEXT)
-        message = await _ask(self.chat(provider, model), UNICODE, streamed=streamed)
-        assert message.text == TEXT
-        assert message.response_metadata["finish_reason"] == "stop"
+        said = await self.ask(provider, model, UNICODE, streamed=streamed)
+        assert (said.text, said.finish_reason) == (TEXT, "stop")
         (asked,) = upstream.requests
         assert asked.streamed is streamed or self.dialect == "ollama"  # its package streams either way
         assert UNICODE in _texts(asked.body)
@@ -115,34 +110,33 @@ class LLMProviderWireSuite(LLMProviderSuite):
         self, provider: LLMProvider, model: str, upstream: FakeUpstream, streamed: bool
     ) -> None:
         upstream.enqueue(Reply("one two three", input_tokens=11, output_tokens=7))
-        message = await _ask(self.chat(provider, model), "Hello", streamed=streamed)
-        assert message.usage_metadata is not None
-        assert message.usage_metadata["input_tokens"] == 11
-        assert message.usage_metadata["output_tokens"] == 7
-        assert message.usage_metadata["total_tokens"] == 18
+        said = await self.ask(provider, model, "Hello", streamed=streamed)
+        assert (said.usage.input_tokens, said.usage.output_tokens) == (11, 7)
 
     @both_ways
     async def test_a_picture(self, provider: LLMProvider, model: str, streamed: bool) -> None:
         self._needs("supports_vision")
-        parts = [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": PICTURE}}]
-        asked = [{"role": "user", "content": parts}]
-        assert "1 picture(s)" in (await _ask(self.chat(provider, model), asked, streamed=streamed)).text
+        parts: list[dict[str, Any]] = [
+            {"type": "text", "text": "What is this?"},
+            {"type": "image_url", "image_url": {"url": PICTURE}},
+        ]
+        asked: list[Message] = [{"role": "user", "content": parts}]
+        assert "1 picture(s)" in (await self.ask(provider, model, asked, streamed=streamed)).text
 
     @both_ways
     async def test_slow_first_token(
         self, provider: LLMProvider, model: str, upstream: FakeUpstream, streamed: bool
     ) -> None:
         upstream.enqueue(Reply(TEXT, seconds=0.1, first_token=0.2))
-        assert (await _ask(self.chat(provider, model), "Hello", streamed=streamed)).text == TEXT
+        assert (await self.ask(provider, model, "Hello", streamed=streamed)).text == TEXT
 
     @both_ways
     async def test_a_finished_answer_without_the_end_mark_is_finished(
         self, provider: LLMProvider, model: str, upstream: FakeUpstream, streamed: bool
     ) -> None:
         upstream.enqueue(Reply(TEXT, fault=NoEndMark()))
-        message = await _ask(self.chat(provider, model), "Hello", streamed=streamed)
-        assert message.text == TEXT
-        assert message.response_metadata["finish_reason"] == "stop"
+        said = await self.ask(provider, model, "Hello", streamed=streamed)
+        assert (said.text, said.finish_reason) == (TEXT, "stop")
 
     # --- leaving
 
@@ -150,13 +144,13 @@ class LLMProviderWireSuite(LLMProviderSuite):
         self, provider: LLMProvider, model: str, upstream: FakeUpstream
     ) -> None:
         upstream.enqueue(Stall(after=3))
-        chat = self.chat(provider, model)
         begun = asyncio.Event()
 
         async def consume() -> None:
-            async for chunk in chat.astream("Hello"):
-                if chunk.text:
-                    begun.set()
+            async with aclosing(await self._pieces(provider, model)) as pieces:
+                async for piece in pieces:
+                    if piece.text:
+                        begun.set()
 
         await _cancelled(asyncio.create_task(consume()), begun)
         assert await upstream.until(lambda: upstream.disconnects == 1)
@@ -165,10 +159,9 @@ class LLMProviderWireSuite(LLMProviderSuite):
         self, provider: LLMProvider, model: str, upstream: FakeUpstream
     ) -> None:
         upstream.enqueue(Stall(after=3))
-        chat = self.chat(provider, model)
-        async with aclosing(chat.astream("Hello")) as stream:  # type: ignore[type-var]  # LangChain's is a generator
-            async for chunk in stream:
-                if chunk.text:
+        async with aclosing(await self._pieces(provider, model)) as pieces:
+            async for piece in pieces:
+                if piece.text:
                     break
         assert await upstream.until(lambda: upstream.disconnects == 1)
 
@@ -177,7 +170,7 @@ class LLMProviderWireSuite(LLMProviderSuite):
         self, provider: LLMProvider, model: str, upstream: FakeUpstream, streamed: bool
     ) -> None:
         upstream.enqueue(Hang())
-        task = asyncio.create_task(_ask(self.chat(provider, model), "Hello", streamed=streamed))
+        task = asyncio.create_task(self.ask(provider, model, "Hello", streamed=streamed))
         assert await upstream.until(lambda: upstream.running == 1)
         await _cancelled(task)
         assert await upstream.until(lambda: upstream.disconnects == 1)
@@ -250,7 +243,7 @@ class LLMProviderWireSuite(LLMProviderSuite):
         if isinstance(outcome, Exception):
             assert isinstance(outcome, ContentRefusedError)
         else:
-            assert outcome.response_metadata["finish_reason"] == "content_filter"
+            assert outcome.finish_reason == "content_filter"
 
     # --- broken answers
 
@@ -297,7 +290,7 @@ class LLMProviderWireSuite(LLMProviderSuite):
         if isinstance(outcome, Exception):
             assert isinstance(outcome, ProviderError)
         else:
-            assert not outcome.response_metadata.get("finish_reason")
+            assert not outcome.ended
 
     @both_ways
     async def test_one_request_a_call(
@@ -314,19 +307,24 @@ class LLMProviderWireSuite(LLMProviderSuite):
         for fault in (Reset(), Cut(after=1), MalformedEvent(after=1), HttpError(status=500)):
             upstream.enqueue(fault, TEXT)
             await self._failure(provider, model, streamed=True)
-            assert (await self.chat(provider, model).ainvoke("Hello")).text == TEXT
+            assert (await self.ask(provider, model, "Hello")).text == TEXT
 
     # --- asking
+
+    async def _pieces(self, provider: LLMProvider, model: str) -> AsyncGenerator[CompletionPiece]:
+        models = Models({"suite": provider}, default=f"suite:{model}")
+        pieces, _ = await models.begin(models.default, [{"role": "user", "content": "Hello"}], {}, stream=True)
+        return pieces
 
     async def _failure(self, provider: LLMProvider, model: str, *, streamed: bool) -> TiloresError:
         outcome = await self._outcome(provider, model, streamed=streamed)
         assert isinstance(outcome, TiloresError), f"it answered: {outcome}"
         return outcome
 
-    async def _outcome(self, provider: LLMProvider, model: str, *, streamed: bool) -> AIMessage | TiloresError:
+    async def _outcome(self, provider: LLMProvider, model: str, *, streamed: bool) -> Completion | TiloresError:
         """The answer, or the mapped error, which holds neither the key nor the prompt."""
         try:
-            return await _ask(self.chat(provider, model), PRIVATE, streamed=streamed)
+            return await self.ask(provider, model, PRIVATE, streamed=streamed)
         except Exception as error:
             mapped = provider.map_error(error)
         assert isinstance(mapped, TiloresError), f"not mapped: {type(mapped).__name__}"
@@ -334,12 +332,6 @@ class LLMProviderWireSuite(LLMProviderSuite):
         assert PRIVATE[:24] not in shown
         assert "sk-fake-upstream" not in shown
         return mapped
-
-
-async def _ask(chat: BaseChatModel, asked: Any, *, streamed: bool) -> AIMessage:
-    if not streamed:
-        return await chat.ainvoke(asked)
-    return _merged([chunk async for chunk in chat.astream(asked)])
 
 
 async def _cancelled(task: asyncio.Task[Any], begun: asyncio.Event | None = None) -> None:

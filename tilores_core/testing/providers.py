@@ -13,29 +13,30 @@
         def model(self) -> str:
             return "acme-small"
 
-A capability that is declared missing skips its tests by name. Needs the extra `tilores-core[testing]`, with
-`asyncio_mode = "auto"`. A provider that asks over HTTP passes `LLMProviderWireSuite` as well, in
-`tilores_core.testing.provider_wire`.
+A provider is asked as the engine asks it, directly where it has `complete` and by its chat model where not; the chat
+model is tried as well. A capability that is declared missing skips its tests by name. Needs the extra
+`tilores-core[testing]`, with `asyncio_mode = "auto"`. A provider that asks over HTTP passes
+`LLMProviderWireSuite` as well, in `tilores_core.testing.provider_wire`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
-from tilores_core.contracts import LLMProvider, ModelInfo
+from tilores_core.chat.messages import for_model
+from tilores_core.chat.models import Models
+from tilores_core.contracts import LLMProvider, Message, ModelInfo
 from tilores_core.errors import TiloresError, UnknownModelError, UnsupportedParameterError
-
-if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
-    from langchain_core.messages import AIMessage, AIMessageChunk
+from tilores_core.llm.normalizer import Completion
 
 QUESTION = "In two or three sentences, say what you can do."
+FIND = "Find the customer with the e-mail address ann@example.com"
 UNICODE = "Grüße aus Łódź, 東京 und 🏔️: say this back."
 TOOL: dict[str, Any] = {
     "type": "function",
@@ -49,6 +50,8 @@ TOOL: dict[str, Any] = {
         },
     },
 }
+
+both_ways = pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
 
 
 class LLMProviderSuite:
@@ -78,8 +81,19 @@ class LLMProviderSuite:
         yield
         await provider.aclose()
 
-    def chat(self, provider: LLMProvider, model: str, **parameters: Any) -> BaseChatModel:
-        return provider.chat_model(model, parameters)
+    async def ask(
+        self,
+        provider: LLMProvider,
+        model: str,
+        asked: str | list[Message],
+        *,
+        streamed: bool = False,
+        **parameters: Any,
+    ) -> Completion:
+        """One answer, asked for as the engine does it."""
+        messages: list[Message] = [{"role": "user", "content": asked}] if isinstance(asked, str) else asked
+        models = Models({"suite": provider}, default=f"suite:{model}")
+        return await models.ask(models.default, messages, parameters, stream=streamed)
 
     # --- what is listed
 
@@ -103,120 +117,166 @@ class LLMProviderSuite:
 
     # --- answering
 
-    def test_invoke(self, provider: LLMProvider, model: str) -> None:
-        _check_whole(self.chat(provider, model).invoke(QUESTION))
+    @both_ways
+    async def test_an_answer(self, provider: LLMProvider, model: str, streamed: bool) -> None:
+        _check_whole(await self.ask(provider, model, QUESTION, streamed=streamed))
 
-    async def test_ainvoke(self, provider: LLMProvider, model: str) -> None:
-        _check_whole(await self.chat(provider, model).ainvoke(QUESTION))
+    @both_ways
+    async def test_unicode(self, provider: LLMProvider, model: str, streamed: bool) -> None:
+        assert (await self.ask(provider, model, UNICODE, streamed=streamed)).text.encode("utf-8")
 
-    async def test_names_the_model_that_answered(self, provider: LLMProvider, model: str) -> None:
-        message = await self.chat(provider, model).ainvoke(QUESTION)
-        assert message.response_metadata["model_name"]
-
-    async def test_unicode(self, provider: LLMProvider, model: str) -> None:
-        message = await self.chat(provider, model).ainvoke(UNICODE)
-        assert message.text.encode("utf-8")
-
-    async def test_a_system_message_and_a_history_are_taken(self, provider: LLMProvider, model: str) -> None:
-        history = [
-            ("system", "Be brief."),
-            ("user", "Hello"),
-            ("assistant", "Hello. How can I help?"),
-            ("user", QUESTION),
+    @both_ways
+    async def test_a_system_message_and_a_history_are_taken(
+        self, provider: LLMProvider, model: str, streamed: bool
+    ) -> None:
+        history: list[Message] = [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "Hello"},
+            {"role": "assistant", "content": "Hello. How can I help?"},
+            {"role": "user", "content": QUESTION},
         ]
-        assert (await self.chat(provider, model).ainvoke(history)).text
+        assert (await self.ask(provider, model, history, streamed=streamed)).text
+
+    @both_ways
+    async def test_a_history_that_begins_with_a_greeting_is_taken(
+        self, provider: LLMProvider, model: str, streamed: bool
+    ) -> None:
+        history: list[Message] = [
+            {"role": "system", "content": "Be brief."},
+            {"role": "assistant", "content": "Hello. How can I help?"},
+            {"role": "user", "content": QUESTION},
+        ]
+        assert (await self.ask(provider, model, history, streamed=streamed)).text
 
     # --- streaming
 
-    async def test_streams_in_pieces_with_usage_once(self, provider: LLMProvider, model: str) -> None:
-        chunks = [chunk async for chunk in self.chat(provider, model).astream(QUESTION)]
-        assert sum(1 for chunk in chunks if chunk.text) > 1
-        assert "".join(chunk.text for chunk in chunks)
-        whole = _merged(chunks)
-        assert whole.usage_metadata is not None
-        assert whole.usage_metadata["input_tokens"] > 0
-        assert whole.usage_metadata["output_tokens"] > 0
-        assert whole.response_metadata["finish_reason"] == "stop"
+    async def test_streams_in_pieces(self, provider: LLMProvider, model: str) -> None:
+        models = Models({"suite": provider}, default=f"suite:{model}")
+        asked: list[Message] = [{"role": "user", "content": QUESTION}]
+        pieces, streamed = await models.begin(models.default, asked, {}, stream=True)
+        assert streamed
+        texts = [piece.text async for piece in pieces if piece.text]
+        assert len(texts) > 1
 
     async def test_streamed_equals_whole(self, provider: LLMProvider, model: str) -> None:
         self._needs("deterministic")
-        chat = self.chat(provider, model)
-        whole = await chat.ainvoke(QUESTION)
-        streamed = _merged([chunk async for chunk in chat.astream(QUESTION)])
-        assert streamed.text == whole.text
-        assert streamed.usage_metadata == whole.usage_metadata
-
-    def test_synchronous_stream(self, provider: LLMProvider, model: str) -> None:
-        assert "".join(chunk.text for chunk in self.chat(provider, model).stream(QUESTION))
+        whole = await self.ask(provider, model, QUESTION)
+        streamed = await self.ask(provider, model, QUESTION, streamed=True)
+        assert (streamed.text, streamed.usage) == (whole.text, whole.usage)
 
     async def test_a_stream_left_early_leaves_the_provider_usable(self, provider: LLMProvider, model: str) -> None:
-        chat = self.chat(provider, model)
-        async with aclosing(chat.astream(QUESTION)) as stream:  # type: ignore[type-var]  # LangChain's is a generator
-            async for chunk in stream:
-                if chunk.text:
+        models = Models({"suite": provider}, default=f"suite:{model}")
+        asked: list[Message] = [{"role": "user", "content": QUESTION}]
+        pieces, _ = await models.begin(models.default, asked, {}, stream=True)
+        async with aclosing(pieces):
+            async for piece in pieces:
+                if piece.text:
                     break
-        assert (await chat.ainvoke(QUESTION)).text
+        assert (await self.ask(provider, model, QUESTION)).text
 
     async def test_a_cancelled_call_leaves_the_provider_usable(self, provider: LLMProvider, model: str) -> None:
-        chat = self.chat(provider, model)
+        models = Models({"suite": provider}, default=f"suite:{model}")
         begun = asyncio.Event()
 
         async def consume() -> None:
-            async for chunk in chat.astream(QUESTION):
-                if chunk.text:
-                    begun.set()
-                    await asyncio.Event().wait()
+            asked: list[Message] = [{"role": "user", "content": QUESTION}]
+            pieces, _ = await models.begin(models.default, asked, {}, stream=True)
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    if piece.text:
+                        begun.set()
+                        await asyncio.Event().wait()
 
         task = asyncio.create_task(consume())
         await begun.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert (await chat.ainvoke(QUESTION)).text
+        assert (await self.ask(provider, model, QUESTION)).text
 
     # --- parameters
 
-    async def test_max_tokens(self, provider: LLMProvider, model: str) -> None:
+    @both_ways
+    async def test_max_tokens(self, provider: LLMProvider, model: str, streamed: bool) -> None:
         self._needs("supports_max_tokens")
-        message = await self.chat(provider, model, max_tokens=3).ainvoke(QUESTION)
-        assert message.response_metadata["finish_reason"] == "length"
-        assert message.usage_metadata is not None
-        assert message.usage_metadata["output_tokens"] <= 3
+        said = await self.ask(provider, model, QUESTION, streamed=streamed, max_tokens=3)
+        assert said.finish_reason == "length"
+        assert said.usage.output_tokens <= 3
 
-    async def test_stop(self, provider: LLMProvider, model: str) -> None:
+    @both_ways
+    async def test_stop(self, provider: LLMProvider, model: str, streamed: bool) -> None:
         self._needs("supports_stop")
-        message = await self.chat(provider, model, stop=["."]).ainvoke(QUESTION)
-        assert "." not in message.text
-        assert message.response_metadata["finish_reason"] == "stop"
+        said = await self.ask(provider, model, QUESTION, streamed=streamed, stop=["."])
+        assert "." not in said.text
+        assert said.finish_reason == "stop"
 
     async def test_temperature_and_seed_are_taken(self, provider: LLMProvider, model: str) -> None:
         self._needs("supports_seed")
-        assert (await self.chat(provider, model, temperature=0.2, seed=7).ainvoke(QUESTION)).text
+        assert (await self.ask(provider, model, QUESTION, temperature=0.2, seed=7)).text
 
-    async def test_forced_tool_call(self, provider: LLMProvider, model: str) -> None:
+    @both_ways
+    @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "find_customer"}}])
+    async def test_a_forced_tool_call(self, provider: LLMProvider, model: str, choice: Any, streamed: bool) -> None:
         self._needs("supports_tools")
-        chat = self.chat(provider, model, tools=[TOOL], tool_choice="required")
-        message = await chat.ainvoke("Find the customer with the e-mail address ann@example.com")
-        _check_tool_call(message)
+        said = await self.ask(provider, model, FIND, streamed=streamed, tools=[TOOL], tool_choice=choice)
+        (call,) = said.tool_calls
+        assert call["function"]["name"] == "find_customer"
+        assert json.loads(call["function"]["arguments"]) == {"email": "ann@example.com"}
+        assert call["id"]
+        assert said.finish_reason == "tool_calls"
+        assert said.usage.output_tokens > 0
 
-    async def test_streamed_tool_call(self, provider: LLMProvider, model: str) -> None:
+    @both_ways
+    async def test_the_results_of_tools_are_taken_in_any_order(
+        self, provider: LLMProvider, model: str, streamed: bool
+    ) -> None:
         self._needs("supports_tools")
-        choice = {"type": "function", "function": {"name": "find_customer"}}
-        chat = self.chat(provider, model, tools=[TOOL], tool_choice=choice)
-        question = "Find the customer with the e-mail address ann@example.com"
-        _check_tool_call(_merged([chunk async for chunk in chat.astream(question)]))
+        calls = [
+            {"id": f"call_{n}", "type": "function", "function": {"name": "find_customer", "arguments": arguments}}
+            for n, arguments in enumerate(('{"email": "ann@example.com"}', '{"email": "bob@example.com"}'))
+        ]
+        history: list[Message] = [
+            {"role": "user", "content": FIND},
+            {"role": "assistant", "content": None, "tool_calls": calls},
+            {"role": "tool", "tool_call_id": "call_1", "content": "Bob is in Rome."},
+            {"role": "tool", "tool_call_id": "call_0", "content": "Ann is in Oslo."},
+        ]
+        assert (await self.ask(provider, model, for_model("", history), streamed=streamed, tools=[TOOL])).text
 
     async def test_json_object(self, provider: LLMProvider, model: str) -> None:
         self._needs("supports_json")
-        chat = self.chat(provider, model, response_format={"type": "json_object"})
-        assert isinstance(json.loads((await chat.ainvoke(f"{QUESTION} Answer as JSON.")).text), dict)
+        said = await self.ask(provider, model, f"{QUESTION} Answer as JSON.", response_format={"type": "json_object"})
+        assert isinstance(json.loads(said.text), dict)
+
+    # --- by LangChain
+
+    def test_the_chat_model_answers(self, provider: LLMProvider, model: str) -> None:
+        message = provider.chat_model(model, {}).invoke(QUESTION)
+        assert message.text
+        assert message.usage_metadata is not None
+        assert message.usage_metadata["output_tokens"] > 0
+
+    def test_the_chat_model_streams(self, provider: LLMProvider, model: str) -> None:
+        assert "".join(chunk.text for chunk in provider.chat_model(model, {}).stream(QUESTION))
+
+    async def test_the_chat_model_answers_asynchronously(self, provider: LLMProvider, model: str) -> None:
+        chat = provider.chat_model(model, {})
+        assert (await chat.ainvoke(QUESTION)).text
+        assert "".join([chunk.text async for chunk in chat.astream(QUESTION)])
+
+    async def test_the_chat_model_calls_tools(self, provider: LLMProvider, model: str) -> None:
+        self._needs("supports_tools")
+        message = await provider.chat_model(model, {"tools": [TOOL], "tool_choice": "required"}).ainvoke(FIND)
+        assert [(call["name"], call["args"]) for call in message.tool_calls] == [
+            ("find_customer", {"email": "ann@example.com"})
+        ]
 
     # --- errors
 
-    def test_unknown_model(self, provider: LLMProvider) -> None:
+    async def test_unknown_model(self, provider: LLMProvider) -> None:
         """Either at once, or (a provider that passes names on) by the mapped error of the first call."""
         with pytest.raises(UnknownModelError):
-            self._ask_unknown(provider)
+            await self._ask_unknown(provider)
 
     def test_unsupported_parameter_is_named(self, provider: LLMProvider, model: str) -> None:
         if self.unsupported_parameter is None:
@@ -238,14 +298,12 @@ class LLMProviderSuite:
     # --- concurrency
 
     async def test_many_at_once(self, provider: LLMProvider, model: str) -> None:
-        chat = self.chat(provider, model)
-        messages = await asyncio.gather(*(chat.ainvoke(f"{QUESTION} ({number})") for number in range(20)))
-        assert all(message.text for message in messages)
+        asked = (self.ask(provider, model, f"{QUESTION} ({number})") for number in range(20))
+        assert all(said.text for said in await asyncio.gather(*asked))
 
-    def _ask_unknown(self, provider: LLMProvider) -> None:
-        chat = provider.chat_model("no-such-model-1", {})
+    async def _ask_unknown(self, provider: LLMProvider, model: str = "no-such-model-1") -> None:
         try:
-            chat.invoke(QUESTION)
+            await self.ask(provider, model, QUESTION)
         except Exception as error:
             raise provider.map_error(error) from error
 
@@ -254,27 +312,8 @@ class LLMProviderSuite:
             pytest.skip(f"{capability} = False")
 
 
-def _check_whole(message: AIMessage) -> None:
-    assert message.text
-    assert message.usage_metadata is not None
-    usage: Mapping[str, Any] = message.usage_metadata
-    assert usage["input_tokens"] > 0
-    assert usage["output_tokens"] > 0
-    assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
-    assert message.response_metadata["finish_reason"] == "stop"
-
-
-def _check_tool_call(message: AIMessage) -> None:
-    assert [call["name"] for call in message.tool_calls] == ["find_customer"]
-    assert message.tool_calls[0]["args"] == {"email": "ann@example.com"}
-    assert message.tool_calls[0]["id"]
-    assert message.response_metadata["finish_reason"] == "tool_calls"
-    assert message.usage_metadata is not None
-
-
-def _merged(chunks: list[AIMessageChunk]) -> AIMessageChunk:
-    assert chunks
-    whole = chunks[0]
-    for chunk in chunks[1:]:
-        whole = whole + chunk
-    return whole
+def _check_whole(said: Completion) -> None:
+    assert said.text
+    assert said.usage.input_tokens > 0
+    assert said.usage.output_tokens > 0
+    assert (said.finish_reason, said.ended) == ("stop", True)

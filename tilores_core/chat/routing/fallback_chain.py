@@ -6,11 +6,10 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import structlog
 
-from tilores_core.chat.langchain_adapter import Completion, to_langchain
+from tilores_core.chat.messages import for_model
 from tilores_core.chat.models import Models
 from tilores_core.chat.routing.budget import Budget
 from tilores_core.chat.routing.delivery import CannotJoinError, Held, Start
@@ -19,7 +18,7 @@ from tilores_core.chat.routing.hedge import Claim, hedged
 from tilores_core.chat.routing.limits import Limits, ProviderLimit
 from tilores_core.chat.routing.model_call import CallSpec, FailedAttemptError, ModelCall, OnDelta
 from tilores_core.chat.routing.verdict import judge
-from tilores_core.contracts import Delta, Turn
+from tilores_core.contracts import Delta, Message, Turn
 from tilores_core.errors import (
     DeadlineExceededError,
     InvalidRequestError,
@@ -27,11 +26,9 @@ from tilores_core.errors import (
     ProviderUnavailableError,
     RequestError,
 )
+from tilores_core.llm.normalizer import Completion
 from tilores_core.llm.parts import check_parts
 from tilores_core.settings import RoutingTable
-
-if TYPE_CHECKING:
-    from langchain_core.messages import BaseMessage
 
 log = structlog.get_logger(part="chat")
 
@@ -51,7 +48,7 @@ class RoutingContext:
     limits: Limits
 
 
-RequestForModel = Callable[[str], tuple[Turn, "Sequence[BaseMessage]"]]
+RequestForModel = Callable[[str], tuple[Turn, Sequence[Message]]]
 """A model's full name -> the turn with the parameters for this model, and what comes behind the conversation."""
 
 
@@ -190,12 +187,12 @@ class FallbackChain:
 
     async def _call(self, name: str, permit: Permit, start: Start, *, last: bool) -> Completion:
         turn, more = self.request_for(name)
-        prompt = self._prompt(name, permit, start, more)
+        messages = self._messages(name, permit, start, more)
         first = self.budget.first_token(self.context.policy.first_token_seconds, last=last)
         spec = CallSpec(
             model=name,
             turn=turn,
-            prompt=prompt,
+            messages=messages,
             permit=permit,
             is_fallback=name != self.chain[0],
             pieces=self._in_pieces(name, last=last),
@@ -217,7 +214,7 @@ class FallbackChain:
         self.delivery.finish()
         return replace(said, text=self.delivery.text) if start != "fresh" else said
 
-    def _prompt(self, name: str, permit: Permit, start: Start, more: Sequence[BaseMessage]) -> list[BaseMessage]:
+    def _messages(self, name: str, permit: Permit, start: Start, more: Sequence[Message]) -> list[Message]:
         info = self.context.models.info(name)
         try:
             if info is not None:
@@ -226,12 +223,11 @@ class FallbackChain:
             permit.release()
             verdict = judge(error, timed_out=False, is_fallback=name != self.chain[0])
             raise FailedAttemptError(error, verdict, begun=False) from None
-        prompt = [*to_langchain(self.system(name), self.turn.messages), *more]
+        messages = for_model(self.system(name), (*self.turn.messages, *more) if more else self.turn.messages)
         if start == "continued":
-            from langchain_core.messages import AIMessage, HumanMessage
-
-            prompt += [AIMessage(self.delivery.text.rstrip()), HumanMessage(CONTINUE)]
-        return prompt
+            messages.append({"role": "assistant", "content": self.delivery.text.rstrip()})
+            messages.append({"role": "user", "content": CONTINUE})
+        return messages
 
     def _in_pieces(self, name: str, *, last: bool) -> bool:
         """Also an answer that the caller wants whole is taken in pieces where that tells in time that the next model

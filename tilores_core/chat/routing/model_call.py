@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from tilores_core.chat.codes import error_code
-from tilores_core.chat.langchain_adapter import NO_USAGE, Completion, Gathered, can_stream, invoke, stream
 from tilores_core.chat.models import Models
 from tilores_core.chat.routing.budget import Budget
 from tilores_core.chat.routing.delivery import CannotJoinError
@@ -18,12 +15,10 @@ from tilores_core.chat.routing.health import Permit
 from tilores_core.chat.routing.limits import ProviderLimit
 from tilores_core.chat.routing.verdict import BrokenOffError, SilentModelError, Verdict, judge
 from tilores_core.chat.routing.watch import Watch, WatchExpiredError
-from tilores_core.contracts import Attempt, Delta, Turn
+from tilores_core.contracts import Attempt, CompletionPiece, Delta, Message, Turn
 from tilores_core.errors import DeadlineExceededError
-
-if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
-    from langchain_core.messages import BaseMessage
+from tilores_core.llm.failures import failure_of
+from tilores_core.llm.normalizer import NO_USAGE, Completion, Normalizer
 
 OnDelta = Callable[[Delta], None]
 
@@ -50,7 +45,7 @@ class CallSpec:
 
     model: str
     turn: Turn
-    prompt: list[BaseMessage]
+    messages: Sequence[Message]
     permit: Permit
     is_fallback: bool
     pieces: bool
@@ -71,16 +66,16 @@ class ModelCall:
         began: float,
         note: Callable[[Attempt], None] = lambda attempt: None,
     ) -> None:
-        """`note` is told of each call as well."""
+        """`note` gets each call as well."""
         self._models = models
         self._attempts = attempts
         self._began = began
         self._note = note
 
-    async def make(self, spec: CallSpec, limit: ProviderLimit, say: OnDelta) -> Completion:
-        """What the model said, whole; its pieces go to `say`. The place in `limit` is the caller's to take.
+    async def make(self, spec: CallSpec, limit: ProviderLimit, on_delta: OnDelta) -> Completion:
+        """The whole answer; its pieces go to `on_delta`. The place in `limit` is the caller's to take.
 
-        Raises `FailedAttemptError`; `CannotJoinError` as `say` raises it.
+        Raises `FailedAttemptError`; `CannotJoinError` as `on_delta` raises it.
         """
         started = time.perf_counter()
         heard: list[float] = []
@@ -88,10 +83,10 @@ class ModelCall:
         error: BaseException | None = None
         called = False
         try:
-            chat_model = await self._chat_model(spec)
+            pieces, streamed = await self._begin(spec)
             called = True
-            said = await self._listen(spec, chat_model, say, heard, started)
-            spec.permit.succeeded(heard[0] if heard else None)
+            said = await self._listen(spec, pieces, streamed, on_delta, heard, started)
+            spec.permit.succeeded(heard[0] if streamed and heard else None)
             return said
         except CannotJoinError as joining:
             error = joining
@@ -101,7 +96,7 @@ class ModelCall:
             mapped, timed_out = self._mapped(spec, failure)
             error = mapped
             verdict = judge(mapped, timed_out=timed_out, is_fallback=spec.is_fallback)
-            # A key that is missing here says nothing of the model: nobody asked it.
+            # A key that is missing here, or a request that cannot be built, says nothing of the model.
             if called and (verdict.counts or (isinstance(mapped, DeadlineExceededError) and not heard)):
                 spec.permit.failed(certain=verdict.certain)
             else:
@@ -121,53 +116,60 @@ class ModelCall:
                 error=None if error is None else error_code(error),
                 started=started - self._began,
                 first_token=heard[0] if heard else None,
-                cost=0.0 if said is None else self._models.cost(spec.model, usage),
+                cost=0.0 if said is None else self._models.cost_of(spec.model, said),
                 hedge=spec.hedge,
             )
             self._attempts.append(attempt)
             self._note(attempt)
 
+    async def _begin(self, spec: CallSpec) -> tuple[AsyncGenerator[CompletionPiece], bool]:
+        """Before the watch begins: importing an SDK may take long, and is not the model's silence."""
+        try:
+            return await self._models.begin(
+                spec.model, spec.messages, spec.turn.parameters, stream=spec.pieces, seconds=spec.budget.left()
+            )
+        except TimeoutError:
+            raise WatchExpiredError("late") from None
+
     async def _listen(
-        self, spec: CallSpec, chat_model: BaseChatModel, say: OnDelta, heard: list[float], started: float
+        self,
+        spec: CallSpec,
+        pieces: AsyncGenerator[CompletionPiece],
+        streamed: bool,
+        on_delta: OnDelta,
+        heard: list[float],
+        started: float,
     ) -> Completion:
-        watch = Watch(first=spec.first if spec.pieces else spec.whole, between=spec.between, budget=spec.budget)
-        gathered = Gathered()
-
-        def alive() -> None:
-            if not heard:
-                heard.append(time.perf_counter() - started)
-            watch.heard()
-            if gathered.ended:
-                watch.hurry(_LAST_WORDS_SECONDS)
-
+        watch = Watch(first=spec.first if streamed else spec.whole, between=spec.between, budget=spec.budget)
+        answer = Normalizer()
         try:
             with watch:
-                if spec.pieces and can_stream(chat_model):
-                    said = await _in_pieces(chat_model, spec.prompt, say, gathered, alive)
-                else:
-                    if spec.pieces:  # which this model does not have
-                        watch.wait(spec.whole)
-                    said = await invoke(chat_model, spec.prompt)
+                async with aclosing(pieces):
+                    async for piece in pieces:
+                        delta = answer.add(piece)
+                        if streamed and (delta is not None or piece.thinking or piece.state or answer.ended):
+                            if not heard:
+                                heard.append(time.perf_counter() - started)
+                            watch.heard()
+                            if answer.ended:
+                                watch.hurry(_LAST_WORDS_SECONDS)
+                        if delta is not None:
+                            on_delta(delta)
         except CannotJoinError:
             raise
         except Exception:
-            if not gathered.ended:
+            if not answer.ended:
                 raise
-            said = gathered.completion()  # only what comes behind the end is missing
+            # Only what comes behind the end is missing.
+        if (rest := answer.finish()) is not None:
+            on_delta(rest)
+        said = answer.completion()
+        provider = spec.model.partition(":")[0]
         if not said.ended:
-            raise BrokenOffError("the model's answer broke off", provider=spec.model.partition(":")[0])
+            raise BrokenOffError("the model's answer broke off", provider=provider)
+        if said.is_empty and not _may_be_empty(said, spec.turn):
+            raise BrokenOffError("the model's answer is empty", provider=provider)
         return said
-
-    async def _chat_model(self, spec: CallSpec) -> BaseChatModel:
-        """Made before the watch begins: importing an SDK may take long, and is not the model's silence."""
-        made = self._models.kept(spec.model, spec.turn.parameters)
-        if made is not None:
-            return made
-        try:
-            async with asyncio.timeout(spec.budget.left()):
-                return await self._models.chat_model(spec.model, spec.turn.parameters)
-        except TimeoutError:
-            raise WatchExpiredError("late") from None
 
     def _mapped(self, spec: CallSpec, error: Exception) -> tuple[Exception, bool]:
         provider = spec.model.partition(":")[0]
@@ -178,23 +180,12 @@ class ModelCall:
             what = "does not begin to answer" if silent else "fell silent in the middle of its answer"
             return SilentModelError(f"the model {what}", provider=provider, fix="ask again later"), True
         try:
-            return self._models.provider(spec.model).map_error(error), _timed_out(error)
+            return self._models.provider(spec.model).map_error(error), failure_of(error).kind == "timeout"
         except Exception as fault:  # a plugin's code
             return fault, False
 
 
-async def _in_pieces(
-    chat_model: BaseChatModel, prompt: list[BaseMessage], say: OnDelta, gathered: Gathered, alive: Callable[[], None]
-) -> Completion:
-    async with aclosing(stream(chat_model, prompt, gathered=gathered, alive=alive)) as items:
-        async for item in items:
-            if isinstance(item, Completion):
-                return item
-            say(item)
-    raise RuntimeError("a stream ended without its completion")
-
-
-def _timed_out(error: BaseException) -> bool:
-    from tilores_core.llm.failures import failure_of
-
-    return failure_of(error).kind == "timeout"
+def _may_be_empty(said: Completion, turn: Turn) -> bool:
+    """Refused, or cut by the caller's own limit: another model would say no more."""
+    limited = any(turn.parameters.get(name) for name in ("max_tokens", "max_completion_tokens", "stop"))
+    return said.finish_reason == "content_filter" or (said.finish_reason in ("length", "stop") and limited)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import orjson
 
@@ -20,7 +20,6 @@ from tilores_core.chat.context.fitting import Fitting
 from tilores_core.chat.customer_lookup import CustomerLookup
 from tilores_core.chat.customer_match import CustomerMatch, CustomerRecords
 from tilores_core.chat.grounding.guard import Watch
-from tilores_core.chat.langchain_adapter import Completion, to_langchain
 from tilores_core.chat.model_router import ModelRouter
 from tilores_core.chat.models import Models
 from tilores_core.chat.prompts import system_message
@@ -31,12 +30,10 @@ from tilores_core.chat.tools.gate import Emit, Gate
 from tilores_core.chat.tools.own import NAMES, BoundCustomer
 from tilores_core.chat.tools.runner import Limits, ToolRunner
 from tilores_core.chat.tools.tool import Tool
-from tilores_core.contracts import Attempt, Customer, Delta, Prompt, ToolUse, Turn, Usage
+from tilores_core.contracts import Attempt, Customer, Delta, Message, Prompt, ToolUse, Turn, Usage
 from tilores_core.errors import InvalidRequestError, UnsupportedParameterError
+from tilores_core.llm.normalizer import Completion
 from tilores_core.settings import ChatTable
-
-if TYPE_CHECKING:
-    from langchain_core.messages import AIMessage, BaseMessage
 
 _OF_TOOLS: Final = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
 
@@ -165,7 +162,6 @@ class _Talk:
             calls = said.tool_calls
             if not calls or all(call["function"]["name"] in theirs for call in calls):
                 return self._told(model, said)
-            said = replace(said, tool_calls=tuple(_with_id(call, number, at) for at, call in enumerate(calls)))
             self._gate.drop(said.text)
             started = time.perf_counter()
             results = await self._play.run(said.tool_calls)
@@ -199,7 +195,7 @@ class _Talk:
         def system(name: str) -> str:
             return with_tools if uses_tools(name) else directly(name)
 
-        def request_for(name: str) -> tuple[Turn, Sequence[BaseMessage]]:
+        def request_for(name: str) -> tuple[Turn, Sequence[Message]]:
             if not uses_tools(name):
                 return self._turn, ()
             parameters = self._parameters(tools, name, first=first)
@@ -220,7 +216,7 @@ class _Talk:
             input_tokens=self._usage.input_tokens + said.usage.input_tokens,
             output_tokens=self._usage.output_tokens + said.usage.output_tokens,
         )
-        cost = self._tool_loop.models.cost(model, said.usage)
+        cost = self._tool_loop.models.cost_of(model, said)
         self._cost = None if cost is None or self._cost is None else self._cost + cost
         return model, said
 
@@ -244,15 +240,13 @@ class _Talk:
             parameters["tool_choice"] = "required"  # a simulated model has no judgement of its own
         return parameters
 
-    def _so_far(self, name: str) -> list[BaseMessage]:
+    def _so_far(self, name: str) -> list[Message]:
         """The calls that were made and what they gave, for a model to go on from."""
-        from langchain_core.messages import ToolMessage
-
-        messages: list[BaseMessage] = []
+        messages: list[Message] = []
         for step in self._steps:
             messages.append(_calling(step, name))
             for call, content in zip(step.said.tool_calls, step.results, strict=True):
-                messages.append(ToolMessage(content, tool_call_id=call["id"], name=_name(call)))
+                messages.append({"role": "tool", "content": content, "tool_call_id": call["id"], "name": _name(call)})
         return messages
 
     # --- the end -----------------------------------------------------------------------------------------
@@ -261,7 +255,7 @@ class _Talk:
         self._gate.finish()
         if self._emit is not None and said.tool_calls:
             for index, call in enumerate(said.tool_calls):
-                self._emit(Delta(tool_calls=({"index": index, **call},), model=model))
+                self._emit(Delta(tool_calls=({"index": index, **call},), model=model, state=said.state or None))
         question, play = self._question, self._play
         match, customer = question.match, None if question.known is None else question.known.customer
         if play.outcome is not None:
@@ -291,19 +285,17 @@ def _system_with_tools(prompt: Prompt, bound: BoundCustomer | None) -> str:
     return system_message(prompt, wording.SEARCHING if bound is None else wording.in_play(bound.text))
 
 
-def _calling(step: _Step, name: str) -> AIMessage:
+def _calling(step: _Step, name: str) -> Message:
     """The message that called. Its own provider gets it as it was: signatures and thoughts must come back."""
-    from langchain_core.messages import AIMessage
-
     said = step.said
-    message = said.message
-    if message is not None and name.partition(":")[0] == step.model.partition(":")[0]:
-        ids = [call["id"] for call in message.tool_calls]
-        if ids == [call["id"] for call in said.tool_calls] and not message.invalid_tool_calls:
-            return message
-    calls = [{**call, "type": "function"} for call in said.tool_calls]
-    plain = to_langchain("", ({"role": "assistant", "content": said.text, "tool_calls": calls},))[-1]
-    return plain if isinstance(plain, AIMessage) else AIMessage(said.text)
+    calls = list(said.tool_calls)
+    if name.partition(":")[0] != step.model.partition(":")[0]:
+        plain = [{key: value for key, value in call.items() if key != "extra_content"} for call in calls]
+        return {"role": "assistant", "content": said.text, "tool_calls": plain}
+    message: Message = {"role": "assistant", "content": said.text, "tool_calls": calls, **said.state}  # type: ignore[typeddict-item]
+    if said.native is not None and [call["id"] for call in said.native.tool_calls] == [call["id"] for call in calls]:
+        message["native"] = said.native
+    return message
 
 
 def _theirs(parameters: Mapping[str, Any]) -> list[str]:
@@ -326,7 +318,3 @@ def _check_names(theirs: Sequence[str], ours: Mapping[str, Tool]) -> None:
 def _name(tool: Mapping[str, Any]) -> str:
     name: str = tool["function"]["name"]
     return name
-
-
-def _with_id(call: Mapping[str, Any], turn: int, at: int) -> Mapping[str, Any]:
-    return call if call.get("id") else {**call, "id": f"call_{turn}_{at}"}

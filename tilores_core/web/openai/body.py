@@ -71,9 +71,12 @@ class CalledFunction(Struct):
 
 
 class ToolCall(Struct):
+    """`extra_content`: what the provider must see again with the call, as an answer of this server gave it."""
+
     id: ShortText
     function: CalledFunction
     type: Literal["function"] | None = None
+    extra_content: Raw = field(default_factory=lambda: NULL)
 
 
 class MessageBody(Struct):
@@ -82,6 +85,9 @@ class MessageBody(Struct):
     name: Annotated[str, Meta(max_length=256)] | None = None
     refusal: str | None = None
     tool_calls: list[ToolCall] | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    reasoning_details: Raw = field(default_factory=lambda: NULL)
     function_call: CalledFunction | None = None
     tool_call_id: Annotated[str, Meta(max_length=256)] | None = None
 

@@ -127,7 +127,7 @@ def _add_message(body: MessageBody, at: str, messages: list[Message]) -> None:
         _add_function_result(body, at, messages)
         return
     message: Message = {"role": "system" if role == "developer" else role}
-    calls = _tool_calls(body, len(messages)) if role == "assistant" else []
+    calls = _tool_calls(body, at, len(messages)) if role == "assistant" else []
     content = body.content
     if role == "assistant" and not content and body.refusal:
         content = body.refusal
@@ -136,6 +136,7 @@ def _add_message(body: MessageBody, at: str, messages: list[Message]) -> None:
         message["name"] = body.name
     if calls:
         message["tool_calls"] = calls
+        _add_state(body, at, message)
     if role == "tool":
         if not body.tool_call_id:
             raise _invalid(f"{at}.tool_call_id", "must be the id of the tool call that this answers")
@@ -176,9 +177,28 @@ def _part(part: Part) -> dict[str, Any]:
             return {"type": "input_audio", "input_audio": {"data": audio.data, "format": audio.format}}
 
 
-def _tool_calls(body: MessageBody, position: int) -> list[dict[str, Any]]:
+def _add_state(body: MessageBody, at: str, message: Message) -> None:
+    """What a provider must see again with the tools' results: it is kept as it came."""
+    if body.reasoning_content is not None:
+        message["reasoning_content"] = body.reasoning_content
+    if body.reasoning is not None:
+        message["reasoning"] = body.reasoning
+    if (details := _open_json(body.reasoning_details, f"{at}.reasoning_details")) is not None:
+        if not isinstance(details, list):
+            raise _invalid(f"{at}.reasoning_details", "must be a list")
+        message["reasoning_details"] = details
+
+
+def _tool_calls(body: MessageBody, at: str, position: int) -> list[dict[str, Any]]:
     if body.tool_calls is not None:
-        return [_call(call.id, call.function) for call in body.tool_calls]
+        calls = []
+        for index, given in enumerate(body.tool_calls):
+            call = _call(given.id, given.function)
+            extra = _open_json(given.extra_content, f"{at}.tool_calls[{index}].extra_content")
+            if extra is not None:
+                call["extra_content"] = extra
+            calls.append(call)
+        return calls
     return [] if body.function_call is None else [_call(f"call_{position}", body.function_call)]
 
 

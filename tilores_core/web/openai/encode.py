@@ -44,6 +44,7 @@ def completion_template(
     if calls:
         message["content"] = answer.text or None
         message["tool_calls"] = calls
+        message.update(answer.state or {})
     return {
         "id": completion_id,
         "object": "chat.completion",
@@ -94,17 +95,20 @@ def finish_reason(answer: Answer) -> FinishReason:
 
 
 def tool_calls(answer: Answer) -> list[dict[str, Any]]:
-    """The answer's tool calls with exactly the keys of the protocol; one without an id gets one."""
+    """The answer's tool calls with the keys of the protocol, and `extra_content`; one without an id gets one."""
     return [_tool_call(call, position) for position, call in enumerate(answer.tool_calls)]
 
 
 def _tool_call(call: Mapping[str, Any], position: int) -> dict[str, Any]:
     function = call["function"]
-    return {
+    written = {
         "id": call.get("id") or f"call_{position}",
         "type": "function",
         "function": {"name": function["name"], "arguments": function.get("arguments") or ""},
     }
+    if "extra_content" in call:
+        written["extra_content"] = call["extra_content"]
+    return written
 
 
 def _customer(outcome: CustomerOutcome) -> dict[str, Any]:

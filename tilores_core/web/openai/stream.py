@@ -98,6 +98,7 @@ class _Frames:
         self._run = run
         self._texts = False
         self._calls = ToolCallPieces()
+        self._state = False
         self._name(run.model)
 
     def _name(self, model: str) -> None:
@@ -127,6 +128,9 @@ class _Frames:
         if delta.text:
             self._texts = self._texts or not delta.filler
             chunks = self._chunk({"content": delta.text})
+        if delta.state and not self._state:
+            self._state = True
+            chunks += self._chunk(dict(delta.state))
         if delta.tool_calls and (calls := self._calls.add(delta.tool_calls)):
             chunks += self._chunk({"tool_calls": calls})
         return chunks
@@ -135,6 +139,8 @@ class _Frames:
         chunks = b""
         if answer.text and not self._texts:
             chunks = self._chunk({"content": answer.text})
+        if answer.state and not self._state:
+            chunks += self._chunk(dict(answer.state))
         if calls := self._calls.rest(answer.tool_calls):
             chunks += self._chunk({"tool_calls": calls})
         usage = b',"usage":' + _json(usage_body(answer.usage))

@@ -14,6 +14,12 @@ class _Call:
     id: str = ""
     announced: bool = False
     held: str = ""
+    extra: Any = None  # `extra_content`, until it has gone out
+
+    def with_extra(self, delta: dict[str, Any]) -> dict[str, Any]:
+        if self.extra:
+            delta["extra_content"], self.extra = self.extra, None
+        return delta
 
 
 class ToolCallPieces:
@@ -35,12 +41,13 @@ class ToolCallPieces:
             call.id = call.id or piece.get("id") or ""
             arguments = function.get("arguments") or ""
             name = function.get("name")
+            call.extra = piece.get("extra_content") or call.extra
             if not call.announced and name:
                 deltas.append(self._announce(index, call, name, call.held + arguments))
             elif not call.announced:
                 call.held += arguments
-            elif arguments:
-                deltas.append({"index": index, "function": {"arguments": arguments}})
+            elif arguments or call.extra:
+                deltas.append(call.with_extra({"index": index, "function": {"arguments": arguments}}))
         return deltas
 
     def rest(self, calls: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -49,19 +56,21 @@ class ToolCallPieces:
         deltas = []
         for index, whole in enumerate(calls[announced:], start=announced):
             function = whole["function"]
-            call = _Call(id=whole.get("id") or "")
+            call = _Call(id=whole.get("id") or "", extra=whole.get("extra_content"))
             self._calls[index] = call
             deltas.append(self._announce(index, call, function["name"], function.get("arguments") or ""))
         return deltas
 
     def _announce(self, index: int, call: _Call, name: str, arguments: str) -> dict[str, Any]:
         call.announced = True
-        return {
-            "index": index,
-            "id": call.id or f"call_{index}",
-            "type": "function",
-            "function": {"name": name, "arguments": arguments},
-        }
+        return call.with_extra(
+            {
+                "index": index,
+                "id": call.id or f"call_{index}",
+                "type": "function",
+                "function": {"name": name, "arguments": arguments},
+            }
+        )
 
     def _index(self, piece: Mapping[str, Any]) -> int:
         index = piece.get("index")

@@ -8,12 +8,13 @@ from functools import cached_property
 from typing import Any, cast
 
 from langchain_anthropic import ChatAnthropic
-from langchain_core.messages import AIMessageChunk, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import Field
 
-from tilores_core.llm import MalformedReplyError, check_addresses
+from tilores_core.llm import MalformedReplyError, building, check_addresses
+from tilores_plugins.providers.anthropic.history import as_it_takes_them, join_thoughts, keep_thoughts, thoughts_in
 
 # In the words that the other providers have for it; what is not here stays as Anthropic says it.
 _ENDS = {
@@ -46,8 +47,10 @@ class Claude(ChatAnthropic):
         return self.async_client
 
     def _get_request_payload(self, input_: Any, *, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
-        check_addresses(self._convert_input(input_).to_messages())
-        payload = super()._get_request_payload(input_, stop=stop, **kwargs)
+        messages = self._convert_input(input_).to_messages()
+        check_addresses(messages)
+        with building("Anthropic"):
+            payload = super()._get_request_payload(as_it_takes_them(messages), stop=stop, **kwargs)
         system = payload.get("system")
         if self.cache_prompt and isinstance(system, str):
             payload["system"] = [{"type": "text", "text": system, "cache_control": {"type": "ephemeral"}}]
@@ -58,8 +61,11 @@ class Claude(ChatAnthropic):
             raise MalformedReplyError
         # The reason why it ended stands beside the message, where only LangChain's public calls look for it.
         result = super()._format_output(data, **kwargs)
+        message = cast("AIMessage", result.generations[0].message)
         if data.stop_reason:
-            result.generations[0].message.response_metadata |= _end(data.stop_reason)
+            message.response_metadata |= _end(data.stop_reason)
+        if message.tool_calls and (thoughts := thoughts_in(message.content)):
+            keep_thoughts(message, message.tool_calls[0]["id"], thoughts)
         return result
 
     def _make_message_chunk_from_anthropic_event(
@@ -81,9 +87,14 @@ class Claude(ChatAnthropic):
         self, messages: list[BaseMessage], *args: Any, **kwargs: Any
     ) -> AsyncIterator[ChatGenerationChunk]:
         asked = 0
+        thoughts: list[dict[str, Any]] = []
         async with aclosing(cast("Any", super()._astream(messages, *args, **kwargs))) as stream:
             async for generation in stream:
-                message = generation.message
+                message = cast("AIMessageChunk", generation.message)
+                join_thoughts(thoughts, message.content)
+                if thoughts and (calls := message.tool_call_chunks) and calls[0]["id"]:
+                    keep_thoughts(message, calls[0]["id"], thoughts)
+                    thoughts = []
                 asked = message.response_metadata.pop(_ASKED, asked)
                 counted = message.usage_metadata
                 if counted is not None and not counted["input_tokens"]:

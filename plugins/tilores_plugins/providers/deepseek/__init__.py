@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tilores_core import LLMProviderSpec, hookimpl
+from tilores_core import LLMProviderSpec, SupportsCompletion, hookimpl
 
 
 @hookimpl
@@ -12,7 +12,8 @@ def register_llm_providers() -> list[LLMProviderSpec]:
             name="deepseek",
             factory="tilores_plugins.providers.deepseek.provider:build",
             settings="tilores_core.llm:KeyedProviderSettings",
-            requires={"langchain_deepseek": "tilores-core[deepseek]"},
+            requires={"aiohttp": "tilores-core[deepseek]", "langchain_deepseek": "tilores-core[deepseek]"},
+            abilities=(SupportsCompletion,),
             environment={"api_key": "DEEPSEEK_API_KEY", "base_url": "DEEPSEEK_BASE_URL"},
             summary="DeepSeek's models",
         )

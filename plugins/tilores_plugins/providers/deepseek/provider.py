@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tilores_core import PluginContext
-from tilores_core.llm import OPENAI_FIELDS, OpenAIProtocolProvider, load_catalogue
+from tilores_core.llm import OPENAI_FIELDS, Fields, ModelData, OpenAIProtocolProvider, load_catalogue
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-# It would pass over these without a word, and an answer that only seems to follow them is worse than a refusal.
-_IGNORED = ("seed", "logit_bias", "parallel_tool_calls")
-_TAKEN = {name: field for name, field in OPENAI_FIELDS.items() if name not in _IGNORED}
+# It would ignore these, and an answer that only seems to follow them is worse than a refusal.
+_IGNORED = ("seed", "logit_bias", "parallel_tool_calls", "verbosity")
 
 
 class DeepSeekProvider(OpenAIProtocolProvider):
+    """Its reasoning belongs to the tool calls that it led to: without it DeepSeek refuses their results."""
+
     name = "deepseek"
     title = "DeepSeek"
     key_variable = "DEEPSEEK_API_KEY"
     default_base_url = "https://api.deepseek.com/v1"
-    parameters = _TAKEN
+    parameters: ClassVar[Fields] = {name: field for name, field in OPENAI_FIELDS.items() if name not in _IGNORED}
     max_stops = 16
+    message_state = ("reasoning_content",)
 
-    def chat_class(self) -> type[BaseChatModel]:
-        from tilores_plugins.providers.deepseek.chat import DeepSeekChat
+    def make(self, model: ModelData, fields: dict[str, Any]) -> BaseChatModel:
+        from langchain_deepseek import ChatDeepSeek
 
-        return DeepSeekChat
+        return ChatDeepSeek(**self.arguments(model), extra_body=fields or None)
 
 
 def build(context: PluginContext) -> DeepSeekProvider:

@@ -14,10 +14,12 @@ from langchain_google_genai.chat_models import _ClientCleanup
 from pydantic import Field, model_validator
 
 from tilores_core import ContentRefusedError
-from tilores_core.llm import check_inline
+from tilores_core.llm import building, check_inline
 
 OPENED: ContextVar[list[Any]] = ContextVar("tilores_google_opened")
 """The HTTP responses of the stream that is being opened, for it to close."""
+
+_SIGNATURES = "__gemini_function_call_thought_signatures__"  # LangChain's key for them
 
 # What is not here stays as Google says it.
 _ENDS = {
@@ -43,7 +45,15 @@ class Gemini(ChatGoogleGenerativeAI):
 
     def _prepare_request(self, messages: list[BaseMessage], **kwargs: Any) -> dict[str, Any]:
         check_inline(messages, title="Gemini")  # LangChain would fetch an address, on the event loop
-        return super()._prepare_request(messages, **{**kwargs, **self.bound})
+        given = {**kwargs, **self.bound}
+        with building("Gemini"):
+            try:
+                return super()._prepare_request([_signed(message) for message in messages], **given)
+            except Exception:
+                for index, tool in enumerate(given.get("tools") or ()):  # is one of them at fault?
+                    with building("Gemini", param=f"tools[{index}].function.parameters"):
+                        self._format_tools([tool], None)
+                raise
 
     def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
         return _checked(super()._generate(messages, *args, **kwargs))
@@ -61,6 +71,7 @@ class Gemini(ChatGoogleGenerativeAI):
             async with aclosing(cast("Any", super()._astream(messages, *args, **kwargs))) as stream:
                 async for generation in stream:
                     _check_prompt(generation.message.response_metadata.get("prompt_feedback"))
+                    _keep_signatures(generation.message)
                     called = called or bool(generation.message.tool_call_chunks)
                     _name_the_end(generation, called)
                     yield generation
@@ -73,6 +84,7 @@ class Gemini(ChatGoogleGenerativeAI):
 def _checked(result: ChatResult) -> ChatResult:
     _check_prompt((result.llm_output or {}).get("prompt_feedback"))
     for generation in result.generations:
+        _keep_signatures(generation.message)
         _name_the_end(generation, bool(getattr(generation.message, "tool_calls", ())))
     return result
 
@@ -83,6 +95,29 @@ def _name_the_end(generation: ChatGeneration, called: bool) -> None:
     reason = info and info.get("finish_reason")
     if info is not None and reason:
         info["finish_reason"] = "tool_calls" if called and reason == "STOP" else _ENDS.get(reason, reason)
+
+
+def _keep_signatures(message: BaseMessage) -> None:
+    """Let the signatures of thoughts travel with the tool calls that they led to."""
+    signatures = message.additional_kwargs.get(_SIGNATURES)
+    if signatures:
+        message.additional_kwargs["extra_content"] = {
+            call_id: {"google": {"thought_signature": signature}} for call_id, signature in signatures.items()
+        }
+
+
+def _signed(message: BaseMessage) -> BaseMessage:
+    extra = message.additional_kwargs.get("extra_content")
+    if not extra or message.additional_kwargs.get(_SIGNATURES):
+        return message
+    found = {
+        call_id: own["google"]["thought_signature"]
+        for call_id, own in extra.items()
+        if isinstance(own, dict)
+        and isinstance(own.get("google"), dict)
+        and isinstance(own["google"].get("thought_signature"), str)
+    }
+    return message.model_copy(update={"additional_kwargs": {_SIGNATURES: found}}) if found else message
 
 
 class _Shared(_ClientCleanup):

@@ -1,11 +1,8 @@
-"""The provider `groq`: open models on Groq's hardware, through LangChain's partner package.
-
-Nothing here imports LangChain or the SDK; the provider does when it makes its first model.
-"""
+"""The provider `groq`: open models on Groq's hardware."""
 
 from __future__ import annotations
 
-from tilores_core import LLMProviderSpec, hookimpl
+from tilores_core import LLMProviderSpec, SupportsCompletion, hookimpl
 
 
 @hookimpl
@@ -15,7 +12,8 @@ def register_llm_providers() -> list[LLMProviderSpec]:
             name="groq",
             factory="tilores_plugins.providers.groq.provider:build",
             settings="tilores_core.llm:KeyedProviderSettings",
-            requires={"langchain_groq": "tilores-core[groq]"},
+            requires={"aiohttp": "tilores-core[groq]", "langchain_groq": "tilores-core[groq]"},
+            abilities=(SupportsCompletion,),
             environment={"api_key": "GROQ_API_KEY", "base_url": "GROQ_BASE_URL"},
             summary="Open models on Groq's hardware",
         )

@@ -1,11 +1,8 @@
-"""The provider `mistral`, through LangChain's partner package.
-
-Nothing here imports LangChain or the SDK; the provider does when it makes its first model.
-"""
+"""The provider `mistral`: Mistral's models."""
 
 from __future__ import annotations
 
-from tilores_core import LLMProviderSpec, hookimpl
+from tilores_core import LLMProviderSpec, SupportsCompletion, hookimpl
 
 
 @hookimpl
@@ -15,7 +12,8 @@ def register_llm_providers() -> list[LLMProviderSpec]:
             name="mistral",
             factory="tilores_plugins.providers.mistral.provider:build",
             settings="tilores_core.llm:KeyedProviderSettings",
-            requires={"langchain_mistralai": "tilores-core[mistral]"},
+            requires={"aiohttp": "tilores-core[mistral]", "langchain_mistralai": "tilores-core[mistral]"},
+            abilities=(SupportsCompletion,),
             environment={"api_key": "MISTRAL_API_KEY", "base_url": "MISTRAL_BASE_URL"},
             summary="Mistral's models",
         )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from tilores_core import PluginContext, UnsupportedParameterError
-from tilores_core.llm import ChatProvider, Fields, ModelData, in_model_kwargs, load_catalogue
+from tilores_core import Message, PluginContext, UnsupportedParameterError
+from tilores_core.llm import OPENAI_FIELDS, Fields, ModelData, OpenAIProtocolProvider, load_catalogue
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-_ADDRESS: Final = "https://api.mistral.ai/v1"
+_ID: Final = re.compile(r"[a-zA-Z0-9]{9}")
 
 
 def build(context: PluginContext) -> MistralProvider:
@@ -27,43 +29,52 @@ def _temperature(value: float, model: ModelData) -> Mapping[str, Any]:
     return {"temperature": value}
 
 
-_PARAMETERS: Final[Fields] = {
-    "temperature": _temperature,
-    "top_p": "top_p",
-    "max_tokens": "max_tokens",
-    "stop": "stop",
-    "seed": "random_seed",
-    "presence_penalty": in_model_kwargs("presence_penalty"),
-    "frequency_penalty": in_model_kwargs("frequency_penalty"),
-    "tools": in_model_kwargs("tools"),
-    "tool_choice": in_model_kwargs("tool_choice"),
-    "parallel_tool_calls": in_model_kwargs("parallel_tool_calls"),
-    "response_format": in_model_kwargs("response_format"),
-    "reasoning_effort": in_model_kwargs("reasoning_effort"),
-}
-
-
-class MistralProvider(ChatProvider):
-    """Mistral's models. LangChain's package calls httpx by itself: there is no SDK below it."""
+class MistralProvider(OpenAIProtocolProvider):
+    """Mistral's models. A message of its assistant holds a text or tool calls, and ids of calls have nine letters."""
 
     name = "mistral"
     title = "Mistral"
     key_variable = "MISTRAL_API_KEY"
-    parameters = _PARAMETERS
+    default_base_url = "https://api.mistral.ai/v1"
+    parameters: ClassVar[Fields] = {
+        **{name: field for name, field in OPENAI_FIELDS.items() if name not in ("logit_bias", "verbosity")},
+        "temperature": _temperature,
+        "seed": "random_seed",
+    }
+
+    def message(self, message: Message) -> dict[str, Any]:
+        written = super().message(message)
+        if written.get("tool_calls"):
+            written["content"] = ""
+            for call in written["tool_calls"]:
+                call["id"] = _short(call["id"])
+        if "tool_call_id" in written:
+            written["tool_call_id"] = _short(written["tool_call_id"])
+        return written
+
+    def adapt(self, body: dict[str, Any], model: ModelData) -> None:
+        body.pop("stream_options", None)  # it counts tokens without being asked
 
     def make(self, model: ModelData, fields: dict[str, Any]) -> BaseChatModel:
-        from tilores_plugins.providers.mistral.model import Mistral
+        from langchain_mistralai import ChatMistralAI
 
-        key = self.key()
+        given: dict[str, Any] = {name: fields.pop(name) for name in ("temperature", "top_p") if name in fields}
         client: dict[str, Any] = {
-            "base_url": self.settings.base_url or _ADDRESS,
-            "headers": {"Authorization": f"Bearer {key.get_secret_value()}", "Accept": "application/json"},
+            "base_url": self.settings.base_url or self.default_base_url,
+            "headers": {**self.headers(), "Accept": "application/json"},
         }
-        return Mistral(
+        return ChatMistralAI(
             model=model.id,
-            api_key=key,
+            api_key=self.key(),
             max_retries=1,  # attempts, despite the name
             client=self.http.sync_client(**client),
             async_client=self.http.async_client(**client),
-            **fields,
+            model_kwargs=fields,
+            **given,
         )
+
+
+def _short(call_id: Any) -> str:
+    """An id as Mistral takes it; the same for a call and its result."""
+    call_id = str(call_id)
+    return call_id if _ID.fullmatch(call_id) else sha256(call_id.encode()).hexdigest()[:9]

@@ -11,7 +11,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_ollama import ChatOllama
 from pydantic import Field, model_validator
 
-from tilores_core.llm import check_inline, inline_image
+from tilores_core.llm import building, check_inline, inline_image
 
 _TITLE = "Ollama"
 
@@ -35,7 +35,8 @@ class Ollama(ChatOllama):
     ) -> dict[str, Any]:
         if self.bound_tools:
             kwargs.setdefault("tools", self.bound_tools)
-        return super()._chat_params(messages, stop, **kwargs)
+        with building(_TITLE):
+            return super()._chat_params(messages, stop, **kwargs)
 
     def _convert_messages_to_ollama_messages(self, messages: list[BaseMessage]) -> Sequence[Any]:
         check_inline(messages, title=_TITLE)

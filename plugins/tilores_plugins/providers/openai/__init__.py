@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tilores_core import LLMProviderSpec, hookimpl
+from tilores_core import LLMProviderSpec, SupportsCompletion, hookimpl
 
 
 @hookimpl
@@ -12,7 +12,8 @@ def register_llm_providers() -> list[LLMProviderSpec]:
             name="openai",
             factory="tilores_plugins.providers.openai.provider:build",
             settings="tilores_core.llm:KeyedProviderSettings",
-            requires={"langchain_openai": "tilores-core[openai]"},
+            requires={"aiohttp": "tilores-core[openai]", "langchain_openai": "tilores-core[openai]"},
+            abilities=(SupportsCompletion,),
             environment={"api_key": "OPENAI_API_KEY", "base_url": "OPENAI_BASE_URL"},
             summary="OpenAI's models",
         )

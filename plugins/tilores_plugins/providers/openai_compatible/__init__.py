@@ -8,7 +8,7 @@ Its models are called `openai-compatible:desk/MODEL`. Needs the extra `openai-co
 
 from __future__ import annotations
 
-from tilores_core import LLMProviderSpec, SupportsUpstreams, hookimpl
+from tilores_core import LLMProviderSpec, SupportsCompletion, SupportsUpstreams, hookimpl
 
 
 @hookimpl
@@ -18,8 +18,11 @@ def register_llm_providers() -> list[LLMProviderSpec]:
             name="openai-compatible",
             factory="tilores_plugins.providers.openai_compatible.provider:build",
             settings="tilores_plugins.providers.openai_compatible.settings:Settings",
-            requires={"langchain_openai": "tilores-core[openai-compatible]"},
-            abilities=(SupportsUpstreams,),
+            requires={
+                "aiohttp": "tilores-core[openai-compatible]",
+                "langchain_openai": "tilores-core[openai-compatible]",
+            },
+            abilities=(SupportsCompletion, SupportsUpstreams),
             summary="Models of any server that speaks OpenAI's protocol; any number of servers",
         )
     ]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import SecretStr
 
-from tilores_core import ModelInfo, PluginContext, UnknownModelError
+from tilores_core import CompletionPiece, CompletionRequest, ModelInfo, PluginContext, UnknownModelError
 from tilores_core.llm import Catalogue, OpenAIProtocolProvider, error_of
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ _NAME: Final = "openai-compatible"
 class _Server(OpenAIProtocolProvider):
     name = _NAME
     title = "the server"
+    message_state = ("reasoning_content", "reasoning", "reasoning_details")
+    extra_content = True
 
     def __init__(self, instance: str, settings: Instance) -> None:
         super().__init__(settings, Catalogue(()))
@@ -30,8 +32,11 @@ class _Server(OpenAIProtocolProvider):
         self.title = f"the server '{instance}'"
         self.max_stops = settings.max_stops
 
+    def headers(self) -> dict[str, str]:
+        return super().headers() if self._key else {}
+
     def key(self) -> SecretStr:
-        # The SDK insists on one; servers without keys do not look at it.
+        # LangChain insists on one; servers without keys do not look at it.
         return self._key or SecretStr("none")
 
 
@@ -53,6 +58,17 @@ class CompatibleProvider:
         return instance if instance in self._servers else ""
 
     def chat_model(self, model: str, parameters: Mapping[str, Any]) -> BaseChatModel:
+        server, name = self._server(model)
+        return server.chat_model(name, parameters)
+
+    def complete(self, request: CompletionRequest) -> AsyncGenerator[CompletionPiece]:
+        server, name = self._server(request.model)
+        return server.complete(request._replace(model=name))
+
+    async def warm_up(self) -> None:
+        await asyncio.gather(*(server.warm_up() for server in self._servers.values()))
+
+    def _server(self, model: str) -> tuple[_Server, str]:
         instance, slash, name = model.partition("/")
         server = self._servers.get(instance)
         if server is None or not slash or not name:
@@ -61,7 +77,7 @@ class CompatibleProvider:
                 f"'{model[:100]}' names no server and model",
                 fix=f"say {known}" if known else f"describe a server in [plugins.{_NAME}.instances.NAME]",
             )
-        return server.chat_model(name, parameters)
+        return server, name
 
     def map_error(self, error: Exception) -> Exception:
         return error_of(error, provider=_NAME, title="the model's server")

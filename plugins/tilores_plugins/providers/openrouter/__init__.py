@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tilores_core import LLMProviderSpec, hookimpl
+from tilores_core import LLMProviderSpec, SupportsCompletion, hookimpl
 
 
 @hookimpl
@@ -12,7 +12,8 @@ def register_llm_providers() -> list[LLMProviderSpec]:
             name="openrouter",
             factory="tilores_plugins.providers.openrouter.provider:build",
             settings="tilores_plugins.providers.openrouter.settings:Settings",
-            requires={"langchain_openai": "tilores-core[openrouter]"},
+            requires={"aiohttp": "tilores-core[openrouter]", "langchain_openai": "tilores-core[openrouter]"},
+            abilities=(SupportsCompletion,),
             environment={"api_key": "OPENROUTER_API_KEY", "base_url": "OPENROUTER_BASE_URL"},
             summary="Many makers' models through OpenRouter",
         )

@@ -1,4 +1,4 @@
-"""The provider `openrouter`, over langchain-openai: the package of its own holds pydantic below 2.13."""
+"""The provider `openrouter`."""
 
 from __future__ import annotations
 
@@ -10,19 +10,26 @@ from tilores_plugins.providers.openrouter.settings import Settings
 
 
 class OpenRouterProvider(OpenAIProtocolProvider):
-    """Its answers carry what they cost, in `response_metadata["cost"]`."""
+    """Its answers carry what they cost. LangChain's own package for it holds pydantic below 2.13."""
 
     name = "openrouter"
     title = "OpenRouter"
     key_variable = "OPENROUTER_API_KEY"
     default_base_url = "https://openrouter.ai/api/v1"
+    message_state = ("reasoning", "reasoning_details")
+    extra_content = True
+
+    def headers(self) -> dict[str, str]:
+        return {**super().headers(), **self._named()}
 
     def arguments(self, model: ModelData) -> dict[str, Any]:
+        return {**super().arguments(model), "default_headers": self._named() or None}
+
+    def _named(self) -> dict[str, str]:
         settings = self.settings
         assert isinstance(settings, Settings)
         named = {"X-Title": settings.app_title, "HTTP-Referer": settings.app_url}
-        headers = {name: value for name, value in named.items() if value}
-        return {**super().arguments(model), "default_headers": headers or None}
+        return {name: value for name, value in named.items() if value}
 
 
 def build(context: PluginContext) -> OpenRouterProvider:

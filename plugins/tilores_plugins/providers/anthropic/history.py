@@ -1,0 +1,84 @@
+"""A conversation as Anthropic takes it, and the thoughts that must come back with a tool call. Imports LangChain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+
+_BEGINNING: Final = "(The conversation begins.)"
+_BLANK: Final = "(nothing)"
+_THOUGHTS: Final = frozenset({"thinking", "redacted_thinking"})
+_PIECES: Final = ("thinking", "signature", "data")
+
+
+def as_it_takes_them(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    """The first message is the user's and none is blank; nothing that says something is left out."""
+    sent: list[BaseMessage] = []
+    for message in messages:
+        if isinstance(message, AIMessage):
+            message = _with_thoughts(message)
+        if message.type in ("human", "ai") and _is_blank(message.content):
+            if isinstance(message, AIMessage) and not message.tool_calls:
+                continue
+            message = message.model_copy(update={"content": "" if message.type == "ai" else _BLANK})
+        sent.append(message)
+    first = next((at for at, message in enumerate(sent) if message.type != "system"), len(sent))
+    if first == len(sent) or sent[first].type == "ai":
+        sent.insert(first, HumanMessage(_BEGINNING))
+    return sent
+
+
+def thoughts_in(content: Any) -> list[dict[str, Any]]:
+    """The blocks of thoughts in a message's content, as Anthropic wants them again."""
+    blocks = content if isinstance(content, list) else ()
+    return [
+        {"type": block["type"], **{key: block[key] for key in _PIECES if key in block}}
+        for block in blocks
+        if isinstance(block, dict) and block.get("type") in _THOUGHTS
+    ]
+
+
+def join_thoughts(known: list[dict[str, Any]], content: Any) -> None:
+    """Add what a chunk of a stream holds of thoughts: blocks of one index are pieces of one."""
+    for block in content if isinstance(content, list) else ():
+        if not isinstance(block, dict) or block.get("type") not in _THOUGHTS:
+            continue
+        if not known or known[-1]["index"] != block.get("index"):
+            known.append({"type": block["type"], "index": block.get("index")})
+        for key in _PIECES:
+            if piece := block.get(key):
+                known[-1][key] = known[-1].get(key, "") + piece
+
+
+def keep_thoughts(message: AIMessage, call_id: str | None, thoughts: list[dict[str, Any]]) -> None:
+    """Let them travel with the tool call that they led to."""
+    plain = [{key: value for key, value in block.items() if key != "index"} for block in thoughts]
+    message.additional_kwargs["extra_content"] = {call_id: {"anthropic": {"thoughts": plain}}}
+
+
+def _with_thoughts(message: AIMessage) -> AIMessage:
+    extra = message.additional_kwargs.get("extra_content")
+    if not extra or thoughts_in(message.content):
+        return message
+    kept = [
+        block
+        for own in extra.values()
+        if isinstance(own, dict) and isinstance(own.get("anthropic"), dict)
+        for block in thoughts_in(own["anthropic"].get("thoughts"))
+    ]
+    if not kept:
+        return message
+    content = message.content
+    said = content if isinstance(content, list) else [{"type": "text", "text": content}] if content.strip() else []
+    return message.model_copy(update={"content": [*kept, *said]})
+
+
+def _is_blank(content: Any) -> bool:
+    if isinstance(content, str):
+        return not content.strip()
+    return all(
+        isinstance(part, dict) and part.get("type") == "text" and not str(part.get("text") or "").strip()
+        for part in content
+    )

@@ -1,0 +1,256 @@
+"""What providers send, and what the engine gets of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import structlog.testing
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tilores_core.contracts import CompletionPiece, Delta, FinishReason, Usage
+from tilores_core.llm.normalizer import Completion, Normalizer
+
+
+def read(*pieces: CompletionPiece | str) -> tuple[list[Delta], Completion]:
+    """What goes out, and the whole."""
+    answer = Normalizer()
+    deltas = [answer.add(CompletionPiece(piece) if isinstance(piece, str) else piece) for piece in pieces]
+    deltas.append(answer.finish())
+    return [delta for delta in deltas if delta is not None], answer.completion()
+
+
+def text_of(*pieces: str) -> str:
+    deltas, whole = read(*pieces)
+    assert "".join(delta.text for delta in deltas) == whole.text
+    whole.text.encode()
+    return whole.text
+
+
+def call(**given: Any) -> CompletionPiece:
+    function = {key: given.pop(key) for key in ("name", "arguments") if key in given}
+    return CompletionPiece(tool_calls=[{**given, "function": function}])
+
+
+def calls_of(*pieces: CompletionPiece) -> list[tuple[str, Any]]:
+    """The calls, checked to be the same for a client that joins the pieces by index."""
+    deltas, whole = read(*pieces)
+    joined: list[dict[str, str]] = []
+    for delta in deltas:
+        for piece in delta.tool_calls:
+            if piece["index"] == len(joined):
+                joined.append({"id": piece["id"], "name": "", "arguments": ""})
+            for key, value in piece["function"].items():
+                joined[piece["index"]][key] += value
+    assert joined == [
+        {"id": one["id"], "name": one["function"]["name"], "arguments": one["function"]["arguments"]}
+        for one in whole.tool_calls
+    ]
+    assert all(one["id"] for one in whole.tool_calls)
+    assert len({one["id"] for one in whole.tool_calls}) == len(whole.tool_calls)
+    return [(one["function"]["name"], one["function"]["arguments"]) for one in whole.tool_calls]
+
+
+# --- text
+
+
+def test_surrogate_pair_in_two_pieces_is_joined() -> None:
+    assert text_of("Good \ud83d", "\udc4d day") == "Good 👍 day"
+    assert text_of("Good ", "\ud83d", "", "\udc4d", " day") == "Good 👍 day"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "text"),
+    [
+        (("a\ud83d", "b"), "a�b"),
+        (("a\udc4db",), "a�b"),
+        (("a\ud83d",), "a�"),
+        (("\ud83d\ud83d", "\udc4d"), "�👍"),
+    ],
+)
+def test_lone_surrogate_is_replaced(pieces: tuple[str, ...], text: str) -> None:
+    assert text_of(*pieces) == text
+
+
+@given(st.lists(st.text(st.characters(categories=("Cs", "Ll", "So")), max_size=4), max_size=8))
+def test_any_text_comes_out_as_valid_unicode(pieces: list[str]) -> None:
+    text_of(*pieces)
+
+
+THOUGHTS = "<think>She asks for < 5.\nHm.</think>\n\nThe fee is <b>5</b>."
+
+
+@pytest.mark.parametrize("size", range(1, 12))
+def test_thoughts_in_the_text_are_left_out_however_it_is_cut(size: int) -> None:
+    pieces = [THOUGHTS[start : start + size] for start in range(0, len(THOUGHTS), size)]
+    assert text_of(*pieces) == "The fee is <b>5</b>."
+
+
+@pytest.mark.parametrize(
+    ("text", "spoken"),
+    [
+        ("One. <think>two</think> Three.", "One. Three."),
+        ("<thinking>a</thinking>b", "b"),
+        ("a < b <th c", "a < b <th c"),
+        ("It is <think", "It is <think"),
+        ("<think>never closed", ""),
+        ("from the prompt's own tag</think>\nAnswer.", "Answer."),
+        ("<think></think>", ""),
+    ],
+)
+def test_tags_of_thoughts(text: str, spoken: str) -> None:
+    assert text_of(text) == spoken
+
+
+@given(st.text("<>/think ab", max_size=40), st.lists(st.integers(0, 40), max_size=6))
+def test_text_without_whole_tags_is_left_as_it_is(text: str, cuts: list[int]) -> None:
+    if "<think>" in text or "</think>" in text:
+        return
+    ends = sorted({min(cut, len(text)) for cut in cuts} | {len(text)})
+    assert text_of(*(text[start:end] for start, end in zip([0, *ends], ends, strict=False))) == text
+
+
+# --- usage
+
+
+def test_totals_in_every_piece_are_totals() -> None:
+    counted = [Usage(input_tokens=90, output_tokens=n) for n in (1, 2, 7, 7)]
+    _, whole = read(*(CompletionPiece("x", usage=usage) for usage in counted))
+    assert whole.usage == Usage(input_tokens=90, output_tokens=7)
+
+
+def test_zeros_behind_the_totals_take_nothing_away() -> None:
+    _, whole = read(
+        CompletionPiece("x", usage=Usage(input_tokens=90, output_tokens=7)), CompletionPiece(usage=Usage())
+    )
+    assert whole.usage == Usage(input_tokens=90, output_tokens=7)
+
+
+# --- the end
+
+
+@pytest.mark.parametrize(
+    ("reason", "finish", "ended"),
+    [
+        ("stop", "stop", True),
+        ("STOP", "stop", True),
+        ("end_turn", "stop", True),
+        ("length", "length", True),
+        ("MAX_TOKENS", "length", True),
+        ("function_call", "tool_calls", True),
+        ("content_filter", "content_filter", True),
+        ("SAFETY", "content_filter", True),
+        ("insufficient_system_resource", None, False),
+        ("abort", None, False),
+        ("MALFORMED_FUNCTION_CALL", None, False),
+        ("error", None, False),
+        ("brand_new_reason", None, True),
+        (None, None, False),
+    ],
+)
+def test_finish_reasons(reason: str | None, finish: FinishReason | None, ended: bool) -> None:
+    _, whole = read("Some text", CompletionPiece(finish_reason=reason))
+    assert (whole.finish_reason, whole.ended) == (finish, ended)
+
+
+def test_unknown_finish_reason_is_logged() -> None:
+    with structlog.testing.capture_logs() as logs:
+        read("x", CompletionPiece(finish_reason="brand_new_reason"))
+    assert [(entry["event"], entry["reason"]) for entry in logs] == [
+        ("model.finish_reason_unknown", "brand_new_reason")
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "<think>x</think>\n"])
+def test_answer_without_anything_is_empty(text: str) -> None:
+    assert read(text)[1].is_empty
+    assert not read(text, call(name="f"))[1].is_empty
+
+
+# --- tool calls
+
+
+def test_call_in_pieces_without_index_is_one_call() -> None:
+    pieces = call(id="a", name="find", arguments=""), call(arguments='{"x"'), call(arguments=":1}")
+    assert calls_of(*pieces) == [("find", '{"x":1}')]
+
+
+def test_two_calls_in_pieces_without_index_are_told_apart_by_their_ids() -> None:
+    pieces = (
+        call(id="a", name="find", arguments="{"),
+        call(arguments="}"),
+        call(id="b", name="tell", arguments="{}"),
+        call(id="a", arguments=" "),
+    )
+    assert calls_of(*pieces) == [("find", "{} "), ("tell", "{}")]
+
+
+def test_calls_without_index_and_id_are_told_apart_by_their_names() -> None:
+    assert calls_of(call(name="find"), call(name="tell", arguments="{}"), call(name="tell", arguments='{"x":1}')) == [
+        ("find", "{}"),
+        ("tell", "{}"),
+        ("tell", '{"x":1}'),
+    ]
+
+
+def test_index_that_is_used_again_with_another_id_begins_another_call() -> None:
+    pieces = (
+        call(index=0, id="a", name="f", arguments="{"),
+        call(index=0, arguments="}"),
+        call(index=0, id="b", name="g"),
+    )
+    assert calls_of(*pieces) == [("f", "{}"), ("g", "{}")]
+
+
+def test_name_that_is_repeated_in_each_piece_is_said_once() -> None:
+    pieces = (call(index=0, id="a", name="f", arguments=part) for part in ("{", '"x"', ":1}"))
+    assert calls_of(*pieces) == [("f", '{"x":1}')]
+
+
+def test_index_that_begins_at_one_is_counted_from_zero() -> None:
+    deltas, _ = read(call(index=1, id="a", name="f", arguments="{}"), call(index=2, id="b", name="g", arguments="{}"))
+    assert [piece["index"] for delta in deltas for piece in delta.tool_calls] == [0, 1]
+
+
+@pytest.mark.parametrize("given", [{"city": "Łódź", "n": 2**70}, {}])
+def test_arguments_as_an_object_become_text(given: dict[str, Any]) -> None:
+    ((name, arguments),) = calls_of(call(id="a", name="f", arguments=given))
+    assert (name, json.loads(arguments)) == ("f", given)
+
+
+@pytest.mark.parametrize(
+    "piece", [call(id="a", name="f"), call(id="a", name="f", arguments=None), call(name="f", arguments="")]
+)
+def test_call_without_arguments_has_empty_ones(piece: CompletionPiece) -> None:
+    assert calls_of(piece) == [("f", "{}")]
+
+
+def test_arguments_that_are_text_stay_as_they_are() -> None:
+    written = '{ "n": 123456789012345678901234,\t"x": 1.0 }'
+    assert calls_of(call(id="a", name="f", arguments=written)) == [("f", written)]
+
+
+def test_state_and_extra_content_stay_with_the_calls() -> None:
+    signed = CompletionPiece(
+        tool_calls=[{"index": 0, "id": "a", "function": {"name": "f"}, "extra_content": {"acme": {"signature": "s"}}}]
+    )
+    deltas, whole = read(
+        CompletionPiece(state={"reasoning_content": "I look ", "reasoning_details": [1]}),
+        CompletionPiece(state={"reasoning_content": "it up.", "reasoning_details": [2]}),
+        signed,
+    )
+    assert whole.state == {"reasoning_content": "I look it up.", "reasoning_details": [1, 2]}
+    assert whole.tool_calls[0]["extra_content"] == {"acme": {"signature": "s"}}
+    assert deltas[0].tool_calls[0]["extra_content"] == {"acme": {"signature": "s"}}
+    assert deltas[-1].state == whole.state
+
+
+def test_state_without_calls_is_dropped() -> None:
+    deltas, whole = read(CompletionPiece(state={"reasoning_content": "Hm."}), "Hello.")
+    assert (whole.state, [delta.state for delta in deltas]) == ({}, [None])
+
+
+def test_pieces_that_carry_nothing_give_nothing() -> None:
+    assert read(CompletionPiece(), CompletionPiece(usage=Usage()), "")[0] == []

@@ -1,0 +1,359 @@
+"""The client for OpenAI's protocol: what goes over the wire, and what it makes of what servers really send."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+from aiohttp import web
+from pydantic import SecretStr
+
+from tests.providers.asked import HELLO, ask, user
+from tilores_core import ContentRefusedError, InvalidRequestError, ProviderUnavailableError
+from tilores_core.chat.messages import for_model
+from tilores_core.chat.models import Models
+from tilores_core.contracts import Message, Usage
+from tilores_core.llm import KeyedProviderSettings, load_catalogue
+from tilores_core.llm.normalizer import Completion
+from tilores_plugins.providers.deepseek.provider import DeepSeekProvider
+from tilores_plugins.providers.mistral.provider import MistralProvider
+from tilores_plugins.providers.openai.provider import OpenAIProvider
+from tilores_plugins.providers.openai_compatible.provider import CompatibleProvider
+from tilores_plugins.providers.openai_compatible.settings import Instance, Settings
+
+MODEL = "desk/m"
+TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
+
+
+class Upstream:
+    """A server that answers each request with the same bytes and remembers what it was sent."""
+
+    def __init__(self) -> None:
+        self.body = b""
+        self.kind = "text/event-stream"
+        self.status = 200
+        self.headers: dict[str, str] = {}
+        self.asked: list[dict[str, Any]] = []
+        self.given: list[dict[str, str]] = []
+        self.url = ""
+
+    def events(self, *events: Any, done: bool = True) -> None:
+        """Objects become data lines; text is sent as it is."""
+        lines = [event if isinstance(event, str) else f"data: {json.dumps(event)}\n\n" for event in events]
+        self.body = "".join([*lines, "data: [DONE]\n\n" if done else ""]).encode("utf-8", "surrogatepass")
+        self.kind = "text/event-stream"
+
+    def reply(self, reply: Any) -> None:
+        self.body, self.kind = json.dumps(reply).encode(), "application/json"
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.asked.append(json.loads(await request.read()))
+        self.given.append({name.lower(): value for name, value in request.headers.items()})
+        return web.Response(body=self.body, status=self.status, headers={"content-type": self.kind, **self.headers})
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    made = Upstream()
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", made.answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        await web.SockSite(runner, sock).start()
+        made.url = f"http://127.0.0.1:{sock.getsockname()[1]}/v1"
+        yield made
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def provider(upstream: Upstream) -> AsyncIterator[CompatibleProvider]:
+    made = CompatibleProvider(Settings(instances={"desk": Instance(base_url=upstream.url)}))
+    yield made
+    await made.aclose()
+
+
+def says(text: str | None = None, finish: str | None = None, **delta: Any) -> dict[str, Any]:
+    said = delta if text is None else {"content": text, **delta}
+    return {"choices": [{"index": 0, "delta": said, "finish_reason": finish}]}
+
+
+USED = {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}}
+
+
+async def streamed(
+    provider: Any, messages: Sequence[Message] = HELLO, model: str = MODEL, **given: Any
+) -> Completion:
+    return await ask(provider, model, messages, given, streamed=True)
+
+
+# --- streams as they come
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [says("It is "), says("forty."), says(finish="stop"), USED],
+        [
+            "retry: 100\n\n",
+            "event: ping\ndata:\n\n",
+            says("It is forty."),
+            ": comment\n\n",
+            says(finish="stop"),
+            USED,
+        ],
+        [{"choices": [], "prompt_filter_results": [{}]}, says("It is forty."), says(finish="stop"), USED],
+        [
+            says("It is "),
+            {"choices": [{"index": 0, "finish_reason": None, "content_filter_results": {}}]},
+            says("forty."),
+            {"choices": [{"index": 0, "delta": None, "finish_reason": "stop"}]},
+            USED,
+        ],
+        [says("It is "), {"id": "x", "object": "chat.completion.chunk"}, says("forty.", finish="stop"), USED],
+        [
+            says([{"type": "text", "text": "It is "}, {"type": "thinking", "thinking": []}]),
+            says("forty.", "stop"),
+            USED,
+        ],
+    ],
+    ids=["plain", "no-data", "prompt-filter", "no-delta", "no-choices", "parts"],
+)
+async def test_stream_with_events_that_carry_nothing_is_an_answer(
+    upstream: Upstream, provider: CompatibleProvider, events: list[Any]
+) -> None:
+    upstream.events(*events)
+    said = await streamed(provider)
+    assert (said.text, said.finish_reason) == ("It is forty.", "stop")
+    assert said.usage == Usage(input_tokens=9, output_tokens=4)
+
+
+async def test_halves_of_a_character_in_two_events_are_joined(
+    upstream: Upstream, provider: CompatibleProvider
+) -> None:
+    upstream.events(says("Fine \ud83d"), says("\udc4d"), says(finish="stop"))
+    assert (await streamed(provider)).text == "Fine 👍"
+
+
+async def test_stream_without_its_last_blank_line_is_whole(upstream: Upstream, provider: CompatibleProvider) -> None:
+    upstream.events(says("Forty."), f"data: {json.dumps(says(finish='stop'))}", done=False)
+    assert (await streamed(provider)).finish_reason == "stop"
+
+
+async def test_stream_cut_within_an_event_is_not_whole(upstream: Upstream, provider: CompatibleProvider) -> None:
+    upstream.events(says("Forty."), 'data: {"choices": [{"index": 0, "delta": {}, "finish_rea', done=False)
+    said = await streamed(provider)
+    assert (said.text, said.ended) == ("Forty.", False)
+
+
+async def test_whole_reply_to_a_request_for_a_stream_is_an_answer(
+    upstream: Upstream, provider: CompatibleProvider
+) -> None:
+    upstream.reply({"choices": [{"message": {"role": "assistant", "content": "Forty."}, "finish_reason": "stop"}]})
+    assert (await streamed(provider)).text == "Forty."
+
+
+async def test_stream_in_place_of_a_whole_reply_is_an_answer(
+    upstream: Upstream, provider: CompatibleProvider
+) -> None:
+    upstream.events(says("Forty."), says(finish="stop"))
+    assert (await ask(provider, MODEL)).text == "Forty."
+
+
+@pytest.mark.parametrize("both", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"<html>busy</html>", "text/html"),
+        (b"", "application/json"),
+        (b"[]", "application/json"),
+        (b'{"choices": []}', "application/json"),
+        (b'{"error": {"message": "too busy", "code": 503}}', "application/json"),
+        (b"data: [DONE]\n\n", "text/event-stream"),
+        (b'data: {"choices": [}\n\n', "text/event-stream"),
+        (b'data: {"error": {"message": "too busy"}}\n\n', "text/event-stream"),
+        (b'event: error\ndata: {"message": "too busy"}\n\n', "text/event-stream"),
+    ],
+)
+async def test_what_is_not_an_answer_is_a_failure(
+    upstream: Upstream, provider: CompatibleProvider, body: bytes, kind: str, both: bool
+) -> None:
+    upstream.body, upstream.kind = body, kind
+    with pytest.raises(Exception, match=r".") as caught:
+        await ask(provider, MODEL, streamed=both)
+    mapped = provider.map_error(caught.value)
+    assert type(mapped).__name__ in ("ProviderUnavailableError", "ProviderError")
+    assert "busy" not in str(mapped)
+
+
+@pytest.mark.parametrize("both", [False, True], ids=["whole", "streamed"])
+async def test_refusal_in_its_own_field_is_an_error_with_the_reason(
+    upstream: Upstream, provider: CompatibleProvider, both: bool
+) -> None:
+    if both:
+        upstream.events(says(refusal="I cannot "), says(refusal="help."), says(finish="stop"))
+    else:
+        message = {"role": "assistant", "content": None, "refusal": "I cannot help."}
+        upstream.reply({"choices": [{"message": message, "finish_reason": "stop"}]})
+    with pytest.raises(Exception, match=r".") as caught:
+        await ask(provider, MODEL, streamed=both)
+    mapped = provider.map_error(caught.value)
+    assert isinstance(mapped, ContentRefusedError)
+    assert "I cannot help." in mapped.message
+
+
+async def test_redirect_is_not_followed(upstream: Upstream, provider: CompatibleProvider) -> None:
+    """The key would go elsewhere with it."""
+    upstream.status, upstream.headers = 307, {"location": f"{upstream.url}/other"}
+    with pytest.raises(Exception, match="307"):
+        await ask(provider, MODEL)
+    assert len(upstream.asked) == 1
+
+
+async def test_connection_is_used_again_after_a_stream(upstream: Upstream, provider: CompatibleProvider) -> None:
+    upstream.events(says("Forty."), says(finish="stop"))
+    for _ in range(3):
+        await streamed(provider)
+    server = next(iter(provider._servers.values()))
+    assert server._client is not None
+    session = server._client._session
+    assert session is not None
+    assert session.connector is not None
+    assert sum(len(free) for free in session.connector._conns.values()) == 1  # type: ignore[attr-defined]
+
+
+# --- requests
+
+
+def called(*calls: tuple[str, str], **more: Any) -> Message:
+    made = [
+        {"id": call_id, "type": "function", "function": {"name": "weather", "arguments": arguments}}
+        for call_id, arguments in calls
+    ]
+    return {"role": "assistant", "content": None, "tool_calls": made, **more}  # type: ignore[typeddict-item]
+
+
+def history(calling: Message, *results: tuple[str, str]) -> list[Message]:
+    told: list[Message] = [{"role": "tool", "tool_call_id": call_id, "content": text} for call_id, text in results]
+    return for_model("Be brief.", [{"role": "user", "content": "Weather?"}, calling, *told])
+
+
+async def sent(
+    upstream: Upstream, provider: Any, messages: Sequence[Message], model: str = MODEL
+) -> list[dict[str, Any]]:
+    upstream.events(says("Fine."), says(finish="stop"))
+    await streamed(provider, messages, model, tools=[TOOL])
+    messages_sent: list[dict[str, Any]] = upstream.asked[-1]["messages"]
+    return messages_sent
+
+
+@pytest.mark.parametrize(
+    ("written", "arguments"),
+    [
+        ('{"account":123456789012345678901234}', '{"account":123456789012345678901234}'),
+        ('{ "x" :1.0}', '{ "x" :1.0}'),
+        ("not json", "not json"),
+        ("", "{}"),
+    ],
+)
+async def test_arguments_of_an_earlier_call_go_back_as_they_were(
+    upstream: Upstream, provider: CompatibleProvider, written: str, arguments: str
+) -> None:
+    messages = await sent(upstream, provider, history(called(("a", written)), ("a", "ok")))
+    assert messages[2]["tool_calls"][0]["function"]["arguments"] == arguments
+
+
+async def test_results_follow_the_order_of_the_calls(upstream: Upstream, provider: CompatibleProvider) -> None:
+    messages = await sent(
+        upstream, provider, history(called(("a", "{}"), ("b", "{}")), ("b", "Rome: sun"), ("a", "Oslo: rain"))
+    )
+    assert [(one["tool_call_id"], one["content"]) for one in messages[3:]] == [
+        ("a", "Oslo: rain"),
+        ("b", "Rome: sun"),
+    ]
+
+
+async def test_state_of_a_server_goes_back_with_the_calls(upstream: Upstream, provider: CompatibleProvider) -> None:
+    calling = called(("a", "{}"), reasoning_content="I look.", reasoning_details=[{"signature": "s"}])
+    calling["tool_calls"][0]["extra_content"] = {"acme": {"signature": "t"}}
+    messages = await sent(upstream, provider, history(calling, ("a", "ok")))
+    assert messages[2]["reasoning_content"] == "I look."
+    assert messages[2]["reasoning_details"] == [{"signature": "s"}]
+    assert messages[2]["tool_calls"][0]["extra_content"] == {"acme": {"signature": "t"}}
+
+
+async def test_state_that_a_provider_does_not_take_is_not_sent(upstream: Upstream) -> None:
+    calling = called(("call_that_is_long", "{}"), reasoning_content="I look.")
+    calling["tool_calls"][0]["extra_content"] = {"acme": {}}
+    messages = history(calling, ("call_that_is_long", "ok"))
+    settings = KeyedProviderSettings(base_url=upstream.url, api_key=SecretStr("k"))
+    deepseek = DeepSeekProvider(settings, load_catalogue("tilores_plugins.providers.deepseek"))
+    openai = OpenAIProvider(settings, load_catalogue("tilores_plugins.providers.openai"))
+    mistral = MistralProvider(settings, load_catalogue("tilores_plugins.providers.mistral"))
+    to_deepseek = await sent(upstream, deepseek, messages, "deepseek-v4-flash")
+    to_openai = await sent(upstream, openai, messages, "gpt-4o-mini")
+    to_mistral = await sent(upstream, mistral, messages, "mistral-small-latest")
+    for one in (deepseek, openai, mistral):
+        await one.aclose()
+    assert to_deepseek[2]["reasoning_content"] == "I look."
+    assert "reasoning_content" not in to_openai[2]
+    assert all("extra_content" not in to[2]["tool_calls"][0] for to in (to_deepseek, to_openai, to_mistral))
+    assert to_mistral[2]["tool_calls"][0]["id"] == to_mistral[3]["tool_call_id"]
+    assert len(to_mistral[3]["tool_call_id"]) == 9
+
+
+async def test_number_of_more_than_64_bits_in_a_parameter_is_sent(
+    upstream: Upstream, provider: CompatibleProvider
+) -> None:
+    upstream.events(says("Fine."), says(finish="stop"))
+    await streamed(provider, seed=2**70)
+    assert upstream.asked[-1]["seed"] == 2**70
+
+
+async def test_request_that_cannot_be_built_is_the_callers_error_and_is_not_sent(
+    upstream: Upstream, provider: CompatibleProvider
+) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        await streamed(provider, user(object()))
+    assert caught.value.param == "messages"
+    assert upstream.asked == []
+
+
+async def test_key_and_type_go_in_the_headers(upstream: Upstream) -> None:
+    upstream.events(says("Fine."), says(finish="stop"))
+    settings = KeyedProviderSettings(base_url=upstream.url, api_key=SecretStr("sk-of-the-desk"))
+    openai = OpenAIProvider(settings, load_catalogue("tilores_plugins.providers.openai"))
+    await ask(openai, "gpt-4o-mini", streamed=True)
+    await openai.aclose()
+    assert upstream.given[-1]["authorization"] == "Bearer sk-of-the-desk"
+    assert upstream.given[-1]["content-type"] == "application/json"
+    assert upstream.asked[-1]["stream_options"] == {"include_usage": True}
+
+
+async def test_warm_up_opens_the_client_once(provider: CompatibleProvider) -> None:
+    models = Models({"p": provider}, default="p:desk/m")
+    await asyncio.gather(*(models.warm_up(models.default) for _ in range(4)))
+    server = next(iter(provider._servers.values()))
+    assert server._client is not None
+    session = server._client._session
+    await models.warm_up(models.default)
+    assert session is not None
+    assert server._client._session is session
+
+
+async def test_nobody_listening_is_unavailable() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+    made = CompatibleProvider(Settings(instances={"desk": Instance(base_url=url)}))
+    with pytest.raises(Exception, match=r".") as caught:
+        await ask(made, MODEL)
+    await made.aclose()
+    mapped = made.map_error(caught.value)
+    assert isinstance(mapped, ProviderUnavailableError)
+    assert "cannot be reached" in mapped.message

@@ -1,0 +1,328 @@
+"""What providers send, corrected: every answer passes here before the engine sees it, whatever library brought it."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+import structlog
+
+from tilores_core.contracts import CompletionPiece, Delta, FinishReason, Usage
+
+log = structlog.get_logger(part="llm")
+
+NO_USAGE: Final = Usage()
+
+# Why an answer ended, in the words of the OpenAI protocol.
+_FINISH: Final[Mapping[str, FinishReason]] = {
+    "stop": "stop",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "eos": "stop",
+    "eos_token": "stop",
+    "complete": "stop",
+    "length": "length",
+    "max_tokens": "length",
+    "max_output_tokens": "length",
+    "model_length": "length",
+    "model_context_window_exceeded": "length",
+    "tool_calls": "tool_calls",
+    "tool_use": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+    "safety": "content_filter",
+    "image_safety": "content_filter",
+    "recitation": "content_filter",
+    "prohibited_content": "content_filter",
+    "blocklist": "content_filter",
+    "spii": "content_filter",
+    "refusal": "content_filter",
+}
+# The answer broke off: what there is of it is not an answer.
+_BROKEN: Final = frozenset(
+    {
+        "abort",
+        "aborted",
+        "cancelled",
+        "canceled",
+        "connection_error",
+        "engine_error",
+        "engine_overloaded",
+        "error",
+        "failed",
+        "insufficient_system_resource",
+        "internal_error",
+        "malformed_function_call",
+        "malformed_response",
+        "missing_thought_signature",
+        "network_error",
+        "overloaded",
+        "server_error",
+        "timeout",
+        "too_many_tool_calls",
+        "unexpected_tool_call",
+    }
+)
+_CLOSINGS: Final = {"<think>": "</think>", "<thinking>": "</thinking>"}  # by the tag that opens
+_TAGS: Final = (*_CLOSINGS, *_CLOSINGS.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """A model's answer, whole.
+
+    `ended` is false when it broke off: without a reason, or with one that is a failure. `finish_reason` is None then,
+    and for a reason that is not known here. `cost`: US dollars, where the provider says it. `state` and `native`: see
+    `CompletionPiece`; only beside `tool_calls`.
+    """
+
+    text: str
+    usage: Usage = NO_USAGE
+    finish_reason: FinishReason | None = None
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
+    ended: bool = True
+    cost: float | None = None
+    state: Mapping[str, Any] = field(default_factory=dict)
+    native: Any = None
+
+    @property
+    def is_empty(self) -> bool:
+        """It holds nothing for the caller: no text and no tool call."""
+        return not self.tool_calls and not self.text.strip()
+
+
+@dataclass(slots=True)
+class _Call:
+    """A tool call so far. `index` and `id` as the provider has them; `call` as the caller gets it."""
+
+    index: Any
+    id: str | None
+    call: dict[str, Any]
+
+
+class Normalizer:
+    """One answer: `add` its pieces, then `finish`, then take the `completion`.
+
+    - Text is valid Unicode: the halves of a surrogate pair in two pieces are joined, a lone half is replaced.
+    - `<think>…</think>` is left out, also when it is split over pieces.
+    - Every tool call has an index, an id of its own and arguments that are text, `{}` when there are none.
+    - Token counts are totals, however often they are sent.
+    """
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._calls: list[_Call] = []
+        self._usage = NO_USAGE
+        self._reason = ""
+        self._state: dict[str, Any] = {}
+        self._cost: float | None = None
+        self._native: Any = None
+        self._half = ""  # the first half of a surrogate pair
+        self._held = ""  # what may be the beginning of a tag
+        self._closing = ""  # the tag that ends the thoughts, while there are some
+        self._trim = False  # the white space behind them is left out as well
+
+    @property
+    def ended(self) -> bool:
+        """True when the model has said why it stopped: the answer is complete, whatever may still come."""
+        return bool(self._reason) and self._reason not in _BROKEN
+
+    def add(self, piece: CompletionPiece) -> Delta | None:
+        """The part of a piece that goes to the caller, if there is one."""
+        text, tool_calls, state, usage, cost, reason, native, _ = piece
+        if usage is not None:
+            self._add_usage(usage)
+        if cost is not None:
+            self._cost = cost
+        if native is not None:
+            self._native = native
+        if reason:
+            self._reason = reason.lower()
+        if state:
+            self._add_state(state)
+        if text:
+            text = self._without_thoughts(self._valid(text))
+        calls = tuple([self._add_call(call) for call in tool_calls]) if tool_calls else ()
+        if not text and not calls:
+            return None
+        if text:
+            self._texts.append(text)
+        return Delta(text=text, tool_calls=calls)
+
+    def finish(self) -> Delta | None:
+        """What had to be held back until the end is known."""
+        rest, self._held = self._held, ""
+        text = ("" if self._closing else rest) + ("\ufffd" if self._half else "")
+        self._half = ""
+        if text:
+            self._texts.append(text)
+        calls = []
+        for index, known in enumerate(self._calls):
+            function = known.call["function"]
+            if not function["arguments"].strip():
+                function["arguments"] += "{}"
+                calls.append({"index": index, "function": {"arguments": "{}"}})
+        state = self._state if self._calls and self._state else None
+        if not text and not calls and state is None:
+            return None
+        return Delta(text=text, tool_calls=tuple(calls), state=state)
+
+    def completion(self) -> Completion:
+        """The answer; call `finish` before when it came to its end."""
+        if self._reason and self._reason not in _FINISH and self._reason not in _BROKEN:
+            log.warning("model.finish_reason_unknown", reason=self._reason[:40])
+        return Completion(
+            text="".join(self._texts),
+            usage=self._usage,
+            finish_reason=_FINISH.get(self._reason),
+            tool_calls=tuple([known.call for known in self._calls]),
+            ended=self.ended,
+            cost=self._cost,
+            state=self._state if self._calls else {},
+            native=self._native if self._calls else None,
+        )
+
+    # --- usage and state
+
+    def _add_usage(self, usage: Usage) -> None:
+        known = self._usage
+        self._usage = (
+            usage
+            if known is NO_USAGE
+            else Usage(
+                input_tokens=max(known.input_tokens, usage.input_tokens),
+                output_tokens=max(known.output_tokens, usage.output_tokens),
+            )
+        )
+
+    def _add_state(self, state: Mapping[str, Any]) -> None:
+        for key, value in state.items():
+            known: Any = self._state.get(key)
+            joins = type(known) is type(value) and isinstance(value, str | list)
+            self._state[key] = known + value if joins else value
+
+    # --- text
+
+    def _valid(self, text: str) -> str:
+        if text.isascii() and not self._half:
+            return text
+        text, self._half = self._half + text, ""
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            if "\ud800" <= text[-1] <= "\udbff":
+                text, self._half = text[:-1], text[-1]
+            return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return text
+
+    def _without_thoughts(self, text: str) -> str:
+        if "<" not in text and not self._held and not self._closing and not self._trim:
+            return text
+        text, self._held = self._held + text, ""
+        spoken = []
+        while text:
+            if self._closing:
+                thoughts, found, text = text.partition(self._closing)
+                if not found:
+                    self._held = thoughts[-len(self._closing) :]  # the tag may be in it in part
+                    break
+                self._closing, self._trim = "", True
+                continue
+            if self._trim:
+                text = text.lstrip()
+                self._trim = not text
+                continue
+            at = text.find("<")
+            if at < 0:
+                spoken.append(text)
+                break
+            spoken.append(text[:at])
+            text = text[at:]
+            tag = next((tag for tag in _TAGS if text.startswith(tag)), None)
+            if tag is not None:
+                text = text[len(tag) :]
+                self._closing = _CLOSINGS.get(tag, "")
+                if not self._closing:  # thoughts whose opening tag was part of the prompt
+                    spoken.clear()
+                    self._trim = True
+            elif any(tag.startswith(text) for tag in _TAGS):
+                self._held = text
+                break
+            else:
+                spoken.append("<")
+                text = text[1:]
+        return "".join(spoken)
+
+    # --- tool calls
+
+    def _add_call(self, piece: Mapping[str, Any]) -> dict[str, Any]:
+        """A piece of a tool call in OpenAI's delta shape; it is added to the call that it belongs to."""
+        function = piece.get("function")
+        function = function if isinstance(function, Mapping) else {}
+        name, call_id = function.get("name") or "", piece.get("id") or None
+        arguments = _written(function.get("arguments"))
+        extra = piece.get("extra_content")
+        at = self._place(piece.get("index"), call_id, name, arguments)
+        if at is None:
+            call: dict[str, Any] = {
+                "id": call_id or f"call_{uuid.uuid4().hex[:24]}",
+                "type": "function",
+                "function": {"name": name, "arguments": arguments},
+            }
+            if extra:
+                call["extra_content"] = extra
+            self._calls.append(_Call(piece.get("index"), call_id, call))
+            return {"index": len(self._calls) - 1, **call, "function": dict(call["function"])}
+        known = self._calls[at]
+        known.id = known.id or call_id
+        known.call["function"]["arguments"] += arguments
+        delta: dict[str, Any] = {"index": at, "function": {"arguments": arguments}}
+        if name and not known.call["function"]["name"]:
+            known.call["function"]["name"] = delta["function"]["name"] = name
+        if extra:
+            known.call["extra_content"] = delta["extra_content"] = extra
+        return delta
+
+    def _place(self, index: Any, call_id: str | None, name: str, arguments: str) -> int | None:
+        """The call that a piece continues, None when it begins one."""
+        for at in reversed(range(len(self._calls))):
+            known = self._calls[at]
+            if index is not None and known.index is not None and index != known.index:
+                continue
+            if call_id and known.id and call_id != known.id:
+                if index is None:
+                    continue
+                return self._of_id(call_id)  # some providers give every call the same index
+            whole = known.call["function"]
+            if name and whole["name"] and not call_id:
+                other = index is None and name != whole["name"]
+                if other or ((index is None or arguments) and _is_whole(whole["arguments"])):
+                    return None
+            return at
+        return None
+
+    def _of_id(self, call_id: str) -> int | None:
+        return next((at for at, known in enumerate(self._calls) if known.id == call_id), None)
+
+
+def _written(arguments: Any) -> str:
+    """Arguments as text; some providers send an object."""
+    if isinstance(arguments, str):
+        return arguments
+    if arguments is None:
+        return ""
+    try:
+        return orjson.dumps(arguments).decode()
+    except TypeError:  # integers of more than 64 bits
+        return json.dumps(arguments)
+
+
+def _is_whole(arguments: str) -> bool:
+    try:
+        return isinstance(json.loads(arguments), dict)
+    except ValueError:
+        return False

@@ -1,0 +1,308 @@
+"""A client for OpenAI's chat completions, as all who speak the protocol serve them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import ssl
+import urllib.request
+from collections.abc import AsyncGenerator, Callable, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import orjson
+
+from tilores_core.contracts import CompletionPiece, Usage
+from tilores_core.llm.failures import MalformedReplyError, UpstreamError
+from tilores_core.llm.sse import LONGEST_EVENT, EventParser
+
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse, ClientSession
+
+_LONGEST_REPLY: Final = 4 * LONGEST_EVENT
+_LONGEST_ERROR: Final = 64 * 1024
+_END_SECONDS: Final = 0.05
+_DONE: Final = b"[DONE]"
+_STATE: Final = ("reasoning_content", "reasoning", "reasoning_details")
+_NO_STATE: Final[Mapping[str, Any]] = {}
+
+ReadEvent = Callable[[dict[str, Any]], None]
+"""Changes an event, or a whole reply, into what the protocol says, where a provider says it otherwise."""
+
+
+class OpenAIClient:
+    """Calls to one address. `read_seconds`: the longest silence; `connect_seconds`: for a connection, a new one or a
+    free one of `max_connections`. Proxies are taken from the environment. Belongs to the event loop of its first
+    call.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        read_seconds: float,
+        connect_seconds: float,
+        max_connections: int,
+        read_event: ReadEvent | None = None,
+    ) -> None:
+        self._url = url
+        self._headers = {"Content-Type": "application/json", "Accept": "*/*", "User-Agent": "tilores-core", **headers}
+        self._read_seconds = read_seconds
+        self._connect_seconds = connect_seconds
+        self._max_connections = max_connections
+        self._read_event = read_event
+        self._session: ClientSession | None = None
+        self._post: Callable[[bytes], Any] | None = None
+        self._opening: asyncio.Future[None] | None = None
+
+    async def complete(self, body: bytes, *, stream: bool) -> AsyncGenerator[CompletionPiece]:
+        """Send `body`; the pieces of the answer, one for a reply that is not streamed.
+
+        Raises `UpstreamError`, `MalformedReplyError`, and what aiohttp raises when the connection fails.
+        """
+        if self._post is None:
+            await self.open()
+        assert self._post is not None
+        async with self._post(body) as response:
+            if response.status >= 300:
+                raise await _failure(response)
+            kind = response.content_type
+            if kind == "text/event-stream" or (stream and kind != "application/json"):
+                async for piece in self._events(response):
+                    yield piece
+            else:
+                yield self._whole(_parsed(await _read(response, _LONGEST_REPLY)))
+
+    async def open(self) -> None:
+        """Import aiohttp and make the connection pool; in a thread, as both take time."""
+        if self._opening is None or (self._opening.done() and self._session is None):
+            self._opening = asyncio.ensure_future(self._open())
+        await asyncio.shield(self._opening)
+
+    async def aclose(self) -> None:
+        session, self._session, self._post, self._opening = self._session, None, None, None
+        if session is not None:
+            await session.close()
+
+    async def _open(self) -> None:
+        secure = self._url.startswith("https:")
+        tls = await asyncio.to_thread(_prepare, secure, os.environ.get("SSL_CERT_FILE"))
+        import aiohttp
+        from multidict import CIMultiDict
+        from yarl import URL
+
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=30.0, ssl=tls),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=True,
+        )
+        timeout = aiohttp.ClientTimeout(
+            total=None,
+            connect=self._connect_seconds,
+            sock_connect=self._connect_seconds,
+            sock_read=self._read_seconds,
+        )
+        url, headers, proxy = URL(self._url), CIMultiDict(self._headers), _proxy(self._url)
+        post = self._session.post
+
+        def send(body: bytes) -> Any:
+            return post(url, data=body, headers=headers, timeout=timeout, proxy=proxy, allow_redirects=False)
+
+        self._post = send
+
+    # --- answers
+
+    def _whole(self, reply: Any) -> CompletionPiece:
+        refusal: list[str] = []
+        piece = self._piece(reply, refusal) if isinstance(reply, dict) and reply.get("choices") else None
+        _refuse(refusal)
+        if piece is None:
+            raise MalformedReplyError(_error_of(reply))
+        return piece
+
+    async def _events(self, response: ClientResponse) -> AsyncGenerator[CompletionPiece]:
+        parser = EventParser()
+        refusal: list[str] = []
+        empty = True
+        async for chunk in response.content.iter_any():
+            for kind, data in parser.feed(chunk):
+                if data == _DONE:
+                    _refuse(refusal)
+                    if empty:
+                        raise MalformedReplyError
+                    await _end(response)
+                    return
+                event = _parsed(data)
+                if kind == b"error":
+                    raise MalformedReplyError(_error_of(event) or event)
+                piece = self._piece(event, refusal)
+                if piece is not None:
+                    if piece.finish_reason:
+                        _refuse(refusal)
+                    empty = False
+                    yield piece
+        last = parser.rest()
+        if last is not None and last[1] != _DONE:
+            try:
+                event = _parsed(last[1])
+            except MalformedReplyError:
+                event = None  # cut off in the middle
+            piece = self._piece(event, refusal) if event is not None else None
+            if piece is not None:
+                empty = False
+                yield piece
+        _refuse(refusal)
+        if empty:  # status 200 and no event at all: some proxy's page
+            raise MalformedReplyError
+
+    def _piece(self, event: Any, refusal: list[str]) -> CompletionPiece | None:
+        """What an event, or a whole reply, says; None when that is nothing. A refusal's text goes to `refusal`."""
+        if not isinstance(event, dict):
+            raise MalformedReplyError
+        if self._read_event is not None:
+            self._read_event(event)
+        if error := _error_of(event):
+            raise MalformedReplyError(error)
+        usage, cost = _usage(event.get("usage"))
+        choices = event.get("choices")
+        choice = choices[0] if isinstance(choices, list) and choices else None
+        if not isinstance(choice, dict):
+            return CompletionPiece(usage=usage, cost=cost) if usage is not None else None
+        if error := _error_of(choice):
+            raise MalformedReplyError(error)
+        said = choice.get("delta") or choice.get("message")
+        reason = choice.get("finish_reason")
+        if not isinstance(said, dict):
+            said = {}
+        if refused := said.get("refusal"):
+            refusal.append(str(refused))
+        text = said.get("content")
+        calls = said.get("tool_calls")
+        if not calls and isinstance(called := said.get("function_call"), dict):
+            calls = [{"index": 0, "function": called}]
+        state = _NO_STATE
+        for key in _STATE:
+            if value := said.get(key):
+                state = {**state, key: value}
+        if not (text or calls or state or reason or usage):
+            return None
+        return CompletionPiece(
+            text if isinstance(text, str) else _text_of(text),
+            [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else (),
+            state,
+            usage,
+            cost,
+            str(reason) if reason else None,
+        )
+
+
+def _refuse(refusal: list[str]) -> None:
+    """Structured answers are refused in a field of their own, beside an empty text."""
+    if refusal:
+        raise MalformedReplyError({"code": "content_filter", "message": "".join(refusal)})
+
+
+def _text_of(content: Any) -> str:
+    """The text of a content that is a list of parts, as some send it."""
+    parts = content if isinstance(content, list) else ()
+    return "".join(
+        part["text"]
+        for part in parts
+        if isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)
+    )
+
+
+def _usage(counted: Any) -> tuple[Usage | None, float | None]:
+    if not isinstance(counted, dict):
+        return None, None
+    given, said = counted.get("prompt_tokens"), counted.get("completion_tokens")
+    cost = counted.get("cost")
+    usage = Usage(
+        input_tokens=given if isinstance(given, int) else 0, output_tokens=said if isinstance(said, int) else 0
+    )
+    return usage, float(cost) if isinstance(cost, (int, float)) else None
+
+
+def _error_of(event: Any) -> Mapping[str, Any] | None:
+    """The error that came in place of an answer."""
+    error = event.get("error") if isinstance(event, dict) else None
+    if isinstance(error, dict):
+        return error
+    if error:
+        return {"message": str(error)}
+    if isinstance(event, dict) and event.get("object") == "error":
+        return event
+    return None
+
+
+def _parsed(data: bytes) -> Any:
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        # Half a surrogate pair, a number of more than 64 bits or a broken character is no reason to lose an answer.
+        return json.loads(data.decode("utf-8", "replace"))
+    except ValueError:
+        raise MalformedReplyError from None
+
+
+async def _read(response: ClientResponse, limit: int) -> bytes:
+    data = b""
+    async for chunk in response.content.iter_any():
+        data = data + chunk if data else chunk
+        if len(data) > limit:
+            raise MalformedReplyError
+    return data
+
+
+async def _failure(response: ClientResponse) -> Exception:
+    body: Any = None
+    try:
+        body = _parsed(await _read(response, _LONGEST_ERROR))
+    except Exception:  # a page, or broken off: the status says enough
+        body = None
+    return UpstreamError(response.status, dict(response.headers), body if isinstance(body, dict) else {})
+
+
+async def _end(response: ClientResponse) -> None:
+    """Read to the end of the reply, so that the connection can be used again; not for long."""
+    content = response.content
+    if content.at_eof():
+        return
+    try:
+        async with asyncio.timeout(_END_SECONDS):
+            while not content.at_eof():
+                await content.readany()
+    except Exception:  # the answer is there
+        return
+
+
+def _prepare(secure: bool, cert_file: str | None) -> ssl.SSLContext | bool:
+    import aiohttp  # noqa: F401 - a fifth of a second, here and not on the event loop
+
+    return _tls(cert_file) if secure else True
+
+
+@lru_cache(maxsize=4)
+def _tls(cert_file: str | None) -> ssl.SSLContext:
+    """Reading the authorities takes longer than a call does, so it is done once in a process."""
+    if cert_file is None:
+        try:
+            import certifi
+
+            cert_file = certifi.where()
+        except ImportError:
+            return ssl.create_default_context()
+    return ssl.create_default_context(cafile=cert_file)
+
+
+def _proxy(url: str) -> str | None:
+    parts = urlsplit(url)
+    proxies = urllib.request.getproxies()
+    if not parts.hostname or urllib.request.proxy_bypass(parts.hostname):
+        return None
+    return proxies.get(parts.scheme) or proxies.get("all")
