@@ -102,7 +102,8 @@ class DeployTargetSpec(Spec[Any]):
 
 
 class CustomerSourceSpec(Spec[CustomerSource]):
-    """Customers: the factory returns a `CustomerSource`. Abilities: `SupportsMentions`, `SupportsTools`."""
+    """Customers: the factory returns a `CustomerSource`. Abilities: `SupportsMentions`, `SupportsReport`,
+    `SupportsTools`."""
 
     __slots__ = ()
 

@@ -38,8 +38,10 @@ from tilores_core.contracts.source import (
     Identifiers,
     MatchQuality,
     Record,
+    SourceReport,
     SourceSchema,
     SupportsMentions,
+    SupportsReport,
     SupportsTools,
 )
 from tilores_core.contracts.tracer import (
@@ -111,6 +113,7 @@ __all__ = [
     "Purpose",
     "Record",
     "ServicesNotOpenError",
+    "SourceReport",
     "SourceSchema",
     "Span",
     "SpanKind",
@@ -120,6 +123,7 @@ __all__ = [
     "SupportsLease",
     "SupportsMentions",
     "SupportsPeek",
+    "SupportsReport",
     "SupportsTools",
     "SupportsUpstreams",
     "TierStats",

@@ -140,3 +140,29 @@ class SupportsTools(Protocol):
         They answer with content for the model and, as artifact, the `Customer`s that the content is about.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceReport:
+    """What a source understood of its data, for `tilores doctor`, `tilores customers check` and the start-up log.
+
+    `left_out`: rows that are not served, of which `problems` names the first few, with place and reason. `facts`:
+    what was understood, one line each. `warnings`: what an operator should look at, each with the mend. None of them
+    holds a customer's data.
+    """
+
+    customers: int
+    records: int
+    left_out: int = 0
+    problems: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class SupportsReport(Protocol):
+    """A source that can say what it holds and what it could not read."""
+
+    async def report(self) -> SourceReport:
+        """The state that is served now."""
+        ...

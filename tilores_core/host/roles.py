@@ -18,6 +18,7 @@ from tilores_core.contracts import (
     SupportsLease,
     SupportsMentions,
     SupportsPeek,
+    SupportsReport,
     SupportsTools,
     SupportsUpstreams,
     Tracer,
@@ -100,7 +101,7 @@ SOURCE: Final[Role[CustomerSource]] = Role(
     "register_customer_sources",
     hooks.CustomerSourceSpec,
     protocol_methods(CustomerSource),
-    abilities=(SupportsMentions, SupportsTools),
+    abilities=(SupportsMentions, SupportsReport, SupportsTools),
 )
 LLM: Final[Role[LLMProvider]] = Role(
     "llm",

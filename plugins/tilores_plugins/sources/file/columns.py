@@ -1,4 +1,4 @@
-"""What the columns mean: as the settings say, else by their names."""
+"""What the columns mean: as the settings say, else by their names, checked against the rows."""
 
 from __future__ import annotations
 
@@ -7,42 +7,48 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tilores_core import ConfigError
+from tilores_plugins.sources.file.dates import Order
+from tilores_plugins.sources.file.profile import Column, Profile, value_at
 from tilores_plugins.sources.file.settings import Settings
+from tilores_plugins.sources.file.values import as_text, is_empty, stays_text
 
-Column = tuple[str, ...]  # the keys to follow, more than one for a column inside an object
+_SQUASH: Final = re.compile(r"[\W_]+")
 
-_SQUASH = re.compile(r"[\W_]+")
-
-_IDS = (
+# Words for the customer; user_id is often whoever looks after the customer, so it comes behind them.
+_CUSTOMER_IDS: Final = (
     *("customerid", "customernumber", "customerno", "custid", "customer", "clientid", "clientnumber"),
-    *("entityid", "personid", "partyid", "memberid", "accountholderid", "userid", "kundennummer", "id"),
+    *("entityid", "personid", "partyid", "memberid", "contactid", "accountholderid", "kundennummer", "kundennr"),
 )
-_RECORD_IDS = ("recordid", "rowid", "sourcerecordid", "recordkey", "id")
-_SYSTEMS = ("system", "sourcesystem", "source", "datasource", "origin")
-_UPDATED = (
+_OTHER_IDS: Final = ("userid", "id")
+_RECORD_IDS: Final = ("recordid", "rowid", "sourcerecordid", "recordkey", "id")
+_SYSTEMS: Final = ("system", "sourcesystem", "source", "datasource", "origin")
+_UPDATED: Final = (
     *("updatedat", "lastupdated", "lastupdatedat", "modifiedat", "lastmodified", "updatedon", "updated"),
-    *("recorddate", "receiveddate", "createdat", "timestamp"),
+    *("lastmodifieddate", "modifieddate", "updatedate", "recorddate", "receiveddate", "createdat", "timestamp"),
 )
-_NAMES = ("name", "fullname", "customername", "clientname", "displayname", "personname")
-_FIRST = ("firstname", "givenname", "forename", "first", "vorname")
-_MIDDLE = ("middlename", "middleinitial", "secondname")
-_LAST = ("lastname", "familyname", "surname", "last", "nachname")
-_NICKNAMES = ("nickname", "preferredname", "knownas", "alias")
-_BORN = ("dateofbirth", "dob", "birthdate", "birthday", "birthdt", "born", "geburtsdatum")
-_EMAIL = re.compile(
-    r"(primary|secondary|work|home|private|personal|other|customer|contact)?e?mail(address)?\d?", re.ASCII
+_NAMES: Final = ("name", "fullname", "customername", "clientname", "displayname", "personname", "contactname")
+_FIRST: Final = ("firstname", "givenname", "forename", "first", "vorname", "fname")
+_MIDDLE: Final = ("middlename", "middleinitial", "secondname")
+_LAST: Final = ("lastname", "familyname", "surname", "last", "nachname", "lname")
+_NICKNAMES: Final = ("nickname", "preferredname", "knownas", "alias")
+_BORN: Final = ("dateofbirth", "dob", "birthdate", "birthday", "birthdt", "born", "geburtsdatum", "personbirthdate")
+_KINDS: Final = (
+    "primary|secondary|work|home|office|private|personal|person|other|customer|contact|business|company|billing"
+    "|alternate|alternative|main|account|assistant|direct"
 )
-_PHONE = re.compile(
-    r"(primary|secondary|work|home|office|mobile|cell|landline|contact|customer)?"
-    r"(phone|telephone|tel|mobile|cell|cellphone|mobilephone)(number|no|nr)?\d?",
+_EMAIL: Final = re.compile(rf"({_KINDS})*\d?(e?mail|email)\d?(address|adresse)?\d?", re.ASCII)
+_PHONE: Final = re.compile(
+    rf"({_KINDS}|mobile|cell|landline)*\d?"
+    r"(phone|telephone|telefon|tel|mobile|mobil|handy|cell|cellphone|mobilephone|rufnummer)\d?"
+    r"(number|nummer|no|nr)?\d?",
     re.ASCII,
 )
-_CITY = ("city", "town", "ort", "stadt")
-_POSTCODE = ("postcode", "postalcode", "zip", "zipcode", "plz")
-_SINCE = ("customersince", "membersince", "clientsince", "signupdate", "joinedat", "joinedon", "registeredat")
+_CITY: Final = ("city", "town", "ort", "stadt", "mailingcity", "billingcity")
+_POSTCODE: Final = ("postcode", "postalcode", "zip", "zipcode", "plz", "mailingpostalcode")
+_SINCE: Final = ("customersince", "membersince", "clientsince", "signupdate", "joinedat", "joinedon", "registeredat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,8 @@ class Trait:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
+    """Which column is what. `orders`: of columns with dates, which number is first in 4/12/1980."""
+
     id: Column
     record_id: Column | None
     system: Column | None
@@ -73,33 +81,26 @@ class Columns:
     phones: tuple[Column, ...]
     born: Column | None
     traits: tuple[Trait, ...]
+    orders: Mapping[Column, Order]
+    point_zero: frozenset[Column]
 
     def texts(self) -> frozenset[str]:
         """First keys of the columns whose values stay text: identifiers are not numbers."""
         single = (self.id, self.record_id, *self.emails, *self.phones, *(p for n in self.names for p in n.parts))
         return frozenset(column[0] for column in single if column)
 
-
-def value_at(fields: Mapping[str, Any], column: Column) -> Any:
-    """The value, None when it or an object on the way is missing."""
-    value = fields.get(column[0])
-    for key in column[1:]:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
+    def used(self) -> frozenset[Column]:
+        """All columns with a role."""
+        single = (self.id, self.record_id, self.system, self.updated, self.born, *self.emails, *self.phones)
+        names = (part for name in self.names for part in name.parts)
+        return frozenset(filter(None, (*single, *names, *(trait.column for trait in self.traits))))
 
 
 def texts_at(fields: Mapping[str, Any], column: Column | None) -> Sequence[str]:
     """The value as text, or of a list each; empty when there is none."""
     value = value_at(fields, column) if column else None
-    if isinstance(value, list):
-        return [text for item in value if (text := _text(item))]
-    return (text,) if (text := _text(value)) else ()
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value.strip()
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
+    items = value if isinstance(value, list) else (value,)
+    return [text for item in items if (text := as_text(item)) and not is_empty(text)]
 
 
 def text_at(fields: Mapping[str, Any], column: Column | None) -> str | None:
@@ -116,44 +117,119 @@ def column_names(fields: Mapping[str, Any], prefix: str = "", depth: int = 4) ->
             yield f"{prefix}{key}"
 
 
-def decide(settings: Settings, known: Sequence[str], path: Path) -> Columns:
-    """Which column is what. `known`: the columns seen. Raises `ConfigError` when the customer's id cannot be told."""
-    choice = _Choice(known, path)
-    identity = choice.given("id_column", settings.id_column) or choice.guess(_IDS)
-    if identity is None:
-        raise ConfigError(
-            "no column names the customer; the columns are " + _listed(known),
-            where=str(path),
-            fix='say which in [plugins.file]: id_column = "…"',
-        )
-    record_id = choice.given("record_id_column", settings.record_id_column) or choice.guess(_RECORD_IDS)
-    born = choice.given("date_of_birth_column", settings.date_of_birth_column) or choice.guess(_BORN)
-    return Columns(
-        id=identity,
-        record_id=record_id if record_id != identity else None,
-        system=choice.given("system_column", settings.system_column) or choice.guess(_SYSTEMS),
-        updated=choice.given("updated_column", settings.updated_column) or choice.guess(_UPDATED),
-        names=_names(choice, settings.name_columns),
-        emails=choice.all_given("email_columns", settings.email_columns, _EMAIL),
-        phones=choice.all_given("phone_columns", settings.phone_columns, _PHONE),
-        born=born,
-        traits=_traits(choice, settings.trait_columns, born),
-    )
+class ColumnChoice:
+    """The columns of a file, to choose from. `nested`: a dot in a name leads into an object, as in JSON."""
 
-
-class _Choice:
-    """The columns there are, to be chosen from."""
-
-    def __init__(self, known: Sequence[str], path: Path) -> None:
+    def __init__(self, settings: Settings, known: Sequence[str], path: Path, *, nested: bool) -> None:
+        self._settings = settings
         self._known = known
         self._path = path
+        self._nested = nested
         self._whole: dict[str, str] = {}
         self._last: dict[str, str] = {}
         for name in known:
             self._whole.setdefault(_squash(name), name)
             self._last.setdefault(_squash(name.rpartition(".")[2]), name)
+        self.born = self._given("date_of_birth_column", settings.date_of_birth_column) or self._guess(_BORN)
+        self.updated = self._given("updated_column", settings.updated_column) or self._guess(_UPDATED)
+        self.names = self._names()
+        self.emails = self._all_given("email_columns", settings.email_columns, _EMAIL)
+        self.phones = self._all_given("phone_columns", settings.phone_columns, _PHONE)
+        self.traits = self._traits()
+        self.id = self._given("id_column", settings.id_column)
+        self._ids = [self.id] if self.id else self._id_candidates()
 
-    def given(self, setting: str, name: str | None) -> Column | None:
+    def profile(self) -> Profile:
+        """Empty tallies for what has to be decided from the rows."""
+        years = [trait.column for trait in self.traits if trait.kind == "year"]
+        dates = dict.fromkeys(filter(None, (self.born, self.updated, *years)))
+        used = {*filter(None, (self.born, self.updated, *self.emails, *self.phones, *self._ids))}
+        used |= {part for name in self.names for part in name.parts}
+        return Profile(
+            ids=self._ids,
+            dates=dates,
+            births=[self.born] if self.born else (),
+            numbers=[
+                column
+                for name in self._known
+                if (column := self._column(name)) not in dates
+                and (column in self._ids or column in self.phones or stays_text(name))
+            ],
+            names=[part for name in self.names for part in name.parts],
+            others=[name for name in self._known if self._column(name) not in used],
+        )
+
+    def decide(self, profile: Profile) -> tuple[Columns, list[str]]:
+        """What the columns are, and warnings. Raises `ConfigError` when the customer's id cannot be told."""
+        settings = self._settings
+        warnings: list[str] = []
+        identity = self._identity(profile)
+        record_id = self._given("record_id_column", settings.record_id_column) or self._guess(_RECORD_IDS)
+        region = settings.phone_region or "US"
+        orders: dict[Column, Order] = {}
+        for column, tally in profile.dates.items():
+            orders[column], _, warning = tally.order(
+                ".".join(column), settings.day_first, region_day_first=region not in ("US", "PR", "PH")
+            )
+            if warning:
+                warnings.append(warning)
+        columns = Columns(
+            id=identity,
+            record_id=record_id if record_id != identity else None,
+            system=self._given("system_column", settings.system_column) or self._guess(_SYSTEMS),
+            updated=self.updated,
+            names=self.names,
+            emails=self.emails,
+            phones=self.phones,
+            born=self.born,
+            traits=self.traits,
+            orders=orders,
+            point_zero=frozenset(
+                column for name in self._known if profile.has_point_zero(column := self._column(name))
+            ),
+        )
+        return columns, warnings
+
+    def _identity(self, profile: Profile) -> Column:
+        if not self._ids:
+            raise ConfigError(
+                "no column names the customer; the columns are " + _listed(self._known),
+                where=str(self._path),
+                fix='say which in [plugins.file]: id_column = "…"',
+            )
+        if self.id is not None:
+            return self.id
+        fitting = [column for column in self._ids if profile.ids[column].is_an_id or not profile.rows]
+        if not fitting:
+            worst = self._ids[0]
+            tally = profile.ids[worst]
+            found = f"{tally.conflicts} of {tally.compared} repeated values belong to people with different names"
+            reason = found if tally.filled else "it is empty"
+            raise ConfigError(
+                f"the column {'.'.join(worst)!r} does not name the customer: {reason}",
+                where=str(self._path),
+                fix='say which column does in [plugins.file]: id_column = "…"',
+            )
+        strong = [column for column in fitting if _squash(".".join(column)) in _CUSTOMER_IDS]
+        repeats = {profile.ids[column].repeated for column in strong}
+        if len(strong) > 1 and len(repeats) > 1:
+            raise ConfigError(
+                f"{' and '.join(repr('.'.join(column)) for column in strong)} could each name the customer, and they "
+                "group the rows differently",
+                where=str(self._path),
+                fix=f'say which in [plugins.file]: id_column = "{".".join(strong[0])}"',
+            )
+        return fitting[0]
+
+    def _id_candidates(self) -> list[Column]:
+        for names in (self._whole, self._last):
+            if found := [self._column(names[name]) for name in (*_CUSTOMER_IDS, *_OTHER_IDS) if name in names]:
+                return found
+        return []
+
+    # --- by name ---------------------------------------------------------------------------------------------
+
+    def _given(self, setting: str, name: str | None) -> Column | None:
         if name is None:
             return None
         if name not in self._known:
@@ -165,16 +241,18 @@ class _Choice:
             )
         return self._column(name)
 
-    def all_given(self, setting: str, names: Iterable[str] | None, looks_like: re.Pattern[str]) -> tuple[Column, ...]:
+    def _all_given(
+        self, setting: str, names: Iterable[str] | None, looks_like: re.Pattern[str]
+    ) -> tuple[Column, ...]:
         if names is not None:
-            return tuple(column for name in names if (column := self.given(setting, name)))
+            return tuple(column for name in names if (column := self._given(setting, name)))
         return tuple(
             self._column(name)
             for name in self._known
             if looks_like.fullmatch(_squash(name.rpartition(".")[2])) or looks_like.fullmatch(_squash(name))
         )
 
-    def guess(self, candidates: Iterable[str]) -> Column | None:
+    def _guess(self, candidates: Iterable[str]) -> Column | None:
         candidates = tuple(candidates)
         for names in (self._whole, self._last):
             for candidate in candidates:
@@ -183,42 +261,43 @@ class _Choice:
         return None
 
     def _column(self, name: str) -> Column:
-        return tuple(name.split(".")) if "." in name else (name,)
+        return tuple(name.split(".")) if self._nested and "." in name else (name,)
 
+    def _names(self) -> tuple[Name, ...]:
+        if self._settings.name_columns is not None:
+            parts = [
+                [self._given("name_columns", part.strip()) for part in name.split("+")]
+                for name in self._settings.name_columns
+            ]
+            names = [tuple(column for column in columns if column) for columns in parts]
+            return tuple(Name(columns, columns[-1] if len(columns) > 1 else None) for columns in names)
+        found: list[Name] = []
+        first, middle, last = self._guess(_FIRST), self._guess(_MIDDLE), self._guess(_LAST)
+        nickname, whole = self._guess(_NICKNAMES), self._guess(_NAMES)
+        if first and last:
+            found.append(Name((first, last), last))
+            if middle:
+                found.append(Name((first, middle, last), last))
+        if nickname and last:
+            found.append(Name((nickname, last), last))
+        if whole and whole not in {first, last, nickname}:
+            found.append(Name((whole,)))
+        return tuple(found)
 
-def _names(choice: _Choice, given: tuple[str, ...] | None) -> tuple[Name, ...]:
-    if given is not None:
-        parts = [[choice.given("name_columns", part.strip()) for part in name.split("+")] for name in given]
-        names = [tuple(column for column in columns if column) for columns in parts]
-        return tuple(Name(columns, columns[-1] if len(columns) > 1 else None) for columns in names)
-    found: list[Name] = []
-    first, middle, last = choice.guess(_FIRST), choice.guess(_MIDDLE), choice.guess(_LAST)
-    nickname, whole = choice.guess(_NICKNAMES), choice.guess(_NAMES)
-    if first and last:
-        found.append(Name((first, last), last))
-        if middle:
-            found.append(Name((first, middle, last), last))
-    if nickname and last:
-        found.append(Name((nickname, last), last))
-    if whole and whole not in {first, last, nickname}:
-        found.append(Name((whole,)))
-    return tuple(found)
-
-
-def _traits(choice: _Choice, given: tuple[str, ...] | None, born: Column | None) -> tuple[Trait, ...]:
-    if given is not None:
-        return tuple(
-            Trait(name.replace("_", " ").replace(".", " "), column)
-            for name in given
-            if (column := choice.given("trait_columns", name))
+    def _traits(self) -> tuple[Trait, ...]:
+        if self._settings.trait_columns is not None:
+            return tuple(
+                Trait(name.replace("_", " ").replace(".", " "), column)
+                for name in self._settings.trait_columns
+                if (column := self._given("trait_columns", name))
+            )
+        guessed = (
+            ("born", self.born, "year"),
+            ("city", self._guess(_CITY), "value"),
+            ("customer since", self._guess(_SINCE), "year"),
+            ("postcode begins", self._guess(_POSTCODE), "beginning"),
         )
-    guessed = (
-        ("born", born, "year"),
-        ("city", choice.guess(_CITY), "value"),
-        ("customer since", choice.guess(_SINCE), "year"),
-        ("postcode begins", choice.guess(_POSTCODE), "beginning"),
-    )
-    return tuple(Trait(label, column, kind) for label, column, kind in guessed if column)
+        return tuple(Trait(label, column, kind) for label, column, kind in guessed if column)
 
 
 def _squash(name: str) -> str:

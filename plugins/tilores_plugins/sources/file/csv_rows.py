@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 from tilores_core import ConfigError
 from tilores_plugins.sources.file.problems import Problems
-from tilores_plugins.sources.file.rows import LONGEST_ROW, Row, lines_skipped
+from tilores_plugins.sources.file.rows import BOM, LONGEST_ROW, Row, read_line, skip_line
+from tilores_plugins.sources.file.values import cell
 
-_DELIMITERS = ",;\t|"
-_BOM = b"\xef\xbb\xbf"
+_DELIMITERS: Final = ",;\t|"
+_SEPARATOR_LINE: Final = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+_LINE_END_SAMPLE: Final = 64 * 1024
+
+csv.field_size_limit(LONGEST_ROW)
 
 
 class CsvFormat:
@@ -21,11 +26,17 @@ class CsvFormat:
 
     def __init__(self, file: BinaryIO, path: Path, *, encoding: str, delimiter: str | None) -> None:
         self._codec = encoding.removesuffix("-sig")
-        start = len(_BOM) if file.read(len(_BOM)) == _BOM else 0
-        lines = _Lines(file, start, 1, self._codec)
+        start = len(BOM) if file.read(len(BOM)) == BOM else 0
+        self._end = _line_end(file.read(_LINE_END_SAMPLE))
+        lines = _Lines(file, start, 1, self._codec, self._end)
         try:
+            if match := _SEPARATOR_LINE.fullmatch(next(lines, "")):
+                delimiter = delimiter or match[1]
+                start = lines.offset
+            first_line = 2 if match else 1
+            lines.move(start, first_line)
             self._delimiter = delimiter or _sniffed(lines)
-            lines.move(start, 1)
+            lines.move(start, first_line)
             header = next(csv.reader(lines, delimiter=self._delimiter, strict=True), [])
         except (ValueError, csv.Error) as error:
             reason = _reason(error)
@@ -34,12 +45,16 @@ class CsvFormat:
                 where=str(path),
                 fix="give the right encoding and delimiter in [plugins.file]",
             ) from None
-        if not any(name.strip() for name in header):
+        header = [cell(name) for name in header]
+        while header and not header[-1]:
+            header.pop()
+        if not header:
             raise ConfigError(
                 "the first line must name the columns, but it is empty",
                 where=str(path),
                 fix="put a header line first",
             )
+        self._header = [name.casefold() for name in header]
         self._columns = _unique(header)
         self._first = (lines.offset, lines.line)
 
@@ -48,44 +63,57 @@ class CsvFormat:
         return self._columns
 
     def rows(self, file: BinaryIO, problems: Problems) -> Iterator[Row]:
-        lines = _Lines(file, *self._first, self._codec)
+        lines = _Lines(file, *self._first, self._codec, self._end)
         reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
-        width = len(self._columns)
         while True:
             lines.begin()
             start, line = lines.offset, lines.line
             try:
                 values = next(reader, None)
+                if values is None:
+                    return
+                if values:
+                    fields = self._fields(values)
+                    yield Row(start, lines.offset - start, line, fields)
             except (ValueError, csv.Error) as error:
                 problems.add(line, _reason(error))
                 # A quote that is never closed swallows what follows: go on at the line after it.
                 lines.move(*lines.second)
                 reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
-                continue
-            if values is None:
-                return
-            if len(values) == width:
-                fields = dict(zip(self._columns, values, strict=True))
-                yield Row(start, lines.offset - start, line, fields)
-            elif values:
-                problems.add(line, f"{len(values)} columns instead of {width}")
-                lines.move(*lines.second)
+
+    def _fields(self, values: list[str]) -> dict[str, str]:
+        """Cells by column. Empty cells more or fewer at the end leave nothing in doubt; anything else does.
+
+        Raises `ValueError`.
+        """
+        width = len(self._columns)
+        given = len(values)
+        if given > width and not any(map(str.strip, values[width:])):
+            values = values[:width]
+        elif width > given > width / 2:
+            values = values + [""] * (width - given)
+        if len(values) != width:
+            raise ValueError(f"{given} columns instead of {width}")
+        values = [cell(value) for value in values]
+        if [value.casefold() for value in values] == self._header:
+            raise ValueError("the header line again")
+        return dict(zip(self._columns, values, strict=True))
 
     def parse(self, raw: bytes) -> Mapping[str, Any]:
         text = io.StringIO(raw.decode(self._codec), newline="")
         try:
-            values = next(csv.reader(text, delimiter=self._delimiter, strict=True), [])
+            return self._fields(next(csv.reader(text, delimiter=self._delimiter, strict=True), []))
         except csv.Error as error:
             raise ValueError(_reason(error)) from None
-        return dict(zip(self._columns, values, strict=True))
 
 
 class _Lines:
-    """Physical lines as text, knowing where it is in the file: csv.reader takes as many as a row needs."""
+    """Physical lines as text, with their place in the file: csv.reader takes as many as a row needs."""
 
-    def __init__(self, file: BinaryIO, offset: int, line: int, codec: str) -> None:
+    def __init__(self, file: BinaryIO, offset: int, line: int, codec: str, end: bytes) -> None:
         self._file = file
         self._codec = codec
+        self._end = end
         self.move(offset, line)
         self.begin()
 
@@ -94,7 +122,7 @@ class _Lines:
         self.offset, self.line = offset, line
 
     def begin(self) -> None:
-        """A row begins here."""
+        """Mark the beginning of a row."""
         self._start = self.offset
         self.second = (self.offset, self.line)  # where the line after the row's first begins
 
@@ -102,20 +130,25 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        raw = self._file.readline(LONGEST_ROW + 1)
+        raw = read_line(self._file, LONGEST_ROW + 1, self._end)
         if not raw:
             raise StopIteration
         first = self.offset == self._start
         self.offset += len(raw)
         self.line += 1
         too_long = self.offset - self._start > LONGEST_ROW
-        if too_long and not raw.endswith(b"\n"):
-            self.offset += lines_skipped(self._file)
+        if too_long and not raw.endswith(self._end):
+            self.offset += skip_line(self._file, self._end)
         if first:
             self.second = (self.offset, self.line)
         if too_long:
             raise ValueError(f"longer than {LONGEST_ROW} bytes")
         return raw.decode(self._codec)
+
+
+def _line_end(sample: bytes) -> bytes:
+    """Old Macintosh programs end lines with a carriage return alone."""
+    return b"\r" if b"\r" in sample and b"\n" not in sample else b"\n"
 
 
 def _reason(error: Exception) -> str:
@@ -134,6 +167,6 @@ def _sniffed(lines: _Lines) -> str:
 def _unique(header: list[str]) -> tuple[str, ...]:
     names: list[str] = []
     for position, name in enumerate(header, 1):
-        name = name.strip() or f"column_{position}"
+        name = name or f"column_{position}"
         names.append(name if name not in names else f"{name}_{position}")
     return tuple(names)

@@ -1,8 +1,10 @@
-"""Rows of one customer made a `Customer`, and what of a row identifies."""
+"""Rows of one customer as a `Customer`, and what a row is found by."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from math import inf
 from typing import Any
 
 from tilores_core import (
@@ -15,13 +17,44 @@ from tilores_core import (
     name_words,
     normalise_email,
     normalise_phone,
-    parse_date,
 )
 from tilores_plugins.sources.file.columns import Columns, Name, Trait, text_at, texts_at
+from tilores_plugins.sources.file.contacts import emails_in, phones_in
+from tilores_plugins.sources.file.dates import Order, to_date, to_instant
+from tilores_plugins.sources.file.profile import Column
 from tilores_plugins.sources.file.settings import Settings
-from tilores_plugins.sources.file.values import clean, stays_text, typed
+from tilores_plugins.sources.file.values import (
+    cell,
+    clean,
+    has_lost_digits,
+    is_empty,
+    stays_text,
+    typed,
+    without_point_zero,
+)
 
 Fields = Mapping[str, Any]
+
+
+_EPOCH = datetime(1970, 1, 1)
+
+
+class IdentifierCounts:
+    """How many values of each identifier were read, and how many could not be, with the lines of the first few."""
+
+    def __init__(self) -> None:
+        self.read: dict[str, int] = {}
+        self.unread: dict[str, int] = {}
+        self.first_unread: dict[str, list[int]] = {}
+
+    def add(self, kind: str, read: int, line: int) -> None:
+        if read:
+            self.read[kind] = self.read.get(kind, 0) + read
+            return
+        self.unread[kind] = self.unread.get(kind, 0) + 1
+        lines = self.first_unread.setdefault(kind, [])
+        if len(lines) < 3:
+            lines.append(line)
 
 
 class Reading:
@@ -29,15 +62,23 @@ class Reading:
 
     def __init__(self, settings: Settings, columns: Columns, *, untyped: bool, system: str) -> None:
         self.columns = columns
-        self._region = settings.phone_region
-        self._day_first = settings.day_first
+        self.region = settings.phone_region or "US"
         self._system = system
         self._untyped = untyped  # all values are text, as in CSV
         self._texts = set(columns.texts())
         self._numbers: dict[str, bool] = {}
 
     def id(self, fields: Fields) -> str | None:
-        return text_at(fields, self.columns.id)
+        """The customer's id, None when the row has none. Raises `ValueError` when its digits are lost."""
+        text = text_at(fields, self.columns.id)
+        if text is None or is_empty(text, identifying=True):
+            return None
+        if has_lost_digits(text):
+            raise ValueError(f"the id is a number in scientific notation: {'.'.join(self.columns.id)!r}")
+        return self._number(text, self.columns.id)
+
+    def _number(self, text: str, column: Column) -> str:
+        return without_point_zero(text) if column in self.columns.point_zero else text
 
     def names(self, fields: Fields) -> Iterator[tuple[str, str | None]]:
         """The spellings of the name, with the family name where it has a column."""
@@ -45,13 +86,26 @@ class Reading:
             if spelling := _joined(fields, name):
                 yield spelling, text_at(fields, name.family)
 
-    def entry(self, customer_id: str, fields: Fields) -> tuple[list[str], list[str]]:
+    def entry(
+        self, customer_id: str, fields: Fields, counts: IdentifierCounts, line: int
+    ) -> tuple[list[str], list[str]]:
         """What a row is found by, as kind:normalised value, and the words of its names."""
         found = [f"id:{customer_id.casefold()}"]
-        found += [f"email:{email}" for email in self.emails(fields)]
-        found += [f"phone:{number}" for number in self.phones(fields)]
-        if born := self.born(fields):
-            found.append(f"born:{born}")
+        for column in self.columns.emails:
+            for text in texts_at(fields, column):
+                emails = emails_in(text)
+                counts.add("e-mail addresses", len(emails), line)
+                found += [f"email:{email}" for email in emails]
+        for column in self.columns.phones:
+            for text in texts_at(fields, column):
+                phones = phones_in(text, self.region)
+                counts.add("phone numbers", len(phones), line)
+                found += [f"phone:{number}" for number in phones]
+        if text_at(fields, self.columns.born):
+            born = self.born(fields)
+            counts.add("dates of birth", born is not None, line)
+            if born:
+                found.append(f"born:{born}")
         words: list[str] = []
         for name, family in self.names(fields):
             found += [f"name:{key}" for key in name_keys(name, family)]
@@ -60,28 +114,41 @@ class Reading:
 
     def emails(self, fields: Fields) -> Iterator[str]:
         for column in self.columns.emails:
-            yield from filter(None, map(normalise_email, texts_at(fields, column)))
+            for text in texts_at(fields, column):
+                yield from emails_in(text)
 
     def phones(self, fields: Fields) -> Iterator[str]:
         for column in self.columns.phones:
             for text in texts_at(fields, column):
-                if number := normalise_phone(text, self._region):
-                    yield number
+                yield from phones_in(text, self.region)
 
     def born(self, fields: Fields) -> str | None:
         text = text_at(fields, self.columns.born)
-        return parse_date(text, day_first=self._day_first) if text else None
+        return to_date(text, self._order(self.columns.born), birth=True) if text else None
+
+    def instant(self, fields: Fields) -> tuple[datetime, str] | None:
+        """When the row was last changed, to compare by and in ISO 8601; None when it does not say."""
+        text = text_at(fields, self.columns.updated)
+        return to_instant(text, self._order(self.columns.updated)) if text else None
+
+    def moment(self, fields: Fields) -> float:
+        """The row's time stamp in seconds, -inf when it has none."""
+        instant = self.instant(fields)
+        return -inf if instant is None else (instant[0] - _EPOCH).total_seconds()
+
+    def _order(self, column: Column | None) -> Order:
+        return self.columns.orders.get(column, "unknown") if column else "unknown"
 
     def normalised_email(self, text: str) -> list[str]:
         return [email] if (email := normalise_email(text)) else []
 
     def normalised_phone(self, text: str) -> list[str]:
-        return [number] if (number := normalise_phone(text, self._region)) else []
+        return [number] if (number := normalise_phone(text, self.region)) else []
 
     def fits(self, rows: Sequence[Fields], wanted: Identifiers) -> bool:
         """Whether everything asked for is in some row."""
         email = normalise_email(wanted.email) if wanted.email else None
-        phone = normalise_phone(wanted.phone, self._region) if wanted.phone else None
+        phone = normalise_phone(wanted.phone, self.region) if wanted.phone else None
         if wanted.email and not any(found == email for row in rows for found in self.emails(row)):
             return False
         if wanted.phone and not any(found == phone for row in rows for found in self.phones(row)):
@@ -93,11 +160,15 @@ class Reading:
     def customer(self, customer_id: str, rows: Sequence[tuple[Fields, str | None]]) -> Customer:
         """`rows` in the file's order, each with its group."""
         records = [self._record(customer_id, number, fields, group) for number, (fields, group) in enumerate(rows, 1)]
-        dated = [(fields, record.updated_at or "") for (fields, _), record in zip(rows, records, strict=True)]
-        newest = [fields for fields, _ in sorted(dated, key=lambda item: item[1])][::-1]  # of one day, the last row
+        dated = [(fields, self.moment(fields)) for fields, _ in rows]
+        newest = [fields for fields, _ in sorted(dated, key=lambda item: item[1])][
+            ::-1
+        ]  # of one moment, the last row
         return Customer(
             id=customer_id,
-            name=self._name(dated),
+            name=self._name(
+                [(fields, record.updated_at or "") for (fields, _), record in zip(rows, records, strict=True)]
+            ),
             records=tuple(_distinct(records)),
             traits={trait.label: value for trait in self.columns.traits if (value := self._trait(trait, newest))},
         )
@@ -108,21 +179,21 @@ class Reading:
 
     def _record(self, customer_id: str, number: int, fields: Fields, group: str | None) -> Record:
         columns = self.columns
-        updated = text_at(fields, columns.updated)
+        instant = self.instant(fields)
         return Record(
             id=text_at(fields, columns.record_id) or f"{customer_id}/{number}",
             system=text_at(fields, columns.system) or group or self._system,
             fields={clean(name): value for name, value in self.values(fields)},
-            updated_at=self._date(updated) if updated else None,
+            updated_at=instant[1] if instant else None,
         )
 
     def values(self, fields: Fields) -> Iterator[tuple[str, Any]]:
         """The fields of the record: typed, plain JSON, without those that are empty."""
         for name, value in fields.items():
-            if value is None or (isinstance(value, str) and not value.strip()):
+            if value is None or (isinstance(value, str) and is_empty(cell(value))):
                 continue
             if self._untyped:
-                text = value.strip()
+                text = self._number(value, (name,))
                 yield name, clean(text) if self._stays_text(name) else typed(text)
             else:
                 yield name, clean(value)
@@ -133,16 +204,12 @@ class Reading:
             known = self._numbers[name] = name in self._texts or stays_text(name)
         return known
 
-    def _date(self, text: str) -> str | None:
-        day = parse_date(text, day_first=self._day_first)
-        # The time of day is kept where the text is already as ISO 8601 writes it.
-        return text if day and text.startswith(day) else day
-
     def _trait(self, trait: Trait, rows: Sequence[Fields]) -> str | None:
         for fields in rows:
             text = text_at(fields, trait.column)
             if text and trait.kind == "year":
-                text = (parse_date(text, day_first=self._day_first) or "")[:4]
+                born = trait.column == self.columns.born
+                text = (to_date(text, self._order(trait.column), birth=born) or "")[:4]
             elif text and trait.kind == "beginning":
                 text = text.split()[0][:3]
             if text:

@@ -22,6 +22,7 @@ class Index:
         self._offsets = array("Q")
         self._lengths = array("I")
         self._owners = array("q")
+        self._moments = array("d")
         self._groups = array("H")
         self._group_names: list[str | None] = []
         # Sorting a few thousand at a time keeps the freeze from needing as much memory again.
@@ -32,12 +33,18 @@ class Index:
     def __len__(self) -> int:
         return len(self._offsets)
 
-    def add(self, offset: int, length: int, owner: str, identifiers: Iterable[str], group: str | None) -> None:
-        """One row: where it is, whose it is, and what it is found by (`kind:normalised value`)."""
+    def add(
+        self, offset: int, length: int, owner: str, identifiers: Iterable[str], group: str | None, moment: float
+    ) -> None:
+        """Add a row: its place in the file, its customer, and what it is found by (`kind:normalised value`).
+
+        `moment`: its time stamp in seconds, -inf when it has none.
+        """
         row = len(self._offsets)
         self._offsets.append(offset)
         self._lengths.append(length)
         self._owners.append(self.owner(owner))
+        self._moments.append(moment)
         self._groups.append(self._group(group))
         for key in {self.owner(owner), *map(hash, identifiers)}:
             self._keys[key % _BUCKETS].append(key)
@@ -65,11 +72,22 @@ class Index:
         return hash(f"owner:{customer_id}")
 
     def places(self, owner: int, most: int) -> list[tuple[int, int, str | None]]:
-        """Offset, length and group of an owner's rows, the last `most` of them."""
-        return [
-            (self._offsets[row], self._lengths[row], self._group_names[self._groups[row]])
-            for row in list(self._find(owner))[-most:]
-        ]
+        """Offset, length and group of an owner's rows in the file's order; the newest `most` when there are more."""
+        rows = list(self._find(owner))
+        if len(rows) > most:
+            rows = sorted(sorted(rows, key=self._moments.__getitem__)[-most:])
+        return [(self._offsets[row], self._lengths[row], self._group_names[self._groups[row]]) for row in rows]
+
+    def customers(self, most: int) -> tuple[int, int]:
+        """How many owners there are, and how many of them have more than `most` rows."""
+        count = crowded = run = 0
+        before = None
+        for owner in sorted(self._owners):
+            run = run + 1 if owner == before else 1
+            count += run == 1
+            crowded += run == most + 1
+            before = owner
+        return count, crowded
 
     def _find(self, key: int) -> Iterator[int]:
         keys, rows = self._keys[key % _BUCKETS], self._rows[key % _BUCKETS]

@@ -9,12 +9,12 @@ import codecs
 import json
 import re
 from collections.abc import Iterator, Mapping
+from math import isfinite
 from typing import Any, BinaryIO, NoReturn
 
 from tilores_plugins.sources.file.problems import Problems
-from tilores_plugins.sources.file.rows import LONGEST_ROW, Row, lines_skipped
+from tilores_plugins.sources.file.rows import BOM, LONGEST_ROW, Row, skip_line
 
-_BOM = b"\xef\xbb\xbf"
 _CHUNK = 256 * 1024
 _BLANK = re.compile(r"[ \t\r\n]*")
 _BLANK_OR_COMMA = re.compile(r"[ \t\r\n,]*")
@@ -25,7 +25,21 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse)
+def _number(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError("a number out of range")
+    return number
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key that is there twice")
+    return found
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_number, object_pairs_hook=_object)
 
 
 def _parse(raw: bytes, codec: str) -> Mapping[str, Any]:
@@ -52,14 +66,14 @@ class JsonLinesFormat:
 
     def rows(self, file: BinaryIO, problems: Problems) -> Iterator[Row]:
         file.seek(0)
-        offset = len(_BOM) if file.read(len(_BOM)) == _BOM else 0
+        offset = len(BOM) if file.read(len(BOM)) == BOM else 0
         file.seek(offset)
         line = 0
         while raw := file.readline(LONGEST_ROW + 1):
             start, line = offset, line + 1
             offset += len(raw)
             if len(raw) > LONGEST_ROW:
-                offset += 0 if raw.endswith(b"\n") else lines_skipped(file)
+                offset += 0 if raw.endswith(b"\n") else skip_line(file)
                 problems.add(line, f"longer than {LONGEST_ROW} bytes")
                 continue
             if not raw.strip():
@@ -99,7 +113,7 @@ class _Document:
 
     def __init__(self, file: BinaryIO, codec: str, problems: Problems) -> None:
         file.seek(0)
-        self._offset = len(_BOM) if file.read(len(_BOM)) == _BOM else 0
+        self._offset = len(BOM) if file.read(len(BOM)) == BOM else 0
         file.seek(self._offset)
         self._file = file
         self._codec = codec

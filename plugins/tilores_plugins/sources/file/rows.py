@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, Protocol
 
 from tilores_plugins.sources.file.problems import Problems
 
+BOM = b"\xef\xbb\xbf"
 LONGEST_ROW = 1024 * 1024  # bytes; a longer one is a problem, not a row
 
 
@@ -39,11 +40,26 @@ class Format(Protocol):
         ...
 
 
-def lines_skipped(file: BinaryIO) -> int:
-    """Read to the end of the present line; how many bytes that were."""
+def read_line(file: BinaryIO, most: int, end: bytes = b"\n") -> bytes:
+    """The next line with its `end`, at most `most` bytes of it; empty at the end of the file."""
+    if end == b"\n":
+        return file.readline(most)
+    start, line = file.tell(), b""
+    while len(line) < most and (piece := file.read(4096)):
+        before, found, _ = piece.partition(end)
+        line += before + found
+        if found:
+            break
+    line = line[:most]
+    file.seek(start + len(line))
+    return line
+
+
+def skip_line(file: BinaryIO, end: bytes = b"\n") -> int:
+    """Read to the end of the present line; returns how many bytes that were."""
     skipped = 0
-    while piece := file.readline(LONGEST_ROW):
+    while piece := read_line(file, LONGEST_ROW, end):
         skipped += len(piece)
-        if piece.endswith(b"\n"):
+        if piece.endswith(end):
             break
     return skipped

@@ -53,10 +53,24 @@ class Settings(BaseModel):
     delimiter: str | None = Field(
         None, min_length=1, max_length=1, description="what separates CSV columns; default: found out"
     )
-    phone_region: str = Field(
-        "US", pattern="^[A-Z]{2}$", description="region of phone numbers without a country code"
+    phone_region: str | None = Field(
+        None,
+        pattern="^[A-Z]{2}$",
+        description="region of phone numbers without a country code, in the file and in questions; default: US",
     )
-    day_first: bool = Field(False, description="true: 4/12/1980 is in December")
+    day_first: bool | None = Field(
+        None,
+        description="true: 4/12/1980 is in December; default: as the column's other dates prove, else by region",
+    )
+    max_records_per_customer: int = Field(
+        10_000,
+        ge=1,
+        le=100_000,
+        description="of a customer with more rows the newest are used, and a warning says so",
+    )
+    max_candidates: int = Field(
+        5_000, ge=1, le=100_000, description="customers that may share what was asked for before a look-up is refused"
+    )
     reload_seconds: float = Field(
         2.0, ge=0, le=3600, description="how often to look whether the file has changed; 0: never"
     )

@@ -11,24 +11,31 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from tilores_core import ConfigError, Customer, FieldInfo, Identifiers, SourceSchema, find_mentions, query_keys
+from tilores_core import (
+    Customer,
+    FieldInfo,
+    Identifiers,
+    SourceError,
+    SourceReport,
+    SourceSchema,
+    find_mentions,
+    query_keys,
+)
 from tilores_core.spectrums import spectrum_of_field
-from tilores_plugins.sources.file.columns import column_names, decide, value_at
+from tilores_plugins.sources.file.columns import ColumnChoice, column_names
 from tilores_plugins.sources.file.csv_rows import CsvFormat
-from tilores_plugins.sources.file.customers import Reading
+from tilores_plugins.sources.file.customers import IdentifierCounts, Reading
+from tilores_plugins.sources.file.formats import open_format
 from tilores_plugins.sources.file.index import Index
-from tilores_plugins.sources.file.json_rows import JsonFormat, JsonLinesFormat
 from tilores_plugins.sources.file.problems import Problem, Problems
+from tilores_plugins.sources.file.profile import Profile, value_at
+from tilores_plugins.sources.file.report import describe
 from tilores_plugins.sources.file.rows import Format, Row
 from tilores_plugins.sources.file.settings import Settings
 from tilores_plugins.sources.file.values import json_type
 
 _SAMPLE = 1_000  # rows whose values decide a column's type
 _MOST_COLUMNS = 5_000
-_MOST_RECORDS = 1_000  # of one customer; more means that the id column is no id
-_MOST_EXAMINED = 200  # candidates read for one look-up
-_SUFFIXES = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json"}
-_WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
 class StaleError(Exception):
@@ -70,27 +77,6 @@ class OpenFile:
         os.close(self._descriptor)
 
 
-def open_format(settings: Settings, file: BinaryIO) -> Format:
-    """The file's format. Raises `ConfigError` when it is none of ours."""
-    kind: str | None = settings.format
-    if kind == "auto":
-        kind = _SUFFIXES.get(settings.path.suffix.lower())
-    if file.read(2) in _WIDE_BOMS:
-        raise ConfigError("the file is in UTF-16", where=str(settings.path), fix="save it as UTF-8")
-    file.seek(0)
-    if kind == "csv":
-        return CsvFormat(file, settings.path, encoding=settings.encoding, delimiter=settings.delimiter)
-    if kind == "jsonl":
-        return JsonLinesFormat(encoding=settings.encoding)
-    if kind == "json":
-        return JsonFormat(encoding=settings.encoding)
-    raise ConfigError(
-        f"the suffix {settings.path.suffix!r} tells no format",
-        where=str(settings.path),
-        fix='say it in [plugins.file]: format = "csv", "jsonl" or "json"',
-    )
-
-
 class Snapshot:
     """Look-ups in one state of the file. All methods but `mentions` read from disk: call them in a thread."""
 
@@ -103,6 +89,8 @@ class Snapshot:
         schema: SourceSchema,
         problems: Problems,
         signature: Signature,
+        report: SourceReport,
+        settings: Settings,
     ) -> None:
         self._file = file
         self._format = form
@@ -112,7 +100,8 @@ class Snapshot:
         self.problems: tuple[Problem, ...] = problems.kept
         self.problem_count = problems.count
         self.signature = signature
-        self.rows = len(index)
+        self.report = report
+        self._settings = settings
 
     def get(self, customer_id: str) -> Customer | None:
         """Exact id first, then in any case. Raises `StaleError`."""
@@ -127,9 +116,14 @@ class Snapshot:
         return None
 
     def find(self, wanted: Identifiers, limit: int) -> list[Customer]:
-        """Customers whom everything fits, in the file's order. Raises `StaleError`."""
+        """Customers that everything fits, in the file's order. Raises `StaleError`, `SourceError`."""
         found: list[Customer] = []
-        for owner in self._candidates(wanted)[:_MOST_EXAMINED]:
+        for examined, owner in enumerate(self._candidates(wanted)):
+            if examined >= self._settings.max_candidates:
+                raise SourceError(
+                    f"more than {examined} customers share what was asked for",
+                    fix="give more of the customer, or raise max_candidates in [plugins.file]",
+                )
             for customer_id, rows in self._customers(owner).items():
                 if len(found) >= limit:
                     return found
@@ -150,7 +144,7 @@ class Snapshot:
         )
 
     def _candidates(self, wanted: Identifiers) -> list[int]:
-        """Those worth reading. A name narrows down only where nothing stronger does: `fits` knows more of names."""
+        """Those worth reading. Beside something stronger a name decides the order only: `fits` knows more names."""
         index, reading = self._index, self._reading
         strong: list[dict[int, None]] = []
         if wanted.customer_id:
@@ -160,20 +154,21 @@ class Snapshot:
         if wanted.phone:
             strong.append(index.owners("phone", reading.normalised_phone(wanted.phone)))
         born = [index.owners("born", [wanted.date_of_birth])] if wanted.date_of_birth else []
+        named = index.owners("name", query_keys(wanted.name)) if wanted.name else {}
         if strong or not wanted.name:
-            return _in_all(strong + born)
-        named = index.owners("name", query_keys(wanted.name))
+            fitting = _in_all(strong + born)
+            return sorted(fitting, key=lambda owner: owner not in named) if named else fitting
         return _in_all([named, *born]) or _in_all(born)
 
     def _customers(self, owner: int) -> dict[str, list[tuple[Mapping[str, Any], str | None]]]:
         """The rows of an owner by the id they give: one id, or two whose hashes are equal."""
         found: dict[str, list[tuple[Mapping[str, Any], str | None]]] = {}
-        for offset, length, group in self._index.places(owner, _MOST_RECORDS):
+        for offset, length, group in self._index.places(owner, self._settings.max_records_per_customer):
             try:
                 fields = self._format.parse(self._file.read(offset, length))
+                customer_id = self._reading.id(fields)
             except (ValueError, OSError) as error:
                 raise StaleError from error
-            customer_id = self._reading.id(fields)
             if customer_id is None:
                 raise StaleError
             found.setdefault(customer_id, []).append((fields, group))
@@ -194,11 +189,18 @@ def check(settings: Settings) -> None:
     with settings.path.open("rb") as file:
         form = open_format(settings, file)
         sample = list(islice(form.rows(file, _Silent(settings.path)), 100))
-        decide(settings, _known_columns(form, sample), settings.path)
+        choice = _choice(settings, form, sample)
+        profile = choice.profile()
+        for row in sample:
+            profile.add(row.fields, row.line)
+        choice.decide(profile)
 
 
 def read(settings: Settings, stopped: Callable[[], bool]) -> Snapshot:
-    """Read the whole file. Blocking. Raises `ConfigError`, `OSError`, `StoppedError`."""
+    """Read the whole file, twice: what the columns are follows from all rows. Blocking.
+
+    Raises `ConfigError`, `OSError`, `StoppedError`.
+    """
     path = settings.path
     with path.open("rb") as file:
         signature = signature_of(file.fileno())
@@ -206,31 +208,49 @@ def read(settings: Settings, stopped: Callable[[], bool]) -> Snapshot:
         form = open_format(settings, file)
         problems = Problems(path)
         sample = list(islice(form.rows(file, _Silent(path)), _SAMPLE))
-        reading = Reading(
-            settings,
-            decide(settings, _known_columns(form, sample), path),
-            untyped=isinstance(form, CsvFormat),
-            system=path.stem,
-        )
+        choice = _choice(settings, form, sample)
+        profile = _profile(choice, form, file, stopped, path)
+        columns, warnings = choice.decide(profile)
+        reading = Reading(settings, columns, untyped=isinstance(form, CsvFormat), system=path.stem)
         schema = _Schema(reading, form)
         for row in sample:
             schema.learn(row)
-        index = Index()
+        index, counts = Index(), IdentifierCounts()
         for number, row in enumerate(form.rows(file, problems)):
             if number % 1_000 == 0 and stopped():
                 raise StoppedError
-            customer_id = reading.id(row.fields)
+            try:
+                customer_id = reading.id(row.fields)
+            except ValueError as error:
+                problems.add(row.line, str(error))
+                continue
             if customer_id is None:
                 problems.add(row.line, f"the column {'.'.join(reading.columns.id)!r} is empty")
                 continue
             if number >= _SAMPLE:
                 schema.notice(row)
-            identifiers, words = reading.entry(customer_id, row.fields)
-            index.add(row.offset, row.length, customer_id, identifiers, row.group)
+            identifiers, words = reading.entry(customer_id, row.fields, counts, row.line)
+            moment = reading.moment(row.fields)
+            index.add(row.offset, row.length, customer_id, identifiers, row.group, moment)
             index.words.update(words)
         index.freeze()
         problems.close()
-        return Snapshot(kept, form, reading, index, schema.finished(), problems, signature)
+        report = describe(settings, columns, profile, index, counts, problems, warnings)
+        return Snapshot(kept, form, reading, index, schema.finished(), problems, signature, report, settings)
+
+
+def _choice(settings: Settings, form: Format, sample: Sequence[Row]) -> ColumnChoice:
+    nested = not isinstance(form, CsvFormat)
+    return ColumnChoice(settings, _known_columns(form, sample), settings.path, nested=nested)
+
+
+def _profile(choice: ColumnChoice, form: Format, file: BinaryIO, stopped: Callable[[], bool], path: Path) -> Profile:
+    profile = choice.profile()
+    for number, row in enumerate(form.rows(file, _Silent(path))):
+        if number % 1_000 == 0 and stopped():
+            raise StoppedError
+        profile.add(row.fields, row.line)
+    return profile
 
 
 class _Silent(Problems):

@@ -13,6 +13,7 @@ from tilores_core import (
     Customer,
     Identifiers,
     PluginContext,
+    SourceReport,
     SourceSchema,
     SourceUnavailableError,
 )
@@ -92,6 +93,9 @@ class FileSource:
         """Nobody until the file was read for the first time, which `schema` waits for."""
         return self._snapshot.mentions(text) if self._snapshot else ()
 
+    async def report(self) -> SourceReport:
+        return (await self._ready()).report
+
     @property
     def problems(self) -> tuple[Problem, ...]:
         """Rows left out of what is served now, the first thousand."""
@@ -158,7 +162,12 @@ class FileSource:
         snapshot = await asyncio.to_thread(read, self._settings, self._stop.is_set)
         self._snapshot = snapshot
         self._complained = None
-        _log.info("%s: %d rows read", self._settings.path, snapshot.rows)
+        report = snapshot.report
+        _log.info("%s: %d rows, %d customers", self._settings.path, report.records, report.customers)
+        for fact in report.facts:
+            _log.info("%s: %s", self._settings.path, fact)
+        for warning in report.warnings:
+            _log.warning("%s: %s", self._settings.path, warning)
         return snapshot
 
     async def _watch(self) -> None:

@@ -1,24 +1,81 @@
-"""Values as records hold them: plain JSON, nothing empty."""
+"""Values as records hold them: plain JSON, nothing empty, without the marks that spreadsheets leave."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-_INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,17})", re.ASCII)
-_DECIMAL = re.compile(r"-?(?:0|[1-9]\d{0,14})\.\d{1,15}", re.ASCII)
-_IDENTIFYING = re.compile(
+_INTEGER: Final = re.compile(r"-?(?:0|[1-9]\d{0,17})", re.ASCII)
+_DECIMAL: Final = re.compile(r"-?(?:0|[1-9]\d{0,14})\.\d{1,15}", re.ASCII)
+_IDENTIFYING: Final = re.compile(
     r"(?:^|_|\b)(?:id|no|nr|number|code|zip|postcode|postal|plz|iban|bic|ssn|tax|phone|mobile|fax|tel|last4|key|ref)(?:$|_|\b)",
     re.IGNORECASE,
 )
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_BIGGEST = 2**63
+_CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_BIGGEST: Final = 2**63
+_QUOTED_FORMULA: Final = re.compile(r'="(.*)"', re.DOTALL)
+_TEXT_MARK: Final = re.compile(r"'(?=[\d+=-])")
+_POINT_ZERO: Final = re.compile(r"(\d+)\.0+")
+_SCIENTIFIC: Final = re.compile(r"\d(?:[.,]\d+)?e\+\d{1,3}", re.IGNORECASE)
+_INVISIBLE: Final = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u200e\u200f\u202a\u202c\u00ad")) | {
+    0xA0: " "
+}
+_NULLS: Final = frozenset(
+    {
+        "null",
+        "(null)",
+        "<null>",
+        "none",
+        "nil",
+        "nan",
+        "n/a",
+        "#n/a",
+        "#na",
+        "na",
+        "nat",
+        "\\n",
+        "-",
+        "--",
+        "undefined",
+    }
+)
+_NULL_WORDS: Final = _NULLS - {"na", "none", "nil", "nan", "nat"}  # the others are somebody's name, or a code
+
+
+def cell(text: str) -> str:
+    """What a cell of a table holds: without blanks around it, invisible characters and a spreadsheet's text marks."""
+    if not text.isascii():
+        text = text.translate(_INVISIBLE)
+    text = text.strip()
+    if text[:1] == "=" and (quoted := _QUOTED_FORMULA.fullmatch(text)):
+        return quoted[1].strip()
+    return _TEXT_MARK.sub("", text, count=1) if text[:1] == "'" else text
+
+
+def is_empty(text: str, *, identifying: bool = False) -> bool:
+    """Whether a value is absent: nothing, or a word for it such as NULL or N/A.
+
+    In columns that identify, also the words that elsewhere may mean something (none, NA).
+    """
+    return not text or text.lower() in (_NULLS if identifying else _NULL_WORDS)
+
+
+def without_point_zero(text: str) -> str:
+    """`1001.0`, as a number column with gaps is written, as `1001`."""
+    match = _POINT_ZERO.fullmatch(text)
+    return match[1] if match else text
+
+
+def has_lost_digits(text: str) -> bool:
+    """Whether it is a number in scientific notation (4.9E+11): which digits it had cannot be told."""
+    return bool(_SCIENTIFIC.fullmatch(text))
 
 
 def stays_text(column: str) -> bool:
-    """Whether digits in this column name something, so that they are no number."""
-    return bool(_IDENTIFYING.search(_CAMEL.sub("_", column).replace(" ", "_").replace("-", "_")))
+    """Whether digits in this column name something, so that they are not a number."""
+    return bool(_IDENTIFYING.search(_CAMEL.sub("_", column).replace(" ", "_").replace("-", "_").replace(".", "_")))
 
 
 def typed(text: str) -> Any:
@@ -43,6 +100,20 @@ def clean(value: Any) -> Any:
     if isinstance(value, list):
         return [clean(item) for item in value]
     return value
+
+
+def as_text(value: Any) -> str:
+    """A value of JSON as the text of an identifier; empty when it is not one."""
+    if isinstance(value, str):
+        return cell(value)
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else str(value)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+
+
+def folded(text: str) -> str:
+    """Lower case without accents, to compare the names of two rows."""
+    return "".join(c for c in unicodedata.normalize("NFKD", text).casefold() if not unicodedata.combining(c))
 
 
 def json_type(value: Any) -> str:

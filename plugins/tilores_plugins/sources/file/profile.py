@@ -1,0 +1,190 @@
+"""What the values of a column say about it: read once over the whole file, before its rows are indexed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tilores_plugins.sources.file.dates import NumericDate, Order, parse, to_instant
+from tilores_plugins.sources.file.values import folded, has_lost_digits, is_empty
+
+Column = tuple[str, ...]  # the keys to follow, more than one for a column inside an object
+
+_MOST_REMEMBERED: Final = 50_000  # values of an id column that are compared with later rows
+_POINT_ZERO: Final = re.compile(r"\d+(?P<zero>\.0+)?")
+_LOOKED_AT: Final = 1_000  # rows in which columns that no role took are looked at
+_WORD: Final = re.compile(r"[^\W\d_]{2,}")
+_EMAIL: Final = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
+_PHONE: Final = re.compile(r"\+?[\d][\d ()/.-]{7,18}\d")
+
+
+def value_at(fields: Mapping[str, Any], column: Column) -> Any:
+    """The value, None when it or an object on the way is missing."""
+    value = fields.get(column[0])
+    for key in column[1:]:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+@dataclass(slots=True)
+class DateTally:
+    """How the dates of a column are written. `first_unread`: the first rows whose value is not a date."""
+
+    day: int = 0
+    month: int = 0
+    either: int = 0
+    read: int = 0
+    unread: int = 0
+    first_unread: list[int] = field(default_factory=list)
+
+    def add(self, text: str, line: int, *, birth: bool) -> None:
+        found = parse(text, birth=birth)
+        if isinstance(found, NumericDate):
+            if found.on("day") is None and found.on("month") is None:
+                self._unread(line)
+                return
+            self._tally(found)
+            self.read += 1
+        elif found is not None or to_instant(text, "month") is not None:
+            self.read += 1
+            start = parse(text.split()[0].rstrip(","), birth=birth) if found is None else None
+            if isinstance(start, NumericDate):  # with a time of day behind it
+                self._tally(start)
+        else:
+            self._unread(line)
+
+    def _tally(self, found: NumericDate) -> None:
+        self.day += found.says == "day" and not found.points
+        self.month += found.says == "month"
+        self.either += found.says == "unknown" and found.first != found.second
+
+    def _unread(self, line: int) -> None:
+        self.unread += 1
+        if len(self.first_unread) < 3:
+            self.first_unread.append(line)
+
+    def order(self, name: str, setting: bool | None, *, region_day_first: bool) -> tuple[Order, str, str | None]:
+        """The column's order, what it follows from, and what an operator should look at."""
+        if setting is not None:
+            order: Order = "day" if setting else "month"
+            against = self.month if setting else self.day
+            wrong = f"{against} dates of {name!r} prove the other order than day_first says" if against else None
+            return order, "as day_first says", wrong
+        if self.day and self.month:
+            return (
+                "unknown",
+                "mixed",
+                (
+                    f"{name!r} mixes day/month ({self.day} dates) and month/day ({self.month}); the {self.either} "
+                    "dates that could be either are not read: set day_first in [plugins.file], or mend the file"
+                ),
+            )
+        if self.day or self.month:
+            return ("day" if self.day else "month"), f"as {self.day or self.month} of its dates prove", None
+        order = "day" if region_day_first else "month"
+        if not self.either:
+            return order, "none of its dates depends on the order", None
+        return (
+            order,
+            "by the region",
+            (
+                f"no date of {name!r} proves whether the day or the month is first; {order} first is assumed for "
+                f"{self.either} dates: set day_first in [plugins.file]"
+            ),
+        )
+
+
+class IdTally:
+    """Whether rows with the same id are about the same person, by their names."""
+
+    def __init__(self) -> None:
+        self.filled = self.repeated = self.compared = self.conflicts = 0
+        self._names: dict[int, frozenset[str]] = {}
+
+    def add(self, text: str, names: frozenset[str]) -> None:
+        self.filled += 1
+        key = hash(text)
+        before = self._names.get(key)
+        if before is None:
+            if len(self._names) < _MOST_REMEMBERED:
+                self._names[key] = names
+            return
+        self.repeated += 1
+        if names and before:
+            self.compared += 1
+            self.conflicts += names.isdisjoint(before)
+
+    @property
+    def is_an_id(self) -> bool:
+        """Rows of one id that share no word of the name are different people: then it names something else."""
+        return bool(self.filled) and self.conflicts * 5 <= self.compared
+
+
+class Profile:
+    """Tallies over all rows. `ids`, `dates`: the columns that could be those; `births` of them are dates of birth."""
+
+    def __init__(
+        self,
+        *,
+        ids: Iterable[Column],
+        dates: Iterable[Column],
+        births: Iterable[Column],
+        numbers: Iterable[Column],
+        names: Sequence[Column],
+        others: Iterable[str],
+    ) -> None:
+        self.rows = 0
+        self.ids = {column: IdTally() for column in ids}
+        self.dates = {column: DateTally() for column in dates}
+        self._births = frozenset(births)
+        self._numbers = {column: [0, 0, 0] for column in numbers}  # filled, whole numbers, those ending with .0
+        self._names = names
+        self._others = {name: [0, 0, 0] for name in others}  # filled, like an e-mail address, like a phone number
+
+    def add(self, fields: Mapping[str, Any], line: int) -> None:
+        self.rows += 1
+        names = frozenset(
+            word for column in self._names for word in _WORD.findall(folded(str(value_at(fields, column) or "")))
+        )
+        for column, tally in self.ids.items():
+            if text := _text(value_at(fields, column)):
+                tally.add(text, names)
+        for column, dates in self.dates.items():
+            if text := _text(value_at(fields, column)):
+                dates.add(text, line, birth=column in self._births)
+        for column, counts in self._numbers.items():
+            if text := _text(value_at(fields, column)):
+                match = _POINT_ZERO.fullmatch(text)
+                counts[0] += 1
+                counts[1] += match is not None or has_lost_digits(text)
+                counts[2] += match is not None and match["zero"] is not None
+        if self.rows <= _LOOKED_AT:
+            self._look_at_others(fields)
+
+    def _look_at_others(self, fields: Mapping[str, Any]) -> None:
+        for name, counts in self._others.items():
+            value = fields.get(name)
+            if isinstance(value, str) and value:
+                counts[0] += 1
+                counts[1] += _EMAIL.fullmatch(value) is not None
+                counts[2] += _PHONE.fullmatch(value) is not None and sum(map(str.isdigit, value)) >= 9
+
+    def has_point_zero(self, column: Column) -> bool:
+        """Whether the column holds whole numbers that a program wrote as 1001.0."""
+        filled, whole, zeros = self._numbers.get(column, (0, 0, 0))
+        return bool(zeros) and whole == filled
+
+    def unused_contacts(self) -> tuple[list[str], list[str]]:
+        """Columns that look like e-mail addresses and like phone numbers by their values, and were given no role."""
+        emails = [name for name, (filled, like, _) in self._others.items() if filled and like * 2 >= filled]
+        phones = [name for name, (filled, _, like) in self._others.items() if filled >= 3 and like == filled]
+        return emails, phones
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return str(value)
+    text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    return "" if is_empty(text, identifying=True) else text

@@ -1,0 +1,100 @@
+"""What was understood of the file, in words, without any of its values."""
+
+from __future__ import annotations
+
+from tilores_core import SourceReport
+from tilores_plugins.sources.file.columns import Columns
+from tilores_plugins.sources.file.customers import IdentifierCounts
+from tilores_plugins.sources.file.index import Index
+from tilores_plugins.sources.file.problems import Problems
+from tilores_plugins.sources.file.profile import Column, Profile
+from tilores_plugins.sources.file.settings import Settings
+
+_PROBLEMS_SHOWN = 3
+
+
+def describe(
+    settings: Settings,
+    columns: Columns,
+    profile: Profile,
+    index: Index,
+    counts: IdentifierCounts,
+    problems: Problems,
+    warnings: list[str],
+) -> SourceReport:
+    """The report of one reading of the file."""
+    customers, crowded = index.customers(settings.max_records_per_customer)
+    facts = [*_columns(columns, settings), *_identifiers(counts)]
+    warnings = [*warnings, *_unread(counts, settings), *_unused(profile, settings)]
+    if columns.updated and (updated := profile.dates[columns.updated]).unread:
+        lines = ", ".join(map(str, updated.first_unread))
+        warnings.append(
+            f"{_shown(columns.updated)}: {updated.unread} time stamps could not be read (lines {lines}); "
+            "those rows count as the oldest"
+        )
+    if crowded:
+        warnings.append(
+            f"{crowded} customers have more than {settings.max_records_per_customer} rows; their newest are used: "
+            "raise max_records_per_customer in [plugins.file], or check that id_column names a customer"
+        )
+    if not customers:
+        warnings.append("no row is served, so no customer can be found: mend the rows above, or set the columns")
+    return SourceReport(
+        customers=customers,
+        records=len(index),
+        left_out=problems.count,
+        problems=tuple(map(str, problems.kept[:_PROBLEMS_SHOWN])),
+        facts=tuple(facts),
+        warnings=tuple(warnings),
+    )
+
+
+def _columns(columns: Columns, settings: Settings) -> list[str]:
+    names = ["+".join(_shown(part) for part in name.parts) for name in columns.names]
+    roles = (
+        ("customer id", [_shown(columns.id)]),
+        ("record id", [_shown(columns.record_id)] if columns.record_id else []),
+        ("name", names),
+        ("e-mail", [_shown(column) for column in columns.emails]),
+        ("phone", [_shown(column) for column in columns.phones]),
+        ("date of birth", [_dated(columns, columns.born)] if columns.born else []),
+        ("updated", [_dated(columns, columns.updated)] if columns.updated else []),
+        ("system", [_shown(columns.system)] if columns.system else []),
+    )
+    facts = [f"{role}: {', '.join(found)}" for role, found in roles if found]
+    missing = [role for role, found in roles[2:6] if not found]
+    if missing:
+        facts.append(f"no column for: {', '.join(missing)}")
+    facts.append(f"phone numbers without a country code are read as {settings.phone_region or 'US'}")
+    return facts
+
+
+def _dated(columns: Columns, column: Column) -> str:
+    order = {"day": "day before month", "month": "month before day", "unknown": "day and month mixed"}
+    return f"{_shown(column)} ({order[columns.orders[column]]})"
+
+
+def _identifiers(counts: IdentifierCounts) -> list[str]:
+    return [f"{kind}: {read} read, {counts.unread.get(kind, 0)} not" for kind, read in counts.read.items()]
+
+
+def _unread(counts: IdentifierCounts, settings: Settings) -> list[str]:
+    return [
+        f"{number} {kind} could not be read ({settings.path}, lines {', '.join(map(str, counts.first_unread[kind]))})"
+        for kind, number in counts.unread.items()
+    ]
+
+
+def _unused(profile: Profile, settings: Settings) -> list[str]:
+    emails, phones = profile.unused_contacts()
+    found = (("e-mail addresses", "email_columns", emails), ("phone numbers", "phone_columns", phones))
+    return [
+        f"the column {name!r} looks like {kind} and is not used as such: name it in {setting}, or leave it"
+        for kind, setting, names in found
+        if getattr(settings, setting) is None
+        for name in names
+    ]
+
+
+def _shown(column: Column) -> str:
+    return ".".join(column)
