@@ -8,7 +8,7 @@ import io
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ import pytest
 import pytest_asyncio
 from pydantic import ValidationError
 
-from tilores_core import ConfigError, CustomerSource, Identifiers, PluginContext, SourceUnavailableError
+from tests.sources.file_world import Make, ids, make
+from tilores_core import ConfigError, CustomerSource, SourceUnavailableError
 from tilores_core.testing.sources import CustomerSourceSuite, KnownCustomer
 from tilores_plugins.sources.file.settings import Settings
-from tilores_plugins.sources.file.source import FileSource, build
+from tilores_plugins.sources.file.source import FileSource
 
 ROWS: list[dict[str, Any]] = [
     {
@@ -90,33 +91,6 @@ WRITTEN: dict[str, Callable[[], str]] = {
     "indented.json": lambda: json.dumps(ROWS, indent=2),
     "lists.json": lambda: json.dumps({"people": ROWS[:3], "others": ROWS[3:]}, ensure_ascii=False),
 }
-
-
-def make(path: Path, **settings: Any) -> FileSource:
-    return build(PluginContext(plugin_id="file", settings=Settings(path=path, **settings), data_dir=path.parent))
-
-
-Make = Callable[..., FileSource]
-
-
-@pytest_asyncio.fixture
-async def opened(tmp_path: Path) -> AsyncIterator[Make]:
-    """Write a file and open a source over it, closed after the test."""
-    sources: list[FileSource] = []
-
-    def open_source(content: str | bytes, name: str = "customers.csv", **settings: Any) -> FileSource:
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        sources.append(make(path, **settings))
-        return sources[-1]
-
-    yield open_source
-    for source in sources:
-        await source.aclose()
-
-
-async def ids(source: CustomerSource, **identifiers: str) -> list[str]:
-    return [customer.id for customer in await source.find(Identifiers(**identifiers))]
 
 
 @pytest.mark.parametrize("name", WRITTEN)

@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+from tests.sources.file_world import opened
+
+__all__ = ["opened"]

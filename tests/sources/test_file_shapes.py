@@ -1,0 +1,78 @@
+"""Files as spreadsheets and other programs write them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.sources.file_world import Make, ids, make
+from tilores_core import ConfigError
+
+ROWS = "customer_id,name,city\n1,Nora Finch,Rome\n2,Omar Reed,Oslo\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "sep=;\r\n" + ROWS.replace(",", ";"),
+        '"sep=|"\n' + ROWS.replace(",", "|"),
+        ROWS.replace("\n", "\r"),
+        ROWS.replace("\n", "\r\n"),
+        "\ufeff" + ROWS,
+        "customer_id,name,city,,\n1,Nora Finch,Rome,,\n2,Omar Reed,Oslo,,\n",
+        "customer_id,name,city,notes\n1,Nora Finch,Rome\n2,Omar Reed,Oslo,,,\n",
+        "Customer.ID,Full.Name,City\n1,Nora Finch,Rome\n2,Omar Reed,Oslo\n",
+        "customer_id,name,city\r1,Nora Finch,Rome\r2,Omar Reed,Oslo",
+    ],
+)
+async def test_table_is_read_whatever_wrote_it(opened: Make, content: str) -> None:
+    source = opened(content)
+    assert await ids(source, name="Nora Finch") == ["1"]
+    assert await ids(source, name="Omar Reed") == ["2"]
+    assert source.problem_count == 0
+
+
+async def test_second_header_is_not_a_customer(opened: Make) -> None:
+    source = opened(ROWS + "Customer_ID,name,city\n3,Pia Stone,Bern\n")
+    assert await ids(source, name="Pia Stone") == ["3"]
+    assert await source.get("customer_id") is None
+    assert [problem.line for problem in source.problems] == [4]
+    assert list(source.mentions("what is the customer_id of pia stone")) != []
+    assert all(found.customer_id is None for found in source.mentions("the customer_id please"))
+
+
+async def test_row_broken_in_two_is_left_out(opened: Make) -> None:
+    source = opened("customer_id,name,city,zip\n1,Nora\n Finch,Rome,1\n2,Omar Reed,Oslo,2\n")
+    assert await ids(source, name="Omar Reed") == ["2"]
+    assert source.problem_count >= 1
+    assert await source.get("1") is None
+
+
+async def test_very_long_field_within_the_row_limit_is_read(opened: Make) -> None:
+    source = opened(f"customer_id,name,notes\n1,Nora Finch,{'x' * 300_000}\n")
+    assert await ids(source, name="Nora Finch") == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("c.csv", b"PK\x03\x04" + bytes(40), ("not csv", "spreadsheet", "CSV UTF-8")),
+        ("c.csv", b"\xd0\xcf\x11\xe0" + bytes(40), ("not csv", "spreadsheet")),
+        ("c.csv", b"\x1f\x8b" + bytes(40), ("gzip",)),
+        ("c.csv", ROWS.encode("utf-16"), ("UTF-16", "UTF-8")),
+        ("c.csv", ROWS.encode("utf-16-le"), ("UTF-16",)),
+        ("c.csv", ROWS.encode("utf-16-be"), ("UTF-16",)),
+        ("c.json", b'{"customer_id": 1}\n{"customer_id": 2}\n', ("JSON lines", "jsonl")),
+        ("c.xlsx", b"PK\x03\x04", ("suffix", "csv")),
+    ],
+)
+def test_file_of_another_kind_is_refused_with_what_it_is(
+    tmp_path: Path, name: str, content: bytes, words: tuple[str, ...]
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(ConfigError) as refused:
+        make(path)
+    for word in words:
+        assert word in f"{refused.value.message} {refused.value.fix}"
