@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import typer
 
 from tilores_core.cli.cache import app as cache_commands
+from tilores_core.cli.customers import app as customer_commands
 from tilores_core.cli.group import RootGroup
 from tilores_core.cli.options import CustomerOption, JsonOption, ModelOption, Options
 from tilores_core.cli.plugins import app as plugin_commands
@@ -225,6 +226,7 @@ def doctor(
 
 
 app.add_typer(plugin_commands, name="plugins", help="List, show, enable, disable and check plugins.")
+app.add_typer(customer_commands, name="customers", help="Look at customers' data before it is served.")
 app.add_typer(cache_commands, name="cache", help="Statistics of the cache, and removing from it.")
 
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tilores_core.cache.readiness import tier_answers
 from tilores_core.cli.finding import Finding, problem, warning
-from tilores_core.contracts import CacheEntry, CacheTier, SupportsPeek
+from tilores_core.contracts import CacheEntry, CacheTier, SourceReport, SupportsPeek, SupportsReport
 from tilores_core.errors import PluginError, TiloresError
 from tilores_core.host.roles import CACHE, LLM, SOURCE, TRACERS, Role
 
@@ -46,6 +46,25 @@ async def source(host: PluginHost, seconds: float) -> Findings:
         yield Finding(part="source", state="warning", detail=f"{name}: no fields, so no customers", fix=fix)
         return
     yield Finding(part="source", state="ok", detail=f"{name}: {len(schema.fields)} fields")
+    if isinstance(built, SupportsReport):
+        for finding in _reported(name, await built.report()):
+            yield finding
+
+
+def _reported(name: str, report: SourceReport) -> Iterator[Finding]:
+    served = f"{name}: {report.records} rows of {report.customers} customers"
+    if not report.customers:
+        fix = "; ".join(report.problems) or "; ".join(report.warnings)
+        yield Finding(part="source", state="problem", detail=f"{name}: no customers are served", fix=fix)
+        return
+    yield Finding(part="source", state="ok", detail="; ".join((served, *report.facts)))
+    if report.left_out:
+        detail = f"{name}: {report.left_out} rows are left out, the first: {report.problems[0]}"
+        yield Finding(
+            part="source", state="warning", detail=detail, fix="mend those rows: tilores customers check FILE"
+        )
+    for text in report.warnings:
+        yield Finding(part="source", state="warning", detail=f"{name}: {text}")
 
 
 async def cache(host: PluginHost, seconds: float) -> Findings:

@@ -1,0 +1,87 @@
+"""`tilores customers …`: what a file of customers would be understood as."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+
+from tilores_core.cli.options import JsonOption, Options
+from tilores_core.contracts import SourceReport, SupportsReport
+from tilores_core.errors import ConfigError
+
+app = typer.Typer(name="customers", no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def customers() -> None:
+    """Look at customers' data before it is served."""
+
+
+@app.command()
+def check(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="The customers' file.")],
+    json: JsonOption = False,
+) -> None:
+    """Show which column became what, how much was read, and which rows would be left out.
+
+    The settings are those of the source's table in plugins.toml, with another path. Exit code 1 when no row would be
+    served.
+    """
+    report = asyncio.run(_report(ctx.obj, file.resolve()))
+    if json:
+        typer.echo(orjson.dumps(dataclasses.asdict(report)))
+    else:
+        typer.echo(shown(report))
+    if not report.customers:
+        raise typer.Exit(1)
+
+
+def shown(report: SourceReport) -> str:
+    """The report in lines."""
+    lines = [f"{report.records} rows of {report.customers} customers, {report.left_out} rows left out"]
+    lines += [f"  {fact}" for fact in report.facts]
+    lines += [f"left out: {problem}" for problem in report.problems]
+    if report.left_out > len(report.problems):
+        lines.append(f"left out: {report.left_out - len(report.problems)} more rows")
+    lines += [f"warning: {warning}" for warning in report.warnings]
+    return "\n".join(lines)
+
+
+async def _report(options: Options, file: Path) -> SourceReport:
+    from tilores_core.host.roles import SOURCE
+    from tilores_core.logs import configure_logging
+    from tilores_core.services import load_host
+    from tilores_core.settings import LoadedConfig, load_config
+
+    environment = options.environment()
+    configure_logging("debug" if options.verbose else "error", environment.log_format)  # the report says it all
+    loaded = load_config(environment.config)
+    plan = {"disable": options.disable, "no_plugins": options.no_plugins}
+    host = load_host(environment, loaded=loaded, **plan)
+    try:
+        able = {
+            name: host.registration(SOURCE, name).plugin_id
+            for name in host.names(SOURCE)
+            if SupportsReport in host.registration(SOURCE, name).spec.abilities
+        }
+    finally:
+        await host.aclose()
+    name = loaded.config.use.source if loaded.config.use.source in able else next(iter(able), None)
+    if name is None:
+        raise ConfigError("no active source reads files", fix="tilores plugins enable file")
+    tables = {**loaded.config.plugins, able[name]: {**loaded.config.plugins.get(able[name], {}), "path": str(file)}}
+    use = loaded.config.use.model_copy(update={"source": name})
+    config = loaded.config.model_copy(update={"plugins": tables, "use": use})
+    host = load_host(environment, loaded=LoadedConfig(config=config, path=loaded.path, packaged=False), **plan)
+    try:
+        source = host.build(SOURCE, name)
+        assert isinstance(source, SupportsReport)  # the host has checked the abilities
+        return await source.report()
+    finally:
+        await host.aclose()
