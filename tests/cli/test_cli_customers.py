@@ -33,7 +33,8 @@ def test_check_prints_json_and_nothing_else(tilores: Command, tmp_path: Path) ->
     ("content", "said"),
     [
         ("name\nNora Finch\n", "no column names the customer"),
-        ("customer_id,name\n,Nora\n", "no customer can be found"),
+        ("customer_id,name\n,Nora\n", "it is empty"),
+        ("customer_id,name\n1,Nora,x,y\n", "no customer can"),
     ],
 )
 def test_check_of_a_file_that_serves_no_customer_fails(

@@ -13,7 +13,7 @@ from tilores_plugins.sources.file.settings import Settings
 from tilores_plugins.sources.file.source import build
 
 PAGE = (Path(__file__).parents[2] / "docs" / "customers.md").read_text(encoding="utf-8")
-TOML, CSV = (dedent(block) for block in re.findall(r"(?:^    .+\n|^\n(?=    ))+", PAGE, re.MULTILINE))
+TOML, CSV, *_ = (dedent(block) for block in re.findall(r"(?:^    .+\n|^\n(?=    ))+", PAGE, re.MULTILINE))
 
 
 async def test_the_facts_about_edwina() -> None:
