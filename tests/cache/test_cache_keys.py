@@ -26,7 +26,6 @@ from tilores_core.cache.keys import (
     customer_key,
     fingerprint_key,
     mention_key,
-    schema_key,
     wire_key,
     wire_origin,
 )
@@ -250,7 +249,6 @@ def test_a_customers_keys_are_theirs_alone(source: str, customer: str, other_sou
     for make in (customer_key, fingerprint_key):
         assert (make(source, customer) == make(other_source, other)) == ((source, customer) == (other_source, other))
     assert customer_key(source, customer).partition(":")[2] != fingerprint_key(source, customer).partition(":")[2]
-    assert (schema_key(source) == schema_key(other_source)) == (source == other_source)
 
 
 @given(texts, texts)
@@ -261,7 +259,6 @@ def test_keys_are_short_ascii_with_their_namespace(source: str, customer: str) -
         "wire": wire_key(answer, "openai"),
         "customers": customer_key(source, customer),
         "fingerprints": fingerprint_key(source, customer),
-        "schemas": schema_key(source),
         "mentions": mention_key(conversation=DIGEST, source=source, region="US", schema_hash="s"),
     }
     for namespace, key in keys.items():

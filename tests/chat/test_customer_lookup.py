@@ -8,9 +8,18 @@ from dataclasses import replace
 
 import pytest
 
-from tests.chat.engine_world import ABOUT_EDWINA, EDWINA, MAY_NOT_SEARCH, ROBIN, World, customer, question, table
-from tilores_core.cache.keys import conversation_digest
-from tilores_core.chat.customer_match import CustomerMatch, customer_tags
+from tests.chat.engine_world import (
+    ABOUT_EDWINA,
+    EDWINA,
+    MAY_NOT_SEARCH,
+    ROBIN,
+    World,
+    customer,
+    question,
+    table,
+)
+from tilores_core.cache.keys import conversation_digest, customer_tags
+from tilores_core.chat.customer_match import CustomerMatch
 from tilores_core.chat.records import fingerprint, render
 from tilores_core.chat.stored import customer_from_bytes, customer_to_bytes, outcome_from_bytes, outcome_to_bytes
 from tilores_core.contracts import CachePolicy, Customer, CustomerChoice, CustomerOutcome, Record, Turn

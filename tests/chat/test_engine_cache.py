@@ -393,6 +393,18 @@ async def test_a_customer_that_is_added_is_found(turn: Turn, kind: str) -> None:
         assert (await world.engine.answer(turn)).customer.customer_id == "Z-1"
 
 
+@pytest.mark.parametrize("seconds", [5, 20])
+async def test_question_that_no_customer_fits_is_kept_for_the_negative_ttl_of_answers(seconds: float) -> None:
+    provider = FakeProvider(infos=(PRICED,), otherwise=numbered())
+    lives = {"customers": table(300, negative=100), "answers": table(300, negative=seconds)}
+    async with World(provider=provider, **lives) as world:
+        assert (await world.ask("What is Zelda Quimby's credit score?")).customer.kind == "none"
+        asked = len(world.crm.calls)
+        world.clock.advance(6)
+        await world.ask("What is Zelda Quimby's credit score?")
+        assert (len(world.crm.calls) > asked) == (seconds == 5)
+
+
 async def test_a_namesake_that_goes_leaves_the_other() -> None:
     provider = FakeProvider(infos=(PRICED,), otherwise=numbered())
     async with World(provider=provider, customers=table(300, negative=10)) as world:

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import hmac
 import pickle
-from collections.abc import Collection
 from hashlib import sha256
 from math import isfinite
 from typing import Any
 
 import orjson
 
-from tilores_core.cache.keys import namespace_of
 from tilores_core.errors import CacheError
 
 COMPRESS_ABOVE = 8 * 1024
@@ -61,40 +59,37 @@ def decode(data: bytes) -> Any:
 
 
 class Codec:
-    """`encode` and `decode` for keys, with pickle for the namespaces in `pickled`, signed with `secret`.
+    """`encode` and `decode` for cache keys, with a signed pickle for what JSON cannot hold, where `pickle` allows it.
 
-    The signature covers the key: a value copied under another key is refused. Without a secret nothing is ever
-    pickled or unpickled. `rejected` counts the values that could not be read.
+    The signature covers the key: a value copied under another key is refused. Without `secret` nothing is ever
+    pickled or unpickled.
     """
 
-    def __init__(self, *, secret: bytes | None = None, pickled: Collection[str] = ()) -> None:
+    def __init__(self, *, pickle: bool = False, secret: bytes | None = None) -> None:
+        self._pickle = pickle
         self._secret = secret or None
-        self._pickled = frozenset(pickled)
-        self.rejected = 0
 
     def encode(self, key: str, value: object) -> bytes:
-        """JSON where that is exact, else a signed pickle where the namespace asks for it. Raises as `encode` does."""
+        """JSON where that is exact, else a signed pickle. Raises as `encode`; `CacheError` without a secret."""
         try:
             return encode(value)
         except (TypeError, ValueError):
-            if self._secret is None or namespace_of(key) not in self._pickled:
+            if not self._pickle:
                 raise
+        if self._secret is None:
+            raise CacheError(
+                f"a {type(value).__qualname__} is not exact as JSON, and pickled values have to be signed",
+                fix="set TILORES_SECRET_KEY to a long random text, the same for all replicas",
+            )
         data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
         body = _PICKLE_ZSTD + _compress(data) if len(data) > COMPRESS_ABOVE else _PICKLE + data
         return body[:1] + _sign(self._secret, key, body) + body[1:]
 
     def decode(self, key: str, data: bytes) -> Any:
-        """The value stored under `key`. Raises `UnreadableError`, and counts it."""
-        try:
-            if data[:1] not in (_PICKLE, _PICKLE_ZSTD):
-                return decode(data)
-            return self._unpickle(key, data)
-        except UnreadableError:
-            self.rejected += 1
-            raise
-
-    def _unpickle(self, key: str, data: bytes) -> Any:
-        if self._secret is None or namespace_of(key) not in self._pickled:
+        """The value stored under `key`. Raises `UnreadableError`."""
+        if data[:1] not in (_PICKLE, _PICKLE_ZSTD):
+            return decode(data)
+        if self._secret is None or not self._pickle:
             raise UnreadableError("a pickled value where none is allowed")
         kind, signature, rest = data[:1], data[1 : 1 + _SIGNATURE_BYTES], data[1 + _SIGNATURE_BYTES :]
         if not hmac.compare_digest(signature, _sign(self._secret, key, kind + rest)):

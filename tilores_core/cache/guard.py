@@ -6,12 +6,13 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from tilores_core.cache.counters import TierCounters, Times, as_plain
 from tilores_core.cache.invalidation import EVERYTHING, Invalidation
-from tilores_core.contracts import CacheEntry, CacheTier, SupportsPeek, TierStats
+from tilores_core.contracts import CacheEntry, CacheTier, SupportsPeek, SupportsTagKeys, TierStats
 from tilores_core.resilience import CircuitBreaker, Condition
 
 logger = logging.getLogger("tilores_core.cache")
@@ -139,6 +140,16 @@ class GuardedTier:
             if len(self.owed) > MAX_OWED:
                 self.owed[:] = [EVERYTHING]
         return removed
+
+    async def tagged(self, tags: Iterable[str]) -> set[str]:
+        """The keys of the entries with one of the tags; none when the tier cannot list them or fails."""
+        keys: set[str] = set()
+        if isinstance(self.tier, SupportsTagKeys):
+            for tag in tags:
+                found = await self._call(partial(self.tier.tag_keys, tag), self.breaker, self._timeout)
+                if not isinstance(found, _Failed):
+                    keys.update(found)
+        return keys
 
     async def settle(self) -> list[Invalidation]:
         """Try again what is owed, until the first failure; what has been done now."""

@@ -8,7 +8,7 @@ give the same key on every machine and Python version.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from math import isfinite
@@ -94,11 +94,6 @@ def fingerprint_key(source: str, customer_id: str) -> str:
     return _key("fingerprints", source, customer_id)
 
 
-def schema_key(source: str) -> str:
-    """`schemas:…`: the fields a source offers."""
-    return _key("schemas", source)
-
-
 def wire_key(answer_key: str, protocol: str) -> str:
     """`wire:PROTOCOL:ANSWER KEY`: an answer as the bytes one protocol sends. `protocol` has no colon."""
     return f"{WIRE}:{protocol}:{answer_key}"
@@ -110,6 +105,13 @@ def wire_origin(key: str) -> str | None:
         return None
     origin = key.partition(":")[2].partition(":")[2]
     return origin or None
+
+
+def customer_tags(customer_id: str | None, record_ids: Iterable[str]) -> tuple[str, ...]:
+    """The tags of what was made from a customer's records. Record ids survive merges and splits of customers."""
+    if customer_id is None:
+        return ()
+    return (f"customer:{customer_id}", *(f"record:{record_id}" for record_id in record_ids))
 
 
 def namespace_of(key: str) -> str:

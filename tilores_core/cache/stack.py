@@ -26,7 +26,7 @@ class Stack:
     """`tiers`, fastest first. The first in this process (`SupportsPeek`) is the local one.
 
     Every store is given a `mark` of `log`, noted before what is stored was read: see `InvalidationLog`. `owing` is
-    called with a tier that could not remove something.
+    called with a tier that could not remove something, `invalidated` with all that is about to be removed.
     """
 
     def __init__(
@@ -35,12 +35,14 @@ class Stack:
         *,
         clock: Callable[[], float],
         owing: Callable[[GuardedTier], None],
+        invalidated: Callable[[Invalidation], None],
     ) -> None:
         self.tiers = list(tiers)
         self.local = next((tier for tier in self.tiers if tier.local is not None), None)
         self.log = InvalidationLog()
         self._clock = clock
         self._owing = owing
+        self._invalidated = invalidated
         self._recent = RecentStores()
         self._protocols: set[str] = set()
         self._look = self.local.local.peek if self.local is not None and self.local.local is not None else None
@@ -152,6 +154,7 @@ class Stack:
     async def remove(self, what: Invalidation) -> int:
         """Everywhere; how many entries the tier that had most of them removed."""
         self.log.begin(what)
+        self._invalidated(what)
         try:
             return max([await self._remove_from(tier, what) for tier in self.tiers], default=0)
         finally:
@@ -160,6 +163,7 @@ class Stack:
     async def hear(self, what: Invalidation) -> None:
         """Another process has removed this from the tiers that are shared."""
         self.log.begin(what)
+        self._invalidated(what)
         try:
             late = self._recent.hit_by(what)
             for tier in self.tiers:
@@ -173,6 +177,7 @@ class Stack:
     async def distrust(self) -> None:
         """Messages were lost: nothing in this process can be trusted."""
         self.log.begin(EVERYTHING)
+        self._invalidated(EVERYTHING)
         try:
             for tier in self.tiers:
                 if tier.local is not None:

@@ -12,7 +12,7 @@ import random as _random
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, Never
@@ -79,6 +79,7 @@ class TieredCache:
             ],
             clock=clock,
             owing=self._settle_later,
+            invalidated=self._on_invalidated,
         )
         self.peek: Callable[[str], Hit | None] = self._stack.peek
         """`peek(key)`: the entry in this process, stale ones too, or None. No I/O, no waiting, never raises."""
@@ -91,6 +92,7 @@ class TieredCache:
         self._writes: set[asyncio.Task[Any]] = set()
         self._settling: set[str] = set()
         self._change_listeners: list[Callable[[str], None]] = []
+        self._invalidation_listeners: list[Callable[[Invalidation], None]] = []
         self._coherence = self._find_coherence()
         self.leases: LeaseBackend | None = self._find_leases()
         """Leases among the processes that share a tier; None without such a tier."""
@@ -240,6 +242,18 @@ class TieredCache:
     async def clear(self) -> int:
         """Remove everything, here and in all other processes."""
         return await self._invalidate(EVERYTHING)
+
+    def on_invalidation(self, listener: Callable[[Invalidation], None]) -> None:
+        """Call `listener` with all that is invalidated, here or by another process, for what is kept elsewhere."""
+        self._invalidation_listeners.append(listener)
+
+    async def tagged(self, tags: Collection[str]) -> frozenset[str]:
+        """The keys of the entries with one of the tags, in those tiers that can list them."""
+        return frozenset[str]().union(*[await tier.tagged(tags) for tier in self._stack.tiers])
+
+    def pending_tiers(self) -> tuple[str, ...]:
+        """The names of the tiers that have invalidations to catch up with."""
+        return tuple(tier.name for tier in self._stack.tiers if tier.owed)
 
     # --- telling ------------------------------------------------------------------------------------------
 
@@ -425,6 +439,10 @@ class TieredCache:
                 hear, lose = self._stack.hear, self._stack.distrust
                 return Coherence(tier, tier.tier, name=self._name, hear=hear, lose=lose, changed=self._hear_change)
         return None
+
+    def _on_invalidated(self, what: Invalidation) -> None:
+        for listener in self._invalidation_listeners:
+            listener(what)
 
     def _hear_change(self, topic: str) -> None:
         for listener in self._change_listeners:

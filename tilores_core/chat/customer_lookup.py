@@ -15,7 +15,8 @@ from dataclasses import replace
 from cachetools import TTLCache
 
 from tilores_core.cache.codec import decode, encode
-from tilores_core.cache.keys import customer_key, fingerprint_key, mention_key
+from tilores_core.cache.invalidation import Invalidation
+from tilores_core.cache.keys import customer_key, customer_tags, fingerprint_key, mention_key
 from tilores_core.cache.tiered import Hit, Made, TieredCache
 from tilores_core.chat.context.estimate import estimate_tokens
 from tilores_core.chat.context.quality import is_weak
@@ -68,6 +69,8 @@ class CustomerLookup:
         self._region = region
         self._clock = clock
         self._life = table.customers
+        # That no customer, or several, fit a conversation is a statement about customers and an answer as well.
+        self._mention_negative_ttl = min(self._life.negative_ttl_seconds, table.answers.negative_ttl_seconds)
         # A fingerprint is served stale for as long as answers live, and renewed behind the request.
         longest = max(table.answers.ttl_seconds, *table.spectrums.values(), 0.0)
         self._grace = max(longest + table.answers.stale_seconds, self._life.stale_seconds)
@@ -76,6 +79,7 @@ class CustomerLookup:
             _CUSTOMERS_KEPT, self._life.ttl_seconds, timer=clock
         )
         self.schema_hash = ""
+        cache.on_invalidation(self._on_invalidation)
 
     @property
     def source(self) -> CustomerSource:
@@ -86,6 +90,14 @@ class CustomerLookup:
     def region(self) -> str:
         """Where phone numbers without a country code belong (ISO 3166)."""
         return self._region
+
+    def _on_invalidation(self, what: Invalidation) -> None:
+        """Drop the records kept in this object as well, so that a forgotten customer is not in memory either."""
+        for fingerprint_, records in tuple(self._known.items()):
+            customer = records.customer
+            if what.matches(customer_key(self._name, customer.id), _tags_of(customer)):
+                del self._known[fingerprint_]
+        self._located.clear()
 
     async def refresh_schema(self) -> None:
         """Learn the source's schema; its hash is part of every key."""
@@ -165,7 +177,7 @@ class CustomerLookup:
                 return Made((_WEAK if weak else _ONE) + found.customer.id.encode(), match.tags, store=keep)
             if found.outcome.kind == "unnamed":
                 return Made(_UNNAMED, store=keep)
-            return self._nobody(outcome_to_bytes(found.outcome), keep)
+            return self._nobody(outcome_to_bytes(found.outcome), keep, self._mention_negative_ttl)
 
         key = self._mention_key(conversation)
 
@@ -201,7 +213,7 @@ class CustomerLookup:
             customer = await self._load(customer_id)
             await self.refresh_schema()
             if customer is None:
-                return self._nobody(b"", keep)
+                return self._nobody(b"", keep, self._life.negative_ttl_seconds)
             match = self._locate(customer)
             if keep:
                 await self._store_records(customer, match, since)
@@ -271,8 +283,8 @@ class CustomerLookup:
     async def _load(self, customer_id: str) -> Customer | None:
         return await self.calls.noted(self._source.get(customer_id))
 
-    def _nobody(self, value: bytes, keep: bool) -> Made:
-        return Made(value, negative=True, ttl=self._life.negative_ttl_seconds, store=keep)
+    def _nobody(self, value: bytes, keep: bool, ttl: float) -> Made:
+        return Made(value, negative=True, ttl=ttl, store=keep)
 
     def _is_stored(self, match: CustomerMatch) -> bool:
         """Whether memory holds just this, fresh: another conversation about the customer has seen to it."""
@@ -304,6 +316,10 @@ class CustomerLookup:
         return mention_key(
             conversation=conversation, source=self._name, region=self._region, schema_hash=self.schema_hash
         )
+
+
+def _tags_of(customer: Customer) -> tuple[str, ...]:
+    return customer_tags(customer.id, (record.id for record in customer.records))
 
 
 def _named_in(hit: Hit | None, turn: Turn, now: float) -> tuple[str | None, str]:

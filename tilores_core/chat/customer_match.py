@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from tilores_core.cache.keys import customer_tags
 from tilores_core.chat.records import marked_weak
 from tilores_core.contracts import Customer, CustomerOutcome
 
@@ -35,7 +36,7 @@ class CustomerMatch:
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """The tags of cached answers about this customer. Record ids survive merges and splits."""
+        """The tags of cached answers about this customer."""
         return customer_tags(self.outcome.customer_id, self.record_ids)
 
 
@@ -56,9 +57,3 @@ class CustomerRecords:
 
 
 NO_CUSTOMER = CustomerMatch(outcome=CustomerOutcome(kind="unnamed"))
-
-
-def customer_tags(customer_id: str | None, record_ids: tuple[str, ...]) -> tuple[str, ...]:
-    if customer_id is None:
-        return ()
-    return (f"customer:{customer_id}", *(f"record:{record_id}" for record_id in record_ids))

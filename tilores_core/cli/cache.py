@@ -75,7 +75,7 @@ def invalidate(
     if url is not None:
         removed = _server(ctx, url, admin_key).post("/admin/cache/invalidate", what)["removed"]
     else:
-        from tilores_core.chat.customer_match import customer_tags
+        from tilores_core.cache.keys import customer_tags
         from tilores_core.cli.cache_tiers import with_cache
 
         removed = with_cache(

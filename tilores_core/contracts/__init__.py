@@ -13,6 +13,7 @@ from tilores_core.contracts.cache import (
     SupportsBroadcast,
     SupportsLease,
     SupportsPeek,
+    SupportsTagKeys,
     TierStats,
 )
 from tilores_core.contracts.llm import (
@@ -124,6 +125,7 @@ __all__ = [
     "SupportsMentions",
     "SupportsPeek",
     "SupportsReport",
+    "SupportsTagKeys",
     "SupportsTools",
     "SupportsUpstreams",
     "TierStats",

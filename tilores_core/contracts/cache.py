@@ -86,6 +86,15 @@ class SupportsLease(Protocol):
 
 
 @runtime_checkable
+class SupportsTagKeys(Protocol):
+    """A tier that lists the keys under a tag, so that a forgotten customer's entries are counted by namespace."""
+
+    async def tag_keys(self, tag: str) -> Sequence[str]:
+        """The keys of the entries that carry the tag, expired ones left out."""
+        ...
+
+
+@runtime_checkable
 class SupportsBroadcast(Protocol):
     """A tier that sends messages to the other processes, for example about removed entries."""
 

@@ -32,6 +32,7 @@ from tilores_core.contracts import (
     SupportsBroadcast,
     SupportsLease,
     SupportsPeek,
+    SupportsTagKeys,
     TierStats,
 )
 
@@ -178,6 +179,24 @@ class CacheTierSuite:
             "answers:c",
             "answers:d",
         }
+
+    async def test_tag_keys_lists_what_carries_the_tag(self, tier: CacheTier) -> None:
+        if not isinstance(tier, SupportsTagKeys):
+            pytest.skip("no tag keys")
+        await tier.set_many(
+            {
+                "answers:a": entry(b"a", "one", "two"),
+                "customers:b": entry(b"b", "two"),
+                "answers:c": entry(b"c", "two", seconds=self.moment),
+                "answers:d": entry(b"d", "two"),
+            }
+        )
+        await tier.set_many({"answers:d": entry(b"d", "three")})
+        await asyncio.sleep(self.moment * 1.5)
+        assert sorted(await tier.tag_keys("two")) == ["answers:a", "customers:b"]
+        assert list(await tier.tag_keys("none")) == []
+        await tier.delete_tag("two")
+        assert list(await tier.tag_keys("two")) == []
 
     async def test_a_tag_is_usable_again_after_its_removal(self, tier: CacheTier) -> None:
         for _ in range(2):

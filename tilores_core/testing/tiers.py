@@ -69,6 +69,10 @@ class SharedTier:
         now = await self._turn()
         return self._remove([key for key, entry in self.store.entries.items() if tag in entry.tags], now)
 
+    async def tag_keys(self, tag: str) -> Sequence[str]:
+        now = await self._turn()
+        return [key for key, entry in self.store.entries.items() if tag in entry.tags and entry.expires_at > now]
+
     async def clear(self, namespace: str | None = None) -> int:
         now = await self._turn()
         chosen = [key for key in self.store.entries if namespace is None or key.startswith(f"{namespace}:")]

@@ -14,8 +14,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Match
 
 from tilores_core import __version__
+from tilores_core.cache.keys import customer_tags
 from tilores_core.cache.tiered import TieredCache
-from tilores_core.chat.customer_match import customer_tags
 from tilores_core.chat.engine import ChatEngine
 from tilores_core.errors import (
     AuthenticationError,

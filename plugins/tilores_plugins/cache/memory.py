@@ -127,6 +127,14 @@ class MemoryTier:
             now = self._clock()
             return sum(self._remove(key, now) for key in ([keys] if isinstance(keys, str) else list(keys)))
 
+    async def tag_keys(self, tag: str) -> Sequence[str]:
+        with self._lock:
+            keys = self._tags.get(tag, ())
+            now = self._clock()
+            listed = [keys] if isinstance(keys, str) else keys
+            # Past LRUCache's own subscript: looking at an entry here must not count as using it.
+            return [key for key in listed if Cache.__getitem__(self._entries, key)[0] > now]
+
     async def clear(self, namespace: str | None = None) -> int:
         with self._lock:
             now = self._clock()

@@ -17,6 +17,7 @@ from .failures import code_of, refused
 from .server import Command
 
 CHUNK = 256
+MOST_LISTED = 100_000
 _ROUNDS_TO_SPARE = 8
 
 Run = Callable[[Sequence[Command]], Awaitable[list[Any]]]
@@ -58,6 +59,21 @@ async def carrying(run: Run, names: Sequence[bytes], tag: str) -> list[bytes]:
             elif carries(front, tag):
                 doomed.append(name)
     return doomed
+
+
+async def listed(run: Run, index: str, tag: str) -> list[bytes]:
+    """The names of the entries in the index that are there and carry the tag."""
+    (names,) = await run([("ZRANGE", index, 0, MOST_LISTED - 1)])
+    if isinstance(names, Exception):
+        return []
+    found: list[bytes] = []
+    for at in range(0, len(names), CHUNK):
+        portion = names[at : at + CHUNK]
+        fronts = await run([("GETRANGE", name, 0, TAGS_PEEK - 1) for name in portion])
+        for name, front in zip(portion, fronts, strict=True):
+            if isinstance(front, bytes) and front and carries(front, tag):
+                found.append(name)
+    return found
 
 
 async def _forget(run: Run, unlink: Unlink, index: str, names: Sequence[bytes], single: bool) -> int:

@@ -98,6 +98,10 @@ class RedisTier:
                 removed += await self._unlink(await tags.carrying(self._run, names, tag))
         return removed
 
+    async def tag_keys(self, tag: str) -> Sequence[str]:
+        names = await tags.listed(self._run, self._tag + tag, tag)
+        return [name.decode().removeprefix(self._entry) for name in names]
+
     async def clear(self, namespace: str | None = None) -> int:
         removed = 0
         begin = self._entry if namespace is None else f"{self._entry}{namespace}:"
