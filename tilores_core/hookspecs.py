@@ -71,7 +71,7 @@ class Spec(Generic[T]):
 
 class CacheBackendSpec(Spec[CacheTier]):
     """A cache tier: the factory returns a `CacheTier`. Abilities: `SupportsPeek`, `SupportsLease`,
-    `SupportsBroadcast`."""
+    `SupportsBroadcast`, `SupportsTagKeys`."""
 
     __slots__ = ()
 

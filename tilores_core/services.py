@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from tilores_core.cache.namespace_cache import NamespaceCache
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.chat.customer.finder import CustomerFinder
 from tilores_core.chat.customer_lookup import CustomerLookup
@@ -89,6 +91,7 @@ async def open_services(
         stack.push_async_callback(host.aclose)
         tiers = build_tiers(host)
         cache = await _open_cache(stack, tiers, config)
+        _open_plugin_cache(stack, host, environment, cache)
         source = host.build(SOURCE, config.use.source)
         models = build_models(host)
         metrics = _build_metrics(config, models, metrics_folder)
@@ -193,6 +196,19 @@ def _open_engine(
     )
     stack.push_async_callback(engine.aclose)
     return engine
+
+
+def _open_plugin_cache(stack: AsyncExitStack, host: PluginHost, environment: Environment, cache: TieredCache) -> None:
+    secret = environment.secret_key
+    host.services.open(
+        cache=partial(
+            NamespaceCache,
+            cache,
+            table=host.config.cache,
+            secret=None if secret is None else secret.get_secret_value(),
+        )
+    )
+    stack.callback(host.services.close)
 
 
 def _open_plugin_services(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
@@ -30,15 +30,32 @@ class CallEvents(Protocol):
 class PluginCache(Protocol):
     """A plugin's own part of the shared cache (`PluginServices.cache`). A tier that fails counts as a miss."""
 
-    async def get(self, key: str) -> Any:
-        """The value stored under `key`, or None."""
+    async def get(self, key: str, default: Any = None) -> Any:
+        """The value stored under `key`, or `default`."""
         ...
 
-    async def set(self, key: str, value: Any) -> None:
-        """Store `value`, which JSON can hold, or which pickle can where the cache was opened with `pickle=True`."""
+    async def set(self, key: str, value: Any, *, ttl: float | None = None, customer_id: str | None = None) -> None:
+        """Store `value`, which JSON holds exactly, or which pickle can where the cache was opened with `pickle=True`.
+
+        `ttl`: seconds, by default the cache's. `customer_id`: remove it when this customer is forgotten. Raises
+        `TypeError`, `ValueError` or `CacheError` for a value that cannot be stored.
+        """
         ...
 
-    async def delete(self, key: str) -> None: ...
+    async def delete(self, key: str) -> None:
+        """Remove it in all tiers and replicas."""
+        ...
+
+    async def get_or_load(
+        self,
+        key: str,
+        load: Callable[[], Awaitable[Any]],
+        *,
+        ttl: float | None = None,
+        customer_id: str | None = None,
+    ) -> Any:
+        """The value; when there is none, what `load` returns, stored. Callers at the same time share one `load`."""
+        ...
 
 
 class ServicesNotOpenError(TiloresError):
@@ -59,10 +76,15 @@ class PluginServices:
     commands that answer no questions, raises `ServicesNotOpenError`.
     """
 
-    __slots__ = ("_opened",)
+    __slots__ = ("_opened", "_plugin_id")
 
-    def __init__(self) -> None:
-        self._opened: dict[str, Any] = {}
+    def __init__(self, plugin_id: str = "", opened: dict[str, Any] | None = None) -> None:
+        self._plugin_id = plugin_id
+        self._opened: dict[str, Any] = {} if opened is None else opened
+
+    def of(self, plugin_id: str) -> PluginServices:
+        """The same services, for one plugin. For the host."""
+        return PluginServices(plugin_id, self._opened)
 
     async def ask(self, turn: Turn) -> Answer:
         """The engine's answer, from the cache or a model. Raises as the engine does (`TiloresError`)."""
@@ -74,13 +96,14 @@ class PluginServices:
         found: Sequence[Customer] = await self._get("find")(identifiers, limit=limit)
         return found
 
-    def cache(self, namespace: str, *, ttl: float, pickle: bool = False) -> PluginCache:
+    def cache(self, namespace: str, ttl: float | None = None, *, pickle: bool = False) -> PluginCache:
         """A part of the shared cache for this plugin's values. `ttl`: seconds that a value is kept.
 
-        With `pickle` a value that JSON cannot hold is pickled and signed with `TILORES_SECRET_KEY`; without that
-        variable such a value is not stored.
+        Without `ttl` it is that of `[cache.NAMESPACE]`. With `pickle` a value that JSON cannot hold is pickled and
+        signed with `TILORES_SECRET_KEY`; without that variable storing it raises `CacheError`. Raises `ValueError`
+        for a namespace that is not for plugins.
         """
-        cache: PluginCache = self._get("cache")(namespace, ttl=ttl, pickle=pickle)
+        cache: PluginCache = self._get("cache")(namespace, ttl=ttl, pickle=pickle, owner=self._plugin_id)
         return cache
 
     @property

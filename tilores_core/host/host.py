@@ -206,7 +206,7 @@ class PluginHost:
                 settings=settings.model,
                 data_dir=self.data_dir,
                 state=self._states[plugin],
-                services=self.services,
+                services=self.services.of(plugin),
             )
             built = build_object(self._active[plugin], registration, context, settings.secrets)
         except PluginError as error:

@@ -19,6 +19,7 @@ from tilores_core.contracts import (
     SupportsMentions,
     SupportsPeek,
     SupportsReport,
+    SupportsTagKeys,
     SupportsTools,
     SupportsUpstreams,
     Tracer,
@@ -94,7 +95,7 @@ CACHE: Final[Role[CacheTier]] = Role(
     "register_cache_backends",
     hooks.CacheBackendSpec,
     protocol_methods(CacheTier),
-    abilities=(SupportsPeek, SupportsLease, SupportsBroadcast),
+    abilities=(SupportsPeek, SupportsLease, SupportsBroadcast, SupportsTagKeys),
 )
 SOURCE: Final[Role[CustomerSource]] = Role(
     "source",

@@ -10,7 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from cachetools import Cache, LRUCache
 from pydantic import BaseModel, ConfigDict, Field
 
-from tilores_core import CacheBackendSpec, CacheEntry, PluginContext, SupportsPeek, TierStats, hookimpl
+from tilores_core import (
+    CacheBackendSpec,
+    CacheEntry,
+    PluginContext,
+    SupportsPeek,
+    SupportsTagKeys,
+    TierStats,
+    hookimpl,
+)
 
 ENTRY_OVERHEAD = 500
 """Bytes an entry takes besides value, key and tags, as measured; counted so that `max_bytes` means memory."""
@@ -39,7 +47,7 @@ def register_cache_backends() -> list[CacheBackendSpec]:
             name="memory",
             factory=build,
             settings=Settings,
-            abilities=(SupportsPeek,),
+            abilities=(SupportsPeek, SupportsTagKeys),
             summary="entries in this process",
         )
     ]

@@ -5,7 +5,7 @@ Nothing here imports redis-py; the factory does, when `[use] cache` names `redis
 
 from __future__ import annotations
 
-from tilores_core import CacheBackendSpec, SupportsBroadcast, SupportsLease, hookimpl
+from tilores_core import CacheBackendSpec, SupportsBroadcast, SupportsLease, SupportsTagKeys, hookimpl
 
 
 @hookimpl
@@ -17,7 +17,7 @@ def register_cache_backends() -> list[CacheBackendSpec]:
             settings="tilores_plugins.cache.redis.settings:RedisSettings",
             requires={"redis": "tilores-core[redis]", "hiredis": "tilores-core[redis]"},
             environment={"url": "REDIS_URL"},
-            abilities=(SupportsLease, SupportsBroadcast),
+            abilities=(SupportsLease, SupportsBroadcast, SupportsTagKeys),
             summary="Redis: redis://, rediss://, unix://, cluster, or an embedded server",
         )
     ]
