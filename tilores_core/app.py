@@ -18,7 +18,7 @@ from tilores_core.settings import Environment, LoadedConfig, load_environment
 from tilores_core.store.topics import PREWARM
 from tilores_core.web.admin_app import AdminApp
 from tilores_core.web.application import Application
-from tilores_core.web.auth import Authenticator, check_exposure, check_key_tables, require_key
+from tilores_core.web.auth import Authenticator, check_exposure, check_key_tables, provide_keys, require_key
 from tilores_core.web.chat import ChatService
 from tilores_core.web.server import drain_on_signal
 from tilores_core.worker.presence import workers
@@ -46,6 +46,7 @@ def create_app(
     check_exposure(environment)
     host = load_host(environment, loaded=loaded, **plan)
     check_key_tables(environment, host.config.keys)
+    environment = provide_keys(environment, host.config.use.source)
     authenticator = Authenticator(environment, host.config.keys)
     prewarm_plan = load_prewarm_plan(host.config)
 
@@ -110,5 +111,5 @@ def create_app(
     return Application(
         open_parts,
         cors_origins=host.config.chat.cors_origins,
-        local_only=authenticator.loopback and authenticator.chat.open,
+        local_only=authenticator.local_only,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from tilores_core.metrics import Metrics
 from tilores_core.metrics.collectors import watch_parts
 from tilores_core.metrics.meters import ModelLabels
 from tilores_core.settings import Config, Environment, LoadedConfig, load_config, variables
+from tilores_core.settings.data_folder import create_data_folder
 from tilores_core.store.address import store_address
 from tilores_core.store.lazy import LazyStore
 from tilores_core.tracing import Tracing, deployment_of
@@ -54,6 +55,8 @@ class Services:
 def load_host(environment: Environment, *, loaded: LoadedConfig | None = None, **plan: Any) -> PluginHost:
     """Read plugins.toml and load the plugins it enables. `plan`: as `PluginHost.start` takes it."""
     loaded = loaded or load_config(environment.config)
+    with suppress(OSError):  # whatever cannot be kept there says so when it is needed
+        create_data_folder(environment.data_dir)
     host = PluginHost.start(loaded, variables=variables(), data_dir=environment.data_dir, **plan)
     for text in host.config_warnings:
         log.warning("config.warning", detail=text)

@@ -59,7 +59,9 @@ def tier(server: Server) -> dict[str, Any]:
 
 
 def statistics_of(server: Server) -> dict[str, Any]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/admin/cache", timeout=20) as reply:
+    url = f"http://127.0.0.1:{server.port}/admin/cache"
+    request = urllib.request.Request(url, headers={"Authorization": "Bearer bench-admin"})
+    with urllib.request.urlopen(request, timeout=20) as reply:
         return dict(json.load(reply))
 
 

@@ -107,6 +107,7 @@ def server(folder: Path, core: int | None) -> Iterator[str]:
     (folder / "plan.json").write_text('{"concurrency": 48}')
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TILORES_")}
     environment |= {"TILORES_DATA_DIR": str(folder / "data"), "TILORES_LOG_FORMAT": "json"}
+    environment["TILORES_ADMIN_KEYS"] = "bench:bench-admin"
     with running([str(TILORES), "serve", "--port", "0"], folder, core, folder / "log.jsonl", environment) as url:
         yield url
 
@@ -283,7 +284,9 @@ async def main(options: argparse.Namespace) -> None:
         server(Path(folder), core) as url,
         bare_server(Path(folder), core) as bare,
     ):
-        async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=64)) as http:
+        connector = aiohttp.TCPConnector(limit=64)
+        headers = {"Authorization": "Bearer bench-admin"}
+        async with aiohttp.ClientSession(timeout=timeout, connector=connector, headers=headers) as http:
             bench = Bench(http, url, bare, options)
             rounds: dict[str, list[list[Asked]]] = {"floor": [], "alone": [], "beside": []}
             stolen: dict[str, list[float]] = {kind: [] for kind in rounds}

@@ -73,6 +73,7 @@ def server(core: int, toml: str, key: str) -> Iterator[int]:
         probe.close()
         (Path(folder) / "plugins.toml").write_text(toml)
         variables = {**os.environ, "BENCH_KEY": key, "TILORES_DATA_DIR": folder, "TILORES_LOG_LEVEL": "error"}
+        variables["TILORES_ADMIN_KEYS"] = "bench:bench-admin"
         command = [*pinned(core), str(Path(sys.executable).parent / "tilores"), "serve", "--port", str(port)]
         with subprocess.Popen(command, cwd=folder, env=variables) as process:
             try:
@@ -101,7 +102,7 @@ def wait_for(port: int) -> None:
 def get(port: int, path: str) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers={"Authorization": "Bearer bench-admin"})
         reply = connection.getresponse()
         return reply.status, reply.read()
     finally:

@@ -118,6 +118,7 @@ class Bench:
         env = {
             **kept,
             "TILORES_API_KEYS": f"bench:{KEY}",
+            "TILORES_ADMIN_KEYS": "bench:bench-admin",
             "TILORES_DATA_DIR": str(folder / "data"),
             "LANGSMITH_API_KEY": "bench",
             "LANGSMITH_ENDPOINT": f"http://127.0.0.1:{self.ingest_port}",
@@ -162,7 +163,9 @@ class Bench:
 
     def report(self) -> dict[str, Any]:
         """What health says of the tracer, {} with tracing off."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health/detailed", timeout=20) as reply:
+        url = f"http://127.0.0.1:{self.port}/health/detailed"
+        request = urllib.request.Request(url, headers={"Authorization": "Bearer bench-admin"})
+        with urllib.request.urlopen(request, timeout=20) as reply:
             told = json.loads(reply.read())["parts"]
         if "tracer/langsmith" not in told:
             return {}

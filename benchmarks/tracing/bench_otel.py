@@ -65,7 +65,8 @@ def free_port() -> int:
 
 
 def get(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=20) as reply:
+    request = urllib.request.Request(url, headers={"Authorization": "Bearer bench-admin"})
+    with urllib.request.urlopen(request, timeout=20) as reply:
         return json.loads(reply.read())
 
 
@@ -101,6 +102,7 @@ def served(row: Row, folder: Path, tracing: str = "") -> Iterator[tuple[str, str
     }
     env |= {
         "TILORES_DATA_DIR": str(folder / "data"),
+        "TILORES_ADMIN_KEYS": "bench:bench-admin",
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{sink}",
     }
     collector = [sys.executable, str(HERE / "collector.py"), str(sink), *(["hang"] if row.hangs else [])]

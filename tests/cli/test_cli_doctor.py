@@ -147,7 +147,7 @@ def test_keys(tilores: Command) -> None:
     tilores.config(MEMORY)
     del tilores.variables["TILORES_API_KEYS"]
     rows = findings(tilores, 0, TILORES_ALLOW_ANONYMOUS="true")
-    assert "anybody may ask" in found(rows, "keys", "warning")["detail"]
+    assert "everyone who reaches the server may ask" in found(rows, "keys", "warning")["detail"]
     assert "s3cret" not in str(rows)
 
 

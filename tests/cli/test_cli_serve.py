@@ -90,5 +90,5 @@ def test_what_the_command_line_says_reaches_the_workers(tmp_path: Path, workers:
     toml = MEMORY + "[plugins.memory]\nmax_entries = 7\n"
     words = ["--disable-plugin", "file", "--disable-plugin", "redis", "serve", "--port", "0", "--workers", workers]
     with _WithGlobalOptions(tmp_path, *words, toml=toml) as server:
-        rows = httpx.get(f"{server.url}/admin/plugins", timeout=30).json()
+        rows = httpx.get(f"{server.url}/admin/plugins", headers=server.admin, timeout=30).json()
     assert {row["id"] for row in rows if row["state"] == "disabled"} == {"file", "redis"}

@@ -39,12 +39,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
         yield server
 
 
-def _run(command: list[str], block: Block, folder: Path) -> None:
+def _run(command: list[str], block: Block, folder: Path, data: Path | None = None) -> None:
+    """`data`: the data folder, by default one of its own."""
     done = subprocess.run(
         command,
         cwd=folder,
         env=clean_environment(
-            PATH=f"{TILORES.parent}{os.pathsep}{os.environ['PATH']}", TILORES_DATA_DIR=str(folder / "data")
+            PATH=f"{TILORES.parent}{os.pathsep}{os.environ['PATH']}", TILORES_DATA_DIR=str(data or folder / "data")
         ),
         capture_output=True,
         text=True,
@@ -74,7 +75,8 @@ def test_blocks_that_need_a_server(page: str, tmp_path: Path, served: RunningSer
         if block.page == page and _is_served(block):
             text = block.text.replace(":8000", f":{served.port}")
             python = block.language == "python"
-            _run([sys.executable, "-W", "ignore", "-c", text] if python else _bash(text), block, tmp_path)
+            command = [sys.executable, "-W", "ignore", "-c", text] if python else _bash(text)
+            _run(command, block, tmp_path, served.folder / "data")
 
 
 def test_a_block_is_run_or_an_exception_with_a_reason() -> None:

@@ -107,7 +107,7 @@ class Load:
     def __init__(self, server: RunningServer, facts: list[Fact]) -> None:
         self._server = server
         self._facts = facts
-        self._client = httpx.AsyncClient(base_url=server.url, timeout=30)
+        self._client = httpx.AsyncClient(base_url=server.url, timeout=30, headers=server.admin)
         self._numbers = count()
         self._dice = Random(1)
         self._going = True

@@ -161,6 +161,12 @@ class RunningServer:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def admin(self) -> dict[str, str]:
+        """Headers with the admin key that the server generated into its data folder."""
+        key = (Path(self._variables["TILORES_DATA_DIR"]) / "admin.key").read_text().strip()
+        return {"Authorization": f"Bearer {key}"}
+
+    @property
     def chat(self) -> str:
         return f"{self.url}/chat"
 

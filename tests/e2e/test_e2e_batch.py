@@ -37,7 +37,7 @@ def _questions(count: int, mark: str = "") -> bytes:
 
 
 def _client(server: RunningServer, **headers: str) -> httpx.Client:
-    return httpx.Client(base_url=server.url, timeout=30, headers=headers)
+    return httpx.Client(base_url=server.url, timeout=30, headers={**server.admin, **headers})
 
 
 def _send(http: httpx.Client, body: bytes, **options: Any) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def _results(http: httpx.Client, job: dict[str, Any]) -> list[dict[str, Any]]:
 def test_a_batch_from_its_questions_to_its_results(start_server: StartServer) -> None:
     with _client(start_server(worker=True, toml=TOML.format(latency=150))) as http:
         job = _send(http, _questions(300) + b"no JSON\n", params={"concurrency": 16})
-        assert (job["state"], job["lines"], job["owner"]) == ("queued", 301, "anonymous")
+        assert (job["state"], job["lines"], job["owner"]) == ("queued", 301, "generated")
 
         seen: list[tuple[str, dict[str, Any]]] = []
         with http.stream("GET", f"/admin/batch/{job['id']}/events") as events:

@@ -131,5 +131,5 @@ def test_without_one_the_server_says_so_and_serves_from_memory(folder: Path, how
         said = [line for line in server.lines() if "redis" in str(line.get("what"))]
         assert len(said) == 1, server.log_text
         assert "REDIS_URL" in str(said[0]), said
-        assert list(httpx.get(f"{server.url}/admin/cache").json()["tiers"]) == ["l1"]
+        assert list(httpx.get(f"{server.url}/admin/cache", headers=server.admin).json()["tiers"]) == ["l1"]
         assert not (server.folder / "data" / "redis").exists()

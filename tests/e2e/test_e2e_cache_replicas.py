@@ -47,7 +47,7 @@ class Replica:
 
     def __init__(self, server: RunningServer) -> None:
         self.server = server
-        self._client = httpx.Client(base_url=server.url, timeout=30)
+        self._client = httpx.Client(base_url=server.url, timeout=30, headers=server.admin)
 
     def close(self) -> None:
         self._client.close()
@@ -113,7 +113,7 @@ async def two(start_server: StartServer, first: str, second: str) -> AsyncIterat
     """A server on each address. Started in threads, since a proxy may run here."""
 
     def start(url: str) -> Replica:
-        return Replica(start_server(toml=TOML, variables={"REDIS_URL": url}))
+        return Replica(start_server(toml=TOML, variables={"REDIS_URL": url, "TILORES_ALLOW_ANONYMOUS": "true"}))
 
     replicas = [await asyncio.to_thread(start, first), await asyncio.to_thread(start, second)]
     try:

@@ -351,7 +351,9 @@ def test_a_fault_is_told_without_its_message(gated: RunningServer, gate: Gate) -
 
 
 def test_a_plugins_fault_is_told_without_its_message(gated: RunningServer) -> None:
-    with httpx.Client(base_url=gated.url, timeout=30, headers={"X-Request-Id": "plugin-fault"}) as http:
+    with httpx.Client(
+        base_url=gated.url, timeout=30, headers={**gated.admin, "X-Request-Id": "plugin-fault"}
+    ) as http:
         reply = http.post("/plugins/gated/fault", json={"name": "Edwina Hawthorne"})
     assert reply.status_code == 500
     assert reply.headers["x-request-id"] == "plugin-fault"
@@ -361,7 +363,7 @@ def test_a_plugins_fault_is_told_without_its_message(gated: RunningServer) -> No
 
 
 def test_a_plugins_health_checks_do_not_hold_up_or_break_the_rest(gated: RunningServer) -> None:
-    detailed = httpx.get(f"{gated.url}/health/detailed", timeout=30).json()
+    detailed = httpx.get(f"{gated.url}/health/detailed", headers=gated.admin, timeout=30).json()
     assert detailed["status"] == "degraded"
     broken, slow = detailed["parts"]["broken"], detailed["parts"]["slow"]
     assert (broken["status"], broken["detail"]) == ("failed", {"error": "ZeroDivisionError"})

@@ -142,10 +142,47 @@ def test_with_keys_the_server_may_have_any_name(keyed: httpx.Client) -> None:
 # --- a server without keys ----------------------------------------------------------------------------------
 
 
-def test_without_keys_the_header_is_ignored(http: httpx.Client) -> None:
+def test_chat_without_keys_ignores_the_header(http: httpx.Client) -> None:
     for value in (b"Bearer null", b"Basic x", b"\xff"):
         assert http.get("/v1/models", headers={b"Authorization": value}).status_code == 200
-    assert http.get("/admin/plugins").status_code == 200
+
+
+def test_administration_without_configured_keys_takes_the_generated_one(server: RunningServer) -> None:
+    for method, path in ADMIN:
+        for headers in ({}, key("root"), {"Authorization": "Bearer "}):
+            reply = httpx.request(method, server.url + path, headers=headers)
+            assert (reply.status_code, reply.headers["www-authenticate"]) == (401, "Bearer"), path
+            assert "admin.key" in reply.json()["fix"]
+            assert str(server.folder) not in reply.text
+        reply = httpx.request(method, server.url + path, headers=server.admin)
+        assert reply.status_code == (422 if method == "POST" else 200), reply.text
+
+
+FORWARDING = [
+    ("Forwarded", "for=203.0.113.9"),
+    ("X-Forwarded-For", "203.0.113.9"),
+    ("x-forwarded-proto", "https"),
+    ("X-FORWARDED-PREFIX", ""),
+    ("X-Real-IP", "203.0.113.9"),
+    ("Via", "1.1 proxy"),
+]
+
+
+@pytest.mark.parametrize("header", FORWARDING)
+def test_forwarded_request_to_an_open_server_is_refused(http: httpx.Client, header: tuple[str, str]) -> None:
+    for method, path in [*LANGSERVE, *OPENAI, *ADMIN, ("GET", "/health"), ("GET", "/metrics"), ("GET", "/nowhere")]:
+        reply = http.request(method, path, headers=dict([header]))
+        assert reply.status_code == 403, path
+        said = reply.json()
+        text = said["error"]["message"] if path.startswith("/v1") else said.get("message") or said["fix"]
+        assert "TILORES_API_KEYS" in text, reply.text
+    assert http.get("/v1/models", headers={"X-Forward": "x", "Vias": "x", "X-Real": "x"}).status_code == 200
+
+
+@pytest.mark.parametrize("header", FORWARDING)
+def test_forwarded_request_with_a_key_is_answered(keyed: httpx.Client, header: tuple[str, str]) -> None:
+    assert keyed.get("/v1/models", headers={**key("desk"), **dict([header])}).status_code == 200
+    assert keyed.get("/admin/cache", headers={**key("root"), **dict([header])}).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -175,12 +212,13 @@ def test_without_keys_local_names_are_good(http: httpx.Client, host: str) -> Non
     assert http.get("/health", headers={"Host": host}).status_code == 200
 
 
-def test_chat_keys_alone_do_not_open_administration_to_a_proxys_clients(start_server: StartServer) -> None:
+def test_administration_with_chat_keys_alone_takes_the_generated_key(start_server: StartServer) -> None:
     server = start_server(variables={"TILORES_API_KEYS": "desk:desk-secret"})
-    assert httpx.get(f"{server.url}/admin/cache").status_code == 200
-    for method, path in ADMIN:
-        reply = httpx.request(method, server.url + path, headers={"Host": "chat.example"})
-        assert (reply.status_code, set(reply.json())) == (403, {"detail", "fix"}), path
+    for headers in ({}, {"Host": "chat.example"}, key("desk")):
+        for method, path in ADMIN:
+            reply = httpx.request(method, server.url + path, headers=headers)
+            assert (reply.status_code, set(reply.json())) == (401, {"detail", "fix"}), path
+    assert httpx.get(f"{server.url}/admin/cache", headers={"Host": "chat.example", **server.admin}).status_code == 200
     assert httpx.get(f"{server.url}/health", headers={"Host": "chat.example"}).status_code == 200
 
 
@@ -216,11 +254,11 @@ def test_a_table_for_a_key_that_is_not_there(tmp_path: Path) -> None:
     assert "desk-secret" not in said
 
 
-def test_beyond_loopback_administration_takes_admin_keys(start_server: StartServer) -> None:
+def test_beyond_loopback_administration_takes_the_generated_key(start_server: StartServer) -> None:
     server = start_server(variables={"TILORES_HOST": "0.0.0.0", "TILORES_ALLOW_ANONYMOUS": "true"})
     body = {"input": SCORE}
-    for host in ("localhost", "chat.example"):
-        assert httpx.post(f"{server.chat}/invoke", json=body, headers={"Host": host}).status_code == 200
+    for headers in ({"Host": "localhost"}, {"Host": "chat.example", "X-Forwarded-For": "203.0.113.9"}):
+        assert httpx.post(f"{server.chat}/invoke", json=body, headers=headers).status_code == 200
         for method, path in ADMIN:
-            reply = httpx.request(method, server.url + path, headers={"Host": host})
-            assert (reply.status_code, "TILORES_ADMIN_KEYS" in reply.text) == (403, True), path
+            assert httpx.request(method, server.url + path, headers=headers).status_code == 401, path
+        assert httpx.get(f"{server.url}/admin/cache", headers={**headers, **server.admin}).status_code == 200

@@ -83,7 +83,9 @@ def test_body(limited: tuple[RunningServer, Gate]) -> None:
             assert (reply.status_code, "2000 bytes" in reply.json()["error"]["message"]) == (413, True)
         for content in (big, in_parts()):
             reply = http.post(
-                "/admin/cache/invalidate", content=content, headers={"Content-Type": "application/json"}
+                "/admin/cache/invalidate",
+                content=content,
+                headers={"Content-Type": "application/json", **limited[0].admin},
             )
             assert (reply.status_code, "2000 bytes" in reply.json()["detail"]) == (413, True)
         # The connection is good for another request.
@@ -157,7 +159,7 @@ def test_requests_at_once(limited: tuple[RunningServer, Gate]) -> None:
 
 def test_deadline(start_gated: StartGated) -> None:
     server, gate = start_gated(toml="[chat]\ndeadline_seconds = 1.0\n")
-    with httpx.Client(base_url=server.url, timeout=30) as http:
+    with httpx.Client(base_url=server.url, timeout=30, headers=server.admin) as http:
         reply = http.post("/chat/invoke", json=human("whole?"))
         assert (reply.status_code, reply.json()["detail"]) == (504, "The answer took too long")
         gate.wait_for("cancelled", 1)

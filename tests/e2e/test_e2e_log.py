@@ -104,7 +104,9 @@ def chatty(start_server: StartServer, tmp_path: Path) -> RunningServer:
     site = tmp_path / "plugins"
     site.mkdir()
     Site(site).install("chatty", CHATTY, target="chatty_plugin")
-    return start_server(toml=DEMO.format(source="chatty"), variables={"PYTHONPATH": str(site)})
+    return start_server(
+        toml=DEMO.format(source="chatty"), variables={"PYTHONPATH": str(site), "TILORES_ALLOW_ANONYMOUS": "true"}
+    )
 
 
 def test_every_line_of_a_request_names_it_in_whichever_task_or_thread(chatty: RunningServer) -> None:
@@ -117,7 +119,9 @@ def test_every_line_of_a_request_names_it_in_whichever_task_or_thread(chatty: Ru
             {"inputs": ["What is a?"], "config": {"configurable": {"customer_id": "three"}}},
         ),
     }
-    with httpx.Client(base_url=chatty.url, timeout=30) as http:  # one connection for all of them
+    with httpx.Client(
+        base_url=chatty.url, timeout=30, headers=chatty.admin
+    ) as http:  # one connection for all of them
         for name, (path, body) in asked.items():
             reply = http.post(path, json=body, headers={"X-Request-Id": f"request-{name}"})
             assert reply.status_code == 200, reply.text
@@ -146,7 +150,7 @@ def ask(server: RunningServer, question: str) -> str:
 def test_of_known_answers_some_have_a_line(start_server: StartServer, setting: str, lines: list[int]) -> None:
     server = start_server(toml=DEMO.format(source="demo") + f"[chat]\n{setting}\n")
     assert ask(server, "What is Edwina Hawthorne's credit score?") == "miss"
-    with httpx.Client(base_url=server.url, timeout=30) as http:
+    with httpx.Client(base_url=server.url, timeout=30, headers=server.admin) as http:
         for _ in range(150):
             http.post("/chat/invoke", json={"input": "What is Edwina Hawthorne's credit score?"})
     (miss,) = server.lines(event="request", cache="miss")
@@ -279,10 +283,15 @@ def marked(start_server: StartServer, tmp_path: Path) -> Iterator[Marked]:
         )
         server = start_server(
             toml=TOML.format(path=customers, address=fake_upstream.base_url),
-            variables={"PYTHONPATH": str(site), "FAKE_UPSTREAM_KEY": DEFAULT_KEY, "TILORES_LOG_LEVEL": "debug"},
+            variables={
+                "PYTHONPATH": str(site),
+                "FAKE_UPSTREAM_KEY": DEFAULT_KEY,
+                "TILORES_LOG_LEVEL": "debug",
+                "TILORES_ALLOW_ANONYMOUS": "true",
+            },
             expects="Broken|request failed",
         )
-        with httpx.Client(base_url=server.url, timeout=30) as http:
+        with httpx.Client(base_url=server.url, timeout=30, headers=server.admin) as http:
             yield Marked(server, http, [])
 
 

@@ -297,7 +297,7 @@ def test_down_for_a_while_then_back(routed: Routed) -> None:
         time.sleep(0.03)
     # Three failures open the breaker, then one call in half a second tries.
     assert 4 <= routed.calls(model) <= 4 + (time.monotonic() - begun) / 0.5
-    part = httpx.get(f"{routed.server.url}/health/detailed").json()["parts"]["model"]
+    part = httpx.get(f"{routed.server.url}/health/detailed", headers=routed.server.admin).json()["parts"]["model"]
     assert part["status"] == "degraded"
     assert model not in part["detail"]["asked"], "nobody lists it: what a client made up is not told"
     assert part["detail"]["asked"]["primary:other"]["breaker"] in ("open", "half_open")

@@ -39,7 +39,7 @@ def until_text(lines: Iterator[str], text: str) -> str:
 
 def at_work(server: RunningServer) -> int:
     """Model calls under way in the cache's eyes."""
-    return int(httpx.get(f"{server.url}/admin/cache").json()["in_flight"])
+    return int(httpx.get(f"{server.url}/admin/cache", headers=server.admin).json()["in_flight"])
 
 
 @pytest.mark.parametrize("path", [*LANGSERVE, OPENAI])

@@ -136,7 +136,9 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     with FakeUpstream("openai") as model:
         toml = toml.replace("{base_url}", model.base_url)
         folder = tmp_path_factory.mktemp("tools")
-        with RunningServer(folder, toml=toml, variables={"FAKE_UPSTREAM_KEY": DEFAULT_KEY}) as server:
+        with RunningServer(
+            folder, toml=toml, variables={"FAKE_UPSTREAM_KEY": DEFAULT_KEY, "TILORES_ALLOW_ANONYMOUS": "true"}
+        ) as server:
             yield Product(model, server)
 
 
@@ -249,6 +251,7 @@ def test_a_fallback_goes_on_in_the_middle(product: Product) -> None:
 def connected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     with in_thread(TiloresInstance()) as instance, FakeUpstream("openai") as model:
         variables = {
+            "TILORES_ALLOW_ANONYMOUS": "true",
             "FAKE_UPSTREAM_KEY": DEFAULT_KEY,
             "TILORES_API_URL": instance.api_url,
             "TILORES_TOKEN_URL": instance.token_url,

@@ -32,11 +32,12 @@ def _command(folder: Path, *words: str) -> list[str]:
     return [str(TILORES), "prewarm", *words]
 
 
-def _run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def _run(folder: Path, *words: str, data: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """`data`: the data folder, by default one of its own."""
     return subprocess.run(
         _command(folder, *words),
         cwd=folder,
-        env=clean_environment(TILORES_DATA_DIR=str(folder / "data")),
+        env=clean_environment(TILORES_DATA_DIR=str(data or folder / "data")),
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -45,7 +46,7 @@ def _run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def _figures(server: RunningServer) -> Any:
-    return httpx.get(f"{server.url}/admin/prewarm", timeout=10).raise_for_status().json()
+    return httpx.get(f"{server.url}/admin/prewarm", headers=server.admin, timeout=10).raise_for_status().json()
 
 
 def test_one_of_two_servers_of_a_machine_warms_and_the_other_goes_on(tmp_path: Path) -> None:
@@ -117,12 +118,12 @@ def test_the_command_goes_on_until_it_is_ended(tmp_path: Path) -> None:
 def test_a_server_does_it_with_its_own_memory(tmp_path: Path) -> None:
     _write(tmp_path)
     with RunningServer(tmp_path / "server", toml=MEMORY) as server:
-        done = _run(tmp_path, "plan.json", "--url", server.url)
+        done = _run(tmp_path, "plan.json", "--url", server.url, data=server.folder / "data")
         assert done.returncode == 0, done.stderr
         assert "2 entries warmed, 0 failed" in done.stdout
         body = {"input": "Who is it?", "config": {"configurable": {"customer_id": EDWINA}}}
         assert httpx.post(f"{server.chat}/invoke", json=body, timeout=10).headers["X-Tilores-Cache"] == "l1"
         _write(tmp_path, {"lists": [{"name": "vip", "customers": [{"phone": "12"}]}]})
-        done = _run(tmp_path, "plan.json", "--url", server.url)
+        done = _run(tmp_path, "plan.json", "--url", server.url, data=server.folder / "data")
         assert done.returncode == 1
         assert "lists[0].customers[0].phone: this is no phone number" in done.stderr

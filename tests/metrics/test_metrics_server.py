@@ -142,7 +142,7 @@ def test_the_same_question_at_once_is_coalesced(server: RunningServer) -> None:
 
 def test_a_batch_and_a_call_that_begins(server: RunningServer) -> None:
     lines = "".join(json.dumps({"id": str(number), "question": f"{QUESTION} {number}"}) + "\n" for number in range(3))
-    begun = httpx.post(f"{server.url}/admin/batch", content=lines, timeout=30)
+    begun = httpx.post(f"{server.url}/admin/batch", headers=server.admin, content=lines, timeout=30)
     assert begun.status_code == 202, begun.text
     called = httpx.post(f"{server.url}/events/call", json={"customer_id": "EDW_HAWTHORNE_001"}, timeout=30)
     assert called.status_code == 202, called.text
@@ -155,7 +155,12 @@ def test_a_batch_and_a_call_that_begins(server: RunningServer) -> None:
     assert told("tilores_batch_lines_total", outcome="failed") == 0
     assert told("tilores_model_tokens_total", purpose="batch") > 0
     assert told("tilores_requests_total", route="/admin/batch", status="202") == 1
-    assert httpx.get(f"{server.url}/health/detailed", timeout=30).json()["parts"]["store"]["status"] == "ok"
+    assert (
+        httpx.get(f"{server.url}/health/detailed", headers=server.admin, timeout=30).json()["parts"]["store"][
+            "status"
+        ]
+        == "ok"
+    )
 
 
 def test_every_described_chat_route_is_told_apart(server: RunningServer) -> None:
@@ -192,7 +197,7 @@ def test_it_can_be_switched_off(tmp_path: Path) -> None:
     with RunningServer(tmp_path, toml=TOML + "[metrics]\nenabled = false\n") as server:
         assert httpx.get(f"{server.url}/metrics").status_code == 404
         assert [ask(server).headers["x-tilores-cache"] for _ in range(2)] == ["miss", "l1"]
-        assert httpx.get(f"{server.url}/health/detailed").json()["status"] == "ok"
+        assert httpx.get(f"{server.url}/health/detailed", headers=server.admin).json()["status"] == "ok"
 
 
 # --- models that fail ----------------------------------------------------------------------------------------
@@ -238,7 +243,7 @@ def test_failures_fallbacks_breakers_and_made_up_models(tmp_path: Path) -> None:
                 fake_upstream.always[f"made-up-{number}"] = Reply("Words.")
                 assert ask(server, QUESTION, model=f"remote:made-up-{number}").status_code == 200
             told = scrape(server)
-            detailed = httpx.get(f"{server.url}/health/detailed").json()
+            detailed = httpx.get(f"{server.url}/health/detailed", headers=server.admin).json()
     attempts = "tilores_model_attempts_total"
     assert told(attempts, provider="remote", model="first", outcome="provider_unavailable") == 3
     assert told(attempts, provider="demo", outcome="ok") == 4

@@ -41,6 +41,7 @@ class Product:
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     with in_thread(TiloresInstance(people=[*PEOPLE, *crowd(200)])) as instance:
         variables = {
+            "TILORES_ALLOW_ANONYMOUS": "true",
             "TILORES_API_URL": instance.api_url,
             "TILORES_TOKEN_URL": instance.token_url,
             "TILORES_CLIENT_ID": instance.client_id,
@@ -92,7 +93,9 @@ def test_a_stranger_is_nobody(product: Product) -> None:
 
 def test_health_shows_the_instance(product: Product) -> None:
     ask(product.server, "What is the balance of Bartholomew Quill?")
-    part = httpx.get(f"{product.server.url}/health/detailed", timeout=PATIENCE).json()["parts"]["tilores"]
+    part = httpx.get(f"{product.server.url}/health/detailed", headers=product.server.admin, timeout=PATIENCE).json()[
+        "parts"
+    ]["tilores"]
     assert part["status"] == "ok"
     assert part["detail"]["schema"]["from"] == "instance"
 
@@ -147,6 +150,7 @@ def test_a_start_without_an_instance_is_possible_and_mends_itself(tmp_path: Path
     with in_thread(TiloresInstance()) as instance:
         instance.token.down = True
         variables = {
+            "TILORES_ALLOW_ANONYMOUS": "true",
             "TILORES_API_URL": instance.api_url,
             "TILORES_TOKEN_URL": instance.token_url,
             "TILORES_CLIENT_ID": instance.client_id,

@@ -195,7 +195,7 @@ linger_seconds = 5.0
         "PYTHONPATH": str(tmp_path / "site"),
     }
     with RunningServer(tmp_path / "server", toml=toml, variables=variables) as server:
-        with httpx.Client(base_url=server.url, timeout=30) as http:
+        with httpx.Client(base_url=server.url, timeout=30, headers=server.admin) as http:
             body = {"input": QUESTION, "config": {}}
             headers = {"traceparent": TRACEPARENT}
             run_ids = [

@@ -12,6 +12,7 @@ import httpx
 
 from tilores_core.app import create_app
 from tilores_core.settings import load_environment
+from tilores_core.settings.data_folder import read_key
 from tilores_core.settings.loader import LoadedConfig, validate_config
 
 EDWINA = "EDW_HAWTHORNE_001"
@@ -63,9 +64,12 @@ async def traced_app(
     async with asyncio.timeout(20):
         begun = await outbox.get()
     assert begun["type"] == "lifespan.startup.complete", begun
+    headers = {"Authorization": f"Bearer {read_key(folder, 'admin')}"}
     transport = httpx.ASGITransport(application)  # type: ignore[arg-type]
     try:
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=30) as http:
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://localhost", timeout=30, headers=headers
+        ) as http:
             yield App(http, application)
     finally:
         inbox.put_nowait({"type": "lifespan.shutdown"})

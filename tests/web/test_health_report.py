@@ -197,7 +197,7 @@ def test_redis_down_is_named_and_the_server_stays_ready(tmp_path: Path) -> None:
         with RunningServer(tmp_path / "server", toml=TIERS.format(), variables=variables) as server:
 
             def tier() -> dict[str, Any]:
-                told = httpx.get(f"{server.url}/health/detailed", timeout=30).json()
+                told = httpx.get(f"{server.url}/health/detailed", headers=server.admin, timeout=30).json()
                 assert told["parts"]["cache"]["status"] == ("ok" if told["status"] == "ok" else "degraded")
                 return dict(told["parts"]["cache"]["detail"]["tiers"]["l2"])
 

@@ -23,7 +23,7 @@ UrlOption = Annotated[
 ]
 KeyOption = Annotated[
     str | None,
-    typer.Option(metavar="KEY", help="An admin key of that server; default the first of TILORES_ADMIN_KEYS."),
+    typer.Option(metavar="KEY", help="Its admin key; default TILORES_ADMIN_KEYS, or the one in the data folder."),
 ]
 NAMESPACES = ("answers", "mentions", "customers", "fingerprints", "schemas")
 
@@ -114,10 +114,7 @@ def clear(
 def _server(ctx: typer.Context, url: str, key: str | None) -> Any:
     from tilores_core.cli.remote import Server
 
-    if key is None:
-        keys = ctx.obj.environment().admin_keys
-        key = next((secret.get_secret_value() for secret in keys.values()), None)
-    return Server(url, key)
+    return Server.of(ctx.obj.environment(), url, key)
 
 
 def _say(removed: Any, *, as_json: bool) -> None:

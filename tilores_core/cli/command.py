@@ -185,7 +185,7 @@ def prewarm(
     ] = None,
     admin_key: Annotated[
         str | None,
-        typer.Option(metavar="KEY", help="An admin key of that server; default the first of TILORES_ADMIN_KEYS."),
+        typer.Option(metavar="KEY", help="Its admin key; default TILORES_ADMIN_KEYS, or the one in the data folder."),
     ] = None,
     json: JsonOption = False,
 ) -> None:

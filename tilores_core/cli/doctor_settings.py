@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tilores_core.cli.finding import Finding, problem, warning
 from tilores_core.errors import TiloresError
+from tilores_core.settings.data_folder import create_data_folder, key_file
 
 if TYPE_CHECKING:
     from tilores_core.host import PluginHost
@@ -30,13 +31,17 @@ def data_folder(folder: Path) -> list[Finding]:
     part = "data folder"
     fix = "correct its permissions, or set TILORES_DATA_DIR to a folder that can be written"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        create_data_folder(folder)
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as file:
             file.write(b"x" * 4096)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
         return [Finding(part=part, state="problem", detail=f"{folder}: {error.strerror}", fix=fix)]
+    if _others_may_read(folder):
+        detail = f"other users of this machine can read the names of the files in {folder}"
+        fix = f"chmod 700 {folder}, unless it is shared on purpose"
+        return [Finding(part=part, state="warning", detail=detail, fix=fix)]
     free = shutil.disk_usage(folder).free
     detail = f"{folder}, {free // MEBIBYTE} MiB free"
     if free < LITTLE_SPACE:
@@ -45,9 +50,16 @@ def data_folder(folder: Path) -> list[Finding]:
     return [Finding(part=part, state="ok", detail=detail)]
 
 
+def _others_may_read(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & 0o077)
+    except OSError:
+        return False
+
+
 def keys(values: Environment, loaded: LoadedConfig) -> list[Finding]:
     """Would the server start with these keys, and does plugins.toml know them?"""
-    from tilores_core.web.auth import check_exposure, check_key_tables, is_loopback
+    from tilores_core.web.auth import check_exposure, check_key_tables, describe_keys, is_loopback
 
     findings = []
     for check, given in ((check_exposure, (values,)), (check_key_tables, (values, loaded.config.keys))):
@@ -57,13 +69,16 @@ def keys(values: Environment, loaded: LoadedConfig) -> list[Finding]:
             findings.append(problem("keys", error))
     if findings:
         return findings
-    chat, admin = len(values.api_keys), len(values.admin_keys)
-    if not chat and not is_loopback(values.host):
-        fix = "set TILORES_API_KEYS=name:secret"
-        return [Finding(part="keys", state="warning", detail="anybody may ask: TILORES_ALLOW_ANONYMOUS", fix=fix)]
-    if not chat and not admin:
-        return [Finding(part="keys", state="ok", detail="none, and only this machine can reach the server")]
-    return [Finding(part="keys", state="ok", detail=f"{chat} for chat, {admin} for administration")]
+    places = describe_keys(values, loaded.config.use.source)
+    detail = f"chat: {places['chat']}; administration: {places['admin']}"
+    if values.allow_anonymous and not values.api_keys and not is_loopback(values.host):
+        return [Finding(part="keys", state="warning", detail=detail, fix="set TILORES_API_KEYS=name:secret")]
+    readable = [path for path in (key_file(values.data_dir, kind) for kind in places) if _others_may_read(path)]
+    if readable:
+        detail = f"other users of this machine can read {', '.join(str(path) for path in readable)}"
+        fix = "delete it, and start the server for a new key"
+        return [Finding(part="keys", state="warning", detail=detail, fix=fix)]
+    return [Finding(part="keys", state="ok", detail=detail)]
 
 
 def plugins(host: PluginHost) -> list[Finding]:

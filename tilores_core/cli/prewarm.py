@@ -34,7 +34,8 @@ def prewarm(
     if url is not None:
         from tilores_core.cli.remote import Server
 
-        _repeat(lambda: _remote(Server(url, _key(options, admin_key)), file), interval, json=json)
+        server = Server.of(options.environment(), url, admin_key)
+        _repeat(lambda: _remote(server, file), interval, json=json)
         return
     _here(options, file, interval, json=json)
 
@@ -44,11 +45,6 @@ def _interval(text: str) -> float:
         return parse_duration(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--every") from None
-
-
-def _key(options: Options, given: str | None) -> str | None:
-    keys = options.environment().admin_keys
-    return given or next((secret.get_secret_value() for secret in keys.values()), None)
 
 
 # --- here -----------------------------------------------------------------------------------------------------

@@ -7,10 +7,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from tilores_core.errors import ConfigError, TiloresError
+from tilores_core.settings.data_folder import read_key
+
+if TYPE_CHECKING:
+    from tilores_core.settings import Environment
 
 SECONDS: Final = 10.0
 MAX_BYTES: Final = 10 * 1024 * 1024
@@ -26,7 +30,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """The server at `url`, such as `http://127.0.0.1:8000`; `key`: one of its admin keys, where it has any.
+    """The server at `url`, such as `http://127.0.0.1:8000`; `key`: one of its admin keys.
 
     Its methods raise `TiloresError` with what to do about it.
     """
@@ -38,6 +42,16 @@ class Server:
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError("this is no server's address", where="--url", fix="write it like http://127.0.0.1:8000")
+
+    @classmethod
+    def of(cls, environment: Environment, url: str, key: str | None) -> Server:
+        """With the admin key that was given, else the first of TILORES_ADMIN_KEYS, else, for a server on this machine
+        alone, the one that was generated into the data folder."""
+        if key is None and environment.admin_keys:
+            key = next(iter(environment.admin_keys.values())).get_secret_value()
+        if key is None and urlsplit(url).hostname in _LOOPBACK:
+            key = read_key(environment.data_dir, "admin")
+        return cls(url, key)
 
     def get(self, path: str) -> Any:
         return self._send(path, None)
@@ -70,7 +84,8 @@ class Server:
         if error.code == 401:
             given = "the admin key is wrong" if self.key else "it wants an admin key"
             return TiloresError(
-                f"{self.url} refuses: {given}", fix="set TILORES_ADMIN_KEYS as the server has it, or give --admin-key"
+                f"{self.url} refuses: {given}",
+                fix="set TILORES_ADMIN_KEYS or TILORES_DATA_DIR as the server has it, or give --admin-key",
             )
         try:
             said = json.loads(error.read(MAX_BYTES))

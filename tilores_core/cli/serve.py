@@ -18,7 +18,7 @@ from tilores_core.errors import ConfigError
 from tilores_core.logs import configure_logging
 from tilores_core.services import load_host
 from tilores_core.settings import load_config, load_environment
-from tilores_core.web.auth import check_exposure, is_loopback
+from tilores_core.web.auth import check_exposure, describe_keys, provide_keys
 from tilores_core.web.server import run
 from tilores_core.worker.process import METRICS, NO_PLUGINS
 from tilores_core.worker.supervisor import WorkerSupervisor
@@ -57,6 +57,7 @@ def serve(
             app = create_app(environment, metrics_folder=Path(metrics) if with_worker else None, **plan)
         else:
             load_host(environment, **plan)  # what is wrong is said once and here, not by each process
+            provide_keys(environment, loaded.config.use.source)
             os.environ.update(variables)
         _announce(environment, loaded)
         companion = None
@@ -118,16 +119,10 @@ def _announce(environment: Environment, loaded: LoadedConfig) -> None:
         model=use.model,
         source=use.source,
         cache=list(use.cache),
-        keys=_keys(environment),
+        **{f"{kind}_keys": place for kind, place in describe_keys(environment, use.source).items()},
     )
     if use.model.startswith("demo:"):
         log.warning("the model is simulated", model=use.model, fix="set [use] model in plugins.toml")
-
-
-def _keys(environment: Environment) -> str:
-    if environment.api_keys:
-        return "on"
-    return "off: chat is open on this machine" if is_loopback(environment.host) else "off: chat is open to everybody"
 
 
 def _variables(environment: Environment, options: Options, metrics: str) -> dict[str, str]:

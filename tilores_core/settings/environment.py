@@ -9,16 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from platformdirs import user_data_path
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tilores_core.errors import ConfigError
+from tilores_core.settings.data_folder import default_data_folder
 from tilores_core.settings.process import ENV_FILE
-
-
-def _default_data_dir() -> Path:
-    return user_data_path("tilores", appauthor=False)
 
 
 class Environment(BaseSettings):
@@ -41,20 +37,25 @@ class Environment(BaseSettings):
         description="plugins.toml; default ./plugins.toml, then the packaged one",
     )
     data_dir: Path = Field(
-        default_factory=_default_data_dir,
+        default_factory=default_data_folder,
         alias="TILORES_DATA_DIR",
         description="where files are kept; default the platform's user data folder",
     )
     api_keys: Annotated[dict[str, SecretStr], NoDecode] = Field(
-        default_factory=dict, alias="TILORES_API_KEYS", description="chat keys: name:secret, comma-separated"
+        default_factory=dict,
+        alias="TILORES_API_KEYS",
+        description="chat keys: name:secret, comma-separated; default: one is generated into the data folder, "
+        "except for the demo source",
     )
     admin_keys: Annotated[dict[str, SecretStr], NoDecode] = Field(
         default_factory=dict,
         alias="TILORES_ADMIN_KEYS",
-        description="admin keys: name:secret, comma-separated",
+        description="admin keys: name:secret, comma-separated; default: one is generated into the data folder",
     )
     allow_anonymous: bool = Field(
-        False, alias="TILORES_ALLOW_ANONYMOUS", description="true: serve chat beyond loopback without keys"
+        False,
+        alias="TILORES_ALLOW_ANONYMOUS",
+        description="true: serve chat without keys, whatever the source and the address",
     )
     secret_key: SecretStr | None = Field(
         None,
@@ -67,7 +68,9 @@ class Environment(BaseSettings):
         description="durable state: postgresql://… or sqlite:///…; default a SQLite file in the data folder",
     )
     rate_limit: str | None = Field(
-        None, alias="TILORES_RATE_LIMIT", description="requests per key, e.g. 600/minute; default none"
+        None,
+        alias="TILORES_RATE_LIMIT",
+        description="requests per key, over all workers, e.g. 600/minute; default none",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", alias="TILORES_LOG_LEVEL", description="debug, info, warning or error"

@@ -16,7 +16,7 @@ import structlog
 
 from tilores_core.errors import TiloresError
 from tilores_core.logs import bind_request
-from tilores_core.web.auth import FOREIGN_HOST, is_from_here
+from tilores_core.web.auth import refuse_foreign
 from tilores_core.web.chat import ChatService, Handler
 from tilores_core.web.http_exchange import ErrorReply, Header, HttpExchange, Receive, Scope, Send
 from tilores_core.web.ids import RequestIds
@@ -86,8 +86,8 @@ class Application:
                 return
             exchange.extra = self._cors(exchange.headers.get(b"origin"))
         handler: Handler = routes.find(scope["method"], path)
-        if self._local_only and not is_from_here(exchange.headers, self._origins):
-            handler = _refuse_foreign_host
+        if self._local_only and (refusal := refuse_foreign(exchange.headers, self._origins)) is not None:
+            handler = _raising(refusal)
         try:
             await service.handle(exchange, handler)
         except asyncio.CancelledError:
@@ -101,9 +101,9 @@ class Application:
         bind_request(request_id.decode())
         meter = self._service.meter if self._service is not None else None
         started, status = perf_counter(), 0
-        if self._local_only and not is_from_here(headers, self._origins):
+        if self._local_only and (refusal := refuse_foreign(headers, self._origins)) is not None:
             exchange = HttpExchange(scope, receive, send, request_id)
-            await exchange.reply(403, {"detail": FOREIGN_HOST.message, "fix": FOREIGN_HOST.fix})
+            await exchange.reply(403, {"detail": refusal.message, "fix": refusal.fix})
             return
 
         async def with_request_id(message: Any) -> None:
@@ -151,5 +151,8 @@ class Application:
 _EXPOSED: Header = (b"access-control-expose-headers", b"X-Request-Id, X-Tilores-Cache")
 
 
-async def _refuse_foreign_host(exchange: HttpExchange) -> None:
-    raise FOREIGN_HOST
+def _raising(error: TiloresError) -> Handler:
+    async def refuse(exchange: HttpExchange) -> None:
+        raise error
+
+    return refuse

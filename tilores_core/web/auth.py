@@ -1,14 +1,18 @@
-"""API keys: who asks, compared in constant time, and what an unprotected server may be bound to."""
+"""API keys: generated where there are none, compared in constant time; and what a server without keys refuses."""
 
 from __future__ import annotations
 
 import hashlib
 import ipaddress
 import secrets
+import sys
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal
 
+import structlog
 from fastapi.routing import APIRoute
 from pydantic import SecretStr
 from starlette.requests import Request
@@ -17,32 +21,36 @@ from starlette.responses import Response
 from tilores_core.contracts import DEFAULT_CALLER, Caller
 from tilores_core.errors import AuthenticationError, ConfigError, PermissionDeniedError
 from tilores_core.settings import Environment, KeyTable
+from tilores_core.settings.data_folder import KeyKind, generate_key, key_file
 
 _BEARER = b"bearer "
 _LOCAL_NAMES = (b"localhost", b"127.0.0.1", b"[::1]")
+_OPEN_SOURCE = "demo"
+_GENERATED = "generated"
 
-FOREIGN_HOST = PermissionDeniedError(
-    "without keys this server answers only to requests made to localhost, and to no page from elsewhere",
-    fix="call it as http://127.0.0.1, or set TILORES_API_KEYS and TILORES_ADMIN_KEYS",
-)
+log = structlog.get_logger(part="keys")
 
 
 class KeyRing:
-    """The keys of one kind. Without any, everybody is let in as the anonymous caller (`open` is True).
+    """The keys of one kind. `open`: requests are let in without a key, as the anonymous caller.
 
     Keys are kept and looked up as digests salted at random in this process: how long a look-up takes tells nothing
     about a secret, and no secret is kept.
     """
 
-    def __init__(self, keys: Mapping[str, SecretStr], tables: Mapping[str, KeyTable], *, admin: bool = False) -> None:
+    def __init__(
+        self, keys: Mapping[str, SecretStr], tables: Mapping[str, KeyTable], *, fix: str, admin: bool = False
+    ) -> None:
+        """`fix`: what a caller without a right key is told to do."""
         self._salt = secrets.token_bytes(32)
+        self._fix = fix
         self._callers: dict[bytes, Caller] = {}
         for name, secret in keys.items():
             table = tables.get(name, KeyTable())
             self._callers[self._digest(secret.get_secret_value().encode())] = Caller(
                 name=name, scope=table.scope, search=table.search, admin=admin
             )
-        self.open = not self._callers
+        self.open = not self._callers and not admin
 
     def _digest(self, secret: bytes) -> bytes:
         return hashlib.sha256(self._salt + secret).digest()
@@ -56,57 +64,104 @@ class KeyRing:
             return DEFAULT_CALLER
         given = headers.get(b"authorization", b"")
         if given[:7].lower() != _BEARER:
-            raise AuthenticationError("no API key was given", fix="send the header 'Authorization: Bearer <key>'")
+            raise AuthenticationError("no API key was given", fix=self._fix)
         caller = self._callers.get(self._digest(given[7:].strip()))
         if caller is None:
-            raise AuthenticationError("the API key is wrong", fix="check the key in 'Authorization: Bearer <key>'")
+            raise AuthenticationError("the API key is wrong", fix=self._fix)
         return caller
 
 
 class Authenticator:
-    """Chat keys and admin keys, apart. `loopback`: the server is reachable from this machine alone."""
+    """Chat keys and admin keys, apart: neither kind is accepted for the other. There is always an admin key."""
 
     def __init__(self, environment: Environment, tables: Mapping[str, KeyTable]) -> None:
-        self.chat = KeyRing(environment.api_keys, tables)
-        self._admin = KeyRing(environment.admin_keys, {}, admin=True)
+        self.chat = KeyRing(environment.api_keys, tables, fix=_how_to_send("TILORES_API_KEYS", "chat"))
+        self.admin = KeyRing(environment.admin_keys, {}, fix=_how_to_send("TILORES_ADMIN_KEYS", "admin"), admin=True)
         self.loopback = is_loopback(environment.host)
 
     @property
-    def admin_open(self) -> bool:
-        """There are no admin keys."""
-        return self._admin.open
-
-    def admin(self, headers: Mapping[bytes, bytes]) -> Caller:
-        """An admin. Without admin keys only a server bound to loopback lets anybody be one, and only those who call
-        it by a local name: not a page whose name was pointed here, not a proxy's clients."""
-        if self._admin.open:
-            if not self.loopback:
-                raise PermissionDeniedError(
-                    "administration is off: the server is reachable from outside and has no admin keys",
-                    fix="set TILORES_ADMIN_KEYS",
-                )
-            if not is_from_here(headers):
-                raise FOREIGN_HOST
-        return self._admin.authenticate(headers)
+    def local_only(self) -> bool:
+        """Whether the server answers to local requests alone: it has no chat keys and is bound to loopback."""
+        return self.loopback and self.chat.open
 
     def metrics(self, headers: Mapping[bytes, bytes]) -> None:
-        """Who may read `/metrics`: everybody on this machine, elsewhere who has a chat or an admin key.
+        """Let a request for `/metrics` pass: a local one, and any with a chat or an admin key.
 
-        Raises `AuthenticationError`, `PermissionDeniedError`.
+        Raises `AuthenticationError`.
         """
-        if self.loopback and is_from_here(headers):
+        if self.loopback and refuse_foreign(headers) is None:
             return
-        rings = [ring for ring in (self.chat, self._admin) if not ring.open]
-        if not rings:
-            raise PermissionDeniedError(
-                "without keys the metrics can be read on this machine alone",
-                fix="set TILORES_API_KEYS or TILORES_ADMIN_KEYS",
-            )
-        for ring in rings[:-1]:
+        if not self.chat.open:
             with suppress(AuthenticationError):
-                ring.authenticate(headers)
+                self.chat.authenticate(headers)
                 return
-        rings[-1].authenticate(headers)
+        self.admin.authenticate(headers)
+
+
+def _how_to_send(variable: str, kind: str) -> str:
+    return (
+        f"send the header 'Authorization: Bearer KEY'; the key is in {variable} of the server, "
+        f"or in {kind}.key in its data folder"
+    )
+
+
+def provide_keys(environment: Environment, source: str) -> Environment:
+    """The environment with the keys that it lacks, which are generated into the data folder on the first start.
+
+    There is always an admin key. A chat key is generated unless the source of `[use]` is the demo's synthetic
+    customers, or the environment allows anonymous questions. A generated key is printed once, on standard error and
+    not into the log; where the log is JSON (it is collected then) only the place of the key is logged.
+    Raises `ConfigError` when a key cannot be kept.
+    """
+    wanted: dict[KeyKind, str] = {}
+    if not environment.admin_keys:
+        wanted["admin"] = "admin_keys"
+    if not environment.api_keys and not environment.allow_anonymous and source != _OPEN_SOURCE:
+        wanted["chat"] = "api_keys"
+    keys: dict[str, dict[str, SecretStr]] = {}
+    for kind, field in wanted.items():
+        key, is_new = generate_key(environment.data_dir, kind)
+        keys[field] = {_GENERATED: SecretStr(key)}
+        if is_new:
+            path = key_file(environment.data_dir, kind)
+            log.warning("keys.generated", kind=kind, file=str(path))
+            if environment.log_format == "console":
+                sys.stderr.write(_introduce(kind, key, path, environment))
+    return environment.model_copy(update=keys)
+
+
+def describe_keys(environment: Environment, source: str) -> dict[KeyKind, str]:
+    """Where the keys of each kind are, for people; or to whom chat is open without any."""
+    chat = str(key_file(environment.data_dir, "chat"))
+    if environment.api_keys:
+        chat = "TILORES_API_KEYS"
+    elif environment.allow_anonymous:
+        chat = "none: everyone who reaches the server may ask (TILORES_ALLOW_ANONYMOUS)"
+    elif source == _OPEN_SOURCE:
+        chat = "none: demo customers, for this machine alone"
+    admin = "TILORES_ADMIN_KEYS" if environment.admin_keys else str(key_file(environment.data_dir, "admin"))
+    return {"chat": chat, "admin": admin}
+
+
+def _introduce(kind: KeyKind, key: str, path: Path, environment: Environment) -> str:
+    host = f"[{environment.host}]" if ":" in environment.host else environment.host
+    url = f"http://{host}:{environment.port or 'PORT'}"
+    if kind == "admin":
+        use = "`tilores` on this machine uses it by itself; other programs send it:"
+        example, variable = f"{url}/admin/cache", "TILORES_ADMIN_KEYS"
+    else:
+        use = "Clients send it as their API key:"
+        example, variable = f"{url}/v1/models", "TILORES_API_KEYS"
+    return f"""
+  A new {kind} key was generated. It is shown only this once and kept in
+  {path}
+
+      {key}
+
+  {use}
+      curl -H "Authorization: Bearer {key}" {example}
+  To use keys of your own, set {variable}=name:secret
+"""
 
 
 def require_key(kind: Literal["chat", "admin"]) -> Callable[[Request], Caller]:
@@ -120,8 +175,8 @@ def require_key(kind: Literal["chat", "admin"]) -> Callable[[Request], Caller]:
 
     def authenticate(request: Request) -> Caller:
         authenticator: Authenticator = request.app.state.authenticator
-        headers = dict(request.scope["headers"])
-        return authenticator.admin(headers) if kind == "admin" else authenticator.chat.authenticate(headers)
+        ring = authenticator.admin if kind == "admin" else authenticator.chat
+        return ring.authenticate(dict(request.scope["headers"]))
 
     return authenticate
 
@@ -143,20 +198,34 @@ def keyed_route(kind: Literal["chat", "admin"]) -> type[APIRoute]:
     return KeyedRoute
 
 
-def is_from_here(headers: Mapping[bytes, bytes], origins: Collection[bytes] = ()) -> bool:
-    """Whether a request to an open server was made to a local name, and by no page from elsewhere.
+def refuse_foreign(headers: Mapping[bytes, bytes], origins: Collection[bytes] = ()) -> PermissionDeniedError | None:
+    """Why a server without keys refuses this request, or None for a local one.
 
-    A page may point its own name at this machine, or post here blindly; the browser tells the name, or the origin.
-    `origins` are those that may (`*` for all).
+    A proxy's clients are not local, and the proxy tells that it forwards by a header (some do not by default, so
+    that nothing but demo data may be served without keys). A web page elsewhere may point its own name at this
+    machine, or post here without reading the reply; the browser then sends the name, or the origin. `origins` are
+    those that may (`*` for all).
     """
-    if not is_local(headers.get(b"host", b"")):
-        return False
+    names = b"\n".join(headers)
+    if b"forwarded" in names or b"x-real-ip" in headers or b"via" in headers:
+        return PermissionDeniedError("without keys this server refuses requests that a proxy forwards", fix=_KEYS)
+    if not _is_local(headers.get(b"host", b"")):
+        return PermissionDeniedError("without keys this server answers only requests to a local name", fix=_KEYS)
     origin = headers.get(b"origin")
-    return origin is None or origin in origins or b"*" in origins or is_local(origin.partition(b"://")[2])
+    if origin is None or origin in origins or b"*" in origins or _is_local(origin.partition(b"://")[2]):
+        return None
+    return PermissionDeniedError("without keys this server answers no page from elsewhere", fix=_KEYS)
 
 
-def is_local(host: bytes) -> bool:
-    """Whether a Host header names this machine: a page elsewhere whose name was pointed here does not get in."""
+_KEYS = (
+    "set TILORES_API_KEYS=name:secret and send the key, or call it as http://127.0.0.1 without a proxy; if everyone "
+    "may ask, set TILORES_ALLOW_ANONYMOUS=true and TILORES_HOST=0.0.0.0"
+)
+
+
+@lru_cache(maxsize=64)
+def _is_local(host: bytes) -> bool:
+    """Whether a `Host` header names this machine."""
     name, _, port = host.rpartition(b":")
     name = (name if port.isdigit() and name else host).lower()
     return name in _LOCAL_NAMES or is_loopback(name.decode("latin-1"))

@@ -46,15 +46,22 @@ _METRICS: Final = "/metrics"
 _ADMIN_PATHS: Final = ("/admin/", "/health/detailed")
 _CHAT_PATHS: Final = ("/events/",)
 _KEYS: Final[Schema] = {
-    "chatKey": {"type": "http", "scheme": "bearer", "description": "A key of TILORES_API_KEYS."},
-    "adminKey": {"type": "http", "scheme": "bearer", "description": "A key of TILORES_ADMIN_KEYS."},
+    "chatKey": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A key of TILORES_API_KEYS, or the generated one.",
+    },
+    "adminKey": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A key of TILORES_ADMIN_KEYS, or the generated one.",
+    },
 }
 
 
 def describe(app: FastAPI, models: Models, authenticator: Authenticator, plugins: PluginRouters) -> None:
     """Let the application's OpenAPI description hold the chat routes too, and the keys that this server wants."""
     chat: list[Schema] = [] if authenticator.chat.open else [{"chatKey": []}]
-    admin: list[Schema] = [] if authenticator.admin_open else [{"adminKey": []}]
 
     def openapi() -> Schema:
         if app.openapi_schema is None:
@@ -65,7 +72,8 @@ def describe(app: FastAPI, models: Models, authenticator: Authenticator, plugins
                 for method, operation in operations.items():
                     scope = {"type": "http", "path": path, "method": method.upper()}
                     needs_chat_key = path.startswith(_CHAT_PATHS) or plugins.need_key(scope)
-                    operation["security"] = admin if path.startswith(_ADMIN_PATHS) else chat if needs_chat_key else []
+                    is_admin = path.startswith(_ADMIN_PATHS)
+                    operation["security"] = [{"adminKey": []}] if is_admin else chat if needs_chat_key else []
                     if path == _METRICS and not authenticator.loopback:
                         operation["security"] = [{"chatKey": []}, {"adminKey": []}]
                     for response in operation["responses"].values():
