@@ -149,7 +149,7 @@ def test_chat_without_keys_ignores_the_header(http: httpx.Client) -> None:
 
 def test_administration_without_configured_keys_takes_the_generated_one(server: RunningServer) -> None:
     for method, path in ADMIN:
-        for headers in ({}, key("root"), {"Authorization": "Bearer "}):
+        for headers in ({}, key("root"), {"Authorization": "Bearer"}):
             reply = httpx.request(method, server.url + path, headers=headers)
             assert (reply.status_code, reply.headers["www-authenticate"]) == (401, "Bearer"), path
             assert "admin.key" in reply.json()["fix"]

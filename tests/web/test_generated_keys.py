@@ -14,11 +14,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.running_server import TILORES, RunningServer, clean_environment, until
+from tests.e2e.running_server import TILORES, RunningServer, clean_environment
 from tilores_core.cli.remote import Server
 from tilores_core.errors import ConfigError
 from tilores_core.settings import load_environment
 from tilores_core.settings.data_folder import generate_key, read_key
+from tilores_core.testing.waiting import wait_until
 
 CUSTOMERS = "customer_id,name,credit_score\nC-1,Odalys Marchetti,688\n"
 FILE_SOURCE = '[use]\ncache = ["memory"]\nsource = "file"\n[plugins.file]\npath = "customers.csv"\n'
@@ -46,7 +47,7 @@ class ConsoleServer:
 
     def wait_until_ready(self) -> str:
         """The server's address."""
-        found = until(lambda: re.search(r"running on (http://[^ ]*?:\d+) ", self.text), "no port in the output")
+        found = wait_until(lambda: re.search(r"running on (http://[^ ]*?:\d+) ", self.text), "no port in the output")
         url: str = found[1]
 
         def is_ready() -> bool:
@@ -55,7 +56,7 @@ class ConsoleServer:
             except httpx.TransportError:
                 return False
 
-        until(is_ready, "not ready")
+        wait_until(is_ready, "not ready")
         return url
 
     def stop(self) -> None:
