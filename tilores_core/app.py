@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from tilores_core.identity import Locale
 from tilores_core.jobs.intake import BatchIntake
 from tilores_core.jobs.prewarm.entries import WarmedEntries
 from tilores_core.jobs.prewarm.jobs import PrewarmJobs
@@ -48,12 +49,13 @@ def create_app(
     check_key_tables(environment, host.config.keys)
     environment = provide_keys(environment, host.config.use.source)
     authenticator = Authenticator(environment, host.config.keys)
-    prewarm_plan = load_prewarm_plan(host.config)
+    load_prewarm_plan(host.config, Locale())  # what is wrong in it stops the start, not the first request
 
     @asynccontextmanager
     async def open_parts(application: Application) -> AsyncIterator[tuple[ChatService, Any]]:
         async with open_services(host, environment, metrics_folder=metrics_folder) as services:
             metrics = services.metrics
+            prewarm_plan = load_prewarm_plan(host.config, services.locale)
             chat = ChatService(
                 services.engine,
                 authenticator,

@@ -102,8 +102,8 @@ class DeployTargetSpec(Spec[Any]):
 
 
 class CustomerSourceSpec(Spec[CustomerSource]):
-    """Customers: the factory returns a `CustomerSource`. Abilities: `SupportsMentions`, `SupportsReport`,
-    `SupportsTools`."""
+    """Customers: the factory returns a `CustomerSource`. Abilities: `SupportsLocale`,
+    `SupportsMentions`, `SupportsReport`, `SupportsTools`."""
 
     __slots__ = ()
 

@@ -19,10 +19,11 @@ from tilores_core.chat.engine import ChatEngine
 from tilores_core.chat.models import Models
 from tilores_core.chat.observe import Observers
 from tilores_core.chat.prompts import BuiltinPrompts
-from tilores_core.contracts import CacheTier, Customer, CustomerSource, Identifiers
+from tilores_core.contracts import CacheTier, Customer, CustomerSource, Identifiers, SourceLocale, SupportsLocale
 from tilores_core.errors import SourceError
 from tilores_core.host.host import PluginHost
 from tilores_core.host.roles import CACHE, LLM, OBSERVERS, SOURCE, TRACERS
+from tilores_core.identity import Locale
 from tilores_core.jobs.job_folder import JobFolder
 from tilores_core.metrics import Metrics
 from tilores_core.metrics.collectors import watch_parts
@@ -43,6 +44,7 @@ class Services:
     host: PluginHost
     environment: Environment
     source: CustomerSource
+    locale: Locale
     tiers: tuple[tuple[str, CacheTier], ...]
     cache: TieredCache
     engine: ChatEngine
@@ -99,7 +101,8 @@ async def open_services(
         models = build_models(host)
         metrics = _build_metrics(config, models, metrics_folder)
         store = _open_store(stack, environment, cache)
-        lookup = _build_lookup(config, source, cache, metrics)
+        locale = _locale(config, source)
+        lookup = _build_lookup(config, source, cache, metrics, locale)
         tracing = _open_tracing(stack, host, models, lookup)
         engine = _open_engine(stack, host, models, lookup, cache, tracing, metrics)
         for what, reason in host.disabled_roles.items():
@@ -112,6 +115,7 @@ async def open_services(
             host=host,
             environment=environment,
             source=source,
+            locale=locale,
             tiers=tuple(tiers),
             cache=cache,
             engine=engine,
@@ -144,16 +148,23 @@ def _open_store(stack: AsyncExitStack, environment: Environment, cache: TieredCa
     return store
 
 
+def _locale(config: Config, source: CustomerSource) -> Locale:
+    """One way to read phone numbers and dates, wherever they come from: `[chat]`, else what the source says."""
+    own = source.locale() if isinstance(source, SupportsLocale) else SourceLocale()
+    day_first = own.day_first if config.chat.day_first is None else config.chat.day_first
+    return Locale.of(config.chat.phone_region or own.phone_region, day_first)
+
+
 def _build_lookup(
-    config: Config, source: CustomerSource, cache: TieredCache, metrics: Metrics | None
+    config: Config, source: CustomerSource, cache: TieredCache, metrics: Metrics | None, locale: Locale
 ) -> CustomerLookup:
     return CustomerLookup(
         source=source,
         name=config.use.source,
-        finder=CustomerFinder(source, config.chat.phone_region),
+        finder=CustomerFinder(source, locale.region),
         cache=cache,
         table=config.cache,
-        region=config.chat.phone_region,
+        region=locale.region,
         seconds=config.chat.source_seconds,
         notes=metrics.sources if metrics is not None else None,
     )

@@ -141,3 +141,16 @@ def test_any_text_arrives_by_either_format(questions: list[str], tmp_path_factor
     wanted = [text.strip() for text in questions]
     assert [line.question for line in read_batch(folder / "in.jsonl")] == wanted
     assert [line.question for line in read_batch(folder / "in.csv")] == wanted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sep=;\r\nid;question\r\na;Who, then?\r\n",
+        '"sep=;"\r\nid;question\r\na;Who, then?\r\n',
+        "id;question\r\na;Who, then?;;\r\n",
+    ],
+)
+def test_csv_of_a_spreadsheet_is_read_with_its_separator_line_and_empty_cells(tmp_path: Path, text: str) -> None:
+    (line,) = _read(tmp_path, text, "in.csv")
+    assert (line.id, line.question, line.problem) == ("a", "Who, then?", None)

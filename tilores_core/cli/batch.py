@@ -85,7 +85,7 @@ async def _make(
         output=output,
         concurrency=concurrency or batching.default_concurrency(services, model),
         resume=resume,
-        reading=batching.reading(services.host),
+        reading=batching.reading(services.locale),
     )
     elsewhere = await _elsewhere(options, services.host, stack, manner, plan.concurrency, executor)
     return Batch(plan, batching.line_work(services, manner), elsewhere=elsewhere)

@@ -55,7 +55,7 @@ def _here(options: Options, file: Path, interval: float | None, *, json: bool) -
         from tilores_core.jobs.prewarm.plan_file import load_plan
         from tilores_core.worker.prewarming import build_prewarming, prewarm_reading
 
-        plan = load_plan(file, prewarm_reading(services.host.config))
+        plan = load_plan(file, prewarm_reading(services.locale))
         _check(plan, file)
         if not services.cache.has_shared:
             typer.echo(

@@ -143,6 +143,27 @@ class SupportsTools(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceLocale:
+    """How identifiers are read that are written in the manner of a place; None where it is not known.
+
+    `phone_region` (ISO 3166, two capitals): of phone numbers without a country code. `day_first`: 4/12/1980 is in
+    December.
+    """
+
+    phone_region: str | None = None
+    day_first: bool | None = None
+
+
+@runtime_checkable
+class SupportsLocale(Protocol):
+    """A source whose settings say how its customers write numbers and dates; questions are then read so too."""
+
+    def locale(self) -> SourceLocale:
+        """What the settings say; `[chat]` in plugins.toml wins over it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceReport:
     """What a source understood of its data, for `tilores doctor`, `tilores customers check` and the start-up log.
 

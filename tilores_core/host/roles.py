@@ -16,6 +16,7 @@ from tilores_core.contracts import (
     SupportsCompletion,
     SupportsFeedback,
     SupportsLease,
+    SupportsLocale,
     SupportsMentions,
     SupportsPeek,
     SupportsReport,
@@ -102,7 +103,7 @@ SOURCE: Final[Role[CustomerSource]] = Role(
     "register_customer_sources",
     hooks.CustomerSourceSpec,
     protocol_methods(CustomerSource),
-    abilities=(SupportsMentions, SupportsReport, SupportsTools),
+    abilities=(SupportsLocale, SupportsMentions, SupportsReport, SupportsTools),
 )
 LLM: Final[Role[LLMProvider]] = Role(
     "llm",

@@ -5,11 +5,13 @@ sides agree on what is equal. phonenumbers is imported by the first phone number
 """
 
 from tilores_core.identity.contact import normalise_email, normalise_phone
-from tilores_core.identity.dates import parse_date
+from tilores_core.identity.dates import MONTH_FIRST, Locale, parse_date
 from tilores_core.identity.mentions import find_mentions
 from tilores_core.identity.names import best_name, name_fits, name_keys, name_words, normalise_name, query_keys
 
 __all__ = [
+    "MONTH_FIRST",
+    "Locale",
     "best_name",
     "find_mentions",
     "name_fits",

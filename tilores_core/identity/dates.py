@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import date
+from typing import Final
 
 _NAMES = (
     *("january", "february", "march", "april", "may", "june"),
@@ -14,6 +16,27 @@ _YEAR_FIRST = re.compile(r"(\d{4})([-/.]?)(\d{1,2})\2(\d{1,2})(?:[t ]\d{1,2}:\d{
 _YEAR_LAST = re.compile(r"(\d{1,2})([-/. ])(\d{1,2})\2(\d{4})(?:[t ]\d{1,2}:\d{2}.{0,24})?", re.ASCII)
 _DAY_MONTH = re.compile(r"(\d{1,2})(?:st|nd|rd|th)?[\s.-]*(?:of\s+)?([a-z]{3,9})\.?[\s,.-]*(\d{4})", re.ASCII)
 _MONTH_DAY = re.compile(r"([a-z]{3,9})\.?[\s.-]*(\d{1,2})(?:st|nd|rd|th)?[\s,.-]+(\d{4})", re.ASCII)
+
+
+MONTH_FIRST: Final = frozenset({"US", "PR", "PH"})
+"""Regions (ISO 3166) that write 4/12/1980 for the 12th of April."""
+
+
+@dataclass(frozen=True, slots=True)
+class Locale:
+    """How identifiers are read that do not say it themselves.
+
+    `region` (ISO 3166, two capitals): of phone numbers without a country code. `day_first`: 4/12/1980 is in December.
+    """
+
+    region: str = "US"
+    day_first: bool = False
+
+    @classmethod
+    def of(cls, region: str | None, day_first: bool | None = None) -> Locale:
+        """Where nothing is said of the order of day and month, the region's is taken; without a region, US."""
+        region = region or "US"
+        return cls(region, region not in MONTH_FIRST if day_first is None else day_first)
 
 
 def parse_date(text: str, *, day_first: bool = False) -> str | None:

@@ -7,6 +7,7 @@ unreadable (no such file, no header, a quote that is never closed) stops all.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ MAX_LINE_BYTES: Final = 128 * 1024
 Format = Literal["jsonl", "csv"]
 _CSV_SUFFIXES = frozenset({".csv", ".tsv"})
 _DELIMITERS = ",;\t|"
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -159,7 +161,9 @@ class _CsvLines:
 def _csv_rows(file: IO[bytes], path: Path, reading: Reading) -> Iterator[tuple[int, dict[str, Any] | LineError]]:
     lines = _CsvLines(file, path, reading.max_line_bytes)
     first = next(lines, "")
-    delimiter = max(_DELIMITERS, key=first.count)
+    if named := _SEPARATOR_LINE.fullmatch(first):  # a spreadsheet's first line, where the comma is the decimal mark
+        first = next(lines, "")
+    delimiter = named[1] if named else max(_DELIMITERS, key=first.count)
     try:
         header = next(csv.reader([first], delimiter=delimiter, strict=True), [])
         known = columns(header)
@@ -186,6 +190,6 @@ def _csv_rows(file: IO[bytes], path: Path, reading: Reading) -> Iterator[tuple[i
 
 
 def _cells(names: list[str | None], cells: list[str]) -> dict[str, Any] | LineError:
-    if len(cells) > len(names):
+    if any(cell.strip() for cell in cells[len(names) :]):
         return LineError(f"{len(cells)} fields, and the header has {len(names)}; put fields with commas into quotes")
     return {name: cell for name, cell in zip(names, cells, strict=False) if name}

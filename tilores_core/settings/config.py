@@ -47,8 +47,13 @@ class KeyTable(_Table):
 class ChatTable(_Table):
     """`[chat]`: the request path."""
 
-    phone_region: str = Field(
-        "US", pattern="^[A-Z]{2}$", description="region of phone numbers without a country code"
+    phone_region: str | None = Field(
+        None,
+        pattern="^[A-Z]{2}$",
+        description="region of phone numbers without a country code; default: as the source says, else US",
+    )
+    day_first: bool | None = Field(
+        None, description="true: 4/12/1980 is in December; default: as the source says, else by phone_region"
     )
     max_messages: int = Field(200, ge=1, description="messages in one request")
     max_characters: int = Field(200_000, ge=1, description="characters of all messages of a request together")

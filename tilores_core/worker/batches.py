@@ -17,6 +17,7 @@ from tilores_core.chat.routing.limits import background_share
 from tilores_core.contracts import DEFAULT_CALLER, Caller
 from tilores_core.host.host import PluginHost
 from tilores_core.host.roles import EXECUTOR
+from tilores_core.identity import Locale
 from tilores_core.jobs.batch import Batch, Plan
 from tilores_core.jobs.batch_elsewhere import Elsewhere
 from tilores_core.jobs.batch_input import Reading
@@ -40,12 +41,12 @@ def manner(services: Services, *, model: str | None = None, caller: Caller = DEF
 
 def line_work(services: Services, manner: Manner) -> LineWork:
     """Lines done by the engine of this process."""
-    region = services.host.config.chat.phone_region
-    return LineWork(services.engine, services.source, region=region, manner=manner)
+    return LineWork(services.engine, services.source, region=services.locale.region, manner=manner)
 
 
-def reading(host: PluginHost) -> Reading:
-    return Reading(phone_region=host.config.chat.phone_region)
+def reading(locale: Locale) -> Reading:
+    """How identifiers in a batch's columns are read."""
+    return Reading(phone_region=locale.region, day_first=locale.day_first)
 
 
 def default_concurrency(services: Services, model: str | None) -> int:
@@ -124,7 +125,7 @@ def batch_start(services: Services) -> Start:
             output=folder.output(job.id),
             concurrency=min(int(job.options["concurrency"]) or most, most),
             resume=True,
-            reading=replace(reading(host), format=form),
+            reading=replace(reading(services.locale), format=form),
         )
         there = await _outside(host, executors)
         sent = None if there is None else elsewhere(host, there, chosen, plan.concurrency, EnginePool())

@@ -44,8 +44,7 @@ class EngineThread:
         self._loop = EventLoopThread(_services(config))
         self._loop.__enter__()
         services = self._loop.opened
-        region = services.host.config.chat.phone_region
-        self._work = LineWork(services.engine, services.source, region=region, manner=config.manner)
+        self._work = LineWork(services.engine, services.source, region=services.locale.region, manner=config.manner)
 
     def process(self, lines: Sequence[Plain]) -> list[Plain]:
         """The rows of the lines, in the same order."""

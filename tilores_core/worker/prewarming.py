@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tilores_core.identity import Locale
 from tilores_core.jobs.prewarm.election import choose_leases
 from tilores_core.jobs.prewarm.entries import WarmedEntries
 from tilores_core.jobs.prewarm.plan import Plan as WarmPlan
@@ -20,14 +21,14 @@ if TYPE_CHECKING:
     pass
 
 
-def prewarm_reading(config: Config) -> PlanReading:
+def prewarm_reading(locale: Locale) -> PlanReading:
     """Questions of a plan are decoded as OpenAI's protocol decodes them, so that a request finds what they made."""
-    return PlanReading(messages=decode_messages, parameters=decode_parameters, region=config.chat.phone_region)
+    return PlanReading(messages=decode_messages, parameters=decode_parameters, region=locale.region)
 
 
-def load_prewarm_plan(config: Config) -> WarmPlan:
+def load_prewarm_plan(config: Config, locale: Locale) -> WarmPlan:
     """The plan that `[prewarm]` names; one that holds nothing where it names none. Raises `ConfigError`."""
-    return load_plan(Path(config.prewarm.file), prewarm_reading(config)) if config.prewarm.file else WarmPlan()
+    return load_plan(Path(config.prewarm.file), prewarm_reading(locale)) if config.prewarm.file else WarmPlan()
 
 
 def build_prewarming(
@@ -50,7 +51,7 @@ def build_prewarming(
         source_name=config.use.source,
         cache_table=config.cache,
         chat_table=config.chat,
-        reading=prewarm_reading(config),
+        reading=prewarm_reading(services.locale),
         plan=plan,
         leases=choose_leases(services.environment.database_url, services.cache, services.store) if follows else None,
         entries=entries,

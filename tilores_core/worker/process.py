@@ -91,13 +91,13 @@ async def _work(
     from tilores_core.worker.prewarming import load_prewarm_plan
 
     host = load_host(environment, loaded=loaded, no_plugins=no_plugins, disable=disable)
-    plan = load_prewarm_plan(loaded.config)
     async with contextlib.AsyncExitStack() as stack:
         opening = open_services(host, environment, metrics_folder=metrics_folder)
         services = await stack.enter_async_context(opening)
         if services.metrics is not None and metrics_folder is not None:
             await services.metrics.start(web=False)
             stack.push_async_callback(services.metrics.aclose)
+        plan = load_prewarm_plan(loaded.config, services.locale)
         await stack.enter_async_context(run_jobs(services, plan))
         await over.wait()
 

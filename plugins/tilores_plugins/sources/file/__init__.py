@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tilores_core import CustomerSourceSpec, SupportsMentions, SupportsReport, hookimpl
+from tilores_core import CustomerSourceSpec, SupportsLocale, SupportsMentions, SupportsReport, hookimpl
 
 
 @hookimpl
@@ -12,7 +12,7 @@ def register_customer_sources() -> list[CustomerSourceSpec]:
             name="file",
             factory="tilores_plugins.sources.file.source:build",
             settings="tilores_plugins.sources.file.settings:Settings",
-            abilities=(SupportsMentions, SupportsReport),
+            abilities=(SupportsLocale, SupportsMentions, SupportsReport),
             summary="your own customers from a JSON, JSONL or CSV file",
         )
     ]

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
-from tilores_core import ConfigError
+from tilores_core import ConfigError, Locale
 from tilores_plugins.sources.file.dates import Order
 from tilores_plugins.sources.file.profile import Column, Profile, value_at
 from tilores_plugins.sources.file.settings import Settings
@@ -165,11 +165,11 @@ class ColumnChoice:
         warnings: list[str] = []
         identity = self._identity(profile)
         record_id = self._given("record_id_column", settings.record_id_column) or self._guess(_RECORD_IDS)
-        region = settings.phone_region or "US"
+        locale = Locale.of(settings.phone_region)
         orders: dict[Column, Order] = {}
         for column, tally in profile.dates.items():
             orders[column], _, warning = tally.order(
-                ".".join(column), settings.day_first, region_day_first=region not in ("US", "PR", "PH")
+                ".".join(column), settings.day_first, region_day_first=locale.day_first
             )
             if warning:
                 warnings.append(warning)

@@ -13,6 +13,7 @@ from tilores_core import (
     Customer,
     Identifiers,
     PluginContext,
+    SourceLocale,
     SourceReport,
     SourceSchema,
     SourceUnavailableError,
@@ -92,6 +93,9 @@ class FileSource:
     def mentions(self, text: str) -> Sequence[Identifiers]:
         """Nobody until the file was read for the first time, which `schema` waits for."""
         return self._snapshot.mentions(text) if self._snapshot else ()
+
+    def locale(self) -> SourceLocale:
+        return SourceLocale(phone_region=self._settings.phone_region, day_first=self._settings.day_first)
 
     async def report(self) -> SourceReport:
         return (await self._ready()).report

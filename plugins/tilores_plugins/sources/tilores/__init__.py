@@ -5,7 +5,7 @@ Nothing here imports httpx; the first call to the instance does.
 
 from __future__ import annotations
 
-from tilores_core import CustomerSourceSpec, HealthCheckSpec, SupportsTools, hookimpl
+from tilores_core import CustomerSourceSpec, HealthCheckSpec, SupportsLocale, SupportsTools, hookimpl
 
 _SETTINGS = "tilores_plugins.sources.tilores.settings:Settings"
 
@@ -31,7 +31,7 @@ def register_customer_sources() -> list[CustomerSourceSpec]:
                 "token_url": "TILORES_OAUTH_TOKEN_URL",
                 "timeout_milliseconds": "TILORES_TIMEOUT",
             },
-            abilities=(SupportsTools,),
+            abilities=(SupportsLocale, SupportsTools),
             summary="customers of a Tilores instance, entity-resolved",
         )
     ]

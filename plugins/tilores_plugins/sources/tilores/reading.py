@@ -71,7 +71,7 @@ class Reading:
         )
 
     def _date(self, written: str) -> str | None:
-        day = parse_date(written[:19], day_first=self.settings.day_first)
+        day = parse_date(written[:19], day_first=self.settings.locale.day_first)
         return written if day and written.startswith(day) else day
 
     def _trait(self, trait: Trait, rows: Sequence[Fields]) -> str | None:
@@ -127,7 +127,7 @@ class Reading:
     def _fits_phone(self, rows: Sequence[Fields], phone: str | None) -> bool:
         if not phone or not self.roles.phones:
             return True
-        region = self.settings.phone_region
+        region = self.settings.locale.region
         wanted = normalise_phone(phone, region)
         if wanted is None:
             return False
@@ -140,7 +140,7 @@ class Reading:
         return any(self._day(one) == day for row in rows for one in texts(row, self.roles.born))
 
     def _day(self, written: str) -> str | None:
-        return parse_date(written[:48], day_first=self.settings.day_first)
+        return parse_date(written[:48], day_first=self.settings.locale.day_first)
 
     def _fits_name(self, rows: Sequence[Fields], name: str | None) -> bool:
         if not name or not self.roles.names:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
-from tilores_core import ConfigError
+from tilores_core import ConfigError, Locale
 
 Identifier = Literal["customer_id", "email", "phone", "name", "first_name", "last_name", "date_of_birth"]
 
@@ -74,10 +74,12 @@ class Settings(BaseModel):
         description="fields that may be said aloud to tell namesakes apart, least revealing first; "
         "default: year of birth, city, customer since, beginning of the postcode",
     )
-    phone_region: str = Field(
-        "US", pattern="^[A-Z]{2}$", description="region of phone numbers without a country code"
+    phone_region: str | None = Field(
+        None,
+        pattern="^[A-Z]{2}$",
+        description="region of phone numbers without a country code, in records and in questions; default: US",
     )
-    day_first: bool = Field(False, description="true: 4/12/1980 is in December")
+    day_first: bool | None = Field(None, description="true: 4/12/1980 is in December; default: by the region")
     page_size: int = Field(
         16, ge=1, le=64, description="entities asked for at once; the power of two at or above it is used"
     )
@@ -91,6 +93,11 @@ class Settings(BaseModel):
     schema_refresh_hours: float = Field(
         6.0, gt=0, le=168, description="how often the instance is asked for its schema again"
     )
+
+    @property
+    def locale(self) -> Locale:
+        """How numbers and dates of the instance's records are read."""
+        return Locale.of(self.phone_region, self.day_first)
 
     @property
     def hard_seconds(self) -> float:

@@ -14,6 +14,7 @@ from tilores_core import (
     Identifiers,
     PluginContext,
     SourceError,
+    SourceLocale,
     SourceSchema,
     SourceUnavailableError,
     normalise_email,
@@ -216,12 +217,15 @@ class TiloresSource:
             self._seen.note(customer)
         return customer
 
+    def locale(self) -> SourceLocale:
+        return SourceLocale(phone_region=self._settings.phone_region, day_first=self._settings.day_first)
+
     def _normalised(self, who: Identifiers) -> Identifiers | None:
         """As the contract writes them; None when nobody can fit."""
         if not who or (who.customer_id is not None and not _is_id(who.customer_id.strip())):
             return None
         email = normalise_email(who.email) if who.email else None
-        phone = normalise_phone(who.phone, self._settings.phone_region) if who.phone else None
+        phone = normalise_phone(who.phone, self._settings.locale.region) if who.phone else None
         if (who.email and not email) or (who.phone and not phone) or (who.name and not is_name(who.name)):
             return None
         return replace(who, email=email, phone=phone)
