@@ -239,4 +239,4 @@ async def _check_source(lookup: CustomerLookup, name: str) -> None:
     try:
         await lookup.refresh_schema()
     except SourceError as error:  # it may come back; answers from before are still good
-        log.warning("the customer source does not answer yet", source=name, error=error.message)
+        log.warning("source.unavailable_at_start", source=name, error=error.message)

@@ -75,7 +75,7 @@ def test_the_wait_for_a_stream_is_bounded(start_gated: StartGated) -> None:
     assert server.wait() == 0
     gate.wait_for("cancelled")
     gate.wait_for("closed")
-    assert server.lines(event="cut short by the end")
+    assert server.lines(event="request.cancelled_by_shutdown")
 
 
 # --- several workers ----------------------------------------------------------------------------------------

@@ -345,7 +345,7 @@ def test_a_fault_is_told_without_its_message(gated: RunningServer, gate: Gate) -
             assert (reply.status_code, reply.headers["x-should-retry"]) == (500, "false")
             assert reply.json()["error"]["type"] == "server_error"
             assert "Divide!" not in reply.text
-    line = gated.wait_for_line(request_id="fault", event="request failed")
+    line = gated.wait_for_line(request_id="fault", event="request.failed")
     assert "ZeroDivisionError" in line["exception"]
     assert "Divide!" not in line["exception"]
 

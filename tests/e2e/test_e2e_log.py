@@ -131,7 +131,7 @@ def test_every_line_of_a_request_names_it_in_whichever_task_or_thread(chatty: Ru
         for event in SAID:
             lines = chatty.lines(event=event, request_id=f"request-{name}")
             assert len(lines) == 1, f"{event!r} of request {name}: {chatty.log_text}"
-        assert len(chatty.lines(event="request", request_id=f"request-{name}")) == 1
+        assert len(chatty.lines(event="request.finished", request_id=f"request-{name}")) == 1
     assert [line["request_id"] for line in chatty.lines(event="in a plugin's route")] == ["request-four"]
 
 
@@ -153,13 +153,13 @@ def test_of_known_answers_some_have_a_line(start_server: StartServer, setting: s
     with httpx.Client(base_url=server.url, timeout=30, headers=server.admin) as http:
         for _ in range(150):
             http.post("/chat/invoke", json={"input": "What is Edwina Hawthorne's credit score?"})
-    (miss,) = server.lines(event="request", cache="miss")
+    (miss,) = server.lines(event="request.finished", cache="miss")
     assert (miss["key"], miss["path"], miss["status"]) == ("anonymous", "/chat/invoke", 200)
     assert miss["model"] == "demo:simulated-1"
     assert miss["input_tokens"] > 100
     assert miss["output_tokens"] > 0
     assert miss["ms"] > 0
-    hits = server.lines(event="request", cache="l1")
+    hits = server.lines(event="request.finished", cache="l1")
     assert [line["sampled"] for line in hits] == lines
     assert all(line["model"] == "demo:simulated-1" and "input_tokens" not in line for line in hits)
 
@@ -289,7 +289,7 @@ def marked(start_server: StartServer, tmp_path: Path) -> Iterator[Marked]:
                 "TILORES_LOG_LEVEL": "debug",
                 "TILORES_ALLOW_ANONYMOUS": "true",
             },
-            expects="Broken|request failed",
+            expects="Broken|request.failed",
         )
         with httpx.Client(base_url=server.url, timeout=30, headers=server.admin) as http:
             yield Marked(server, http, [])
@@ -337,7 +337,7 @@ def test_nothing_of_a_customer_in_log_metrics_and_errors(marked: Marked) -> None
     metrics = marked.send("GET", "/metrics").text
     health = marked.send("GET", "/health/detailed").text
     log = marked.server.log_text
-    for line in ("request failed", "stream failed"):
+    for line in ("request.failed", "request.stream_failed"):
         assert line in log, "the script met no such error"
     assert "debug is on" in log
     told = {"the log": log, "/metrics": metrics, "/health/detailed": health, "an error": "\n".join(marked.refusals)}

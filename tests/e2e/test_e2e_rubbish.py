@@ -211,7 +211,7 @@ def test_the_look_at_the_log_finds_what_it_should(tmp_path: Path) -> None:
     """A check that cannot fail proves nothing."""
     looked_at = RunningServer(tmp_path, expects="known fault")
     times = {"timestamp": "2026-01-01T00:00:00.742", "ms": 742.0}
-    fine = {"event": "request", "level": "info", "request_id": "742", **times}
+    fine = {"event": "request.finished", "level": "info", "request_id": "742", **times}
     looked_at.log.write_text(json.dumps(fine) + "\n")
     looked_at.check_log()
     for wrong in (

@@ -66,7 +66,7 @@ def test_a_client_that_leaves_stops_the_model(path: str, gated: RunningServer, g
         until_text(reply.iter_lines(), "first ")
     gate.wait_for("cancelled")
     line = gated.wait_for_line(request_id=f"left{path}")
-    assert (line["event"], line["level"]) == ("client gone", "info")
+    assert (line["event"], line["level"]) == ("request.client_disconnected", "info")
     assert at_work(gated) == 0
 
 
@@ -89,7 +89,7 @@ def test_one_who_leaves_does_not_stop_another(gated: RunningServer, gate: Gate) 
         until_text(lines, "first ")
         with httpx.stream("POST", f"{gated.chat}/stream", json=shared, headers={"X-Request-Id": "leaves"}) as leaves:
             until_text(leaves.iter_lines(), "first ")
-        gated.wait_for_line(request_id="leaves", event="client gone")
+        gated.wait_for_line(request_id="leaves", event="request.client_disconnected")
         gate.open()
         until_text(lines, "event: end")
     assert gate.events == ["start", "done"]

@@ -117,7 +117,7 @@ def test_time_to_first_token_of_streams(server: RunningServer) -> None:
         total = {"name": "tilores_requests_total", "route": "/v1/chat/completions", "cache": tier}
         assert after(**total) - before(**total) == 1
     assert after("tilores_stream_failures_total") == 0
-    line = server.lines(event="request", stream=True, cache="miss")[-1]
+    line = server.lines(event="request.finished", stream=True, cache="miss")[-1]
     assert 0 < line["first_token_ms"] <= line["ms"]
     assert line["output_tokens"] > 0
 

@@ -197,7 +197,7 @@ async def test_a_wrong_key_is_named_without_being_shown(
     assert queue.dropped == 1
     said = "".join(capfd.readouterr())
     assert "LangSmithAuthError" in said
-    assert "tracer fails" in said
+    assert "tracer.failed" in said
     assert wrong[:8] not in said
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+
+import structlog
 
 from tilores_core.cache.guard import GuardedTier
 from tilores_core.cache.invalidation import Invalidation, announced, from_message, to_announcement, to_messages
 from tilores_core.contracts import SupportsBroadcast
 
-logger = logging.getLogger("tilores_core.cache")
+log = structlog.get_logger(part="cache")
 
 RECENT_SECONDS = 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
@@ -84,7 +85,7 @@ class Coherence:
                     pause = _FIRST_PAUSE
                     await self._apply(message)
             except Exception as error:  # a stranger's code; a dead listener would leave this process with old entries
-                logger.warning("listening for cache invalidations failed (%s)", type(error).__name__)
+                log.warning("cache.invalidation_stream_failed", error=type(error).__name__)
             await self._apply(None)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)

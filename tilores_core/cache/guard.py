@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
 
+import structlog
+
 from tilores_core.cache.counters import TierCounters, Times, as_plain
 from tilores_core.cache.invalidation import EVERYTHING, Invalidation
 from tilores_core.contracts import CacheEntry, CacheTier, SupportsPeek, SupportsTagKeys, TierStats
 from tilores_core.resilience import CircuitBreaker, Condition
 
-logger = logging.getLogger("tilores_core.cache")
+log = structlog.get_logger(part="cache")
 
 T = TypeVar("T")
 MAX_OWED = 256
@@ -95,7 +96,7 @@ class GuardedTier:
         breaker.failure(certain=breaker is self.breaker and self._writes_fail())
         if breaker.opened > opened:
             what = "reads" if breaker is self.breaker else "writes"
-            logger.warning("cache tier %s is left alone for %s for now (%s)", self.name, what, type(error).__name__)
+            log.warning("cache.breaker_opened", tier=self.name, calls=what, error=type(error).__name__)
 
     def _writes_fail(self) -> bool:
         return self.write_breaker is not None and self.write_breaker.state != "closed"

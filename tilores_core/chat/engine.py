@@ -131,7 +131,7 @@ class ChatEngine:
         try:
             await asyncio.to_thread(import_module, "phonenumbers")
         except Exception as error:  # whoever needs it will be told; starting goes on
-            log.warning("phone numbers cannot be read", error=type(error).__name__)
+            log.warning("chat.phone_library_failed", error=type(error).__name__)
         for name in dict.fromkeys((self.models.default, *self.models.fallbacks)):
             await self._warm_up(name)
 
@@ -144,9 +144,9 @@ class ChatEngine:
         except ProviderAuthError as error:
             missing = error.fix or error.message
         except Exception as error:
-            log.warning("a model is not ready", model=name, error=type(error).__name__)
+            log.warning("chat.model_not_ready", model=name, error=type(error).__name__)
         if missing is not None and name == self.models.default:
-            log.warning("the default model is not ready", model=name, fix=missing)
+            log.warning("chat.default_model_not_ready", model=name, fix=missing)
 
     def routes(self) -> Mapping[str, Mapping[str, Any]]:
         """What is known of each model that was asked, by full name: its breaker's state, how soon it speaks."""
@@ -310,7 +310,7 @@ class ChatEngine:
         if context.stale_fallback is None:
             self.reporter.report(context, None, error)
             raise error
-        log.warning("served an old answer", error=error_code(error), age_s=round(context.stale_fallback.age))
+        log.warning("chat.stale_answer_served", error=error_code(error), age_s=round(context.stale_fallback.age))
         return replace(context.stale_fallback, stale=True)
 
     # --- the model ---------------------------------------------------------------------------------------

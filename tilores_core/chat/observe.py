@@ -58,7 +58,7 @@ class Observers:
                     if isinstance(error, asyncio.CancelledError) and (me is None or me.cancelling()):
                         raise
                     self.failed += 1
-                    log.warning("observer failed", error=type(error).__name__, failed=self.failed)
+                    log.warning("observer.failed", error=type(error).__name__, failed=self.failed)
             self._queue.task_done()
 
     async def aclose(self, seconds: float = 2.0) -> None:

@@ -112,7 +112,7 @@ def _announce(environment: Environment, loaded: LoadedConfig) -> None:
     use = loaded.config.use
     shown = f"[{environment.host}]" if ":" in environment.host else environment.host
     log.info(
-        "serving",
+        "serve.started",
         url=f"http://{shown}:{environment.port}",
         config=str(loaded.path),
         workers=environment.workers,
@@ -122,7 +122,7 @@ def _announce(environment: Environment, loaded: LoadedConfig) -> None:
         **{f"{kind}_keys": place for kind, place in describe_keys(environment, use.source).items()},
     )
     if use.model.startswith("demo:"):
-        log.warning("the model is simulated", model=use.model, fix="set [use] model in plugins.toml")
+        log.warning("serve.model_simulated", model=use.model, fix="set [use] model in plugins.toml")
 
 
 def _variables(environment: Environment, options: Options, metrics: str) -> dict[str, str]:

@@ -65,7 +65,7 @@ class Elsewhere:
             except TiloresError:
                 raise
             except Exception as error:  # what it is when a worker dies is each executor's own
-                log.warning("a chunk came back undone", attempt=attempt, error=type(error).__name__)
+                log.warning("batch.chunk_failed", attempt=attempt, error=type(error).__name__)
                 lost = WorkerLostError(
                     f"the executor could not do it: {type(error).__name__}", fix="look at the executor's own log"
                 )

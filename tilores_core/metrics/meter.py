@@ -83,7 +83,7 @@ class Metrics:
                 try:
                     values = await asyncio.to_thread(self._files.together, values)
                 except OSError as error:
-                    log.warning("the other workers' metrics cannot be read", error=type(error).__name__)
+                    log.warning("metrics.read_failed", error=type(error).__name__)
         return await asyncio.to_thread(exposition, BY_NAME, values, accept)
 
     async def values(self) -> Values:
@@ -97,7 +97,7 @@ class Metrics:
                         found = await found
                 samples += [sample for sample in found if BY_NAME.get(sample.family.name) is sample.family]
             except Exception as error:  # telling what is known of the others goes on
-                log.warning("a part's metrics are missing", error=type(error).__name__)
+                log.warning("metrics.part_failed", error=type(error).__name__)
         return values_of(samples)
 
     async def _write(self, files: WorkerFiles) -> None:
@@ -110,5 +110,5 @@ class Metrics:
                 failing = False
             except OSError as error:
                 if not failing:
-                    log.warning("metrics cannot be left for the other workers", error=type(error).__name__)
+                    log.warning("metrics.write_failed", error=type(error).__name__)
                 failing = True

@@ -96,11 +96,11 @@ class ChangeFeed:
     def _note_failure(self, error: StoreError) -> None:
         if self.failing_since is None:
             self.failing_since = time.monotonic()
-            log.warning("changes cannot be read", error=error.message)
+            log.warning("store.feed_failed", error=error.message)
 
     def _note_success(self) -> None:
         if self.failing_since is not None:
-            log.info("changes can be read again", seconds=round(time.monotonic() - self.failing_since, 1))
+            log.info("store.feed_recovered", seconds=round(time.monotonic() - self.failing_since, 1))
             self.failing_since = None
 
 
@@ -108,4 +108,4 @@ def _tell(topic: str, listener: Listener, counter: int) -> None:
     try:
         listener(counter)
     except Exception as error:
-        log.error("a listener to changes failed", topic=topic, error=type(error).__name__)
+        log.error("store.listener_failed", topic=topic, error=type(error).__name__)

@@ -79,7 +79,7 @@ class TracerQueue:
         self._in_flight = 0
         self.dropped += left
         if left:
-            log.warning("traces lost at the end", tracer=self.name, lost=left)
+            log.warning("tracer.traces_lost", tracer=self.name, lost=left)
 
     def report(self) -> Mapping[str, Any]:
         """For health and statistics; `since` in seconds since the epoch."""
@@ -179,7 +179,7 @@ class TracerQueue:
     def _worked(self, size: int) -> None:
         self.sent += size
         if self._failing:
-            log.info("tracer works again", tracer=self.name, dropped=self.dropped)
+            log.info("tracer.recovered", tracer=self.name, dropped=self.dropped)
             self._failing, self._error, self._since = 0, None, time.time()
 
     def _failed(self, error: Exception, size: int) -> None:
@@ -193,5 +193,5 @@ class TracerQueue:
         if self._failing == 1 or now - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = now
             log.warning(
-                "tracer fails", tracer=self.name, error=self._error, failures=self.failures, dropped=self.dropped
+                "tracer.failed", tracer=self.name, error=self._error, failures=self.failures, dropped=self.dropped
             )

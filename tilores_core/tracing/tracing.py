@@ -149,7 +149,7 @@ class Tracing:
                 await self._build(outcome)
             except Exception as error:  # one odd turn must not end the tracing of all others
                 self.failed += 1
-                log.warning("a turn could not be traced", error=type(error).__name__, failed=self.failed)
+                log.warning("tracing.turn_failed", error=type(error).__name__, failed=self.failed)
             finally:
                 self._outcomes.task_done()
             del outcome  # it holds records

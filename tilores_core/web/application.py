@@ -92,7 +92,7 @@ class Application:
             await service.handle(exchange, handler)
         except asyncio.CancelledError:
             # The server waited for this one as long as it may and now ends without it.
-            log.warning("cut short by the end", request_id=exchange.request_id.decode())
+            log.warning("request.cancelled_by_shutdown", request_id=exchange.request_id.decode())
 
     async def _other(self, rest: ASGI, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
@@ -142,7 +142,7 @@ class Application:
             try:
                 await receive()
             except asyncio.CancelledError:
-                log.warning("ended without waiting")  # asked twice; what is open is closed all the same
+                log.warning("serve.stopped_without_waiting")  # asked twice; what is open is closed all the same
             self.draining = True
             await stack.aclose()
         await send({"type": "lifespan.shutdown.complete"})

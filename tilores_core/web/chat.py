@@ -94,11 +94,11 @@ class ChatService:
             if exchange.status >= 400:  # its body was late, and it has been told so
                 self._line(exchange, status=exchange.status, error="deadline_exceeded")
                 return
-            log.info("client gone", request_id=exchange.request_id.decode(), path=exchange.shown_path)
+            log.info("request.client_disconnected", request_id=exchange.request_id.decode(), path=exchange.shown_path)
         except Exception as error:
             if not isinstance(error, TiloresError):
                 log.exception(
-                    "request failed", request_id=exchange.request_id.decode(), exc_info=sanitize_exception(error)
+                    "request.failed", request_id=exchange.request_id.decode(), exc_info=sanitize_exception(error)
                 )
             if exchange.status:  # too late for another status: the stream was cut
                 return
@@ -287,10 +287,12 @@ class ChatService:
         def note(error: Exception) -> None:
             if not isinstance(error, TiloresError):
                 log.exception(
-                    "stream failed", request_id=exchange.request_id.decode(), exc_info=sanitize_exception(error)
+                    "request.stream_failed",
+                    request_id=exchange.request_id.decode(),
+                    exc_info=sanitize_exception(error),
                 )
             else:
-                log.warning("stream failed", request_id=exchange.request_id.decode(), error=error_code(error))
+                log.warning("request.stream_failed", request_id=exchange.request_id.decode(), error=error_code(error))
 
         return note
 
@@ -318,7 +320,7 @@ class ChatService:
 
     def _line(self, exchange: HttpExchange, **fields: Any) -> None:
         log.info(
-            "request",
+            "request.finished",
             request_id=exchange.request_id.decode(),
             method=exchange.scope["method"],
             path=exchange.shown_path,

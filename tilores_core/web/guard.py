@@ -72,7 +72,7 @@ class Guard:
             await self._app(scope, counted, send)
         except Exception as error:
             log.exception(
-                "request failed", request_id=scope["state"]["request_id"], exc_info=sanitize_exception(error)
+                "request.failed", request_id=scope["state"]["request_id"], exc_info=sanitize_exception(error)
             )
 
 

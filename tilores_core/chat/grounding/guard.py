@@ -203,7 +203,7 @@ class Watch:
         counts.flagged += 1
         counts.blocked += self.blocked
         counts.values.update(found)
-        log.warning("values in an answer are not the customer's", blocked=self.blocked, **dict(found))
+        log.warning("grounding.flagged", blocked=self.blocked, **dict(found))
 
 
 def _texts(messages: Iterable[Message]) -> list[str]:

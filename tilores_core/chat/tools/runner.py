@@ -120,7 +120,7 @@ class ToolRunner:
                     await self.source.tools(None if self.bound is None else self.bound.customer), self.left_out
                 )
         except Exception as error:  # a plugin's code
-            log.warning("the customer source makes no tools", error=error_code(error))
+            log.warning("tools.source_failed", error=error_code(error))
             return None
 
     def _seconds(self) -> float:
@@ -188,7 +188,7 @@ class ToolRunner:
             return _Ran(wording.AWAY, error=error_code(error))
         except Exception as error:  # a plugin's code; what it says may hold anything
             code = "failed" if isinstance(error, ToolFailedError) else error_code(error)
-            log.warning("a tool failed", tool=tool.name, error=type(error).__name__)
+            log.warning("tools.call_failed", tool=tool.name, error=type(error).__name__)
             return _Ran(wording.FAILED, error=code)
 
     # --- what of it the model gets -----------------------------------------------------------------------

@@ -65,9 +65,7 @@ def adapted(tools: Sequence[BaseTool], left_out: set[str]) -> list[Tool]:
     for tool in tools[:_MOST_TOOLS]:
         if tool not in telling and tool.name not in left_out:
             left_out.add(tool.name)
-            log.warning(
-                "a tool of the customer source is left out", tool=tool.name, fix=f"answer with {_WITH_CUSTOMERS}"
-            )
+            log.warning("tools.tool_rejected", tool=tool.name, fix=f"answer with {_WITH_CUSTOMERS}")
     return [Tool(definition=convert_to_openai_tool(tool), run=_runner(tool)) for tool in telling]
 
 

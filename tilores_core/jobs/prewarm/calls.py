@@ -99,7 +99,7 @@ class Calls:
             self._recent.pop((who, scope), None)  # reported again, it is tried again
         except Exception as error:  # a plugin's mistake; its text may hold anything
             figures.add("failed", error="internal_error")
-            log.error("a caller could not be warmed", error=type(error).__name__)
+            log.error("prewarm.call_failed", error=type(error).__name__)
         figures.seconds += time.perf_counter() - started
         figures.ended_at = time.time()
 

@@ -59,7 +59,7 @@ class Pool:
                 try:
                     await work()
                 except Exception as error:  # a mistake of ours; the text may hold anything
-                    log.error("warming failed", error=type(error).__name__)
+                    log.error("prewarm.task_failed", error=type(error).__name__)
                 await asyncio.sleep(0)  # callers are answered also between pieces of work that wait for nothing
         finally:
             # At once, and not in a callback: what is submitted meanwhile needs a new worker.

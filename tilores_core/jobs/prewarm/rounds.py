@@ -98,7 +98,7 @@ class Rounds:
                 round_.in_a_row = 0 if answered else round_.in_a_row + 1
         except Exception as error:  # a plugin's mistake; its text may hold anything
             round_.figures.add("failed", error="internal_error")
-            log.error("a customer could not be warmed", list=round_.one.name, error=type(error).__name__)
+            log.error("prewarm.customer_failed", list=round_.one.name, error=type(error).__name__)
         finally:
             self._leave(round_)
 
@@ -127,10 +127,10 @@ class Rounds:
     def _tell(self, round_: _Round) -> None:
         told = round_.figures.as_plain()
         fields = {name: told[name] for name in ("customers", "warmed", "failed", "kept", "skipped", "seconds")}
-        log.info("warmed", list=round_.one.name, **fields)
+        log.info("prewarm.list_finished", list=round_.one.name, **fields)
         if told["kept"] or round_.is_over:
             log.warning(
-                "could not renew all: what was warmed before is kept as long as it lives",
+                "prewarm.limit_reached",
                 list=round_.one.name,
                 kept=told["kept"],
                 left_out=round_.figures.results["outage"],

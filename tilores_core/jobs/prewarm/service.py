@@ -234,6 +234,6 @@ class Prewarming:
             if then is not None:
                 then()
             if not task.cancelled() and (error := task.exception()) is not None:
-                log.error("pre-warming failed", error=type(error).__name__)
+                log.error("prewarm.failed", error=type(error).__name__)
 
         task.add_done_callback(ended)

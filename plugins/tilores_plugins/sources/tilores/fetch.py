@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+
+import structlog
 
 from tilores_core import Customer
 from tilores_plugins.sources.tilores import problems
@@ -20,7 +21,7 @@ from tilores_plugins.sources.tilores.queries import Shape
 from tilores_plugins.sources.tilores.reading import Entity
 from tilores_plugins.sources.tilores.settings import Settings
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(part="source")
 
 _FEWER_RECORDS = (64, 8, 1)
 _WITHOUT_INSIGHTS_SECONDS = 300.0
@@ -126,13 +127,13 @@ class Fetch:
         """The data; once more without insights when it is they that fail. Raises `TooLargeError`."""
         result = await self._api.run(document(shape), variables, limit)
         if result.data is None and shape.insights and _blames_insights(result):
-            _log.warning("the instance's insights fail; done without for a while")
+            _log.warning("tilores.insights_failed", pause_s=_WITHOUT_INSIGHTS_SECONDS)
             self._insights_from = time.monotonic() + _WITHOUT_INSIGHTS_SECONDS
             result = await self._api.run(document(replace(shape, insights=False)), variables, limit)
         if result.data is None:
             raise problems.resolver(len(result.errors))
         if result.errors:
-            _log.info("the instance left out part of an answer: %d errors", len(result.errors))
+            _log.info("tilores.partial_reply", errors=len(result.errors))
         return result.data
 
     def _shape(self, limit: Deadline) -> Shape:
@@ -160,7 +161,7 @@ def _fewer(shape: Shape, plan: Plan, limit: Deadline) -> Shape:
     left = [count for count in steps if shape.records is None or count < shape.records]
     if not left or not plan.documents.can_limit:
         raise problems.oversized()
-    _log.info("an answer was too large; %d records of each customer are asked for", left[0])
+    _log.info("tilores.reply_too_large", records_asked_for=left[0])
     return replace(shape, records=left[0])
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 
 import orjson
+import structlog
 
 from tilores_plugins.sources.tilores.catalogue import Catalogue, from_json, to_json
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(part="source")
 
 _MOST_BYTES = 8 * 1024 * 1024
 
@@ -34,14 +34,14 @@ class Keeping:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            _log.warning("the kept schema cannot be used: %s", type(error).__name__)
+            _log.warning("tilores.schema_file_unusable", error=type(error).__name__)
             return None
 
     def save(self, catalogue: Catalogue) -> None:
         """Replace the file as a whole. That it cannot be written is only logged."""
         data = orjson.dumps(to_json(catalogue))
         if len(data) > _MOST_BYTES:
-            _log.warning("the schema is too large to be kept: %d bytes", len(data))
+            _log.warning("tilores.schema_file_too_large", bytes=len(data))
             return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,4 +55,4 @@ class Keeping:
                     os.unlink(name)
                 raise
         except OSError as error:
-            _log.warning("the schema cannot be kept: %s", error.strerror)
+            _log.warning("tilores.schema_file_not_written", error=error.strerror)

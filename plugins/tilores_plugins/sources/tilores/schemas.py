@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import time
 from contextlib import suppress
+
+import structlog
 
 from tilores_core import SourceError, current_purpose
 from tilores_plugins.sources.tilores import introspection, problems
@@ -18,7 +19,7 @@ from tilores_plugins.sources.tilores.problems import StaleSchemaError, TooLargeE
 from tilores_plugins.sources.tilores.settings import Settings
 from tilores_plugins.sources.tilores.status import Status
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(part="source")
 
 _SECONDS = 15.0  # for one introspection; it is large, and the instance may have to wake
 _AFTER_FAILURE = 30.0
@@ -73,9 +74,9 @@ class Schemas:
 
     def _use(self, catalogue: Catalogue, origin: str) -> None:
         if self._catalogue is not None and self._catalogue.hash != catalogue.hash:
-            _log.info("the Tilores instance's schema has changed")
+            _log.info("tilores.schema_changed")
         if catalogue.cut:
-            _log.warning("the instance's records have more fields than are read: %d left out", catalogue.cut)
+            _log.warning("tilores.fields_left_out", fields=catalogue.cut)
         self._catalogue = catalogue
         self._status.schema_hash, self._status.schema_from = catalogue.hash[:12], origin
 
@@ -120,7 +121,7 @@ class Schemas:
                 await asyncio.shield(self._read())
                 wait = self._seconds
             except SourceError as error:
-                _log.warning("the instance's schema could not be renewed: %s", error.message)
+                _log.warning("tilores.schema_not_renewed", error=error.message)
                 wait = min(_AFTER_FAILURE, self._seconds)
 
     async def aclose(self) -> None:

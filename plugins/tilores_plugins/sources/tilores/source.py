@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
+
+import structlog
 
 from tilores_core import (
     ConfigError,
@@ -39,7 +40,7 @@ from tilores_plugins.sources.tilores.status import Status
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(part="source")
 
 T = TypeVar("T")
 
@@ -149,7 +150,7 @@ class TiloresSource:
         seconds = time.monotonic() - started
         if seconds > self._settings.soft_timeout_seconds:
             self._status.slow += 1
-            _log.info("the Tilores instance was slow: %s took %.1f s", what, seconds)
+            _log.info("tilores.slow", what=what, seconds=round(seconds, 1))
         return found
 
     def _planned(self, catalogue: Catalogue) -> Plan:
@@ -192,9 +193,7 @@ class TiloresSource:
         size = min(max(self._settings.page, 1 << (most - 1).bit_length()), _LARGEST_PAGE)
         if not variants and not self._told_of_missing:
             self._told_of_missing = True
-            _log.warning(
-                "the Tilores instance cannot be searched by what was given; it needs more or other parameters"
-            )
+            _log.warning("tilores.identifiers_not_searchable")
         for stage in (variants[:1], variants[1:]):
             if not stage:
                 continue

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import quote
 
+import structlog
+
 from tilores_core import SourceError, SourceUnavailableError
 from tilores_plugins.sources.tilores.settings import Settings
 from tilores_plugins.sources.tilores.status import Status
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(part="source")
 
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 5.0
@@ -124,7 +125,7 @@ class Tokens:
         if self._after_refusal is not None:
             self._after_refusal = token.value
         if self._error is not None:
-            _log.info("the token endpoint answers again")
+            _log.info("tilores.token_recovered")
         self._failures, self._error, self._again_at = 0, None, 0.0
         self._status.token_until = token.expires_at
         self._status.token_error = None
@@ -138,7 +139,7 @@ class Tokens:
         else:
             pause = _REFUSED_PAUSE
         if self._error is None:
-            _log.warning("no new access token: %s", error.message)
+            _log.warning("tilores.token_failed", error=error.message)
         self._failures += 1
         self._error = error
         self._again_at = now + pause

@@ -60,7 +60,7 @@ class OtelTracer:
         rejected = self._status.rejected_spans
         if rejected and not self._told_of_rejections:
             self._told_of_rejections = True
-            log.warning("the collector leaves spans out", tracer="otel", rejected=rejected)
+            log.warning("otel.spans_rejected", tracer="otel", rejected=rejected)
 
     async def _requests(self, traces: Sequence[Trace]) -> AsyncIterator[Request]:
         """The traces in requests that are not too large."""
