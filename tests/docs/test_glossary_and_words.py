@@ -36,7 +36,8 @@ TO_DO: frozenset[str] = frozenset(
         "tilores_core/web",
         "tilores_core/worker",
     }
-)"""Parts that still use words that are not used elsewhere. A part that is clean must be removed from here."""
+)
+"""Parts that still use words that are not used elsewhere. A part that is clean must be removed from here."""
 
 TERMS = (
     "ability|answer key|batch|cache tier|capture|circuit breaker|customer|customer source|deadline|entity|"
