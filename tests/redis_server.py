@@ -13,13 +13,14 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import pytest
+
+from tilores_core.testing.waiting import wait_until
 
 START_SECONDS = 20.0
 
@@ -91,11 +92,9 @@ class RedisServer:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        give_up = time.monotonic() + START_SECONDS
-        while not self._answers():
-            assert self._process.poll() is None, "redis-server ended at once"
-            assert time.monotonic() < give_up, "redis-server did not start in time"
-            time.sleep(0.02)
+        process = self._process
+        wait_until(lambda: self._answers() or process.poll() is not None, "redis-server", START_SECONDS)
+        assert process.poll() is None, "redis-server ended at once"
         return self
 
     def kill(self) -> None:

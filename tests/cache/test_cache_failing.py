@@ -14,7 +14,7 @@ from tilores_core.errors import CacheError
 from tilores_core.resilience import CircuitBreaker
 from tilores_core.settings import CacheTable
 from tilores_core.testing.tiers import FlakyTier, SharedStore, SharedTier
-from tilores_core.testing.waiting import Clock, settle
+from tilores_core.testing.waiting import Clock, eventually, settle
 from tilores_plugins.cache.memory import MemoryTier
 
 A, B = "answers:a", "answers:b"
@@ -143,8 +143,7 @@ async def test_what_a_dead_tier_could_not_remove_is_not_served_and_removed_later
     flaky.down = False
     await cache._stack.tiers[0].remove(EVERYTHING)
     assert set(await cache.get_many([A, B])) == {B}, "it is back but has not been told yet"
-    while A in store.entries:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: A not in store.entries)
     assert set(store.entries) == {B}
     await settle()
     assert (await cache.stats())["tiers"]["l2"]["owed_invalidations"] == 0

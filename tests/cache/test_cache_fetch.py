@@ -431,7 +431,7 @@ async def test_a_dead_holder_costs_at_most_its_lease(build: Build, clock: Clock,
     store.leases[A] = ("a replica that died", clock.now + 5)
     cache = build(MemoryTier(clock=clock), SharedTier(store), table=SHARED)
     waiting = asyncio.create_task(cache.fetch(A, source, ttl=60))
-    await asyncio.sleep(0.05)
+    await settle()
     assert source.calls == 0
     clock.now += 5
     assert (await waiting).value == b"1"
@@ -445,7 +445,7 @@ async def test_a_holder_at_work_keeps_its_lease(build: Build, source: Source) ->
     )
     source.gate.clear()
     tasks = [asyncio.create_task(cache.fetch(A, source, ttl=60)) for cache in (one, other)]
-    await asyncio.sleep(0.4)
+    await asyncio.sleep(0.4)  # four times the lease
     source.gate.set()
     assert {(await task).value for task in tasks} == {b"1"}
     for cache in (one, other):
@@ -483,7 +483,7 @@ async def test_lease_as_the_engine_uses_it_hands_over_what_another_replica_made(
                 return theirs.value
 
         waiting = asyncio.create_task(wait())
-        await asyncio.sleep(0.05)
+        await settle()
         assert not waiting.done()
         await one.set(A, b"value", ttl=60)
     assert await waiting == b"value"

@@ -12,7 +12,7 @@ from tilores_core.cache.invalidation import EVERYTHING, to_messages
 from tilores_core.cache.keys import wire_key
 from tilores_core.settings import CacheTable
 from tilores_core.testing.tiers import SharedStore, SharedTier
-from tilores_core.testing.waiting import Clock, settle
+from tilores_core.testing.waiting import Clock, eventually, settle
 
 A, B = "answers:a", "answers:b"
 STEADY = CacheTable(jitter=0.0)
@@ -84,8 +84,7 @@ async def test_a_listener_that_breaks_begins_anew(build: Build, clock: Clock, st
 
     cache, other = build(memory(clock), Breaking(store)), build(memory(clock), SharedTier(store))
     await cache.start()
-    while not store.listeners:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: store.listeners)
     await settle()
     await cache.set(A, b"value", ttl=60)
     await other.invalidate(keys=[A])

@@ -263,7 +263,7 @@ async def test_who_joins_with_more_time_has_it(world: World, joins: str) -> None
         world.engine.answer(turn) if joins == "answer" else collect(world.engine, turn)
     )
     await settle()
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.1)  # the first one's time is over
     assert not joined.done()
     gate.set()
     answer = await joined if joins == "answer" else (await joined)[1]
@@ -278,7 +278,7 @@ async def test_who_joins_with_less_time_takes_none(world: World) -> None:
     first = asyncio.create_task(world.ask(deadline=now + 20))
     await eventually(lambda: world.provider.running)
     joined = asyncio.create_task(world.ask(deadline=now + 0.01))
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.05)  # the time of the one that joined is over
     gate.set()
     assert (await first).text == (await joined).text == "one two three"
 

@@ -13,6 +13,7 @@ from tilores_core.contracts import LLMProvider, Usage
 from tilores_core.errors import ProviderError, ProviderUnavailableError
 from tilores_core.testing import FakeProvider, FakeReply
 from tilores_core.testing.providers import LLMProviderSuite
+from tilores_core.testing.waiting import eventually
 
 CALL = {"id": "call-1", "type": "function", "function": {"name": "find", "arguments": '{"email":"a@example.com"}'}}
 
@@ -78,8 +79,7 @@ async def test_tool_calls_whole_and_in_pieces() -> None:
 async def test_a_cancelled_call_is_counted() -> None:
     provider = FakeProvider(otherwise=FakeReply(text="never", until=asyncio.Event()))
     task = asyncio.create_task(provider.chat_model("fake-1", {}).ainvoke("a"))
-    while not provider.running:
-        await asyncio.sleep(0)
+    await eventually(lambda: provider.running)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert (provider.running, provider.cancelled) == (0, 1)

@@ -13,6 +13,7 @@ from tilores_core.chat.models import Models
 from tilores_core.contracts import ModelInfo, Usage
 from tilores_core.errors import ConfigError, ProviderAuthError, UnknownModelError
 from tilores_core.testing import FakeProvider
+from tilores_core.testing.waiting import eventually
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -139,8 +140,7 @@ async def test_a_chat_model_is_made_once_for_all_who_wait_and_off_the_event_loop
     models = Models({"slow": provider}, default="slow:small")
     asking = [asyncio.create_task(models.chat_model("slow:small", {})) for _ in range(5)]
     leaving = asking.pop(0)
-    while not provider.threads:
-        await asyncio.sleep(0.001)
+    await eventually(lambda: provider.threads)
     leaving.cancel()
     provider.release.set()
     assert len(set(map(id, await asyncio.gather(*asking)))) == 1

@@ -18,7 +18,7 @@ from tilores_core.contracts import Delta, Turn
 from tilores_core.errors import OverloadedError
 from tilores_core.resilience import Priority
 from tilores_core.settings import RoutingTable
-from tilores_core.testing.waiting import Clock, settle
+from tilores_core.testing.waiting import Clock, eventually, settle
 
 # --- the budget ------------------------------------------------------------------------------------------
 
@@ -63,11 +63,11 @@ async def test_what_is_heard_puts_it_off() -> None:
 
     async def listen() -> None:
         nonlocal heard
-        with watch(between=0.3) as watching:
+        with watch(between=0.8) as watching:
             for _ in range(3):
                 heard += 1
                 watching.heard()
-                await asyncio.sleep(0.15)
+                await asyncio.sleep(0.3)  # three of them are longer than the limit, each is far below it
             await asyncio.sleep(20)
 
     with pytest.raises(WatchExpiredError) as caught:
@@ -108,8 +108,8 @@ async def test_more_time_may_be_given_meanwhile(spoken: bool) -> None:
         with Watch(first=math.inf, between=10.0, budget=budget) as watching:
             if spoken:
                 watching.heard()
-            budget.extend(Budget(time.monotonic() + 0.2))
-            await asyncio.sleep(0.1)
+            budget.extend(Budget(time.monotonic() + 1.0))
+            await asyncio.sleep(0.05)  # longer than the first budget
             slept = True
             await asyncio.sleep(20)
 
@@ -121,7 +121,7 @@ async def test_more_time_may_be_given_meanwhile(spoken: bool) -> None:
 async def test_an_end_in_time_leaves_nothing_behind() -> None:
     with watch(first=0.01):
         pass
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0.02)  # the time of the watch passes
 
 
 # --- how many at once ------------------------------------------------------------------------------------
@@ -333,8 +333,7 @@ async def test_a_prompt_answer_needs_no_second_call() -> None:
 async def test_who_speaks_first_goes_on_and_the_other_is_cancelled(winner: bool) -> None:
     runs = Runs()
     result = asyncio.create_task(hedged(runs, after=0.01))
-    while len(runs.begun) < 2:
-        await asyncio.sleep(0.001)
+    await eventually(lambda: len(runs.begun) >= 2)
     runs.gates[winner].set()
     assert await result == f"second={winner}"
     assert runs.cancelled == [not winner]
@@ -344,8 +343,7 @@ async def test_one_that_fails_leaves_it_to_the_other() -> None:
     runs = Runs()
     runs.fails = {True}
     result = asyncio.create_task(hedged(runs, after=0.01))
-    while len(runs.begun) < 2:
-        await asyncio.sleep(0.001)
+    await eventually(lambda: len(runs.begun) >= 2)
     runs.gates[True].set()
     await settle(5)
     runs.gates[False].set()
@@ -364,8 +362,7 @@ async def test_both_fail_with_the_first_ones_error() -> None:
 async def test_cancelled_it_cancels_both() -> None:
     runs = Runs()
     result = asyncio.create_task(hedged(runs, after=0.01))
-    while len(runs.begun) < 2:
-        await asyncio.sleep(0.001)
+    await eventually(lambda: len(runs.begun) >= 2)
     result.cancel()
     with pytest.raises(asyncio.CancelledError):
         await result

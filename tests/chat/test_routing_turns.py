@@ -186,10 +186,10 @@ async def test_the_turns_end_is_the_end(streamed: bool) -> None:
 
 
 async def test_thinking_is_no_silence() -> None:
-    async with two(stall_seconds=0.2) as world:
+    async with two(stall_seconds=1.0) as world:
 
         async def slowly() -> None:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.3)  # four of them are longer than the limit, each is far below it
 
         world.one.enqueue(FakeReply(pieces=("One ", "two ", "three ", "four."), between=slowly))
         assert (await world.ask()).model == "one:m"

@@ -25,6 +25,7 @@ from tilores_core.settings import ChatTable, RoutingTable
 from tilores_core.spectrums import spectrum_of_field
 from tilores_core.testing import FakeProvider
 from tilores_core.testing.fake_provider import FakeCall, FakeReply
+from tilores_core.testing.waiting import settle
 
 TOOLED = ModelInfo(id="fake-1", tools=True, input_price=2.0, output_price=10.0)
 PLAIN = ModelInfo(id="plain", tools=False)
@@ -293,7 +294,7 @@ async def test_calls_are_made_side_by_side_and_only_so_many() -> None:
         nonlocal running, most
         running += 1
         most = max(most, running)
-        await asyncio.sleep(0.01)
+        await settle()
         running -= 1
         return []
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from tests.e2e.running_server import PATIENCE, TILORES, clean_environment
 from tests.processes.forked import start
+from tilores_core.testing.waiting import wait_until
 
 Done = subprocess.CompletedProcess[str]
 
@@ -126,14 +127,14 @@ class Terminal:
 
     def exit_code(self) -> int:
         """When it has ended; fails when it does not."""
-        give_up = time.monotonic() + PATIENCE
-        while True:
+
+        def ended() -> tuple[int] | None:
             pid, status = os.waitpid(self._pid, os.WNOHANG)
-            if pid:
-                self._pid = 0
-                return os.waitstatus_to_exitcode(status)
-            assert time.monotonic() < give_up, f"it does not end: {self.seen!r}"
-            time.sleep(0.02)
+            return (status,) if pid else None
+
+        (status,) = wait_until(ended, lambda: f"the end, after {self.seen!r}", PATIENCE)
+        self._pid = 0
+        return os.waitstatus_to_exitcode(status)
 
     def close(self) -> None:
         if self._pid:

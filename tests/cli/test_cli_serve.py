@@ -63,7 +63,7 @@ def test_a_source_that_cannot_be_opened_is_exit_code_1(tilores: Command, workers
 def test_ctrl_c_ends_it_quietly_at_any_time(tilores: Command, seconds: float) -> None:
     tilores.config(MEMORY)
     process = tilores.start("serve", "--port", "0")
-    time.sleep(seconds)
+    time.sleep(seconds)  # while it imports, while it starts, while it serves
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert process.returncode in (0, 130), err

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 from tests.e2e.running_server import RunningServer
+from tilores_core.testing.waiting import eventually
 from tilores_plugins.sources.demo.people import build_people
 from tilores_plugins.sources.demo.source import DemoSource
 
@@ -134,9 +135,11 @@ class Load:
         await self.reads_go_on()
         question = self._new_question(self._facts[0])
         assert (await ask_langserve(self._client, question)).tier == "miss"
-        async with asyncio.timeout(PATIENCE):  # until it has had to leave the first tier
-            while (await ask_openai(self._client, question)).tier != "l2":
-                await asyncio.sleep(0.1)
+
+        async def from_redis() -> bool:  # once it has had to leave the first tier
+            return (await ask_openai(self._client, question)).tier == "l2"
+
+        await eventually(from_redis, "an answer from Redis", PATIENCE, every=0.1)
 
     async def reads_go_on(self) -> None:
         """Callers get answers from Redis, and /admin/cache says so."""
@@ -152,10 +155,13 @@ class Load:
 
     async def until(self, true: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
         """Until the second tier's figures in /admin/cache are so."""
-        give_up = time.monotonic() + PATIENCE
-        while not true(l2 := await self.tier()):
-            assert time.monotonic() < give_up, f"{what}: {l2}; wrong: {self.wrong[:3]}"
-            await asyncio.sleep(0.05)
+        l2: dict[str, Any] = {}
+
+        async def looked() -> bool:
+            l2.update(await self.tier())
+            return true(l2)
+
+        await eventually(looked, lambda: f"{what}: {l2}; wrong: {self.wrong[:3]}", PATIENCE, every=0.05)
         return l2
 
     async def grows(self, *names: str) -> None:
@@ -169,10 +175,7 @@ class Load:
     # --- inside ------------------------------------------------------------------------------------------
 
     async def _until(self, true: Callable[[], bool], what: str) -> None:
-        give_up = time.monotonic() + PATIENCE
-        while not true():
-            assert time.monotonic() < give_up, f"{what}: {self.tiers}; wrong: {self.wrong[:3]}"
-            await asyncio.sleep(0.02)
+        await eventually(true, lambda: f"{what}: {self.tiers}; wrong: {self.wrong[:3]}", PATIENCE)
 
     def _new_question(self, fact: Fact) -> str:
         return f"What is {fact.name}'s credit score? Reference {next(self._numbers)}-{time.time_ns()}."
@@ -195,4 +198,4 @@ class Load:
                 self.tiers[said.tier] += 1
                 if said.customer_id != fact.customer_id or fact.score not in said.text:
                     self.wrong.append(f"{fact} was answered with {said}")
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(PAUSE)  # a steady load

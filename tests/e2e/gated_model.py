@@ -7,10 +7,10 @@ there. It also has a route with a fault, a health check with a fault and one tha
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from tests.host.throwaway_plugins import Site
+from tilores_core.testing.waiting import wait_until
 
 TOML = """
 [use]
@@ -163,7 +163,6 @@ class Gate:
         (self._folder / "events").unlink(missing_ok=True)
 
     def wait_for(self, event: str, times: int = 1) -> None:
-        give_up = time.monotonic() + 30
-        while self.events.count(event) < times:
-            assert time.monotonic() < give_up, f"{times} x {event!r} never came, only {self.events}"
-            time.sleep(0.01)
+        wait_until(
+            lambda: self.events.count(event) >= times, lambda: f"{times} x {event!r} never came, only {self.events}"
+        )

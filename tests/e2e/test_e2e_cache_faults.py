@@ -94,9 +94,9 @@ async def test_replies_now_and_then_too_late(world: World, load: Load) -> None:
     before = await load.tier()
     for _ in range(4):
         world.proxy.delay = 0.4
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.2)  # some replies come too late
         world.proxy.delay = 0.0
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # and some in time
     await load.recovers()
     assert (await load.tier())["errors"] > before["errors"]
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.running_server import PATIENCE, RunningServer
+from tests.e2e.running_server import RunningServer
 from tests.host.throwaway_plugins import Site
 from tests.redis_server import RedisServer
+from tilores_core.testing.waiting import eventually
 
 CROWD = 1000
 LEASE_SECONDS = 1.0
@@ -98,9 +99,7 @@ class Model:
         return len(noted.read_text().split()) if noted.exists() else 0
 
     async def called(self, times: int) -> None:
-        async with asyncio.timeout(PATIENCE):
-            while self.calls < times:
-                await asyncio.sleep(0.02)
+        await eventually(lambda: self.calls >= times)
 
     def let_go(self) -> None:
         (self.folder / "go").touch()
@@ -164,7 +163,7 @@ async def test_a_thousand_who_come_bit_by_bit_make_one_call(tmp_path: Path, redi
                 await model.called(1)
                 model.let_go()
             if number % 20 == 0:
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # bit by bit
         said = await asyncio.gather(*crowd)
         assert {text for _, text in said} == {ANSWER}
         assert model.calls == 1, Counter(tier for tier, _ in said)
@@ -191,7 +190,7 @@ async def test_the_death_of_who_asks_the_model_costs_the_others_the_lease(
             lost = asyncio.create_task(ask(dying, "How are you?"))
             await model.called(1)
             waiting = [asyncio.create_task(ask(other, "How are you?")) for _ in range(20)]
-            await asyncio.sleep(2 * LEASE_SECONDS)
+            await asyncio.sleep(2 * LEASE_SECONDS)  # the lease is kept up while the work lasts
             assert model.calls == 1, "the other did not wait"
         finally:
             dying.kill()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from tests.cache.redis.proxies import Proxy
 from tests.e2e.running_server import RunningServer, StartServer
 from tests.redis_server import RedisServer
+from tilores_core.testing.waiting import eventually
 
 QUESTION = "What is the credit score?"
 ANA, BEN = "C-1", "C-2"
@@ -128,11 +128,10 @@ async def two(start_server: StartServer, first: str, second: str) -> AsyncIterat
 async def until(true: object, seconds: float) -> bool:
     """Whether `true()` became true in time. In a thread, since a proxy may run here."""
     assert callable(true)
-    give_up = time.monotonic() + seconds
-    while not await asyncio.to_thread(true):
-        if time.monotonic() > give_up:
-            return False
-        await asyncio.sleep(0.01)
+    try:
+        await eventually(lambda: asyncio.to_thread(true), seconds=seconds)
+    except AssertionError:
+        return False
     return True
 
 

@@ -49,7 +49,7 @@ async def _collected() -> AsyncIterator[None]:
     """What the partner packages left open is closed here, and not in the time of somebody else's test."""
     yield
     gc.collect()
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.05)  # their sockets close in later rounds of the loop
     gc.collect()
 
 

@@ -6,7 +6,6 @@ import json
 import random
 import re
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 
 from tests.cli.command import Command, Terminal
 from tests.jobs.conftest import TOML
+from tilores_core.testing.waiting import wait_until
 
 EDWINA = "EDW_HAWTHORNE_001"
 
@@ -165,7 +165,4 @@ def test_killed_five_times_and_resumed(tilores: Command) -> None:
 
 
 def _wait_for_lines(path: Path, lines: int) -> None:
-    give_up = time.monotonic() + 40
-    while not path.exists() or path.read_bytes().count(b"\n") < lines:
-        assert time.monotonic() < give_up, "too few lines"
-        time.sleep(0.01)
+    wait_until(lambda: path.exists() and path.read_bytes().count(b"\n") >= lines, "too few lines")

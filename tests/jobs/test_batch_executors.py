@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from tilores_core.host.roles import EXECUTOR
 from tilores_core.jobs.batch import Batch, Plan
 from tilores_core.jobs.batch_elsewhere import Elsewhere
 from tilores_core.settings.loader import LoadedConfig, parse_config
+from tilores_core.testing.waiting import wait_until
 
 EDWINA = "EDW_HAWTHORNE_001"
 
@@ -112,11 +112,12 @@ def test_a_killed_dask_worker_costs_no_line(tilores: Command, cluster: Any) -> N
     before = {worker.pid for worker in cluster.workers.values() if worker.pid}
     child = tilores.start("batch", "in.jsonl", "out.jsonl", "--executor", "dask", "--concurrency", "32")
     output = tilores.folder / "out.jsonl"
-    give_up = time.monotonic() + 60
-    while not output.exists() or output.read_bytes().count(b"\n") < 30:
+
+    def written() -> bool:
         assert child.poll() is None, child.communicate()
-        assert time.monotonic() < give_up
-        time.sleep(0.02)
+        return output.exists() and output.read_bytes().count(b"\n") >= 30
+
+    wait_until(written, "30 lines", 60)
     victim = min(before)
     os.kill(victim, signal.SIGKILL)
     told, said = child.communicate(timeout=100)

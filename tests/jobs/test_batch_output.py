@@ -22,6 +22,7 @@ from tilores_core.errors import InvalidRequestError, TiloresError
 from tilores_core.jobs import batch_output
 from tilores_core.jobs.batch_output import OrderedWriter, OutputFile, resume, written
 from tilores_core.jobs.reorder import Reorder
+from tilores_core.testing.waiting import settle
 
 
 def _ids(path: Path) -> list[str]:
@@ -190,7 +191,7 @@ async def test_many_at_work_at_once(tmp_path: Path) -> None:
 
     async def work(place: int) -> None:
         nonlocal done
-        await asyncio.sleep(random.uniform(0, 0.003))
+        await asyncio.sleep(random.uniform(0, 0.003))  # they end in any order
         writer.put(place, _row(place))
         done += 1
 
@@ -213,7 +214,7 @@ async def test_a_straggler_holds_the_others_back_and_loses_none(tmp_path: Path) 
         await writer.room(place)
         writer.put(place, _row(place))
     waiting = asyncio.create_task(writer.room(4))
-    await asyncio.sleep(0.05)
+    await settle()
     assert not waiting.done()
     assert _ids(path) == []
     writer.put(0, _row(0))
@@ -241,7 +242,7 @@ async def test_room_is_there_as_soon_as_a_straggler_has_come(tmp_path: Path, mon
     writer = OrderedWriter(OutputFile.open(tmp_path / "out.jsonl", resume=False), window=8)
     writer.start()
     waiting = asyncio.create_task(writer.room(8))
-    await asyncio.sleep(0.01)
+    await settle()
     writer.put(0, _row(0))
     async with asyncio.timeout(30):
         await waiting
@@ -303,7 +304,7 @@ def test_killed_at_random_moments_and_resumed(tmp_path: Path) -> None:
         with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
             assert child.stdout is not None
             assert child.stdout.readline() == b"ready\n"
-            time.sleep(random.uniform(0.02, 0.15))
+            time.sleep(random.uniform(0.02, 0.15))  # the kill comes at any moment
             child.send_signal(signal.SIGKILL)
     killed = len(list(written(path)))
     assert 0 < killed < count, "the kills came too early or too late to show anything"

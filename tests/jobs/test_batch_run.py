@@ -23,6 +23,7 @@ from tilores_core.jobs.batch_index import AnsweredIndex, line_key
 from tilores_core.jobs.batch_input import BatchLine, read_batch
 from tilores_core.jobs.batch_progress import Speed, count_lines
 from tilores_core.jobs.batch_totals import Totals
+from tilores_core.testing.waiting import eventually
 
 
 class Worker:
@@ -45,7 +46,7 @@ class Worker:
         self.at_work += 1
         self.most = max(self.most, self.at_work)
         try:
-            await asyncio.sleep(self._slow(line))
+            await asyncio.sleep(self._slow(line))  # how long a line takes is up to the test
         finally:
             self.at_work -= 1
         if line.question in self._bad:
@@ -212,9 +213,7 @@ async def test_ended_early_nothing_finished_is_lost(tmp_path: Path) -> None:
     ids = _write(tmp_path / "in.jsonl", [f"q{n}" for n in range(60)])
     first = Worker(slow=lambda line: 60.0 if line.place == 4 else 0.001)
     running = asyncio.create_task(_batch(tmp_path, first, window=32).run())
-    while sum(first.asked.values()) < 30:
-        await asyncio.sleep(0.005)
-    await asyncio.sleep(0.05)
+    await eventually(lambda: sum(first.asked.values()) >= 30 and first.at_work == 1)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -248,15 +247,14 @@ async def test_failures_that_were_kept_leave_the_question_to_those_behind(tmp_pa
 async def test_what_was_finished_is_kept_before_the_reader_lets_go(tmp_path: Path) -> None:
     """The input may be a pipe whose other end is quiet."""
     os.mkfifo(tmp_path / "in.jsonl")
-    running = asyncio.create_task(_batch(tmp_path, Worker(slow=lambda line: 60.0 if line.place == 0 else 0.0)).run())
+    worker = Worker(slow=lambda line: 60.0 if line.place == 0 else 0.0)
+    running = asyncio.create_task(_batch(tmp_path, worker).run())
     with await asyncio.to_thread((tmp_path / "in.jsonl").open, "w", buffering=1) as pipe:
         for n in range(20):
             pipe.write(json.dumps({"id": f"line-{n}", "question": f"q{n}"}) + "\n")
-        await asyncio.sleep(0.3)
+        await eventually(lambda: sum(worker.asked.values()) >= 16 and worker.at_work == 1)
         running.cancel()
-        async with asyncio.timeout(5):
-            while not early_path(tmp_path / "out.jsonl").exists():
-                await asyncio.sleep(0.01)
+        await eventually(lambda: early_path(tmp_path / "out.jsonl").exists())
         assert len(take_early(tmp_path / "out.jsonl")) == 15, "all of the first group but the line that is at work"
     with pytest.raises(asyncio.CancelledError):
         await running

@@ -10,7 +10,7 @@ import pytest
 from tests.jobs.prewarm_world import QUESTION, plan, table, talking, warming
 from tilores_core.contracts import Identifiers
 from tilores_core.testing import FakeReply
-from tilores_core.testing.waiting import eventually
+from tilores_core.testing.waiting import eventually, settle
 
 LONG = {"answers": table(3600.0, stale=600.0), "customers": table(300.0)}
 EDWINA = Identifiers(customer_id="EDW_HAWTHORNE_001")
@@ -36,7 +36,7 @@ async def test_a_question_that_is_asked_meanwhile_waits_for_the_same_answer() ->
         service.calls.begins(EDWINA)
         await eventually(lambda: world.calls)
         asked = asyncio.create_task(world.ask(QUESTION, customer_id=EDWINA.customer_id))
-        await asyncio.sleep(0.02)
+        await settle()
         gate.set()
         assert (await asked).text == "It is seven hundred."
         assert world.calls == 1
@@ -88,7 +88,8 @@ async def test_a_flood_is_bounded_and_questions_are_answered_through_it() -> Non
         world.crm.gate = asyncio.Event()  # from here on every look-up hangs
         for number in range(5000):
             service.calls.begins(Identifiers(name=f"Somebody Number{number}"))
-        await asyncio.sleep(0.05)
+        await eventually(lambda: len([call for call in world.crm.calls if call.startswith("find")]) == 4)
+        await settle()
         assert len([call for call in world.crm.calls if call.startswith("find")]) == 4
         assert service.calls.as_plain()["waiting"] <= 50
         assert service.calls.figures.results["late"] >= 4900

@@ -18,7 +18,7 @@ from tilores_core.settings import CacheTable
 from tilores_core.store.address import store_address
 from tilores_core.store.lazy import LazyStore
 from tilores_core.testing.tiers import SharedStore, SharedTier
-from tilores_core.testing.waiting import eventually
+from tilores_core.testing.waiting import eventually, settle
 from tilores_plugins.cache.memory import MemoryTier
 
 SECONDS = 0.9
@@ -121,25 +121,22 @@ async def test_database_that_was_named_decides_rather_than_a_shared_tier(tmp_pat
 
 
 async def test_a_schedule_runs_each_list_at_its_own_interval_and_never_twice_at_once() -> None:
-    ran: list[str] = []
-    running = 0
+    begun: list[str] = []
+    over = asyncio.Event()
 
     async def run(one: WarmList) -> None:
-        nonlocal running
+        begun.append(one.name)
         if one.name == "slow":
-            running += 1
-            assert running == 1
-            await asyncio.sleep(2.2)
-            running -= 1
-        ran.append(one.name)
+            await over.wait()
 
-    lists = [(WarmList(name="quick", customers=()), 1.0), (WarmList(name="slow", customers=()), 1.0)]
+    lists = [(WarmList(name="quick", customers=()), 0.02), (WarmList(name="slow", customers=()), 0.02)]
     task = asyncio.create_task(follow(lists, run, at_once=True))
-    await asyncio.sleep(2.6)
+    await eventually(lambda: begun.count("quick") >= 5)
+    assert begun.count("slow") == 1
+    over.set()
+    await eventually(lambda: begun.count("slow") >= 2)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert ran.count("quick") == 3
-    assert ran.count("slow") == 1
 
 
 async def test_a_schedule_may_begin_later() -> None:
@@ -148,9 +145,11 @@ async def test_a_schedule_may_begin_later() -> None:
     async def run(one: WarmList) -> None:
         ran.append(one.name)
 
-    task = asyncio.create_task(follow([(WarmList(name="one", customers=()), 1.0)], run, at_once=False))
-    await asyncio.sleep(0.5)
+    began = time.monotonic()
+    task = asyncio.create_task(follow([(WarmList(name="one", customers=()), 0.3)], run, at_once=False))
+    await settle()
     assert ran == []
-    await eventually(lambda: ran == ["one"])
+    await eventually(lambda: ran)
+    assert time.monotonic() - began >= 0.29
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

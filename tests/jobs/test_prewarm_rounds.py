@@ -13,7 +13,7 @@ from tilores_core.contracts import Caller, current_purpose
 from tilores_core.errors import ProviderUnavailableError
 from tilores_core.jobs.prewarm.pool import Pool
 from tilores_core.testing import FakeReply
-from tilores_core.testing.waiting import Clock, eventually
+from tilores_core.testing.waiting import Clock, eventually, settle
 
 EDWINA = {"customer_id": "EDW_HAWTHORNE_001"}
 LONG = {"answers": table(3600.0, stale=600.0), "customers": table(300.0)}
@@ -196,7 +196,7 @@ async def test_the_higher_priority_goes_first_and_few_at_a_time() -> None:
         world.crm.gate = asyncio.Event()
         running = asyncio.create_task(service.run())
         await eventually(lambda: len(world.crm.calls) == 2)
-        await asyncio.sleep(0.05)
+        await settle()
         assert len(world.crm.calls) == 2
         world.crm.gate.set()
         await running

@@ -288,7 +288,7 @@ async def _load(server: RunningServer, answered: Counter[str], *, each: int = 60
             except OSError:
                 reply = b""
             answered[reply[9:12].decode() or "cut"] += 1
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.005)  # a steady load
 
     await asyncio.gather(*(call() for _ in range(4)))
 

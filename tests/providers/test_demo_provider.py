@@ -270,7 +270,7 @@ async def test_waiting_does_not_block_the_loop() -> None:
         nonlocal ticks
         while True:
             ticks += 1
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.005)  # a tick
 
     ticking = asyncio.create_task(tick())
     model = chat(latency_ms=100, tokens_per_second=2000)

@@ -215,7 +215,7 @@ async def test_64_calls_are_in_flight_at_once(upstream: FakeUpstream, provider: 
     calls = [asyncio.create_task(ask(provider, CHAT)) for _ in range(64)]
     while not all(call.done() for call in calls):
         most = max(most, upstream.running)
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.005)  # looked at now and then while they run
     assert [call.result().text for call in calls] == ["Good day."] * 64
     assert most == 64
 

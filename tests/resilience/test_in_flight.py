@@ -201,7 +201,7 @@ async def test_others_stay_when_the_time_is_over() -> None:
     shared.join()
     shared.leave_after(0.01)
     waiting = wait(shared)
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.05)  # the time that was given is over
     call.end()
     assert (await waiting).text == "the end"
 

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from tests.sources.file_world import Make, ids, make
 from tilores_core import ConfigError, CustomerSource, SourceUnavailableError
 from tilores_core.testing.sources import CustomerSourceSuite, KnownCustomer
+from tilores_core.testing.waiting import eventually
 from tilores_plugins.sources.file.settings import Settings
 from tilores_plugins.sources.file.source import FileSource
 
@@ -362,13 +363,6 @@ async def test_other_encodings(opened: Make) -> None:
 # --- a file that changes ---------------------------------------------------------------------------------
 
 
-async def eventually(check: Callable[[], Any], seconds: float = 20.0) -> None:
-    """Wait until an awaited `check` is true."""
-    async with asyncio.timeout(seconds):
-        while not await check():
-            await asyncio.sleep(0.02)
-
-
 def replace(path: Path, content: str) -> None:
     """As an exporter should do it: write beside, then rename."""
     beside = path.with_suffix(".new")
@@ -420,12 +414,9 @@ async def test_a_file_that_cannot_be_read_leaves_the_old_one(
     else:
         replace(path, worse)
 
-    async def complained() -> bool:
-        return "stay in use" in caplog.text
-
-    await eventually(complained)
+    await eventually(lambda: "stay in use" in caplog.text)
     assert (await source.get("1")) is not None
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.2)  # ten more looks at the file
     assert caplog.text.count("stay in use") == 1
     replace(path, "id,name\n2,Bert Berg\n")
 

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from tests.sources.tilores_client import EDWINA, EDWINA_EMAIL, EDWINA_RECORDS, asked, connected, ids, record_ids
 from tests.tilores_instance import TiloresInstance
 from tilores_core import Identifiers, SourceError, SourceUnavailableError
+from tilores_core.testing.waiting import eventually
 from tilores_plugins.sources.tilores.source import TiloresSource
 
 WHO = Identifiers(email=EDWINA_EMAIL)
@@ -155,8 +156,7 @@ async def test_a_caller_who_leaves_frees_the_place(instance: TiloresInstance, tm
         await source.schema()
         instance.faults.hang(times=1)
         caller = asyncio.create_task(source.find(WHO))
-        while not instance.in_flight:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: instance.in_flight)
         caller.cancel()
         with pytest.raises(asyncio.CancelledError):
             await caller

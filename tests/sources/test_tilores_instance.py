@@ -19,6 +19,7 @@ from graphql import GraphQLObjectType, build_client_schema, get_introspection_qu
 
 from tests.tilores_instance import NESTED, UPPER, TiloresInstance, crowd
 from tests.tilores_instance.insights import Insights, frequencies
+from tilores_core.testing.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -172,8 +173,7 @@ async def test_a_submission_appears_later_and_the_same_id_is_a_new_version() -> 
 async def test_a_submission_takes_effect_by_itself() -> None:
     async with running(submit_delay_seconds=0.05) as asking:
         await asking.data(ADD, {"records": [{"id": "web-9", "email": "new@example.com"}]})
-        while not await asking.entities("id", email="new@example.com"):
-            await asyncio.sleep(0.01)
+        await eventually(lambda: asking.entities("id", email="new@example.com"))
 
 
 async def test_a_record_id_with_a_colon_is_refused(asking: Asking) -> None:
@@ -630,8 +630,7 @@ async def test_a_hang_ends_with_the_gateway_or_the_fault(asking: Asking) -> None
     faults.gateway_seconds = 30
     faults.hang(times=None)
     waiting = asyncio.create_task(asking.post("{ __typename }"))
-    while asking.instance.in_flight == 0:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: asking.instance.in_flight != 0)
     faults.clear()
     with pytest.raises(httpx.TransportError):
         await waiting

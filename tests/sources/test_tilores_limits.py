@@ -11,6 +11,7 @@ from tests.sources.tilores_client import EDWINA_EMAIL, asked, connected
 from tests.tilores_instance import TiloresInstance
 from tilores_core import Identifiers, SourceUnavailableError, current_purpose
 from tilores_core.contracts import Purpose
+from tilores_core.testing.waiting import eventually, settle
 from tilores_plugins.sources.tilores.limiter import Limiter
 from tilores_plugins.sources.tilores.source import TiloresSource
 from tilores_plugins.sources.tilores.status import Status
@@ -98,7 +99,7 @@ async def test_who_gives_up_leaves_no_place_taken() -> None:
     for _ in range(5):
         await asyncio.sleep(0)
     assert turns.running in (["l5"], ["l4"], [])
-    await asyncio.sleep(0.01)
+    await settle()
     assert turns.running == ["l5"]
     await turns.clear()
 
@@ -135,8 +136,7 @@ async def test_the_background_does_not_hold_up_live_calls(tmp_path: Path) -> Non
         await source.schema()
         instance.faults.hang(times=2)  # all that the background may have
         background = [asyncio.create_task(_for("batch", source)) for _ in range(20)]
-        while instance.in_flight < 2:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: instance.in_flight >= 2)
         others: tuple[Purpose, ...] = ("prewarm", "evaluation", "improvement")
         background += [asyncio.create_task(_for(purpose, source)) for purpose in others]
         for _ in range(3):

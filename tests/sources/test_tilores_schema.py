@@ -22,6 +22,7 @@ from tests.sources.tilores_client import EDWINA, EDWINA_EMAIL, asked, connected,
 from tests.tilores_instance import BANK, NESTED, UPPER, Layout, TiloresInstance
 from tilores_core import Identifiers, SourceError, SourceUnavailableError
 from tilores_core.spectrums import SPECTRUMS
+from tilores_core.testing.waiting import eventually
 from tilores_plugins.sources.tilores import introspection
 from tilores_plugins.sources.tilores.catalogue import Catalogue, from_json, to_json
 from tilores_plugins.sources.tilores.keeping import Keeping
@@ -302,9 +303,11 @@ async def test_a_changed_schema_is_noticed_behind_the_requests(instance: Tilores
         instance.service = other.service
         async with connected(instance, tmp_path) as source:
             assert (await source.schema()).hash == before, "what was kept serves at once"
-            async with asyncio.timeout(10):
-                while (await source.schema()).hash == before:
-                    await asyncio.sleep(0.02)
+
+            async def changed() -> bool:
+                return (await source.schema()).hash != before
+
+            await eventually(changed)
             assert await source.find(WHO)
 
 

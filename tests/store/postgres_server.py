@@ -17,7 +17,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +27,7 @@ import psutil
 import pytest
 
 from tilores_core.store.address import Address
+from tilores_core.testing.waiting import wait_until
 
 NewAddress = Callable[[str], Address]
 
@@ -94,11 +94,10 @@ class PostgresServer:
                 stderr=log,
                 **self._options,
             )
-        give_up = time.monotonic() + START_SECONDS
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > give_up:
-                raise RuntimeError((self._folder / "log").read_text()[-2000:])
-            time.sleep(0.05)
+        process = self._process
+        wait_until(lambda: self._answers() or process.poll() is not None, "PostgreSQL", START_SECONDS)
+        if process.poll() is not None:
+            raise RuntimeError((self._folder / "log").read_text()[-2000:])
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """SIGINT: connections are broken off, and it ends."""

@@ -62,7 +62,7 @@ def main() -> None:
         # The first ones die while they connect and migrate, the others while they write.
         longest = 0.15 if number < count // 2 else 0.6
         pid = fork(write(address, f"r{number}"))
-        time.sleep(chance.uniform(0.0, longest))
+        time.sleep(chance.uniform(0.0, longest))  # the kill comes at any moment
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
 

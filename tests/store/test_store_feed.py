@@ -53,7 +53,7 @@ async def test_what_was_before_the_start_is_told_once(store: Store) -> None:
     feed.listen("x", heard.append)
     feed.start()
     await eventually(lambda: heard == [1])
-    await asyncio.sleep(QUICK * 5)
+    await asyncio.sleep(QUICK * 5)  # five more looks at the counter
     assert heard == [1]
     await feed.aclose()
 

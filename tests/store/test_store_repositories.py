@@ -63,7 +63,7 @@ async def test_renewing_and_releasing(store: Store) -> None:
     fence = await store.leases.acquire("warm", "one", SOON)
     assert fence is not None
     assert await store.leases.renew("warm", "one", fence, 60.0)
-    await asyncio.sleep(SOON)
+    await asyncio.sleep(SOON)  # the database's clock decides
     assert await store.leases.holder("warm") == "one", "renewing has made it last longer"
     assert await store.leases.release("warm", "one", fence)
     assert not await store.leases.release("warm", "one", fence)
@@ -84,7 +84,7 @@ async def test_the_fence_rises_with_every_holder(store: Store) -> None:
 async def test_a_holder_that_is_late_has_lost(store: Store) -> None:
     late = await store.leases.acquire("warm", "one", SOON / 4)
     assert late is not None
-    await asyncio.sleep(SOON / 2)
+    await asyncio.sleep(SOON / 2)  # the database's clock decides
     follower = await store.leases.acquire("warm", "two", 30.0)
     assert follower is not None
     assert follower > late
@@ -96,7 +96,7 @@ async def test_a_holder_that_is_late_has_lost(store: Store) -> None:
 async def test_a_later_lease_of_the_same_holder_is_not_the_earlier_one(store: Store) -> None:
     late = await store.leases.acquire("warm", "one", SOON / 4)
     assert late is not None
-    await asyncio.sleep(SOON / 2)
+    await asyncio.sleep(SOON / 2)  # the database's clock decides
     assert await store.leases.acquire("warm", "one", 30.0) is not None
     assert not await store.leases.renew("warm", "one", late, 30.0)
     assert not await store.leases.release("warm", "one", late)
@@ -131,7 +131,7 @@ async def test_acquired_lease_is_renewed_and_released(store: Store) -> None:
     assert lease is not None
     async with lease:
         assert await acquire_lease(store.leases, "warm", seconds=SOON) is None
-        await asyncio.sleep(SOON * 2)
+        await asyncio.sleep(SOON * 2)  # the database's clock decides
         assert not lease.lost.is_set()
         assert await store.leases.holder("warm") == lease.holder
     assert await store.leases.holder("warm") is None

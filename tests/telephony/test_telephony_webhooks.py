@@ -67,7 +67,7 @@ def http(server: RunningServer) -> Iterator[httpx.Client]:
 @pytest.fixture
 def fresh(http: httpx.Client) -> httpx.Client:
     """Nobody who calls now is joined with the caller of a test before."""
-    time.sleep(1.1)
+    time.sleep(1.1)  # the plan says `joined = 1s`, and the server has no other clock
     return http
 
 

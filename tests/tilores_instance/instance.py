@@ -144,7 +144,7 @@ class TiloresInstance:
             return await self.faults.play(fault, request)
         delay = self.faults.delay(self.in_flight)
         if delay:
-            await asyncio.sleep(min(delay, self.faults.gateway_seconds))
+            await asyncio.sleep(min(delay, self.faults.gateway_seconds))  # the latency that was asked for
             if delay > self.faults.gateway_seconds:
                 return json_reply(503, {"message": "Service Unavailable"})
         return self._execute(request, seen, body, scopes)

@@ -110,7 +110,7 @@ class TokenEndpoint:
         seen = SeenTokenRequest(at, kind, client_id, form.get("scope", ""))
         self.requests.append(seen)
         if self.latency_seconds:
-            await asyncio.sleep(self.latency_seconds)
+            await asyncio.sleep(self.latency_seconds)  # the latency that was asked for
         if self.hanging:
             await self._closing.wait()
         if self.down or self.hanging:

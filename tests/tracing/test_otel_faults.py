@@ -16,6 +16,7 @@ from tests.tracing.otlp_collector import OtlpCollector, Partial, Status, attribu
 from tilores_core import InvalidRequestError, PluginContext, Span
 from tilores_core.settings import TracingTable
 from tilores_core.testing.tracers import sample_trace
+from tilores_core.testing.waiting import eventually
 from tilores_core.tracing.tracer_queue import TracerQueue
 from tilores_plugins.tracing.otel.sender import CollectorRefusedError, CollectorUnavailableError
 from tilores_plugins.tracing.otel.settings import Settings
@@ -230,8 +231,7 @@ async def test_what_was_refused_is_not_tried_again(collector: OtlpCollector, tra
     queue = TracerQueue("otel", tracer, TracingTable(linger_seconds=0.01))
     queue.start()
     queue.put(sample_trace())
-    while not queue.dropped:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: queue.dropped)
     assert collector.seen == 1
     assert queue.report()["error"] == "CollectorRefusedError"
     queue.put(sample_trace())

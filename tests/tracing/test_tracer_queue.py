@@ -89,18 +89,21 @@ async def test_a_hanging_tracer_holds_up_no_other_and_not_the_end() -> None:
 
 
 async def test_a_tracer_that_ignores_being_stopped_does_not_hold_up_the_end() -> None:
+    at_work = asyncio.Event()
+
     class Stubborn(Collecting):
         async def record(self, traces: Sequence[Trace]) -> None:
+            at_work.set()
             for _ in range(40):
                 try:
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(0.05)  # forty of them, however often it is cancelled
                 except asyncio.CancelledError:
                     continue
 
     queue = TracerQueue("t", Stubborn(), TABLE)
     queue.start()
     queue.put(trace(1))
-    await asyncio.sleep(0.05)
+    await at_work.wait()
     began = time.monotonic()
     await queue.aclose(0.1)
     assert time.monotonic() - began < 1.0
@@ -137,7 +140,7 @@ async def test_pauses_grow_while_it_fails() -> None:
     queue.start()
     for number in range(50):
         queue.put(trace(number))
-    await asyncio.sleep(0.9)
+    await asyncio.sleep(0.9)  # one that is not let be would be asked dozens of times
     assert tracer.calls <= 3, "a tracer that fails is let be for a while"
     await queue.aclose(0.5)
     assert queue.dropped == 50

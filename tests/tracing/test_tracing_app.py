@@ -17,7 +17,7 @@ from tests.tracing.traced_app import EDWINA, QUESTION, traced_app
 from tilores_core.contracts import Span, Trace
 from tilores_core.host.roles import TRACERS
 from tilores_core.testing import isolated_host
-from tilores_core.testing.waiting import eventually
+from tilores_core.testing.waiting import eventually, settle
 
 PURPOSES = {"live", "batch", "prewarm"}
 VARIABLES = ("TRACING", "API_KEY", "PROJECT", "ENDPOINT", "TRACING_V2")
@@ -130,7 +130,7 @@ async def test_by_default_one_cached_answer_in_a_hundred_is_traced(tmp_path: Pat
     async with traced_app(tmp_path, langsmith=plugin(service), tracing={"sample_hits": 0.1}) as app:
         for _ in range(600):
             await app.complete()
-        await asyncio.sleep(0.05)
+        await settle()
         assert app.tracing.gap() >= 0
     hits = sum("cache:l1" in run["tags"] for run in service.roots)
     assert 25 <= hits <= 110, "599 at one in ten: further off than this once in ten million times"
@@ -255,7 +255,7 @@ async def test_langchains_own_tracing_makes_no_second_tree(
             await app.invoke()
             await app.http.post("/chat/stream", json={"input": f"{QUESTION} Again."})
             await eventually(lambda: len(service.roots) == 2)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.3)  # for what LangChain would send by itself
     finally:
         utils.get_env_var.cache_clear()
     assert seen, "the model is not plain, so LangChain's callbacks run"

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 import uvicorn
 
+from tilores_core.testing.waiting import eventually
 from tilores_core.web.body_timeout import BodyTimeout
 from tilores_core.web.http_exchange import ClientGoneError, HttpExchange, Receive, Scope, Send
 from tilores_core.web.langserve.errors import error_reply
@@ -38,8 +39,7 @@ async def app() -> AsyncIterator[tuple[App, int]]:
     app = App()
     server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None))
     serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: server.started)
     app.bodies.start()
     yield app, server.servers[0].sockets[0].getsockname()[1]
     await app.bodies.aclose()

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from inspect import isawaitable
-from typing import TypeVar
-
-T = TypeVar("T")
+from typing import Any
 
 # Long, because a condition that is going to be true costs no more than it takes, on a slow machine too.
 PATIENCE_SECONDS = 40.0
@@ -33,16 +31,16 @@ class Clock:
 
 
 async def eventually(
-    condition: Callable[[], T | Awaitable[T]],
-    what: str = "the condition",
+    condition: Callable[[], Any],
+    what: str | Callable[[], str] = "the condition",
     seconds: float = PATIENCE_SECONDS,
     every: float = 0.005,
-) -> T:
+) -> Any:
     """Wait until a condition is true while other tasks run; its value.
 
     Args:
         condition: called again and again, and awaited where it returns something to await.
-        what: what is waited for, for the error message.
+        what: what is waited for, for the error message; a function is called when the time is over.
         seconds: how long to wait at most.
         every: pause between two calls, in seconds.
 
@@ -55,17 +53,20 @@ async def eventually(
         found = await value if isawaitable(value) else value
         if found:
             return found
-        assert time.monotonic() < end, f"{what}: not within {seconds:g} s"
+        assert time.monotonic() < end, f"{what() if callable(what) else what}: not within {seconds:g} s"
         await asyncio.sleep(every)
 
 
 def wait_until(
-    condition: Callable[[], T], what: str = "the condition", seconds: float = PATIENCE_SECONDS, every: float = 0.02
-) -> T:
+    condition: Callable[[], Any],
+    what: str | Callable[[], str] = "the condition",
+    seconds: float = PATIENCE_SECONDS,
+    every: float = 0.01,
+) -> Any:
     """Wait as `eventually` does, without an event loop."""
     end = time.monotonic() + seconds
     while not (value := condition()):
-        assert time.monotonic() < end, f"{what}: not within {seconds:g} s"
+        assert time.monotonic() < end, f"{what() if callable(what) else what}: not within {seconds:g} s"
         time.sleep(every)
     return value
 

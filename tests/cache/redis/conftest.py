@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest_asyncio
 
 from tests.redis_server import RedisServer
 from tilores_core import PluginContext
+from tilores_core.testing.waiting import wait_until
 from tilores_plugins.cache.redis.build import build
 from tilores_plugins.cache.redis.settings import RedisSettings
 from tilores_plugins.cache.redis.tier import RedisTier
@@ -65,10 +65,7 @@ def cluster(redis_binary: str) -> Iterator[list[RedisServer]]:
         for node, slots in zip(nodes, halves, strict=True):
             node.start().run("CLUSTER", "ADDSLOTS", *slots)
         nodes[0].run("CLUSTER", "MEET", "127.0.0.1", nodes[1].port)
-        give_up = time.monotonic() + 30
-        while not all(_agreed(node) for node in nodes):
-            assert time.monotonic() < give_up, "the cluster did not form"
-            time.sleep(0.05)
+        wait_until(lambda: all(_agreed(node) for node in nodes), "the cluster did not form")
         yield nodes
     finally:
         for node in nodes:

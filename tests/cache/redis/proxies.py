@@ -85,7 +85,7 @@ class Proxy:
     async def _replies(self, down: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         while data := await down.read(65_536):
             if self.delay:
-                await asyncio.sleep(self.delay)
+                await asyncio.sleep(self.delay)  # the fault itself
             if client not in self._muted:
                 client.write(data)
                 await client.drain()

@@ -87,7 +87,7 @@ async def test_a_silent_connection_is_found_out(server: RedisServer, make_tier: 
 async def test_silence_alone_is_no_loss(server: RedisServer, make_tier: MakeTier) -> None:
     one, two = make_tier(server.url), make_tier(server.url)
     async with listening(two) as by_two:
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(2.5)  # longer than a quiet connection is left unasked
         await one.publish(b"still there")
         assert await next_of(by_two) == b"still there"
 
@@ -100,7 +100,7 @@ async def test_a_server_that_comes_later(server: RedisServer, make_tier: MakeTie
         return await anext(aiter(two.messages()))
 
     waiting = asyncio.create_task(first())
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.3)  # for several tries to connect
     assert not waiting.done()
     await asyncio.to_thread(server.restart)
     async with asyncio.timeout(PATIENCE):

@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ import redis
 
 from tests.redis_server import needs_redis
 from tilores_core import CacheEntry, CacheError, MissingDependencyError
-from tilores_core.testing.waiting import wait_until
+from tilores_core.testing.waiting import eventually, wait_until
 from tilores_plugins.cache.redis import embedded
 from tilores_plugins.cache.redis.tier import RedisTier
 
@@ -94,7 +94,7 @@ async def test_it_ends_with_its_last_user(make_tier: MakeTier, short_folder: Pat
     await asyncio.gather(one.set_many({"answers:a": entry()}), two.set_many({"answers:b": entry()}))
     guard, server = pids(short_folder)
     await one.aclose()
-    await asyncio.sleep(1.0)
+    await asyncio.sleep(1.0)  # longer than the guard takes to see that a user has gone
     assert len(await two.get_many(["answers:a", "answers:b"])) == 2
     assert pids(short_folder) == [guard, server]
     await two.aclose()
@@ -117,7 +117,7 @@ async def test_the_survivor_of_a_killed_process_goes_on(make_tier: MakeTier, sho
         before = pids(short_folder)
         starter.kill()
         starter.wait()
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(1.0)  # longer than the guard takes to see that a user has gone
         assert len(await tier.get_many(["answers:1"])) == 1
         assert pids(short_folder) == before
 
@@ -138,13 +138,13 @@ async def test_it_is_started_again_when_it_was_killed(make_tier: MakeTier, short
     await tier.set_many({"answers:a": entry(b"kept")})
     _, server = pids(short_folder)
     os.kill(server, signal.SIGKILL)
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            try:
-                found = await tier.get_many(["answers:a"])
-                break
-            except CacheError:
-                await asyncio.sleep(0.05)
+
+    async def found_again() -> Mapping[str, CacheEntry]:
+        with suppress(CacheError):
+            return await tier.get_many(["answers:a"])
+        return {}
+
+    found = await eventually(found_again, "the value", PATIENCE)
     assert found["answers:a"].value == b"kept"
     assert pids(short_folder)[1] != server
 
@@ -211,13 +211,13 @@ async def test_no_waiting_for_a_server_that_is_starting(make_tier: MakeTier, sho
     tier = make_tier(data_dir=short_folder, connect_timeout_ms=1)
     with pytest.raises(CacheError, match="starting"):
         await tier.get_many(["answers:a"])
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            try:
-                assert await tier.get_many(["answers:a"]) == {}
-                break
-            except CacheError:
-                await asyncio.sleep(0.1)
+
+    async def answers() -> bool:
+        with suppress(CacheError):
+            return await tier.get_many(["answers:a"]) == {}
+        return False
+
+    await eventually(answers, "an answer", PATIENCE)
 
 
 def test_without_a_server_to_start(make_tier: MakeTier, monkeypatch: pytest.MonkeyPatch, short_folder: Path) -> None:

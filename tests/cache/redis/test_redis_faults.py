@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import uvloop
 from tests.cache.redis.proxies import Proxy
 from tests.redis_server import RedisServer
 from tilores_core import CacheEntry, CacheError, PluginContext
+from tilores_core.testing.waiting import eventually
 from tilores_plugins.cache.redis.build import build
 from tilores_plugins.cache.redis.settings import RedisSettings
 from tilores_plugins.cache.redis.tier import RedisTier
@@ -36,14 +38,14 @@ async def value_of(tier: RedisTier, key: str) -> bytes | None:
 
 async def comes_back(work: Callable[[], Awaitable[object]]) -> None:
     """Until `work` raises no `CacheError` any more."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            try:
-                await work()
-            except CacheError:
-                await asyncio.sleep(0.02)
-            else:
-                return
+
+    async def works() -> bool:
+        with suppress(CacheError):
+            await work()
+            return True
+        return False
+
+    await eventually(works, "Redis", PATIENCE)
 
 
 class Load:
@@ -71,7 +73,7 @@ class Load:
                 self.errors += 1
             except Exception as error:
                 self._wrong.append(error)
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.001)  # the other readers have their turn
 
     async def __aenter__(self) -> Load:
         self._readers = [asyncio.create_task(self._reader(number)) for number in range(16)]
@@ -86,15 +88,11 @@ class Load:
     async def goes_well(self) -> None:
         """Until every reader has had several right answers more."""
         goal = self.right + 100
-        async with asyncio.timeout(PATIENCE):
-            while self.right < goal:
-                await asyncio.sleep(0.01)
+        await eventually(lambda: self.right >= goal)
 
     async def notices(self) -> None:
         seen = self.errors
-        async with asyncio.timeout(PATIENCE):
-            while self.errors == seen:
-                await asyncio.sleep(0.01)
+        await eventually(lambda: self.errors != seen)
 
 
 async def test_nothing_is_connected_before_the_first_use(make_tier: MakeTier) -> None:
@@ -177,7 +175,7 @@ async def test_a_cancelled_request_leaves_the_connection_in_order(server: RedisS
         proxy.delay = 0.03
         for _ in range(5):
             requests = [asyncio.create_task(value_of(tier, f"answers:{number}")) for number in range(64)]
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.005)  # so that some replies are on their way
             for request in requests[::2]:
                 request.cancel()
             got = await asyncio.gather(*requests, return_exceptions=True)
@@ -198,7 +196,7 @@ def test_a_busy_event_loop_is_not_a_slow_redis(server: RedisServer, run: Callabl
         for _ in range(3):
             server.pause()
             reading = asyncio.create_task(value_of(tier, "answers:a"))
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # the request is sent, and held up
             server.resume()  # it answers within its time, while we look elsewhere
             time.sleep(0.3)
             assert await reading == b"value"
@@ -277,9 +275,7 @@ async def test_a_read_only_replica(short_folder: Path, redis_binary: str, make_t
         with RedisServer(short_folder / "replica", *arguments, binary=redis_binary) as replica:
             await make_tier(primary.url).set_many({"answers:a": entry(b"kept", "tag")})
             tier = make_tier(replica.url)
-            async with asyncio.timeout(PATIENCE):
-                while await value_of(tier, "answers:a") is None:
-                    await asyncio.sleep(0.05)
+            await eventually(lambda: value_of(tier, "answers:a"), "the copy", PATIENCE)
             for work in (
                 lambda: tier.set_many({"answers:a": entry(b"new")}),
                 lambda: tier.set_many({"answers:a": entry(b"new", "tag")}),
@@ -341,7 +337,7 @@ async def test_closing_while_connecting(make_tier: MakeTier) -> None:
     async with silent:
         tier = make_tier(f"redis://:pw@127.0.0.1:{silent.sockets[0].getsockname()[1]}")
         waiting = [asyncio.create_task(tier.get_many(["answers:a"])) for _ in range(2)]
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # both are connecting
         await tier.aclose()
         got = await asyncio.gather(*waiting, return_exceptions=True)
         assert [type(one) for one in got] == [CacheError] * 2

@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from tilores_core.contracts import Answer, CustomerChoice, CustomerOutcome, Delta, Usage
 from tilores_core.errors import ProviderUnavailableError, RateLimitedError, TiloresError
+from tilores_core.testing.waiting import wait_until
 from tilores_core.web.langserve.config import config_schema
 from tilores_core.web.langserve.config_hash import decode_config_hash
 from tilores_core.web.langserve.decode import decode_batch, decode_run
@@ -74,7 +75,7 @@ class ScriptedEngine:
             if word == "break":
                 raise RuntimeError("Edwina's phone is +44 20 7183 8750")
             if word == "slow":
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.05)  # the word says so
         choices = (CustomerChoice(traits={"born": "1980"}), CustomerChoice(traits={"born": "1991"}))
         several = CustomerOutcome(kind="several", choices=choices)
         yield answer(text, customer=several) if word == "several" else answer(text)
@@ -170,11 +171,8 @@ def served(app: Starlette) -> Iterator[str]:
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
-        deadline = time.monotonic() + 20
-        while not server.started:
-            assert thread.is_alive(), "the server did not start"
-            assert time.monotonic() < deadline, "the server did not start in time"
-            time.sleep(0.01)
+        wait_until(lambda: server.started or not thread.is_alive(), "the server")
+        assert server.started, "the server did not start"
         port = server.servers[0].sockets[0].getsockname()[1]
         yield f"http://127.0.0.1:{port}"
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import warnings
 from collections.abc import AsyncIterator
 from typing import Any
@@ -12,6 +11,8 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate, PromptTemplate
+
+from tilores_core.testing.waiting import eventually
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # langserve's own, while it is imported
@@ -235,10 +236,7 @@ async def test_a_client_that_leaves_ends_the_engines_work(remote: Any, server: A
     pieces = remote.astream("slow")
     await anext(pieces)
     await pieces.aclose()
-    for _ in range(500):
-        if server.engine.closed:
-            break
-        await asyncio.sleep(0.01)
+    await eventually(lambda: server.engine.closed)
     assert server.engine.closed == 1
     assert server.errors == []
 

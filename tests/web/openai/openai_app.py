@@ -37,6 +37,7 @@ from tilores_core.errors import (
     SourceUnavailableError,
     UnknownModelError,
 )
+from tilores_core.testing.waiting import wait_until
 from tilores_core.web import openai
 from tilores_core.web.request import Limits
 
@@ -188,7 +189,7 @@ class ScriptedServer:
             raise UnknownModelError("there is no such model", fix="GET /v1/models lists the names")
         try:
             for step in SCRIPTS[name]:
-                await asyncio.sleep(step if isinstance(step, float) else 0)
+                await asyncio.sleep(step if isinstance(step, float) else 0)  # a number is a pause
                 if isinstance(step, Exception):
                     raise step
                 if not isinstance(step, float):
@@ -239,9 +240,8 @@ def serve(app: Any) -> Iterator[str]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:
-            while not server.started:
-                assert thread.is_alive(), "the server did not start"
-                time.sleep(0.01)
+            wait_until(lambda: server.started or not thread.is_alive(), "the server")
+            assert server.started, "the server did not start"
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True

@@ -27,7 +27,7 @@ async def script(steps: Sequence[Step]) -> AsyncIterator[Delta | Answer]:
     """Yields items, raises exceptions, waits numbers."""
     for step in steps:
         if isinstance(step, float):
-            await asyncio.sleep(step)
+            await asyncio.sleep(step)  # the script says so
         elif isinstance(step, Exception):
             raise step
         else:
