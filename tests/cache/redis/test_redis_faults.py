@@ -198,7 +198,7 @@ def test_a_busy_event_loop_is_not_a_slow_redis(server: RedisServer, run: Callabl
             reading = asyncio.create_task(value_of(tier, "answers:a"))
             await asyncio.sleep(0.02)  # the request is sent, and held up
             server.resume()  # it answers within its time, while we look elsewhere
-            time.sleep(0.3)
+            time.sleep(0.3)  # longer than the limit of a command
             assert await reading == b"value"
         await tier.aclose()
 
