@@ -9,9 +9,10 @@ import time
 import pytest
 
 from tilores_core.chat.routing.budget import Budget
-from tilores_core.chat.routing.delivery import BySentence, CannotJoinError, Start, Straight
+from tilores_core.chat.routing.delivery import DirectDelivery, SentenceDelivery, Start
 from tilores_core.chat.routing.health import Health
 from tilores_core.chat.routing.hedge import Claim, hedged
+from tilores_core.chat.routing.joint import CannotJoinError
 from tilores_core.chat.routing.limits import ProviderLimit
 from tilores_core.chat.routing.watch import Watch, WatchExpiredError
 from tilores_core.contracts import Delta, Turn
@@ -384,34 +385,37 @@ class Listener:
         return [delta.text for delta in self.heard]
 
 
-def say(delivery: BySentence | Straight, start: Start, *pieces: str, finish: bool = True, model: str = "m") -> None:
+def say(
+    delivery: SentenceDelivery | DirectDelivery, start: Start, *pieces: str, finish: bool = True, model: str = "m"
+) -> None:
     delivery.begin(model, start)
     for piece in pieces:
-        delivery.say(Delta(text=piece))
+        delivery.add(Delta(text=piece))
     if finish:
         delivery.finish()
 
 
 def test_straight_pieces_name_the_model_once() -> None:
     listener = Listener()
-    say(Straight(listener), "fresh", "one ", "two")
+    say(DirectDelivery(listener), "fresh", "one ", "two")
     assert [(delta.text, delta.model) for delta in listener.heard] == [("one ", "m"), ("two", None)]
 
 
 def test_whole_sentences_go_out() -> None:
     listener = Listener()
-    delivery = BySentence(listener, longest=300)
+    delivery = SentenceDelivery(listener, longest=300)
     say(delivery, "fresh", "One is", " here. Two", " is not. Th", "ree", finish=False)
     assert (listener.texts, delivery.resumable) == (["One is here. ", "Two is not. "], True)
     delivery.finish()
     assert delivery.text == "One is here. Two is not. Three"
 
 
-def test_in_the_middle_of_a_sentence_nobody_goes_on() -> None:
-    delivery = BySentence(Listener(), longest=20)
+def test_long_sentence_that_breaks_off_is_continued_from_its_last_word() -> None:
+    delivery = SentenceDelivery(Listener(), longest=24)
     say(delivery, "fresh", "this goes on and on, and does not end", finish=False)
-    assert delivery.spoken
-    assert not delivery.resumable
+    assert delivery.text == "this goes on and on, "
+    say(delivery, "continued", "goes on and on, and then it ends.")
+    assert delivery.text == "this goes on and on, and then it ends."
 
 
 @pytest.mark.parametrize(
@@ -423,25 +427,37 @@ def test_in_the_middle_of_a_sentence_nobody_goes_on() -> None:
     ],
 )
 def test_a_continuation_joins_with_the_space_it_needs(before: str, continuation: str, joined: str) -> None:
-    delivery = BySentence(Listener(), longest=300)
+    delivery = SentenceDelivery(Listener(), longest=300)
     say(delivery, "fresh", before, finish=False)
     say(delivery, "continued", continuation, model="other")
     assert delivery.text == joined
 
 
 @pytest.mark.parametrize(
-    "again", ["One is here. Then two.", "one is  HERE! Then two.", "Then two is. One is here. So."]
+    ("again", "text"),
+    [
+        ("One is here. Then two.", "One is here. Then two."),
+        ("one is  HERE! Then two.", "One is here. Then two."),
+        ("One is here, and then two.", "One is here. One is here, and then two."),
+    ],
 )
-def test_a_continuation_that_repeats_a_sentence_is_refused(again: str) -> None:
-    delivery = BySentence(Listener(), longest=300)
+def test_a_sentence_that_a_continuation_repeats_is_cut_off(again: str, text: str) -> None:
+    delivery = SentenceDelivery(Listener(), longest=300)
+    say(delivery, "fresh", "One is here. Tw", finish=False)
+    say(delivery, "continued", again)
+    assert delivery.text == text
+
+
+def test_a_continuation_that_tells_a_sentence_over_again_is_refused() -> None:
+    delivery = SentenceDelivery(Listener(), longest=300)
     say(delivery, "fresh", "One is here. Tw", finish=False)
     with pytest.raises(CannotJoinError):
-        say(delivery, "continued", again)
-    assert delivery.text in ("One is here. ", "One is here. Then two is. ")
+        say(delivery, "continued", "Then two is. One is here. So.")
+    assert delivery.text == "One is here. Then two is. "
 
 
 def test_a_short_word_may_come_again_later() -> None:
-    delivery = BySentence(Listener(), longest=300)
+    delivery = SentenceDelivery(Listener(), longest=300)
     say(delivery, "fresh", "Yes. It is so. A", finish=False)
     say(delivery, "continued", "And it is paid. Yes. Fine.")
     assert delivery.text == "Yes. It is so. And it is paid. Yes. Fine."
@@ -449,7 +465,7 @@ def test_a_short_word_may_come_again_later() -> None:
 
 def test_an_answer_given_again_goes_on_behind_what_was_said() -> None:
     listener = Listener()
-    delivery = BySentence(listener, longest=300)
+    delivery = SentenceDelivery(listener, longest=300)
     say(delivery, "fresh", "One is here. Tw", finish=False)
     say(delivery, "again", "One ", "is here. An", "other one. End.")
     assert delivery.text == "One is here. Another one. End."
@@ -458,7 +474,7 @@ def test_an_answer_given_again_goes_on_behind_what_was_said() -> None:
 
 @pytest.mark.parametrize("again", ["Something else. Really it is.", "One"])
 def test_another_answer_is_not_joined(again: str) -> None:
-    delivery = BySentence(Listener(), longest=300)
+    delivery = SentenceDelivery(Listener(), longest=300)
     say(delivery, "fresh", "One is here. Tw", finish=False)
     with pytest.raises(CannotJoinError):
         say(delivery, "again", again)

@@ -10,7 +10,7 @@ from typing import Any
 from tilores_core.chat.models import Models
 from tilores_core.chat.notes import ModelNotes
 from tilores_core.chat.routing.budget import Budget
-from tilores_core.chat.routing.delivery import BySentence, Emit, Held, Straight
+from tilores_core.chat.routing.delivery import BufferedDelivery, DirectDelivery, Emit, SentenceDelivery
 from tilores_core.chat.routing.fallback_chain import FallbackChain, RequestForModel, RoutingContext
 from tilores_core.chat.routing.health import Health
 from tilores_core.chat.routing.limits import Limits
@@ -75,7 +75,7 @@ class ModelRouter:
                 time.perf_counter() if began is None else began,
                 partial(self._note, turn.purpose),
             ),
-            streamed=not (emit is None or type(delivery) is Held),
+            streamed=not (emit is None or type(delivery) is BufferedDelivery),
             request_for=request_for or (lambda _: (turn, ())),
         )
         name, said = await route.run()
@@ -100,12 +100,12 @@ class ModelRouter:
         """What is known of each model that was asked, by its full name: the state of its breaker, and more."""
         return self._health.report()
 
-    def _delivery(self, emit: Emit | None, *, fallbacks: bool) -> Held:
+    def _delivery(self, emit: Emit | None, *, fallbacks: bool) -> BufferedDelivery:
         if emit is None or self._policy.on_stream_failure == "buffer":
-            return Held()
+            return BufferedDelivery()
         if self._policy.on_stream_failure == "resume" and fallbacks:
-            return BySentence(emit, longest=self._policy.sentence_characters)
-        return Straight(emit)  # nobody could go on: there is nothing to hold sentences back for
+            return SentenceDelivery(emit, longest=self._policy.sentence_characters)
+        return DirectDelivery(emit)  # nobody could go on: there is nothing to hold sentences back for
 
 
 def _check(routing: RoutingTable, models: Models) -> None:

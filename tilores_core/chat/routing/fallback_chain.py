@@ -12,9 +12,10 @@ import structlog
 from tilores_core.chat.messages import for_model
 from tilores_core.chat.models import Models
 from tilores_core.chat.routing.budget import Budget
-from tilores_core.chat.routing.delivery import CannotJoinError, Held, Start
+from tilores_core.chat.routing.delivery import BufferedDelivery, Start
 from tilores_core.chat.routing.health import Health, Permit
 from tilores_core.chat.routing.hedge import Claim, hedged
+from tilores_core.chat.routing.joint import CannotJoinError
 from tilores_core.chat.routing.limits import Limits, ProviderLimit
 from tilores_core.chat.routing.model_call import CallSpec, FailedAttemptError, ModelCall, OnDelta
 from tilores_core.chat.routing.verdict import judge
@@ -33,8 +34,9 @@ from tilores_core.settings import RoutingTable
 log = structlog.get_logger(part="chat")
 
 CONTINUE = (
-    "Your last message was cut off. Go on with it directly behind its last sentence, in the same language and tone. "
-    "Repeat nothing of it, do not greet, and do not mention the interruption."
+    "Your last message was cut off. Go on with it exactly where it stops, in the same language and tone: the next "
+    "word you write is the one that follows its last word. Repeat nothing of it, do not greet, and do not mention "
+    "the interruption."
 )
 
 
@@ -62,7 +64,7 @@ class FallbackChain:
     system: Callable[[str], str]
     chain: tuple[str, ...]
     budget: Budget
-    delivery: Held
+    delivery: BufferedDelivery
     model_call: ModelCall
     streamed: bool
     request_for: RequestForModel
@@ -119,7 +121,8 @@ class FallbackChain:
             try:
                 return await self._call(name, permit, start, last=last)
             except CannotJoinError:
-                raise self._failure() from None
+                log.warning("model cannot go on", model=self.context.models.shown(name))
+                return None  # the next one may
             except FailedAttemptError as failed:
                 # What the caller can mend, or asked for wrongly, is no event for who runs this.
                 tell = log.info if isinstance(failed.error, RequestError) else log.warning
@@ -208,7 +211,7 @@ class FallbackChain:
         late = self.context.health.of(name).first_token_p95() if hedge else None
         if late is None or late >= first:
             self._count(name)
-            said = await self.model_call.make(spec, limit, self.delivery.say)
+            said = await self.model_call.make(spec, limit, self.delivery.add)
         else:
             said = await self._hedged(spec, limit, late)
         self.delivery.finish()
@@ -263,7 +266,7 @@ class FallbackChain:
                     raise asyncio.CancelledError
                 mine = replace(spec, permit=permit, hedge=True)
             self._count(spec.model)
-            said = await self.model_call.make(mine, limit, _claiming(claim, self.delivery.say))
+            said = await self.model_call.make(mine, limit, _claiming(claim, self.delivery.add))
             if not claim():
                 raise asyncio.CancelledError
             return said

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from tilores_core.chat.codes import error_code
 from tilores_core.chat.models import Models
 from tilores_core.chat.routing.budget import Budget
-from tilores_core.chat.routing.delivery import CannotJoinError
 from tilores_core.chat.routing.health import Permit
+from tilores_core.chat.routing.joint import CannotJoinError
 from tilores_core.chat.routing.limits import ProviderLimit
 from tilores_core.chat.routing.verdict import BrokenOffError, SilentModelError, Verdict, judge
 from tilores_core.chat.routing.watch import Watch, WatchExpiredError

@@ -33,24 +33,21 @@ class Sentences:
 
     A sentence ends at `.`, `!`, `?` or `…` before white space and something that does not go on in lower case, at a
     wide full stop, or at a line's end; not at an abbreviation, an initial, a decimal point, the number of a list. One
-    of more than `longest` characters is let go at a clause, or between words: then `broken` is true until it ends.
+    of more than `longest` characters is let go at a clause, or between words.
     """
 
     def __init__(self, longest: int) -> None:
         self._longest = longest
         self._held = ""
         self._looked = 0
-        self.broken = False
 
     def feed(self, text: str) -> list[str]:
         self._held += text
         found: list[str] = []
         while (end := self._next_end()) is not None:
             found.append(self._take(end))
-            self.broken = False
         while len(self._held) > self._longest:
             found.append(self._take(self._clause_end()))
-            self.broken = True
         return found
 
     def rest(self) -> str:

@@ -1,0 +1,168 @@
+"""A model that fails in the middle of its answer, at every place, in every way: a fallback finishes the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from tests.chat.engine_world import World
+from tilores_core.chat.routing.fallback_chain import CONTINUE
+from tilores_core.errors import ProviderUnavailableError
+from tilores_core.llm import KeyedProviderSettings, load_catalogue
+from tilores_core.settings import RoutingTable
+from tilores_core.testing import FakeProvider, FakeReply
+from tilores_core.testing.fake_provider import FakeCall
+from tilores_core.testing.fake_upstream import (
+    Cut,
+    ErrorEvent,
+    FakeUpstream,
+    Hang,
+    HttpError,
+    MalformedEvent,
+    MalformedReply,
+    NoFinish,
+    Reply,
+    Reset,
+    Stall,
+)
+from tilores_plugins.providers.openai.provider import OpenAIProvider
+
+ANSWER = (
+    "Her balance is forty dollars. It has been due since the first of May, which she knows, because we wrote to her "
+    "in April, and she may pay by phone or by card. Nothing else is open."
+)
+WORDS = len(ANSWER.split())
+Way = Callable[[str], str]
+
+
+def exactly(said: str) -> str:
+    return ANSWER[len(said) :]
+
+
+def with_its_last_words(said: str) -> str:
+    return f"{' '.join(said.split()[-2:])} {ANSWER[len(said) :].lstrip()}".lstrip()
+
+
+def from_the_beginning(said: str) -> str:
+    return ANSWER
+
+
+WAYS: tuple[Way, ...] = (exactly, with_its_last_words, from_the_beginning)
+FAULTS: dict[str, Callable[[int], Any]] = {
+    "cut": lambda after: Cut(after=after),
+    "reset": lambda after: Cut(after=after, reset=True),
+    "stalled": lambda after: Stall(after=after),
+    "malformed": lambda after: MalformedEvent(after=after),
+    "error-event": lambda after: ErrorEvent(after=after),
+}
+
+
+def finishing(way: Way) -> Callable[[FakeCall], str]:
+    """A fallback that is told what was said, and goes on in its way."""
+
+    def reply(call: FakeCall) -> str:
+        said = str(call.messages[-2].text) if str(call.messages[-1].text) == CONTINUE else ""
+        assert ANSWER.startswith(said)
+        return way(said)
+
+    return reply
+
+
+class Failing(World):
+    """`openai:…`, whose upstream a test spoils, and two fallbacks."""
+
+    def __init__(self, upstream: FakeUpstream, **routing: Any) -> None:
+        settings = KeyedProviderSettings(base_url=upstream.base_url, api_key=SecretStr(upstream.key))
+        self.first = OpenAIProvider(settings, load_catalogue("tilores_plugins.providers.openai"))
+        self.second, self.third = FakeProvider("second"), FakeProvider("third")
+        super().__init__(
+            providers={"openai": self.first, "second": self.second, "third": self.third},
+            model="openai:m",
+            fallbacks=("second:m", "third:m"),
+            routing=RoutingTable(
+                backoff_seconds=0.0,
+                first_token_seconds=0.5,
+                stall_seconds=0.15,
+                attempts=1,
+                breaker_failures=10_000,
+                **{"sentence_characters": 40, **routing},
+            ),
+        )
+
+    async def __aexit__(self, *exc: Any) -> None:
+        await super().__aexit__(*exc)
+        await self.first.aclose()
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[FakeUpstream]:
+    async with FakeUpstream("openai") as made:
+        yield made
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+async def test_stream_that_fails_behind_any_word_is_finished(upstream: FakeUpstream, fault: str, way: Way) -> None:
+    async with Failing(upstream) as world:
+        world.second.otherwise = finishing(way)
+
+        async def fail(after: int) -> None:
+            upstream.always[f"m{after}"] = Reply(ANSWER, fault=FAULTS[fault](after))
+            pieces, answer = await world.listen(f"Question {after}?", model=f"openai:m{after}")
+            assert "".join(piece.text for piece in pieces) == answer.text == ANSWER, f"after {after} words"
+
+        await asyncio.gather(*(fail(after) for after in range(WORDS)))
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        HttpError(status=429),
+        HttpError(status=500),
+        HttpError(status=503),
+        Reset(),
+        Hang(),
+        Hang(headers=True),
+        MalformedReply(),
+        NoFinish(),
+        NoFinish(mark=True),
+        *(made(7) for made in FAULTS.values()),
+    ],
+    ids=repr,
+)
+async def test_every_fault_is_answered_whole(upstream: FakeUpstream, fault: Any, streamed: bool) -> None:
+    async with Failing(upstream) as world:
+        world.second.otherwise = finishing(exactly)
+        upstream.always["m"] = Reply(ANSWER, fault=fault)
+        answer = (await world.listen())[1] if streamed else await world.ask()
+        assert answer.text == ANSWER
+
+
+async def test_fallback_that_cannot_go_on_is_followed_by_the_next(upstream: FakeUpstream) -> None:
+    async with Failing(upstream) as world:
+        told_over = "Her balance is forty dollars and nothing else. Goodbye."
+        world.second.otherwise = told_over
+        world.third.otherwise = finishing(exactly)
+        upstream.always["m"] = Reply(ANSWER, fault=Cut(after=20))
+        pieces, answer = await world.listen()
+        assert "".join(piece.text for piece in pieces) == answer.text == ANSWER
+        assert (len(world.second.asked), answer.model) == (1, "third:m")
+
+
+async def test_fallback_that_fails_midway_is_followed_by_the_next(upstream: FakeUpstream) -> None:
+    async with Failing(upstream) as world:
+        world.second.otherwise = lambda call: _broken(finishing(exactly)(call))
+        world.third.otherwise = finishing(exactly)
+        upstream.always["m"] = Reply(ANSWER, fault=Cut(after=9))
+        pieces, answer = await world.listen()
+        assert "".join(piece.text for piece in pieces) == answer.text == ANSWER
+        assert answer.model == "third:m"
+
+
+def _broken(text: str) -> FakeReply:
+    return FakeReply(text=text, error=ProviderUnavailableError("down", provider="second"), error_after=12)

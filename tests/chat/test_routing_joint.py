@@ -1,0 +1,94 @@
+"""The joint between what was heard and what another model goes on with."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tilores_core.chat.routing.joint import CannotJoinError, Joint
+
+
+def joined(said: str, *pieces: str) -> str:
+    joint = Joint(said)
+    return said + "".join(joint.feed(piece) for piece in pieces) + joint.feed("", final=True)
+
+
+def by_characters(said: str, more: str) -> str:
+    return joined(said, *more)
+
+
+ANSWER = "Her balance is forty dollars and ten cents. It is due on the first of May, and she can pay by phone."
+
+
+@pytest.mark.parametrize("cut", [match.end() for match in re.finditer(r"\S+\s*", ANSWER)][:-1])
+@pytest.mark.parametrize("way", ["exactly", "last-word", "last-three", "sentence", "all"])
+def test_answer_cut_behind_any_word_is_whole_again(cut: int, way: str) -> None:
+    said = ANSWER[:cut]
+    words = said.split()
+    sentence = said.rsplit(". ", 1)[-1] or said
+    before = {"exactly": "", "last-word": words[-1], "last-three": " ".join(words[-3:])}.get(way)
+    if before is None:
+        before = said if way == "all" else sentence
+    more = f"{before.rstrip()} {ANSWER[cut:]}".lstrip()
+    assert joined(said, more) == ANSWER
+    assert by_characters(said, more) == ANSWER
+    assert by_characters(said.rstrip(), more) == ANSWER
+
+
+@pytest.mark.parametrize(
+    ("said", "more", "whole"),
+    [
+        ("It is due on", "May 5.", "It is due on May 5."),
+        ("It is due on ", " May 5.", "It is due on May 5."),
+        ("It is due on May 5", ", at noon.", "It is due on May 5, at noon."),
+        ("It is due, ", ", at noon.", "It is due, at noon."),
+        ("It is due, at", "At noon it is.", "It is due, at – At noon it is."),
+        ("It is due on the fifth of ", "It is due on May 5.", "It is due on the fifth of – It is due on May 5."),
+        ("It is due on the ", "Her balance is due in May.", "It is due on the – Her balance is due in May."),
+        ("It is due on the", "The date is May 5.", "It is due on the – The date is May 5."),
+        ("Call 5 5", "5 1 2.", "Call 5 5 5 1 2."),
+        ("Her agent is ", "Maria Lopez.", "Her agent is Maria Lopez."),
+        ("Yes. It is so. ", "Yes. And it is paid.", "Yes. It is so. Yes. And it is paid."),
+        ("これは一つの長い", "文です。", "これは一つの長い文です。"),
+        ("She pays (by", "card).", "She pays (by card)."),
+        ("", "Hello.", "Hello."),
+        ("It is due. ", "It is due on May 5.", "It is due. It is due on May 5."),
+        ("It is due. ", "it is DUE! Now.", "It is due. Now."),
+        ("You can pay by phone. ", "You can pay by card.", "You can pay by phone. You can pay by card."),
+    ],
+)
+def test_continuations(said: str, more: str, whole: str) -> None:
+    assert joined(said, more) == by_characters(said, more) == whole
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "Her balance at the bank is 41 euros.",
+        "Her balance at the bank is forty dollars and it is due in May.",
+    ],
+)
+def test_story_told_over_again_is_refused(more: str) -> None:
+    said = "Her balance at the bank is forty dollars. It is due on the first. "
+    with pytest.raises(CannotJoinError):
+        joined(said, more)
+
+
+@given(
+    st.lists(st.sampled_from(["one", "two", "Three", "4", "five,", "six.", "и", "é"]), min_size=1, max_size=12),
+    st.data(),
+)
+def test_nothing_new_is_lost(words: list[str], data: st.DataObject) -> None:
+    said = " ".join(words)
+    more = "entirely new words follow here."
+    repeated = data.draw(st.integers(0, len(words)))
+    again = " ".join(words[len(words) - repeated :])
+    try:
+        whole = by_characters(said, f"{again} {more}".lstrip())
+    except CannotJoinError:
+        return
+    assert whole.startswith(said)
+    assert whole.endswith(more)

@@ -1,0 +1,127 @@
+"""The joint between what a caller has heard and what another model goes on with.
+
+Asked to go on in the middle, models go on; or say the last words once more, or the sentence, or all of it; or begin
+the sentence again in other words. What they repeat is cut off here.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_WORD: Final = re.compile(r"\w+(?:['’]\w+)*")
+_BEGUN_AGAIN: Final = 2  # words with which a sentence that was cut off begins again
+_RETOLD: Final = 5  # words with which an answer begins again
+_SENTENCE: Final = re.compile(r"[.!?…。！？｡]+[\"'”’»)\]]*(?:\s+|$)|\n+|[。！？｡]+[」』”’）)】]*")
+_END: Final = re.compile(r"\W*?[.!?…。！？｡\n]|\W*$")
+_CLOSING: Final = ".,;:!?…)]}%»”’\"'、。，；：！？"
+_MARKS: Final = ".,;:!?…、。，；：！？"
+_WIDE: Final = "、。，；：！？｡」』）】”"
+_RESTART: Final = "– "
+# Words with a capital letter that begin a sentence, and seldom stand in one.
+_BEGINNING: Final = re.compile(
+    r"""
+    A|After|All|And|As|At|Because|But|For|From|He|Her|Here|His|However|If|In|It|Its|My|No|On|Our|She|Since|So|Sorry
+    |That|The|Their|There|These|They|This|Those|To|We|When|While|With|Yes|You|Your
+    |Aber|Auf|Das|Der|Die|Ein|Eine|Es|Für|Hier|Im|Ja|Nein|Und|Wenn|Wir
+    """,
+    re.VERBOSE,
+)
+
+
+class CannotJoinError(Exception):
+    """What the next model says does not go on where the one before broke off."""
+
+
+class Joint:
+    """Feed the pieces that come behind `said` and get back what is to follow it.
+
+    Text is held back for as long as it may be a repetition: until a word comes that was not said. Raises
+    `CannotJoinError` when it tells over again, in other words, what is told already.
+    """
+
+    def __init__(self, said: str) -> None:
+        self._said = said
+        words = list(_WORD.finditer(said))
+        self._words = [match.group().casefold() for match in words]
+        ends = [match.end() for match in _SENTENCE.finditer(said)]
+        opened = ends[-1] if ends else 0
+        self._is_open = bool(said[opened:].strip())
+        self._open_word = next((at for at, match in enumerate(words) if match.start() >= opened), -1)
+        self._held = ""
+        self._done = not words
+
+    @property
+    def decided(self) -> bool:
+        """What comes now is passed on as it is."""
+        return self._done
+
+    def feed(self, text: str, *, final: bool = False) -> str:
+        """What follows `said` of the text so far; `final`: no more comes."""
+        if self._done:
+            return text
+        self._held += text
+        found = self._follow(final=final)
+        if found is None:
+            return ""
+        self._done, held, self._held = True, self._held, ""
+        return self._spaced(held[found:]) if found >= 0 else self._restarted(held)
+
+    def _follow(self, *, final: bool) -> int | None:
+        """Where in the held text the new begins; -1: with a sentence begun again; None: not known yet."""
+        held, words = self._held, self._words
+        found = list(_WORD.finditer(held))
+        if found and not final and found[-1].end() == len(held):
+            found.pop()  # the word may go on
+        candidates = list(range(len(words)))  # where in `said` the new words may stand already
+        overlap, retold, begun = 0, 0, 0
+        for number, match in enumerate(found):
+            word = match.group().casefold()
+            candidates = [at for at in candidates if at + number < len(words) and words[at + number] == word]
+            if not candidates:
+                break
+            if candidates[-1] + number + 1 == len(words):
+                overlap = number + 1
+            retold = number + 1 if candidates[0] == 0 else retold
+            begun = number + 1 if self._open_word in candidates else begun
+        else:
+            if not final:
+                return None
+        first = found[0].group() if found else ""
+        if overlap and self._is_repetition(found[overlap - 1].end(), overlap, first):
+            return found[overlap - 1].end()
+        if retold >= _RETOLD and not (self._is_open and self._open_word == 0):
+            raise CannotJoinError
+        return -1 if self._is_open and (begun >= _BEGUN_AGAIN or _BEGINNING.fullmatch(first)) else 0
+
+    def _is_repetition(self, end: int, words: int, first: str) -> bool:
+        """Are the first `words` of the held text, which end at `end`, the last ones that were said?"""
+        if not self._is_open:  # a sentence that only begins alike is another one
+            return _END.match(self._held, end) is not None
+        # A digit may well follow the same digit; and with a capital a sentence begins.
+        begins = _BEGINNING.fullmatch(first) and not self._said.rstrip().endswith(first)
+        return words > 1 or not (begins or first.isdigit())
+
+    def _spaced(self, text: str) -> str:
+        """The rest with just the white space and marks that it needs behind what was said."""
+        said, rest = self._said, text.lstrip()
+        if not rest:
+            return ""
+        last = said.rstrip()[-1:]
+        if last in _CLOSING and (not self._is_open or rest[0] == last):
+            rest = rest.lstrip(_MARKS).lstrip()
+        if not rest or said[-1:].isspace():
+            return rest
+        glued = rest[0] in _CLOSING or said[-1:] in _WIDE or said[-1:] in "([{«“-–—/'’"
+        if glued or (text[:1] == rest[:1] and _in_one_word(said, rest)):
+            return rest
+        return f" {rest}"
+
+    def _restarted(self, text: str) -> str:
+        space = "" if self._said[-1:].isspace() else " "
+        return f"{space}{_RESTART}{text.lstrip()}"
+
+
+def _in_one_word(said: str, rest: str) -> bool:
+    """Was it cut within a word? Only a script without spaces, or a very long word, is."""
+    return ord(said[-1]) > 0x2E7F and ord(rest[0]) > 0x2E7F
