@@ -207,11 +207,18 @@ def cut_after_a_sentence(routed: Routed) -> str:
 
 
 @pytest.mark.parametrize("langserve", [False, True], ids=["openai", "langserve"])
-def test_a_continuation_that_repeats_what_was_said_is_an_error(routed: Routed, langserve: bool) -> None:
+def test_what_a_continuation_repeats_is_cut_off(routed: Routed, langserve: bool) -> None:
     routed.backup.otherwise = Reply(f"{FIRST}And then something else. The end.")
+    told = (routed.chat if langserve else routed.ask)(cut_after_a_sentence(routed), streamed=True)
+    assert (told.error, told.text) == (None, f"{FIRST}And then something else. The end.")
+
+
+@pytest.mark.parametrize("langserve", [False, True], ids=["openai", "langserve"])
+def test_a_continuation_that_tells_it_over_again_is_an_error(routed: Routed, langserve: bool) -> None:
+    routed.backup.otherwise = Reply(f"Well. {FIRST}The end.")
     model = cut_after_a_sentence(routed)
     told = (routed.chat if langserve else routed.ask)(model, streamed=True)
-    assert told.text == FIRST
+    assert told.text == f"{FIRST}Well. "
     assert told.error is not None
     assert not told.ended
     if not langserve:

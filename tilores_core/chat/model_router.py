@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 from tilores_core.chat.models import Models
@@ -14,8 +13,7 @@ from tilores_core.chat.routing.delivery import BufferedDelivery, DirectDelivery,
 from tilores_core.chat.routing.fallback_chain import FallbackChain, RequestForModel, RoutingContext
 from tilores_core.chat.routing.health import Health
 from tilores_core.chat.routing.limits import Limits
-from tilores_core.chat.routing.model_call import ModelCall
-from tilores_core.contracts import Attempt, Purpose, Turn
+from tilores_core.contracts import Attempt, Turn
 from tilores_core.errors import ConfigError, UnknownModelError
 from tilores_core.llm.normalizer import Completion
 from tilores_core.resilience import Condition
@@ -62,6 +60,13 @@ class ModelRouter:
         """
         chain = tuple(dict.fromkeys((model, *self._context.models.fallbacks)))
         delivery = self._delivery(emit, fallbacks=len(chain) > 1)
+
+        def note(attempt: Attempt) -> None:
+            attempts.append(attempt)
+            self._health.note(attempt)
+            if self._notes is not None:
+                self._notes.attempted(attempt, turn.purpose)
+
         route = FallbackChain(
             context=self._context,
             turn=turn,
@@ -69,12 +74,8 @@ class ModelRouter:
             chain=chain,
             budget=budget or self.budget(turn),
             delivery=delivery,
-            model_call=ModelCall(
-                self._context.models,
-                attempts,
-                time.perf_counter() if began is None else began,
-                partial(self._note, turn.purpose),
-            ),
+            began=time.perf_counter() if began is None else began,
+            note=note,
             streamed=not (emit is None or type(delivery) is BufferedDelivery),
             request_for=request_for or (lambda _: (turn, ())),
         )
@@ -86,11 +87,6 @@ class ModelRouter:
     def budget(self, turn: Turn) -> Budget:
         """The time a turn has."""
         return Budget.of(turn, default=self._seconds)
-
-    def _note(self, purpose: Purpose, attempt: Attempt) -> None:
-        self._health.note(attempt)
-        if self._notes is not None:
-            self._notes.attempted(attempt, purpose)
 
     def conditions(self) -> Mapping[str, Condition]:
         """By model: whether its last call worked, since when it is so, and the last error."""

@@ -17,9 +17,9 @@ from tilores_core.chat.routing.health import Health, Permit
 from tilores_core.chat.routing.hedge import Claim, hedged
 from tilores_core.chat.routing.joint import CannotJoinError
 from tilores_core.chat.routing.limits import Limits, ProviderLimit
-from tilores_core.chat.routing.model_call import CallSpec, FailedAttemptError, ModelCall, OnDelta
+from tilores_core.chat.routing.model_call import FailedAttemptError, ModelCall, OnDelta
 from tilores_core.chat.routing.verdict import judge
-from tilores_core.contracts import Delta, Message, Turn
+from tilores_core.contracts import Attempt, Delta, Message, Turn
 from tilores_core.errors import (
     DeadlineExceededError,
     InvalidRequestError,
@@ -57,7 +57,7 @@ RequestForModel = Callable[[str], tuple[Turn, Sequence[Message]]]
 @dataclass(slots=True, kw_only=True)
 class FallbackChain:
     """One turn's way. `chain`: full names, the one that was asked for first; `system`: such a name -> its message;
-    `request_for`: how else it is asked."""
+    `request_for`: how else it is asked; `began` and `note`: those of `ModelCall`."""
 
     context: RoutingContext
     turn: Turn
@@ -65,7 +65,8 @@ class FallbackChain:
     chain: tuple[str, ...]
     budget: Budget
     delivery: BufferedDelivery
-    model_call: ModelCall
+    began: float
+    note: Callable[[Attempt], None]
     streamed: bool
     request_for: RequestForModel
     _calls: dict[str, int] = field(default_factory=dict)  # by upstream
@@ -192,7 +193,8 @@ class FallbackChain:
         turn, more = self.request_for(name)
         messages = self._messages(name, permit, start, more)
         first = self.budget.first_token(self.context.policy.first_token_seconds, last=last)
-        spec = CallSpec(
+        call = ModelCall(
+            models=self.context.models,
             model=name,
             turn=turn,
             messages=messages,
@@ -203,17 +205,19 @@ class FallbackChain:
             between=self.context.policy.stall_seconds,
             whole=self.budget.whole(last=last),
             budget=self.budget,
+            began=self.began,
+            note=self.note,
         )
         limit = self.context.limits.of(self.context.models.upstream(name))
-        await self._enter(limit, spec)
+        await self._enter(limit, call)
         self.delivery.begin(name, start)
         hedge = self.context.policy.hedge and start == "fresh"
         late = self.context.health.of(name).first_token_p95() if hedge else None
         if late is None or late >= first:
             self._count(name)
-            said = await self.model_call.make(spec, limit, self.delivery.add)
+            said = await call.run(limit, self.delivery.add)
         else:
-            said = await self._hedged(spec, limit, late)
+            said = await self._hedged(call, limit, late)
         self.delivery.finish()
         return replace(said, text=self.delivery.text) if start != "fresh" else said
 
@@ -240,33 +244,33 @@ class FallbackChain:
         info = self.context.models.info(name)
         return (not last or self.context.policy.hedge) and not (info is not None and info.simulated)
 
-    async def _enter(self, limit: ProviderLimit, spec: CallSpec) -> None:
+    async def _enter(self, limit: ProviderLimit, call: ModelCall) -> None:
         priority = self.budget.priority
         if limit.try_enter(live=priority.live):
             return
         try:
-            await limit.enter(priority, seconds=min(spec.first, self.budget.left()))
+            await limit.enter(priority, seconds=min(call.first, self.budget.left()))
         except BaseException as error:
-            spec.permit.release()
+            call.permit.release()
             if isinstance(error, OverloadedError):
-                verdict = judge(error, timed_out=False, is_fallback=spec.is_fallback)
+                verdict = judge(error, timed_out=False, is_fallback=call.is_fallback)
                 raise FailedAttemptError(error, verdict, begun=False) from None
             raise
 
-    async def _hedged(self, spec: CallSpec, limit: ProviderLimit, late: float) -> Completion:
+    async def _hedged(self, call: ModelCall, limit: ProviderLimit, late: float) -> Completion:
         async def run(claim: Claim, second: bool) -> Completion:
-            mine = spec
+            mine = call
             if second:
-                room = self._has_calls_left(spec.model)
-                permit = self.context.health.of(spec.model).admit() if room else None
+                room = self._has_calls_left(call.model)
+                permit = self.context.health.of(call.model).admit() if room else None
                 if permit is None:
                     raise asyncio.CancelledError
                 if not limit.try_enter(live=self.budget.priority.live):
                     permit.release()
                     raise asyncio.CancelledError
-                mine = replace(spec, permit=permit, hedge=True)
-            self._count(spec.model)
-            said = await self.model_call.make(mine, limit, _claiming(claim, self.delivery.add))
+                mine = replace(call, permit=permit, hedge=True)
+            self._count(call.model)
+            said = await mine.run(limit, _claiming(claim, self.delivery.add))
             if not claim():
                 raise asyncio.CancelledError
             return said

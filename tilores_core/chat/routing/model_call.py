@@ -37,12 +37,14 @@ class FailedAttemptError(Exception):
 
 
 @dataclass(slots=True, kw_only=True)  # not frozen: one is made for each call, and that triples its price
-class CallSpec:
-    """What one call is to do. `pieces`: take the answer in pieces where the model can.
+class ModelCall:
+    """One call and its limits. `pieces`: take the answer in pieces where the model can. `note` gets what came of it.
 
-    `first`, `between`, `whole`: seconds, as `budget` shares them out.
+    `first`, `between`, `whole`: seconds, as `budget` shares them out. `began`: the turn's start on
+    `time.perf_counter()`.
     """
 
+    models: Models
     model: str
     turn: Turn
     messages: Sequence[Message]
@@ -53,26 +55,11 @@ class CallSpec:
     between: float
     whole: float
     budget: Budget
+    began: float
+    note: Callable[[Attempt], None]
     hedge: bool = False
 
-
-class ModelCall:
-    """Makes one turn's calls and notes each in `attempts`. `began`: the turn's start on `time.perf_counter()`."""
-
-    def __init__(
-        self,
-        models: Models,
-        attempts: list[Attempt],
-        began: float,
-        note: Callable[[Attempt], None] = lambda attempt: None,
-    ) -> None:
-        """`note` gets each call as well."""
-        self._models = models
-        self._attempts = attempts
-        self._began = began
-        self._note = note
-
-    async def make(self, spec: CallSpec, limit: ProviderLimit, on_delta: OnDelta) -> Completion:
+    async def run(self, limit: ProviderLimit, on_delta: OnDelta) -> Completion:
         """The whole answer; its pieces go to `on_delta`. The place in `limit` is the caller's to take.
 
         Raises `FailedAttemptError`; `CannotJoinError` as `on_delta` raises it.
@@ -83,64 +70,62 @@ class ModelCall:
         error: BaseException | None = None
         called = False
         try:
-            pieces, streamed = await self._begin(spec)
+            pieces, streamed = await self._begin()
             called = True
-            said = await self._listen(spec, pieces, streamed, on_delta, heard, started)
-            spec.permit.succeeded(heard[0] if streamed and heard else None)
+            said = await self._listen(pieces, streamed, on_delta, heard, started)
+            self.permit.succeeded(heard[0] if heard else None)
             return said
         except CannotJoinError as joining:
             error = joining
-            spec.permit.release()
+            self.permit.release()
             raise
         except Exception as failure:
-            mapped, timed_out = self._mapped(spec, failure)
+            mapped, timed_out = self._mapped(failure)
             error = mapped
-            verdict = judge(mapped, timed_out=timed_out, is_fallback=spec.is_fallback)
+            verdict = judge(mapped, timed_out=timed_out, is_fallback=self.is_fallback)
             # A key that is missing here, or a request that cannot be built, says nothing of the model.
             if called and (verdict.counts or (isinstance(mapped, DeadlineExceededError) and not heard)):
-                spec.permit.failed(certain=verdict.certain)
+                self.permit.failed(certain=verdict.certain)
             else:
-                spec.permit.release()
+                self.permit.release()
             raise FailedAttemptError(mapped, verdict, begun=bool(heard)) from failure
         except BaseException as cancelled:
             error = cancelled
-            spec.permit.release()
+            self.permit.release()
             raise
         finally:
             limit.leave()
-            usage = NO_USAGE if said is None else said.usage
-            attempt = Attempt(
-                model=spec.model,
-                seconds=time.perf_counter() - started,
-                usage=usage,
-                error=None if error is None else error_code(error),
-                started=started - self._began,
-                first_token=heard[0] if heard else None,
-                cost=0.0 if said is None else self._models.cost_of(spec.model, said),
-                hedge=spec.hedge,
+            self.note(
+                Attempt(
+                    model=self.model,
+                    seconds=time.perf_counter() - started,
+                    usage=NO_USAGE if said is None else said.usage,
+                    error=None if error is None else error_code(error),
+                    started=started - self.began,
+                    first_token=heard[0] if heard else None,
+                    cost=0.0 if said is None else self.models.cost_of(self.model, said),
+                    hedge=self.hedge,
+                )
             )
-            self._attempts.append(attempt)
-            self._note(attempt)
 
-    async def _begin(self, spec: CallSpec) -> tuple[AsyncGenerator[CompletionPiece], bool]:
+    async def _begin(self) -> tuple[AsyncGenerator[CompletionPiece], bool]:
         """Before the watch begins: importing an SDK may take long, and is not the model's silence."""
         try:
-            return await self._models.begin(
-                spec.model, spec.messages, spec.turn.parameters, stream=spec.pieces, seconds=spec.budget.left()
+            return await self.models.begin(
+                self.model, self.messages, self.turn.parameters, stream=self.pieces, seconds=self.budget.left()
             )
         except TimeoutError:
             raise WatchExpiredError("late") from None
 
     async def _listen(
         self,
-        spec: CallSpec,
         pieces: AsyncGenerator[CompletionPiece],
         streamed: bool,
         on_delta: OnDelta,
         heard: list[float],
         started: float,
     ) -> Completion:
-        watch = Watch(first=spec.first if streamed else spec.whole, between=spec.between, budget=spec.budget)
+        watch = Watch(first=self.first if streamed else self.whole, between=self.between, budget=self.budget)
         answer = Normalizer()
         try:
             with watch:
@@ -164,15 +149,15 @@ class ModelCall:
         if (rest := answer.finish()) is not None:
             on_delta(rest)
         said = answer.completion()
-        provider = spec.model.partition(":")[0]
+        provider = self.model.partition(":")[0]
         if not said.ended:
             raise BrokenOffError("the model's answer broke off", provider=provider)
-        if said.is_empty and not _may_be_empty(said, spec.turn):
+        if said.is_empty and not _may_be_empty(said, self.turn):
             raise BrokenOffError("the model's answer is empty", provider=provider)
         return said
 
-    def _mapped(self, spec: CallSpec, error: Exception) -> tuple[Exception, bool]:
-        provider = spec.model.partition(":")[0]
+    def _mapped(self, error: Exception) -> tuple[Exception, bool]:
+        provider = self.model.partition(":")[0]
         if isinstance(error, WatchExpiredError):
             if error.reason == "late":
                 return DeadlineExceededError("no whole answer in time", fix="ask for less, or again"), True
@@ -180,7 +165,7 @@ class ModelCall:
             what = "does not begin to answer" if silent else "fell silent in the middle of its answer"
             return SilentModelError(f"the model {what}", provider=provider, fix="ask again later"), True
         try:
-            return self._models.provider(spec.model).map_error(error), failure_of(error).kind == "timeout"
+            return self.models.provider(self.model).map_error(error), failure_of(error).kind == "timeout"
         except Exception as fault:  # a plugin's code
             return fault, False
 

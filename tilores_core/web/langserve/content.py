@@ -11,6 +11,7 @@ MAX_DEPTH: Final = 32
 
 _MOST_PARTS: Final = 256
 _MOST_CALLS: Final = 128
+_STATE: Final[dict[str, type]] = {"reasoning_content": str, "reasoning": str, "reasoning_details": list}
 
 
 class Unfit(Exception):
@@ -126,6 +127,24 @@ def read_tool_calls(item: dict[str, Any]) -> list[dict[str, Any]]:
         call["id"] = function_call_id(call["function"]["name"])
         calls = [call]
     return calls
+
+
+def read_state(item: dict[str, Any], calls: list[dict[str, Any]]) -> dict[str, Any]:
+    """What a provider must see again with the calls, from `additional_kwargs`; `extra_content` goes to its calls."""
+    given = item.get("additional_kwargs")
+    state: dict[str, Any] = {}
+    if not given or not isinstance(given, dict):
+        return state
+    for key, kind in _STATE.items():
+        if isinstance(value := given.get(key), kind):
+            check_depth(value, f".additional_kwargs.{key}")
+            state[key] = value
+    if isinstance(extra := given.get("extra_content"), dict):
+        check_depth(extra, ".additional_kwargs.extra_content")
+        for call in calls:
+            if call["id"] in extra:
+                call["extra_content"] = extra[call["id"]]
+    return state
 
 
 def function_call_id(name: str) -> str:

@@ -100,7 +100,7 @@ def _reply(answer: Answer, run_id: str, metadata: dict[str, Any]) -> dict[str, A
     calls, invalid = tool_calls(answer.tool_calls)
     return {
         "content": answer.text,
-        "additional_kwargs": {},
+        "additional_kwargs": provider_state(answer),
         "response_metadata": metadata,
         "type": "ai",
         "name": None,
@@ -109,6 +109,15 @@ def _reply(answer: Answer, run_id: str, metadata: dict[str, Any]) -> dict[str, A
         "invalid_tool_calls": invalid,
         "usage_metadata": usage_metadata(answer.usage),
     }
+
+
+def provider_state(answer: Answer) -> dict[str, Any]:
+    """What the provider must see again with the results of the tools that the answer calls, for `additional_kwargs`:
+    clients send it back with the message."""
+    if not answer.tool_calls:
+        return {}
+    extra = {call.get("id"): call["extra_content"] for call in answer.tool_calls if "extra_content" in call}
+    return {**(answer.state or {}), **({"extra_content": extra} if extra else {})}
 
 
 def message_id(run_id: str) -> str:

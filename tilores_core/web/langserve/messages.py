@@ -6,7 +6,7 @@ from typing import Any, Final, NoReturn
 
 from tilores_core.contracts import Message
 from tilores_core.errors import InvalidRequestError
-from tilores_core.web.langserve.content import Unfit, function_call_id, read_content, read_tool_calls
+from tilores_core.web.langserve.content import Unfit, function_call_id, read_content, read_state, read_tool_calls
 from tilores_core.web.request import Limits, check_limits
 
 _WORDS: Final = {
@@ -165,6 +165,7 @@ def _parse_fields(item: dict[str, Any], role: str, content: object) -> Message:
 
 def _assistant(item: dict[str, Any], content: object) -> Message:
     calls = read_tool_calls(item)
+    state = read_state(item, calls) if calls else {}
     if calls and not content:
         message: Message = {"role": "assistant", "content": None, "tool_calls": calls}
     else:
@@ -173,6 +174,7 @@ def _assistant(item: dict[str, Any], content: object) -> Message:
             # Nothing but another provider's own blocks were in it.
             message["content"] = message["content"] or None
             message["tool_calls"] = calls
+    message.update(state)  # type: ignore[typeddict-item]
     _add_name(message, item)
     return message
 

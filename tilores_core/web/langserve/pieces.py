@@ -16,7 +16,13 @@ import orjson
 
 from tilores_core.contracts import Answer, Delta
 from tilores_core.web.langserve.decode import RunRequest
-from tilores_core.web.langserve.encode import message_id, response_metadata_template, tool_calls, usage_metadata
+from tilores_core.web.langserve.encode import (
+    message_id,
+    provider_state,
+    response_metadata_template,
+    tool_calls,
+    usage_metadata,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +104,7 @@ class Pieces:
             stale=answer.stale,
             cost=answer.cost,
         )
+        chunk["additional_kwargs"] = provider_state(answer)
         chunk["usage_metadata"] = usage_metadata(answer.usage)
         chunk["chunk_position"] = "last"
         return chunk
