@@ -25,14 +25,14 @@ BACKUP = "The backup knows it all. Nothing is left out."
 REST = "The backup goes on from here. It finds an end."
 
 _PLUGIN = """
-from tilores_core import LLMProviderSpec, hookimpl
+from tilores_core import LLMProviderSpec, SupportsCompletion, hookimpl
 
 
 @hookimpl
 def register_llm_providers():
     return [LLMProviderSpec(
         name={name!r}, factory="tilores_plugins.providers.openai.provider:build",
-        settings="tilores_core.llm:KeyedProviderSettings",
+        settings="tilores_core.llm:KeyedProviderSettings", abilities=(SupportsCompletion,),
     )]
 """
 _TOML = """

@@ -190,7 +190,7 @@ PROVIDER = """
 import logging
 
 import structlog
-from tilores_core import LLMProviderSpec, hookimpl
+from tilores_core import LLMProviderSpec, SupportsCompletion, hookimpl
 
 
 @hookimpl
@@ -199,7 +199,7 @@ def register_llm_providers():
     logging.getLogger("some.library").debug("SELECT * FROM people WHERE name = 'Qvortrupsen'")
     return [LLMProviderSpec(
         name="remote", factory="tilores_plugins.providers.openai.provider:build",
-        settings="tilores_core.llm:KeyedProviderSettings",
+        settings="tilores_core.llm:KeyedProviderSettings", abilities=(SupportsCompletion,),
     )]
 
 

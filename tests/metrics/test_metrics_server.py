@@ -203,14 +203,14 @@ def test_it_can_be_switched_off(tmp_path: Path) -> None:
 # --- models that fail ----------------------------------------------------------------------------------------
 
 PROVIDERS = """
-from tilores_core import LLMProviderSpec, hookimpl
+from tilores_core import LLMProviderSpec, SupportsCompletion, hookimpl
 
 
 @hookimpl
 def register_llm_providers():
     return [LLMProviderSpec(
         name="remote", factory="tilores_plugins.providers.openai.provider:build",
-        settings="tilores_core.llm:KeyedProviderSettings",
+        settings="tilores_core.llm:KeyedProviderSettings", abilities=(SupportsCompletion,),
     )]
 """
 FALLING_BACK = """
