@@ -15,6 +15,7 @@ def outcome_to_bytes(outcome: CustomerOutcome) -> bytes:
             "kind": outcome.kind,
             "choices": [dict(choice.traits) for choice in outcome.choices],
             "distinguished_by": list(outcome.distinguished_by),
+            "more": outcome.more,
         }
     )
 
@@ -25,6 +26,7 @@ def outcome_from_bytes(data: bytes) -> CustomerOutcome:
         kind=value["kind"],
         choices=tuple(CustomerChoice(traits=traits) for traits in value["choices"]),
         distinguished_by=tuple(value.get("distinguished_by", ())),
+        more=value.get("more", 0),
     )
 
 

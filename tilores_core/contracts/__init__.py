@@ -16,6 +16,13 @@ from tilores_core.contracts.cache import (
     SupportsTagKeys,
     TierStats,
 )
+from tilores_core.contracts.extractor import (
+    CustomerExtractor,
+    Evidence,
+    EvidenceKind,
+    Polarity,
+    Strength,
+)
 from tilores_core.contracts.llm import (
     CompletionPiece,
     CompletionRequest,
@@ -93,10 +100,13 @@ __all__ = [
     "CompletionRequest",
     "Customer",
     "CustomerChoice",
+    "CustomerExtractor",
     "CustomerKind",
     "CustomerOutcome",
     "CustomerSource",
     "Delta",
+    "Evidence",
+    "EvidenceKind",
     "Feedback",
     "FieldInfo",
     "FinishReason",
@@ -111,6 +121,7 @@ __all__ = [
     "PluginContext",
     "PluginServices",
     "PluginState",
+    "Polarity",
     "Prompt",
     "PromptSource",
     "Purpose",
@@ -121,6 +132,7 @@ __all__ = [
     "SourceSchema",
     "Span",
     "SpanKind",
+    "Strength",
     "SupportsBroadcast",
     "SupportsCompletion",
     "SupportsFeedback",

@@ -114,14 +114,16 @@ class CustomerChoice:
 class CustomerOutcome:
     """Which customer the question is about. `unnamed`: it names none, a general question.
 
-    `none`: it names one that does not exist. `several`: `choices` tells the matches apart, by the traits whose labels
-    are `distinguished_by`; empty when none does.
+    `none`: it names one that does not exist, or what it says contradicts itself. `several`: `choices` tells the
+    matches apart, by the traits whose labels are `distinguished_by`; empty when none does; `more` are left out of
+    `choices`.
     """
 
     kind: CustomerKind
     customer_id: str | None = None
     choices: tuple[CustomerChoice, ...] = ()
     distinguished_by: tuple[str, ...] = ()
+    more: int = 0
 
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]

@@ -18,9 +18,19 @@ _NOT_DIGIT = re.compile(r"\D", re.ASCII)
 
 
 def normalise_email(text: str) -> str | None:
-    """The address in lower case without what surrounds it, or None when it is none."""
-    address = unicodedata.normalize("NFKC", text).strip().strip("<>").lower().removeprefix("mailto:")
-    return address if _EMAIL.fullmatch(address) else None
+    """The address in lower case without what surrounds it, its domain in ASCII (IDNA); None when it is not one."""
+    address = unicodedata.normalize("NFKC", text).strip().strip("<>").lower().removeprefix("mailto:").rstrip(".")
+    if not _EMAIL.fullmatch(address):
+        return None
+    local, _, domain = address.rpartition("@")
+    if domain.isascii():
+        return address
+    import idna
+
+    try:
+        return f"{local}@{idna.encode(domain, uts46=True).decode()}"
+    except idna.IDNAError:
+        return None
 
 
 @lru_cache(maxsize=4096)

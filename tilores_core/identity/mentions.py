@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from itertools import islice
+from typing import Final
 
 from tilores_core.contracts import Identifiers
 from tilores_core.identity.names import fold_both, pair_key
@@ -14,6 +15,7 @@ Known = Callable[[str], bool]
 _LONGEST_TEXT = 3_000
 _MOST_MENTIONS = 20
 _MOST_TRIED = 200  # words with digits looked up
+_WIDEST_CUE = 40  # characters before "number 7" that are looked at
 _WIDEST_GAP = 3  # "Edwina Rose May Hawthorne": two middle names between
 
 _WORD = re.compile(r"[^\W_]+(?:['’ʼ][^\W_]+)*")
@@ -21,13 +23,43 @@ _APOSTROPHE = re.compile(r"['’ʼ]")
 _POSSESSIVE = re.compile(r"['’ʼ]s$", re.IGNORECASE)
 _BLANKS = str.maketrans({chr(c): " " for c in range(128) if not chr(c).isalnum()})
 
-# A word with a digit or an underscore may be an id wherever it stands.
+# A word with a digit or an underscore may be an id wherever it stands; a short one may be a word ("B2B", "Q3").
 _TELLING = re.compile(r"(?<!\S)[^\s\d_]*+\S+")
-# A bare number or word may be one, too, but only where the text says that an id follows: "customer 1001".
+_SHORTEST: Final = 4
+# A bare number or word may be one, too, but only where the text says that a customer's id follows: "customer 1001".
 _ANNOUNCED = re.compile(
-    r"\b(?:customer|client|member|user|person|id|number|no|ref|reference)\b[\s.:#'\"=]*(?:is\s+)?(\w[\w\-./:@+]*)|#(\w+)",
+    r"(?:(?P<owner>\b(?:customer|client|member|user|person)\b)(?:'?s)?[\s_-]?)?"
+    r"(?P<number>\b(?:id|number|no|ref|reference)\b|#)?[\s.:#'\"=]*(?P<is>is\s+)?(?P<id>\b\w[\w\-./:@+]*)",
     re.IGNORECASE,
 )
+_LAST_WORD = re.compile(r"([^\W_]+(?:['’]s)?)\s*[(\[]?$")
+_ANNOUNCING = re.compile(r"\b(?:customer|client|member|user|person|id|number|no|ref|reference)\b|#", re.IGNORECASE)
+BEFORE_NUMBER: Final = frozenset(
+    (
+        *(
+            "is",
+            "it's",
+            "the",
+            "a",
+            "for",
+            "of",
+            "with",
+            "has",
+            "about",
+            "and",
+            "or",
+            "by",
+            "under",
+            "to",
+            "on",
+            "his",
+        ),
+        *("her", "their", "my", "your", "whose", "customer", "client", "member", "user", "person", "entity", "not"),
+        *("customer's", "client's", "member's", "pull", "show", "find", "me", "open", "up", "check", "get", "please"),
+        *("correct", "right", "meant", "mean", "sorry", "in", "from", "that", "this", "hello", "hi", "no", "was"),
+    )
+)
+"""Words before "number 7", "id 7" or "#7" that leave it a customer's number; behind a noun it is that thing's."""
 _AROUND = ".,;:!?'\"’()[]{}<>#"
 
 
@@ -52,15 +84,23 @@ def _ids(text: str, is_id: Known) -> list[tuple[int, int, Identifiers]]:
     found = {}
     for match in islice(_TELLING.finditer(text), _MOST_TRIED):
         bare = _POSSESSIVE.sub("", match[0].strip(_AROUND)).rstrip(_AROUND)
-        if not bare.isdigit() and is_id(bare.casefold()):
+        long = len(bare) >= _SHORTEST or (len(bare) == _SHORTEST - 1 and ("-" in bare or "_" in bare))
+        if long and not bare.isdigit() and any(c.isdigit() or c == "_" for c in bare) and is_id(bare.casefold()):
             start = match.start() + match[0].index(bare)
             found[start] = (start, start + len(bare), Identifiers(customer_id=bare))
-    position = 0
-    while announced := _ANNOUNCED.search(text, position):
-        group = 1 if announced[1] else 2
-        word = announced[group].rstrip(_AROUND)
-        position = announced.start(group)  # in "customer number 7" the first word announces the second
-        if word and is_id(word.casefold()):
+    for announcing in islice(_ANNOUNCING.finditer(text), _MOST_TRIED):
+        match = _ANNOUNCED.match(text, announcing.start())
+        if match is None or not (match["owner"] or match["number"]):
+            continue
+        if match["owner"] is None:
+            before = _LAST_WORD.search(text, max(0, match.start() - _WIDEST_CUE), match.start())
+            if before and before[1].lower() not in BEFORE_NUMBER and not _POSSESSIVE.search(before[1]):
+                continue
+        word = match["id"].rstrip(_AROUND)
+        digits = any(c.isdigit() for c in word)
+        sure = match["owner"] is not None and match["number"] not in (None, "#", "no")
+        if word and (digits or sure) and is_id(word.casefold()):
+            position = match.start("id")
             found[position] = (position, position + len(word), Identifiers(customer_id=word))
     return list(found.values())
 

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import combinations
+from typing import Final, NamedTuple
 
 Folding = Callable[[str], str]
 
@@ -25,7 +26,25 @@ _TITLES = frozenset(
         *("herr", "frau", "monsieur", "madame", "mme", "mlle", "senor", "senora", "sra", "signor", "signora"),
     }
 )
+GENERATIONS: Final = {
+    **dict.fromkeys(("jr", "junior", "younger", "fils", "hijo", "filho"), "jr"),
+    **dict.fromkeys(("sr", "senior", "elder", "pere", "padre", "pai"), "sr"),
+    **dict.fromkeys(("ii", "second", "2nd"), "ii"),
+    **dict.fromkeys(("iii", "third", "3rd"), "iii"),
+    **dict.fromkeys(("iv", "fourth", "4th"), "iv"),
+}
+"""What tells the generations of a family apart behind a name; they are never left out of a comparison."""
 _SUFFIXES = frozenset(["jr", "sr", "ii", "iii", "iv", "phd", "md", "esq"])
+_LONG_SUFFIXES = GENERATIONS.keys() - {"padre", "pai", "pere", "hijo"}
+PARTICLES: Final = frozenset(
+    (
+        *("van", "von", "der", "den", "de", "del", "della", "di", "da", "dos", "das", "do", "du", "la", "le", "los"),
+        *("ten", "ter", "zu", "zur", "bin", "bint", "ibn", "al", "el", "af"),
+    )
+)
+_PREFIXES = PARTICLES | {"o", "d", "mc", "mac", "st", "san"}
+_HYPHENED = re.compile(r"[^\W_]+(?:[-\u2010\u2011][^\W_]+)+")
+_THE = re.compile(r"\bthe\b", re.IGNORECASE)
 
 _APOSTROPHES = re.compile(r"['’ʼ`´]")
 _NOT_WORD = re.compile(r"[\W_]+")
@@ -77,6 +96,8 @@ def name_keys(name: str, family: str | None = None) -> tuple[str, ...]:
             keys.update(dict.fromkeys(words))
             continue
         keys[pair_key(words[0], words[-1])] = None
+        if (joined := _joined_family(words)) is not None:
+            keys[pair_key(words[0], joined)] = None
     if family and len(parts := name_words(family)) > 1:
         for words in _spellings(name):
             # Not the "de" and "van" of a family name.
@@ -91,28 +112,85 @@ def query_keys(name: str) -> tuple[str, ...]:
         if len(words) == 1:
             keys[words[0]] = None
         keys.update((pair_key(a, b), None) for a, b in combinations(words, 2))
+        # "o brien", as it is said
+        keys.update(
+            (pair_key(words[0], words[i] + words[i + 1]), None)
+            for i in range(1, len(words) - 1)
+            if words[i] in _PREFIXES
+        )
     return tuple(keys)
+
+
+def _joined_family(words: Sequence[str]) -> str | None:
+    """ "vandenberg" of Anna van den Berg."""
+    start = len(words) - 1
+    while start > 1 and words[start - 1] in PARTICLES:
+        start -= 1
+    return "".join(words[start:]) if start < len(words) - 1 else None
 
 
 def pair_key(one: str, other: str) -> str:
     return f"{one} {other}" if one < other else f"{other} {one}"
 
 
-def name_fits(name: str, spellings: Iterable[str]) -> bool:
+class _Name(NamedTuple):
+    """A spelling of a name. `hyphened`: words that belong together; `generation`: jr, sr, ii, …, or empty; `family`:
+    the words of the family name where it is known."""
+
+    words: tuple[str, ...]
+    hyphened: tuple[tuple[str, ...], ...] = ()
+    generation: str = ""
+    family: tuple[str, ...] = ()
+
+
+def name_fits(name: str, spellings: Iterable[str | tuple[str, str | None]]) -> bool:
     """Whether `name` may be that of somebody whose records spell theirs like this.
 
-    All words of the shorter must be in the longer, an initial stands for a word, middle names may be missing. A
-    middle name that contradicts those in the records does not fit.
+    A spelling may come with its family name. All words of the shorter must be in the longer, an initial stands for a
+    word, middle names may be missing, but not the family name or a part of it that a hyphen or a particle joins: John
+    Paul is not John Paul Jones, Anna Smith is not Anna Smith-Jones, John Smith Jr. is not John Smith Sr. A middle
+    name that contradicts those in the records does not fit.
     """
-    asked = _spellings(name)
-    known = [words for spelling in spellings for words in _spellings(spelling)]
-    fitting = [(a, words) for a in asked for words in known if _fits(a, words)]
+    asked = _names(name, None)
+    known = [
+        found
+        for spelling in spellings
+        for found in (_names(spelling, None) if isinstance(spelling, str) else _names(*spelling))
+    ]
+    fitting = [(a, other) for a in asked for other in known if _fits(a, other)]
     if not fitting:
         return False
-    if any(len(words) >= len(a) for a, words in fitting) or all(len(words) < 3 for words in known):
+    if any(len(other.words) >= len(a.words) or _same_letters(a, other) for a, other in fitting):
         return True
-    everything = [word for words in known for word in words]
-    return any(all(_meets(word, everything) for word in a) for a, _ in fitting)
+    if all(len(other.words) < 3 for other in known):
+        return True
+    everything = [word for other in known for word in other.words]
+    return any(all(_meets(word, everything) for word in a.words) for a, _ in fitting)
+
+
+@lru_cache(maxsize=1024)
+def _names(name: str, family: str | None) -> tuple[_Name, ...]:
+    folded = fold(name[:_LONGEST_NAME])
+    hyphened = tuple(
+        tuple(_split(match[0], fold)) for match in _HYPHENED.finditer(folded)
+    ) if "-" in folded or "\u2010" in folded or "\u2011" in folded else ()  # fmt: skip
+    families = name_words(family) if family else ()
+    found = []
+    for words in _spellings(name):
+        generation = ""
+        if len(words) > 2 and words[-1] in _LONG_SUFFIXES:
+            generation = GENERATIONS[words[-1]]
+            words = words[:-2] if words[-2] == "the" else words[:-1]
+        else:
+            generation = next(
+                (GENERATIONS[w] for w in _split(folded, fold)[1:] if w in _SUFFIXES and w in GENERATIONS), ""
+            )
+        found.append(_Name(words, hyphened, generation, families))
+    return tuple(found)
+
+
+def _same_letters(one: _Name, other: _Name) -> bool:
+    return "".join(one.words) == "".join(other.words)
 
 
 def _meets(word: str, words: Sequence[str]) -> bool:
@@ -163,7 +241,12 @@ def _strip(words: list[str]) -> list[str]:
     return words[start:end]
 
 
-def _fits(one: Sequence[str], other: Sequence[str]) -> bool:
+def _fits(asked: _Name, known: _Name) -> bool:
+    if asked.generation and asked.generation != known.generation:
+        return False
+    if _same_letters(asked, known):
+        return True
+    one, other = asked.words, known.words
     shorter, longer = (one, list(other)) if len(one) <= len(other) else (other, list(one))
     initials = []
     for word in shorter:
@@ -176,7 +259,32 @@ def _fits(one: Sequence[str], other: Sequence[str]) -> bool:
             if initial is None:
                 return False
             longer.remove(initial)
-    return all(_take(longer, initial) for initial in initials)
+    if not all(_take(longer, initial) for initial in initials):
+        return False
+    if min(len(one), len(other)) < 2 or not longer:
+        return True
+    if any(word in PARTICLES for word in longer):
+        return False
+    if any(not set(unit) <= set(one) for unit in known.hyphened if set(unit) & set(longer)):
+        return False
+    if any(not set(unit) <= set(other) for unit in asked.hyphened if set(unit) & set(longer)):
+        return False
+    return _same_ends(asked, known)
+
+
+def _same_ends(asked: _Name, known: _Name) -> bool:
+    """What is left out stands in the middle, or is one of two family names."""
+    one, other = asked.words, known.words
+    if len(one) < len(other) and len(known.family) > 1 and (_like(one[0], other[0]) or _like(one[-1], other[0])):
+        last = one[-1] if _like(one[0], other[0]) else one[0]
+        if last in known.family and len(last) > 3:
+            return True
+    straight = _like(one[0], other[0]) and _like(one[-1], other[-1])
+    return straight or (_like(one[0], other[-1]) and _like(one[-1], other[0]))
+
+
+def _like(one: str, other: str) -> bool:
+    return one == other or (min(len(one), len(other)) == 1 and one[0] == other[0])
 
 
 def _take(words: list[str], initial: str) -> bool:

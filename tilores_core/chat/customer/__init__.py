@@ -1,10 +1,12 @@
-"""Whom a conversation is about: what its messages name, whom the source knows by that, what to ask when several fit.
+"""Which customer a conversation is about: everything that was said must fit.
 
-words, tokens      a text as words, and which of them tell a name from the rest of a sentence
-contacts, names    what identifies somebody in free text, each kind found by its own rules
-mention            what was found, and how much each kind of it weighs
-identifiers        all of that for one message
-conversation       the messages of the user, each read when it is first wanted
-search, choices    the message that decides, and what tells several customers apart
-finder             the outcome: one customer, none, or several
+words, data/       the words of seven languages
+tokens, names      a text as words, and the names of people among them
+numbers, dates     numbers as they are said, dates in part or in full
+contacts           e-mail addresses, phone numbers and ids
+said               what is negated, corrected or referred to
+extraction         all of that for one message, as evidence
+facts, choices     what records say of birth and place; what tells several customers apart, and how to ask
+resolution         evidence and candidates -> one, several, none or unnamed, with the reason; pure
+finder             asks the source for the candidates
 """

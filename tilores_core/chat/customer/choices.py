@@ -7,38 +7,20 @@ somebody.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from itertools import combinations
+from typing import Final
 
+from tilores_core.chat.customer.facts import births, says
+from tilores_core.chat.customer.said import Said
 from tilores_core.contracts import Customer, CustomerChoice, CustomerOutcome
 from tilores_core.identity import normalise_email, parse_date
 from tilores_core.identity.names import fold
 
 MOST_CHOICES = 5
 _MOST_LABELS = 8
-_SHORT = 3  # a value this short may be a word ("IN", "OR"): its capitals count
-_LONGEST_REPLY = 6  # words, of a reply that is no more than "the second one, please"
-_NEGATION_REACH = 4
 _IDENTIFYING_DIGITS = 7
 _SAID_DIGITS = 2
-
-_WORD = re.compile(r"[^\W_]+")
-_YEAR = re.compile(r"(?:1[89]|20)\d\d", re.ASCII)
-_CORRECTION = re.compile(r"\b(?:no|sorry|actually|rather|instead|correction|meant?|wrong)\b", re.IGNORECASE)
-_NEGATIONS = frozenset({"not", "isn", "except", "without"})
-_ORDINALS = {"first": 0, "second": 1, "third": 2, "fourth": 3, "fifth": 4, "last": -1}
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """A user message: its text, the dates in it (`YYYY-MM-DD`), and what the assistant had said just before."""
-
-    text: str
-    dates: tuple[str, ...] = ()
-    asked: str = ""
-
 
 # --- asking ----------------------------------------------------------------------------------------------
 
@@ -50,30 +32,60 @@ def several(customers: Sequence[Customer]) -> CustomerOutcome:
         CustomerChoice(traits={label: _sayable(c.traits[label]) for label in labels if label in c.traits})
         for c in customers[:MOST_CHOICES]
     )
-    return CustomerOutcome(kind="several", choices=tuple(choices), distinguished_by=labels)
+    more = max(0, len(customers) - MOST_CHOICES)
+    return CustomerOutcome(kind="several", choices=tuple(choices), distinguished_by=labels, more=more)
 
 
-def clarification(outcome: CustomerOutcome) -> str:
+def clarification(outcome: CustomerOutcome, asked: Sequence[str] = ()) -> str:
     """What to say, without a model, when nobody or more than one customer fits; short enough for the phone.
 
-    Says no more of a customer than the choices' traits. Raises `ValueError` for the other kinds of outcome.
+    Says no more of a customer than the choices' traits, and nothing in the words of `asked`, what the assistant has
+    said before, as long as there are others. Raises `ValueError` for the other kinds of outcome.
     """
+    said = {text.strip() for text in asked}
+    found = wordings(outcome)
+    return next((text for text in found if text not in said), found[-1])
+
+
+def wordings(outcome: CustomerOutcome) -> list[str]:
+    """Every way in which `clarification` may ask about the outcome, the usual one first."""
     if outcome.kind == "none":
-        return (
-            "I could not find a customer for that. It would help to have the full name with the date of birth, "
-            "a phone number, an e-mail address or the customer ID."
-        )
+        return [f"{first} {helping}" for first, helping in zip(_NOBODY, _HELPING, strict=True)]
     if outcome.kind != "several":
         raise ValueError(f"nothing to clarify about {outcome.kind!r}")
     told = list(dict.fromkeys(_aloud(choice.traits) for choice in outcome.choices if choice.traits))
     if len(told) < len({tuple(choice.traits.items()) for choice in outcome.choices}):
         told.append("somebody else")
     if len(told) < 2:
-        return (
-            "Several customers fit, and nothing that I may say tells them apart. Please give the date of birth, "
-            "the phone number, the e-mail address or the customer ID."
-        )
-    return f"Several customers fit. Which one do you mean: {'; '.join(told[:-1])}; or {told[-1]}?"
+        return list(_ALIKE)
+    if outcome.more:
+        told = [*told, f"one of {outcome.more} others that I have not listed (tell me the date of birth or the town)"]
+    offer = f"{'; '.join(told[:-1])}; or {told[-1]}?"
+    return [f"{first} {offer}" for first in _SEVERAL]
+
+
+_NOBODY: Final = (
+    "I could not find a customer for that.",
+    "I still find no customer for that.",
+    "There is no customer for what you have told me so far.",
+)
+_HELPING: Final = (
+    "It would help to have the full name with the date of birth, a phone number, an e-mail address or the "
+    "customer ID.",
+    "Please check the spelling, or give the date of birth, a phone number, an e-mail address or the customer ID.",
+    "The customer ID, or the phone number or e-mail address with the full name and date of birth, would settle it.",
+)
+_SEVERAL: Final = (
+    "Several customers fit. Which one do you mean:",
+    "I still find more than one. Is it",
+    "That does not tell them apart yet. Please choose:",
+)
+_ALIKE: Final = (
+    "Several customers fit, and nothing that I may say tells them apart. Please give the date of birth, "
+    "the phone number, the e-mail address or the customer ID.",
+    "More than one customer still fits. I need the date of birth, the phone number, the e-mail address or the "
+    "customer ID to tell them apart.",
+)
 
 
 def _aloud(traits: Mapping[str, str]) -> str:
@@ -131,76 +143,49 @@ def _value(customer: Customer, label: str) -> str:
 # --- understanding the reply -----------------------------------------------------------------------------
 
 
-def narrow(customers: Sequence[Customer], said: Iterable[Said]) -> list[Customer]:
-    """Those of `customers` that the messages leave over, read in order; all of them when they tell nothing."""
-    left = list(customers)
-    for message in said:
-        if picked := _picked(left, message):
-            left = [picked]
-            continue
-        left = _described(left, message)
-        if _CORRECTION.search(message.text):  # "in Leeds" ... "sorry, in York"
-            left = _described(list(customers), message, otherwise=left)
-    return left
-
-
-def _picked(customers: Sequence[Customer], message: Said) -> Customer | None:
-    """ "The second one": holds only as an answer to exactly the list that these customers make."""
-    words = _WORD.findall(message.text.lower())
-    if len(customers) < 2 or len(words) > _LONGEST_REPLY or not message.asked:
-        return None
-    places = {_ORDINALS[word] for word in words if word in _ORDINALS}
+def is_offer(asked: str, customers: Sequence[Customer]) -> bool:
+    """Whether the assistant's message offered exactly these customers, so that "the second one" is one of them."""
+    asked = asked.strip()
+    if len(customers) < 2 or not asked:
+        return False
     outcome = several(customers)
-    if len(places) != 1 or message.asked.strip() != clarification(outcome):
-        return None
     if len({tuple(choice.traits.items()) for choice in outcome.choices}) < len(outcome.choices):
+        return False
+    return asked in wordings(outcome)
+
+
+def picked(customers: Sequence[Customer], which: str, *, shown: bool) -> Customer | None:
+    """The customer at a place of the list (from 1, -1 for the last), which must have been `shown`, or the older or
+    younger one; None when it is not clear."""
+    if which in ("older", "younger"):
+        years = {customer.id: max(births(customer), default="")[:4] for customer in customers}
+        wanted = (min if which == "older" else max)(years.values(), default="")
+        fitting = [customer for customer in customers if years[customer.id] == wanted]
+        return fitting[0] if len(fitting) == 1 and all(years.values()) else None
+    offered = customers[:MOST_CHOICES]
+    place = int(which)
+    if not shown or place > len(offered):
         return None
-    place = places.pop()
-    return customers[: len(outcome.choices)][place] if place < len(outcome.choices) else None
+    if place < 0:
+        return offered[-1] if len(offered) == len(customers) else None
+    return offered[place - 1]
 
 
-def _described(among: list[Customer], message: Said, *, otherwise: list[Customer] | None = None) -> list[Customer]:
-    """Those whom the message describes, or does not rule out; `otherwise` when it says nothing of them."""
-    fits = [(customer, _fit(customer, among, message)) for customer in among] if len(among) > 1 else []
+def described(among: Sequence[Customer], said: Said, *, corrects: bool) -> list[Customer]:
+    """Those that the message describes by a trait that not all have, or does not rule out; all if it says nothing."""
+    fits = [(customer, _fit(customer, among, said)) for customer in among] if len(among) > 1 else []
     meant = [customer for customer, fit in fits if fit > 0]
     rest = [customer for customer, fit in fits if fit == 0]
     if meant or 0 < len(rest) < len(fits):
         return meant or rest
-    return among if otherwise is None else otherwise
+    return list(among)
 
 
-def _fit(customer: Customer, among: Sequence[Customer], message: Said) -> int:
+def _fit(customer: Customer, among: Sequence[Customer], said: Said) -> int:
     """1 when the message says a trait of this customer that not all have, -1 when it denies one, else 0."""
-    verdicts = []
-    for label, value in customer.traits.items():
-        if all(_value(other, label) == fold(value) for other in among):
-            continue
-        said = _says(message, value)
-        if said == 0 and parse_date(value) in message.dates:
-            said = 1
-        verdicts.append(said)
+    verdicts = [
+        says(said, value)
+        for label, value in customer.traits.items()
+        if not all(_value(other, label) == fold(value) for other in among)
+    ]
     return -1 if -1 in verdicts else max(verdicts, default=0)
-
-
-def _says(message: Said, value: str) -> int:
-    date = parse_date(value)
-    if date is not None or _YEAR.fullmatch(value):
-        # A year alone tells, but not the year of another full date.
-        return 0 if message.dates else _occurs(value[:4] if date is None else date[:4], message.text)
-    if len(value) <= _SHORT and not value.isdigit():
-        if value.isupper() and value not in _WORD.findall(message.text):
-            return 0
-        if len(value) < 2:
-            return 0
-    return _occurs(value, message.text)
-
-
-def _occurs(value: str, text: str) -> int:
-    words = _WORD.findall(fold(text))
-    wanted = _WORD.findall(fold(value))
-    if not wanted:
-        return 0
-    for i in range(len(words) - len(wanted) + 1):
-        if words[i : i + len(wanted)] == wanted:
-            return -1 if _NEGATIONS & set(words[max(0, i - _NEGATION_REACH) : i]) else 1
-    return 0

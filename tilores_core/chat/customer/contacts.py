@@ -1,7 +1,8 @@
-"""E-mail addresses, phone numbers, dates and customer ids in free text.
+"""E-mail addresses, phone numbers and customer ids in free text.
 
 Each finder returns its values with where they stand and blanks what it has read, so that the next one does not take
-a date for a phone number, or the name inside an address for a person's.
+a date for a phone number, or the name inside an address for a person's. A number is a customer's id only where the
+text says so: behind "invoice", "room" or "claim" it is something else.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal
+from typing import Final, Literal
 
-from tilores_core.chat.customer.mention import Strength
-from tilores_core.identity import normalise_email, normalise_phone, parse_date
+from tilores_core.chat.customer.words import LANGUAGES, alternation, data_of, said_in_any, words_in_any
+from tilores_core.contracts import Strength
+from tilores_core.identity import normalise_email, normalise_phone
+from tilores_core.identity.mentions import BEFORE_NUMBER
 
 _MOST = 8  # of a kind, per text
 _BLANK = "|"
+_CHANGED_TO = re.compile(r"\b(?:change|update|set|switch|move|new)\w*[ ](?:\w+[ ]){0,5}to[ ]$", re.IGNORECASE)
 
 _EMAIL = re.compile(
     r"(?<![\w.+\-])\w[\w.+\-'’%&/=]{0,63}@(?:[\w\-]{1,63}\.){1,8}[^\W\d_]{2,63}(?![\w@])|"
@@ -25,22 +29,6 @@ _EMAIL = re.compile(
 )
 _SPOKEN_PARTS = {" dot ": ".", " underscore ": "_", " dash ": "-", " at ": "@"}
 _ADDRESSEE = re.compile(r"(?:^|\W)(?:to|cc|bcc)\W{1,3}$", re.IGNORECASE)
-
-_DATE = re.compile(
-    r"(?<![\w.\-/])(?:"
-    r"\d{4}([\-/.])\d{1,2}\1\d{1,2}|"
-    r"\d{1,2}([\-/.])\d{1,2}\2\d{4}|"
-    r"\d{1,2}(?:st|nd|rd|th)?[ .\-]{1,2}(?:of[ ])?[A-Za-z]{3,9}[ .,\-]{1,3}\d{4}|"
-    r"[A-Za-z]{3,9}[ .\-]{1,2}\d{1,2}(?:st|nd|rd|th)?[ ,.\-]{1,3}\d{4}"
-    r")(?![\w/]|-\d)",
-    re.IGNORECASE | re.ASCII,
-)
-_BIRTH_CUE = re.compile(
-    r"(?:\bborn|\bd\.?o\.?b\.?|\bbirth[ ]?da(?:te|y)|\b(?:date|day)[ ]of[ ]birth|\bgeboren|\bgeb\.?)"
-    r"(?:'s|[ ]?(?:is|was|on|in|at|am|the|:|=|-|,)){0,3}[ ]{0,3}\(?$",
-    re.IGNORECASE,
-)
-_MONTH_FIRST = frozenset({"US", "PR", "PH"})
 
 _PHONE = re.compile(
     r"(?<![\w$€£#@+])(?<!\d[.,])"
@@ -54,11 +42,21 @@ _OTHER_NUMBER = re.compile(
     r"[ ]?(?:is|was|of|:|=|#)?[ ]?$",
     re.IGNORECASE,
 )
+_PHONE_WORDS: Final = alternation(
+    (*said_in_any("phone"), "call", "caller", "dial", "ring", "fax", "cell", "handy", "call back", "callback")
+)
 _PHONE_CUE = re.compile(
-    r"(?:phone|number|mobile|cell|tel|telephone|call|caller|dial|ring|handy|fax)\.?"
-    r"[ ]?(?:number|no\.?)?[ ]?(?:is|:|=)?[ ]?$",
+    rf"(?<![^\W_])(?:{_PHONE_WORDS})\.?[ ]?(?:number|no\.?)?"
+    r"(?:[ ]?(?:is|it's|was|ist|lautet|est|es|è|é|at|on|from|to|:|=|,)){0,2}[ ]?$",
     re.IGNORECASE,
 )
+_SUPPLEMENT = re.compile(
+    r"(?<![^\W_])(?:my|her|his|their|the|mein\w*|ihr\w*|sein\w*|mon|ma|son|sa|le|mi|su|el|mio|suo|il|mijn|haar|zijn|het|"
+    r"meu|seu|o)[ ](?:[^\W\d_]+[ ]){0,3}(?:is|ist|lautet|est|es|è|é|:)[ ]?$",
+    re.IGNORECASE,
+)
+_PART = re.compile(r"(?<![\w$€£#@+./\-])\d[\d ().\-]{1,10}(?<=\d)(?![\w@€$£%/])", re.ASCII)
+_ONLY_DIGITS = re.compile(r"\W*(?:(?:and|then|und|et|y|e|en)\W+)?(\d[\d ().\-]{1,10}\d)\W*", re.ASCII)
 _CARD = re.compile(r"\d{4}(?:[ \-]\d{4}){3}|\d{4}[ \-]\d{6}[ \-]\d{5}|\d{3}-\d{2}-\d{4}", re.ASCII)
 _NORTH_AMERICAN = re.compile(r"(?:\+?1[ .\-]?)?(?:\([2-9]\d\d\)[ ]?|[2-9]\d\d[ .\-]?)[2-9]\d\d[ .\-]?\d{4}", re.ASCII)
 _NORTH_AMERICA = frozenset({"US", "CA", "PR"})
@@ -69,14 +67,26 @@ _LIKELY_PHONE = re.compile(r"\+|(?:0|\(0?\d)\d*[ ().\-/]+\d[\d ().\-/]{6,}$", re
 _PLAIN_DIGITS = re.compile(r"\d{6,20}", re.ASCII)
 _LONGEST_NATIONAL = 12
 
+_OWNER: Final = "|".join(
+    sorted(
+        (re.escape(w).replace("_", "[ ]") for w in words_in_any("owner") | {"user", "entity"}), key=len, reverse=True
+    )
+)
+_NUMBER: Final = "|".join(sorted(map(re.escape, words_in_any("number")), key=len, reverse=True))
+_COMPOUND: Final = "|".join(
+    re.escape(word).replace("_", "[ ]")
+    for language in LANGUAGES
+    for word in data_of(language)["said"].get("compound", "").split()
+)
+_IS: Final = r"(?:[ ]{0,2}(?:is|was|ist|lautet|est|es|è|é|:|=|\#)){0,2}[ ]{0,3}[\"'“(\[]?"
 _CUED_ID = re.compile(
-    r"(?<![\w@.])(?:"
-    r"(?P<sure>(?:(?:customer|client|member|user|entity|account[ ]holder)(?:'s)?[ _\-]?)?(?:id|identifier)|"
-    r"(?:customer|client|member)(?:'s)?[ _\-]?(?:number|no\.?|nr\.?|num|key|ref|reference))|"
-    r"customer|client|account[ ]holder"
-    r")(?:[ ]{0,2}(?:is|was|:|=|\#)){0,2}[ ]{0,3}[\"'“(\[]?(?P<id>\w[\w\-./:]{0,63})",
+    rf"(?<![\w@.])(?:(?P<sure>{_COMPOUND}|(?:{_OWNER})(?:'?s)?[ _\-]?(?:{_NUMBER})\.?)|"
+    rf"(?P<bare>{_NUMBER}|\#)\.?|{_OWNER})"
+    rf"{_IS}(?P<id>\w[\w\-./:]{{0,63}})",
     re.IGNORECASE,
 )
+_LAST_WORD = re.compile(r"([^\W_]+(?:['’]s)?)[ ]?[(\[]?$")
+_LAST_POSSESSIVE = re.compile(r"['’]s?[ ]$")
 _COUNTED = re.compile(
     r"[ ]?(?:%|(?:years?|months?|weeks?|days?|hours?|minutes?|times|percent|people|customers|clients)\b)",
     re.IGNORECASE,
@@ -87,19 +97,33 @@ _BARE_ID = re.compile(
     re.ASCII,
 )
 _ID_PREPOSITION = re.compile(r"\b(?:for|of|about|on|regarding|does|is|has|did|was|with)[ ]{1,2}$", re.IGNORECASE)
+_BEFORE_ANY: Final = BEFORE_NUMBER | frozenset(
+    ("my", "phone", "telephone", "mobile", "cell", "contact", "callback", "back")
+)
+_THINGS: Final = "|".join(sorted(map(re.escape, words_in_any("other_numbers")), key=len, reverse=True))
+_THING_BEFORE = re.compile(
+    rf"(?<![^\W_])(?:{_THINGS})s?(?:nummer|nr)?"
+    r"(?:[ ]?(?:numbers?|no|nr|num|nummer|numéro|número|numero|id|ref|code|n°|nº)\.?)?"
+    r"(?:[ ]?(?:is|was|of|:|=|\#|\())*[ ]?$",
+    re.IGNORECASE,
+)
 _CUE_REACH = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A value at `start`:`end`; `phone` is a second reading of the same digits."""
+    """A value at `start`:`end`; `phone` is a second reading of the same digits.
 
-    kind: Literal["email", "phone", "date", "customer_id"]
+    A `part` is some digits of a phone number. `supplement`: said to complete what was said before ("her phone is").
+    """
+
+    kind: Literal["email", "phone", "part", "customer_id"]
     value: str
     start: int
     end: int
     strength: Strength = Strength.STRONG
     phone: str | None = None
+    supplement: bool = False
 
 
 class Page:
@@ -111,6 +135,10 @@ class Page:
 
     def blank(self, start: int, end: int) -> None:
         self.left = self.left[:start] + _BLANK * (end - start) + self.left[end:]
+
+    def is_read(self, start: int) -> bool:
+        """Whether something was read there already."""
+        return self.left[start : start + 1] == _BLANK and self.text[start] != _BLANK
 
     def before(self, start: int) -> str:
         return self.left[max(0, start - _CUE_REACH) : start]
@@ -132,19 +160,8 @@ def find_emails(page: Page) -> list[Found]:
                 page.before(match.start())
             )
             strength = Strength.STRONG if certain else Strength.FAINT
-            found.append(Found("email", address, *match.span(), strength))
-            page.blank(*match.span())
-    return found
-
-
-def find_dates(page: Page, region: str) -> list[Found]:
-    """Dates as `YYYY-MM-DD`; strong when the text says that somebody was born then."""
-    found = []
-    for match in _first(_DATE, page.left):
-        date = parse_date(match[0], day_first=region not in _MONTH_FIRST)
-        if date is not None:
-            born = _BIRTH_CUE.search(page.before(match.start())) is not None
-            found.append(Found("date", date, *match.span(), Strength.STRONG if born else Strength.FAINT))
+            supplement = _SUPPLEMENT.search(page.before(match.start())) is not None
+            found.append(Found("email", address, *match.span(), strength, supplement=supplement))
             page.blank(*match.span())
     return found
 
@@ -159,7 +176,9 @@ def find_phones(page: Page, region: str) -> list[Found]:
         for start, end, number in _numbers(match[0], region, cued=cued):
             span = (match.start() + start, match.start() + end)
             plain = _PLAIN_DIGITS.fullmatch(match[0]) is not None
-            found.append(Found("phone", number, *span))
+            supplement = _SUPPLEMENT.search(page.before(match.start())) is not None
+            strength = Strength.FAINT if _CHANGED_TO.search(page.before(match.start())) else Strength.STRONG
+            found.append(Found("phone", number, *span, strength, supplement=supplement))
             if cued or not plain:
                 page.blank(*span)
     return found
@@ -196,33 +215,80 @@ def _numbers(text: str, region: str, *, cued: bool) -> list[tuple[int, int, str]
     return found
 
 
+def find_parts(page: Page, phones: list[Found]) -> list[Found]:
+    """Some digits of a phone number that is said over several messages: behind a cue, or nothing but digits."""
+    if phones:
+        return []
+    if alone := _ONLY_DIGITS.fullmatch(page.left):
+        digits = "".join(filter(str.isdigit, alone[1]))
+        return [Found("part", digits, *alone.span(1), Strength.FAINT)] if len(digits) < 10 else []
+    for match in _first(_PART, page.left):
+        before = page.before(match.start())
+        digits = "".join(filter(str.isdigit, match[0]))
+        if len(digits) in range(2, 10) and _PHONE_CUE.search(before) and not _OTHER_NUMBER.search(before):
+            word = _LAST_WORD.search(before.partition("number")[0])
+            if "number" in before and word and word[1].lower() not in _BEFORE_ANY and not word[1].endswith("s"):
+                continue  # "room number 503"
+            return [Found("part", digits, *match.span())]
+    return []
+
+
 def find_ids(page: Page, phones: list[Found]) -> list[Found]:
     """Ids behind a cue ("customer 4711"), then bare ones (EDW_HAWTHORNE_001, C-1001).
 
     Digits behind "customer" that make a phone number are taken out of `phones` and become the second reading.
     """
     found = []
-    for match in _first(_CUED_ID, page.left):
+    position = 0
+    for _ in range(_MOST):
+        match = _CUED_ID.search(page.left, position)
+        if match is None:
+            break
+        position = match.start("id")  # in "customer number 7" the first word announces the second
         token = match["id"].rstrip("-./:")
-        start = match.start("id")
-        end = start + len(token)
+        start, end = position, position + len(token)
         telling = any(c.isdigit() for c in token) or (match["sure"] is not None and "_" in token)
-        if not telling or _COUNTED.match(page.left, end):
+        if not telling or _COUNTED.match(page.left, end) or not _is_customers(page, match):
             continue
+        bare = match["bare"] is not None and match["bare"].lower() not in ("id", "identifier")
         phone = next((p for p in phones if p.start == start), None)
         if phone is not None:
+            if bare:
+                continue
             phones.remove(phone)
-        found.append(Found("customer_id", token, start, end, phone=phone.value if phone else None))
+        supplement = _SUPPLEMENT.search(page.before(start)) is not None
+        strength = Strength.WEAK if bare else Strength.STRONG
+        found.append(
+            Found("customer_id", token, start, end, strength, phone.value if phone else None, supplement=supplement)
+        )
         page.blank(start, end)
+        position = end
     for match in _first(_BARE_ID, page.left):
         token = match[0].rstrip("-_")
         if any(c.isdigit() for c in token) and ("_" in token or "-" in token or token.upper() == token):
+            before = page.before(match.start())
+            if is_number_of_something(before):
+                page.blank(*match.span())
+                continue
             # Behind "for" an id is likely meant; else it may be a model, a quarter, an illness.
-            cued = _ID_PREPOSITION.search(page.before(match.start())) is not None
-            strength = Strength.WEAK if cued else Strength.FAINT
+            strength = Strength.WEAK if _ID_PREPOSITION.search(before) else Strength.FAINT
             found.append(Found("customer_id", token, match.start(), match.start() + len(token), strength))
             page.blank(*match.span())
     return found
+
+
+def _is_customers(page: Page, match: re.Match[str]) -> bool:
+    """Whether "number 7", "id 7" and "#7" may be of a customer: not behind another noun."""
+    before = page.before(match.start())
+    if match["bare"] is None:
+        return not (match["sure"] is None and is_number_of_something(before + " "))
+    word = _LAST_WORD.search(before)
+    return word is None or word[1].lower() in BEFORE_NUMBER or _LAST_POSSESSIVE.search(before) is not None
+
+
+def is_number_of_something(before: str) -> bool:
+    """Whether the text before a number says that it is the number of a thing: an order, a claim, a room."""
+    return _THING_BEFORE.search(before) is not None
 
 
 def _first(pattern: re.Pattern[str], text: str) -> list[re.Match[str]]:

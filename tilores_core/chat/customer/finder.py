@@ -1,50 +1,165 @@
-"""Step one of the request path: which customer a question is about."""
+"""Step one of the request path: which customer a question is about.
+
+Reads the messages, asks the source for what `resolution` needs, and hands the decision on.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from tilores_core.chat.customer.choices import clarification, several
-from tilores_core.chat.customer.conversation import Conversation
-from tilores_core.chat.customer.search import Search
-from tilores_core.contracts import Customer, CustomerOutcome, CustomerSource, Identifiers, Message
+from tilores_core.chat.customer.extraction import Reading, extract, readable
+from tilores_core.chat.customer.resolution import UNNAMED, Candidates, LookupNeeded, State, resolve
+from tilores_core.chat.messages import text_of
+from tilores_core.contracts import (
+    Customer,
+    CustomerExtractor,
+    CustomerOutcome,
+    CustomerSource,
+    Evidence,
+    Identifiers,
+    Message,
+    SupportsMentions,
+)
+from tilores_core.identity import normalise_email, normalise_phone
+from tilores_core.spectrums import classify
 
 __all__ = ["CustomerFinder", "Resolution", "clarification"]
+
+LIMIT = 10
+"""Customers asked of the source at first."""
+MOST_NAMESAKES = 200
+"""Customers of one name that are told apart; of more none is chosen by a trait."""
+_MOST_MESSAGES = 40
+_MOST_LOOKUPS = 320
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolution:
-    """Who it is; `customer` is set when it is one."""
+    """Who it is; `customer` is set when it is one. `reason` says why it is not, for logs and tests."""
 
     outcome: CustomerOutcome
     customer: Customer | None = None
+    reason: str = ""
 
 
 class CustomerFinder:
-    """Finds the customer of a question. `region` (ISO 3166) is where phone numbers without a country code belong."""
+    """Finds the customer of a question.
 
-    def __init__(self, source: CustomerSource, region: str) -> None:
+    `region` (ISO 3166) is where phone numbers without a country code belong. `extractor` reads the messages
+    instead of the built-in extraction; its result passes the same rule.
+    """
+
+    def __init__(self, source: CustomerSource, region: str, extractor: CustomerExtractor | None = None) -> None:
         self._source = source
         self._region = region
+        self._extractor = extractor
+        # The messages before the last one were mostly read when they were the last.
+        self._read = lru_cache(maxsize=512)(self._extract)
 
     async def resolve(self, messages: Sequence[Message], customer_id: str | None, *, spectrum: str) -> Resolution:
-        """Whom the question is about: `customer_id` when given, else whom the user's messages name, latest first.
+        """Which customer the question is about: `customer_id` when given, else the one that the user's messages name.
 
         `spectrum` is that of the question. Raises what the source raises (`SourceError`).
         """
         if customer_id is not None:
             customer = await self._source.get(customer_id)
             return _resolution((customer,) if customer is not None else ())
-        spoken = Conversation(messages, source=self._source, region=self._region)
-        hits = await Search(self._source, spoken, spectrum).before(len(spoken))
-        if hits is None:
-            return Resolution(outcome=CustomerOutcome(kind="unnamed"))
-        return _resolution(hits.customers)
+        said = list(_said(messages))[-_MOST_MESSAGES:]
+        if not said:
+            return _of(UNNAMED)
+        readings: Sequence[Reading] = _Lazily(self._read, said)
+        if self._extractor is not None:
+            readings = [await self._by_plugin(self._extractor, text, asked) for text, asked in said]
+        last = len(said) - 1
+
+        def spectrum_of(i: int) -> str:
+            return spectrum if i == last else classify(said[i][0])
+
+        candidates = Candidates()
+        for _ in range(_MOST_LOOKUPS):
+            try:
+                return _of(resolve(readings, candidates, spectrum=spectrum_of, region=self._region))
+            except LookupNeeded as needed:
+                await self._look_up(needed.identifiers, candidates)
+        return _of(State("none", reason="unread"))
 
     async def identified(self, identifiers: Identifiers) -> Resolution:
-        """Whom the identifiers fit, all of them. Raises what the source raises (`SourceError`)."""
+        """The customer that the identifiers fit, all of them. Raises what the source raises (`SourceError`)."""
         return _resolution(tuple(await self._source.find(identifiers)))
+
+    async def _look_up(self, who: Identifiers, candidates: Candidates) -> None:
+        if who == Identifiers(customer_id=who.customer_id):
+            customer = await self._source.get(str(who.customer_id))
+            candidates.add(who, () if customer is None else (customer,))
+            return
+        found = await self._source.find(who, limit=LIMIT)
+        if len(found) >= LIMIT:
+            found = await self._source.find(who, limit=MOST_NAMESAKES)
+        candidates.add(who, found, complete=len(found) < MOST_NAMESAKES)
+
+    def _extract(self, text: str, asked: str) -> Reading:
+        known: Sequence[Identifiers] = ()
+        if isinstance(self._source, SupportsMentions):
+            known = self._source.mentions(readable(text))
+        return extract(text, region=self._region, mentions=known, asked=asked)
+
+    async def _by_plugin(self, extractor: CustomerExtractor, text: str, asked: str) -> Reading:
+        """What a plugin reads; what it could not bring into the form of its kind counts as said but not read."""
+        own = self._read(text, asked)
+        try:
+            found = await extractor.extract(text, region=self._region)
+        except Exception:
+            return own
+        return replace(own, evidence=tuple(_checked(item, self._region) for item in found))
+
+
+class _Lazily(Sequence[Reading]):
+    """The readings of messages, each made when it is first asked for."""
+
+    def __init__(self, read: object, said: Sequence[tuple[str, str]]) -> None:
+        self._read = read
+        self._said = said
+
+    def __len__(self) -> int:
+        return len(self._said)
+
+    def __getitem__(self, i: int) -> Reading:  # type: ignore[override]  # slices are not asked for
+        return self._read(*self._said[i])  # type: ignore[operator,no-any-return]
+
+
+def _said(messages: Sequence[Message]) -> Iterator[tuple[str, str]]:
+    """Each message of the user with what the assistant had said just before."""
+    asked = ""
+    for message in messages:
+        role = message.get("role")
+        if role == "user":
+            yield text_of(message), asked
+            asked = ""
+        elif role == "assistant":
+            asked = text_of(message)
+
+
+def _checked(item: Evidence, region: str) -> Evidence:
+    value: str | None = item.value
+    if item.kind == "email":
+        value = normalise_email(item.value)
+    elif item.kind == "phone" and not item.partial:
+        value = normalise_phone(item.value, region)
+    if value:
+        return item if value == item.value else replace(item, value=value)
+    return replace(item, kind="date_of_birth", value="") if item.value else item
+
+
+def _of(state: State) -> Resolution:
+    kind = state.outcome or state.kind
+    if kind == "one":
+        return replace(_resolution(state.customers), reason=state.reason)
+    if kind == "several":
+        return Resolution(outcome=several(state.customers), reason=state.reason)
+    return Resolution(outcome=CustomerOutcome(kind=kind), reason=state.reason)
 
 
 def _resolution(customers: tuple[Customer, ...]) -> Resolution:

@@ -6,255 +6,350 @@ the possessive must do. Work is linear in the text; each word is looked at a bou
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
-from tilores_core.chat.customer.mention import Rank, Strength
 from tilores_core.chat.customer.tokens import Cue, Word, cue_before
 from tilores_core.chat.customer.words import (
-    COMMON,
-    COURTESIES,
+    ENGLISH,
     FAMILY_NAMES,
-    FOLLOWERS,
     GIVEN_NAMES,
     MODALS,
     NAMES_TOO,
-    NEVER,
     PARTICLES,
-    PLACE_CUES,
     PLACES,
-    PREPOSITIONS,
-    SUBJECTS,
     THINGS,
     TITLES,
+    Vocabulary,
 )
+from tilores_core.contracts import Strength
+from tilores_core.identity.names import GENERATIONS, fold
 
 _LONGEST_WORD = 40
 _MOST_WORDS = 4  # particles not counted
+_SHORTEST_PART = 3  # of a name written in one word
 
 _CUED_SURELY = ("title", "certain")
+_CAMEL = re.compile(r"(?<=[a-zà-ÿ])(?=[A-ZÀ-Þ])")
+_SUFFIX_WORDS: Final = GENERATIONS.keys() | {"the"}
+_THIRD: Final = frozenset(("second", "third", "fourth", "elder", "younger"))
 
 
 @dataclass(frozen=True, slots=True)
 class NameSpan:
-    """A name at `start`:`end`; the rest as in `Mention`. A possessive counts as a cue."""
+    """A name at `start`:`end`. `speaker`: said of oneself; `cued`: something says that a name follows, or it owns
+    something; `partial`: one word; `alone`: nothing else is said; `person`: begins with a given name;
+    `alternatives`: other readings, as speech has no apostrophes ("tom ferns balance")."""
 
     name: str
     start: int
     end: int
     strength: Strength
-    rank: Rank = Rank.BARE
+    cued: bool = False
+    speaker: bool = False
     partial: bool = False
     alone: bool = False
     person: bool = False
+    owner: bool = False
+    title: str = ""
+    alternatives: tuple[str, ...] = ()
 
 
-def find_names(words: Sequence[Word]) -> list[NameSpan]:
+def find_names(words: Sequence[Word], vocabulary: Vocabulary = ENGLISH) -> list[NameSpan]:
     """The names in a text, in order."""
-    found = []
-    position = 0
-    while position < len(words):
-        run, span = _name_at(words, position)
-        if span is not None:
-            found.append(span)
-        position += max(run, 1)
-    return found
+    return _Names(words, vocabulary).all()
 
 
-def _name_at(words: Sequence[Word], i: int) -> tuple[int, NameSpan | None]:
-    """How many words to go on by, and the name that begins at word `i`, if one does."""
-    word = words[i]
-    if word.low in (NEVER if word.capital else COMMON) and word.low not in NAMES_TOO:
-        return 1, None
-    cue = cue_before(words, i)
-    run = _capitals(words, i, cued=cue is not None)
-    if run:
-        reversed_name = _family_first(words, i, run, cue)
-        return (2, reversed_name) if reversed_name else (len(run), _typed(words, i, run, cue))
-    if word.capital or word.low in COMMON:
-        return 1, None
-    run = _lower_run(words, i)
-    return len(run), _spoken(words, i, run, cue)
+class _Names:
+    def __init__(self, words: Sequence[Word], vocabulary: Vocabulary) -> None:
+        self.words = words
+        self.vocabulary = vocabulary
+        self.lower = not any(word.capital for word in words)
 
+    def all(self) -> list[NameSpan]:
+        found = []
+        position = 0
+        words, never, common = self.words, self.vocabulary.never, self.vocabulary.common
+        while position < len(words):
+            word = words[position]
+            if word.low in (never if word.capital else common) and word.low not in NAMES_TOO:
+                position += 1
+                continue
+            run, span = self._name_at(position)
+            if span is not None:
+                found.append(self._with_title(span, position))
+            position += max(run, 1)
+        return found
 
-# --- typed, with capitals --------------------------------------------------------------------------------
+    def _name_at(self, i: int) -> tuple[int, NameSpan | None]:
+        """How many words to go on by, and the name that begins at word `i`, if one does."""
+        words, word = self.words, self.words[i]
+        cue = cue_before(words, i, self.vocabulary)
+        run = self._capitals(i, cued=cue is not None)
+        if run:
+            reversed_name = self._family_first(i, run, cue)
+            return (2, reversed_name) if reversed_name else (len(run), self._typed(i, run, cue))
+        if word.capital or word.low in self.vocabulary.common:
+            return 1, None
+        run = self._lower_run(i)
+        return len(run), self._spoken(i, run, cue)
 
+    def _with_title(self, span: NameSpan, i: int) -> NameSpan:
+        before = self.words[i - 1].low if i else ""
+        return replace(span, title=before) if before in TITLES else span
 
-def _capitals(words: Sequence[Word], i: int, *, cued: bool) -> list[Word]:
-    """The capitalised words from `i` on that may be one name; empty when none begins here."""
-    run: list[Word] = []
-    counted = 0
-    for j in range(i, len(words)):
-        word = words[j]
-        if run and (not word.joined or run[-1].owner):
-            break
-        follower = words[j + 1] if j + 1 < len(words) and words[j + 1].joined else None
-        if word.low in PARTICLES and (run or cued or word.capital) and _leads_on(follower):
+    # --- typed, with capitals ----------------------------------------------------------------------------
+
+    def _capitals(self, i: int, *, cued: bool) -> list[Word]:
+        """The capitalised words from `i` on that may be one name; empty when none begins here."""
+        words = self.words
+        run: list[Word] = []
+        counted = 0
+        for j in range(i, len(words)):
+            word = words[j]
+            if run and counted and self._is_suffix(j, run):
+                run.append(word)
+                continue
+            if run and (not word.joined or run[-1].owner):
+                break
+            follower = words[j + 1] if j + 1 < len(words) and words[j + 1].joined else None
+            if (
+                word.low in PARTICLES
+                and (word.low not in self.vocabulary.never or not run or len(run) < 2 or self._leads_on(follower))
+                and (run or cued or word.capital)
+                and self._leads_on(follower)
+            ):
+                run.append(word)
+                continue
+            if not self._may_be_name(word) and not (word.capital and self._name_too(word, run, follower)):
+                break
             run.append(word)
-            continue
-        if not _may_be_name(word) and not (word.capital and _name_too(word, run, follower)):
-            break
-        run.append(word)
-        counted += 1
-    while run and run[-1].low in PARTICLES and not run[-1].capital:
-        run.pop()
-    return run if counted else []
+            counted += 1
+        while run and run[-1].low in PARTICLES and not run[-1].capital:
+            run.pop()
+        return run if counted else []
 
+    def _is_suffix(self, j: int, run: Sequence[Word]) -> bool:
+        """ "Jr.", "III", "junior", "the third" behind a name."""
+        word = self.words[j]
+        near = word.start - run[-1].end <= 2
+        if not near or run[-1].owner:
+            return False
+        if word.low in GENERATIONS:
+            return word.low not in _THIRD or run[-1].low == "the"
+        following = self.words[j + 1] if j + 1 < len(self.words) else None
+        return (
+            word.low == "the" and following is not None and following.joined and following.low in _THIRD
+            and (j + 2 >= len(self.words) or self.words[j + 2].low not in ("one", "customer", "person"))
+        )  # fmt: skip
 
-def _leads_on(follower: Word | None) -> bool:
-    return follower is not None and (_may_be_name(follower) or follower.low in PARTICLES)
+    def _leads_on(self, follower: Word | None) -> bool:
+        return follower is not None and (self._may_be_name(follower) or follower.low in PARTICLES)
 
+    def _may_be_name(self, word: Word) -> bool:
+        return word.capital and word.low not in self.vocabulary.never and len(word.text) <= _LONGEST_WORD
 
-def _may_be_name(word: Word) -> bool:
-    return word.capital and word.low not in NEVER and len(word.text) <= _LONGEST_WORD
+    def _name_too(self, word: Word, run: Sequence[Word], follower: Word | None) -> bool:
+        """Whether a word that is mostly not a name is one here: "April Jones", "Anna Holder's"."""
+        if word.low in NAMES_TOO and not run:
+            named = follower is not None and self._may_be_name(follower)
+            return named and not (word.initial and word.low in MODALS and not (follower and follower.owner))
+        return word.owner and len(run) == 1 and (_given(run[0]) or word.low not in self.vocabulary.subjects)
 
-
-def _name_too(word: Word, run: Sequence[Word], follower: Word | None) -> bool:
-    """Whether a word that is mostly no name is one here: "April Jones", "Anna Holder's"."""
-    if word.low in NAMES_TOO and not run:
-        named = follower is not None and _may_be_name(follower)
-        return named and not (word.initial and word.low in MODALS and not (follower and follower.owner))
-    return word.owner and len(run) == 1 and (_given(run[0]) or word.low not in SUBJECTS)
-
-
-def _typed(words: Sequence[Word], i: int, run: list[Word], cue: Cue | None) -> NameSpan | None:
-    if len(run) > 2 and run[0].initial and not _given(run[0]) and _given(run[1]) and not cue:
-        run = run[1:]  # an imperative we do not know: "Retitle Edwina Hawthorne"
-    counted = sum(word.low not in PARTICLES for word in run)
-    if counted > _MOST_WORDS:
-        if cue is None:
+    def _typed(self, i: int, run: list[Word], cue: Cue | None) -> NameSpan | None:
+        if len(run) > 2 and run[0].initial and not _given(run[0]) and _given(run[1]) and not cue:
+            i, run = i + 1, run[1:]  # an imperative we do not know: "Retitle Edwina Hawthorne"
+        if self.vocabulary.language != "en" and len(run) > 3 and run[1].low in PARTICLES and not _given(run[0]):
+            i, run = i + 2, run[2:]  # a noun: "Abrechnung von Edwina Hawthorne"
+        counted = sum(word.low not in PARTICLES and word.low not in _SUFFIX_WORDS for word in run)
+        if counted > _MOST_WORDS:
+            if cue is None:
+                return None
+            run = run[:_MOST_WORDS]
+        span = self._span(i, run)
+        if span.name.lower() in PLACES:
             return None
-        run = run[:_MOST_WORDS]
-    span = _span(run)
-    name = span.name.lower()
-    if name in PLACES:
-        return None
-    owner = run[-1].owner
-    alone = _alone(words, run)
-    if len(run) == 1:
-        if cue is not None and True:
-            strong = cue in _CUED_SURELY
-            return replace(span, partial=True, rank=_rank(cue), strength=Strength.STRONG if strong else Strength.WEAK)
-        return replace(span, partial=True, rank=Rank.CUED, strength=Strength.WEAK) if owner else None
-    if cue is not None and not (cue == "switch" and _is_thing(run)):
-        return replace(span, strength=Strength.STRONG, rank=_rank(cue))
-    if owner:
-        return replace(span, strength=Strength.STRONG, rank=Rank.CUED)
-    if all(word.low in COMMON for word in run):
-        return None
-    return replace(span, strength=_bare_strength(words, i, run), alone=alone)
-
-
-def _family_first(words: Sequence[Word], i: int, run: list[Word], cue: Cue | None) -> NameSpan | None:
-    """ "Hawthorne, Edwina", where it says nothing else or stands behind a cue."""
-    if len(run) > 1 or i + 1 >= len(words) or not words[i + 1].comma or not _may_be_name(words[i + 1]):
-        return None
-    pair = [run[0], words[i + 1]]
-    alone = _alone(words, pair)
-    if not alone and cue is None:
-        return None
-    span = replace(_span(pair), name=f"{run[0].text}, {words[i + 1].text}")
-    strength = Strength.STRONG if cue else Strength.WEAK
-    return replace(span, strength=strength, rank=_rank(cue) if cue else Rank.BARE, alone=alone)
-
-
-def _bare_strength(words: Sequence[Word], i: int, run: Sequence[Word]) -> Strength:
-    if _is_thing(run):
-        return Strength.FAINT
-    placed = i > 0 and words[i - 1].low in PLACE_CUES and not _given(run[0])
-    return Strength.FAINT if placed else Strength.WEAK
-
-
-def _is_thing(run: Sequence[Word]) -> bool:
-    return any(word.low in THINGS for word in run)
-
-
-# --- spoken, in lower case -------------------------------------------------------------------------------
-
-
-def _lower_run(words: Sequence[Word], i: int) -> list[Word]:
-    run = [words[i]]
-    for j in range(i + 1, len(words)):
-        word = words[j]
-        if run[-1].owner or not word.joined or word.capital or len(word.text) > _LONGEST_WORD:
-            break
-        if word.low in COMMON and not (len(run) == 1 and _family_name(run[0], word)):
-            break
-        run.append(word)
-    return run
-
-
-def _family_name(given: Word, word: Word) -> bool:
-    return word.low not in NEVER and (word.owner or (_given(given) and word.low in FAMILY_NAMES))
-
-
-def _spoken(words: Sequence[Word], i: int, run: list[Word], cue: Cue | None) -> NameSpan | None:
-    end = len(run)
-    while end > 1 and run[end - 1].low in PARTICLES:
-        end -= 1
-    run = run[:end]
-    counted = sum(word.low not in PARTICLES for word in run)
-    person = _given(run[0])
-    if counted > (_MOST_WORDS if cue is not None or person else 3):
-        # Other languages are all unknown words; a given name among them still begins a name.
-        given = next((n for n, word in enumerate(run) if _given(word)), None)
-        if given is None:
+        owner = run[-1].owner
+        span = replace(span, alone=self._alone(run), speaker=cue == "speaker")
+        if len(run) == 1:
+            return self._one_word(span, run[0], cue)
+        if cue is not None and not (cue == "switch" and _is_thing(run)):
+            return replace(span, strength=Strength.STRONG, cued=cue != "speaker")
+        if owner:
+            return replace(span, strength=Strength.STRONG, cued=True)
+        if all(word.low in self.vocabulary.common for word in run):
             return None
-        i, run = i + given, run[given:]
-        run = run if len(run) <= 3 and run[-1].owner else run[:2]
-        cue, person = (cue if given == 0 else None), True
-    return _judge(words, i, run, cue, person=person)
+        return replace(span, strength=self._bare_strength(i, run))
 
+    def _one_word(self, span: NameSpan, word: Word, cue: Cue | None) -> NameSpan | None:
+        parts = _CAMEL.split(word.text)
+        if len(parts) in (2, 3) and all(len(part) >= _SHORTEST_PART for part in parts):
+            return replace(span, name=" ".join(parts), strength=Strength.WEAK, partial=False, cued=cue is not None)
+        if cue is not None:
+            strength = Strength.STRONG if cue in _CUED_SURELY else Strength.WEAK
+            return replace(span, cued=cue != "speaker", strength=strength)
+        if word.owner:
+            return replace(span, cued=True, strength=Strength.WEAK)
+        return replace(span, strength=Strength.FAINT) if span.person and not word.initial else None
 
-def _judge(words: Sequence[Word], i: int, run: list[Word], cue: Cue | None, *, person: bool) -> NameSpan | None:
-    span = _span(run)
-    owner = run[-1].owner
-    if len(run) == 1:
-        return _single(run[0], span, cue, person=person)
-    if span.name in PLACES:
-        return None
-    if cue is not None:
-        named = cue in _CUED_SURELY or (cue == "speaker" and words[i - 2].low == "name")
-        unsure = Strength.WEAK if cue in ("customer", "switch") else Strength.FAINT
-        return replace(span, strength=Strength.STRONG if named or person else unsure, rank=_rank(cue))
-    if _alone(words, run):
-        return replace(span, strength=Strength.WEAK if person else Strength.FAINT, alone=person)
-    if owner or person:
-        return replace(span, strength=Strength.WEAK, rank=Rank.CUED if owner else Rank.BARE)
-    j = i + len(run)
-    framed = (i > 0 and words[i - 1].low in PREPOSITIONS) or (
-        j < len(words) and (words[j].low in SUBJECTS or words[j].low in FOLLOWERS)
-    )
-    return span if framed else None
+    def _family_first(self, i: int, run: list[Word], cue: Cue | None) -> NameSpan | None:
+        """ "Hawthorne, Edwina", where it says nothing else or stands behind a cue."""
+        words = self.words
+        if len(run) > 1 or i + 1 >= len(words) or not words[i + 1].comma or not self._may_be_name(words[i + 1]):
+            return None
+        pair = [run[0], words[i + 1]]
+        alone = self._alone(pair)
+        if not alone and cue is None:
+            return None
+        span = replace(self._span(i, pair), name=f"{run[0].text}, {words[i + 1].text}", partial=False)
+        strength = Strength.STRONG if cue else Strength.WEAK
+        return replace(span, strength=strength, cued=cue not in (None, "speaker"), alone=alone)
 
+    def _bare_strength(self, i: int, run: Sequence[Word]) -> Strength:
+        if _is_thing(run):
+            return Strength.FAINT
+        placed = i > 0 and self.words[i - 1].low in self.vocabulary.place_cues and not _given(run[0])
+        return Strength.FAINT if placed else Strength.WEAK
 
-def _single(word: Word, span: NameSpan, cue: Cue | None, *, person: bool) -> NameSpan | None:
-    uncased = word.text.upper() == word.text  # scripts without capitals
-    if cue is not None and (person or uncased or cue in _CUED_SURELY):
-        strength = Strength.STRONG if cue in _CUED_SURELY else Strength.WEAK
-        return replace(span, rank=_rank(cue), strength=strength)
-    return replace(span, rank=Rank.CUED, strength=Strength.WEAK) if word.owner and person else None
+    # --- spoken, in lower case ---------------------------------------------------------------------------
 
+    def _lower_run(self, i: int) -> list[Word]:
+        words, common = self.words, self.vocabulary.common
+        run = [words[i]]
+        for j in range(i + 1, len(words)):
+            word = words[j]
+            if self._is_suffix(j, run) and len(run) > 1:
+                run.append(word)
+                continue
+            if run[-1].owner or not word.joined or word.capital or len(word.text) > _LONGEST_WORD:
+                break
+            if not (word.low in PARTICLES and self._is_particle(j, run)) and word.low in common:
+                second = len(run) == 1 and self._family_name(run[0], word)
+                if not second and not (len(run) > 1 and self._trailing_family_name(j) and _given(run[0])):
+                    break
+            run.append(word)
+        return run
 
-# --- both ------------------------------------------------------------------------------------------------
+    def _is_particle(self, j: int, run: Sequence[Word]) -> bool:
+        """ "anna van der berg", but not "edwina de" in a language where it is "of"."""
+        if len(run) > 1 and run[-1].low not in PARTICLES:
+            return False
+        follower = self.words[j + 1] if j + 1 < len(self.words) else None
+        return follower is not None and follower.joined and (
+            follower.low not in self.vocabulary.common or follower.low in PARTICLES
+        )  # fmt: skip
+
+    def _family_name(self, given: Word, word: Word) -> bool:
+        return word.low not in self.vocabulary.never and (word.owner or (_given(given) and word.low in FAMILY_NAMES))
+
+    def _trailing_family_name(self, j: int) -> bool:
+        """A third word that may be the family name ends what is said: "ann lee king"."""
+        last = j + 1 == len(self.words) or not self.words[j + 1].joined
+        return last and self.words[j].low in FAMILY_NAMES
+
+    def _spoken(self, i: int, run: list[Word], cue: Cue | None) -> NameSpan | None:
+        end = len(run)
+        while end > 1 and run[end - 1].low in PARTICLES:
+            end -= 1
+        run = run[:end]
+        counted = sum(word.low not in PARTICLES and word.low not in _SUFFIX_WORDS for word in run)
+        person = _given(run[0])
+        if counted > (_MOST_WORDS if cue is not None or person else 3):
+            # Other languages are all unknown words; a given name among them still begins a name.
+            given = next((n for n, word in enumerate(run) if _given(word)), None)
+            if given is None:
+                return None
+            i, run = i + given, run[given:]
+            run = run if len(run) <= 3 and run[-1].owner else run[:2]
+            cue, person = (cue if given == 0 else None), True
+        return self._judge(i, run, cue, person=person)
+
+    def _judge(self, i: int, run: list[Word], cue: Cue | None, *, person: bool) -> NameSpan | None:
+        words = self.words
+        span = replace(self._span(i, run), speaker=cue == "speaker", cued=cue not in (None, "speaker"))
+        owner = run[-1].owner
+        if len(run) == 1:
+            return self._single(run[0], span, cue, person=person)
+        if span.name in PLACES:
+            return None
+        alone = self._alone(run)
+        if cue is not None:
+            named = cue in _CUED_SURELY or (cue == "speaker" and words[i - 2].low == "name")
+            unsure = Strength.WEAK if cue in ("customer", "switch") else Strength.FAINT
+            return replace(span, strength=Strength.STRONG if named or person else unsure, alone=alone)
+        if alone:
+            return replace(span, strength=Strength.WEAK if person else Strength.FAINT, alone=person)
+        if owner or person:
+            return replace(span, strength=Strength.WEAK, cued=owner)
+        j = i + len(run)
+        framed = (i > 0 and words[i - 1].low in self.vocabulary.prepositions) or (
+            j < len(words) and (words[j].low in self.vocabulary.subjects or words[j].low in self.vocabulary.followers)
+        )
+        return span if framed else None
+
+    def _single(self, word: Word, span: NameSpan, cue: Cue | None, *, person: bool) -> NameSpan | None:
+        uncased = word.text.upper() == word.text  # scripts without capitals
+        if not person and len(word.low) > 2 * _SHORTEST_PART and (split := _given_prefix(word.low)):
+            return replace(span, name=split, partial=False, strength=Strength.FAINT)
+        if cue is not None and (person or uncased or cue in _CUED_SURELY):
+            return replace(span, strength=Strength.STRONG if cue in _CUED_SURELY else Strength.WEAK)
+        if person and (word.owner or span.alternatives):
+            return replace(span, cued=True, strength=Strength.WEAK)
+        if span.alternatives and (given := span.alternatives[0]) in GIVEN_NAMES:
+            return replace(span, name=given, cued=True, alternatives=(), strength=Strength.WEAK, person=True)
+        return replace(span, strength=Strength.FAINT) if person else None
+
+    # --- both --------------------------------------------------------------------------------------------
+
+    def _alone(self, run: Sequence[Word]) -> bool:
+        first, last = run[0].start, run[-1].end
+        words, courtesies = self.words, self.vocabulary.courtesies
+        return len(words) <= len(run) + 6 and all(
+            word.low in courtesies or word.low in TITLES for word in words if word.start < first or word.end > last
+        )
+
+    def _span(self, i: int, run: Sequence[Word]) -> NameSpan:
+        name = " ".join(word.text for word in run)
+        counted = [word for word in run if word.low not in _SUFFIX_WORDS]
+        return NameSpan(
+            name,
+            run[0].start,
+            run[-1].end,
+            Strength.FAINT,
+            person=_given(run[0]),
+            partial=len(counted) == 1,
+            owner=run[-1].owner,
+            alternatives=tuple(self._without_possessive(i, run)),
+        )
+
+    def _without_possessive(self, i: int, run: Sequence[Word]) -> Sequence[str]:
+        """ "tom ferns balance" may be Tom Fern's, "tom joneses" Tom Jones's."""
+        last = run[-1]
+        j = i + len(run)
+        if last.owner or last.low[-1:] != "s" or len(last.low) < 4 or j >= len(self.words):
+            return ()
+        following = self.words[j]
+        plain = following.joined and following.low in self.vocabulary.common and following.capital == last.capital
+        if not plain and following.low not in self.vocabulary.subjects:
+            return ()
+        endings = ["s"] + (["es"] if last.low.endswith(("ses", "xes", "zes", "ches", "shes")) else [])
+        before = " ".join(word.text for word in run[:-1])
+        return [f"{before} {last.text[: -len(ending)]}".strip() for ending in endings]
 
 
 def _given(word: Word) -> bool:
     return word.low in GIVEN_NAMES or word.low.partition("-")[0] in GIVEN_NAMES
 
 
-def _rank(cue: Cue) -> Rank:
-    return Rank.SPEAKER if cue == "speaker" else Rank.CUED
+def _is_thing(run: Sequence[Word]) -> bool:
+    return any(word.low in THINGS for word in run)
 
 
-def _alone(words: Sequence[Word], run: Sequence[Word]) -> bool:
-    first, last = run[0].start, run[-1].end
-    return len(words) <= len(run) + 6 and all(
-        word.low in COURTESIES or word.low in TITLES for word in words if word.start < first or word.end > last
-    )
-
-
-def _span(run: Sequence[Word]) -> NameSpan:
-    name = " ".join(word.text for word in run)
-    person = _given(run[0])
-    return NameSpan(name, run[0].start, run[-1].end, Strength.FAINT, person=person, partial=len(run) == 1)
+def _given_prefix(word: str) -> str | None:
+    """ "edwinahawthorne" as two words, when it begins with a given name."""
+    for length in range(len(word) - _SHORTEST_PART, _SHORTEST_PART, -1):
+        if word[:length] in GIVEN_NAMES and fold(word) not in GIVEN_NAMES:
+            return f"{word[:length]} {word[length:]}"
+    return None

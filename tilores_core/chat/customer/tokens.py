@@ -4,39 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
-from tilores_core.chat.customer.words import TITLES
+from tilores_core.chat.customer.words import TITLES, Vocabulary
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’ʼ\-‐‑][^\W\d_]+)*")
 _APOSTROPHES = ("'", "’", "ʼ")
 _GAP = re.compile(r"[ \t\u00a0\u202f]{1,3}|\.[ \t\u00a0]?")
 _SENTENCE_END = re.compile(r"[.!?:;\n]")
+# "d'Edwina" and "l'adresse": an article or preposition, not a part of the name (which would be D'Edwina).
+_ELIDED = re.compile(r"(?:[cdjlmnst]|qu|dell|all|dall|nell|sull|un|quell)['’ʼ](?=[^\W\d_]{2})")
 
 Cue = Literal["title", "certain", "customer", "switch", "speaker"]
 """`certain` and `customer` say that a name follows, the second less surely; `switch` is "what about"."""
 
-# The last one or two words before the name.
-_CUES: dict[tuple[str, ...], Cue] = {
-    ("name", "is"): "speaker",
-    ("this", "is"): "speaker",
-    ("i", "am"): "speaker",
-    ("i'm",): "speaker",
-    ("i’m",): "speaker",
-    ("named",): "certain",
-    ("name",): "certain",
-    ("name", "of"): "certain",
-    ("account", "holder"): "certain",
-    ("what", "about"): "switch",
-    ("how", "about"): "switch",
-    ("switch", "to"): "switch",
-    ("customer",): "customer",
-    ("client",): "customer",
-    ("caller",): "customer",
-    ("customer", "is"): "customer",
-    ("client", "is"): "customer",
-    ("called",): "customer",
+_NAME_IS = {
+    (name, verb)
+    for name in ("name", "nom", "nombre", "nome", "naam")
+    for verb in ("is", "ist", "est", "es", "è", "é")
 }
+_MY = frozenset(("my", "mein", "mon", "mi", "mio", "mijn", "meu"))
 _WIDEST_CUE_GAP = 4  # "name: ", "customer - "
 
 
@@ -54,24 +41,33 @@ class Word(NamedTuple):
     comma: bool  # behind a comma
 
 
-def split_words(text: str) -> list[Word]:
-    """The words of `text` in order."""
+def split_words(text: str, *, elided: bool = False) -> list[Word]:
+    """The words of `text` in order; with `elided` the articles of French and Italian are left off."""
     words: list[Word] = []
     reached = 0
     for match in _WORD.finditer(text):
         start, end = match.span()
         word = match[0]
+        if elided and (article := _ELIDED.match(word)):
+            start, word = start + article.end(), word[article.end() :]
         owner = False
         if word[-2:-1] in _APOSTROPHES and word[-1] in "sS":
             word, owner = word[:-2], True
         elif word[-1] in "sS" and text[end : end + 1] in _APOSTROPHES:
             owner = True
         gap = text[reached:start]
-        joined = bool(words) and _joins(gap, words[-1])
-        initial = not words or (not joined and _SENTENCE_END.search(gap) is not None)
+        joined = bool(words) and ((gap == " " and not words[-1].owner) or _joins(gap, words[-1]))
         words.append(
             Word(
-                word, word.lower(), start, start + len(word), owner, word[:1].isupper(), joined, initial, gap == ", "
+                word,
+                word.lower(),
+                start,
+                start + len(word),
+                owner,
+                word[:1].isupper(),
+                joined,
+                not words or (not joined and _SENTENCE_END.search(gap) is not None),
+                gap == ", ",
             )
         )
         reached = end
@@ -79,22 +75,21 @@ def split_words(text: str) -> list[Word]:
 
 
 def _joins(gap: str, before: Word) -> bool:
-    if gap == " ":
-        return not before.owner
-    if not _GAP.fullmatch(gap) or before.owner:
+    if before.owner or not _GAP.fullmatch(gap):
         return False
     return gap[0] != "." or len(before.text) == 1 or before.low in TITLES
 
 
-def cue_before(words: Sequence[Word], i: int) -> Cue | None:
+def cue_before(words: Sequence[Word], i: int, vocabulary: Vocabulary) -> Cue | None:
     """What the words before word `i` say about it, if anything."""
     if i == 0 or words[i].start - words[i - 1].end > _WIDEST_CUE_GAP:
         return None
-    if words[i - 1].low in TITLES:
+    before = words[i - 1].low
+    if before in TITLES:
         return "title"
-    pair = tuple(word.low for word in words[max(0, i - 2) : i])
-    cue = _CUES.get(pair) or _CUES.get(pair[-1:])
+    pair = (words[i - 2].low, before) if i > 1 else (before,)
+    cue = vocabulary.cues.get(pair) or vocabulary.cues.get((before,))
     # "Her name is", "the name is": the customer's. Only "my name is" is the speaker's.
-    if pair == ("name", "is") and not (i > 2 and words[i - 3].low == "my"):
-        return "certain"
-    return cue
+    if pair in _NAME_IS:
+        return "speaker" if i > 2 and words[i - 3].low in _MY else "certain"
+    return cast("Cue | None", cue)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 
-from tilores_core.chat.customer.mention import Strength
 from tilores_core.chat.customer.names import find_names
 from tilores_core.chat.customer.tokens import split_words
 from tilores_core.chat.customer.words import COMMON, GIVEN_NAMES, NAMES_TOO, TITLES
+from tilores_core.contracts import Strength
 from tilores_core.identity.names import fold
 
 _CAPITAL = r"[A-ZÀ-ÖØ-Þ][^\W\d_]+(?:['’\-][^\W\d_]+)*"

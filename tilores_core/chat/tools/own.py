@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tilores_core.chat.context.quality import is_weak
-from tilores_core.chat.customer.search import LIMIT
+from tilores_core.chat.customer.finder import LIMIT
 from tilores_core.chat.records import marked_weak, render, section
 from tilores_core.chat.tools.tool import Found, InvalidArgumentsError, OtherCustomerError, Tool, define
 from tilores_core.contracts import Customer, CustomerSource, Identifiers

@@ -112,7 +112,7 @@ class DemoSource:
         return [person for person in self._people if person in found]
 
     def _fits(self, customer_id: str, name: str) -> bool:
-        return name_fits(name, (spelling for spelling, _ in _spellings(self._people[customer_id])))
+        return name_fits(name, _spellings(self._people[customer_id]))
 
 
 def _spellings(person: Person) -> list[tuple[str, str]]:

@@ -155,7 +155,7 @@ class Reading:
             return False
         if wanted.date_of_birth and not any(self.born(row) == wanted.date_of_birth for row in rows):
             return False
-        return not wanted.name or name_fits(wanted.name, (name for row in rows for name, _ in self.names(row)))
+        return not wanted.name or name_fits(wanted.name, (name for row in rows for name in self.names(row)))
 
     def customer(self, customer_id: str, rows: Sequence[tuple[Fields, str | None]]) -> Customer:
         """`rows` in the file's order, each with its group."""

@@ -1,0 +1,183 @@
+"""Dates in free text, also those of which a part is missing: what is said of a birth is often no more than a year.
+
+A date is `YYYY-MM-DD`, `YYYY-MM`, `YYYY` or `--MM-DD`. Of 4/12/1980 the region says which number is the month.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from itertools import islice
+from typing import Final
+
+from tilores_core.chat.customer.words import LANGUAGES, alternation, numbers_of, phrases, said_in_any
+from tilores_core.identity.names import fold
+
+_MOST = 8  # dates per text
+_MONTH_FIRST: Final = frozenset({"US", "PR", "PH", ""})
+MONTHS: Final = {
+    fold(spelling): number
+    for language in LANGUAGES
+    for number, entry in enumerate(phrases(numbers_of(language)["months"]), 1)
+    for spelling in entry.split()
+}
+_MONTH: Final = "|".join(
+    sorted(
+        {s for spelling in MONTHS for s in (spelling,)}
+        | {
+            spelling
+            for language in LANGUAGES
+            for entry in phrases(numbers_of(language)["months"])
+            for spelling in entry.split()
+        },
+        key=len,
+        reverse=True,
+    )
+)
+_OF: Final = r"(?:of|the|de|del|di|do|den|le|d['’])"
+_YEAR: Final = r"(?P<{0}>\d{{4}}|['’]?\d{{2}}(?!\d))"
+_TH: Final = r"(?:st|nd|rd|th|er|ère|e|º|ª|\.)?"
+_WRITTEN = re.compile(
+    r"(?<![\w.\-/])(?:"
+    r"(?P<iy>\d{4})(?P<is>[\-/.])(?P<im>\d{1,2})(?P=is)(?P<id>\d{1,2})|"
+    r"(?P<na>\d{1,2})(?P<ns>[\-/. ]|\.\ )(?P<nb>\d{1,2})(?P=ns)" + _YEAR.format("ny") + "|"
+    rf"(?P<dd>\d{{1,2}}){_TH}[ .\-]{{0,2}}(?:{_OF}[ ]?)?(?P<dm>{_MONTH})\b\.?(?:[ .,\-]{{0,3}}(?:{_OF}[ ])?"
+    + _YEAR.format("dy")
+    + ")?|"
+    rf"(?P<mm>{_MONTH})\b[ .\-]{{1,2}}(?:the[ ])?(?P<md>\d{{1,2}})(?!\d){_TH}(?:[ ,.\-]{{1,3}}(?:{_OF}[ ])?"
+    + _YEAR.format("my")
+    + ")?|"
+    rf"(?P<om>{_MONTH})\b[ .,\-]{{0,2}}(?:{_OF}[ ])?(?P<oy>\d{{4}})|"
+    r"(?P<y>(?:18|19|20)\d\d)"
+    r")(?![\w/]|-\d)",
+    re.IGNORECASE,
+)
+_AFTER_CUE: Final = (
+    r"(?:['’]s)?(?:[ ]?(?:is|was|are|on|in|at|am|im|the|year|of|it's|ist|war|jahr|le|en|el|il|est|es|era|fue|em|op|"
+    r"é|è|:|=|-|,|\(|\.)){0,4}[ ]{0,3}\(?"
+)
+_BORN: Final = alternation(said_in_any("born"))
+_BIRTH_CUE = re.compile(rf"(?<![^\W_])(?:{_BORN}){_AFTER_CUE}$", re.IGNORECASE)
+_BIRTH_BEHIND = re.compile(
+    r"\W{0,3}(?:(?:is|was|as|ist|est|es|è|é|his|her|my|their|the|a|he|she|customer['’]?s)[ ]){0,4}"
+    rf"(?:{_BORN})(?![^\W_])(?!\W{{0,3}}(?:(?:is|was|on|in|:)\W{{0,2}})?\d)",
+    re.IGNORECASE,
+)
+_CUE = re.compile(rf"(?<![^\W_])(?:{_BORN})(?![^\W_])", re.IGNORECASE)
+_DIGIT_SOON = re.compile(rf"[^.?!;\d]{{0,24}}?(?P<what>\d[\d./\-]*|(?:{_MONTH})\b)", re.IGNORECASE)
+_SHORT_YEAR = re.compile(rf"{_AFTER_CUE}['’]?(?P<yy>\d{{2}})(?![\w/.\-])", re.IGNORECASE)
+_CUE_REACH = 48
+
+
+@dataclass(frozen=True, slots=True)
+class FoundDate:
+    """A date at `start`:`end`; `born` when it is said to be somebody's birth, "" in `value` when it was not readable.
+
+    `alternatives`: the other century of a year of two digits.
+    """
+
+    value: str
+    start: int
+    end: int
+    born: bool = False
+    alternatives: tuple[str, ...] = ()
+
+
+def find_dates(text: str, region: str, today: date) -> list[FoundDate]:
+    """The dates in `text`, in order; a date of birth that cannot be read has an empty value."""
+    cues = [match.end() for match in islice(_CUE.finditer(text), _MOST)]
+    found: list[FoundDate] = []
+    for match in islice(_WRITTEN.finditer(text), _MOST):
+        if match["ns"] == " " and not any(0 <= match.start() - cue <= _CUE_REACH for cue in cues):
+            continue
+        born = bool(cues) and (
+            _BIRTH_CUE.search(text, max(0, match.start() - _CUE_REACH), match.start()) is not None
+            or _BIRTH_BEHIND.match(text, match.end()) is not None
+        )
+        values = list(_values(match, region, today))
+        if values and (born or match["y"] is None or cues):
+            found.append(FoundDate(values[0], *match.span(), born, tuple(values[1:])))
+        elif values:
+            found.append(FoundDate(values[0], *match.span()))
+        elif born:
+            found.append(FoundDate("", *match.span(), True))
+    for cue in cues:
+        soon = _DIGIT_SOON.match(text, cue)
+        if soon is None or any(date.start <= soon.start("what") < date.end for date in found):
+            continue
+        if short := _SHORT_YEAR.match(text, cue):
+            years = _years(short["yy"], today)
+            found.append(FoundDate(years[0], *short.span("yy"), True, tuple(years[1:])))
+        elif _BIRTH_CUE.search(text, max(0, soon.start("what") - _CUE_REACH), soon.start("what")):
+            value = _compact(soon["what"], region)
+            found.append(FoundDate(value, *soon.span("what"), True))
+    return found
+
+
+def _values(match: re.Match[str], region: str, today: date) -> Iterator[str]:
+    if match["y"]:
+        yield match["y"]
+    elif match["iy"]:
+        yield from _day(match["iy"], int(match["im"]), int(match["id"]))
+    elif match["na"]:
+        first, second = int(match["na"]), int(match["nb"])
+        day_first = region not in _MONTH_FIRST or match["ns"].startswith(".")
+        day, month = (first, second) if (day_first or first > 12) and second <= 12 else (second, first)
+        for year in _years(match["ny"], today):
+            yield from _day(year, month, day)
+    elif match["om"]:
+        yield f"{match['oy']}-{MONTHS[fold(match['om'])]:02}"
+    else:
+        named = match["dm"] or match["mm"]
+        month, day = MONTHS[fold(named)], int(match["dd"] or match["md"])
+        written = match["dy"] or match["my"]
+        if written is None:
+            if next(_day("2000", month, day), None):
+                yield f"--{month:02}-{day:02}"
+            return
+        for year in _years(written, today):
+            yield from _day(year, month, day)
+
+
+def _day(year: str, month: int, day: int) -> Iterator[str]:
+    try:
+        if 1000 <= int(year) <= 2999:
+            yield date(int(year), month, day).isoformat()
+    except ValueError:
+        return
+
+
+def _years(written: str, today: date) -> list[str]:
+    """The year in full; of two digits the last such year that is past, and the century before where both may be."""
+    digits = written.strip("'’")
+    if len(digits) == 4:
+        return [digits]
+    recent = 2000 + int(digits)
+    return [str(recent - 100)] if recent > today.year else [str(recent), str(recent - 100)]
+
+
+def _compact(written: str, region: str) -> str:
+    if not (written.isdigit() and len(written) == 8):
+        return ""
+    if written.startswith(("18", "19", "20")) and (day := next(_day(written[:4], *_pair(written[4:])), "")):
+        return day
+    first, second, year = written[:2], written[2:4], written[4:]
+    month, day = (first, second) if region in _MONTH_FIRST else (second, first)
+    return next(_day(year, int(month), int(day)), "")
+
+
+def _pair(digits: str) -> tuple[int, int]:
+    return int(digits[:2]), int(digits[2:])
+
+
+def fits(asked: str, known: str) -> bool:
+    """Whether a date may be the other: what both say is the same, and they have something in common.
+
+    >>> fits("1972-11", "1972-11-02"), fits("1972", "1971-11-02"), fits("--11-02", "1971-11-02")
+    (True, False, True)
+    """
+    if asked.startswith("--"):
+        return known[4:] == asked[1:] if len(known) == 10 else False
+    return known.startswith(asked) or (len(known) < len(asked) and asked.startswith(known))

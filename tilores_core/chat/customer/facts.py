@@ -1,0 +1,172 @@
+"""What a customer's records say that a caller may say, too: birth, place, form of address."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from tilores_core.chat.customer.dates import fits
+from tilores_core.chat.customer.extraction import Reading
+from tilores_core.chat.customer.said import Said
+from tilores_core.chat.customer.words import GIVEN_NAMES, words_in_any
+from tilores_core.contracts import Customer, Evidence
+from tilores_core.identity import parse_date
+from tilores_core.identity.names import fold
+
+_WORD = re.compile(r"[^\W_]+")
+_YEAR = re.compile(r"(?:18|19|20)\d\d", re.ASCII)
+_NOT_LETTER = re.compile(r"[\W\d_]+")
+_BIRTH_FIELDS: Final = frozenset(
+    (
+        *(
+            "dateofbirth",
+            "dob",
+            "birthdate",
+            "birthday",
+            "birthdt",
+            "born",
+            "birth",
+            "bday",
+            "yearofbirth",
+            "birthyear",
+        ),
+        *(
+            "geburtsdatum",
+            "geburtstag",
+            "geboren",
+            "datenaissance",
+            "datedenaissance",
+            "fechanacimiento",
+            "geboortedatum",
+        ),
+        *("fechadenacimiento", "datadinascita", "datanascita", "datanascimento", "datadenascimento"),
+    )
+)
+_SEX_FIELDS: Final = frozenset(("gender", "sex", "salutation", "title", "anrede", "geschlecht"))
+_SEXES: Final = {word: key for key in ("female", "male") for word in words_in_any(key)}
+_SHORT = 3  # a value this short may be a word ("IN", "OR"): its capitals count
+
+
+def births(customer: Customer) -> frozenset[str]:
+    """The dates or years of birth in the customer's traits and records."""
+    texts = [value for label, value in customer.traits.items() if _NOT_LETTER.sub("", label.lower()) in _BIRTH_FIELDS]
+    for record in customer.records:
+        texts += [
+            str(value) for name, value in record.fields.items() if _NOT_LETTER.sub("", name.lower()) in _BIRTH_FIELDS
+        ]
+    days = {day for text in texts for day in (parse_date(text), parse_date(text, day_first=True)) if day}
+    return frozenset(days | {text for text in texts if _YEAR.fullmatch(text)})
+
+
+def born_then(customer: Customer, said: Evidence) -> bool:
+    """Whether a date of birth, or the part of it that was said, is the customer's; false when none is known."""
+    known = births(customer)
+    return any(fits(value, day) for value in (said.value, *said.alternatives) for day in known)
+
+
+def is_at(customer: Customer, place: str) -> bool:
+    """Whether the customer's traits or records name the place."""
+    wanted = _WORD.findall(fold(place))
+    return any(_occurs(wanted, text) for text in _texts(customer))
+
+
+def _texts(customer: Customer) -> Iterator[str]:
+    yield from customer.traits.values()
+    for record in customer.records:
+        for value in record.fields.values():
+            yield from (text for text in _strings(value))
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _strings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _strings(inner)
+
+
+def _occurs(wanted: Sequence[str], text: str) -> bool:
+    words = _WORD.findall(fold(text))
+    return bool(wanted) and any(
+        words[i : i + len(wanted)] == list(wanted) for i in range(len(words) - len(wanted) + 1)
+    )
+
+
+def title_fits(customer: Customer, title: str) -> bool:
+    """Whether "Mr" or "Mrs" before a name may be the customer's; true when the records do not say."""
+    asked = _SEXES.get(title) if title else None
+    if asked is None:
+        return True
+    known = {
+        _SEXES[text]
+        for record in customer.records
+        for label, value in record.fields.items()
+        if _NOT_LETTER.sub("", label.lower()) in _SEX_FIELDS and (text := str(value).strip(" .").lower()) in _SEXES
+    }
+    return not known or asked in known
+
+
+def fits_all(customer: Customer, reading: Reading, names: Iterable[Evidence]) -> bool:
+    """Whether the customer fits what a message says beside identifiers: birth, place, and the order of a name."""
+    for item in reading.evidence:
+        if item.polarity == "negated":
+            continue
+        if item.kind == "date_of_birth" and len(item.value) < 10 and not born_then(customer, item):
+            return False
+        if item.kind == "place" and not is_at(customer, item.value):
+            return False
+    return not any(_is_turned_round(customer, name.value) for name in names)
+
+
+def _is_turned_round(customer: Customer, name: str) -> bool:
+    """ "Martin James" is not James Martin: where both words are given names their order tells."""
+    asked = fold(name).split()
+    known = fold(customer.name or "").split()
+    return (
+        len(asked) == 2
+        and "," not in name
+        and "," not in (customer.name or "")
+        and known == asked[::-1]
+        and asked != known
+        and all(word in GIVEN_NAMES for word in asked)
+    )
+
+
+# --- traits ----------------------------------------------------------------------------------------------
+
+
+def is_trait(customers: Sequence[Customer], text: str) -> bool:
+    """Whether the text is a value that tells one of these customers from the others."""
+    wanted = _WORD.findall(fold(text))
+    return any(_occurs(wanted, value) for customer in customers for value in customer.traits.values())
+
+
+def says(said: Said, value: str) -> int:
+    """1 when the message names the value, -1 when it denies it, else 0."""
+    day = parse_date(value)
+    year = day[:4] if day else value if _YEAR.fullmatch(value) else None
+    short = year is None and len(value) <= _SHORT and not value.isdigit()
+    if short and (len(value) < 2 or (value.isupper() and value not in _WORD.findall(said.text))):
+        return 0
+    if year is not None and said.dated:
+        return 0  # it may be the year of another date
+    wanted = _WORD.findall(fold(year or value))
+    if not wanted:
+        return 0
+    places = said.places
+    words = [fold(word) for _, _, word in places]
+    for i in range(len(words) - len(wanted) + 1):
+        if words[i : i + len(wanted)] == wanted:
+            return -1 if said.is_negated(places[i][0]) else 1
+    return 0
+
+
+def denies_trait(said: Said, customer: Customer) -> bool:
+    """Whether the message rules out a value of the customer's: "not the one in Leeds"."""
+    if not said.negated:
+        return False
+    return any(says(said, value) < 0 for value in customer.traits.values())

@@ -1,0 +1,223 @@
+"""Numbers as they are said: "five oh three double five", "nineteen fifty two", "zweiter November".
+
+They become figures before the text is read for phone numbers, ids and dates. text2num reads the words; it is
+imported by the first text that has some. A single number word stays what it is ("the one in York") unless a month
+stands beside it.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from tilores_core.chat.customer.words import LANGUAGES, numbers_of, phrases
+
+_TOKEN = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*|\d{1,4}(?!\d)")
+_BETWEEN = re.compile(r"[ ,.\-]{1,3}")
+_SCALES: Final = frozenset(("hundred", "thousand", "hundert", "tausend", "cent", "cents", "mille", "mil", "cien"))
+_CENTURIES: Final = ("18", "19", "20")
+_LEAST_YEAR: Final = 1800
+_MOST_RUN: Final = 40  # tokens
+
+
+class Text(NamedTuple):
+    """A text with figures for number words; `places` maps its positions to those of the original."""
+
+    text: str
+    places: tuple[tuple[int, int], ...] = ()
+
+    def origin(self, position: int) -> int:
+        """Where in the original the character at `position` comes from."""
+        if not self.places:
+            return position
+        at = bisect_right(self.places, (position, 1 << 30)) - 1
+        if at < 0:
+            return position
+        here, there = self.places[at]
+        return there + position - here
+
+
+class _Numbers(NamedTuple):
+    word: re.Pattern[str]
+    zero: frozenset[str]
+    double: frozenset[str]
+    triple: frozenset[str]
+    joins: frozenset[str]
+    months: frozenset[str]
+    days: dict[str, int]
+    of: frozenset[str]
+
+
+@lru_cache(maxsize=len(LANGUAGES))
+def _numbers(language: str) -> _Numbers:
+    data = numbers_of(language)
+    return _Numbers(
+        word=re.compile(f"(?:{data['word']})"),
+        zero=frozenset(data["zero"].split()),
+        double=frozenset(data["double"].split()),
+        triple=frozenset(data["triple"].split()),
+        joins=frozenset(data["and"].split()),
+        months=frozenset(data["months"].replace("|", " ").split()),
+        days={
+            spelling: day
+            for day, entry in enumerate(phrases(data["days"]), 1)
+            for word in entry.split()
+            for spelling in (word, word.replace("-", " "))
+        },
+        of=frozenset(data["of"].split()),
+    )
+
+
+@lru_cache(maxsize=len(LANGUAGES))
+def _cheap(language: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![^\W_])(?:{numbers_of(language)['word']})(?![^\W_])", re.IGNORECASE)
+
+
+_ENGLISH_WORDS: Final = frozenset(numbers_of("en")["word"].split("|"))
+
+
+def with_figures(text: str, words: frozenset[str], language: str) -> Text:
+    """`text` with figures for the numbers in it that are said in words; `words` are its words in lower case."""
+    numbers = _numbers(language)
+    dated = not numbers.months.isdisjoint(words)
+    if language == "en":
+        least = 1 if dated or "double" in words or "triple" in words else 2
+        ordinal = dated and any(day.partition(" ")[0] in words for day in numbers.days)
+        if len(words & _ENGLISH_WORDS) < least and not ordinal and not any("-" in word for word in words):
+            return Text(text)
+    elif not dated and not _cheap(language).search(text):
+        return Text(text)
+    tokens = [(match.start(), match.end(), match[0].lower()) for match in _TOKEN.finditer(text)]
+    return _replaced(text, _runs(text, tokens, numbers, language))
+
+
+def _runs(
+    text: str, tokens: Sequence[tuple[int, int, str]], numbers: _Numbers, language: str
+) -> list[tuple[int, int, str]]:
+    found: list[tuple[int, int, str]] = []
+    i = 0
+    while i < len(tokens):
+        day = _day(text, tokens, i, numbers)
+        if day is not None:
+            used, value = day
+            found.append((tokens[i][0], tokens[i + used - 1][1], str(value)))
+            i += used
+            continue
+        j = _end_of_run(text, tokens, i, numbers)
+        if j > i:
+            figures = _figures(tokens, i, j, numbers, language)
+            if figures is not None:
+                found.append((tokens[i][0], tokens[j - 1][1], figures))
+            i = j
+        else:
+            i += 1
+    return found
+
+
+def _day(text: str, tokens: Sequence[tuple[int, int, str]], i: int, numbers: _Numbers) -> tuple[int, int] | None:
+    """An ordinal beside a month: how many tokens it takes, and the day."""
+    for used in (2, 1):
+        if i + used > len(tokens):
+            continue
+        spelling = " ".join(token[2] for token in tokens[i : i + used])
+        value = numbers.days.get(spelling)
+        if value is None:
+            continue
+        after = i + used
+        while after < len(tokens) and tokens[after][2] in numbers.of:
+            after += 1
+        before = i - 1
+        while before >= 0 and (tokens[before][2] in numbers.of or tokens[before][2] == "the"):
+            before -= 1
+        if (after < len(tokens) and tokens[after][2] in numbers.months) or (
+            before >= 0 and tokens[before][2] in numbers.months
+        ):
+            return used, value
+    return None
+
+
+def _is_number(word: str, numbers: _Numbers) -> bool:
+    return numbers.word.fullmatch(word) is not None or word in numbers.double or word in numbers.triple
+
+
+def _end_of_run(text: str, tokens: Sequence[tuple[int, int, str]], i: int, numbers: _Numbers) -> int:
+    """The end of the run of number words that begins at token `i`; figures may stand among them."""
+    j, last, said = i, i, False
+    while j < len(tokens) and j - i < _MOST_RUN:
+        if j > i and not _BETWEEN.fullmatch(text[tokens[j - 1][1] : tokens[j][0]]):
+            break
+        word = tokens[j][2]
+        hyphened = "-" in word and all(_is_number(part, numbers) for part in word.split("-"))
+        if (word in numbers.joins and j > i) or (word.isdigit() and (said or j == i)):
+            if word.isdigit():
+                last = j + 1
+        elif hyphened or (_is_number(word, numbers) and word not in numbers.joins):
+            said, last = True, j + 1
+        else:
+            break
+        j += 1
+    return last if said else i
+
+
+def _figures(tokens: Sequence[tuple[int, int, str]], i: int, j: int, numbers: _Numbers, language: str) -> str | None:
+    words = [word for token in tokens[i:j] for word in _plain(token[2], numbers)]
+    beside_month = (i > 0 and tokens[i - 1][2] in numbers.months) or any(
+        token[2] in numbers.months
+        for token in tokens[j : j + 2]
+        if token[2] in numbers.months or token[2] in numbers.of
+    )
+    beside_month = beside_month or (i > 1 and tokens[i - 1][2] in numbers.of and tokens[i - 2][2] in numbers.months)
+    expanded: list[str] = []
+    times = 1
+    for word in words:
+        if word in numbers.double or word in numbers.triple:
+            times = 2 if word in numbers.double else 3
+            continue
+        expanded += [word] * times
+        times = 1
+    from text_to_num import alpha2digit
+
+    read = alpha2digit(" ".join(expanded), language, 0).replace("-", " ").split()
+    groups = [group for group in read if group not in numbers.joins]
+    if not groups or not all(group.isdigit() for group in groups):
+        return None
+    if len(groups) == 1 and len(words) == 1 and int(groups[0]) < _LEAST_YEAR and not beside_month:
+        return None
+    if len(groups) >= 2 and groups[-2] in _CENTURIES and len(groups[-1]) == 2 and (len(groups) == 2 or beside_month):
+        groups[-2:] = [groups[-2] + groups[-1]]
+    if len(groups) == 2 and beside_month:
+        return " ".join(groups)
+    return "".join(groups)
+
+
+def _plain(word: str, numbers: _Numbers) -> list[str]:
+    if word in numbers.zero:
+        return [min(numbers.zero & _ZEROS) if numbers.zero & _ZEROS else "zero"]
+    if word == "meia":
+        return ["seis"]
+    if word == "zwo":
+        return ["zwei"]
+    return [word]
+
+
+_ZEROS: Final = frozenset(("null", "zéro", "cero", "zero", "nul"))
+
+
+def _replaced(text: str, runs: Sequence[tuple[int, int, str]]) -> Text:
+    if not runs:
+        return Text(text)
+    parts: list[str] = []
+    places: list[tuple[int, int]] = []
+    reached = length = 0
+    for start, end, figures in runs:
+        parts += [text[reached:start], figures]
+        length += start - reached
+        places.append((length, start))
+        length += len(figures)
+        places.append((length, end))
+        reached = end
+    parts.append(text[reached:])
+    return Text("".join(parts), tuple(places))
