@@ -23,7 +23,15 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pluggy
 
-from tilores_core.contracts import CacheTier, CustomerSource, LLMProvider, Observer, PluginContext, Tracer
+from tilores_core.contracts import (
+    CacheTier,
+    CustomerExtractor,
+    CustomerSource,
+    LLMProvider,
+    Observer,
+    PluginContext,
+    Tracer,
+)
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -108,7 +116,7 @@ class CustomerSourceSpec(Spec[CustomerSource]):
     __slots__ = ()
 
 
-class CustomerExtractorSpec(Spec[Any]):
+class CustomerExtractorSpec(Spec[CustomerExtractor]):
     """Finds the customer that a conversation is about: the factory returns a `CustomerExtractor`."""
 
     __slots__ = ()

@@ -22,7 +22,7 @@ from tilores_core.chat.prompts import BuiltinPrompts
 from tilores_core.contracts import CacheTier, Customer, CustomerSource, Identifiers, SourceLocale, SupportsLocale
 from tilores_core.errors import SourceError
 from tilores_core.host.host import PluginHost
-from tilores_core.host.roles import CACHE, LLM, OBSERVERS, SOURCE, TRACERS
+from tilores_core.host.roles import CACHE, EXTRACTOR, LLM, OBSERVERS, SOURCE, TRACERS
 from tilores_core.identity import Locale
 from tilores_core.jobs.job_folder import JobFolder
 from tilores_core.metrics import Metrics
@@ -102,7 +102,13 @@ async def open_services(
         metrics = _build_metrics(config, models, metrics_folder)
         store = _open_store(stack, environment, cache)
         locale = _locale(config, source)
-        lookup = _build_lookup(config, source, cache, metrics, locale)
+        finder = CustomerFinder(
+            source,
+            locale.region,
+            next(iter(host.build_used(EXTRACTOR).items()), None),
+            day_first=locale.day_first,
+        )
+        lookup = _build_lookup(config, source, finder, cache, metrics, locale)
         tracing = _open_tracing(stack, host, models, lookup)
         engine = _open_engine(stack, host, models, lookup, cache, tracing, metrics)
         for what, reason in host.disabled_roles.items():
@@ -156,12 +162,17 @@ def _locale(config: Config, source: CustomerSource) -> Locale:
 
 
 def _build_lookup(
-    config: Config, source: CustomerSource, cache: TieredCache, metrics: Metrics | None, locale: Locale
+    config: Config,
+    source: CustomerSource,
+    finder: CustomerFinder,
+    cache: TieredCache,
+    metrics: Metrics | None,
+    locale: Locale,
 ) -> CustomerLookup:
     return CustomerLookup(
         source=source,
         name=config.use.source,
-        finder=CustomerFinder(source, locale.region),
+        finder=finder,
         cache=cache,
         table=config.cache,
         region=locale.region,

@@ -314,7 +314,7 @@ class CustomerLookup:
 
     def _mention_key(self, conversation: bytes) -> str:
         return mention_key(
-            conversation=conversation, source=self._name, region=self._region, schema_hash=self.schema_hash
+            conversation=conversation, source=self._name, region=self._finder.mark, schema_hash=self.schema_hash
         )
 
 

@@ -16,6 +16,7 @@ from tilores_core.chat.customer.finder import clarification
 from tilores_core.chat.customer_lookup import CustomerLookup
 from tilores_core.chat.customer_match import CustomerMatch, CustomerRecords
 from tilores_core.chat.grounding.guard import Guard, Watch
+from tilores_core.chat.messages import assistant_texts
 from tilores_core.chat.model_router import ModelRouter
 from tilores_core.chat.models import Models
 from tilores_core.chat.routing.budget import Budget
@@ -62,7 +63,7 @@ class AnswerGenerator:
     def ask_back(self, context: TurnContext, outcome: CustomerOutcome, spectrum: str) -> Answer:
         """Which of them, or that there is nobody: said without a model, so that nothing can leak into it."""
         return Answer(
-            text=clarification(outcome),
+            text=clarification(outcome, assistant_texts(context.turn.messages)),
             model=context.model,
             cost=0.0,
             prompt_version=context.prompt.version,

@@ -21,6 +21,11 @@ def last_question(messages: Sequence[Message]) -> str:
     return next((text_of(message) for message in reversed(messages) if message["role"] == "user"), "")
 
 
+def assistant_texts(messages: Sequence[Message]) -> list[str]:
+    """What the assistant has said before."""
+    return [text_of(message) for message in messages if message["role"] == "assistant"]
+
+
 def for_model(system: str, messages: Sequence[Message]) -> list[Message]:
     """One system message (some providers take no more), then the conversation.
 

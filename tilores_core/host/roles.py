@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
 from tilores_core import hookspecs as hooks
 from tilores_core.contracts import (
     CacheTier,
+    CustomerExtractor,
     CustomerSource,
     LLMProvider,
     Observer,
@@ -134,7 +135,12 @@ HEALTH: Final[Role[hooks.HealthCheck]] = Role(
 OBSERVERS: Final[Role[Observer]] = Role(
     "observers", "register_observers", hooks.ObserverSpec, methods=("__call__",), chosen=False
 )
-EXTRACTOR: Final[Role[Any]] = Role("extractor", "register_customer_extractors", hooks.CustomerExtractorSpec)
+EXTRACTOR: Final[Role[CustomerExtractor]] = Role(
+    "extractor",
+    "register_customer_extractors",
+    hooks.CustomerExtractorSpec,
+    protocol_methods(CustomerExtractor),
+)
 
 ROLES: Final[tuple[Role[Any], ...]] = (
     CACHE,

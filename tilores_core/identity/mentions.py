@@ -23,9 +23,8 @@ _APOSTROPHE = re.compile(r"['’ʼ]")
 _POSSESSIVE = re.compile(r"['’ʼ]s$", re.IGNORECASE)
 _BLANKS = str.maketrans({chr(c): " " for c in range(128) if not chr(c).isalnum()})
 
-# A word with a digit or an underscore may be an id wherever it stands; a short one may be a word ("B2B", "Q3").
+# A word with a digit or an underscore may be an id wherever it stands.
 _TELLING = re.compile(r"(?<!\S)[^\s\d_]*+\S+")
-_SHORTEST: Final = 4
 # A bare number or word may be one, too, but only where the text says that a customer's id follows: "customer 1001".
 _ANNOUNCED = re.compile(
     r"(?:(?P<owner>\b(?:customer|client|member|user|person)\b)(?:'?s)?[\s_-]?)?"
@@ -84,23 +83,22 @@ def _ids(text: str, is_id: Known) -> list[tuple[int, int, Identifiers]]:
     found = {}
     for match in islice(_TELLING.finditer(text), _MOST_TRIED):
         bare = _POSSESSIVE.sub("", match[0].strip(_AROUND)).rstrip(_AROUND)
-        long = len(bare) >= _SHORTEST or (len(bare) == _SHORTEST - 1 and ("-" in bare or "_" in bare))
-        if long and not bare.isdigit() and any(c.isdigit() or c == "_" for c in bare) and is_id(bare.casefold()):
+        if not bare.isdigit() and any(c.isdigit() or c == "_" for c in bare) and is_id(bare.casefold()):
             start = match.start() + match[0].index(bare)
             found[start] = (start, start + len(bare), Identifiers(customer_id=bare))
     for announcing in islice(_ANNOUNCING.finditer(text), _MOST_TRIED):
-        match = _ANNOUNCED.match(text, announcing.start())
-        if match is None or not (match["owner"] or match["number"]):
+        cued = _ANNOUNCED.match(text, announcing.start())
+        if cued is None or not (cued["owner"] or cued["number"]):
             continue
-        if match["owner"] is None:
-            before = _LAST_WORD.search(text, max(0, match.start() - _WIDEST_CUE), match.start())
+        if cued["owner"] is None:
+            before = _LAST_WORD.search(text, max(0, cued.start() - _WIDEST_CUE), cued.start())
             if before and before[1].lower() not in BEFORE_NUMBER and not _POSSESSIVE.search(before[1]):
                 continue
-        word = match["id"].rstrip(_AROUND)
+        word = cued["id"].rstrip(_AROUND)
         digits = any(c.isdigit() for c in word)
-        sure = match["owner"] is not None and match["number"] not in (None, "#", "no")
+        sure = cued["owner"] is not None and cued["number"] not in (None, "#", "no")
         if word and (digits or sure) and is_id(word.casefold()):
-            position = match.start("id")
+            position = cued.start("id")
             found[position] = (position, position + len(word), Identifiers(customer_id=word))
     return list(found.values())
 

@@ -107,6 +107,9 @@ _THING_BEFORE = re.compile(
     r"(?:[ ]?(?:is|was|of|:|=|\#|\())*[ ]?$",
     re.IGNORECASE,
 )
+_SHORT_ID: Final = 3
+_SHORT_CUE = re.compile(rf"(?<![^\W_])(?:{_OWNER}|{_NUMBER}|\#)\.?(?:[ ]?(?:is|:|=|\#))*[ ]?$", re.IGNORECASE)
+_PERIOD = re.compile(r"[qhwy]\d{1,2}|\d{1,2}(?:st|nd|rd|th|am|pm|k|m|x)", re.IGNORECASE)
 _CUE_REACH = 40
 
 
@@ -284,6 +287,16 @@ def _is_customers(page: Page, match: re.Match[str]) -> bool:
         return not (match["sure"] is None and is_number_of_something(before + " "))
     word = _LAST_WORD.search(before)
     return word is None or word[1].lower() in BEFORE_NUMBER or _LAST_POSSESSIVE.search(before) is not None
+
+
+def may_be_id(token: str, before: str) -> bool:
+    """Whether a word that is some customer's id is meant as one: "Q3" and "B2B" mostly are not, nor is a claim's."""
+    if is_number_of_something(before):
+        return False
+    if len(token) > _SHORT_ID or (len(token) == _SHORT_ID and ("-" in token or "_" in token)):
+        return True
+    cued = _ID_PREPOSITION.search(before) or _SHORT_CUE.search(before)
+    return cued is not None and not _PERIOD.fullmatch(token)
 
 
 def is_number_of_something(before: str) -> bool:

@@ -1,6 +1,6 @@
 """Dates in free text, also those of which a part is missing: what is said of a birth is often no more than a year.
 
-A date is `YYYY-MM-DD`, `YYYY-MM`, `YYYY` or `--MM-DD`. Of 4/12/1980 the region says which number is the month.
+A date is `YYYY-MM-DD`, `YYYY-MM`, `YYYY` or `--MM-DD`. Of 4/12/1980 the second number is the month when `day_first`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from tilores_core.chat.customer.words import LANGUAGES, alternation, numbers_of,
 from tilores_core.identity.names import fold
 
 _MOST = 8  # dates per text
-_MONTH_FIRST: Final = frozenset({"US", "PR", "PH", ""})
 MONTHS: Final = {
     fold(spelling): number
     for language in LANGUAGES
@@ -85,7 +84,7 @@ class FoundDate:
     alternatives: tuple[str, ...] = ()
 
 
-def find_dates(text: str, region: str, today: date) -> list[FoundDate]:
+def find_dates(text: str, day_first: bool, today: date) -> list[FoundDate]:
     """The dates in `text`, in order; a date of birth that cannot be read has an empty value."""
     cues = [match.end() for match in islice(_CUE.finditer(text), _MOST)]
     found: list[FoundDate] = []
@@ -96,7 +95,7 @@ def find_dates(text: str, region: str, today: date) -> list[FoundDate]:
             _BIRTH_CUE.search(text, max(0, match.start() - _CUE_REACH), match.start()) is not None
             or _BIRTH_BEHIND.match(text, match.end()) is not None
         )
-        values = list(_values(match, region, today))
+        values = list(_values(match, day_first, today))
         if values and (born or match["y"] is None or cues):
             found.append(FoundDate(values[0], *match.span(), born, tuple(values[1:])))
         elif values:
@@ -111,20 +110,20 @@ def find_dates(text: str, region: str, today: date) -> list[FoundDate]:
             years = _years(short["yy"], today)
             found.append(FoundDate(years[0], *short.span("yy"), True, tuple(years[1:])))
         elif _BIRTH_CUE.search(text, max(0, soon.start("what") - _CUE_REACH), soon.start("what")):
-            value = _compact(soon["what"], region)
+            value = _compact(soon["what"], day_first)
             found.append(FoundDate(value, *soon.span("what"), True))
     return found
 
 
-def _values(match: re.Match[str], region: str, today: date) -> Iterator[str]:
+def _values(match: re.Match[str], day_first: bool, today: date) -> Iterator[str]:
     if match["y"]:
         yield match["y"]
     elif match["iy"]:
         yield from _day(match["iy"], int(match["im"]), int(match["id"]))
     elif match["na"]:
         first, second = int(match["na"]), int(match["nb"])
-        day_first = region not in _MONTH_FIRST or match["ns"].startswith(".")
-        day, month = (first, second) if (day_first or first > 12) and second <= 12 else (second, first)
+        leads = day_first or match["ns"].startswith(".") or first > 12
+        day, month = (first, second) if leads and second <= 12 else (second, first)
         for year in _years(match["ny"], today):
             yield from _day(year, month, day)
     elif match["om"]:
@@ -158,13 +157,13 @@ def _years(written: str, today: date) -> list[str]:
     return [str(recent - 100)] if recent > today.year else [str(recent), str(recent - 100)]
 
 
-def _compact(written: str, region: str) -> str:
+def _compact(written: str, day_first: bool) -> str:
     if not (written.isdigit() and len(written) == 8):
         return ""
     if written.startswith(("18", "19", "20")) and (day := next(_day(written[:4], *_pair(written[4:])), "")):
         return day
     first, second, year = written[:2], written[2:4], written[4:]
-    month, day = (first, second) if region in _MONTH_FIRST else (second, first)
+    month, day = (second, first) if day_first else (first, second)
     return next(_day(year, int(month), int(day)), "")
 
 

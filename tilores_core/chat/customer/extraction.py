@@ -17,7 +17,7 @@ from tilores_core.chat.customer.contacts import (
     find_ids,
     find_parts,
     find_phones,
-    is_number_of_something,
+    may_be_id,
 )
 from tilores_core.chat.customer.dates import FoundDate, find_dates
 from tilores_core.chat.customer.names import NameSpan, find_names
@@ -34,7 +34,7 @@ from tilores_core.chat.customer.words import (
     words_in_any,
 )
 from tilores_core.contracts import Evidence, Identifiers, Strength
-from tilores_core.identity import normalise_name
+from tilores_core.identity import Locale, normalise_name
 
 LONGEST_TEXT = 8_000
 """Characters read of one message, counted from its end."""
@@ -95,13 +95,19 @@ class Reading:
 
 
 def extract(
-    text: str, *, region: str, mentions: Sequence[Identifiers] = (), asked: str = "", today: date | None = None
+    text: str,
+    *,
+    region: str,
+    day_first: bool | None = None,
+    mentions: Sequence[Identifiers] = (),
+    asked: str = "",
+    today: date | None = None,
 ) -> Reading:
     """What `text` says of a customer, at most `MOST_MENTIONS` of those that identify one; of a long text the last
     `LONGEST_TEXT` characters are read.
 
-    `region` (ISO 3166) is where phone numbers without a country code belong. `mentions`: customers that the source
-    spotted in the same text; they count as strong. Raises nothing, whatever the text.
+    `region` (ISO 3166) is where phone numbers without a country code belong; it tells the order of day and month, too,
+    unless `day_first` does. `mentions`: customers that the source spotted in the same text; they count as strong. Raises nothing, whatever the text.
     """
     plain = readable(text)
     low = frozenset(_LOWER_WORD.findall(plain.lower()))
@@ -110,7 +116,7 @@ def extract(
     page = Page(figures.text)
     numeric = _DIGIT.search(page.text) is not None
     emails = find_emails(page)
-    dates = find_dates(page.left, region, today or date.today()) if numeric else []
+    dates = find_dates(page.left, Locale.of(region, day_first).day_first, today or date.today()) if numeric else []
     for item in dates:
         if item.born or len(item.value) == 10:
             page.blank(item.start, item.end)
@@ -197,7 +203,7 @@ def _named(
     for who in known:
         if who.customer_id:
             at = text.lower().find(who.customer_id.lower())
-            if at < 0 or not is_number_of_something(text[max(0, at - 40) : at]):
+            if at < 0 or may_be_id(who.customer_id, text[max(0, at - 40) : at]):
                 start = max(at, 0)
                 yield Evidence(
                     kind="customer_id",

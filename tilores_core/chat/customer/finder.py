@@ -28,6 +28,7 @@ from tilores_core.spectrums import classify
 
 __all__ = ["CustomerFinder", "Resolution", "clarification"]
 
+_RULE = "2"  # changes with the rule of resolution
 LIMIT = 10
 """Customers asked of the source at first."""
 MOST_NAMESAKES = 200
@@ -48,14 +49,25 @@ class Resolution:
 class CustomerFinder:
     """Finds the customer of a question.
 
-    `region` (ISO 3166) is where phone numbers without a country code belong. `extractor` reads the messages
-    instead of the built-in extraction; its result passes the same rule.
+    `region` (ISO 3166) and `day_first` are those of a `Locale`. `extractor`, with its
+    registered name, reads the messages instead of the built-in extraction; its result passes the same rule.
     """
 
-    def __init__(self, source: CustomerSource, region: str, extractor: CustomerExtractor | None = None) -> None:
+    def __init__(
+        self,
+        source: CustomerSource,
+        region: str,
+        extractor: tuple[str, CustomerExtractor] | None = None,
+        *,
+        day_first: bool | None = None,
+    ) -> None:
         self._source = source
         self._region = region
-        self._extractor = extractor
+        self._day_first = day_first
+        name = extractor[0] if extractor else ""
+        self._extractor = extractor[1] if extractor else None
+        self.mark = f"{region}/{day_first}/{_RULE}{name}"
+        """Changes when the same conversation may come to another customer: part of the cache key."""
         # The messages before the last one were mostly read when they were the last.
         self._read = lru_cache(maxsize=512)(self._extract)
 
@@ -104,7 +116,7 @@ class CustomerFinder:
         known: Sequence[Identifiers] = ()
         if isinstance(self._source, SupportsMentions):
             known = self._source.mentions(readable(text))
-        return extract(text, region=self._region, mentions=known, asked=asked)
+        return extract(text, region=self._region, day_first=self._day_first, mentions=known, asked=asked)
 
     async def _by_plugin(self, extractor: CustomerExtractor, text: str, asked: str) -> Reading:
         """What a plugin reads; what it could not bring into the form of its kind counts as said but not read."""

@@ -178,7 +178,7 @@ def _figures(tokens: Sequence[tuple[int, int, str]], i: int, j: int, numbers: _N
             continue
         expanded += [word] * times
         times = 1
-    from text_to_num import alpha2digit
+    from text_to_num import alpha2digit  # type: ignore[import-untyped]  # it has no types
 
     read = alpha2digit(" ".join(expanded), language, 0).replace("-", " ").split()
     groups = [group for group in read if group not in numbers.joins]

@@ -510,7 +510,7 @@ def _combinations(by_kind: dict[str, list[Evidence]]) -> list[list[Evidence]]:
 
 def _readings(choice: Sequence[Evidence]) -> list[dict[str, str]]:
     """The evidence as identifiers, in each reading of an id, which may be a phone number."""
-    plain = {item.kind: item.value for item in choice if item.kind != "customer_id"}
+    plain: dict[str, str] = {item.kind: item.value for item in choice if item.kind != "customer_id"}
     ids = next((item for item in choice if item.kind == "customer_id"), None)
     if ids is None:
         return [plain]
