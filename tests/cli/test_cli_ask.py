@@ -48,6 +48,7 @@ def test_json_is_the_whole_answer(tilores: Command) -> None:
         "customer_id": "EDW_HAWTHORNE_001",
         "choices": [],
         "distinguished_by": [],
+        "more": 0,
     }
     assert set(answer) == {*Answer.__dataclass_fields__, "latency_ms"}
     assert answer["latency_ms"] > 0
