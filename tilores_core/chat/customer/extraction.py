@@ -106,8 +106,9 @@ def extract(
     """What `text` says of a customer, at most `MOST_MENTIONS` of those that identify one; of a long text the last
     `LONGEST_TEXT` characters are read.
 
-    `region` (ISO 3166) is where phone numbers without a country code belong; it tells the order of day and month, too,
-    unless `day_first` does. `mentions`: customers that the source spotted in the same text; they count as strong. Raises nothing, whatever the text.
+    `region` (ISO 3166) is where phone numbers without a country code belong; it tells the order of day and month as
+    well, unless `day_first` does. `mentions`: customers that the source spotted in the same text; they count as
+    strong. Raises nothing, whatever the text.
     """
     plain = readable(text)
     low = frozenset(_LOWER_WORD.findall(plain.lower()))
