@@ -86,6 +86,7 @@ _CUED_ID = re.compile(
     re.IGNORECASE,
 )
 _LAST_WORD = re.compile(r"([^\W_]+(?:['’]s)?)[ ]?[(\[]?$")
+_SOMEBODYS_NUMBER = re.compile(r"\b(?:the|my|her|his|their|contact|caller['’]?s)[ ]$", re.IGNORECASE)
 _LAST_POSSESSIVE = re.compile(r"['’]s?[ ]$")
 _COUNTED = re.compile(
     r"[ ]?(?:%|(?:years?|months?|weeks?|days?|hours?|minutes?|times|percent|people|customers|clients)\b)",
@@ -104,7 +105,7 @@ _THINGS: Final = "|".join(sorted(map(re.escape, words_in_any("other_numbers")), 
 _THING_BEFORE = re.compile(
     rf"(?<![^\W_])(?:{_THINGS})s?(?:nummer|nr)?"
     r"(?:[ ]?(?:numbers?|no|nr|num|nummer|numéro|número|numero|id|ref|code|n°|nº)\.?)?"
-    r"(?:[ ]?(?:is|was|of|:|=|\#|\())*[ ]?$",
+    r"(?:[ ]?(?:ending in|ending with|ends in|is|was|of|:|=|\#|\())*[ ]?$",
     re.IGNORECASE,
 )
 _SHORT_ID: Final = 3
@@ -254,6 +255,8 @@ def find_ids(page: Page, phones: list[Found]) -> list[Found]:
         if not telling or _COUNTED.match(page.left, end) or not _is_customers(page, match):
             continue
         bare = match["bare"] is not None and match["bare"].lower() not in ("id", "identifier")
+        if bare and (len(token) < 3 or _SOMEBODYS_NUMBER.search(page.before(match.start()))):
+            continue  # "number two" of a list, or the beginning of a phone number
         phone = next((p for p in phones if p.start == start), None)
         if phone is not None:
             if bare:

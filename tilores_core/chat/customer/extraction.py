@@ -25,6 +25,7 @@ from tilores_core.chat.customer.numbers import with_figures
 from tilores_core.chat.customer.said import Said, references
 from tilores_core.chat.customer.tokens import Word, split_words
 from tilores_core.chat.customer.words import (
+    FAMILY_NAMES,
     GIVEN_NAMES,
     THINGS,
     Vocabulary,
@@ -122,15 +123,15 @@ def extract(
         if item.born or len(item.value) == 10:
             page.blank(item.start, item.end)
     phones = find_phones(page, region) if numeric else []
-    parts = find_parts(page, phones) if numeric else []
+    ids = find_ids(page, phones) if numeric or "_" in page.text else []
+    parts = find_parts(page, phones) if numeric and not ids else []
     for part in parts:
         if part.strength:
             page.blank(part.start, part.end)
-    ids = find_ids(page, phones) if numeric or "_" in page.text else []
     words = split_words(page.left, elided=known.language in ("fr", "it"))
     names = find_names(words, known)
 
-    said = Said(figures.text)
+    said = Said(figures.text, known.language)
     said.dated = any(len(item.value) == 10 for item in dates)
     evidence = [_contact(item) for item in (*emails, *phones, *parts, *ids)]
     evidence += _alone_number(page.text)
@@ -218,6 +219,11 @@ def _named(
             continue
         name = normalise_name(who.name)
         at = max(0, text.lower().find(who.name.lower()))
+        follower = next((word for word in words if word.start == at + len(who.name) + 1 and word.joined), None)
+        if follower is not None and follower.low in FAMILY_NAMES and follower.capital == who.name[-1:].isupper():
+            # "ann lee king" is not Ann Lee.
+            yield Evidence(kind="name", value=f"{who.name} {follower.text}", start=at, end=follower.end)
+            continue
         if page.is_read(at):
             continue  # inside an address
         longer = next((other for other in shaped if other != name and _within(name, other)), None)
@@ -236,6 +242,7 @@ def _named(
             yield Evidence(kind="name", value=who.name, start=at, end=at + len(who.name))
         # else: somebody with a longer name is meant, not the customer whose name is a part of it.
     for span in shaped.values():
+        beside = _is_beside(span, page)
         if span.partial and any(_within(normalise_name(span.name), name) for name in spotted):
             continue
         yield Evidence(
@@ -244,11 +251,18 @@ def _named(
             title=span.title,
             start=span.start,
             end=span.end,
-            strength=span.strength,
+            strength=Strength.WEAK if beside and span.name.islower() and not span.partial else span.strength,
             alternatives=span.alternatives,
             partial=span.partial,
             speaker=span.speaker,
         )
+
+
+def _is_beside(span: NameSpan, page: Page) -> bool:
+    """Whether an address, a number or an id was read right before or behind: the name belongs to it."""
+    before = page.left[max(0, span.start - 2) : span.start]
+    behind = page.left[span.end : span.end + 2]
+    return page.is_read(span.start - len(before)) or (len(behind) > 1 and page.is_read(span.end + 1))
 
 
 def _within(name: str, longer: str) -> bool:
@@ -301,7 +315,7 @@ def _births(text: str, dates: Sequence[FoundDate], names: Sequence[NameSpan]) ->
 
 def _places(words: Sequence[Word], names: Sequence[NameSpan], known: Vocabulary, said: Said) -> Iterator[Evidence]:
     """ "Ann Lee from Leeds", "the one in York": where the customer is said to be."""
-    ends = {span.end: span for span in names if span.strength or span.person}
+    ends = {span.end for span in names if not span.partial or span.strength}
     for i, word in enumerate(words[:-1]):
         if word.low not in _PLACE_WORDS or (word.low in _OF and known.language == "en"):
             continue

@@ -56,7 +56,8 @@ def births(customer: Customer) -> frozenset[str]:
             str(value) for name, value in record.fields.items() if _NOT_LETTER.sub("", name.lower()) in _BIRTH_FIELDS
         ]
     days = {day for text in texts for day in (parse_date(text), parse_date(text, day_first=True)) if day}
-    return frozenset(days | {text for text in texts if _YEAR.fullmatch(text)})
+    years = {text for text in texts if _YEAR.fullmatch(text)}
+    return frozenset(days | (years - {day[:4] for day in days}))
 
 
 def born_then(customer: Customer, said: Evidence) -> bool:

@@ -53,6 +53,7 @@ class NameSpan:
     alone: bool = False
     person: bool = False
     owner: bool = False
+    loose: bool = False  # two words that are not known, with nothing that says a name stands here
     title: str = ""
     alternatives: tuple[str, ...] = ()
 
@@ -91,7 +92,7 @@ class _Names:
         if run:
             reversed_name = self._family_first(i, run, cue)
             return (2, reversed_name) if reversed_name else (len(run), self._typed(i, run, cue))
-        if word.capital or word.low in self.vocabulary.common:
+        if word.capital or (word.low in self.vocabulary.common and not self._lower_name_too(i)):
             return 1, None
         run = self._lower_run(i)
         return len(run), self._spoken(i, run, cue)
@@ -154,14 +155,24 @@ class _Names:
     def _name_too(self, word: Word, run: Sequence[Word], follower: Word | None) -> bool:
         """Whether a word that is mostly not a name is one here: "April Jones", "Anna Holder's"."""
         if word.low in NAMES_TOO and not run:
-            named = follower is not None and self._may_be_name(follower)
+            named = self._leads_on(follower)
             return named and not (word.initial and word.low in MODALS and not (follower and follower.owner))
         return word.owner and len(run) == 1 and (_given(run[0]) or word.low not in self.vocabulary.subjects)
+
+    def _lower_name_too(self, i: int) -> bool:
+        """ "about will petrov", "april jones what is …", in lower case."""
+        word, words = self.words[i], self.words
+        follower = words[i + 1] if i + 1 < len(words) and words[i + 1].joined else None
+        if word.low not in NAMES_TOO or follower is None:
+            return False
+        behind = i == 0 or words[i - 1].low in self.vocabulary.prepositions
+        return behind and (follower.low not in self.vocabulary.common or follower.low in FAMILY_NAMES)
 
     def _typed(self, i: int, run: list[Word], cue: Cue | None) -> NameSpan | None:
         if len(run) > 2 and run[0].initial and not _given(run[0]) and _given(run[1]) and not cue:
             i, run = i + 1, run[1:]  # an imperative we do not know: "Retitle Edwina Hawthorne"
-        if self.vocabulary.language != "en" and len(run) > 3 and run[1].low in PARTICLES and not _given(run[0]):
+        german = self.vocabulary.language == "de"
+        if german and len(run) > 3 and run[1].low == "von" and not _given(run[0]) and run[2].low not in PARTICLES:
             i, run = i + 2, run[2:]  # a noun: "Abrechnung von Edwina Hawthorne"
         counted = sum(word.low not in PARTICLES and word.low not in _SUFFIX_WORDS for word in run)
         if counted > _MOST_WORDS:
@@ -227,7 +238,8 @@ class _Names:
                 break
             if not (word.low in PARTICLES and self._is_particle(j, run)) and word.low in common:
                 second = len(run) == 1 and self._family_name(run[0], word)
-                if not second and not (len(run) > 1 and self._trailing_family_name(j) and _given(run[0])):
+                # A third word that may be the family name: "ann lee king" is not Ann Lee.
+                if not second and not (len(run) > 1 and word.low in FAMILY_NAMES and _given(run[0])):
                     break
             run.append(word)
         return run
@@ -242,12 +254,9 @@ class _Names:
         )  # fmt: skip
 
     def _family_name(self, given: Word, word: Word) -> bool:
-        return word.low not in self.vocabulary.never and (word.owner or (_given(given) and word.low in FAMILY_NAMES))
-
-    def _trailing_family_name(self, j: int) -> bool:
-        """A third word that may be the family name ends what is said: "ann lee king"."""
-        last = j + 1 == len(self.words) or not self.words[j + 1].joined
-        return last and self.words[j].low in FAMILY_NAMES
+        return word.low not in self.vocabulary.never and (
+            word.owner or ((_given(given) or given.low in NAMES_TOO) and word.low in FAMILY_NAMES)
+        )
 
     def _spoken(self, i: int, run: list[Word], cue: Cue | None) -> NameSpan | None:
         end = len(run)
@@ -287,7 +296,7 @@ class _Names:
         framed = (i > 0 and words[i - 1].low in self.vocabulary.prepositions) or (
             j < len(words) and (words[j].low in self.vocabulary.subjects or words[j].low in self.vocabulary.followers)
         )
-        return span if framed else None
+        return replace(span, loose=not framed)
 
     def _single(self, word: Word, span: NameSpan, cue: Cue | None, *, person: bool) -> NameSpan | None:
         uncased = word.text.upper() == word.text  # scripts without capitals

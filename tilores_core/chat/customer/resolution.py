@@ -311,7 +311,9 @@ class _Resolver:
     def _strange(self, i: int, asserted: Sequence[Evidence]) -> State | None:
         """Words in lower case that may be the name of somebody unknown, after a customer: better ask."""
         odd = [item for item in asserted if item.kind == "name" and not item.partial and item.value.islower()]
-        if odd and self._spectrum(i) != GENERAL and self.after(i - 1).kind != "unnamed":
+        said = self._readings[i].said
+        sure = self._spectrum(i) != GENERAL or self._readings[i].language != "en" or said.corrects()
+        if odd and sure and self.after(i - 1).kind != "unnamed":
             return State("none", reason="unknown")
         return None
 

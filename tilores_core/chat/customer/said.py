@@ -28,7 +28,10 @@ _BREAK = re.compile(r"[,;.!?:\n]")
 _MOST_CONTENT = 3  # words that one negation reaches
 _LONGEST_REPLY = 8  # words of a message that may be no more than a choice
 
-_NEGATORS: Final = words_in_any("negators")
+_NEGATORS: Final = {
+    language: frozenset(f"{data_of('en')['said']['negators']} {data_of(language)['said']['negators']}".split())
+    for language in LANGUAGES
+}
 _UNWANTED: Final = re.compile(rf"(?<![^\W_])(?:{alternation(said_in_any('unwanted'))})(?![^\W_])")
 _LIGHT: Final = words_in_any("light") | words_in_any("correction").intersection(("mean",))
 _AUXILIARIES: Final = words_in_any("auxiliaries")
@@ -79,8 +82,9 @@ _CHOOSING: Final = (
 class Said:
     """The words of a message in lower case without accents, and which of them are negated."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, language: str = "en") -> None:
         self.text = text
+        self._negators = _NEGATORS[language]
         self.low = text.lower().replace("’", "'")
         self.dated = False
         self._places: list[tuple[int, int, str]] | None = None
@@ -123,7 +127,7 @@ class Said:
         places = self.places
         starts = [match.end() for match in _UNWANTED.finditer(self.low)]
         for i, (_, end, word) in enumerate(places):
-            if word in _NEGATORS and (word not in _AUXILIARIES or (i > 0 and places[i - 1][2] in _SUBJECTS)):
+            if word in self._negators and (word not in _AUXILIARIES or (i > 0 and places[i - 1][2] in _SUBJECTS)):
                 starts.append(end)
         for begin in starts:
             yield from self._reach(begin)
@@ -173,7 +177,9 @@ def _any_reference() -> frozenset[str]:
 def references(said: Said) -> Iterator[Evidence]:
     """Choices, rejections and relatives that the message speaks of."""
     words = said.words
-    if _any_reference().isdisjoint(words) and not _is_number_alone(words):
+    plain = {word.removesuffix("'s") for word in words}
+    plain |= {word[:-1] for word in plain if word.endswith("s")}
+    if _any_reference().isdisjoint(plain) and not _is_number_alone(words):
         return
     low = said.low
     if match := _PREVIOUS.search(low):

@@ -131,8 +131,9 @@ TITLES: Final = _words(
 )
 
 _GREETING: Final = frozenset().union(*(_words(_FILES[name]["grammar"]) for name in LANGUAGES[1:]))
+_LETTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz")
 _FOREIGN: Final = {
-    name: (vocabulary(name).common | _words(numbers_of(name)["digits"])) - COMMON - PARTICLES - GIVEN_NAMES
+    name: (vocabulary(name).common | _words(numbers_of(name)["digits"])) - COMMON - PARTICLES - GIVEN_NAMES - _LETTERS
     for name in LANGUAGES[1:]
 }
 _ANY_FOREIGN: Final = frozenset().union(*_FOREIGN.values())
