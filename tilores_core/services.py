@@ -149,7 +149,7 @@ def _build_metrics(config: Config, models: Models, folder: Path | None) -> Metri
 
 def _open_store(stack: AsyncExitStack, environment: Environment, cache: TieredCache) -> LazyStore:
     store = LazyStore(store_address(environment.database_url, environment.data_dir), announce=cache.announce)
-    cache.on_announcement(lambda _: store.hasten())
+    cache.on_announcement(lambda _: store.poll_now())
     stack.push_async_callback(store.aclose)
     return store
 

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.store.postgres_server import NewAddress, PostgresServer
+from tilores_core.store.changes import ChangeFeed
 from tilores_core.store.database import Limits
-from tilores_core.store.feed import ChangeFeed
 from tilores_core.store.store import Store
 from tilores_core.testing.waiting import eventually
 
@@ -58,7 +58,7 @@ async def test_what_was_before_the_start_is_told_once(store: Store) -> None:
     await feed.aclose()
 
 
-async def test_hastening(store: Store, replica: Store) -> None:
+async def test_poll_now_saves_the_wait(store: Store, replica: Store) -> None:
     await store.changes.bump("x")
     heard: list[int] = []
     feed = ChangeFeed(replica.changes, seconds=NEVER)
@@ -66,8 +66,8 @@ async def test_hastening(store: Store, replica: Store) -> None:
     feed.start()
     await eventually(lambda: heard == [1])
     await store.changes.bump("x")
-    feed.hasten()
-    feed.hasten()
+    feed.poll_now()
+    feed.poll_now()
     await eventually(lambda: heard == [1, 2])
     await feed.aclose()
 

@@ -26,13 +26,13 @@ class Process:
     def __init__(self, folder: Path, redis: SharedStore) -> None:
         self.cache = TieredCache([("shared", SharedTier(redis))], table=CacheTable())
         self.store = LazyStore(store_address(None, folder), announce=self.cache.announce)
-        self.cache.on_announcement(lambda _: self.store.hasten())
+        self.cache.on_announcement(lambda _: self.store.poll_now())
         self.heard: list[int] = []
         self.store.listen("batch", self.heard.append)
 
     async def change(self) -> None:
         await (await self.store.get()).changes.bump("batch")
-        self.store.changed("batch")
+        self.store.notify("batch")
 
     async def aclose(self) -> None:
         await self.cache.aclose()
@@ -94,8 +94,8 @@ async def test_a_message_makes_the_others_look_at_once(tmp_path: Path, monkeypat
 
 async def test_a_message_before_the_store_is_opened_is_no_reason_to_open_it(tmp_path: Path) -> None:
     process = Process(tmp_path, SharedStore())
-    process.store.hasten()
-    process.store.changed("batch")
+    process.store.poll_now()
+    process.store.notify("batch")
     assert process.store.opened is None
     await process.aclose()
 

@@ -131,16 +131,16 @@ def _twice(lines: list[str]) -> list[str]:
     ("damage", "said"),
     [
         (_without_the_end, "its end is missing"),
-        (_torn, "line 4: the line is torn"),
+        (_torn, "line 4: the line is cut off"),
         (_a_row_gone, "rows are missing"),
-        (_another_format, "line 1: this is no exported state"),
-        (_another_revision, "has revision 9999"),
-        (_no_json, "line 3: no JSON"),
-        (_no_table, "line 2: no row of a table"),
-        (_no_column, "line 2: no row of a table"),
-        (_more_behind, "more behind the last line"),
+        (_another_format, "line 1: this is not an exported state"),
+        (_another_revision, "line 1: it has revision 9999"),
+        (_no_json, "line 3: not JSON"),
+        (_no_table, "line 2: not a row of a table"),
+        (_no_column, "line 2: not a row of a table"),
+        (_more_behind, "more after the last line"),
         (_twice, "refused a statement"),
-        (lambda _: [], "no exported state"),
+        (lambda _: [], "not an exported state"),
     ],
 )
 async def test_a_damaged_file_changes_nothing(
@@ -172,6 +172,29 @@ async def test_only_an_empty_database_takes_an_import(store: Store, tmp_path: Pa
     with pytest.raises(StoreError, match="not empty: there are rows in tilores_changes"):
         await store.import_json(tmp_path / "state.jsonl")
     assert await store.changes.counters() == {"x": 1}
+
+
+async def test_replace_removes_what_the_database_holds_and_only_for_a_file_that_is_whole(
+    store: Store, new_address: NewAddress, tmp_path: Path
+) -> None:
+    path = tmp_path / "state.jsonl"
+    other = await Store.open(new_address("sqlite"))
+    try:
+        await fill(other)
+        await other.export_json(path)
+    finally:
+        await other.aclose()
+    await store.changes.bump("mine")
+    whole = path.read_text()
+    path.write_text(whole[: len(whole) // 2])
+    with pytest.raises(StoreError, match="line"):
+        await store.import_json(path, replace=True)
+    assert await store.changes.counters() == {"mine": 1}, "what was there is still there"
+    path.write_text(whole)
+    assert await store.import_json(path, replace=True) == COUNTS
+    assert "mine" not in await store.changes.counters()
+    await store.export_json(tmp_path / "again.jsonl")
+    assert (tmp_path / "again.jsonl").read_text() == whole
 
 
 async def test_places_that_cannot_be_written_or_read(store: Store, tmp_path: Path) -> None:

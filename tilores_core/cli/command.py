@@ -18,6 +18,7 @@ from tilores_core.cli.group import RootGroup
 from tilores_core.cli.options import CustomerOption, JsonOption, ModelOption, Options
 from tilores_core.cli.plugins import app as plugin_commands
 from tilores_core.cli.report import report
+from tilores_core.cli.state import app as state_commands
 
 app = typer.Typer(
     name="tilores",
@@ -228,6 +229,7 @@ def doctor(
 app.add_typer(plugin_commands, name="plugins", help="List, show, enable, disable and check plugins.")
 app.add_typer(customer_commands, name="customers", help="Look at customers' data before it is served.")
 app.add_typer(cache_commands, name="cache", help="Statistics of the cache, and removing from it.")
+app.add_typer(state_commands, name="state", help="Export and import durable state.")
 
 
 def run() -> None:

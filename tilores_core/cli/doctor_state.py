@@ -21,16 +21,16 @@ _LOCAL: Final = frozenset({"", "localhost", "127.0.0.1", "::1"})
 async def state(environment: Environment, variables: Mapping[str, str]) -> list[Finding]:
     """Nothing is made and nothing migrated. Raises `ConfigError`, `StoreError`, which are problems."""
     from tilores_core.store.address import store_address
-    from tilores_core.store.store import look
+    from tilores_core.store.store import HEAD, stored_revision
 
     address = store_address(environment.database_url, environment.data_dir)
-    seen = await look(address)
-    if seen.revision is None:
-        detail = f"{seen.shown}: nothing there yet, it is made when it is first needed"
-    elif seen.revision != seen.head:
-        detail = f"{seen.shown}: revision {seen.revision}, it becomes {seen.head} at the next start"
+    revision = await stored_revision(address)
+    if revision is None:
+        detail = f"{address.shown}: nothing there yet, it is made when it is first needed"
+    elif revision != HEAD:
+        detail = f"{address.shown}: revision {revision}, it becomes {HEAD} at the next start"
     else:
-        detail = f"{seen.shown}: revision {seen.revision}"
+        detail = f"{address.shown}: revision {revision}"
     return [Finding(part=PART, state="ok", detail=detail), *_unshared(address, variables)]
 
 

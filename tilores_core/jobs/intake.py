@@ -56,7 +56,7 @@ class BatchIntake:
         except BaseException:
             await asyncio.to_thread(upload.drop)
             raise
-        self._store.changed(BATCH)
+        self._store.notify(BATCH)
         return job
 
     async def get(self, job_id: str) -> Job | None:
@@ -67,7 +67,7 @@ class BatchIntake:
         """The job as it is then; finished lines stay. One that has ended stays as it is."""
         jobs = (await self._store.get()).jobs
         job = await jobs.cancel(job_id) or await jobs.get(job_id)
-        self._store.changed(BATCH)
+        self._store.notify(BATCH)
         return job
 
     def output(self, job_id: str) -> Path:

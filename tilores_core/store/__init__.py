@@ -5,13 +5,12 @@
     schema.py       the metadata that every table is part of, and the database's clock
     changes.py  leases.py  jobs.py  worker_reports.py    one table and its repository each
     migrate.py, upgrade.py, migrations/     from any released schema to this one, under a lock
-    store.py        all of it together; transfer.py writes and reads it as JSON
-    feed.py  hold.py    tasks over it: being told of changes, keeping a lease
+    store.py        all of it together; transfer.py writes and reads it as JSON lines
     lazy.py         opened when first needed; topics.py names what others may have changed
 
 Importing this package, `address`, `lazy` or `topics` imports no SQLAlchemy: what needs no state does not pay for it.
 
 A new table: one module like leases.py, its repository in `Store`, a file in migrations/versions, its revision in
-`migrate.REVISIONS`, and a dump for the tests. Rows are known by text that their maker chooses, so that they can be
+`migrate.REVISIONS`, and a dump for the tests. Rows have text keys that their maker chooses, so that they can be
 carried from one database to another as they are.
 """

@@ -113,9 +113,9 @@ def _sqlite(address: Address, limits: Limits) -> AsyncEngine:
 
 
 def make_file(address: Address) -> None:
-    """Make SQLite's file where there is none, for its owner only; SQLite treats the files beside it likewise."""
+    """Create SQLite's file, and its folder, for their owner only. SQLite gives the files beside it the same mode."""
     try:
-        address.path.parent.mkdir(parents=True, exist_ok=True)
+        address.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(address.path, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
         fix = "check the folder and its permissions, or set TILORES_DATA_DIR or DATABASE_URL"

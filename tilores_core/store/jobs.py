@@ -23,9 +23,8 @@ from sqlalchemy.sql.dml import ReturningUpdate, Update
 from tilores_core.errors import StoreError
 from tilores_core.store.changes import bump
 from tilores_core.store.database import Database
-from tilores_core.store.schema import PREFIX, fitting, instant, instant_or_none, metadata, now_ms
+from tilores_core.store.schema import PREFIX, fitting, insert, instant, instant_or_none, metadata, now_ms
 from tilores_core.store.topics import BATCH
-from tilores_core.store.upsert import insert
 
 ERROR_CHARACTERS: Final = 2000
 

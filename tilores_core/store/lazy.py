@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from tilores_core.store.address import Address
 
 if TYPE_CHECKING:
-    from tilores_core.store.feed import ChangeFeed, Listener
+    from tilores_core.store.changes import ChangeFeed, Listener
     from tilores_core.store.store import Store
 
 
 class LazyStore:
-    """One store of a process, for whoever comes first. One that could not be opened is tried anew by the next.
+    """The one store of a process, opened by the first `get`; after a failure the next `get` tries again.
 
-    `announce` is called with a topic when `changed` is: it tells the other processes at once, where there is a way.
+    `announce` is called with a topic by `notify`: it sends a message to the other processes, where there is a way.
     """
 
     def __init__(self, address: Address, *, announce: Callable[[str], None] = lambda _: None) -> None:
@@ -30,7 +30,7 @@ class LazyStore:
 
     @property
     def opened(self) -> Store | None:
-        """The store, when somebody has needed it."""
+        """The store, if it has been opened."""
         return self._store
 
     async def get(self) -> Store:
@@ -44,30 +44,29 @@ class LazyStore:
                     self._watch()
         return self._store
 
-    # --- what others change ------------------------------------------------------------------------------
+    # --- changes -----------------------------------------------------------------------------------------
 
     def listen(self, topic: str, listener: Listener) -> None:
-        """`listener` is told soon after others have changed something, from when the store has been opened. It must
-        be quick."""
+        """Call `listener`, which must be quick, soon after a change of the topic, once the store is open."""
         self._listeners.append((topic, listener))
         if self._feed is not None:
             self._feed.listen(topic, listener)
         else:
             self._watch()
 
-    def changed(self, topic: str) -> None:
-        """This process has changed something, and written so into the store: others may look now."""
+    def notify(self, topic: str) -> None:
+        """Tell the other processes that this one has committed a change of the topic."""
         self._announce(topic)
 
-    def hasten(self) -> None:
-        """Look for changes now: somebody announced some."""
+    def poll_now(self) -> None:
+        """Poll for changes now, because another process announced one."""
         if self._feed is not None:
-            self._feed.hasten()
+            self._feed.poll_now()
 
     def _watch(self) -> None:
         if not self._listeners or self._store is None:
             return
-        from tilores_core.store.feed import ChangeFeed
+        from tilores_core.store.changes import ChangeFeed
 
         self._feed = ChangeFeed(self._store.changes)
         for topic, listener in self._listeners:
@@ -75,7 +74,7 @@ class LazyStore:
         self._feed.start()
 
     async def ping(self) -> bool:
-        """Ask the database for nothing; False while nobody has needed it. Raises `StoreError`."""
+        """Make a query without effect; False if the store is not open. Raises `StoreError`."""
         if self._store is None:
             return False
         from sqlalchemy import text

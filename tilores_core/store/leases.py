@@ -9,8 +9,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, ColumnElement, String, Table, delete, literal, select, update
 
 from tilores_core.store.database import Database
-from tilores_core.store.schema import PREFIX, fitting, metadata, milliseconds, now_ms
-from tilores_core.store.upsert import insert
+from tilores_core.store.schema import PREFIX, fitting, insert, metadata, milliseconds, now_ms
 
 leases = Table(
     f"{PREFIX}leases",

@@ -1,4 +1,4 @@
-"""What every table has in common: the metadata, the database's clock, and times as it counts them.
+"""What every table has in common: the metadata, the database's clock, times, and insert-or-update.
 
 Times are whole milliseconds since 1970 in UTC, the same in every database, so that rows can be compared and carried
 over as they are. Durations of leases are measured by the database's clock, never by a host's.
@@ -7,9 +7,11 @@ over as they are. Durations of leases are measured by the database's clock, neve
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from sqlalchemy import BigInteger, Column, MetaData
+from sqlalchemy import BigInteger, Column, MetaData, Table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -65,3 +67,11 @@ def instant(value: int) -> datetime:
 
 def instant_or_none(value: int | None) -> datetime | None:
     return None if value is None else instant(value)
+
+
+def insert(connection: AsyncConnection, table: Table) -> postgresql.Insert:
+    """INSERT … ON CONFLICT, which both databases spell alike and SQLAlchemy keeps in two dialects."""
+    if connection.dialect.name == "sqlite":
+        # The methods used here have the same names and meanings in both.
+        return cast(postgresql.Insert, sqlite.insert(table))
+    return postgresql.insert(table)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -59,27 +58,21 @@ class Store:
         """Write all there is to `path`, as JSON lines; how many rows of each table. Replaces a file, or leaves it."""
         return await transfer.export_json(self.database, path)
 
-    async def import_json(self, path: Path) -> dict[str, int]:
-        """Read what `export_json` wrote, be it from another kind of database, into this one, which must be empty."""
-        return await transfer.import_json(self.database, path)
+    async def import_json(self, path: Path, *, replace: bool = False) -> dict[str, int]:
+        """Read what `export_json` wrote, from any kind of database. Without `replace` this one must be empty."""
+        return await transfer.import_json(self.database, path, replace=replace)
 
     async def aclose(self) -> None:
         await self.database.aclose()
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What is at an address. `revision`: None when no state of ours is there yet."""
+async def stored_revision(address: Address, limits: Limits | None = None) -> str | None:
+    """The revision of the schema at an address, None when there is none; nothing is changed.
 
-    shown: str
-    revision: str | None
-    head: str = HEAD
-
-
-async def look(address: Address, limits: Limits | None = None) -> Look:
-    """Look at a database without changing it. Raises `ConfigError`, `StoreError`."""
+    Raises `ConfigError`, `StoreError`.
+    """
     if address.kind == "sqlite" and not await asyncio.to_thread(address.path.exists):
-        return Look(address.shown, None)
+        return None
     database = Database(address, limits)
     try:
         async with database.read() as connection:
@@ -88,7 +81,7 @@ async def look(address: Address, limits: Limits | None = None) -> Look:
         await database.aclose()
     if found is not None and found not in KNOWN:
         raise newer(address, found)
-    return Look(address.shown, found)
+    return found
 
 
-__all__ = ["TABLES", "Look", "Store", "look", "metadata"]
+__all__ = ["HEAD", "TABLES", "Store", "metadata", "stored_revision"]

@@ -1,11 +1,11 @@
-"""All state as JSON lines, the same from every kind of database, and back.
+"""All durable state as JSON lines, the same from every kind of database, and back.
 
     {"format": "tilores-state", "version": 1, "revision": "0001"}
     {"table": "tilores_leases", "row": {"name": …}}
     …
     {"rows": {"tilores_leases": 1, …}}
 
-One line a row, so that neither side ever holds more than a few hundred; the last line tells whether all have come.
+One row per line, so that neither side holds more than a few hundred; the last line says whether all are there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 import orjson
-from sqlalchemy import Table, func, insert, select
+from sqlalchemy import Table, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tilores_core.errors import StoreError
@@ -36,7 +36,7 @@ Counts = dict[str, int]
 
 
 async def export_json(database: Database, path: Path) -> Counts:
-    """One state throughout, whatever is written meanwhile. `path` is replaced when all is on the disk, else left."""
+    """One consistent state, whatever is written meanwhile. `path` is replaced when all is on the disk, else left."""
     file = await asyncio.to_thread(_begin_file, path)
     try:
         counts = await _write(database, file)
@@ -50,8 +50,11 @@ async def export_json(database: Database, path: Path) -> Counts:
     return counts
 
 
-async def import_json(database: Database, path: Path) -> Counts:
-    """All rows of `path` in one transaction. Raises `StoreError` naming the line, and then nothing was changed."""
+async def import_json(database: Database, path: Path, *, replace: bool = False) -> Counts:
+    """All rows of `path` in one transaction. Raises `StoreError` naming the line, and then nothing was changed.
+
+    `replace`: remove what the database holds; without it a database that holds rows is refused.
+    """
     try:
         file = await asyncio.to_thread(path.open, "rb")
     except OSError as error:
@@ -60,7 +63,7 @@ async def import_json(database: Database, path: Path) -> Counts:
         ) from error
     with file:
         async with database.write(seconds=database.limits.long) as connection:
-            return await _Import(connection, file, path).run()
+            return await _Import(connection, file, path).run(replace=replace)
 
 
 async def _write(database: Database, file: IO[bytes]) -> Counts:
@@ -86,7 +89,7 @@ def _line(value: Any) -> bytes:
 
 
 def _begin_file(path: Path) -> IO[bytes]:
-    """Beside `path`, for its owner only."""
+    """A temporary file beside `path`, readable by its owner only."""
     try:
         return tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False)
     except OSError as error:
@@ -117,14 +120,18 @@ class _Import:
         self._number = 0
         self._counts: Counter[str] = Counter()
 
-    async def run(self) -> Counts:
-        await self._check_empty()
+    async def run(self, *, replace: bool) -> Counts:
         self._check_header(await self._lines(1))
+        if replace:
+            for table in reversed(metadata.sorted_tables):
+                await self._connection.execute(delete(table))
+        else:
+            await self._check_empty()
         ended = False
         while lines := await self._lines(_ROWS_AT_ONCE):
             for table, rows in self._by_table(lines):
                 if ended:
-                    raise self._wrong("there is more behind the last line")
+                    raise self._wrong("there is more after the last line")
                 if table is None:
                     ended = True
                     self._check_counts(rows[0])
@@ -140,7 +147,7 @@ class _Import:
             if await self._connection.scalar(select(func.count()).select_from(table)):
                 raise StoreError(
                     f"the database is not empty: there are rows in {table.name}",
-                    fix="import into a database that holds no state yet",
+                    fix="import into a database that holds no state yet, or remove what it holds with --replace",
                 )
 
     async def _lines(self, count: int) -> list[bytes]:
@@ -154,17 +161,18 @@ class _Import:
                 break
             self._number += 1
             if not line.endswith(b"\n"):
-                raise self._wrong("the line is torn, or longer than any that was written")
+                raise self._wrong("the line is cut off, or longer than any that was written")
             lines.append(line)
         return lines
 
     def _check_header(self, lines: list[bytes]) -> None:
         header = self._object(lines[0], 1) if lines else {}
         if header.get("format") != FORMAT:
-            raise self._wrong("this is no exported state")
+            raise self._wrong("this is not an exported state")
         if (header.get("version"), header.get("revision")) != (VERSION, HEAD):
             raise StoreError(
-                f"{self._path} has revision {header.get('revision')}, and this version of tilores-core reads {HEAD}",
+                f"{self._path}, line 1: it has revision {header.get('revision')}, and this version of tilores-core "
+                f"reads {HEAD}",
                 fix="import it with the version that wrote it, then start this one, which migrates",
             )
 
@@ -186,16 +194,16 @@ class _Import:
     def _row(self, value: dict[str, Any], number: int) -> tuple[Table, dict[str, Any]]:
         table, row = metadata.tables.get(str(value.get("table"))), value.get("row")
         if table is None or not isinstance(row, dict) or set(row) != set(table.columns.keys()):
-            raise self._wrong("no row of a table that is known here", number)
+            raise self._wrong("not a row of a table that is known here", number)
         return table, row
 
     def _object(self, line: bytes, number: int) -> dict[str, Any]:
         try:
             value = orjson.loads(line)
         except orjson.JSONDecodeError:
-            raise self._wrong("no JSON", number) from None
+            raise self._wrong("not JSON", number) from None
         if not isinstance(value, dict):
-            raise self._wrong("no JSON object", number)
+            raise self._wrong("not a JSON object", number)
         return value
 
     def _check_counts(self, rows: dict[str, Any]) -> None:
@@ -205,4 +213,4 @@ class _Import:
 
     def _wrong(self, what: str, number: int | None = None) -> StoreError:
         place = f"{self._path}, line {self._number if number is None else number}"
-        return StoreError(f"{place}: {what}", fix="export it anew; nothing was imported")
+        return StoreError(f"{place}: {what}", fix="export it again; nothing was imported")

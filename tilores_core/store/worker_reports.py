@@ -9,9 +9,8 @@ from sqlalchemy import JSON, BigInteger, Column, Index, String, Table, delete, s
 
 from tilores_core.store.changes import bump
 from tilores_core.store.database import Database
-from tilores_core.store.schema import PREFIX, metadata, now_ms
+from tilores_core.store.schema import PREFIX, insert, metadata, now_ms
 from tilores_core.store.topics import PREWARM
-from tilores_core.store.upsert import insert
 
 MOST_WARMED: Final = 50_000
 """Entries that are kept; beyond it the ones that were warmed longest ago are forgotten."""

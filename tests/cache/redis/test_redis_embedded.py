@@ -193,6 +193,35 @@ async def test_a_long_path_gets_a_short_socket(make_tier: MakeTier, short_folder
     wait_until(lambda: not path.parent.exists())
 
 
+async def test_its_files_are_their_owner_s_alone_whatever_the_umask(make_tier: MakeTier, short_folder: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        tier = make_tier(data_dir=short_folder)
+        await tier.set_many({"answers:a": entry()})
+        files = [path for path in (short_folder / "redis").rglob("*") if path.is_file()]
+    finally:
+        os.umask(before)
+    assert any(b"answers:a" in path.read_bytes() for path in files), "the append-only file is among them"
+    assert {path.name: oct(path.stat().st_mode & 0o777) for path in files if path.stat().st_mode & 0o077} == {}
+    assert (short_folder / "redis").stat().st_mode & 0o777 == 0o700
+
+
+async def test_removed_entries_leave_its_files_at_the_next_start(make_tier: MakeTier, short_folder: Path) -> None:
+    def kept() -> bytes:
+        return b"".join(path.read_bytes() for path in (short_folder / "redis").rglob("*.aof"))
+
+    tier = make_tier(data_dir=short_folder)
+    await tier.set_many({"answers:a": entry(b"Edwina"), "answers:b": entry(b"Robin")})
+    await tier.delete(["answers:a"])
+    assert b"Edwina" in kept()
+    server = pids(short_folder)
+    await tier.aclose()
+    wait_until(lambda: not any(alive(pid) for pid in server))
+    again = make_tier(data_dir=short_folder)
+    assert list(await again.get_many(["answers:a", "answers:b"])) == ["answers:b"]
+    wait_until(lambda: b"Edwina" not in kept())
+
+
 async def test_nobody_else_can_reach_it(make_tier: MakeTier, short_folder: Path) -> None:
     tier = make_tier(data_dir=short_folder)
     await tier.set_many({"answers:a": entry()})

@@ -59,7 +59,7 @@ class PublishedEntries:
                 await (await self._store.get()).warmed.add(keys)
                 for key in keys:
                     self._keys.pop(key, None)
-                self._store.changed(PREWARM)
+                self._store.notify(PREWARM)
             if statistics != self._written:
                 await (await self._store.get()).reports.put(REPORT, statistics)
                 self._written = statistics

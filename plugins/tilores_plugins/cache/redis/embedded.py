@@ -1,7 +1,8 @@
 """A redis-server of our own, on a Unix socket in the data folder, shared by all processes that use that folder.
 
-Whoever comes first starts it, the others find it; it ends after the last of them (guard.py). One that hangs or has
-lost its socket is replaced. It keeps its data in an append-only file; it listens on no network.
+The first process starts it, the others find it; it ends after the last of them (guard.py). One that hangs or has
+lost its socket is replaced. It keeps its data in an append-only file, readable by its owner only, and listens on no
+network. The file is rewritten at each start and when it has doubled: what was removed or has expired is gone then.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class EmbeddedServer:
         """Returns when the server answers on `socket_path`. Raises `CacheStartingError` when it does not yet,
         `CacheError` when it will not.
 
-        `patient`: however long starting takes, for who has time: a write that nobody waits for.
+        `patient`: wait however long starting takes, for a write that no request waits for.
         """
         if self._stopping:
             raise CacheError("the Redis tier was closed")
@@ -93,7 +94,7 @@ class EmbeddedServer:
             raise CacheError(f"cannot start the embedded Redis: {type(error).__name__}") from error
 
     async def aclose(self) -> None:
-        """The server goes on for those who still use it."""
+        """Stop using the server. It goes on for the processes that still use it."""
         self._stopping = True
         if self._starting is not None:
             await asyncio.wait([self._starting])
@@ -104,7 +105,7 @@ class EmbeddedServer:
     def _started(self, task: asyncio.Task[str]) -> None:
         self._starting = None
         if not task.cancelled():
-            task.exception()  # seen, also when nobody waits any more
+            task.exception()  # fetched here: perhaps no caller waits any more
 
     # --- in a thread -----------------------------------------------------------------------------------
 
@@ -194,7 +195,7 @@ class EmbeddedServer:
     def _launch(self, path: str, deadline: float) -> None:
         if self._try_launch(path, deadline):
             return
-        # What it kept cannot be read. It is a cache: start afresh.
+        # Its file cannot be read. It is a cache: start with an empty one.
         for name in ("appendonly.aof", "dump.rdb"):
             (self._folder / name).unlink(missing_ok=True)
         shutil.rmtree(self._folder / "appendonlydir", ignore_errors=True)
@@ -218,7 +219,8 @@ class EmbeddedServer:
             check=False,
         )
         while time.monotonic() < deadline and not self._stopping:
-            if _says(path).startswith(b"+PONG"):  # while it reads its file it may still find that it cannot
+            if _asked(path, b"PING").startswith(b"+PONG"):  # while it reads its file it may still find that it cannot
+                _asked(path, b"BGREWRITEAOF")
                 return True
             if not self._running():
                 return False
@@ -232,21 +234,21 @@ def _arguments(folder: Path, path: str, log: Path) -> list[str]:
         *("--dir", str(folder), "--logfile", str(log), "--loglevel", "warning", "--databases", "1"),
         # Written to the file at every change and to the disk when the system likes: killing the server loses
         # nothing, a power cut half a minute.
-        *("--appendonly", "yes", "--appendfsync", "no", "--save", ""),
+        *("--appendonly", "yes", "--appendfsync", "no", "--save", "", "--auto-aof-rewrite-min-size", "1mb"),
         *("--maxmemory", MAX_MEMORY, "--maxmemory-policy", "allkeys-lru"),
     ]
 
 
-def _says(path: str) -> bytes:
-    """What a server there answers to a ping; nothing when there is none or it hangs."""
+def _asked(path: str, command: bytes) -> bytes:
+    """What a server there answers to a command; nothing when there is none or it hangs."""
     with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
         probe.settimeout(_PROBE_SECONDS)
         probe.connect(path)
-        probe.sendall(b"PING\r\n")
+        probe.sendall(command + b"\r\n")
         return probe.recv(64)
     return b""
 
 
 def _answers(path: str) -> bool:
     """Also while it reads its file."""
-    return _says(path).startswith((b"+PONG", b"-LOADING"))
+    return _asked(path, b"PING").startswith((b"+PONG", b"-LOADING"))

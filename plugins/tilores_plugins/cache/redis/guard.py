@@ -1,11 +1,11 @@
-"""Keeps an embedded redis-server for as long as somebody uses it. Run as a script, by itself, with nothing imported
-from the project: it stays in memory as long as the server does.
+"""Keeps an embedded redis-server running for as long as a process uses it. Run as a script of its own, with nothing
+imported from the project: it stays in memory as long as the server does.
 
     python guard.py USERS SERVER SOCKET redis-server …
 
 Every process that uses the server holds a shared lock on the file USERS; the operating system takes it back
-however the process ends. When this script gets that lock for itself, nobody is left, and the server is told to
-finish. While the server lives, SERVER is locked and holds the process ids of this script and of the server.
+however the process ends. When this script gets that lock for itself, no user is left, and it ends the server.
+While the server runs, SERVER is locked and holds the process ids of this script and of the server.
 """
 
 from __future__ import annotations
@@ -46,8 +46,9 @@ def main(users_path: str, server_path: str, socket_path: str, *command: str) -> 
     except BlockingIOError:
         return 1
     if os.fork():
-        os._exit(0)  # whoever started us need not wait for us at the end
+        os._exit(0)  # the process that started this one need not wait for its end
     os.setsid()  # Ctrl-C in the terminal is for the program, which still has something to write
+    os.umask(0o077)  # the append-only file holds customers' data
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_end_with_parent)  # noqa: S603
     signal.signal(signal.SIGTERM, lambda *_: child.terminate())
     os.ftruncate(server, 0)
