@@ -14,7 +14,7 @@ from tests.store.postgres_server import PASSWORD, NewAddress, PostgresServer
 from tilores_core.errors import ConfigError, StoreError, StoreUnavailableError
 from tilores_core.store.address import Address, store_address
 from tilores_core.store.database import Limits
-from tilores_core.store.store import Store
+from tilores_core.store.store import Store, stored_revision
 
 QUICK = Limits(connections=2, connect=0.5, lock=0.2, call=0.8)
 
