@@ -30,7 +30,20 @@ COMMANDS = _commands()
 
 def test_the_commands_are_those_promised() -> None:
     top = {path[0] for path in COMMANDS if path}
-    assert top == {"serve", "ask", "batch", "chat", "models", "doctor", "plugins", "cache", "prewarm", "worker"}
+    assert top == {
+        "serve",
+        "ask",
+        "batch",
+        "chat",
+        "models",
+        "doctor",
+        "plugins",
+        "cache",
+        "prewarm",
+        "worker",
+        "state",
+        "customers",
+    }
     assert {path[1] for path in COMMANDS if len(path) == 2 and path[0] == "cache"} == {"stats", "invalidate", "clear"}
 
 
