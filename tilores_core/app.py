@@ -68,7 +68,7 @@ def create_app(
                 metrics.watch(chat.samples)
                 await metrics.start()
             shared, folder = services.cache.has_shared, job_folder(environment)
-            cache, watched = services.cache, services.engine.known.watched
+            cache, watched = services.cache, services.engine.watched_hits
             entries = WarmedEntries(cache, watched, most_held=prewarm_plan.memory_entries)
             prewarming = build_prewarming(services, prewarm_plan, entries=entries, follows=not shared)
             host.services.open(calls=prewarming.calls, require_key=require_key)

@@ -195,3 +195,12 @@ class CacheError(TiloresError):
 
 class CacheStartingError(CacheError):
     """A cache tier is starting. A server continues without it; a command waits a little."""
+
+
+def error_code(error: BaseException) -> str:
+    """A short stable word for an error, for outcomes, metrics and logs: `SourceUnavailableError` gives
+    `source_unavailable`. Errors that are not of this tree are `internal`, or `cancelled`."""
+    name = type(error).__name__.removesuffix("Error")
+    if not isinstance(error, TiloresError):
+        return "cancelled" if name in ("Cancelled", "GeneratorExit") else "internal"
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")

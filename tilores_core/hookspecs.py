@@ -210,7 +210,7 @@ class Hooks:
 
     @hookspec
     def register_observers(self) -> list[ObserverSpec]:
-        """Observers of turns. All registered ones are used. Each gets every `Outcome` from one bounded queue, after
+        """Observers of turns. All registered ones are used. Each gets every `Outcome` from a bounded queue, after
         the answer was sent; what it raises is counted. It must not keep or send the customer's data it sees."""
         raise NotImplementedError
 

@@ -17,8 +17,8 @@ from tilores_core.chat.customer.finder import CustomerFinder
 from tilores_core.chat.customer_lookup import CustomerLookup
 from tilores_core.chat.engine import ChatEngine
 from tilores_core.chat.models import Models
-from tilores_core.chat.observe import Observers
 from tilores_core.chat.prompts import BuiltinPrompts
+from tilores_core.chat.reporter import OutcomeReporter
 from tilores_core.contracts import CacheTier, Customer, CustomerSource, Identifiers, SourceLocale, SupportsLocale
 from tilores_core.errors import SourceError
 from tilores_core.host.host import PluginHost
@@ -205,15 +205,15 @@ def _open_engine(
     metrics: Metrics | None,
 ) -> ChatEngine:
     config = host.config
-    observers = Observers([*([tracing] if tracing else []), *host.build_used(OBSERVERS).values()])
-    observers.start()
+    reporter = OutcomeReporter([*host.build_used(OBSERVERS).values()], tracing=tracing or None)
+    reporter.start()
     engine = ChatEngine(
-        lookup=lookup,
+        customers=lookup,
         models=models,
         prompts=BuiltinPrompts(),
         cache=cache,
         table=config.cache,
-        observers=observers,
+        reporter=reporter,
         routing=config.routing,
         chat=config.chat,
         deadline_seconds=config.chat.deadline_seconds,

@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
-from tilores_core.cache.tiered import TieredCache
+from tilores_core.cache.tiered import Hit, TieredCache
 from tilores_core.chat.customer.finder import CustomerFinder
 from tilores_core.chat.customer_lookup import CustomerLookup
 from tilores_core.chat.engine import ChatEngine
 from tilores_core.chat.models import Models
-from tilores_core.chat.observe import Observers
 from tilores_core.chat.prompts import BuiltinPrompts
+from tilores_core.chat.reporter import OutcomeReporter
+from tilores_core.chat.turn_context import KeyMemo, TurnContext
 from tilores_core.contracts import (
     Answer,
     CacheTier,
@@ -174,13 +175,14 @@ class World:
             seconds=source_seconds,
             clock=self.clock,
         )
+        self.reporter = OutcomeReporter([self._note] if observers is None else observers)
         self.engine = ChatEngine(
-            lookup=self.lookup,
+            customers=self.lookup,
             models=self.models,
             prompts=prompts or BuiltinPrompts(),
             cache=self.cache,
             table=table,
-            observers=Observers([self._note] if observers is None else observers),
+            reporter=self.reporter,
             routing=routing,
             chat=chat,
             clock=self.clock,
@@ -188,7 +190,7 @@ class World:
 
     async def __aenter__(self) -> Self:
         await self.cache.start()
-        self.engine.observers.start()
+        self.reporter.start()
         await self.lookup.refresh_schema()
         await settle()  # a listener that has just begun trusts nothing that was stored before
         return self
@@ -208,6 +210,28 @@ class World:
     async def listen(self, *said: str, **turn: Any) -> tuple[list[Delta], Answer]:
         """A whole stream: the pieces, then the answer, which must come last and once."""
         return await collect(self.engine, question(*said, **turn))
+
+    def context(self, turn: Turn, memo: KeyMemo | None = None) -> TurnContext:
+        return self.engine.begin(turn, memo)
+
+    def key(self, turn: Turn, memo: KeyMemo | None = None) -> str | None:
+        """The key of the turn's answer, if memory alone leads to it."""
+        return self.engine._answers.find_key(self.context(turn, memo))
+
+    def peek(self, turn: Turn, key: str) -> Hit | None:
+        """What memory holds under the key, if the turn may have it, fresh."""
+        hit = self.cache.peek(key)
+        return hit if hit is not None and self.engine._answers.is_good(turn, hit) else None
+
+    def key_part(self, turn: Turn) -> str | None:
+        """The customer's part of it."""
+        return self.lookup.find_key_part(self.context(turn))
+
+    async def find_stored(self, turn: Turn, memo: KeyMemo) -> tuple[str, Hit] | None:
+        """The key and the entry of a fresh answer in memory or in a shared tier."""
+        answers, context = self.engine._answers, self.context(turn, memo)
+        hit = answers.get_from_memory(context) or await answers.get_from_tiers(context)
+        return None if hit is None else (str(answers.find_key(context)), hit)
 
     @property
     def calls(self) -> int:

@@ -166,6 +166,6 @@ async def test_settings_that_change_what_is_told_change_the_key(chat: ChatTable)
         for world in (one, other):
             world.provider.enqueue("742.")
             await world.ask()
-        keys = {world.engine.known.peek_key(question()) for world in (one, other)}
+        keys = {world.key(question()) for world in (one, other)}
         assert len(keys) == 2
         assert None not in keys

@@ -168,9 +168,9 @@ async def test_a_weak_hit_is_known_without_the_source() -> None:
         store.clock = world.clock
         world.provider.enqueue("Weakly.")
         await world.ask()
-        key = world.engine.known.peek_key(question())
+        key = world.key(question())
         assert key is not None
-        assert world.engine.known.peek(question(), key) is not None
+        assert world.peek(question(), key) is not None
         asked = len(crm.calls)
         await settle()
         async with World(crm=crm, store=store, clock=world.clock, provider=world.provider) as other:

@@ -8,23 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from tests.chat.engine_world import (
-    ABOUT_EDWINA,
-    EDWINA,
-    MAY_NOT_SEARCH,
-    ROBIN,
-    World,
-    customer,
-    question,
-    table,
-)
-from tilores_core.cache.keys import conversation_digest, customer_tags
+from tests.chat.engine_world import ABOUT_EDWINA, EDWINA, MAY_NOT_SEARCH, ROBIN, World, customer, question, table
+from tilores_core.cache.keys import customer_tags
 from tilores_core.chat.customer_match import CustomerMatch
 from tilores_core.chat.records import fingerprint, render
 from tilores_core.chat.stored import customer_from_bytes, customer_to_bytes, outcome_from_bytes, outcome_to_bytes
 from tilores_core.contracts import CachePolicy, Customer, CustomerChoice, CustomerOutcome, Record, Turn
 from tilores_core.errors import PermissionDeniedError
-from tilores_core.spectrums import classify
 from tilores_core.testing.tiers import SharedStore
 
 BY_ID = question("Score?", customer_id=EDWINA.id)
@@ -40,12 +30,11 @@ async def world() -> AsyncIterator[World]:
 
 
 async def locate(world: World, turn: Turn) -> CustomerMatch:
-    digest = conversation_digest(turn.messages)
-    return await world.lookup.locate(turn, digest, classify(str(turn.messages[-1]["content"])))
+    return await world.lookup.resolve(world.context(turn))
 
 
 def peek(world: World, turn: Turn) -> str | None:
-    return world.lookup.peek(turn, conversation_digest(turn.messages), world.clock.now)
+    return world.key_part(turn)
 
 
 @BOTH
@@ -64,7 +53,7 @@ async def test_a_customer_is_located_and_remembered(world: World, turn: Turn) ->
 async def test_a_customer_found_by_name_is_known_by_id_too(world: World) -> None:
     located = await locate(world, BY_NAME)
     assert await locate(world, BY_ID) == located
-    assert (await world.lookup.records(located))[0] == located
+    assert await world.lookup.load_records(located) == located
     assert len(world.crm.calls) == 1
 
 
@@ -111,7 +100,7 @@ async def test_sources_do_not_share(world: World) -> None:
 
 
 async def test_the_records_come_with_their_text(world: World) -> None:
-    _, known = await world.lookup.records(await locate(world, BY_ID))
+    known = (await world.lookup.load_records(await locate(world, BY_ID))).records
     assert known is not None
     assert known.customer == EDWINA
     assert known.text == render(EDWINA)
@@ -124,7 +113,8 @@ async def test_the_records_come_from_the_cache_in_another_process() -> None:
         located = await locate(one, BY_ID)
         async with World(store=store, crm=one.crm, clock=one.clock) as two:
             assert await locate(two, BY_ID) == located
-            again, known = await two.lookup.records(located)
+            again = await two.lookup.load_records(replace(located, records=None))
+            known = again.records
     assert again == located
     assert known is not None
     assert known.customer == EDWINA
@@ -139,7 +129,8 @@ async def test_records_that_have_changed_meanwhile_come_with_their_fingerprint()
         await one.cache.invalidate(namespace="customers")
         one.crm.change(EDWINA.id, "mark-new")
         async with World(store=store, crm=one.crm, clock=one.clock) as two:
-            again, known = await two.lookup.records(located)
+            again = await two.lookup.load_records(replace(located, records=None))
+            known = again.records
             assert known is not None
             assert "mark-new" in known.text
             assert again.fingerprint == fingerprint(known.customer) != located.fingerprint
@@ -152,7 +143,8 @@ async def test_records_stored_under_another_fingerprint_are_not_taken(world: Wor
     world.crm.change(EDWINA.id, "mark-new")
     async with World(crm=world.crm, clock=world.clock) as other:
         new = await locate(other, BY_ID)
-    located, known = await world.lookup.records(new)
+    located = await world.lookup.load_records(replace(new, records=None))
+    known = located.records
     assert known is not None
     assert "mark-new" in known.text
     assert located == new != old
@@ -160,7 +152,7 @@ async def test_records_stored_under_another_fingerprint_are_not_taken(world: Wor
 
 async def test_nobody_located_has_no_records(world: World) -> None:
     with pytest.raises(LookupError):
-        await world.lookup.records(await locate(world, GENERAL))
+        await world.lookup.load_records(await locate(world, GENERAL))
 
 
 # --- ages ------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from tests.chat.engine_world import (
     World,
     question,
 )
-from tilores_core.chat.answers import pieces_of
+from tilores_core.chat.stored import pieces_of
 from tilores_core.contracts import Answer, Message, Prompt, Turn, Usage
 from tilores_core.errors import PermissionDeniedError, UnknownModelError
 from tilores_core.testing import FakeProvider, FakeReply
@@ -104,7 +104,7 @@ async def test_an_unknown_model_is_refused_everywhere(world: World) -> None:
     with pytest.raises(UnknownModelError):
         await anext(world.engine.stream(turn))
     with pytest.raises(UnknownModelError):
-        world.engine.known.peek_key(turn)
+        world.key(turn)
 
 
 # --- what the model reads --------------------------------------------------------------------------------
@@ -241,9 +241,9 @@ async def test_a_key_that_may_not_search_must_name_the_customer(world: World) ->
 async def test_the_peek_does_not_let_it_in_either(world: World) -> None:
     """What the conversation names is in memory, asked by somebody of the same scope who may search."""
     await told(world, ABOUT_EDWINA)
-    assert world.engine.known.peek_key(question(ABOUT_EDWINA)) is not None
+    assert world.key(question(ABOUT_EDWINA)) is not None
     turn = question(ABOUT_EDWINA, caller=MAY_NOT_SEARCH)
-    assert world.engine.known.peek_key(turn) is None
+    assert world.key(turn) is None
     with pytest.raises(PermissionDeniedError):
         await world.engine.answer(turn)
 

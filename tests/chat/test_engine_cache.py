@@ -12,7 +12,7 @@ import pytest
 
 from tests.chat.engine_world import ABOUT_EDWINA, EDWINA, PRICED, ROBIN, World, customer, question, table
 from tilores_core.cache.keys import wire_key
-from tilores_core.chat.answer_lookup import KeyMemo
+from tilores_core.chat.turn_context import KeyMemo
 from tilores_core.contracts import CachePolicy, Caller, Message, Prompt, Turn
 from tilores_core.errors import ProviderUnavailableError
 from tilores_core.testing import FakeProvider, FakeReply
@@ -50,12 +50,12 @@ async def test_the_second_time_is_a_hit(world: World) -> None:
 
 async def test_the_peek_finds_the_hit_without_asking_anybody(world: World) -> None:
     turn = question()
-    assert world.engine.known.peek_key(turn) is None
+    assert world.key(turn) is None
     first = await world.engine.answer(turn)
     asked = len(world.crm.calls)
-    key = world.engine.known.peek_key(turn)
+    key = world.key(turn)
     assert key is not None
-    hit = world.engine.known.peek(turn, key)
+    hit = world.peek(turn, key)
     assert hit is not None
     assert hit.tier == "l1"
     assert first.text.encode() in hit.value
@@ -68,10 +68,10 @@ async def test_the_peek_does_no_io() -> None:
         store.clock = world.clock
         await world.ask()
         asked = world.shared.calls
-        key = world.engine.known.peek_key(question())
+        key = world.key(question())
         assert key is not None
-        assert world.engine.known.peek(question(), key) is not None
-        assert world.engine.known.peek_key(question("Somebody else?")) is None
+        assert world.peek(question(), key) is not None
+        assert world.key(question("Somebody else?")) is None
         assert world.shared.calls == asked
 
 
@@ -81,51 +81,49 @@ async def test_the_same_request_again_reads_the_tiers_below_once() -> None:
     async with World(provider=provider, store=store, memory=False) as world:
         store.clock = world.clock
         await world.ask()
-        recall = KeyMemo()
-        known = world.engine.known
+        memo = KeyMemo()
         for expected in (3, 1, 1):  # whom it names, the fingerprint, the answer; then all at once
             asked = world.shared.calls
-            found = await known.recall(question(), recall)
-            assert isinstance(found, tuple)
+            assert await world.find_stored(question(), memo) is not None
             assert world.shared.calls - asked == expected
         await world.cache.invalidate(tags=[f"customer:{EDWINA.id}"])
-        assert isinstance(await known.recall(question(), recall), frozenset)
+        assert await world.find_stored(question(), memo) is None
 
 
 async def test_a_remembered_key_is_made_anew_for_another_scope(world: World) -> None:
-    recall = KeyMemo()
+    memo = KeyMemo()
     await world.ask()
-    first = world.engine.known.peek_key(question(), recall)
-    other = world.engine.known.peek_key(question(caller=Caller(name="x", scope="back office")), recall)
+    first = world.key(question(), memo)
+    other = world.key(question(caller=Caller(name="x", scope="back office")), memo)
     assert first is not None
     assert first != other
-    assert other == world.engine.known.peek_key(question(caller=Caller(name="x", scope="back office")))
-    assert first == world.engine.known.peek_key(question(), recall)
+    assert other == world.key(question(caller=Caller(name="x", scope="back office")))
+    assert first == world.key(question(), memo)
 
 
 async def test_the_peek_finds_the_bytes_made_of_an_answer(world: World) -> None:
     turn, limited = question(), question(cache=CachePolicy(max_age=5))
     await world.engine.answer(turn)
-    key = world.engine.known.peek_key(turn)
+    key = world.key(turn)
     assert key is not None
-    hit = world.engine.known.peek(turn, key)
+    hit = world.peek(turn, key)
     assert hit is not None
     stored = wire_key(key, "sse")
     world.cache.put_local(stored, b"data: answer 1", hit)
     for asked, seconds, found in ((turn, 0, True), (limited, 5, True), (limited, 1, False), (turn, 0, True)):
         world.clock.advance(seconds)
-        wire = world.engine.known.peek(asked, stored)
+        wire = world.peek(asked, stored)
         assert (wire is not None and wire.value == b"data: answer 1") is found
     await world.cache.invalidate(tags=[f"customer:{EDWINA.id}"])
-    assert world.engine.known.peek(turn, stored) is None
+    assert world.peek(turn, stored) is None
 
 
 async def test_the_peek_works_for_a_general_question_and_for_a_given_id(world: World) -> None:
     for turn in (question("What are your opening hours?"), question("Score?", customer_id=EDWINA.id)):
         await world.engine.answer(turn)
-        key = world.engine.known.peek_key(turn)
+        key = world.key(turn)
         assert key is not None
-        assert world.engine.known.peek(turn, key) is not None
+        assert world.peek(turn, key) is not None
 
 
 @pytest.mark.parametrize(
@@ -145,9 +143,9 @@ async def test_the_peek_works_for_a_general_question_and_for_a_given_id(world: W
 async def test_what_does_not_matter_shares_the_answer(world: World, change: dict[str, Any]) -> None:
     await world.ask()
     turn = question(**change)
-    key = world.engine.known.peek_key(turn)
+    key = world.key(turn)
     assert key is not None
-    assert world.engine.known.peek(turn, key) is not None
+    assert world.peek(turn, key) is not None
     assert (await world.engine.answer(turn)).text == "answer 1"
 
 
@@ -168,8 +166,8 @@ async def test_what_does_not_matter_shares_the_answer(world: World, change: dict
 async def test_what_matters_makes_another_answer(world: World, change: dict[str, Any]) -> None:
     await world.ask()
     turn = question(**change)
-    key = world.engine.known.peek_key(turn)
-    assert key is None or world.engine.known.peek(turn, key) is None
+    key = world.key(turn)
+    assert key is None or world.peek(turn, key) is None
     assert (await world.engine.answer(turn)).text == "answer 2"
     assert (await world.ask()).text == "answer 1"
 
@@ -212,8 +210,8 @@ async def test_an_answer_too_old_is_made_again(world: World) -> None:
     await world.ask(customer_id=EDWINA.id)
     world.clock.advance(50)
     limited = question(customer_id=EDWINA.id, cache=CachePolicy(max_age=49))
-    key = world.engine.known.peek_key(limited)
-    assert key is None or world.engine.known.peek(limited, key) is None
+    key = world.key(limited)
+    assert key is None or world.peek(limited, key) is None
     answer = await world.engine.answer(limited)
     assert (answer.text, answer.age) == ("answer 2", 0.0)
     assert (await world.ask(customer_id=EDWINA.id)).text == "answer 2"
@@ -236,7 +234,7 @@ async def test_whom_it_is_about_may_not_be_older_either(world: World) -> None:
     world.clock.advance(50)
     namesake = customer("EDW_HAWTHORNE_002", EDWINA.name or "", "mark-namesake", born="1990-01-01")
     world.crm.people[namesake.id] = namesake
-    assert world.engine.known.peek_key(question(cache=CachePolicy(max_age=49))) is None
+    assert world.key(question(cache=CachePolicy(max_age=49))) is None
     assert (await world.ask(cache=CachePolicy(max_age=49))).customer.kind == "several"
 
 
@@ -285,7 +283,7 @@ async def test_no_store_writes_no_ask_back_either(world: World) -> None:
 async def test_the_peek_keeps_out_of_the_way(world: World) -> None:
     await world.ask()
     for policy in (NO_CACHE, NO_STORE):
-        assert world.engine.known.peek_key(question(cache=policy)) is None
+        assert world.key(question(cache=policy)) is None
 
 
 # --- lives -----------------------------------------------------------------------------------------------

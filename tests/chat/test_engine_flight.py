@@ -66,10 +66,9 @@ async def test_who_looked_below_while_the_answer_was_made_does_not_make_it_again
 
 
 async def test_a_caller_who_joins_what_was_begun_behind_the_scenes_goes_first() -> None:
-    """It waited behind a batch for a place among the provider's calls, and in the lane."""
+    """It waited behind a batch for a place among the provider's calls."""
     routing = RoutingTable(attempts=1, breaker_failures=1000, max_concurrent=1)
     async with World(routing=routing) as world:
-        world.engine.lane.stand_behind(lambda: 0)
         world.provider.otherwise = lambda call: "here"
         gate = held(world)
         tasks = [asyncio.create_task(world.ask("The first?", purpose="batch"))]

@@ -16,7 +16,7 @@ import hypothesis.strategies as st
 from hypothesis import HealthCheck, given, settings
 
 from tests.chat.engine_world import PRICED, Crm, World, collect, customer, question, table
-from tilores_core.chat.answer_lookup import KeyMemo
+from tilores_core.chat.turn_context import KeyMemo
 from tilores_core.contracts import Answer, CachePolicy, Caller, Customer, Turn
 from tilores_core.errors import PermissionDeniedError, TiloresError
 from tilores_core.testing import FakeProvider, FakeReply
@@ -155,7 +155,7 @@ class Replicas:
         may_ask = turn.caller.search or turn.customer_id is not None
         assert may_ask == (answer is not PermissionDeniedError)
         found = marks(text)
-        assert {customer_id for customer_id, _ in found} == (allowed if may_ask else set())
+        assert {customer_id for customer_id, _ in found} == (allowed if may_ask else set()), (ask, answer)
         for customer_id, version in found:
             assert version >= at_least[customer_id], "records from before an invalidation"
         if isinstance(answer, Answer):
@@ -166,13 +166,13 @@ class Replicas:
         """Everything that reaches the caller."""
         try:
             if way == "peek":
-                key = world.engine.known.peek_key(turn, self.recall_of(world, turn))
-                hit = world.engine.known.peek(turn, key) if key is not None else None
+                key = world.key(turn, self.recall_of(world, turn))
+                hit = world.peek(turn, key) if key is not None else None
                 if hit is not None:
                     return hit.value.decode(), None
             if way == "recall":
-                found = await world.engine.known.recall(turn, self.recall_of(world, turn))
-                if isinstance(found, tuple):
+                found = await world.find_stored(turn, self.recall_of(world, turn))
+                if found is not None:
                     return found[1].value.decode(), None
             if way == "stream":
                 pieces, answer = await collect(world.engine, turn)

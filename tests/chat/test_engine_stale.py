@@ -58,9 +58,9 @@ async def test_the_peek_leaves_a_stale_answer_to_the_engine() -> None:
     async with opened(answers=table(100, stale=50), customers=table(1000)) as world:
         await world.ask()
         world.clock.advance(120)
-        key = world.engine.known.peek_key(question())
+        key = world.key(question())
         assert key is not None
-        assert world.engine.known.peek(question(), key) is None
+        assert world.peek(question(), key) is None
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -309,7 +309,7 @@ async def test_an_invalidated_customer_is_asked_for_anew(tag: str) -> None:
         await world.ask("What is Robin Ashdown's credit score?")
         world.crm.change(EDWINA.id, "mark-new")
         await world.cache.invalidate(tags=[tag])
-        assert world.engine.known.peek_key(question()) is None
+        assert world.key(question()) is None
         assert (await world.ask()).text == "answer 3"
         assert "mark-new" in world.provider.asked[-1].text
         assert (await world.ask("What is Robin Ashdown's credit score?")).text == "answer 2"

@@ -63,8 +63,8 @@ async def test_report_counts_and_logs_without_the_value(streamed: bool) -> None:
     assert read == answer.text == WRONG
     assert (answer.ungrounded, answer.finish_reason) == (1, "stop")
     assert (again.cache_tier, again.ungrounded) == ("l1", 1)
-    assert one.engine.guard.counts.flagged == one.engine.guard.counts.checked == 1
-    assert dict(one.engine.guard.counts.values) == {"number": 1}
+    assert one.engine._guard.counts.flagged == one.engine._guard.counts.checked == 1
+    assert dict(one.engine._guard.counts.values) == {"number": 1}
     line = next(entry for entry in logs if entry["event"] == "grounding.flagged")
     assert line["number"] == 1
     assert not re.search("9.?876", repr(logs))
@@ -80,7 +80,7 @@ async def test_block_ends_the_answer_before_the_value_and_keeps_nothing(streamed
         assert read == answer.text == f"The score is 742. {WITHHELD}"
         assert (answer.ungrounded, answer.finish_reason) == (1, "content_filter")
         assert answer.usage.output_tokens > 0
-        assert one.engine.guard.counts.blocked == 1
+        assert one.engine._guard.counts.blocked == 1
         assert (await ask(one, streamed))[1].text == GOOD
     assert one.calls == 2
 
@@ -92,7 +92,7 @@ async def test_off_looks_at_nothing(streamed: bool) -> None:
         read, answer = await ask(one, streamed)
     assert read == WRONG
     assert answer.ungrounded == 0
-    assert one.engine.guard.counts.checked == 0
+    assert one.engine._guard.counts.checked == 0
 
 
 async def test_a_sentence_goes_out_before_the_next_is_there_and_only_when_it_is_whole() -> None:

@@ -67,7 +67,7 @@ def offered(call: FakeCall) -> list[str]:
 
 
 async def outcome(here: World) -> Outcome:
-    await asyncio.wait_for(here.engine.observers._queue.join(), 5)
+    await asyncio.wait_for(here.reporter._queues[0]._queue.join(), 5)
     return here.outcomes[-1]
 
 
@@ -131,7 +131,7 @@ async def test_both_modes_keep_their_answers_apart() -> None:
         provider = FakeProvider(infos=(TOOLED,))
         provider.enqueue("Directly.")
         direct = World(provider=provider)
-        direct.engine.cache = direct.engine.known._cache = here.cache
+        direct.engine._cache = direct.engine._answers._cache = here.cache
         assert (await direct.ask()).text == "Directly."
 
 

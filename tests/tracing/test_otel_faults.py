@@ -199,7 +199,7 @@ async def test_a_trace_too_large_goes_without_its_texts(collector: OtlpCollector
 
 
 async def _through(tracer: OtelTracer, count: int, **table: Any) -> TracerQueue:
-    queue = TracerQueue("otel", tracer, TracingTable(linger_seconds=0.01, **table))
+    queue = TracerQueue("otel", tracer, TracingTable(schedule_delay_seconds=0.01, **table))
     queue.start()
     for _ in range(count):
         queue.put(sample_trace())
@@ -216,7 +216,7 @@ async def test_what_waits_at_the_end_is_sent(collector: OtlpCollector, tracer: O
 
 async def test_what_cannot_be_sent_is_dropped_and_counted(collector: OtlpCollector, tracer: OtelTracer) -> None:
     collector.fault = "hang"
-    queue = TracerQueue("otel", tracer, TracingTable(linger_seconds=0.01, max_waiting=50, send_seconds=0.3))
+    queue = TracerQueue("otel", tracer, TracingTable(schedule_delay_seconds=0.01, max_waiting=50, send_seconds=0.3))
     queue.start()
     taken = sum(queue.put(sample_trace()) for _ in range(80))
     began = time.monotonic()
@@ -228,7 +228,7 @@ async def test_what_cannot_be_sent_is_dropped_and_counted(collector: OtlpCollect
 
 async def test_what_was_refused_is_not_tried_again(collector: OtlpCollector, tracer: OtelTracer) -> None:
     collector.faults.append(Status(400))
-    queue = TracerQueue("otel", tracer, TracingTable(linger_seconds=0.01))
+    queue = TracerQueue("otel", tracer, TracingTable(schedule_delay_seconds=0.01))
     queue.start()
     queue.put(sample_trace())
     await eventually(lambda: queue.dropped)

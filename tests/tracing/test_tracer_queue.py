@@ -12,7 +12,7 @@ from tilores_core.testing.waiting import eventually
 from tilores_core.tracing import tracer_queue as tracer_queue_module
 from tilores_core.tracing.tracer_queue import TracerQueue
 
-TABLE = TracingTable(linger_seconds=0.01, max_batch=10, max_waiting=50, send_seconds=0.2, flush_seconds=1.0)
+TABLE = TracingTable(schedule_delay_seconds=0.01, max_batch=10, max_waiting=50, send_seconds=0.2, flush_seconds=1.0)
 SPAN = Span(kind="request", name="chat", started=1.0, ended=2.0)
 SCORE = Feedback(run_id="1", key="k", score=1.0)
 

@@ -131,7 +131,6 @@ async def test_by_default_one_cached_answer_in_a_hundred_is_traced(tmp_path: Pat
         for _ in range(600):
             await app.complete()
         await settle()
-        assert app.tracing.gap() >= 0
     hits = sum("cache:l1" in run["tags"] for run in service.roots)
     assert 25 <= hits <= 110, "599 at one in ten: further off than this once in ten million times"
     assert sum("cache:miss" in run["tags"] for run in service.roots) == 1

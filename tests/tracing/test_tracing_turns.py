@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -20,15 +20,15 @@ from tilores_core.contracts import (
     Span,
     ToolUse,
     Trace,
+    Tracer,
     Usage,
 )
 from tilores_core.errors import UnknownModelError
 from tilores_core.settings import TracingTable
 from tilores_core.testing.waiting import eventually
 from tilores_core.tracing.capture import Capture
-from tilores_core.tracing.deployment import deployment_of
 from tilores_core.tracing.labels import plain_id
-from tilores_core.tracing.tracing import Tracing
+from tilores_core.tracing.tracing import Tracing, deployment_of
 from tilores_core.tracing.tree import TreeMaker, is_coalesced
 
 ANSWER = Answer(text="a", model="fake:fake-1", prompt_version="v1", customer=CustomerOutcome(kind="unnamed"))
@@ -232,7 +232,7 @@ def test_a_text_cut_in_the_middle_of_a_value_leaves_no_half_of_it() -> None:
 # --- sampling, ids, deployment ---------------------------------------------------------------------------
 
 
-def _tracing(random: float = 0.5, **table: Any) -> Tracing:
+def _tracing(random: float = 0.5, tracers: Mapping[str, Tracer] | None = None, **table: Any) -> Tracing:
     class Nowhere:
         async def record(self, traces: object) -> None:
             return None
@@ -241,7 +241,7 @@ def _tracing(random: float = 0.5, **table: Any) -> Tracing:
             return None
 
     return Tracing(
-        {"t": Nowhere()},
+        tracers or {"t": Nowhere()},
         TracingTable(**table),
         resolve=lambda name: name or "fake:fake-1",
         shown=shown,
@@ -251,7 +251,7 @@ def _tracing(random: float = 0.5, **table: Any) -> Tracing:
     )
 
 
-def test_shares_and_gaps() -> None:
+def test_shares() -> None:
     hit = Outcome(turn=question(), answer=Answer(text="a", model="m", cache_tier="l1"), timings={})
     miss = Outcome(turn=question(), answer=ANSWER, timings={})
     failed = Outcome(turn=question(), answer=None, timings={}, error="internal")
@@ -259,18 +259,45 @@ def test_shares_and_gaps() -> None:
     assert [default.wants(one) for one in (hit, miss, failed)] == [False, True, True]
     nothing = _tracing(sample=0, sample_hits=0)
     assert [nothing.wants(one) for one in (hit, miss, failed)] == [False, False, True]
-    assert nothing.gap() > 10**15
-    assert _tracing(sample_hits=1).gap() == 0
-    assert default.gap() == 68  # ln 0.5 / ln 0.99
-    assert _tracing(0.0).gap() == 0
 
 
 async def test_turns_beyond_the_queue_are_counted() -> None:
     tracing = _tracing(max_waiting=5)
     for _ in range(8):
         tracing.take(Outcome(turn=question(), answer=ANSWER, timings={}))
-    assert tracing.dropped == 3
-    assert tracing.report()["not_built"] == 3
+    assert tracing.report()["t"]["dropped"] == 3
+    assert tracing.report()["t"]["waiting"] == 5
+
+
+async def test_a_turn_of_which_no_trace_can_be_built_is_counted_and_costs_no_other() -> None:
+    tracing = _tracing(schedule_delay_seconds=0.01)
+    broken: Any = Outcome(turn=question(), answer=ANSWER, timings={"customer": "?"})  # type: ignore[dict-item]
+    for outcome in (broken, Outcome(turn=question(), answer=ANSWER, timings={})):
+        tracing.take(outcome)
+    tracing.start()
+    await eventually(lambda: tracing.report()["t"]["sent"] == 1)
+    assert tracing.report()["t"]["dropped"] == 1
+    await tracing.aclose()
+
+
+async def test_tracers_share_one_trace() -> None:
+    class Keeping:
+        def __init__(self) -> None:
+            self.traces: list[Trace] = []
+
+        async def record(self, traces: Sequence[Trace]) -> None:
+            self.traces += traces
+
+        async def aclose(self) -> None:
+            return None
+
+    one, other = Keeping(), Keeping()
+    tracing = _tracing(tracers={"one": one, "other": other}, schedule_delay_seconds=0.01)
+    tracing.take(Outcome(turn=question(), answer=ANSWER, timings={}))
+    tracing.start()
+    await eventually(lambda: one.traces and other.traces)
+    assert one.traces[0] is other.traces[0]
+    await tracing.aclose()
 
 
 @pytest.mark.parametrize(
@@ -296,3 +323,8 @@ def test_railways_ids() -> None:
     variables = {"RAILWAY_DEPLOYMENT_ID": "d", "RAILWAY_REPLICA_ID": "r", "RAILWAY_TOKEN": "secret", "PATH": "/"}
     assert deployment_of(variables) == {"deployment_id": "d", "replica_id": "r"}
     assert deployment_of({}) == {}
+
+
+def test_former_name_of_the_schedule_delay_is_accepted() -> None:
+    assert TracingTable.model_validate({"linger_seconds": 2}).schedule_delay_seconds == 2.0
+    assert TracingTable.model_validate({"schedule_delay_seconds": 3}).schedule_delay_seconds == 3.0

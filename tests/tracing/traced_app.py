@@ -17,7 +17,7 @@ from tilores_core.settings.loader import LoadedConfig, validate_config
 
 EDWINA = "EDW_HAWTHORNE_001"
 QUESTION = "What is Edwina Hawthorne's credit score?"
-QUICK = {"linger_seconds": 0.01, "send_seconds": 3.0, "flush_seconds": 3.0}
+QUICK = {"schedule_delay_seconds": 0.01, "send_seconds": 3.0, "flush_seconds": 3.0}
 
 
 class App:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tilores_core.errors import InvalidRequestError
-from tilores_core.web.decode_cache import DecodeCache
 from tilores_core.web.openai.decode import HEADERS, decode_completion
-from tilores_core.web.request import Limits
+from tilores_core.web.request import DecodeCache, Limits
 
 BODY = b'{"model": "demo:simulated-1", "messages": [{"role": "user", "content": "hello"}]}'
 

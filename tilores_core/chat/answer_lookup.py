@@ -1,149 +1,168 @@
-"""Answers that are there already: in memory, found without waiting, or in the cache tiers below.
+"""Stored answers: found in memory, in the shared tiers or with the source's help, and stored.
 
-Neither the source nor a model is asked here, and nothing is stored.
+The way to an answer is always the same: the conversation leads to a customer (unless the turn names one), the
+customer to a fingerprint of the records, the fingerprint to the answer's key. `get_from_memory` uses entries in this
+process, `get_from_tiers` reads those it lacks from the shared tiers, `resolve` asks the customer source as well.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from tilores_core.cache.keys import answer_key, conversation_digest
+from tilores_core.cache.keys import answer_key
 from tilores_core.cache.tiered import Hit, TieredCache
-from tilores_core.chat.answers import answer_from_hit
 from tilores_core.chat.customer_lookup import CustomerLookup
-from tilores_core.chat.models import Models
-from tilores_core.contracts import Answer, Prompt, PromptSource, Turn
+from tilores_core.chat.customer_match import CustomerMatch
+from tilores_core.chat.stored import answer_to_bytes, is_cacheable
+from tilores_core.chat.turn_context import TurnContext
+from tilores_core.contracts import Answer, Turn, current_purpose
+from tilores_core.settings import CacheTable
 
-
-@dataclass(slots=True)
-class KeyMemo:
-    """The keys that a request led to, kept with the decoded request: making them anew is a fifth of a known answer.
-
-    Only for turns with the same messages and parameters, which the request they are kept with sees to. `key` is the
-    answer's, made from `basis`; `keys` are all that were read below memory when it was found there.
-    """
-
-    basis: tuple[str, ...] = ()
-    key: str = ""
-    keys: tuple[str, ...] = ()
-    _conversation: bytes | None = None
-
-    def digest(self, turn: Turn) -> bytes:
-        """The conversation's."""
-        if self._conversation is None:
-            self._conversation = conversation_digest(turn.messages)
-        return self._conversation
+_ENTRIES_PER_ANSWER = 3  # the mention, the fingerprint, the answer
 
 
 class AnswerLookup:
-    """Finds stored answers and says whether a turn may have them."""
+    """Finds and stores answers, and decides whether a turn may have a stored one.
+
+    `model_key_part`: a model's full name -> that name with the settings that this model's answers depend on.
+    """
 
     def __init__(
         self,
         *,
-        lookup: CustomerLookup,
-        models: Models,
-        prompts: PromptSource,
+        customers: CustomerLookup,
         cache: TieredCache,
+        table: CacheTable,
+        model_key_part: Callable[[str], str] = str,
         clock: Callable[[], float],
-        mark: Callable[[str], str] = str,
     ) -> None:
-        """`mark`: a model's full name -> that name with the settings that answers of this model depend on."""
-        self._lookup = lookup
-        self._models = models
-        self._prompts = prompts
+        self._customers = customers
         self._cache = cache
+        self._life = table.answers
+        self._life_by_spectrum = table.spectrums
+        self._model_key_part = model_key_part
         self._clock = clock
-        self._mark = mark
-        self.watched: dict[str, int] = {}
-        """Answers by key that somebody wants live hits counted of; whoever serves one counts it."""
+        self._has_shared = cache.has_shared
 
-    def peek_key(self, turn: Turn, recall: KeyMemo | None = None) -> str | None:
-        """The key under which memory may hold the answer, or None when finding it out takes I/O.
+    # --- finding -----------------------------------------------------------------------------------------
 
-        Raises `UnknownModelError`.
-        """
-        if not _may_be_known(turn):
+    def find_key(self, context: TurnContext) -> str | None:
+        """The answer's key, or None when entries in memory do not tell the customer."""
+        turn = context.turn
+        policy = turn.cache
+        if policy.no_cache or policy.no_store or (turn.customer_id is None and not turn.caller.search):
             return None
-        model = self._models.resolve(turn.model)
-        recall = recall or KeyMemo()
-        conversation = recall.digest(turn)
-        fingerprint = self._lookup.peek(turn, conversation, self._clock())
-        return None if fingerprint is None else self._key_of(turn, recall, model, conversation, fingerprint)
+        part = self._customers.find_key_part(context)
+        return None if part is None else self._key(context, part)
 
-    def _key_of(self, turn: Turn, recall: KeyMemo, model: str, conversation: bytes, fingerprint: str) -> str:
-        prompt = self._prompts.choose(turn)
-        basis = (model, prompt.version, fingerprint, turn.caller.scope, self._lookup.schema_hash)
-        if basis != recall.basis:
-            recall.key = self.key(turn, model, prompt, conversation, fingerprint)
-            recall.basis = basis
-        return recall.key
+    def get_from_memory(self, context: TurnContext) -> Hit | None:
+        """The answer in this process, if the turn may have it and it is fresh. Nothing is awaited.
 
-    def peek(self, turn: Turn, key: str) -> Hit | None:
-        """What memory holds under a key from `peek_key` (or made from one), if this turn may have it, fresh."""
-        hit = self._cache.peek(key)
-        return hit if hit is not None and self.is_good(turn, hit) else None
-
-    def at_hand(self, turn: Turn) -> Answer | None:
-        """The answer, if memory has one that this turn may have. Nothing is awaited. Raises `UnknownModelError`."""
-        key = self.peek_key(turn)
-        hit = None if key is None else self.peek(turn, key)
-        return None if hit is None else answer_from_hit(hit, self._clock())
-
-    async def recall(self, turn: Turn, recall: KeyMemo) -> tuple[str, Hit] | frozenset[str]:
-        """The answer's key and hit, from the tiers below memory too; else the keys that were found in no tier.
-
-        What the same request read the last time is read at once, in one round trip where it takes three otherwise.
+        Else `context.missing_key` is that of the first entry on the way that memory does not have.
         """
-        if not _may_be_known(turn):
-            return frozenset()
-        conversation = recall.digest(turn)
-        at_hand: dict[str, Hit | None] = dict.fromkeys(recall.keys)
-        if at_hand:
-            at_hand.update(await self._cache.get_many(recall.keys))
-        seen: dict[str, Hit | None] = {}
+        key = self.find_key(context)
+        if key is None:
+            return None
+        hit = context.entries.get(key) or self._cache.peek(key)
+        if hit is None:
+            context.missing_key = key
+            return None
+        return hit if self.is_good(context.turn, hit) else None
 
-        async def read(key: str) -> Hit | None:
-            hit = at_hand.get(key) or self._cache.peek(key)
-            if hit is None and key not in at_hand:
-                hit = await self._cache.get(key, peeked=True)
-            seen[key] = hit
-            return hit
+    async def get_from_tiers(self, context: TurnContext) -> Hit | None:
+        """The same with the tiers outside this process, after `get_from_memory` has found nothing.
 
-        fingerprint = await self._lookup.recall(turn, conversation, self._clock(), read)
-        if fingerprint is not None:
-            key = self._key_of(turn, recall, self._models.resolve(turn.model), conversation, fingerprint)
-            hit = await read(key)
-            if hit is not None and self.is_good(turn, hit):
-                recall.keys = tuple(seen)
-                return key, hit
-        return frozenset(key for key, hit in seen.items() if hit is None)
+        What the same request read the last time is read at once: one round trip instead of three.
+        """
+        if not self._has_shared or context.missing_key is None:
+            return None
+        entries, memo = context.entries, context.memo
+        hit: Hit | None = None
+        if memo.keys:
+            entries |= dict.fromkeys(memo.keys)
+            entries |= await self._cache.get_many(memo.keys)
+            context.missing_key = None
+            hit = self.get_from_memory(context)
+        while hit is None and (key := context.missing_key) is not None and key not in entries:
+            entries[key] = await self._cache.get(key, peeked=True)
+            context.missing_key = None
+            hit = self.get_from_memory(context)
+        if hit is not None:
+            memo.keys = tuple(dict.fromkeys((*entries, *memo.keys)))[:_ENTRIES_PER_ANSWER]
+        return hit
 
-    def key(self, turn: Turn, model: str, prompt: Prompt, conversation: bytes, fingerprint: str) -> str:
-        """The key of an answer: all that it depends on."""
-        return answer_key(
-            conversation=conversation,
-            model=self._mark(model),
-            parameters=turn.parameters,
-            prompt_version=prompt.version,
-            fingerprint=fingerprint,
-            scope=turn.caller.scope,
-            schema_hash=self._lookup.schema_hash,
-        )
+    async def resolve(self, context: TurnContext) -> tuple[CustomerMatch, Hit | None]:
+        """The customer, if need be from the source, and the stored answer: also a stale one, or one too old.
 
-    def is_acceptable(self, turn: Turn, hit: Hit) -> bool:
-        """Young enough for what this turn demands."""
+        Sets `context.match`. Raises `SourceError`, `PermissionDeniedError`.
+        """
+        turn = context.turn
+        context.match = match = await self.find_customer(context)
+        context.timings["customer"] = time.perf_counter() - context.started
+        if match.outcome.kind in ("none", "several") or turn.cache.no_store or turn.cache.no_cache:
+            return match, None
+        key = self.key_of(context)
+        if key in context.entries or not self._has_shared:
+            return match, self._cache.peek(key) or context.entries.get(key)
+        # Another turn may have stored it while the tiers were asked.
+        return match, await self._cache.get(key) or self._cache.peek(key)
+
+    async def find_customer(self, context: TurnContext) -> CustomerMatch:
+        """The customer, with the turn's purpose visible to the source, which may let live calls go first."""
+        before = current_purpose.set(context.turn.purpose)
+        try:
+            return await self._customers.resolve(context)
+        finally:
+            current_purpose.reset(before)
+
+    def is_good(self, turn: Turn, hit: Hit) -> bool:
+        """Fresh, and no older than the turn accepts."""
+        now, max_age = self._clock(), turn.cache.max_age
+        return hit.fresh_until > now and (max_age is None or now - hit.stored_at <= max_age)
+
+    def is_young(self, turn: Turn, hit: Hit) -> bool:
+        """No older than the turn accepts; perhaps stale."""
         max_age = turn.cache.max_age
         return max_age is None or hit.age(self._clock()) <= max_age
 
-    def is_stale(self, hit: Hit) -> bool:
-        return hit.stale(self._clock())
+    # --- storing -----------------------------------------------------------------------------------------
 
-    def is_good(self, turn: Turn, hit: Hit) -> bool:
-        return self.is_acceptable(turn, hit) and not self.is_stale(hit)
+    async def store(self, context: TurnContext, answer: Answer) -> None:
+        """Store the answer to a turn whose customer is known, if it may be stored."""
+        match = context.match
+        if match is None or context.turn.cache.no_store:
+            return
+        if is_cacheable(context.turn, answer, asked_model=context.model):
+            await self._cache.set(
+                self.key_of(context),
+                answer_to_bytes(answer),
+                ttl=self._life_by_spectrum.get(answer.spectrum, self._life.ttl_seconds),
+                grace=self._life.stale_seconds,
+                tags=match.tags,
+                since=context.revision,
+                behind=True,
+            )
 
+    # --- keys --------------------------------------------------------------------------------------------
 
-def _may_be_known(turn: Turn) -> bool:
-    policy = turn.cache
-    return not (policy.no_cache or policy.no_store or (turn.customer_id is None and not turn.caller.search))
+    def key_of(self, context: TurnContext) -> str:
+        """The answer's key, of a turn whose customer is known."""
+        return self._key(context, "" if context.match is None else context.match.cache_key_part)
+
+    def _key(self, context: TurnContext, customer_part: str) -> str:
+        turn, memo = context.turn, context.memo
+        schema_hash = self._customers.schema_hash
+        basis = (context.model, context.prompt.version, customer_part, turn.caller.scope, schema_hash)
+        if basis != memo.basis:
+            memo.key = answer_key(
+                conversation=context.conversation,
+                model=self._model_key_part(context.model),
+                parameters=turn.parameters,
+                prompt_version=context.prompt.version,
+                fingerprint=customer_part,
+                scope=turn.caller.scope,
+                schema_hash=schema_hash,
+            )
+            memo.basis = basis
+        return memo.key

@@ -1,18 +1,18 @@
-"""The chat engine: the whole story of a question, readable top to bottom.
+"""The chat engine: the way of a turn from question to answer, readable top to bottom.
 
-1. customer  given id, or identifiers found in the conversation; none, one or several (lookup, customer/)
-2. prompt    which version
-3. cache     an answer to just this, for just this customer, prompt, model and scope (known)
-4. model     the provider, then its fallbacks; shared by all who ask the same now (flight, making)
-5. observe   one outcome into a bounded queue, never waited for (telling)
+1. customer  the given id, or identifiers found in the conversation; none, one or several (customer_lookup, customer/)
+2. prompt    which version (a `PromptSource`)
+3. cache     a stored answer to just this, for just this customer, prompt, model and scope (answer_lookup)
+4. model     the provider and its fallbacks; one call shared by all who ask the same now (generator, routing/)
+5. report    one outcome to observers, never waited for (reporter)
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -21,340 +21,390 @@ from typing import Any
 import structlog
 from cachetools import TTLCache
 
-from tilores_core.cache.keys import conversation_digest
-from tilores_core.cache.tiered import TieredCache
+from tilores_core.cache.keys import wire_key
+from tilores_core.cache.tiered import Hit, TieredCache
 from tilores_core.chat.answer_lookup import AnswerLookup
-from tilores_core.chat.answers import answer_from_hit, pieces_of
-from tilores_core.chat.codes import error_code
 from tilores_core.chat.context.fitting import Fitting
 from tilores_core.chat.customer_lookup import CustomerLookup
 from tilores_core.chat.customer_match import CustomerMatch
 from tilores_core.chat.generator import AnswerGenerator
 from tilores_core.chat.grounding.guard import Guard
-from tilores_core.chat.messages import last_question
-from tilores_core.chat.model_router import ModelRouter
+from tilores_core.chat.model_router import ModelNotes, ModelRouter
 from tilores_core.chat.models import Models
-from tilores_core.chat.notes import ModelNotes
-from tilores_core.chat.observe import Observers
 from tilores_core.chat.reporter import OutcomeReporter
+from tilores_core.chat.routing.budget import deadline_exceeded
 from tilores_core.chat.routing.delivery import Emit
 from tilores_core.chat.routing.filler import with_filler
-from tilores_core.chat.turn_context import TurnContext
-from tilores_core.contracts import (
-    Answer,
-    Customer,
-    CustomerOutcome,
-    Delta,
-    PromptSource,
-    Turn,
-    current_purpose,
-)
+from tilores_core.chat.stored import answer_from_hit, pieces_of
+from tilores_core.chat.turn_context import KeyMemo, TurnContext
+from tilores_core.contracts import Answer, Delta, PromptSource, Turn, current_purpose
 from tilores_core.errors import (
     DeadlineExceededError,
     OverloadedError,
-    ProviderAuthError,
     ProviderError,
     SourceError,
     TiloresError,
-    UnknownModelError,
+    error_code,
 )
 from tilores_core.resilience import Condition, InFlightCall, InFlightCalls
 from tilores_core.settings import CacheTable, ChatTable, RoutingTable
-from tilores_core.spectrums import classify
 
 log = structlog.get_logger(part="chat")
 
-# What may pass by itself: then an old answer is better than none.
-_PASSING = (ProviderError, SourceError, DeadlineExceededError, OverloadedError)
+# Failures that may pass by themselves: then an old answer is better than none.
+_TRANSIENT = (ProviderError, SourceError, DeadlineExceededError, OverloadedError)
 _REFRESH_SECONDS = 60.0
 _REFRESH_PAUSE = 1.0
+# Model calls and tools keep the deadline themselves and say what became of them; this ends whatever does not.
+_DEADLINE_GRACE = 0.25
 _SharedCall = InFlightCall[Answer, Delta]
 
 
 class ChatEngine:
-    """Answers turns. `answer` and `stream` may be called concurrently from one event loop."""
+    """Answers turns. `answer` and `stream` may be called concurrently from one event loop.
+
+    A hot path hands on what it has learned: `begin` a turn, ask `cached_reply`, then `answer` the same context.
+    """
 
     def __init__(
         self,
         *,
-        lookup: CustomerLookup,
+        customers: CustomerLookup,
         models: Models,
         prompts: PromptSource,
         cache: TieredCache,
         table: CacheTable,
-        observers: Observers,
+        reporter: OutcomeReporter,
         routing: RoutingTable | None = None,
         chat: ChatTable | None = None,
         deadline_seconds: float = 60.0,
         clock: Callable[[], float] = time.time,
         notes: ModelNotes | None = None,
     ) -> None:
-        """`deadline_seconds`: for turns without a deadline of their own. `notes` is told of the calls of models."""
+        """`deadline_seconds`: for turns without a deadline of their own. `notes` gets each call of a model."""
         self.models = models
-        self.cache = cache
-        self.observers = observers
-        chat = chat or ChatTable()
-        self.guard = Guard(chat.grounding)
+        self.watched_hits: dict[str, int] = {}
+        """Live hits by answer key, for the keys that are in it. Who adds a key removes it."""
+        self._cache = cache
+        self._customers = customers
+        self._prompts = prompts
+        self._reporter = reporter
         self._routing = routing or RoutingTable()
+        self._deadline_seconds = deadline_seconds
+        self._clock = clock
+        chat = chat or ChatTable()
+        self._guard = Guard(chat.grounding)
         self._router = ModelRouter(models, self._routing, deadline_seconds=deadline_seconds, notes=notes)
-        self._maker = AnswerGenerator(
-            lookup=lookup,
+        windows, window = self._routing.context_windows, chat.default_context_window
+        self._generator = AnswerGenerator(
+            customers=customers,
             models=models,
             router=self._router,
-            fitting=Fitting(
-                models,
-                share=chat.records_share,
-                window=chat.default_context_window,
-                windows=self._routing.context_windows,
-            ),
-            guard=self.guard,
-            cache=cache,
-            table=table,
+            fitting=Fitting(models, share=chat.records_share, window=window, windows=windows),
+            guard=self._guard,
             chat=chat,
         )
-        self.known = AnswerLookup(
-            lookup=lookup, models=models, prompts=prompts, cache=cache, clock=clock, mark=self._maker.mark
-        )
-        self.reporter = OutcomeReporter(
-            observers=observers, known=self.known, lookup=lookup, models=models, prompts=prompts, clock=clock
-        )
-        self._lookup = lookup
-        self._prompts = prompts
-        self._clock = clock
-        self.coalesced = 0
-        """Turns that waited for the answer to another that asked the same."""
+        part = self._generator.cache_key_part
+        self._answers = AnswerLookup(customers=customers, cache=cache, table=table, model_key_part=part, clock=clock)
         self._calls: InFlightCalls[Answer, Delta] = InFlightCalls()
+        self._coalesced = 0
         self._refreshed: TTLCache[str, None] = TTLCache(1024, _REFRESH_PAUSE, timer=clock)
 
-    async def warm_up(self) -> None:
-        """Import what the models of `[use]` need, so that the first caller does not wait for it. Never raises."""
-        try:
-            await asyncio.to_thread(import_module, "phonenumbers")
-        except Exception as error:  # whoever needs it will be told; starting goes on
-            log.warning("chat.phone_library_failed", error=type(error).__name__)
-        for name in dict.fromkeys((self.models.default, *self.models.fallbacks)):
-            await self._warm_up(name)
+    # --- a turn ------------------------------------------------------------------------------------------
 
-    async def _warm_up(self, name: str) -> None:
-        info = self.models.info(name)
-        missing = info.unavailable if info is not None else None
-        try:
-            if missing is None:
-                await self.models.warm_up(name)
-        except ProviderAuthError as error:
-            missing = error.fix or error.message
-        except Exception as error:
-            log.warning("chat.model_not_ready", model=name, error=type(error).__name__)
-        if missing is not None and name == self.models.default:
-            log.warning("chat.default_model_not_ready", model=name, fix=missing)
+    def begin(self, turn: Turn, memo: KeyMemo | None = None) -> TurnContext:
+        """The context of a turn, with its model and prompt. `memo`: kept with a request that may be repeated.
 
-    def routes(self) -> Mapping[str, Mapping[str, Any]]:
-        """What is known of each model that was asked, by full name: its breaker's state, how soon it speaks."""
-        return self._router.report()
-
-    def conditions(self) -> Mapping[str, Condition]:
-        """By model that was asked: whether its last call worked, since when it is so, and the last error."""
-        return self._router.conditions()
-
-    async def probe_source(self, seconds: float) -> bool:
-        """Ask the customer source, unless it is known to have worked a moment ago; False when it takes longer."""
-        return await self._lookup.calls.probe(seconds)
-
-    @property
-    def source_condition(self) -> Condition:
-        """The same of the customer source."""
-        return self._lookup.calls.condition
-
-    # --- any answer --------------------------------------------------------------------------------------
-
-    async def answer(self, turn: Turn, absent: Collection[str] = ()) -> Answer:
-        """The answer; `absent`: what `recall` has just found in no tier.
-
-        Raises `RequestError`, `SourceError`, `ProviderError`; a deadline is the caller's to set.
+        Raises `UnknownModelError`.
         """
-        context = self._begin_turn(turn)
+        until = turn.deadline
+        return TurnContext(
+            turn,
+            self.models.resolve(turn.model),
+            self._prompts.choose(turn),
+            memo or KeyMemo(),
+            self._cache.mark(),
+            time.monotonic() + self._deadline_seconds if until is None else until,
+        )
+
+    def cached_reply(
+        self, context: TurnContext, protocol: str, render: Callable[[Answer], bytes]
+    ) -> tuple[bytes, Hit] | None:
+        """A fresh stored answer in memory as the bytes that `protocol` sends, and its entry. Nothing is awaited.
+
+        `render` makes the bytes once per stored answer; they are kept beside it.
+        """
+        key = self._answers.find_key(context)
+        if key is None:
+            return None
+        stored = wire_key(key, protocol)
+        hit = self._cache.peek(stored)
+        if hit is not None and self._answers.is_good(context.turn, hit):
+            reply = hit.value
+        else:
+            hit = self._answers.get_from_memory(context)
+            if hit is None:
+                return None
+            reply = render(answer_from_hit(hit, self._clock()))
+            self._cache.put_local(stored, reply, hit)
+        self._count_hit(context, key)
+        self._reporter.report_cached(context, hit, self._stored_answer)
+        return reply, hit
+
+    async def answer(self, turn: Turn | TurnContext) -> Answer:
+        """The answer, within the turn's deadline.
+
+        Raises `RequestError`, `SourceError`, `ProviderError`, `DeadlineExceededError`, `OverloadedError`.
+        """
+        context = self._context(turn)
         try:
-            found = await self._find(context, streamed=False, absent=absent)
-            answer = found if isinstance(found, Answer) else await found.result()
-        except _PASSING as error:
-            answer = self._stale_answer(context, error)
+            async with _deadline(context):
+                found = await self._find(context, streamed=False)
+                answer = found if isinstance(found, Answer) else await found.result()
+        except _TRANSIENT as error:
+            answer = self._fall_back(context, error)
         except BaseException as error:
-            self.reporter.report(context, None, error)
+            self._reporter.report(context, error=error)
             raise
-        self.reporter.report(context, answer, None)
+        self._reporter.report(context, answer)
         return answer
 
-    async def look_up(self, turn: Turn) -> tuple[CustomerOutcome, Customer | None]:
-        """Whom a turn is about, with the records, from the cache or the source. No model is asked, nobody is told.
-
-        Raises `RequestError`, `SourceError`.
-        """
-        match = await self._locate(turn, conversation_digest(turn.messages), "general")
-        if match.outcome.kind != "one":
-            return match.outcome, None
-        before = current_purpose.set(turn.purpose)
-        try:
-            match, known = await self._lookup.records(match, keep=not turn.cache.no_store)
-        finally:
-            current_purpose.reset(before)
-        return match.outcome, None if known is None else known.customer
-
-    def stream(self, turn: Turn) -> AsyncGenerator[Delta | Answer, None]:
+    def stream(self, turn: Turn | TurnContext) -> AsyncGenerator[Delta | Answer, None]:
         """Pieces as the model makes them, then the answer. What raises before the first piece is as for `answer`.
 
         The pieces join up to the answer's text but for those that are marked as filler.
         """
         items = self._stream(turn)
         routing = self._routing
-        if not routing.filler or turn.purpose != "live":
+        purpose = turn.turn.purpose if isinstance(turn, TurnContext) else turn.purpose
+        if not routing.filler or purpose != "live":
             return items
         return with_filler(items, text=routing.filler, seconds=routing.filler_seconds)
 
-    async def _stream(self, turn: Turn) -> AsyncGenerator[Delta | Answer, None]:
-        context = self._begin_turn(turn)
+    async def _stream(self, turn: Turn | TurnContext) -> AsyncGenerator[Delta | Answer, None]:
+        context = self._context(turn)
         answer: Answer | None = None
         try:
-            found = await self._find(context, streamed=True)
+            async with _deadline(context):
+                found = await self._find(context, streamed=True)
             if isinstance(found, Answer):
-                for piece in pieces_of(found):
-                    yield piece
                 answer = found
             else:
-                async with aclosing(found.follow()) as items:
+                async with aclosing(_follow(context, found)) as items:
                     async for item in items:
                         if isinstance(item, Answer):
                             answer = item
                         else:
                             context.timings.setdefault("first_token", time.perf_counter() - context.started)
                             yield item
-                if answer is not None and "first_token" not in context.timings:
-                    # It was begun by somebody who did not listen, or made by another replica.
-                    for piece in pieces_of(answer):
-                        yield piece
-        except _PASSING as error:
+        except _TRANSIENT as error:
             if "first_token" in context.timings:
-                self.reporter.report(context, None, error)
+                self._reporter.report(context, error=error)
                 raise
-            answer = self._stale_answer(context, error)
-            for piece in pieces_of(answer):
-                yield piece
+            answer = self._fall_back(context, error)
         except BaseException as error:
-            self.reporter.report(context, None, error)
+            self._reporter.report(context, error=error)
             raise
         if answer is None:
             raise RuntimeError("a call ended without an answer")
-        self.reporter.report(context, answer, None)
+        try:
+            if "first_token" not in context.timings:  # it was stored, or was not made in pieces
+                for piece in pieces_of(answer):
+                    yield piece
+        except BaseException as error:
+            self._reporter.report(context, error=error)
+            raise
+        self._reporter.report(context, answer)
         yield answer
 
-    def _begin_turn(self, turn: Turn) -> TurnContext:
+    def _context(self, turn: Turn | TurnContext) -> TurnContext:
+        if isinstance(turn, TurnContext):
+            return turn
         try:
-            model = self.models.resolve(turn.model)
-        except UnknownModelError as error:
-            self.reporter.report_rejected(turn, error)
+            return self.begin(turn)
+        except TiloresError as error:
+            self.reject(turn, error)
             raise
-        return TurnContext(
-            turn=turn,
-            model=model,
-            prompt=self._prompts.choose(turn),
-            conversation=conversation_digest(turn.messages),
-            mark=self.cache.mark(),
-        )
 
-    async def _find(
-        self, context: TurnContext, *, streamed: bool, absent: Collection[str] = ()
-    ) -> Answer | _SharedCall:
-        """A ready answer, or the call, joined already, that will bring one."""
-        turn = context.turn
-        spectrum = classify(last_question(turn.messages))
-        match = await self._locate(turn, context.conversation, spectrum, absent)
-        context.timings["customer"] = time.perf_counter() - context.started
-        context.match = match
+    async def _find(self, context: TurnContext, *, streamed: bool) -> Answer | _SharedCall:
+        """A stored answer, or the call, joined already, that will bring one."""
+        turn, answers = context.turn, self._answers
+        # Hit: a fresh answer, in memory or in a shared tier.
+        hit = None if context.missing_key else answers.get_from_memory(context)  # unless `cached_reply` has looked
+        hit = hit or await answers.get_from_tiers(context)
+        if hit is not None:
+            self._count_hit(context, answers.find_key(context))
+            return answer_from_hit(hit, self._clock())
+        # The cache does not lead to a fresh answer: find the customer, if need be in the source.
+        match, hit = await answers.resolve(context)
         if match.outcome.kind in ("none", "several"):
-            return self._maker.ask_back(context, match.outcome, spectrum)
-
-        key = self._key(context, match)
+            return self._generator.ask_back(context, match)
         if turn.cache.no_store or turn.cache.no_cache:
-            # Somebody who asked for a fresh answer shares with nobody.
-            return self._take_off(key, context, match, spectrum, streamed=streamed, shared=False)
-        # Somebody may have stored it since; whoever did so in this process has left it in memory.
-        looked = key in absent and self.cache.has_memory
-        hit = self.cache.peek(key) if looked else await self.cache.get(key)
-        if hit is None and not looked and key not in self._calls:
-            hit = self.cache.peek(key)  # a call may have ended while the tiers below were asked
-        if hit is not None and self.known.is_acceptable(turn, hit):
-            if key in self.known.watched and turn.purpose == "live":
-                self.known.watched[key] += 1
-            if self.known.is_stale(hit) and key not in self._calls:
-                self._refresh(key, context, match, spectrum)
+            # A turn that wants a fresh answer shares none.
+            return self._start_call(context, f"{answers.key_of(context)}#{id(context)}", streamed=streamed)
+        key = answers.key_of(context)
+        if hit is not None and answers.is_young(turn, hit):
+            # Stale: served at once and renewed behind the request.
+            self._count_hit(context, key)
+            if hit.stale(self._clock()) and key not in self._calls:
+                self._refresh(context, key)
             answer = answer_from_hit(hit, self._clock())
             return replace(answer, stale=True) if match.overdue else answer
+        # Miss: ask the model.
         if hit is not None:
             context.stale_fallback = answer_from_hit(hit, self._clock())
-        return self._take_off(key, context, match, spectrum, streamed=streamed)
+        return self._start_call(context, key, streamed=streamed)
 
-    def _key(self, context: TurnContext, match: CustomerMatch) -> str:
-        return self.known.key(context.turn, context.model, context.prompt, context.conversation, match.cache_key_part)
-
-    async def _locate(
-        self, turn: Turn, conversation: bytes, spectrum: str, absent: Collection[str] = ()
-    ) -> CustomerMatch:
-        """With the turn's purpose known to the source, which may let live calls go first."""
-        before = current_purpose.set(turn.purpose)
-        try:
-            return await self._lookup.locate(turn, conversation, spectrum, absent)
-        finally:
-            current_purpose.reset(before)
-
-    def _stale_answer(self, context: TurnContext, error: TiloresError) -> Answer:
-        """The stored answer that was too old, now that there is none better (RFC 5861's stale-if-error)."""
+    def _fall_back(self, context: TurnContext, error: TiloresError) -> Answer:
+        """The stored answer that is too old, when no better one can be had (RFC 5861's stale-if-error)."""
         if context.stale_fallback is None:
-            self.reporter.report(context, None, error)
+            self._reporter.report(context, error=error)
             raise error
         log.warning("chat.stale_answer_served", error=error_code(error), age_s=round(context.stale_fallback.age))
         return replace(context.stale_fallback, stale=True)
 
+    def _count_hit(self, context: TurnContext, key: str | None) -> None:
+        if key in self.watched_hits and context.turn.purpose == "live":
+            self.watched_hits[key] += 1
+
     # --- the model ---------------------------------------------------------------------------------------
 
-    def _refresh(self, key: str, context: TurnContext, match: CustomerMatch, spectrum: str) -> None:
-        """Renew a stale answer behind the request that it was served to. Its context is another, as that one ends."""
-        if key in self._refreshed:  # and has failed, or it would not be stale
+    def _refresh(self, context: TurnContext, key: str) -> None:
+        """Renew a stale answer behind the request that it was served to, with a context of its own."""
+        if key in self._refreshed:  # it has failed, or the answer would not be stale
             return
         self._refreshed[key] = None
         own = replace(context, timings={}, attempts=[], tools=[], customer=None)
-        self._take_off(key, own, match, spectrum, streamed=False).leave_after(_REFRESH_SECONDS)
+        self._start_call(own, key, streamed=False).leave_after(_REFRESH_SECONDS)
 
-    def _take_off(
-        self,
-        key: str,
-        context: TurnContext,
-        match: CustomerMatch,
-        spectrum: str,
-        *,
-        streamed: bool,
-        shared: bool = True,
-    ) -> _SharedCall:
-        """Start or join the call for this key. Not `shared`: no other turn joins it."""
-        name = key if shared else f"{key}#{id(context)}"
-        budget = self._router.budget(context.turn)
+    def _start_call(self, context: TurnContext, name: str, *, streamed: bool) -> _SharedCall:
+        """Start or join the call of this name."""
         call = self._calls.get(name)
         if call is not None:
-            self.coalesced += 1
+            self._coalesced += 1
         else:
-
-            async def work(emit: Emit) -> Answer:
-                current_purpose.set(context.turn.purpose)
-                said = emit if streamed else None
-                accept = partial(self.known.is_good, context.turn)
-                async with self.cache.lease(name, accept=accept) as hit:
-                    if hit is not None:  # another replica asked the same meanwhile
-                        return answer_from_hit(hit, self._clock())
-                    rekey = partial(self._key, context)
-                    return await self._maker.make(key, rekey, context, match, spectrum, said, budget)
-
-            call = self._calls.start(name, work, budget=budget)
-        call.join(budget)
+            call = self._calls.start(
+                name,
+                lambda emit: self._generate(context, name, emit if streamed else None),
+                budget=context.budget,
+            )
+        call.join(context.budget)
         return call
 
+    async def _generate(self, context: TurnContext, name: str, emit: Emit | None) -> Answer:
+        current_purpose.set(context.turn.purpose)
+        accept = partial(self._answers.is_good, context.turn)
+        async with self._cache.lease(name, accept=accept) as hit:
+            if hit is not None:  # another replica has answered the same meanwhile
+                return answer_from_hit(hit, self._clock())
+            answer, reusable = await self._generator.generate(context, emit)
+            if reusable:
+                await self._answers.store(context, answer)
+            return answer
+
+    # --- without an answer -------------------------------------------------------------------------------
+
+    def reject(self, turn: Turn, error: BaseException) -> None:
+        """Report a turn that was rejected before it was answered."""
+        self._reporter.report_rejected(turn, error)
+
+    def get_from_memory(self, turn: Turn) -> Answer | None:
+        """The stored answer, if it is fresh and in this process. Not reported. Raises `UnknownModelError`."""
+        hit = self._answers.get_from_memory(self.begin(turn))
+        return None if hit is None else answer_from_hit(hit, self._clock())
+
+    async def find_stored(self, turn: Turn) -> str | None:
+        """The key of the fresh stored answer to a turn, in memory or in a shared tier; None without one."""
+        context = self.begin(turn)
+        hit = self._answers.get_from_memory(context) or await self._answers.get_from_tiers(context)
+        return None if hit is None else self._answers.find_key(context)
+
+    async def find_customer(self, turn: Turn) -> CustomerMatch:
+        """The customer of a turn, from the cache or the source. No model is asked, nothing is reported.
+
+        Raises `RequestError`, `SourceError`.
+        """
+        prompt, mark = self._prompts.choose(turn), self._cache.mark()
+        return await self._answers.find_customer(TurnContext(turn, "", prompt, KeyMemo(), mark, 0.0))
+
+    async def load_records(self, turn: Turn, match: CustomerMatch) -> CustomerMatch:
+        """The match of a turn with its records; see `CustomerLookup.load_records`. Raises `SourceError`."""
+        before = current_purpose.set(turn.purpose)
+        try:
+            return await self._customers.load_records(match, keep=not turn.cache.no_store)
+        finally:
+            current_purpose.reset(before)
+
+    def _stored_answer(self, context: TurnContext) -> Answer | None:
+        hit = self._answers.get_from_memory(context)
+        return None if hit is None else answer_from_hit(hit, self._clock())
+
+    # --- state -------------------------------------------------------------------------------------------
+
+    async def warm_up(self) -> None:
+        """Import what the models of `[use]` need, so that the first caller does not wait for it. Never raises."""
+        try:
+            await asyncio.to_thread(import_module, "phonenumbers")
+        except Exception as error:  # a look-up that needs it reports it
+            log.warning("chat.phone_library_failed", error=type(error).__name__)
+        await self.models.warm_up_used()
+
+    def routes(self) -> Mapping[str, Mapping[str, Any]]:
+        """By full name of each model that was asked: its breaker's state, its usual time to the first token."""
+        return self._router.report()
+
+    def conditions(self) -> Mapping[str, Condition]:
+        """By model that was asked: whether its last call worked, since when, and the last error."""
+        return self._router.conditions()
+
+    def statistics(self) -> Mapping[str, Any]:
+        """Since the start: `coalesced`, the turns that shared another's answer; `observers`: outcomes `waiting` for
+        them and `dropped`, calls that `failed`; `grounding`: the guard's `mode`, how many answers it has `checked`,
+        `flagged` and `blocked`, and the `values` it flagged by kind."""
+        guard, counts, reporter = self._guard, self._guard.counts, self._reporter
+        return {
+            "coalesced": self._coalesced,
+            "observers": {"waiting": reporter.waiting, "dropped": reporter.dropped, "failed": reporter.failed},
+            "grounding": {
+                "mode": guard.mode,
+                "checked": counts.checked,
+                "flagged": counts.flagged,
+                "blocked": counts.blocked,
+                "values": dict(counts.values),
+            },
+        }
+
+    async def probe_source(self, seconds: float) -> bool:
+        """Ask the customer source, unless it has just worked; False when it takes longer than `seconds`."""
+        return await self._customers.calls.probe(seconds)
+
+    @property
+    def source_condition(self) -> Condition:
+        """Whether the customer source's last call worked, since when, and the last error."""
+        return self._customers.calls.condition
+
     async def aclose(self) -> None:
+        """Cancel the calls in progress and report what has ended."""
         await self._calls.aclose()
-        await self.observers.aclose()
+        await self._reporter.aclose()
+
+
+@asynccontextmanager
+async def _deadline(context: TurnContext) -> AsyncIterator[None]:
+    """Raise `DeadlineExceededError` in a block that goes on after the turn's deadline."""
+    try:
+        async with asyncio.timeout(context.until - time.monotonic() + _DEADLINE_GRACE) as timeout:
+            yield
+    except TimeoutError:
+        if not timeout.expired():
+            raise
+        raise deadline_exceeded() from None
+
+
+async def _follow(context: TurnContext, call: _SharedCall) -> AsyncGenerator[Delta | Answer, None]:
+    async with aclosing(call.follow(until=context.until + _DEADLINE_GRACE)) as items:
+        try:
+            async for item in items:
+                yield item
+        except TimeoutError:
+            raise deadline_exceeded() from None

@@ -1,212 +1,136 @@
-"""Step four of the engine: an answer that nobody has, from the model.
+"""Step four of the engine: an answer from the model, when none is stored.
 
-The customer's records, the prompt that fits, the call, the guard over what was said, and the cache.
+The customer's records, the prompt that fits, the model call, and the guard over what the model said.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 
-from tilores_core.cache.tiered import TieredCache
-from tilores_core.chat.answers import answer_to_bytes, is_cacheable
 from tilores_core.chat.context.fitting import Fitting
 from tilores_core.chat.customer.finder import clarification
 from tilores_core.chat.customer_lookup import CustomerLookup
-from tilores_core.chat.customer_match import CustomerMatch, CustomerRecords
+from tilores_core.chat.customer_match import NO_CUSTOMER, CustomerMatch
 from tilores_core.chat.grounding.guard import Guard, Watch
 from tilores_core.chat.messages import assistant_texts
 from tilores_core.chat.model_router import ModelRouter
 from tilores_core.chat.models import Models
-from tilores_core.chat.routing.budget import Budget
 from tilores_core.chat.routing.delivery import Emit
-from tilores_core.chat.tools.loop import Question, ToolLoop
+from tilores_core.chat.tools.loop import ToolLoop
 from tilores_core.chat.turn_context import TurnContext
-from tilores_core.contracts import Answer, CustomerOutcome
+from tilores_core.contracts import Answer
 from tilores_core.llm.normalizer import Completion
-from tilores_core.settings import CacheTable, ChatTable
+from tilores_core.settings import ChatTable
 
 
 class AnswerGenerator:
-    """Asks models and keeps what may be kept."""
+    """Makes answers with the models that `router` chooses."""
 
     def __init__(
         self,
         *,
-        lookup: CustomerLookup,
+        customers: CustomerLookup,
         models: Models,
         router: ModelRouter,
         fitting: Fitting,
         guard: Guard,
-        cache: TieredCache,
-        table: CacheTable,
         chat: ChatTable,
     ) -> None:
-        self._lookup = lookup
+        self._customers = customers
         self._models = models
         self._router = router
         self._fitting = fitting
         self._guard = guard
-        self._cache = cache
-        self._life = table.answers
-        self._life_by_spectrum = table.spectrums
         self._tool_loop: ToolLoop | None = None
         if chat.mode == "tools":
-            self._tool_loop = ToolLoop(lookup=lookup, models=models, router=router, fitting=fitting, chat=chat)
+            self._tool_loop = ToolLoop(customers=customers, models=models, router=router, fitting=fitting, chat=chat)
 
-    def mark(self, model: str) -> str:
-        """The model, with what decides how much of a customer it is told of and what becomes of what it says."""
-        mode = "" if self._tool_loop is None else self._tool_loop.mark(model)
-        return f"{model} {self._fitting.mark(model)} {self._guard.mode == 'block'}{mode}"
+    def cache_key_part(self, model: str) -> str:
+        """The model, with the settings that decide what it is given of a customer and what becomes of its text."""
+        tools = "" if self._tool_loop is None else self._tool_loop.cache_key_part(model)
+        return f"{model} {self._fitting.cache_key_part(model)} {self._guard.mode == 'block'}{tools}"
 
-    def ask_back(self, context: TurnContext, outcome: CustomerOutcome, spectrum: str) -> Answer:
-        """Which of them, or that there is nobody: said without a model, so that nothing can leak into it."""
+    def ask_back(self, context: TurnContext, match: CustomerMatch) -> Answer:
+        """Ask which customer is meant, or say that none fits: without a model, so that nothing can leak into it."""
         return Answer(
-            text=clarification(outcome, assistant_texts(context.turn.messages)),
+            text=clarification(match.outcome, assistant_texts(context.turn.messages)),
             model=context.model,
             cost=0.0,
             prompt_version=context.prompt.version,
-            customer=outcome,
-            spectrum=spectrum,
-            schema_hash=self._lookup.schema_hash,
+            customer=match.outcome,
+            spectrum=context.spectrum,
+            schema_hash=self._customers.schema_hash,
         )
 
-    async def make(
-        self,
-        key: str,
-        rekey: Callable[[CustomerMatch], str],
-        context: TurnContext,
-        match: CustomerMatch,
-        spectrum: str,
-        emit: Emit | None,
-        budget: Budget,
-    ) -> Answer:
-        """The answer, in pieces through `emit` too. It is kept under `key`, or under what `rekey` gives when the
-        records turn out to be others than `match` says. Raises `SourceError`, `ProviderError`."""
-        turn = context.turn
-        known: CustomerRecords | None = None
+    async def generate(self, context: TurnContext, emit: Emit | None) -> tuple[Answer, bool]:
+        """The answer, in pieces through `emit` too, and whether it is complete and rests on `context.match` alone, so
+        that it may be stored. Updates `context.match` when the records have changed.
+
+        Raises `SourceError`, `ProviderError`.
+        """
+        turn, match = context.turn, context.match or NO_CUSTOMER
         watch = self._guard.watch(turn.messages, context.prompt)
         if match.outcome.kind == "one":
-            before = match.cache_key_part
-            match, known = await self._lookup.records(match, keep=not turn.cache.no_store)
-            if known is None:
-                return self.ask_back(context, match.outcome, spectrum)
-            if match.cache_key_part != before:
-                key = rekey(match)
-            context.customer = known.customer
+            match = context.match = await self._customers.load_records(match, keep=not turn.cache.no_store)
+            if match.records is None:
+                return self.ask_back(context, match), False
+            context.customer = match.records.customer
             if watch is not None:
-                watch.about(known.customer, known=match.fingerprint, text=known.text)
-            if not budget.priority.live:
-                await asyncio.sleep(0)  # so far it was a step of its own: callers come between
-        if self._tool_loop is not None and self._tool_loop.suits(context.model):
-            return await self._talk(self._tool_loop, key, context, match, known, spectrum, watch, emit, budget)
+                watch.about(match.records.customer, known=match.fingerprint, text=match.records.text)
+            if not context.budget.priority.live:
+                await asyncio.sleep(0)  # the next step computes, too: let live requests run first
+        out = emit if emit is None or watch is None else watch.through(emit)
         asked = time.perf_counter()
+        if self._tool_loop is not None and self._tool_loop.suits(context.model):
+            result = await self._tool_loop.run(context, watch, out)
+            context.timings["model"] = time.perf_counter() - asked - result.seconds
+            context.timings["tools"] = result.seconds
+            context.customer = result.customer
+            answer = self._finished(context, result.match, result.model, result.said, result.cost, watch, emit)
+            return answer, result.reusable and result.said.finish_reason is not None
+        tokens = 0 if match.records is None else match.records.tokens
         name, said = await self._router.ask(
             turn,
             context.model,
-            self._fitting.system(
-                turn,
-                context.prompt,
-                None if known is None else known.text_for(match),
-                0 if known is None else known.tokens,
-                spectrum,
-            ),
-            emit if emit is None or watch is None else watch.through(emit),
+            self._fitting.system(turn, context.prompt, match.records_text, tokens, context.spectrum),
+            out,
             context.attempts,
             began=context.started,
-            budget=budget,
+            budget=context.budget,
         )
         context.timings["model"] = time.perf_counter() - asked
         cost = self._models.cost_of(name, said)
-        answer = self._finished(context, match, spectrum, name, said, cost, watch, emit)
-        await self._keep(key, context, match, said, answer)
-        return answer
-
-    async def _talk(
-        self,
-        tool_loop: ToolLoop,
-        key: str,
-        context: TurnContext,
-        match: CustomerMatch,
-        known: CustomerRecords | None,
-        spectrum: str,
-        watch: Watch | None,
-        emit: Emit | None,
-        budget: Budget,
-    ) -> Answer:
-        """The other way to answer: the model reads and searches by itself."""
-        asked = time.perf_counter()
-        told = await tool_loop.talk(
-            Question(
-                turn=context.turn,
-                model=context.model,
-                prompt=context.prompt,
-                spectrum=spectrum,
-                match=match,
-                known=known,
-                watch=watch,
-                attempts=context.attempts,
-                uses=context.tools,
-                began=context.started,
-                budget=budget,
-            ),
-            emit if emit is None or watch is None else watch.through(emit),
-        )
-        context.timings["model"] = time.perf_counter() - asked - told.seconds
-        context.timings["tools"] = told.seconds
-        context.customer = told.customer
-        answer = self._finished(context, told.match, spectrum, told.model, told.said, told.cost, watch, emit)
-        if told.keep:
-            await self._keep(key, context, match, told.said, answer)
-        return answer
+        return self._finished(context, match, name, said, cost, watch, emit), said.finish_reason is not None
 
     def _finished(
         self,
         context: TurnContext,
         match: CustomerMatch,
-        spectrum: str,
-        name: str,
+        model: str,
         said: Completion,
         cost: float | None,
         watch: Watch | None,
         emit: Emit | None,
     ) -> Answer:
-        """The answer as it goes out, when the guard has had its say."""
+        """The answer as it goes out, after the guard."""
         text, finish_reason, ungrounded = said.text, said.finish_reason or "stop", 0
         if watch is not None:
             text, finish_reason, ungrounded = watch.finish(text, finish_reason, emit)
         blocked = watch is not None and watch.blocked
         return Answer(
             text=text,
-            model=name,
+            model=model,
             usage=said.usage,
             cost=cost,
             stale=match.overdue,
             prompt_version=context.prompt.version,
             customer=match.outcome,
-            spectrum=spectrum,
+            spectrum=context.spectrum,
             finish_reason=finish_reason,
             tool_calls=() if blocked else said.tool_calls,
             state=None if blocked else said.state or None,
             record_fingerprint=match.fingerprint,
-            schema_hash=self._lookup.schema_hash,
+            schema_hash=self._customers.schema_hash,
             ungrounded=ungrounded,
         )
-
-    async def _keep(
-        self, key: str, context: TurnContext, match: CustomerMatch, said: Completion, answer: Answer
-    ) -> None:
-        """Store the answer if it may be."""
-        turn = context.turn
-        done = said.finish_reason is not None
-        if done and not turn.cache.no_store and is_cacheable(turn, answer, asked_model=context.model):
-            await self._cache.set(
-                key,
-                answer_to_bytes(answer),
-                ttl=self._life_by_spectrum.get(answer.spectrum, self._life.ttl_seconds),
-                grace=self._life.stale_seconds,
-                tags=match.tags,
-                since=context.mark,
-                behind=True,
-            )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from tilores_core.chat.models import Models
-from tilores_core.chat.notes import ModelNotes
 from tilores_core.chat.routing.budget import Budget
 from tilores_core.chat.routing.delivery import BufferedDelivery, DirectDelivery, Emit, SentenceDelivery
 from tilores_core.chat.routing.fallback_chain import FallbackChain, RequestForModel, RoutingContext
@@ -18,6 +17,18 @@ from tilores_core.errors import ConfigError, UnknownModelError
 from tilores_core.llm.normalizer import Completion
 from tilores_core.resilience import Condition
 from tilores_core.settings import RoutingTable
+
+
+class ModelNotes(Protocol):
+    """Counts calls of models. Called in the path of a turn: it must not wait."""
+
+    def attempted(self, attempt: Attempt, purpose: Purpose) -> None:
+        """A call has ended."""
+        ...
+
+    def answered(self, asked: str, model: str) -> None:
+        """`model` has answered a turn that asked for `asked`; full names."""
+        ...
 
 
 class ModelRouter:

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from cachetools import LRUCache
 
 from tilores_core.cache.keys import canonical
@@ -21,11 +22,19 @@ from tilores_core.contracts import (
     SupportsUpstreams,
     Usage,
 )
-from tilores_core.errors import ConfigError, InvalidRequestError, TiloresError, UnknownModelError
+from tilores_core.errors import (
+    ConfigError,
+    InvalidRequestError,
+    ProviderAuthError,
+    TiloresError,
+    UnknownModelError,
+)
 from tilores_core.llm.normalizer import Completion, Normalizer
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
+
+log = structlog.get_logger(part="chat")
 
 _CHAT_MODELS_KEPT = 128
 _LONGEST_NAME = 200
@@ -200,6 +209,21 @@ class Models:
             await direct.warm_up()
         else:
             await self.chat_model(name, {})
+
+    async def warm_up_used(self) -> None:
+        """Load the models of `[use]`, so that the first caller does not wait for it. Never raises."""
+        for name in dict.fromkeys((self.default, *self.fallbacks)):
+            info = self.info(name)
+            missing = info.unavailable if info is not None else None
+            try:
+                if missing is None:
+                    await self.warm_up(name)
+            except ProviderAuthError as error:
+                missing = error.fix or error.message
+            except Exception as error:
+                log.warning("chat.model_not_ready", model=name, error=type(error).__name__)
+            if missing is not None and name == self.default:
+                log.warning("chat.default_model_not_ready", model=name, fix=missing)
 
     def cost(self, name: str, usage: Usage) -> float | None:
         """US dollars, None where no price is known."""

@@ -5,18 +5,24 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
-from tilores_core.chat.codes import error_code
-from tilores_core.chat.notes import SourceNotes
 from tilores_core.contracts import CustomerSource
-from tilores_core.errors import RequestError, SourceUnavailableError
+from tilores_core.errors import RequestError, SourceUnavailableError, error_code
 from tilores_core.resilience import Condition
 
 T = TypeVar("T")
 
 _PROBE_AGAIN: Final = 30.0
 _NOBODY: Final = "health-probe"
+
+
+class SourceNotes(Protocol):
+    """Counts look-ups. Called in the path of a turn: it must not wait."""
+
+    def looked_up(self, outcome: str, seconds: float) -> None:
+        """A look-up has ended; `outcome` is ok or an error code."""
+        ...
 
 
 class SourceCalls:

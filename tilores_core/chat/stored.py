@@ -1,11 +1,26 @@
-"""Customers and look-ups as they are kept in the cache."""
+"""Answers, customers and look-ups as they are stored in the cache, and which answers are stored at all."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 from tilores_core.cache.codec import decode, encode
-from tilores_core.contracts import Customer, CustomerChoice, CustomerOutcome, MatchQuality, Record
+from tilores_core.cache.tiered import Hit
+from tilores_core.contracts import (
+    Answer,
+    Customer,
+    CustomerChoice,
+    CustomerOutcome,
+    Delta,
+    MatchQuality,
+    Record,
+    Turn,
+    Usage,
+)
+
+_PIECE = re.compile(r".{1,48}(?:\s+|$)|\s*\S{1,200}\s*", re.DOTALL)
 
 
 def outcome_to_bytes(outcome: CustomerOutcome) -> bytes:
@@ -63,3 +78,65 @@ def _quality_to_list(quality: MatchQuality | None) -> list[Any] | None:
 
 def _quality_from_list(value: list[Any] | None) -> MatchQuality | None:
     return None if value is None else MatchQuality(consistency=value[0], confidence=value[1])
+
+
+def is_cacheable(turn: Turn, answer: Answer, *, asked_model: str) -> bool:
+    """Only complete answers of the model that was asked: no tool calls, nothing cut off or refused, no fallback.
+
+    The caller must know that the model said why it ended: an answer that was cut has no other sign of it.
+    """
+    return (
+        answer.finish_reason == "stop"
+        and not answer.tool_calls
+        and bool(answer.text)
+        and answer.model == asked_model
+        and turn.messages[-1]["role"] == "user"
+    )
+
+
+def answer_to_bytes(answer: Answer) -> bytes:
+    return encode(
+        {
+            "text": answer.text,
+            "model": answer.model,
+            "usage": [answer.usage.input_tokens, answer.usage.output_tokens],
+            "prompt_version": answer.prompt_version,
+            "customer": [answer.customer.kind, answer.customer.customer_id],
+            "spectrum": answer.spectrum,
+            "finish_reason": answer.finish_reason,
+            "record_fingerprint": answer.record_fingerprint,
+            "schema_hash": answer.schema_hash,
+            "ungrounded": answer.ungrounded,
+        }
+    )
+
+
+def answer_from_hit(hit: Hit, now: float) -> Answer:
+    """The stored answer with this hit's tier, age and staleness. It costs nothing; its usage is as first produced."""
+    stored = decode(hit.value)
+    kind, customer_id = stored["customer"]
+    input_tokens, output_tokens = stored["usage"]
+    return Answer(
+        text=stored["text"],
+        model=stored["model"],
+        usage=Usage(input_tokens=input_tokens, output_tokens=output_tokens),
+        cost=0.0,
+        cache_tier=hit.tier,
+        age=max(0.0, hit.age(now)),
+        stale=hit.stale(now),
+        prompt_version=stored["prompt_version"],
+        customer=CustomerOutcome(kind=kind, customer_id=customer_id),
+        spectrum=stored["spectrum"],
+        finish_reason=stored["finish_reason"],
+        record_fingerprint=stored["record_fingerprint"],
+        schema_hash=stored["schema_hash"],
+        ungrounded=stored.get("ungrounded", 0),
+    )
+
+
+def pieces_of(answer: Answer) -> Iterator[Delta]:
+    """A whole answer in pieces of a few words, white space kept, for a stream."""
+    for match in _PIECE.finditer(answer.text):
+        yield Delta(text=match.group(), model=answer.model)
+    for index, call in enumerate(answer.tool_calls):
+        yield Delta(tool_calls=({"index": index, **call},), model=answer.model)

@@ -5,28 +5,83 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+from tilores_core.cache.keys import conversation_digest
+from tilores_core.cache.tiered import Hit
 from tilores_core.chat.customer_match import CustomerMatch
+from tilores_core.chat.messages import last_question
+from tilores_core.chat.routing.budget import Budget
 from tilores_core.contracts import Answer, Attempt, Customer, Prompt, ToolUse, Turn
+from tilores_core.resilience import Priority
+from tilores_core.spectrums import classify
+
+
+@dataclass(slots=True)
+class KeyMemo:
+    """The cache keys that a request led to, kept with the decoded request so that a repeated request does not compute
+    them again.
+
+    Only for turns with the same messages and parameters. `key` is the answer's, made from `basis`; `keys` are those
+    that were read from the shared tiers when it was found there.
+    """
+
+    basis: tuple[str, ...] = ()
+    key: str = ""
+    keys: tuple[str, ...] = ()
+    conversation: bytes = b""
 
 
 @dataclass(slots=True)
 class TurnContext:
     """A turn and what the engine has learned of it so far.
 
-    `model`: the full name of the model that was asked for. `conversation`: the digest of the messages. `mark`: the
-    cache's revision when the turn began. `started`: on `time.perf_counter()`. `timings`: seconds by step.
-    `stale_fallback`: a stored answer that is older than the turn accepts, served when no better one can be made.
+    `model`: the full name of the model that was asked for. `revision`: the cache's, when the turn began. `until`: the
+    deadline on `time.monotonic()`. `started`: on `time.perf_counter()`. `timings`: seconds by step. `entries`: what
+    was read from the shared tiers, by key, None where no tier has it. `missing_key`: the key of the first entry that
+    memory lacks. `customer_entry`: the entry with the customer's fingerprint. `stale_fallback`: a stored answer that
+    is older than the turn accepts, served when no better one can be made.
     """
 
     turn: Turn
     model: str
     prompt: Prompt
-    conversation: bytes
-    mark: int
+    memo: KeyMemo
+    revision: int
+    until: float
     started: float = field(default_factory=time.perf_counter)
+    entries: dict[str, Hit | None] = field(default_factory=dict)
+    missing_key: str | None = None
+    customer_entry: Hit | None = None
+    match: CustomerMatch | None = None
+    customer: Customer | None = None
     timings: dict[str, float] = field(default_factory=dict)
     attempts: list[Attempt] = field(default_factory=list)
     tools: list[ToolUse] = field(default_factory=list)
-    customer: Customer | None = None
-    match: CustomerMatch | None = None
     stale_fallback: Answer | None = None
+    _budget: Budget | None = None
+    _spectrum: str = ""
+
+    def is_missing(self, key: str) -> bool:
+        """Whether the shared tiers were just found not to have this key."""
+        return key in self.entries and self.entries[key] is None
+
+    @property
+    def conversation(self) -> bytes:
+        """The digest of the messages, computed once per request."""
+        memo = self.memo
+        if not memo.conversation:
+            memo.conversation = conversation_digest(self.turn.messages)
+        return memo.conversation
+
+    @property
+    def spectrum(self) -> str:
+        """The spectrum of the last question, computed once per turn."""
+        if not self._spectrum:
+            self._spectrum = classify(last_question(self.turn.messages))
+        return self._spectrum
+
+    @property
+    def budget(self) -> Budget:
+        """The time and priority of the turn's work; it grows when another turn joins."""
+        if self._budget is None:
+            self._budget = Budget(self.until, Priority(self.turn.purpose))
+        return self._budget

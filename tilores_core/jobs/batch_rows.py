@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tilores_core.chat.codes import error_code
 from tilores_core.contracts import Answer, Customer, CustomerOutcome
-from tilores_core.errors import TiloresError
+from tilores_core.errors import TiloresError, error_code
 from tilores_core.jobs.batch_input import BatchLine
 from tilores_core.jobs.batch_output import Row
 

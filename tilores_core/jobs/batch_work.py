@@ -72,7 +72,7 @@ class LineWork:
         if line.question is None or outcome is None:
             return None
         try:
-            answer = self._engine.known.at_hand(self._turn(line, outcome.customer_id))
+            answer = self._engine.get_from_memory(self._turn(line, outcome.customer_id))
         except TiloresError:
             return None  # `do` will say what is wrong
         if answer is None:
@@ -134,7 +134,11 @@ class LineWork:
     async def _records(self, line: BatchLine, outcome: CustomerOutcome) -> tuple[CustomerOutcome, Customer | None]:
         if outcome.kind != "one":
             return outcome, None
-        return await self._engine.look_up(self._turn(replace(line, question=""), outcome.customer_id))
+        turn = self._turn(replace(line, question=""), outcome.customer_id)
+        match = await self._engine.find_customer(turn)
+        if match.outcome.kind == "one":
+            match = await self._engine.load_records(turn, match)
+        return match.outcome, None if match.records is None else match.records.customer
 
     def _turn(self, line: BatchLine, customer_id: str | None) -> Turn:
         manner = self._manner

@@ -103,24 +103,17 @@ def watch_parts(
 
 
 def _engine_samples(engine: ChatEngine) -> Iterator[Sample]:
-    yield Sample(catalogue.CACHE_EVENTS, ("answers", "coalesced"), engine.coalesced)
-    observers = engine.observers
-    yield from queue_samples(
-        "observers", waiting=observers.waiting, dropped=observers.dropped, failed=observers.failed
-    )
-    if engine.guard.mode != "off":
-        counts = engine.guard.counts
-        yield Sample(catalogue.GROUNDING, ("checked",), counts.checked)
-        yield Sample(catalogue.GROUNDING, ("flagged",), counts.flagged)
-        yield Sample(catalogue.GROUNDING, ("blocked",), counts.blocked)
+    statistics = engine.statistics()
+    yield Sample(catalogue.CACHE_EVENTS, ("answers", "coalesced"), statistics["coalesced"])
+    yield from queue_samples("observers", **statistics["observers"])
+    grounding = statistics["grounding"]
+    if grounding["mode"] != "off":
+        for event in ("checked", "flagged", "blocked"):
+            yield Sample(catalogue.GROUNDING, (event,), grounding[event])
 
 
 def _tracer_samples(report: Mapping[str, Any]) -> Iterator[Sample]:
-    if report["tracers"]:
-        yield from queue_samples(
-            "tracing", waiting=report["waiting"], dropped=report["dropped"], failed=report["failed"]
-        )
-    for name, told in report["tracers"].items():
+    for name, told in report.items():
         yield from queue_samples(
             f"tracer/{name}", waiting=told["waiting"], dropped=told["dropped"], failed=told["failures"]
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
@@ -79,9 +80,14 @@ class InFlightCall(Generic[T, P]):
         finally:
             self.leave()
 
-    async def follow(self) -> AsyncGenerator[P | T, None]:
-        """All pieces from the first on, then the result, for a caller who has joined."""
-        seen = 0
+    async def follow(self, until: float = math.inf) -> AsyncGenerator[P | T, None]:
+        """All pieces from the first on, then the result, for a caller who has joined.
+
+        Raises `TimeoutError` at `until` (`time.monotonic()`), when the caller's own time is over.
+        """
+        seen, timer = 0, None
+        if until < math.inf:
+            timer = asyncio.get_running_loop().call_later(max(0.0, until - time.monotonic()), self._wake)
         try:
             while True:
                 while seen < len(self._pieces):
@@ -90,11 +96,15 @@ class InFlightCall(Generic[T, P]):
                 # Nothing is awaited between the last look at the pieces and the wait, so no wake-up is missed.
                 if self._task.done():
                     break
+                if time.monotonic() >= until:
+                    raise TimeoutError
                 await self._news.wait()
             if self._task.cancelled():
                 raise _cancelled()
             yield self._task.result()
         finally:
+            if timer is not None:
+                timer.cancel()
             self.leave()
 
     async def _run(self, work: Callable[[Callable[[P], None]], Awaitable[T]]) -> T:

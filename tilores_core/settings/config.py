@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 ModelName = str
 
@@ -208,7 +208,13 @@ class TracingTable(_Table):
         description="traces that may wait for one tracer; further ones are dropped and counted",
     )
     max_batch: int = Field(100, ge=1, le=1000, description="traces in one batch")
-    linger_seconds: float = Field(0.5, ge=0, le=60, description="how long a batch waits for more")
+    schedule_delay_seconds: float = Field(
+        0.5,
+        ge=0,
+        le=60,
+        validation_alias=AliasChoices("schedule_delay_seconds", "linger_seconds"),
+        description="how long a batch waits for more traces",
+    )
     send_seconds: float = Field(10.0, gt=0, le=120, description="longest time a tracer may take for one batch")
     flush_seconds: float = Field(
         3.0, ge=0, le=30, description="longest time for sending queued traces when the server ends"

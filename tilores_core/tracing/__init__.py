@@ -1,6 +1,5 @@
-"""What tracers are told of a turn: sampled, masked, in queues of their own, and never waited for."""
+"""Traces of turns: sampled, masked, in a queue per tracer, and never waited for."""
 
-from tilores_core.tracing.deployment import deployment_of
-from tilores_core.tracing.tracing import Tracing
+from tilores_core.tracing.tracing import Tracing, deployment_of
 
 __all__ = ["Tracing", "deployment_of"]

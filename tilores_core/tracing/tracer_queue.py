@@ -1,4 +1,4 @@
-"""One tracer with a queue and a task of its own, so that a slow one delays nobody: no request, no other tracer."""
+"""The queue in front of one tracer, with a task of its own, so that a slow tracer delays no request and no other."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 
@@ -22,9 +22,18 @@ _LONGEST_PAUSE: Final = 30.0
 _SECONDS_BETWEEN_LINES: Final = 60.0
 
 
+class PendingTrace(Protocol):
+    """A trace that is built when a tracer needs it; None when it cannot be."""
+
+    async def build(self) -> Trace | None: ...
+
+
+Item = Trace | PendingTrace | Feedback
+
+
 class TracerQueue:
-    """Batches what it is given, sends it, and counts what is lost. A batch that failed is tried once more,
-    unless the tracer says that it would be refused again (`InvalidRequestError`).
+    """Sends to the tracer in batches, and counts what is lost. A failed batch is sent once more, unless the tracer
+    says that it would be rejected again (`InvalidRequestError`).
 
     `sent`, `dropped` and `failures` (of calls) since the start; feedback counts as a trace does.
     """
@@ -34,9 +43,9 @@ class TracerQueue:
         self.takes_feedback = isinstance(tracer, SupportsFeedback)
         self._tracer = tracer
         self._table = table
-        self._waiting: deque[Trace | Feedback] = deque()
+        self._waiting: deque[Item] = deque()
         self._some = asyncio.Event()
-        self._hurry = asyncio.Event()
+        self._flush_now = asyncio.Event()
         self._closing = False
         self._in_flight = 0
         self._failing = 0  # failures in a row
@@ -48,15 +57,15 @@ class TracerQueue:
         self.dropped = 0
         self.failures = 0
 
-    def put(self, item: Trace | Feedback) -> bool:
-        """Hand over without waiting; False when the queue is full and the item is dropped."""
+    def put(self, item: Item) -> bool:
+        """Queue without waiting; False when the queue is full and the item is dropped."""
         if len(self._waiting) >= self._table.max_waiting or self._closing:
             self.dropped += 1
             return False
         self._waiting.append(item)
         self._some.set()
         if len(self._waiting) >= self._table.max_batch:
-            self._hurry.set()
+            self._flush_now.set()
         return True
 
     def start(self) -> None:
@@ -64,13 +73,13 @@ class TracerQueue:
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def aclose(self, seconds: float) -> None:
-        """Send what waits, for at most so long; what is left then is dropped. The tracer is closed by its owner."""
+        """Flush for at most `seconds`; what is left then is dropped. The tracer's owner closes the tracer."""
         self._closing = True
         self._some.set()
-        self._hurry.set()
+        self._flush_now.set()
         task, self._task = self._task, None
         if task is not None:
-            # not wait_for: that waits on for a task that ignores its cancellation
+            # Not wait_for: that goes on waiting for a task that ignores its cancellation.
             await asyncio.wait({task}, timeout=seconds)
             task.cancel()
             await asyncio.wait({task}, timeout=0.2)
@@ -98,8 +107,8 @@ class TracerQueue:
     async def _run(self) -> None:
         while True:
             await self._some.wait()
-            await self._linger()
-            batch = self._take()
+            await self._delay()
+            batch = await self._take()
             if batch:
                 await self._deliver(batch)
             if not self._waiting:
@@ -107,28 +116,34 @@ class TracerQueue:
                     return
                 self._some.clear()
 
-    async def _linger(self) -> None:
+    async def _delay(self) -> None:
         if self._closing or len(self._waiting) >= self._table.max_batch:
             return
-        self._hurry.clear()
+        self._flush_now.clear()
         try:
-            async with asyncio.timeout(self._table.linger_seconds):
-                await self._hurry.wait()
+            async with asyncio.timeout(self._table.schedule_delay_seconds):
+                await self._flush_now.wait()
         except TimeoutError:
             pass
 
-    def _take(self) -> list[Trace] | Feedback | None:
+    async def _take(self) -> list[Trace] | Feedback | None:
         """Traces up to the next feedback, or that feedback: it needs the trace that it belongs to."""
         traces: list[Trace] = []
         while self._waiting and len(traces) < self._table.max_batch:
             item = self._waiting[0]
             if isinstance(item, Feedback):
-                if not traces:
-                    self._waiting.popleft()
-                    return item
-                break
-            traces.append(item)
+                if traces:
+                    break
+                self._waiting.popleft()
+                return item
             self._waiting.popleft()
+            self._in_flight += 1
+            trace = item if isinstance(item, Trace) else await item.build()
+            if trace is None:
+                self._in_flight -= 1
+                self.dropped += 1
+            else:
+                traces.append(trace)
         return traces or None
 
     async def _deliver(self, batch: list[Trace] | Feedback) -> None:
@@ -165,14 +180,14 @@ class TracerQueue:
         return None
 
     async def _pause(self) -> None:
-        """Let a tracer that fails be, longer and longer; the end of the server cuts it short."""
+        """Back off while the tracer fails, longer each time; closing cuts the pause short."""
         pause = min(_FIRST_PAUSE * 2.0 ** min(self._failing - 1, 10), _LONGEST_PAUSE)
         end = time.monotonic() + pause
         while not self._closing and (left := end - time.monotonic()) > 0:
-            self._hurry.clear()
+            self._flush_now.clear()
             try:
                 async with asyncio.timeout(left):
-                    await self._hurry.wait()
+                    await self._flush_now.wait()
             except TimeoutError:
                 return
 
@@ -183,7 +198,7 @@ class TracerQueue:
             self._failing, self._error, self._since = 0, None, time.time()
 
     def _failed(self, error: Exception, size: int) -> None:
-        """Only the kind of an error is told: its text may quote an address, a key, or what was sent."""
+        """Keep only the kind of an error: its text may quote an address, a key, or what was sent."""
         self.failures += 1
         self._failing += 1
         self._error = type(error).__name__

@@ -1,17 +1,15 @@
-"""From turns to tracers: sample, build the tree behind the request, hand it to each tracer's queue."""
+"""From outcomes to tracers: sample, queue for each tracer, build the trace behind the request."""
 
 from __future__ import annotations
 
 import asyncio
-import math
 import random as _random
-import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
-from tilores_core.contracts import Customer, Feedback, Outcome, Tracer
+from tilores_core.contracts import Customer, Feedback, Outcome, Trace, Tracer
 from tilores_core.errors import OverloadedError
 from tilores_core.settings import TracingTable
 from tilores_core.tracing.capture import Capture
@@ -20,14 +18,27 @@ from tilores_core.tracing.tree import Resolve, Shown, TreeMaker
 
 log = structlog.get_logger(part="tracing")
 
-_NEVER = sys.maxsize
-_BUILT_IN_A_ROW = 20  # then others may run
+_RAILWAY: Final = {
+    "RAILWAY_DEPLOYMENT_ID": "deployment_id",
+    "RAILWAY_REPLICA_ID": "replica_id",
+    "RAILWAY_REPLICA_REGION": "replica_region",
+    "RAILWAY_SERVICE_NAME": "service",
+    "RAILWAY_ENVIRONMENT_NAME": "environment",
+    "RAILWAY_GIT_COMMIT_SHA": "commit",
+}
+_LONGEST_VALUE: Final = 200
 
 Remembered = Callable[[str], Customer | None]
 
 
+def deployment_of(variables: Mapping[str, str]) -> dict[str, str]:
+    """Where this process runs, as far as its host says, for the metadata of every trace."""
+    found = {name: variables.get(variable, "") for variable, name in _RAILWAY.items()}
+    return {name: value[:_LONGEST_VALUE] for name, value in found.items() if value}
+
+
 class Tracing:
-    """An observer of the engine; cached answers that never reach the engine come by `take`, one in `gap` of them.
+    """The tracers of a process, each behind a `TracerQueue`. An outcome waits in those queues and nowhere else.
 
     `resolve`, `shown` and `remembered`: see `TreeMaker` and `Capture`. `random`: from 0 up to 1.
     """
@@ -44,22 +55,20 @@ class Tracing:
         random: Callable[[], float] = _random.random,
     ) -> None:
         self.queues = tuple(TracerQueue(name, tracer, table) for name, tracer in tracers.items())
+        self.sample_hits = table.sample_hits if tracers else 0.0
+        self._failed = 0
         self._table = table
         self._capture = Capture(table.capture, longest=table.max_characters, remembered=remembered)
         self._maker = TreeMaker(resolve=resolve, shown=shown, deployment=deployment, full=table.capture == "full")
         self._random = random
-        self._outcomes: asyncio.Queue[Outcome] = asyncio.Queue(table.max_waiting)
-        self._task: asyncio.Task[None] | None = None
-        self.dropped = 0
-        self.failed = 0
 
     def __bool__(self) -> bool:
         return bool(self.queues)
 
     # --- what comes in -----------------------------------------------------------------------------------
 
-    async def __call__(self, outcome: Outcome) -> None:
-        """The engine's observer."""
+    def put(self, outcome: Outcome) -> None:
+        """Trace the outcome if it is an error or in the share that `[tracing]` says."""
         if self.wants(outcome):
             self.take(outcome)
 
@@ -70,22 +79,11 @@ class Tracing:
         share = self._table.sample if outcome.answer.cache_tier == "miss" else self._table.sample_hits
         return share >= 1 or self._random() < share
 
-    def gap(self) -> int:
-        """How many cached answers to leave out before the next that is traced: drawn at random, so that no rhythm of
-        the callers decides (a geometric distribution, by inversion)."""
-        share = self._table.sample_hits
-        if not self.queues or share <= 0:
-            return _NEVER
-        if share >= 1:
-            return 0
-        return int(math.log(1.0 - self._random()) / math.log(1.0 - share))
-
     def take(self, outcome: Outcome) -> None:
-        """Trace this one, without waiting; dropped and counted when there are too many already."""
-        try:
-            self._outcomes.put_nowait(outcome)
-        except asyncio.QueueFull:
-            self.dropped += 1
+        """Trace this one, without waiting; a queue that is full drops and counts it."""
+        pending = _PendingTrace(self, outcome)
+        for queue in self.queues:
+            queue.put(pending)
 
     @property
     def takes_feedback(self) -> bool:
@@ -93,7 +91,7 @@ class Tracing:
 
     @property
     def takes_texts(self) -> bool:
-        """May what somebody wrote leave the process as it is?"""
+        """Whether texts that a caller wrote may leave the process as they are."""
         return self._table.capture == "full"
 
     def give(self, feedback: Feedback) -> None:
@@ -105,63 +103,45 @@ class Tracing:
     # --- life --------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        if self.queues and self._task is None:
-            for queue in self.queues:
-                queue.start()
-            self._task = asyncio.get_running_loop().create_task(self._build_all())
+        for queue in self.queues:
+            queue.start()
 
     async def aclose(self) -> None:
         """Send what waits, within `flush_seconds`."""
-        task, self._task = self._task, None
-        if task is None:
-            return
-        loop = asyncio.get_running_loop()
-        end = loop.time() + self._table.flush_seconds
-        try:
-            async with asyncio.timeout_at(end):
-                await self._outcomes.join()
-        except TimeoutError:
-            self.dropped += self._outcomes.qsize()
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        left = max(0.0, end - loop.time())
-        await asyncio.gather(*(queue.aclose(left) for queue in self.queues))
+        await asyncio.gather(*(queue.aclose(self._table.flush_seconds) for queue in self.queues))
 
     def report(self) -> Mapping[str, Any]:
-        """Of each tracer, by name: `state` (`ok`, `failing`), `since`, `error` (its kind), `waiting`, `sent`,
-        `dropped`, `failures`. `not_built`: turns that were lost before any tracer was told, as there were too many
-        (`dropped`) or as one was odd (`failed`); `waiting`: those whose turn is yet to come."""
-        return {
-            "not_built": self.dropped + self.failed,
-            "waiting": self._outcomes.qsize(),
-            "dropped": self.dropped,
-            "failed": self.failed,
-            "tracers": {queue.name: dict(queue.report()) for queue in self.queues},
-        }
+        """By tracer: `state` (`ok`, `failing`), `since`, `error` (kind), `waiting`, `sent`, `dropped`, `failures`."""
+        return {queue.name: queue.report() for queue in self.queues}
 
     # --- building ----------------------------------------------------------------------------------------
 
-    async def _build_all(self) -> None:
-        built = 0
-        while True:
-            outcome = await self._outcomes.get()
-            try:
-                await self._build(outcome)
-            except Exception as error:  # one odd turn must not end the tracing of all others
-                self.failed += 1
-                log.warning("tracing.turn_failed", error=type(error).__name__, failed=self.failed)
-            finally:
-                self._outcomes.task_done()
-            del outcome  # it holds records
-            built += 1
-            if built % _BUILT_IN_A_ROW == 0:
-                await asyncio.sleep(0)
+    async def build(self, outcome: Outcome) -> Trace | None:
+        """The trace of an outcome; None when it cannot be built."""
+        try:
+            if self._capture.mode == "none":
+                captured = self._capture.of(outcome)
+            else:  # masking may take milliseconds
+                captured = await asyncio.to_thread(self._capture.of, outcome)
+            return self._maker.trace(outcome, captured)
+        except Exception as error:  # one odd turn must not end the tracing of all others
+            self._failed += 1
+            log.warning("tracing.turn_failed", error=type(error).__name__, failed=self._failed)
+            return None
 
-    async def _build(self, outcome: Outcome) -> None:
-        if self._capture.mode == "none":
-            captured = self._capture.of(outcome)
-        else:
-            captured = await asyncio.to_thread(self._capture.of, outcome)
-        trace = self._maker.trace(outcome, captured)
-        for queue in self.queues:
-            queue.put(trace)
+
+class _PendingTrace:
+    """A trace that the first tracer to need it builds, and the others share."""
+
+    __slots__ = ("_building", "_outcome", "_tracing")
+
+    def __init__(self, tracing: Tracing, outcome: Outcome) -> None:
+        self._tracing = tracing
+        self._outcome: Outcome | None = outcome
+        self._building: asyncio.Task[Trace | None] | None = None
+
+    async def build(self) -> Trace | None:
+        if self._building is None and self._outcome is not None:
+            self._building = asyncio.create_task(self._tracing.build(self._outcome))
+            self._outcome = None  # it holds records
+        return None if self._building is None else await asyncio.shield(self._building)

@@ -5,21 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from time import monotonic, perf_counter, time
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
-from tilores_core.cache.keys import wire_key
-from tilores_core.cache.tiered import Hit
-from tilores_core.chat.answer_lookup import KeyMemo
-from tilores_core.chat.answers import answer_from_hit
-from tilores_core.chat.codes import error_code
 from tilores_core.chat.engine import ChatEngine
 from tilores_core.contracts import DEFAULT_CACHE_POLICY, Answer, CachePolicy, Delta, Turn, Usage
-from tilores_core.errors import DeadlineExceededError, OverloadedError, RateLimitedError, TiloresError
+from tilores_core.errors import OverloadedError, RateLimitedError, TiloresError, error_code
 from tilores_core.logs import bind_request
 from tilores_core.metrics import Metrics, Sample
 from tilores_core.metrics.catalogue import IN_PROGRESS
@@ -36,12 +31,27 @@ log = structlog.get_logger(part="access")
 
 Item = Delta | Answer
 Handler = Callable[[HttpExchange], Awaitable[None]]
-Render = Callable[[Answer, Mapping[str, str]], object]
 
 _SECONDS_FOR_BODY = 30.0
+_SECONDS_FOR_SLOW_READERS = 30.0
 _TRACEPARENT = re.compile(
     rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-[!-~]{0,400})?"
 )
+
+
+class ChatProtocol(Protocol):
+    """How one protocol writes a whole answer."""
+
+    template: ResponseTemplate
+    """The reply of a stored answer, with gaps for `values`."""
+
+    def values(self, exchange: HttpExchange, run_id: str, tier: bytes, stored_at: float) -> tuple[bytes, ...]:
+        """What goes into the gaps, in their order. `stored_at`: seconds since the epoch."""
+        ...
+
+    def body(self, answer: Answer, run_id: str, latency_ms: float) -> object:
+        """The reply of an answer, as a JSON value."""
+        ...
 
 
 class ChatService:
@@ -69,7 +79,6 @@ class ChatService:
         self._bodies = BodyTimeout(_SECONDS_FOR_BODY)
         self._at_work = 0
         self._unlogged = 0 if table.log_hits_every else sys.maxsize
-        self._untraced = sys.maxsize if tracing is None else tracing.gap()
 
     def start(self) -> None:
         self._bodies.start()
@@ -103,7 +112,7 @@ class ChatService:
             if exchange.status:  # too late for another status: the stream was cut
                 return
             if exchange.turn is not None:
-                self.engine.reporter.report_rejected(exchange.turn, error)
+                self.engine.reject(exchange.turn, error)
             status, body, headers = exchange.error_reply(error)
             self._line(exchange, status=status, error=error_code(error))
             await exchange.reply(status, body, headers)
@@ -135,76 +144,45 @@ class ChatService:
         )
         return turn
 
-    # --- a known answer ----------------------------------------------------------------------------------
+    # --- an answer ---------------------------------------------------------------------------------------
 
-    async def known(
-        self, turn: Turn, recall: KeyMemo, wire: ResponseTemplate, render: Render
-    ) -> tuple[bytes, Hit] | frozenset[str]:
-        """The bytes format of this turn's reply and the hit it stands for; else the keys found in no cache tier.
+    async def serve(
+        self, exchange: HttpExchange, protocol: ChatProtocol, chat: ChatRequest, run_id: str, *, cache_control: bool
+    ) -> None:
+        """Reply to a request for one whole answer.
 
-        From memory nothing is awaited; only what is not there is looked for in the tiers below.
+        A stored answer in memory is served as bytes without waiting; all else within limits, until the client goes.
         """
-        answers = self.engine.known
-        key = answers.peek_key(turn, recall)
-        if key is not None:
-            stored = wire_key(key, wire.name)
-            hit = answers.peek(turn, stored)
-            if hit is not None:
-                if key in answers.watched:
-                    answers.watched[key] += 1
-                return hit.value, hit
-            hit = answers.peek(turn, key)
-            if hit is not None:
-                if key in answers.watched:
-                    answers.watched[key] += 1
-                return self._cut(key, hit, wire, render), hit
+        turn = self.turn(exchange, chat, run_id, cache_control=cache_control)
+        context = self.engine.begin(turn, chat.memo)
+        template = protocol.template
+        cached = self.engine.cached_reply(context, template.name, template.render)
+        if cached is not None:
+            reply, hit = cached
+            tier = hit.tier.encode()
+            values = protocol.values(exchange, run_id, tier, hit.stored_at)
+            await exchange.reply_bytes(200, reply % values, (b"x-tilores-cache", tier))
+            self._note_hit(exchange, hit.tier, context.model)
+            return
         bind_request(turn.request_id)
-        if not self.engine.cache.has_shared:
-            return frozenset()
-        recalled = await answers.recall(turn, recall)
-        if isinstance(recalled, frozenset):
-            return recalled
-        key, hit = recalled
-        if key in answers.watched:
-            answers.watched[key] += 1
-        return self._cut(key, hit, wire, render), hit
-
-    def _cut(self, key: str, hit: Hit, wire: ResponseTemplate, render: Render) -> bytes:
-        answer = answer_from_hit(hit, time())
-        template = wire.template(lambda markers: render(answer, markers))
-        self.engine.cache.put_local(wire_key(key, wire.name), template, hit)
-        return template
-
-    def count_hit(self, exchange: HttpExchange, turn: Turn, recall: KeyMemo, hit: Hit) -> None:
-        """Of cached answers one access line in many is written, and a share is traced."""
-        exchange.tier = hit.tier
-        if not self._unlogged:
-            self._unlogged = self.table.log_hits_every
-            self._line(
-                exchange,
-                status=200,
-                cache=hit.tier,
-                model=self.engine.models.resolve(turn.model),
-                sampled=self.table.log_hits_every,
-            )
-        self._unlogged -= 1
-        self._untraced -= 1
-        if self._untraced < 0 and self.tracing is not None:
-            self._untraced = self.tracing.gap()
-            self.tracing.take(
-                self.engine.reporter.outcome_of_hit(turn, recall, hit, perf_counter() - exchange.started)
-            )
-
-    # --- an answer from the engine -----------------------------------------------------------------------
-
-    async def answer(self, exchange: HttpExchange, turn: Turn, absent: frozenset[str]) -> Answer:
-        """The engine's answer, within limits; the work stops when the client goes. `absent`: as `known` said."""
         with self._admitted():
             exchange.turn = None
-            answer = await exchange.run(self.engine.answer(turn, absent), self.table.deadline_seconds)
-        exchange.tier = answer.cache_tier
-        self._line(exchange, status=200, **_told(answer))
-        return answer
+            answer = await exchange.run(self.engine.answer(context))
+        if answer.cache_tier == "miss":
+            exchange.tier = "miss"
+            self._line(exchange, status=200, **_told(answer))
+        else:
+            self._note_hit(exchange, answer.cache_tier, answer.model)
+        body = protocol.body(answer, run_id, round(exchange.milliseconds(), 3))
+        await exchange.reply(200, body, {"X-Tilores-Cache": answer.cache_tier})
+
+    def _note_hit(self, exchange: HttpExchange, tier: str, model: str) -> None:
+        """Of cached answers one access line in many is written."""
+        exchange.tier = tier
+        if not self._unlogged:
+            self._unlogged = self.table.log_hits_every
+            self._line(exchange, status=200, cache=tier, model=model, sampled=self.table.log_hits_every)
+        self._unlogged -= 1
 
     async def answer_all(self, exchange: HttpExchange, turns: list[Turn]) -> list[Answer]:
         """All answers, or the first failure. A batch counts as one request at work."""
@@ -220,7 +198,7 @@ class ChatService:
 
         with self._admitted():
             exchange.turn = None
-            answers = await exchange.run(together(), self.table.deadline_seconds)
+            answers = await exchange.run(together())
         self._line(
             exchange,
             status=200,
@@ -234,14 +212,15 @@ class ChatService:
         self, exchange: HttpExchange, turn: Turn, encode: Callable[[AsyncIterator[Item]], AsyncGenerator[bytes]]
     ) -> None:
         """Send a streamed answer. `encode` turns the engine's items into events, and raises what fails before the
-        first piece; what fails later it tells the client in its own way."""
+        first piece; what fails later it reports to the client in the protocol's way."""
         seen: list[Answer] = []
         bind_request(turn.request_id)
         with self._admitted():
             exchange.turn = None
-            async with aclosing(encode(self._until_deadline(exchange, turn, seen))) as events:
-                first = await exchange.run(anext(events), self.table.deadline_seconds)
-                await exchange.stream(first, events, self.table.deadline_seconds)
+            async with aclosing(encode(self._watched(exchange, turn, seen))) as events:
+                first = await exchange.run(anext(events))
+                # The engine keeps the deadline; this one ends a client that does not read.
+                await exchange.stream(first, events, self.table.deadline_seconds + _SECONDS_FOR_SLOW_READERS)
         answer = seen[0] if seen else None
         spoke = exchange.first_token
         self._line(
@@ -260,21 +239,9 @@ class ChatService:
             elif spoke is not None:
                 self.meter.first_token(answer.cache_tier, spoke)
 
-    async def _until_deadline(
-        self, exchange: HttpExchange, turn: Turn, seen: list[Answer]
-    ) -> AsyncGenerator[Item, None]:
-        deadline = asyncio.get_running_loop().time() + self.table.deadline_seconds
+    async def _watched(self, exchange: HttpExchange, turn: Turn, seen: list[Answer]) -> AsyncGenerator[Item, None]:
         async with aclosing(self.engine.stream(turn)) as items:
-            while True:
-                try:
-                    async with asyncio.timeout_at(deadline):
-                        item = await anext(items)
-                except StopAsyncIteration:
-                    return
-                except TimeoutError:
-                    raise DeadlineExceededError(
-                        f"no whole answer within {self.table.deadline_seconds:g} s", fix="ask for less, or again"
-                    ) from None
+            async for item in items:
                 if isinstance(item, Answer):
                     seen.append(item)
                 elif exchange.first_token is None and not item.filler:
@@ -325,7 +292,7 @@ class ChatService:
             method=exchange.scope["method"],
             path=exchange.shown_path,
             key=exchange.caller.name,
-            ms=round((perf_counter() - exchange.started) * 1000, 3),
+            ms=round(exchange.milliseconds(), 3),
             **{name: value for name, value in fields.items() if value is not None},
         )
 

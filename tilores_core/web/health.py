@@ -159,16 +159,13 @@ class HealthReport:
     async def _known_parts(self) -> Parts:
         """What needs no asking."""
         failed = {row.id: row.state for row in self._host.plugins if row.state not in ("active", "disabled")}
-        observers = self._engine.observers
         return {
             "plugins": Part(
                 status="degraded" if failed.keys() - self._done_without() else "ok", detail={"problems": failed}
             ),
             "model": self._model_part(),
             "grounding": self._grounding_part(),
-            "observers": self._queue(
-                "observers", waiting=observers.waiting, dropped=observers.dropped, failed=observers.failed
-            ),
+            "observers": self._queue("observers", **self._engine.statistics()["observers"]),
             **self._tracer_parts(),
             **self._worker_part(),
             **{
@@ -204,29 +201,14 @@ class HealthReport:
 
     def _grounding_part(self) -> Part:
         """What the guard has seen since the start, by kind; never a value."""
-        guard = self._engine.guard
-        if guard.mode == "off":
+        grounding = self._engine.statistics()["grounding"]
+        if grounding["mode"] == "off":
             return Part(status="off", detail={"reason": "[chat] grounding"})
-        counts = guard.counts
-        return Part(
-            status="ok",
-            detail={
-                "mode": guard.mode,
-                "checked": counts.checked,
-                "flagged": counts.flagged,
-                "blocked": counts.blocked,
-                "values": dict(counts.values),
-            },
-        )
+        return Part(status="ok", detail=grounding)
 
     def _tracer_parts(self) -> Parts:
-        told = {"tracers": {}} if self._tracers is None else self._tracers()
         parts = {}
-        if told["tracers"]:  # turns on their way to all tracers
-            parts["tracing"] = self._queue(
-                "tracing", waiting=told["waiting"], dropped=told["dropped"], failed=told["failed"]
-            )
-        for name, report in told["tracers"].items():
+        for name, report in ({} if self._tracers is None else self._tracers()).items():
             since = None if report["since"] is None else _when(report["since"])
             error = report["error"]
             parts[f"tracer/{name}"] = Part(

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import orjson
 
 from tilores_core.contracts import DEFAULT_CALLER, Caller, Turn
-from tilores_core.errors import DeadlineExceededError, PayloadTooLargeError
+from tilores_core.errors import PayloadTooLargeError
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 _LONGEST_PATH = 80
 _CONFIG_HASH = re.compile(r"(?<=^/chat/c/)[^/]*")
-_SECONDS_FOR_SLOW_READERS = 30.0
+_WATCH_AFTER_SECONDS = 0.02
 
 _JSON: Header = (b"content-type", b"application/json")
 _SSE: Header = (b"content-type", b"text/event-stream; charset=utf-8")
@@ -119,40 +119,45 @@ class HttpExchange:
         given = [(name.lower().encode(), text.encode("latin-1")) for name, text in (headers or {}).items()]
         await self.reply_bytes(status, orjson.dumps(value), *given)
 
-    async def run(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
-        """Do the work; stop it when the client goes (`ClientGoneError`) or time is over (`DeadlineExceededError`)."""
-        # The work runs in this very task, watched from outside: a task of its own costs more than most work does.
+    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do the work; stop it when the client goes (`ClientGoneError`). The work keeps its deadline itself."""
+        # The work runs in this very task, watched from outside: a task of its own costs more than most work does. Nor
+        # is the watcher worth its task before the work has taken a while.
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        if task is None:
-            raise RuntimeError("work is done inside a task")
-        stopped_by: Exception | None = None
-
-        def stop(reason: Exception) -> None:
-            nonlocal stopped_by
-            if stopped_by is None:
-                stopped_by = reason
-                task.cancel()
+        gone: asyncio.Task[None] | None = None
+        stopped = False
 
         def noticed(ended: asyncio.Task[None]) -> None:
+            nonlocal stopped
             if not ended.cancelled():
                 ended.exception()
-                stop(ClientGoneError())
+                stopped = True
+                if task is not None:
+                    task.cancel()
 
-        gone = loop.create_task(self._disconnected())
-        gone.add_done_callback(noticed)
-        timer = loop.call_later(seconds, lambda: stop(_too_late(seconds)))
+        def watch() -> None:
+            nonlocal gone
+            gone = loop.create_task(self._disconnected())
+            gone.add_done_callback(noticed)
+
+        timer = loop.call_later(_WATCH_AFTER_SECONDS, watch)
         try:
             return await work
         except asyncio.CancelledError:
-            if stopped_by is not None and not task.uncancel():
-                raise stopped_by from None
+            if stopped and task is not None and not task.uncancel():
+                raise ClientGoneError from None
             raise
         finally:
             timer.cancel()
-            gone.cancel()
+            if gone is not None:
+                gone.remove_done_callback(noticed)
+                gone.cancel()
 
     async def stream(self, first: bytes, events: AsyncIterator[bytes], seconds: float) -> None:
-        """Send server-sent events as they come. The first has been made, so that what failed before it did not."""
+        """Send server-sent events as they come. The first has been made, so that what failed before it did not.
+
+        `seconds`: the longest that the client may take to read them; then the stream is cut (`ClientGoneError`).
+        """
         self.status = 200
         await self._send(
             {
@@ -167,9 +172,16 @@ class HttpExchange:
             async for event in events:
                 await self._send({"type": "http.response.body", "body": event, "more_body": True})
 
-        # The events keep the deadline themselves and tell the client; this one ends a client that does not read.
-        await self.run(pump(), seconds + _SECONDS_FOR_SLOW_READERS)
+        try:
+            async with asyncio.timeout(seconds):
+                await self.run(pump())
+        except TimeoutError:
+            raise ClientGoneError from None
         await self._send({"type": "http.response.body", "body": b""})
+
+    def milliseconds(self) -> float:
+        """Since the request came."""
+        return (perf_counter() - self.started) * 1000
 
     async def _disconnected(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -182,9 +194,3 @@ def _plain_error(error: Exception) -> tuple[int, dict[str, Any], dict[str, str]]
 
 def _too_large(limit: int) -> PayloadTooLargeError:
     return PayloadTooLargeError(f"the body is larger than {limit} bytes", fix="send less at once")
-
-
-def _too_late(seconds: float) -> DeadlineExceededError:
-    return DeadlineExceededError(
-        f"no answer within {seconds:g} s", fix="try again; [chat] deadline_seconds in plugins.toml sets the limit"
-    )

@@ -1,14 +1,21 @@
-"""A chat request after decoding, whichever protocol it came by, and the limits it must keep."""
+"""A chat request after decoding, whichever protocol it came by, the limits it must keep, and those decoded before."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from tilores_core.chat.answer_lookup import KeyMemo
+from cachetools import LRUCache
+
+from tilores_core.chat.turn_context import KeyMemo
 from tilores_core.contracts import Message
 from tilores_core.errors import InvalidRequestError
+
+T = TypeVar("T")
+
+_MOST = 512
+_LONGEST_BODY = 16 * 1024  # so that all together are at most 8 MiB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +41,7 @@ class ChatRequest:
     no_cache: bool = False
     no_store: bool = False
     run_id: str | None = None
-    recall: KeyMemo = field(default_factory=KeyMemo)
+    memo: KeyMemo = field(default_factory=KeyMemo)
 
 
 def check_limits(messages: tuple[Message, ...], limits: Limits, param: str) -> None:
@@ -66,3 +73,25 @@ def check_limits(messages: tuple[Message, ...], limits: Limits, param: str) -> N
         )
     if not asked:
         raise InvalidRequestError("there is no user message with text", param=param, fix="add a user message")
+
+
+class DecodeCache(Generic[T]):
+    """Decoded requests by the bytes they came in, least recently used out first. A caller must not change one.
+
+    A request that is repeated mostly comes in the same bytes; decoding them again would cost a fifth of a cached
+    answer. `decode` depends on the body and on the header values given with it, and on nothing else that changes.
+    """
+
+    def __init__(self) -> None:
+        self._kept: LRUCache[tuple[bytes | None, ...], T] = LRUCache(_MOST)
+
+    def get(self, body: bytes, headers: tuple[bytes | None, ...], decode: Callable[[], T]) -> T:
+        """The decoded request. Raises what `decode` raises, which is not remembered."""
+        if len(body) > _LONGEST_BODY:
+            return decode()
+        key = (body, *headers)
+        try:
+            return self._kept[key]
+        except KeyError:
+            decoded = self._kept[key] = decode()
+            return decoded

@@ -46,7 +46,7 @@ def build_prewarming(
     config = services.host.config
     return Prewarming(
         engine=services.engine,
-        lookup=services.lookup,
+        cache=services.cache,
         source=services.source,
         source_name=config.use.source,
         cache_table=config.cache,

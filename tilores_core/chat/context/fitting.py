@@ -47,8 +47,8 @@ class Fitting:
         info = self._models.info(model)
         return given or (info.context_window if info is not None else None) or self._window
 
-    def mark(self, model: str) -> str:
-        """All of the above that decides how much of a customer a model is told of; part of every answer's key."""
+    def cache_key_part(self, model: str) -> str:
+        """The settings that decide how much of a customer a model is given; part of every answer's key."""
         return f"{self.window(model)}/{self._share:g}"
 
     def system(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tilores_core import resilience
 from tilores_core.contracts import Turn
+from tilores_core.errors import DeadlineExceededError
 from tilores_core.resilience import Priority
 
 
@@ -32,3 +33,11 @@ class Budget(resilience.Budget):
     def whole(self, *, last: bool) -> float:
         """The same for a model that says all at once, whose silence tells nothing."""
         return math.inf if last else self.left() / 2
+
+
+def deadline_exceeded() -> DeadlineExceededError:
+    """The one error for a turn whose time is over, wherever that is noticed."""
+    return DeadlineExceededError(
+        "no answer within the deadline",
+        fix="ask for less, or again; [chat] deadline_seconds in plugins.toml sets the limit",
+    )

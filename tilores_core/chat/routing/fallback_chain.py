@@ -11,7 +11,7 @@ import structlog
 
 from tilores_core.chat.messages import for_model
 from tilores_core.chat.models import Models
-from tilores_core.chat.routing.budget import Budget
+from tilores_core.chat.routing.budget import Budget, deadline_exceeded
 from tilores_core.chat.routing.delivery import BufferedDelivery, Start
 from tilores_core.chat.routing.health import Health, Permit
 from tilores_core.chat.routing.hedge import Claim, hedged
@@ -21,7 +21,6 @@ from tilores_core.chat.routing.model_call import FailedAttemptError, ModelCall, 
 from tilores_core.chat.routing.verdict import judge
 from tilores_core.contracts import Attempt, Delta, Message, Turn
 from tilores_core.errors import (
-    DeadlineExceededError,
     InvalidRequestError,
     OverloadedError,
     ProviderUnavailableError,
@@ -284,7 +283,7 @@ class FallbackChain:
         if self._broke is not None:
             return self._broke
         if self.budget.left() <= 0:
-            return DeadlineExceededError("no model answered in time", fix="ask for less, or again")
+            return deadline_exceeded()
         if self._first is not None:
             return self._first
         return ProviderUnavailableError("no model can be asked now", provider=_provider(self.chain[0]))

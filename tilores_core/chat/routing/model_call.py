@@ -7,16 +7,15 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from tilores_core.chat.codes import error_code
 from tilores_core.chat.models import Models
-from tilores_core.chat.routing.budget import Budget
+from tilores_core.chat.routing.budget import Budget, deadline_exceeded
 from tilores_core.chat.routing.health import Permit
 from tilores_core.chat.routing.joint import CannotJoinError
 from tilores_core.chat.routing.limits import ProviderLimit
 from tilores_core.chat.routing.verdict import BrokenOffError, SilentModelError, Verdict, judge
 from tilores_core.chat.routing.watch import Watch, WatchExpiredError
 from tilores_core.contracts import Attempt, CompletionPiece, Delta, Message, Turn
-from tilores_core.errors import DeadlineExceededError
+from tilores_core.errors import DeadlineExceededError, error_code
 from tilores_core.llm.failures import failure_of
 from tilores_core.llm.normalizer import NO_USAGE, Completion, Normalizer
 
@@ -160,7 +159,7 @@ class ModelCall:
         provider = self.model.partition(":")[0]
         if isinstance(error, WatchExpiredError):
             if error.reason == "late":
-                return DeadlineExceededError("no whole answer in time", fix="ask for less, or again"), True
+                return deadline_exceeded(), True
             silent = error.reason == "silent"
             what = "does not begin to answer" if silent else "fell silent in the middle of its answer"
             return SilentModelError(f"the model {what}", provider=provider, fix="ask again later"), True

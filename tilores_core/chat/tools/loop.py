@@ -18,19 +18,19 @@ import orjson
 from tilores_core.chat.context.estimate import estimate_tokens
 from tilores_core.chat.context.fitting import Fitting
 from tilores_core.chat.customer_lookup import CustomerLookup
-from tilores_core.chat.customer_match import CustomerMatch, CustomerRecords
+from tilores_core.chat.customer_match import NO_CUSTOMER, CustomerMatch
 from tilores_core.chat.grounding.guard import Watch
 from tilores_core.chat.model_router import ModelRouter
 from tilores_core.chat.models import Models
 from tilores_core.chat.prompts import system_message
 from tilores_core.chat.records import fingerprint
-from tilores_core.chat.routing.budget import Budget
 from tilores_core.chat.tools import wording
 from tilores_core.chat.tools.gate import Emit, Gate
 from tilores_core.chat.tools.own import NAMES, BoundCustomer
 from tilores_core.chat.tools.runner import Limits, ToolRunner
 from tilores_core.chat.tools.tool import Tool
-from tilores_core.contracts import Attempt, Customer, Delta, Message, Prompt, ToolUse, Turn, Usage
+from tilores_core.chat.turn_context import TurnContext
+from tilores_core.contracts import Customer, Delta, Message, Prompt, Turn, Usage
 from tilores_core.errors import InvalidRequestError, UnsupportedParameterError
 from tilores_core.llm.normalizer import Completion
 from tilores_core.settings import ChatTable
@@ -39,28 +39,11 @@ _OF_TOOLS: Final = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """One turn and what is known of it by now. `attempts` and `uses` get a note of each call of a model and a tool;
-    `began`: the turn's start on `time.perf_counter()`."""
-
-    turn: Turn
-    model: str
-    prompt: Prompt
-    spectrum: str
-    match: CustomerMatch
-    known: CustomerRecords | None
-    watch: Watch | None
-    attempts: list[Attempt]
-    uses: list[ToolUse]
-    began: float
-    budget: Budget
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ToolLoopResult:
-    """What came of it. `said.usage` and `cost` are of all calls together; `seconds` went to the tools.
+    """The outcome of a tool loop. `said.usage` and `cost` are of all calls together; `seconds` went to the tools.
 
-    `customer` and `match` as the searches left them. `keep`: it all rests on what the answer's key stands for.
+    `customer` and `match` as the searches left them. `reusable`: the answer rests on the customer that the turn's
+    answer key stands for and on nothing else.
     """
 
     model: str
@@ -68,7 +51,7 @@ class ToolLoopResult:
     cost: float | None
     match: CustomerMatch
     customer: Customer | None
-    keep: bool
+    reusable: bool
     seconds: float
 
 
@@ -87,7 +70,7 @@ class ToolLoop:
     def __init__(
         self,
         *,
-        lookup: CustomerLookup,
+        customers: CustomerLookup,
         models: Models,
         router: ModelRouter,
         fitting: Fitting,
@@ -97,7 +80,7 @@ class ToolLoop:
         self.router = router
         self.fitting = fitting
         self.chat = chat
-        self._lookup = lookup
+        self._customers = customers
         self._left_out: set[str] = set()
 
     def suits(self, model: str) -> bool:
@@ -105,46 +88,51 @@ class ToolLoop:
         info = self.models.info(model)
         return info is None or info.tools
 
-    def mark(self, model: str) -> str:
-        """What an answer of this model depends on besides; part of its key. Empty for one that is asked directly."""
+    def cache_key_part(self, model: str) -> str:
+        """The settings that an answer of this model depends on. Empty for one that is asked directly."""
         chat = self.chat
         return f" tools {chat.max_tool_turns}/{chat.tool_result_characters}" if self.suits(model) else ""
 
-    async def talk(self, question: Question, emit: Emit | None) -> ToolLoopResult:
-        """The answer to one question; its pieces go to `emit`.
+    async def run(self, context: TurnContext, watch: Watch | None, emit: Emit | None) -> ToolLoopResult:
+        """The answer to one turn; its pieces go to `emit`.
 
         Raises what `ModelRouter.ask` raises; `InvalidRequestError` for a caller's tool with the name of one of ours.
         """
-        turn = question.turn
-        bound = _in_play(question)
-        play = ToolRunner(
-            source=self._lookup.source,
-            bound=bound,
-            search=turn.caller.search,
+        match = context.match or NO_CUSTOMER
+        text = match.records_text
+        runner = ToolRunner(
+            source=self._customers.source,
+            bound=None if match.records is None or text is None else BoundCustomer(match.records.customer, text),
+            search=context.turn.caller.search,
             limits=Limits(
                 calls=self.chat.max_tool_calls,
                 characters=self.chat.tool_result_characters,
-                seconds=self._lookup.calls.seconds,
-                region=self._lookup.region,
+                seconds=self._customers.calls.seconds,
+                region=self._customers.region,
             ),
-            room=self.fitting.free(question.model, turn, question.prompt),
-            budget=question.budget,
-            began=question.began,
-            uses=question.uses,
-            watch=question.watch,
+            room=self.fitting.free(context.model, context.turn, context.prompt),
+            budget=context.budget,
+            began=context.started,
+            uses=context.tools,
+            watch=watch,
             left_out=self._left_out,
         )
-        return await _Talk(self, question, play, emit).run()
+        return await _Run(self, context, match, runner, emit).run()
 
 
-class _Talk:
-    def __init__(self, tool_loop: ToolLoop, question: Question, play: ToolRunner, emit: Emit | None) -> None:
-        self._tool_loop = tool_loop
-        self._question = question
-        self._turn = question.turn
-        self._play = play
+class _Run:
+    """One run of the loop."""
+
+    def __init__(
+        self, loop: ToolLoop, context: TurnContext, match: CustomerMatch, runner: ToolRunner, emit: Emit | None
+    ) -> None:
+        self._loop = loop
+        self._context = context
+        self._match = match
+        self._turn = context.turn
+        self._runner = runner
         self._emit = emit
-        self._gate = Gate(emit, longest=tool_loop.chat.tool_preamble_characters)
+        self._gate = Gate(emit, longest=loop.chat.tool_preamble_characters)
         self._steps: list[_Step] = []
         self._usage = Usage()
         self._cost: float | None = 0.0
@@ -152,26 +140,26 @@ class _Talk:
         self._only_asked = True  # no fallback had a part in it
 
     async def run(self) -> ToolLoopResult:
-        ours = await self._play.tools()
+        ours = await self._runner.tools()
         theirs = _theirs(self._turn.parameters)
         _check_names(theirs, ours)
-        self._play.theirs = frozenset(theirs)
-        self._play.room -= estimate_tokens(orjson.dumps([tool.definition for tool in ours.values()]).decode())
-        for number in range(self._tool_loop.chat.max_tool_turns):
-            model, said = await self._ask_if_able(await self._play.tools(), first=number == 0)
+        self._runner.theirs = frozenset(theirs)
+        self._runner.room -= estimate_tokens(orjson.dumps([tool.definition for tool in ours.values()]).decode())
+        for number in range(self._loop.chat.max_tool_turns):
+            model, said = await self._ask_if_able(await self._runner.tools(), first=number == 0)
             calls = said.tool_calls
             if not calls or all(call["function"]["name"] in theirs for call in calls):
-                return self._told(model, said)
+                return self._result(model, said)
             self._gate.drop(said.text)
             started = time.perf_counter()
-            results = await self._play.run(said.tool_calls)
+            results = await self._runner.run(said.tool_calls)
             self._seconds += time.perf_counter() - started
             self._steps.append(_Step(model=model, said=said, results=results))
         model, said = await self._ask({}, first=False)
         left = tuple(call for call in said.tool_calls if _name(call) in theirs)
         if said.tool_calls and not left:  # it called what it was not offered
             said = replace(said, tool_calls=(), finish_reason="stop")
-        return self._told(model, replace(said, tool_calls=left))
+        return self._result(model, replace(said, tool_calls=left))
 
     # --- one call of a model -----------------------------------------------------------------------------
 
@@ -186,11 +174,11 @@ class _Talk:
 
     async def _ask(self, tools: Mapping[str, Tool], *, first: bool) -> tuple[str, Completion]:
         """Without `tools`: directly."""
-        with_tools = _system_with_tools(self._question.prompt, self._play.bound)
+        with_tools = _system_with_tools(self._context.prompt, self._runner.bound)
         directly = self._direct_system()
 
         def uses_tools(name: str) -> bool:
-            return bool(tools) and self._tool_loop.suits(name)
+            return bool(tools) and self._loop.suits(name)
 
         def system(name: str) -> str:
             return with_tools if uses_tools(name) else directly(name)
@@ -201,31 +189,31 @@ class _Talk:
             parameters = self._parameters(tools, name, first=first)
             return replace(self._turn, parameters=parameters), self._so_far(name)
 
-        model, said = await self._tool_loop.router.ask(
+        model, said = await self._loop.router.ask(
             self._turn,
-            self._question.model,
+            self._context.model,
             system,
             self._gate.inlet,
-            self._question.attempts,
-            began=self._question.began,
+            self._context.attempts,
+            began=self._context.started,
             request_for=request_for,
-            budget=self._question.budget,
+            budget=self._context.budget,
         )
-        self._only_asked &= model == self._question.model
+        self._only_asked &= model == self._context.model
         self._usage = Usage(
             input_tokens=self._usage.input_tokens + said.usage.input_tokens,
             output_tokens=self._usage.output_tokens + said.usage.output_tokens,
         )
-        cost = self._tool_loop.models.cost_of(model, said)
+        cost = self._loop.models.cost_of(model, said)
         self._cost = None if cost is None or self._cost is None else self._cost + cost
         return model, said
 
     def _direct_system(self) -> Callable[[str], str]:
-        bound = self._play.bound
+        bound = self._runner.bound
         text = None if bound is None else bound.text
         tokens = 0 if text is None else estimate_tokens(text)
-        question = self._question
-        return self._tool_loop.fitting.system(self._turn, question.prompt, text, tokens, question.spectrum)
+        context = self._context
+        return self._loop.fitting.system(self._turn, context.prompt, text, tokens, context.spectrum)
 
     def _parameters(self, tools: Mapping[str, Tool], name: str, *, first: bool) -> dict[str, Any]:
         given = self._turn.parameters
@@ -233,10 +221,10 @@ class _Talk:
         choice = given.get("tool_choice")
         theirs = [] if choice == "none" else given.get("tools") or []
         parameters["tools"] = [*(tool.definition for tool in tools.values()), *theirs]
-        info = self._tool_loop.models.info(name)
+        info = self._loop.models.info(name)
         if theirs and choice not in (None, "auto"):
             parameters["tool_choice"] = choice
-        elif first and self._play.bound is not None and info is not None and info.simulated:
+        elif first and self._runner.bound is not None and info is not None and info.simulated:
             parameters["tool_choice"] = "required"  # a simulated model has no judgement of its own
         return parameters
 
@@ -251,17 +239,17 @@ class _Talk:
 
     # --- the end -----------------------------------------------------------------------------------------
 
-    def _told(self, model: str, said: Completion) -> ToolLoopResult:
+    def _result(self, model: str, said: Completion) -> ToolLoopResult:
         self._gate.finish()
         if self._emit is not None and said.tool_calls:
             for index, call in enumerate(said.tool_calls):
                 self._emit(Delta(tool_calls=({"index": index, **call},), model=model, state=said.state or None))
-        question, play = self._question, self._play
-        match, customer = question.match, None if question.known is None else question.known.customer
-        if play.outcome is not None:
-            match = CustomerMatch(outcome=play.outcome)
-            if play.bound is not None:
-                customer = play.bound.customer
+        runner, match, records = self._runner, self._match, self._match.records
+        customer = None if records is None else records.customer
+        if runner.outcome is not None:
+            match = CustomerMatch(outcome=runner.outcome)
+            if runner.bound is not None:
+                customer = runner.bound.customer
                 record_ids = tuple(record.id for record in customer.records)
                 match = replace(match, fingerprint=fingerprint(customer), record_ids=record_ids)
         text = self._gate.kept + said.text if said.text else self._gate.kept.rstrip()
@@ -271,14 +259,9 @@ class _Talk:
             cost=self._cost,
             match=match,
             customer=customer,
-            keep=question.known is not None and play.same and self._only_asked,
+            reusable=records is not None and runner.same and self._only_asked,
             seconds=self._seconds,
         )
-
-
-def _in_play(question: Question) -> BoundCustomer | None:
-    known = question.known
-    return None if known is None else BoundCustomer(known.customer, known.text_for(question.match))
 
 
 def _system_with_tools(prompt: Prompt, bound: BoundCustomer | None) -> str:

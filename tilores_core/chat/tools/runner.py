@@ -16,7 +16,6 @@ from typing import Any, Final
 import orjson
 import structlog
 
-from tilores_core.chat.codes import error_code
 from tilores_core.chat.context.estimate import estimate_tokens
 from tilores_core.chat.customer.choices import clarification
 from tilores_core.chat.customer.choices import several as several_of
@@ -27,7 +26,7 @@ from tilores_core.chat.tools import wording
 from tilores_core.chat.tools.own import NAMES, BoundCustomer, find_tool, records_tool
 from tilores_core.chat.tools.tool import InvalidArgumentsError, OtherCustomerError, Tool, ToolFailedError, adapted
 from tilores_core.contracts import Customer, CustomerOutcome, CustomerSource, SupportsTools, ToolUse
-from tilores_core.errors import SourceUnavailableError
+from tilores_core.errors import SourceUnavailableError, error_code
 
 log = structlog.get_logger(part="chat")
 

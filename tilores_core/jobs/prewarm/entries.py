@@ -20,7 +20,7 @@ _ANSWERS: Final = "answers:"
 
 
 class WarmedEntries:
-    """`watched`: where readers count, by the answer's key (`AnswerLookup.watched`). `most_held`: kept in memory."""
+    """`watched`: hits by answer key (`ChatEngine.watched_hits`). `most_held`: entries kept in memory."""
 
     def __init__(self, cache: TieredCache, watched: dict[str, int], *, most_held: int) -> None:
         self._cache = cache

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import structlog
 
-from tilores_core.chat.customer_lookup import CustomerLookup
+from tilores_core.cache.tiered import TieredCache
 from tilores_core.chat.engine import ChatEngine
 from tilores_core.contracts import CustomerSource
 from tilores_core.errors import ConfigError, InvalidRequestError, OverloadedError, UnknownModelError
@@ -49,7 +49,7 @@ class Prewarming:
         self,
         *,
         engine: ChatEngine,
-        lookup: CustomerLookup,
+        cache: TieredCache,
         source: CustomerSource,
         source_name: str,
         cache_table: CacheTable,
@@ -67,11 +67,10 @@ class Prewarming:
         self._leases = leases
         self._keep_seconds = keep_seconds
         self._check_models(plan)
-        self.entries = entries or WarmedEntries(engine.cache, engine.known.watched, most_held=plan.memory_entries)
+        self.entries = entries or WarmedEntries(cache, engine.watched_hits, most_held=plan.memory_entries)
         self._budget = HourlyBudget(calls=plan.calls_per_hour, cost=plan.cost_per_hour)
         self._warmer = Warmer(
             engine=engine,
-            lookup=lookup,
             source=source,
             source_name=source_name,
             table=cache_table,

@@ -15,12 +15,9 @@ from dataclasses import dataclass
 import structlog
 
 from tilores_core.cache.keys import customer_key, fingerprint_key
-from tilores_core.chat.answer_lookup import KeyMemo
-from tilores_core.chat.answers import is_cacheable
-from tilores_core.chat.codes import error_code
-from tilores_core.chat.customer_lookup import CustomerLookup
 from tilores_core.chat.engine import ChatEngine
 from tilores_core.chat.messages import text_of
+from tilores_core.chat.stored import is_cacheable
 from tilores_core.contracts import (
     DEFAULT_CACHE_POLICY,
     CachePolicy,
@@ -31,7 +28,7 @@ from tilores_core.contracts import (
     Turn,
     current_purpose,
 )
-from tilores_core.errors import SourceError, SourceUnavailableError, TiloresError
+from tilores_core.errors import SourceError, SourceUnavailableError, TiloresError, error_code
 from tilores_core.jobs.prewarm.budget import Budget
 from tilores_core.jobs.prewarm.entries import WarmedEntries
 from tilores_core.jobs.prewarm.figures import Figures
@@ -69,7 +66,6 @@ class Warmer:
         self,
         *,
         engine: ChatEngine,
-        lookup: CustomerLookup,
         source: CustomerSource,
         source_name: str,
         table: CacheTable,
@@ -78,7 +74,6 @@ class Warmer:
         seconds: float,
     ) -> None:
         self._engine = engine
-        self._lookup = lookup
         self._source = source
         self._source_name = source_name
         self._table = table
@@ -132,23 +127,23 @@ class Warmer:
         policy = CachePolicy(max_age=_JUST_NOW) if errand.anew else DEFAULT_CACHE_POLICY
         turn = Turn(messages=_NOBODYS, customer_id=customer_id, purpose="prewarm", cache=policy)
         try:
-            located = await self._lookup.locate(turn, b"", "general")
+            match = await self._engine.find_customer(turn)
         except TiloresError as error:
             figures.add("failed", error=error_code(error))
             return False, not isinstance(error, SourceUnavailableError), None
-        if located.outcome.kind != "one":
+        if match.outcome.kind != "one":
             figures.add("unknown")
             return False, True, None
-        customer_id = located.outcome.customer_id or customer_id
-        figures.add("kept" if located.overdue else "warmed" if errand.anew else "fresh")
+        customer_id = match.outcome.customer_id or customer_id
+        figures.add("kept" if match.overdue else "warmed" if errand.anew else "fresh")
         name = None
-        with suppress(SourceError):  # while the old answers last, nobody needs the records
-            _, known = await self._lookup.records(located)
-            name = known.customer.name if known is not None else None
+        with suppress(SourceError):  # while the old answers last, the records are not needed
+            records = (await self._engine.load_records(turn, match)).records
+            name = None if records is None else records.customer.name
         if errand.hold:
             keys = (fingerprint_key(self._source_name, customer_id), customer_key(self._source_name, customer_id))
             self._entries.hold(keys)
-        return True, not located.overdue, name
+        return True, not match.overdue, name
 
     async def _answer(
         self,
@@ -223,13 +218,9 @@ class Warmer:
             parameters=turn.parameters,
             caller=turn.caller,
         )
-        answers, recall = self._engine.known, KeyMemo()
-        key = answers.peek_key(live, recall)
-        if key is None or self._engine.cache.peek(key) is None:
-            found = await answers.recall(live, recall)
-            if isinstance(found, frozenset):
-                return False
-            key, _ = found
+        key = await self._engine.find_stored(live)
+        if key is None:
+            return False
         self._entries.watch(key)
         if errand.hold:
             self._entries.hold((key,))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from time import perf_counter, time
+from time import time
 from typing import Any
 
-from tilores_core.cache.tiered import Hit
 from tilores_core.contracts import Answer
 from tilores_core.web.chat import ChatService, Handler
-from tilores_core.web.decode_cache import DecodeCache
 from tilores_core.web.feedback import feedback_route
 from tilores_core.web.http_exchange import HttpExchange
 from tilores_core.web.ids import new_run_id
@@ -20,6 +18,7 @@ from tilores_core.web.langserve.decode import RunRequest, decode_batch, decode_r
 from tilores_core.web.langserve.encode import batch_body, invoke_body, invoke_template
 from tilores_core.web.langserve.pieces import RunInfo
 from tilores_core.web.langserve.stream import stream, stream_events, stream_log
+from tilores_core.web.request import DecodeCache
 from tilores_core.web.response_template import ResponseTemplate
 
 _PREFIX = "/chat/"
@@ -35,8 +34,11 @@ class LangServeRoutes:
     def __init__(self, service: ChatService) -> None:
         self._service = service
         self._decoded: DecodeCache[RunRequest] = DecodeCache()
-        self._wire = ResponseTemplate(
-            "langserve", strings=("run_id", "tier"), scalars=("age_s", "stale", "latency_ms", "cost")
+        self.template = ResponseTemplate(
+            "langserve",
+            lambda answer, markers: invoke_template(answer, **markers),
+            strings=("run_id", "tier"),
+            scalars=("age_s", "stale", "latency_ms", "cost"),
         )
         self._post: dict[str, _Run] = {
             "invoke": self._invoke,
@@ -88,35 +90,23 @@ class LangServeRoutes:
         else:
             request = decode_run(body, service.limits, base_config=base).chat
         run_id = request.run_id or new_run_id()
-        turn = service.turn(exchange, request, run_id, cache_control=True)
-        known = await service.known(turn, request.recall, self._wire, _render)
-        if not isinstance(known, frozenset):
-            template, hit = known
-            tier = hit.tier.encode()
-            await exchange.reply_bytes(
-                200, template % self._values(exchange, run_id.encode(), tier, hit), (b"x-tilores-cache", tier)
-            )
-            service.count_hit(exchange, turn, request.recall, hit)
-            return
-        answer = await service.answer(exchange, turn, known)
-        await exchange.reply(
-            200,
-            invoke_body(answer, run_id=run_id, latency_ms=_since(exchange)),
-            {"X-Tilores-Cache": answer.cache_tier},
-        )
+        await service.serve(exchange, self, request, run_id, cache_control=True)
 
-    def _values(self, exchange: HttpExchange, run_id: bytes, tier: bytes, hit: Hit) -> tuple[bytes, ...]:
+    def values(self, exchange: HttpExchange, run_id: str, tier: bytes, stored_at: float) -> tuple[bytes, ...]:
         """In the order of the gaps of `invoke_template`: run id twice, last of all for the metadata."""
-        age = time() - hit.stored_at
+        age, run = time() - stored_at, run_id.encode()
         return (
             tier,
             b"%.3f" % (age if age > 0 else 0.0),
             b"false",
-            b"%.3f" % _since(exchange),
+            b"%.3f" % exchange.milliseconds(),
             b"0.0",
-            run_id,
-            run_id,
+            run,
+            run,
         )
+
+    def body(self, answer: Answer, run_id: str, latency_ms: float) -> object:
+        return invoke_body(answer, run_id=run_id, latency_ms=latency_ms)
 
     async def _batch(self, exchange: HttpExchange, base: Mapping[str, Any] | None = None) -> None:
         service = self._service
@@ -128,7 +118,7 @@ class LangServeRoutes:
             for run, run_id in zip(runs, run_ids, strict=True)
         ]
         answers = await service.answer_all(exchange, turns)
-        latency = _since(exchange)
+        latency = exchange.milliseconds()
         replies = [(answer, run_id, latency) for answer, run_id in zip(answers, run_ids, strict=True)]
         await exchange.reply(200, batch_body(replies))
 
@@ -159,14 +149,6 @@ def _with_config(run: _Run, config_hash: str) -> Handler:
         await run(exchange, decode_config_hash(config_hash))
 
     return handle
-
-
-def _render(answer: Answer, markers: Mapping[str, str]) -> object:
-    return invoke_template(answer, **markers)
-
-
-def _since(exchange: HttpExchange) -> float:
-    return (perf_counter() - exchange.started) * 1000
 
 
 def _not_found(text: str) -> tuple[int, dict[str, Any], dict[str, str]]:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
 from urllib.parse import unquote
 
 from tilores_core.contracts import Answer
 from tilores_core.web.chat import ChatService, Handler
-from tilores_core.web.decode_cache import DecodeCache
 from tilores_core.web.feedback import feedback_route
 from tilores_core.web.http_exchange import HttpExchange
 from tilores_core.web.ids import new_run_id
@@ -18,6 +15,7 @@ from tilores_core.web.openai.encode import completion_body, completion_template
 from tilores_core.web.openai.errors import ErrorReply, method_not_allowed, nothing_there, route_not_found
 from tilores_core.web.openai.models import find_model, models_body
 from tilores_core.web.openai.stream import CompletionInfo, completion_chunks
+from tilores_core.web.request import DecodeCache
 from tilores_core.web.response_template import ResponseTemplate
 
 _COMPLETIONS = "/v1/chat/completions"
@@ -32,8 +30,9 @@ class OpenAIRoutes:
         self._service = service
         self._decoded: DecodeCache[CompletionRequest] = DecodeCache()
         self._feedback = feedback_route(service, nothing_there)
-        self._wire = ResponseTemplate(
+        self.template = ResponseTemplate(
             "openai",
+            lambda answer, markers: completion_template(answer, **markers),
             strings=("completion_id", "tier"),
             scalars=("created", "age_s", "stale", "latency_ms", "cost"),
         )
@@ -64,46 +63,33 @@ class OpenAIRoutes:
             body, tuple(map(headers.get, HEADERS)), lambda: decode_completion(body, headers, service.limits)
         )
         run_id = new_run_id()
-        turn = service.turn(exchange, request.chat, run_id)
-        completion_id = f"chatcmpl-{run_id}"
         if request.stream:
-            await self._stream(exchange, request, completion_id, turn)
-            return
-        known = await service.known(turn, request.chat.recall, self._wire, _render)
-        if not isinstance(known, frozenset):
-            template, hit = known
-            tier = hit.tier.encode()
-            now = time.time()
-            values = (
-                completion_id.encode(),
-                b"%d" % now,
-                tier,
-                b"%.3f" % max(0.0, now - hit.stored_at),
-                b"false",
-                b"%.3f" % _since(exchange),
-                b"0.0",
-            )
-            await exchange.reply_bytes(200, template % values, (b"x-tilores-cache", tier))
-            service.count_hit(exchange, turn, request.chat.recall, hit)
-            return
-        answer = await service.answer(exchange, turn, known)
-        await exchange.reply(
-            200,
-            completion_body(
-                answer,
-                completion_id=completion_id,
-                created=int(time.time()),
-                latency_ms=round(_since(exchange), 3),
-            ),
-            {"X-Tilores-Cache": answer.cache_tier},
+            await self._stream(exchange, request, run_id)
+        else:
+            await service.serve(exchange, self, request.chat, run_id, cache_control=False)
+
+    def values(self, exchange: HttpExchange, run_id: str, tier: bytes, stored_at: float) -> tuple[bytes, ...]:
+        """In the order of the gaps of `completion_template`."""
+        now = time.time()
+        return (
+            b"chatcmpl-" + run_id.encode(),
+            b"%d" % now,
+            tier,
+            b"%.3f" % max(0.0, now - stored_at),
+            b"false",
+            b"%.3f" % exchange.milliseconds(),
+            b"0.0",
         )
 
-    async def _stream(
-        self, exchange: HttpExchange, request: CompletionRequest, completion_id: str, turn: Any
-    ) -> None:
+    def body(self, answer: Answer, run_id: str, latency_ms: float) -> object:
+        created = int(time.time())
+        return completion_body(answer, completion_id=f"chatcmpl-{run_id}", created=created, latency_ms=latency_ms)
+
+    async def _stream(self, exchange: HttpExchange, request: CompletionRequest, run_id: str) -> None:
         service = self._service
+        turn = service.turn(exchange, request.chat, run_id)
         info = CompletionInfo(
-            completion_id=completion_id,
+            completion_id=f"chatcmpl-{run_id}",
             created=int(time.time()),
             model=service.engine.models.resolve(turn.model),
             include_usage=request.include_usage,
@@ -114,14 +100,6 @@ class OpenAIRoutes:
             turn,
             lambda items: completion_chunks(items, info, on_error=service.on_stream_error(exchange)),
         )
-
-
-def _render(answer: Answer, markers: Mapping[str, str]) -> object:
-    return completion_template(answer, **markers)
-
-
-def _since(exchange: HttpExchange) -> float:
-    return (time.perf_counter() - exchange.started) * 1000
 
 
 def _refuse(reply: ErrorReply) -> Handler:

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.chat.engine_world import ABOUT_EDWINA, EDWINA, MAY_NOT_SEARCH, World, finished, question
-from tilores_core.chat import observe
-from tilores_core.chat.observe import Observers
+from tilores_core.chat import reporter as reporter_module
+from tilores_core.chat.reporter import OutcomeReporter
 from tilores_core.contracts import Answer, Observer, Outcome
 from tilores_core.errors import PermissionDeniedError, ProviderUnavailableError, SourceUnavailableError
 from tilores_core.testing import FakeReply
@@ -150,17 +150,17 @@ async def cancels(outcome: Outcome) -> None:
 
 @pytest.mark.parametrize("bad", [hangs, fails, cancels])
 async def test_a_bad_observer_stops_no_other(monkeypatch: pytest.MonkeyPatch, bad: Observer) -> None:
-    monkeypatch.setattr(observe, "_SECONDS_PER_OBSERVER", 0.01)
+    monkeypatch.setattr(reporter_module, "_SECONDS_PER_OUTCOME", 0.01)
     before, after = Ear(), Ear()
-    observers = Observers([before, bad, after])
-    observers.start()
+    reporter = OutcomeReporter([before, bad, after])
+    reporter.start()
     for _ in range(3):
-        observers.tell(OUTCOME)
+        reporter._put(OUTCOME)
     await eventually(lambda: len(after.heard) == 3)
-    await eventually(lambda: observers.failed == 3)
+    await eventually(lambda: reporter.failed == 3)
     assert len(before.heard) == 3
-    await observers.aclose()
-    assert observers.dropped == 0
+    await reporter.aclose()
+    assert reporter.dropped == 0
 
 
 async def test_a_hanging_observer_holds_up_no_request() -> None:
@@ -168,45 +168,45 @@ async def test_a_hanging_observer_holds_up_no_request() -> None:
         world.provider.otherwise = "one"
         for number in range(20):
             assert (await world.ask(f"{ABOUT_EDWINA} {number}")).text == "one"
-        await world.engine.observers.aclose(0.01)
-        assert world.engine.observers.dropped >= 19
+        await world.reporter.aclose(0.01)
+        assert world.reporter.dropped >= 19
 
 
 async def test_what_does_not_fit_is_dropped_and_counted() -> None:
     ear = Ear()
-    observers = Observers([ear], size=5)
+    reporter = OutcomeReporter([ear], queue_size=5)
     for _ in range(8):
-        observers.tell(OUTCOME)
-    assert observers.dropped == 3
-    observers.start()
+        reporter._put(OUTCOME)
+    assert reporter.dropped == 3
+    reporter.start()
     await eventually(lambda: len(ear.heard) == 5)
-    await observers.aclose()
-    assert observers.dropped == 3
+    await reporter.aclose()
+    assert reporter.dropped == 3
 
 
 async def test_what_is_queued_is_told_before_closing() -> None:
     ear = Ear()
-    observers = Observers([ear])
-    observers.start()
+    reporter = OutcomeReporter([ear])
+    reporter.start()
     for _ in range(20):
-        observers.tell(OUTCOME)
-    await observers.aclose()
+        reporter._put(OUTCOME)
+    await reporter.aclose()
     assert len(ear.heard) == 20
 
 
 async def test_without_observers_nothing_is_queued_or_started() -> None:
-    observers = Observers()
-    observers.start()
-    observers.tell(OUTCOME)
-    assert not observers
-    assert observers.dropped == 0
-    await observers.aclose()
+    reporter = OutcomeReporter()
+    reporter.start()
+    reporter._put(OUTCOME)
+    assert reporter.waiting == 0
+    assert reporter.dropped == 0
+    await reporter.aclose()
 
 
 async def test_a_cancelled_observer_task_ends() -> None:
     """Closing must not be swallowed with what observers raise."""
-    observers = Observers([hangs])
-    observers.start()
-    observers.tell(OUTCOME)
+    reporter = OutcomeReporter([hangs])
+    reporter.start()
+    reporter._put(OUTCOME)
     await settle()
-    await asyncio.wait_for(observers.aclose(0.01), 5)
+    await asyncio.wait_for(reporter.aclose(0.01), 5)
