@@ -12,7 +12,7 @@ from tilores_core.chat.routing.delivery import BufferedDelivery, DirectDelivery,
 from tilores_core.chat.routing.fallback_chain import FallbackChain, RequestForModel, RoutingContext
 from tilores_core.chat.routing.health import Health
 from tilores_core.chat.routing.limits import Limits
-from tilores_core.contracts import Attempt, Turn
+from tilores_core.contracts import Attempt, Purpose, Turn
 from tilores_core.errors import ConfigError, UnknownModelError
 from tilores_core.llm.normalizer import Completion
 from tilores_core.resilience import Condition

@@ -62,6 +62,10 @@ class Lease:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # In a task of its own: a holder that is cancelled on its way out would keep others waiting for the expiry.
+        await asyncio.shield(asyncio.create_task(self._end()))
+
+    async def _end(self) -> None:
         if self._renewing is not None:
             self._renewing.cancel()
             await asyncio.gather(self._renewing, return_exceptions=True)
@@ -103,5 +107,11 @@ async def acquire_lease(
     """
     holder = holder or f"{socket.gethostname()[:60]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     asked = time.monotonic()
-    fence = await backend.acquire(name, holder, seconds)
+    try:
+        fence = await backend.acquire(name, holder, seconds)
+    except asyncio.CancelledError:  # it may have been granted: others need not wait until it expires
+        with contextlib.suppress(TiloresError, TimeoutError):
+            async with asyncio.timeout(seconds / _RENEWALS):
+                await backend.release(name, holder, 0)
+        raise
     return None if fence is None else Lease(backend, name, holder, fence, seconds, asked + seconds)
