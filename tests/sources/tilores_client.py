@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.tilores_instance import SeenRequest, TiloresInstance
-from tilores_core import Customer, PluginContext
+from tilores_core import Customer, PluginContext, PluginServices
 from tilores_plugins.sources.tilores.settings import Settings
 from tilores_plugins.sources.tilores.source import TiloresSource, build
 
@@ -32,8 +32,16 @@ def settings_for(instance: TiloresInstance, **given: Any) -> Settings:
 
 
 @asynccontextmanager
-async def connected(instance: TiloresInstance, folder: Path, **given: Any) -> AsyncIterator[TiloresSource]:
-    source = build(PluginContext(plugin_id="tilores", settings=settings_for(instance, **given), data_dir=folder))
+async def connected(
+    instance: TiloresInstance, folder: Path, services: PluginServices | None = None, **given: Any
+) -> AsyncIterator[TiloresSource]:
+    context = PluginContext(
+        plugin_id="tilores",
+        settings=settings_for(instance, **given),
+        data_dir=folder,
+        services=services or PluginServices(),
+    )
+    source = build(context)
     try:
         yield source
     finally:

@@ -1,18 +1,25 @@
-"""The instance's catalogue: from disk at first, then from the instance, renewed behind the requests."""
+"""The instance's catalogue: from disk at first, then from the cache or the instance, renewed in the background.
+
+All processes share one catalogue through the cache's namespace `schemas`: one of them asks the instance when the
+entry has expired or was invalidated, the others take what it stored.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import random
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
+import orjson
 import structlog
 
-from tilores_core import SourceError, current_purpose
+from tilores_core import PluginCache, SourceError, current_purpose
 from tilores_plugins.sources.tilores import introspection, problems
 from tilores_plugins.sources.tilores.api import Api
-from tilores_plugins.sources.tilores.catalogue import Catalogue
+from tilores_plugins.sources.tilores.catalogue import Catalogue, from_json, to_json
 from tilores_plugins.sources.tilores.deadlines import Deadline
 from tilores_plugins.sources.tilores.keeping import Keeping
 from tilores_plugins.sources.tilores.problems import StaleSchemaError, TooLargeError
@@ -24,16 +31,33 @@ _log = structlog.get_logger(part="source")
 _SECONDS = 15.0  # for one introspection; it is large, and the instance may have to wake
 _AFTER_FAILURE = 30.0
 _BETWEEN_FORCED = 30.0
+_REFRESH_HOURS = 6.0  # without a cache
+_BETWEEN_LOOKS = 30.0  # at the cache, for another catalogue
+
+OpenCache = Callable[[], PluginCache | None]
 
 
 class Schemas:
-    """Whoever needs the catalogue first waits for it; afterwards nobody does."""
+    """The first caller waits for the catalogue, later ones do not.
 
-    def __init__(self, api: Api, settings: Settings, status: Status, keeping: Keeping) -> None:
+    `cache`: opens the cache that all processes share; None where there is none.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        settings: Settings,
+        status: Status,
+        keeping: Keeping,
+        cache: OpenCache = lambda: None,
+    ) -> None:
         self._api = api
         self._status = status
         self._keeping = keeping
-        self._seconds = settings.schema_refresh_hours * 3600
+        self._cache = cache
+        self._key = hashlib.sha256(f"{settings.api_url} {settings.client_id}".encode()).hexdigest()
+        self._look_seconds = _BETWEEN_LOOKS
+        self._seconds = (settings.schema_refresh_hours or _REFRESH_HOURS) * 3600
         self._catalogue: Catalogue | None = None
         self._reading: asyncio.Task[Catalogue] | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -54,7 +78,7 @@ class Schemas:
         return catalogue
 
     def _begin_with(self, kept: Catalogue) -> Catalogue:
-        """The kept catalogue, unless somebody has got the instance's own meanwhile."""
+        """The kept catalogue, unless the instance's own has come meanwhile."""
         if self._catalogue is None:
             self._use(kept, "disk")
         return self._catalogue or kept
@@ -67,7 +91,7 @@ class Schemas:
                 raise problems.schema_disagrees()
             self._forced_at = now
         if self._catalogue is None or self._catalogue is old:
-            await asyncio.shield(self._read())
+            await asyncio.shield(self._read(fresh=True))
         if self._catalogue is None or self._catalogue.hash == old.hash:
             raise problems.schema_disagrees()
         return self._catalogue
@@ -80,16 +104,40 @@ class Schemas:
         self._catalogue = catalogue
         self._status.schema_hash, self._status.schema_from = catalogue.hash[:12], origin
 
-    def _read(self) -> asyncio.Task[Catalogue]:
+    def _read(self, *, fresh: bool = False) -> asyncio.Task[Catalogue]:
+        """Read it from the cache, or `fresh` from the instance; one task for all that wait."""
         if self._reading is None:
-            self._reading = asyncio.create_task(self._introspect())
-            self._reading.add_done_callback(self._landed)
+            self._reading = asyncio.create_task(self._load(fresh=fresh))
+            self._reading.add_done_callback(self._on_read)
         return self._reading
 
-    def _landed(self, task: asyncio.Task[Catalogue]) -> None:
+    def _on_read(self, task: asyncio.Task[Catalogue]) -> None:
         self._reading = None
         if not task.cancelled():
             task.exception()
+
+    async def _load(self, *, fresh: bool) -> Catalogue:
+        cache, asked = self._cache(), False
+
+        async def ask() -> str:
+            nonlocal asked
+            asked = True
+            return orjson.dumps(to_json(await self._introspect())).decode()
+
+        if cache is None:
+            catalogue = await self._introspect()
+        else:
+            if fresh:
+                await cache.delete(self._key)
+            try:
+                catalogue = from_json(orjson.loads(await cache.get_or_load(self._key, ask)))
+            except (ValueError, TypeError, KeyError, AttributeError):  # stored by another version
+                catalogue, asked = await self._introspect(), True
+                await cache.set(self._key, orjson.dumps(to_json(catalogue)).decode())
+            await cache.set(f"{self._key} hash", catalogue.hash)
+        self._use(catalogue, "instance" if asked or cache is None else "cache")
+        await asyncio.to_thread(self._keeping.save, catalogue)
+        return catalogue
 
     async def _introspect(self) -> Catalogue:
         now = time.monotonic()
@@ -104,22 +152,28 @@ class Schemas:
             raise problems.oversized() from None
         if result.data is None:
             raise problems.resolver(len(result.errors))
-        catalogue = await asyncio.to_thread(introspection.read, result.data)
-        self._use(catalogue, "instance")
-        await asyncio.to_thread(self._keeping.save, catalogue)
-        return catalogue
+        return await asyncio.to_thread(introspection.read, result.data)
 
     def _watch(self, *, at_once: bool) -> None:
         if self._watching is None:
-            self._watching = asyncio.create_task(self._renew_for_ever(0.0 if at_once else self._seconds))
+            wait = self._seconds if self._cache() is None else self._look_seconds
+            self._watching = asyncio.create_task(self._renew_for_ever(0.0 if at_once else wait))
+
+    async def _stored_hash(self) -> str | None:
+        """The hash of the catalogue in the cache; None when it has expired, was invalidated or cannot be kept."""
+        cache = self._cache()
+        return None if cache is None else await cache.get(f"{self._key} hash")
 
     async def _renew_for_ever(self, wait: float) -> None:
         current_purpose.set("prewarm")  # of this task alone
         while True:
             await asyncio.sleep(wait * random.uniform(0.9, 1.0))  # noqa: S311  workers must not come all at once
             try:
-                await asyncio.shield(self._read())
-                wait = self._seconds
+                stored = await self._stored_hash()
+                if stored is None or self._catalogue is None or self._catalogue.hash != stored:
+                    await asyncio.shield(self._read())
+                # A cache that does not hold it must not make us ask the instance at every look.
+                wait = self._look_seconds if await self._stored_hash() else self._seconds
             except SourceError as error:
                 _log.warning("tilores.schema_not_renewed", error=error.message)
                 wait = min(_AFTER_FAILURE, self._seconds)

@@ -90,8 +90,11 @@ class Settings(BaseModel):
     background_share: float = Field(
         0.25, gt=0, le=1, description="share of max_in_flight that work in the background may take"
     )
-    schema_refresh_hours: float = Field(
-        6.0, gt=0, le=168, description="how often the instance is asked for its schema again"
+    schema_refresh_hours: float | None = Field(
+        None,
+        gt=0,
+        le=168,
+        description="how often the instance is asked for its schema again; default: [cache.schemas] ttl_seconds",
     )
 
     @property

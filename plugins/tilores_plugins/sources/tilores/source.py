@@ -13,7 +13,9 @@ from tilores_core import (
     ConfigError,
     Customer,
     Identifiers,
+    PluginCache,
     PluginContext,
+    ServicesNotOpenError,
     SourceError,
     SourceLocale,
     SourceSchema,
@@ -33,7 +35,7 @@ from tilores_plugins.sources.tilores.names import is_name
 from tilores_plugins.sources.tilores.plan import Plan, make_plan
 from tilores_plugins.sources.tilores.problems import StaleSchemaError
 from tilores_plugins.sources.tilores.reading import Entity
-from tilores_plugins.sources.tilores.schemas import Schemas
+from tilores_plugins.sources.tilores.schemas import OpenCache, Schemas
 from tilores_plugins.sources.tilores.settings import Settings
 from tilores_plugins.sources.tilores.status import Status
 
@@ -53,7 +55,17 @@ def build(context: PluginContext) -> TiloresSource:
     """Raises `ConfigError` when an address or the client is missing. Asks nothing yet."""
     settings: Settings = context.settings
     settings.check_complete()
-    return TiloresSource(settings, context.state.get(Status), Keeping(context.data_dir, settings.api_url))
+    services = context.services
+
+    def cache() -> PluginCache | None:
+        hours = settings.schema_refresh_hours
+        try:
+            return services.cache("schemas", None if hours is None else hours * 3600)  # None: as [cache.schemas] says
+        except ServicesNotOpenError:  # `tilores doctor` builds the source alone
+            return None
+
+    keeping = Keeping(context.data_dir, settings.api_url)
+    return TiloresSource(settings, context.state.get(Status), keeping, cache)
 
 
 class TiloresSource:
@@ -63,11 +75,11 @@ class TiloresSource:
     that the instance can be searched by, lead to the customer as well.
     """
 
-    def __init__(self, settings: Settings, status: Status, keeping: Keeping) -> None:
+    def __init__(self, settings: Settings, status: Status, keeping: Keeping, cache: OpenCache = lambda: None) -> None:
         self._settings = settings
         self._status = status
         self._api = Api(settings, status)
-        self._schemas = Schemas(self._api, settings, status, keeping)
+        self._schemas = Schemas(self._api, settings, status, keeping, cache)
         self._fetch = Fetch(self._api, settings)
         self._seen = SeenRecords()
         self.hints = Hints()
