@@ -82,6 +82,7 @@ def create_app(
                 cache=services.cache,
                 engine=services.engine,
                 is_ready=lambda: application.ready,
+                source=services.source,
                 table=host.config.chat,
                 metrics=metrics,
                 tracers=services.tracing.report,

@@ -257,3 +257,12 @@ async def test_report_says_when_no_row_is_served(opened: Make) -> None:
     report = await opened(table("customer_id,name,city", "1,Nora,Rome,x,y", "2,Omar,Oslo,x,y")).report()
     assert report.customers == 0
     assert any("no customer can be found" in warning for warning in report.warnings)
+
+
+async def test_server_over_a_file_without_customers_is_not_ready(opened: Make) -> None:
+    from tilores_core.web.health import no_customers
+
+    empty = opened(table("customer_id,name", "1,Nora,x", "2,Omar,y"), "empty.csv")
+    await empty.report()
+    assert "serves no customer" in str(await no_customers(empty))
+    assert await no_customers(opened(table("customer_id,name", "1,Nora Finch"), "good.csv")) is None

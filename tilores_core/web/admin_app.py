@@ -17,6 +17,7 @@ from tilores_core import __version__
 from tilores_core.cache.keys import customer_tags
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.chat.engine import ChatEngine
+from tilores_core.contracts import CustomerSource
 from tilores_core.errors import (
     AuthenticationError,
     InvalidRequestError,
@@ -38,7 +39,7 @@ from tilores_core.web.admin_batch import batch_routes
 from tilores_core.web.admin_prewarm import call_routes, prewarm_routes
 from tilores_core.web.auth import Authenticator, keyed_route
 from tilores_core.web.guard import Guard, PluginRouters
-from tilores_core.web.health import NO_WORKER, DetailedHealth, HealthReport, WorkersSeen
+from tilores_core.web.health import NO_WORKER, DetailedHealth, HealthReport, WorkersSeen, no_customers
 from tilores_core.web.openapi import describe
 
 _LONGEST_PROBLEM = 500
@@ -51,6 +52,7 @@ class Health(BaseModel):
 
 class Readiness(BaseModel):
     status: Literal["ready", "not ready"]
+    reason: str | None = Field(None, description="why it is not ready")
 
 
 class PluginRow(BaseModel):
@@ -86,7 +88,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     403: {"model": Problem, "description": "Administration is off, or not for this key"},
 }
 _WITH_BODY: dict[int | str, dict[str, Any]] = {
-    400: {"model": Problem, "description": "The body is no text"},
+    400: {"model": Problem, "description": "The body is not text"},
     413: {"model": Problem, "description": "The body is too large"},
     422: {"model": Problem, "description": "A field is wrong; `detail` names it"},
 }
@@ -103,6 +105,7 @@ class AdminApp:
         cache: TieredCache,
         engine: ChatEngine,
         is_ready: Callable[[], bool],
+        source: CustomerSource,
         table: ChatTable,
         prewarming: PrewarmJobs | None = None,
         batches: BatchIntake | None = None,
@@ -116,6 +119,7 @@ class AdminApp:
         self._cache = cache
         self._engine = engine
         self._is_ready = is_ready
+        self._source = source
         self._report = HealthReport(
             host=host,
             cache=cache,
@@ -191,12 +195,19 @@ class AdminApp:
             """The process is alive."""
             return Health()
 
-        @router.get("/health/ready", responses={503: {"model": Readiness, "description": "Starting or ending"}})
+        @router.get(
+            "/health/ready",
+            response_model_exclude_none=True,
+            responses={503: {"model": Readiness, "description": "Starting, ending, or without any customer"}},
+        )
         async def ready() -> Readiness:
-            """Able to serve; 503 while starting or ending."""
-            if self._is_ready():
+            """Able to serve; 503 while starting or ending, and when the source has no customer at all."""
+            reason = None if self._is_ready() else "starting or ending"
+            reason = reason or await no_customers(self._source)
+            if reason is None:
                 return Readiness(status="ready")
-            return JSONResponse({"status": "not ready"}, 503, {"Retry-After": "1"})  # type: ignore[return-value]
+            body = {"status": "not ready", "reason": reason}
+            return JSONResponse(body, 503, {"Retry-After": "1"})  # type: ignore[return-value]
 
         async def detailed() -> DetailedHealth:
             """Each part's state. Needs an admin key, or a server bound to loopback."""
@@ -307,6 +318,6 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     """Fields and what is wrong with them; not what was sent, which cannot always be written as JSON."""
     problems = error.errors() if isinstance(error, RequestValidationError) else ()
     said = "; ".join(f"{'.'.join(str(step) for step in item['loc'])}: {item['msg']}" for item in problems[:5])
-    # Unknown keys are named too, and JSON may smuggle in what is no character.
+    # Unknown keys are named too, and JSON may hold what is not a character.
     said = said.encode("utf-8", "backslashreplace").decode()[:_LONGEST_PROBLEM]
     return JSONResponse(Problem(detail=said).model_dump(), 422)

@@ -7,6 +7,7 @@ next second. Being ready is another thing: a server whose Redis, tracer or even 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from time import monotonic, perf_counter
@@ -18,6 +19,8 @@ from tilores_core import __version__
 from tilores_core.cache.guard import GuardedTier
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.chat.engine import ChatEngine
+from tilores_core.contracts import CustomerSource, SupportsReport
+from tilores_core.errors import SourceError
 from tilores_core.hookspecs import HealthCheck
 from tilores_core.host.host import PluginHost
 from tilores_core.resilience import Condition
@@ -79,6 +82,17 @@ class DetailedHealth(BaseModel):
 
 Parts = Mapping[str, Part]
 Check = Callable[[], Awaitable[Parts]]
+
+
+async def no_customers(source: CustomerSource) -> str | None:
+    """Why no question can be answered, where the source says that it holds no customer."""
+    if not isinstance(source, SupportsReport):
+        return None
+    with contextlib.suppress(TimeoutError, SourceError):  # not known yet: /health/detailed says how the source is
+        async with asyncio.timeout(_SECONDS_PER_TIER):
+            if not (await source.report()).customers:
+                return "the customer source serves no customer: tilores doctor says why"
+    return None
 
 
 class HealthReport:
