@@ -86,7 +86,7 @@ async def test_rubbish_is_answered_and_not_sent(instance: TiloresInstance, sourc
         assert found == []
     assert asked(instance) == []
     told, found = await call(search, email="nobody@example.invalid")
-    assert (told, found) == ({"error": "nobody fits"}, [])
+    assert (told, found) == ({"error": "no customer fits"}, [])
     for arguments in ({}, {"customer_id": "nobody"}, {"customer_id": "x" * 9_999}):
         told, found = await call(edges, **arguments)
         assert (told, found) == ({"error": "there is no such customer"}, [])

@@ -164,7 +164,7 @@ def test_the_same_caller_again_within_seconds_is_one_call(http: httpx.Client) ->
         ({"phone": "not a number"}, "phone cannot be read"),
         ({"email": "nobody"}, "email cannot be read"),
         ({"name": "Edwina Hawthorne", "date_of_birth": "soon"}, "date_of_birth cannot be read"),
-        ({"date_of_birth": "1980-04-12"}, "alone identifies nobody"),
+        ({"date_of_birth": "1980-04-12"}, "alone does not identify a customer"),
         ({"phone": "1" * 300}, "phone"),
         ({"phone": 15035550142}, "phone"),
         ({"number": PHONE}, "number"),

@@ -173,7 +173,7 @@ def _shown(job: StoredJob, note: str | None = None) -> Job:
 
 
 async def _pieces(request: Request) -> AsyncIterator[bytes]:
-    """The body as it comes; whoever sends nothing for too long is not waited for."""
+    """The body as it arrives; a client that sends nothing for too long is dropped."""
     stream = request.stream()
     while True:
         try:

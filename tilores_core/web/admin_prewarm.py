@@ -119,5 +119,5 @@ def _check(prewarming: Prewarming, given: Identifiers) -> None:
     ):
         if getattr(given, name) is not None and (usable is None or getattr(usable, name) is None):
             alone = usable is None and name == "date_of_birth"
-            what = "alone identifies nobody" if alone else "cannot be read"
+            what = "alone does not identify a customer" if alone else "cannot be read"
             raise InvalidRequestError(f"{name} {what}", param=name, fix=fix if not alone else "send the name too")

@@ -41,7 +41,7 @@ class KeyRing:
     def __init__(
         self, keys: Mapping[str, SecretStr], tables: Mapping[str, KeyTable], *, fix: str, admin: bool = False
     ) -> None:
-        """`fix`: what a caller without a right key is told to do."""
+        """`fix`: the advice in the error for a caller without a valid key."""
         self._salt = secrets.token_bytes(32)
         self._fix = fix
         self._callers: dict[bytes, Caller] = {}
@@ -131,7 +131,7 @@ def provide_keys(environment: Environment, source: str) -> Environment:
 
 
 def describe_keys(environment: Environment, source: str) -> dict[KeyKind, str]:
-    """Where the keys of each kind are, for people; or to whom chat is open without any."""
+    """Where the keys of each kind are, for the start-up message; or who may chat without any."""
     chat = str(key_file(environment.data_dir, "chat"))
     if environment.api_keys:
         chat = "TILORES_API_KEYS"

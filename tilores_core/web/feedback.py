@@ -55,7 +55,7 @@ def read_feedback(body: bytes) -> Feedback:
     except orjson.JSONDecodeError:
         raise InvalidRequestError("the body is not JSON", fix="send an object with run_id, key and score") from None
     if not isinstance(given, dict):
-        raise InvalidRequestError("the body is no object", fix="send an object with run_id, key and score")
+        raise InvalidRequestError("the body is not an object", fix="send an object with run_id, key and score")
     key = given.get("key")
     if not isinstance(key, str) or not _KEY.fullmatch(key):
         raise InvalidRequestError("what is scored, 1 to 100 letters, digits, spaces, _.:/-", param="key")
@@ -72,7 +72,7 @@ def read_feedback(body: bytes) -> Feedback:
 
 
 def without_texts(feedback: Feedback) -> Feedback:
-    """The score, and the value when it is no text: what people write may name anybody."""
+    """The score, and the value unless it is text: free text may name a person."""
     value = None if isinstance(feedback.value, str) else feedback.value
     return Feedback(run_id=feedback.run_id, key=feedback.key, score=feedback.score, value=value)
 

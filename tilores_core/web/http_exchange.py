@@ -31,7 +31,7 @@ _SSE_HEADERS: tuple[Header, ...] = ((b"cache-control", b"no-cache"), (b"x-accel-
 
 
 class ClientGoneError(Exception):
-    """The client closed the connection; nobody is there to answer."""
+    """The client closed the connection; no reply can be sent."""
 
 
 class HttpExchange:

@@ -1,7 +1,8 @@
-"""Call-start webhooks of Twilio and Vapi: whoever calls is made ready while the phone still rings.
+"""Call-start webhooks of Twilio and Vapi: the caller's records are warmed while the phone still rings.
 
 A service's routes are there when its secret is in the settings, and take nothing that is not signed with it. They
-answer at once and in the form that the service expects; who the caller is, and whether anybody, is told to nobody.
+answer at once and in the form that the service expects; the reply says neither who the caller is nor whether a
+customer was found.
 """
 
 from __future__ import annotations

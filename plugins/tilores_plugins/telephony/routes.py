@@ -56,7 +56,7 @@ async def _twilio(
         return _text(413, "This is too large for a request of Twilio's.")
     fields = twilio.read_fields(body)
     if fields is None:
-        return _text(400, "This is no form of Twilio's.")
+        return _text(400, "This is not one of Twilio's forms.")
     signature = request.headers.get("x-twilio-signature", "")
     if not twilio.is_signed(signature, url=_url(request, settings), fields=fields, token=token):
         return _text(403, "The signature is missing or wrong. Is public_url what Twilio calls?")
@@ -78,7 +78,7 @@ async def _vapi(request: Request, services: PluginServices, settings: Settings) 
     except (ValueError, RecursionError):
         said = None
     if said is None:
-        return _text(400, "This is no message of Vapi's.")
+        return _text(400, "This is not one of Vapi's messages.")
     _begin(services, settings, vapi.caller_of(said))
     return JSONResponse(vapi.reply_to(said, settings))
 

@@ -54,7 +54,7 @@ def _spellings(url: str) -> Iterable[str]:
 
 
 def caller_of(fields: Mapping[str, str]) -> str | None:
-    """The number at the customer's end, while the call begins; None later, and when it is no number."""
+    """The number at the customer's end, while the call begins; None later, and when it is not a number."""
     if fields.get("CallStatus", "") not in _BEGINNING:
         return None
     inbound = fields.get("Direction", "inbound").startswith("inbound")

@@ -69,8 +69,8 @@ class ConfigHashError(InvalidRequestError):
 def error_reply(error: Exception) -> ErrorReply:
     """Status, JSON body and extra headers for any exception.
 
-    Errors the caller can mend keep their text; of all others only the kind is told, so nothing of the inside,
-    no secret and nobody's data can get out.
+    Errors the caller can mend keep their text; all others show their kind only, so no
+    internals, secret or customer's data can leak.
     """
     for kind, answer in _ANSWERS:
         if isinstance(error, kind):

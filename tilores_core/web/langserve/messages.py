@@ -48,7 +48,7 @@ def parse_messages(value: object, *, param: str = "input", limits: Limits | None
         except Unfit as error:
             _refuse(error, param)
     else:
-        raise InvalidRequestError("this is no input", param=param, fix=_SHAPES_FIX)
+        raise InvalidRequestError("this is not an input", param=param, fix=_SHAPES_FIX)
     if history:
         messages = (*history, *messages)
     if limits is not None:
@@ -133,7 +133,7 @@ def _parse_message(item: object) -> Message:
         return {"role": "user", "content": item}
     if isinstance(item, list):
         return _parse_pair(item)
-    raise Unfit("", "this is no message", _MESSAGE_FIX)
+    raise Unfit("", "this is not a message", _MESSAGE_FIX)
 
 
 def _named_role(item: dict[str, Any]) -> str:

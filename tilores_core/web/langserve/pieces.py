@@ -56,7 +56,7 @@ class Pieces:
         self._calls: dict[int, dict[str, Any]] = {}
 
     def add(self, delta: Delta) -> bytes:
-        """The piece for a delta. What is no part of the answer says so: `additional_kwargs` has `filler`."""
+        """The piece for a delta. A filler is marked: its `additional_kwargs` has `filler`."""
         if delta.filler:
             self._filler += delta.text
             return orjson.dumps({**self._chunk(delta.text, ()), "additional_kwargs": _FILLER})

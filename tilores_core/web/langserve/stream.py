@@ -24,21 +24,21 @@ OnError = Callable[[Exception], None]
 def stream(
     items: AsyncIterator[Delta | Answer], run: RunInfo, *, on_error: OnError | None = None
 ) -> AsyncGenerator[bytes]:
-    """`POST /chat/stream`: the run's id, the pieces, the end. `on_error` is told of errors that became events."""
+    """`POST /chat/stream`: the run's id, the pieces, the end. `on_error` gets errors that became events."""
     return _send(items, StreamEncoder(run), on_error)
 
 
 def stream_log(
     items: AsyncIterator[Delta | Answer], run: RunInfo, *, on_error: OnError | None = None
 ) -> AsyncGenerator[bytes]:
-    """`POST /chat/stream_log`: JSON-patch operations. `on_error` is told of errors that became events."""
+    """`POST /chat/stream_log`: JSON-patch operations. `on_error` gets errors that became events."""
     return _send(items, LogEncoder(run), on_error)
 
 
 def stream_events(
     items: AsyncIterator[Delta | Answer], run: RunInfo, *, on_error: OnError | None = None
 ) -> AsyncGenerator[bytes]:
-    """`POST /chat/stream_events`: run events. `on_error` is told of errors that became events."""
+    """`POST /chat/stream_events`: run events. `on_error` gets errors that became events."""
     return _send(items, EventEncoder(run), on_error)
 
 

@@ -37,7 +37,7 @@ def completion_template(
 ) -> dict[str, Any]:
     """The same body with everything that differs between two replies of one stored answer handed in.
 
-    Whoever stores the bytes puts marks here and cuts there. Each is used once, as a value.
+    To store a template, pass marks as values and cut the bytes there. Each is used once, as a value.
     """
     calls = tool_calls(answer)
     message: dict[str, Any] = {"role": "assistant", "content": answer.text, "refusal": None}

@@ -66,7 +66,7 @@ def route_not_found(method: str, path: str) -> ErrorReply:
 
 
 def nothing_there(text: str) -> ErrorReply:
-    """For a route whose work nobody does here."""
+    """For a route whose capability is not available."""
     return 404, _body(text, _INVALID), {}
 
 
@@ -88,7 +88,7 @@ def _unavailable(
     # An empty account is ours and not the caller's, so that it is no 429.
     if isinstance(error, (ProviderAuthError, ProviderQuotaError, SourceError, StoreError)) and not passing:
         headers |= _NO_RETRY
-    # Third parties write these messages, and an upstream's address is nobody's business.
+    # Third parties write these messages, and an upstream's address must not leak.
     message = _ADDRESS.sub("(address)", _say(error))
     return 503, _body(message, "server_error", None, "service_unavailable"), headers
 

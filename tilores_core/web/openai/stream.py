@@ -49,7 +49,7 @@ async def completion_chunks(
 
     Nothing is yielded before the engine's first item, and an error until then is raised: take the first chunk
     (`await anext(chunks)`), answer with an HTTP error if that raises, and only then start the response. Later
-    errors end the stream with an error line and are told to `on_error`. When nothing comes for `keep_alive`
+    errors end the stream with an error line and are passed to `on_error`. When nothing comes for `keep_alive`
     seconds a comment is sent. Closing this generator (`aclose()`, or cancelling its consumer) cancels the
     engine's stream and waits for it.
     """

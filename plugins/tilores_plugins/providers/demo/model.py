@@ -55,7 +55,7 @@ class _Reply:
 class SimulatedChatModel(BaseChatModel):
     """Answers from the records in its system message, by rule; deterministic, and safe for concurrent use.
 
-    Tokens are counted as four characters each. `read` takes a system message apart; whoever builds the model hands
+    Tokens are counted as four characters each. `read` takes a system message apart; the builder of the model passes
     it in and so decides what is remembered of it. `fails` says whether the next call is to raise `SimulatedOutage`.
     """
 

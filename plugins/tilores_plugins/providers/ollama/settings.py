@@ -11,7 +11,7 @@ _PORT = 11434
 
 class OllamaSettings(ProviderSettings):
     """`base_url` may be written as OLLAMA_HOST is, without scheme or port. A model's `context_window` is also what
-    Ollama is told to keep room for; unset, Ollama decides, and cuts off what does not fit without a word."""
+    Ollama reserves; unset, Ollama decides, and cuts off what does not fit without a word."""
 
     keep_alive: str | None = Field(
         None,
@@ -30,6 +30,6 @@ class OllamaSettings(ProviderSettings):
         if not colon or port.endswith("]"):
             name, port = host, str(_PORT)
         name = name or "127.0.0.1"
-        # A server is told to listen on every address; a client cannot call that one.
+        # A server may listen on every address; a client cannot call that one.
         name = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(name, name)  # noqa: S104 - replaced, not bound
         return f"http://{name}:{port}{slash}{path}"

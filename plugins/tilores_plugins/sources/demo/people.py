@@ -215,7 +215,7 @@ class _Town:
             address=person.address,
             city=person.place.city,
             postcode=person.postcode,
-            # Most systems deliver every night, some when somebody thinks of it.
+            # Most systems deliver every night, some irregularly.
             updated_at=AS_OF - timedelta(days=self._dice.between(5, 60) if system in _SLOW_SYSTEMS else 0),
         )
 

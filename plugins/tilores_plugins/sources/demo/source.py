@@ -1,4 +1,4 @@
-"""The demo source: an index of all customers in memory, records made when somebody asks for them."""
+"""The demo source: an index of all customers in memory, records made when first requested."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class DemoSource:
             self._index[key].append(person.id)
 
     def _matches(self, wanted: Identifiers) -> list[str]:
-        """The ids of those whom everything fits, in the order of the data set."""
+        """The ids of the customers that everything fits, in the order of the data set."""
         candidates: list[Iterable[str]] = []
         if wanted.customer_id:
             candidates.append(filter(None, [self._ids.get(wanted.customer_id.strip().casefold())]))

@@ -17,7 +17,7 @@ from tilores_plugins.sources.file.values import as_text, is_empty, stays_text
 
 _SQUASH: Final = re.compile(r"[\W_]+")
 
-# Words for the customer; user_id is often whoever looks after the customer, so it comes behind them.
+# Words for the customer; user_id is often the employee who looks after the customer, so it comes last.
 _CUSTOMER_IDS: Final = (
     *("customerid", "customernumber", "customerno", "custid", "customer", "clientid", "clientnumber"),
     *("entityid", "personid", "partyid", "memberid", "contactid", "accountholderid", "kundennummer", "kundennr"),

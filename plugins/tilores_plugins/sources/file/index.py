@@ -3,7 +3,7 @@
 In memory, as arrays of 64-bit hashes: 200,000 rows with six identifiers each take 25 MB, and `mentions` may ask
 without I/O. Measured against SQLite, both with that many rows: filling takes 1.7 s here and 2.6 s there, of some
 14 s for reading and understanding the rows; a look-up 4 µs and 15 µs. SQLite would start at once the next time, but
-keeps 53 MB on disk and cannot be asked on the event loop. Hashes may collide, so whoever reads a row compares.
+keeps 53 MB on disk and cannot be asked on the event loop. Hashes may collide, so the reader of a row compares.
 """
 
 from __future__ import annotations

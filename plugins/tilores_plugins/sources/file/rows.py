@@ -36,7 +36,7 @@ class Format(Protocol):
         ...
 
     def parse(self, raw: bytes) -> Mapping[str, Any]:
-        """One row read again. Raises ValueError when `raw` is no row."""
+        """One row read again. Raises ValueError when `raw` is not a row."""
         ...
 
 

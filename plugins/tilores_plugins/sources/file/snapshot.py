@@ -73,7 +73,7 @@ class OpenFile:
             return os.read(self._descriptor, length)
 
     def __del__(self) -> None:
-        # The last look-up that uses it may end long after its successor took over; nobody else knows when.
+        # The last look-up that uses it may end long after its successor took over, at an unknown time.
         os.close(self._descriptor)
 
 

@@ -91,7 +91,7 @@ class FileSource:
         return (await self._ready()).schema
 
     def mentions(self, text: str) -> Sequence[Identifiers]:
-        """Nobody until the file was read for the first time, which `schema` waits for."""
+        """Customers named in `text`; none until the file was read for the first time, which `schema` waits for."""
         return self._snapshot.mentions(text) if self._snapshot else ()
 
     def locale(self) -> SourceLocale:
@@ -140,7 +140,7 @@ class FileSource:
         return await self._renew()
 
     async def _renew(self) -> Snapshot:
-        """Read the file; whoever asks meanwhile waits for the same reading."""
+        """Read the file; look-ups meanwhile wait for the same reading."""
         task = self._begin()
         try:
             # One caller giving up must not end it for the others.
@@ -209,6 +209,6 @@ def _reason(error: OSError | ConfigError) -> str:
 
 
 def _seen(task: asyncio.Task[Snapshot]) -> None:
-    """Whoever waited was told; a failure nobody waited for is told to the next look-up."""
+    """Mark a failure as seen: waiting look-ups got it, and the next look-up reads again."""
     if not task.cancelled():
         task.exception()

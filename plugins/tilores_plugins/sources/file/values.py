@@ -41,7 +41,7 @@ _NULLS: Final = frozenset(
         "undefined",
     }
 )
-_NULL_WORDS: Final = _NULLS - {"na", "none", "nil", "nan", "nat"}  # the others are somebody's name, or a code
+_NULL_WORDS: Final = _NULLS - {"na", "none", "nil", "nan", "nat"}  # the others may be a name, or a code
 
 
 def cell(text: str) -> str:

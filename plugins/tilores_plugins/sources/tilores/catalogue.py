@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 VERSION = 1
-"""Of the stored form; another one is read anew."""
+"""Version of the stored form; a catalogue of another one is fetched again."""
 
 _DESCRIPTION = 200
 

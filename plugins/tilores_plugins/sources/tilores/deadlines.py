@@ -30,7 +30,7 @@ class Deadline:
 
 
 def in_background() -> bool:
-    """Whether nobody waits on the telephone for the work under way."""
+    """Whether the current work is in the background: no caller waits for it."""
     return current_purpose.get() != "live"
 
 

@@ -97,7 +97,7 @@ class Fetch:
             elif len(variants) > 1:
                 parts = [self._pages(plan, [given], page, size, shape, limit) for given in variants]
             else:
-                # Pages of half the size cover just this one: nobody of the same name is lost.
+                # Pages of half the size cover exactly this one: no namesake is lost.
                 halves = (2 * page - 1, 2 * page)
                 parts = [self._pages(plan, variants, half, size // 2, shape, limit) for half in halves]
             return [entity for part in await asyncio.gather(*parts) for entity in part]
@@ -156,7 +156,7 @@ class Fetch:
 
 
 def _fewer(shape: Shape, plan: Plan, limit: Deadline) -> Shape:
-    """Fewer records of each customer. Raises `SourceError` when there is no less."""
+    """Fewer records of each customer. Raises `SourceError` when it cannot be fewer."""
     steps = _FEWER_RECORDS[1:] if limit.pressed else _FEWER_RECORDS
     left = [count for count in steps if shape.records is None or count < shape.records]
     if not left or not plan.documents.can_limit:

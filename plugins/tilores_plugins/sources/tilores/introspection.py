@@ -37,7 +37,7 @@ Type = Mapping[str, Any]
 
 
 def read(data: Mapping[str, Any] | None) -> Catalogue:
-    """The catalogue of an introspection's data. Raises `SourceError` when it is no Tilores instance's."""
+    """The catalogue of an introspection's data. Raises `SourceError` when it is not that of a Tilores instance."""
     try:
         return _Schema((data or {})["__schema"]).catalogue()
     except (KeyError, TypeError, AttributeError, StopIteration):

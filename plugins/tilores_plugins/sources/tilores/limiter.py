@@ -12,7 +12,7 @@ from tilores_plugins.sources.tilores.status import Status
 
 
 class Limiter:
-    """At most `limit` calls at once, of which at most `background` are for nobody who waits.
+    """At most `limit` calls at once, of which at most `background` are background work.
 
     A live call goes before every call of the background that still waits. At most `waiting` wait.
     """

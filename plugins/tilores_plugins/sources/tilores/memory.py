@@ -38,7 +38,7 @@ class _Count:
 
 
 class Hints:
-    """Which sets of parameters find somebody: the instance's rules cannot be read, but learned."""
+    """Which sets of parameters find customers: the instance's rules cannot be read, but learned."""
 
     def __init__(self) -> None:
         self._counts: LRUCache[tuple[str, ...], _Count] = LRUCache(_COMBINATIONS)
@@ -55,7 +55,7 @@ class Hints:
         return sorted(variants, key=lambda given: self._is_hopeless(self._count(given)))
 
     def successful(self) -> list[tuple[str, ...]]:
-        """Those that found somebody, the most successful first."""
+        """Those that found a customer, the most successful first."""
         hits = [(names, count.found) for names, count in self._counts.items() if count.found]
         return [names for names, _ in sorted(hits, key=lambda item: -item[1])]
 

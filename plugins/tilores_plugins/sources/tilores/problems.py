@@ -205,7 +205,7 @@ def token_unavailable(kind: str, after: float) -> SourceUnavailableError:
 
 def token_unreadable() -> SourceError:
     return SourceError(
-        "what answers at the token endpoint is no token",
+        "the token endpoint's reply holds no token",
         fix="TILORES_TOKEN_URL ends in /oauth2/token",
     )
 

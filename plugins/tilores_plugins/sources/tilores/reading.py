@@ -1,4 +1,4 @@
-"""An entity of an answer made a `Customer`, and whether somebody's identifiers fit it."""
+"""Builds a `Customer` from an entity, and checks whether identifiers fit it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Reading:
     # --- customers ---------------------------------------------------------------------------------------------
 
     def customer(self, entity: Entity) -> Customer:
-        """Raises `KeyError`, `TypeError` for what is no entity."""
+        """Raises `KeyError`, `TypeError` for what is not an entity."""
         insights = entity.get("recordInsights") or {}
         given = entity.get("records")
         if given is None:

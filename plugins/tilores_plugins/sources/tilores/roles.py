@@ -13,7 +13,7 @@ from tilores_plugins.sources.tilores.catalogue import Catalogue, Leaf, leaf_path
 from tilores_plugins.sources.tilores.settings import Settings
 
 _SQUASH = re.compile(r"[\W_]+")
-# Fields about somebody else: their names and numbers are not the customer's.
+# Fields about other people: their names and numbers are not the customer's.
 _OTHERS = re.compile(
     r"spouse|partner|guarantor|employer|emergency|nextofkin|agent|advis|broker|refer|parent|mother|father|child|"
     r"beneficiar|relative|manager|merchant|branch"

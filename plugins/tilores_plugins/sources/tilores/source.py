@@ -130,7 +130,7 @@ class TiloresSource:
         return make_tools(self, await self._work("the schema", of), customer)
 
     async def search(self, given: Given) -> list[Customer]:
-        """Everybody whom the instance finds with these parameters, unfiltered: what a model may ask."""
+        """All customers that the instance finds with these parameters, unfiltered: for a model's searches."""
 
         async def work(plan: Plan, limit: Deadline) -> list[Customer]:
             complete = {**self._settings.fixed_parameters, **given}
@@ -232,7 +232,7 @@ class TiloresSource:
         return SourceLocale(phone_region=self._settings.phone_region, day_first=self._settings.day_first)
 
     def _normalised(self, who: Identifiers) -> Identifiers | None:
-        """As the contract writes them; None when nobody can fit."""
+        """As the contract writes them; None when no customer can fit."""
         if not who or (who.customer_id is not None and not _is_id(who.customer_id.strip())):
             return None
         email = normalise_email(who.email) if who.email else None

@@ -86,7 +86,7 @@ class Tokens:
         now = time.monotonic()
         token = self._token
         if token is None or token.value != value:
-            return True  # somebody noticed before, and there is another or one on its way
+            return True  # noticed before: there is another one, or one is being fetched
         if now < self._distrusted_until:
             return False
         if value == self._after_refusal:  # had because another was refused, and refused too
@@ -112,7 +112,7 @@ class Tokens:
     def _landed(self, task: asyncio.Task[Token]) -> None:
         self._refreshing = None
         if not task.cancelled():
-            task.exception()  # whoever waits is told; nobody may wait
+            task.exception()  # those who wait get it; there may be none
 
     async def _request(self) -> Token:
         try:

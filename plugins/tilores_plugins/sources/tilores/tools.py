@@ -107,7 +107,7 @@ class _Search:
             return _said("more is needed", missing=missing)
         found = [one for one in await self._source.search(given) if _is_allowed(one, self._customer)]
         if not found:
-            return _said("nobody fits" if self._customer is None else "this is not the customer in question")
+            return _said("no customer fits" if self._customer is None else "this is not the customer in question")
         return _shown(found), found[:_MOST_CUSTOMERS]
 
 
@@ -147,7 +147,7 @@ def _is_allowed(found: Customer, bound: Customer | None) -> bool:
     return any(record.id in known for record in found.records)
 
 
-# --- what a model is told ------------------------------------------------------------------------------------------
+# --- what a model gets ----------------------------------------------------------------------------------------------
 
 
 def _shown(customers: Sequence[Customer]) -> str:

@@ -26,7 +26,7 @@ _RUN_TYPE: Final = {
 
 
 def runs_of(trace: Trace, project: str) -> list[Run]:
-    """The root first, then its children in the order of time. Raises `ValueError` for an id that is no UUID."""
+    """The root first, then its children in the order of time. Raises `ValueError` for an id that is not a UUID."""
     return list(_Tree(trace, project).runs(trace.root, None, ""))
 
 

@@ -44,7 +44,7 @@ def digits(dice: Dice, count: int) -> str:
 
 
 def stranger(dice: Dice, family: str | None = None) -> str:
-    """The name of somebody who is no customer."""
+    """The name of a person who is not a customer."""
     return f"{dice.pick(_GIVEN)} {family or dice.pick(_FAMILY)}"
 
 
