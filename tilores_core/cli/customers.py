@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import orjson
 import typer
 
 from tilores_core.cli.options import JsonOption, Options
-from tilores_core.contracts import SourceReport, SupportsReport
 from tilores_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tilores_core.contracts import SourceReport
 
 app = typer.Typer(name="customers", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -33,9 +32,14 @@ def check(
     The settings are those of the source's table in plugins.toml, with another path. Exit code 1 when no row would be
     served.
     """
+    import asyncio
+    from dataclasses import asdict
+
     report = asyncio.run(_report(ctx.obj, file.resolve()))
     if json:
-        typer.echo(orjson.dumps(dataclasses.asdict(report)))
+        import orjson
+
+        typer.echo(orjson.dumps(asdict(report)))
     else:
         typer.echo(shown(report))
     if not report.customers:
@@ -54,6 +58,7 @@ def shown(report: SourceReport) -> str:
 
 
 async def _report(options: Options, file: Path) -> SourceReport:
+    from tilores_core.contracts import SupportsReport
     from tilores_core.host.roles import SOURCE
     from tilores_core.logs import configure_logging
     from tilores_core.services import load_host
