@@ -173,7 +173,7 @@ def main() -> None:
     base = "LRUCache.get under a lock"
     candidates = {
         base: locked_lru(),
-        "TieredCache.peek": lambda: each(cache.peek),
+        "TieredCache.peek": lambda: each(cache.get_from_memory),
         "await TieredCache.get": each_async(loop, cache.get),
         "TTLCache.get under a lock": locked_ttl(),
         **others,

@@ -162,35 +162,40 @@ def test_what_an_invalidation_removes() -> None:
     assert not invalidation()
 
 
+def record(log: InvalidationLog, what: Invalidation) -> None:
+    log.begin(what)
+    log.end(what)
+
+
 def test_the_log_knows_what_came_after_a_mark() -> None:
     log = InvalidationLog(size=3)
-    before = log.mark()
+    before = log.revision()
     assert not log.touched(before, "answers:a", ("one",))
-    log.record(invalidation(tags=["one"]))
+    record(log, invalidation(tags=["one"]))
     assert log.touched(before, "answers:a", ("one",))
     assert not log.touched(before, "answers:a", ("two",))
-    assert not log.touched(log.mark(), "answers:a", ("one",))
+    assert not log.touched(log.revision(), "answers:a", ("one",))
 
 
 def test_while_it_is_under_way_nothing_it_removes_may_be_stored() -> None:
     log = InvalidationLog()
     what = invalidation(["answers:a"])
     log.begin(what)
-    mark = log.mark()
+    mark = log.revision()
     assert log.touched(mark, "answers:a", ())
     assert not log.touched(mark, "answers:b", ())
     log.end(what)
     assert log.touched(mark, "answers:a", ()), "it may have been read before it was removed"
-    assert not log.touched(log.mark(), "answers:a", ())
+    assert not log.touched(log.revision(), "answers:a", ())
 
 
 def test_a_mark_older_than_the_log_counts_as_touched() -> None:
     log = InvalidationLog(size=3)
-    mark = log.mark()
+    mark = log.revision()
     for number in range(3):
-        log.record(invalidation([f"answers:{number}"]))
+        record(log, invalidation([f"answers:{number}"]))
     assert not log.touched(mark, "answers:x", ())
-    log.record(invalidation(["answers:3"]))
+    record(log, invalidation(["answers:3"]))
     assert log.touched(mark, "answers:x", ())
 
 

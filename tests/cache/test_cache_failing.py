@@ -49,7 +49,7 @@ async def test_a_tier_that_is_down_costs_nothing_but_its_entries(
     cache = build(memory(clock), flaky, breaker=fast_breaker(clock))
     flaky.down = True
     await cache.set(A, b"value", ttl=60)
-    assert cache.peek(A)
+    assert cache.get_from_memory(A)
     for number in range(10):
         assert await cache.get(f"answers:none-{number}") is None
     assert flaky.calls == 4, "a write and three reads, then the breaker was open"
@@ -120,7 +120,7 @@ async def test_a_strangers_broken_tiers_break_nothing(build: Build, clock: Clock
 
     cache = build(Broken(), SharedTier(store))
     await cache.set(A, b"value", ttl=60)
-    assert cache.peek(A) is None
+    assert cache.get_from_memory(A) is None
     hit = await cache.get(A)
     assert hit is not None
     assert hit.tier == "l2"
@@ -130,20 +130,20 @@ async def test_a_strangers_broken_tiers_break_nothing(build: Build, clock: Clock
 async def test_what_a_dead_tier_could_not_remove_is_not_served_and_removed_later(
     build: Build, clock: Clock, store: SharedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tilores_core.cache.tiered._SETTLE_EVERY", 0.01)
+    monkeypatch.setattr("tilores_core.cache.invalidator._RETRY_SECONDS", 0.01)
     flaky = FlakyTier(SharedTier(store))
     cache = build(memory(clock), flaky, breaker=fast_breaker(clock))
     await cache.set(A, b"value", ttl=60, tags=["one"])
     await cache.set(B, b"value", ttl=60, tags=["two"])
     flaky.down = True
     await cache.invalidate(tags=["one"])
-    assert cache.peek(A) is None
+    assert cache.get_from_memory(A) is None
     assert A in store.entries
-    assert (await cache.stats())["tiers"]["l2"]["owed_invalidations"] == 1
+    assert (await cache.stats())["tiers"]["l2"]["pending_invalidations"] == 1
     flaky.down = False
     await cache._stack.tiers[0].remove(EVERYTHING)
     assert set(await cache.get_many([A, B])) == {B}, "it is back but has not been told yet"
     await eventually(lambda: A not in store.entries)
     assert set(store.entries) == {B}
     await settle()
-    assert (await cache.stats())["tiers"]["l2"]["owed_invalidations"] == 0
+    assert (await cache.stats())["tiers"]["l2"]["pending_invalidations"] == 0

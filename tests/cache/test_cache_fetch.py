@@ -253,7 +253,7 @@ async def test_what_was_begun_before_an_invalidation_is_neither_joined_nor_store
     source.gate.set()
     assert (await before).value == b"1"
     assert (await after).value == b"2"
-    hit = cache.peek(A)
+    hit = cache.get_from_memory(A)
     assert hit is not None
     assert hit.value == b"2"
 
@@ -303,7 +303,7 @@ async def test_a_refresh_goes_on_when_its_request_has_gone(build: Build, clock: 
     source.gate.set()
     await settle()
     assert (source.calls, source.cancelled) == (2, 0)
-    hit = cache.peek(A)
+    hit = cache.get_from_memory(A)
     assert hit is not None
     assert hit.value == b"2"
 
@@ -386,7 +386,7 @@ async def test_a_maker_may_set_the_life_or_keep_it_out(build: Build, clock: Cloc
     source.store = False
     hits = await asyncio.gather(*(cache.fetch("customers:b", source, ttl=60) for _ in range(10)))
     assert (source.calls, {hit.value for hit in hits}) == (1, {b"1"})
-    assert cache.peek("customers:b") is None
+    assert cache.get_from_memory("customers:b") is None
 
 
 # --- across replicas ---

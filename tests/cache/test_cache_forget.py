@@ -20,9 +20,9 @@ async def fill(cache: TieredCache) -> None:
         await cache.set(key, b"C-1's", ttl=60, tags=customer_tags("C-1", ["r1", "r2"]))
     for key in OTHERS:
         await cache.set(key, b"C-2's", ttl=60, tags=customer_tags("C-2", ["r3"]))
-    hit = cache.peek("answers:a")
+    hit = cache.get_from_memory("answers:a")
     if hit is not None:
-        cache.put_local(wire_key("answers:a", "openai"), b"HTTP", hit)
+        cache.put_in_memory(wire_key("answers:a", "openai"), b"HTTP", hit)
 
 
 async def test_customer_is_forgotten_in_all_tiers_and_counted_by_namespace(
@@ -30,7 +30,7 @@ async def test_customer_is_forgotten_in_all_tiers_and_counted_by_namespace(
 ) -> None:
     cache = build(memory(clock), SharedTier(store))
     await fill(cache)
-    assert cache.peek(wire_key("answers:a", "openai"))
+    assert cache.get_from_memory(wire_key("answers:a", "openai"))
     forgotten = await forget_customer(cache, "crm", "C-1")
     assert forgotten.pending == ()
     assert forgotten.removed == {"answers": 2, "mentions": 1, "customers": 1, "fingerprints": 1, "wire": 1}
@@ -47,10 +47,10 @@ async def test_other_replicas_forget_the_customer_too(build: Build, clock: Clock
     await settle()
     await fill(one)
     hits = await other.get_many(MINE)
-    other.put_local(wire_key("answers:a", "openai"), b"HTTP", hits["answers:a"])
+    other.put_in_memory(wire_key("answers:a", "openai"), b"HTTP", hits["answers:a"])
     await forget_customer(one, "crm", "C-1")
     async with asyncio.timeout(5):
-        while any(other.peek(key) for key in (*MINE, wire_key("answers:a", "openai"))):
+        while any(other.get_from_memory(key) for key in (*MINE, wire_key("answers:a", "openai"))):
             await asyncio.sleep(0)
     assert await other.get_many(OTHERS) != {}
 

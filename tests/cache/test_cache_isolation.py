@@ -81,7 +81,7 @@ class World:
         )
         answer = {"to": scope, "about": fingerprint, "question": question}
         wire = wire_key(key, "openai")
-        sent = cache.peek(wire)
+        sent = cache.get_from_memory(wire)
         if sent is None:
 
             async def answer_it() -> Made:
@@ -90,7 +90,7 @@ class World:
 
             hit = await cache.fetch(key, answer_it, ttl=100, grace=50)
             await self.pause()
-            cache.put_local(wire, json.dumps(decode(hit.value)).encode(), hit)
+            cache.put_in_memory(wire, json.dumps(decode(hit.value)).encode(), hit)
             assert decode(hit.value) == answer
         else:
             assert json.loads(sent.value) == answer
@@ -133,7 +133,7 @@ class World:
             assert isinstance(tier, MemoryTier)
             for key in list(tier._entries):
                 if key.startswith("wire:"):
-                    wire, origin = cache.peek(key), cache.peek(key.split(":", 2)[2])
+                    wire, origin = cache.get_from_memory(key), cache.get_from_memory(key.split(":", 2)[2])
                     assert wire is None or origin is None or json.loads(wire.value) == decode(origin.value)
 
 

@@ -107,7 +107,7 @@ class Tiering(RuleBasedStateMachine):
 
     @rule(key=keys)
     def peek(self, key: str) -> None:
-        hit = self.cache.peek(key)
+        hit = self.cache.get_from_memory(key)
         if hit is not None:
             self.check(key, hit)
 

@@ -30,14 +30,14 @@ async def test_another_replica_hears_it(build: Build, clock: Clock, store: Share
         hit = await other.get(A)
         await other.get("schemas:a")
         assert hit is not None
-        other.put_local(wire, b"HTTP", hit)
-        assert other.peek(A)
-        assert other.peek(wire)
+        other.put_in_memory(wire, b"HTTP", hit)
+        assert other.get_from_memory(A)
+        assert other.get_from_memory(wire)
         await (one.invalidate(**kind) if kind else one.clear())
         await settle()
-        assert other.peek(A) is None
-        assert other.peek(wire) is None
-        assert bool(other.peek("schemas:a")) == (kind is not None)
+        assert other.get_from_memory(A) is None
+        assert other.get_from_memory(wire) is None
+        assert bool(other.get_from_memory("schemas:a")) == (kind is not None)
     stats = await other.stats()
     assert stats["invalidations"]["heard"] >= 4
     assert (await one.stats())["invalidations"]["heard"] == 0, "its own messages it does not act on"
@@ -52,7 +52,7 @@ async def test_a_lost_connection_empties_the_local_tier_and_no_other(
     await cache.set(A, b"value", ttl=60)
     store.lose_connection()
     await settle()
-    assert cache.peek(A) is None
+    assert cache.get_from_memory(A) is None
     assert set(store.entries) == {A}
 
 
@@ -65,7 +65,7 @@ async def test_a_message_of_a_newer_version_empties_the_local_tier(
     await cache.set(A, b"value", ttl=60)
     store.publish(to_messages("another", EVERYTHING)[0].replace(b'"v":1', b'"v":9'))
     await settle()
-    assert cache.peek(A) is None
+    assert cache.get_from_memory(A) is None
     assert (await cache.stats())["invalidations"]["unreadable"] == 1
 
 
@@ -89,7 +89,7 @@ async def test_a_listener_that_breaks_begins_anew(build: Build, clock: Clock, st
     await cache.set(A, b"value", ttl=60)
     await other.invalidate(keys=[A])
     await settle()
-    assert cache.peek(A) is None
+    assert cache.get_from_memory(A) is None
 
 
 async def test_a_value_stored_between_a_removal_and_its_message_goes_too(build: Build, clock: Clock) -> None:
@@ -98,13 +98,13 @@ async def test_a_value_stored_between_a_removal_and_its_message_goes_too(build: 
     for cache in (one, other):
         await cache.start()
     await settle()
-    mark = other.mark()  # `other` reads its source now
+    mark = other.revision()  # `other` reads its source now
     await one.invalidate(tags=["one"])
     await other.set(A, b"old", ttl=60, tags=["one"], since=mark)  # and has not heard of it yet
     assert A in store.entries
     store.deliver()
     await settle()
-    assert other.peek(A) is None
+    assert other.get_from_memory(A) is None
     assert A not in store.entries
 
 
@@ -132,3 +132,35 @@ async def test_a_listener_that_does_not_want_to_end_does_not_keep_the_cache_from
     assert tier.cancelled == 1
     for task in asyncio.all_tasks() - {asyncio.current_task()}:
         task.cancel()
+
+
+class MuteTier(SharedTier):
+    """Removes entries, but sends no messages while it is `mute`."""
+
+    mute = False
+
+    async def publish(self, message: bytes) -> None:
+        if self.mute:
+            raise ConnectionError
+        await super().publish(message)
+
+
+async def test_message_that_could_not_be_sent_is_sent_later(
+    build: Build, clock: Clock, store: SharedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tilores_core.cache.invalidator._RETRY_SECONDS", 0.01)
+    tier = MuteTier(store)
+    one, other = build(memory(clock), tier), build(memory(clock), SharedTier(store))
+    for cache in (one, other):
+        await cache.start()
+    await settle()
+    await one.set(A, b"value", ttl=60)
+    assert await other.get(A)
+    tier.mute = True
+    await one.invalidate(keys=[A])
+    assert one.pending_tiers() == ("MuteTier",)
+    assert other.get_from_memory(A), "it has no message yet"
+    tier.mute = False
+    async with asyncio.timeout(10):
+        while other.get_from_memory(A) or one.pending_tiers():
+            await asyncio.sleep(0.005)

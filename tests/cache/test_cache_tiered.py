@@ -32,17 +32,17 @@ STEADY = CacheTable(jitter=0.0)
 
 async def test_what_was_stored_is_in_every_tier(build: Build, clock: Clock, store: SharedStore) -> None:
     cache = build(memory(clock), SharedTier(store))
-    assert cache.peek(A) is None
+    assert cache.get_from_memory(A) is None
     assert await cache.get(A) is None
     await cache.set(A, b"value", ttl=60, grace=30, tags=["one", "two"])
-    hit = cache.peek(A)
+    hit = cache.get_from_memory(A)
     assert hit == hit_of(b"value", "l1", Life(clock.now, clock.now + 60, clock.now + 90), ("one", "two"))
     assert await cache.get(A) == hit
     assert set(store.entries) == {A}
     other = build(memory(clock), SharedTier(store))
-    assert other.peek(A) is None
+    assert other.get_from_memory(A) is None
     assert await other.get(A) == replace(hit, tier="l2")
-    assert other.peek(A) == hit, "promoted with its life and tags"
+    assert other.get_from_memory(A) == hit, "promoted with its life and tags"
     assert await other.get_many([A, B, A]) == {A: hit}
 
 
@@ -54,7 +54,7 @@ async def test_three_tiers_promote_into_all_above(build: Build, clock: Clock, st
     found = await cache.get_many([A, B])
     assert {key: hit.tier for key, hit in found.items()} == {A: "l3", B: "l3"}
     assert store.entries[A].tags == ("one",)
-    assert cache.peek(A) == replace(found[A], tier="l1")
+    assert cache.get_from_memory(A) == replace(found[A], tier="l1")
     stats = await cache.stats()
     assert stats["tiers"]["l1"]["promotions"] == stats["tiers"]["l2"]["promotions"] == 2
     assert stats["tiers"]["l3"]["promotions"] == 0
@@ -68,18 +68,18 @@ async def test_a_promoted_entry_keeps_its_remaining_life(build: Build, clock: Cl
     assert hit is not None
     assert hit.age(clock.now) == 50
     clock.now += 15
-    hit = cache.peek(A)
+    hit = cache.get_from_memory(A)
     assert hit is not None
     assert hit.stale(clock.now)
     clock.now += 5
-    assert cache.peek(A) is None
+    assert cache.get_from_memory(A) is None
     assert await cache.get(A) is None
 
 
 async def test_jitter_shortens_the_life(build: Build, clock: Clock) -> None:
     cache = build(memory(clock), table=CacheTable(jitter=0.5), random=lambda: 0.5)
     await cache.set(A, b"value", ttl=100, grace=10)
-    hit = cache.peek(A)
+    hit = cache.get_from_memory(A)
     assert hit is not None
     assert (hit.fresh_until - clock.now, hit.expires_at - clock.now) == (75, 85)
 
@@ -87,19 +87,19 @@ async def test_jitter_shortens_the_life(build: Build, clock: Clock) -> None:
 async def test_an_entry_made_earlier_lives_from_then(build: Build, clock: Clock) -> None:
     cache = build(memory(clock))
     await cache.set(A, b"value", ttl=100, stored_at=clock.now - 40)
-    hit = cache.peek(A)
+    hit = cache.get_from_memory(A)
     assert hit is not None
     assert hit.age(clock.now) == 40
     assert hit.expires_at == clock.now + 60
     await cache.set(B, b"value", ttl=100, stored_at=clock.now - 100)
-    assert cache.peek(B) is None
+    assert cache.get_from_memory(B) is None
 
 
 async def test_without_a_tier_in_the_process_nothing_is_peeked(build: Build, store: SharedStore) -> None:
     cache = build(SharedTier(store))
     await cache.set(A, b"value", ttl=60)
-    assert cache.peek(A) is None
-    cache.put_local(A, b"x", hit_of(b"x", "l1", Life(0, 1, 2), ()))
+    assert cache.get_from_memory(A) is None
+    cache.put_in_memory(A, b"x", hit_of(b"x", "l1", Life(0, 1, 2), ()))
     hit = await cache.get(A)
     assert hit is not None
     assert hit.tier == "l1"
@@ -121,7 +121,7 @@ async def test_an_older_entry_from_below_does_not_replace_a_younger_one(
     await cache.set(A, b"new", ttl=60)
     gate.go_on.set()
     await reading
-    hit = cache.peek(A)
+    hit = cache.get_from_memory(A)
     assert hit is not None
     assert hit.value == b"new"
 
@@ -134,7 +134,7 @@ async def test_damaged_entries_are_misses(build: Build, clock: Clock, store: Sha
     store.entries[A] = CacheEntry(data, clock.now + 60)
     cache = build(memory(clock), SharedTier(store))
     assert await cache.get(A) is None
-    assert cache.peek(A) is None
+    assert cache.get_from_memory(A) is None
     assert (await cache.stats())["tiers"]["l2"]["namespaces"]["answers"]["damaged"] == 1
 
 
@@ -158,28 +158,28 @@ async def test_wire_bytes_live_and_go_with_their_answer(build: Build, clock: Clo
     ):
         cache = build(memory(clock), SharedTier(store))
         await cache.set(A, b"value", ttl=60, grace=10, tags=["one"])
-        answer = cache.peek(A)
+        answer = cache.get_from_memory(A)
         assert answer is not None
-        cache.put_local(wire, b"HTTP", answer)
-        assert cache.peek(wire) == replace(answer, value=b"HTTP")
+        cache.put_in_memory(wire, b"HTTP", answer)
+        assert cache.get_from_memory(wire) == replace(answer, value=b"HTTP")
         assert wire not in store.entries
         await remove(cache)
-        assert cache.peek(wire) is None
+        assert cache.get_from_memory(wire) is None
 
 
 async def test_wire_bytes_of_an_answer_that_is_gone_or_replaced_are_not_stored(build: Build, clock: Clock) -> None:
     cache = build(memory(clock))
     wire = wire_key(A, "openai")
     await cache.set(A, b"value", ttl=60)
-    answer = cache.peek(A)
+    answer = cache.get_from_memory(A)
     assert answer is not None
     await cache.invalidate(keys=[A])
-    cache.put_local(wire, b"HTTP", answer)
-    assert cache.peek(wire) is None
+    cache.put_in_memory(wire, b"HTTP", answer)
+    assert cache.get_from_memory(wire) is None
     clock.now += 1
     await cache.set(A, b"new", ttl=60)
-    cache.put_local(wire, b"HTTP", answer)
-    assert cache.peek(wire) is None
+    cache.put_in_memory(wire, b"HTTP", answer)
+    assert cache.get_from_memory(wire) is None
 
 
 # --- invalidation ---
@@ -266,12 +266,12 @@ async def test_what_was_read_before_an_invalidation_is_not_promoted_after_it(
         case "namespace":
             await cache.invalidate(namespace="answers")
         case "heard":
-            await cache._stack.hear(invalidation(tags=["one"]))
+            await cache._stack.on_remote_invalidation(invalidation(tags=["one"]))
         case _:
-            await cache._stack.distrust()
+            await cache._stack.flush_local()
     gate.go_on.set()
     await reading
-    assert cache.peek(A) is None
+    assert cache.get_from_memory(A) is None
 
 
 async def test_another_entry_is_promoted_all_the_same(build: Build, clock: Clock, store: SharedStore) -> None:
@@ -283,23 +283,23 @@ async def test_another_entry_is_promoted_all_the_same(build: Build, clock: Clock
     await cache.invalidate(tags=["two"], keys=[B])
     gate.go_on.set()
     await reading
-    assert cache.peek(A)
+    assert cache.get_from_memory(A)
 
 
 async def test_what_was_made_before_an_invalidation_is_not_stored_after_it(
     build: Build, clock: Clock, store: SharedStore
 ) -> None:
     cache = build(memory(clock), SharedTier(store))
-    mark = cache.mark()
+    mark = cache.revision()
     await cache.invalidate(tags=["one"])
     await cache.set(A, b"old", ttl=60, tags=["one"], since=mark)
     await cache.set(B, b"other", ttl=60, tags=["two"], since=mark)
-    assert cache.peek(A) is None
-    assert cache.peek(B)
+    assert cache.get_from_memory(A) is None
+    assert cache.get_from_memory(B)
     assert set(store.entries) == {B}
     assert (await cache.stats())["namespaces"]["answers"]["dropped"] == 1
-    await cache.set(A, b"new", ttl=60, tags=["one"], since=cache.mark())
-    assert cache.peek(A)
+    await cache.set(A, b"new", ttl=60, tags=["one"], since=cache.revision())
+    assert cache.get_from_memory(A)
 
 
 async def test_a_write_that_an_invalidation_overtook_is_taken_back(
@@ -313,7 +313,7 @@ async def test_a_write_that_an_invalidation_overtook_is_taken_back(
     await cache.invalidate(tags=["one"])
     gate.go_on.set()
     await writing
-    assert cache.peek(A) is None
+    assert cache.get_from_memory(A) is None
     assert not store.entries
 
 
@@ -328,7 +328,7 @@ async def test_a_caller_who_goes_away_leaves_no_half_invalidation(
     await settle()
     assert leaving.cancelled()
     assert not store.entries
-    assert cache.peek(A) is None
+    assert cache.get_from_memory(A) is None
 
 
 # --- statistics ---
@@ -338,9 +338,9 @@ async def test_statistics_by_tier_and_namespace(build: Build, clock: Clock, stor
     cache = build(memory(clock), SharedTier(store))
     await cache.set(A, b"value", ttl=60)
     for _ in range(200):
-        cache.peek(A)
+        cache.get_from_memory(A)
     await cache.get("schemas:none")
-    await cache.get("schemas:none", peeked=True)
+    await cache.get_from_tiers("schemas:none")
     stats = await cache.stats()
     first, second = stats["tiers"]["l1"], stats["tiers"]["l2"]
     assert first["name"] == "MemoryTier"

@@ -109,7 +109,7 @@ async def test_the_peek_finds_the_bytes_made_of_an_answer(world: World) -> None:
     hit = world.peek(turn, key)
     assert hit is not None
     stored = wire_key(key, "sse")
-    world.cache.put_local(stored, b"data: answer 1", hit)
+    world.cache.put_in_memory(stored, b"data: answer 1", hit)
     for asked, seconds, found in ((turn, 0, True), (limited, 5, True), (limited, 1, False), (turn, 0, True)):
         world.clock.advance(seconds)
         wire = world.peek(asked, stored)

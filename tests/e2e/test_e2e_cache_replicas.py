@@ -76,7 +76,7 @@ class Replica:
         return int(self._client.get("/admin/cache").json()["invalidations"][name])
 
     def owed(self) -> int:
-        return int(self._client.get("/admin/cache").json()["tiers"]["l2"]["owed_invalidations"])
+        return int(self._client.get("/admin/cache").json()["tiers"]["l2"]["pending_invalidations"])
 
 
 class Desk:

@@ -1,4 +1,4 @@
-"""Several processes, one truth: telling the others what was removed, and hearing it from them."""
+"""Messages between processes about what was removed from the cache."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import structlog
 
-from tilores_core.cache.guard import GuardedTier
+from tilores_core.cache.guard import FAILED, GuardedTier
 from tilores_core.cache.invalidation import Invalidation, announced, from_message, to_announcement, to_messages
 from tilores_core.contracts import SupportsBroadcast
 
@@ -20,7 +21,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 
 
 class RecentStores:
-    """What this process stored a moment ago.
+    """What this process stored in the last seconds.
 
     Another process removes an entry from the shared tier, and before its message arrives here this process stores one
     that it had read earlier. The message must then remove that one too, from the shared tier as well.
@@ -39,10 +40,10 @@ class RecentStores:
 
 
 class Coherence:
-    """The conversation with the other processes through one tier.
+    """Sends and receives invalidations through one tier that all processes share.
 
-    `hear` is told what another process removed, `changed` what it announced; `lose` is called when messages may have
-    been lost. `name` is this process's, so that it knows its own messages when they come back.
+    `on_remote_invalidation` gets what another process removed, `on_announcement` the topics that it announced;
+    `on_gap` is called when messages may have been lost. `name` is this process's, to recognise its own messages.
     """
 
     def __init__(
@@ -51,40 +52,42 @@ class Coherence:
         broadcast: SupportsBroadcast,
         *,
         name: str,
-        hear: Callable[[Invalidation], Awaitable[None]],
-        lose: Callable[[], Awaitable[None]],
-        changed: Callable[[str], None],
+        on_remote_invalidation: Callable[[Invalidation], Awaitable[None]],
+        on_gap: Callable[[], Awaitable[None]],
+        on_announcement: Callable[[str], None],
     ) -> None:
-        self._tier = tier
+        self.tier = tier
         self._broadcast = broadcast
         self._name = name
-        self._hear = hear
-        self._lose = lose
-        self._changed = changed
+        self._on_remote_invalidation = on_remote_invalidation
+        self._on_gap = on_gap
+        self._on_announcement = on_announcement
         self.sent = 0
         self.heard = 0
         self.lost = 0
         self.unreadable = 0
 
-    async def tell(self, what: Invalidation) -> None:
-        """Publish. A failure is counted by the tier's guard; what the tier itself could not remove is told later."""
+    async def publish(self, what: Invalidation) -> bool:
+        """Send it to the other processes; False when not all messages were sent."""
         for message in to_messages(self._name, what):
-            await self._tier.call(lambda message=message: self._broadcast.publish(message))  # type: ignore[misc]
+            if await self.tier.call(partial(self._broadcast.publish, message)) is FAILED:
+                return False
             self.sent += 1
+        return True
 
     async def announce(self, topic: str) -> None:
         """Publish that something changed which is kept elsewhere. It may get lost."""
-        await self._tier.call(lambda: self._broadcast.publish(to_announcement(self._name, topic)))
+        await self.tier.call(lambda: self._broadcast.publish(to_announcement(self._name, topic)))
 
     async def listen(self) -> None:
-        """Until cancelled. When the messages end, for whatever reason, nothing local is trusted; it begins anew."""
+        """Receive until cancelled. When the messages end, for any reason, call `on_gap` and connect again."""
         pause = _FIRST_PAUSE
         while True:
             try:
                 async for message in self._broadcast.messages():
                     pause = _FIRST_PAUSE
                     await self._apply(message)
-            except Exception as error:  # a stranger's code; a dead listener would leave this process with old entries
+            except Exception as error:  # third-party code; without a listener this process would serve old entries
                 log.warning("cache.invalidation_stream_failed", error=type(error).__name__)
             await self._apply(None)
             await asyncio.sleep(pause)
@@ -93,7 +96,7 @@ class Coherence:
     async def _apply(self, message: bytes | None) -> None:
         if message is None:
             self.lost += 1
-            await self._lose()
+            await self._on_gap()
             return
         try:
             sender, what = from_message(message)
@@ -101,12 +104,12 @@ class Coherence:
         except ValueError:
             # Perhaps of a newer version in a rolling upgrade: it says that something is outdated, but not what.
             self.unreadable += 1
-            await self._lose()
+            await self._on_gap()
             return
         if sender == self._name:
             return
         for topic in topics:
-            self._changed(topic)
+            self._on_announcement(topic)
         if what:
             self.heard += 1
-            await self._hear(what)
+            await self._on_remote_invalidation(what)

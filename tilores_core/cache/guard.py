@@ -1,4 +1,7 @@
-"""A tier as the tiering uses it: no call lasts long, none raises, and what could not be removed is still owed."""
+"""Wraps a tier with timeouts, circuit breakers and counters.
+
+Calls never raise. Failed invalidations are kept and retried; matching entries count as misses until then.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,14 @@ from tilores_core.resilience import CircuitBreaker, Condition
 log = structlog.get_logger(part="cache")
 
 T = TypeVar("T")
-MAX_OWED = 256
+MAX_PENDING = 256
 _PROBE: Final = "health:probe"
 # Removing by tag or namespace may walk over a whole store, in steps that the tier bounds itself.
 _SECONDS_TO_REMOVE = 60.0
 
 
 class _Failed:
-    """The tier did not do it; the reason is counted."""
+    """The call failed; the reason is counted."""
 
 
 FAILED: Final = _Failed()
@@ -49,15 +52,15 @@ class GuardedTier:
         self.write_breaker = None if self.local is not None else breaker()
         self.counters: defaultdict[str, TierCounters] = defaultdict(TierCounters)
         self.times = Times()
-        self.owed: list[Invalidation] = []
+        self.pending_invalidations: list[Invalidation] = []
         self.errors = 0
         self.skipped = 0
         self.condition = Condition()
         self._timeout = timeout
 
     async def call(self, work: Callable[[], Awaitable[T]], *, seconds: float | None = None) -> T | _Failed:
-        """Do what changes the tier, unless it is down or refuses changes. Never raises but for cancellation."""
-        if self.breaker is not None and self.breaker.state == "open":  # what is not there to be read takes no writes
+        """Make a call that changes the tier, unless it is down or refuses changes. Raises only cancellation."""
+        if self.breaker is not None and self.breaker.state == "open":  # a tier that cannot be read takes no writes
             self.skipped += 1
             return FAILED
         return await self._call(work, self.write_breaker, self._timeout if seconds is None else seconds)
@@ -75,7 +78,7 @@ class GuardedTier:
             if breaker is not None:
                 breaker.abandon()
             raise
-        except Exception as error:  # a tier is a stranger's code: whatever it raises costs no more than a miss
+        except Exception as error:  # third-party code: whatever it raises costs no more than a miss
             self._note_failure(error, breaker)
             return FAILED
         if breaker is not None:
@@ -83,7 +86,7 @@ class GuardedTier:
         return result
 
     def note_local_failure(self, error: Exception) -> None:
-        """For the calls of a tier in this process that are made directly: peek and put."""
+        """Count a failure of `peek` or `put`, which are called directly."""
         self._note_failure(error, None)
 
     def _note_failure(self, error: Exception, breaker: CircuitBreaker | None) -> None:
@@ -92,7 +95,7 @@ class GuardedTier:
         if breaker is None:
             return
         opened = breaker.opened
-        # Neither written nor read: it is not there at all.
+        # It can be neither written nor read: it is down.
         breaker.failure(certain=breaker is self.breaker and self._writes_fail())
         if breaker.opened > opened:
             what = "reads" if breaker is self.breaker else "writes"
@@ -102,7 +105,7 @@ class GuardedTier:
         return self.write_breaker is not None and self.write_breaker.state != "closed"
 
     async def read(self, keys: Sequence[str]) -> Mapping[str, CacheEntry]:
-        """What is there of `keys`; nothing when the tier fails, and nothing that it was to remove but could not."""
+        """The entries of `keys`; none when the tier fails, and none that a pending invalidation matches."""
         started = time.perf_counter()
         entries = await self._call(lambda: self.tier.get_many(keys), self.breaker, self._timeout)
         if isinstance(entries, _Failed):
@@ -110,21 +113,21 @@ class GuardedTier:
         seconds = time.perf_counter() - started
         self.times.add(seconds)
         self.condition.worked(seconds)
-        if not self.owed:
+        if not self.pending_invalidations:
             return entries
         return {
             key: entry
             for key, entry in entries.items()
-            if not any(what.matches(key, entry.tags) for what in self.owed)
+            if not any(what.matches(key, entry.tags) for what in self.pending_invalidations)
         }
 
     async def probe(self, seconds: float) -> bool:
-        """Does it answer within so long? Asked past the breaker, and told to nobody but `condition`."""
+        """Return whether it answers within `seconds`. Past the breaker; only `condition` records the result."""
         started = time.perf_counter()
         try:
             async with asyncio.timeout(seconds):
                 await self.tier.get_many([_PROBE])
-        except Exception as error:  # a tier is a stranger's code
+        except Exception as error:  # third-party code
             self.condition.failed(type(error).__name__)
             return False
         self.condition.worked(time.perf_counter() - started)
@@ -134,13 +137,16 @@ class GuardedTier:
         return not isinstance(await self.call(lambda: self.tier.set_many(entries)), _Failed)
 
     async def remove(self, what: Invalidation) -> int:
-        """Remove all that `what` says; how many were there. What fails is owed and refused to readers meanwhile."""
+        """Remove all that `what` says; how many were there. What fails is pending, and not served meanwhile."""
         done, removed = await self._remove(what)
         if not done:
-            self.owed.append(what)
-            if len(self.owed) > MAX_OWED:
-                self.owed[:] = [EVERYTHING]
+            self.add_pending(what)
         return removed
+
+    def add_pending(self, what: Invalidation) -> None:
+        self.pending_invalidations.append(what)
+        if len(self.pending_invalidations) > MAX_PENDING:
+            self.pending_invalidations[:] = [EVERYTHING]
 
     async def tagged(self, tags: Iterable[str]) -> set[str]:
         """The keys of the entries with one of the tags; none when the tier cannot list them or fails."""
@@ -152,18 +158,18 @@ class GuardedTier:
                     keys.update(found)
         return keys
 
-    async def settle(self) -> list[Invalidation]:
-        """Try again what is owed, until the first failure; what has been done now."""
-        settled: list[Invalidation] = []
-        while self.owed:
-            what = self.owed[0]  # it stays in the list until it is done: readers look there
+    async def retry_pending(self) -> list[Invalidation]:
+        """Retry the pending invalidations until the first failure; returns those that were done."""
+        done_now: list[Invalidation] = []
+        while self.pending_invalidations:
+            what = self.pending_invalidations[0]  # it stays in the list until it is done: readers look there
             done, _ = await self._remove(what)
             if not done:
                 break
-            if what in self.owed:
-                self.owed.remove(what)
-            settled.append(what)
-        return settled
+            if what in self.pending_invalidations:
+                self.pending_invalidations.remove(what)
+            done_now.append(what)
+        return done_now
 
     async def stats(self) -> dict[str, Any]:
         own = await self._own_stats()
@@ -180,9 +186,9 @@ class GuardedTier:
             "promotions": sum(found.promotions for found in self.counters.values()),
             "evictions": own.evictions,
             "expirations": own.expirations,
-            "errors": max(self.errors, own.errors),  # what a tier raised it may have counted as well
+            "errors": max(self.errors, own.errors),  # the tier may have counted what it raised as well
             "skipped": self.skipped,
-            "owed_invalidations": len(self.owed),
+            "pending_invalidations": len(self.pending_invalidations),
             "breaker": self.breaker.state if self.breaker is not None else None,
             "breaker_opened": self.breaker.opened if self.breaker is not None else 0,
             "write_breaker": self.write_breaker.state if self.write_breaker is not None else None,
@@ -197,7 +203,7 @@ class GuardedTier:
         try:
             async with asyncio.timeout(self._timeout):
                 return await self.tier.stats()
-        except Exception:  # a tier is a stranger's code
+        except Exception:  # third-party code
             return TierStats()
 
     async def _remove(self, what: Invalidation) -> tuple[bool, int]:

@@ -1,8 +1,8 @@
-"""What was invalidated, who is told, and whether a value that was read earlier may still be stored.
+"""What was invalidated, its messages to other processes, and whether a value read earlier may still be stored.
 
-A value that somebody read just before an invalidation must not be stored just after it. So everybody who
-reads notes a mark first, and asks the log before storing (and once more after a store that took time) whether
-anything since then would have removed the value. The log is short; a mark older than the log counts as touched.
+A value that was read just before an invalidation must not be stored just after it. So every reader notes the log's
+revision first, and asks the log before storing (and once more after a store that took time) whether anything since
+then would have removed the value. The log is short; a revision older than the log counts as touched.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class InvalidationLog:
         self._under_way: list[Invalidation] = []
         self._count = 0
 
-    def mark(self) -> int:
-        """To be noted before reading."""
+    def revision(self) -> int:
+        """A number to note before reading."""
         return self._count
 
     def begin(self, what: Invalidation) -> None:
@@ -78,16 +78,11 @@ class InvalidationLog:
         self._done.append(what)
         self._count += 1
 
-    def record(self, what: Invalidation) -> None:
-        """Begun and ended in one moment."""
-        self._done.append(what)
-        self._count += 1
-
-    def touched(self, mark: int, key: str, tags: Iterable[str] | None) -> bool:
-        """Would an invalidation since `mark` have removed this entry?"""
+    def touched(self, revision: int, key: str, tags: Iterable[str] | None) -> bool:
+        """Would an invalidation since `revision` have removed this entry?"""
         if self._under_way and any(what.matches(key, tags) for what in self._under_way):
             return True
-        since = self._count - mark
+        since = self._count - revision
         if not since:
             return False
         if since > len(self._done):
@@ -120,8 +115,7 @@ def from_message(data: bytes) -> tuple[str, Invalidation]:
 
 
 def to_announcement(sender: str, topic: str) -> bytes:
-    """Says that something changed which is kept elsewhere. To who does not know of announcements it is an
-    invalidation of nothing."""
+    """A message that something changed which is kept elsewhere; for older versions an invalidation of nothing."""
     return _message(sender, changed=[topic])
 
 

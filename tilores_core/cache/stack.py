@@ -1,4 +1,4 @@
-"""The tiers, one above the other: where an entry is looked for, where it is put, and what may not be put any more."""
+"""The tiers in order: where an entry is looked up, where it is stored, and what may not be stored any more."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ _SAMPLE_EVERY = 64
 
 
 Defer = Callable[[Coroutine[Any, Any, None]], Awaitable[None]]
-"""Takes work to be done behind the caller; it may make the caller wait when too much waits already."""
+"""Runs work in the background; it waits for the work itself when too much is running already."""
 
 
 class Stack:
     """`tiers`, fastest first. The first in this process (`SupportsPeek`) is the local one.
 
-    Every store is given a `mark` of `log`, noted before what is stored was read: see `InvalidationLog`. `owing` is
-    called with a tier that could not remove something, `invalidated` with all that is about to be removed.
+    Every store gets the `revision` of `log` that was noted before what is stored was read: see `InvalidationLog`.
     """
 
     def __init__(
@@ -34,15 +33,15 @@ class Stack:
         tiers: Sequence[GuardedTier],
         *,
         clock: Callable[[], float],
-        owing: Callable[[GuardedTier], None],
-        invalidated: Callable[[Invalidation], None],
     ) -> None:
         self.tiers = list(tiers)
         self.local = next((tier for tier in self.tiers if tier.local is not None), None)
         self.log = InvalidationLog()
         self._clock = clock
-        self._owing = owing
-        self._invalidated = invalidated
+        self.on_pending: Callable[[GuardedTier], None] = lambda _: None
+        """Called with a tier that has invalidations to retry."""
+        self.on_invalidation: Callable[[Invalidation], None] = lambda _: None
+        """Called with all that is about to be removed."""
         self._recent = RecentStores()
         self._protocols: set[str] = set()
         self._look = self.local.local.peek if self.local is not None and self.local.local is not None else None
@@ -50,16 +49,16 @@ class Stack:
 
     # --- reading ------------------------------------------------------------------------------------------
 
-    def peek(self, key: str) -> Hit | None:
+    def get_from_memory(self, key: str) -> Hit | None:
         look, local = self._look, self.local
         if look is None or local is None:
             return None
         self._until_sample -= 1
         if not self._until_sample:
-            return self._timed_peek(key)
+            return self._timed_get(key)
         try:
             hit = look(key)
-        except Exception as error:  # a tier is a stranger's code
+        except Exception as error:  # third-party code
             local.note_local_failure(error)
             return None
         # Not `namespace_of`: this line runs on every hit, and one more call is a tenth of it.
@@ -72,7 +71,7 @@ class Stack:
 
     async def read(self, keys: Iterable[str], *, skip_local: bool = False) -> dict[str, Hit]:
         """Each from the fastest tier that has it, one call per tier. What was found is put into the tiers above."""
-        mark = self.log.mark()
+        revision = self.log.revision()
         wanted = list(dict.fromkeys(keys))
         found: dict[str, Hit] = {}
         for place, tier in enumerate(self.tiers):
@@ -80,12 +79,12 @@ class Stack:
                 break
             if tier is self.local:
                 if not skip_local:
-                    found |= {key: hit for key in wanted if (hit := self.peek(key)) is not None}
+                    found |= {key: hit for key in wanted if (hit := self.get_from_memory(key)) is not None}
             else:
                 hits = self._check(tier, wanted, await tier.read(wanted))
                 found |= hits
                 if hits and place:
-                    await self._promote(hits, place, mark)
+                    await self._promote(hits, place, revision)
             wanted = [key for key in wanted if key not in found]
         return found
 
@@ -99,36 +98,41 @@ class Stack:
         return frozenset(found)
 
     def look(self, tier: GuardedTier, key: str) -> Hit | None:
-        """What a tier in this process has, without counting."""
+        """The entry in a tier of this process, without counting."""
         if tier.local is None:
             return None
         try:
             entry = tier.local.peek(key)
-        except Exception as error:  # a tier is a stranger's code
+        except Exception as error:  # third-party code
             tier.note_local_failure(error)
             return None
         return entry if isinstance(entry, Hit) else None
 
     # --- storing ------------------------------------------------------------------------------------------
 
-    async def store(self, key: str, hit: Hit, mark: int, *, defer: Defer | None = None) -> bool:
+    async def store(self, key: str, hit: Hit, revision: int, *, defer: Defer | None = None) -> bool:
         """Put it into every tier; False when it has expired or may not be stored any more.
 
-        With `defer` the tiers outside this process are written behind the caller, who need not wait for them.
+        With `defer` the tiers outside this process are written in the background.
         """
-        if hit.expires_at <= self._clock() or self.log.touched(mark, key, hit.tags):
+        if hit.expires_at <= self._clock() or self.log.touched(revision, key, hit.tags):
             return False
         await self._drop_wire(key)
         self._recent.add(key, hit.tags)
         for tier in self.tiers:
             tier.counters[namespace_of(key)].stores += 1
             if defer is None or tier.local is not None:
-                await self._write(tier, {key: hit}, mark)
+                await self._write(tier, {key: hit}, revision)
             else:
-                await defer(self._write(tier, {key: hit}, mark))
+                await defer(self._write(tier, {key: hit}, revision))
         return True
 
-    def put_local(self, key: str, value: bytes, like: Hit) -> None:
+    def put_in_memory(self, key: str, value: bytes, like: Hit) -> None:
+        """Into the tier of this process alone, with the life and tags of `like`.
+
+        Under a wire key it is stored only while the entry it was made from is still there, in the same state: an
+        invalidation in between has removed that one already and would not find this one.
+        """
         if self.local is None or like.expires_at <= self._clock():
             return
         origin = wire_origin(key)
@@ -138,11 +142,12 @@ class Stack:
             if held is None or held.stored_at != like.stored_at:
                 return
             self._protocols.add(key.split(":", 2)[1])
-        elif self.log.touched(self.log.mark(), key, like.tags):
+        elif self.log.touched(self.log.revision(), key, like.tags):
             return
         self._put(self.local, key, kept(replace(like, value=value), self.local.label))
 
-    def hold_local(self, key: str) -> bool:
+    def touch(self, key: str) -> bool:
+        """Let an entry begin its time in the tier of this process again; False when it is not there."""
         held = None if self.local is None else self.look(self.local, key)
         if held is None or self.local is None:
             return False
@@ -154,16 +159,16 @@ class Stack:
     async def remove(self, what: Invalidation) -> int:
         """Everywhere; how many entries the tier that had most of them removed."""
         self.log.begin(what)
-        self._invalidated(what)
+        self.on_invalidation(what)
         try:
             return max([await self._remove_from(tier, what) for tier in self.tiers], default=0)
         finally:
             self.log.end(what)
 
-    async def hear(self, what: Invalidation) -> None:
+    async def on_remote_invalidation(self, what: Invalidation) -> None:
         """Another process has removed this from the tiers that are shared."""
         self.log.begin(what)
-        self._invalidated(what)
+        self.on_invalidation(what)
         try:
             late = self._recent.hit_by(what)
             for tier in self.tiers:
@@ -174,10 +179,10 @@ class Stack:
         finally:
             self.log.end(what)
 
-    async def distrust(self) -> None:
-        """Messages were lost: nothing in this process can be trusted."""
+    async def flush_local(self) -> None:
+        """Empty the tiers in this process, because messages may have been lost."""
         self.log.begin(EVERYTHING)
-        self._invalidated(EVERYTHING)
+        self.on_invalidation(EVERYTHING)
         try:
             for tier in self.tiers:
                 if tier.local is not None:
@@ -187,10 +192,10 @@ class Stack:
 
     # --- inside -------------------------------------------------------------------------------------------
 
-    def _timed_peek(self, key: str) -> Hit | None:
+    def _timed_get(self, key: str) -> Hit | None:
         self._until_sample = _SAMPLE_EVERY + 1
         started = perf_counter()
-        hit = self.peek(key)
+        hit = self.get_from_memory(key)
         if self.local is not None:
             self.local.times.add(perf_counter() - started)
         return hit
@@ -211,21 +216,21 @@ class Stack:
                 hits[key] = hit
         return hits
 
-    async def _promote(self, hits: Mapping[str, Hit], below: int, mark: int) -> None:
+    async def _promote(self, hits: Mapping[str, Hit], below: int, revision: int) -> None:
         for tier in self.tiers[:below]:
             chosen = {key: hit for key, hit in hits.items() if policy.newer(hit, self.look(tier, key))}
             for key in chosen:
                 tier.counters[namespace_of(key)].promotions += 1
-            await self._write(tier, chosen, mark)
+            await self._write(tier, chosen, revision)
 
-    async def _write(self, tier: GuardedTier, hits: Mapping[str, Hit], mark: int) -> None:
-        hits = {key: hit for key, hit in hits.items() if not self.log.touched(mark, key, hit.tags)}
+    async def _write(self, tier: GuardedTier, hits: Mapping[str, Hit], revision: int) -> None:
+        hits = {key: hit for key, hit in hits.items() if not self.log.touched(revision, key, hit.tags)}
         if tier.local is not None:
             for key, hit in hits.items():
                 self._put(tier, key, kept(hit, tier.label))
         elif hits:
             await tier.write({key: pack(key, hit) for key, hit in hits.items()})
-            outdated = {key for key, hit in hits.items() if self.log.touched(mark, key, hit.tags)}
+            outdated = {key for key, hit in hits.items() if self.log.touched(revision, key, hit.tags)}
             if outdated:  # an invalidation overtook the write
                 await self._delete(tier, outdated)
 
@@ -234,7 +239,7 @@ class Stack:
             return
         try:
             tier.local.put(key, hit)
-        except Exception as error:  # a tier is a stranger's code
+        except Exception as error:  # third-party code
             tier.note_local_failure(error)
 
     async def _drop_wire(self, key: str) -> None:
@@ -250,6 +255,6 @@ class Stack:
         if tier is self.local and what.keys:
             wires = [wire_key(key, protocol) for key in what.keys for protocol in self._protocols]
             await tier.remove(Invalidation(keys=frozenset(wires)))
-        if tier.owed:
-            self._owing(tier)
+        if tier.pending_invalidations:
+            self.on_pending(tier)
         return removed

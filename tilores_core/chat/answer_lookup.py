@@ -64,7 +64,7 @@ class AnswerLookup:
         key = self.find_key(context)
         if key is None:
             return None
-        hit = context.entries.get(key) or self._cache.peek(key)
+        hit = context.entries.get(key) or self._cache.get_from_memory(key)
         if hit is None:
             context.missing_key = key
             return None
@@ -85,7 +85,7 @@ class AnswerLookup:
             context.missing_key = None
             hit = self.get_from_memory(context)
         while hit is None and (key := context.missing_key) is not None and key not in entries:
-            entries[key] = await self._cache.get(key, peeked=True)
+            entries[key] = await self._cache.get_from_tiers(key)
             context.missing_key = None
             hit = self.get_from_memory(context)
         if hit is not None:
@@ -104,9 +104,9 @@ class AnswerLookup:
             return match, None
         key = self.key_of(context)
         if key in context.entries or not self._has_shared:
-            return match, self._cache.peek(key) or context.entries.get(key)
+            return match, self._cache.get_from_memory(key) or context.entries.get(key)
         # Another turn may have stored it while the tiers were asked.
-        return match, await self._cache.get(key) or self._cache.peek(key)
+        return match, await self._cache.get(key) or self._cache.get_from_memory(key)
 
     async def find_customer(self, context: TurnContext) -> CustomerMatch:
         """The customer, with the turn's purpose visible to the source, which may let live calls go first."""

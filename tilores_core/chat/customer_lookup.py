@@ -111,7 +111,7 @@ class CustomerLookup:
         named, suffix = turn.customer_id, ""
         if named is None:
             key = self._mention_key(context.conversation)
-            hit = entries.get(key) or self._cache.peek(key)
+            hit = entries.get(key) or self._cache.get_from_memory(key)
             if hit is None:
                 context.missing_key = key
                 return None
@@ -125,7 +125,7 @@ class CustomerLookup:
             named = hit.value[1:].decode()
             suffix = WEAK_MATCH_SUFFIX if kind == _WEAK else ""
         key = fingerprint_key(self._name, named)
-        hit = entries.get(key) or self._cache.peek(key)
+        hit = entries.get(key) or self._cache.get_from_memory(key)
         if hit is None:
             context.missing_key = key
             return None
@@ -163,7 +163,7 @@ class CustomerLookup:
 
         async def make() -> Made:
             nonlocal just_found
-            since = self._cache.mark()
+            since = self._cache.revision()
             found = await self.calls.noted(
                 self._search(turn, context.spectrum), asked=lambda found: found.outcome.kind != "unnamed"
             )
@@ -190,7 +190,7 @@ class CustomerLookup:
                 grace=self._grace,
                 max_age=turn.cache.max_age,
                 no_cache=again or turn.cache.no_cache or turn.cache.no_store,
-                looked=context.is_missing(key),
+                skip_tiers=context.is_missing(key),
             )
 
         hit = await read(again=False)
@@ -213,7 +213,7 @@ class CustomerLookup:
 
         async def make() -> Made:
             nonlocal records
-            since = self._cache.mark()
+            since = self._cache.revision()
             customer = await self._load(customer_id)
             if customer is None:
                 return self._nobody(b"", keep, self._life.negative_ttl_seconds)
@@ -230,7 +230,7 @@ class CustomerLookup:
             grace=self._grace,
             max_age=turn.cache.max_age,
             no_cache=turn.cache.no_cache or turn.cache.no_store,
-            looked=context.is_missing(key),
+            skip_tiers=context.is_missing(key),
         )
         max_age = turn.cache.max_age
         overdue = bool(hit.value) and max_age is not None and hit.age(self._clock()) > max_age
@@ -251,7 +251,7 @@ class CustomerLookup:
             stored = customer_from_bytes(hit.value)
             if fingerprint(stored) == match.fingerprint:
                 return replace(match, records=self._remember(match, stored))
-        since = self._cache.mark()
+        since = self._cache.revision()
         customer = await self._load(customer_id)
         if customer is None:
             return CustomerMatch(outcome=CustomerOutcome(kind="none"))
@@ -302,7 +302,7 @@ class CustomerLookup:
 
     def _is_stored(self, match: CustomerMatch) -> bool:
         """Whether memory holds just this, fresh: another conversation about the customer has seen to it."""
-        held = self._cache.peek(fingerprint_key(self._name, str(match.outcome.customer_id)))
+        held = self._cache.get_from_memory(fingerprint_key(self._name, str(match.outcome.customer_id)))
         return held is not None and held.fresh_until > self._clock() and held.value == _fingerprint_value(match)
 
     async def _store_records(self, customer: Customer, match: CustomerMatch, since: int) -> None:

@@ -123,7 +123,7 @@ class ChatEngine:
             self.models.resolve(turn.model),
             self._prompts.choose(turn),
             memo or KeyMemo(),
-            self._cache.mark(),
+            self._cache.revision(),
             time.monotonic() + self._deadline_seconds if until is None else until,
         )
 
@@ -138,7 +138,7 @@ class ChatEngine:
         if key is None:
             return None
         stored = wire_key(key, protocol)
-        hit = self._cache.peek(stored)
+        hit = self._cache.get_from_memory(stored)
         if hit is not None and self._answers.is_good(context.turn, hit):
             reply = hit.value
         else:
@@ -146,7 +146,7 @@ class ChatEngine:
             if hit is None:
                 return None
             reply = render(answer_from_hit(hit, self._clock()))
-            self._cache.put_local(stored, reply, hit)
+            self._cache.put_in_memory(stored, reply, hit)
         self._count_hit(context, key)
         self._reporter.report_cached(context, hit, self._stored_answer)
         return reply, hit
@@ -324,7 +324,7 @@ class ChatEngine:
 
         Raises `RequestError`, `SourceError`.
         """
-        prompt, mark = self._prompts.choose(turn), self._cache.mark()
+        prompt, mark = self._prompts.choose(turn), self._cache.revision()
         return await self._answers.find_customer(TurnContext(turn, "", prompt, KeyMemo(), mark, 0.0))
 
     async def load_records(self, turn: Turn, match: CustomerMatch) -> CustomerMatch:

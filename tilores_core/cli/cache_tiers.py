@@ -60,7 +60,7 @@ async def _with_cache(options: Options, work: Callable[[TieredCache], Awaitable[
 async def _failures(cache: TieredCache) -> dict[str, int]:
     """How often each tier has failed: invalidations it still owes count too."""
     tiers = (await cache.stats())["tiers"].values()
-    return {tier["name"]: tier["errors"] + tier["owed_invalidations"] for tier in tiers}
+    return {tier["name"]: tier["errors"] + tier["pending_invalidations"] for tier in tiers}
 
 
 async def _ready(name: str, tier: CacheTier) -> None:

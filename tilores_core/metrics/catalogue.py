@@ -132,8 +132,8 @@ CACHE_BREAKER_OPEN = _gauge(
 CACHE_BREAKER_OPENED = _counter(
     "cache_breaker_opened", "How often a circuit breaker for the tier opened.", "tier", "operation"
 )
-CACHE_OWED = _gauge(
-    "cache_owed_invalidations",
+CACHE_PENDING = _gauge(
+    "cache_pending_invalidations",
     "Invalidations that failed and will be retried. Matching entries are not served meanwhile.",
     *_TIER,
 )

@@ -24,7 +24,7 @@ _PER_TIER = {
     "expirations": catalogue.CACHE_EXPIRATIONS,
     "errors": catalogue.CACHE_ERRORS,
     "skipped": catalogue.CACHE_SKIPPED,
-    "owed_invalidations": catalogue.CACHE_OWED,
+    "pending_invalidations": catalogue.CACHE_PENDING,
 }
 _BREAKERS = (("breaker", "read"), ("write_breaker", "write"))
 

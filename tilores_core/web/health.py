@@ -261,13 +261,13 @@ class HealthReport:
 
 def _tier(tier: GuardedTier) -> Part:
     states = [breaker.state for breaker in (tier.breaker, tier.write_breaker) if breaker is not None]
-    troubled = "open" in states or bool(tier.owed)
+    troubled = "open" in states or bool(tier.pending_invalidations)
     detail = {
         "name": tier.name,
         "breaker": tier.breaker.state if tier.breaker is not None else None,
         "write_breaker": tier.write_breaker.state if tier.write_breaker is not None else None,
         "errors": tier.errors,
-        "owed_invalidations": len(tier.owed),
+        "pending_invalidations": len(tier.pending_invalidations),
     }
     return _part("failed" if tier.condition.failing else "degraded" if troubled else "ok", tier.condition, detail)
 

@@ -53,7 +53,7 @@ class WarmedEntries:
         """
         keys = iter(tuple(self._held))
         while chunk := list(islice(keys, _AT_ONCE)):
-            absent = [key for key in chunk if not self._cache.hold_local(key)]
+            absent = [key for key in chunk if not self._cache.touch(key)]
             if absent and self._cache.has_shared:
                 found: Collection[str] = await self._cache.get_many(absent)
             else:
