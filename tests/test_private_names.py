@@ -30,7 +30,7 @@ CLEANUP = "find what closes a model's client now: ours is shared, and the provid
 OWN_STREAM = "see whether LangChain raises for an error within a stream by now, and drop our own `_astream`"
 REDIS = "ask through redis-py's own connection: half as many look-ups a second, and nothing else changes"
 UVICORN = "supervise the workers ourselves: a second signal ends them at once, a failed start is an exit code"
-END_REASON = "find what makes chunks now; without it the reason why an answer ended has other words than elsewhere"
+END_REASON = "find what makes chunks now; without it the reason why an answer ended has other words than backend"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +153,6 @@ CANARIES = [
         "redis.asyncio:Connection()",
         {"_reader": REDIS, "_writer": REDIS},
     ),
-    *of(
-        "tilores_core.jobs.batch_elsewhere",
-        "concurrent.futures:ThreadPoolExecutor()",
-        {"_max_workers": "let the executor's plugin say how many threads it has"},
-    ),
     # Without an underscore, but in no documentation of uvicorn's.
     *of(
         "tilores_core.web.server",
@@ -170,7 +165,7 @@ CANARIES = [
 DOCUMENTED = {"_generate", "_agenerate", "_stream", "_astream", "_llm_type", "_identifying_params", "_get_ls_params"}
 # Public in spite of the underscore, or of our own objects.
 NOT_PRIVATE = {"_exit", "_replace", "_asdict", "_fields"}
-OWN = {("tilores_core.host.host", "_check"), ("tilores_core.jobs.prewarm.plan_file", "_said")}
+OWN = {("tilores_core.host.host", "_check"), ("tilores_core.jobs.prewarm.plan", "_said")}
 
 
 @pytest.mark.parametrize("canary", CANARIES, ids=str)

@@ -13,6 +13,7 @@ from tilores_core.jobs.intake import BatchIntake
 from tilores_core.jobs.prewarm.entries import WarmedEntries
 from tilores_core.jobs.prewarm.jobs import PrewarmJobs
 from tilores_core.jobs.prewarm.publish import EntrySync
+from tilores_core.jobs.prewarm.schedule import check_schedule
 from tilores_core.metrics.collectors import prewarm_samples
 from tilores_core.services import job_folder, load_host, open_services
 from tilores_core.settings import Environment, LoadedConfig, load_environment
@@ -49,7 +50,9 @@ def create_app(
     check_key_tables(environment, host.config.keys)
     environment = provide_keys(environment, host.config.use.source)
     authenticator = Authenticator(environment, host.config.keys)
-    load_prewarm_plan(host.config, Locale())  # what is wrong in it stops the start, not the first request
+    # What is wrong in the plan stops the start, not the first request.
+    if load_prewarm_plan(host.config, Locale()).lists:
+        check_schedule()  # whichever process follows it
 
     @asynccontextmanager
     async def open_parts(application: Application) -> AsyncIterator[tuple[ChatService, Any]]:
@@ -69,7 +72,7 @@ def create_app(
                 await metrics.start()
             shared, folder = services.cache.has_shared, job_folder(environment)
             cache, watched = services.cache, services.engine.watched_hits
-            entries = WarmedEntries(cache, watched, most_held=prewarm_plan.memory_entries)
+            entries = WarmedEntries(cache, watched, most_pinned=prewarm_plan.memory_entries)
             prewarming = build_prewarming(services, prewarm_plan, entries=entries, follows=not shared)
             host.services.open(calls=prewarming.calls, require_key=require_key)
             sync = EntrySync(services.store, entries) if shared else None

@@ -135,7 +135,7 @@ class ObserverSpec(Spec[Observer]):
 
 
 class ExecutorSpec(Spec[Executor]):
-    """The factory returns a `concurrent.futures.Executor`."""
+    """The factory returns a `concurrent.futures.Executor`. Abilities: `SupportsThreads`."""
 
     __slots__ = ()
 

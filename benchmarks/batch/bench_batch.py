@@ -38,12 +38,12 @@ from pathlib import Path
 import aiohttp
 import uvloop
 
-from tilores_core.jobs.batch import Batch, Plan
+from tilores_core.jobs.batch import Batch, BatchPlan
 from tilores_core.jobs.batch_input import read_batch
 from tilores_core.services import Services, load_host, open_services
 from tilores_core.settings import LoadedConfig, load_environment
 from tilores_core.settings.loader import parse_config
-from tilores_core.worker.batches import line_work, manner, reading
+from tilores_core.worker.batches import line_options, line_processor
 
 STUB = Path(__file__).parents[1] / "http" / "stub.py"
 CUSTOMER = "EDW_HAWTHORNE_001"
@@ -74,8 +74,8 @@ async def services(folder: Path, toml: str) -> AsyncIterator[Services]:
 def make(services: Services, folder: Path, in_flight: int) -> Batch:
     output = folder / "out.jsonl"
     output.unlink(missing_ok=True)
-    plan = Plan(source=folder / "in.jsonl", output=output, concurrency=in_flight, reading=reading(services.host))
-    return Batch(plan, line_work(services, manner(services)))
+    plan = BatchPlan(source=folder / "in.jsonl", output=output, concurrency=in_flight)
+    return Batch(plan, line_processor(services, line_options(services)))
 
 
 async def run(services: Services, folder: Path, in_flight: int, lines: int) -> float:
@@ -214,7 +214,7 @@ async def cached(folder: Path, given: argparse.Namespace) -> None:
     async with services(folder, '[use]\ncache = ["memory"]\n') as opened:
         write(folder / "in.jsonl", lines)
         await run(opened, folder, 64, lines)
-        work = line_work(opened, manner(opened))
+        work = line_processor(opened, line_options(opened))
         for _ in range(given.rounds * 2):
             before = time.process_time()
             ours.append(lines / await run(opened, folder, 64, lines))
@@ -222,7 +222,7 @@ async def cached(folder: Path, given: argparse.Namespace) -> None:
             wanted = list(read_batch(folder / "in.jsonl"))
             gc.collect()
             begun = time.perf_counter()
-            if not all(work.known(line) for line in wanted):
+            if not all(work.try_cached(line) for line in wanted):
                 sys.exit("memory does not know all")
             plain.append(lines / (time.perf_counter() - begun))
     print(f"\n{lines} lines, all known, median of {given.rounds * 2} rounds")

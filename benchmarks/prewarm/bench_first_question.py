@@ -1,16 +1,16 @@
-"""A pre-warmed customer's first question, 50 a second, with and without a batch of 10,000 in the same server.
+"""A pre-warmed customer's first question, 50 a second, with and without a batch of 10,000 on the same server.
 
     python benchmarks/prewarm/bench_first_question.py [--rounds 3] [--batch-customers 500] [--nice -15]
 
-One server process on one core, this program on another; rounds of each kind by turns. Before each round everything
-is removed from the cache and warmed anew by `POST /admin/prewarm`, so that every request is the first of its customer
-and question since; half of them speak LangServe's protocol, half OpenAI's. They are sent at an even rate, whether
-those before have been answered or not, and timed from when they were due; this program spins until then, as a timer
-would be late. A round with a batch begins when the batch runs, and counts only what was due before it ended; a batch
-that lasts longer is cancelled then. It is sent to `POST /admin/batch` and asks the demo model, made to take 100 ms,
-about as many different things. What client and machine cost is shown by a third kind of round: the same requests to
-a bare FastAPI route on the same core, whose reply is of the same size; and behind each p99 stands what share of that
-round's time a hypervisor gave to others.
+A server with its worker process and its embedded Redis on one core, this program on another; rounds of each kind by
+turns. Before each round everything is removed from the cache and warmed again by `POST /admin/prewarm`, so that every
+request is the first of its customer and question since; half of them speak LangServe's protocol, half OpenAI's. They
+are sent at an even rate, whether those before have been answered or not, and timed from when they were due; this
+program spins until then, as a timer would be late. A round with a batch begins when the batch runs, and counts only
+what was due before it ended; a batch that lasts longer is cancelled then. It is sent to `POST /admin/batch` and asks
+the demo model, made to take 100 ms, about as many different things. What client and machine cost is shown by a third
+kind of round: the same requests to a bare FastAPI route on the same core, whose reply is of the same size; and behind
+each p99 stands what share of that round's time a hypervisor gave to others.
 
 It ends with an error when a reply was no answer, or when more than one in a hundred did not come from memory.
 """
@@ -46,7 +46,7 @@ TOML = """
 schema = 1
 [use]
 source = "demo"
-cache = ["memory"]
+cache = ["memory", "redis"]  # the worker process shares what it makes through Redis
 model = "demo:simulated-1"
 [plugins.memory]
 max_entries = 200000  # the batch's answers must not push out what was warmed
@@ -151,10 +151,10 @@ class Bench:
             "questions": [*self._asked],
         }
         run = (await self._post("/admin/prewarm", {"plan": {"lists": [listed]}}))["run"]
-        while (figures := (await self._get("/admin/prewarm"))["runs"][run]) is None:
+        while (stats := (await self._get("/admin/prewarm"))["runs"][run]) is None:
             await asyncio.sleep(0.2)
-        if figures["failed"]:
-            raise SystemExit(f"not all could be warmed: {figures}")
+        if stats["failed"]:
+            raise SystemExit(f"not all could be warmed: {stats}")
 
     async def round(self, *, batch: bool) -> tuple[list[Asked], float]:
         """The requests, and how many lines a second the batch did meanwhile."""

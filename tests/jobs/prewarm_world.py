@@ -8,14 +8,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from tests.chat.engine_world import PRICED, World, table
-from tilores_core.jobs.prewarm.plan import Plan
-from tilores_core.jobs.prewarm.plan_file import Reading, parse_plan
+from tilores_core.jobs.prewarm.plan import RequestDecoders, WarmPlan, parse_plan
 from tilores_core.jobs.prewarm.service import Prewarming
 from tilores_core.settings import CacheTable, ChatTable
 from tilores_core.testing import FakeProvider
 from tilores_core.web.openai.decode import decode_messages, decode_parameters
 
-READING = Reading(messages=decode_messages, parameters=decode_parameters, region="GB")
+DECODERS = RequestDecoders(messages=decode_messages, parameters=decode_parameters, region="GB")
 QUESTION = "What is the credit score?"
 
 
@@ -24,16 +23,16 @@ def talking(**more: Any) -> World:
     return World(provider=FakeProvider(infos=(PRICED,), otherwise="It is seven hundred."), **more)
 
 
-def plan(**value: Any) -> Plan:
-    return parse_plan(json.loads(json.dumps(value)), where="plan.json", reading=READING)
+def plan(**value: Any) -> WarmPlan:
+    return parse_plan(json.loads(json.dumps(value)), where="plan.json", decoders=DECODERS)
 
 
-def one_list(*customers: dict[str, str], questions: tuple[Any, ...] = (QUESTION,), **more: Any) -> Plan:
+def one_list(*customers: dict[str, str], questions: tuple[Any, ...] = (QUESTION,), **more: Any) -> WarmPlan:
     return plan(lists=[{"name": "vip", "customers": list(customers), "questions": list(questions), **more}])
 
 
 @asynccontextmanager
-async def warming(world: World, of: Plan, *, life: dict[str, Any] | None = None) -> AsyncIterator[Prewarming]:
+async def warming(world: World, of: WarmPlan, *, life: dict[str, Any] | None = None) -> AsyncIterator[Prewarming]:
     service = Prewarming(
         engine=world.engine,
         cache=world.cache,
@@ -41,7 +40,7 @@ async def warming(world: World, of: Plan, *, life: dict[str, Any] | None = None)
         source_name="crm",
         cache_table=CacheTable(**{"jitter": 0.0, **(life or {})}),
         chat_table=ChatTable(),
-        reading=READING,
+        decoders=DECODERS,
         plan=of,
     )
     try:
@@ -50,4 +49,4 @@ async def warming(world: World, of: Plan, *, life: dict[str, Any] | None = None)
         await service.aclose()
 
 
-__all__ = ["QUESTION", "READING", "World", "one_list", "plan", "table", "talking", "warming"]
+__all__ = ["DECODERS", "QUESTION", "World", "one_list", "plan", "table", "talking", "warming"]

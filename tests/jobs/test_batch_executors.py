@@ -17,8 +17,8 @@ import pytest
 from tests.cli.command import Command
 from tests.jobs.conftest import TOML
 from tilores_core.host.roles import EXECUTOR
-from tilores_core.jobs.batch import Batch, Plan
-from tilores_core.jobs.batch_elsewhere import Elsewhere
+from tilores_core.jobs.batch import Batch, BatchPlan
+from tilores_core.jobs.executor_backend import ExecutorBackend
 from tilores_core.settings.loader import LoadedConfig, parse_config
 from tilores_core.testing.waiting import wait_until
 
@@ -68,10 +68,10 @@ def test_the_pool_has_as_many_threads_as_it_is_told(tmp_path: Path) -> None:
     _write(tmp_path / "in.jsonl", 9)
 
     async def run() -> None:
-        elsewhere = Elsewhere(pool, blocks, concurrency=64)
-        assert (elsewhere.chunk, elsewhere.chunks) == (1, 3)
-        plan = Plan(source=tmp_path / "in.jsonl", output=tmp_path / "out.jsonl", concurrency=64)
-        await Batch(plan, _Nothing(), elsewhere=elsewhere).run()
+        backend = ExecutorBackend(pool, blocks, concurrency=pool.thread_count(), chunk_lines=1)
+        assert (backend.chunk_lines, backend.chunks) == (1, 3)
+        plan = BatchPlan(source=tmp_path / "in.jsonl", output=tmp_path / "out.jsonl", concurrency=64)
+        await Batch(plan, _Nothing(), backend=backend).run()
         await host.aclose()
 
     asyncio.run(run())
@@ -82,10 +82,10 @@ def test_the_pool_has_as_many_threads_as_it_is_told(tmp_path: Path) -> None:
 class _Nothing:
     """Knows nothing by itself."""
 
-    def known(self, line: Any) -> None:
+    def try_cached(self, line: Any) -> None:
         return None
 
-    async def do(self, line: Any) -> dict[str, Any]:
+    async def process(self, line: Any) -> dict[str, Any]:
         raise AssertionError("the executor's affair")
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tilores_core.contracts import Identifiers
 from tilores_core.errors import InvalidRequestError
-from tilores_core.jobs.batch_input import BatchLine, Reading, read_batch
+from tilores_core.jobs.batch_input import BatchLine, InputOptions, read_batch
 
 BOM = "\ufeff"
 
@@ -19,7 +19,7 @@ BOM = "\ufeff"
 def _read(tmp_path: Path, text: str | bytes, name: str = "in.jsonl", **reading: object) -> list[BatchLine]:
     path = tmp_path / name
     path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return list(read_batch(path, Reading(**reading)))  # type: ignore[arg-type]
+    return list(read_batch(path, InputOptions(**reading)))  # type: ignore[arg-type]
 
 
 def test_jsonl(tmp_path: Path) -> None:

@@ -21,10 +21,9 @@ from tilores_core.errors import (
     TiloresError,
 )
 from tilores_core.jobs.batch_input import BatchLine
+from tilores_core.jobs.batch_progress import Totals
 from tilores_core.jobs.batch_rows import error_row, input_row, repeated_row
-from tilores_core.jobs.batch_totals import Totals
-from tilores_core.jobs.batch_work import LineWork, Manner
-from tilores_core.jobs.retry import Retry, is_transient
+from tilores_core.jobs.line_processor import LineOptions, LineProcessor, Retry, is_transient
 from tilores_core.testing import FakeProvider
 
 
@@ -42,8 +41,8 @@ class Naps:
         self.taken.append(seconds)
 
 
-def _work(world: World, naps: Naps | None = None, **manner: Any) -> LineWork:
-    return LineWork(world.engine, world.crm, region="GB", manner=Manner(**manner), sleep=naps or Naps())
+def _work(world: World, naps: Naps | None = None, **options: Any) -> LineProcessor:
+    return LineProcessor(world.engine, world.crm, region="GB", options=LineOptions(**options), sleep=naps or Naps())
 
 
 # --- rows ---------------------------------------------------------------------------------------------------
@@ -53,8 +52,8 @@ async def test_a_question_is_answered_and_then_known() -> None:
     async with World(provider=FakeProvider(otherwise="She has 742.")) as world:
         world.clock.now = time.time()
         work = _work(world)
-        assert work.known(_line()) is None
-        row = await work.do(_line())
+        assert work.try_cached(_line()) is None
+        row = await work.process(_line())
         assert row == {
             "id": "a",
             "answer": "She has 742.",
@@ -68,7 +67,7 @@ async def test_a_question_is_answered_and_then_known() -> None:
             "attempts": 1,
             "latency_ms": row["latency_ms"],
         }
-        again = work.known(_line())
+        again = work.try_cached(_line())
         assert again is not None
         assert (again["answer"], again["cache"], again["cost"]) == ("She has 742.", "l1", 0.0)
         assert world.calls == 1
@@ -78,7 +77,7 @@ async def test_whoever_is_named_by_other_identifiers_is_looked_for_once() -> Non
     async with World(provider=FakeProvider(otherwise="Hello.")) as world:
         work = _work(world)
         for question in ("What is the score?", "And the city?"):
-            row = await work.do(_line(question, name="Robin Ashdown"))
+            row = await work.process(_line(question, name="Robin Ashdown"))
             assert (row["customer"], row["customer_id"]) == ("one", "C-2001")
         assert world.crm.calls.count("find Robin Ashdown") == 1
 
@@ -89,7 +88,7 @@ async def test_whoever_is_named_by_other_identifiers_is_looked_for_once() -> Non
 )
 async def test_nobody_and_several_are_answers_without_a_model(who: dict[str, str], kind: str) -> None:
     async with World() as world:
-        row = await _work(world).do(_line("What is the score?", **who))
+        row = await _work(world).process(_line("What is the score?", **who))
         assert row["customer"] == kind
         assert row["answer"]
         assert "error" not in row
@@ -99,21 +98,21 @@ async def test_nobody_and_several_are_answers_without_a_model(who: dict[str, str
 async def test_a_line_without_a_question_brings_the_records() -> None:
     async with World() as world:
         work = _work(world)
-        assert work.known(_line(None, customer_id=EDWINA.id)) is None
-        row = await work.do(_line(None, customer_id=EDWINA.id))
+        assert work.try_cached(_line(None, customer_id=EDWINA.id)) is None
+        row = await work.process(_line(None, customer_id=EDWINA.id))
         assert [record["id"] for record in row["records"]] == [f"r1-{EDWINA.id}", f"r2-{EDWINA.id}"]
         assert row["records"][0]["fields"]["credit_score"] == "mark-edwina"
         assert "answer" not in row
-        assert (await work.do(_line(None, name="John Smith")))["records"] == []
+        assert (await work.process(_line(None, name="John Smith")))["records"] == []
         assert world.calls == 0
 
 
 async def test_the_model_of_the_line_comes_before_that_of_the_batch() -> None:
     async with World(provider=FakeProvider(otherwise="Hello.")) as world:
         work = _work(world, model="fake:one")
-        assert (await work.do(_line()))["model"] == "fake:one"
-        assert (await work.do(_line(model="fake:two")))["model"] == "fake:two"
-        unknown = await work.do(_line(model="nowhere:x"))
+        assert (await work.process(_line()))["model"] == "fake:one"
+        assert (await work.process(_line(model="fake:two")))["model"] == "fake:two"
+        unknown = await work.process(_line(model="nowhere:x"))
         assert (unknown["error"]["code"], unknown["attempts"]) == ("unknown_model", 1)
 
 
@@ -154,7 +153,7 @@ async def test_what_passes_by_itself_is_tried_again() -> None:
     provider.enqueue(ProviderUnavailableError("down", provider="fake"), OverloadedError("full"))
     naps = Naps()
     async with World(provider=provider) as world:
-        row = await _work(world, naps).do(_line())
+        row = await _work(world, naps).process(_line())
         assert (row["answer"], row["attempts"]) == ("At last.", 3)
         assert len(naps.taken) == 2
 
@@ -163,7 +162,7 @@ async def test_it_ends_after_so_many_tries() -> None:
     naps = Naps()
     async with World() as world:
         world.crm.down = True
-        row = await _work(world, naps, retry=Retry(attempts=3)).do(_line(customer_id=EDWINA.id))
+        row = await _work(world, naps, retry=Retry(attempts=3)).process(_line(customer_id=EDWINA.id))
         assert (row["error"]["code"], row["attempts"]) == ("source_unavailable", 3)
         assert len(naps.taken) == 2
         world.crm.down = False
@@ -183,7 +182,7 @@ async def test_what_stays_is_not_tried_again(error: Exception) -> None:
     provider.enqueue(error)
     naps = Naps()
     async with World(provider=provider) as world:
-        row = await _work(world, naps).do(_line())
+        row = await _work(world, naps).process(_line())
         assert row["attempts"] == 1
         assert "error" in row
         assert naps.taken == []
@@ -193,7 +192,7 @@ async def test_what_stays_is_not_tried_again(error: Exception) -> None:
 async def test_a_try_has_an_end() -> None:
     async with World() as world:
         world.crm.gate = gate = _never()
-        row = await _work(world, seconds=0.05, retry=Retry(attempts=2)).do(_line(customer_id=EDWINA.id))
+        row = await _work(world, seconds=0.05, retry=Retry(attempts=2)).process(_line(customer_id=EDWINA.id))
         assert (row["error"]["code"], row["attempts"]) == ("deadline_exceeded", 2)
         gate.set()
 
@@ -234,7 +233,7 @@ async def test_source_and_model_see_that_it_is_a_batch(monkeypatch: pytest.Monke
             return await get(customer_id)
 
         monkeypatch.setattr(world.crm, "get", noting)
-        await _work(world).do(_line(customer_id=EDWINA.id))
+        await _work(world).process(_line(customer_id=EDWINA.id))
         assert set(seen) == {"batch"}
         assert len(seen) >= 2
         assert [outcome.turn.purpose for outcome in world.outcomes] in ([], ["batch"])
@@ -261,6 +260,6 @@ async def test_without_the_cache_it_is_asked_every_time() -> None:
     async with World(provider=FakeProvider(otherwise="Hello.")) as world:
         work = _work(world, cache=CachePolicy(no_store=True))
         for _ in range(2):
-            assert work.known(_line()) is None
-            assert (await work.do(_line()))["cache"] == "miss"
+            assert work.try_cached(_line()) is None
+            assert (await work.process(_line()))["cache"] == "miss"
         assert world.calls == 2

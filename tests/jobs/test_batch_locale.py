@@ -11,8 +11,8 @@ from tilores_core.identity import Locale
 from tilores_core.services import load_host, open_services
 from tilores_core.settings import LoadedConfig, load_environment
 from tilores_core.settings.loader import parse_config
-from tilores_core.worker.batches import reading
-from tilores_core.worker.prewarming import prewarm_reading
+from tilores_core.worker.batches import input_options
+from tilores_core.worker.prewarming import request_decoders
 
 PEOPLE = "customer_id,name,phone\n1,Nora Finch,0151 23456789\n"
 
@@ -43,6 +43,6 @@ async def test_locale_is_that_of_chat_then_of_the_source_then_by_region(
     async with open_services(load_host(environment, loaded=loaded), environment) as services:
         assert services.locale == expected
         assert services.lookup.region == expected.region
-        columns: Any = reading(services.locale)
+        columns: Any = input_options(services.locale)
         assert (columns.phone_region, columns.day_first) == (expected.region, expected.day_first)
-        assert prewarm_reading(services.locale).region == expected.region
+        assert request_decoders(services.locale).region == expected.region

@@ -20,8 +20,7 @@ from hypothesis import strategies as st
 
 from tilores_core.errors import InvalidRequestError, TiloresError
 from tilores_core.jobs import batch_output
-from tilores_core.jobs.batch_output import OrderedWriter, OutputFile, resume, written
-from tilores_core.jobs.reorder import Reorder
+from tilores_core.jobs.batch_output import OrderedWriter, OutputFile, Reorder, resume, written
 from tilores_core.testing.waiting import settle
 
 

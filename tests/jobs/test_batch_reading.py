@@ -10,9 +10,8 @@ from threading import Event
 import pytest
 
 from tilores_core.errors import InvalidRequestError
-from tilores_core.jobs.batch_index import AnsweredIndex
+from tilores_core.jobs.batch_index import AnsweredIndex, ReadAhead
 from tilores_core.jobs.batch_input import BatchLine
-from tilores_core.jobs.batch_reading import ReadAhead
 
 _LONG = 30.0
 

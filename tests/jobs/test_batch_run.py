@@ -15,14 +15,12 @@ from typing import Any
 import pytest
 
 from tilores_core.errors import InvalidRequestError, TiloresError
-from tilores_core.jobs.batch import Batch, Plan, check_paths
-from tilores_core.jobs.batch_early import early_path, keep_early, take_early
-from tilores_core.jobs.batch_elsewhere import Elsewhere, line_of, plain_line
-from tilores_core.jobs.batch_failures import failures_path
+from tilores_core.jobs.batch import Batch, BatchPlan, check_paths, failures_path
 from tilores_core.jobs.batch_index import AnsweredIndex, line_key
 from tilores_core.jobs.batch_input import BatchLine, read_batch
-from tilores_core.jobs.batch_progress import Speed, count_lines
-from tilores_core.jobs.batch_totals import Totals
+from tilores_core.jobs.batch_output import early_path, keep_early, take_early
+from tilores_core.jobs.batch_progress import Speed, Totals, count_lines
+from tilores_core.jobs.executor_backend import ExecutorBackend, deserialize_line, serialize_line
 from tilores_core.testing.waiting import eventually
 
 
@@ -38,10 +36,10 @@ class Worker:
         self._bad = bad
         self._known = known
 
-    def known(self, line: BatchLine) -> dict[str, Any] | None:
+    def try_cached(self, line: BatchLine) -> dict[str, Any] | None:
         return _row(line, "l1") if self._known else None
 
-    async def do(self, line: BatchLine) -> dict[str, Any]:
+    async def process(self, line: BatchLine) -> dict[str, Any]:
         self.asked[line.question or ""] += 1
         self.at_work += 1
         self.most = max(self.most, self.at_work)
@@ -70,12 +68,12 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _batch(folder: Path, work: Worker, **plan: Any) -> Batch:
-    elsewhere = plan.pop("elsewhere", None)
+    backend = plan.pop("backend", None)
     settings: dict[str, Any] = {"concurrency": 8, "window": 32, "group": 16, **plan}
     return Batch(
-        Plan(source=folder / "in.jsonl", output=folder / "out.jsonl", **settings),
+        BatchPlan(source=folder / "in.jsonl", output=folder / "out.jsonl", **settings),
         work,
-        elsewhere=elsewhere,
+        backend=backend,
     )
 
 
@@ -119,10 +117,10 @@ async def test_a_fault_of_the_worker_is_one_lines(tmp_path: Path) -> None:
     _write(tmp_path / "in.jsonl", ["fine", "faulty", "fine too"])
 
     class Faulty(Worker):
-        async def do(self, line: BatchLine) -> dict[str, Any]:
+        async def process(self, line: BatchLine) -> dict[str, Any]:
             if line.question == "faulty":
                 raise ZeroDivisionError("mark")
-            return await super().do(line)
+            return await super().process(line)
 
     totals = await _batch(tmp_path, Faulty()).run()
     assert (totals.lines, totals.failed) == (3, 1)
@@ -285,7 +283,7 @@ async def test_cancelled_again_and_again_each_line_comes_once(tmp_path: Path, se
     assert [row["id"] for row in _rows(tmp_path / "out.jsonl")] == ids
 
 
-# --- elsewhere ------------------------------------------------------------------------------------------------
+# --- backend ------------------------------------------------------------------------------------------------
 
 
 class Shaky(Executor):
@@ -309,15 +307,15 @@ class Shaky(Executor):
 
 
 def _there(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [_row(line_of(line), "miss") for line in lines]
+    return [_row(deserialize_line(line), "miss") for line in lines]
 
 
 async def test_chunks_that_are_lost_are_done_again(tmp_path: Path) -> None:
     ids = _write(tmp_path / "in.jsonl", [f"q{n % 90}" for n in range(200)])
     chance = random.Random(1)
     executor = Shaky(iter([chance.random() < 0.3 for _ in range(40)]))
-    elsewhere = Elsewhere(executor, _there, concurrency=64)
-    totals = await _batch(tmp_path, Worker(), elsewhere=elsewhere, window=128).run()
+    backend = ExecutorBackend(executor, _there, concurrency=64)
+    totals = await _batch(tmp_path, Worker(), backend=backend, window=128).run()
     assert [row["id"] for row in _rows(tmp_path / "out.jsonl")] == ids
     assert totals == Totals(lines=200, repeated=110, attempts=90)
     assert executor.calls > 6
@@ -325,8 +323,8 @@ async def test_chunks_that_are_lost_are_done_again(tmp_path: Path) -> None:
 
 async def test_a_worker_that_is_always_lost_costs_its_lines_alone(tmp_path: Path) -> None:
     _write(tmp_path / "in.jsonl", [f"q{n}" for n in range(40)])
-    elsewhere = Elsewhere(Shaky(iter([True] * 4)), _there, concurrency=16)
-    totals = await _batch(tmp_path, Worker(), elsewhere=elsewhere).run()
+    backend = ExecutorBackend(Shaky(iter([True] * 4)), _there, concurrency=16)
+    totals = await _batch(tmp_path, Worker(), backend=backend).run()
     assert (totals.lines, totals.failed) == (40, 16)
     assert _rows(tmp_path / "out.jsonl")[0]["error"]["code"] == "worker_lost"
 
@@ -337,10 +335,10 @@ async def test_a_worker_that_cannot_begin_ends_the_batch(tmp_path: Path) -> None
     def broken(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
         raise TiloresError("no plugin there", fix="install it")
 
-    elsewhere = Elsewhere(Shaky(iter(())), broken, concurrency=16)
+    backend = ExecutorBackend(Shaky(iter(())), broken, concurrency=16)
     async with asyncio.timeout(20):
         with pytest.raises(TiloresError, match="no plugin there"):
-            await _batch(tmp_path, Worker(), elsewhere=elsewhere).run()
+            await _batch(tmp_path, Worker(), backend=backend).run()
     assert (await _batch(tmp_path, Worker(), resume=True).run()).lines == 200
 
 
@@ -349,7 +347,7 @@ def test_lines_travel_whole(tmp_path: Path) -> None:
         "id,email,name,model,question\n7,A@Example.com,Edwina Hawthorne,m:x,Why?\n,,,,\n8,,,,\n"
     )
     lines = list(read_batch(tmp_path / "in.csv"))
-    assert [line_of(json.loads(json.dumps(plain_line(line)))) for line in lines] == lines
+    assert [deserialize_line(json.loads(json.dumps(serialize_line(line)))) for line in lines] == lines
 
 
 def test_speed_and_what_is_left() -> None:

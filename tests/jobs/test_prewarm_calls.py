@@ -23,8 +23,8 @@ def calls(**more: Any) -> Any:
 async def test_a_caller_is_ready_and_the_question_finds_the_answer() -> None:
     async with talking(**LONG) as world, warming(world, calls(), life=LONG) as service:
         assert service.calls.begins(EDWINA)
-        await eventually(lambda: service.calls.figures.ended_at)
-        assert service.calls.figures.results == {"fresh": 1, "warmed": 1}
+        await eventually(lambda: service.calls.stats.ended_at)
+        assert service.calls.stats.results == {"fresh": 1, "warmed": 1}
         answer = await world.ask(QUESTION, customer_id=EDWINA.customer_id)
         assert answer.cache_tier == "l1"
 
@@ -46,9 +46,9 @@ async def test_the_same_caller_in_other_words_is_joined_and_another_scope_is_not
     async with talking(**LONG) as world, warming(world, calls(), life=LONG) as service:
         for phone in ("020 7946 0018", "+44 20 7946 0018", "+442079460018"):
             assert service.calls.begins(Identifiers(phone=phone))
-        assert (service.calls.figures.customers, service.calls.joined) == (1, 2)
+        assert (service.calls.stats.customers, service.calls.joined) == (1, 2)
         assert service.calls.begins(Identifiers(phone="020 7946 0018"), scope="elsewhere")
-        assert service.calls.figures.customers == 2
+        assert service.calls.stats.customers == 2
 
 
 @pytest.mark.parametrize(
@@ -75,10 +75,10 @@ async def test_a_source_that_was_down_is_asked_again_when_the_call_is_reported_a
     async with talking(**LONG) as world, warming(world, calls(), life=LONG) as service:
         world.crm.down = True
         service.calls.begins(Identifiers(name="Robin Ashdown"))
-        await eventually(lambda: service.calls.figures.failed)
+        await eventually(lambda: service.calls.stats.failed)
         world.crm.down = False
         service.calls.begins(Identifiers(name="Robin Ashdown"))
-        await eventually(lambda: service.calls.figures.results["warmed"])
+        await eventually(lambda: service.calls.stats.results["warmed"])
 
 
 async def test_a_flood_is_bounded_and_questions_are_answered_through_it() -> None:
@@ -92,7 +92,7 @@ async def test_a_flood_is_bounded_and_questions_are_answered_through_it() -> Non
         await settle()
         assert len([call for call in world.crm.calls if call.startswith("find")]) == 4
         assert service.calls.as_plain()["waiting"] <= 50
-        assert service.calls.figures.results["late"] >= 4900
+        assert service.calls.stats.results["late"] >= 4900
         # Whoever is known is answered at once, and whoever is not waits for the source alone.
         async with asyncio.timeout(1):
             assert (await world.ask("Who is it?", customer_id="C-2001")).cache_tier == "l1"
@@ -112,7 +112,7 @@ async def test_who_has_waited_too_long_is_let_go() -> None:
         service.calls.begins(Identifiers(name="Edwina Hawthorne"))
         now[0] = 31.0
         world.crm.gate.set()
-        await eventually(lambda: service.calls.figures.results["late"])
+        await eventually(lambda: service.calls.stats.results["late"])
         assert world.crm.calls.count("find Edwina Hawthorne") == 0
 
 
@@ -126,7 +126,7 @@ async def test_the_log_names_nobody(capsys: pytest.CaptureFixture[str]) -> None:
 
         world.crm.find = broken  # type: ignore[method-assign]
         service.calls.begins(Identifiers(name="Robin Ashdown"))
-        await eventually(lambda: service.calls.figures.errors["internal_error"])
+        await eventually(lambda: service.calls.stats.errors["internal_error"])
         told = capsys.readouterr()
         assert "ZeroDivisionError" in told.out + told.err
         for word in ("Edwina", "Hawthorne", "0018", "edwina@", "Robin"):

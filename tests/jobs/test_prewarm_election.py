@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from tilores_core.cache.tiered import TieredCache
-from tilores_core.jobs.prewarm.election import LEASE, Leases, choose_leases, lead
 from tilores_core.jobs.prewarm.plan import WarmList
-from tilores_core.jobs.prewarm.schedule import follow
+from tilores_core.jobs.prewarm.schedule import LEASE, Leases, choose_leases, follow, lead
 from tilores_core.settings import CacheTable
 from tilores_core.store.address import store_address
 from tilores_core.store.lazy import LazyStore
@@ -129,7 +128,7 @@ async def test_a_schedule_runs_each_list_at_its_own_interval_and_never_twice_at_
         if one.name == "slow":
             await over.wait()
 
-    lists = [(WarmList(name="quick", customers=()), 0.02), (WarmList(name="slow", customers=()), 0.02)]
+    lists = [(WarmList.model_construct(name=name, customers=[]), 0.02) for name in ("quick", "slow")]
     task = asyncio.create_task(follow(lists, run, at_once=True))
     await eventually(lambda: begun.count("quick") >= 5)
     assert begun.count("slow") == 1
@@ -146,7 +145,8 @@ async def test_a_schedule_may_begin_later() -> None:
         ran.append(one.name)
 
     began = time.monotonic()
-    task = asyncio.create_task(follow([(WarmList(name="one", customers=()), 0.3)], run, at_once=False))
+    lists = [(WarmList.model_construct(name="one", customers=[]), 0.3)]
+    task = asyncio.create_task(follow(lists, run, at_once=False))
     await settle()
     assert ran == []
     await eventually(lambda: ran)

@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.jobs.prewarm_world import READING, one_list, plan
+from tests.jobs.prewarm_world import DECODERS, one_list, plan
 from tilores_core.contracts import Identifiers
 from tilores_core.errors import ConfigError
-from tilores_core.jobs.prewarm.budget import BothBudgets, HourlyBudget
-from tilores_core.jobs.prewarm.duration import parse_duration
-from tilores_core.jobs.prewarm.plan_file import load_plan
+from tilores_core.jobs.prewarm.plan import load_plan, parse_duration
+from tilores_core.jobs.prewarm.stats import HourlyBudget
 
 
 def test_all_that_a_plan_can_say() -> None:
@@ -52,14 +51,14 @@ def test_all_that_a_plan_can_say() -> None:
         memory_entries=7,
     )
     vip = read.lists[0]
-    assert vip.customers == (
+    assert tuple(who.identifiers for who in vip.customers) == (
         Identifiers(customer_id="C-1"),
         Identifiers(phone="+442079460018"),
         Identifiers(email="ann@example.com"),
         Identifiers(name="Ann Lee", date_of_birth="1980-04-12"),
     )
     assert (vip.priority, vip.refresh, vip.most_matches) == (10, 1200.0, 2)
-    first, second, third = vip.openings
+    first, second, third = vip.opening_questions
     assert first.messages == (
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "What is the balance?"},
@@ -67,17 +66,26 @@ def test_all_that_a_plan_can_say() -> None:
     assert (first.model, first.scope, first.parameters) == ("demo:simulated-1", "desk", {"temperature": 0.0})
     assert (second.by_text, second.parameters) == (True, {"max_tokens": 9})
     assert [message["role"] for message in third.messages] == ["system", "assistant", "user"]
-    assert read.calls.openings[0].messages[0]["content"] == "Calls."
-    assert (read.calls.queue, read.calls.joined_seconds, read.calls.concurrency) == (5, 3.0, 2)
-    assert (read.concurrency, read.calls_per_hour, read.cost_per_hour, read.memory_entries) == (3, 100, 1.5, 7)
+    assert read.calls.opening_questions[0].messages[0]["content"] == "Calls."
+    assert (read.calls.queue, read.calls.joined, read.calls.concurrency) == (5, 3.0, 2)
+    assert (read.concurrency, read.budget.calls_per_hour, read.budget.cost_per_hour, read.memory_entries) == (
+        3,
+        100,
+        1.5,
+        7,
+    )
 
 
 def test_placeholders_are_filled_in_or_the_question_is_left_out() -> None:
-    opening = one_list({"customer_id": "C-1"}, questions=("{name} calls from {phone}; {json}",)).lists[0].openings[0]
-    filled = opening.filled({"name": "Ann Lee", "phone": "+442079460018"})
+    question = (
+        one_list({"customer_id": "C-1"}, questions=("{name} calls from {phone}; {json}",))
+        .lists[0]
+        .opening_questions[0]
+    )
+    filled = question.filled({"name": "Ann Lee", "phone": "+442079460018"})
     assert filled is not None
     assert filled.messages[0]["content"] == "Ann Lee calls from +442079460018; {json}"
-    assert opening.filled({"name": "Ann Lee", "phone": None}) is None
+    assert question.filled({"name": "Ann Lee", "phone": None}) is None
 
 
 WRONG = [
@@ -137,7 +145,7 @@ def test_what_is_wrong_is_named_with_file_place_and_mend(tmp_path: Path, value: 
     path = tmp_path / "plan.json"
     path.write_text(json.dumps(value))
     with pytest.raises(ConfigError) as caught:
-        load_plan(path, READING)
+        load_plan(path, DECODERS)
     assert said in str(caught.value)
     assert str(path) in str(caught.value)
     assert caught.value.fix
@@ -152,10 +160,10 @@ def test_no_value_is_in_the_message() -> None:
 
 def test_files_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
-        load_plan(tmp_path / "nowhere.json", READING)
+        load_plan(tmp_path / "nowhere.json", DECODERS)
     (tmp_path / "plan.json").write_text('{"lists": [\n}')
     with pytest.raises(ConfigError, match="line 2"):
-        load_plan(tmp_path / "plan.json", READING)
+        load_plan(tmp_path / "plan.json", DECODERS)
 
 
 @pytest.mark.parametrize(
@@ -188,13 +196,12 @@ def test_a_budget_is_for_the_last_hour() -> None:
 
 def test_a_budget_of_cost_and_two_together() -> None:
     cost = HourlyBudget(calls=None, cost=1.0)
-    calls = HourlyBudget(calls=2, cost=None)
-    both = BothBudgets(cost, calls)
+    both = HourlyBudget(calls=2, cost=None, within=cost)
     assert both.take()
     both.spend(0.6)
     assert both.take()
     assert not both.take()
-    assert (cost.used()[0], calls.used()[0]) == (2, 2)
+    assert (cost.used()[0], both.used()[0]) == (2, 2)
     both.give_back()
     both.spend(0.6)
     assert not both.take()

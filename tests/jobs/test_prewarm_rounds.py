@@ -1,4 +1,4 @@
-"""Rounds through lists, over the real engine, cache and look-up with a scripted source and model."""
+"""ListRuns through lists, over the real engine, cache and look-up with a scripted source and model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.chat.engine_world import ROBIN, SharedStore, customer
 from tests.jobs.prewarm_world import QUESTION, World, one_list, plan, table, talking, warming
 from tilores_core.contracts import Caller, current_purpose
 from tilores_core.errors import ProviderUnavailableError
-from tilores_core.jobs.prewarm.pool import Pool
+from tilores_core.jobs.prewarm.runs import WorkerPool
 from tilores_core.testing import FakeReply
 from tilores_core.testing.waiting import Clock, eventually, settle
 
@@ -25,8 +25,8 @@ async def ask(world: World, question: str = QUESTION, **turn: Any) -> Any:
 
 async def test_a_round_leaves_what_a_live_question_finds() -> None:
     async with talking(**LONG) as world, warming(world, one_list(EDWINA), life=LONG) as service:
-        figures = await service.run()
-        assert figures.as_plain() | {"seconds": 0, "ended_at": 0} == {
+        stats = await service.run()
+        assert stats.as_plain() | {"seconds": 0, "ended_at": 0} == {
             "customers": 1,
             "warmed": 2,
             "failed": 0,
@@ -77,10 +77,10 @@ async def test_a_source_that_is_down_leaves_what_was_warmed_and_is_told() -> Non
         assert (await service.run()).results["warmed"] == 4
         world.clock.advance(3000)
         world.crm.down = True
-        figures = await service.run()
-        assert figures.as_plain()["failed"] == 0
-        assert figures.results["kept"] >= 2
-        assert figures.errors["source_unavailable"] >= 1
+        stats = await service.run()
+        assert stats.as_plain()["failed"] == 0
+        assert stats.results["kept"] >= 2
+        assert stats.errors["source_unavailable"] >= 1
         world.clock.advance(700)  # past its life, within what stale answers have
         answer = await ask(world)
         assert answer.cache_tier == "l1"
@@ -92,8 +92,8 @@ async def test_a_model_that_is_down_leaves_the_old_answer() -> None:
         await service.run()
         world.clock.advance(3000)
         world.provider.enqueue(ProviderUnavailableError("down", provider="fake"))
-        figures = await service.run()
-        assert (figures.results["kept"], figures.results["warmed"]) == (1, 1)
+        stats = await service.run()
+        assert (stats.results["kept"], stats.results["warmed"]) == (1, 1)
         assert (await ask(world)).cache_tier == "l1"
 
 
@@ -101,17 +101,17 @@ async def test_a_round_ends_when_the_source_does_not_answer_and_the_rest_is_left
     ids = [{"customer_id": f"C-{number}"} for number in range(40)]
     async with talking(**LONG) as world, warming(world, one_list(*ids), life=LONG) as service:
         world.crm.down = True
-        figures = await service.run()
-        assert figures.results["outage"] >= 25
-        assert figures.results["failed"] + figures.results["outage"] == 40
+        stats = await service.run()
+        assert stats.results["outage"] >= 25
+        assert stats.results["failed"] + stats.results["outage"] == 40
         assert len(world.crm.calls) < 15
 
 
 async def test_answers_that_cannot_be_stored_are_failures() -> None:
     async with talking(**LONG) as world, warming(world, one_list(EDWINA), life=LONG) as service:
         world.provider.enqueue(FakeReply(text="half a sen", finish_reason="length"))
-        figures = await service.run()
-        assert (figures.results["failed"], figures.errors) == (1, {"not_stored": 1})
+        stats = await service.run()
+        assert (stats.results["failed"], stats.errors) == (1, {"not_stored": 1})
 
 
 async def test_an_invalidation_in_between_costs_a_second_question_and_no_answer() -> None:
@@ -122,8 +122,8 @@ async def test_an_invalidation_in_between_costs_a_second_question_and_no_answer(
         await eventually(lambda: world.calls)
         await world.cache.invalidate(tags=(f"customer:{EDWINA['customer_id']}",))
         gate.set()
-        figures = await running
-        assert (figures.results["warmed"], figures.results["failed"], world.calls) == (2, 0, 2)
+        stats = await running
+        assert (stats.results["warmed"], stats.results["failed"], world.calls) == (2, 0, 2)
         answer = await ask(world)
         assert (answer.cache_tier, answer.text) == ("l1", "It is seven hundred.")
 
@@ -139,15 +139,15 @@ async def test_a_fault_of_a_plugin_is_one_failure_and_the_others_go_on() -> None
             return await get(customer_id)
 
         world.crm.get = broken  # type: ignore[method-assign]
-        figures = await service.run()
-        assert (figures.results["warmed"], figures.errors) == (2, {"internal_error": 1})
+        stats = await service.run()
+        assert (stats.results["warmed"], stats.errors) == (2, {"internal_error": 1})
 
 
 async def test_nobody_and_too_many_are_skipped() -> None:
     of = one_list({"customer_id": "C-9"}, {"name": "John Smith"}, {"name": "Nobody Known"}, most_matches=1)
     async with talking(**LONG) as world, warming(world, of, life=LONG) as service:
-        figures = await service.run()
-        assert figures.as_plain()["skipped_because"] == {"unknown": 2, "too_many": 1}
+        stats = await service.run()
+        assert stats.as_plain()["skipped_because"] == {"unknown": 2, "too_many": 1}
         assert world.calls == 0
 
 
@@ -167,8 +167,8 @@ async def test_the_budget_ends_questions_but_not_records() -> None:
         concurrency=1,
     )
     async with talking(**LONG) as world, warming(world, of, life=LONG) as service:
-        figures = await service.run()
-        assert (figures.results["warmed"], figures.results["budget"], world.calls) == (5, 1, 3)
+        stats = await service.run()
+        assert (stats.results["warmed"], stats.results["budget"], world.calls) == (5, 1, 3)
         again = await service.run()
         assert (again.results["budget"], world.calls) == (4, 3)
         assert service.statistics()["budget"]["calls"] == 3
@@ -180,8 +180,8 @@ async def test_the_budget_of_cost() -> None:
         budget={"cost_per_hour": 1e-9},
     )
     async with talking(**LONG) as world, warming(world, of, life=LONG) as service:
-        figures = await service.run()
-        assert (world.calls, figures.results["budget"]) == (1, 2)
+        stats = await service.run()
+        assert (world.calls, stats.results["budget"]) == (1, 2)
         assert service.statistics()["budget"]["cost"] > 0
 
 
@@ -265,7 +265,7 @@ async def test_a_pool_lets_go_of_who_waited_longest() -> None:
 
         return run
 
-    pool = Pool(1, most=2)
+    pool = WorkerPool(1, most=2)
     for number in range(5):
         pool.submit(work(number), dropped=lambda number=number: dropped.append(number))  # type: ignore[misc]
         await asyncio.sleep(0)

@@ -45,7 +45,7 @@ def _run(folder: Path, *words: str, data: Path | None = None) -> subprocess.Comp
     )
 
 
-def _figures(server: RunningServer) -> Any:
+def _stats(server: RunningServer) -> Any:
     return httpx.get(f"{server.url}/admin/prewarm", headers=server.admin, timeout=10).raise_for_status().json()
 
 
@@ -54,17 +54,17 @@ def test_one_of_two_servers_of_a_machine_warms_and_the_other_goes_on(tmp_path: P
     toml = MEMORY + '[prewarm]\nfile = "plan.json"\n'
     servers = [RunningServer(_write(tmp_path / name), toml=toml, variables=data) for name in ("one", "two")]
     with servers[0] as first:
-        wait_until(lambda: _figures(first)["lists"]["vip"]["latest"], "the list is warm from the start")
+        wait_until(lambda: _stats(first)["lists"]["vip"]["latest"], "the list is warm from the start")
         body = {"input": "Who is it?", "config": {"configurable": {"customer_id": EDWINA}}}
         reply = httpx.post(f"{first.chat}/invoke", json=body, timeout=10)
         assert reply.headers["X-Tilores-Cache"] == "l1"
-        began = _figures(first)["totals"]["customers"]
-        wait_until(lambda: _figures(first)["totals"]["customers"] > began, "it is warmed again")
-        assert _figures(first)["leading"]
+        began = _stats(first)["totals"]["customers"]
+        wait_until(lambda: _stats(first)["totals"]["customers"] > began, "it is warmed again")
+        assert _stats(first)["leading"]
         with servers[1] as second:
-            assert not _figures(second)["leading"]
-            assert _figures(second)["totals"]["customers"] == 0
-            assert _figures(first)["leading"]
+            assert not _stats(second)["leading"]
+            assert _stats(second)["totals"]["customers"] == 0
+            assert _stats(first)["leading"]
 
 
 def test_the_command_tells_what_came_of_it_and_ends_with_a_code(tmp_path: Path) -> None:

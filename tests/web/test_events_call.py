@@ -65,7 +65,7 @@ def _key(name: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {name}-secret"}
 
 
-def _figures(http: httpx.Client) -> Any:
+def _stats(http: httpx.Client) -> Any:
     return http.get("/admin/prewarm", headers=_key("root")).raise_for_status().json()
 
 
@@ -75,12 +75,12 @@ def _call(http: httpx.Client, key: str = "desk", **who: str) -> httpx.Response:
 
 def _call_and_wait(http: httpx.Client, key: str = "desk", **who: str) -> None:
     """Report a call that has not been reported lately, and wait until all about it is warm."""
-    before = _figures(http)["calls"]
+    before = _stats(http)["calls"]
     reply = _call(http, key, **who)
     assert reply.status_code == 202
     assert reply.json() == {"accepted": True}
     done = before["ended_at"]
-    wait_until(lambda: _figures(http)["calls"]["ended_at"] not in (None, done), "the caller is warm")
+    wait_until(lambda: _stats(http)["calls"]["ended_at"] not in (None, done), "the caller is warm")
 
 
 def _invoke(http: httpx.Client, question: Any, key: str = "desk", **configurable: Any) -> httpx.Response:
@@ -99,7 +99,7 @@ def _user(text: str) -> dict[str, str]:
 
 def test_a_callers_first_questions_are_answered_from_memory_in_both_protocols(http: httpx.Client) -> None:
     _call_and_wait(http, customer_id=EDWINA)
-    before = _figures(http)["worth"]["hits"]
+    before = _stats(http)["worth"]["hits"]
 
     first = _invoke(http, "What is the credit score?", customer_id=EDWINA)
     assert first.headers["X-Tilores-Cache"] == "l1"
@@ -116,7 +116,7 @@ def test_a_callers_first_questions_are_answered_from_memory_in_both_protocols(ht
     system = [{"role": "system", "content": SYSTEM}, _user("Which credit limit?")]
     assert _complete(http, *system, metadata={"customer_id": EDWINA}).headers["X-Tilores-Cache"] == "l1"
     assert _invoke(http, system, customer_id=EDWINA).headers["X-Tilores-Cache"] == "l1"
-    assert _figures(http)["worth"]["hits"] == before + 6
+    assert _stats(http)["worth"]["hits"] == before + 6
 
     other = _complete(http, _user("What is the email?"), metadata={"customer_id": EDWINA}, temperature=1)
     assert other.headers["X-Tilores-Cache"] == "miss"
@@ -140,20 +140,18 @@ def test_answers_are_warmed_for_the_scope_of_the_key_that_reports_the_call(http:
 
 
 def test_nobody_learns_who_is_a_customer(http: httpx.Client) -> None:
-    before = _figures(http)["calls"]["skipped_because"].get("unknown", 0)
+    before = _stats(http)["calls"]["skipped_because"].get("unknown", 0)
     stranger, customer = _call(http, phone="+1 503 555 0199"), _call(http, phone=PHONE)
     assert stranger.status_code == customer.status_code == 202
     assert stranger.content == customer.content
-    wait_until(
-        lambda: _figures(http)["calls"]["skipped_because"].get("unknown", 0) == before + 1, "it was looked for"
-    )
+    wait_until(lambda: _stats(http)["calls"]["skipped_because"].get("unknown", 0) == before + 1, "it was looked for")
 
 
 def test_the_same_caller_again_within_seconds_is_one_call(http: httpx.Client) -> None:
-    before = _figures(http)["calls"]
+    before = _stats(http)["calls"]
     for _ in range(5):
         assert _call(http, email="nobody.in.particular@example.com").status_code == 202
-    after = _figures(http)["calls"]
+    after = _stats(http)["calls"]
     assert (after["customers"], after["joined"]) == (before["customers"] + 1, before["joined"] + 4)
 
 
@@ -189,13 +187,13 @@ def test_keys(http: httpx.Client) -> None:
 
 
 def test_lists_are_warmed_when_an_admin_says_so(http: httpx.Client) -> None:
-    assert _figures(http)["lists"]["vip"]["latest"] is None
+    assert _stats(http)["lists"]["vip"]["latest"] is None
     done = http.post("/admin/prewarm", json={"lists": ["vip"]}, headers=_key("root"))
     assert done.status_code == 202
     run = done.json()["run"]
     assert done.json() == {"run": run, "lists": ["vip"], "customers": 1}
-    wait_until(lambda: _figures(http)["runs"][run], "the list is warm")
-    latest = _figures(http)["lists"]["vip"]["latest"]
+    wait_until(lambda: _stats(http)["runs"][run], "the list is warm")
+    latest = _stats(http)["lists"]["vip"]["latest"]
     assert (latest["warmed"], latest["failed"], latest["success_rate"]) == (2, 0, 1.0)
     assert _invoke(http, "Who is it?", customer_id=EDWINA).headers["X-Tilores-Cache"] == "l1"
 
@@ -203,8 +201,8 @@ def test_lists_are_warmed_when_an_admin_says_so(http: httpx.Client) -> None:
 def test_a_plan_that_is_sent_is_warmed(http: httpx.Client) -> None:
     sent = {"lists": [{"name": "now", "customers": [{"phone": PHONE}], "questions": ["Which credit limit?"]}]}
     done = http.post("/admin/prewarm", json={"plan": sent}, headers=_key("root"))
-    wait_until(lambda: _figures(http)["runs"][done.json()["run"]], "the plan is warm")
-    assert _figures(http)["runs"][done.json()["run"]]["failed"] == 0
+    wait_until(lambda: _stats(http)["runs"][done.json()["run"]], "the plan is warm")
+    assert _stats(http)["runs"][done.json()["run"]]["failed"] == 0
     assert _invoke(http, "Which credit limit?", customer_id=EDWINA).headers["X-Tilores-Cache"] == "l1"
 
 

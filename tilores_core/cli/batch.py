@@ -19,9 +19,6 @@ from tilores_core.host.roles import EXECUTOR
 if TYPE_CHECKING:
     from tilores_core.host import PluginHost
     from tilores_core.jobs.batch import Batch
-    from tilores_core.jobs.batch_elsewhere import Elsewhere
-    from tilores_core.jobs.batch_work import Manner
-    from tilores_core.services import Services
 
 LOOP = "loop"
 
@@ -39,6 +36,7 @@ def batch(
 ) -> None:
     """Exit code 1 when a line failed."""
     from tilores_core.jobs.batch import check_paths
+    from tilores_core.worker.batches import build_batch
 
     check_paths(source, output)
     host = options.host()
@@ -52,7 +50,18 @@ def batch(
         async with options.services(host) as services:
             gc.freeze()  # what is there now stays: collections need not walk over it for every few lines
             with ExitStack() as stack:
-                made = await _make(options, services, stack, source, output, resume, concurrency, executor, model)
+                made = await build_batch(
+                    services,
+                    source,
+                    output,
+                    resume=resume,
+                    concurrency=concurrency,
+                    model=model,
+                    executor=executor,
+                    stack=stack,
+                    no_plugins=options.no_plugins,
+                    disable=options.disable,
+                )
                 return await _run(made, source, output, shown)
 
     try:
@@ -65,61 +74,9 @@ def batch(
         raise typer.Exit(1)
 
 
-async def _make(
-    options: Options,
-    services: Services,
-    stack: ExitStack,
-    source: Path,
-    output: Path,
-    resume: bool,
-    concurrency: int | None,
-    executor: str | None,
-    model: str | None,
-) -> Batch:
-    from tilores_core.jobs.batch import Batch, Plan
-    from tilores_core.worker import batches as batching
-
-    manner = batching.manner(services, model=model)
-    plan = Plan(
-        source=source,
-        output=output,
-        concurrency=concurrency or batching.default_concurrency(services, model),
-        resume=resume,
-        reading=batching.reading(services.locale),
-    )
-    elsewhere = await _elsewhere(options, services.host, stack, manner, plan.concurrency, executor)
-    return Batch(plan, batching.line_work(services, manner), elsewhere=elsewhere)
-
-
-async def _elsewhere(
-    options: Options, host: PluginHost, stack: ExitStack, manner: Manner, concurrency: int, name: str | None
-) -> Elsewhere | None:
-    """Who does the lines instead of this event loop: whom `--executor` names, or `[use]` outside this process."""
-    from tilores_core.worker import batches as batching
-    from tilores_core.worker.engine_pool import EnginePool
-
-    chosen = name or next(iter(host.used(EXECUTOR)), LOOP)
-    if chosen == LOOP:
-        return None
-    executor = await batching.build_executor(host, chosen)
-    if name is None and isinstance(executor, ThreadPoolExecutor):
-        return None
-    engines = EnginePool(per_thread=True)
-    stack.callback(engines.close)
-    return batching.elsewhere(
-        host,
-        executor,
-        manner,
-        concurrency=concurrency,
-        engines=engines,
-        no_plugins=options.no_plugins,
-        disable=options.disable,
-    )
-
-
 async def _run(batch: Batch, source: Path, output: Path, shown: Shown) -> int:
     """How many lines failed."""
-    from tilores_core.jobs.batch_failures import failures_path
+    from tilores_core.jobs.batch import failures_path
     from tilores_core.jobs.batch_progress import Speed, count_lines
 
     counting = asyncio.create_task(asyncio.to_thread(count_lines, source))
@@ -149,10 +106,12 @@ async def _run(batch: Batch, source: Path, output: Path, shown: Shown) -> int:
 
 def _pool(host: PluginHost) -> ThreadPoolExecutor | None:
     """The threads that `[use]` names. Built before the services, so that they close before it does."""
+    from tilores_core.worker.batches import runs_in_threads
+
     for name in host.used(EXECUTOR):
-        if host.registration(EXECUTOR, name).plugin_id == "threads":
+        if runs_in_threads(host, name):
             built = host.build(EXECUTOR, name)
-            return built if isinstance(built, ThreadPoolExecutor) else None
+            return built if isinstance(built, ThreadPoolExecutor) else None  # asyncio takes no other
     return None
 
 

@@ -1,4 +1,4 @@
-"""How a batch is shown: a bar on a terminal, lines elsewhere, JSON events for programs."""
+"""How a batch is shown: a bar on a terminal, lines backend, JSON events for programs."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,13 +12,13 @@ import typer
 
 from tilores_core.cli.options import Options
 from tilores_core.errors import ConfigError, TiloresError
-from tilores_core.jobs.prewarm.duration import parse_duration
+from tilores_core.jobs.prewarm.plan import parse_duration
 
 if TYPE_CHECKING:
     from tilores_core.cli.remote import Server
-    from tilores_core.jobs.prewarm.figures import Figures
-    from tilores_core.jobs.prewarm.plan import Plan, WarmList
+    from tilores_core.jobs.prewarm.plan import WarmList, WarmPlan
     from tilores_core.jobs.prewarm.service import Prewarming
+    from tilores_core.jobs.prewarm.stats import WarmStats
     from tilores_core.services import Services
 
 _LOOK_EVERY: Final = 0.2
@@ -52,10 +51,10 @@ def _interval(text: str) -> float:
 
 def _here(options: Options, file: Path, interval: float | None, *, json: bool) -> None:
     async def work(services: Services) -> bool:
-        from tilores_core.jobs.prewarm.plan_file import load_plan
-        from tilores_core.worker.prewarming import build_prewarming, prewarm_reading
+        from tilores_core.jobs.prewarm.plan import load_plan
+        from tilores_core.worker.prewarming import build_prewarming, request_decoders
 
-        plan = load_plan(file, prewarm_reading(services.locale))
+        plan = load_plan(file, request_decoders(services.locale))
         _check(plan, file)
         if not services.cache.has_shared:
             typer.echo(
@@ -85,7 +84,7 @@ def _here(options: Options, file: Path, interval: float | None, *, json: bool) -
 async def _every(prewarming: Prewarming, interval: float, *, json: bool) -> None:
     from tilores_core.jobs.prewarm.schedule import follow
 
-    lists = [replace(one, refresh=interval) for one in prewarming.plan.lists]
+    lists = [one.model_copy(update={"refresh": interval}) for one in prewarming.plan.lists]
     shorter = prewarming.every(lists[0])
     if shorter < interval:
         typer.echo(f"answers live shorter than --every: renewed every {shorter:.0f} s instead", err=True)
@@ -96,13 +95,13 @@ async def _every(prewarming: Prewarming, interval: float, *, json: bool) -> None
     await follow([(one, shorter) for one in lists], run, at_once=True)
 
 
-def _check(plan: Plan, file: Path) -> None:
+def _check(plan: WarmPlan, file: Path) -> None:
     if not plan.lists:
         raise ConfigError("has no lists, so that there is nobody to warm", where=str(file), fix='add "lists"')
 
 
-def _told(figures: Figures, prewarming: Prewarming, *, json: bool, name: str | None = None) -> bool:
-    value = figures.as_plain()
+def _told(stats: WarmStats, prewarming: Prewarming, *, json: bool, name: str | None = None) -> bool:
+    value = stats.as_plain()
     if name is not None:
         value = {"list": name, **value}
     _say({**value, "budget": prewarming.statistics()["budget"]}, json=json)
@@ -118,15 +117,15 @@ def _remote(server: Server, file: Path) -> dict[str, Any]:
     give_up = time.monotonic() + _LONGEST
     while time.monotonic() < give_up:
         told = server.get("/admin/prewarm")
-        figures = told["runs"].get(run)  # of several workers another may have answered
-        if figures is not None:
-            return {**figures, "budget": told["budget"]}
+        stats = told["runs"].get(run)  # of several workers another may have answered
+        if stats is not None:
+            return {**stats, "budget": told["budget"]}
         time.sleep(_LOOK_EVERY)
     raise TiloresError("the server is not ready with it after a day", fix="look at GET /admin/prewarm")
 
 
 def _read(file: Path) -> Any:
-    from tilores_core.jobs.prewarm.plan_file import MAX_BYTES
+    from tilores_core.jobs.prewarm.plan import MAX_BYTES
 
     try:
         with file.open("rb") as opened:

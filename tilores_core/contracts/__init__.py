@@ -16,6 +16,7 @@ from tilores_core.contracts.cache import (
     SupportsTagKeys,
     TierStats,
 )
+from tilores_core.contracts.executor import SupportsThreads
 from tilores_core.contracts.extractor import (
     CustomerExtractor,
     Evidence,
@@ -142,6 +143,7 @@ __all__ = [
     "SupportsPeek",
     "SupportsReport",
     "SupportsTagKeys",
+    "SupportsThreads",
     "SupportsTools",
     "SupportsUpstreams",
     "TierStats",

@@ -22,6 +22,7 @@ from tilores_core.contracts import (
     SupportsPeek,
     SupportsReport,
     SupportsTagKeys,
+    SupportsThreads,
     SupportsTools,
     SupportsUpstreams,
     Tracer,
@@ -117,7 +118,11 @@ LLM: Final[Role[LLMProvider]] = Role(
 OPTIMIZER: Final[Role[Any]] = Role("optimizer", "register_optimizer_strategies", hooks.OptimizerStrategySpec)
 DEPLOY: Final[Role[Any]] = Role("deploy", "register_deploy_targets", hooks.DeployTargetSpec)
 EXECUTOR: Final[Role[Executor]] = Role(
-    "executor", "register_executors", hooks.ExecutorSpec, methods=("submit", "shutdown")
+    "executor",
+    "register_executors",
+    hooks.ExecutorSpec,
+    methods=("submit", "shutdown"),
+    abilities=(SupportsThreads,),
 )
 TRACERS: Final[Role[Tracer]] = Role(
     "tracers", "register_tracers", hooks.TracerSpec, protocol_methods(Tracer), abilities=(SupportsFeedback,)

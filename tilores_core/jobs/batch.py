@@ -14,30 +14,38 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from tilores_core.errors import InvalidRequestError
-from tilores_core.jobs.batch_early import keep_early, take_early
-from tilores_core.jobs.batch_elsewhere import Elsewhere
-from tilores_core.jobs.batch_failures import write_failures
-from tilores_core.jobs.batch_index import AnsweredIndex, line_key
-from tilores_core.jobs.batch_input import BatchLine, Reading, read_batch
-from tilores_core.jobs.batch_output import WINDOW, OrderedWriter, OutputFile, Row, resume
-from tilores_core.jobs.batch_reading import ReadAhead, Todo
-from tilores_core.jobs.batch_rows import error_row, problem_row, repeated_row
-from tilores_core.jobs.batch_totals import Totals
+import orjson
+
+from tilores_core.errors import InvalidRequestError, TiloresError
+from tilores_core.jobs.batch_index import AnsweredIndex, PendingLine, ReadAhead, line_key
+from tilores_core.jobs.batch_input import BatchLine, InputOptions, read_batch
+from tilores_core.jobs.batch_output import (
+    WINDOW,
+    OrderedWriter,
+    OutputFile,
+    Row,
+    keep_early,
+    resume,
+    take_early,
+    written,
+)
+from tilores_core.jobs.batch_progress import Totals
+from tilores_core.jobs.batch_rows import error_row, input_row, problem_row, repeated_row
+from tilores_core.jobs.executor_backend import ExecutorBackend
 
 _NOTED_AT_ONCE = 512
 
 
-class Work(Protocol):
-    """Who does lines; `LineWork` is the one that asks the engine."""
+class Processor(Protocol):
+    """Who does lines; `LineProcessor` is the one that asks the engine."""
 
-    def known(self, line: BatchLine) -> dict[str, Any] | None: ...
+    def try_cached(self, line: BatchLine) -> dict[str, Any] | None: ...
 
-    async def do(self, line: BatchLine) -> dict[str, Any]: ...
+    async def process(self, line: BatchLine) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class BatchPlan:
     """`source` -> `output`, with `concurrency` lines at work at once, `group` lines read at a time.
 
     `resume`: go on where an earlier run of the same was ended, or begin.
@@ -47,7 +55,7 @@ class Plan:
     output: Path
     concurrency: int
     resume: bool = False
-    reading: Reading = field(default_factory=Reading)
+    input: InputOptions = field(default_factory=InputOptions)
     window: int = WINDOW
     group: int = 64
 
@@ -55,20 +63,20 @@ class Plan:
 class Batch:
     """One run. `totals` may be looked at while it runs."""
 
-    def __init__(self, plan: Plan, work: Work, *, elsewhere: Elsewhere | None = None) -> None:
-        """`elsewhere`: who does what is not known here; without it this event loop does."""
+    def __init__(self, plan: BatchPlan, processor: Processor, *, backend: ExecutorBackend | None = None) -> None:
+        """`backend`: who does what is not known here; without it this event loop does."""
         self.totals = Totals()
         self.taken_up = 0
         """How many lines an earlier run had written."""
         self._plan = plan
-        self._work = work
-        self._elsewhere = elsewhere
-        self._slots = asyncio.Semaphore(plan.concurrency if elsewhere is None else elsewhere.chunks)
+        self._processor = processor
+        self._backend = backend
+        self._slots = asyncio.Semaphore(plan.concurrency if backend is None else backend.chunks)
         self._tasks: set[asyncio.Task[None]] = set()
         self._fault: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         # What is being asked, and what was answered and is not yet in the index: the window bounds both.
         self._pending: dict[bytes, asyncio.Future[Row]] = {}
-        self._chunk: list[Todo] = []
+        self._chunk: list[PendingLine] = []
         self._early: dict[int, dict[str, Any]] = {}
         self._writer: OrderedWriter
 
@@ -80,7 +88,7 @@ class Batch:
         plan = self._plan
         file = await self._open()
         index = AnsweredIndex(plan.output)
-        lines = read_batch(plan.source, plan.reading)
+        lines = read_batch(plan.source, plan.input)
         try:
             try:
                 self.taken_up = await asyncio.to_thread(self._take_up, lines, index)
@@ -109,7 +117,7 @@ class Batch:
 
     async def write_failures(self) -> int:
         """See `batch_failures`; after `run`."""
-        return await asyncio.to_thread(write_failures, self._plan.source, self._plan.output, self._plan.reading)
+        return await asyncio.to_thread(write_failures, self._plan.source, self._plan.output, self._plan.input)
 
     def _take_up(self, lines: Iterator[BatchLine], index: AnsweredIndex) -> int:
         """Count and note what is written; `lines` goes on behind it."""
@@ -185,14 +193,14 @@ class Batch:
                 settled, self._writer.settled = self._writer.settled, []
         await self._flush()
 
-    async def _begin(self, todo: Todo) -> None:
+    async def _begin(self, todo: PendingLine) -> None:
         line = todo.line
         kept = self._early.pop(line.place, None)
         if line.problem is not None:
             self._finish(line, problem_row(line))
         elif kept is not None and kept["id"] == line.id:
             self._finish(line, kept, todo.key)
-        elif (known := self._work.known(line)) is not None:
+        elif (known := self._processor.try_cached(line)) is not None:
             self._finish(line, known, todo.key)
         elif (asked := self._pending.get(todo.key)) is not None:
             if asked.done():
@@ -205,10 +213,10 @@ class Batch:
             self._pending[todo.key] = asyncio.get_running_loop().create_future()
             await self._start(todo)
 
-    async def _start(self, todo: Todo) -> None:
-        if self._elsewhere is not None:
+    async def _start(self, todo: PendingLine) -> None:
+        if self._backend is not None:
             self._chunk.append(todo)
-            if len(self._chunk) >= self._elsewhere.chunk:
+            if len(self._chunk) >= self._backend.chunk_lines:
                 await self._flush()
             return
         await self._slots.acquire()
@@ -221,12 +229,12 @@ class Batch:
             await self._slots.acquire()
             self._spawn(chunk)
 
-    def _spawn(self, todos: Sequence[Todo]) -> None:
+    def _spawn(self, todos: Sequence[PendingLine]) -> None:
         task = asyncio.create_task(self._do(todos))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _do(self, todos: Sequence[Todo]) -> None:
+    async def _do(self, todos: Sequence[PendingLine]) -> None:
         try:
             rows = await self._rows([todo.line for todo in todos])
             for todo, row in zip(todos, rows, strict=True):
@@ -240,10 +248,10 @@ class Batch:
             self._slots.release()
 
     async def _rows(self, lines: Sequence[BatchLine]) -> Sequence[dict[str, Any]]:
-        if self._elsewhere is not None:
-            return await self._elsewhere.do(lines)
+        if self._backend is not None:
+            return await self._backend.process(lines)
         try:
-            return [await self._work.do(lines[0])]
+            return [await self._processor.process(lines[0])]
         except Exception as error:  # `do` answers for everything; a fault in it is one line's, not the batch's
             return [error_row(lines[0].id, error, attempts=1, seconds=0.0)]
 
@@ -274,3 +282,36 @@ def check_paths(source: Path, output: Path) -> None:
     """Raises `InvalidRequestError` for an output that is the input."""
     if source.exists() and output.exists() and source.samefile(output):
         raise InvalidRequestError(f"{output} is the input", param=output.name, fix="name another output")
+
+
+def failures_path(output: Path) -> Path:
+    """`answers.jsonl` -> `answers.jsonl.failed.jsonl`."""
+    return output.with_name(f"{output.name}.failed.jsonl")
+
+
+def write_failures(source: Path, output: Path, reading: InputOptions) -> int:
+    """How many there are; without any a file of an earlier run is taken away.
+
+    Both files are read side by side, one line of each in memory: so it is right after any number of interruptions.
+    Raises `InvalidRequestError`, `TiloresError`.
+    """
+    path = failures_path(output)
+    fresh = path.with_name(f"{path.name}.new")
+    count = 0
+    try:
+        with fresh.open("wb") as file:
+            for line, row in zip(read_batch(source, reading), written(output), strict=False):
+                if "error" in row:
+                    file.write(orjson.dumps(input_row(line), option=orjson.OPT_APPEND_NEWLINE))
+                    count += 1
+        if count:
+            fresh.replace(path)
+        elif path != source:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise TiloresError(
+            f"{path} cannot be written: {error.strerror}", fix="make room; --resume writes it again"
+        ) from error
+    finally:
+        fresh.unlink(missing_ok=True)
+    return count

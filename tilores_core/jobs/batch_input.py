@@ -46,7 +46,7 @@ class BatchLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class InputOptions:
     """How texts are understood. `format`: None goes by the file's name."""
 
     format: Format | None = None
@@ -55,12 +55,12 @@ class Reading:
     max_line_bytes: int = MAX_LINE_BYTES
 
 
-def read_batch(path: Path, reading: Reading | None = None) -> Iterator[BatchLine]:
+def read_batch(path: Path, reading: InputOptions | None = None) -> Iterator[BatchLine]:
     """The lines of `path`, one by one. It reads the disk: go through it in a thread.
 
     Raises `InvalidRequestError` naming file and line.
     """
-    reading = reading or Reading()
+    reading = reading or InputOptions()
     is_csv = path.suffix.lower() in _CSV_SUFFIXES if reading.format is None else reading.format == "csv"
     try:
         with path.open("rb") as file:
@@ -72,7 +72,7 @@ def read_batch(path: Path, reading: Reading | None = None) -> Iterator[BatchLine
         raise InvalidRequestError(f"{path} cannot be read: {error.strerror}", param=path.name, fix=fix) from error
 
 
-def _line(place: int, number: int, row: dict[str, Any] | LineError, reading: Reading) -> BatchLine:
+def _line(place: int, number: int, row: dict[str, Any] | LineError, reading: InputOptions) -> BatchLine:
     empty = BatchLine(place=place, number=number, id=str(place + 1))
     try:
         if isinstance(row, LineError):
@@ -83,7 +83,7 @@ def _line(place: int, number: int, row: dict[str, Any] | LineError, reading: Rea
         return replace(empty, problem=f"line {number}: {error}")
 
 
-def _json_rows(file: IO[bytes], reading: Reading) -> Iterator[tuple[int, dict[str, Any] | LineError]]:
+def _json_rows(file: IO[bytes], reading: InputOptions) -> Iterator[tuple[int, dict[str, Any] | LineError]]:
     for number, line in _lines(file, reading.max_line_bytes):
         if line is None:
             yield number, LineError(f"longer than {reading.max_line_bytes} bytes")
@@ -158,7 +158,7 @@ class _CsvLines:
         return InvalidRequestError(f"{self._path}, {place}: {what}", param=place, fix=fix)
 
 
-def _csv_rows(file: IO[bytes], path: Path, reading: Reading) -> Iterator[tuple[int, dict[str, Any] | LineError]]:
+def _csv_rows(file: IO[bytes], path: Path, reading: InputOptions) -> Iterator[tuple[int, dict[str, Any] | LineError]]:
     lines = _CsvLines(file, path, reading.max_line_bytes)
     first = next(lines, "")
     if named := _SEPARATOR_LINE.fullmatch(first):  # a spreadsheet's first line, where the comma is the decimal mark

@@ -1,7 +1,7 @@
 """The output of a batch: one JSON object a line, in the order of the input, and complete lines only.
 
 Because the order is that of the input, what is there after a kill is the beginning of what was wanted, and `resume`
-needs to know no more than how many lines there are: no set of ids, in memory or elsewhere. That they answer the
+needs to know no more than how many lines there are: no set of ids, in memory or backend. That they answer the
 lines of this input is checked on the way, id by id.
 """
 
@@ -13,12 +13,47 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Generic, TypeVar
 
 import orjson
 
 from tilores_core.errors import InvalidRequestError, TiloresError
-from tilores_core.jobs.reorder import Reorder
+
+T = TypeVar("T")
+
+
+class Reorder(Generic[T]):
+    """Holds what came too early. No I/O, no waiting: `has_room` says who may begin."""
+
+    def __init__(self, *, first: int, window: int) -> None:
+        self.next = first
+        """The place that leaves next."""
+        self._window = window
+        self._early: dict[int, T] = {}
+
+    def has_room(self, place: int) -> bool:
+        """May `place` be begun? Otherwise its result might have to wait for more than `window` others."""
+        return place < self.next + self._window
+
+    def put(self, place: int, result: T) -> list[T]:
+        """What leaves now, in order. Raises `ValueError` for a place that has left, waits, or has no room."""
+        if place < self.next or place in self._early or not self.has_room(place):
+            raise ValueError(f"place {place} is not awaited; next is {self.next}")
+        self._early[place] = result
+        leaving = []
+        while self.next in self._early:
+            leaving.append(self._early.pop(self.next))
+            self.next += 1
+        return leaving
+
+    def early(self) -> dict[int, T]:
+        """What waits, by place."""
+        return dict(self._early)
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._early)
+
 
 WINDOW: Final = 1024
 _BLOCK: Final = 64 * 1024
@@ -281,3 +316,27 @@ def _lock(file: IO[bytes], path: Path, *, seconds: float) -> None:
 
 def _cannot(path: Path, error: OSError) -> TiloresError:
     return TiloresError(f"{path} cannot be written: {error.strerror}", fix="make room, or name another output")
+
+
+def early_path(output: Path) -> Path:
+    return output.with_name(f"{output.name}.early")
+
+
+def keep_early(output: Path, rows: Mapping[int, Row]) -> None:
+    """In place of what was kept before. Raises `OSError`."""
+    path = early_path(output)
+    if not rows:
+        path.unlink(missing_ok=True)
+        return
+    lines = [orjson.dumps([place, row], option=orjson.OPT_APPEND_NEWLINE) for place, row in sorted(rows.items())]
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.write_bytes(b"".join(lines))
+    fresh.replace(path)
+
+
+def take_early(output: Path) -> dict[int, dict[str, Any]]:
+    """What was kept, by place; empty when nothing was, or when it cannot be read."""
+    with suppress(OSError, ValueError, TypeError):
+        lines = early_path(output).read_bytes().splitlines()
+        return {int(place): row for place, row in map(orjson.loads, lines) if isinstance(row, dict)}
+    return {}

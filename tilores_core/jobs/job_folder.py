@@ -17,6 +17,7 @@ from typing import IO, Final, Literal
 from tilores_core.errors import OverloadedError, PayloadTooLargeError
 
 Format = Literal["jsonl", "csv"]
+Kind = Literal["batch", "prewarm"]
 
 PLAN: Final = "plan.json"
 _ENDED: Final = "ended"
@@ -39,9 +40,16 @@ class JobFolder:
     def plan(self, job_id: str) -> Path:
         return self._path / job_id / PLAN
 
-    def unfinished(self) -> dict[str, list[str]]:
+    def mark(self) -> int:
+        """Another number after a job was added or removed."""
+        try:
+            return self._path.stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
+
+    def unfinished(self) -> dict[Kind, list[str]]:
         """The jobs that are not marked as ended, by kind."""
-        found: dict[str, list[str]] = {"batch": [], "prewarm": []}
+        found: dict[Kind, list[str]] = {"batch": [], "prewarm": []}
         for path in self._jobs():
             if not (path / _ENDED).exists():
                 found["prewarm" if (path / PLAN).exists() else "batch"].append(path.name)

@@ -1,4 +1,4 @@
-"""Runs jobs one after another: found in the data folder, claimed by a lease, their progress noted in the store.
+"""Runs jobs: found in the data folder, claimed by a lease, their progress noted in the store.
 
 A job belongs to the process that holds its lease. When that process dies, the lease ends after some seconds, and the
 next process that looks continues the job. What a process writes after it lost the lease is refused by its fence.
@@ -14,12 +14,12 @@ import structlog
 
 from tilores_core.errors import StoreError, TiloresError
 from tilores_core.jobs.batch_output import OutputBusyError
-from tilores_core.jobs.job_folder import JobFolder
+from tilores_core.jobs.job_folder import JobFolder, Kind
 from tilores_core.resilience import Lease, acquire_lease
 from tilores_core.store.lazy import LazyStore
 
 if TYPE_CHECKING:
-    from tilores_core.store.jobs import Job, Kind
+    from tilores_core.store.jobs import Job
     from tilores_core.store.store import Store
 
 log = structlog.get_logger(part="worker")
@@ -27,7 +27,13 @@ log = structlog.get_logger(part="worker")
 LEASE_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 0.5
 _NOTE_SECONDS: Final = 0.4
+_PAUSE_SECONDS: Final = 2.5
 _TIDY_SECONDS: Final = 3600.0
+
+MOST_RUNS: Final = 16
+"""Pre-warmings that were asked for by hand, at one time."""
+
+MOST_AT_ONCE: Final[Mapping[Kind, int]] = {"batch": 1, "prewarm": MOST_RUNS}
 
 
 class Run(Protocol):
@@ -50,7 +56,7 @@ Start = Callable[["Job"], Awaitable[Run]]
 
 
 class JobRunner:
-    """Runs the jobs of the given kinds, one of each kind at a time. One per process."""
+    """Runs the jobs of the given kinds: one batch and up to `MOST_RUNS` pre-warmings at a time. One per process."""
 
     def __init__(
         self, *, store: LazyStore, folder: JobFolder, start: Mapping[Kind, Start], keep_seconds: float
@@ -61,24 +67,44 @@ class JobRunner:
         self._start = start
         self._keep_seconds = keep_seconds
         self._tidied = 0.0
+        self._taken: dict[str, Kind] = {}
 
     async def run(self) -> None:
         """Run jobs until cancelled. The store is opened only when there is a job."""
         async with asyncio.TaskGroup() as group:
-            for kind in self._start:
-                group.create_task(self._serve(kind), name=f"jobs: {kind}")
+            while True:
+                pause = _LOOK_SECONDS
+                try:
+                    for kind, job_ids in (await asyncio.to_thread(self._folder.unfinished)).items():
+                        for job_id in job_ids:
+                            self._begin(group, kind, job_id)
+                    await self._tidy()
+                except (TiloresError, OSError) as error:
+                    pause = _PAUSE_SECONDS
+                    log.warning("jobs.wait", error=str(getattr(error, "message", type(error).__name__)))
+                except Exception as error:  # the next look may fare better
+                    pause = _PAUSE_SECONDS
+                    log.error("jobs.look_failed", error=type(error).__name__)
+                await asyncio.sleep(pause)
 
-    async def _serve(self, kind: Kind) -> None:
-        while True:
-            try:
-                for job_id in (await asyncio.to_thread(self._folder.unfinished))[kind]:
-                    await self._take(kind, job_id)
-                await self._tidy()
-            except (StoreError, OSError) as error:
-                log.warning("jobs.wait", error=str(getattr(error, "message", type(error).__name__)))
-            except Exception as error:  # one job's fault must not end the others
-                log.error("jobs.look_failed", error=type(error).__name__)
-            await asyncio.sleep(_LOOK_SECONDS)
+    def _begin(self, group: asyncio.TaskGroup, kind: Kind, job_id: str) -> None:
+        """Take the job, unless as many of its kind as may are in progress."""
+        most = MOST_AT_ONCE[kind]
+        if kind in self._start and job_id not in self._taken and list(self._taken.values()).count(kind) < most:
+            self._taken[job_id] = kind
+            group.create_task(self._take_safely(kind, job_id), name=f"job {job_id}")
+
+    async def _take_safely(self, kind: Kind, job_id: str) -> None:
+        try:
+            await self._take(kind, job_id)
+        except (TiloresError, OSError) as error:
+            log.warning("jobs.wait", error=str(getattr(error, "message", type(error).__name__)))
+            await asyncio.sleep(_PAUSE_SECONDS)
+        except Exception as error:  # one job's fault must not end the others
+            log.error("jobs.look_failed", error=type(error).__name__)
+            await asyncio.sleep(_PAUSE_SECONDS)
+        finally:
+            del self._taken[job_id]
 
     async def _take(self, kind: Kind, job_id: str) -> None:
         from tilores_core.store.jobs import ENDED  # SQLAlchemy is imported with the store, when it is first needed

@@ -158,18 +158,8 @@ async def _job(batches: BatchIntake, job_id: str) -> StoredJob:
 
 
 def _shown(job: StoredJob, note: str | None = None) -> Job:
-    return Job(
-        id=job.id,
-        state=job.state,
-        owner=job.owner,
-        created=job.created,
-        started=job.started,
-        ended=job.ended,
-        lines=job.lines,
-        totals=dict(job.totals),
-        error=job.error,
-        note=None if job.ended is not None else note,
-    )
+    shown = Job.model_validate(job, from_attributes=True)
+    return shown if shown.ended is not None else shown.model_copy(update={"note": note})
 
 
 async def _pieces(request: Request) -> AsyncIterator[bytes]:

@@ -92,7 +92,7 @@ def call_routes(prewarming: Prewarming, responses: Responses) -> APIRouter:
 
     @router.post("/call", status_code=202, responses=responses)
     async def call(request: Request, who: CallBegins) -> Heard:
-        """A call begins: the caller's records and the configured opening questions are made ready."""
+        """A call begins: the caller's records and the configured question questions are made ready."""
         caller: Caller = request.state.caller
         if who.customer_id is None and not caller.search:
             raise PermissionDeniedError(

@@ -1,28 +1,30 @@
 """Batches, built from `Services`.
 
 async with open_services(load_host(environment), environment) as services:
-    plan = Plan(source=Path("questions.jsonl"), output=Path("answers.jsonl"), concurrency=64)
-    totals = await Batch(plan, line_work(services, manner(services))).run()
+    batch = await build_batch(services, Path("questions.jsonl"), Path("answers.jsonl"), concurrency=64)
+    totals = await batch.run()
 """
 
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import replace
+from concurrent.futures import Executor
+from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tilores_core.chat.routing.limits import background_share
-from tilores_core.contracts import DEFAULT_CALLER, Caller
+from tilores_core.contracts import DEFAULT_CALLER, Caller, SupportsThreads
 from tilores_core.host.host import PluginHost
 from tilores_core.host.roles import EXECUTOR
 from tilores_core.identity import Locale
-from tilores_core.jobs.batch import Batch, Plan
-from tilores_core.jobs.batch_elsewhere import Elsewhere
-from tilores_core.jobs.batch_input import Reading
-from tilores_core.jobs.batch_work import LineWork, Manner
+from tilores_core.jobs.batch import Batch, BatchPlan
+from tilores_core.jobs.batch_input import InputOptions
+from tilores_core.jobs.executor_backend import ExecutorBackend
+from tilores_core.jobs.job_folder import Format
 from tilores_core.jobs.job_runner import Start
+from tilores_core.jobs.line_processor import LineOptions, LineProcessor
 from tilores_core.metrics import Metrics
 from tilores_core.services import Services, job_folder
 from tilores_core.settings.loader import read_text
@@ -31,26 +33,73 @@ from tilores_core.worker.engine_pool import EngineConfig, EnginePool, process_ch
 if TYPE_CHECKING:
     from tilores_core.store.jobs import Job
 
+LOOP = "loop"
+"""Names, in place of an executor, the event loop of this process."""
 
-def manner(services: Services, *, model: str | None = None, caller: Caller = DEFAULT_CALLER) -> Manner:
+
+async def build_batch(
+    services: Services,
+    source: Path,
+    output: Path,
+    *,
+    resume: bool = False,
+    concurrency: int | None = None,
+    model: str | None = None,
+    caller: Caller = DEFAULT_CALLER,
+    form: Format | None = None,
+    executor: str | None = None,
+    stack: ExitStack | None = None,
+    no_plugins: bool = False,
+    disable: tuple[str, ...] = (),
+) -> Batch:
+    """A batch under the settings. `concurrency`: default and limit without `executor` is `background_concurrency`.
+
+    `form`: None goes by the name of `source`. `executor`: a name for this once, or `LOOP`; by default that of `[use]`
+    if it is outside this process. `stack` closes what it needs in this process. Raises `ConfigError`, `PluginError`,
+    `UnknownModelError`.
+    """
+    host = services.host
+    options = line_options(services, model=model, caller=caller)
+    plan = BatchPlan(
+        source=source,
+        output=output,
+        concurrency=concurrency or background_concurrency(services, model),
+        resume=resume,
+        input=input_options(services.locale, form),
+    )
+    name = executor or _outside_executor(host)
+    backend = None
+    if name != LOOP:
+        engine = EngineConfig(
+            config=read_text(host.loaded.path),
+            path=str(host.loaded.path.absolute()),
+            options=options,
+            no_plugins=no_plugins,
+            disable=disable,
+        )
+        backend = _backend(await build_executor(host, name), engine, plan.concurrency, stack or ExitStack())
+    return Batch(plan, line_processor(services, options), backend=backend)
+
+
+def line_options(services: Services, *, model: str | None = None, caller: Caller = DEFAULT_CALLER) -> LineOptions:
     """How lines are asked under the settings. Raises `UnknownModelError`."""
     if model is not None:
         model = services.engine.models.resolve(model)
-    return Manner(model=model, caller=caller, seconds=services.host.config.chat.deadline_seconds)
+    return LineOptions(model=model, caller=caller, seconds=services.host.config.chat.deadline_seconds)
 
 
-def line_work(services: Services, manner: Manner) -> LineWork:
-    """Lines done by the engine of this process."""
-    return LineWork(services.engine, services.source, region=services.locale.region, manner=manner)
+def line_processor(services: Services, options: LineOptions) -> LineProcessor:
+    """Processes lines with the engine of this process."""
+    return LineProcessor(services.engine, services.source, region=services.locale.region, options=options)
 
 
-def reading(locale: Locale) -> Reading:
-    """How identifiers in a batch's columns are read."""
-    return Reading(phone_region=locale.region, day_first=locale.day_first)
+def input_options(locale: Locale, form: Format | None = None) -> InputOptions:
+    """How an input is read. `form`: None goes by the file's name."""
+    return InputOptions(format=form, phone_region=locale.region, day_first=locale.day_first)
 
 
-def default_concurrency(services: Services, model: str | None) -> int:
-    """As many turns as the model's provider may have at once for work behind the scenes."""
+def background_concurrency(services: Services, model: str | None) -> int:
+    """How many background turns the model's provider may have at once."""
     provider = services.engine.models.resolve(model).partition(":")[0]
     routing = services.host.config.routing
     return background_share(routing.concurrent.get(provider, routing.max_concurrent))
@@ -61,31 +110,24 @@ async def build_executor(host: PluginHost, name: str) -> Executor:
     return await asyncio.to_thread(host.build, EXECUTOR, name)
 
 
-def elsewhere(
-    host: PluginHost,
-    executor: Executor,
-    manner: Manner,
-    concurrency: int,
-    engines: EnginePool,
-    *,
-    no_plugins: bool = False,
-    disable: tuple[str, ...] = (),
-) -> Elsewhere:
-    """Lines done by the processes of `executor`, each with an engine of its own from the same plugins.toml.
+def _outside_executor(host: PluginHost) -> str:
+    """The executor of `[use]`, if it runs lines outside this process."""
+    names = (name for name in host.used(EXECUTOR) if not runs_in_threads(host, name))
+    return next(names, LOOP)
 
-    In this process's threads the engines are those of `engines`, one for each thread; close it afterwards.
-    """
-    engine = EngineConfig(
-        config=read_text(host.loaded.path),
-        path=str(host.loaded.path.absolute()),
-        manner=manner,
-        no_plugins=no_plugins,
-        disable=disable,
-    )
-    in_threads = isinstance(executor, ThreadPoolExecutor)
-    return Elsewhere(
-        executor, partial(engines.process if in_threads else process_chunk, engine), concurrency=concurrency
-    )
+
+def runs_in_threads(host: PluginHost, name: str) -> bool:
+    """Whether the executor of this name is threads of this process."""
+    return SupportsThreads in host.registration(EXECUTOR, name).spec.abilities
+
+
+def _backend(executor: Executor, engine: EngineConfig, concurrency: int, stack: ExitStack) -> ExecutorBackend:
+    if not isinstance(executor, SupportsThreads):
+        return ExecutorBackend(executor, partial(process_chunk, engine), concurrency=concurrency)
+    engines = EnginePool(per_thread=True)
+    stack.callback(engines.close)
+    process = partial(engines.process, engine)
+    return ExecutorBackend(executor, process, concurrency=executor.thread_count(), chunk_lines=1)
 
 
 class BatchRun:
@@ -113,32 +155,21 @@ class BatchRun:
 
 def batch_start(services: Services) -> Start:
     """Prepares the batches of the job table (`job_runner.Start`)."""
-    host, folder = services.host, job_folder(services.environment)
-    executors: dict[str, Executor] = {}
+    folder = job_folder(services.environment)
 
     async def start(job: Job) -> BatchRun:
         form, model = job.options["form"], job.options["model"]
-        chosen = manner(services, model=model, caller=Caller(name=job.owner))
-        most = default_concurrency(services, model)
-        plan = Plan(
-            source=folder.source(job.id, form),
-            output=folder.output(job.id),
-            concurrency=min(int(job.options["concurrency"]) or most, most),
+        most = background_concurrency(services, model)
+        batch = await build_batch(
+            services,
+            folder.source(job.id, form),
+            folder.output(job.id),
             resume=True,
-            reading=replace(reading(services.locale), format=form),
+            concurrency=min(int(job.options["concurrency"]) or most, most),
+            model=model,
+            caller=Caller(name=job.owner),
+            form=form,
         )
-        there = await _outside(host, executors)
-        sent = None if there is None else elsewhere(host, there, chosen, plan.concurrency, EnginePool())
-        return BatchRun(Batch(plan, line_work(services, chosen), elsewhere=sent), services.metrics)
+        return BatchRun(batch, services.metrics)
 
     return start
-
-
-async def _outside(host: PluginHost, executors: dict[str, Executor]) -> Executor | None:
-    """The executor of `[use]`, if it is one outside this process; connected once."""
-    for name in host.used(EXECUTOR):
-        if name not in executors:
-            executors[name] = await build_executor(host, name)
-        if not isinstance(executors[name], ThreadPoolExecutor):
-            return executors[name]
-    return None

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from tilores_core.errors import TiloresError
-from tilores_core.jobs.batch_elsewhere import Plain, line_of
-from tilores_core.jobs.batch_work import LineWork, Manner
+from tilores_core.jobs.executor_backend import Plain, deserialize_line
+from tilores_core.jobs.line_processor import LineOptions, LineProcessor
 from tilores_core.loop_thread import EventLoopThread
 from tilores_core.services import Services, load_host, open_services
 from tilores_core.settings import LoadedConfig, load_environment
@@ -31,7 +31,7 @@ class EngineConfig:
 
     config: str
     path: str
-    manner: Manner
+    options: LineOptions
     no_plugins: bool = False
     disable: tuple[str, ...] = ()
 
@@ -44,7 +44,8 @@ class EngineThread:
         self._loop = EventLoopThread(_services(config))
         self._loop.__enter__()
         services = self._loop.opened
-        self._work = LineWork(services.engine, services.source, region=services.locale.region, manner=config.manner)
+        region = services.locale.region
+        self._processor = LineProcessor(services.engine, services.source, region=region, options=config.options)
 
     def process(self, lines: Sequence[Plain]) -> list[Plain]:
         """The rows of the lines, in the same order."""
@@ -52,8 +53,8 @@ class EngineThread:
 
     async def _process(self, lines: Sequence[Plain]) -> list[Plain]:
         async def one(plain: Plain) -> dict[str, Any]:
-            line = line_of(plain)
-            return self._work.known(line) or await self._work.do(line)
+            line = deserialize_line(plain)
+            return self._processor.try_cached(line) or await self._processor.process(line)
 
         return list(await asyncio.gather(*(one(plain) for plain in lines)))
 

@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
 
+from tilores_core.jobs.job_folder import Kind
 from tilores_core.jobs.job_runner import JobRunner, Start
 from tilores_core.jobs.prewarm.jobs import prewarm_start
-from tilores_core.jobs.prewarm.plan import Plan as WarmPlan
+from tilores_core.jobs.prewarm.plan import WarmPlan
 from tilores_core.jobs.prewarm.publish import PublishedEntries
 from tilores_core.metrics.collectors import prewarm_samples
 from tilores_core.services import Services, job_folder
 from tilores_core.worker.batches import batch_start
 from tilores_core.worker.prewarming import build_prewarming
-
-if TYPE_CHECKING:
-    from tilores_core.store.jobs import Kind
 
 
 @asynccontextmanager

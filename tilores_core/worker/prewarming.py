@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tilores_core.identity import Locale
-from tilores_core.jobs.prewarm.election import choose_leases
 from tilores_core.jobs.prewarm.entries import WarmedEntries
-from tilores_core.jobs.prewarm.plan import Plan as WarmPlan
-from tilores_core.jobs.prewarm.plan_file import Reading as PlanReading
-from tilores_core.jobs.prewarm.plan_file import load_plan
+from tilores_core.jobs.prewarm.plan import RequestDecoders, WarmPlan, load_plan
 from tilores_core.jobs.prewarm.publish import PublishedEntries
+from tilores_core.jobs.prewarm.schedule import choose_leases
 from tilores_core.jobs.prewarm.service import Prewarming
 from tilores_core.services import Services
 from tilores_core.settings import Config
@@ -21,14 +19,14 @@ if TYPE_CHECKING:
     pass
 
 
-def prewarm_reading(locale: Locale) -> PlanReading:
+def request_decoders(locale: Locale) -> RequestDecoders:
     """Questions of a plan are decoded as OpenAI's protocol decodes them, so that a request finds what they made."""
-    return PlanReading(messages=decode_messages, parameters=decode_parameters, region=locale.region)
+    return RequestDecoders(messages=decode_messages, parameters=decode_parameters, region=locale.region)
 
 
 def load_prewarm_plan(config: Config, locale: Locale) -> WarmPlan:
     """The plan that `[prewarm]` names; one that holds nothing where it names none. Raises `ConfigError`."""
-    return load_plan(Path(config.prewarm.file), prewarm_reading(locale)) if config.prewarm.file else WarmPlan()
+    return load_plan(Path(config.prewarm.file), request_decoders(locale)) if config.prewarm.file else WarmPlan()
 
 
 def build_prewarming(
@@ -51,7 +49,7 @@ def build_prewarming(
         source_name=config.use.source,
         cache_table=config.cache,
         chat_table=config.chat,
-        reading=prewarm_reading(services.locale),
+        decoders=request_decoders(services.locale),
         plan=plan,
         leases=choose_leases(services.environment.database_url, services.cache, services.store) if follows else None,
         entries=entries,

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -28,6 +29,7 @@ METRICS: Final = "TILORES_WORKER_METRICS"
 """Variables by which the supervisor passes on what `tilores serve` was told."""
 
 _LOOK_SECONDS: Final = 0.25
+_LOOK_FOR_OLD_SECONDS: Final = 60.0
 _END_SECONDS: Final = 10.0
 
 
@@ -64,9 +66,19 @@ def run_worker(
 async def _wait_for_work(folder: JobFolder, loaded: LoadedConfig, over: asyncio.Event) -> bool:
     """Wait until there is a job, a schedule or something to remove, without importing the engine or the store."""
     keep_seconds = loaded.config.batch.keep_hours * 3600
+    seen, looked = -1, 0.0
 
     def is_idle() -> bool:
-        return not any(folder.unfinished().values()) and not folder.outdated(keep_seconds)
+        """One look at a file most of the time: a new job changes its folder."""
+        nonlocal seen, looked
+        if (mark := folder.mark()) != seen:
+            seen = mark
+            if any(folder.unfinished().values()):
+                return False
+        if time.monotonic() - looked > _LOOK_FOR_OLD_SECONDS:
+            looked = time.monotonic()
+            return not folder.outdated(keep_seconds)
+        return True
 
     while not loaded.config.prewarm.file and await asyncio.to_thread(is_idle):
         with contextlib.suppress(TimeoutError):
@@ -92,8 +104,8 @@ async def _work(
 
     host = load_host(environment, loaded=loaded, no_plugins=no_plugins, disable=disable)
     async with contextlib.AsyncExitStack() as stack:
-        opening = open_services(host, environment, metrics_folder=metrics_folder)
-        services = await stack.enter_async_context(opening)
+        question = open_services(host, environment, metrics_folder=metrics_folder)
+        services = await stack.enter_async_context(question)
         if services.metrics is not None and metrics_folder is not None:
             await services.metrics.start(web=False)
             stack.push_async_callback(services.metrics.aclose)

@@ -1,16 +1,12 @@
-"""Pre-warming: customers' records and opening questions are in the cache before anybody asks.
+"""Pre-warming: customers' records and opening questions are in the cache before the first question is asked.
 
-plan.py          what is to be warmed, as plain values
-plan_file.py     the JSON that says so, and what is wrong with it
-duration.py      30m, 2h
+plan.py          the JSON that says what is warmed
 warmer.py        one customer: records, then questions
-rounds.py        many customers: by priority, a few at a time, with figures
-pool.py          work that waits its turn
-calls.py         a call begins
-budget.py        calls and cost per hour
-entries.py       what was warmed: kept in memory, and was it asked for?
-figures.py       what is told of all that
-election.py      which replica runs the schedule
-schedule.py      when a list's turn comes
-service.py       all of it together
+runs.py          who is warmed when: lists by priority, callers as their call begins
+stats.py         what was done, and the budget
+schedule.py      when a list's turn comes, and which worker follows the schedule
+entries.py       warmed entries in the memory of a web process, and the hits on them
+publish.py       warmed entries between the worker process and the web processes
+service.py       all of it together, in one process
+jobs.py          `/admin/prewarm`: a job for the worker process, and the statistics of all
 """

@@ -20,13 +20,13 @@ _ANSWERS: Final = "answers:"
 
 
 class WarmedEntries:
-    """`watched`: hits by answer key (`ChatEngine.watched_hits`). `most_held`: entries kept in memory."""
+    """`watched`: hits by answer key (`ChatEngine.watched_hits`). `most_pinned`: entries kept in memory."""
 
-    def __init__(self, cache: TieredCache, watched: dict[str, int], *, most_held: int) -> None:
+    def __init__(self, cache: TieredCache, watched: dict[str, int], *, most_pinned: int) -> None:
         self._cache = cache
         self._watched = watched
-        self._most_held = most_held
-        self._held: dict[str, None] = {}
+        self._most_pinned = most_pinned
+        self._pinned: dict[str, None] = {}
         self._past_hits = 0
         self._past_used = 0
         self._past = 0
@@ -40,18 +40,18 @@ class WarmedEntries:
             self._past_hits += hits
             self._past_used += hits > 0
 
-    def hold(self, keys: Iterable[str]) -> None:
+    def pin(self, keys: Iterable[str]) -> None:
         """Keep these in memory, as long as there is room: those that came first have the higher priority."""
         for key in keys:
-            if len(self._held) < self._most_held:
-                self._held[key] = None
+            if len(self._pinned) < self._most_pinned:
+                self._pinned[key] = None
 
     async def keep(self) -> None:
         """Restart the time in memory of what is held; what has left memory is fetched from the tiers below.
 
         Entries that are in no tier any more, because they expired or were removed, are dropped.
         """
-        keys = iter(tuple(self._held))
+        keys = iter(tuple(self._pinned))
         while chunk := list(islice(keys, _AT_ONCE)):
             absent = [key for key in chunk if not self._cache.touch(key)]
             if absent and self._cache.has_shared:
@@ -60,7 +60,7 @@ class WarmedEntries:
                 found = ()
             for key in absent:
                 if key not in found:
-                    self._held.pop(key, None)
+                    self._pinned.pop(key, None)
             await asyncio.sleep(0)  # hits are answered between two chunks
 
     async def refresh(self, keys: Sequence[str]) -> None:
@@ -68,7 +68,7 @@ class WarmedEntries:
         for start in range(0, len(keys), _AT_ONCE):
             chunk = keys[start : start + _AT_ONCE]
             found = await self._cache.refresh(chunk)
-            self.hold(key for key in chunk if key in found)
+            self.pin(key for key in chunk if key in found)
             for key in chunk:
                 if key in found and key.startswith(_ANSWERS):
                     self.watch(key)
@@ -83,5 +83,5 @@ class WarmedEntries:
             "used_answers": used,
             "used_share": round(used / entries, 4) if entries else None,
             "hits": hits,
-            "kept_in_memory": len(self._held),
+            "kept_in_memory": len(self._pinned),
         }

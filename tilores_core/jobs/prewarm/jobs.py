@@ -11,11 +11,11 @@ import orjson
 
 from tilores_core.errors import OverloadedError, TiloresError
 from tilores_core.jobs.job_folder import JobFolder
-from tilores_core.jobs.job_runner import Start
-from tilores_core.jobs.prewarm.figures import Figures
-from tilores_core.jobs.prewarm.plan import Plan, WarmList
+from tilores_core.jobs.job_runner import MOST_RUNS, Start
+from tilores_core.jobs.prewarm.plan import WarmList, WarmPlan
 from tilores_core.jobs.prewarm.publish import REPORT, EntrySync, PublishedEntries
-from tilores_core.jobs.prewarm.service import MOST_RUNS, RUNS_KEPT, Prewarming
+from tilores_core.jobs.prewarm.service import RUNS_KEPT, Prewarming
+from tilores_core.jobs.prewarm.stats import WarmStats
 from tilores_core.store.lazy import LazyStore
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class PrewarmJobs:
         """Whether this process goes through lists itself."""
         return self._sync is None
 
-    async def begin(self, lists: Sequence[WarmList], sent: object | None, plan: Plan | None, owner: str) -> str:
+    async def begin(self, lists: Sequence[WarmList], sent: object | None, plan: WarmPlan | None, owner: str) -> str:
         """Have the lists warmed; returns the name of the run in `runs` of the statistics.
 
         `sent`: the plan that came with the request, `plan`: the same, parsed. Raises `OverloadedError` when too many
@@ -85,9 +85,9 @@ class PrewarmJobs:
         own["runs"] = {job.id: _of_run(job.totals) if job.state in ENDED else None for job in reversed(jobs)}
         if report is None:
             return own
-        for name, figures in report["lists"].items():
+        for name, stats in report["lists"].items():
             if name in own["lists"]:
-                own["lists"][name]["latest"] = figures["latest"]
+                own["lists"][name]["latest"] = stats["latest"]
         for name in ("calls", "cost"):
             own["budget"][name] += report["budget"][name]
         return {
@@ -102,9 +102,9 @@ def _of_run(totals: Mapping[str, Any]) -> Mapping[str, Any]:
     """A run that failed as a whole has no statistics of its own: it is one failure."""
     if totals:
         return totals
-    figures = Figures()
-    figures.add("failed", error="internal_error")
-    return figures.as_plain()
+    stats = WarmStats()
+    stats.add("failed", error="internal_error")
+    return stats.as_plain()
 
 
 class PrewarmRun:
@@ -116,16 +116,16 @@ class PrewarmRun:
         self._entries = entries
         self._plan = prewarming.parse(asked["plan"]) if "plan" in asked else None
         self._lists = self._plan.lists if self._plan is not None else prewarming.chosen(asked["lists"])
-        self._figures: Figures | None = None
+        self._stats: WarmStats | None = None
 
     async def run(self) -> None:
         budget = None if self._plan is None else self._prewarming.budget_of(self._plan)
-        figures = await self._prewarming.run(self._lists, budget)
+        stats = await self._prewarming.run(self._lists, budget)
         await self._entries.flush(self._prewarming.statistics())  # before the job is done, so that readers find them
-        self._figures = figures
+        self._stats = stats
 
     def totals(self) -> dict[str, Any]:
-        return {} if self._figures is None else self._figures.as_plain()
+        return {} if self._stats is None else self._stats.as_plain()
 
     @property
     def lines(self) -> int:

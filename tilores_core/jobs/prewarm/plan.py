@@ -1,19 +1,75 @@
-"""What is to be warmed, as plain values; `plan_file` reads and checks them."""
+"""The plan of pre-warming, as its JSON has it: read, checked, and every problem named with its place and its fix."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
+
+import orjson
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from tilores_core.contracts import Identifiers, Message
+from tilores_core.errors import ConfigError, InvalidRequestError
+from tilores_core.identity import normalise_email, normalise_phone, parse_date
+from tilores_core.settings.loader import config_error, field_names, table_model
+from tilores_core.settings.nearest import suggest
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+LONGEST: Final = 7 * 86_400.0
+
+_UNITS: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_FORM: Final = re.compile(r"(\d{1,6}(?:\.\d{1,3})?) ?([smhd]?)", re.ASCII)
+
+
+def parse_duration(value: object) -> float:
+    """Seconds: `90`, `"90s"`, `"30m"`, `"2h"`, `"1d"`; from one second to a week. Raises `ValueError`."""
+    text = str(value) if type(value) in (int, float) else value
+    match = _FORM.fullmatch(text) if isinstance(text, str) else None
+    seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
+    if not 1.0 <= seconds <= LONGEST:
+        raise ValueError('this must be a duration from a second to a week, such as "90s", "30m" or "2h"')
+    return seconds
+
+
+MAX_BYTES: Final = 16 * 1024 * 1024
+MOST_CUSTOMERS: Final = 100_000
+MOST_QUESTIONS: Final = 50
+_MOST_SHOWN: Final = 10
+
+_WORDS: Final = {
+    "dict_type": "this must be an object",
+    "model_type": "this must be an object",
+    "model_attributes_type": "this must be an object",
+    "list_type": "this must be a list",
+    "string_type": "this must be a string",
+    "int_type": "this must be a whole number",
+    "float_type": "this must be a number",
+    "missing": "this is needed and not there",
+}
+
 
 PLACEHOLDERS = ("customer_id", "phone", "email", "name", "date_of_birth")
 """What a question may leave open, written `{phone}`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
+class OpeningQuestion:
     """A question as the application will ask it; all of it is part of the cached answer's key.
 
     `messages` and `parameters` are as a request with them would be decoded. `scope`: None for that of the key that
@@ -26,7 +82,7 @@ class Opening:
     scope: str | None = None
     by_text: bool = False
 
-    def filled(self, known: Mapping[str, str | None]) -> Opening | None:
+    def filled(self, known: Mapping[str, str | None]) -> OpeningQuestion | None:
         """With the placeholders filled in; None when one of them is not known."""
         messages: list[Message] = []
         for message in self.messages:
@@ -46,51 +102,261 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WarmList:
+class RequestDecoders:
+    """How a request with such messages and parameters would be decoded: what is warmed must be found by one.
+
+    Both raise `InvalidRequestError`. `region`: of phone numbers without a country code.
+    """
+
+    messages: Callable[[Any], tuple[Message, ...]]
+    parameters: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    region: str
+
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=256)]
+Duration = Annotated[float, BeforeValidator(parse_duration)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, strict=True)
+
+
+class Who(_Part):
+    """A customer, by id or by anything that identifies one; all that is given must fit."""
+
+    customer_id: Text | None = None
+    phone: Text | None = None
+    email: Text | None = None
+    name: Text | None = None
+    date_of_birth: Text | None = None
+
+    @field_validator("phone")
+    @classmethod
+    def _phone(cls, value: str | None, info: ValidationInfo) -> str | None:
+        number = normalise_phone(value, info.context["region"]) if value and info.context else None
+        if value and number is None:
+            raise ValueError("this is no phone number; write it with its country code")
+        return number
+
+    @field_validator("email")
+    @classmethod
+    def _email(cls, value: str | None) -> str | None:
+        address = normalise_email(value) if value else None
+        if value and address is None:
+            raise ValueError("this is no e-mail address")
+        return address
+
+    @field_validator("date_of_birth")
+    @classmethod
+    def _date(cls, value: str | None) -> str | None:
+        date = parse_date(value) if value else None
+        if value and date is None:
+            raise ValueError("this is no date; write it as YYYY-MM-DD")
+        return date
+
+    @model_validator(mode="after")
+    def _somebody(self) -> Who:
+        if not self.identifiers:
+            raise ValueError("name somebody: customer_id, phone, email, or name and date_of_birth")
+        if self.date_of_birth and not (self.name or self.customer_id or self.phone or self.email):
+            raise ValueError("a date of birth alone names nobody; give the name too")
+        return self
+
+    @property
+    def identifiers(self) -> Identifiers:
+        return Identifiers(**self.model_dump())
+
+
+class _Ask(_Part):
+    """How questions are asked: whatever here differs from the application's own request makes another entry."""
+
+    model: Text | None = None
+    parameters: dict[str, Any] = Field(default_factory=dict, max_length=32)
+    system: Annotated[str, StringConstraints(min_length=1, max_length=50_000)] | None = None
+    scope: Text | None = None
+
+    def over(self, base: _Ask) -> _Ask:
+        """This one, and `base` for what it does not say."""
+        return _Ask.model_construct(**{**base._said(), **self._said()})
+
+    def _said(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+class _Question(_Part):
+    """`text`, or `messages` for a whole conversation."""
+
+    text: Annotated[str, StringConstraints(min_length=1, max_length=20_000)] | None = None
+    messages: list[dict[str, Any]] | None = Field(None, max_length=100)
+    named_by: Literal["customer_id", "text"] = "customer_id"
+    ask: _Ask = _Ask()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain(cls, value: Any) -> Any:
+        return {"text": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one(self) -> _Question:
+        if (self.text is None) == (self.messages is None):
+            raise ValueError("give either text or messages")
+        return self
+
+
+Questions = Annotated[list[_Question], Field(max_length=MOST_QUESTIONS)]
+
+
+class _Asking(_Part):
+    """What has questions and says how they are asked."""
+
+    questions: Questions = []
+    most_matches: int = Field(3, ge=1, le=10)
+    ask: _Ask = _Ask()
+    _opening_questions: tuple[OpeningQuestion, ...] = PrivateAttr(())
+
+    @property
+    def opening_questions(self) -> tuple[OpeningQuestion, ...]:
+        """The questions as the application will ask them."""
+        return self._opening_questions
+
+    def decode(self, at: str, base: _Ask, decoders: RequestDecoders) -> Iterator[tuple[str, str]]:
+        """Fill `opening_questions`; yields the place and the problem of those that cannot be asked."""
+        decoded = []
+        for index, question in enumerate(self.questions):
+            place = f"{at}.questions[{index}]"
+            try:
+                decoded.append(_opening_question(question, question.ask.over(self.ask.over(base)), decoders))
+            except InvalidRequestError as error:
+                in_messages = (error.param or "").startswith("messages")
+                yield (f"{place}.{error.param}" if in_messages else f"{place}: ask.parameters"), error.message
+            except KeyError as unknown:
+                yield f"{place}: ask.parameters.{unknown.args[0]}", "no parameter of a question; leave it out"
+        self._opening_questions = tuple(decoded)
+
+
+class WarmList(_Asking):
     """Customers who are kept warm. `priority`: higher goes first. `refresh` in seconds.
 
     `most_matches`: identifiers that fit more customers than that warm none of them.
     """
 
-    name: str
-    customers: tuple[Identifiers, ...]
-    openings: tuple[Opening, ...] = ()
-    priority: int = 0
-    refresh: float = 1800.0
-    most_matches: int = 3
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
+    customers: Annotated[list[Who], Field(min_length=1, max_length=MOST_CUSTOMERS)]
+    priority: int = Field(0, ge=-1000, le=1000)
+    refresh: Duration = 1800.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallPlan:
-    """What is warmed for somebody who calls.
+class CallPlan(_Asking):
+    """What is warmed for a caller.
 
-    `queue`: callers who may wait; beyond it who has waited longest is let go. `joined_seconds`: the same caller
-    reported again within them is one call. `seconds`: later than that nobody waits for it any more.
+    `queue`: callers that may wait; beyond it the one that has waited longest is dropped. `joined`: the same caller
+    reported again within so many seconds is one call.
     """
 
-    openings: tuple[Opening, ...] = ()
-    most_matches: int = 3
-    concurrency: int = 8
-    queue: int = 1000
-    joined_seconds: float = 10.0
-    seconds: float = 30.0
+    LATE_SECONDS: ClassVar[float] = 30.0
+    """A caller that waited longer is not warmed any more."""
+
+    concurrency: int = Field(8, ge=1, le=64)
+    queue: int = Field(1000, ge=1, le=100_000)
+    joined: Duration = 10.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """`concurrency`: customers of the lists at one time. `calls_per_hour`, `cost_per_hour`: None for no limit.
+class _Budget(_Part):
+    calls_per_hour: int | None = Field(None, ge=0)
+    cost_per_hour: float | None = Field(None, ge=0)
 
-    `memory_entries`: how many warmed entries are kept in this process's memory past that tier's own time.
+
+class WarmPlan(_Part):
+    """`concurrency`: customers of the lists at one time. `budget`: None for no limit.
+
+    `memory_entries`: how many warmed entries a web process keeps in memory past that tier's own time.
     """
 
-    lists: tuple[WarmList, ...] = ()
+    schema_version: Literal[1] = Field(1, alias="schema")
+    ask: _Ask = _Ask()
+    lists: list[WarmList] = Field(default_factory=list, max_length=100)
     calls: CallPlan = CallPlan()
-    concurrency: int = 4
-    calls_per_hour: int | None = None
-    cost_per_hour: float | None = None
-    memory_entries: int = 5000
+    concurrency: int = Field(4, ge=1, le=64)
+    budget: _Budget = _Budget()
+    memory_entries: int = Field(5000, ge=0, le=1_000_000)
+
+    @field_validator("lists")
+    @classmethod
+    def _names(cls, value: list[WarmList]) -> list[WarmList]:
+        names = [one.name for one in value]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two lists are named {twice[0]!r}; give each a name of its own")
+        return value
 
     def models(self) -> set[str]:
         """The models that are named."""
-        openings = (*self.calls.openings, *(opening for one in self.lists for opening in one.openings))
-        return {opening.model for opening in openings if opening.model is not None}
+        asking = (self.calls, *self.lists)
+        return {one.model for part in asking for one in part.opening_questions if one.model is not None}
+
+    def decode(self, decoders: RequestDecoders) -> Iterator[tuple[str, str]]:
+        """Fill the opening questions of all parts; see `_Asking.decode`."""
+        for index, one in enumerate(self.lists):
+            yield from one.decode(f"lists[{index}]", self.ask, decoders)
+        yield from self.calls.decode("calls", self.ask, decoders)
+
+
+def load_plan(path: Path, decoders: RequestDecoders) -> WarmPlan:
+    """The plan in a JSON file. Raises `ConfigError` with file, place and mend of every problem."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot be read: {error.strerror}", where=str(path), fix="check the path and its permissions"
+        ) from None
+    if len(data) > MAX_BYTES:
+        raise ConfigError(f"is larger than {MAX_BYTES} bytes", where=str(path), fix="split it into several files")
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise ConfigError(
+            f"is not valid JSON (line {error.lineno}, column {error.colno})", where=str(path), fix="correct that line"
+        ) from None
+    return parse_plan(value, where=str(path), decoders=decoders)
+
+
+def parse_plan(value: object, *, where: str, decoders: RequestDecoders) -> WarmPlan:
+    """The plan that a JSON value makes. Raises `ConfigError`, which names places and never what stands there."""
+    try:
+        plan = WarmPlan.model_validate(value, context={"region": decoders.region})
+    except ValidationError as error:
+        items = error.errors(include_input=False, include_url=False)
+        raise config_error(where, [_problem(item) for item in items[:_MOST_SHOWN]]) from None
+    if problems := list(plan.decode(decoders)):
+        raise config_error(where, problems[:_MOST_SHOWN])
+    return plan
+
+
+def _opening_question(question: _Question, ask: _Ask, decoders: RequestDecoders) -> OpeningQuestion:
+    """Raises `InvalidRequestError`, and `KeyError` with the name of an unknown parameter."""
+    said: list[dict[str, Any]] = question.messages or [{"role": "user", "content": question.text}]
+    if ask.system is not None:
+        said = [{"role": "system", "content": ask.system}, *said]
+    messages = decoders.messages(said)
+    if messages[-1].get("role") != "user":
+        raise InvalidRequestError("the last message must be the user's", param="messages")
+    parameters = decoders.parameters(ask.parameters)
+    for name in sorted(set(ask.parameters) - set(parameters) - {"max_completion_tokens"}):
+        raise KeyError(name)
+    return OpeningQuestion(
+        messages=messages,
+        parameters=parameters,
+        model=ask.model,
+        scope=ask.scope,
+        by_text=question.named_by == "text",
+    )
+
+
+def _problem(item: ErrorDetails) -> tuple[str, str]:
+    location = item["loc"]
+    key = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location).lstrip(".")
+    if item["type"] == "extra_forbidden":
+        model = table_model(WarmPlan, location[:-1])
+        return key, f"unknown key; {suggest(str(location[-1]), field_names(model) if model else ())}"
+    return key or "the whole", _WORDS.get(item["type"]) or item["msg"].removeprefix("Value error, ")

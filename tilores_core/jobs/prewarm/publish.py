@@ -36,7 +36,7 @@ class PublishedEntries:
     def watch(self, key: str) -> None:
         self._keys[key] = None
 
-    def hold(self, keys: Iterable[str]) -> None:
+    def pin(self, keys: Iterable[str]) -> None:
         self._keys.update(dict.fromkeys(keys))
 
     async def keep(self) -> None:
@@ -48,8 +48,11 @@ class PublishedEntries:
     async def run(self, statistics: Callable[[], Mapping[str, Any]]) -> None:
         """Write until cancelled; what could not be written is written the next time."""
         while True:
-            with suppress(TiloresError):  # the store says in the log when it cannot be reached
+            try:
                 await self.flush(statistics())
+            except Exception as error:  # written the next time; the next look may fare better
+                if not isinstance(error, TiloresError):
+                    log.error("prewarm.failed", error=type(error).__name__)
             await asyncio.sleep(_SECONDS)
 
     async def flush(self, statistics: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""When a list's turn comes: APScheduler calls, and the list goes round."""
+"""When a list's turn comes, and which replica follows the schedule: the one that holds a lease."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Final
 
-from tilores_core.errors import ConfigError
+import structlog
+
+from tilores_core.cache.tiered import TieredCache
+from tilores_core.errors import ConfigError, TiloresError
 from tilores_core.jobs.prewarm.plan import WarmList
+from tilores_core.resilience import LeaseBackend, acquire_lease
+from tilores_core.store.lazy import LazyStore
 
 Run = Callable[[WarmList], Awaitable[Any]]
 
@@ -47,3 +52,57 @@ async def follow(lists: Sequence[tuple[WarmList, float]], run: Run, *, at_once: 
         await asyncio.Event().wait()
     finally:
         scheduler.shutdown(wait=False)
+
+
+log = structlog.get_logger(part="prewarm")
+
+LEASE: Final = "prewarm"
+LEASE_SECONDS: Final = 30.0
+
+Leases = Callable[[], Awaitable[LeaseBackend]]
+"""Where the lease is. Raises `TiloresError` when that cannot be reached."""
+
+
+async def lead(
+    leases: Leases, work: Callable[[], Awaitable[None]], *, seconds: float = LEASE_SECONDS, pause: float | None = None
+) -> None:
+    """Do the work while this replica holds the lease, and cancel it when the lease is lost. Never ends by itself.
+
+    `seconds`: how long the lease outlives a holder that died. `pause`: seconds between two tries to get it.
+    """
+    failing = False
+    while True:
+        try:
+            lease = await acquire_lease(await leases(), LEASE, seconds=seconds)
+            failing = False
+            if lease is not None:
+                async with lease:
+                    await _until(work, lease.lost)
+        except TiloresError as error:
+            if not failing:
+                log.warning("prewarm.election_unavailable", error=error.message)
+            failing = True
+        await asyncio.sleep(seconds / 2 if pause is None else pause)
+
+
+async def _until(work: Callable[[], Awaitable[None]], lost: asyncio.Event) -> None:
+    working = asyncio.ensure_future(work())
+    watching = asyncio.create_task(lost.wait())
+    try:
+        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+    finally:
+        for task in (working, watching):
+            task.cancel()
+        await asyncio.gather(working, watching, return_exceptions=True)
+
+
+def choose_leases(database_url: object | None, cache: TieredCache, store: LazyStore) -> Leases:
+    """The database where one is given, else a tier that processes share, else this machine's database."""
+    shared = cache.leases if database_url is None else None
+
+    async def leases() -> LeaseBackend:
+        return (await store.get()).leases if shared is None else shared
+
+    return leases

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
 import structlog
@@ -13,17 +13,13 @@ from tilores_core.cache.tiered import TieredCache
 from tilores_core.chat.engine import ChatEngine
 from tilores_core.contracts import CustomerSource
 from tilores_core.errors import ConfigError, InvalidRequestError, OverloadedError, UnknownModelError
-from tilores_core.jobs.prewarm.budget import BothBudgets, Budget, HourlyBudget
-from tilores_core.jobs.prewarm.calls import Calls
-from tilores_core.jobs.prewarm.election import Leases, lead
+from tilores_core.jobs.job_runner import MOST_RUNS
 from tilores_core.jobs.prewarm.entries import WarmedEntries
-from tilores_core.jobs.prewarm.figures import Figures
-from tilores_core.jobs.prewarm.plan import Plan, WarmList
-from tilores_core.jobs.prewarm.plan_file import Reading, parse_plan
-from tilores_core.jobs.prewarm.pool import Pool
+from tilores_core.jobs.prewarm.plan import RequestDecoders, WarmList, WarmPlan, parse_plan
 from tilores_core.jobs.prewarm.publish import PublishedEntries
-from tilores_core.jobs.prewarm.rounds import Rounds
-from tilores_core.jobs.prewarm.schedule import check_schedule, follow
+from tilores_core.jobs.prewarm.runs import Calls, ListRuns, WorkerPool
+from tilores_core.jobs.prewarm.schedule import Leases, check_schedule, follow, lead
+from tilores_core.jobs.prewarm.stats import HourlyBudget, WarmStats
 from tilores_core.jobs.prewarm.warmer import Warmer
 from tilores_core.settings import CacheTable, ChatTable
 from tilores_core.settings.nearest import suggest
@@ -31,10 +27,7 @@ from tilores_core.settings.nearest import suggest
 log = structlog.get_logger(part="prewarm")
 
 KEEP_SECONDS: Final = 60.0
-"""How often what is warmed begins its time in memory anew."""
-
-MOST_RUNS: Final = 16
-"""Rounds that were asked for by hand, at one time."""
+"""How often the time in memory of warmed entries is restarted."""
 
 RUNS_KEPT = 64
 
@@ -54,8 +47,8 @@ class Prewarming:
         source_name: str,
         cache_table: CacheTable,
         chat_table: ChatTable,
-        reading: Reading,
-        plan: Plan,
+        decoders: RequestDecoders,
+        plan: WarmPlan,
         leases: Leases | None = None,
         entries: WarmedEntries | PublishedEntries | None = None,
         keep_seconds: float = KEEP_SECONDS,
@@ -63,12 +56,12 @@ class Prewarming:
         """Raises `ConfigError` where the plan names a model that there is not."""
         self.plan = plan
         self._engine = engine
-        self._reading = reading
+        self._decoders = decoders
         self._leases = leases
         self._keep_seconds = keep_seconds
         self._check_models(plan)
-        self.entries = entries or WarmedEntries(cache, engine.watched_hits, most_held=plan.memory_entries)
-        self._budget = HourlyBudget(calls=plan.calls_per_hour, cost=plan.cost_per_hour)
+        self.entries = entries or WarmedEntries(cache, engine.watched_hits, most_pinned=plan.memory_entries)
+        self._budget = HourlyBudget(calls=plan.budget.calls_per_hour, cost=plan.budget.cost_per_hour)
         self._warmer = Warmer(
             engine=engine,
             source=source,
@@ -78,14 +71,13 @@ class Prewarming:
             source_seconds=chat_table.source_seconds,
             seconds=chat_table.deadline_seconds,
         )
-        self._pool = Pool(plan.concurrency)
-        self._rounds = Rounds(self._warmer, self._pool)
-        self.calls = Calls(warmer=self._warmer, budget=self._budget, plan=plan.calls, region=reading.region)
-        self._totals = Figures()
-        self._latest: dict[str, Figures] = {}
+        self._pool = WorkerPool(plan.concurrency)
+        self._list_runs = ListRuns(self._warmer, self._pool)
+        self.calls = Calls(warmer=self._warmer, budget=self._budget, plan=plan.calls, region=decoders.region)
+        self._totals = WarmStats()
+        self._latest: dict[str, WarmStats] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._by_hand = 0
-        self._runs: dict[str, Figures | None] = {}
+        self._runs: dict[str, WarmStats | None] = {}
         self.leading = False
 
     # --- life --------------------------------------------------------------------------------------------
@@ -117,30 +109,28 @@ class Prewarming:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._rounds.aclose()
+        await self._list_runs.aclose()
         await self._pool.aclose()
         await self.calls.aclose()
 
     # --- now ---------------------------------------------------------------------------------------------
 
-    async def run(self, lists: Sequence[WarmList] | None = None, budget: Budget | None = None) -> Figures:
-        """Go once through these lists, by default all; the figures of them together."""
+    async def run(self, lists: Sequence[WarmList] | None = None, budget: HourlyBudget | None = None) -> WarmStats:
+        """Go once through these lists, by default all; the stats of them together."""
         chosen = self.plan.lists if lists is None else lists
-        together = Figures()
-        for figures in await asyncio.gather(*(self._run(one, budget) for one in chosen)):
-            together.include(figures)
+        together = WarmStats()
+        for stats in await asyncio.gather(*(self._run(one, budget) for one in chosen)):
+            together.include(stats)
         return together
 
-    def begin(self, lists: Sequence[WarmList], sent: Plan | None = None) -> str:
-        """The same, behind the caller; the name by which `statistics` tells of it in `runs`, None while it goes on.
+    def begin(self, lists: Sequence[WarmList], sent: WarmPlan | None = None) -> str:
+        """The same in the background; returns the name of the run in `runs` of the statistics.
 
-        `sent`: the plan that the lists are from, whose budget counts beside the own one.
-
-        Raises `OverloadedError` when too many are on their way.
+        `sent`: the plan that the lists are from, whose budget counts beside the own one. Raises `OverloadedError`
+        when too many runs are in progress.
         """
-        if self._by_hand >= MOST_RUNS:
+        if sum(run is None for run in self._runs.values()) >= MOST_RUNS:
             raise OverloadedError("too much is being warmed", retry_after=5.0, fix="wait until some of it is done")
-        self._by_hand += 1
         budget = self._budget if sent is None else self.budget_of(sent)
         name = uuid.uuid4().hex[:12]
         self._runs[name] = None
@@ -148,14 +138,19 @@ class Prewarming:
             del self._runs[next(iter(self._runs))]
 
         async def run() -> None:
-            self._runs[name] = await self.run(lists, budget)
+            try:
+                self._runs[name] = await self.run(lists, budget)
+            finally:
+                if name in self._runs and self._runs[name] is None:
+                    self._runs[name] = WarmStats()
 
-        self._spawn(run(), then=self._one_less)
+        self._spawn(run())
         return name
 
-    def budget_of(self, sent: Plan) -> Budget:
+    def budget_of(self, sent: WarmPlan) -> HourlyBudget:
         """The budget of a plan that was sent, which counts beside the own one."""
-        return BothBudgets(self._budget, HourlyBudget(calls=sent.calls_per_hour, cost=sent.cost_per_hour))
+        limits = sent.budget
+        return HourlyBudget(calls=limits.calls_per_hour, cost=limits.cost_per_hour, within=self._budget)
 
     def chosen(self, names: Sequence[str]) -> list[WarmList]:
         """The plan's lists of these names. Raises `InvalidRequestError` for one that there is not."""
@@ -167,22 +162,22 @@ class Prewarming:
                 )
         return [known[name] for name in dict.fromkeys(names)]
 
-    def parse(self, value: object) -> Plan:
+    def parse(self, value: object) -> WarmPlan:
         """A plan that was sent instead of kept in a file. Raises `InvalidRequestError`."""
         try:
-            plan = parse_plan(value, where="plan", reading=self._reading)
+            plan = parse_plan(value, where="plan", decoders=self._decoders)
             self._check_models(plan)
         except ConfigError as error:
             raise InvalidRequestError(error.message, param="plan", fix=error.fix) from None
         return plan
 
-    # --- told --------------------------------------------------------------------------------------------
+    # --- statistics --------------------------------------------------------------------------------------------
 
     def statistics(self) -> dict[str, Any]:
         """Of this process since its start; times in seconds, `ended_at` since the epoch."""
         return {
             "leading": self.leading,
-            "running": list(self._rounds.running),
+            "running": list(self._list_runs.running),
             "totals": self._totals.as_plain(),
             "lists": {
                 one.name: {
@@ -201,37 +196,32 @@ class Prewarming:
 
     # --- inside ------------------------------------------------------------------------------------------
 
-    async def _run(self, one: WarmList, budget: Budget | None = None) -> Figures:
-        figures = await self._rounds.run(one, budget or self._budget)
-        if self._latest.get(one.name) is not figures:  # several may have waited for one round
+    async def _run(self, one: WarmList, budget: HourlyBudget | None = None) -> WarmStats:
+        stats = await self._list_runs.run(one, budget or self._budget)
+        if self._latest.get(one.name) is not stats:  # several may have waited for one round
             if any(known is one for known in self.plan.lists):
-                self._latest[one.name] = figures
-            self._totals.include(figures)
-        return figures
+                self._latest[one.name] = stats
+            self._totals.include(stats)
+        return stats
 
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(self._keep_seconds)
             await self.entries.keep()
 
-    def _check_models(self, plan: Plan) -> None:
+    def _check_models(self, plan: WarmPlan) -> None:
         for name in sorted(plan.models()):
             try:
                 self._engine.models.resolve(name)
             except UnknownModelError as error:
                 raise ConfigError(error.message, where="ask.model", fix=error.fix) from None
 
-    def _one_less(self) -> None:
-        self._by_hand -= 1
-
-    def _spawn(self, work: Coroutine[Any, Any, Any], *, then: Callable[[], None] | None = None) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
 
         def ended(task: asyncio.Task[Any]) -> None:
             self._tasks.discard(task)
-            if then is not None:
-                then()
             if not task.cancelled() and (error := task.exception()) is not None:
                 log.error("prewarm.failed", error=type(error).__name__)
 

@@ -29,11 +29,10 @@ from tilores_core.contracts import (
     current_purpose,
 )
 from tilores_core.errors import SourceError, SourceUnavailableError, TiloresError, error_code
-from tilores_core.jobs.prewarm.budget import Budget
 from tilores_core.jobs.prewarm.entries import WarmedEntries
-from tilores_core.jobs.prewarm.figures import Figures
-from tilores_core.jobs.prewarm.plan import Opening
+from tilores_core.jobs.prewarm.plan import OpeningQuestion
 from tilores_core.jobs.prewarm.publish import PublishedEntries
+from tilores_core.jobs.prewarm.stats import HourlyBudget, WarmStats
 from tilores_core.settings import CacheTable
 from tilores_core.spectrums import classify
 
@@ -46,17 +45,17 @@ _NOBODYS: tuple[Message, ...] = ({"role": "user", "content": ""},)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Errand:
-    """What is to be done for one customer. `anew`: read the records again though they are known.
+class WarmTask:
+    """What is to be done for one customer. `refresh_records`: read the records again though they are cached.
 
-    `ahead`: seconds for which an answer must last from now on, or it is renewed. `hold`: keep it in memory.
+    `min_remaining_ttl`: seconds for which an answer must still last, or it is renewed. `pin`: keep it in memory.
     """
 
-    openings: tuple[Opening, ...]
-    ahead: float
+    questions: tuple[OpeningQuestion, ...]
+    min_remaining_ttl: float
     scope: str = "default"
-    anew: bool = False
-    hold: bool = False
+    refresh_records: bool = False
+    pin: bool = False
 
 
 class Warmer:
@@ -91,8 +90,8 @@ class Warmer:
         """Seconds between two rounds of a list: never so many that an answer ends in between."""
         return min(refresh, _SHORTER * self.shortest_life)
 
-    async def find(self, who: Identifiers, *, most: int) -> tuple[str, ...]:
-        """The ids of those who fit; one more than `most` where there are too many. Raises `SourceError`."""
+    async def find_few(self, who: Identifiers, most: int, stats: WarmStats) -> tuple[str, ...]:
+        """The ids of the customers that fit; none where there are more than `most`. Raises `SourceError`."""
         current_purpose.set("prewarm")
         if who.customer_id is not None and who == Identifiers(customer_id=who.customer_id):
             return (who.customer_id,)
@@ -101,14 +100,18 @@ class Warmer:
                 found = await self._source.find(who, limit=most + 1)
         except TimeoutError:
             raise SourceUnavailableError("the customer source did not answer in time", fix="try again") from None
-        return tuple(dict.fromkeys(customer.id for customer in found))[: most + 1]
+        ids = tuple(dict.fromkeys(customer.id for customer in found))
+        if 0 < len(ids) <= most:
+            return ids
+        stats.add("too_many" if ids else "unknown")
+        return ()
 
     async def warm(
-        self, customer_id: str, who: Identifiers, errand: Errand, figures: Figures, budget: Budget
+        self, customer_id: str, who: Identifiers, task: WarmTask, stats: WarmStats, budget: HourlyBudget
     ) -> bool:
-        """Whether the source answered. Figures tell what became of it; nothing is raised but a cancellation."""
+        """Whether the source answered. WarmStats tell what became of it; nothing is raised but a cancellation."""
         current_purpose.set("prewarm")
-        there, answered, name = await self._records(customer_id, errand, figures)
+        there, answered, name = await self._records(customer_id, task, stats)
         if there:
             known = {
                 "customer_id": customer_id,
@@ -117,99 +120,99 @@ class Warmer:
                 "name": name or who.name,
                 "date_of_birth": who.date_of_birth,
             }
-            for opening in errand.openings:
-                await asyncio.sleep(0)  # a known answer waits for nothing; whoever else is there comes first
-                await self._answer(customer_id, opening, known, errand, figures, budget)
+            for question in task.questions:
+                await asyncio.sleep(0)  # callers are answered also between questions whose answers are known
+                await self._answer(customer_id, question, known, task, stats, budget)
         return answered
 
-    async def _records(self, customer_id: str, errand: Errand, figures: Figures) -> tuple[bool, bool, str | None]:
+    async def _records(self, customer_id: str, task: WarmTask, stats: WarmStats) -> tuple[bool, bool, str | None]:
         """Whether there are records, whether the source answered, and the customer's name."""
-        policy = CachePolicy(max_age=_JUST_NOW) if errand.anew else DEFAULT_CACHE_POLICY
+        policy = CachePolicy(max_age=_JUST_NOW) if task.refresh_records else DEFAULT_CACHE_POLICY
         turn = Turn(messages=_NOBODYS, customer_id=customer_id, purpose="prewarm", cache=policy)
         try:
             match = await self._engine.find_customer(turn)
         except TiloresError as error:
-            figures.add("failed", error=error_code(error))
+            stats.add("failed", error=error_code(error))
             return False, not isinstance(error, SourceUnavailableError), None
         if match.outcome.kind != "one":
-            figures.add("unknown")
+            stats.add("unknown")
             return False, True, None
         customer_id = match.outcome.customer_id or customer_id
-        figures.add("kept" if match.overdue else "warmed" if errand.anew else "fresh")
+        stats.add("kept" if match.overdue else "warmed" if task.refresh_records else "fresh")
         name = None
         with suppress(SourceError):  # while the old answers last, the records are not needed
             records = (await self._engine.load_records(turn, match)).records
             name = None if records is None else records.customer.name
-        if errand.hold:
+        if task.pin:
             keys = (fingerprint_key(self._source_name, customer_id), customer_key(self._source_name, customer_id))
-            self._entries.hold(keys)
+            self._entries.pin(keys)
         return True, not match.overdue, name
 
     async def _answer(
         self,
         customer_id: str,
-        opening: Opening,
+        question: OpeningQuestion,
         known: Mapping[str, str | None],
-        errand: Errand,
-        figures: Figures,
-        budget: Budget,
+        task: WarmTask,
+        stats: WarmStats,
+        budget: HourlyBudget,
     ) -> None:
-        filled = opening.filled(known)
+        filled = question.filled(known)
         if filled is None:
-            figures.add("unnamed")
+            stats.add("unnamed")
             return
-        turn = self._turn(customer_id, filled, errand)
+        turn = self._turn(customer_id, filled, task)
         # A second time, as an invalidation may have come in between: then the first answer was not stored.
-        if await self._try(turn, errand, figures, budget, last=False):
+        if await self._try(turn, task, stats, budget, last=False):
             return
-        await self._try(turn, errand, figures, budget, last=True)
+        await self._try(turn, task, stats, budget, last=True)
 
-    async def _try(self, turn: Turn, errand: Errand, figures: Figures, budget: Budget, *, last: bool) -> bool:
+    async def _try(self, turn: Turn, task: WarmTask, stats: WarmStats, budget: HourlyBudget, *, last: bool) -> bool:
         """False when another try may leave what this one has not."""
         if not budget.take():
-            figures.add("budget")
+            stats.add("budget")
             return True
         try:
             async with asyncio.timeout(self._seconds):
                 answer = await self._engine.answer(turn)
         except TimeoutError:
-            figures.add("failed", error="deadline_exceeded")
+            stats.add("failed", error="deadline_exceeded")
             return True
         except TiloresError as error:
-            figures.add("failed", error=error_code(error))
+            stats.add("failed", error=error_code(error))
             return True
         if answer.cache_tier == "miss" and answer.customer.kind in ("one", "unnamed"):
             budget.spend(answer.cost or 0.0)
         else:
             budget.give_back()  # found, or asked back: no model was called
         if answer.stale:
-            figures.add("kept")
-        elif await self._note(turn, errand):
-            figures.add("warmed" if answer.cache_tier == "miss" else "fresh")
+            stats.add("kept")
+        elif await self._note(turn, task):
+            stats.add("warmed" if answer.cache_tier == "miss" else "fresh")
         elif last or not is_cacheable(turn, answer, asked_model=self._engine.models.resolve(turn.model)):
             # Asked back, cut off, said by a fallback, a tool call: nothing that is stored.
-            figures.add("failed", error="not_stored")
+            stats.add("failed", error="not_stored")
         else:
             return False
         return True
 
-    def _turn(self, customer_id: str, opening: Opening, errand: Errand) -> Turn:
-        question = text_of(opening.messages[-1])
-        life = self._table.spectrums.get(classify(question), self._table.answers.ttl_seconds)
-        oldest = max(_JUST_NOW, life * (1.0 - self._table.jitter) - errand.ahead)
+    def _turn(self, customer_id: str, question: OpeningQuestion, task: WarmTask) -> Turn:
+        spectrum = classify(text_of(question.messages[-1]))
+        life = self._table.spectrums.get(spectrum, self._table.answers.ttl_seconds)
+        oldest = max(_JUST_NOW, life * (1.0 - self._table.jitter) - task.min_remaining_ttl)
         return Turn(
-            messages=opening.messages,
-            model=opening.model,
-            customer_id=None if opening.by_text else customer_id,
-            parameters=opening.parameters,
-            caller=Caller(name="prewarm", scope=opening.scope or errand.scope),
+            messages=question.messages,
+            model=question.model,
+            customer_id=None if question.by_text else customer_id,
+            parameters=question.parameters,
+            caller=Caller(name="prewarm", scope=question.scope or task.scope),
             request_id="prewarm",
             deadline=time.monotonic() + self._seconds,
             purpose="prewarm",
             cache=CachePolicy(max_age=oldest),
         )
 
-    async def _note(self, turn: Turn, errand: Errand) -> bool:
+    async def _note(self, turn: Turn, task: WarmTask) -> bool:
         """Watch, and where wanted hold, the entry that a live question will look for; False when it is not there."""
         live = Turn(
             messages=turn.messages,
@@ -222,8 +225,8 @@ class Warmer:
         if key is None:
             return False
         self._entries.watch(key)
-        if errand.hold:
-            self._entries.hold((key,))
+        if task.pin:
+            self._entries.pin((key,))
         return True
 
 

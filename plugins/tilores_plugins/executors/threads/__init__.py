@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tilores_core import ExecutorSpec, hookimpl
+from tilores_core import ExecutorSpec, SupportsThreads, hookimpl
 
 
 @hookimpl
@@ -12,6 +12,7 @@ def register_executors() -> list[ExecutorSpec]:
             name="threads",
             factory="tilores_plugins.executors.threads.pool:build",
             settings="tilores_plugins.executors.threads.pool:Settings",
+            abilities=(SupportsThreads,),
             summary="Threads of this process",
         )
     ]

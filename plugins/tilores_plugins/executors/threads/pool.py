@@ -17,6 +17,16 @@ class Settings(BaseModel):
     workers: int = Field(default=5, ge=1, le=256, description="Threads, each of which does one thing at a time.")
 
 
-def build(context: PluginContext) -> ThreadPoolExecutor:
-    """No thread begins before there is something to do."""
-    return ThreadPoolExecutor(context.settings.workers, thread_name_prefix="tilores-batch")
+class ThreadPool(ThreadPoolExecutor):
+    """Starts threads when there is something to do."""
+
+    def __init__(self, threads: int) -> None:
+        super().__init__(threads, thread_name_prefix="tilores-batch")
+        self._threads_at_most = threads
+
+    def thread_count(self) -> int:
+        return self._threads_at_most
+
+
+def build(context: PluginContext) -> ThreadPool:
+    return ThreadPool(context.settings.workers)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from cachetools import TTLCache
 
@@ -26,17 +27,57 @@ from tilores_core.contracts import (
     Turn,
     current_purpose,
 )
-from tilores_core.errors import DeadlineExceededError, TiloresError
+from tilores_core.errors import (
+    DeadlineExceededError,
+    OverloadedError,
+    ProviderQuotaError,
+    ProviderRateLimitedError,
+    ProviderUnavailableError,
+    RateLimitedError,
+    SourceUnavailableError,
+    TiloresError,
+)
 from tilores_core.jobs.batch_input import BatchLine
 from tilores_core.jobs.batch_rows import answer_row, error_row, records_row
-from tilores_core.jobs.retry import Retry, is_transient
+
+_TRANSIENT: Final = (
+    DeadlineExceededError,
+    OverloadedError,
+    ProviderRateLimitedError,
+    ProviderUnavailableError,
+    RateLimitedError,
+    SourceUnavailableError,
+)
+
+
+def is_transient(error: Exception) -> bool:
+    """Whether the same may work later. An account that is used up does not count: somebody has to pay first."""
+    return isinstance(error, _TRANSIENT) and not isinstance(error, ProviderQuotaError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """At most `attempts` tries. Times in seconds; what another asks us to wait is waited for up to `longest_wait`."""
+
+    attempts: int = 5
+    base: float = 0.5
+    cap: float = 30.0
+    longest_wait: float = 300.0
+
+    def pause(self, error: Exception, failures: int) -> float:
+        """How long after the `failures`-th failure: full jitter (any time up to base * 2^n), so that those who failed
+        together do not come back together; after what the other side asked for, if it asked."""
+        jitter = random.uniform(0.0, min(self.cap, self.base * 2 ** (failures - 1)))  # noqa: S311
+        asked = getattr(error, "retry_after", None) or 0.0
+        return min(asked, self.longest_wait) + jitter
+
 
 _REMEMBERED = 4096
 _REMEMBERED_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
+class LineOptions:
     """How lines are asked. `model`: for lines that name none; `seconds`: the longest time of one try."""
 
     model: str | None = None
@@ -47,7 +88,7 @@ class Manner:
     retry: Retry = field(default_factory=Retry)
 
 
-class LineWork:
+class LineProcessor:
     """Does lines with the engine of this process. May be used concurrently from one event loop."""
 
     def __init__(
@@ -56,16 +97,16 @@ class LineWork:
         source: CustomerSource,
         *,
         region: str,
-        manner: Manner | None = None,
+        options: LineOptions | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._engine = engine
         self._finder = CustomerFinder(source, region)
-        self._manner = manner or Manner()
+        self._options = options or LineOptions()
         self._sleep = sleep
         self._found: TTLCache[Identifiers, CustomerOutcome] = TTLCache(_REMEMBERED, _REMEMBERED_SECONDS)
 
-    def known(self, line: BatchLine) -> dict[str, Any] | None:
+    def try_cached(self, line: BatchLine) -> dict[str, Any] | None:
         """The row, if the answer is in memory. Nothing is awaited."""
         begun = time.perf_counter()
         outcome = self._whom(line)
@@ -79,24 +120,24 @@ class LineWork:
             return None
         return answer_row(line.id, answer, attempts=1, seconds=time.perf_counter() - begun)
 
-    async def do(self, line: BatchLine) -> dict[str, Any]:
+    async def process(self, line: BatchLine) -> dict[str, Any]:
         """The row, whatever happens: failures that may pass are tried again, others end in a row that says so."""
-        current_purpose.set(self._manner.purpose)  # of this task alone
+        current_purpose.set(self._options.purpose)  # of this task alone
         begun = time.perf_counter()
-        for attempt in range(1, self._manner.retry.attempts + 1):
+        for attempt in range(1, self._options.retry.attempts + 1):
             try:
-                async with asyncio.timeout(self._manner.seconds):
+                async with asyncio.timeout(self._options.seconds):
                     return await self._try(line, attempt, begun)
             except TimeoutError:
                 error: Exception = DeadlineExceededError(
-                    f"not done within {self._manner.seconds:g} s",
+                    f"not done within {self._options.seconds:g} s",
                     fix="run it again, or raise [chat] deadline_seconds",
                 )
             except Exception as raised:
                 error = raised
-            if not is_transient(error) or attempt == self._manner.retry.attempts:
+            if not is_transient(error) or attempt == self._options.retry.attempts:
                 break
-            await self._sleep(self._manner.retry.pause(error, attempt))
+            await self._sleep(self._options.retry.pause(error, attempt))
         return error_row(line.id, error, attempts=attempt, seconds=time.perf_counter() - begun)
 
     async def _try(self, line: BatchLine, attempt: int, begun: float) -> dict[str, Any]:
@@ -108,7 +149,7 @@ class LineWork:
         if outcome.kind in ("none", "several"):
             answer = Answer(
                 text=clarification(outcome),
-                model=self._engine.models.resolve(line.model or self._manner.model),
+                model=self._engine.models.resolve(line.model or self._options.model),
                 cost=0.0,
                 customer=outcome,
             )
@@ -141,13 +182,13 @@ class LineWork:
         return match.outcome, None if match.records is None else match.records.customer
 
     def _turn(self, line: BatchLine, customer_id: str | None) -> Turn:
-        manner = self._manner
+        options = self._options
         return Turn(
             messages=({"role": "user", "content": line.question or ""},),
-            model=line.model or manner.model,
+            model=line.model or options.model,
             customer_id=customer_id,
-            caller=manner.caller,
-            deadline=time.monotonic() + manner.seconds,
-            purpose=manner.purpose,
-            cache=manner.cache,
+            caller=options.caller,
+            deadline=time.monotonic() + options.seconds,
+            purpose=options.purpose,
+            cache=options.cache,
         )

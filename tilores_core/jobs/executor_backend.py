@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -25,42 +25,42 @@ LINES_PER_CHUNK: Final = 16
 _TRIES: Final = 4
 
 Plain = dict[str, Any]
-DoChunk = Callable[[list[Plain]], list[Plain]]
-"""Does lines that `plain_line` made; their rows, in the same order. A module's function, or a partial of one."""
+ProcessChunk = Callable[[list[Plain]], list[Plain]]
+"""Does lines that `serialize_line` made; their rows, in the same order. A module's function, or a partial of one."""
 
 
 class WorkerLostError(TiloresError):
     """The executor lost the line's worker, again and again."""
 
 
-def plain_line(line: BatchLine) -> Plain:
+def serialize_line(line: BatchLine) -> Plain:
     """What travels; it can be pickled and written as JSON."""
     return asdict(line)
 
 
-def line_of(plain: Plain) -> BatchLine:
+def deserialize_line(plain: Plain) -> BatchLine:
     return BatchLine(**{**plain, "identifiers": Identifiers(**plain["identifiers"])})
 
 
-class Elsewhere:
-    """`concurrency`: turns in flight. In threads each does one line at a time, so there it is the threads' number."""
+class ExecutorBackend:
+    """Sends chunks of lines to an executor. `concurrency`: lines in progress at once."""
 
-    def __init__(self, executor: Executor, do: DoChunk, *, concurrency: int) -> None:
+    def __init__(
+        self, executor: Executor, process: ProcessChunk, *, concurrency: int, chunk_lines: int = LINES_PER_CHUNK
+    ) -> None:
         self._executor = executor
-        self._do = do
-        threads = executor._max_workers if isinstance(executor, ThreadPoolExecutor) else 0
-        self.chunk = 1 if threads else min(LINES_PER_CHUNK, concurrency)
-        """How many lines go together."""
-        self.chunks = threads or -(-concurrency // self.chunk)
-        """How many chunks are out at once."""
+        self._process = process
+        self.chunk_lines = min(chunk_lines, concurrency)
+        self.chunks = -(-concurrency // self.chunk_lines)
+        """How many chunks are sent out at once."""
 
-    async def do(self, lines: Sequence[BatchLine]) -> list[Plain]:
+    async def process(self, lines: Sequence[BatchLine]) -> list[Plain]:
         """The rows, one for each line. Raises the `TiloresError` of a worker that cannot begin its work at all."""
-        plain = [plain_line(line) for line in lines]
+        plain = [serialize_line(line) for line in lines]
         for attempt in range(1, _TRIES + 1):
             try:
                 # In a thread: an executor may talk to its cluster before it returns.
-                future = await asyncio.to_thread(self._executor.submit, self._do, plain)
+                future = await asyncio.to_thread(self._executor.submit, self._process, plain)
                 rows = await asyncio.wrap_future(future)
             except TiloresError:
                 raise
