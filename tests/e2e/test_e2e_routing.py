@@ -244,7 +244,7 @@ def test_what_it_answers_then_must_begin_with_what_was_said(routed: Routed) -> N
     assert told.error is not None
     assert (told.error["type"], told.error["code"]) == ("server_error", "service_unavailable")
     assert "400" not in told.error["message"]
-    assert "primary" in str(routed.server.lines(event="model failed")[-2]["model"])
+    assert "primary" in str(routed.server.lines(event="model.call_failed")[-2]["model"])
 
 
 # --- the request itself ----------------------------------------------------------------------------------

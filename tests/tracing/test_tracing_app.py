@@ -171,7 +171,7 @@ async def test_a_made_up_model_of_a_provider_is_named_neither_in_traces_nor_in_t
     assert "model:ollama:other" in root["tags"]
     assert "ollama:other" in {run["name"] for run in service.children(root)}
     said = "".join(capfd.readouterr())
-    assert "model failed" in said
+    assert "model.call_failed" in said
     assert "edwina" not in (said + service.everything).lower()
 
 

@@ -67,7 +67,7 @@ class ModelRouter:
 
         Raises the first model's error when no model answered, and at once what no other model would mend:
         `ContentRefusedError`, the `RequestError` of the model that was asked for. After the first piece: what ended
-        the answer, when nobody could go on with it.
+        the answer, when no other model could go on with it.
         """
         chain = tuple(dict.fromkeys((model, *self._context.models.fallbacks)))
         delivery = self._delivery(emit, fallbacks=len(chain) > 1)

@@ -48,7 +48,7 @@ class ModelData:
 
     @classmethod
     def unknown(cls, model: str) -> ModelData:
-        """A model that nobody told us of: everything is passed on, and the provider judges."""
+        """A model that is not listed: everything is passed on, and the provider judges."""
         return cls(info=ModelInfo(id=model, vision=True, tools=True, json_output=True), listed=False)
 
     def corrected(self, settings: ModelSettings) -> ModelData:
@@ -108,4 +108,4 @@ def load_catalogue(package: str, file: str = "models.json") -> Catalogue:
     try:
         return Catalogue([ModelData.read(entry) for entry in orjson.loads(raw)["models"]])
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{package}: {file} is no list of models: {type(error).__name__}: {error}") from None
+        raise ValueError(f"{package}: {file} is not a list of models: {type(error).__name__}: {error}") from None

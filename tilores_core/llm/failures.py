@@ -51,10 +51,10 @@ _MALFORMED: Final = frozenset(
 
 
 class MalformedReplyError(Exception):
-    """A reply with status 200 that is no answer. `body`: the error object that came in its place, if any."""
+    """A reply with status 200 that is not an answer. `body`: the error object that came in its place, if any."""
 
     def __init__(self, body: object = None) -> None:
-        super().__init__("the reply is no answer")
+        super().__init__("the reply is not an answer")
         self.body = body if isinstance(body, Mapping) else {}
 
 

@@ -201,7 +201,7 @@ class _Mapping:
         if failure.kind == "connection":
             return self._unavailable("cannot be reached, or broke the connection")
         if failure.kind == "malformed":
-            return self._unavailable("sent something that is no answer")
+            return self._unavailable("sent something that is not an answer")
         return ProviderError(
             f"{self.title} failed{f' ({self._word()})' if self._word() else ''}", provider=self.provider
         )

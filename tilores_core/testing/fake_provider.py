@@ -114,7 +114,7 @@ class FakeProvider:
 
     @property
     def waiting(self) -> int:
-        """Replies that nobody has asked for yet."""
+        """Replies that no call has taken yet."""
         return len(self._queue)
 
     def next_reply(self, call: FakeCall) -> FakeReply:

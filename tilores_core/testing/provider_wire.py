@@ -58,7 +58,7 @@ from tilores_core.testing.fake_upstream import (
 )
 from tilores_core.testing.providers import UNICODE, LLMProviderSuite, both_ways
 
-PRIVATE = "The caller's account is 40-17-22 and nobody may read it."
+PRIVATE = "The caller's account is 40-17-22 and must not be read by others."
 TEXT = "Grüße aus Łódź, 東京 und 🏔️. Her balance is 40 dollars."
 WRONG_KEY = "sk-wrong-fedcba9876543210"
 PICTURE = (

@@ -1,4 +1,4 @@
-"""Tiers for tests: a store that several caches share, and a tier that fails when it is told to."""
+"""Tiers for tests: a store that several caches share, and a tier that fails on demand."""
 
 from __future__ import annotations
 

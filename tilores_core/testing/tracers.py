@@ -133,7 +133,7 @@ class TracerSuite:
 
     @pytest.fixture
     def arrived(self) -> Arrived:
-        pytest.skip("arrived is not overridden: nobody knows what the service got")
+        pytest.skip("arrived is not overridden: what the service got is not known")
 
     @pytest.fixture
     def unreachable_tracer(self) -> Any:

@@ -26,7 +26,7 @@ class Budget(resilience.Budget):
         """How long to wait for a model's first token.
 
         While another may be asked: `longest`, but no more than half of what is left, so that the other has as much.
-        The last one has all that is left (infinite here): nobody answers sooner when it is given up.
+        The last one has all that is left (infinite here): giving it up makes no answer come sooner.
         """
         return math.inf if last else min(longest, self.left() / 2)
 

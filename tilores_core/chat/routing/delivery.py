@@ -40,7 +40,7 @@ class BufferedDelivery:
 
 
 class DirectDelivery(BufferedDelivery):
-    """Pieces go out as they come. Nobody can go on in the middle of a sentence."""
+    """Pieces go out as they come; no other model can go on with them."""
 
     resumable: bool = False
 

@@ -121,13 +121,14 @@ class FallbackChain:
             try:
                 return await self._call(name, permit, start, last=last)
             except CannotJoinError:
-                log.warning("model cannot go on", model=self.context.models.shown(name))
+                log.warning("model.cannot_continue", model=self.context.models.shown(name))
                 return None  # the next one may
             except FailedAttemptError as failed:
-                # What the caller can mend, or asked for wrongly, is no event for who runs this.
-                tell = log.info if isinstance(failed.error, RequestError) else log.warning
-                shown = self.context.models.shown(name)
-                tell("model failed", model=shown, error=type(failed.error).__name__, begun=failed.begun)
+                shown, error = self.context.models.shown(name), type(failed.error).__name__
+                if isinstance(failed.error, RequestError):  # the caller's to mend
+                    log.info("model.call_failed", model=shown, error=error, begun=failed.begun)
+                else:
+                    log.warning("model.call_failed", model=shown, error=error, begun=failed.begun)
                 if start == "continued" and isinstance(failed.error, RequestError):
                     pause: float | None = 0.0  # it takes no half answer: ask it anew
                     start = "again"
@@ -279,7 +280,7 @@ class FallbackChain:
     # --- the end -----------------------------------------------------------------------------------------
 
     def _failure(self) -> Exception:
-        """What the caller is told: why the answer broke off, else why the first model gave none."""
+        """The caller's error: why the answer broke off, else why the first model gave none."""
         if self._broke is not None:
             return self._broke
         if self.budget.left() <= 0:

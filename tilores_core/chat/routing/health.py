@@ -27,9 +27,9 @@ _NOT_THE_MODELS = frozenset(
 
 
 class Permit:
-    """Leave for one call. Report how it went with exactly one of `succeeded`, `failed` or `release`.
+    """Permission to make one call. Report the result with exactly one of `succeeded`, `failed` or `release`.
 
-    What began before the breaker opened, or went past it, tells it nothing: only the call that tries the model does.
+    Results of calls that started before the breaker opened, or bypassed it, are ignored.
     """
 
     __slots__ = ("_breaker", "_model", "_probe")
@@ -76,18 +76,18 @@ class ModelHealth:
         self.condition = Condition()
 
     def admit(self) -> Permit | None:
-        """Leave to call it now; None while it is left alone."""
+        """Permission to call it now; None while its breaker is open or it asked for a pause."""
         if self._rest_until > self._clock():
             return None
         closed = self._breaker.state == "closed"
         return Permit(self, self._breaker, probe=not closed) if self._breaker.allow() else None
 
     def force_permit(self) -> Permit:
-        """Leave although it is left alone, when nobody else is left to ask."""
+        """Permission to call a model whose breaker is open, when no other model is left to ask."""
         return Permit(self, self._breaker, probe=False)
 
     def pause_for(self, seconds: float) -> None:
-        """It asked to be left alone for so long; more than half a minute is not granted unseen."""
+        """Make no calls for so long, as the provider asked; at most 30 seconds."""
         self._rest_until = self._clock() + min(seconds, _LONGEST_REST)
 
     def note(self, first_token: float) -> None:

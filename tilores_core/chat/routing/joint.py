@@ -36,8 +36,8 @@ class CannotJoinError(Exception):
 class Joint:
     """Feed the pieces that come behind `said` and get back what is to follow it.
 
-    Text is held back for as long as it may be a repetition: until a word comes that was not said. Raises
-    `CannotJoinError` when it tells over again, in other words, what is told already.
+    Text is held back while it may be a repetition: until a word comes that was not said. Raises `CannotJoinError`
+    when it begins the answer again in other words.
     """
 
     def __init__(self, said: str) -> None:

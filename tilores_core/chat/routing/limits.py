@@ -11,7 +11,7 @@ from tilores_core.settings import RoutingTable
 
 
 def background_share(limit: int) -> int:
-    """How many of a provider's places work behind the scenes may have."""
+    """How many of a provider's places background work may have."""
     return max(1, limit - limit // 4)
 
 
@@ -37,7 +37,7 @@ class Limits:
 class ProviderLimit:
     """At most `limit` calls at once, at most `max_waiting` waiting.
 
-    Work behind the scenes gets three quarters of the places, so that a caller finds one free sooner.
+    Background work gets three quarters of the places, so that a caller finds one free sooner.
     """
 
     def __init__(self, provider: str, *, limit: int, max_waiting: int) -> None:
@@ -54,7 +54,7 @@ class ProviderLimit:
         return len(self._live) + len(self._background)
 
     def try_enter(self, *, live: bool) -> bool:
-        """Take a place if one is free and nobody waits for it; to be given back with `leave`."""
+        """Take a place if one is free and no other call waits for it; to be given back with `leave`."""
         if not self._free(live) or self._live or (self._background and not live):
             return False
         self.busy += 1

@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tilores_core.testing.fake_upstream",
         description="A fake model provider. Prints one line of JSON (base_url, url, key, dialect) when it "
-        "listens, and runs until it is told to end.",
+        "listens, and runs until it is stopped.",
     )
     parser.add_argument("--dialect", choices=DIALECTS, default="openai")
     parser.add_argument("--port", type=int, default=0, help="0: a free one")

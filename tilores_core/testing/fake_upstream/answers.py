@@ -1,4 +1,4 @@
-"""What the fake upstream says when nobody scripted it: short, the same each time, and what the request asked for."""
+"""What the fake upstream says when no test scripted it: short, the same each time, and what the request asked for."""
 
 from __future__ import annotations
 

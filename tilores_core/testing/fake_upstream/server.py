@@ -35,7 +35,7 @@ _POLL = 0.005
 
 
 class FakeUpstream:
-    """A provider that says and spoils what it is told, over real HTTP in that provider's own protocol.
+    """A provider that answers and fails as a test says, over real HTTP in that provider's own protocol.
 
     `dialect`: `openai`, `openai-compatible`, `deepseek`, `groq`, `mistral`, `openrouter`, `anthropic`, `google`,
     `ollama`. `key`: the only one it takes. `models`: the names it knows, or name -> context window in tokens; without
@@ -92,7 +92,7 @@ class FakeUpstream:
 
     @property
     def waiting(self) -> int:
-        """Replies that nobody has asked for yet."""
+        """Replies that no request has taken yet."""
         return len(self._queue) + sum(map(len, self._queues.values()))
 
     def clear(self) -> None:

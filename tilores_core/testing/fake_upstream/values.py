@@ -1,4 +1,4 @@
-"""What a fake upstream is told to say and to do wrong, and what it was asked. All times are seconds."""
+"""What a fake upstream answers, how it fails, and what it was asked. All times are seconds."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class ErrorEvent:
 
 @dataclass(frozen=True, slots=True)
 class MalformedReply:
-    """Status 200, and a body that is no JSON (a proxy's page)."""
+    """Status 200, and a body that is not JSON (a proxy's page)."""
 
 
 Fault = (

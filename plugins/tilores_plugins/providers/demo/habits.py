@@ -49,7 +49,7 @@ _HABITS: Final = {name: re.compile(pattern, re.DOTALL) for name, pattern in _PAT
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Habits:
-    """What the model was told to do; the module's table says what each means."""
+    """What the instructions ask for; the module's table says what each means."""
 
     strict: bool = False
     exact: bool = False

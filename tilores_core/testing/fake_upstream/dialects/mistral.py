@@ -38,14 +38,14 @@ class Mistral(OpenAI):
     def tool_call(self, call: ToolCall, number: int) -> dict[str, Any]:
         made = super().tool_call(call, number)
         if not _CALL_ID.match(made["id"]):
-            made["id"] = f"fake_upstream{number:02d}"
+            made["id"] = f"fakecal{number:02d}"
         return {**made, "index": number}
 
     def tool_call_deltas(self, said: Said) -> list[Mapping[str, Any]]:
         return [self.tool_call(call, number) for number, call in enumerate(said.tool_calls)]
 
     def choice(self, choice: dict[str, Any]) -> dict[str, Any]:
-        """No `logprobs`, and nobody is told of a content filter by a reason: there is none."""
+        """No `logprobs`, and no finish reason for filtered content: Mistral has none."""
         return {name: value for name, value in choice.items() if name != "logprobs"}
 
     def extras(self) -> Mapping[str, Any]:
