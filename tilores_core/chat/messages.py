@@ -32,12 +32,17 @@ def for_model(system: str, messages: Sequence[Message]) -> list[Message]:
     The results of tools follow the message that called them, in the order of its calls: some providers pair them by
     place, not by id.
     """
-    added = [text for message in messages if message["role"] == "system" and (text := text_of(message))]
-    if added:
-        system = f"{system}\n\nThe application adds:\n" + "\n".join(added)
-    sent: list[Message] = [{"role": "system", "content": system}]
-    sent += [message for message in messages if message["role"] != "system"]
-    if any("tool_calls" in message for message in messages):
+    first: Message = {"role": "system", "content": system}
+    sent, added, called = [first], [], False
+    for message in messages:
+        if message["role"] == "system":
+            added.append(text_of(message))
+        else:
+            sent.append(message)
+            called = called or "tool_calls" in message
+    if extra := "\n".join(text for text in added if text):
+        first["content"] = f"{system}\n\nThe application adds:\n{extra}"
+    if called:
         _pair_results(sent)
     return sent
 

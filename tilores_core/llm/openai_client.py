@@ -91,25 +91,23 @@ class OpenAIClient:
         secure = self._url.startswith("https:")
         tls = await asyncio.to_thread(_prepare, secure, os.environ.get("SSL_CERT_FILE"))
         import aiohttp
-        from multidict import CIMultiDict
         from yarl import URL
 
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=30.0, ssl=tls),
             cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=True,
+            headers=self._headers,
+            timeout=aiohttp.ClientTimeout(
+                total=None,
+                connect=self._connect_seconds,
+                sock_connect=self._connect_seconds,
+                sock_read=self._read_seconds,
+            ),
         )
-        timeout = aiohttp.ClientTimeout(
-            total=None,
-            connect=self._connect_seconds,
-            sock_connect=self._connect_seconds,
-            sock_read=self._read_seconds,
-        )
-        url, headers, proxy = URL(self._url), CIMultiDict(self._headers), _proxy(self._url)
-        post = self._session.post
+        url, proxy, post = URL(self._url), _proxy(self._url), self._session.post
 
         def send(body: bytes) -> Any:
-            return post(url, data=body, headers=headers, timeout=timeout, proxy=proxy, allow_redirects=False)
+            return post(url, data=body, proxy=proxy, allow_redirects=False)
 
         self._post = send
 

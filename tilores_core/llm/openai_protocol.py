@@ -65,7 +65,8 @@ class OpenAIProtocolProvider(ChatProvider):
 
     def complete(self, request: CompletionRequest) -> AsyncGenerator[CompletionPiece]:
         data = self.find(request.model)
-        body: dict[str, Any] = {"model": data.id, "messages": [self.message(one) for one in request.messages]}
+        messages = [one if len(one) == 2 and one.get("content") else self.message(one) for one in request.messages]
+        body: dict[str, Any] = {"model": data.id, "messages": messages}
         if request.parameters:
             body.update(self.wire_parameters(data, request.parameters))
         body["stream"] = request.stream

@@ -19,13 +19,14 @@ thread, so that blocking calls are tried as well.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from typing import Any, ClassVar
 
-import orjson
 import pytest
 
+from tilores_core.chat.messages import for_model
 from tilores_core.chat.models import Models
 from tilores_core.contracts import CompletionPiece, LLMProvider, Message
 from tilores_core.errors import (
@@ -56,9 +57,10 @@ from tilores_core.testing.fake_upstream import (
     Reset,
     Stall,
 )
-from tilores_core.testing.providers import UNICODE, LLMProviderSuite, both_ways
+from tilores_core.testing.providers import TOOL, UNICODE, LLMProviderSuite, both_ways
 
 PRIVATE = "The caller's account is 40-17-22 and must not be read by others."
+DIGITS = "123456789012345678901234"
 TEXT = "Grüße aus Łódź, 東京 und 🏔️. Her balance is 40 dollars."
 WRONG_KEY = "sk-wrong-fedcba9876543210"
 PICTURE = (
@@ -122,6 +124,44 @@ class LLMProviderWireSuite(LLMProviderSuite):
         ]
         asked: list[Message] = [{"role": "user", "content": parts}]
         assert "1 picture(s)" in (await self.ask(provider, model, asked, streamed=streamed)).text
+
+    @both_ways
+    async def test_results_of_tools_go_with_their_calls_and_numbers_keep_their_digits(
+        self, provider: LLMProvider, model: str, upstream: FakeUpstream, streamed: bool
+    ) -> None:
+        self._needs("supports_tools")
+        names = ("call_of_ann", "call_of_bob")
+        calls = [
+            {"id": name, "type": "function", "function": {"name": "find_customer", "arguments": f'{{"n":{DIGITS}}}'}}
+            for name in names
+        ]
+        history: list[Message] = [
+            {"role": "user", "content": "Find both."},
+            {"role": "assistant", "content": None, "tool_calls": calls},
+            {"role": "tool", "tool_call_id": names[1], "content": "Bob is in Rome."},
+            {"role": "tool", "tool_call_id": names[0], "content": "Ann is in Oslo."},
+        ]
+        upstream.enqueue(TEXT)
+        said = await self.ask(provider, model, for_model("", history), streamed=streamed, tools=[TOOL])
+        assert said.text == TEXT
+        sent = _texts(upstream.requests[-1].body)
+        assert sent.index("Ann is in Oslo.") < sent.index("Bob is in Rome.")
+        assert sent.count(DIGITS) == 2
+
+    @both_ways
+    async def test_what_was_said_so_far_is_taken(
+        self, provider: LLMProvider, model: str, upstream: FakeUpstream, streamed: bool
+    ) -> None:
+        """As a fallback gets it that goes on in the middle of an answer."""
+        history: list[Message] = [
+            {"role": "user", "content": "Hello"},
+            {"role": "assistant", "content": "Her balance is"},
+            {"role": "user", "content": "Go on."},
+        ]
+        upstream.enqueue("40 dollars.")
+        said = await self.ask(provider, model, for_model("Be brief.", history), streamed=streamed)
+        assert said.text == "40 dollars."
+        assert "Her balance is" in _texts(upstream.requests[-1].body)
 
     @both_ways
     async def test_slow_first_token(
@@ -343,4 +383,4 @@ async def _cancelled(task: asyncio.Task[Any], begun: asyncio.Event | None = None
 
 
 def _texts(body: Any) -> str:
-    return orjson.dumps(body).decode()
+    return json.dumps(body, ensure_ascii=False)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
-
-import orjson
 
 Finish = Literal["stop", "length", "tool_calls", "content_filter"]
 
@@ -210,7 +209,7 @@ class Request:
     def json(self) -> dict[str, Any]:
         """The body as an object; `Problem` when it is none."""
         try:
-            found = orjson.loads(self.body)
+            found = json.loads(self.body)  # not by orjson: it makes floats of integers of more than 64 bits
         except ValueError:
             raise Problem("json", "We could not parse the JSON body of your request.") from None
         if not isinstance(found, dict):
