@@ -33,11 +33,10 @@ from tilores_core.llm.failures import (
     failure_of,
     parse_retry_after,
 )
-from tilores_core.llm.images import check_addresses, check_inline, inline_image
 from tilores_core.llm.mapping import error_of, map_failure
 from tilores_core.llm.openai_protocol import OPENAI_FIELDS, OpenAIProtocolProvider
 from tilores_core.llm.parameters import Field, Fields, in_model_kwargs, translate
-from tilores_core.llm.parts import building, check_parts
+from tilores_core.llm.parts import building, check_addresses, check_inline, check_parts, inline_image
 from tilores_core.llm.provider import ChatProvider
 from tilores_core.llm.settings import KeyedProviderSettings, ModelSettings, ProviderSettings
 from tilores_core.llm.transport import HttpClients, library_of

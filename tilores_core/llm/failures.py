@@ -40,12 +40,8 @@ _BROKEN: Final = frozenset(
 )
 _MALFORMED: Final = frozenset(
     {
-        "APIResponseValidationError",
-        "DecodingError",
-        "JSONDecodeError",
-        "MalformedReplyError",
-        "UnicodeDecodeError",
-        "ValidationError",
+        *("APIResponseValidationError", "DecodingError", "JSONDecodeError", "MalformedReplyError"),
+        *("UnicodeDecodeError", "ValidationError"),
     }
 )
 

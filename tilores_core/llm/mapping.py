@@ -29,27 +29,15 @@ _WORD: Final = re.compile(r"[A-Za-z0-9_.\-/]{1,64}")
 
 _REFUSED_CODES: Final = frozenset(
     {
-        "content_filter",
-        "content_policy_violation",
-        "content_policy",
-        "content_moderation",
-        "invalid_prompt",
-        "moderation",
-        "prompt_blocked",
-        "responsibleaipolicyviolation",
-        "safety",
+        *("content_filter", "content_policy_violation", "content_policy", "content_moderation", "invalid_prompt"),
+        *("moderation", "prompt_blocked", "responsibleaipolicyviolation", "safety"),
     }
 )
 _CONTEXT_CODES: Final = frozenset({"context_length_exceeded", "context_window_exceeded", "exceed_context_size_error"})
 _QUOTA_CODES: Final = frozenset(
     {
-        "insufficient_quota",
-        "insufficient_balance",
-        "insufficient_credits",
-        "billing_error",
-        "billing_not_active",
-        "billing_hard_limit_reached",
-        "credit_balance_too_low",
+        *("insufficient_quota", "insufficient_balance", "insufficient_credits", "billing_error"),
+        *("billing_not_active", "billing_hard_limit_reached", "credit_balance_too_low"),
     }
 )
 _AUTH_CODES: Final = frozenset(
@@ -61,20 +49,9 @@ _LIMIT_CODES: Final = frozenset(
 )
 _DOWN_CODES: Final = frozenset(
     {
-        "api_error",
-        "deadline_exceeded",
-        "engine_overloaded",
-        "internal",
-        "internal_error",
-        "internal_server_error",
-        "over_capacity",
-        "overloaded",
-        "overloaded_error",
-        "server_error",
-        "service_unavailable",
-        "timeout",
-        "timeout_error",
-        "unavailable",
+        *("api_error", "deadline_exceeded", "engine_overloaded", "internal", "internal_error"),
+        *("internal_server_error", "over_capacity", "overloaded", "overloaded_error", "server_error"),
+        *("service_unavailable", "timeout", "timeout_error", "unavailable"),
     }
 )
 _UNSUPPORTED_CODES: Final = frozenset({"unsupported_parameter", "unsupported_value"})

@@ -124,8 +124,11 @@ class OpenAIClient:
     async def _events(self, response: ClientResponse) -> AsyncGenerator[CompletionPiece]:
         parser = EventParser()
         refusal: list[str] = []
-        empty = True
+        empty, received = True, 0
         async for chunk in response.content.iter_any():
+            received += len(chunk)
+            if received > _LONGEST_REPLY:
+                raise MalformedReplyError
             for kind, data in parser.feed(chunk):
                 if data == _DONE:
                     _refuse(refusal)
@@ -263,7 +266,7 @@ async def _failure(response: ClientResponse) -> Exception:
         body = _parsed(await _read(response, _LONGEST_ERROR))
     except Exception:  # a page, or broken off: the status says enough
         body = None
-    return UpstreamError(response.status, dict(response.headers), body if isinstance(body, dict) else {})
+    return UpstreamError(response.status, response.headers, body if isinstance(body, dict) else {})
 
 
 async def _end(response: ClientResponse) -> None:

@@ -76,7 +76,7 @@ class OpenAIProtocolProvider(ChatProvider):
         return self._connected().complete(_written(body), stream=request.stream)
 
     async def warm_up(self) -> None:
-        self.find("")
+        self.check_key()
         await self._connected().open()
 
     def message(self, message: Message) -> dict[str, Any]:

@@ -1,14 +1,27 @@
-"""What is wrong with a request before it is sent."""
+"""What is wrong with a request before it is sent: parts of its messages, and what an SDK cannot convert.
+
+SDKs fetch an image from an address, or read it from a file, when a message names one. What a caller writes must not
+choose what this machine opens, so for those an image comes as a data URL or not at all.
+"""
 
 from __future__ import annotations
 
+import re
+from base64 import b64decode
+from binascii import Error as BinasciiError
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tilores_core.contracts import ModelInfo
 from tilores_core.errors import InvalidRequestError, TiloresError, UnsupportedParameterError
 
+if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
+
+_DATA_URL: Final = re.compile(r"data:image/[a-z0-9.+-]{1,40};base64,", re.IGNORECASE)
+_HTTP_URL: Final = re.compile(r"https?://\S", re.IGNORECASE)
+_THOUGHTS: Final = frozenset({"thinking", "reasoning"})
 _KINDS = {"image_url": "images", "image": "images", "input_image": "images"}
 
 
@@ -47,3 +60,59 @@ def building(title: str, *, param: str = "messages") -> Iterator[None]:
             param=param,
             fix="send it in a plainer form, or choose a model of another provider",
         ) from error
+
+
+def check_inline(messages: Iterable[BaseMessage], *, title: str) -> None:
+    """Raises `UnsupportedParameterError` for a part of a message that is neither text nor an image as a data URL.
+    The thoughts of a model that come back to it with the results of its tools are let through.
+
+    `title` is the provider's name for people.
+    """
+    for message in messages:
+        for part in message.content if isinstance(message.content, list) else ():
+            if not isinstance(part, Mapping) or (kind := part.get("type")) == "text":
+                continue
+            if message.type == "ai" and kind in _THOUGHTS:
+                continue
+            if kind == "image_url":
+                inline_image(part.get("image_url"), title=title)
+            else:
+                raise UnsupportedParameterError(
+                    f"{title} takes text and images in a message, not {str(kind)[:40]!r}",
+                    param="messages",
+                    fix="leave that part out, or choose a model of another provider",
+                )
+
+
+def check_addresses(messages: Iterable[BaseMessage]) -> None:
+    """For SDKs that hand an address on: raises `InvalidRequestError` for an image that has none, and is none."""
+    for message in messages:
+        for part in message.content if isinstance(message.content, list) else ():
+            if isinstance(part, Mapping) and part.get("type") == "image_url":
+                image = part.get("image_url")
+                url = image.get("url") if isinstance(image, Mapping) else None
+                if not isinstance(url, str) or not (_DATA_URL.match(url) or _HTTP_URL.match(url)):
+                    raise InvalidRequestError(
+                        "an image in the messages has no usable url",
+                        param="messages",
+                        fix="give it as https://… or data:image/png;base64,…",
+                    )
+
+
+def inline_image(image: Any, *, title: str) -> bytes:
+    """The bytes of an image given as a data URL, or as an object whose `url` is one.
+
+    Raises `UnsupportedParameterError` for another address, `InvalidRequestError` for broken base64.
+    """
+    url = image.get("url") if isinstance(image, Mapping) else image
+    start = _DATA_URL.match(url) if isinstance(url, str) else None
+    if start is None:
+        raise UnsupportedParameterError(
+            f"{title} takes an image within the message, not by its address",
+            param="messages",
+            fix="send it as data:image/png;base64,…",
+        )
+    try:
+        return b64decode(start.string[start.end() :], validate=True)
+    except (BinasciiError, ValueError):
+        raise InvalidRequestError("an image in the messages is not valid base64", param="messages") from None

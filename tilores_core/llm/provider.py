@@ -65,9 +65,13 @@ class ChatProvider(ABC):
                 f"{self.title} is limited to some models here, and '{model[:100]}' is not among them",
                 fix=f"`tilores models` lists them; `only` in [plugins.{self.name}] says which",
             )
+        self.check_key()
+        return data
+
+    def check_key(self) -> None:
+        """Raises `ProviderAuthError` when a key is needed and there is none."""
         if missing := self.missing_key():
             raise self._no_key(missing)
-        return data
 
     def translated(self, model: ModelData, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """A request's parameters as the provider's own. Raises `UnsupportedParameterError`."""

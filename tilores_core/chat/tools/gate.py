@@ -36,7 +36,7 @@ class Gate:
     def _take(self, delta: Delta) -> None:
         if not delta.text:
             return  # pieces of tool calls: whose they are is known at the end
-        self._held.append(replace(delta, tool_calls=()) if delta.tool_calls else delta)
+        self._held.append(replace(delta, tool_calls=(), state=None) if delta.tool_calls or delta.state else delta)
         self._length += len(delta.text)
         if self._open or self._length > self._longest:
             self._let_go()
