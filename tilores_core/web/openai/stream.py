@@ -60,7 +60,8 @@ async def completion_chunks(
         while True:
             try:
                 item = await source.next(keep_alive if started and not done else None)
-            except Exception as error:
+                chunk = b"" if done or isinstance(item, _Signal) else frames.render(item, opened=started)
+            except Exception as error:  # of the engine, or of rendering what it gave
                 if not started:
                     raise
                 if on_error is not None:
@@ -72,14 +73,9 @@ async def completion_chunks(
                 return
             if item is _Signal.QUIET:
                 yield PING
-            elif done:
-                continue  # the engine may still be tidying up; what was promised has been sent
-            elif isinstance(item, Answer):
-                opening = b"" if started else frames.opening(item.model)
-                started = done = source.answered = True
-                yield opening + frames.ending(item)
-            elif chunk := (b"" if started else frames.opening(item.model)) + frames.piece(item):
+            elif chunk:  # after the answer the engine may still be tidying up; what was promised has been sent
                 started = True
+                done = source.answered = isinstance(item, Answer)
                 yield chunk
     finally:
         await source.aclose()
@@ -115,6 +111,11 @@ class _Frames:
         self._before = self._head + b',"choices":[{"index":0,"delta":'
         self._no_usage = b',"usage":null' if run.include_usage else b""
         self._after = b',"logprobs":null,"finish_reason":null}]' + self._no_usage + b"}\n\n"
+
+    def render(self, item: Delta | Answer, *, opened: bool) -> bytes:
+        """The chunks of one item of the engine's stream."""
+        opening = b"" if opened else self.opening(item.model)
+        return opening + (self.ending(item) if isinstance(item, Answer) else self.piece(item))
 
     def opening(self, model: str | None) -> bytes:
         """`model`: who says what follows, if that is known."""
