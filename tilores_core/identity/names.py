@@ -265,10 +265,10 @@ def _fits(asked: _Name, known: _Name) -> bool:
         return True
     if any(word in PARTICLES for word in longer):
         return False
-    if any(not set(unit) <= set(one) for unit in known.hyphened if set(unit) & set(longer)):
+    if any(set(unit) & set(longer) for unit in (*known.hyphened, *asked.hyphened)):
         return False
-    if any(not set(unit) <= set(other) for unit in asked.hyphened if set(unit) & set(longer)):
-        return False
+    if one[-1] in longer or other[-1] in longer:
+        return False  # Rose Martin is not Rose Martin Dubois Martin
     return _same_ends(asked, known)
 
 

@@ -229,7 +229,8 @@ def find_parts(page: Page, phones: list[Found]) -> list[Found]:
     for match in _first(_PART, page.left):
         before = page.before(match.start())
         digits = "".join(filter(str.isdigit, match[0]))
-        if len(digits) in range(2, 10) and _PHONE_CUE.search(before) and not _OTHER_NUMBER.search(before):
+        other = _OTHER_NUMBER.search(before) or is_number_of_something(before)
+        if len(digits) in range(2, 10) and _PHONE_CUE.search(before) and not other:
             word = _LAST_WORD.search(before.partition("number")[0])
             if "number" in before and word and word[1].lower() not in _BEFORE_ANY and not word[1].endswith("s"):
                 continue  # "room number 503"
@@ -290,6 +291,11 @@ def _is_customers(page: Page, match: re.Match[str]) -> bool:
         return not (match["sure"] is None and is_number_of_something(before + " "))
     word = _LAST_WORD.search(before)
     return word is None or word[1].lower() in BEFORE_NUMBER or _LAST_POSSESSIVE.search(before) is not None
+
+
+def is_supplement(before: str) -> bool:
+    """Whether what follows completes what was said before: "her phone number is", "the name is"."""
+    return _SUPPLEMENT.search(before) is not None
 
 
 def may_be_id(token: str, before: str) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
+from itertools import pairwise
 from typing import Final
 
 from tilores_core.chat.customer.contacts import (
@@ -17,14 +18,16 @@ from tilores_core.chat.customer.contacts import (
     find_ids,
     find_parts,
     find_phones,
+    is_supplement,
     may_be_id,
 )
-from tilores_core.chat.customer.dates import FoundDate, find_dates
+from tilores_core.chat.customer.dates import MONTHS, FoundDate, find_dates
 from tilores_core.chat.customer.names import NameSpan, find_names
-from tilores_core.chat.customer.numbers import with_figures
+from tilores_core.chat.customer.numbers import number_language, with_figures
 from tilores_core.chat.customer.said import Said, references
 from tilores_core.chat.customer.tokens import Word, split_words
 from tilores_core.chat.customer.words import (
+    ENGLISH,
     FAMILY_NAMES,
     GIVEN_NAMES,
     THINGS,
@@ -114,11 +117,12 @@ def extract(
     plain = readable(text)
     low = frozenset(_LOWER_WORD.findall(plain.lower()))
     known = vocabulary(language_of(low))
-    figures = with_figures(plain, low, known.language)
+    figures = with_figures(plain, low, number_language(low, known.language))
     page = Page(figures.text)
     numeric = _DIGIT.search(page.text) is not None
+    dated = numeric or not (_BORN.isdisjoint(low) or MONTHS.keys().isdisjoint(low))
     emails = find_emails(page)
-    dates = find_dates(page.left, Locale.of(region, day_first).day_first, today or date.today()) if numeric else []
+    dates = find_dates(page.left, Locale.of(region, day_first).day_first, today or date.today()) if dated else []
     for item in dates:
         if item.born or len(item.value) == 10:
             page.blank(item.start, item.end)
@@ -131,14 +135,14 @@ def extract(
     words = split_words(page.left, elided=known.language in ("fr", "it"))
     names = find_names(words, known)
 
-    said = Said(figures.text, known.language)
+    said = Said(figures.text, known.language, low)
     said.dated = any(len(item.value) == 10 for item in dates)
     evidence = [_contact(item) for item in (*emails, *phones, *parts, *ids)]
     evidence += _alone_number(page.text)
-    evidence += _named(names, words, mentions, page)
+    evidence += _named(names, words, mentions, page, known, identified=bool(emails or phones or ids))
     evidence += _births(page.text, dates, names)
     evidence += _places(words, names, known, said)
-    evidence += references(said)
+    evidence += references(said, low)
     evidence += _pronouns(words, known)
     polarised = _with_polarity(evidence, said)
     if figures.places:
@@ -196,7 +200,13 @@ def _alone_number(text: str) -> Iterator[Evidence]:
 
 
 def _named(
-    names: Sequence[NameSpan], words: Sequence[Word], known: Sequence[Identifiers], page: Page
+    names: Sequence[NameSpan],
+    words: Sequence[Word],
+    known: Sequence[Identifiers],
+    page: Page,
+    known_words: Vocabulary,
+    *,
+    identified: bool,
 ) -> Iterator[Evidence]:
     """Names by their shape and those that the source knows, each person once."""
     text = page.text
@@ -219,9 +229,8 @@ def _named(
             continue
         name = normalise_name(who.name)
         at = max(0, text.lower().find(who.name.lower()))
-        follower = next((word for word in words if word.start == at + len(who.name) + 1 and word.joined), None)
-        if follower is not None and follower.low in FAMILY_NAMES and follower.capital == who.name[-1:].isupper():
-            # "ann lee king" is not Ann Lee.
+        shape = next((span for span in names if span.start <= at < span.end), None)
+        if shape is None and (follower := _one_more(words, at + len(who.name), known_words)) is not None:
             yield Evidence(kind="name", value=f"{who.name} {follower.text}", start=at, end=follower.end)
             continue
         if page.is_read(at):
@@ -236,13 +245,14 @@ def _named(
                 start=twin.start if twin else at,
                 end=twin.end if twin else at + len(who.name),
                 speaker=bool(twin and twin.speaker),
+                supplement=is_supplement(page.before(at)),
             )
         elif _begins_with_a_verb(shaped[longer], words, name, longer):
             del shaped[longer]
             yield Evidence(kind="name", value=who.name, start=at, end=at + len(who.name))
         # else: somebody with a longer name is meant, not the customer whose name is a part of it.
     for span in shaped.values():
-        beside = _is_beside(span, page)
+        beside = identified or _is_beside(span, page)
         if span.partial and any(_within(normalise_name(span.name), name) for name in spotted):
             continue
         yield Evidence(
@@ -255,7 +265,18 @@ def _named(
             alternatives=span.alternatives,
             partial=span.partial,
             speaker=span.speaker,
+            supplement=is_supplement(page.before(span.start)),
         )
+
+
+def _one_more(words: Sequence[Word], end: int, known: Vocabulary) -> Word | None:
+    """A word right behind a known name that makes it somebody else's: "ann lee king" is not Ann Lee."""
+    plain = ENGLISH.common if known.language != "de" else known.common
+    for before, word in pairwise(words):
+        if before.end == end:
+            odd = word.low in FAMILY_NAMES or word.low not in (plain if word.capital else known.common)
+            return word if odd and word.joined and word.capital == before.capital else None
+    return None
 
 
 def _is_beside(span: NameSpan, page: Page) -> bool:

@@ -33,6 +33,7 @@ _SHORTEST_PART = 3  # of a name written in one word
 
 _CUED_SURELY = ("title", "certain")
 _CAMEL = re.compile(r"(?<=[a-zà-ÿ])(?=[A-ZÀ-Þ])")
+_PREFIXES: Final = frozenset(("o", "d", "mc", "mac"))  # of a family name, where speech has no apostrophes
 _SUFFIX_WORDS: Final = GENERATIONS.keys() | {"the"}
 _THIRD: Final = frozenset(("second", "third", "fourth", "elder", "younger"))
 
@@ -67,7 +68,6 @@ class _Names:
     def __init__(self, words: Sequence[Word], vocabulary: Vocabulary) -> None:
         self.words = words
         self.vocabulary = vocabulary
-        self.lower = not any(word.capital for word in words)
 
     def all(self) -> list[NameSpan]:
         found = []
@@ -91,7 +91,7 @@ class _Names:
         run = self._capitals(i, cued=cue is not None)
         if run:
             reversed_name = self._family_first(i, run, cue)
-            return (2, reversed_name) if reversed_name else (len(run), self._typed(i, run, cue))
+            return (len(run) + 1, reversed_name) if reversed_name else (len(run), self._typed(i, run, cue))
         if word.capital or (word.low in self.vocabulary.common and not self._lower_name_too(i)):
             return 1, None
         run = self._lower_run(i)
@@ -119,18 +119,31 @@ class _Names:
             if (
                 word.low in PARTICLES
                 and (word.low not in self.vocabulary.never or not run or len(run) < 2 or self._leads_on(follower))
-                and (run or cued or word.capital)
+                and (run or cued or word.capital or self._leads_to_given(j))
                 and self._leads_on(follower)
             ):
                 run.append(word)
                 continue
-            if not self._may_be_name(word) and not (word.capital and self._name_too(word, run, follower)):
+            foreign = run and word.capital and word.low not in ENGLISH.never and self.vocabulary.language != "de"
+            if (
+                not self._may_be_name(word)
+                and not foreign
+                and not (word.capital and self._name_too(word, run, follower))
+            ):
                 break
             run.append(word)
             counted += 1
         while run and run[-1].low in PARTICLES and not run[-1].capital:
             run.pop()
         return run if counted else []
+
+    def _leads_to_given(self, j: int) -> bool:
+        """ "van der Berg, April", from the first particle on."""
+        words = self.words
+        while j < len(words) and words[j].low in PARTICLES:
+            j += 1
+        given = words[j + 1] if j + 1 < len(words) and words[j + 1].comma else None
+        return given is not None and given.capital and (_given(given) or given.low in NAMES_TOO)
 
     def _is_suffix(self, j: int, run: Sequence[Word]) -> bool:
         """ "Jr.", "III", "junior", "the third" behind a name."""
@@ -156,7 +169,8 @@ class _Names:
         """Whether a word that is mostly not a name is one here: "April Jones", "Anna Holder's"."""
         if word.low in NAMES_TOO and not run:
             named = self._leads_on(follower)
-            return named and not (word.initial and word.low in MODALS and not (follower and follower.owner))
+            question = word.initial and word.low in MODALS  # "Will Edwina pay?"
+            return named and not (question and follower is not None and _given(follower) and not follower.owner)
         return word.owner and len(run) == 1 and (_given(run[0]) or word.low not in self.vocabulary.subjects)
 
     def _lower_name_too(self, i: int) -> bool:
@@ -166,7 +180,7 @@ class _Names:
         if word.low not in NAMES_TOO or follower is None:
             return False
         behind = i == 0 or words[i - 1].low in self.vocabulary.prepositions
-        return behind and (follower.low not in self.vocabulary.common or follower.low in FAMILY_NAMES)
+        return follower.low not in self.vocabulary.common or (behind and follower.low in FAMILY_NAMES)
 
     def _typed(self, i: int, run: list[Word], cue: Cue | None) -> NameSpan | None:
         if len(run) > 2 and run[0].initial and not _given(run[0]) and _given(run[1]) and not cue:
@@ -190,7 +204,7 @@ class _Names:
             return replace(span, strength=Strength.STRONG, cued=cue != "speaker")
         if owner:
             return replace(span, strength=Strength.STRONG, cued=True)
-        if all(word.low in self.vocabulary.common for word in run):
+        if all(word.low in self.vocabulary.common for word in run) and run[0].low not in NAMES_TOO:
             return None
         return replace(span, strength=self._bare_strength(i, run))
 
@@ -208,13 +222,20 @@ class _Names:
     def _family_first(self, i: int, run: list[Word], cue: Cue | None) -> NameSpan | None:
         """ "Hawthorne, Edwina", where it says nothing else or stands behind a cue."""
         words = self.words
-        if len(run) > 1 or i + 1 >= len(words) or not words[i + 1].comma or not self._may_be_name(words[i + 1]):
+        j = i + len(run)
+        given = j < len(words) and (_given(words[j]) or words[j].low in NAMES_TOO)
+        if j >= len(words) or not words[j].comma or not (self._may_be_name(words[j]) or given):
             return None
-        pair = [run[0], words[i + 1]]
+        if len(run) > 2 and any(word.low not in PARTICLES for word in run[:-1]):
+            return None
+        pair = [*run, words[j]]
         alone = self._alone(pair)
-        if not alone and cue is None:
+        asked = i > 0 and words[i - 1].low in self.vocabulary.prepositions and given
+        if not alone and cue is None and not asked and not (run[0].initial and given and len(run) > 1):
             return None
-        span = replace(self._span(i, pair), name=f"{run[0].text}, {words[i + 1].text}", partial=False)
+        span = replace(
+            self._span(i, pair), name=f"{' '.join(word.text for word in run)}, {words[j].text}", partial=False
+        )
         strength = Strength.STRONG if cue else Strength.WEAK
         return replace(span, strength=strength, cued=cue not in (None, "speaker"), alone=alone)
 
@@ -236,17 +257,20 @@ class _Names:
                 continue
             if run[-1].owner or not word.joined or word.capital or len(word.text) > _LONGEST_WORD:
                 break
-            if not (word.low in PARTICLES and self._is_particle(j, run)) and word.low in common:
+            joins = word.low in PARTICLES or word.low in _PREFIXES
+            if not (joins and self._is_particle(j, run)) and word.low in common:
                 second = len(run) == 1 and self._family_name(run[0], word)
                 # A third word that may be the family name: "ann lee king" is not Ann Lee.
-                if not second and not (len(run) > 1 and word.low in FAMILY_NAMES and _given(run[0])):
+                if not second and not (
+                    len(run) > 1 and _is_family(word) and (_given(run[0]) or run[0].low in NAMES_TOO)
+                ):
                     break
             run.append(word)
         return run
 
     def _is_particle(self, j: int, run: Sequence[Word]) -> bool:
         """ "anna van der berg", but not "edwina de" in a language where it is "of"."""
-        if len(run) > 1 and run[-1].low not in PARTICLES:
+        if len(run) > 1 and run[-1].low not in PARTICLES and self.words[j].low not in _PREFIXES:
             return False
         follower = self.words[j + 1] if j + 1 < len(self.words) else None
         return follower is not None and follower.joined and (
@@ -254,9 +278,10 @@ class _Names:
         )  # fmt: skip
 
     def _family_name(self, given: Word, word: Word) -> bool:
-        return word.low not in self.vocabulary.never and (
-            word.owner or ((_given(given) or given.low in NAMES_TOO) and word.low in FAMILY_NAMES)
-        )
+        place = self.words.index(given)
+        framed = place > 0 and self.words[place - 1].low in self.vocabulary.prepositions
+        may = framed or _given(given) or given.low in NAMES_TOO
+        return (may and _is_family(word)) or (word.owner and word.low not in self.vocabulary.never)
 
     def _spoken(self, i: int, run: list[Word], cue: Cue | None) -> NameSpan | None:
         end = len(run)
@@ -264,14 +289,14 @@ class _Names:
             end -= 1
         run = run[:end]
         counted = sum(word.low not in PARTICLES and word.low not in _SUFFIX_WORDS for word in run)
-        person = _given(run[0])
+        person = _given(run[0]) or run[0].low in NAMES_TOO
         if counted > (_MOST_WORDS if cue is not None or person else 3):
             # Other languages are all unknown words; a given name among them still begins a name.
             given = next((n for n, word in enumerate(run) if _given(word)), None)
             if given is None:
-                return None
+                return replace(self._span(i, run[:_MOST_WORDS]), loose=True, alternatives=())
             i, run = i + given, run[given:]
-            run = run if len(run) <= 3 and run[-1].owner else run[:2]
+            run = run[: 2 * _MOST_WORDS]
             cue, person = (cue if given == 0 else None), True
         return self._judge(i, run, cue, person=person)
 
@@ -350,6 +375,10 @@ class _Names:
 
 def _given(word: Word) -> bool:
     return word.low in GIVEN_NAMES or word.low.partition("-")[0] in GIVEN_NAMES
+
+
+def _is_family(word: Word) -> bool:
+    return word.low in FAMILY_NAMES or (word.low[-1:] == "s" and word.low[:-1] in FAMILY_NAMES)
 
 
 def _is_thing(run: Sequence[Word]) -> bool:

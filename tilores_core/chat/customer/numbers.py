@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from tilores_core.chat.customer.words import LANGUAGES, numbers_of, phrases
 
 _TOKEN = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*|\d{1,4}(?!\d)")
+_HYPHENED = re.compile(r"(?:ty|un|und)-[a-z]", re.IGNORECASE)
 _BETWEEN = re.compile(r"[ ,.\-]{1,3}")
 _SCALES: Final = frozenset(("hundred", "thousand", "hundert", "tausend", "cent", "cents", "mille", "mil", "cien"))
 _CENTURIES: Final = ("18", "19", "20")
@@ -48,6 +49,7 @@ class _Numbers(NamedTuple):
     joins: frozenset[str]
     months: frozenset[str]
     days: dict[str, int]
+    day_words: frozenset[str]
     of: frozenset[str]
 
 
@@ -67,6 +69,7 @@ def _numbers(language: str) -> _Numbers:
             for word in entry.split()
             for spelling in (word, word.replace("-", " "))
         },
+        day_words=frozenset(word for entry in phrases(data["days"]) for word in entry.replace("-", " ").split()),
         of=frozenset(data["of"].split()),
     )
 
@@ -74,6 +77,24 @@ def _numbers(language: str) -> _Numbers:
 @lru_cache(maxsize=len(LANGUAGES))
 def _cheap(language: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![^\W_])(?:{numbers_of(language)['word']})(?![^\W_])", re.IGNORECASE)
+
+
+_MONTHS: Final = {name: frozenset(numbers_of(name)["months"].replace("|", " ").split()) for name in LANGUAGES}
+_DIGITS: Final = {name: frozenset(numbers_of(name)["digits"].split()) for name in LANGUAGES}
+_ANY_FOREIGN: Final = frozenset().union(*(_MONTHS[name] | _DIGITS[name] for name in LANGUAGES[1:]))
+_FEWEST_DIGITS: Final = 3
+
+
+def number_language(words: frozenset[str], language: str) -> str:
+    """The language of the numbers in a text: mostly the text's, but a date or a number may be said in another."""
+    foreign = words & _ANY_FOREIGN
+    if not foreign or foreign & (_MONTHS[language] | _DIGITS[language]):
+        return language
+    counts = {
+        name: len(foreign & _DIGITS[name]) + _FEWEST_DIGITS * len(foreign & _MONTHS[name]) for name in LANGUAGES
+    }
+    best = max(counts, key=lambda name: counts[name])
+    return best if counts[best] >= _FEWEST_DIGITS else language
 
 
 _ENGLISH_WORDS: Final = frozenset(numbers_of("en")["word"].split("|"))
@@ -85,8 +106,8 @@ def with_figures(text: str, words: frozenset[str], language: str) -> Text:
     dated = not numbers.months.isdisjoint(words)
     if language == "en":
         least = 1 if dated or "double" in words or "triple" in words else 2
-        ordinal = dated and any(day.partition(" ")[0] in words for day in numbers.days)
-        if len(words & _ENGLISH_WORDS) < least and not ordinal and not any("-" in word for word in words):
+        ordinal = dated and not numbers.day_words.isdisjoint(words)
+        if len(words & _ENGLISH_WORDS) < least and not ordinal and not _HYPHENED.search(text):
             return Text(text)
     elif not dated and not _cheap(language).search(text):
         return Text(text)
@@ -184,6 +205,8 @@ def _figures(tokens: Sequence[tuple[int, int, str]], i: int, j: int, numbers: _N
     groups = [group for group in read if group not in numbers.joins]
     if not groups or not all(group.isdigit() for group in groups):
         return None
+    if len(words) == 1 and words[0] in _ZEROS:
+        return None  # "April O'Brien"
     if len(groups) == 1 and len(words) == 1 and int(groups[0]) < _LEAST_YEAR and not beside_month:
         return None
     if len(groups) >= 2 and groups[-2] in _CENTURIES and len(groups[-1]) == 2 and (len(groups) == 2 or beside_month):

@@ -112,7 +112,7 @@ class _Resolver:
     def after(self, i: int) -> State:
         """The state after message `i`."""
         while i >= 0 and not self._readings[i].evidence and not self._readings[i].dates:
-            if self._may_choose(i):
+            if self._readings[i].said.means_another() or self._may_choose(i):
                 break
             i -= 1
         if i < 0:
@@ -384,8 +384,11 @@ class _Resolver:
         """A choice, a date of birth, a rejection, or a question that goes on about the same customer."""
         earlier = self.after(i - 1) if i else UNNAMED
         negated = [item for item in reading.found if item.polarity == "negated"]
-        if negated and not reading.of_kind("rejection") and (left := self._denied(earlier, reading)):
-            return left
+        if negated and not reading.of_kind("rejection"):
+            if (left := self._denied(earlier, reading)) is not None:
+                return left
+            if earlier.customers and any(item.kind == "name" for item in negated) and reading.said.corrects():
+                return State("none", reason="unread")  # "sorry not marie banks john becker"
         if not earlier.customers and not earlier.pool:
             born = tuple(item for item in reading.born if item.polarity != "negated")
             return replace(earlier, pending=born) if born else earlier
@@ -394,7 +397,10 @@ class _Resolver:
             return self._choice(earlier, reading, choice)
         if reading.of_kind("rejection"):
             return self._rejected(earlier)
-        return self._chosen(i, reading, earlier)
+        state = self._chosen(i, reading, earlier)
+        if reading.said.means_another() and state.customers == earlier.customers and earlier.kind == "one":
+            return State("none", reason="unread")  # what was meant was not understood
+        return state
 
     def _denied(self, earlier: State, reading: Reading) -> State | None:
         """ "Not Tom Fern": when it is he who was spoken of, nobody is."""

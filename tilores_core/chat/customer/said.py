@@ -13,6 +13,7 @@ from typing import Final
 
 from tilores_core.chat.customer.words import (
     LANGUAGES,
+    PARTICLES,
     alternation,
     data_of,
     phrases,
@@ -28,8 +29,13 @@ _BREAK = re.compile(r"[,;.!?:\n]")
 _MOST_CONTENT = 3  # words that one negation reaches
 _LONGEST_REPLY = 8  # words of a message that may be no more than a choice
 
+_PLAIN: Final = {
+    language: frozenset(f"{data_of('en')['said']['plain']} {data_of(language)['said']['plain']}".split())
+    for language in LANGUAGES
+}
+_MEANING_MORE: Final = frozenset(("no", "sin", "sans", "pas", "ni", "menos", "non"))  # in another language
 _NEGATORS: Final = {
-    language: frozenset(f"{data_of('en')['said']['negators']} {data_of(language)['said']['negators']}".split())
+    language: (words_in_any("negators") - _MEANING_MORE) | frozenset(data_of(language)["said"]["negators"].split())
     for language in LANGUAGES
 }
 _UNWANTED: Final = re.compile(rf"(?<![^\W_])(?:{alternation(said_in_any('unwanted'))})(?![^\W_])")
@@ -46,12 +52,26 @@ def _phrase(key: str) -> re.Pattern[str]:
 
 _CORRECTION: Final = _phrase("correction")
 _NO: Final = re.compile(r"(?:^|[.!?;\n]\s*)(?:no|nein|non|nee|não|nope)\b[ ,.]")
+_MEANT: Final = _phrase("meant")
+_WORDS = re.compile(r"[^\W\d_]+")
+
+
+def _keys(*names: str) -> frozenset[str]:
+    """Of each phrase the longest word: without any of them a text has none of the phrases."""
+    entries = (entry for name in names for entry in said_in_any(name))
+    return frozenset(max(_WORDS.findall(entry), key=len) for entry in entries)
+
+
+_CORRECTING: Final = _keys("correction", "meant")
+_NEGATING: Final = _keys("unwanted") | {word for words in _NEGATORS.values() for word in words} | _keys("auxiliaries")
+_REFERRING: Final = _keys("rejection", "other", "previous", "first_one")
 _REJECTION: Final = _phrase("rejection")
 _OTHER: Final = _phrase("other")
 _PREVIOUS: Final = _phrase("previous")
 _INITIAL: Final = _phrase("first_one")
 _FAMOUS: Final = _phrase("famous")
 _RELATIONS: Final = words_in_any("relations")
+_RELATIVE_WORDS: Final = _RELATIONS | {f"{word}s" for word in _RELATIONS}
 _POSSESSIVES: Final = words_in_any("possessives")
 _RELATION_FIELDS: Final = words_in_any("relation_field")
 _ONE: Final = words_in_any("one")
@@ -82,9 +102,13 @@ _CHOOSING: Final = (
 class Said:
     """The words of a message in lower case without accents, and which of them are negated."""
 
-    def __init__(self, text: str, language: str = "en") -> None:
+    def __init__(self, text: str, language: str = "en", words: frozenset[str] | None = None) -> None:
+        """`words`: those of the text in lower case, where they are known already; they save most of the work."""
         self.text = text
+        self._may_negate = words is None or not words.isdisjoint(_NEGATING)
+        self._may_correct = words is None or not words.isdisjoint(_CORRECTING)
         self._negators = _NEGATORS[language]
+        self._plain = _PLAIN[language]
         self.low = text.lower().replace("’", "'")
         self.dated = False
         self._places: list[tuple[int, int, str]] | None = None
@@ -105,7 +129,7 @@ class Said:
     def negated(self) -> frozenset[int]:
         """Where the words begin that the message rules out."""
         if self._negated is None:
-            self._negated = frozenset(self._find_negated())
+            self._negated = frozenset(self._find_negated() if self._may_negate else ())
         return self._negated
 
     def is_negated(self, start: int) -> bool:
@@ -113,11 +137,16 @@ class Said:
 
     def corrects(self) -> bool:
         """Whether something said before is taken back: "sorry, I meant", "no, …"."""
-        return _CORRECTION.search(self.low) is not None or _NO.search(self.low) is not None
+        return (self._may_correct and _CORRECTION.search(self.low) is not None) or _NO.search(self.low) is not None
+
+    def means_another(self) -> bool:
+        """Whether it says that something else was meant: "I meant …"."""
+        return self._may_correct and _MEANT.search(self.low) is not None
 
     def last_correction(self) -> int:
         """Where the last correction ends; -1 when there is none."""
-        return max((match.end() for match in _CORRECTION.finditer(self.low)), default=-1)
+        found = _CORRECTION.finditer(self.low) if self._may_correct else ()
+        return max((match.end() for match in found), default=-1)
 
     def is_famous(self) -> bool:
         """Whether the question is of the kind that is asked about people of history: "who was …"."""
@@ -142,23 +171,17 @@ class Said:
                 return
             reached = end
             if word in _LIGHT:
-                if content and word not in ("de", "la", "van", "von", "der", "di", "da", "del", "den"):
-                    content = _MOST_CONTENT  # "not ann lee in leeds": the place belongs to it
-                    if word in ("who", "which", "that", "i", "is", "was"):
-                        return
-                    content = 1
+                if content and word not in PARTICLES:
+                    return
                 yield start
                 continue
             if word in _OR and content:
                 content = 0
                 continue
-            if content >= _MOST_CONTENT or (word in _ALWAYS_PLAIN):
+            if content >= _MOST_CONTENT or word in self._plain:
                 return
             content += 1
             yield start
-
-
-_ALWAYS_PLAIN: Final = words_in_any("plain")
 
 
 # --- references ------------------------------------------------------------------------------------------
@@ -167,31 +190,30 @@ _ALWAYS_PLAIN: Final = words_in_any("plain")
 @lru_cache(maxsize=1)
 def _any_reference() -> frozenset[str]:
     """Words of which a message must have one to refer to something: a cheap test."""
-    whole = said_in_any("rejection") + said_in_any("other") + said_in_any("previous") + said_in_any("first_one")
-    return (
-        frozenset(word for phrase in whole for word in phrase.replace("'", " ").split())
-        | frozenset(_ORDINALS) | _RELATIONS | _OLDER | _YOUNGER | _LAST | _ORDINAL_NUMBER
-    )  # fmt: skip
+    return _REFERRING | _RELATIVE_WORDS | frozenset(_ORDINALS) | _OLDER | _YOUNGER | _LAST | _ORDINAL_NUMBER
 
 
-def references(said: Said) -> Iterator[Evidence]:
-    """Choices, rejections and relatives that the message speaks of."""
-    words = said.words
-    plain = {word.removesuffix("'s") for word in words}
-    plain |= {word[:-1] for word in plain if word.endswith("s")}
-    if _any_reference().isdisjoint(plain) and not _is_number_alone(words):
+def references(said: Said, plain: frozenset[str]) -> Iterator[Evidence]:
+    """Choices, rejections and relatives that the message speaks of; `plain` are its words, without a number among
+    them."""
+    if _any_reference().isdisjoint(plain) and (len(plain) > _LONGEST_REPLY or not _is_number_alone(said.words)):
         return
+    words = said.words
     low = said.low
-    if match := _PREVIOUS.search(low):
+    refers = not _REFERRING.isdisjoint(plain)
+    if not refers:
+        pass
+    elif match := _PREVIOUS.search(low):
         yield _reference("choice", "previous", match)
     elif match := _INITIAL.search(low):
         yield _reference("choice", "initial", match)
     elif match := _REJECTION.search(low):
         yield Evidence(kind="rejection", value="", start=match.start(), end=match.end(), polarity="negated")
-    if len(words) <= _LONGEST_REPLY and (match := _OTHER.search(low)):
+    if refers and len(words) <= _LONGEST_REPLY and (match := _OTHER.search(low)):
         yield _reference("choice", "other", match)
     yield from _ordinals(said)
-    yield from _relatives(said)
+    if not plain.isdisjoint(_RELATIVE_WORDS):
+        yield from _relatives(said)
 
 
 def _is_number_alone(words: list[str]) -> bool:
@@ -246,7 +268,7 @@ def _relatives(said: Said) -> Iterator[Evidence]:
     places = said.places
     for i, (start, end, word) in enumerate(places):
         relation = word.removesuffix("'s")
-        if relation not in _RELATIONS and word[:-1] not in _RELATIONS:
+        if relation not in _RELATIONS and not (word.endswith("s") and word[:-1] in _RELATIONS):
             continue
         before = places[i - 1][2] if i else ""
         owned = before in _POSSESSIVES or before.endswith("'s") or (i > 1 and places[i - 2][2] in _POSSESSIVES)

@@ -51,6 +51,10 @@ def split_words(text: str, *, elided: bool = False) -> list[Word]:
         if elided and (article := _ELIDED.match(word)):
             start, word = start + article.end(), word[article.end() :]
         owner = False
+        if word in ("s", "S") and words and text[reached:start] in (".'", ".’"):  # "Smith Jr.'s"
+            words[-1] = words[-1]._replace(owner=True)
+            reached = end
+            continue
         if word[-2:-1] in _APOSTROPHES and word[-1] in "sS":
             word, owner = word[:-2], True
         elif word[-1] in "sS" and text[end : end + 1] in _APOSTROPHES:

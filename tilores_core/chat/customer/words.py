@@ -90,7 +90,9 @@ def vocabulary(language: str) -> Vocabulary:
         return frozenset().union(*(_words(words.get(key, "")) for words in lists for key in keys))
 
     months = _words(" ".join(words["numbers"]["months"].replace("|", " ") for words in lists))
-    never = joined("grammar", "subjects", "weekdays") | months
+    things = _words(" ".join(words["said"]["other_numbers"] for words in lists))
+    born = _words(" ".join(words["said"]["born"].replace("|", " ") for words in lists))
+    never = joined("grammar", "subjects", "weekdays") | months | things | born
     cues = {
         tuple(phrase.split()[-2:]): kind
         for words in lists

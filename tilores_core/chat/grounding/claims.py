@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal, NamedTuple
 
+from tilores_core.chat.customer.words import LANGUAGES, numbers_of, phrases
 from tilores_core.chat.grounding.names import find_claimed_names
 from tilores_core.identity import normalise_email, parse_date
 
@@ -52,13 +53,23 @@ _MONTH_NAMES = (
     *("january", "february", "march", "april", "may", "june"),
     *("july", "august", "september", "october", "november", "december"),
 )
-MONTHS: Final = {
+OTHER_MONTHS: Final = {
+    spelling: number
+    for language in LANGUAGES[1:]
+    for number, entry in enumerate(phrases(numbers_of(language)["months"]), 1)
+    for name in entry.split()
+    if len(name) > 3 or name == "mai"
+    for spelling in (name, name.capitalize())
+}
+"""The months of the other supported languages, in lower case and with a capital."""
+MONTHS: Final = OTHER_MONTHS | {
     spelling: number
     for number, name in enumerate(_MONTH_NAMES, 1)
     for short in (name, name[:3], name[:4])
     for spelling in (short.capitalize(), short)
     if spelling not in ("may", "march", "mar")  # the verbs; as months they have a capital
 }
+_OF: Final = frozenset(("of", "de", "del", "di"))
 TENS: Final = {
     word: 10 * tens
     for tens, word in enumerate(("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"), 2)
@@ -91,7 +102,35 @@ _SCALES: Final = {
     "M": 1e6,
     "bn": 1e9,
 }
-ENDING: Final = frozenset({"ending", "ends", "end", "last", "digits", "in"})
+ENDING: Final = frozenset(
+    {"ending", "ends", "end", "last", "digits", "in", "are", "auf", "par", "en", "em", "sind", "sont"}
+)
+"""Words before the last digits of a number."""
+_TAILS: Final = frozenset(
+    (
+        *(
+            "ending",
+            "ends",
+            "end",
+            "digits",
+            "endet",
+            "enden",
+            "ziffern",
+            "stellen",
+            "endziffern",
+            "chiffres",
+            "termine",
+        ),
+        *("terminant", "dígitos", "termina", "terminan", "terminado", "terminada", "cifre", "finisce", "cijfers"),
+        *("eindigt", "eindigend"),
+    )
+)
+_TAIL_REACH: Final = 6  # words between "digits" or "ends" and the figures
+_SPACED = re.compile(
+    r"(?<![\d.,])(?<!\d )([1-9]\d{0,2}(?:[ \u00a0\u202f]\d{3})+)"
+    r"(?=[.,]\d{1,2}(?!\d)|[ \u00a0\u202f]?(?:[€$£%]|euros?\b|eur\b|usd\b|gbp\b))",
+    re.IGNORECASE,
+)
 
 
 class Claim(NamedTuple):
@@ -111,9 +150,14 @@ class Claim(NamedTuple):
 
 def claims(text: str, known: frozenset[str] = frozenset()) -> list[Claim]:
     """The values that `text` states; `known` are words that may be in any name (folded)."""
-    found = list(_in_words(text.split()))
+    found = list(_in_words(join_groups(text).split()))
     found += [Claim("name", "name", name) for name in find_claimed_names(text, known)]
     return found
+
+
+def join_groups(text: str) -> str:
+    """`text` with numbers like 1 234,56 in one piece."""
+    return _SPACED.sub(lambda match: re.sub(r"\D", "", match[1]), text) if _DIGIT.search(text) else text
 
 
 def _in_words(words: Sequence[str]) -> Iterator[Claim]:
@@ -159,6 +203,11 @@ def _month_first(words: Sequence[str], position: int) -> tuple[int, Claim | None
     """ "March 14, 1983", "March 1983", "March 14" from the month on; how many words it took."""
     month = MONTHS[words[position].strip(AROUND)]
     following = _after(words, position)
+    if following in _OF:
+        position, following = position + 1, _after(words, position + 1)
+        if _YEAR.fullmatch(following):
+            return 3, Claim("date", "month", f"{following}-{month:02}")
+        return 1, None
     if day := _DAY.fullmatch(following):
         year = _after(words, position + 1)
         if _YEAR.fullmatch(year):
@@ -175,11 +224,13 @@ def _day_first(words: Sequence[str], position: int, bare: str) -> tuple[int, Cla
     if not day:
         return 0, None
     at = position + 1
-    if _after(words, position) == "of":
+    if _after(words, position) in _OF:
         at += 1
     month = MONTHS.get(words[at].strip(AROUND)) if at < len(words) else None
     if month is None:
         return 0, None
+    if _after(words, at) in _OF:
+        at += 1
     year = _after(words, at)
     if _YEAR.fullmatch(year):
         return at + 2 - position, _day(int(year), month, int(day[1]))
@@ -211,9 +262,18 @@ def _with_digits(words: Sequence[str], position: int) -> tuple[int, Sequence[Cla
         if (grouped := _grouped(words, position)) is not None:
             return grouped
     before, after = _before(words, position), _after(words, position)
-    if bare.isdigit() and before in ENDING and len(bare) <= 6 and (before != "in" or "ending" in words[:position]):
+    if (
+        bare.isdigit()
+        and len(bare) <= 6
+        and (before in ("ending", "ends", "last", "digits") or _is_tail(words, position))
+    ):
         return 1, (Claim("account", "tail", bare),)
     return 1, tuple(_single(bare, word, before, after))
+
+
+def _is_tail(words: Sequence[str], position: int) -> bool:
+    """Whether figures are said to be the last of a longer number: "ends in 2222", "die letzten vier Ziffern sind"."""
+    return any(word.strip(AROUND).lower() in _TAILS for word in words[max(0, position - _TAIL_REACH) : position])
 
 
 def _stands_alone(bare: str, word: str, words: Sequence[str], position: int) -> bool:
@@ -258,11 +318,11 @@ def _grouped(words: Sequence[str], position: int) -> tuple[int, Sequence[Claim]]
 def _single(bare: str, word: str, before: str, after: str) -> Iterator[Claim]:
     if iso := _ISO.fullmatch(bare):
         yield Claim("date", "day" if iso[3] else "month", "-".join(filter(None, iso.groups())))
+    elif _WRITTEN_DATE.fullmatch(bare) and (day := _parsed(bare)):
+        yield Claim("date", "day", day)
     elif match := _NUMBER.fullmatch(_with_sign(bare, word)):
         if (claim := _number(match, before, after)) is not None:
             yield claim
-    elif _WRITTEN_DATE.fullmatch(bare) and (day := _parsed(bare)):
-        yield Claim("date", "day", day)
     elif _CLOCK.fullmatch(bare):
         return
     elif unit := _UNIT.fullmatch(bare):
@@ -309,7 +369,7 @@ def _amount(
     digits: str, after: str, *, scale: float = 1.0, percent: bool = False, marked: bool = False, hedged: bool = False
 ) -> Claim | None:
     """A number as a claim; None for a small count."""
-    plain = _plain(digits)
+    plain = plain_number(digits)
     if plain is None:
         return None
     whole, _, decimals = plain.partition(".")
@@ -331,7 +391,7 @@ def _amount(
     return Claim("number", shape, plain, value * scale, slack)
 
 
-def _plain(digits: str) -> str | None:
+def plain_number(digits: str) -> str | None:
     """`1,234.50`, `1.234,50` and `1 234.5` as `1234.5`, without needless zeros; None when it is no number."""
     if digits.isdigit():
         return digits

@@ -6,8 +6,9 @@ too. An answer may write a value otherwise than the records do; what is accepted
 | records | answer |
 | --- | --- |
 | 1234.5 | 1,234.50; 1235 (rounded); about 1,200 (with a word that says so); 1.2 thousand |
-| 0.45 or 45 | 45 % |
-| 1983-03-14 | 14 March 1983, March 14th, 3/14/1983, March 1983, 1983, and the age or "for 14 years" that follow |
+| 1.234,56 or 1 234,56 | 1,234.56 |
+| 0.45 or 45 or 45,0 % | 45 % |
+| 1983-03-14 | 14 March 1983, 14. März 1983, March 14th, 3/14/1983, March 1983, 1983, and the age or "for 14 years" |
 | +1 503-555-0142 | (503) 555-0142, 503.555.0142 |
 | TCK-318852 | tck 318852, 318852 |
 | a card number | its last digits, said to be that |
@@ -27,7 +28,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from tilores_core.chat.grounding.claims import SMALL, Claim
+from tilores_core.chat.customer.dates import find_dates
+from tilores_core.chat.grounding.claims import OTHER_MONTHS, SMALL, Claim, join_groups, plain_number
 from tilores_core.chat.grounding.names import words_of
 from tilores_core.contracts import Customer
 from tilores_core.identity import normalise_email, parse_date
@@ -38,6 +40,8 @@ _DIGIT = re.compile(r"[0-9]")
 _DIGITS = re.compile(r"\d+", re.ASCII)
 _ISO = re.compile(r"(\d{4})-(\d\d)(?:-(\d\d))?(?:[T ].*)?", re.ASCII)
 _PLAIN = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
+_POINTS_AND_COMMA = re.compile(r"-?\d{1,3}(?:[.'’]\d{3})+,\d+|-?\d{1,3}(?:['’]\d{3})+(?:[.,]\d+)?", re.ASCII)
+_COMMA = re.compile(r"-?\d+,\d+", re.ASCII)
 _THOUSANDS = re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?", re.ASCII)
 _RUN = re.compile(r"\d[\d ().\-/]{5,40}\d", re.ASCII)
 _IBAN = re.compile(r"[A-Z]{2}\d\d(?: [A-Z0-9]{1,4}){3,8}", re.ASCII)
@@ -118,7 +122,8 @@ class Evidence:
 def evidence_of(text: str, customers: Iterable[Customer] = (), *, today: date | None = None) -> Evidence:
     """The values of `text`, with what follows from `customers`: sums of their lists, spans of years until `today`."""
     reader = _Reader()
-    for token in set(text.translate(_LAYOUT).split()):
+    tokens = set(join_groups(text).translate(_LAYOUT).split())
+    for token in tokens:
         if "@" in token:
             reader.email(token)
         if _DIGIT.search(token):
@@ -131,6 +136,8 @@ def evidence_of(text: str, customers: Iterable[Customer] = (), *, today: date | 
         start = max(0, month.start() - _BEFORE_MONTH)
         for match in _WORD_DATE.finditer(text, start, month.end() + _BEHIND_MONTH):
             reader.word_date(match[0])
+    if not OTHER_MONTHS.keys().isdisjoint(tokens):
+        reader.foreign_dates(text, today or date(2100, 1, 1))
     ends = [today] if today is not None else []
     for customer in customers:
         ends += _newest(customer)
@@ -161,7 +168,11 @@ class _Reader:
         elif _THOUSANDS.fullmatch(bare):
             self._number(bare.replace(",", ""))
             self._each(bare)  # or three numbers of a list
+        elif _POINTS_AND_COMMA.fullmatch(bare):
+            self._number(plain_number(bare.lstrip("-")) or "0")
         elif "," in bare:
+            if _COMMA.fullmatch(bare):  # 4,25 is a number or two of a list
+                self._number(bare.replace(",", "."))
             self._each(bare)
         else:
             self._other(bare)
@@ -201,6 +212,19 @@ class _Reader:
                     self.codes.add(digits)
         if not lettered and _DIGITS.findall(bare)[0] != code:
             self.years.update(int(part) for part in _DIGITS.findall(bare) if len(part) == 4)
+
+    def foreign_dates(self, text: str, today: date) -> None:
+        """Dates with the month in words of another language."""
+        for word in OTHER_MONTHS:
+            at = text.find(word)
+            while at >= 0:
+                for found in find_dates(text[max(0, at - _BEFORE_MONTH) : at + _BEHIND_MONTH], True, today):
+                    year, _, rest = found.value.partition("-")
+                    if len(found.value) == 10:
+                        self._date(year, *rest.split("-"))
+                    elif len(found.value) == 7 and not found.value.startswith("-"):
+                        self._date(year, rest, None)
+                at = text.find(word, at + 1)
 
     def word_date(self, written: str) -> None:
         has_year = written[-4:].isdigit()

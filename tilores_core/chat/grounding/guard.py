@@ -12,6 +12,7 @@ in play, only e-mail addresses, phone and account numbers are looked at: the res
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ Grounding = Literal["off", "report", "block"]
 
 WITHHELD: Final = "I could not confirm the rest of this answer from the customer's records, so I leave it out."
 
+_ORDINAL_AT_END: Final = re.compile(r"(?:^|\s)\d{1,2}\.\s*$")
 _IDENTIFYING: Final = frozenset({"email", "phone", "account"})
 _INDEXES_KEPT = 64  # some 100 kB each for a customer with 400 fields
 _TEMPLATES_KEPT = 64
@@ -99,6 +101,7 @@ class Watch:
         self._sentences = Sentences(_LONGEST_SENTENCE)
         self._passed: list[str] = []
         self._heard = False
+        self._half = ""
         self.blocked = False
 
     def about(self, customer: Customer, *, known: str = "", text: str = "") -> None:
@@ -140,7 +143,7 @@ class Watch:
             if not self._heard:
                 for sentence in self._sentences.feed(text):
                     self._pass(sentence, emit)
-            self._pass(self._sentences.rest(), emit)
+            self._pass(self._sentences.rest(), emit, last=True)
         found: Counter[str] = Counter(claim.kind for claim in self.ungrounded(text))
         self._note(found)
         if self.blocked:
@@ -178,8 +181,13 @@ class Watch:
         self._waiting.clear()
         return self._records
 
-    def _pass(self, sentence: str, emit: Callable[[Delta], None] | None) -> None:
+    def _pass(self, sentence: str, emit: Callable[[Delta], None] | None, *, last: bool = False) -> None:
+        sentence = self._half + sentence
+        self._half = ""
         if self.blocked or not sentence:
+            return
+        if not last and _ORDINAL_AT_END.search(sentence):  # "am 14. März" is one sentence
+            self._half = sentence
             return
         if self.ungrounded(sentence):
             self.blocked = True
