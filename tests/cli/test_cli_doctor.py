@@ -245,13 +245,13 @@ def test_what_hangs_does_not_hang_the_doctor(
 
 
 def test_little_room_on_the_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from tilores_core.cli import doctor_settings
+    from tilores_core.cli import doctor_checks
 
     usage = shutil.disk_usage(tmp_path)
     for free, state in ((8, "problem"), (100, "warning"), (100_000, "ok")):
         room = usage._replace(free=free * 1024 * 1024)
-        monkeypatch.setattr(doctor_settings.shutil, "disk_usage", lambda _, room=room: room)
-        (finding,) = doctor_settings.data_folder(tmp_path / "data")
+        monkeypatch.setattr(doctor_checks.shutil, "disk_usage", lambda _, room=room: room)
+        (finding,) = doctor_checks.data_folder(tmp_path / "data")
         assert finding.state == state
         assert f"{free} MiB free" in finding.detail
     assert not list((tmp_path / "data").iterdir())

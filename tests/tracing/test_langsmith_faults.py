@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from tests.tracing.langsmith_server import KEY, LangSmithServer
 from tests.tracing.traced_app import traced_app
 from tilores_core import PluginContext, PluginError, Span, Trace
-from tilores_core.cli import doctor_parts
+from tilores_core.cli import doctor_checks
 from tilores_core.errors import ConfigError
 from tilores_core.host import PluginHost, scan
 from tilores_core.host.imports import module_exists
@@ -225,8 +225,8 @@ async def test_the_doctor_says_whether_it_is_on(tmp_path: Path, key: str) -> Non
     loaded = LoadedConfig(config=validate_config(config, path), path=path, packaged=False)
     variables = {"LANGSMITH_API_KEY": key} if key else {}
     host = PluginHost.start(loaded, variables=variables, data_dir=tmp_path, discovered=found)
-    (finding,) = [finding async for finding in doctor_parts.tracers(host, 10.0)]
+    (finding,) = [finding async for finding in doctor_checks.tracers(host, 10.0)]
     await host.aclose()
     assert (finding.part, finding.state) == ("tracer langsmith", "ok")
-    assert finding.detail == "ready" if key else "switched off" in finding.detail
+    assert finding.detail == "ready" if key else "disabled" in finding.detail
     assert KEY not in finding.text()

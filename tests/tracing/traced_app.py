@@ -48,15 +48,18 @@ async def traced_app(
     langsmith: Mapping[str, Any] | None = None,
     tracers: tuple[str, ...] = ("langsmith",),
     with_jobs: bool = False,
+    plan: Mapping[str, Any] | None = None,
     **tables: Any,
 ) -> AsyncIterator[App]:
-    """`langsmith`: the plugin's table; `tables`: others of plugins.toml."""
+    """`langsmith`: the plugin's table; `plan`: which plugins are loaded; `tables`: others of plugins.toml."""
     plugins = {**tables.pop("plugins", {}), **({"langsmith": dict(langsmith)} if langsmith is not None else {})}
     use = {"cache": ["memory"], "tracers": list(tracers), **tables.pop("use", {})}
     config = {"tracing": {**QUICK, **(tracing or {})}, "use": use, "plugins": plugins, **tables}
     path = Path("plugins.toml")
     loaded = LoadedConfig(config=validate_config(config, path), path=path, packaged=False)
-    application = create_app(load_environment(None, data_dir=folder), loaded=loaded, with_jobs=with_jobs)
+    application = create_app(
+        load_environment(None, data_dir=folder), loaded=loaded, with_jobs=with_jobs, **(plan or {})
+    )
     inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     outbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     inbox.put_nowait({"type": "lifespan.startup"})

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Timer
 from typing import TYPE_CHECKING
 
 import typer
 
-from tilores_core.cli import doctor_parts, doctor_settings, doctor_state
-from tilores_core.cli.finding import Finding, problem
+from tilores_core.cli import doctor_checks as checks
+from tilores_core.cli.doctor_checks import Finding, ok, problem, problem_of
 from tilores_core.cli.options import Options
-from tilores_core.cli.watchdog import ends_within
 from tilores_core.errors import TiloresError
 from tilores_core.logs import configure_logging
 
@@ -53,24 +54,17 @@ class _Report:
         longest = self.seconds * ANSWERS_PER_PART
 
         def hung() -> None:
-            fix = f"see what it waits for; the parts after '{name}' were not looked at"
-            self.add(Finding(part=name, state="problem", detail=f"no end within {longest:g} s", fix=fix))
+            fix = f"see what it waits for; the parts after '{name}' were not checked"
+            self.add(problem(name, f"no end within {longest:g} s", fix))
             self.end()
 
-        with ends_within(longest, hung):
+        with _ends_within(longest, hung):
             try:
                 yield
             except TiloresError as error:
-                self.add(problem(name, error))
+                self.add(problem_of(name, error))
             except Exception as error:
-                self.add(
-                    Finding(
-                        part=name,
-                        state="problem",
-                        detail=f"{type(error).__name__}: {error}",
-                        fix="nobody foresaw this; please report it",
-                    )
-                )
+                self.add(problem(name, f"{type(error).__name__}: {error}", "please report this fault"))
 
     def end(self) -> None:
         if self.as_json:
@@ -98,16 +92,16 @@ def _look(options: Options, report: _Report) -> None:
     if environment is None:
         return
     with report.part("data folder"):
-        report.add(*doctor_settings.data_folder(environment.data_dir))
-    with report.part(doctor_state.PART):
+        report.add(*checks.data_folder(environment.data_dir))
+    with report.part(checks.STATE):
         from tilores_core.settings import variables
 
-        report.add(*asyncio.run(doctor_state.state(environment, variables())))
+        report.add(*asyncio.run(checks.state(environment, variables())))
     loaded = _config(environment, report)
     if loaded is None:
         return
     with report.part("keys"):
-        report.add(*doctor_settings.keys(environment, loaded))
+        report.add(*checks.keys(environment, loaded))
     host = _plugins(options, environment, loaded, report)
     if host is None:
         return
@@ -118,7 +112,7 @@ def _settings(options: Options, report: _Report) -> Environment | None:
     environment = None
     with report.part("settings"):
         environment = options.environment()
-        report.add(*doctor_settings.environment(environment))
+        report.add(*checks.environment(environment))
     return environment
 
 
@@ -129,7 +123,7 @@ def _config(environment: Environment, report: _Report) -> LoadedConfig | None:
     with report.part("plugins.toml"):
         loaded = load_config(environment.config)
         named = "the packaged default" if loaded.packaged else str(loaded.path)
-        report.add(Finding(part="plugins.toml", state="ok", detail=named))
+        report.add(ok("plugins.toml", named))
     return loaded
 
 
@@ -146,16 +140,16 @@ def _plugins(options: Options, environment: Environment, loaded: LoadedConfig, r
             disable=options.disable,
             no_plugins=options.no_plugins,
         )
-        report.add(*doctor_settings.plugins(host))
+        report.add(*checks.plugins(host))
     return host
 
 
 async def _parts(host: PluginHost, report: _Report) -> None:
-    looks: list[tuple[str, Callable[[PluginHost, float], doctor_parts.Findings]]] = [
-        ("source", doctor_parts.source),
-        ("cache", doctor_parts.cache),
-        ("model", doctor_parts.model),
-        ("tracers", doctor_parts.tracers),
+    looks: list[tuple[str, Callable[[PluginHost, float], checks.Findings]]] = [
+        ("source", checks.source),
+        ("cache", checks.cache),
+        ("model", checks.model),
+        ("tracers", checks.tracers),
     ]
     for name, look in looks:
         with report.part(name):
@@ -163,3 +157,25 @@ async def _parts(host: PluginHost, report: _Report) -> None:
                 report.add(finding)
     with report.part("ending"):
         await host.aclose()
+
+
+@contextmanager
+def _ends_within(seconds: float, last_words: Callable[[], None]) -> Iterator[None]:
+    """End the process with exit code 1, after `last_words()`, when the block does not end in time.
+
+    For steps that cannot be interrupted: an import, a factory, a file system.
+    """
+
+    def give_up() -> None:
+        try:
+            last_words()
+        finally:
+            os._exit(1)
+
+    timer = Timer(seconds, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

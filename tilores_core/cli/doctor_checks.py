@@ -1,0 +1,358 @@
+"""The checks of `tilores doctor`: settings, data folder, state, keys, plugins, source, cache, models, tracers.
+
+Each returns or yields its findings. Objects that are built for a check are closed by the host.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from tilores_core.cache.readiness import tier_answers
+from tilores_core.contracts import CacheEntry, CacheTier, SourceReport, SupportsPeek, SupportsReport
+from tilores_core.errors import PluginError, TiloresError
+from tilores_core.host.roles import CACHE, LLM, SOURCE, TRACERS, Role
+from tilores_core.settings.data_folder import create_data_folder, key_file
+
+if TYPE_CHECKING:
+    from tilores_core.chat.models import Models
+    from tilores_core.host import PluginHost
+    from tilores_core.settings import Environment, LoadedConfig
+    from tilores_core.store.address import Address
+
+STATE: Final = "state"
+MEBIBYTE = 1024 * 1024
+LITTLE_SPACE = 512 * MEBIBYTE
+NO_SPACE = 16 * MEBIBYTE
+_ONE_FOR_ALL: Final = "set DATABASE_URL to one PostgreSQL for all of them"
+_LOCAL: Final = frozenset({"", "localhost", "127.0.0.1", "::1"})
+_PROBE = "probe:doctor"
+_NO_CUSTOMER = "no-such-customer-of-the-doctor"
+_QUESTION = "Reply with the word ready."
+
+State = Literal["ok", "warning", "problem"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """The result of one check. `fix` says what to do when it is not ok."""
+
+    part: str
+    state: State
+    detail: str
+    fix: str | None = None
+
+    def text(self) -> str:
+        line = f"{self.state:<8} {self.part}: {self.detail}"
+        return f"{line}\n         fix: {self.fix}" if self.fix else line
+
+
+Findings = AsyncIterator[Finding]
+
+
+def ok(part: str, detail: str) -> Finding:
+    return ok(part, detail)
+
+
+def problem(part: str, detail: str, fix: str | None) -> Finding:
+    return problem(part, detail, fix)
+
+
+def problem_of(part: str, error: TiloresError) -> Finding:
+    return problem(part, error.message, error.fix)
+
+
+def warning(part: str, text: str, fix: str | None = None) -> Finding:
+    """`text` may end in a fix of its own, as the errors of tilores_core print it."""
+    detail, mark, own = text.partition("\n  fix:")
+    return warning(part, detail.strip(), own.strip() if mark else fix)
+
+
+# --- settings, data folder, keys, plugins ----------------------------------------------------------------------
+
+
+def environment(values: Environment) -> list[Finding]:
+    detail = f"{values.host}:{values.port}, workers {values.workers}, log {values.log_level} as {values.log_format}"
+    return [ok("settings", detail)]
+
+
+def data_folder(folder: Path) -> list[Finding]:
+    """Can it be made and written, and is there room?"""
+    part = "data folder"
+    fix = "correct its permissions, or set TILORES_DATA_DIR to a folder that can be written"
+    try:
+        create_data_folder(folder)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as file:
+            file.write(b"x" * 4096)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return [problem(part, f"{folder}: {error.strerror}", fix)]
+    if _others_may_read(folder):
+        detail = f"other users of this machine can read the names of the files in {folder}"
+        fix = f"chmod 700 {folder}, unless it is shared on purpose"
+        return [warning(part, detail, fix)]
+    free = shutil.disk_usage(folder).free
+    detail = f"{folder}, {free // MEBIBYTE} MiB free"
+    if free < LITTLE_SPACE:
+        state: State = "problem" if free < NO_SPACE else "warning"
+        return [Finding(part=part, state=state, detail=detail, fix="make room, or set TILORES_DATA_DIR elsewhere")]
+    return [ok(part, detail)]
+
+
+def _others_may_read(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & 0o077)
+    except OSError:
+        return False
+
+
+def keys(values: Environment, loaded: LoadedConfig) -> list[Finding]:
+    """Would the server start with these keys, and does plugins.toml know them?"""
+    from tilores_core.web.auth import check_exposure, check_key_tables, describe_keys, is_loopback
+
+    findings = []
+    for check, given in ((check_exposure, (values,)), (check_key_tables, (values, loaded.config.keys))):
+        try:
+            check(*given)
+        except TiloresError as error:
+            findings.append(problem_of("keys", error))
+    if findings:
+        return findings
+    places = describe_keys(values, loaded.config.use.source)
+    detail = f"chat: {places['chat']}; administration: {places['admin']}"
+    if values.allow_anonymous and not values.api_keys and not is_loopback(values.host):
+        return [warning("keys", detail, "set TILORES_API_KEYS=name:secret")]
+    readable = [path for path in (key_file(values.data_dir, kind) for kind in places) if _others_may_read(path)]
+    if readable:
+        detail = f"other users of this machine can read {', '.join(str(path) for path in readable)}"
+        fix = "delete it, and start the server for a new key"
+        return [warning("keys", detail, fix)]
+    return [ok("keys", detail)]
+
+
+def plugins(host: PluginHost) -> list[Finding]:
+    """Everything that would stop start-up, then the warnings."""
+    findings = [problem_of("plugins", error) for error in host.problems]
+    blamed = "\n".join(finding.detail for finding in findings)
+    findings += [
+        warning("plugins", text, "tilores plugins list")
+        for text in host.warnings
+        if text.split("\n")[0] not in blamed
+    ]
+    active = sum(row.state == "active" for row in host.plugins)
+    findings.append(ok("plugins", f"{active} active of {len(host.plugins)}"))
+    return findings
+
+
+# --- durable state ---------------------------------------------------------------------------------------------
+
+
+async def state(environment: Environment, variables: Mapping[str, str]) -> list[Finding]:
+    """Nothing is made and nothing migrated. Raises `ConfigError`, `StoreError`, which are problems."""
+    from tilores_core.store.address import store_address
+    from tilores_core.store.store import HEAD, stored_revision
+
+    address = store_address(environment.database_url, environment.data_dir)
+    revision = await stored_revision(address)
+    if revision is None:
+        detail = f"{address.shown}: nothing there yet, it is made when it is first needed"
+    elif revision != HEAD:
+        detail = f"{address.shown}: revision {revision}, it becomes {HEAD} at the next start"
+    else:
+        detail = f"{address.shown}: revision {revision}"
+    return [ok(STATE, detail), *_unshared(address, variables)]
+
+
+def _unshared(address: Address, variables: Mapping[str, str]) -> list[Finding]:
+    """A file is one machine's. Two things tell that there are others: Railway says so, or Redis is elsewhere."""
+    if address.kind != "sqlite":
+        return []
+    if variables.get("RAILWAY_REPLICA_ID") and not _on_volume(address.path, variables):
+        detail = (
+            "on Railway each replica has files of its own, and they end with the deployment; so does this database"
+        )
+        fix = f"{_ONE_FOR_ALL}, or keep TILORES_DATA_DIR on a volume (a service with one has one replica)"
+        return [warning(STATE, detail, fix)]
+    if _is_elsewhere(variables.get("REDIS_URL", "")):
+        detail = (
+            "REDIS_URL is shared with other machines, and this database is not: several servers would each have one"
+        )
+        fix = f"{_ONE_FOR_ALL}; with one server nothing is wrong"
+        return [warning(STATE, detail, fix)]
+    return []
+
+
+def _on_volume(path: Path, variables: Mapping[str, str]) -> bool:
+    volume = variables.get("RAILWAY_VOLUME_MOUNT_PATH")
+    return bool(volume) and path.absolute().is_relative_to(str(volume))
+
+
+def _is_elsewhere(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"redis", "rediss"} and (parts.hostname or "") not in _LOCAL
+    except ValueError:
+        return False  # the tier's own finding says what is wrong with it
+
+
+# --- what plugins build --------------------------------------------------------------------------------------
+
+
+async def source(host: PluginHost, seconds: float) -> Findings:
+    """Does it know its fields, and can it be asked? What it knows may be from an earlier start."""
+    name = host.config.use.source
+    if name not in host.names(SOURCE):
+        return  # the finding about plugins says why
+    built = host.build(SOURCE, name)
+    try:
+        async with asyncio.timeout(seconds):
+            schema = await built.schema()
+            await built.get(_NO_CUSTOMER)
+    except TimeoutError:
+        fix = f"is what it reads from up? Its settings: tilores plugins show {_plugin(host, SOURCE, name)}"
+        yield problem("source", f"{name}: no answer within {seconds:g} s", fix)
+        return
+    if not schema.fields:
+        fix = f"does it hold customers? Its settings: tilores plugins show {_plugin(host, SOURCE, name)}"
+        yield warning("source", f"{name}: no fields, so no customers", fix)
+        return
+    yield ok("source", f"{name}: {len(schema.fields)} fields")
+    if isinstance(built, SupportsReport):
+        for finding in _reported(name, await built.report()):
+            yield finding
+
+
+def _reported(name: str, report: SourceReport) -> Iterator[Finding]:
+    served = f"{name}: {report.records} rows of {report.customers} customers"
+    if not report.customers:
+        fix = "; ".join(report.problems) or "; ".join(report.warnings)
+        yield problem("source", f"{name}: no customers are served", fix)
+        return
+    yield ok("source", "; ".join((served, *report.facts)))
+    if report.left_out:
+        detail = f"{name}: {report.left_out} rows are left out, the first: {report.problems[0]}"
+        yield warning("source", detail, "correct those rows: tilores customers check FILE")
+    for text in report.warnings:
+        yield warning("source", f"{name}: {text}")
+
+
+async def cache(host: PluginHost, seconds: float) -> Findings:
+    """Each tier by itself: is what was stored read back?"""
+    for name in host.config.use.cache:
+        part = f"cache tier {name}"
+        reason = host.disabled_roles.get(f"cache/{name}")
+        if reason is not None:
+            yield warning(part, f"disabled: {reason}", f"remove '{name}' from [use] cache, or correct its settings")
+        elif name in host.names(CACHE):
+            try:
+                yield await _tier(part, host.build(CACHE, name), seconds)
+            except TiloresError as error:
+                yield _as_it_counts(host, name, problem_of(part, error))
+    if not host.config.use.cache:
+        fix = 'name tiers: [use] cache = ["memory"]'
+        yield warning("cache", "no tier: nothing is remembered", fix)
+
+
+async def _tier(part: str, tier: CacheTier, seconds: float) -> Finding:
+    started = time.perf_counter()
+    mend = "is it running, and is its address right (REDIS_URL, or the plugin's table)?"
+    try:
+        await tier_answers(tier)
+        entry = CacheEntry(b"1", time.time() + 10.0)
+        async with asyncio.timeout(seconds):
+            await tier.set_many({_PROBE: entry})
+            found = await tier.get_many([_PROBE])
+            await tier.delete([_PROBE])
+    except TimeoutError:
+        return problem(part, "it does not answer", mend)
+    except Exception as error:  # a plugin's error, whose message may quote an address
+        said = error.message if isinstance(error, TiloresError) else type(error).__name__
+        fix = error.fix if isinstance(error, TiloresError) and error.fix else mend
+        return problem(part, said, fix)
+    if found.get(_PROBE) != entry:
+        fix = "is it full, or does another program write there?"
+        return problem(part, "what was stored was not read back", fix)
+    where = "in each process" if isinstance(tier, SupportsPeek) else "shared"
+    return ok(part, f"{where}, stored and read back in {_milliseconds(started)} ms")
+
+
+def _as_it_counts(host: PluginHost, tier: str, finding: Finding) -> Finding:
+    """Start-up goes on without a tier that cannot be built, unless it is the first or its plugin is required."""
+    first = host.config.use.cache[:1] == (tier,)
+    if first or host.is_required(_plugin(host, CACHE, tier)):
+        return finding
+    return warning(finding.part, f"disabled: {finding.detail}", finding.fix)
+
+
+async def model(host: PluginHost, seconds: float) -> Findings:
+    """Does the default model answer, and does each of its fallbacks?"""
+    from tilores_core.host.use import provider_of
+    from tilores_core.services import build_models
+
+    provider = provider_of(host.config.use.model)
+    if provider is not None and provider not in host.names(LLM):
+        return  # the finding about plugins says why
+    models = build_models(host)
+    for place, name in enumerate(dict.fromkeys((models.default, *models.fallbacks))):
+        finding = await _ask(models, name, seconds)
+        if place and finding.state == "problem":  # the default model answers all the same
+            finding = warning(finding.part, finding.detail, finding.fix)
+        yield finding
+    for name, fix in sorted(models.idle.items()):
+        yield ok(f"provider {name}", f"[use] does not name it; its library is not installed: {fix}")
+
+
+async def _ask(models: Models, name: str, seconds: float) -> Finding:
+    """One tiny question, straight to the model: nothing is read from the cache or stored there."""
+    started = time.perf_counter()
+    fix = "is its provider reachable from here? tilores models"
+    try:
+        async with asyncio.timeout(seconds):
+            await models.ask(name, [{"role": "user", "content": _QUESTION}])
+    except TimeoutError:
+        return problem("model", f"{name}: no answer within {seconds:g} s", fix)
+    except Exception as error:
+        mapped = models.provider(name).map_error(error)
+        said = mapped.message if isinstance(mapped, TiloresError) else type(mapped).__name__
+        own = mapped.fix if isinstance(mapped, TiloresError) else None
+        return problem("model", f"{name}: {said}", own or fix)
+    info = models.info(name)
+    simulated = ", simulated" if info is not None and info.simulated else ""
+    return ok("model", f"{name}{simulated}: answered in {_milliseconds(started)} ms")
+
+
+async def tracers(host: PluginHost, _: float) -> Findings:
+    """Can each be built? Nothing is sent. One that is off is no fault: the default names one that needs a key."""
+    for name in host.config.use.tracers:
+        part = f"tracer {name}"
+        reason = host.disabled_roles.get(f"tracers/{name}")
+        if reason is None and name in host.names(TRACERS):
+            try:
+                host.build(TRACERS, name)
+            except PluginError as error:
+                if host.is_required(error.plugin):
+                    yield problem_of(part, error)
+                    continue
+                reason = str(error)
+        if reason is not None:
+            off = warning(part, f"disabled: {reason}", f"remove '{name}' from [use] tracers, or correct its settings")
+            yield replace(off, state="ok")
+        elif name in host.names(TRACERS):
+            yield ok(part, "ready")
+
+
+def _plugin(host: PluginHost, role: Role[Any], name: str) -> str:
+    return host.registration(role, name).plugin_id
+
+
+def _milliseconds(started: float) -> int:
+    return round((time.perf_counter() - started) * 1000)
