@@ -59,11 +59,11 @@ Findings = AsyncIterator[Finding]
 
 
 def ok(part: str, detail: str) -> Finding:
-    return ok(part, detail)
+    return Finding(part=part, state="ok", detail=detail)
 
 
 def problem(part: str, detail: str, fix: str | None) -> Finding:
-    return problem(part, detail, fix)
+    return Finding(part=part, state="problem", detail=detail, fix=fix)
 
 
 def problem_of(part: str, error: TiloresError) -> Finding:
@@ -73,7 +73,7 @@ def problem_of(part: str, error: TiloresError) -> Finding:
 def warning(part: str, text: str, fix: str | None = None) -> Finding:
     """`text` may end in a fix of its own, as the errors of tilores_core print it."""
     detail, mark, own = text.partition("\n  fix:")
-    return warning(part, detail.strip(), own.strip() if mark else fix)
+    return Finding(part=part, state="warning", detail=detail.strip(), fix=own.strip() if mark else fix)
 
 
 # --- settings, data folder, keys, plugins ----------------------------------------------------------------------
