@@ -23,11 +23,9 @@ import tilores_plugins
 
 PUBLIC_CALLS = "call the model by its public `ainvoke` and `astream` instead, which costs 0.25 ms of CPU a call"
 OWN_WIRE = "take the name that LangChain has for it now, or build the request from its public `model_dump`"
-DEFAULTS = "find where LangChain sets its own defaults now (a temperature of 0.7), and leave them out there"
 MALFORMED = "find what reads a reply now; without the check a malformed reply is an error without a class"
 SHARED_CLIENT = "find where LangChain makes its clients now; without it every model opens connections of its own"
 CLEANUP = "find what closes a model's client now: ours is shared, and the provider closes it"
-OWN_STREAM = "see whether LangChain raises for an error within a stream by now, and drop our own `_astream`"
 REDIS = "ask through redis-py's own connection: half as many look-ups a second, and nothing else changes"
 UVICORN = "supervise the workers ourselves: a second signal ends them at once, a failed start is an exit code"
 END_REASON = "find what makes chunks now; without it the reason why an answer ended has other words than backend"
@@ -66,22 +64,6 @@ CANARIES = [
         },
     ),
     *of(
-        "tilores_core.llm.openai_chat",
-        "langchain_openai.chat_models.base:BaseChatOpenAI",
-        {
-            "_agenerate": (PUBLIC_CALLS, CALL),
-            "_astream": PUBLIC_CALLS,
-            "_get_request_payload": (OWN_WIRE, "input_ stop"),
-            "_create_chat_result": (MALFORMED, "response generation_info"),
-            "_convert_chunk_to_generation_chunk": (MALFORMED, "chunk default_chunk_class base_generation_info"),
-        },
-    ),
-    *of(
-        "tilores_core.llm.openai_wire",
-        "openai:AsyncOpenAI",
-        {"_make_status_error_from_response": ("raise `openai.APIStatusError` with response and body", "response")},
-    ),
-    *of(
         "tilores_plugins.providers.anthropic.model",
         "langchain_anthropic:ChatAnthropic",
         {
@@ -109,26 +91,6 @@ CANARIES = [
         "tilores_plugins.providers.google.model",
         "langchain_google_genai.chat_models",
         {"_ClientCleanup": CLEANUP},
-    ),
-    *of(
-        "tilores_plugins.providers.groq.model",
-        "langchain_groq:ChatGroq",
-        {"_default_params": DEFAULTS, "_create_chat_result": (MALFORMED, "response params")},
-    ),
-    *of(
-        "tilores_plugins.providers.mistral.model",
-        "langchain_mistralai:ChatMistralAI",
-        {
-            "_default_params": DEFAULTS,
-            "_create_chat_result": (MALFORMED, "response"),
-            "_create_message_dicts": (OWN_STREAM, "messages stop"),
-            "_astream": (OWN_STREAM, CALL),
-        },
-    ),
-    *of(
-        "tilores_plugins.providers.mistral.model",
-        "langchain_mistralai.chat_models",
-        {"_convert_chunk_to_message_chunk": OWN_STREAM},
     ),
     *of(
         "tilores_plugins.providers.ollama.model",

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from contextvars import ContextVar
 from typing import Any, Self, cast
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_google_genai import ChatGoogleGenerativeAI
 from langchain_google_genai.chat_models import _ClientCleanup
@@ -52,7 +52,7 @@ class Gemini(ChatGoogleGenerativeAI):
             except Exception:
                 for index, tool in enumerate(given.get("tools") or ()):  # is one of them at fault?
                     with building("Gemini", param=f"tools[{index}].function.parameters"):
-                        self._format_tools([tool], None)
+                        super()._prepare_request([HumanMessage("x")], tools=[tool])
                 raise
 
     def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
