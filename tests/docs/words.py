@@ -83,6 +83,7 @@ def _in_module(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _in_name(line: int, name: str) -> Iterator[tuple[int, str]]:
-    words = {word.lower() for word in re.findall(r"[A-Z]?[a-z]+", name)} & NAMES
+    plain = name.replace("InFlight", "").replace("in_flight", "")  # the field's term
+    words = {word.lower() for word in re.findall(r"[A-Z]?[a-z]+", plain)} & NAMES
     if words and not name.startswith("_"):
         yield line, f"the name {name!r}: see the table of names in docs/glossary.md"

@@ -28,7 +28,7 @@ async def tier_answers(tier: CacheTier, patience: float = PATIENCE) -> None:
         try:
             async with asyncio.timeout(patience):
                 await tier.get_many([_PROBE])
-        except Exception as error:  # a tier is a stranger's code
+        except Exception as error:  # third-party code
             now = loop.time()
             if isinstance(error, CacheStartingError) and now < begun + STARTING_PATIENCE:
                 give_up = now + patience

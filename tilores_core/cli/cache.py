@@ -1,8 +1,8 @@
 """`tilores cache …`: what is in the cache, and removing from it.
 
-Without `--url` this opens the tiers of plugins.toml itself: the shared ones are the very same that the servers use,
-and the servers are told through them what was removed. A tier inside a server's process is out of reach from here;
-for that one, ask the server with `--url`.
+Without `--url` this opens the tiers of plugins.toml itself: the shared ones are those that the servers use, and the
+servers receive through them what was removed. A tier inside a server's process cannot be reached from here; for that
+one, ask the server with `--url`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def invalidate(
         str | None, typer.Option(metavar="ID", help="All that is remembered about one customer.")
     ] = None,
     namespace: Annotated[
-        str | None, typer.Option(metavar="NS", help=f"One kind of thing: {', '.join(NAMESPACES)}.")
+        str | None, typer.Option(metavar="NS", help=f"One namespace: {', '.join(NAMESPACES)}, or a plugin's own.")
     ] = None,
     key: Annotated[str | None, typer.Option(metavar="KEY", help="One entry, as namespace:digest.")] = None,
     url: UrlOption = None,
@@ -67,11 +67,10 @@ def invalidate(
     if len(what) != 1 or not all(what.values()):
         raise typer.BadParameter("give exactly one of them", param_hint="--customer, --namespace, --key")
     if namespace is not None and namespace not in NAMESPACES:
-        from tilores_core.settings.nearest import suggest
+        from tilores_core.settings.nearest import nearest
 
-        raise typer.BadParameter(
-            f"there is no '{namespace}'; {suggest(namespace, NAMESPACES)}", param_hint="--namespace"
-        )
+        if match := nearest(namespace, NAMESPACES):  # any other may be a plugin's
+            raise typer.BadParameter(f"there is no '{namespace}'; did you mean '{match}'?", param_hint="--namespace")
     if url is not None:
         removed = _server(ctx, url, admin_key).post("/admin/cache/invalidate", what)["removed"]
     else:
@@ -98,11 +97,12 @@ def clear(
     """Remove everything. Asks first."""
     if not yes:
         if not sys.stdin.isatty():
-            raise typer.BadParameter("nobody is there to be asked", param_hint="--yes")
+            raise typer.BadParameter("there is no terminal to confirm on", param_hint="--yes")
         typer.confirm("Remove everything from the cache?", abort=True, err=True)
     if url is not None:
         server = _server(ctx, url, admin_key)
-        replies = [server.post("/admin/cache/invalidate", {"namespace": name}) for name in NAMESPACES]
+        used = {*NAMESPACES, *server.get("/admin/cache")["namespaces"]}  # plugins' own as well
+        replies = [server.post("/admin/cache/invalidate", {"namespace": name}) for name in sorted(used)]
         removed = sum(reply["removed"] for reply in replies)
     else:
         from tilores_core.cli.cache_tiers import with_cache

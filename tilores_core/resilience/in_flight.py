@@ -23,7 +23,7 @@ class InFlightCall(Generic[T, P]):
     leaves, the call is cancelled. An error reaches every waiter.
 
     `budget` is the time and priority that `work` has; it grows to the most patient waiter that joins. `note` is for
-    the starter's use. `on_close` is called once, as soon as nobody can join any more.
+    the starter's use. `on_close` is called once, as soon as no caller can join any more.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class InFlightCall(Generic[T, P]):
 
     def cancel(self) -> None:
         """End the call; waiters get `OverloadedError`."""
-        self._close()  # nobody may join a call that is about to end
+        self._close()  # no caller may join a call that is about to end
         self._task.cancel()
 
     async def result(self) -> T:

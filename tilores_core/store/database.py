@@ -1,8 +1,8 @@
 """Connections and transactions of one database, each with a deadline.
 
 SQLite: write-ahead log, `synchronous = FULL`: what was committed is on the disk, also when the power fails, for one
-fsync per commit. Writers queue for the one lock there is (`BEGIN IMMEDIATE`); readers see the state of their
-beginning and wait for nobody. PostgreSQL: as durable as the server is set to be (`synchronous_commit`).
+fsync per commit. Writers queue for the one lock there is (`BEGIN IMMEDIATE`); readers see the state at
+their start and never wait. PostgreSQL: as durable as the server is set to be (`synchronous_commit`).
 """
 
 from __future__ import annotations

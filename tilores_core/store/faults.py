@@ -27,8 +27,8 @@ _SQLITE_REFUSED = {
     "disk is full": ("has no room left on the disk", "make room there"),
     "unable to open": ("cannot be opened", "check the folder and its permissions"),
     "readonly": ("cannot be written", "check the permissions of the file and its folder"),
-    "not a database": ("is no database", "move that file away, or name another one in DATABASE_URL"),
-    "malformed": ("is damaged", "restore it from a backup, or move it away to begin anew"),
+    "not a database": ("is not a database", "move that file away, or name another one in DATABASE_URL"),
+    "malformed": ("is damaged", "restore it from a backup, or move it away to start with an empty one"),
     "disk i/o": ("cannot be read from or written to the disk", "check the disk"),
 }
 
@@ -72,7 +72,7 @@ def _mapped(address: Address, error: SQLAlchemyError) -> StoreError:
 
 
 def _said(address: Address, state: str | None) -> StoreError:
-    """By PostgreSQL's five letters; without any the connection itself failed."""
+    """By PostgreSQL's SQLSTATE; without one the connection itself failed."""
     if state is None or state.startswith(_PASSING):
         return unavailable(address, "does not answer now")
     for code, (what, fix) in _REFUSED.items():

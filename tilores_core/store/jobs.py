@@ -55,7 +55,7 @@ jobs = Table(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """`lines` is how many there are to do, None while nobody has counted. `totals` is whatever the runner counts."""
+    """`lines` is how many there are to do, None until they are counted. `totals` is what the runner counts."""
 
     id: str
     kind: Kind
@@ -152,7 +152,7 @@ class Jobs:
     ) -> Job | None:
         """Write down how far it is. None: the job is not this holder's any more. `cancelling`: it should end.
 
-        The topic is not raised: nobody has to act on it, and it is written twice a second.
+        The topic is not raised: no process has to act on it, and it is written twice a second.
         """
         values: dict[str, Any] = {"totals": dict(totals)} | ({} if lines is None else {"lines": lines})
         statement = _open_job(job_id).where(jobs.c.fence == fence)

@@ -1,7 +1,7 @@
 """Leases in the database: see `tilores_core.resilience.acquire_lease`. When a holder dies, another may follow.
 
-A holder that was suspended may wake after its lease is over and still believe that it has it. What it then writes is
-told from its follower's by the fence, a number that rises with every acquisition of that name and never falls.
+A holder that was suspended may wake after its lease is over and still believe that it has it. What it then writes
+differs from its follower's by the fence, a number that rises with every acquisition of that name and never falls.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from tilores_core.errors import StoreError
 
 PREFIX: Final = "tilores_"
-"""Every table's name begins with it: the database may be somebody else's as well."""
+"""Every table's name begins with it: the database may hold other programs' tables as well."""
 
 metadata: Final = MetaData(
     naming_convention={

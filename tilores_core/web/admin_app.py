@@ -68,8 +68,8 @@ class Invalidation(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     customer_id: Annotated[str, Field(min_length=1, max_length=500)] | None = None
-    namespace: Annotated[str, Field(pattern="^[a-z]{1,40}$")] | None = None
-    key: Annotated[str, Field(pattern="^[a-z]{1,40}:[ -~]{1,200}$")] | None = None
+    namespace: Annotated[str, Field(pattern="^[a-z][a-z0-9_-]{0,39}$")] | None = None
+    key: Annotated[str, Field(pattern="^[a-z][a-z0-9_-]{0,39}:[ -~]{1,200}$")] | None = None
 
 
 class Invalidated(BaseModel):

@@ -21,12 +21,12 @@ from tilores_core import (
 )
 
 ENTRY_OVERHEAD = 500
-"""Bytes an entry takes besides value, key and tags, as measured; counted so that `max_bytes` means memory."""
+"""Bytes that an entry takes besides value, key and tags (measured), so that `max_bytes` means memory."""
 
 TAG_OVERHEAD = 150
 """The same for each of its tags."""
 
-_LARGEST_SHARE = 8  # one entry may take an eighth of the room, or it would push out too many others
+_LARGEST_SHARE = 8  # one entry may take an eighth of `max_bytes`, or it would evict too many others
 _SWEPT_AT_ONCE = 16
 
 
@@ -61,7 +61,7 @@ def build(context: PluginContext) -> MemoryTier:
 
 
 class MemoryTier:
-    """A bounded LRU with a life per entry and an index of tags. Thread-safe; no method waits for anything.
+    """A bounded LRU cache with an expiry per entry and an index of tags. Thread-safe; no method waits for I/O.
 
     `put` keeps the entry it is given, `set_many` a copy of it that takes no more room than it needs.
 
@@ -81,7 +81,7 @@ class MemoryTier:
         self._ttl = ttl_seconds
         self._clock = clock
         self._lock = threading.Lock()
-        # When this tier drops it, which may be before its end, and the entry.
+        # When this tier drops the entry, which may be before it expires, and the entry.
         self._entries: LRUCache[str, tuple[float, CacheEntry]] = LRUCache(max_entries)
         # A tag of one entry is kept as that entry's key: a set for each would take more room than the entry's key.
         self._tags: dict[str, str | set[str]] = {}
@@ -210,7 +210,7 @@ class MemoryTier:
                 self._expirations[_namespace(key)] += 1
 
     def _sweep(self, now: float) -> None:
-        """Look at a few entries with every store, so that expired ones leave though nobody asks for them."""
+        """Check a few entries with every store, so that expired ones leave although they are not asked for."""
         if not self._unswept:
             self._unswept = list(self._entries)
         for key in self._unswept[-_SWEPT_AT_ONCE:]:

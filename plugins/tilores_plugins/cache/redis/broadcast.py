@@ -1,7 +1,7 @@
 """Messages between processes, over Redis pub/sub. Why not client tracking: docs/cache-redis.md.
 
-Pub/sub forgets: who is not connected never hears. So a listener is told (None) when its connection was lost and again
-when it is back, and a connection that has gone silent is found out by a ping within two seconds.
+Pub/sub stores nothing: a listener that is not connected misses the message. So a listener receives None when its
+connection was lost and again when it is back; a ping finds a connection that has gone silent within two seconds.
 """
 
 from __future__ import annotations

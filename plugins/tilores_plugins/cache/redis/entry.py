@@ -44,7 +44,7 @@ def unpack(key: str, raw: bytes) -> CacheEntry | None:
 
 
 def carries(front: bytes, tag: str) -> bool:
-    """Whether an entry that begins with `front` carries the tag. True where that cannot be told."""
+    """Whether an entry that begins with `front` carries the tag. True where that is unknown."""
     if len(front) < _TAGS_AT or front[0] != VERSION:
         return True
     _, tags_length = _BODY.unpack_from(front, _CHECK.size)

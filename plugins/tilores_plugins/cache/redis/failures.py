@@ -11,7 +11,7 @@ import re
 from tilores_core import CacheError
 
 _CODE = re.compile(r"[A-Z]{2,20}\b")
-# Before Redis 7 what failed inside a script is told in the middle of a sentence about the script.
+# Before Redis 7 an error inside a script stands in the middle of a message about the script.
 _INNER_CODE = re.compile(r"@user_script: ?\d+: -?([A-Z]{3,20})\b")
 _FORBIDDEN_IN_SCRIPT = "The user executing the script"
 

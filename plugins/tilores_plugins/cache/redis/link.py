@@ -5,7 +5,7 @@ replies, and each goes to the request that is first in line. There is no task, n
 request and the socket, which is what makes a shared connection faster than one for each request.
 
 Redis answers in order. So a request that was given up (cancelled) still takes its reply off the line, and a
-request that is not answered in time takes the connection with it: whoever comes next gets a new one and can
+request that is not answered in time ends the connection: the next request gets a new one and can
 never read an answer that was meant for another.
 """
 
@@ -99,7 +99,7 @@ class Link(asyncio.Protocol):
                 self._hand_out(reply)
                 reply = self._replies.gets()
         except (hiredis.ProtocolError, IndexError):
-            self._drop("what answers is not Redis, or it answered what nobody asked")
+            self._drop("the other side is not Redis, or sent a reply without a request")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._drop("the connection to Redis was lost")

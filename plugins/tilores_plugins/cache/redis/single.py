@@ -30,13 +30,13 @@ Replies = asyncio.Future[list[Any]]
 
 
 class Before(Protocol):
-    """What has to be done before a connection is made. `patient`: nobody waits for it."""
+    """Work before a connection is made. `patient`: no request waits for it."""
 
     def __call__(self, *, patient: bool) -> Awaitable[None]: ...
 
 
 class _Line:
-    """A link that is made when it is needed and anew after it broke."""
+    """A link that is made when it is needed, and again after it broke."""
 
     def __init__(self, dial: Callable[[], Awaitable[Link]]) -> None:
         self._dial = dial

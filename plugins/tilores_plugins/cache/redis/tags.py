@@ -1,8 +1,8 @@
-"""Deleting what carries a tag.
+"""Deleting the entries that carry a tag.
 
 The index says which keys may carry it; the entry itself says whether it does (it may have been replaced by one with
 other tags). Then, in this order: unlink the values, take them out of the index, unlink again. A value that is
-written anew between the first two steps is caught by the third; one that is written later is in the index again and
+written again between the first two steps is caught by the third; one that is written later is in the index again and
 was written after the deletion. So nothing that was there when the deletion began survives it, and no value is left
 outside the index. A failure half-way leaves the index as it was, and the caller repeats.
 """
