@@ -17,8 +17,6 @@ TO_DO: frozenset[str] = frozenset(
         "docs/tracing-otel.md",
         "plugins/tilores_plugins/providers",
         "plugins/tilores_plugins/sources",
-        "plugins/tilores_plugins/telephony",
-        "plugins/tilores_plugins/tracing",
         "tilores_core/chat",
         "tilores_core/cli",
         "tilores_core/identity",
