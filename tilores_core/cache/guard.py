@@ -144,7 +144,8 @@ class GuardedTier:
         return removed
 
     def add_pending(self, what: Invalidation) -> None:
-        self.pending_invalidations.append(what)
+        if what not in self.pending_invalidations:
+            self.pending_invalidations.append(what)
         if len(self.pending_invalidations) > MAX_PENDING:
             self.pending_invalidations[:] = [EVERYTHING]
 
