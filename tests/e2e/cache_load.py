@@ -178,7 +178,7 @@ class Load:
         await eventually(true, lambda: f"{what}: {self.tiers}; wrong: {self.wrong[:3]}", PATIENCE)
 
     def _new_question(self, fact: Fact) -> str:
-        return f"What is {fact.name}'s credit score? Reference {next(self._numbers)}-{time.time_ns()}."
+        return f"What is {fact.name}'s credit score? Question {next(self._numbers)}-{time.time_ns()}."
 
     async def _call(self) -> None:
         while self._going:
