@@ -85,7 +85,6 @@ class Invalidator:
                     # Others may have read it again from this tier since the first message, if that arrived.
                     if self._coherence is not None and not await self._coherence.publish(what):
                         self._coherence.tier.add_pending(what)
-                        break
         finally:
             self._retrying.discard(tier.label)
 
