@@ -75,9 +75,9 @@ def test_the_format_can_be_said(tmp_path: Path) -> None:
         ('{"question": " "}', "line 2: neither a question"),
         ('{"question": 7}', "line 2: question must be a text"),
         ('{"question": "x", "model": ["y"]}', "line 2: model must be a text"),
-        ('{"question": "x", "email": "secret"}', "line 2: email is no e-mail address"),
-        ('{"question": "x", "phone": "secret"}', "line 2: phone is no phone number"),
-        ('{"question": "x", "dob": "secret"}', "line 2: date_of_birth is no date"),
+        ('{"question": "x", "email": "secret"}', "line 2: email cannot be read as an e-mail address"),
+        ('{"question": "x", "phone": "secret"}', "line 2: phone cannot be read as a phone number"),
+        ('{"question": "x", "dob": "secret"}', "line 2: date_of_birth cannot be read as a date"),
         ('{"question": "x", "customer": "a", "clientId": "b"}', "'customer' and 'clientId' both mean customer_id"),
         (json.dumps({"question": "x", "id": "y" * 201}), "line 2: id is longer than 200 characters"),
         (json.dumps({"question": "x" * 1000}), "line 2: longer than 500 bytes"),
@@ -96,7 +96,7 @@ def test_a_bad_line_is_told_and_the_others_go_on(tmp_path: Path, line: str, said
 
 def test_a_bad_line_keeps_its_id(tmp_path: Path) -> None:
     (line,) = _read(tmp_path, '{"question": "x", "email": "y", "id": "mine"}')
-    assert (line.id, line.problem) == ("mine", "line 1: email is no e-mail address")
+    assert (line.id, line.problem) == ("mine", "line 1: email cannot be read as an e-mail address")
 
 
 def test_too_many_fields(tmp_path: Path) -> None:

@@ -126,4 +126,4 @@ def test_a_server_does_it_with_its_own_memory(tmp_path: Path) -> None:
         _write(tmp_path, {"lists": [{"name": "vip", "customers": [{"phone": "12"}]}]})
         done = _run(tmp_path, "plan.json", "--url", server.url, data=server.folder / "data")
         assert done.returncode == 1
-        assert "lists[0].customers[0].phone: this is no phone number" in done.stderr
+        assert "lists[0].customers[0].phone: this is not a phone number" in done.stderr

@@ -232,5 +232,5 @@ def test_a_server_with_a_wrong_plan_does_not_start(tmp_path: Path) -> None:
         assert server.wait() == 1
     finally:
         server.kill()
-    assert "plan.json: lists[0].customers[0].phone: this is no phone number" in server.log_text
+    assert "plan.json: lists[0].customers[0].phone: this is not a phone number" in server.log_text
     assert "fix:" in server.log_text

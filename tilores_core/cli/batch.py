@@ -87,7 +87,7 @@ async def _run(batch: Batch, source: Path, output: Path, shown: Shown) -> int:
             while not running.done():
                 await asyncio.wait({running}, timeout=shown.every)
                 of = None
-                with suppress(OSError):  # whoever reads it says what is wrong
+                with suppress(OSError):  # the batch, which reads it too, says what is wrong
                     of = counting.result() if counting.done() else None
                 if not running.done():
                     shown.progress(speed.look(of))

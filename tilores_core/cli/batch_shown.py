@@ -73,7 +73,7 @@ class _Lines:
             f"failed {totals.failed}, attempts {totals.attempts}, cost {totals.cost:.4f} USD"
         )
         if totals.unidentified:
-            typer.echo(f"for {totals.unidentified} nobody, or more than one customer, was found")
+            typer.echo(f"for {totals.unidentified} no customer, or more than one, was found")
         if failures is not None:
             typer.echo(f"the failed ones: {failures}", err=True)
             typer.echo(f"  fix:  {_command(failures, output.with_name(f'{output.name}.again.jsonl'))}", err=True)
@@ -92,11 +92,11 @@ class _Bar(_Lines):
         self._progress: Progress = Progress(
             TextColumn("{task.completed:.0f}/{task.fields[of]}"),
             BarColumn(),
-            TextColumn("{task.fields[told]}"),
+            TextColumn("{task.fields[text]}"),
             console=Console(stderr=True),
             transient=True,
         )
-        self._task = self._progress.add_task("", total=None, of="?", told="")
+        self._task = self._progress.add_task("", total=None, of="?", text="")
 
     def __enter__(self) -> object:
         self._progress.start()
@@ -109,7 +109,7 @@ class _Bar(_Lines):
 
     def progress(self, look: Look) -> None:
         of = "?" if look.of is None else str(look.of)
-        self._progress.update(self._task, completed=look.totals.lines, total=look.of, of=of, told=_told(look))
+        self._progress.update(self._task, completed=look.totals.lines, total=look.of, of=of, text=_text(look))
 
 
 class _Events:
@@ -129,8 +129,8 @@ class _Events:
         _say({"event": "progress", **look.plain()})
 
     def end(self, look: Look, *, resumed: int, output: Path, failures: Path | None) -> None:
-        told = {"resumed": resumed, "output": str(output), "failures": None if failures is None else str(failures)}
-        _say({"event": "end", **look.plain(), **told})
+        shown = {"resumed": resumed, "output": str(output), "failures": None if failures is None else str(failures)}
+        _say({"event": "end", **look.plain(), **shown})
 
     def ended_early(self, source: Path, output: Path) -> None:
         _say({"event": "ended early", "output": str(output), "go_on": f"{_command(source, output)} --resume"})
@@ -144,10 +144,10 @@ def _say(event: dict[str, Any]) -> None:
 
 def _line(look: Look) -> str:
     of = "" if look.of is None else f" of {look.of}"
-    return f"{look.totals.lines}{of} done, {_told(look)}"
+    return f"{look.totals.lines}{of} done, {_text(look)}"
 
 
-def _told(look: Look) -> str:
+def _text(look: Look) -> str:
     totals = look.totals
     hits = 100 * (totals.cached + totals.repeated) / totals.lines if totals.lines else 0.0
     left = "" if look.eta is None else f", {_time(look.eta)} left"

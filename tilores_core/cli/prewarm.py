@@ -28,7 +28,7 @@ _LONGEST: Final = 24 * 3600.0
 def prewarm(
     options: Options, file: Path, *, every: str | None, url: str | None, admin_key: str | None, json: bool
 ) -> None:
-    """Print what came of it; exit code 1 when something failed or could only be kept. With `every` it goes on."""
+    """Print what came of it, until Ctrl-C with `every`; exit code 1 when something failed or could only be kept."""
     interval = None if every is None else _interval(every)
     if url is not None:
         from tilores_core.cli.remote import Server
@@ -97,7 +97,7 @@ async def _every(prewarming: Prewarming, interval: float, *, json: bool) -> None
 
 def _check(plan: WarmPlan, file: Path) -> None:
     if not plan.lists:
-        raise ConfigError("has no lists, so that there is nobody to warm", where=str(file), fix='add "lists"')
+        raise ConfigError("has no lists, so there is no customer to warm", where=str(file), fix='add "lists"')
 
 
 def _told(stats: WarmStats, prewarming: Prewarming, *, json: bool, name: str | None = None) -> bool:
@@ -116,10 +116,10 @@ def _remote(server: Server, file: Path) -> dict[str, Any]:
     run = server.post("/admin/prewarm", {"plan": _read(file)})["run"]
     give_up = time.monotonic() + _LONGEST
     while time.monotonic() < give_up:
-        told = server.get("/admin/prewarm")
-        stats = told["runs"].get(run)  # of several workers another may have answered
+        report = server.get("/admin/prewarm")
+        stats = report["runs"].get(run)  # with several processes, another may have answered
         if stats is not None:
-            return {**stats, "budget": told["budget"]}
+            return {**stats, "budget": report["budget"]}
         time.sleep(_LOOK_EVERY)
     raise TiloresError("the server is not ready with it after a day", fix="look at GET /admin/prewarm")
 

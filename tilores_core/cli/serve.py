@@ -126,8 +126,10 @@ def _announce(environment: Environment, loaded: LoadedConfig) -> None:
 
 
 def _variables(environment: Environment, options: Options, metrics: str) -> dict[str, str]:
-    """What other processes of this server are told, through their environment. `metrics`: the folder where they
-    exchange their numbers, new for each run."""
+    """Options of this server for its other processes, passed on through their environment.
+
+    `metrics`: the folder where they exchange their numbers, new for each run.
+    """
     disable = (os.environ.get("TILORES_PLUGINS_DISABLE", ""), *options.disable)
     return {
         METRICS: metrics,

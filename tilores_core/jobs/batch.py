@@ -37,7 +37,7 @@ _NOTED_AT_ONCE = 512
 
 
 class Processor(Protocol):
-    """Who does lines; `LineProcessor` is the one that asks the engine."""
+    """Processes lines; `LineProcessor` is the one that asks the engine."""
 
     def try_cached(self, line: BatchLine) -> dict[str, Any] | None: ...
 
@@ -46,9 +46,9 @@ class Processor(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchPlan:
-    """`source` -> `output`, with `concurrency` lines at work at once, `group` lines read at a time.
+    """`source` -> `output`, with `concurrency` lines in progress at once, `group` lines read at a time.
 
-    `resume`: go on where an earlier run of the same was ended, or begin.
+    `resume`: continue where an earlier run of the same ended, or begin.
     """
 
     source: Path
@@ -64,7 +64,7 @@ class Batch:
     """One run. `totals` may be looked at while it runs."""
 
     def __init__(self, plan: BatchPlan, processor: Processor, *, backend: ExecutorBackend | None = None) -> None:
-        """`backend`: who does what is not known here; without it this event loop does."""
+        """`backend`: processes the lines that are not cached in this process; by default this event loop does."""
         self.totals = Totals()
         self.taken_up = 0
         """How many lines an earlier run had written."""
@@ -120,7 +120,7 @@ class Batch:
         return await asyncio.to_thread(write_failures, self._plan.source, self._plan.output, self._plan.input)
 
     def _take_up(self, lines: Iterator[BatchLine], index: AnsweredIndex) -> int:
-        """Count and note what is written; `lines` goes on behind it."""
+        """Count and index what is written; `lines` then continues behind it."""
         last: list[BatchLine] = []
         noted: list[tuple[bytes, int]] = []
 
@@ -161,7 +161,7 @@ class Batch:
             raise RuntimeError("a batch ended with lines that were finished and not written")
 
     async def _leave_off(self, doing: asyncio.Task[None]) -> None:
-        """End what is at work; write what is ready, and keep what was finished before its turn."""
+        """Cancel what is in progress, write what is ready, and keep what was finished before its turn."""
         doing.cancel()
         for task in self._tasks:
             task.cancel()

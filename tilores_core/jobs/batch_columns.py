@@ -80,6 +80,6 @@ def readable(row: Mapping[str, Any], field: str) -> str | None:
 
 def _checked(field: str, given: str | None, normal: str | None) -> str | None:
     if given is not None and normal is None:
-        kind = {"email": "e-mail address", "phone": "phone number"}.get(field, "date")
-        raise LineError(f"{field} is no {kind}")
+        kind = {"email": "an e-mail address", "phone": "a phone number"}.get(field, "a date")
+        raise LineError(f"{field} cannot be read as {kind}")
     return normal

@@ -39,7 +39,7 @@ def line_key(line: BatchLine) -> bytes:
 class AnsweredIndex:
     """From a line's key to where its answer begins in the output. It waits for the disk, from any thread.
 
-    A temporary database that nobody else sees: it is gone when this process is, whichever way it ends, and made anew
+    A temporary database of this process: it is gone when the process is, whichever way it ends, and is made again
     from the output when a batch is resumed. Memory holds 4 MiB of it, whatever its size.
     """
 
@@ -109,7 +109,7 @@ def read_group(lines: Iterator[BatchLine], index: AnsweredIndex, count: int) -> 
 
 
 class ReadAhead:
-    """Groups of lines; while one is begun, the next is read, so that nobody waits for the disk between them.
+    """Groups of lines; while one is started, the next is read, so that starting lines does not wait for the disk.
 
     async with ReadAhead(lines, index, 64) as ahead:
         while group := await ahead.next():
@@ -141,6 +141,6 @@ class ReadAhead:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Wait for the thread: nobody may close what it reads from meanwhile."""
+        """Wait for the thread: what it reads from must stay open meanwhile."""
         await asyncio.wait({self._reading})
-        self._reading.exception()  # of lines that nobody wants any more
+        self._reading.exception()  # of lines that are not wanted any more

@@ -1,6 +1,6 @@
 """The input of a batch, JSONL or CSV, read as a stream: memory holds one line of it.
 
-A line that is no good is handed on with what is wrong, so that one mistake stops nothing; what makes the rest
+A line that is wrong is passed on with what is wrong, so that one mistake stops nothing; what makes the rest
 unreadable (no such file, no header, a quote that is never closed) stops all.
 """
 

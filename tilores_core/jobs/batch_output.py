@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class Reorder(Generic[T]):
-    """Holds what came too early. No I/O, no waiting: `has_room` says who may begin."""
+    """Holds results that come too early. No I/O, no waiting: `has_room` says which place may begin."""
 
     def __init__(self, *, first: int, window: int) -> None:
         self.next = first
@@ -66,7 +66,7 @@ _LOOK_AGAIN_SECONDS: Final = 0.02
 
 Row = Mapping[str, Any]
 Note = Callable[[Sequence[tuple[bytes | None, Row]], Sequence[int]], None]
-"""Is told of rows that were written, each with the key it was put with, and where in the file each begins."""
+"""Called with rows that were written, each with the key it was put with, and where in the file each begins."""
 
 
 class OutputBusyError(InvalidRequestError):
@@ -89,7 +89,7 @@ class OutputFile:
             try:
                 _lock(file, path, seconds=_DYING_SECONDS if resume else 0.0)
                 if file.seek(0, os.SEEK_END) and not resume:
-                    fix = "go on with --resume, or name another output"
+                    fix = "continue it with --resume, or name another output"
                     raise InvalidRequestError(f"{path} is there already", param=path.name, fix=fix)
                 _mend(file)
             except BaseException:
@@ -146,7 +146,7 @@ def _written_at(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def resume(path: Path, ids: Iterable[str], tell: Callable[[dict[str, Any], int], None] | None = None) -> int:
-    """How many lines of the input are done, and so the place to go on from. `ids` are those of the input, in order.
+    """How many lines of the input are done, and so the place to continue from. `ids`: of the input, in order.
 
     Open the file first (`OutputFile.open`): that keeps others away. `tell` gets each line that is there, and where it
     begins. Of `ids` no more are taken than lines are there. Reads the whole output once and holds one line.
@@ -186,7 +186,7 @@ class OrderedWriter:
         self._ended = False
         self._task: asyncio.Task[None] | None = None
         self.settled: list[bytes] = []
-        """Keys of rows that were written and noted; whoever gives keys empties it."""
+        """Keys of rows that were written and noted; the caller that puts keys empties it."""
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._write(), name="batch output")
@@ -248,7 +248,7 @@ class OrderedWriter:
                     self.settled += [key for key, _ in group if key is not None]
                 self._left.set()
         finally:
-            self._left.set()  # who waits for room shall see that there is no writer any more
+            self._left.set()  # a caller that waits for room must see that there is no writer any more
 
     async def _gather(self) -> None:
         """Until it is time, or half of what may wait has, or nothing more will."""
@@ -265,7 +265,7 @@ class OrderedWriter:
 
 
 async def _to_its_end(close: Callable[[], None]) -> None:
-    """In a thread, also when who waits is cancelled before the thread begins: the file is locked until then."""
+    """In a thread, also when the caller is cancelled before the thread begins: the file is locked until then."""
     await asyncio.shield(asyncio.ensure_future(asyncio.to_thread(close)))
 
 
@@ -297,7 +297,7 @@ def _mend(file: IO[bytes]) -> None:
 
 
 def _lock(file: IO[bytes], path: Path, *, seconds: float) -> None:
-    """For as long as the file is open, a kill included. `seconds`: how long to wait for who has it."""
+    """Lock it while the file is open, a kill included. `seconds`: how long to wait for another holder."""
     try:
         import fcntl
     except ImportError:  # Windows

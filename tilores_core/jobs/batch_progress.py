@@ -17,8 +17,8 @@ from tilores_core.jobs.batch_rows import REPEATED
 class Totals:
     """`lines`: that were finished, of which `failed` ended with an error.
 
-    `cached`: answered by a cache tier, `repeated`: by an earlier line, `unidentified`: told that nobody, or more than
-    one, is meant. `attempts`: how often lines were tried; `cost` in US dollars, of what has a known price.
+    `cached`: answered by a cache tier, `repeated`: by an earlier line, `unidentified`: no customer, or more than one,
+    is meant. `attempts`: how often lines were tried; `cost` in US dollars, of what has a known price.
     """
 
     lines: int = 0
@@ -70,7 +70,7 @@ def count_lines(path: Path) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """At one moment. `of`: lines in all, None while nobody knows; `rate`: lines a second, of late."""
+    """At one moment. `of`: lines in all, None while not counted; `rate`: lines a second, recently."""
 
     totals: Totals
     of: int | None
@@ -85,8 +85,8 @@ class Look:
         return max(0, self.of - self.totals.lines) / self.rate
 
     def plain(self) -> dict[str, Any]:
-        told = {**self.totals.plain(), "of": self.of, "seconds": round(self.seconds, 3), "rate": round(self.rate, 1)}
-        return {**told, "eta_s": None if self.eta is None else round(self.eta, 1)}
+        plain = {**self.totals.plain(), "of": self.of, "seconds": round(self.seconds, 3), "rate": round(self.rate, 1)}
+        return {**plain, "eta_s": None if self.eta is None else round(self.eta, 1)}
 
 
 class Speed:

@@ -53,12 +53,12 @@ def records_row(
 def error_row(line_id: str, error: Exception, *, attempts: int, seconds: float) -> dict[str, Any]:
     """Only what our own errors say: the words of others may quote anything."""
     if isinstance(error, TiloresError):
-        told = {"code": error_code(error), "message": error.message, "fix": error.fix}
+        shown = {"code": error_code(error), "message": error.message, "fix": error.fix}
     else:
-        told = {"code": "internal", "message": f"unforeseen: {type(error).__name__}", "fix": None}
+        shown = {"code": "internal", "message": f"unforeseen: {type(error).__name__}", "fix": None}
     return {
         "id": line_id,
-        "error": told,
+        "error": shown,
         "cache": None,
         "attempts": attempts,
         "latency_ms": round(seconds * 1000, 3),
@@ -67,8 +67,8 @@ def error_row(line_id: str, error: Exception, *, attempts: int, seconds: float) 
 
 def problem_row(line: BatchLine) -> dict[str, Any]:
     """A line that cannot be understood."""
-    told = {"code": "invalid_request", "message": line.problem, "fix": "correct the line and run it again"}
-    return {"id": line.id, "error": told, "cache": None, "attempts": 0, "latency_ms": 0.0}
+    shown = {"code": "invalid_request", "message": line.problem, "fix": "correct the line and run it again"}
+    return {"id": line.id, "error": shown, "cache": None, "attempts": 0, "latency_ms": 0.0}
 
 
 def repeated_row(line_id: str, first: Row) -> dict[str, Any]:
@@ -89,6 +89,6 @@ def input_row(line: BatchLine) -> Mapping[str, Any]:
         "name": who.name,
         "date_of_birth": who.date_of_birth,
         "model": line.model,
-        "problem": line.problem,  # no column that is read: for whoever corrects the line
+        "problem": line.problem,  # not a column that is read: it is for correcting the line
     }
     return {name: value for name, value in row.items() if value is not None}

@@ -51,7 +51,7 @@ _TRANSIENT: Final = (
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether the same may work later. An account that is used up does not count: somebody has to pay first."""
+    """Whether the same may work later. An account that is used up does not: it has to be paid first."""
     return isinstance(error, _TRANSIENT) and not isinstance(error, ProviderQuotaError)
 
 
@@ -65,8 +65,8 @@ class Retry:
     longest_wait: float = 300.0
 
     def pause(self, error: Exception, failures: int) -> float:
-        """How long after the `failures`-th failure: full jitter (any time up to base * 2^n), so that those who failed
-        together do not come back together; after what the other side asked for, if it asked."""
+        """How long after the `failures`-th failure: full jitter (any time up to base * 2^n), so that what failed
+        together does not come back together; after what the other side asked for, if it asked."""
         jitter = random.uniform(0.0, min(self.cap, self.base * 2 ** (failures - 1)))  # noqa: S311
         asked = getattr(error, "retry_after", None) or 0.0
         return min(asked, self.longest_wait) + jitter

@@ -104,7 +104,7 @@ def batch_routes(
 
     @router.get("/batch/{id}", responses=missing)
     async def look(id: JobId) -> Job:
-        """How far it is."""
+        """Its state and totals."""
         return _shown(await _job(batches, id), note())
 
     @router.get(
@@ -113,11 +113,11 @@ def batch_routes(
         responses={**missing, 200: {"content": {"text/event-stream": {"schema": _EVENT}}}},
     )
     async def events(id: JobId) -> StreamingResponse:
-        """How far it is, as server-sent events, until it has ended: `progress`, then `end`; the data is the job."""
+        """Its progress as server-sent events, until it has ended: `progress`, then `end`; the data is the job."""
         job = await _job(batches, id)
         listeners.check()
-        told = _told(batches, job, is_ready, listeners, note)
-        return StreamingResponse(told, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        events = _follow(batches, job, is_ready, listeners, note)
+        return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
     @router.get(
         "/batch/{id}/results",
@@ -131,7 +131,7 @@ def batch_routes(
 
     @router.delete("/batch/{id}", responses=missing)
     async def cancel(id: JobId) -> Job:
-        """End it. What was done stays, and what is at work is given up."""
+        """Cancel it. Finished lines stay; lines in progress are given up."""
         await _job(batches, id)
         job = await batches.cancel(id)
         return _shown(job) if job is not None else _shown(await _job(batches, id))
@@ -176,7 +176,7 @@ async def _pieces(request: Request) -> AsyncIterator[bytes]:
         yield piece
 
 
-async def _told(
+async def _follow(
     batches: BatchIntake,
     job: StoredJob,
     is_ready: Callable[[], bool],
@@ -187,13 +187,13 @@ async def _told(
     listeners.count += 1
     loop = asyncio.get_running_loop()
     try:
-        told, at = b"", loop.time()
+        last, at = b"", loop.time()
         current: StoredJob | None = job
         while current is not None:
             ended = current.ended is not None
             event = _event("end" if ended else "progress", _shown(current, note()))
-            if event != told:
-                told, at = event, loop.time()
+            if event != last:
+                last, at = event, loop.time()
                 yield event
             elif loop.time() - at > _STILL_THERE_SECONDS:
                 at = loop.time()

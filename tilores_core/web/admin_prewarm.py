@@ -27,14 +27,14 @@ class WarmNow(BaseModel):
 
 
 class Accepted(BaseModel):
-    run: str = Field(description="its name in `runs` of the statistics; null there while it goes on")
+    run: str = Field(description="its name in `runs` of the statistics; null there until it has ended")
     lists: list[str] = Field(description="the lists that are on their way")
     customers: int = Field(description="customers named in them")
     note: str | None = Field(None, description="why it waits, and what to do: no worker process is running")
 
 
 class CallBegins(BaseModel):
-    """Who calls: anything that identifies a customer; all that is given must fit."""
+    """The caller: anything that identifies a customer; all that is given must fit."""
 
     model_config = ConfigDict(extra="forbid")
     customer_id: Text | None = None
@@ -45,7 +45,7 @@ class CallBegins(BaseModel):
 
 
 class Heard(BaseModel):
-    """The same for everybody: whether anybody is known by it is not told."""
+    """The same for every caller: the reply does not say whether a customer was found."""
 
     accepted: bool = True
 

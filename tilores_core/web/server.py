@@ -47,7 +47,7 @@ def drain_on_signal(application: Application, seconds: float) -> Iterator[None]:
         if is_worker and number == signal.SIGINT:
             return  # Ctrl-C reaches parent and workers alike; the parent tells its workers
         if application.draining:
-            # The server may not have heard of the first yet; told twice it waits for nothing.
+            # The server may not have handled the first yet; after two it waits for nothing.
             pass_on(number, frame)
             pass_on(number, frame)
             return

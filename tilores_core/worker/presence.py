@@ -33,7 +33,7 @@ class WorkersSeen:
 
 @contextmanager
 def present(data_dir: Path, *, restarts: int) -> Iterator[None]:
-    """Tell that a worker runs, while the block runs. `restarts`: how often its supervisor has restarted it."""
+    """Say that a worker runs, while the block runs. `restarts`: how often its supervisor has restarted it."""
     folder = data_dir / "workers"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for path in folder.glob("*.json"):  # of workers that were killed
@@ -41,8 +41,8 @@ def present(data_dir: Path, *, restarts: int) -> Iterator[None]:
             if time.time() - path.stat().st_mtime > _FORGOTTEN_SECONDS:
                 path.unlink()
     mine = folder / f"{os.getpid()}-{uuid.uuid4().hex[:8]}.json"
-    told = {"pid": os.getpid(), "host": socket.gethostname()[:60], "started": time.time(), "restarts": restarts}
-    mine.write_text(json.dumps(told))
+    record = {"pid": os.getpid(), "host": socket.gethostname()[:60], "started": time.time(), "restarts": restarts}
+    mine.write_text(json.dumps(record))
     over = threading.Event()
 
     def touch() -> None:
@@ -66,19 +66,19 @@ def workers(data_dir: Path) -> WorkersSeen:
     for path in (data_dir / "workers").glob("*.json"):
         with suppress(OSError, ValueError):
             seen = path.stat().st_mtime
-            told = json.loads(path.read_text())
+            record = json.loads(path.read_text())
             if last_seen is None or seen >= last_seen:
-                last_seen, restarts = seen, int(told["restarts"])
-            running += now - seen < FRESH_SECONDS and not _is_dead(told)
+                last_seen, restarts = seen, int(record["restarts"])
+            running += now - seen < FRESH_SECONDS and not _is_dead(record)
     return WorkersSeen(running, last_seen, restarts)
 
 
-def _is_dead(told: dict[str, Any]) -> bool:
+def _is_dead(record: dict[str, Any]) -> bool:
     """Whether it was killed: known at once of a process of this machine."""
-    if told["host"] != socket.gethostname()[:60]:
+    if record["host"] != socket.gethostname()[:60]:
         return False
     try:
-        os.kill(told["pid"], 0)
+        os.kill(record["pid"], 0)
     except ProcessLookupError:
         return True
     except PermissionError:

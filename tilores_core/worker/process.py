@@ -26,7 +26,7 @@ SUPERVISED: Final = "TILORES_WORKER_SUPERVISED"
 RESTARTS: Final = "TILORES_WORKER_RESTARTS"
 NO_PLUGINS: Final = "TILORES_WORKER_NO_PLUGINS"
 METRICS: Final = "TILORES_WORKER_METRICS"
-"""Variables by which the supervisor passes on what `tilores serve` was told."""
+"""Variables by which the supervisor passes on the options of `tilores serve`."""
 
 _LOOK_SECONDS: Final = 0.25
 _LOOK_FOR_OLD_SECONDS: Final = 60.0

@@ -135,7 +135,7 @@ class Who(_Part):
     def _phone(cls, value: str | None, info: ValidationInfo) -> str | None:
         number = normalise_phone(value, info.context["region"]) if value and info.context else None
         if value and number is None:
-            raise ValueError("this is no phone number; write it with its country code")
+            raise ValueError("this is not a phone number; write it with its country code")
         return number
 
     @field_validator("email")
@@ -143,7 +143,7 @@ class Who(_Part):
     def _email(cls, value: str | None) -> str | None:
         address = normalise_email(value) if value else None
         if value and address is None:
-            raise ValueError("this is no e-mail address")
+            raise ValueError("this is not an e-mail address")
         return address
 
     @field_validator("date_of_birth")
@@ -151,15 +151,15 @@ class Who(_Part):
     def _date(cls, value: str | None) -> str | None:
         date = parse_date(value) if value else None
         if value and date is None:
-            raise ValueError("this is no date; write it as YYYY-MM-DD")
+            raise ValueError("this is not a date; write it as YYYY-MM-DD")
         return date
 
     @model_validator(mode="after")
-    def _somebody(self) -> Who:
+    def _identifies(self) -> Who:
         if not self.identifiers:
-            raise ValueError("name somebody: customer_id, phone, email, or name and date_of_birth")
+            raise ValueError("name a customer: customer_id, phone, email, or name and date_of_birth")
         if self.date_of_birth and not (self.name or self.customer_id or self.phone or self.email):
-            raise ValueError("a date of birth alone names nobody; give the name too")
+            raise ValueError("a date of birth alone identifies no customer; give the name too")
         return self
 
     @property
@@ -235,7 +235,7 @@ class _Asking(_Part):
 
 
 class WarmList(_Asking):
-    """Customers who are kept warm. `priority`: higher goes first. `refresh` in seconds.
+    """Customers that are kept warm. `priority`: higher goes first. `refresh` in seconds.
 
     `most_matches`: identifiers that fit more customers than that warm none of them.
     """
@@ -302,7 +302,7 @@ class WarmPlan(_Part):
 
 
 def load_plan(path: Path, decoders: RequestDecoders) -> WarmPlan:
-    """The plan in a JSON file. Raises `ConfigError` with file, place and mend of every problem."""
+    """The plan in a JSON file. Raises `ConfigError` with file, place and fix of every problem."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)

@@ -185,12 +185,12 @@ class ListRuns:
             run.done.set()
 
     def _log(self, run: _ListRun) -> None:
-        told = run.stats.as_plain()
-        fields = {name: told[name] for name in ("customers", "warmed", "failed", "kept", "skipped", "seconds")}
+        plain = run.stats.as_plain()
+        fields = {name: plain[name] for name in ("customers", "warmed", "failed", "kept", "skipped", "seconds")}
         log.info("prewarm.list_finished", list=run.one.name, **fields)
-        if told["kept"] or run.is_over:
+        if plain["kept"] or run.is_over:
             skipped = run.stats.results["outage"]
-            log.warning("prewarm.limit_reached", list=run.one.name, kept=told["kept"], left_out=skipped)
+            log.warning("prewarm.limit_reached", list=run.one.name, kept=plain["kept"], left_out=skipped)
 
     async def aclose(self) -> None:
         tasks = [task for _, task in self._running.values()]

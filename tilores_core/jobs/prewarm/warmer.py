@@ -40,7 +40,7 @@ log = structlog.get_logger(part="prewarm")
 
 _SLACK = 5.0
 _SHORTER = 0.8
-_JUST_NOW = 2.0  # what is no older is new; nothing at all would be said of what took a moment to be stored
+_JUST_NOW = 2.0  # what is not older counts as new: storing takes a moment
 _NOBODYS: tuple[Message, ...] = ({"role": "user", "content": ""},)
 
 
