@@ -11,7 +11,6 @@ from tilores_core.errors import InvalidRequestError, RateLimitedError
 from tilores_core.jobs.job_folder import Format, JobFolder, Upload
 from tilores_core.settings import BatchTable
 from tilores_core.store.lazy import LazyStore
-from tilores_core.store.topics import BATCH
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +55,6 @@ class BatchIntake:
         except BaseException:
             await asyncio.to_thread(upload.drop)
             raise
-        self._store.notify(BATCH)
         return job
 
     async def get(self, job_id: str) -> Job | None:
@@ -66,9 +64,7 @@ class BatchIntake:
     async def cancel(self, job_id: str) -> Job | None:
         """The job as it is then; finished lines stay. One that has ended stays as it is."""
         jobs = (await self._store.get()).jobs
-        job = await jobs.cancel(job_id) or await jobs.get(job_id)
-        self._store.notify(BATCH)
-        return job
+        return await jobs.cancel(job_id) or await jobs.get(job_id)
 
     def output(self, job_id: str) -> Path:
         """The file with its results; not there before the first."""

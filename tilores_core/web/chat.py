@@ -270,11 +270,6 @@ class ChatService:
             )
         return _Admission(self)
 
-    @property
-    def at_work(self) -> int:
-        """How many requests that need more than memory are being served now."""
-        return self._at_work
-
     def samples(self) -> Iterable[Sample]:
         """What `/metrics` is told beside what is counted."""
         return (Sample(IN_PROGRESS, (), self._at_work),)
