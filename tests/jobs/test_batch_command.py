@@ -115,7 +115,7 @@ def test_wrong_use(tilores: Command) -> None:
     _questions(tilores.folder, 1)
     assert "is the input" in tilores.fails("batch", "in.jsonl", "in.jsonl")
     (tilores.folder / "there.jsonl").write_text("precious")
-    assert "go on with --resume" in tilores.fails("batch", "in.jsonl", "there.jsonl")
+    assert "continue it with --resume" in tilores.fails("batch", "in.jsonl", "there.jsonl")
     assert (tilores.folder / "there.jsonl").read_text() == "precious"
     assert "known: dask, threads" in tilores.fails("batch", "in.jsonl", "out.jsonl", "--executor", "thread")
     assert "nowhere" in tilores.fails("batch", "in.jsonl", "out.jsonl", "--model", "nowhere:x")
