@@ -22,6 +22,7 @@ from tilores_core.web.admin_app import AdminApp
 from tilores_core.web.application import Application
 from tilores_core.web.auth import Authenticator, check_exposure, check_key_tables, provide_keys, require_key
 from tilores_core.web.chat import ChatService
+from tilores_core.web.rate_limit import RateLimit
 from tilores_core.web.server import drain_on_signal
 from tilores_core.worker.presence import workers
 from tilores_core.worker.prewarming import build_prewarming, load_prewarm_plan
@@ -49,7 +50,9 @@ def create_app(
     host = load_host(environment, loaded=loaded, **plan)
     check_key_tables(environment, host.config.keys)
     environment = provide_keys(environment, host.config.use.source)
-    authenticator = Authenticator(environment, host.config.keys)
+    limit = environment.rate_limit
+    rate_limit = RateLimit(limit, "requests", metrics_folder) if limit else None
+    authenticator = Authenticator(environment, host.config, metrics_folder)
     # What is wrong in the plan stops the start, not the first request.
     if load_prewarm_plan(host.config, Locale()).lists:
         check_schedule()  # whichever process follows it
@@ -63,7 +66,7 @@ def create_app(
                 services.engine,
                 authenticator,
                 host.config.chat,
-                environment.rate_limit,
+                rate_limit,
                 tracing=services.tracing,
                 metrics=metrics,
             )
@@ -92,6 +95,7 @@ def create_app(
                 store=services.store.ping,
                 prewarming=warm_jobs,
                 batches=BatchIntake(store=services.store, folder=folder, table=host.config.batch),
+                jobs=folder,
                 workers=None if with_jobs else lambda: workers(environment.data_dir),
             )
             warming = asyncio.create_task(services.engine.warm_up())

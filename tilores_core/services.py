@@ -30,6 +30,7 @@ from tilores_core.metrics.collectors import watch_parts
 from tilores_core.metrics.meters import ModelLabels
 from tilores_core.settings import Config, Environment, LoadedConfig, load_config, variables
 from tilores_core.settings.data_folder import create_data_folder
+from tilores_core.settings.process import switch_off_automatic_tracing
 from tilores_core.store.address import store_address
 from tilores_core.store.lazy import LazyStore
 from tilores_core.tracing import Tracing, deployment_of
@@ -57,6 +58,7 @@ class Services:
 def load_host(environment: Environment, *, loaded: LoadedConfig | None = None, **plan: Any) -> PluginHost:
     """Read plugins.toml and load the plugins it enables. `plan`: as `PluginHost.start` takes it."""
     loaded = loaded or load_config(environment.config)
+    switch_off_automatic_tracing()
     with suppress(OSError):  # whatever cannot be kept there says so when it is needed
         create_data_folder(environment.data_dir)
     host = PluginHost.start(loaded, variables=variables(), data_dir=environment.data_dir, **plan)

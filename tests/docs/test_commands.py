@@ -19,6 +19,7 @@ NOT_RUN = {
     "docs/tilores.md: tilores doctor": "it needs an instance; tests/sources/test_tilores_page.py has one",
     "README.md: make serve EXTRAS": "it installs what only a real model needs",
     "README.md: make serve ": "it installs, and serves until it is ended; .ci/run does it on a clean checkout",
+    "docs/operations.md: tilores forget": "it needs a server with that customer; tests/web has one",
     "docs/operations.md: TILORES_API_KEYS=": "it serves until it is ended; tests/e2e has servers with keys",
 }
 BLOCKS = all_blocks()

@@ -13,7 +13,6 @@ TO_DO: frozenset[str] = frozenset(
         "docs/answers.md",
         "docs/batch.md",
         "docs/monitoring.md",
-        "docs/operations.md",
         "docs/tracing-otel.md",
         "plugins/tilores_plugins/providers",
         "plugins/tilores_plugins/sources",

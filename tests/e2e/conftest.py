@@ -105,6 +105,7 @@ def gate(shared_gated: tuple[RunningServer, Gate]) -> Iterator[Gate]:
 KEYS_TOML = """
 [chat]
 cors_origins = ["https://desk.example"]
+failed_authentications = "1000000/minute"
 [keys.bot]
 search = false
 [keys.elsewhere]

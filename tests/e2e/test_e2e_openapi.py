@@ -22,10 +22,10 @@ CHECKS = (
 ALWAYS = ("--generation-deterministic", "--suppress-health-check", "all", "--no-color", "--warnings", "off")
 
 
-def explore(url: str, folder: Path, *options: str) -> None:
+def explore(url: str, folder: Path, *options: str, checks: str = CHECKS) -> None:
     """Let schemathesis call everything that is described; all findings are shown."""
     done = subprocess.run(
-        [str(SCHEMATHESIS), "run", f"{url}/openapi.json", "--checks", CHECKS, *ALWAYS, *options],
+        [str(SCHEMATHESIS), "run", f"{url}/openapi.json", "--checks", checks, *ALWAYS, *options],
         cwd=folder,
         env=clean_environment(PYTHONWARNINGS="ignore", COLUMNS="150"),
         capture_output=True,
@@ -41,7 +41,10 @@ def test_schemathesis_finds_nothing(server: RunningServer, tmp_path: Path) -> No
     # Three of the streaming routes take the same body; the other two have their turn below.
     alike = ("--exclude-path", "/chat/stream", "--exclude-path", "/chat/stream_log")
     key = ("-H", f"Authorization: {server.admin['Authorization']}")
-    explore(server.url, tmp_path, "--phases", "coverage,fuzzing", "--max-examples", "15", *alike, *key)
+    # Failed authentication is limited by address, so the keys are tried at the server below, which has no such limit.
+    checks = CHECKS.removesuffix(",ignored_auth")
+    options = ("--phases", "coverage,fuzzing", "--max-examples", "15", *alike, *key)
+    explore(server.url, tmp_path, *options, checks=checks)
 
 
 @pytest.mark.slow

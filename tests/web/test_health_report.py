@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from tests.e2e.running_server import RunningServer
+from tests.host.throwaway_plugins import Site
 from tests.redis_server import RedisServer
 from tilores_core.contracts import Outcome, Turn
 from tilores_core.resilience import Condition
@@ -216,3 +217,28 @@ def test_redis_down_is_named_and_the_server_stays_ready(tmp_path: Path) -> None:
             )
             assert again["last_error"] == ill["last_error"] or again["last_error"]["at"] > ill["last_error"]["at"]
             assert again["since"] > ill["since"]
+
+
+IDLE_PROVIDER = """
+from tilores_core import LLMProviderSpec, hookimpl
+
+
+@hookimpl
+def register_llm_providers():
+    return [LLMProviderSpec(name="idle", factory="idle_models:build", requires={"no_such_library": "acme[models]"})]
+
+
+def build(context):
+    raise AssertionError("its library is missing")
+"""
+
+
+def test_provider_that_is_not_selected_and_lacks_its_library_is_not_a_degradation(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    Site(site).install("idle", IDLE_PROVIDER, target="idle_models")
+    with RunningServer(tmp_path / "server", variables={"PYTHONPATH": str(site)}) as server:
+        found = httpx.get(f"{server.url}/health/detailed", headers=server.admin, timeout=30).json()
+        assert found["parts"]["plugins"] == {**found["parts"]["plugins"], "status": "ok"}
+        assert "idle" not in found["parts"]["plugins"]["detail"]["problems"]
+        assert found["status"] == "ok", found

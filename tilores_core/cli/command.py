@@ -200,6 +200,25 @@ def prewarm(
 
 
 @app.command()
+def forget(
+    ctx: typer.Context,
+    customer: Annotated[str, typer.Argument(metavar="ID", help="The customer's id, as the source has it.")],
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Have the server there do it, such as http://127.0.0.1:8000.")
+    ] = None,
+    admin_key: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="Its admin key; default TILORES_ADMIN_KEYS, or the one in the data folder."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Remove a customer from caches, batch inputs and results, and say what cannot be reached."""
+    from tilores_core.cli.forget import forget
+
+    forget(ctx.obj, customer, url=url, admin_key=admin_key, as_json=json)
+
+
+@app.command()
 def models(ctx: typer.Context, json: JsonOption = False) -> None:
     """List the models."""
     from tilores_core.cli.models import models

@@ -41,7 +41,9 @@ class Server:
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigError("this is no server's address", where="--url", fix="write it like http://127.0.0.1:8000")
+            raise ConfigError(
+                "this is not the address of a server", where="--url", fix="write it like http://127.0.0.1:8000"
+            )
 
     @classmethod
     def of(cls, environment: Environment, url: str, key: str | None) -> Server:
@@ -59,11 +61,14 @@ class Server:
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         return self._send(path, json.dumps(body).encode())
 
-    def _send(self, path: str, data: bytes | None) -> Any:
+    def delete(self, path: str) -> Any:
+        return self._send(path, None, "DELETE")
+
+    def _send(self, path: str, data: bytes | None, method: str | None = None) -> Any:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
-        request = urllib.request.Request(self.url.rstrip("/") + path, data, headers)  # noqa: S310  # http(s), see above
+        request = urllib.request.Request(self.url.rstrip("/") + path, data, headers, method=method)  # noqa: S310  # http(s), see above
         handlers: list[Any] = [_NoRedirects]
         if urlsplit(self.url).hostname in _LOOPBACK:
             handlers.append(urllib.request.ProxyHandler({}))

@@ -18,7 +18,7 @@ from tilores_core.host.build import build_object
 from tilores_core.host.load import load_plugins
 from tilores_core.host.plan import Plan, Switches, make_plan
 from tilores_core.host.plugin import Plugin, scan, sort_plugins
-from tilores_core.host.plugin_settings import PluginSettings, load_settings, own_keys
+from tilores_core.host.plugin_settings import PluginSettings, addresses_from_file, load_settings, own_keys
 from tilores_core.host.roles import LLM, Registration, Role, RoleName
 from tilores_core.host.use import UseCheck, provider_of, selections
 from tilores_core.settings import Config, LoadedConfig
@@ -253,7 +253,12 @@ class PluginHost:
     # --- checks at start ---------------------------------------------------------------------------------
 
     def _check(self, plan: Plan, *, use: bool) -> None:
-        self.config_warnings = plan.warnings
+        addresses = [
+            warning
+            for plugin in self._active.values()
+            for warning in addresses_from_file(plugin, self.loaded, self._variables)
+        ]
+        self.config_warnings = (*plan.warnings, *addresses)
         problems: list[TiloresError] = [*plan.problems, *self._check_tables(use=use)]
         if use:
             report = UseCheck(self.loaded, self._plugins, self._registrations).run()

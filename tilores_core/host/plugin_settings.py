@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,10 @@ from tilores_core.settings.references import Resolved, redact, resolve_reference
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
+
+
+_ADDRESS = re.compile(r"(url|uri|host|endpoint|address)s?\b", re.IGNORECASE)
+_SECRET = re.compile(r"KEY|TOKEN$|SECRET|PASSWORD", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,33 @@ def load_settings(plugin: Plugin, loaded: LoadedConfig, variables: Mapping[str, 
         details = error.errors(include_input=False, include_url=False)
         problems = [_problem(plugin.id, item, model, origins, filled.secrets) for item in details]
     raise config_error(str(loaded.path), problems)
+
+
+def addresses_from_file(plugin: Plugin, loaded: LoadedConfig, variables: Mapping[str, str]) -> list[str]:
+    """Warnings of addresses that `.env` of the working folder gives while the key for them is the environment's own.
+
+    A folder of someone else could have the key sent to any address in this way.
+    """
+    from_file: frozenset[str] = getattr(variables, "from_file", frozenset())
+    named = [
+        (key, variable)
+        for registration in plugin.registrations
+        for key, variable in (*registration.spec.environment.items(), *registration.spec.aliases.items())
+    ]
+    named += [
+        (key, str(value["env"]))
+        for key, value in own_keys(loaded, plugin.id).items()
+        if isinstance(value, Mapping) and "env" in value
+    ]
+    addresses = {name for key, name in named if name in from_file and _ADDRESS.search(f"{key} {name}")}
+    own = {name for key, name in named if variables.get(name) and name not in from_file}
+    keys = ", ".join(sorted(name for name in own if _SECRET.search(name)))
+    return [
+        f"plugin '{plugin.id}' sends {keys} of the environment to the address that {address} gives in .env of the "
+        "working folder; if that is right, put both in one place"
+        for address in sorted(addresses)
+        if keys
+    ]
 
 
 def settings_class(plugin: Plugin) -> type[BaseModel] | None:

@@ -7,12 +7,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final, Literal
+
+import orjson
 
 from tilores_core.errors import OverloadedError, PayloadTooLargeError
 
@@ -82,6 +85,29 @@ class JobFolder:
             upload.drop()
             raise
 
+    def forget(self, customer_id: str) -> tuple[int, int, list[str]]:
+        """Remove a customer's lines from the results of ended jobs, and the inputs that name the customer.
+
+        Returns:
+            How many lines and inputs were removed, and the ids of the jobs that have not ended and hold the customer.
+        """
+        lines = inputs = 0
+        running = []
+        for folder in self._jobs():
+            sources = [path for path in (*folder.glob("in.*"), folder / PLAN) if path.exists()]
+            output = folder / "out.jsonl"
+            if not (folder / _ENDED).exists():
+                if any(_names(path, customer_id) for path in (*sources, output)):
+                    running.append(folder.name)
+                continue
+            removed = _drop_lines(output, customer_id)
+            lines += removed
+            for path in sources:
+                if removed or _names(path, customer_id):
+                    path.unlink(missing_ok=True)
+                    inputs += 1
+        return lines, inputs, running
+
     def _jobs(self) -> Iterator[Path]:
         try:
             yield from (path for path in sorted(self._path.iterdir()) if path.is_dir())
@@ -139,6 +165,36 @@ class Upload:
         if self._file is not None:
             self._file.close()
         self._folder.remove(self._job_id)
+
+
+def _names(path: Path, customer_id: str) -> bool:
+    """Whether a line of the file holds the id, as text or in JSON."""
+    texts = (customer_id, json.dumps(customer_id)[1:-1], json.dumps(customer_id, ensure_ascii=False)[1:-1])
+    spellings = {text.encode() for text in texts}
+    try:
+        with path.open("rb") as file:
+            return any(spelling in line for line in file for spelling in spellings)
+    except FileNotFoundError:
+        return False
+
+
+def _drop_lines(path: Path, customer_id: str) -> int:
+    """Write the file again without the lines about the customer; how many these were."""
+    if not _names(path, customer_id):
+        return 0
+    dropped = 0
+    spare = path.with_name("forget.tmp")
+    with path.open("rb") as old, open(spare, "wb", opener=open_private) as new:
+        for line in old:
+            row = orjson.loads(line) if line.endswith(b"\n") else {}
+            if customer_id in (row.get("customer_id"), row.get("id")):
+                dropped += 1
+            else:
+                new.write(line)
+        new.flush()
+        os.fsync(new.fileno())
+    spare.replace(path)
+    return dropped
 
 
 def open_private(path: str, flags: int) -> int:

@@ -72,6 +72,12 @@ class ChatTable(_Table):
         "balancers to notice",
     )
     shutdown_seconds: float = Field(30.0, gt=0, description="longest wait for running requests after that")
+    failed_authentications: str = Field(
+        "60/minute",
+        pattern=r"^[1-9][0-9]{0,8}/(second|minute|hour|day)$",
+        description="requests without a right key that one address may send, over all workers; more are refused with "
+        "429 before their key is looked at",
+    )
     cors_origins: tuple[str, ...] = Field((), description="origins a browser may call from; '*' for all")
     log_hits_every: int = Field(
         100, ge=0, description="one of this many answers from memory is logged; 1: all, 0: none"

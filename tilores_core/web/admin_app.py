@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import Match
 
 from tilores_core import __version__
 from tilores_core.cache.keys import customer_tags
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.chat.engine import ChatEngine
 from tilores_core.contracts import CustomerSource
-from tilores_core.errors import (
-    AuthenticationError,
-    InvalidRequestError,
-    PayloadTooLargeError,
-    PermissionDeniedError,
-    RateLimitedError,
-    TiloresError,
-    UnknownModelError,
-)
+from tilores_core.errors import InvalidRequestError
 from tilores_core.hookspecs import RouterSpec
 from tilores_core.host.host import PluginHost
-from tilores_core.host.roles import HEALTH, ROUTERS
+from tilores_core.host.roles import HEALTH, ROUTERS, TRACERS
+from tilores_core.jobs.forget import forget_everywhere
 from tilores_core.jobs.intake import BatchIntake
+from tilores_core.jobs.job_folder import JobFolder
 from tilores_core.jobs.prewarm.jobs import PrewarmJobs
 from tilores_core.metrics import Metrics
 from tilores_core.settings import ChatTable
@@ -41,8 +32,8 @@ from tilores_core.web.auth import Authenticator, keyed_route
 from tilores_core.web.guard import Guard, PluginRouters
 from tilores_core.web.health import NO_WORKER, DetailedHealth, HealthReport, WorkersSeen, no_customers
 from tilores_core.web.openapi import describe
-
-_LONGEST_PROBLEM = 500
+from tilores_core.web.problems import ERRORS, WITH_BODY, handle_errors
+from tilores_core.web.root_page import HEADERS, root_page
 
 
 class Health(BaseModel):
@@ -76,22 +67,18 @@ class Invalidated(BaseModel):
     removed: int = Field(description="entries removed from the tiers that could count them")
 
 
-class Problem(BaseModel):
-    """An error. `fix` says what to do about it."""
-
-    detail: str
-    fix: str | None = None
+class NotReached(BaseModel):
+    where: str
+    reason: str
 
 
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    401: {"model": Problem, "description": "No key, or a wrong one"},
-    403: {"model": Problem, "description": "Administration is off, or not for this key"},
-}
-_WITH_BODY: dict[int | str, dict[str, Any]] = {
-    400: {"model": Problem, "description": "The body is not text"},
-    413: {"model": Problem, "description": "The body is too large"},
-    422: {"model": Problem, "description": "A field is wrong; `detail` names it"},
-}
+class ForgottenEverywhere(BaseModel):
+    """What was removed, and what cannot be reached from here."""
+
+    removed: dict[str, int | dict[str, int]] = Field(
+        description="`cache`: entries by namespace; `batch_results`: lines; `batch_inputs`: files"
+    )
+    not_reached: list[NotReached]
 
 
 class AdminApp:
@@ -113,8 +100,10 @@ class AdminApp:
         tracers: Callable[[], Mapping[str, Any]] | None = None,
         store: Callable[[], Awaitable[bool]] | None = None,
         workers: Callable[[], WorkersSeen] | None = None,
+        jobs: JobFolder,
     ) -> None:
-        """`tracers`, `store`, `workers`: see `HealthReport`."""
+        """`tracers`, `store`, `workers`: see `HealthReport`. `jobs`: the files that hold customers."""
+        self._jobs = jobs
         self._host = host
         self._cache = cache
         self._engine = engine
@@ -137,10 +126,7 @@ class AdminApp:
             redoc_url=None,
         )
         self.app.state.authenticator = authenticator
-        self.app.add_exception_handler(TiloresError, _problem)
-        self.app.add_exception_handler(RequestValidationError, _invalid)
-        self.app.add_exception_handler(405, _not_allowed)
-        self.app.add_exception_handler(Exception, _problem)
+        handle_errors(self.app)
         self.app.include_router(self._health_routes())
         self.app.include_router(self._admin_routes())
 
@@ -148,34 +134,17 @@ class AdminApp:
             return NO_WORKER if workers is not None and not workers().running else None
 
         if prewarming is not None:
-            responses = {**_ERRORS, **_WITH_BODY, 503: {"model": Problem, "description": "Too much is being warmed"}}
-            self.app.include_router(prewarm_routes(prewarming, responses, note))
-            self.app.include_router(call_routes(prewarming.prewarming, {**_ERRORS, **_WITH_BODY}))
+            self.app.include_router(prewarm_routes(prewarming, note))
+            self.app.include_router(call_routes(prewarming.prewarming))
         own_limits: dict[str, int] = {}
         if batches is not None:
             own_limits[BATCH_PATH] = batches.max_body_bytes
-            self.app.include_router(
-                batch_routes(
-                    batches,
-                    keyed_route("admin"),
-                    {**_ERRORS, 422: _WITH_BODY[422], 503: {"model": Problem, "description": "The database is down"}},
-                    caller=lambda request: request.state.caller,
-                    is_ready=is_ready,
-                    note=note,
-                )
-            )
+            self.app.include_router(batch_routes(batches, is_ready, note))
         if metrics is not None:
             self.app.include_router(_metrics_route(metrics, authenticator))
         plugin_routers = _include_plugin_routers(self.app, host)
         describe(self.app, engine.models, authenticator, plugin_routers)
-        self.asgi: Any = Guard(
-            self.app,
-            table.max_body_bytes,
-            own_limits,
-            needs_key=plugin_routers.need_key,
-            authenticate=lambda request: authenticator.chat.authenticate(dict(request.scope["headers"])),
-            error_response=_problem,
-        )
+        self.asgi: Any = Guard(self.app, table.max_body_bytes, own_limits, plugin_routers)
         if table.cors_origins:
             self.asgi = CORSMiddleware(
                 self.asgi,
@@ -189,6 +158,18 @@ class AdminApp:
 
     def _health_routes(self) -> APIRouter:
         router = APIRouter(tags=["health"])
+
+        @router.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
+        async def root(request: Request) -> HTMLResponse:
+            use = self._host.config.use
+            page = root_page(
+                request.scope,
+                status=(await self._report.get()).status if self._is_ready() else "not ready",
+                model=use.model,
+                source=use.source,
+                needs_key=not request.app.state.authenticator.chat.open,
+            )
+            return HTMLResponse(page, headers=dict(HEADERS))
 
         @router.get("/health")
         async def health() -> Health:
@@ -214,13 +195,13 @@ class AdminApp:
             return await self._report.get()
 
         route = keyed_route("admin")
-        router.add_api_route("/health/detailed", detailed, responses=_ERRORS, route_class_override=route)
+        router.add_api_route("/health/detailed", detailed, responses=ERRORS, route_class_override=route)
         return router
 
     # --- administration ----------------------------------------------------------------------------------
 
     def _admin_routes(self) -> APIRouter:
-        router = APIRouter(prefix="/admin", tags=["admin"], route_class=keyed_route("admin"), responses=_ERRORS)
+        router = APIRouter(prefix="/admin", tags=["admin"], route_class=keyed_route("admin"), responses=ERRORS)
 
         @router.get("/plugins")
         async def plugins() -> list[PluginRow]:
@@ -232,7 +213,7 @@ class AdminApp:
             """Statistics of each tier and namespace."""
             return await self._cache.stats()
 
-        @router.post("/cache/invalidate", responses=_WITH_BODY)
+        @router.post("/cache/invalidate", responses=WITH_BODY)
         async def invalidate(what: Invalidation) -> Invalidated:
             """Forget a customer, a namespace or a key, in all tiers and replicas."""
             given = [value for value in (what.customer_id, what.namespace, what.key) if value is not None]
@@ -246,16 +227,23 @@ class AdminApp:
                 )
             )
 
+        @router.delete("/customers/{customer_id:path}", responses={422: WITH_BODY[422]})
+        async def forget(customer_id: str) -> ForgottenEverywhere:
+            """Forget a customer: what all cache tiers and replicas hold, inputs and results of batches."""
+            config, tracers = self._host.config, self._host.used(TRACERS)
+            found = await forget_everywhere(self._cache, self._jobs, config, customer_id, uses_tracing=bool(tracers))
+            return ForgottenEverywhere.model_validate(found)
+
         return router
 
 
 def _metrics_route(metrics: Metrics, authenticator: Authenticator) -> APIRouter:
     router = APIRouter(tags=["health"])
 
-    @router.get("/metrics", response_class=PlainTextResponse, responses=_ERRORS)
+    @router.get("/metrics", response_class=PlainTextResponse, responses=ERRORS)
     async def tell(request: Request) -> Response:
-        """What is counted, for Prometheus. On this machine for everybody, elsewhere with any key."""
-        authenticator.metrics(dict(request.scope["headers"]))
+        """What is counted, for Prometheus. For local requests without a key, else with any key."""
+        authenticator.metrics(request.scope)
         text, kind = await metrics.text(request.headers.get("accept", ""))
         return Response(text, headers={"Content-Type": kind})
 
@@ -277,47 +265,3 @@ def _include_plugin_routers(app: FastAPI, host: PluginHost) -> PluginRouters:
     for plugin_id, router in keyed:
         app.include_router(router, prefix=f"/plugins/{plugin_id}")
     return routers
-
-
-_STATUS = (
-    (AuthenticationError, 401),
-    (PermissionDeniedError, 403),
-    (PayloadTooLargeError, 413),
-    (UnknownModelError, 422),
-    (InvalidRequestError, 422),
-    (RateLimitedError, 429),
-    (TiloresError, 503),
-)
-
-
-async def _problem(request: Request, error: Exception) -> JSONResponse:
-    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
-    message = error.message if isinstance(error, TiloresError) else "Internal Server Error"
-    fix = error.fix if isinstance(error, TiloresError) else None
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
-    if (seconds := getattr(error, "retry_after", None)) is not None:
-        headers["Retry-After"] = str(math.ceil(seconds))
-    return JSONResponse(Problem(detail=message, fix=fix).model_dump(), status, headers)
-
-
-_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
-
-
-async def _not_allowed(request: Request, error: Exception) -> JSONResponse:
-    """Starlette names the methods of the path's first route alone."""
-    routes = request.app.router.routes
-    here = [
-        method
-        for method in _METHODS
-        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
-    ]
-    return JSONResponse({"detail": "Method Not Allowed"}, 405, {"Allow": ", ".join(here)})
-
-
-async def _invalid(request: Request, error: Exception) -> JSONResponse:
-    """Fields and what is wrong with them; not what was sent, which cannot always be written as JSON."""
-    problems = error.errors() if isinstance(error, RequestValidationError) else ()
-    said = "; ".join(f"{'.'.join(str(step) for step in item['loc'])}: {item['msg']}" for item in problems[:5])
-    # Unknown keys are named too, and JSON may hold what is not a character.
-    said = said.encode("utf-8", "backslashreplace").decode()[:_LONGEST_PROBLEM]
-    return JSONResponse(Problem(detail=said).model_dump(), 422)

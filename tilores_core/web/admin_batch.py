@@ -6,17 +6,17 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import orjson
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 
-from tilores_core.contracts import Caller
 from tilores_core.errors import OverloadedError
 from tilores_core.jobs.intake import BatchIntake
+from tilores_core.web.auth import keyed_route
+from tilores_core.web.problems import ERRORS, WITH_BODY, Problem, Responses
 
 if TYPE_CHECKING:
     from tilores_core.store.jobs import Job as StoredJob
@@ -38,7 +38,6 @@ _EVENT: Final = {
     "additionalProperties": False,
 }
 _LINE: Final = {"type": "string", "description": "One JSON object a line; docs/batch.md has its fields."}
-Responses = dict[int | str, dict[str, Any]]
 JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="as POST /admin/batch gave it")]
 
 
@@ -57,24 +56,20 @@ class Job(BaseModel):
     note: str | None = Field(None, description="why it waits, and what to do: no worker process is running")
 
 
-def batch_routes(
-    batches: BatchIntake,
-    route: type[APIRoute],
-    responses: Responses,
-    *,
-    caller: Callable[[Request], Caller],
-    is_ready: Callable[[], bool],
-    note: Callable[[], str | None],
-) -> APIRouter:
-    """`route`: lets admins alone pass; `caller`: which of them it is. `responses`: those that every route has, and
-    422, 503 of problems. `note`: says when no worker process is running."""
-    router = APIRouter(prefix="/admin", tags=["admin"], route_class=route, responses=responses)
+def batch_routes(batches: BatchIntake, is_ready: Callable[[], bool], note: Callable[[], str | None]) -> APIRouter:
+    """For admin keys. `note`: says when no worker process is running."""
+    down = {503: {"model": Problem, "description": "The database is down"}}
+    router = APIRouter(
+        prefix="/admin",
+        tags=["admin"],
+        route_class=keyed_route("admin"),
+        responses={**ERRORS, 422: WITH_BODY[422], **down},
+    )
     listeners = _Listeners()
-    problem = responses[401]["model"]
-    missing: Responses = {404: {"model": problem, "description": "There is no such batch"}}
+    missing: Responses = {404: {"model": Problem, "description": "There is no such batch"}}
     too_much: Responses = {
-        413: {"model": problem, "description": "The body is larger than [batch] max_body_bytes"},
-        429: {"model": problem, "description": "Too many batches already"},
+        413: {"model": Problem, "description": "The body is larger than [batch] max_body_bytes"},
+        429: {"model": Problem, "description": "Too many batches already"},
     }
     body = {
         "required": True,
@@ -95,7 +90,7 @@ def batch_routes(
         job = await batches.submit(
             _pieces(request),
             form="csv" if is_csv else "jsonl",
-            owner=caller(request).name,
+            owner=request.state.caller.name,
             model=model,
             concurrency=concurrency or 0,
         )

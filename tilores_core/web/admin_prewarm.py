@@ -13,9 +13,9 @@ from tilores_core.errors import InvalidRequestError, PermissionDeniedError
 from tilores_core.jobs.prewarm.jobs import PrewarmJobs
 from tilores_core.jobs.prewarm.service import Prewarming
 from tilores_core.web.auth import keyed_route
+from tilores_core.web.problems import ERRORS, WITH_BODY, Problem, Responses
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-Responses = dict[int | str, dict[str, Any]]
 
 
 class WarmNow(BaseModel):
@@ -50,10 +50,12 @@ class Heard(BaseModel):
     accepted: bool = True
 
 
-def prewarm_routes(jobs: PrewarmJobs, responses: Responses, note: Callable[[], str | None]) -> APIRouter:
+def prewarm_routes(jobs: PrewarmJobs, note: Callable[[], str | None]) -> APIRouter:
     """For admin keys. `note`: says when no worker process is running."""
     router = APIRouter(prefix="/admin", tags=["admin"], route_class=keyed_route("admin"))
     prewarming = jobs.prewarming
+    busy = {503: {"model": Problem, "description": "Too much is being warmed"}}
+    responses: Responses = {**ERRORS, **WITH_BODY, **busy}
 
     @router.get("/prewarm", responses=responses)
     async def statistics() -> dict[str, Any]:
@@ -86,11 +88,11 @@ def prewarm_routes(jobs: PrewarmJobs, responses: Responses, note: Callable[[], s
     return router
 
 
-def call_routes(prewarming: Prewarming, responses: Responses) -> APIRouter:
+def call_routes(prewarming: Prewarming) -> APIRouter:
     """For chat keys."""
     router = APIRouter(prefix="/events", tags=["events"], route_class=keyed_route("chat"))
 
-    @router.post("/call", status_code=202, responses=responses)
+    @router.post("/call", status_code=202, responses={**ERRORS, **WITH_BODY})
     async def call(request: Request, who: CallBegins) -> Heard:
         """A call begins: the caller's records and the configured question questions are made ready."""
         caller: Caller = request.state.caller

@@ -7,7 +7,6 @@ import ipaddress
 import secrets
 import sys
 from collections.abc import Callable, Collection, Coroutine, Mapping
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -20,8 +19,9 @@ from starlette.responses import Response
 
 from tilores_core.contracts import DEFAULT_CALLER, Caller
 from tilores_core.errors import AuthenticationError, ConfigError, PermissionDeniedError
-from tilores_core.settings import Environment, KeyTable
+from tilores_core.settings import Config, Environment, KeyTable
 from tilores_core.settings.data_folder import KeyKind, generate_key, key_file
+from tilores_core.web.rate_limit import FailedAuthentication, peer_of
 
 _BEARER = b"bearer "
 _LOCAL_NAMES = (b"localhost", b"127.0.0.1", b"[::1]")
@@ -39,9 +39,16 @@ class KeyRing:
     """
 
     def __init__(
-        self, keys: Mapping[str, SecretStr], tables: Mapping[str, KeyTable], *, fix: str, admin: bool = False
+        self,
+        keys: Mapping[str, SecretStr],
+        tables: Mapping[str, KeyTable],
+        failures: FailedAuthentication,
+        *,
+        fix: str,
+        admin: bool = False,
     ) -> None:
         """`fix`: the advice in the error for a caller without a valid key."""
+        self._failures = failures
         self._salt = secrets.token_bytes(32)
         self._fix = fix
         self._callers: dict[bytes, Caller] = {}
@@ -55,28 +62,43 @@ class KeyRing:
     def _digest(self, secret: bytes) -> bytes:
         return hashlib.sha256(self._salt + secret).digest()
 
-    def authenticate(self, headers: Mapping[bytes, bytes]) -> Caller:
+    def accepts(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether the request carries a key of this kind; `authenticate` decides whether it may pass."""
+        given = headers.get(b"authorization", b"")
+        return given[:7].lower() == _BEARER and self._digest(given[7:].strip()) in self._callers
+
+    def authenticate(self, headers: Mapping[bytes, bytes], scope: Mapping[str, Any]) -> Caller:
         """The caller of `Authorization: Bearer <key>`; the value is ignored when there are no keys.
 
-        Raises `AuthenticationError`.
+        `scope`: the request's ASGI scope. Raises `AuthenticationError`; `RateLimitedError` after many failures.
         """
         if self.open:
             return DEFAULT_CALLER
         given = headers.get(b"authorization", b"")
-        if given[:7].lower() != _BEARER:
-            raise AuthenticationError("no API key was given", fix=self._fix)
-        caller = self._callers.get(self._digest(given[7:].strip()))
+        is_bearer = given[:7].lower() == _BEARER
+        caller = self._callers.get(self._digest(given[7:].strip())) if is_bearer else None
+        peer = peer_of(scope)
+        if caller is not None and self._failures.is_known(peer, caller.name):
+            return caller
+        self._failures.check(peer)
         if caller is None:
-            raise AuthenticationError("the API key is wrong", fix=self._fix)
+            self._failures.failed(peer)
+            said = "the API key is wrong" if is_bearer else "no API key was given"
+            raise AuthenticationError(said, fix=self._fix)
+        self._failures.succeeded(peer, caller.name)
         return caller
 
 
 class Authenticator:
     """Chat keys and admin keys, apart: neither kind is accepted for the other. There is always an admin key."""
 
-    def __init__(self, environment: Environment, tables: Mapping[str, KeyTable]) -> None:
-        self.chat = KeyRing(environment.api_keys, tables, fix=_how_to_send("TILORES_API_KEYS", "chat"))
-        self.admin = KeyRing(environment.admin_keys, {}, fix=_how_to_send("TILORES_ADMIN_KEYS", "admin"), admin=True)
+    def __init__(self, environment: Environment, config: Config, folder: Path | None) -> None:
+        """`folder`: where the processes of a server keep what they share; None for a server of one process."""
+        failures = FailedAuthentication(config.chat.failed_authentications, folder)
+        fix = _how_to_send("TILORES_API_KEYS", "chat")
+        self.chat = KeyRing(environment.api_keys, config.keys, failures, fix=fix)
+        fix = _how_to_send("TILORES_ADMIN_KEYS", "admin")
+        self.admin = KeyRing(environment.admin_keys, {}, failures, fix=fix, admin=True)
         self.loopback = is_loopback(environment.host)
 
     @property
@@ -84,18 +106,16 @@ class Authenticator:
         """Whether the server answers to local requests alone: it has no chat keys and is bound to loopback."""
         return self.loopback and self.chat.open
 
-    def metrics(self, headers: Mapping[bytes, bytes]) -> None:
+    def metrics(self, scope: Mapping[str, Any]) -> None:
         """Let a request for `/metrics` pass: a local one, and any with a chat or an admin key.
 
         Raises `AuthenticationError`.
         """
+        headers = dict(scope["headers"])
         if self.loopback and refuse_foreign(headers) is None:
             return
-        if not self.chat.open:
-            with suppress(AuthenticationError):
-                self.chat.authenticate(headers)
-                return
-        self.admin.authenticate(headers)
+        ring = self.chat if self.chat.accepts(headers) else self.admin
+        ring.authenticate(headers, scope)
 
 
 def _how_to_send(variable: str, kind: str) -> str:
@@ -176,7 +196,7 @@ def require_key(kind: Literal["chat", "admin"]) -> Callable[[Request], Caller]:
     def authenticate(request: Request) -> Caller:
         authenticator: Authenticator = request.app.state.authenticator
         ring = authenticator.admin if kind == "admin" else authenticator.chat
-        return ring.authenticate(dict(request.scope["headers"]))
+        return ring.authenticate(dict(request.scope["headers"]), request.scope)
 
     return authenticate
 
@@ -241,7 +261,7 @@ def is_loopback(host: str) -> bool:
 
 
 def check_exposure(environment: Environment) -> None:
-    """Refuse to serve customers' data beyond this machine to anybody who asks. Raises `ConfigError`."""
+    """Refuse to serve customers' data beyond this machine to everyone who asks. Raises `ConfigError`."""
     if is_loopback(environment.host) or environment.api_keys or environment.allow_anonymous:
         return
     raise ConfigError(

@@ -7,14 +7,14 @@ import re
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
-from time import monotonic, perf_counter, time
+from time import monotonic, perf_counter
 from typing import Any, Protocol
 
 import structlog
 
 from tilores_core.chat.engine import ChatEngine
 from tilores_core.contracts import DEFAULT_CACHE_POLICY, Answer, CachePolicy, Delta, Turn, Usage
-from tilores_core.errors import OverloadedError, RateLimitedError, TiloresError, error_code
+from tilores_core.errors import OverloadedError, TiloresError, error_code
 from tilores_core.logs import bind_request
 from tilores_core.metrics import Metrics, Sample
 from tilores_core.metrics.catalogue import IN_PROGRESS
@@ -24,6 +24,7 @@ from tilores_core.web.auth import Authenticator
 from tilores_core.web.body_timeout import BodyTimeout
 from tilores_core.web.guard import sanitize_exception
 from tilores_core.web.http_exchange import ClientGoneError, HttpExchange
+from tilores_core.web.rate_limit import RateLimit
 from tilores_core.web.request import ChatRequest, Limits
 from tilores_core.web.response_template import ResponseTemplate
 
@@ -62,7 +63,7 @@ class ChatService:
         engine: ChatEngine,
         authenticator: Authenticator,
         table: ChatTable,
-        rate_limit: str | None,
+        rate_limit: RateLimit | None,
         *,
         tracing: Tracing | None = None,
         metrics: Metrics | None = None,
@@ -75,7 +76,7 @@ class ChatService:
         self.limits = Limits(
             max_messages=table.max_messages, max_characters=table.max_characters, max_batch=table.max_batch
         )
-        self._rate = _RateLimit(rate_limit) if rate_limit else None
+        self._rate = rate_limit
         self._bodies = BodyTimeout(_SECONDS_FOR_BODY)
         self._at_work = 0
         self._unlogged = 0 if table.log_hits_every else sys.maxsize
@@ -95,9 +96,9 @@ class ChatService:
     async def handle(self, exchange: HttpExchange, handler: Handler) -> None:
         """Authenticate, count, let the handler answer; turn what it raises into the protocol's error."""
         try:
-            exchange.caller = self.authenticator.chat.authenticate(exchange.headers)
-            if self._rate is not None:
-                self._rate.hit(exchange.caller.name)
+            caller = exchange.caller = self.authenticator.chat.authenticate(exchange.headers, exchange.scope)
+            if self._rate is not None and not self._rate.hit(caller.name):
+                raise self._rate.error(caller.name, "for this key")
             await handler(exchange)
         except ClientGoneError:
             if exchange.status >= 400:  # its body was late, and it has been told so
@@ -319,23 +320,6 @@ class _Admission:
 
     def __exit__(self, *_: object) -> None:
         self._service.leave()
-
-
-class _RateLimit:
-    """Requests per key in a moving window, in this process."""
-
-    def __init__(self, limit: str) -> None:
-        from limits import parse
-        from limits.storage import MemoryStorage
-        from limits.strategies import MovingWindowRateLimiter
-
-        self._item = parse(limit)
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
-
-    def hit(self, key: str) -> None:
-        if not self._limiter.hit(self._item, key):
-            reset = self._limiter.get_window_stats(self._item, key).reset_time - time()
-            raise RateLimitedError(f"more than {self._item} for this key", retry_after=max(1.0, reset))
 
 
 def traceparent(header: bytes) -> str | None:

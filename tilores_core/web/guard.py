@@ -2,55 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse
 from starlette.routing import Match
 
-from tilores_core.contracts import Caller
 from tilores_core.errors import TiloresError
+from tilores_core.web.auth import require_key
 from tilores_core.web.http_exchange import Receive, Scope, Send
+from tilores_core.web.problems import problem
 
 log = structlog.get_logger(part="web")
 
-ASGI = Callable[[Scope, Receive, Send], Any]
-
 
 class Guard:
-    """`limit` is in bytes; `own`: those of paths that have another. `needs_key`: whether a request is to be
-    authenticated with `authenticate` before the application sees it; `error_response` answers it when that fails.
-    `app` has an answer for every fault; what it raises afterwards is logged here.
+    """`limit` is in bytes; `own`: those of paths that have another. `app` has an answer for every fault; what it
+    raises afterwards is logged here.
     """
 
-    def __init__(
-        self,
-        app: ASGI,
-        limit: int,
-        own: Mapping[str, int],
-        *,
-        needs_key: Callable[[Scope], bool],
-        authenticate: Callable[[Request], Caller],
-        error_response: Callable[[Request, Exception], Awaitable[Response]],
-    ) -> None:
+    def __init__(self, app: FastAPI, limit: int, own: Mapping[str, int], plugin_routers: PluginRouters) -> None:
         self._app = app
         self._limit = limit
         self._own = own
-        self._needs_key = needs_key
-        self._authenticate = authenticate
-        self._error_response = error_response
+        self._plugin_routers = plugin_routers
+        self._authenticate = require_key("chat")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._needs_key(scope):
-            request = Request(scope)
+        if self._plugin_routers.need_key(scope):
+            request = Request({**scope, "app": self._app})
             try:
                 request.state.caller = self._authenticate(request)
             except TiloresError as error:
-                await (await self._error_response(request, error))(scope, receive, send)
+                await (await problem(request, error))(scope, receive, send)
                 return
         limit = self._own.get(scope["path"], self._limit)
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")

@@ -1,7 +1,7 @@
 """`/health/detailed`: each part with its state, since when it is so, its last error, and how long it takes to answer.
 
-All parts are asked at once, each for a second at most, and what they said serves everybody who asks within the
-next second. Being ready is another thing: a server whose Redis, tracer or even model is down still serves.
+All parts are checked at the same time, each for at most a second, and a report is reused for a second. It does not
+decide whether the server is ready: with its Redis, a tracer or even a model down it still serves.
 """
 
 from __future__ import annotations
@@ -172,11 +172,14 @@ class HealthReport:
 
     async def _known_parts(self) -> Parts:
         """What needs no asking."""
-        failed = {row.id: row.state for row in self._host.plugins if row.state not in ("active", "disabled")}
+        unneeded = self._unneeded_plugins()
+        problems = {
+            plugin.id: plugin.state
+            for plugin in self._host.plugins
+            if plugin.state not in ("active", "disabled") and plugin.id not in unneeded
+        }
         return {
-            "plugins": Part(
-                status="degraded" if failed.keys() - self._done_without() else "ok", detail={"problems": failed}
-            ),
+            "plugins": Part(status="degraded" if problems else "ok", detail={"problems": problems}),
             "model": self._model_part(),
             "grounding": self._grounding_part(),
             "observers": self._queue("observers", **self._engine.statistics()["observers"]),
@@ -188,9 +191,11 @@ class HealthReport:
             },
         }
 
-    def _done_without(self) -> set[str]:
-        """Plugins of disabled roles: these are `off`, in parts of their own."""
-        return {plugin for title in self._host.disabled_roles if (plugin := self._host.provider_plugin(title))}
+    def _unneeded_plugins(self) -> set[str]:
+        """Plugins that do not work here and need not: those of disabled roles, which are `off` in parts of their own,
+        and providers that `[use]` does not name and whose library is not installed."""
+        titles = (*self._host.disabled_roles, *(f"llm/{name}" for name in self._host.idle_providers))
+        return {plugin for title in titles if (plugin := self._host.provider_plugin(title))}
 
     def _model_part(self) -> Part:
         """Degraded while a model is left alone, failed when that is so of all that `[use]` names."""

@@ -217,6 +217,7 @@ class EmbeddedServer:
             stderr=subprocess.DEVNULL,
             timeout=max(1.0, deadline - time.monotonic()),
             check=False,
+            umask=0o077,  # the server's files hold customers' data
         )
         while time.monotonic() < deadline and not self._stopping:
             if _asked(path, b"PING").startswith(b"+PONG"):  # while it reads its file it may still find that it cannot

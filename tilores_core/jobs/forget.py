@@ -1,0 +1,73 @@
+"""Removing a customer from all that is kept: caches of all replicas, inputs and outputs of batches."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from tilores_core.cache.forget import forget_customer
+from tilores_core.cache.tiered import TieredCache
+from tilores_core.errors import InvalidRequestError
+from tilores_core.jobs.job_folder import JobFolder
+from tilores_core.settings import Config
+
+LONGEST_ID = 500
+
+
+def check_customer_id(customer_id: str) -> None:
+    """Raise `InvalidRequestError` for what cannot be a customer's id."""
+    if not 1 <= len(customer_id) <= LONGEST_ID or not customer_id.isprintable() or customer_id.isspace():
+        raise InvalidRequestError(
+            f"customer_id must have 1 to {LONGEST_ID} printable characters",
+            param="customer_id",
+            fix="send the id as the source has it",
+        )
+
+
+async def forget_everywhere(
+    cache: TieredCache, folder: JobFolder, config: Config, customer_id: str, *, uses_tracing: bool
+) -> dict[str, Any]:
+    """Remove the customer; what was removed, and what cannot be reached from here. Repeating it is harmless.
+
+    Args:
+        cache: its tiers are cleared of the customer, and other replicas do the same.
+        folder: of the batches. Those that still run are left as they are and reported.
+        config: names the customer source.
+        customer_id: as the source has it.
+        uses_tracing: whether traces leave this server.
+
+    Returns:
+        `removed`: entries of the cache by namespace, lines of batch results, and inputs of batches. `not_reached`:
+        objects with `where` and `reason`.
+    """
+    check_customer_id(customer_id)
+    entries = await forget_customer(cache, config.use.source, customer_id)
+    lines, inputs, running = await asyncio.to_thread(folder.forget, customer_id)
+    not_reached = [
+        {"where": f"cache tier '{name}'", "reason": "it does not answer; its entries go when it is back"}
+        for name in entries.pending
+    ]
+    not_reached += [
+        {
+            "where": f"files of cache tier '{tier['name']}'",
+            "reason": "a persistent one is rewritten later",
+        }
+        for tier in (await cache.stats())["tiers"].values()
+        if tier["breaker"] is not None and tier["name"] not in entries.pending
+    ]
+    not_reached += [
+        {"where": f"batch {job_id}", "reason": "it has not ended; cancel it or wait, and send this again"}
+        for job_id in running
+    ]
+    not_reached.append({"where": f"customer source '{config.use.source}'", "reason": "the records are kept there"})
+    if config.prewarm.file:
+        reason = "a list in it that names the customer would have the answers made again"
+        not_reached.append({"where": f"[prewarm] file {config.prewarm.file}", "reason": reason})
+    if uses_tracing:
+        names = ", ".join(config.use.tracers)
+        not_reached.append({"where": f"traces at {names}", "reason": "delete them there; see [tracing] capture"})
+    if not config.use.model.startswith("demo:"):
+        provider = config.use.model.partition(":")[0]
+        not_reached.append({"where": f"logs of the model provider '{provider}'", "reason": "its own rules apply"})
+    removed = {"cache": dict(entries.removed), "batch_results": lines, "batch_inputs": inputs}
+    return {"removed": removed, "not_reached": not_reached}
