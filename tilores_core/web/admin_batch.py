@@ -58,7 +58,7 @@ class Job(BaseModel):
 
 def batch_routes(batches: BatchIntake, is_ready: Callable[[], bool], note: Callable[[], str | None]) -> APIRouter:
     """For admin keys. `note`: says when no worker process is running."""
-    down = {503: {"model": Problem, "description": "The database is down"}}
+    down: Responses = {503: {"model": Problem, "description": "The database is down"}}
     router = APIRouter(
         prefix="/admin",
         tags=["admin"],

@@ -54,7 +54,7 @@ def prewarm_routes(jobs: PrewarmJobs, note: Callable[[], str | None]) -> APIRout
     """For admin keys. `note`: says when no worker process is running."""
     router = APIRouter(prefix="/admin", tags=["admin"], route_class=keyed_route("admin"))
     prewarming = jobs.prewarming
-    busy = {503: {"model": Problem, "description": "Too much is being warmed"}}
+    busy: Responses = {503: {"model": Problem, "description": "Too much is being warmed"}}
     responses: Responses = {**ERRORS, **WITH_BODY, **busy}
 
     @router.get("/prewarm", responses=responses)

@@ -22,7 +22,7 @@ _BUCKETS: Final = 512
 _BYTES: Final = _COUNTER.size * _PER_BUCKET * _BUCKETS
 
 
-class SharedCounters(Storage, SlidingWindowCounterSupport):  # type: ignore[misc]  # limits' base is untyped
+class SharedCounters(Storage, SlidingWindowCounterSupport):
     """A storage for `limits` in a fixed piece of memory: in a file of `folder`, which processes share, or in this
     process alone. When it is full, the counter that was used longest ago makes room."""
 
