@@ -105,7 +105,7 @@ def test_it_opens_after_failures_in_a_row_and_closes_after_one_success() -> None
     clock.now = 0.99
     assert not breaker.allow()
     clock.now = 1.0
-    assert breaker.state == "half_open"
+    assert breaker.state == "half_open"  # type: ignore[comparison-overlap]
     assert breaker.allow()
     assert not breaker.allow(), "one at a time"
     breaker.failure()

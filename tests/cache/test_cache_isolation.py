@@ -12,6 +12,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
+from tilores_core import CacheTier
 from tilores_core.cache import decode, encode
 from tilores_core.cache.keys import answer_key, conversation_digest, fingerprint_key, wire_key
 from tilores_core.cache.tiered import Made, TieredCache
@@ -49,7 +50,10 @@ class World:
         self.settled = dict.fromkeys(CUSTOMERS, 0)
 
     def replica(self) -> TieredCache:
-        tiers = [("memory", MemoryTier(max_entries=8, clock=lambda: self.now)), ("shared", SharedTier(self.store))]
+        tiers: list[tuple[str, CacheTier]] = [
+            ("memory", MemoryTier(max_entries=8, clock=lambda: self.now)),
+            ("shared", SharedTier(self.store)),
+        ]
         table = CacheTable(single_flight_replicas=self.random.random() < 0.5, lease_seconds=0.1)
         return TieredCache(tiers, table=table, clock=lambda: self.now, random=self.random.random)
 

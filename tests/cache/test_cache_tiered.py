@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import textwrap
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from tests.cache.tiered_world import Build, memory
 from tilores_core.cache.invalidation import invalidation
 from tilores_core.cache.keys import wire_key
 from tilores_core.cache.policy import Life
-from tilores_core.cache.tiered import Made
+from tilores_core.cache.tiered import Made, TieredCache
 from tilores_core.cache.values import hit_of
 from tilores_core.contracts import CacheEntry, TierStats
 from tilores_core.settings import CacheTable, NamespaceTable
@@ -149,13 +149,14 @@ async def test_an_entry_under_another_key_is_a_miss(build: Build, clock: Clock, 
 
 async def test_wire_bytes_live_and_go_with_their_answer(build: Build, clock: Clock, store: SharedStore) -> None:
     wire = wire_key(A, "openai")
-    for remove in (
+    ways: list[Callable[[TieredCache], Awaitable[object]]] = [
         lambda cache: cache.invalidate(keys=[A]),
         lambda cache: cache.invalidate(tags=["one"]),
         lambda cache: cache.invalidate(namespace="answers"),
         lambda cache: cache.set(A, b"new", ttl=60),
         lambda cache: cache.clear(),
-    ):
+    ]
+    for remove in ways:
         cache = build(memory(clock), SharedTier(store))
         await cache.set(A, b"value", ttl=60, grace=10, tags=["one"])
         answer = cache.get_from_memory(A)

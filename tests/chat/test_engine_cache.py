@@ -394,7 +394,7 @@ async def test_a_customer_that_is_added_is_found(turn: Turn, kind: str) -> None:
 @pytest.mark.parametrize("seconds", [5, 20])
 async def test_question_that_no_customer_fits_is_kept_for_the_negative_ttl_of_answers(seconds: float) -> None:
     provider = FakeProvider(infos=(PRICED,), otherwise=numbered())
-    lives = {"customers": table(300, negative=100), "answers": table(300, negative=seconds)}
+    lives: dict[str, Any] = {"customers": table(300, negative=100), "answers": table(300, negative=seconds)}
     async with World(provider=provider, **lives) as world:
         assert (await world.ask("What is Zelda Quimby's credit score?")).customer.kind == "none"
         asked = len(world.crm.calls)

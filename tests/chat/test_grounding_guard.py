@@ -201,7 +201,8 @@ def test_the_pieces_make_no_difference(parts: list[str], cuts: list[int], block:
         said = watch.finish(text, "stop", emit if pieces else None)
         return *said, "".join(read)
 
-    pieces, at = [], 0
+    pieces: list[str] = []
+    at = 0
     while at < len(text):
         size = cuts[len(pieces) % len(cuts)]
         pieces.append(text[at : at + size])

@@ -242,7 +242,11 @@ def test_no_value_breaks_out_of_a_shortened_block_either(
 
 
 def test_what_is_left_out_is_counted_by_section_where_there_is_room() -> None:
-    one = customer(record(**{f"note_{number}": "x" * 300 for number in range(20)}, credit_score=742, city="Leeds"))
+    one = customer(
+        record(
+            **dict[str, Any]({f"note_{number}": "x" * 300 for number in range(20)}), credit_score=742, city="Leeds"
+        )
+    )
     text = render(one, budget=3_000, spectrum="credit_analysis")
     note = re.fullmatch(r"\(left out for length: (\d+) of 22 fields: Other (\d+)\)", lines(text)[-2])
     assert note
@@ -251,5 +255,5 @@ def test_what_is_left_out_is_counted_by_section_where_there_is_room() -> None:
 
 
 def test_without_a_spectrum_no_section_is_kept_before_others() -> None:
-    one = customer(record(**{f"note_{number}": "x" * 80 for number in range(9)}, first_name="Edwina"))
+    one = customer(record(**dict[str, Any]({f"note_{number}": "x" * 80 for number in range(9)}), first_name="Edwina"))
     assert "first_name: Edwina" in render(one, budget=400)

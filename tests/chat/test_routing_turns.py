@@ -138,11 +138,11 @@ async def test_all_that_is_tried_is_told_and_only_the_answer_is_billed() -> None
         world.one.enqueue(down(), down())
         world.two.enqueue(FakeReply(text="from two", usage=SIX))
         _, answer = await world.listen()
-        assert (answer.model, answer.usage, answer.cost) == ("two:m", SIX, pytest.approx(6e-6))
+        assert (answer.model, answer.usage, answer.cost) == ("two:m", SIX, pytest.approx(6e-6))  # type: ignore[comparison-overlap]
         first, second, third = await world.attempts()
         assert [attempt.model for attempt in (first, second, third)] == ["one:m", "one:m", "two:m"]
         assert [attempt.error for attempt in (first, second, third)] == ["provider_unavailable"] * 2 + [None]
-        assert (first.cost, second.cost, third.cost) == (0.0, 0.0, pytest.approx(6e-6))
+        assert (first.cost, second.cost, third.cost) == (0.0, 0.0, pytest.approx(6e-6))  # type: ignore[comparison-overlap]
         assert (first.usage, third.usage) == (Usage(), SIX)
         assert 0 <= first.started <= second.started <= third.started
         assert first.first_token is None
@@ -363,7 +363,7 @@ async def test_resumed_behind_the_last_sentence() -> None:
         pieces, answer = await world.listen()
         assert texts(pieces) == ["It is 40 dollars. ", "It must be paid by May. ", "Nothing else."]
         assert answer.text == "It is 40 dollars. It must be paid by May. Nothing else."
-        assert (answer.model, answer.usage, answer.cost) == ("two:m", SIX, pytest.approx(6e-6))
+        assert (answer.model, answer.usage, answer.cost) == ("two:m", SIX, pytest.approx(6e-6))  # type: ignore[comparison-overlap]
         assert [piece.model for piece in pieces] == ["one:m", None, None]
         asked = world.two.asked[0].messages
         assert [(message.type, message.text) for message in asked[-2:]] == [
@@ -424,10 +424,10 @@ async def test_all_who_could_go_on_fail() -> None:
 
 
 async def test_a_simulated_model_does_not_go_on_in_words_of_its_own() -> None:
-    async with two() as world:
+    async with two() as pair:
         simulated = FakeProvider("three", (ModelInfo(id="sim", simulated=True),), otherwise="It is 40 dollars. Yes.")
     world = World(
-        providers={"one": world.one, "three": simulated},
+        providers={"one": pair.one, "three": simulated},
         model="one:m",
         fallbacks=["three:sim"],
         routing=RoutingTable(),

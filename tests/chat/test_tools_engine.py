@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
+from langchain_core.messages import AIMessage
 
 from tests.chat.engine_world import EDWINA, JOHN_1, MAY_NOT_SEARCH, ROBIN, Crm, World, customer, question
 from tilores_core.chat.context.quality import is_weak
@@ -334,7 +335,7 @@ async def test_results_are_held_to_their_length() -> None:
 async def test_all_results_together_fit_the_window() -> None:
     long = customer("C-7", "Long Story", "mark-long", **{f"field_{n}": "x" * 100 for n in range(200)})
     infos = (ModelInfo(id="fake-1", tools=True, context_window=4000),)
-    wanted = [("customer_records", {})] * 4
+    wanted: list[tuple[str, dict[str, Any]]] = [("customer_records", {})] * 4
     async with world(calls(*wanted), "Long.", crm=Crm([long]), infos=infos) as here:
         await here.ask(customer_id="C-7")
         told = results(here.provider.asked[1])
@@ -533,7 +534,9 @@ async def test_its_own_provider_gets_a_call_back_as_it_was() -> None:
             [message] = [message for message in here.provider.asked[1].messages if message.type == "ai"]
             assert message.response_metadata["model_provider"] == "fake"
             assert message.text == "Moment."
-            assert [(call["name"], call["id"]) for call in message.tool_calls] == [("customer_records", "call_0")]
+            assert [(call["name"], call["id"]) for call in cast("AIMessage", message).tool_calls] == [
+                ("customer_records", "call_0")
+            ]
 
 
 async def test_what_a_fallback_had_a_part_in_is_not_cached() -> None:

@@ -142,7 +142,7 @@ async def test_scripted_calls(upstream: FakeUpstream, model: BaseChatModel) -> N
 async def test_a_limit_and_a_stop_are_kept(upstream: FakeUpstream) -> None:
     made = model_of
     limit = "num_predict" if upstream.dialect.name == "ollama" else "max_tokens"
-    short = await made(upstream, **{limit: 2}).ainvoke("Hello")
+    short = await made(upstream, **dict[str, Any]({limit: 2})).ainvoke("Hello")
     assert short.usage_metadata is not None
     assert short.usage_metadata["output_tokens"] == 2
     assert {"length", "max_tokens", "MAX_TOKENS"} & set(map(str, short.response_metadata.values()))

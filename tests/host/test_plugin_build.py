@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -240,7 +241,7 @@ def register_executors():
     executor = host.build(EXECUTOR, "threads")
     await host.aclose()
     with pytest.raises(RuntimeError, match="after shutdown"):
-        executor.submit(print)  # type: ignore[attr-defined]
+        executor.submit(print)
 
 
 def test_the_names_checked_are_those_of_the_protocols() -> None:
@@ -349,7 +350,12 @@ async def test_service_that_is_not_open_raises_and_names_it(site: Site, examine:
     services = check.context.services
     with pytest.raises(ServicesNotOpenError, match="'find' is not open"):
         await services.find(Identifiers(name="Ann"))
-    for use in (lambda: services.calls, lambda: services.cache("own", ttl=1.0), lambda: services.require_key("chat")):
+    uses: list[Callable[[], object]] = [
+        lambda: services.calls,
+        lambda: services.cache("own", ttl=1.0),
+        lambda: services.require_key("chat"),
+    ]
+    for use in uses:
         with pytest.raises(ServicesNotOpenError):
             use()
 

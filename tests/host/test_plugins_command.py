@@ -95,7 +95,7 @@ def test_disable_and_enable_keep_every_word(site: Site, here: Path) -> None:
     path.chmod(0o600)
     assert run("disable", "alpha").exit_code == 0
     disabled = path.read_text()
-    assert tomlkit.parse(disabled)["plugins"]["alpha"]["enabled"] is False  # type: ignore[index]
+    assert tomlkit.parse(disabled)["plugins"]["alpha"]["enabled"] is False
     assert set(CONFIG.splitlines()) < set(disabled.splitlines())
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert rows("list")["alpha"]["state"] == "disabled"

@@ -223,9 +223,12 @@ def test_pauses_have_full_jitter_and_honour_what_the_other_side_asks() -> None:
 
 async def test_source_and_model_see_that_it_is_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
-    async with World(
-        provider=FakeProvider(otherwise=lambda call: seen.append(current_purpose.get()) or "Hello.")
-    ) as world:
+
+    def note(_: object) -> str:
+        seen.append(current_purpose.get())
+        return "Hello."
+
+    async with World(provider=FakeProvider(otherwise=note)) as world:
         get = world.crm.get
 
         async def noting(customer_id: str) -> Any:

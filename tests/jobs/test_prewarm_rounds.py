@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.chat.engine_world import ROBIN, SharedStore, customer
+from tests.chat.engine_world import ROBIN, customer
 from tests.jobs.prewarm_world import QUESTION, World, one_list, plan, table, talking, warming
 from tilores_core.contracts import Caller, current_purpose
 from tilores_core.errors import ProviderUnavailableError
 from tilores_core.jobs.prewarm.runs import WorkerPool
 from tilores_core.testing import FakeReply
+from tilores_core.testing.tiers import SharedStore
 from tilores_core.testing.waiting import Clock, eventually, settle
 
 EDWINA = {"customer_id": "EDW_HAWTHORNE_001"}

@@ -231,7 +231,7 @@ def test_openmetrics_for_those_who_ask_for_it() -> None:
         BY_NAME, values(meter.samples()), "application/openmetrics-text; version=1.0.0, */*;q=0.1"
     )
     assert kind.startswith("application/openmetrics-text")
-    assert {metric.name for metric in parse_openmetrics(text.decode())} >= {"tilores_requests"}
+    assert {metric.name for metric in parse_openmetrics(text.decode())} >= {"tilores_requests"}  # type: ignore[no-untyped-call]
 
 
 async def test_a_part_that_fails_or_hangs_hides_no_other(caplog: pytest.LogCaptureFixture) -> None:

@@ -87,9 +87,9 @@ def become(order: dict[str, Any]) -> None:
     time.tzset()
     sys.path[0] = os.path.dirname(order["script"])
     reader = io.BufferedReader(io.FileIO(0, "rb", False))
-    sys.stdin = sys.__stdin__ = io.TextIOWrapper(reader, sys.stdin.encoding, sys.stdin.errors, newline="\n")
-    sys.stdout = sys.__stdout__ = _writer(1, sys.stdout.errors)
-    sys.stderr = sys.__stderr__ = _writer(2, errors="backslashreplace", line_buffering=True)
+    sys.stdin = sys.__stdin__ = io.TextIOWrapper(reader, sys.stdin.encoding, sys.stdin.errors, newline="\n")  # type: ignore[misc]
+    sys.stdout = sys.__stdout__ = _writer(1, sys.stdout.errors)  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = _writer(2, errors="backslashreplace", line_buffering=True)  # type: ignore[misc]
     sys.argv = [order["script"], *order["words"]]
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

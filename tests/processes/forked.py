@@ -105,7 +105,7 @@ class _ForkServer:
     def __init__(self) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            self._process = subprocess.Popen([sys.executable, str(_SERVER)], stdin=theirs)
+            self._process = subprocess.Popen([sys.executable, str(_SERVER)], stdin=theirs.fileno())
         self._lock = threading.Lock()
 
     def start(

@@ -45,7 +45,7 @@ async def asked(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     host = PluginHost.start(
         load_config(PACKAGED), variables=os.environ, data_dir=tmp_path, discovered=builtin, only=(name,)
     )
-    yield host.build(LLM, name), os.environ.get(f"TILORES_LIVE_MODEL_{name.upper()}", model)  # type: ignore[misc]
+    yield host.build(LLM, name), os.environ.get(f"TILORES_LIVE_MODEL_{name.upper()}", model)
     await host.aclose()
 
 

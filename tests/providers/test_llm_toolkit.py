@@ -127,7 +127,10 @@ def test_a_format_without_a_type_is_a_wrong_field() -> None:
 
 def test_an_image_for_a_model_that_sees_none_names_its_place() -> None:
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
-    messages = [{"role": "user", "content": "a"}, {"role": "user", "content": [{"type": "text", "text": "b"}, image]}]
+    messages: list[dict[str, Any]] = [
+        {"role": "user", "content": "a"},
+        {"role": "user", "content": [{"type": "text", "text": "b"}, image]},
+    ]
     with pytest.raises(UnsupportedParameterError) as caught:
         check_parts(ModelInfo(id="blind"), messages)
     assert caught.value.param == "messages[1].content[1]"
@@ -208,7 +211,7 @@ def test_without_a_key_models_are_listed_and_refused() -> None:
 def test_with_a_key_a_chat_model_is_made() -> None:
     provider = Provider(KeyedProviderSettings(api_key=SecretStr("k")), Catalogue([DATA]))
     assert provider.models() == (DATA.info,)
-    assert provider.chat_model("small", {"max_tokens": 3}) == ("small", {"limit": 3}, "k")
+    assert provider.chat_model("small", {"max_tokens": 3}) == ("small", {"limit": 3}, "k")  # type: ignore[comparison-overlap]
 
 
 # --- HTTP clients

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -20,9 +21,7 @@ PROVIDERS = ("openai", "anthropic", "google", "groq", "mistral", "deepseek", "op
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(ROOT / "tools")
-    import model_data
-
-    return model_data
+    return importlib.import_module("model_data")
 
 
 def written(provider: str) -> dict[str, Any]:

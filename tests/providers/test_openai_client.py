@@ -117,7 +117,7 @@ async def streamed(
         ],
         [says("It is "), {"id": "x", "object": "chat.completion.chunk"}, says("forty.", finish="stop"), USED],
         [
-            says([{"type": "text", "text": "It is "}, {"type": "thinking", "thinking": []}]),
+            says([{"type": "text", "text": "It is "}, {"type": "thinking", "thinking": []}]),  # type: ignore[arg-type]
             says("forty.", "stop"),
             USED,
         ],
@@ -224,7 +224,7 @@ async def test_connection_is_used_again_after_a_stream(upstream: Upstream, provi
     session = server._client._session
     assert session is not None
     assert session.connector is not None
-    assert sum(len(free) for free in session.connector._conns.values()) == 1  # type: ignore[attr-defined]
+    assert sum(len(free) for free in session.connector._conns.values()) == 1
 
 
 # --- requests

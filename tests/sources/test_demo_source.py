@@ -33,7 +33,7 @@ def make() -> DemoSource:
 
 class TestDemoSource(CustomerSourceSuite):
     @pytest_asyncio.fixture
-    async def source(self) -> AsyncIterator[CustomerSource]:
+    async def source(self) -> AsyncIterator[CustomerSource]:  # type: ignore[override]
         source = make()
         yield source
         await source.aclose()

@@ -97,7 +97,7 @@ WRITTEN: dict[str, Callable[[], str]] = {
 @pytest.mark.parametrize("name", WRITTEN)
 class TestFileSource(CustomerSourceSuite):
     @pytest_asyncio.fixture
-    async def source(self, opened: Make, name: str) -> CustomerSource:
+    async def source(self, opened: Make, name: str) -> CustomerSource:  # type: ignore[override]
         return opened(WRITTEN[name](), name)
 
     @pytest.fixture

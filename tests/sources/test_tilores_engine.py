@@ -113,7 +113,8 @@ async def test_a_token_endpoint_that_is_down(product: Product) -> None:
             return reply.status_code, time.monotonic() - began, reply.text
 
         async def load(seconds: float, uncached: Iterator[int]) -> tuple[list[tuple[int, float, str]], ...]:
-            known, unknown = [], []
+            known: list[asyncio.Task[tuple[int, float, str]]] = []
+            unknown: list[asyncio.Task[tuple[int, float, str]]] = []
             for tick in range(int(seconds * 20)):
                 (unknown if tick % 2 else known).append(
                     asyncio.create_task(one(next(uncached) if tick % 2 else tick // 2 % 5))

@@ -474,11 +474,11 @@ async def test_documents_that_cannot_be_executed(asking: Asking) -> None:
 
 
 async def test_introspection_is_on_and_gzip_is_given_when_asked(asking: Asking) -> None:
-    answer = await asking.post(get_introspection_query(), **{"Accept-Encoding": "gzip"})
+    answer = await asking.post(get_introspection_query(), None, **{"Accept-Encoding": "gzip"})
     assert answer.headers["Content-Encoding"] == "gzip"
     schema = build_client_schema(answer.json()["data"])
     assert isinstance(schema.get_type("Record"), GraphQLObjectType)
-    plain = await asking.post("{ __typename }", **{"Accept-Encoding": "identity"})
+    plain = await asking.post("{ __typename }", None, **{"Accept-Encoding": "identity"})
     assert "Content-Encoding" not in plain.headers
     assert [(seen.accepts_gzip, seen.status) for seen in asking.instance.requests] == [(True, 200), (False, 200)]
 
@@ -500,8 +500,8 @@ async def test_too_large_an_answer(asking: Asking) -> None:
 async def test_six_mebibytes_are_the_limit(asking: Asking) -> None:
     asking.instance.submit({"id": "big-1", "notes": "x" * (6 * 1024 * 1024)})
     query = '{ entityByRecord(input: {id: "big-1"}) { entity { records { notes } } } }'
-    assert (await asking.post(query, **{"Accept-Encoding": "identity"})).status_code == 400
-    assert (await asking.post(query, **{"Accept-Encoding": "gzip"})).status_code == 200
+    assert (await asking.post(query, None, **{"Accept-Encoding": "identity"})).status_code == 400
+    assert (await asking.post(query, None, **{"Accept-Encoding": "gzip"})).status_code == 200
 
 
 async def test_what_is_recorded(asking: Asking) -> None:

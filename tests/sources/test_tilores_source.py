@@ -46,7 +46,7 @@ class _Suite(CustomerSourceSuite):
             yield source
 
     @pytest.fixture
-    def known(self, running: Running) -> KnownCustomer:  # type: ignore[override]
+    def known(self, running: Running) -> KnownCustomer:
         return KnownCustomer(
             id=running[0].entity_id(EDWINA),
             name="Edwina Hawthorne",
@@ -73,7 +73,7 @@ class TestUpper(_Suite):
     layout = UPPER
 
     @pytest.fixture
-    def known(self, running: Running) -> KnownCustomer:  # type: ignore[override]
+    def known(self, running: Running) -> KnownCustomer:
         return KnownCustomer(
             id=running[0].entity_id(EDWINA),
             name="Edwina Hawthorne",

@@ -93,7 +93,7 @@ def main() -> None:
             (DUMPS / f"{HEAD}.sqlite.sql").write_text("\n".join(opened.iterdump()) + "\n")
         url = server.new_database()
         asyncio.run(_made(store_address(url, Path(folder))))
-        command = [server.binaries / "pg_dump", "--inserts", "--no-owner", "--no-privileges", url]
+        command = [str(server.binaries / "pg_dump"), "--inserts", "--no-owner", "--no-privileges", url]
         dump = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "TZ": "UTC"})
         (DUMPS / f"{HEAD}.postgresql.sql").write_text(dump.stdout)
     (DUMPS / f"{HEAD}.rows.json").write_text(json.dumps(ROWS, indent=1, ensure_ascii=False) + "\n")

@@ -79,7 +79,7 @@ class PostgresServer:
 
     def sql(self, text: str, url: str | None = None) -> str:
         """Run statements with psql; what they print, unaligned."""
-        command = [self.binaries / "psql", url or self.url("postgres"), "-qAtX", "-v", "ON_ERROR_STOP=1"]
+        command = [str(self.binaries / "psql"), url or self.url("postgres"), "-qAtX", "-v", "ON_ERROR_STOP=1"]
         done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -123,13 +123,13 @@ class PostgresServer:
         password = self._folder / "password"
         password.write_text(PASSWORD)
         password.chmod(0o644)
-        words = [
+        words: list[str] = [
             "-A",
             "scram-sha-256",
             "-U",
             "postgres",
             "--pwfile",
-            password,
+            str(password),
             "-E",
             "UTF8",
             "--locale=C",
@@ -137,7 +137,7 @@ class PostgresServer:
         ]
         try:
             made = subprocess.run(
-                [self.binaries / "initdb", "-D", self._data, *words],
+                [str(self.binaries / "initdb"), "-D", str(self._data), *words],
                 capture_output=True,
                 text=True,
                 timeout=60,
@@ -159,5 +159,5 @@ class PostgresServer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _answers(self) -> bool:
-        ready = [self.binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port), "-t", "2"]
+        ready = [str(self.binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port), "-t", "2"]
         return subprocess.run(ready, check=False, timeout=10).returncode == 0

@@ -32,7 +32,7 @@ async def test_a_change_of_another_replica_is_told(store: Store, replica: Store)
     try:
         for count in (1, 2):
             await store.changes.bump("x", "y")
-            await eventually(lambda count=count: heard[-1:] == [count])
+            await eventually(lambda: heard[-1:] == [count])  # noqa: B023
         assert heard == [1, 2], "each once"
         late: list[int] = []
         end = feed.listen("x", late.append)
@@ -84,7 +84,7 @@ async def test_a_listener_that_fails_disturbs_nobody(store: Store) -> None:
     feed.start()
     for count in (1, 2):
         await store.changes.bump("x")
-        await eventually(lambda count=count: heard[-1:] == [count])
+        await eventually(lambda: heard[-1:] == [count])  # noqa: B023
     await feed.aclose()
 
 

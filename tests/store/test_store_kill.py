@@ -24,7 +24,7 @@ def _url(address: Address) -> str:
 
 
 def _run(what: str, count: int, address: Address, seed: int = 0) -> list[str]:
-    command = [sys.executable, CHILD, what, str(count), str(seed), _url(address)]
+    command = [sys.executable, str(CHILD), what, str(count), str(seed), _url(address)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()

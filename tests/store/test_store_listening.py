@@ -84,7 +84,7 @@ async def test_a_message_makes_the_others_look_at_once(tmp_path: Path, monkeypat
         await eventually(lambda: other.heard == [1])  # its first look
         for count in (2, 3):
             await one.change()
-            await eventually(lambda count=count: other.heard[-1] == count)
+            await eventually(lambda: other.heard[-1] == count)  # noqa: B023
         assert (await other.cache.stats())["invalidations"]["heard"] == 0, "nothing was to be removed"
         assert (await other.cache.stats())["invalidations"]["unreadable"] == 0
     finally:

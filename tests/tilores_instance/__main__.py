@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
 
@@ -73,7 +74,7 @@ async def _serve(options: argparse.Namespace) -> None:
 async def _until(stop: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
     """Set, or the end of a standard input that is a pipe: whoever started us has gone."""
     with contextlib.suppress(ValueError, OSError, PermissionError):
-        loop.add_reader(sys.stdin.fileno(), lambda: None if sys.stdin.buffer.read1(4096) else stop.set())
+        loop.add_reader(sys.stdin.fileno(), lambda: None if os.read(sys.stdin.fileno(), 4096) else stop.set())
     await stop.wait()
     with contextlib.suppress(ValueError, OSError):
         loop.remove_reader(sys.stdin.fileno())

@@ -42,7 +42,7 @@ def _meets_one(record: Record, condition: Condition) -> bool:
 
 def _meets_text(value: Any, condition: Condition) -> bool:
     sensitive = bool(condition.get("caseSensitive"))
-    asked = {name: condition.get(name) for name in ("equals", "startsWith", "endsWith", "likeRegex")}
+    asked: dict[str, Any] = {name: condition.get(name) for name in ("equals", "startsWith", "endsWith", "likeRegex")}
     asked = {name: wanted for name, wanted in asked.items() if wanted is not None}
     if not asked:
         return True
@@ -112,4 +112,4 @@ def _order(sign: int, one: tuple[Any, Record], other: tuple[Any, Record]) -> int
     a, b = one[0], other[0]
     if a is None or b is None:
         return sign * ((a is None) - (b is None))
-    return sign * ((a > b) - (a < b))
+    return sign * int((a > b) - (a < b))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from graphql import parse, print_ast
 from graphql.language import DocumentNode, TypeDefinitionNode
@@ -75,7 +76,9 @@ def _filled(record: Row) -> Row:
 
 
 def _upper(row: Row) -> Row:
-    at = lambda path: value_at(row, path)  # noqa: E731  # said twenty times below
+    def at(path: str) -> Any:
+        return value_at(row, path)
+
     policies: list[Row] = []
     if number := row.get("accountNumber"):
         kind = (
@@ -116,7 +119,9 @@ def _upper(row: Row) -> Row:
 
 
 def _nested(row: Row) -> Row:
-    at = lambda path: value_at(row, path)  # noqa: E731
+    def at(path: str) -> Any:
+        return value_at(row, path)
+
     place = {"street": at("address.street"), "zip_code": at("address.postalCode"), "town": at("address.city")}
     return _filled(
         {

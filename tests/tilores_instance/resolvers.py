@@ -35,7 +35,7 @@ class Call:
             raise GraphQLError(f"access denied, required privilege: {self.prefix}/{privilege}")
 
 
-def search(_root: Any, info: GraphQLResolveInfo, input: Mapping[str, Any]) -> dict[str, Any]:
+def search(_root: Any, info: GraphQLResolveInfo[Any], input: Mapping[str, Any]) -> dict[str, Any]:
     call: Call = info.context
     call.needs("query.search")
     found = call.world.search(input["parameters"], input.get("searchRules") or "default")
@@ -45,7 +45,7 @@ def search(_root: Any, info: GraphQLResolveInfo, input: Mapping[str, Any]) -> di
     return {"entities": [part for one in shown for part in one.considering(conditions)], "totalCount": len(found)}
 
 
-def entity(_root: Any, info: GraphQLResolveInfo, input: Mapping[str, Any]) -> dict[str, Any]:
+def entity(_root: Any, info: GraphQLResolveInfo[Any], input: Mapping[str, Any]) -> dict[str, Any]:
     call: Call = info.context
     call.needs("query.entity")
     found = call.world.entity(input["id"])
@@ -53,7 +53,7 @@ def entity(_root: Any, info: GraphQLResolveInfo, input: Mapping[str, Any]) -> di
     return {"entity": max(parts, key=lambda part: len(part.records), default=None)}
 
 
-def entity_by_record(_root: Any, info: GraphQLResolveInfo, input: Mapping[str, Any]) -> dict[str, Any]:
+def entity_by_record(_root: Any, info: GraphQLResolveInfo[Any], input: Mapping[str, Any]) -> dict[str, Any]:
     call: Call = info.context
     call.needs("query.entity")
     name = call.world.entity_id(input["id"])
@@ -63,7 +63,7 @@ def entity_by_record(_root: Any, info: GraphQLResolveInfo, input: Mapping[str, A
     return {"entity": next(mine, None)}
 
 
-def metrics(_root: Any, info: GraphQLResolveInfo) -> dict[str, Any]:
+def metrics(_root: Any, info: GraphQLResolveInfo[Any]) -> dict[str, Any]:
     call: Call = info.context
     call.needs("query.metrics")
     minutes = call.submissions.minutes_left()
@@ -71,14 +71,14 @@ def metrics(_root: Any, info: GraphQLResolveInfo) -> dict[str, Any]:
     return {"assemblyStatus": {"state": state, "estimatedTimeRemaining": minutes}}
 
 
-def submit(_root: Any, info: GraphQLResolveInfo, input: Mapping[str, Any]) -> dict[str, Any]:
+def submit(_root: Any, info: GraphQLResolveInfo[Any], input: Mapping[str, Any]) -> dict[str, Any]:
     call: Call = info.context
     call.needs("mutation.submit")
     call.submissions.submit(_sound(input["records"]))
     return {"recordsAdded": len(input["records"])}
 
 
-def submit_with_preview(_root: Any, info: GraphQLResolveInfo, input: Mapping[str, Any]) -> dict[str, Any]:
+def submit_with_preview(_root: Any, info: GraphQLResolveInfo[Any], input: Mapping[str, Any]) -> dict[str, Any]:
     call: Call = info.context
     call.needs("mutation.submit")
     records = _sound(input["records"])
@@ -88,7 +88,7 @@ def submit_with_preview(_root: Any, info: GraphQLResolveInfo, input: Mapping[str
     return {"entities": entities}
 
 
-def disassemble(_root: Any, info: GraphQLResolveInfo, input: Mapping[str, Any]) -> dict[str, Any]:
+def disassemble(_root: Any, info: GraphQLResolveInfo[Any], input: Mapping[str, Any]) -> dict[str, Any]:
     call: Call = info.context
     call.needs("mutation.disassemble")
     pairs = {frozenset((edge["a"], edge["b"])) for edge in input.get("edges") or ()}
@@ -97,7 +97,7 @@ def disassemble(_root: Any, info: GraphQLResolveInfo, input: Mapping[str, Any]) 
     return {"triggered": bool(pairs or records)}
 
 
-def remove_connection_ban(_root: Any, info: GraphQLResolveInfo, input: Mapping[str, Any]) -> dict[str, Any]:
+def remove_connection_ban(_root: Any, info: GraphQLResolveInfo[Any], input: Mapping[str, Any]) -> dict[str, Any]:
     call: Call = info.context
     call.needs("mutation.removeConnectionBan")
     return {"removed": call.world.lift(input["reference"])}
@@ -132,13 +132,13 @@ def _page(found: list[Entity], page: int | None, size: int | None) -> list[Entit
     return found[(page - 1) * size : page * size]
 
 
-def _edge_texts(one: Entity, info: GraphQLResolveInfo) -> list[str]:
+def _edge_texts(one: Entity, info: GraphQLResolveInfo[Any]) -> list[str]:
     form = info.context.edge_form
     forms = EDGE_FORMS if form == "mixed" else (form,)
     return [edge.text(forms[number % len(forms)]) for number, edge in enumerate(one.edges)]
 
 
-def _hits(one: Entity, info: GraphQLResolveInfo) -> dict[str, list[str]]:
+def _hits(one: Entity, info: GraphQLResolveInfo[Any]) -> dict[str, list[str]]:
     if info.context.hit_keys == "plain":
         return dict(one.hits)
     versions = {record.id: record.version for record in one.records}

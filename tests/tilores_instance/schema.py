@@ -74,4 +74,4 @@ def _in_version(definition: Any, version: int) -> Any:
         return definition
     name = definition.name.value
     kept = tuple(one for one in definition.fields or () if _FIELDS_SINCE.get((name, one.name.value), 0) <= version)
-    return replace(definition, fields=kept)
+    return replace(definition, fields=kept)  # type: ignore[arg-type]  # of the one kind or the other, as it was

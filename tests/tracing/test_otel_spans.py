@@ -356,7 +356,7 @@ async def test_the_sdk_would_have_sent_the_same(collector: OtlpCollector, tracer
     ]
     exporter = OTLPSpanExporter(endpoint=f"{collector.url}/v1/traces", timeout=5)
     exporter.export(again)
-    exporter.shutdown()
+    exporter.shutdown()  # type: ignore[no-untyped-call]
     ours, theirs = collector.requests
     for request in (ours, theirs):
         for span in request.resource_spans[0].scope_spans[0].spans:
@@ -400,7 +400,7 @@ async def test_resource_and_headers(collector: OtlpCollector) -> None:
         endpoint=f"{collector.url}/",
         headers=SecretStr("authorization=Bearer%20a%3Db, x-scope = one"),
         service_name="desk",
-        resource_attributes="deployment.environment.name=test,team=a%20b",  # type: ignore[arg-type]
+        resource_attributes="deployment.environment.name=test,team=a%20b",
         compression="gzip",
     )
     tracer = OtelTracer(settings)

@@ -45,7 +45,7 @@ def leaves(value: Any) -> Iterator[Any]:
 
 def values(who: Customer) -> list[Any]:
     """Each value once, without the trivial ones: not by `is_trivial`, which is what is tested."""
-    found = [who.id, who.name, *who.traits.values(), *(record.id for record in who.records)]
+    found: list[Any] = [who.id, who.name, *who.traits.values(), *(record.id for record in who.records)]
     found += [leaf for record in who.records for leaf in leaves(dict(record.fields))]
     kept: dict[str, Any] = {}
     for value in found:

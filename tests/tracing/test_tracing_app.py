@@ -235,7 +235,7 @@ async def test_langchains_own_tracing_makes_no_second_tree(
 
     for name, value in {"TRACING": "true", "API_KEY": KEY, "ENDPOINT": service.url, "PROJECT": "p"}.items():
         monkeypatch.setenv(f"LANGSMITH_{name}", value)
-    utils.get_env_var.cache_clear()
+    utils.get_env_var.cache_clear()  # type: ignore[attr-defined]
     seen: list[Any] = []
 
     class Handler(BaseCallbackHandler):
@@ -256,7 +256,7 @@ async def test_langchains_own_tracing_makes_no_second_tree(
             await eventually(lambda: len(service.roots) == 2)
         await asyncio.sleep(0.3)  # for what LangChain would send by itself
     finally:
-        utils.get_env_var.cache_clear()
+        utils.get_env_var.cache_clear()  # type: ignore[attr-defined]
     assert seen, "the model is not plain, so LangChain's callbacks run"
     assert not any(seen), "and LangChain's own tracer would be one of them"
     assert len(service.roots) == 2

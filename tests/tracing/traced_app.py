@@ -68,7 +68,7 @@ async def traced_app(
         begun = await outbox.get()
     assert begun["type"] == "lifespan.startup.complete", begun
     headers = {"Authorization": f"Bearer {read_key(folder, 'admin')}"}
-    transport = httpx.ASGITransport(application)  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(application)
     try:
         async with httpx.AsyncClient(
             transport=transport, base_url="http://localhost", timeout=30, headers=headers

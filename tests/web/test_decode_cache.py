@@ -41,7 +41,7 @@ class Watched(dict[bytes, bytes]):
 
     def get(self, name: bytes, default: object = None) -> object:  # type: ignore[override]
         self.read.add(name)
-        return super().get(name, default)  # type: ignore[arg-type]
+        return super().get(name, default)
 
 
 def test_the_headers_named_are_all_that_are_read() -> None:

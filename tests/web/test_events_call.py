@@ -107,7 +107,7 @@ def test_a_callers_first_questions_are_answered_from_memory_in_both_protocols(ht
     first = _complete(http, _user("What is the credit score?"), metadata={"customer_id": EDWINA})
     assert first.headers["X-Tilores-Cache"] == "l1"
 
-    with_parameters = {"temperature": 0, "max_tokens": 200}
+    with_parameters: dict[str, Any] = {"temperature": 0, "max_tokens": 200}
     asked = _invoke(http, "What is the email?", customer_id=EDWINA, **with_parameters)
     assert asked.headers["X-Tilores-Cache"] == "l1"
     asked = _complete(http, _user("What is the email?"), metadata={"customer_id": EDWINA}, **with_parameters)

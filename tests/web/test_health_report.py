@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 
@@ -37,8 +37,10 @@ class _Nothing:
         self.condition = Condition()
         self.condition.worked(0.002)
         self.default, self.fallbacks = "m", ()
-        self.plugins, self.disabled_roles = (), {}
+        self.plugins: tuple[object, ...] = ()
+        self.disabled_roles: dict[str, str] = {}
         self.observers = {"waiting": 0, "dropped": 0, "failed": 0}
+        self.mode = "off"
         self.model, self.use, self.name = "m", self, "s"
         self.source = "s"
 
@@ -59,7 +61,7 @@ class _Nothing:
 
     @property
     def source_condition(self) -> Condition:
-        return self.__dict__.get("at_source", self.condition)
+        return cast("Condition", self.__dict__.get("at_source", self.condition))
 
     async def probe(self, seconds: float) -> tuple[()]:
         return ()

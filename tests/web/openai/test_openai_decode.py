@@ -367,7 +367,13 @@ def test_every_key_of_the_sdks_request_has_a_decision() -> None:
 
 
 def test_a_refusal_beside_empty_content_is_accepted() -> None:
-    said = {"role": "assistant", "content": None, "refusal": "I cannot help.", "tool_calls": None, "annotations": []}
+    said: dict[str, Any] = {
+        "role": "assistant",
+        "content": None,
+        "refusal": "I cannot help.",
+        "tool_calls": None,
+        "annotations": [],
+    }
     assert decode(messages=[USER, said, USER]).chat.messages[1] == {"role": "assistant", "content": "I cannot help."}
 
 
