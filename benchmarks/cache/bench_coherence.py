@@ -18,7 +18,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from redis.asyncio import Redis
@@ -27,12 +27,12 @@ from redis.asyncio.connection import Connection
 PREFIX = "tilores:entry:"
 VALUE = bytes(1000)
 Hear = Callable[[], None]
-Listener = Callable[[int, Hear], Awaitable[None]]
+Listener = Callable[[int, Hear], Coroutine[Any, Any, None]]
 
 
 async def pubsub(port: int, hear: Hear) -> None:
     connection = Connection(port=port, protocol=2)
-    await connection.connect()
+    await connection.connect()  # type: ignore[no-untyped-call]
     await connection.send_command("SUBSCRIBE", "tilores:messages")
     await connection.read_response()
     while True:
@@ -46,8 +46,8 @@ async def tracking(port: int, hear: Hear) -> None:
     async def invalidated(_: Any) -> None:
         hear()
 
-    connection._parser.set_invalidation_push_handler(invalidated)
-    await connection.connect()
+    connection._parser.set_invalidation_push_handler(invalidated)  # type: ignore[attr-defined]  # of RESP3
+    await connection.connect()  # type: ignore[no-untyped-call]
     await connection.send_command("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", PREFIX)
     await connection.read_response()
     while True:
@@ -65,7 +65,7 @@ async def latency(client: Redis, port: int, way: Listener, messages: int) -> lis
         heard.clear()
         begin = time.perf_counter()
         if way is pubsub:
-            await client.execute_command("PUBLISH", "tilores:messages", b"removed")
+            await client.publish("tilores:messages", b"removed")
         else:
             await client.unlink(f"{PREFIX}a")
         await heard.wait()

@@ -43,7 +43,7 @@ async def bare(path: str) -> tuple[Get, Callable[[], Awaitable[None]]]:
         await client.set(f"bare:{number}", VALUE, ex=3600)
 
     async def get(number: int) -> Any:
-        return orjson.loads(await client.get(f"bare:{number}"))
+        return orjson.loads(await client.get(f"bare:{number}") or b"")
 
     return get, client.aclose
 
@@ -73,7 +73,7 @@ async def aiocache(path: str) -> tuple[Get, Callable[[], Awaitable[None]]]:
 
     port = int(path.rsplit(":", 1)[1])
 
-    class Bytes(NullSerializer):
+    class Bytes(NullSerializer):  # type: ignore[misc]
         DEFAULT_ENCODING = None
 
     cache = Cache(Cache.REDIS, endpoint="127.0.0.1", port=port, serializer=Bytes(encoding=None))

@@ -156,7 +156,8 @@ class Server:
         )
         with urllib.request.urlopen(request, timeout=20) as reply:
             reply.read()
-            return reply.headers.get("X-Tilores-Cache")
+            tier: str | None = reply.headers.get("X-Tilores-Cache")
+            return tier
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)

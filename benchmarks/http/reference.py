@@ -131,7 +131,7 @@ elif VARIANT == "asgi_l2":
         if value is None:
             value = REPLY_BYTES
             await client.set(key, value, ex=int(SECONDS_TO_LIVE))
-        return value
+        return bytes(value) if isinstance(value, bytes) else value.encode()
 
     app = raw(from_redis)
 

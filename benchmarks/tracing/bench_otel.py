@@ -219,7 +219,7 @@ def steady(rows: list[Row], rounds: int, seconds: int) -> None:
     print("| row | p50 ms | p99 ms | requests | traces that arrived | dropped |")
     print("|---|--:|--:|--:|--:|--:|")
     for name, results in found.items():
-        p50, p99 = (statistics.median(one[place] for one in results) for place in (0, 1))
+        p50, p99 = (statistics.median(column) for column in zip(*((one[0], one[1]) for one in results), strict=True))
         arrived, dropped = (sum(one[2][what] for one in results) for what in ("arrived", "dropped"))
         asked = rounds * (seconds * STEADY + 1)
         print(f"| {name} | {p50:.2f} | {p99:.2f} | {asked:,} | {arrived:,} | {dropped:,} |")

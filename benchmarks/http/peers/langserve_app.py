@@ -19,4 +19,4 @@ class ChatInput(BaseModel):
 model = ChatOpenAI(model="stub-model", base_url=os.environ["STUB_URL"], api_key="none", max_retries=0)
 chain = ChatPromptTemplate.from_messages([MessagesPlaceholder("messages")]) | model
 app = FastAPI()
-add_routes(app, chain.with_types(input_type=ChatInput), path="/chat")
+add_routes(app, chain.with_types(input_type=ChatInput), path="/chat")  # type: ignore[arg-type]  # as its manual has it
