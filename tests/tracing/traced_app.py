@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,34 +9,27 @@ from typing import Any
 
 import httpx
 
-from tilores_core.app import create_app
-from tilores_core.settings import load_environment
-from tilores_core.settings.data_folder import read_key
-from tilores_core.settings.loader import LoadedConfig, validate_config
+from tilores_core.testing import TestApp
 
 EDWINA = "EDW_HAWTHORNE_001"
 QUESTION = "What is Edwina Hawthorne's credit score?"
+MODEL = "demo:simulated-1"
 QUICK = {"schedule_delay_seconds": 0.01, "send_seconds": 3.0, "flush_seconds": 3.0}
 
 
-class App:
-    """`http` asks; `tracing` is the running server's own."""
-
-    def __init__(self, http: httpx.AsyncClient, application: Any) -> None:
-        self.http = http
-        self.application = application
+class App(TestApp):
+    """`tracing` is the running server's own."""
 
     @property
     def tracing(self) -> Any:
+        assert self.application._service is not None
         return self.application._service.tracing
 
     async def invoke(self, question: str = QUESTION, **configurable: Any) -> httpx.Response:
-        body = {"input": question, "config": {"configurable": configurable}}
-        return await self.http.post("/chat/invoke", json=body)
+        return await super().invoke(question, **configurable)
 
-    async def complete(self, question: str = QUESTION, **more: Any) -> httpx.Response:
-        body = {"model": "demo:simulated-1", "messages": [{"role": "user", "content": question}], **more}
-        return await self.http.post("/v1/chat/completions", json=body)
+    async def complete(self, question: str = QUESTION, model: str = MODEL, **more: Any) -> httpx.Response:
+        return await super().complete(question, model, **more)
 
 
 @asynccontextmanager

@@ -40,7 +40,6 @@ class _Nothing:
         self.plugins: tuple[object, ...] = ()
         self.disabled_roles: dict[str, str] = {}
         self.observers = {"waiting": 0, "dropped": 0, "failed": 0}
-        self.mode = "off"
         self.model, self.use, self.name = "m", self, "s"
         self.source = "s"
 

@@ -21,6 +21,7 @@ from tilores_core.host.roles import (
     SOURCE,
     TRACERS,
 )
+from tilores_core.testing.app import TestApp
 from tilores_core.testing.fake_provider import FakeProvider, FakeReply
 from tilores_core.testing.fake_tracer import FakeTracer
 from tilores_core.testing.host import isolated_host
@@ -41,6 +42,7 @@ __all__ = [
     "FakeProvider",
     "FakeReply",
     "FakeTracer",
+    "TestApp",
     "eventually",
     "isolated_host",
     "settle",
