@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -131,7 +132,12 @@ async def test_no_more_than_that_many_wait() -> None:
 
 
 async def test_the_background_does_not_hold_up_live_calls(tmp_path: Path) -> None:
-    limits = {"max_in_flight": 4, "background_share": 0.5, "timeout_seconds": 10, "background_timeout_seconds": 30}
+    limits: dict[str, Any] = {
+        "max_in_flight": 4,
+        "background_share": 0.5,
+        "timeout_seconds": 10,
+        "background_timeout_seconds": 30,
+    }
     async with TiloresInstance() as instance, connected(instance, tmp_path, **limits) as source:
         await source.schema()
         instance.faults.hang(times=2)  # all that the background may have
@@ -148,7 +154,7 @@ async def test_the_background_does_not_hold_up_live_calls(tmp_path: Path) -> Non
 
 
 async def test_the_background_has_its_own_time(tmp_path: Path) -> None:
-    limits = {"timeout_seconds": 0.3, "background_timeout_seconds": 5}
+    limits: dict[str, Any] = {"timeout_seconds": 0.3, "background_timeout_seconds": 5}
     async with TiloresInstance() as instance, connected(instance, tmp_path, **limits) as source:
         await source.schema()
         instance.faults.latency_seconds = 0.6

@@ -78,7 +78,10 @@ async def test_only_what_is_known_is_sent_under_their_names(
 
 
 async def test_settings_say_what_a_guess_would_not(instance: TiloresInstance, tmp_path: Path) -> None:
-    given = {"parameters": {"name": "city", "email": "accountNumber"}, "fixed_parameters": {"postalCode": "10115"}}
+    given: dict[str, Any] = {
+        "parameters": {"name": "city", "email": "accountNumber"},
+        "fixed_parameters": {"postalCode": "10115"},
+    }
     async with connected(instance, tmp_path, **given) as source:
         await source.find(Identifiers(email="someone@example.com"))
     assert sent(instance)[0] == {"accountNumber": "someone@example.com", "postalCode": "10115"}

@@ -25,7 +25,7 @@ from tilores_core.testing.sources import CustomerSourceSuite, KnownCustomer
 
 Running = tuple[TiloresInstance, Path]
 
-PATIENT = {"timeout_seconds": 30, "soft_timeout_seconds": 30}
+PATIENT: dict[str, Any] = {"timeout_seconds": 30, "soft_timeout_seconds": 30}
 
 
 class _Suite(CustomerSourceSuite):

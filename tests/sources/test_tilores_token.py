@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -170,7 +171,7 @@ async def test_a_caller_who_gives_up_does_not_end_it_for_the_others() -> None:
     ],
 )
 async def test_what_the_token_endpoint_refuses_is_said(
-    wrong: dict[str, str], says: str, fix: str, instance: TiloresInstance, tmp_path: Path
+    wrong: dict[str, Any], says: str, fix: str, instance: TiloresInstance, tmp_path: Path
 ) -> None:
     async with connected(instance, tmp_path, **wrong) as source:
         for _ in range(5):
