@@ -22,9 +22,9 @@ endif
 # Without compiled files every start would compile all it imports again.
 export PYTHONDONTWRITEBYTECODE :=
 
-# One more test process than cores, as tests wait for servers now and then. `make test WORKERS=0` uses none.
-WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1)
-PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+# Two more test processes than cores, as tests wait half of their time. `make test WORKERS=0` uses none.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 2)
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # What measures with nothing but this checkout, shortened.
 BENCHES = "cache/bench_keys.py" "cache/bench_l1.py" "context/bench_guard.py" "context/bench_renderings.py --customers 10" \

@@ -34,6 +34,16 @@ _NO_NETWORK = (
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Folders whose tests wait for servers and processes. They begin first, so that at the end no long file is left for
+# one process while the others have nothing to do.
+_WAITING = ("e2e", "cli", "docs", "jobs", "metrics", "tracing", "store", "telephony", "host", "web", "sources")
+_RANK = {folder: rank for rank, folder in enumerate(_WAITING)}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    tests = Path(__file__).parent
+    items.sort(key=lambda item: _RANK.get(item.path.relative_to(tests).parts[0], len(_RANK)))
+
 
 @pytest.fixture(scope="session", params=list(redis_binaries()) or ["none"])
 def redis_binary(request: pytest.FixtureRequest) -> str:
