@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from tests.cache.tiered_world import Build, memory
 from tilores_core.cache.forget import forget_customer
 from tilores_core.cache.keys import customer_key, customer_tags, fingerprint_key, wire_key
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.testing.tiers import FlakyTier, SharedStore, SharedTier
-from tilores_core.testing.waiting import Clock, settle
+from tilores_core.testing.waiting import Clock, eventually, settle
 
 MINE = ("answers:a", "answers:b", "mentions:a", customer_key("crm", "C-1"), fingerprint_key("crm", "C-1"))
 OTHERS = ("answers:other", "mentions:other", customer_key("crm", "C-2"))
@@ -49,9 +47,9 @@ async def test_other_replicas_forget_the_customer_too(build: Build, clock: Clock
     hits = await other.get_many(MINE)
     other.put_in_memory(wire_key("answers:a", "openai"), b"HTTP", hits["answers:a"])
     await forget_customer(one, "crm", "C-1")
-    async with asyncio.timeout(5):
-        while any(other.get_from_memory(key) for key in (*MINE, wire_key("answers:a", "openai"))):
-            await asyncio.sleep(0)
+    await eventually(
+        lambda: not (any(other.get_from_memory(key) for key in (*MINE, wire_key("answers:a", "openai"))))
+    )
     assert await other.get_many(OTHERS) != {}
 
 
@@ -80,9 +78,7 @@ async def test_tier_that_is_down_is_pending_serves_nothing_and_removes_when_it_i
     tier.down = False
     assert set(store.entries) >= set(MINE)
     assert set(await cache.get_many([*MINE, *OTHERS])) == set(OTHERS)
-    async with asyncio.timeout(10):
-        while cache.pending_tiers():
-            await asyncio.sleep(0.01)
+    await eventually(lambda: not (cache.pending_tiers()))
     assert set(store.entries) == set(OTHERS)
 
 

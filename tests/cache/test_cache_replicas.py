@@ -161,6 +161,4 @@ async def test_message_that_could_not_be_sent_is_sent_later(
     assert one.pending_tiers() == ("MuteTier",)
     assert other.get_from_memory(A), "it has no message yet"
     tier.mute = False
-    async with asyncio.timeout(10):
-        while other.get_from_memory(A) or one.pending_tiers():
-            await asyncio.sleep(0.005)
+    await eventually(lambda: not (other.get_from_memory(A) or one.pending_tiers()))

@@ -17,6 +17,7 @@ from tilores_core.cache.namespace_cache import NamespaceCache
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.settings import CacheTable, NamespaceTable
 from tilores_core.testing.tiers import FlakyTier, SharedStore, SharedTier
+from tilores_core.testing.waiting import eventually
 from tilores_plugins.cache.memory import MemoryTier
 from tilores_plugins.sources.tilores import schemas
 
@@ -59,9 +60,7 @@ async def replica(ttl: float, down: bool, monkeypatch: pytest.MonkeyPatch) -> As
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.005)
+    await eventually(lambda: condition())
 
 
 async def test_processes_share_one_schema(instance: TiloresInstance, tmp_path: Path, replica: Replica) -> None:
