@@ -14,6 +14,7 @@ from typing import Any
 
 import platformdirs
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.redis_server import redis_binaries
 
@@ -33,6 +34,10 @@ _NO_NETWORK = (
 # A shell that runs this in the background has it ignore Ctrl-C, and what it starts would ignore it too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How fast this machine is says nothing about what is tested.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 # Folders whose tests wait for servers and processes. They begin first, so that at the end no long file is left for
 # one process while the others have nothing to do.

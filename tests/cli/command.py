@@ -15,6 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
+import pytest
+
 from tests.e2e.running_server import PATIENCE, TILORES, clean_environment
 from tests.processes.forked import start
 from tilores_core.testing.waiting import wait_until
@@ -92,6 +94,13 @@ class Command:
             text=True,
             **options,
         )
+
+    def wait_for_library(self, process: subprocess.Popen[str], name: str) -> None:
+        """Until a process has loaded a compiled library: how far it has come with importing."""
+        maps = Path(f"/proc/{process.pid}/maps")
+        if not maps.parent.exists():
+            pytest.skip("this system has no /proc")
+        wait_until(lambda: name in maps.read_text(), f"{name} is loaded")
 
     def config(self, text: str) -> None:
         (self.folder / "plugins.toml").write_text(text)

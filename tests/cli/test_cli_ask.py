@@ -72,10 +72,11 @@ def test_a_model_that_fails_is_an_error(tilores: Command) -> None:
     assert "Traceback" not in said.stderr
 
 
-@pytest.mark.parametrize("seconds", [0.6, 6.0])
+@pytest.mark.parametrize("seconds", [0.0, 5.0])
 def test_ctrl_c_ends_it_quietly_at_any_time(tilores: Command, seconds: float) -> None:
     tilores.config(WARNS.format(latency=600_000))
     process = tilores.start("ask", QUESTION)
+    tilores.wait_for_library(process, "pydantic_core")  # before that Python itself is starting
     time.sleep(seconds)  # while it imports; while it waits for the model
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)

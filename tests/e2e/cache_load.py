@@ -19,7 +19,7 @@ from tilores_core.testing.waiting import eventually
 from tilores_plugins.sources.demo.people import build_people
 from tilores_plugins.sources.demo.source import DemoSource
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 CALLERS = 6
 PAUSE = 0.015
 

@@ -20,7 +20,7 @@ import httpx
 from tests.processes.forked import Process, start
 from tilores_core.testing.waiting import wait_until
 
-PATIENCE = 40.0
+PATIENCE = 90.0
 TILORES = Path(sysconfig.get_path("scripts")) / "tilores"
 # What the machine's own environment must not decide.
 _FOREIGN = ("TILORES_", "LANGSMITH_", "LANGCHAIN_", "OPENAI_", "ANTHROPIC_", "OTEL_")

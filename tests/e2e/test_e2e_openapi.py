@@ -30,7 +30,7 @@ def explore(url: str, folder: Path, *options: str, checks: str = CHECKS) -> None
         env=clean_environment(PYTHONWARNINGS="ignore", COLUMNS="150"),
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=230,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr

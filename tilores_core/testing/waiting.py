@@ -9,7 +9,7 @@ from inspect import isawaitable
 from typing import Any
 
 # Long, because a condition that is going to be true costs no more than it takes, on a slow machine too.
-PATIENCE_SECONDS = 40.0
+PATIENCE_SECONDS = 90.0
 
 
 class Clock:

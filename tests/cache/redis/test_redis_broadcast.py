@@ -14,7 +14,7 @@ from tilores_plugins.cache.redis.tier import RedisTier
 
 MakeTier = Callable[..., RedisTier]
 Heard = asyncio.Queue[bytes | None]
-PATIENCE = 15.0
+PATIENCE = 60.0
 
 
 @asynccontextmanager

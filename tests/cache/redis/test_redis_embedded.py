@@ -22,7 +22,7 @@ from tilores_plugins.cache.redis import embedded
 from tilores_plugins.cache.redis.tier import RedisTier
 
 MakeTier = Callable[..., RedisTier]
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 pytestmark = needs_redis
 

@@ -23,7 +23,7 @@ from tilores_plugins.cache.redis.tier import RedisTier
 MakeTier = Callable[..., RedisTier]
 
 SHORT = {"connect_timeout_ms": 100, "command_timeout_ms": 100}
-PATIENCE = 15.0
+PATIENCE = 60.0
 AT_ONCE = ("--repl-diskless-sync-delay", "0")
 
 
