@@ -63,7 +63,7 @@ class ByNumber(Parts):
         """Who of a family is meant is said afterwards."""
         family = [p for p in self.world.people if len(fitting(self.world.people, phone=p.phone)) > 1]
         if not family:
-            self.plain(talk)
+            self.plain(talk)  # type: ignore[attr-defined]  # of the class that this is mixed into
             return
         person = self.rng.choice(family)
         at_home = fitting(self.world.people, phone=person.phone)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.customers.conversations import Conversation
+from benchmarks.customers.parts import Conversation
 from benchmarks.customers.people import Person, World
 from tilores_core import Customer, Identifiers, Record, SourceSchema, find_mentions, name_fits, name_keys, name_words
 from tilores_core.chat.customer.finder import CustomerFinder, clarification

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 PHRASES: dict[str, Any] = tomllib.loads(Path(__file__).with_name("phrases.toml").read_text(encoding="utf-8"))
-ONES, TEENS, TENS, _ORDINALS = (PHRASES["spoken"][key] for key in ("ones", "teens", "tens", "ordinals"))
+ONES, TEENS, TENS, _ORDINALS = (list[str](PHRASES["spoken"][key]) for key in ("ones", "teens", "tens", "ordinals"))
 DIGITS, MONTHS = PHRASES["digits"], PHRASES["months"]
 
 

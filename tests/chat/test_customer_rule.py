@@ -283,7 +283,7 @@ async def test_shared_phone_is_narrowed_by_what_follows(turns: list[str], custom
 
 
 async def test_list_says_how_many_it_leaves_out_and_is_not_repeated_in_the_same_words() -> None:
-    towns = (
+    towns: tuple[str, ...] = (
         "Alton",
         "Bude",
         "Crewe",

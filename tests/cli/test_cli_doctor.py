@@ -250,7 +250,7 @@ def test_little_room_on_the_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     usage = shutil.disk_usage(tmp_path)
     for free, state in ((8, "problem"), (100, "warning"), (100_000, "ok")):
         room = usage._replace(free=free * 1024 * 1024)
-        monkeypatch.setattr(doctor_checks.shutil, "disk_usage", lambda _, room=room: room)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, room=room: room)
         (finding,) = doctor_checks.data_folder(tmp_path / "data")
         assert finding.state == state
         assert f"{free} MiB free" in finding.detail

@@ -47,25 +47,5 @@ async def traced_app(
     plugins = {**tables.pop("plugins", {}), **({"langsmith": dict(langsmith)} if langsmith is not None else {})}
     use = {"cache": ["memory"], "tracers": list(tracers), **tables.pop("use", {})}
     config = {"tracing": {**QUICK, **(tracing or {})}, "use": use, "plugins": plugins, **tables}
-    path = Path("plugins.toml")
-    loaded = LoadedConfig(config=validate_config(config, path), path=path, packaged=False)
-    application = create_app(
-        load_environment(None, data_dir=folder), loaded=loaded, with_jobs=with_jobs, **(plan or {})
-    )
-    inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    outbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    inbox.put_nowait({"type": "lifespan.startup"})
-    life = asyncio.create_task(application({"type": "lifespan"}, inbox.get, outbox.put))  # type: ignore[arg-type]
-    async with asyncio.timeout(20):
-        begun = await outbox.get()
-    assert begun["type"] == "lifespan.startup.complete", begun
-    headers = {"Authorization": f"Bearer {read_key(folder, 'admin')}"}
-    transport = httpx.ASGITransport(application)
-    try:
-        async with httpx.AsyncClient(
-            transport=transport, base_url="http://localhost", timeout=30, headers=headers
-        ) as http:
-            yield App(http, application)
-    finally:
-        inbox.put_nowait({"type": "lifespan.shutdown"})
-        await life
+    async with App(config=config, data_dir=folder, with_jobs=with_jobs, **(plan or {})) as app:
+        yield app
