@@ -490,3 +490,25 @@ async def test_lease_as_the_engine_uses_it_hands_over_what_another_replica_made(
     assert not store.leases
     async with build().lease(A) as free:
         assert free is None
+
+
+@pytest.mark.parametrize("seconds", [5.0, 50.0])
+async def test_lease_outlives_its_holder_by_the_lease_seconds_of_the_settings(
+    build: Build, clock: Clock, seconds: float
+) -> None:
+    store = SharedStore(clock)
+    table = CacheTable(single_flight_replicas=True, lease_seconds=seconds)
+    async with build(SharedTier(store), table=table).lease(A):
+        assert store.leases[A][1] == clock.now + seconds
+
+
+@pytest.mark.parametrize("seconds", [0.02, 30.0])
+async def test_hanging_tier_costs_the_tier_timeout_of_the_settings(build: Build, seconds: float) -> None:
+    tier = FlakyTier(SharedTier(SharedStore()))
+    tier.hanging = True
+    cache = build(tier, table=CacheTable(tier_timeout_seconds=seconds))
+    asking = asyncio.create_task(cache.get(A))
+    done, _ = await asyncio.wait({asking}, timeout=10 if seconds < 1 else 0.2)
+    assert bool(done) == (seconds < 1)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -182,3 +184,16 @@ def test_threads(clock: Clock) -> None:
     assert not wrong
     indexed = {key for keys in tier._tags.values() for key in ([keys] if isinstance(keys, str) else keys)}
     assert indexed == set(tier._entries)
+
+
+@pytest.mark.parametrize(
+    ("setting", "kept"),
+    [({"max_entries": 1}, 1), ({"max_bytes": 64 * 1024}, 0), ({"ttl_seconds": 0.001}, 0), ({}, 2)],
+    ids=["max_entries", "max_bytes", "ttl_seconds", "defaults"],
+)
+async def test_each_setting_of_the_plugin_has_an_effect(setting: dict[str, Any], kept: int, tmp_path: Path) -> None:
+    tier = memory.build(PluginContext(plugin_id="memory", settings=Settings(**setting), data_dir=tmp_path))
+    large = CacheEntry(bytes(20_000), time.time() + 60)  # more than an eighth of the smallest max_bytes
+    await tier.set_many({"answers:a": large, "answers:b": large})
+    await asyncio.sleep(0.01)
+    assert len(await tier.get_many(["answers:a", "answers:b"])) == kept

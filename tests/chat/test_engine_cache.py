@@ -18,6 +18,7 @@ from tilores_core.errors import ProviderUnavailableError
 from tilores_core.testing import FakeProvider, FakeReply
 from tilores_core.testing.fake_provider import FakeCall
 from tilores_core.testing.tiers import SharedStore
+from tilores_core.testing.waiting import settle
 
 NO_CACHE = CachePolicy(no_cache=True)
 NO_STORE = CachePolicy(no_store=True)
@@ -389,6 +390,36 @@ async def test_a_customer_that_is_added_is_found(turn: Turn, kind: str) -> None:
         world.crm.people["Z-1"] = customer("Z-1", "Zelda Quimby", "mark-zelda")
         world.clock.advance(10)
         assert (await world.engine.answer(turn)).customer.customer_id == "Z-1"
+
+
+@pytest.mark.parametrize(("seconds", "tier"), [(50, "miss"), (200, "l1")])
+async def test_answer_lives_for_the_ttl_of_answers(seconds: float, tier: str) -> None:
+    provider = FakeProvider(infos=(PRICED,), otherwise=numbered())
+    async with World(provider=provider, answers=table(seconds), customers=table(1000)) as world:
+        await world.ask("Score?", customer_id=EDWINA.id)
+        world.clock.advance(100)
+        assert (await world.ask("Score?", customer_id=EDWINA.id)).cache_tier == tier
+
+
+@pytest.mark.parametrize(("seconds", "tier"), [(10, "miss"), (100, "l1")])
+async def test_answer_is_served_stale_for_the_stale_seconds_of_answers(seconds: float, tier: str) -> None:
+    provider = FakeProvider(infos=(PRICED,), otherwise=numbered())
+    async with World(provider=provider, answers=table(50, stale=seconds), customers=table(1000)) as world:
+        await world.ask("Score?", customer_id=EDWINA.id)
+        world.clock.advance(100)
+        assert (await world.ask("Score?", customer_id=EDWINA.id)).cache_tier == tier
+
+
+@pytest.mark.parametrize(("seconds", "again"), [(50, True), (200, False)])
+async def test_source_is_asked_again_after_the_ttl_of_customers(seconds: float, again: bool) -> None:
+    provider = FakeProvider(infos=(PRICED,), otherwise=numbered())
+    async with World(provider=provider, answers=table(1000), customers=table(seconds)) as world:
+        await world.ask("Score?", customer_id=EDWINA.id)
+        asked = len(world.crm.calls)
+        world.clock.advance(100)
+        await world.ask("Score?", customer_id=EDWINA.id)
+        await settle()
+        assert (len(world.crm.calls) > asked) == again
 
 
 @pytest.mark.parametrize("seconds", [5, 20])

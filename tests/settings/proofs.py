@@ -46,6 +46,31 @@ PROOFS = {
     "routing.concurrent": "tests/chat/test_routing_turns.py::test_names_in_the_settings_are_checked",
     "routing.on_stream_failure": "tests/chat/test_routing_turns.py::test_buffered_until_it_is_whole",
     "routing.context_windows": "tests/chat/test_routing_turns.py::test_windows_from_the_settings",
+    "cache.answers.ttl_seconds": ("tests/chat/test_engine_cache.py::test_answer_lives_for_the_ttl_of_answers"),
+    "cache.answers.stale_seconds": (
+        "tests/chat/test_engine_cache.py::test_answer_is_served_stale_for_the_stale_seconds_of_answers"
+    ),
+    "cache.answers.negative_ttl_seconds": (
+        "tests/chat/test_engine_cache.py::test_question_that_no_customer_fits_is_kept_for_the_negative_ttl_of_answers"
+    ),
+    "cache.customers.ttl_seconds": (
+        "tests/chat/test_engine_cache.py::test_source_is_asked_again_after_the_ttl_of_customers"
+    ),
+    "cache.schemas.ttl_seconds": (
+        "tests/host/test_plugin_cache.py::test_plugin_s_values_live_as_long_as_the_namespace_s_settings_say"
+    ),
+    "cache.lease_seconds": (
+        "tests/cache/test_cache_fetch.py::test_lease_outlives_its_holder_by_the_lease_seconds_of_the_settings"
+    ),
+    "cache.tier_timeout_seconds": (
+        "tests/cache/test_cache_fetch.py::test_hanging_tier_costs_the_tier_timeout_of_the_settings"
+    ),
+    "plugins.memory.max_entries": ("tests/cache/test_cache_memory.py::test_each_setting_of_the_plugin_has_an_effect"),
+    "plugins.memory.max_bytes": ("tests/cache/test_cache_memory.py::test_each_setting_of_the_plugin_has_an_effect"),
+    "plugins.memory.ttl_seconds": ("tests/cache/test_cache_memory.py::test_each_setting_of_the_plugin_has_an_effect"),
+    "plugins.tilores.schema_refresh_hours": (
+        "tests/sources/test_tilores_schema_cache.py::test_period_of_the_plugin_s_own_table_goes_before_the_ttl"
+    ),
     "cache.customers.negative_ttl_seconds": "tests/cache/test_cache_fetch.py::test_nothing_is_kept_briefly",
     "cache.schemas.negative_ttl_seconds": (
         "tests/cache/test_cache_namespace.py::test_nothing_is_kept_for_the_negative_ttl_of_the_settings"
@@ -240,14 +265,7 @@ TO_DO = frozenset(
         "routing.sentence_characters",
         "routing.filler",
         "routing.filler_seconds",
-        "cache.answers.ttl_seconds",
-        "cache.answers.negative_ttl_seconds",
-        "cache.answers.stale_seconds",
-        "cache.customers.ttl_seconds",
         "cache.customers.stale_seconds",
-        "cache.schemas.ttl_seconds",
-        "cache.lease_seconds",
-        "cache.tier_timeout_seconds",
         "tracing.capture",
         "tracing.sample",
         "tracing.sample_hits",
@@ -265,9 +283,6 @@ TO_DO = frozenset(
         "batch.keep_hours",
         "worker.embedded",
         "worker.nice",
-        "plugins.memory.max_entries",
-        "plugins.memory.max_bytes",
-        "plugins.memory.ttl_seconds",
         "plugins.redis.connect_timeout_ms",
         "plugins.redis.command_timeout_ms",
         "plugins.redis.max_connections",
@@ -320,7 +335,6 @@ TO_DO = frozenset(
         "plugins.tilores.day_first",
         "plugins.tilores.insight_fields",
         "plugins.tilores.max_waiting",
-        "plugins.tilores.schema_refresh_hours",
         "hook.register_alert_channels",
         "hook.register_optimizer_strategies",
         "hook.register_deploy_targets",
