@@ -11,7 +11,6 @@ from tests.docs.words import ROOT, findings, modules, pages, part_of
 TO_DO: frozenset[str] = frozenset(
     {
         "docs/answers.md",
-        "docs/batch.md",
         "docs/monitoring.md",
         "docs/tracing-otel.md",
         "plugins/tilores_plugins/providers",

@@ -1,11 +1,17 @@
 """Which test proves that a setting or hook has an effect.
 
 Each test of `PROOFS` failed when the setting was made to keep its default (the field of its class replaced by
-a property that returns the default), or registers the hook and uses what it hands over. `TO_DO` has the settings that
-no such test was found for yet; it must only get shorter.
+a property that returns the default), sets it on a real server and counts, or registers the hook and uses what it
+hands over. `TO_DO` has the settings that no such test was found for yet; it must only get shorter.
 """
 
 PROOFS = {
+    "environment.TILORES_RATE_LIMIT": (
+        "tests/web/test_rate_limit.py::test_rate_limit_of_a_key_holds_over_all_processes"
+    ),
+    "chat.failed_authentications": (
+        "tests/web/test_rate_limit.py::test_guessing_is_limited_by_address_over_all_processes"
+    ),
     "environment.TILORES_SECRET_KEY": (
         "tests/host/test_plugin_cache.py::test_plugin_s_cache_pickles_only_with_the_secret_key"
     ),
@@ -234,7 +240,6 @@ TO_DO = frozenset(
         "environment.TILORES_API_KEYS",
         "environment.TILORES_ADMIN_KEYS",
         "environment.TILORES_ALLOW_ANONYMOUS",
-        "environment.TILORES_RATE_LIMIT",
         "environment.TILORES_LOG_LEVEL",
         "environment.TILORES_LOG_FORMAT",
         "schema",
