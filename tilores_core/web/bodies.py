@@ -36,7 +36,8 @@ _WORDS: Final[Mapping[str, str]] = {
 
 
 def read_json(kind: type[T], body: bytes, at: str = "", fixes: Mapping[str, str] | None = None) -> T:
-    """Decode JSON into `kind`. `at`: path of the body in its request; `fixes`: path -> what the caller should send.
+    """Decode JSON into `kind`. `at`: path of the body in its request; `fixes`: path, or `*.` and its last step
+    -> what the caller should send.
 
     Raises `InvalidRequestError` whose `param` is the path of the first thing that is wrong.
     """
@@ -72,11 +73,12 @@ def _invalid(error: msgspec.ValidationError, at: str, fixes: Mapping[str, str]) 
         path, message = f"{path}.{missing['name']}", "is required"
     param = f"{at}{path}".removeprefix(".")
     what = re.sub(r"`([^`]+)`", _plain_types, message.removeprefix("Expected ")).replace(", got ", ", not ")
-    if what == message and message != "is required":
-        what = f"has an {message[:1].lower()}{message[1:]}" if message.startswith("Invalid") else message
+    if message.startswith("Invalid"):
+        what = "has a value that is not allowed"  # the message quotes it, and it may be a customer's
     elif message != "is required":
         what = f"must be {what}"
-    return InvalidRequestError(f"{param or 'the body'} {what}", param=param or None, fix=fixes.get(param))
+    fix = fixes.get(param) or fixes.get(f"*.{param.rpartition('.')[2]}")
+    return InvalidRequestError(f"{param or 'the body'} {what}", param=param or None, fix=fix)
 
 
 def _plain_types(match: re.Match[str]) -> str:

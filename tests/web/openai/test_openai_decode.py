@@ -30,6 +30,22 @@ def refuse(**fields: Any) -> str | None:
     return caught.value.param
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"messages": [{"role": "Edwina", "content": "x"}]},
+        {"messages": [{"role": "user", "content": [{"type": "Edwina"}]}]},
+        {"response_format": {"type": "Edwina"}},
+        {"tool_choice": "Edwina"},
+    ],
+)
+def test_value_that_is_not_allowed_is_not_quoted_and_the_allowed_ones_are_named(fields: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        decode(**fields)
+    assert "Edwina" not in f"{caught.value.message} {caught.value.fix}"
+    assert caught.value.fix
+
+
 # --- the least, and the whole ----------------------------------------------------------------------------
 
 

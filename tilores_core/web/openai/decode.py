@@ -42,6 +42,10 @@ _FIXES: Final = {
     "model": "GET /v1/models lists the names",
     "messages": "send at least one message with role and content",
     "n": "send one request for each answer you want",
+    "*.role": "use one of system, developer, user, assistant, tool, function",
+    "*.type": "use one of text, image_url, input_audio for a part, function for a tool",
+    "response_format.type": "use one of text, json_object, json_schema",
+    "tool_choice": 'use "none", "auto", "required" or an object that names a function',
 }
 _NO_METADATA: Final = Metadata()
 # AnythingLLM appends what it found for this turn to its system prompt; that part changes from turn to turn.
