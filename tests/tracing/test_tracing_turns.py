@@ -27,9 +27,8 @@ from tilores_core.errors import UnknownModelError
 from tilores_core.settings import TracingTable
 from tilores_core.testing.waiting import eventually
 from tilores_core.tracing.capture import Capture
-from tilores_core.tracing.labels import plain_id
 from tilores_core.tracing.tracing import Tracing, deployment_of
-from tilores_core.tracing.tree import TreeMaker, is_coalesced
+from tilores_core.tracing.tree import TreeMaker, is_coalesced, plain_id
 
 ANSWER = Answer(text="a", model="fake:fake-1", prompt_version="v1", customer=CustomerOutcome(kind="unnamed"))
 

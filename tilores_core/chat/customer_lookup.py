@@ -58,7 +58,7 @@ class CustomerLookup:
         clock: Callable[[], float] = time.time,
         notes: SourceNotes | None = None,
     ) -> None:
-        """`notes` is told of every look-up in the source."""
+        """`notes` gets every look-up in the source."""
         self.calls = SourceCalls(source, name=name, seconds=seconds, notes=notes)
         self._source = source
         self._name = name
@@ -104,8 +104,8 @@ class CustomerLookup:
     # --- in memory ---------------------------------------------------------------------------------------
 
     def find_key_part(self, context: TurnContext) -> str | None:
-        """The customer's part of the answer's cache key ("" when nobody is named), from entries in memory and those
-        that the context has read; None when they do not tell. Then `context.missing_key` is that of a missing entry.
+        """The customer's part of the answer's cache key ("" when no customer is named), from entries in memory and
+        those that the context has read; None when they do not tell. Sets `context.missing_key` when one is missing.
         """
         turn, entries, now = context.turn, context.entries, self._clock()
         named, suffix = turn.customer_id, ""

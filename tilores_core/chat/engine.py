@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -55,8 +55,6 @@ log = structlog.get_logger(part="chat")
 _TRANSIENT = (ProviderError, SourceError, DeadlineExceededError, OverloadedError)
 _REFRESH_SECONDS = 60.0
 _REFRESH_PAUSE = 1.0
-# Model calls and tools keep the deadline themselves and say what became of them; this ends whatever does not.
-_DEADLINE_GRACE = 0.25
 _SharedCall = InFlightCall[Answer, Delta]
 
 
@@ -158,7 +156,7 @@ class ChatEngine:
         """
         context = self._context(turn)
         try:
-            async with _deadline(context):
+            async with context.deadline():
                 found = await self._find(context, streamed=False)
                 answer = found if isinstance(found, Answer) else await found.result()
         except _TRANSIENT as error:
@@ -185,7 +183,7 @@ class ChatEngine:
         context = self._context(turn)
         answer: Answer | None = None
         try:
-            async with _deadline(context):
+            async with context.deadline():
                 found = await self._find(context, streamed=True)
             if isinstance(found, Answer):
                 answer = found
@@ -389,20 +387,8 @@ class ChatEngine:
         await self._reporter.aclose()
 
 
-@asynccontextmanager
-async def _deadline(context: TurnContext) -> AsyncIterator[None]:
-    """Raise `DeadlineExceededError` in a block that goes on after the turn's deadline."""
-    try:
-        async with asyncio.timeout(context.until - time.monotonic() + _DEADLINE_GRACE) as timeout:
-            yield
-    except TimeoutError:
-        if not timeout.expired():
-            raise
-        raise deadline_exceeded() from None
-
-
 async def _follow(context: TurnContext, call: _SharedCall) -> AsyncGenerator[Delta | Answer, None]:
-    async with aclosing(call.follow(until=context.until + _DEADLINE_GRACE)) as items:
+    async with aclosing(call.follow(until=context.latest)) as items:
         try:
             async for item in items:
                 yield item

@@ -130,7 +130,7 @@ def marked_weak(text: str) -> str:
 def fingerprint(customer: Customer) -> str:
     """SHA-256 (hex) of all that `render` shows: id, name, quality and records; in whatever order the latter come.
 
-    It stands for the customer in the key of an answer, so what a model is told of must all be in it. How well the
+    It stands for the customer in the key of an answer, so all that a model gets must be in it. How well the
     customer fitted one search is not: that belongs to the search, and goes into the key beside this.
     """
     rows: list[object] = [_LAYOUT, customer.id, customer.name, told_of(customer.quality)]

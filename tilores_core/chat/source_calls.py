@@ -1,4 +1,4 @@
-"""Calls to the customer source: each has a deadline, and is noted."""
+"""Calls to the customer source, with a timeout and a count of outcomes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tilores_core.resilience import Condition
 T = TypeVar("T")
 
 _PROBE_AGAIN: Final = 30.0
-_NOBODY: Final = "health-probe"
+_PROBE_ID: Final = "health-probe"
 
 
 class SourceNotes(Protocol):
@@ -26,10 +26,9 @@ class SourceNotes(Protocol):
 
 
 class SourceCalls:
-    """Waits for the source, not for ever, and knows whether it works.
+    """Calls the source within a time limit, and keeps whether it works.
 
-    `name`: the source's registered one. `seconds`: how long it may take for one thing. `notes` is told of every
-    look-up.
+    `name`: the source's registered name. `seconds`: the longest time for one call. `notes` gets every look-up.
     """
 
     def __init__(
@@ -70,14 +69,14 @@ class SourceCalls:
         return found
 
     async def probe(self, seconds: float) -> bool:
-        """Ask for nobody, to learn whether the source works; nothing is asked within half a minute of a look-up that
-        did. False when there is no answer in time."""
+        """Check whether the source works by asking for an id that does not exist, unless a look-up has worked within
+        half a minute. False when there is no answer in time."""
         if not self.condition.failing and self.condition.age < _PROBE_AGAIN:
             return True
         started = time.perf_counter()
         try:
             async with asyncio.timeout(seconds):
-                await self._source.get(_NOBODY)
+                await self._source.get(_PROBE_ID)
         except TimeoutError:
             return False
         except Exception as error:

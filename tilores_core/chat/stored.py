@@ -24,7 +24,7 @@ _PIECE = re.compile(r".{1,48}(?:\s+|$)|\s*\S{1,200}\s*", re.DOTALL)
 
 
 def outcome_to_bytes(outcome: CustomerOutcome) -> bytes:
-    """A look-up that found nobody or several."""
+    """A look-up that found no customer or several."""
     return encode(
         {
             "kind": outcome.kind,

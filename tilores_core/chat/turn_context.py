@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from tilores_core.cache.keys import conversation_digest
 from tilores_core.cache.tiered import Hit
 from tilores_core.chat.customer_match import CustomerMatch
 from tilores_core.chat.messages import last_question
-from tilores_core.chat.routing.budget import Budget
+from tilores_core.chat.routing.budget import Budget, deadline_exceeded
 from tilores_core.contracts import Answer, Attempt, Customer, Prompt, ToolUse, Turn
 from tilores_core.resilience import Priority
 from tilores_core.spectrums import classify
+
+_DEADLINE_GRACE = 0.25
 
 
 @dataclass(slots=True)
@@ -78,6 +83,23 @@ class TurnContext:
         if not self._spectrum:
             self._spectrum = classify(last_question(self.turn.messages))
         return self._spectrum
+
+    @property
+    def latest(self) -> float:
+        """When the engine ends the turn's work. Model calls and tools end at the deadline by themselves, a moment
+        before, so that what became of them is known."""
+        return self.until + _DEADLINE_GRACE
+
+    @asynccontextmanager
+    async def deadline(self) -> AsyncIterator[None]:
+        """Raise `DeadlineExceededError` in a block that goes on after the turn's deadline."""
+        try:
+            async with asyncio.timeout(self.latest - time.monotonic()) as timeout:
+                yield
+        except TimeoutError:
+            if not timeout.expired():
+                raise
+            raise deadline_exceeded() from None
 
     @property
     def budget(self) -> Budget:

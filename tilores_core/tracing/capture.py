@@ -1,7 +1,7 @@
-"""What a trace says of a question, its answer and the records: nothing, what is left of them masked, or everything.
+"""What a trace contains of a question, its answer and the records: nothing, masked texts, or everything.
 
-Masking needs the records: where somebody was named and the records are not at hand, the texts are withheld, and the
-trace says so. Of a conversation only the last question is taken then, as what came before may be of somebody else.
+Masking needs the records: when a customer was named and the records are not in memory, the texts are withheld, and
+the trace says so. Masked texts are the last question and its answer, as earlier ones may be about another customer.
 """
 
 from __future__ import annotations

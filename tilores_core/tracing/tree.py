@@ -5,14 +5,16 @@ An answer from the cache has the look-up alone: each span costs as much again as
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any
+from hashlib import sha256
+from typing import Any, Final
 
+from tilores_core.chat.customer.words import GIVEN_NAMES
 from tilores_core.contracts import Answer, Attempt, Outcome, Span, ToolUse, Trace, Turn
 from tilores_core.errors import TiloresError
 from tilores_core.tracing.capture import Captured
-from tilores_core.tracing.labels import plain_id
 
 Attributes = dict[str, str | int | float | bool]
 Resolve = Callable[[str | None], str]
@@ -20,6 +22,16 @@ Shown = Callable[[str], str]
 
 _INSTANT = 2e-6  # so that steps without a length of their own keep their order, in whole microseconds
 _LONGEST_NAME = 100
+
+
+_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+_SHAPE = re.compile(r"[A-Za-z0-9._:/=\-]{1,128}")
+_LETTERS = re.compile(r"[a-z]+")
+_HEX = re.compile(r"[0-9a-f]{12,}", re.IGNORECASE)
+_OURS = re.compile(r"req-[0-9a-f]{12}-[0-9a-f]+")
+_LONGEST_WORD: Final = 7
+_MOST_DIGITS: Final = 6
+_DIGEST: Final = 24
 
 
 class TreeMaker:
@@ -125,7 +137,7 @@ class TreeMaker:
 
 
 def is_coalesced(outcome: Outcome) -> bool:
-    """The answer came from a model that somebody else's turn asked."""
+    """Whether the answer came from the model call of another turn."""
     answer = outcome.answer
     return (
         answer is not None
@@ -273,3 +285,22 @@ def _answer(answer: Answer, captured: Captured, said: float, ended: float) -> Sp
         attributes=_said(answer),
         outputs=captured.outputs,
     )
+
+
+def plain_id(text: str) -> str:
+    """A name that a caller chose (a session, a request), in a form that can leave the process.
+
+    A caller may name a session after a customer or a telephone number. So what is not a UUID, hexadecimal, or short
+    words with a number (`session-42`) becomes a digest, which still joins what belongs together.
+    """
+    return text if _is_made_up(text) else f"sha256-{sha256(text.encode()).hexdigest()[:_DIGEST]}"
+
+
+def _is_made_up(text: str) -> bool:
+    if _UUID.fullmatch(text) or _OURS.fullmatch(text) or (_HEX.fullmatch(text) and not text.isdigit()):
+        return True
+    if not _SHAPE.fullmatch(text) or not any(character.isdigit() for character in text):
+        return False
+    digits = sum(character.isdigit() for character in text)
+    words = _LETTERS.findall(text.lower())
+    return digits <= _MOST_DIGITS and all(len(word) <= _LONGEST_WORD and word not in GIVEN_NAMES for word in words)

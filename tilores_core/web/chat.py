@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import aclosing, contextmanager
 from time import monotonic, perf_counter
 from typing import Any, Protocol
 
@@ -250,7 +250,7 @@ class ChatService:
                 yield item
 
     def on_stream_error(self, exchange: HttpExchange) -> Callable[[Exception], None]:
-        """Who is told of an error that the client is told in the stream."""
+        """A function that logs an error which the client gets as part of the stream."""
 
         def note(error: Exception) -> None:
             if not isinstance(error, TiloresError):
@@ -264,22 +264,22 @@ class ChatService:
 
         return note
 
-    def _admitted(self) -> _Admission:
+    @contextmanager
+    def _admitted(self) -> Iterator[None]:
+        """Count a request while it is at work. Raises `OverloadedError` when there are too many."""
         if self._at_work >= self.table.max_concurrent:
             raise OverloadedError(
                 "too many requests at once", retry_after=1.0, fix="try again in a second, or run more workers"
             )
-        return _Admission(self)
+        self._at_work += 1
+        try:
+            yield
+        finally:
+            self._at_work -= 1
 
     def samples(self) -> Iterable[Sample]:
-        """What `/metrics` is told beside what is counted."""
+        """The samples of `/metrics` that are read when it is asked."""
         return (Sample(IN_PROGRESS, (), self._at_work),)
-
-    def enter(self) -> None:
-        self._at_work += 1
-
-    def leave(self) -> None:
-        self._at_work -= 1
 
     def _line(self, exchange: HttpExchange, **fields: Any) -> None:
         log.info(
@@ -307,19 +307,6 @@ def _told(answer: Answer) -> dict[str, Any]:
 
 def _spent(answer: Answer) -> Usage:
     return answer.usage if answer.cache_tier == "miss" else Usage()
-
-
-class _Admission:
-    """One request at work."""
-
-    def __init__(self, service: ChatService) -> None:
-        self._service = service
-
-    def __enter__(self) -> None:
-        self._service.enter()
-
-    def __exit__(self, *_: object) -> None:
-        self._service.leave()
 
 
 def traceparent(header: bytes) -> str | None:

@@ -31,7 +31,7 @@ _SSE_HEADERS: tuple[Header, ...] = ((b"cache-control", b"no-cache"), (b"x-accel-
 
 
 class ClientGoneError(Exception):
-    """The client closed the connection; no reply can be sent."""
+    """The client closed the connection, or does not read: no reply can be sent."""
 
 
 class HttpExchange:

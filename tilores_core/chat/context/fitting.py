@@ -1,8 +1,8 @@
 """How much of a customer's records fits a model, and the system message with just that much.
 
-What a model's window leaves when the conversation, the prompt and the answer have had their parts is the records';
-never more than a share of the window, as a model that reads ten times as much is slower and no wiser. Customers that
-fit, nearly all do, are put in as they were rendered once; only the others are shortened, for each model anew.
+The records get what a model's context window leaves after the conversation, the prompt and the answer, but never more
+than a share of the window: a model that reads ten times as much is slower, and its answers are not better. Records
+that fit, which nearly all do, are used as they were rendered once; others are shortened for each model.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _PER_PART: Final = 1_600  # an image, as the models with the largest count for o
 
 
 class Fitting:
-    """Budgets for one deployment's models.
+    """The token budgets of models.
 
-    `share`: of a window, the most for records. `windows`: in tokens by model, before what the provider says; `window`
-    is for models of which nobody says it.
+    `share`: the largest share of a context window for records. `windows`: in tokens by model, used before what the
+    provider declares; `window`: for models that declare none.
     """
 
     def __init__(self, models: Models, *, share: float, window: int, windows: Mapping[str, int]) -> None:
@@ -54,11 +54,11 @@ class Fitting:
     def system(
         self, turn: Turn, prompt: Prompt, text: str | None, tokens: int, spectrum: str
     ) -> Callable[[str], str]:
-        """A model's system message, by its name. `text`: the rendered records of `tokens`, None for nobody."""
+        """A model's system message, by its name. `text`: the records (of `tokens`), or None without a customer."""
         return _Systems(self, turn, prompt, text, tokens, spectrum).message
 
     def free(self, model: str, turn: Turn, prompt: Prompt) -> int:
-        """Tokens that prompt, conversation and answer leave for what the model is told of customers."""
+        """Tokens that prompt, conversation and answer leave for records."""
         return self.room(model, turn, _Systems(self, turn, prompt, None, 0, "").taken)
 
     def room(self, model: str, turn: Turn, taken: int) -> int:

@@ -29,7 +29,7 @@ def confidence(values: Iterable[str]) -> float:
 
     `a, a, a, b` gives 0.625; no values give 1. Tilores' `confidence` insight has the same formula and, like this,
     makes no difference of case. Nor are two spellings of one telephone number or one name in either order different
-    here: nobody has to be careful with those.
+    here: they need no care.
     """
     spelt = Counter(values)
     total = spelt.total()

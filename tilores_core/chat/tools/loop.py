@@ -24,8 +24,8 @@ from tilores_core.chat.model_router import ModelRouter
 from tilores_core.chat.models import Models
 from tilores_core.chat.prompts import system_message
 from tilores_core.chat.records import fingerprint
+from tilores_core.chat.routing.delivery import Emit
 from tilores_core.chat.tools import wording
-from tilores_core.chat.tools.gate import Emit, Gate
 from tilores_core.chat.tools.own import NAMES, BoundCustomer
 from tilores_core.chat.tools.runner import Limits, ToolRunner
 from tilores_core.chat.tools.tool import Tool
@@ -35,6 +35,7 @@ from tilores_core.errors import InvalidRequestError, UnsupportedParameterError
 from tilores_core.llm.normalizer import Completion
 from tilores_core.settings import ChatTable
 
+_BETWEEN: Final = "\n\n"
 _OF_TOOLS: Final = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
 
 
@@ -64,6 +65,58 @@ class _Step:
     results: Sequence[str]
 
 
+class _Preamble:
+    """Holds back the text of a model call while it has at most `longest` characters: it is dropped when a tool call
+    follows. Longer text goes out and stays part of the answer.
+
+    `kept`: the text of earlier calls that went out. The rule is the same without `emit`.
+    """
+
+    def __init__(self, emit: Emit | None, *, longest: int) -> None:
+        self._emit = emit
+        self._longest = longest
+        self._held: list[Delta] = []
+        self._length = 0
+        self._open = False
+        self._joined = True
+        self.kept = ""
+
+    @property
+    def inlet(self) -> Emit | None:
+        """Where the model's pieces go; None without `emit`."""
+        return None if self._emit is None else self._take
+
+    def _take(self, delta: Delta) -> None:
+        if not delta.text:
+            return  # pieces of tool calls: whose they are is known at the end
+        self._held.append(replace(delta, tool_calls=(), state=None) if delta.tool_calls or delta.state else delta)
+        self._length += len(delta.text)
+        if self._open or self._length > self._longest:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._open = True
+        held, self._held = self._held, []
+        for delta in held:
+            if self._emit is not None:
+                self._emit(delta if self._joined else replace(delta, text=_BETWEEN + delta.text))
+            self._joined = True
+
+    def drop(self, text: str) -> None:
+        """The turn's whole text was `text`, and tools are called."""
+        if len(text) > self._longest:
+            self._let_go()
+            self.kept += text + _BETWEEN
+            self._joined = False
+        self._held.clear()
+        self._length = 0
+        self._open = False
+
+    def finish(self) -> None:
+        """The turn is the answer."""
+        self._let_go()
+
+
 class ToolLoop:
     """One per engine, when `[chat] mode` is `tools`."""
 
@@ -84,7 +137,7 @@ class ToolLoop:
         self._left_out: set[str] = set()
 
     def suits(self, model: str) -> bool:
-        """Can the model (`provider:model`) call tools? One that nobody lists is taken to."""
+        """Whether the model (`provider:model`) can call tools; assumed for an unlisted one."""
         info = self.models.info(model)
         return info is None or info.tools
 
@@ -132,7 +185,7 @@ class _Run:
         self._turn = context.turn
         self._runner = runner
         self._emit = emit
-        self._gate = Gate(emit, longest=loop.chat.tool_preamble_characters)
+        self._preamble = _Preamble(emit, longest=loop.chat.tool_preamble_characters)
         self._steps: list[_Step] = []
         self._usage = Usage()
         self._cost: float | None = 0.0
@@ -150,7 +203,7 @@ class _Run:
             calls = said.tool_calls
             if not calls or all(call["function"]["name"] in theirs for call in calls):
                 return self._result(model, said)
-            self._gate.drop(said.text)
+            self._preamble.drop(said.text)
             started = time.perf_counter()
             results = await self._runner.run(said.tool_calls)
             self._seconds += time.perf_counter() - started
@@ -164,7 +217,7 @@ class _Run:
     # --- one call of a model -----------------------------------------------------------------------------
 
     async def _ask_if_able(self, tools: Mapping[str, Tool], *, first: bool) -> tuple[str, Completion]:
-        """Directly when it turns out that the model, which nobody lists, takes no tools."""
+        """Ask without tools when an unlisted model turns out not to take any."""
         try:
             return await self._ask(tools, first=first)
         except UnsupportedParameterError as error:
@@ -193,7 +246,7 @@ class _Run:
             self._turn,
             self._context.model,
             system,
-            self._gate.inlet,
+            self._preamble.inlet,
             self._context.attempts,
             began=self._context.started,
             request_for=request_for,
@@ -240,7 +293,7 @@ class _Run:
     # --- the end -----------------------------------------------------------------------------------------
 
     def _result(self, model: str, said: Completion) -> ToolLoopResult:
-        self._gate.finish()
+        self._preamble.finish()
         if self._emit is not None and said.tool_calls:
             for index, call in enumerate(said.tool_calls):
                 self._emit(Delta(tool_calls=({"index": index, **call},), model=model, state=said.state or None))
@@ -252,7 +305,7 @@ class _Run:
                 customer = runner.bound.customer
                 record_ids = tuple(record.id for record in customer.records)
                 match = replace(match, fingerprint=fingerprint(customer), record_ids=record_ids)
-        text = self._gate.kept + said.text if said.text else self._gate.kept.rstrip()
+        text = self._preamble.kept + said.text if said.text else self._preamble.kept.rstrip()
         return ToolLoopResult(
             model=model,
             said=replace(said, text=text, usage=self._usage),

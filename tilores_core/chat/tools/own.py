@@ -85,7 +85,7 @@ def records_tool(in_play: Callable[[], BoundCustomer | None]) -> Tool:
 
 
 def find_tool(source: CustomerSource, region: str, in_play: Callable[[], BoundCustomer | None]) -> Tool:
-    """Asks the source. With a customer in play it finds that one or nobody."""
+    """Asks the source. With a customer in play it finds that one or none."""
 
     async def run(arguments: Mapping[str, Any]) -> Found:
         bound = in_play()
@@ -97,10 +97,10 @@ def find_tool(source: CustomerSource, region: str, in_play: Callable[[], BoundCu
             found = list(await source.find(who, limit=LIMIT))
         if bound is not None:
             if not any(bound.is_same(customer) for customer in found):
-                raise OtherCustomerError  # the same whether there is somebody else or nobody
+                raise OtherCustomerError  # the same whether another customer fits or none
             return bound.text, (bound.customer,)
         if not found:
-            return "Nobody fits. Ask the user for more, or for the spelling.", ()
+            return "No customer fits. Ask the user for more, or for the spelling.", ()
         return rendered(found[0]), found
 
     return Tool(definition=_FIND, run=run)

@@ -1,8 +1,8 @@
-"""The tool calls of one answer: made at once, and judged one after the other.
+"""The tool calls of one answer: run concurrently, then checked one after the other.
 
-Whoever is in play, nobody else's data gets past this point. A tool says whom its content is about; with a customer in
-play that must be this one, whatever the tool, whatever its arguments. While nobody is, the first search that finds
-just one customer puts that one in play; one that finds several gives nothing but what to ask the user.
+No other customer's data gets past this point. A tool returns the customers that its content is about; with a
+customer in play they must be that one, whatever the tool and its arguments. While no customer is in play, the first
+search that finds just one puts it in play; a search that finds several returns only what to ask the user.
 """
 
 from __future__ import annotations
@@ -62,9 +62,9 @@ class _Ran:
 class ToolRunner:
     """The tools of one answer and the customer that it is about.
 
-    `search`: may others than `bound` be searched for at all? `room`: tokens that all results may take together;
-    `began`: the turn's start on `time.perf_counter()`. `same` stays true while all that was told is what `bound` had
-    when the answer began.
+    `search`: whether customers other than `bound` may be searched for. `room`: tokens that all results may take
+    together; `began`: the turn's start on `time.perf_counter()`. `same` stays true while all results are about what
+    `bound` was when the answer began.
     """
 
     source: CustomerSource
@@ -200,7 +200,7 @@ class ToolRunner:
         return ran.content
 
     def _admit(self, ran: _Ran, people: list[Customer]) -> None:
-        """Leave the content as it is, or put another in its place when it is of somebody else, or of several."""
+        """Keep the content, or replace it when it is about another customer or several."""
         if not people or any(fingerprint(customer) != self._first for customer in people):
             self.same = False
         if self.bound is None and len(people) > 1:

@@ -55,9 +55,8 @@ def define(name: str, description: str, properties: Mapping[str, Any]) -> dict[s
 
 
 def adapted(tools: Sequence[BaseTool], left_out: set[str]) -> list[Tool]:
-    """A source's tools. Those that do not say whom their content is about are left out: nobody could check them.
-
-    Their names go to `left_out`, and to the log when they were not there.
+    """A source's tools. Those that do not return the customers that their content is about are left out, as their
+    content could not be checked. Their names go to `left_out`, and to the log the first time.
     """
     from langchain_core.utils.function_calling import convert_to_openai_tool
 

@@ -1,4 +1,4 @@
-"""What is masked whoever the customer is: addresses of e-mail, numbers of every kind, dates, identifiers.
+"""What is masked for every customer: addresses of e-mail, numbers of every kind, dates, identifiers.
 
 | what | stays |
 | --- | --- |
