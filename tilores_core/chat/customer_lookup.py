@@ -110,7 +110,7 @@ class CustomerLookup:
         turn, entries, now = context.turn, context.entries, self._clock()
         named, suffix = turn.customer_id, ""
         if named is None:
-            key = self._mention_key(context.conversation)
+            key = self._mention_key(context.memo.conversation or context.conversation)
             hit = entries.get(key) or self._cache.get_from_memory(key)
             if hit is None:
                 context.missing_key = key

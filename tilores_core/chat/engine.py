@@ -121,7 +121,6 @@ class ChatEngine:
             self.models.resolve(turn.model),
             self._prompts.choose(turn),
             memo or KeyMemo(),
-            self._cache.revision(),
             time.monotonic() + self._deadline_seconds if until is None else until,
         )
 
@@ -145,8 +144,10 @@ class ChatEngine:
                 return None
             reply = render(answer_from_hit(hit, self._clock()))
             self._cache.put_in_memory(stored, reply, hit)
-        self._count_hit(context, key)
-        self._reporter.report_cached(context, hit, self._stored_answer)
+        if self.watched_hits:
+            self._count_hit(context, key)
+        if self._reporter.share_of_hits:
+            self._reporter.report_cached(context, hit, self._stored_answer)
         return reply, hit
 
     async def answer(self, turn: Turn | TurnContext) -> Answer:
@@ -227,6 +228,7 @@ class ChatEngine:
     async def _find(self, context: TurnContext, *, streamed: bool) -> Answer | _SharedCall:
         """A stored answer, or the call, joined already, that will bring one."""
         turn, answers = context.turn, self._answers
+        context.revision = self._cache.revision()
         # Hit: a fresh answer, in memory or in a shared tier.
         hit = None if context.missing_key else answers.get_from_memory(context)  # unless `cached_reply` has looked
         hit = hit or await answers.get_from_tiers(context)
@@ -322,8 +324,7 @@ class ChatEngine:
 
         Raises `RequestError`, `SourceError`.
         """
-        prompt, mark = self._prompts.choose(turn), self._cache.revision()
-        return await self._answers.find_customer(TurnContext(turn, "", prompt, KeyMemo(), mark, 0.0))
+        return await self._answers.find_customer(TurnContext(turn, "", self._prompts.choose(turn), KeyMemo(), 0.0))
 
     async def load_records(self, turn: Turn, match: CustomerMatch) -> CustomerMatch:
         """The match of a turn with its records; see `CustomerLookup.load_records`. Raises `SourceError`."""

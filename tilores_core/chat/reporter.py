@@ -58,7 +58,8 @@ class OutcomeReporter:
         self._tracing = tracing
         self._clock = clock
         self._random = random
-        self._share = 1.0 if observers else tracing.sample_hits if tracing is not None else 0.0
+        self.share_of_hits = 1.0 if observers else tracing.sample_hits if tracing is not None else 0.0
+        """The share of replies from memory that is reported."""
 
     # --- what comes in -----------------------------------------------------------------------------------
 
@@ -75,7 +76,8 @@ class OutcomeReporter:
         `stored`: the answer that the reply was rendered from, None when it has expired. Called only for what is
         reported, as an outcome costs about as much as the reply.
         """
-        if self._share <= 0.0 or (self._share < 1.0 and self._random() >= self._share):
+        share = self.share_of_hits
+        if share <= 0.0 or (share < 1.0 and self._random() >= share):
             return
         answer = stored(context)
         if answer is None:

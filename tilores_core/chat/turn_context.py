@@ -39,19 +39,19 @@ class KeyMemo:
 class TurnContext:
     """A turn and what the engine has learned of it so far.
 
-    `model`: the full name of the model that was asked for. `revision`: the cache's, when the turn began. `until`: the
-    deadline on `time.monotonic()`. `started`: on `time.perf_counter()`. `timings`: seconds by step. `entries`: what
-    was read from the shared tiers, by key, None where no tier has it. `missing_key`: the key of the first entry that
-    memory lacks. `customer_entry`: the entry with the customer's fingerprint. `stale_fallback`: a stored answer that
-    is older than the turn accepts, served when no better one can be made.
+    `model`: the full name of the model that was asked for. `until`: the deadline on `time.monotonic()`. `revision`:
+    the cache's, from before the engine looked beyond memory. `started`: on `time.perf_counter()`. `timings`: seconds
+    by step. `entries`: what was read from the shared tiers, by key, None where no tier has it. `missing_key`: the key
+    of the first entry that memory lacks. `customer_entry`: the entry with the customer's fingerprint.
+    `stale_fallback`: a stored answer that is older than the turn accepts, served when no better one can be made.
     """
 
     turn: Turn
     model: str
     prompt: Prompt
     memo: KeyMemo
-    revision: int
     until: float
+    revision: int = 0
     started: float = field(default_factory=time.perf_counter)
     entries: dict[str, Hit | None] = field(default_factory=dict)
     missing_key: str | None = None
