@@ -19,6 +19,7 @@ Folding = Callable[[str], str]
 
 _LONGEST_NAME = 200
 _MOST_WORDS = 8
+_MOST_MIDDLE = 1  # words said between first and last name that the records do not have
 
 _TITLES = frozenset(
     {
@@ -267,7 +268,7 @@ def _fits(asked: _Name, known: _Name) -> bool:
         return False
     if any(set(unit) & set(longer) for unit in (*known.hyphened, *asked.hyphened)):
         return False
-    if one[-1] in longer or other[-1] in longer:
+    if one[-1] in longer or other[-1] in longer or len(one) - len(other) > _MOST_MIDDLE:
         return False  # Rose Martin is not Rose Martin Dubois Martin
     return _same_ends(asked, known)
 

@@ -175,12 +175,11 @@ class _Names:
 
     def _lower_name_too(self, i: int) -> bool:
         """ "about will petrov", "april jones what is …", in lower case."""
-        word, words = self.words[i], self.words
+        words = self.words
         follower = words[i + 1] if i + 1 < len(words) and words[i + 1].joined else None
-        if word.low not in NAMES_TOO or follower is None:
+        if words[i].low not in NAMES_TOO or follower is None:
             return False
-        behind = i == 0 or words[i - 1].low in self.vocabulary.prepositions
-        return follower.low not in self.vocabulary.common or (behind and follower.low in FAMILY_NAMES)
+        return follower.low not in self.vocabulary.common or follower.low in FAMILY_NAMES
 
     def _typed(self, i: int, run: list[Word], cue: Cue | None) -> NameSpan | None:
         if len(run) > 2 and run[0].initial and not _given(run[0]) and _given(run[1]) and not cue:
@@ -230,7 +229,7 @@ class _Names:
             return None
         pair = [*run, words[j]]
         alone = self._alone(pair)
-        asked = i > 0 and words[i - 1].low in self.vocabulary.prepositions and given
+        asked = words[j].owner or (i > 0 and words[i - 1].low in self.vocabulary.prepositions)
         if not alone and cue is None and not asked and not (run[0].initial and given and len(run) > 1):
             return None
         span = replace(
@@ -261,9 +260,7 @@ class _Names:
             if not (joins and self._is_particle(j, run)) and word.low in common:
                 second = len(run) == 1 and self._family_name(run[0], word)
                 # A third word that may be the family name: "ann lee king" is not Ann Lee.
-                if not second and not (
-                    len(run) > 1 and _is_family(word) and (_given(run[0]) or run[0].low in NAMES_TOO)
-                ):
+                if not second and not (len(run) > 1 and _is_family(word)):
                     break
             run.append(word)
         return run

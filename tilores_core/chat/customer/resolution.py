@@ -7,84 +7,34 @@ before: that would answer about the wrong person.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Final, Literal
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from tilores_core.chat.customer import facts
 from tilores_core.chat.customer.choices import described, is_offer, picked
 from tilores_core.chat.customer.extraction import Reading
+from tilores_core.chat.customer.matching import Matcher
+from tilores_core.chat.customer.state import (
+    UNNAMED,
+    Candidates,
+    Customers,
+    LookupNeeded,
+    Reason,
+    State,
+    contains,
+    distinct_names,
+    without_speaker,
+)
 from tilores_core.contracts import Customer, CustomerKind, Evidence, Identifiers, Strength
-from tilores_core.identity import name_fits, normalise_name, normalise_phone
+from tilores_core.identity import normalise_phone
 from tilores_core.spectrums import GENERAL
-
-Reason = Literal[
-    "", "fits", "unknown", "contradiction", "unread", "two_people", "relative", "rejected", "which", "general",
-    "incomplete",
-]  # fmt: skip
-"""Why: `unknown`, nobody fits; `contradiction`, what was said fits different people; `unread`, something was said but
-could not be read; `two_people`, more than one is named; `relative`, "his wife"; `rejected`, "wrong person"; `which`,
-a choice from a list that was not offered; `incomplete`, the beginning of a phone number."""
 
 _MOST_NAMES = 4  # looked up in one message
 _MOST_FAINT = 20  # look-ups of faint evidence in one resolution
 _MOST_PARTS = 4  # messages that a phone number is said over
 
-Customers = tuple[Customer, ...]
 
-
-class LookupNeeded(Exception):
-    """The source must be asked for these identifiers first."""
-
-    def __init__(self, identifiers: Identifiers) -> None:
-        self.identifiers = identifiers
-
-
-class Candidates:
-    """The customers that fit identifiers, as the source has said."""
-
-    def __init__(self) -> None:
-        self._found: dict[Identifiers, Customers] = {}
-        self._partial: set[Identifiers] = set()
-
-    def add(self, identifiers: Identifiers, customers: Iterable[Customer], *, complete: bool = True) -> None:
-        """Not `complete`: there may be more customers than these."""
-        self._found[identifiers] = tuple(customers)
-        if not complete:
-            self._partial.add(identifiers)
-
-    def of(self, identifiers: Identifiers) -> Customers:
-        """Raises `LookupNeeded` when the source was not asked yet."""
-        try:
-            return self._found[identifiers]
-        except KeyError:
-            raise LookupNeeded(identifiers) from None
-
-    def is_complete(self, identifiers: Identifiers) -> bool:
-        return identifiers not in self._partial
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """Where a conversation stands after a message.
-
-    `customers`: the one, or those that fit. `pool`: those that the one was chosen from; `offered`: they were offered
-    as a list. `named`: the subject was called by a name. `pending`: dates of birth of a customer not named yet.
-    `outcome`: what this message alone comes to, when it is not what later ones build on.
-    """
-
-    kind: CustomerKind = "unnamed"
-    customers: Customers = ()
-    reason: Reason = ""
-    complete: bool = True
-    pool: Customers = ()
-    offered: bool = False
-    named: bool = False
-    pending: tuple[Evidence, ...] = ()
-    outcome: CustomerKind | None = None
-
-
-UNNAMED: Final = State()
+__all__ = ["UNNAMED", "Candidates", "LookupNeeded", "Reason", "State", "resolve"]
 
 
 def resolve(
@@ -104,6 +54,7 @@ class _Resolver:
     ) -> None:
         self._readings = readings
         self._candidates = candidates
+        self._match = Matcher(candidates)
         self._spectrum = spectrum
         self._region = region
         self._states: dict[int, State] = {}
@@ -135,7 +86,7 @@ class _Resolver:
             asserted = [item for item in asserted if item.kind != "name" or item.start > relative.start]
             if not any(item.kind == "name" for item in asserted):
                 return State("none", reason="relative")
-        asserted = _without_speaker(asserted)
+        asserted = without_speaker(asserted)
         if any(item.partial and item.kind == "phone" for item in asserted):
             asserted, joined = self._with_joined_phone(i, asserted)
             if joined is not None:
@@ -184,20 +135,20 @@ class _Resolver:
         given = [*sure, *self._borne_out([item for item in asserted if not item.strength], sure)]
         partial = [item for item in given if item.kind == "name" and item.partial]
         given = [item for item in given if not (item.kind == "name" and item.partial)]
-        names = _distinct_names(item for item in given if item.kind == "name")
+        names = distinct_names(item for item in given if item.kind == "name")
         if not given:
             return self._partly_named(i, reading, partial) if partial else self._strange(i, asserted)
         if len(names) > 1:
             return self._several_named(i, reading, names)
         if not any(item.kind != "name" for item in given) and partial:
-            partial = [p for p in partial if p.strength and not _contains(names[0], p)]
-        found, complete = self._fitting(given, partial, reading)
+            partial = [p for p in partial if p.strength and not contains(names[0], p)]
+        found, complete = self._match.fitting(given, partial, reading)
         if not found:
             return self._nobody(i, reading, given)
         left = [c for c in found if facts.fits_all(c, reading, names)]
-        left = [c for c in left if not self._is_ruled_out(c, reading, names)]
+        left = [c for c in left if not self._match.is_ruled_out(c, reading, names)]
         if names and partial:
-            left = [c for c in left if all(self._is_called(c, p) for p in partial)]
+            left = [c for c in left if all(self._match.is_called(c, p) for p in partial)]
         if not left:
             return State("none", reason="contradiction", pending=reading.born)
         return self._narrowed(i, reading, tuple(left), complete, given, named=bool(names))
@@ -216,45 +167,15 @@ class _Resolver:
             self._faint += 1
             if tried > _MOST_NAMES or self._faint > _MOST_FAINT:
                 break
-            if self._fitting([item], (), None)[0]:
+            if self._match.fitting([item], (), None)[0]:
                 found.append(item)
         return found
-
-    def _fitting(
-        self, given: Sequence[Evidence], partial: Sequence[Evidence], reading: Reading | None
-    ) -> tuple[list[Customer], bool]:
-        """The customers that fit everything that identifies, and whether these are all."""
-        by_kind: dict[str, list[Evidence]] = {}
-        for item in given:
-            by_kind.setdefault(item.kind, []).append(item)
-        whole = [e for e in (reading.born if reading else ()) if e.polarity != "negated" and len(e.value) == 10]
-        base: list[Identifiers] = [Identifiers()]
-        names = by_kind.pop("name", [])
-        if names:
-            base = [replace(w, name=n) for w in base for n in (names[0].value, *names[0].alternatives)]
-        elif partial and by_kind:
-            base = [replace(w, name=partial[0].value) for w in base]
-        if whole:
-            base = [replace(w, date_of_birth=d) for w in base for d in (whole[0].value, *whole[0].alternatives)]
-        found: dict[str, Customer] | None = None
-        complete = True
-        for choice in _combinations(by_kind):
-            here: dict[str, Customer] = {}
-            for reading_of in _readings(choice):
-                for who in base:
-                    asked = replace(who, **reading_of)
-                    here.update((customer.id, customer) for customer in self._candidates.of(asked))
-                    complete = complete and self._candidates.is_complete(asked)
-                if here:
-                    break
-            found = here if found is None else {key: value for key, value in found.items() if key in here}
-        return list((found or {}).values()), complete
 
     def _several_named(self, i: int, reading: Reading, names: Sequence[Evidence]) -> State | None:
         """More than one person is named: which of them is meant must be asked."""
         found: dict[str, Customer] = {}
         for name in names[:_MOST_NAMES]:
-            found.update((customer.id, customer) for customer in self._fitting([name], (), None)[0])
+            found.update((customer.id, customer) for customer in self._match.fitting([name], (), None)[0])
         if not found:
             return self._nobody(i, reading, names)
         if len(found) < 2:
@@ -266,7 +187,7 @@ class _Resolver:
         """One word of a name: of somebody spoken of before, or not enough."""
         earlier = self.after(i - 1)
         among = earlier.customers or earlier.pool
-        fitting = tuple(c for c in among if all(self._is_called(c, p) for p in partial))
+        fitting = tuple(c for c in among if all(self._match.is_called(c, p) for p in partial))
         if fitting:
             left = tuple(c for c in fitting if facts.fits_all(c, reading, ()))
             if not left:
@@ -282,13 +203,6 @@ class _Resolver:
         if among or any(item.strength for item in partial):
             return self._nobody(i, reading, partial)
         return None
-
-    def _is_called(self, customer: Customer, name: Evidence) -> bool:
-        if not facts.title_fits(customer, name.title):
-            return False
-        if customer.name is not None and name_fits(name.value, [customer.name]):
-            return True
-        return bool(self._candidates.of(Identifiers(customer_id=customer.id, name=name.value)))
 
     def _nobody(self, i: int, reading: Reading, given: Sequence[Evidence]) -> State | None:
         """What it means that nobody fits: a customer who is unknown, or, where nothing is sure, another subject."""
@@ -317,25 +231,6 @@ class _Resolver:
             return State("none", reason="unknown")
         return None
 
-    def _is_ruled_out(self, customer: Customer, reading: Reading, names: Sequence[Evidence]) -> bool:
-        """Whether the message denies this customer: "not Tom Fern", "not the one in Leeds"."""
-        for item in reading.evidence:
-            if item.polarity != "negated" or not item.value:
-                continue
-            if item.kind == "name":
-                asserted = {normalise_name(name.value) for name in names}
-                if normalise_name(item.value) not in asserted and self._is_called(customer, item):
-                    return True
-            elif item.kind in ("customer_id", "email", "phone"):
-                denied = self._candidates.of(Identifiers(**{item.kind: item.value}))
-                if any(customer.id == other.id for other in denied):
-                    return True
-            elif (item.kind == "date_of_birth" and facts.born_then(customer, item)) or (
-                item.kind == "place" and facts.is_at(customer, item.value)
-            ):
-                return True
-        return facts.denies_trait(reading.said, customer)
-
     # --- several -----------------------------------------------------------------------------------------
 
     def _narrowed(
@@ -350,7 +245,7 @@ class _Resolver:
                 return State("none", reason="contradiction")
             found = both
         if earlier.pending and not reading.born:
-            fitting = tuple(c for c in found if all(self._born(c, born) for born in earlier.pending))
+            fitting = tuple(c for c in found if all(self._match.born(c, born) for born in earlier.pending))
             if not fitting:
                 return State("none", reason="contradiction")
             found = fitting
@@ -359,7 +254,7 @@ class _Resolver:
             return State("one", found, "fits", pool=pool, offered=earlier.offered, named=named)
         pool = found
         for day in reading.dates:
-            fitting = tuple(c for c in found if self._born(c, Evidence(kind="date_of_birth", value=day)))
+            fitting = tuple(c for c in found if self._match.born(c, Evidence(kind="date_of_birth", value=day)))
             found = fitting or found
         if complete:
             found = tuple(described(found, reading.said, corrects=False))
@@ -367,16 +262,6 @@ class _Resolver:
             found = tuple(customer for customer in found if customer.id in before) or found
         kind: CustomerKind = "one" if len(found) == 1 else "several"
         return State(kind, found, "fits", complete, pool=pool, named=named)
-
-    def _born(self, customer: Customer, born: Evidence) -> bool:
-        """Whether the customer was born then: what the records show, else what the source says."""
-        if not born.value:
-            return False
-        known = facts.births(customer)
-        if (known and any(len(day) == 10 for day in known)) or len(born.value) < 10:
-            return facts.born_then(customer, born)
-        values = (born.value, *born.alternatives)
-        return any(self._candidates.of(Identifiers(customer_id=customer.id, date_of_birth=value)) for value in values)
 
     # --- nobody is identified ----------------------------------------------------------------------------
 
@@ -404,7 +289,7 @@ class _Resolver:
 
     def _denied(self, earlier: State, reading: Reading) -> State | None:
         """ "Not Tom Fern": when it is he who was spoken of, nobody is."""
-        left = tuple(c for c in earlier.customers if not self._is_ruled_out(c, reading, ()))
+        left = tuple(c for c in earlier.customers if not self._match.is_ruled_out(c, reading, ()))
         if not earlier.customers or len(left) == len(earlier.customers):
             return None
         if not left:
@@ -449,7 +334,7 @@ class _Resolver:
         if len(earlier.customers) == 1 and corrects and len(earlier.pool) > 1:
             among = earlier.pool
         born = tuple(item for item in reading.born if item.polarity != "negated")
-        left = tuple(c for c in among if all(self._born(c, item) for item in born))
+        left = tuple(c for c in among if all(self._match.born(c, item) for item in born))
         if not left:
             return State("none", reason="contradiction", pending=born)
         places = [e for e in reading.of_kind("place") if e.polarity != "negated"]
@@ -461,12 +346,12 @@ class _Resolver:
             if not whole:
                 return State("none", reason="contradiction")
             there = whole
-        left = tuple(c for c in there if not self._is_ruled_out(c, reading, ()))
+        left = tuple(c for c in there if not self._match.is_ruled_out(c, reading, ()))
         if not left:
             return State("none" if earlier.kind == "several" else "unnamed", reason="rejected", pool=earlier.pool)
         if not born and len(left) > 1:
             for day in reading.dates:
-                exact = tuple(c for c in left if self._born(c, Evidence(kind="date_of_birth", value=day)))
+                exact = tuple(c for c in left if self._match.born(c, Evidence(kind="date_of_birth", value=day)))
                 left = exact or left
         if len(left) > 1 and earlier.complete:
             told = tuple(described(left, reading.said, corrects=corrects))
@@ -482,48 +367,3 @@ class _Resolver:
         pool = earlier.pool if len(earlier.pool) > 1 else among if len(among) > 1 else ()
         kind: CustomerKind = "one" if len(left) == 1 else "several"
         return replace(earlier, kind=kind, customers=left, pool=pool, offered=shown, reason="fits")
-
-
-# --- evidence --------------------------------------------------------------------------------------------
-
-
-def _without_speaker(asserted: list[Evidence]) -> list[Evidence]:
-    """Who speaks is meant only when nobody else is named: "my name is Sarah Connor. What is Ann Lee's balance?" """
-    others = [item for item in asserted if not item.speaker]
-    named = any(item.kind == "name" and not item.partial and item.strength for item in others)
-    return others if named else asserted
-
-
-def _distinct_names(names: Iterable[Evidence]) -> list[Evidence]:
-    """Each person once: the longest spelling of a name stands for the shorter ones."""
-    found: list[Evidence] = []
-    for name in sorted(names, key=lambda item: (-item.strength, -len(item.value))):
-        spelt = (name.value, *name.alternatives)
-        if not any(name_fits(word, [other.value, *other.alternatives]) for other in found for word in spelt):
-            found.append(name)
-    return found
-
-
-def _contains(name: Evidence, part: Evidence) -> bool:
-    return name_fits(part.value, [name.value])
-
-
-def _combinations(by_kind: dict[str, list[Evidence]]) -> list[list[Evidence]]:
-    """One of each kind; where a kind was said more than once, each must fit."""
-    if not by_kind:
-        return [[]]
-    most = max(len(items) for items in by_kind.values())
-    return [[items[min(n, len(items) - 1)] for items in by_kind.values()] for n in range(min(most, _MOST_NAMES))]
-
-
-def _readings(choice: Sequence[Evidence]) -> list[dict[str, str]]:
-    """The evidence as identifiers, in each reading of an id, which may be a phone number."""
-    plain: dict[str, str] = {item.kind: item.value for item in choice if item.kind != "customer_id"}
-    ids = next((item for item in choice if item.kind == "customer_id"), None)
-    if ids is None:
-        return [plain]
-    return [
-        {**plain, "phone": value} if value.startswith("+") else {**plain, "customer_id": value}
-        for value in (ids.value, *ids.alternatives)
-        if not (value.startswith("+") and "phone" in plain)
-    ]

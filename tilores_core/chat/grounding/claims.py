@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal, NamedTuple
 
-from tilores_core.chat.customer.words import LANGUAGES, numbers_of, phrases
 from tilores_core.chat.grounding.names import find_claimed_names
+from tilores_core.chat.grounding.vocabulary import AGED, COUNTED, HEDGES, MONTHS, OF, ONES, SCALES, TAILS, TEENS, TENS
 from tilores_core.identity import normalise_email, parse_date
 
 Kind = Literal["number", "date", "email", "phone", "account", "name"]
@@ -49,82 +49,6 @@ _PARTS = re.compile(r"[-\u2010-\u2015/:_]+")
 _IBAN_START = re.compile(r"[A-Z]{2}\d\d(?:[A-Z0-9]{4})?", re.ASCII)
 _IBAN_GROUP = re.compile(r"[A-Z0-9]{1,4}", re.ASCII)
 
-_MONTH_NAMES = (
-    *("january", "february", "march", "april", "may", "june"),
-    *("july", "august", "september", "october", "november", "december"),
-)
-OTHER_MONTHS: Final = {
-    spelling: number
-    for language in LANGUAGES[1:]
-    for number, entry in enumerate(phrases(numbers_of(language)["months"]), 1)
-    for name in entry.split()
-    if len(name) > 3 or name == "mai"
-    for spelling in (name, name.capitalize())
-}
-"""The months of the other supported languages, in lower case and with a capital."""
-MONTHS: Final = OTHER_MONTHS | {
-    spelling: number
-    for number, name in enumerate(_MONTH_NAMES, 1)
-    for short in (name, name[:3], name[:4])
-    for spelling in (short.capitalize(), short)
-    if spelling not in ("may", "march", "mar")  # the verbs; as months they have a capital
-}
-_OF: Final = frozenset(("of", "de", "del", "di"))
-TENS: Final = {
-    word: 10 * tens
-    for tens, word in enumerate(("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"), 2)
-}
-TEENS: Final = {
-    word: number
-    for number, word in enumerate(
-        ("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"), 13
-    )
-}
-_ONES: Final = {
-    word: number
-    for number, word in enumerate(("one", "two", "three", "four", "five", "six", "seven", "eight", "nine"), 1)
-}
-_HEDGES: Final = frozenset(
-    (
-        *("about", "around", "roughly", "approximately", "nearly", "almost", "over", "under", "above", "below"),
-        *("some", "than", "circa", "ca", "up"),
-    )
-)
-_AGED: Final = frozenset(("age", "aged", "turned", "turns"))
-_COUNTED: Final = frozenset(("more", "further", "other", "others", "additional", "remaining", "fields", "records"))
-_SCALES: Final = {
-    "thousand": 1e3,
-    "million": 1e6,
-    "billion": 1e9,
-    "k": 1e3,
-    "K": 1e3,
-    "m": 1e6,
-    "M": 1e6,
-    "bn": 1e9,
-}
-ENDING: Final = frozenset(
-    {"ending", "ends", "end", "last", "digits", "in", "are", "auf", "par", "en", "em", "sind", "sont"}
-)
-"""Words before the last digits of a number."""
-_TAILS: Final = frozenset(
-    (
-        *(
-            "ending",
-            "ends",
-            "end",
-            "digits",
-            "endet",
-            "enden",
-            "ziffern",
-            "stellen",
-            "endziffern",
-            "chiffres",
-            "termine",
-        ),
-        *("terminant", "dígitos", "termina", "terminan", "terminado", "terminada", "cifre", "finisce", "cijfers"),
-        *("eindigt", "eindigend"),
-    )
-)
 _TAIL_REACH: Final = 6  # words between "digits" or "ends" and the figures
 _SPACED = re.compile(
     r"(?<![\d.,])(?<!\d )([1-9]\d{0,2}(?:[ \u00a0\u202f]\d{3})+)"
@@ -190,8 +114,8 @@ def _in_words(words: Sequence[str]) -> Iterator[Claim]:
                     yield claim
                 continue
             tens, hyphen, ones = bare.lower().partition("-") if "-" in bare else ("", "", "")
-            if hyphen and tens in TENS and ones in _ONES:
-                value = TENS[tens] + _ONES[ones]
+            if hyphen and tens in TENS and ones in ONES:
+                value = TENS[tens] + ONES[ones]
                 yield _plain_number(value, _before(words, position), _after(words, position))
         position += 1
 
@@ -203,7 +127,7 @@ def _month_first(words: Sequence[str], position: int) -> tuple[int, Claim | None
     """ "March 14, 1983", "March 1983", "March 14" from the month on; how many words it took."""
     month = MONTHS[words[position].strip(AROUND)]
     following = _after(words, position)
-    if following in _OF:
+    if following in OF:
         position, following = position + 1, _after(words, position + 1)
         if _YEAR.fullmatch(following):
             return 3, Claim("date", "month", f"{following}-{month:02}")
@@ -224,12 +148,12 @@ def _day_first(words: Sequence[str], position: int, bare: str) -> tuple[int, Cla
     if not day:
         return 0, None
     at = position + 1
-    if _after(words, position) in _OF:
+    if _after(words, position) in OF:
         at += 1
     month = MONTHS.get(words[at].strip(AROUND)) if at < len(words) else None
     if month is None:
         return 0, None
-    if _after(words, at) in _OF:
+    if _after(words, at) in OF:
         at += 1
     year = _after(words, at)
     if _YEAR.fullmatch(year):
@@ -273,7 +197,7 @@ def _with_digits(words: Sequence[str], position: int) -> tuple[int, Sequence[Cla
 
 def _is_tail(words: Sequence[str], position: int) -> bool:
     """Whether figures are said to be the last of a longer number: "ends in 2222", "die letzten vier Ziffern sind"."""
-    return any(word.strip(AROUND).lower() in _TAILS for word in words[max(0, position - _TAIL_REACH) : position])
+    return any(word.strip(AROUND).lower() in TAILS for word in words[max(0, position - _TAIL_REACH) : position])
 
 
 def _stands_alone(bare: str, word: str, words: Sequence[str], position: int) -> bool:
@@ -356,13 +280,13 @@ def _number(match: re.Match[str], before: str, after: str) -> Claim | None:
         return None if behind != "s" else _amount(digits, after)  # an ordinal or a factor; "the 1990s"
     percent = behind == "%" or after in ("percent", "%", "per")
     paid = bool(match["money"])
-    scale = _SCALES.get(behind) or _SCALES.get(after, 1.0)
+    scale = SCALES.get(behind) or SCALES.get(after, 1.0)
     if not paid and "m" in (behind, after):  # months or metres, unless it is money
         scale = 1.0
     marked = paid or percent or scale != 1.0 or behind in ("€", "$", "£", "¥")
-    if before in _AGED:
+    if before in AGED:
         after = "years"
-    return _amount(digits, after, scale=scale, percent=percent, marked=marked, hedged=before in _HEDGES)
+    return _amount(digits, after, scale=scale, percent=percent, marked=marked, hedged=before in HEDGES)
 
 
 def _amount(
@@ -386,8 +310,8 @@ def _amount(
             unit = value * scale / 10
     slack = unit if hedged else unit / 2
     shape = "percent" if percent else "number"
-    if not marked and not decimals and (after.startswith("year") or after in _COUNTED):
-        shape = "count" if after in _COUNTED else "years"
+    if not marked and not decimals and (after.startswith("year") or after in COUNTED):
+        shape = "count" if after in COUNTED else "years"
     return Claim("number", shape, plain, value * scale, slack)
 
 
@@ -417,7 +341,7 @@ def plain_number(digits: str) -> str | None:
 
 
 def _plain_number(value: int, before: str, after: str) -> Claim:
-    slack = 1.0 if before in _HEDGES else 0.5
+    slack = 1.0 if before in HEDGES else 0.5
     shape = "years" if after.startswith("year") else "percent" if after in ("percent", "per") else "number"
     return Claim("number", shape, str(value), float(value), slack)
 

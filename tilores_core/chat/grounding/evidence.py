@@ -29,8 +29,9 @@ from datetime import date
 from typing import Any, Final
 
 from tilores_core.chat.customer.dates import find_dates
-from tilores_core.chat.grounding.claims import OTHER_MONTHS, SMALL, Claim, join_groups, plain_number
+from tilores_core.chat.grounding.claims import SMALL, Claim, join_groups, plain_number
 from tilores_core.chat.grounding.names import words_of
+from tilores_core.chat.grounding.vocabulary import OTHER_MONTHS
 from tilores_core.contracts import Customer
 from tilores_core.identity import normalise_email, parse_date
 

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from tilores_core.chat.customer.words import COMMON, GIVEN_NAMES
-from tilores_core.chat.grounding.claims import AROUND, ENDING, MONTHS, TEENS, TENS
+from tilores_core.chat.grounding.claims import AROUND
+from tilores_core.chat.grounding.vocabulary import ENDING, MONTHS, TEENS, TENS
 
 _DIGIT = re.compile(r"[0-9]")
 _POSSESSIVE = re.compile(r"['’]s?$")

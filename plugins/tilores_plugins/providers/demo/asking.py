@@ -8,6 +8,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from tilores_core import name_words as spellings_of
 from tilores_core.spectrums import SPECTRUMS, classify
 from tilores_plugins.providers.demo.words import (
     ADDRESS,
@@ -129,14 +130,17 @@ def _asked(clause: str, sheet: Sheet) -> tuple[list[str], list[str]]:
     words = [
         word
         for word in spoken
-        if word not in PASSED_OVER and stem(word) not in HINTS and (word not in own or sheet.places(word))
+        if word not in PASSED_OVER
+        and stem(word) not in HINTS
+        and ((word not in own and stem(word) not in own) or sheet.places(word))
     ]
     return list(dict.fromkeys(words)), [hint for hint in map(stem, spoken) if hint in HINTS]
 
 
 @lru_cache(maxsize=256)
 def _words_of(name: str) -> frozenset[str]:
-    return frozenset(question_words(name.lower()))
+    """The words of a customer's name in every spelling that it is found by."""
+    return frozenset((*question_words(name.lower()), *spellings_of(name)))
 
 
 def _fitting(words: Sequence[str], hints: Sequence[str], sheet: Sheet, *, strict: bool, every: bool) -> list[Field]:

@@ -1,0 +1,85 @@
+"""Which customers fit pieces of evidence, as the source and their records say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tilores_core.chat.customer import facts
+from tilores_core.chat.customer.extraction import Reading
+from tilores_core.chat.customer.state import Candidates, combinations, readings
+from tilores_core.contracts import Customer, Evidence, Identifiers
+from tilores_core.identity import name_fits, normalise_name
+
+
+class Matcher:
+    """Compares customers with evidence. Raises `LookupNeeded` where the source must be asked first."""
+
+    def __init__(self, candidates: Candidates) -> None:
+        self._candidates = candidates
+
+    def fitting(
+        self, given: Sequence[Evidence], partial: Sequence[Evidence], reading: Reading | None
+    ) -> tuple[list[Customer], bool]:
+        """The customers that fit everything that identifies, and whether these are all."""
+        by_kind: dict[str, list[Evidence]] = {}
+        for item in given:
+            by_kind.setdefault(item.kind, []).append(item)
+        whole = [e for e in (reading.born if reading else ()) if e.polarity != "negated" and len(e.value) == 10]
+        base: list[Identifiers] = [Identifiers()]
+        names = by_kind.pop("name", [])
+        if names:
+            base = [replace(w, name=n) for w in base for n in (names[0].value, *names[0].alternatives)]
+        elif partial and by_kind:
+            base = [replace(w, name=partial[0].value) for w in base]
+        if whole:
+            base = [replace(w, date_of_birth=d) for w in base for d in (whole[0].value, *whole[0].alternatives)]
+        found: dict[str, Customer] | None = None
+        complete = True
+        for choice in combinations(by_kind):
+            here: dict[str, Customer] = {}
+            for reading_of in readings(choice):
+                for who in base:
+                    asked = replace(who, **reading_of)
+                    here.update((customer.id, customer) for customer in self._candidates.of(asked))
+                    complete = complete and self._candidates.is_complete(asked)
+                if here:
+                    break
+            found = here if found is None else {key: value for key, value in found.items() if key in here}
+        return list((found or {}).values()), complete
+
+    def is_called(self, customer: Customer, name: Evidence) -> bool:
+        if not facts.title_fits(customer, name.title):
+            return False
+        if customer.name is not None and name_fits(name.value, [customer.name]):
+            return True
+        return bool(self._candidates.of(Identifiers(customer_id=customer.id, name=name.value)))
+
+    def is_ruled_out(self, customer: Customer, reading: Reading, names: Sequence[Evidence]) -> bool:
+        """Whether the message denies this customer: "not Tom Fern", "not the one in Leeds"."""
+        for item in reading.evidence:
+            if item.polarity != "negated" or not item.value:
+                continue
+            if item.kind == "name":
+                asserted = {normalise_name(name.value) for name in names}
+                if normalise_name(item.value) not in asserted and self.is_called(customer, item):
+                    return True
+            elif item.kind in ("customer_id", "email", "phone"):
+                denied = self._candidates.of(Identifiers(**{item.kind: item.value}))
+                if any(customer.id == other.id for other in denied):
+                    return True
+            elif (item.kind == "date_of_birth" and facts.born_then(customer, item)) or (
+                item.kind == "place" and facts.is_at(customer, item.value)
+            ):
+                return True
+        return facts.denies_trait(reading.said, customer)
+
+    def born(self, customer: Customer, born: Evidence) -> bool:
+        """Whether the customer was born then: what the records show, else what the source says."""
+        if not born.value:
+            return False
+        known = facts.births(customer)
+        if (known and any(len(day) == 10 for day in known)) or len(born.value) < 10:
+            return facts.born_then(customer, born)
+        values = (born.value, *born.alternatives)
+        return any(self._candidates.of(Identifiers(customer_id=customer.id, date_of_birth=value)) for value in values)

@@ -1,0 +1,123 @@
+"""What resolution works with: the source's answers, where a conversation stands, and evidence put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from tilores_core.contracts import Customer, CustomerKind, Evidence, Identifiers
+from tilores_core.identity import name_fits
+
+Reason = Literal[
+    "", "fits", "unknown", "contradiction", "unread", "two_people", "relative", "rejected", "which", "general",
+    "incomplete",
+]  # fmt: skip
+"""Why: `unknown`, nobody fits; `contradiction`, what was said fits different people; `unread`, something was said but
+could not be read; `two_people`, more than one is named; `relative`, "his wife"; `rejected`, "wrong person"; `which`,
+a choice from a list that was not offered; `incomplete`, the beginning of a phone number."""
+
+
+Customers = tuple[Customer, ...]
+
+
+class LookupNeeded(Exception):
+    """The source must be asked for these identifiers first."""
+
+    def __init__(self, identifiers: Identifiers) -> None:
+        self.identifiers = identifiers
+
+
+class Candidates:
+    """The customers that fit identifiers, as the source has said."""
+
+    def __init__(self) -> None:
+        self._found: dict[Identifiers, Customers] = {}
+        self._partial: set[Identifiers] = set()
+
+    def add(self, identifiers: Identifiers, customers: Iterable[Customer], *, complete: bool = True) -> None:
+        """Not `complete`: there may be more customers than these."""
+        self._found[identifiers] = tuple(customers)
+        if not complete:
+            self._partial.add(identifiers)
+
+    def of(self, identifiers: Identifiers) -> Customers:
+        """Raises `LookupNeeded` when the source was not asked yet."""
+        try:
+            return self._found[identifiers]
+        except KeyError:
+            raise LookupNeeded(identifiers) from None
+
+    def is_complete(self, identifiers: Identifiers) -> bool:
+        return identifiers not in self._partial
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where a conversation stands after a message.
+
+    `customers`: the one, or those that fit. `pool`: those that the one was chosen from; `offered`: they were offered
+    as a list. `named`: the subject was called by a name. `pending`: dates of birth of a customer not named yet.
+    `outcome`: what this message alone comes to, when it is not what later ones build on.
+    """
+
+    kind: CustomerKind = "unnamed"
+    customers: Customers = ()
+    reason: Reason = ""
+    complete: bool = True
+    pool: Customers = ()
+    offered: bool = False
+    named: bool = False
+    pending: tuple[Evidence, ...] = ()
+    outcome: CustomerKind | None = None
+
+
+UNNAMED: Final = State()
+
+
+_MOST_NAMES = 4  # looked up in one message
+
+
+# --- evidence --------------------------------------------------------------------------------------------
+
+
+def without_speaker(asserted: list[Evidence]) -> list[Evidence]:
+    """Who speaks is meant only when nobody else is named: "my name is Sarah Connor. What is Ann Lee's balance?" """
+    others = [item for item in asserted if not item.speaker]
+    named = any(item.kind == "name" and not item.partial and item.strength for item in others)
+    return others if named else asserted
+
+
+def distinct_names(names: Iterable[Evidence]) -> list[Evidence]:
+    """Each person once: the longest spelling of a name stands for the shorter ones."""
+    found: list[Evidence] = []
+    for name in sorted(names, key=lambda item: (-item.strength, -len(item.value))):
+        spelt = (name.value, *name.alternatives)
+        if not any(name_fits(word, [other.value, *other.alternatives]) for other in found for word in spelt):
+            found.append(name)
+    return found
+
+
+def contains(name: Evidence, part: Evidence) -> bool:
+    return name_fits(part.value, [name.value])
+
+
+def combinations(by_kind: dict[str, list[Evidence]]) -> list[list[Evidence]]:
+    """One of each kind; where a kind was said more than once, each must fit."""
+    if not by_kind:
+        return [[]]
+    most = max(len(items) for items in by_kind.values())
+    return [[items[min(n, len(items) - 1)] for items in by_kind.values()] for n in range(min(most, _MOST_NAMES))]
+
+
+def readings(choice: Sequence[Evidence]) -> list[dict[str, str]]:
+    """The evidence as identifiers, in each reading of an id, which may be a phone number."""
+    plain: dict[str, str] = {item.kind: item.value for item in choice if item.kind != "customer_id"}
+    ids = next((item for item in choice if item.kind == "customer_id"), None)
+    if ids is None:
+        return [plain]
+    return [
+        {**plain, "phone": value} if value.startswith("+") else {**plain, "customer_id": value}
+        for value in (ids.value, *ids.alternatives)
+        if not (value.startswith("+") and "phone" in plain)
+    ]
