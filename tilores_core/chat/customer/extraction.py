@@ -52,6 +52,7 @@ _BESIDE = re.compile(r"(?:['’]s)?[ ,;:(\-–]{1,3}")
 _DIGIT = re.compile(r"\d")
 _LOWER_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _BARE_NUMBER = re.compile(r"#?(\d{3,20})[.!?]?", re.ASCII)
+_PUT_RIGHT = re.compile(r"\W*(?:it'?s|i mean|that'?s|is)?\W*([A-Za-z]{0,3}-?\d{3,20})\b", re.IGNORECASE)
 _ENDS = re.compile(r"[ ]?(?:[,.;:?!)\n]|$)")
 _PLACE_WORDS: Final = words_in_any("places")
 _OF: Final = frozenset(("of", "de", "von", "van", "di", "do", "da"))
@@ -139,6 +140,7 @@ def extract(
     said.dated = any(len(item.value) == 10 for item in dates)
     evidence = [_contact(item) for item in (*emails, *phones, *parts, *ids)]
     evidence += _alone_number(page.text)
+    evidence += _corrected_id(ids, said)
     evidence += _named(names, words, mentions, page, known, identified=bool(emails or phones or ids))
     evidence += _births(page.text, dates, names)
     evidence += _places(words, names, known, said)
@@ -194,6 +196,16 @@ def _alone_number(text: str) -> Iterator[Evidence]:
     if number := _BARE_NUMBER.fullmatch(text):
         start, end = number.span(1)
         yield Evidence(kind="customer_id", value=number[1], start=start, end=end, strength=Strength.FAINT)
+
+
+def _corrected_id(ids: Sequence[Found], said: Said) -> Iterator[Evidence]:
+    """ "customer 2001, sorry, 2042": a bare number in place of the id."""
+    at = said.last_correction()
+    if at < 0 or not any(item.end <= at for item in ids) or any(item.start >= at for item in ids):
+        return
+    if number := _PUT_RIGHT.match(said.text, at):
+        start, end = number.span(1)
+        yield Evidence(kind="customer_id", value=number[1], start=start, end=end)
 
 
 # --- names -----------------------------------------------------------------------------------------------
@@ -345,7 +357,7 @@ def _places(words: Sequence[Word], names: Sequence[NameSpan], known: Vocabulary,
             behind -= 1
         before = words[behind - 1] if behind else None
         if before is None or not (
-            (before.end in ends and word.start - before.end <= 3)
+            (before.end in ends and words[behind].start - before.end <= 3)
             or (
                 before.low in _ONE
                 and known.language == "en"

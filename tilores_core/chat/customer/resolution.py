@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Final
 
 from tilores_core.chat.customer import facts
 from tilores_core.chat.customer.choices import described, is_offer, picked
@@ -31,6 +32,7 @@ from tilores_core.spectrums import GENERAL
 
 _MOST_NAMES = 4  # looked up in one message
 _MOST_FAINT = 20  # look-ups of faint evidence in one resolution
+_ASKS_FOR: Final = frozenset(("there", "have", "know", "find", "got", "named", "called", "see"))
 _MOST_PARTS = 4  # messages that a phone number is said over
 
 
@@ -224,9 +226,12 @@ class _Resolver:
 
     def _strange(self, i: int, asserted: Sequence[Evidence]) -> State | None:
         """Words in lower case that may be the name of somebody unknown, after a customer: better ask."""
+        if self._readings[i].of_kind("choice"):
+            return None
         odd = [item for item in asserted if item.kind == "name" and not item.partial and item.value.islower()]
         said = self._readings[i].said
         sure = self._spectrum(i) != GENERAL or self._readings[i].language != "en" or said.corrects()
+        sure = sure or any(_introduced(said.low, item.value) for item in odd)
         if odd and sure and self.after(i - 1).kind != "unnamed":
             return State("none", reason="unknown")
         return None
@@ -367,3 +372,11 @@ class _Resolver:
         pool = earlier.pool if len(earlier.pool) > 1 else among if len(among) > 1 else ()
         kind: CustomerKind = "one" if len(left) == 1 else "several"
         return replace(earlier, kind=kind, customers=left, pool=pool, offered=shown, reason="fits")
+
+
+def _introduced(text: str, name: str) -> bool:
+    """Whether the message is little more than the name, or asks whether there is such a customer."""
+    if len(text.split()) <= len(name.split()) + 2:
+        return True
+    before, _, _ = text.partition(name.lower())
+    return bool(_ASKS_FOR.intersection(before.split()[-4:]))

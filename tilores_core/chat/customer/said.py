@@ -81,10 +81,11 @@ _YOUNGER: Final = words_in_any("younger")
 _LAST: Final = words_in_any("last")
 _ORDINAL_NUMBER: Final = words_in_any("ordinal_number")
 _ORDINALS: Final = {
-    fold(spelling): str(place)
+    form: str(place)
     for language in LANGUAGES
     for place, entry in enumerate(phrases(data_of(language)["said"]["ordinals"]), 1)
     for spelling in entry.split()
+    for form in (spelling, fold(spelling))
 }
 _CARDINALS: Final = {
     word: str(place)
