@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import json
 import sys
@@ -24,6 +23,7 @@ from tilores_core.testing.fake_upstream import FakeUpstream
 from tilores_core.testing.provider_wire import LLMProviderWireSuite
 from tilores_core.testing.sources import CustomerSourceSuite, KnownCustomer
 from tilores_core.testing.tracers import sample_trace
+from tilores_core.testing.waiting import eventually
 
 ROLES = Path(__file__).parents[2] / "examples" / "roles"
 
@@ -119,9 +119,7 @@ async def test_router_example_asks_behind_the_chat_key_and_keeps_settings_for_ad
 async def test_observer_example_counts_turns_and_shares_them_with_its_health_check(tmp_path: Path) -> None:
     async with traced_app(tmp_path, tracers=(), plan=built_in_and("acme_observer")) as app:
         assert (await app.invoke()).status_code == 200
-        async with asyncio.timeout(10):
-            while (await turns(app, tmp_path)) < 1:
-                await asyncio.sleep(0.05)
+        await eventually(lambda: turns(app, tmp_path), "a turn")
 
 
 async def turns(app: App, folder: Path) -> int:

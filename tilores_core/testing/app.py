@@ -99,7 +99,7 @@ class TestApp:
         ]
         discovered = [*(plugin for plugin in scan() if plugin.id not in self._plugins), *own]
         environment = load_environment(None, data_dir=self.data_dir)
-        return create_app(environment, loaded=loaded, discovered=discovered, **self._options)
+        return create_app(environment, loaded=loaded, **{"discovered": discovered, **self._options})
 
     def _client(self) -> httpx.AsyncClient:
         import httpx
