@@ -24,6 +24,8 @@ latency_ms = {latency}
 [batch]
 max_body_bytes = 2000000
 max_jobs = 3
+[worker]
+nice = 0  # other tests run beside it
 """
 NDJSON = {"Content-Type": "application/x-ndjson"}
 

@@ -30,6 +30,8 @@ TOML = """
 cache = ["memory"]
 [plugins.demo-model]
 latency_ms = {latency}
+[worker]
+nice = 0  # other tests run beside it
 """
 NDJSON = {"Content-Type": "application/x-ndjson"}
 
