@@ -20,7 +20,6 @@ TO_DO: frozenset[str] = frozenset(
         "tilores_core/identity",
         "tilores_core/jobs",
         "tilores_core/metrics",
-        "tilores_core/web",
         "tilores_core/worker",
     }
 )

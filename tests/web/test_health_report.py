@@ -39,6 +39,7 @@ class _Nothing:
         self.default, self.fallbacks = "m", ()
         self.plugins: tuple[object, ...] = ()
         self.disabled_roles: dict[str, str] = {}
+        self.idle_providers: dict[str, str] = {}
         self.observers = {"waiting": 0, "dropped": 0, "failed": 0}
         self.model, self.use, self.name = "m", self, "s"
         self.source = "s"
