@@ -195,5 +195,5 @@ async def test_each_setting_of_the_plugin_has_an_effect(setting: dict[str, Any],
     tier = memory.build(PluginContext(plugin_id="memory", settings=Settings(**setting), data_dir=tmp_path))
     large = CacheEntry(bytes(20_000), time.time() + 60)  # more than an eighth of the smallest max_bytes
     await tier.set_many({"answers:a": large, "answers:b": large})
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0.01)  # longer than the shortest ttl of the settings above
     assert len(await tier.get_many(["answers:a", "answers:b"])) == kept
