@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Final, Literal
 
 from tilores_core.chat.customer.words import LANGUAGES, alternation, data_of, said_in_any, words_in_any
-from tilores_core.contracts import Strength
+from tilores_core.contracts import Evidence, Strength
 from tilores_core.identity import normalise_email, normalise_phone
 from tilores_core.identity.mentions import BEFORE_NUMBER
 
@@ -128,6 +128,23 @@ class Found:
     strength: Strength = Strength.STRONG
     phone: str | None = None
     supplement: bool = False
+
+
+def as_evidence(item: Found) -> Evidence:
+    """What was found, as evidence; the capitals of an id and its reading as a phone number are alternatives."""
+    others: tuple[str, ...] = ()
+    if item.kind == "customer_id":
+        others = tuple(v for v in dict.fromkeys((item.value.upper(), item.phone)) if v and v != item.value)
+    return Evidence(
+        kind="phone" if item.kind == "part" else item.kind,
+        value=item.value,
+        start=item.start,
+        end=item.end,
+        strength=item.strength,
+        alternatives=others,
+        partial=item.kind == "part",
+        supplement=item.supplement,
+    )
 
 
 class Page:

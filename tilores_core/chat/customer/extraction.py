@@ -14,6 +14,7 @@ from typing import Final
 from tilores_core.chat.customer.contacts import (
     Found,
     Page,
+    as_evidence,
     find_emails,
     find_ids,
     find_parts,
@@ -138,7 +139,7 @@ def extract(
 
     said = Said(figures.text, known.language, low)
     said.dated = any(len(item.value) == 10 for item in dates)
-    evidence = [_contact(item) for item in (*emails, *phones, *parts, *ids)]
+    evidence = [as_evidence(item) for item in (*emails, *phones, *parts, *ids)]
     evidence += _alone_number(page.text)
     evidence += _corrected_id(ids, said)
     evidence += _named(names, words, mentions, page, known, identified=bool(emails or phones or ids))
@@ -174,22 +175,6 @@ def readable(text: str) -> str:
 
 
 # --- contacts and ids ------------------------------------------------------------------------------------
-
-
-def _contact(item: Found) -> Evidence:
-    others: tuple[str, ...] = ()
-    if item.kind == "customer_id":
-        others = tuple(v for v in dict.fromkeys((item.value.upper(), item.phone)) if v and v != item.value)
-    return Evidence(
-        kind="phone" if item.kind == "part" else item.kind,
-        value=item.value,
-        start=item.start,
-        end=item.end,
-        strength=item.strength,
-        alternatives=others,
-        partial=item.kind == "part",
-        supplement=item.supplement,
-    )
 
 
 def _alone_number(text: str) -> Iterator[Evidence]:
