@@ -20,6 +20,7 @@ NOT_RUN = {
     "README.md: make serve EXTRAS": "it installs what only a real model needs",
     "README.md: make serve ": "it installs, and serves until it is ended; .ci/run does it on a clean checkout",
     "docs/operations.md: tilores forget": "it needs a server with that customer; tests/web has one",
+    "docs/operations.md: tilores worker": "it works until it is ended; tests/worker has one alone",
     "docs/operations.md: TILORES_API_KEYS=": "it serves until it is ended; tests/e2e has servers with keys",
 }
 BLOCKS = all_blocks()
