@@ -43,6 +43,7 @@ def test_the_commands_are_those_promised() -> None:
         "worker",
         "state",
         "customers",
+        "forget",
     }
     assert {path[1] for path in COMMANDS if len(path) == 2 and path[0] == "cache"} == {"stats", "invalidate", "clear"}
 

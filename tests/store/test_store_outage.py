@@ -165,7 +165,7 @@ async def test_files_that_are_no_database(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("this is no database, " * 100)
     (tmp_path / "folder").mkdir()
     cases = {
-        tmp_path / "text": "is no database",
+        tmp_path / "text": "is not a database",
         tmp_path / "folder": "cannot be opened: Is a directory",
         tmp_path / "text" / "state.sqlite3": "cannot be opened: (File exists|Not a directory)",
     }
@@ -184,7 +184,7 @@ async def test_a_file_that_is_damaged_later(tmp_path: Path) -> None:
     with address.path.open("r+b") as file:
         file.seek(4096)
         file.write(b"\xff" * 4096 * 20)
-    with pytest.raises(StoreError, match=r"is damaged|is no database"):
+    with pytest.raises(StoreError, match=r"is damaged|is not a database"):
         store = await Store.open(address)
 
 

@@ -32,8 +32,11 @@ from tilores_core.web.auth import Authenticator, keyed_route
 from tilores_core.web.guard import Guard, PluginRouters
 from tilores_core.web.health import NO_WORKER, DetailedHealth, HealthReport, WorkersSeen, no_customers
 from tilores_core.web.openapi import describe
-from tilores_core.web.problems import ERRORS, WITH_BODY, handle_errors
+from tilores_core.web.problems import ERRORS, WITH_BODY, Problem, handle_errors
 from tilores_core.web.root_page import HEADERS, root_page
+
+# A path parameter matches no line feed.
+_NO_SUCH_PATH: dict[str, Any] = {"model": Problem, "description": "The path cannot hold such an id"}
 
 
 class Health(BaseModel):
@@ -227,7 +230,7 @@ class AdminApp:
                 )
             )
 
-        @router.delete("/customers/{customer_id:path}", responses={422: WITH_BODY[422]})
+        @router.delete("/customers/{customer_id:path}", responses={404: _NO_SUCH_PATH, 422: WITH_BODY[422]})
         async def forget(customer_id: str) -> ForgottenEverywhere:
             """Forget a customer: what all cache tiers and replicas hold, inputs and results of batches."""
             config, tracers = self._host.config, self._host.used(TRACERS)

@@ -155,6 +155,7 @@ class EmbeddedServer:
         except OSError:
             pass
         path = str(Path(tempfile.mkdtemp(prefix="tilores-redis-")) / "redis.sock")
+        record.touch(0o600)
         record.write_text(path)
         return path
 
