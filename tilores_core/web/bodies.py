@@ -130,10 +130,10 @@ def cache_control(header: bytes) -> tuple[float | None, bool, bool]:
     return max_age, no_cache, no_store
 
 
-def check_depth(value: object, limit: int, at: str) -> None:
-    """Refuse what nests deeper than `limit`: writing JSON gives up far below what reading allows.
+def nests_deeper(value: object, limit: int) -> bool:
+    """Whether a value nests deeper than `limit`: writing JSON gives up far below what reading allows.
 
-    Works level by level, so it cannot overflow. Raises `InvalidRequestError`.
+    Works level by level, so it cannot overflow.
     """
     level = [value]
     for _ in range(limit):
@@ -144,8 +144,8 @@ def check_depth(value: object, limit: int, at: str) -> None:
             for inner in (outer.values() if isinstance(outer, dict) else outer)
         ]
         if not level:
-            return
-    raise InvalidRequestError(f"{at} must not be nested more than {limit} deep", param=at, fix="send it flatter")
+            return False
+    return True
 
 
 def json_schema(kind: Any) -> dict[str, Any]:

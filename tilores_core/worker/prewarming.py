@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tilores_core.identity import Locale
 from tilores_core.jobs.prewarm.entries import WarmedEntries
@@ -14,9 +13,6 @@ from tilores_core.jobs.prewarm.service import Prewarming
 from tilores_core.services import Services
 from tilores_core.settings import Config
 from tilores_core.web.openai.decode import decode_messages, decode_parameters
-
-if TYPE_CHECKING:
-    pass
 
 
 def request_decoders(locale: Locale) -> RequestDecoders:

@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import orjson
 
+from tilores_core.web.bodies import nests_deeper
+
 MAX_DEPTH: Final = 32
 """How deep a part or a tool call's arguments may nest; serialising gives up far below what parsing allows."""
 
@@ -90,19 +92,9 @@ def _image_address(part: dict[str, Any]) -> str | None:
 
 
 def check_depth(value: object, path: str) -> None:
-    """Raise `Unfit` when `value` nests deeper than `MAX_DEPTH`. Works level by level, so it cannot overflow."""
-    level: list[object] = [value]
-    for _ in range(MAX_DEPTH):
-        deeper: list[object] = []
-        for item in level:
-            if isinstance(item, dict):
-                deeper.extend(item.values())
-            elif isinstance(item, list):
-                deeper.extend(item)
-        if not deeper:
-            return
-        level = deeper
-    raise Unfit(path, f"nested deeper than {MAX_DEPTH} levels", "send it flatter")
+    """Raise `Unfit` when `value` nests deeper than `MAX_DEPTH`."""
+    if nests_deeper(value, MAX_DEPTH):
+        raise Unfit(path, f"nested deeper than {MAX_DEPTH} levels", "send it flatter")
 
 
 def read_tool_calls(item: dict[str, Any]) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from tilores_core.contracts import Message
 from tilores_core.errors import InvalidRequestError
-from tilores_core.web.bodies import cache_control, check_depth, flag, identifier, read_json, seconds
+from tilores_core.web.bodies import cache_control, flag, identifier, nests_deeper, read_json, seconds
 from tilores_core.web.openai.body import (
     NULL,
     AudioPart,
@@ -317,7 +317,8 @@ def _open_json(raw: Raw, at: str) -> Any:
         value = orjson.loads(bytes(raw))
     except orjson.JSONDecodeError as error:
         raise _invalid(at, f"is not valid JSON: {error.msg}") from None
-    check_depth(value, _MAX_DEPTH, at)
+    if nests_deeper(value, _MAX_DEPTH):
+        raise _invalid(at, f"must not be nested more than {_MAX_DEPTH} deep", "send it flatter")
     return value
 
 

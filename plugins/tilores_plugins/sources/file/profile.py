@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tilores_plugins.sources.file.dates import NumericDate, Order, parse, to_instant
-from tilores_plugins.sources.file.values import folded, has_lost_digits, is_empty
+from tilores_plugins.sources.file.values import as_text, folded, has_lost_digits, is_empty
 
 Column = tuple[str, ...]  # the keys to follow, more than one for a column inside an object
 
@@ -184,7 +184,5 @@ class Profile:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, float):
-        return str(value)
-    text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    text = as_text(value)
     return "" if is_empty(text, identifying=True) else text
