@@ -20,6 +20,7 @@ from tests.chat.engine_world import (
     World,
     question,
 )
+from tilores_core.chat.prompts import build_prompt
 from tilores_core.chat.stored import pieces_of
 from tilores_core.contracts import Answer, Message, Prompt, Turn, Usage
 from tilores_core.errors import PermissionDeniedError, UnknownModelError
@@ -54,6 +55,19 @@ async def test_an_answer_says_where_it_comes_from(world: World) -> None:
     assert answer.finish_reason == "stop"
     assert len(answer.record_fingerprint) == 64
     assert answer.schema_hash == "credit_score-city"
+
+
+async def test_the_model_gets_the_guidance_for_the_spectrum_of_the_question(world: World) -> None:
+    prompt = build_prompt(
+        7, {"role": "R", "guidance.credit_analysis": "Credit.", "guidance.temporal_analysis": "Then"}
+    )
+    world.provider.enqueue("It is 700.")
+    first = await world.ask(ABOUT_EDWINA, prompt=prompt)
+    again = await world.ask(ABOUT_EDWINA, prompt=prompt)
+    (call,) = world.provider.asked
+    assert call.system.startswith("R\n\nCredit.\n\n<records ")
+    assert "Then" not in call.system
+    assert (first.prompt_version, again.cache_tier) == (prompt.version, "l1")
 
 
 async def test_answer_and_stream_say_the_same() -> None:

@@ -1,20 +1,59 @@
 from __future__ import annotations
 
-import hashlib
+import re
 
 from tilores_core import Prompt, PromptSource, Turn
-from tilores_core.chat.prompts import BUILTIN_TEMPLATE, NO_CUSTOMER, PLACEHOLDER, BuiltinPrompts, system_message
+from tilores_core.chat.prompts import (
+    BUILTIN_PARTS,
+    BUILTIN_TEMPLATE,
+    GUIDANCE,
+    NO_CUSTOMER,
+    ORDER,
+    PLACEHOLDER,
+    BuiltinPrompts,
+    build_prompt,
+    system_message,
+)
+from tilores_core.spectrums import SPECTRUMS
 
 TURN = Turn(messages=({"role": "user", "content": "Hello"},))
 
 
-def test_the_builtin_prompt_is_versioned_by_its_text() -> None:
+def test_the_builtin_prompt_is_version_one_named_by_its_text() -> None:
     source: PromptSource = BuiltinPrompts()
     prompt = source.choose(TURN)
     assert prompt.template == BUILTIN_TEMPLATE
-    assert prompt.version == "builtin-" + hashlib.sha256(BUILTIN_TEMPLATE.encode()).hexdigest()[:12]
+    assert re.fullmatch("1-[0-9a-f]{12}", prompt.version)
     assert source.choose(TURN) is prompt
-    assert BuiltinPrompts("Another. {customer}").choose(TURN).version != prompt.version
+    assert set(ORDER) <= set(prompt.parts)
+
+
+def test_every_text_of_a_prompt_is_in_its_version() -> None:
+    versions = {build_prompt(1, BUILTIN_PARTS).version, build_prompt(2, BUILTIN_PARTS).version}
+    for name in (*BUILTIN_PARTS, "guidance.general"):
+        versions.add(build_prompt(1, {**BUILTIN_PARTS, name: "Another."}).version)
+    assert len(versions) == 2 + len(BUILTIN_PARTS) + 1
+    other_order = dict(sorted(BUILTIN_PARTS.items(), reverse=True))
+    assert build_prompt(1, other_order).version == build_prompt(1, BUILTIN_PARTS).version
+
+
+def test_the_parts_stand_in_order_before_guidance_and_customer() -> None:
+    prompt = build_prompt(3, {"hedging": "H", "role": "R\n", "guidance.credit_analysis": " G "})
+    assert prompt.template == "R\n\nH\n\n{guidance}\n\n{customer}\n"
+    assert prompt.for_spectrum("credit_analysis").template == "R\n\nH\n\nG\n\n{customer}\n"
+    assert prompt.for_spectrum("general").template == "R\n\nH\n\n{customer}\n"
+    assert prompt.for_spectrum("credit_analysis").version == prompt.version
+
+
+def test_a_part_may_place_guidance_and_customer_itself() -> None:
+    prompt = build_prompt(3, {"role": "A {customer} B {guidance} C", "guidance.general": "G"})
+    assert prompt.for_spectrum("general").template == "A {customer} B G C\n"
+
+
+def test_the_guidance_for_a_spectrum_names_a_spectrum() -> None:
+    names = {spectrum.name for spectrum in SPECTRUMS}
+    assert {name.removeprefix(GUIDANCE) for name in BUILTIN_PARTS if name.startswith(GUIDANCE)} <= names
+    assert set(BUILTIN_PARTS) - {name for name in BUILTIN_PARTS if name.startswith(GUIDANCE)} == set(ORDER)
 
 
 def test_a_turns_own_prompt_wins() -> None:
@@ -37,6 +76,7 @@ def test_without_a_customer_it_says_so() -> None:
     text = system_message(BuiltinPrompts().choose(TURN), None)
     assert NO_CUSTOMER in text
     assert PLACEHOLDER not in text
+    assert "{guidance}" not in text
     assert "<records customer=" not in text
 
 

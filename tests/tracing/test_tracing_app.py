@@ -81,7 +81,7 @@ async def test_a_request_is_a_tree_under_the_run_id_that_the_caller_got(
     assert look_up["extra"]["metadata"]["records"] == 6
     assert look_up["extra"]["metadata"]["outcome"] == "one"
     assert look_up["extra"]["metadata"]["cache_tier"] == "miss"
-    assert prompt["extra"]["metadata"]["prompt_version"].startswith("builtin-")
+    assert prompt["extra"]["metadata"]["prompt_version"].startswith("1-")
     usage = model["extra"]["metadata"]["usage_metadata"]
     assert usage["input_tokens"] > 100
     assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
@@ -118,7 +118,7 @@ async def test_cached_answers_are_traced_by_their_own_share(
     hit = service.runs[ids[2]]
     assert "cache:l1" in hit["tags"]
     assert [run["run_type"] for run in service.children(hit)] == ["retriever"]
-    assert hit["extra"]["metadata"]["prompt_version"].startswith("builtin-")
+    assert hit["extra"]["metadata"]["prompt_version"].startswith("1-")
     assert hit["extra"]["metadata"]["age"] >= 0
     assert service.children(hit)[0]["extra"]["metadata"]["records"] == 6
     assert service.children(hit)[0]["extra"]["metadata"]["cache_tier"] == "l1"

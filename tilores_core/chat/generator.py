@@ -70,6 +70,7 @@ class AnswerGenerator:
         Raises `SourceError`, `ProviderError`.
         """
         turn, match = context.turn, context.match or NO_CUSTOMER
+        context.prompt = context.prompt.for_spectrum(context.spectrum)  # only here: a hit needs no spectrum
         watch = self._guard.watch(turn.messages, context.prompt)
         if match.outcome.kind == "one":
             match = context.match = await self._customers.load_records(match, keep=not turn.cache.no_store)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, TypedDict
 
 from tilores_core.contracts.source import Customer, empty_mapping
@@ -69,10 +69,26 @@ DEFAULT_CACHE_POLICY = CachePolicy()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """A system prompt. `template` holds `{customer}` where the customer's part goes."""
+    """A system prompt. `template` holds `{customer}` where the customer's part goes.
+
+    `parts`: the texts that the template was made of, by name: `role`, `answer_style`, `refusal`, `hedging`,
+    `disambiguation`, and `guidance.SPECTRUM` for each spectrum that has guidance of its own; empty for a prompt that
+    is only a template. `version` names the text with all its guidance: it is part of every cached answer's key.
+    """
 
     version: str
     template: str
+    parts: Mapping[str, str] = field(default_factory=empty_mapping)
+
+    def for_spectrum(self, spectrum: str) -> Prompt:
+        """The same version with the guidance for one spectrum where the template has `{guidance}`."""
+        before, variable, after = self.template.partition("{guidance}")
+        if not variable:
+            return self
+        guidance = self.parts.get(f"guidance.{spectrum}", "")
+        if not guidance:
+            after = after.lstrip("\n")
+        return replace(self, template=f"{before}{guidance}{after}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
