@@ -6,6 +6,10 @@ Everything in `__all__` is stable: it grows, and what goes is announced one mino
 """
 
 from tilores_core.contracts import (
+    Alert,
+    AlertChannel,
+    AlertNotice,
+    AlertSink,
     Answer,
     Attempt,
     CacheEntry,
@@ -29,6 +33,7 @@ from tilores_core.contracts import (
     MatchQuality,
     Message,
     ModelInfo,
+    NoticeEntry,
     Observer,
     Outcome,
     PluginCache,
@@ -39,6 +44,7 @@ from tilores_core.contracts import (
     PromptSource,
     Record,
     ServicesNotOpenError,
+    Severity,
     SourceLocale,
     SourceReport,
     SourceSchema,
@@ -65,6 +71,8 @@ from tilores_core.contracts import (
     current_purpose,
 )
 from tilores_core.errors import (
+    AlertChannelError,
+    AlertRefusedError,
     CacheError,
     CacheStartingError,
     ConfigError,
@@ -125,7 +133,13 @@ API_VERSION = 1
 
 __all__ = [
     "API_VERSION",
+    "Alert",
+    "AlertChannel",
+    "AlertChannelError",
     "AlertChannelSpec",
+    "AlertNotice",
+    "AlertRefusedError",
+    "AlertSink",
     "Answer",
     "Attempt",
     "CacheBackendSpec",
@@ -167,6 +181,7 @@ __all__ = [
     "Message",
     "MissingDependencyError",
     "ModelInfo",
+    "NoticeEntry",
     "Observer",
     "ObserverSpec",
     "OptimizerStrategySpec",
@@ -188,6 +203,7 @@ __all__ = [
     "Record",
     "RouterSpec",
     "ServicesNotOpenError",
+    "Severity",
     "SourceError",
     "SourceLocale",
     "SourceReport",

@@ -24,6 +24,8 @@
     │   │   └── ProviderQuotaError  … the account is used up: a retry does not help
     │   ├── ProviderUnavailableError
     │   └── ContentRefusedError     the provider refuses this content
+    ├── AlertChannelError           an alert channel takes nothing now; `retry_after` seconds where it says so
+    │   └── AlertRefusedError       … it refuses this notice
     ├── StoreError                  durable state: the database is wrong, full, or made by a newer version
     │   └── StoreUnavailableError   … the database does not answer now; `retry_after` seconds
     └── CacheError                  a cache tier failed (callers never see it)
@@ -176,6 +178,18 @@ class ProviderUnavailableError(ProviderError):
 
 class ContentRefusedError(ProviderError):
     """The provider refuses the content; a retry will not help."""
+
+
+class AlertChannelError(TiloresError):
+    """An alert channel takes no notice now. `retry_after`: seconds to wait where its receiver says so, else None."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None, fix: str | None = None) -> None:
+        super().__init__(message, fix=fix)
+        self.retry_after = retry_after
+
+
+class AlertRefusedError(AlertChannelError):
+    """The receiver refuses this notice, not the others."""
 
 
 class StoreError(TiloresError):

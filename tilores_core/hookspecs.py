@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import pluggy
 
 from tilores_core.contracts import (
+    AlertChannel,
     CacheTier,
     CustomerExtractor,
     CustomerSource,
@@ -91,8 +92,8 @@ class LLMProviderSpec(Spec[LLMProvider]):
     __slots__ = ()
 
 
-class AlertChannelSpec(Spec[Any]):
-    """A channel for alerts. Not used yet: nothing calls what the factory returns."""
+class AlertChannelSpec(Spec[AlertChannel]):
+    """A channel for alerts: the factory returns an `AlertChannel`."""
 
     __slots__ = ()
 
@@ -185,7 +186,8 @@ class Hooks:
 
     @hookspec
     def register_alert_channels(self) -> list[AlertChannelSpec]:
-        """Alert channels that `[use] alerts` may name. Names are checked at start-up; nothing builds them yet."""
+        """Alert channels that `[use] alerts` may name. The factory runs in the process that delivers alerts, the
+        worker, and in commands that send one."""
         raise NotImplementedError
 
     @hookspec

@@ -19,7 +19,16 @@ from tilores_core.chat.engine import ChatEngine
 from tilores_core.chat.models import Models
 from tilores_core.chat.prompts import BuiltinPrompts
 from tilores_core.chat.reporter import OutcomeReporter
-from tilores_core.contracts import CacheTier, Customer, CustomerSource, Identifiers, SourceLocale, SupportsLocale
+from tilores_core.contracts import (
+    AlertSink,
+    CacheTier,
+    Customer,
+    CustomerSource,
+    Identifiers,
+    NoAlerts,
+    SourceLocale,
+    SupportsLocale,
+)
 from tilores_core.errors import SourceError
 from tilores_core.host.host import PluginHost
 from tilores_core.host.roles import CACHE, EXTRACTOR, LLM, OBSERVERS, SOURCE, TRACERS
@@ -53,6 +62,7 @@ class Services:
     metrics: Metrics | None
     lookup: CustomerLookup
     store: LazyStore
+    alerts: AlertSink
 
 
 def load_host(environment: Environment, *, loaded: LoadedConfig | None = None, **plan: Any) -> PluginHost:
@@ -131,6 +141,7 @@ async def open_services(
             metrics=metrics,
             lookup=lookup,
             store=store,
+            alerts=NoAlerts(),
         )
 
 

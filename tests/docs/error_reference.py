@@ -41,6 +41,8 @@ NOT_ANSWERED = frozenset(
         "ProviderError",
         "CacheError",
         "CacheStartingError",
+        "AlertChannelError",
+        "AlertRefusedError",
         "StoreError",
         "StoreUnavailableError",
     }

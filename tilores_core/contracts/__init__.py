@@ -4,9 +4,21 @@ There is one small Protocol per role: a third party need not inherit from anythi
 Protocol (`SupportsPeek`), since a method added to an old one would break every implementation. Values are frozen
 dataclasses. Whether an object has its role's methods is checked once, when it is built; the suites in
 `tilores_core.testing` check that the methods behave. An executor is a `concurrent.futures.Executor`. The roles
-`alerts`, `optimizer` and `deploy` have no Protocol yet, as nothing uses their objects yet.
+`optimizer` and `deploy` have no Protocol yet, as nothing uses their objects yet.
 """
 
+from tilores_core.contracts.alert import (
+    SEVERITIES,
+    Alert,
+    AlertChannel,
+    AlertNotice,
+    AlertSink,
+    AlertState,
+    NoAlerts,
+    NoticeEntry,
+    NoticeReason,
+    Severity,
+)
 from tilores_core.contracts.cache import (
     CacheEntry,
     CacheTier,
@@ -90,6 +102,12 @@ from tilores_core.contracts.turn import (
 __all__ = [
     "DEFAULT_CACHE_POLICY",
     "DEFAULT_CALLER",
+    "SEVERITIES",
+    "Alert",
+    "AlertChannel",
+    "AlertNotice",
+    "AlertSink",
+    "AlertState",
     "Answer",
     "Attempt",
     "CacheEntry",
@@ -116,6 +134,9 @@ __all__ = [
     "MatchQuality",
     "Message",
     "ModelInfo",
+    "NoAlerts",
+    "NoticeEntry",
+    "NoticeReason",
     "Observer",
     "Outcome",
     "PluginCache",
@@ -128,6 +149,7 @@ __all__ = [
     "Purpose",
     "Record",
     "ServicesNotOpenError",
+    "Severity",
     "SourceLocale",
     "SourceReport",
     "SourceSchema",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
 
 from tilores_core import hookspecs as hooks
 from tilores_core.contracts import (
+    AlertChannel,
     CacheTier,
     CustomerExtractor,
     CustomerSource,
@@ -127,7 +128,9 @@ EXECUTOR: Final[Role[Executor]] = Role(
 TRACERS: Final[Role[Tracer]] = Role(
     "tracers", "register_tracers", hooks.TracerSpec, protocol_methods(Tracer), abilities=(SupportsFeedback,)
 )
-ALERTS: Final[Role[Any]] = Role("alerts", "register_alert_channels", hooks.AlertChannelSpec)
+ALERTS: Final[Role[AlertChannel]] = Role(
+    "alerts", "register_alert_channels", hooks.AlertChannelSpec, protocol_methods(AlertChannel)
+)
 ROUTERS: Final[Role[APIRouter]] = Role(
     "routers", "register_routers", hooks.RouterSpec, kind="fastapi:APIRouter", chosen=False, own_names=True
 )

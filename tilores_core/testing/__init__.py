@@ -10,6 +10,7 @@ The suites need `pip install 'tilores-core[testing]'`.
 import sys
 
 from tilores_core.host.roles import (
+    ALERTS,
     CACHE,
     COMMANDS,
     EXECUTOR,
@@ -28,6 +29,7 @@ from tilores_core.testing.host import isolated_host
 from tilores_core.testing.waiting import Clock, eventually, settle, wait_until
 
 __all__ = [
+    "ALERTS",
     "CACHE",
     "COMMANDS",
     "EXECUTOR",
