@@ -1,0 +1,4 @@
+"""Quality: what a right answer holds, how an answer is scored, and how models and prompts are compared.
+
+scoring     an answer against the facts of a golden question, or against the records alone
+"""

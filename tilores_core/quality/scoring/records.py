@@ -1,0 +1,90 @@
+"""A customer's records, indexed once so that many answers about the customer can be scored."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+
+from tilores_core.chat.grounding.claims import Claim, claims
+from tilores_core.chat.grounding.evidence import Evidence, evidence_of
+from tilores_core.chat.grounding.literal import stands_literally
+from tilores_core.chat.grounding.names import strange_words, words_of
+from tilores_core.chat.records import render
+from tilores_core.contracts import Customer
+from tilores_core.quality.scoring.numbers import with_all_figures
+
+_NAME_FIELD = re.compile(
+    r"(?:(?:first|last|middle|maiden|preferred|full|given|family)_?name|name|surname|forename|nickname|alias(?:es)?)",
+    re.IGNORECASE,
+)
+_IDENTIFYING = frozenset({"email", "phone", "account"})
+
+
+@dataclass(frozen=True)
+class IndexedRecords:
+    """What can be looked up in the records of one customer. `customer` None: none was identified."""
+
+    customer: Customer | None
+    today: date | None = None
+
+    @cached_property
+    def text(self) -> str:
+        """The records as a model gets them."""
+        return "" if self.customer is None else render(self.customer)
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """Every value of the records, in each spelling that bears a claim out."""
+        customers = () if self.customer is None else (self.customer,)
+        return evidence_of(self.text, customers, today=self.today)
+
+    @cached_property
+    def own_names(self) -> frozenset[str]:
+        """The words of the customer's own names, folded."""
+        if self.customer is None:
+            return frozenset()
+        names = [self.customer.name or ""]
+        for record in self.customer.records:
+            names += [str(value) for field, value in record.fields.items() if _NAME_FIELD.fullmatch(field)]
+        return words_of(" ".join(names))
+
+    @cached_property
+    def field_words(self) -> frozenset[frozenset[str]]:
+        """The words of each field's name, folded."""
+        if self.customer is None:
+            return frozenset()
+        return frozenset(
+            words_of(field.replace("_", " ")) for record in self.customer.records for field in record.fields
+        )
+
+    def strange_values(self, text: str, question: str) -> tuple[int, int]:
+        """How many values `text` states, and how many of them neither the records nor the question bear out.
+
+        Without a customer only e-mail addresses, phone and account numbers are looked at: the rest is general
+        knowledge.
+        """
+        said = evidence_of(question, today=self.today)
+        words = self.evidence.words | said.words
+        text = with_all_figures(text)
+        stated = claims(text, words)
+        if self.customer is None:
+            stated = [claim for claim in stated if claim.kind in _IDENTIFYING]
+        elif stated and stands_literally(text, [self.text]):
+            return len(stated), 0
+        return len(stated), sum(not self._is_borne_out(claim, said, words) for claim in stated)
+
+    def _is_borne_out(self, claim: Claim, said: Evidence, words: frozenset[str]) -> bool:
+        if claim.kind == "name":
+            return not strange_words(claim.text, words)
+        return self.evidence.bears_out(claim) or said.bears_out(claim)
+
+
+def index_records(customer: Customer | None, *, today: date | None = None) -> IndexedRecords:
+    """The records of `customer` for `score_answer` and `score_live`.
+
+    `today`: until when ages and spans of years may be counted; None: until the records' newest date alone, so that
+    scores do not depend on the day on which they are computed.
+    """
+    return IndexedRecords(customer, today)
