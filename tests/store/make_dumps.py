@@ -29,6 +29,71 @@ DUMPS = Path(__file__).parent / "dumps"
 
 # Add rows of each new table here: texts beyond ASCII, numbers beyond 32 bits, and everything that may be absent.
 ROWS: dict[str, list[dict[str, Any]]] = {
+    "tilores_alerts": [
+        {
+            "fingerprint": "0f" * 16,
+            "kind": "model.down",
+            "severity": "CRITICAL",
+            "title": "ü 'quoted' ☎",
+            "detail": "two\nlines",
+            "source": "models",
+            "model": "demo:simulated-1",
+            "spectrum": "billing",
+            "prompt_version": "builtin-0",
+            "labels": {"tier": "l2"},
+            "figures": {"rate": 0.25},
+            "expires_after_ms": 300_000,
+            "state": "acknowledged",
+            "episode": 2,
+            "raised": 5_000_000_000,
+            "first_ms": 1_790_000_000_000,
+            "last_ms": 1_790_000_000_001,
+            "acknowledged_ms": 1_790_000_000_002,
+            "acknowledged_by": "desk",
+            "resolved_ms": None,
+            "settled": False,
+            "noticed_episode": 2,
+            "noticed_ms": 1_790_000_000_003,
+            "noticed_severity": "HIGH",
+            "noticed_raised": 1,
+            "escalation": 1,
+            "escalated_ms": 1_790_000_000_004,
+        }
+    ],
+    "tilores_alert_deliveries": [
+        {
+            "id": "d1",
+            "channel": "slack",
+            "fingerprint": "0f" * 16,
+            "reason": "raised",
+            "escalation": 0,
+            "state": "sent",
+            "message": "m1",
+            "created_ms": 1_790_000_000_000,
+            "due_ms": 1_790_000_000_001,
+            "attempts": 2,
+            "next_ms": 1_790_000_000_002,
+            "ended_ms": 1_790_000_000_003,
+            "error": "ü",
+        }
+    ],
+    "tilores_alert_silences": [
+        {
+            "id": "s1",
+            "fingerprint": None,
+            "kind": "quality.*",
+            "severity": None,
+            "source": None,
+            "model": None,
+            "spectrum": None,
+            "starts_ms": 0,
+            "ends_ms": 1_790_000_000_000,
+            "until_clear": True,
+            "created_ms": 0,
+            "owner": "desk",
+            "comment": "ü",
+        }
+    ],
     "tilores_changes": [{"topic": "batch", "counter": 5_000_000_000}, {"topic": "prompts", "counter": 1}],
     "tilores_leases": [
         {"name": "batch:äß", "holder": "replica-1", "fence": 5_000_000_001, "expires_ms": 1_790_000_000_123},

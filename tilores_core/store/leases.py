@@ -7,7 +7,9 @@ differs from its follower's by the fence, a number that rises with every acquisi
 from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, ColumnElement, String, Table, delete, literal, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tilores_core.errors import StoreError
 from tilores_core.store.database import Database
 from tilores_core.store.schema import PREFIX, fitting, insert, metadata, milliseconds, now_ms
 
@@ -65,3 +67,15 @@ class Leases:
         statement = update(leases).where(*mine, leases.c.expires_ms > now_ms()).values(expires_ms=at)
         async with self._database.write() as connection:
             return (await connection.execute(statement)).rowcount > 0
+
+
+async def require_lease(connection: AsyncConnection, name: str, fence: int) -> None:
+    """Continue a transaction only under this lease, which no other process can acquire before the transaction ends.
+
+    Raises `StoreError` when it is over or another holder has it.
+    """
+    statement = select(leases.c.name).where(
+        leases.c.name == name, leases.c.fence == fence, leases.c.expires_ms > now_ms()
+    )
+    if (await connection.execute(statement.with_for_update(read=True))).first() is None:
+        raise StoreError(f"the lease '{name}' is over: another process has taken it", fix=None)

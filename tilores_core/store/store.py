@@ -8,6 +8,9 @@ from typing import Final
 
 from tilores_core.store import transfer
 from tilores_core.store.address import Address
+from tilores_core.store.alert_deliveries import Deliveries, alert_deliveries
+from tilores_core.store.alert_silences import Silences, alert_silences
+from tilores_core.store.alerts import Alerts, alerts
 from tilores_core.store.changes import Changes, changes
 from tilores_core.store.database import Database, Limits, make_file
 from tilores_core.store.jobs import Jobs, jobs
@@ -17,7 +20,7 @@ from tilores_core.store.migrate import REVISIONS as KNOWN
 from tilores_core.store.schema import metadata
 from tilores_core.store.worker_reports import WarmedKeys, WorkerReports, warmed_entries, worker_reports
 
-TABLES: Final = (changes, jobs, leases, warmed_entries, worker_reports)
+TABLES: Final = (alerts, alert_deliveries, alert_silences, changes, jobs, leases, warmed_entries, worker_reports)
 
 
 class Store:
@@ -35,6 +38,9 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self.alerts = Alerts(database)
+        self.deliveries = Deliveries(database)
+        self.silences = Silences(database)
         self.jobs = Jobs(database)
         self.changes = Changes(database)
         self.leases = Leases(database)

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
+ALERTS: Final = "alerts"
 BATCH: Final = "batch"
 PREWARM: Final = "prewarm"

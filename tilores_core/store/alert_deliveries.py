@@ -1,0 +1,243 @@
+"""What is to be sent of alerts: one row for each alert, reason and channel, from the decision until it is sent.
+
+    waiting -> sent | failed
+
+Rows that go out as one message share `message`, its id, which is kept before it is sent: a message that is sent again
+after a crash has the same id. Only who leads writes here: each write is refused once the lease has another fence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+from uuid import uuid4
+
+from sqlalchemy import BigInteger, Column, ColumnElement, Index, Row, String, Table, Text, and_, delete, func, select
+from sqlalchemy import update as sql_update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tilores_core.contracts import NoticeReason
+from tilores_core.store.alerts import StoredAlert, alerts
+from tilores_core.store.changes import bump
+from tilores_core.store.database import Database
+from tilores_core.store.leases import require_lease
+from tilores_core.store.schema import PREFIX, fitting, metadata
+from tilores_core.store.topics import ALERTS
+
+DeliveryState = Literal["waiting", "sent", "failed"]
+LEASE: Final = "alerts"
+ERROR_CHARACTERS: Final = 500
+
+alert_deliveries = Table(
+    f"{PREFIX}alert_deliveries",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("channel", String(100), nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("reason", String(16), nullable=False),
+    Column("escalation", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("message", String(64)),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("due_ms", BigInteger, nullable=False),
+    Column("attempts", BigInteger, nullable=False),
+    Column("next_ms", BigInteger, nullable=False),
+    Column("ended_ms", BigInteger),
+    Column("error", Text),
+    Index(None, "state", "channel"),
+    Index(None, "fingerprint"),
+    Index(None, "ended_ms"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """Times are milliseconds since 1970. `error`: why the last attempt failed; None before one has."""
+
+    id: str
+    channel: str
+    fingerprint: str
+    reason: NoticeReason
+    escalation: int
+    state: DeliveryState
+    message: str | None
+    created_ms: int
+    due_ms: int
+    attempts: int
+    next_ms: int
+    ended_ms: int | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What was decided of an alert: a message to these channels, or (`reason` None) that nothing more is sent."""
+
+    alert: StoredAlert
+    reason: NoticeReason | None
+    channels: tuple[str, ...] = ()
+    escalation: int = 0
+    due_ms: int = 0
+
+
+class Deliveries:
+    """All methods raise `StoreError`, and those with a `fence` also when the lease `alerts` has another one."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def plan(self, planned: Sequence[Planned], *, now_ms: int, fence: int) -> None:
+        """Note the messages and that they were decided, in one transaction."""
+        async with self._database.write() as connection:
+            await require_lease(connection, LEASE, fence)
+            for plan in sorted(planned, key=lambda one: one.alert.fingerprint):
+                await _note(connection, plan, now_ms)
+                if plan.reason is not None:
+                    for channel in plan.channels:
+                        await _put(connection, plan, plan.reason, channel, now_ms)
+            await bump(connection, ALERTS)
+
+    async def ask_for_test(self, fingerprint: str, channels: Sequence[str], *, now_ms: int) -> None:
+        """A test message, for whoever leads to send."""
+        async with self._database.write() as connection:
+            for channel in channels:
+                row = _row(fingerprint, fitting(alert_deliveries.c.channel, channel), "test", 0, now_ms, now_ms)
+                await connection.execute(alert_deliveries.insert().values(row))
+            await bump(connection, ALERTS)
+
+    async def claimed(self, channel: str) -> list[Delivery]:
+        """What belongs to messages that were put together and not yet sent; the oldest first."""
+        return await self._waiting(channel, alert_deliveries.c.message.is_not(None))
+
+    async def ready(self, channel: str, now_ms: int, limit: int) -> list[Delivery]:
+        """What can be put into a message; the oldest first."""
+        at_least = and_(alert_deliveries.c.message.is_(None), alert_deliveries.c.due_ms <= now_ms)
+        return await self._waiting(channel, at_least, limit)
+
+    async def claim(self, messages: Mapping[str, Sequence[Delivery]], *, fence: int) -> None:
+        """Put these into messages with these ids."""
+        async with self._database.write() as connection:
+            await require_lease(connection, LEASE, fence)
+            for message, deliveries in messages.items():
+                ids = [delivery.id for delivery in deliveries]
+                for start in range(0, len(ids), 500):
+                    these = alert_deliveries.c.id.in_(ids[start : start + 500])
+                    await connection.execute(sql_update(alert_deliveries).where(these).values(message=message))
+
+    async def sent(self, message: str, *, now_ms: int, fence: int) -> None:
+        await self._end(message, {"state": "sent", "ended_ms": now_ms, "error": None}, fence)
+
+    async def failed(self, message: str, error: str, *, now_ms: int, fence: int) -> None:
+        """It is given up."""
+        await self._end(message, {"state": "failed", "ended_ms": now_ms, "error": error[:ERROR_CHARACTERS]}, fence)
+
+    async def retry(self, message: str, error: str, *, next_ms: int, fence: int) -> None:
+        await self._end(message, {"next_ms": next_ms, "error": error[:ERROR_CHARACTERS]}, fence)
+
+    async def sent_since(self, channel: str, since_ms: int) -> list[int]:
+        """When each message was sent, of those since then."""
+        row = alert_deliveries.c
+        statement = (
+            select(func.max(row.ended_ms))
+            .where(row.channel == channel, row.state == "sent", row.ended_ms >= since_ms)
+            .group_by(row.message)
+        )
+        async with self._database.read() as connection:
+            return [int(found[0]) for found in await connection.execute(statement)]
+
+    async def of_alert(self, fingerprint: str, limit: int = 50) -> list[Delivery]:
+        """The newest first."""
+        row = alert_deliveries.c
+        statement = select(alert_deliveries).where(row.fingerprint == fingerprint)
+        async with self._database.read() as connection:
+            found = await connection.execute(statement.order_by(row.created_ms.desc(), row.id).limit(limit))
+            return [_delivery(one) for one in found]
+
+    async def counts(self) -> dict[tuple[str, str], int]:
+        """How many there are by channel and state."""
+        row = alert_deliveries.c
+        async with self._database.read() as connection:
+            found = await connection.execute(
+                select(row.channel, row.state, func.count()).group_by(row.channel, row.state)
+            )
+            return {(one[0], one[1]): one[2] for one in found}
+
+    async def remove_before(self, ended_ms: int) -> int:
+        """Remove what ended before then; how many."""
+        async with self._database.write() as connection:
+            statement = delete(alert_deliveries).where(alert_deliveries.c.ended_ms < ended_ms)
+            return (await connection.execute(statement)).rowcount
+
+    async def _waiting(
+        self, channel: str, condition: ColumnElement[bool], limit: int | None = None
+    ) -> list[Delivery]:
+        row = alert_deliveries.c
+        statement = select(alert_deliveries).where(row.state == "waiting", row.channel == channel, condition)
+        async with self._database.read() as connection:
+            found = await connection.execute(statement.order_by(row.created_ms, row.id).limit(limit))
+            return [_delivery(one) for one in found]
+
+    async def _end(self, message: str, values: Mapping[str, Any], fence: int) -> None:
+        row = alert_deliveries.c
+        statement = sql_update(alert_deliveries).where(row.message == message, row.state == "waiting")
+        async with self._database.write() as connection:
+            await require_lease(connection, LEASE, fence)
+            await connection.execute(statement.values(**values, attempts=row.attempts + 1))
+            await bump(connection, ALERTS)
+
+
+async def _note(connection: AsyncConnection, plan: Planned, now_ms: int) -> None:
+    """On the alert's row. It may have been raised or resolved since: what is noted is of what was read."""
+    alert = plan.alert
+    values: dict[str, Any] = {}
+    if plan.reason not in (None, "resolved"):
+        values |= {
+            "noticed_episode": alert.episode,
+            "noticed_ms": now_ms,
+            "noticed_severity": alert.alert.severity,
+            "noticed_raised": alert.raised,
+            "escalation": plan.escalation,
+        }
+        if plan.reason != "repeated":
+            values["escalated_ms"] = now_ms
+    where = [alerts.c.fingerprint == alert.fingerprint, alerts.c.episode == alert.episode]
+    if alert.state == "resolved":
+        values["settled"] = True
+        where.append(alerts.c.state == "resolved")
+    if values:
+        await connection.execute(sql_update(alerts).where(*where).values(**values))
+
+
+async def _put(connection: AsyncConnection, plan: Planned, reason: NoticeReason, channel: str, now_ms: int) -> None:
+    """What waits for the channel already, and is in no message yet, becomes the newer one: one message says both."""
+    row, values = alert_deliveries.c, {"reason": reason, "escalation": plan.escalation}
+    waiting = and_(row.state == "waiting", row.message.is_(None), row.reason != "test")
+    statement = sql_update(alert_deliveries).where(
+        waiting, row.channel == channel, row.fingerprint == plan.alert.fingerprint
+    )
+    if (await connection.execute(statement.values(**values))).rowcount:
+        return
+    new = _row(plan.alert.fingerprint, channel, reason, plan.escalation, now_ms, plan.due_ms)
+    await connection.execute(alert_deliveries.insert().values(new))
+
+
+def _row(
+    fingerprint: str, channel: str, reason: NoticeReason, escalation: int, now_ms: int, due_ms: int
+) -> dict[str, Any]:
+    return {
+        "id": uuid4().hex,
+        "channel": channel,
+        "fingerprint": fingerprint,
+        "reason": reason,
+        "escalation": escalation,
+        "state": "waiting",
+        "created_ms": now_ms,
+        "due_ms": due_ms,
+        "attempts": 0,
+        "next_ms": due_ms,
+    }
+
+
+def _delivery(row: Row[Any]) -> Delivery:
+    return Delivery(**dict(row._mapping))

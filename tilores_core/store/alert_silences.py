@@ -1,0 +1,116 @@
+"""Silences: alerts that match one are kept and listed, and nothing is sent of them until it ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from fnmatch import fnmatchcase
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Row, String, Table, delete, or_, select
+from sqlalchemy import update as sql_update
+
+from tilores_core.contracts import Alert
+from tilores_core.store.changes import bump
+from tilores_core.store.database import Database
+from tilores_core.store.schema import PREFIX, fitting, metadata
+from tilores_core.store.topics import ALERTS
+
+alert_silences = Table(
+    f"{PREFIX}alert_silences",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("fingerprint", String(64)),
+    Column("kind", String(100)),
+    Column("severity", String(16)),
+    Column("source", String(100)),
+    Column("model", String(200)),
+    Column("spectrum", String(100)),
+    Column("starts_ms", BigInteger, nullable=False),
+    Column("ends_ms", BigInteger),
+    Column("until_clear", Boolean, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("owner", String(200), nullable=False),
+    Column("comment", String(500), nullable=False),
+    Index(None, "ends_ms"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence:
+    """What is None matches every alert; `kind` may hold `*`. Times are milliseconds since 1970; `ends_ms` None: never
+    by time. `until_clear`: it also ends when the alert `fingerprint` is resolved."""
+
+    id: str = ""
+    fingerprint: str | None = None
+    kind: str | None = None
+    severity: str | None = None
+    source: str | None = None
+    model: str | None = None
+    spectrum: str | None = None
+    starts_ms: int
+    ends_ms: int | None = None
+    until_clear: bool = False
+    created_ms: int = 0
+    owner: str = ""
+    comment: str = ""
+
+    def matches(self, alert: Alert, fingerprint: str) -> bool:
+        asked: tuple[tuple[str | None, str | None], ...] = (
+            (self.fingerprint, fingerprint),
+            (self.severity, alert.severity),
+            (self.source, alert.source),
+            (self.model, alert.model),
+            (self.spectrum, alert.spectrum),
+        )
+        return all(wanted is None or wanted == found for wanted, found in asked) and (
+            self.kind is None or fnmatchcase(alert.kind, self.kind)
+        )
+
+
+class Silences:
+    """All methods raise `StoreError`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, silence: Silence) -> str:
+        """Its id."""
+        row = {field.name: getattr(silence, field.name) for field in fields(silence)} | {"id": uuid4().hex[:12]}
+        for name, value in row.items():
+            if isinstance(value, str):
+                fitting(alert_silences.c[name], value)
+        async with self._database.write() as connection:
+            await connection.execute(alert_silences.insert().values(row))
+            await bump(connection, ALERTS)
+        return str(row["id"])
+
+    async def current(self, now_ms: int, *, upcoming: bool = False, limit: int = 1000) -> list[Silence]:
+        """Those in force, and with `upcoming` those that begin later; the oldest first."""
+        row = alert_silences.c
+        statement = select(alert_silences).where(or_(row.ends_ms.is_(None), row.ends_ms > now_ms))
+        if not upcoming:
+            statement = statement.where(row.starts_ms <= now_ms)
+        async with self._database.read() as connection:
+            found = await connection.execute(statement.order_by(row.created_ms, row.id).limit(limit))
+            return [_silence(one) for one in found]
+
+    async def end(self, silence_id: str, now_ms: int) -> bool:
+        """End it now; False when it is not in force."""
+        row = alert_silences.c
+        over = or_(row.ends_ms.is_(None), row.ends_ms > now_ms)
+        async with self._database.write() as connection:
+            statement = sql_update(alert_silences).where(row.id == silence_id, over).values(ends_ms=now_ms)
+            done = (await connection.execute(statement)).rowcount > 0
+            await bump(connection, ALERTS)
+            return done
+
+    async def remove_before(self, ended_ms: int) -> int:
+        """Remove those that ended before then; how many."""
+        async with self._database.write() as connection:
+            statement = delete(alert_silences).where(alert_silences.c.ends_ms < ended_ms)
+            return (await connection.execute(statement)).rowcount
+
+
+def _silence(row: Row[Any]) -> Silence:
+    return Silence(**dict(row._mapping))

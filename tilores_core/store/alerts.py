@@ -1,0 +1,293 @@
+"""Alerts that were raised: one row for each fingerprint, with its latest episode and what was planned of it.
+
+open -> acknowledged
+  |          |
+  v          v
+   resolved          raised again: open, and the next episode
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Index,
+    Row,
+    String,
+    Table,
+    Text,
+    case,
+    delete,
+    func,
+    select,
+)
+from sqlalchemy import update as sql_update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tilores_core.contracts import SEVERITIES, Alert, AlertState, Severity
+from tilores_core.store.changes import bump
+from tilores_core.store.database import Database
+from tilores_core.store.schema import PREFIX, insert, metadata
+from tilores_core.store.topics import ALERTS
+
+alerts = Table(
+    f"{PREFIX}alerts",
+    metadata,
+    Column("fingerprint", String(64), primary_key=True),
+    Column("kind", String(100), nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("title", String(300), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("source", String(100), nullable=False),
+    Column("model", String(200)),
+    Column("spectrum", String(100)),
+    Column("prompt_version", String(200)),
+    Column("labels", JSON, nullable=False),
+    Column("figures", JSON, nullable=False),
+    Column("expires_after_ms", BigInteger),
+    Column("state", String(16), nullable=False),
+    Column("episode", BigInteger, nullable=False),
+    Column("raised", BigInteger, nullable=False),
+    Column("first_ms", BigInteger, nullable=False),
+    Column("last_ms", BigInteger, nullable=False),
+    Column("acknowledged_ms", BigInteger),
+    Column("acknowledged_by", String(200)),
+    Column("resolved_ms", BigInteger),
+    Column("settled", Boolean, nullable=False),
+    Column("noticed_episode", BigInteger, nullable=False),
+    Column("noticed_ms", BigInteger),
+    Column("noticed_severity", String(16)),
+    Column("noticed_raised", BigInteger, nullable=False),
+    Column("escalation", BigInteger, nullable=False),
+    Column("escalated_ms", BigInteger),
+    Index(None, "settled"),
+    Index(None, "last_ms"),
+)
+LIMITS: Final = {
+    column.name: column.type.length for column in alerts.c if isinstance(column.type, String) and column.type.length
+}
+"""The longest text of each column, in characters."""
+DETAIL_CHARACTERS: Final = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredAlert:
+    """An alert and how it stands. Times are milliseconds since 1970; `raised`: how often, in this episode.
+
+    `settled`: nothing more is to be sent of this episode. `noticed_*`: of the last message that was planned, with
+    the episode that it was about (0: none yet); `escalated_ms`: of the first message or the last escalation.
+    """
+
+    alert: Alert
+    fingerprint: str
+    state: AlertState
+    episode: int
+    raised: int
+    first_ms: int
+    last_ms: int
+    acknowledged_ms: int | None = None
+    acknowledged_by: str | None = None
+    resolved_ms: int | None = None
+    settled: bool = False
+    noticed_episode: int = 0
+    noticed_ms: int | None = None
+    noticed_severity: Severity | None = None
+    noticed_raised: int = 0
+    escalation: int = 0
+    escalated_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What one process has to say of one fingerprint: raised `count` times (0: not at all), then perhaps cleared."""
+
+    fingerprint: str
+    alert: Alert | None = None
+    count: int = 0
+    first_ms: int = 0
+    last_ms: int = 0
+    cleared_ms: int | None = None
+
+
+class Alerts:
+    """All methods raise `StoreError`. Those that change something raise the topic `alerts`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def report(self, reports: Sequence[Report]) -> None:
+        """Note what was raised and cleared, in one transaction."""
+        async with self._database.write() as connection:
+            # In one order, so that two processes do not wait for each other's rows.
+            for report in sorted(reports, key=lambda one: one.fingerprint):
+                if report.alert is not None and report.count:
+                    await _raise(connection, report, report.alert)
+                if report.cleared_ms is not None:
+                    await _resolve(connection, [report.fingerprint], report.cleared_ms)
+            await bump(connection, ALERTS)
+
+    async def resolve(self, fingerprint: str, now_ms: int) -> bool:
+        """Resolve it by hand; False when it is not open. It opens again when it is raised again."""
+        async with self._database.write() as connection:
+            done = await _resolve(connection, [fingerprint], now_ms)
+            await bump(connection, ALERTS)
+            return done
+
+    async def acknowledge(self, fingerprint: str, now_ms: int, by: str) -> bool:
+        """Someone looks after it: no repetition, no escalation. False when it is not open."""
+        statement = (
+            sql_update(alerts)
+            .where(alerts.c.fingerprint == fingerprint, alerts.c.state == "open")
+            .values(state="acknowledged", acknowledged_ms=now_ms, acknowledged_by=by[: LIMITS["acknowledged_by"]])
+        )
+        async with self._database.write() as connection:
+            done = (await connection.execute(statement)).rowcount > 0
+            await bump(connection, ALERTS)
+            return done
+
+    async def get(self, fingerprint: str) -> StoredAlert | None:
+        """By its fingerprint, or by the beginning of one that no other has."""
+        literal = fingerprint.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        statement = select(alerts).where(alerts.c.fingerprint.like(f"{literal}%", escape="\\")).limit(2)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(statement)).all()
+        return _stored(rows[0]) if len(rows) == 1 else None
+
+    async def recent(self, *, states: Iterable[AlertState] = (), limit: int = 100) -> list[StoredAlert]:
+        """Of the given states (default all), the one that was raised last first."""
+        statement = select(alerts).order_by(alerts.c.last_ms.desc(), alerts.c.fingerprint).limit(limit)
+        if wanted := tuple(states):
+            statement = statement.where(alerts.c.state.in_(wanted))
+        async with self._database.read() as connection:
+            return [_stored(row) for row in await connection.execute(statement)]
+
+    async def unsettled(self, limit: int) -> list[StoredAlert]:
+        """Of which something may have to be sent; the oldest first."""
+        statement = select(alerts).where(alerts.c.settled.is_(False))
+        statement = statement.order_by(alerts.c.first_ms, alerts.c.fingerprint).limit(limit)
+        async with self._database.read() as connection:
+            return [_stored(row) for row in await connection.execute(statement)]
+
+    async def of(self, fingerprints: Iterable[str]) -> dict[str, StoredAlert]:
+        """Those alerts that are there, by fingerprint."""
+        found: dict[str, StoredAlert] = {}
+        wanted = sorted(set(fingerprints))
+        async with self._database.read() as connection:
+            for start in range(0, len(wanted), 500):
+                statement = select(alerts).where(alerts.c.fingerprint.in_(wanted[start : start + 500]))
+                found |= {row.fingerprint: _stored(row) for row in await connection.execute(statement)}
+        return found
+
+    async def counts(self) -> dict[tuple[str, str], int]:
+        """How many there are by state and severity."""
+        statement = select(alerts.c.state, alerts.c.severity, func.count()).group_by(
+            alerts.c.state, alerts.c.severity
+        )
+        async with self._database.read() as connection:
+            return {(row[0], row[1]): row[2] for row in await connection.execute(statement)}
+
+    async def expire(self, now_ms: int, after_ms: int) -> int:
+        """Resolve those that were not raised for as long as they say, or `after_ms`; how many."""
+        age = now_ms - alerts.c.last_ms
+        limit = func.coalesce(alerts.c.expires_after_ms, after_ms)
+        stale = select(alerts.c.fingerprint).where(alerts.c.state != "resolved", age > limit)
+        async with self._database.read() as connection:
+            found = [str(row[0]) for row in await connection.execute(stale)]
+        if not found:
+            return 0
+        async with self._database.write() as connection:
+            await _resolve(connection, found, now_ms, only=age > limit)
+            await bump(connection, ALERTS)
+        return len(found)
+
+    async def remove_before(self, last_ms: int) -> int:
+        """Remove resolved ones that were raised last before then; how many."""
+        statement = delete(alerts).where(
+            alerts.c.state == "resolved", alerts.c.settled.is_(True), alerts.c.last_ms < last_ms
+        )
+        async with self._database.write() as connection:
+            return (await connection.execute(statement)).rowcount
+
+
+async def _raise(connection: AsyncConnection, report: Report, alert: Alert) -> None:
+    expires = None if alert.expires_seconds is None else round(alert.expires_seconds * 1000)
+    latest = {
+        "kind": alert.kind,
+        "severity": alert.severity,
+        "title": alert.title,
+        "detail": alert.detail,
+        "source": alert.source,
+        "model": alert.model,
+        "spectrum": alert.spectrum,
+        "prompt_version": alert.prompt_version,
+        "labels": dict(alert.labels),
+        "figures": dict(alert.values),
+        "expires_after_ms": expires,
+        "last_ms": report.last_ms,
+        "settled": False,
+    }
+    first = {"state": "open", "episode": 1, "raised": report.count, "first_ms": report.first_ms}
+    planned = {"noticed_episode": 0, "noticed_raised": 0, "escalation": 0}
+    again, row = alerts.c.state == "resolved", alerts.c
+
+    def reopened(then: Any, else_: Any) -> Any:
+        return case((again, then), else_=else_)
+
+    statement = insert(connection, alerts).values(fingerprint=report.fingerprint, **latest, **first, **planned)
+    statement = statement.on_conflict_do_update(
+        index_elements=[row.fingerprint],
+        set_={
+            **latest,
+            "state": reopened("open", row.state),
+            "episode": reopened(row.episode + 1, row.episode),
+            "raised": reopened(report.count, row.raised + report.count),
+            "first_ms": reopened(report.first_ms, row.first_ms),
+            "acknowledged_ms": reopened(None, row.acknowledged_ms),
+            "acknowledged_by": reopened(None, row.acknowledged_by),
+            "resolved_ms": None,
+            "escalation": reopened(0, row.escalation),
+            "escalated_ms": reopened(None, row.escalated_ms),
+        },
+    )
+    await connection.execute(statement)
+
+
+async def _resolve(
+    connection: AsyncConnection, fingerprints: Sequence[str], now_ms: int, *, only: ColumnElement[bool] | None = None
+) -> bool:
+    done = 0
+    for start in range(0, len(fingerprints), 500):
+        these = alerts.c.fingerprint.in_(fingerprints[start : start + 500])
+        statement = sql_update(alerts).where(these, alerts.c.state != "resolved")
+        if only is not None:
+            statement = statement.where(only)
+        done += (await connection.execute(statement.values(state="resolved", resolved_ms=now_ms))).rowcount
+    return done > 0
+
+
+def _stored(row: Row[Any]) -> StoredAlert:
+    alert = Alert(
+        kind=row.kind,
+        severity=cast(Severity, row.severity if row.severity in SEVERITIES else "HIGH"),
+        title=row.title,
+        detail=row.detail,
+        source=row.source,
+        model=row.model,
+        spectrum=row.spectrum,
+        prompt_version=row.prompt_version,
+        labels=row.labels,
+        values=row.figures,
+        expires_seconds=None if row.expires_after_ms is None else row.expires_after_ms / 1000,
+    )
+    names = ("fingerprint", "state", "episode", "raised", "first_ms", "last_ms", "acknowledged_ms", "acknowledged_by")
+    planned = ("noticed_episode", "noticed_ms", "noticed_severity", "noticed_raised", "escalation", "escalated_ms")
+    return StoredAlert(
+        alert=alert, **{name: getattr(row, name) for name in (*names, "resolved_ms", "settled", *planned)}
+    )
