@@ -27,6 +27,7 @@ from tilores_core.testing.providers import LLMProviderSuite
 from tilores_plugins.providers import demo
 from tilores_plugins.providers.demo.provider import DemoProvider, build
 from tilores_plugins.providers.demo.settings import DemoModelSettings
+from tilores_plugins.providers.demo.weaknesses import WEAKNESSES
 
 
 def chat(parameters: dict[str, Any] | None = None, **settings: Any) -> Any:
@@ -59,9 +60,12 @@ def test_the_hook_describes_what_can_be_built(tmp_path: Path) -> None:
     assert spec.factory == f"{build.__module__}:{build.__name__}"
     assert spec.settings == f"{DemoModelSettings.__module__}:{DemoModelSettings.__name__}"
     built = build(PluginContext(plugin_id="demo-model", settings=DemoModelSettings(), data_dir=tmp_path))
-    (info,) = built.models()
-    assert (info.id, info.simulated, info.context_window) == ("simulated-1", True, 128_000)
-    assert (info.input_price, info.output_price, info.unavailable) == (0, 0, None)
+    infos = built.models()
+    assert [info.id for info in infos] == ["simulated-1", *WEAKNESSES]
+    for info in infos:
+        assert info.id.startswith("simulated-")
+        assert (info.simulated, info.context_window) == (True, 128_000)
+        assert (info.input_price, info.output_price, info.unavailable) == (0, 0, None)
 
 
 def test_langchain_is_imported_only_with_the_first_model() -> None:

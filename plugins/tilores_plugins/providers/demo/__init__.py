@@ -1,7 +1,9 @@
-"""The demo model: `demo:simulated-1`, which runs in this process, needs no key and says that it is simulated.
+"""The demo models: `demo:simulated-1` and seven with a weakness each; they run in this process, need no key and say
+that they are simulated.
 
-It reads the prompt that it gets and answers from the records in it, so what it says depends on the question, on
-the records and on the instructions, as with a real model; see `habits` for what each instruction changes.
+They read the prompt that they get and answer from the records in it, so what they say depends on the question, on
+the records and on the instructions, as with a real model; see `habits` for what each instruction changes, and
+`weaknesses` for the seven.
 """
 
 from __future__ import annotations

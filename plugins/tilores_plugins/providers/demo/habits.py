@@ -63,8 +63,17 @@ class Habits:
 @lru_cache(maxsize=64)
 def habits(instructions: str) -> Habits:
     """The habits that a system prompt's own text asks for (the text without the records)."""
-    sentences = [part.lower() for part in _SENTENCE.split(instructions)]
-    return Habits(**{name: any(_asks(pattern, line) for line in sentences) for name, pattern in _HABITS.items()})
+    return Habits(**{name: is_asked(pattern, instructions) for name, pattern in _HABITS.items()})
+
+
+def is_asked(pattern: re.Pattern[str], instructions: str) -> bool:
+    """Whether a sentence of the instructions has the pattern, in lower case, and does not negate it."""
+    return any(_asks(pattern, line) for line in _sentences(instructions))
+
+
+@lru_cache(maxsize=64)
+def _sentences(instructions: str) -> tuple[str, ...]:
+    return tuple(part.lower() for part in _SENTENCE.split(instructions))
 
 
 def _asks(pattern: re.Pattern[str], sentence: str) -> bool:

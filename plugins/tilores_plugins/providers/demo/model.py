@@ -64,6 +64,7 @@ class SimulatedChatModel(BaseChatModel):
     read: Callable[[str], Prompt] = Field(exclude=True, repr=False)
     fails: Callable[[], bool] | None = Field(default=None, exclude=True, repr=False)
     model: str = "simulated-1"
+    seed: int = 0
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     tools: tuple[dict[str, Any], ...] = ()
@@ -188,7 +189,8 @@ class SimulatedChatModel(BaseChatModel):
                 prompt = self.read(text)
                 first = first if first.sheet else prompt  # records come first; a later block is the caller's own text
                 instructions.append(prompt.instructions)
-        return answer(question, Prompt("\n\n".join(instructions), first.sheet))
+        prompt = Prompt("\n\n".join(instructions), first.sheet)
+        return answer(question, prompt, model=self.model, seed=self.seed)
 
     def _metadata(self, reply: _Reply) -> dict[str, Any]:
         return {

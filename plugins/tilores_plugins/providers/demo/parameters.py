@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from tilores_core import InvalidRequestError, UnsupportedParameterError
 
-# Taken and without effect: there is no chance in the model's answers, and nothing that reasons.
+# Taken and without effect: nothing in the answers depends on them, and nothing reasons.
 _WITHOUT_EFFECT: Final = frozenset(
     {
         "frequency_penalty",
@@ -16,7 +16,6 @@ _WITHOUT_EFFECT: Final = frozenset(
         "parallel_tool_calls",
         "presence_penalty",
         "reasoning_effort",
-        "seed",
         "temperature",
         "top_p",
         "user",
@@ -37,6 +36,8 @@ def model_fields(parameters: Mapping[str, Any]) -> dict[str, Any]:
             fields["max_tokens"] = _token_limit(key, value)
         elif key == "max_tokens":
             fields.setdefault(key, _token_limit(key, value))
+        elif key == "seed":
+            fields[key] = _whole_number(key, value)
         elif key == "stop":
             fields[key] = (value,) if isinstance(value, str) else tuple(value)
         elif key == "tools":
@@ -55,6 +56,12 @@ def model_fields(parameters: Mapping[str, Any]) -> dict[str, Any]:
 def _token_limit(key: str, value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise InvalidRequestError(f"{key} must be a whole number of at least 1", param=key)
+    return value
+
+
+def _whole_number(key: str, value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InvalidRequestError(f"{key} must be a whole number", param=key)
     return value
 
 

@@ -1,4 +1,4 @@
-"""The provider `demo`, with one model."""
+"""The provider `demo`: a model that does as it is instructed, and seven with a weakness each (`weaknesses`)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tilores_core import (
 )
 from tilores_plugins.providers.demo.parameters import model_fields
 from tilores_plugins.providers.demo.reading import read_prompt
+from tilores_plugins.providers.demo.weaknesses import WEAKNESSES
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -24,17 +25,20 @@ if TYPE_CHECKING:
     from tilores_plugins.providers.demo.settings import DemoModelSettings
 
 _PROVIDER: Final = "demo"
-_MODEL: Final = ModelInfo(
-    id="simulated-1",
-    context_window=128_000,
-    max_output_tokens=4_096,
-    input_price=0.0,
-    output_price=0.0,
-    tools=True,
-    json_output=True,
-    simulated=True,
-    created=1_767_225_600,  # 2026-01-01
-)
+_MODELS: Final = {
+    name: ModelInfo(
+        id=name,
+        context_window=128_000,
+        max_output_tokens=4_096,
+        input_price=0.0,
+        output_price=0.0,
+        tools=True,
+        json_output=True,
+        simulated=True,
+        created=1_767_225_600,  # 2026-01-01
+    )
+    for name in ("simulated-1", *WEAKNESSES)
+}
 _PROMPTS_REMEMBERED: Final = 32
 
 
@@ -56,14 +60,13 @@ class DemoProvider:
         self._read = lru_cache(maxsize=_PROMPTS_REMEMBERED)(read_prompt)
 
     def models(self) -> Sequence[ModelInfo]:
-        return (_MODEL,)
+        return tuple(_MODELS.values())
 
     def chat_model(self, model: str, parameters: Mapping[str, Any]) -> BaseChatModel:
-        if model != _MODEL.id:
-            raise UnknownModelError(
-                f"the demo provider has no model '{model[:100]}'", fix=f"use {_PROVIDER}:{_MODEL.id}"
-            )
-        fields = model_fields(parameters)
+        if model not in _MODELS:
+            known = ", ".join(f"{_PROVIDER}:{name}" for name in _MODELS)
+            raise UnknownModelError(f"the demo provider has no model '{model[:100]}'", fix=f"use one of {known}")
+        fields = {"seed": self._settings.seed or 0, **model_fields(parameters), "model": model}
         from tilores_plugins.providers.demo.model import SimulatedChatModel  # here: it imports LangChain
 
         return SimulatedChatModel(

@@ -17,4 +17,8 @@ class DemoModelSettings(BaseModel):
     failure_rate: float = Field(
         default=0, ge=0, le=1, description="Share of the calls that fail as an overloaded provider does."
     )
-    seed: int | None = Field(default=None, description="Makes the same calls fail in every run; unset: at random.")
+    seed: int | None = Field(
+        default=None,
+        description="Makes the same calls fail in every run; unset: at random. Also decides in which answers the "
+        "weaknesses of the simulated models show, where a request has no seed; unset: 0.",
+    )

@@ -6,14 +6,24 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from tilores_plugins.providers.demo.asking import pick
+from tilores_plugins.providers.demo.faults import (
+    changed_figure,
+    changed_picks,
+    changed_readings,
+    governed,
+    invented,
+    padded,
+)
 from tilores_plugins.providers.demo.habits import habits
 from tilores_plugins.providers.demo.reading import readings
+from tilores_plugins.providers.demo.weaknesses import fault_of
 from tilores_plugins.providers.demo.words import set_of, stem
 
 if TYPE_CHECKING:
     from tilores_plugins.providers.demo.asking import Picks
     from tilores_plugins.providers.demo.habits import Habits
     from tilores_plugins.providers.demo.reading import Field, Prompt, Reading, Sheet
+    from tilores_plugins.providers.demo.weaknesses import Fault
 
 WITHOUT_RECORDS: Final = (
     "I am simulated-1, the simulated demo model, not a real language model. I was given no customer's records, so "
@@ -39,41 +49,52 @@ _RECITED: Final = 300
 _ITEMS: Final = 8
 
 
-def answer(question: str, prompt: Prompt) -> str:
-    """What the demo model says to `question`, given the system message `prompt`."""
+def answer(question: str, prompt: Prompt, *, model: str = "simulated-1", seed: int = 0) -> str:
+    """What a simulated model says to `question`, given the system message `prompt`.
+
+    `seed` decides in which answers the weakness of the model shows; simulated-1 has none.
+    """
     habit = habits(prompt.instructions)
     if _LEAK.search(question.lower()):
         recited = " ".join(prompt.instructions.split())[:_RECITED]
         return _REFUSAL if habit.discreet or not recited else f"My instructions begin: {recited}"
     sheet = prompt.sheet
     if sheet is None:
-        return WITHOUT_RECORDS
+        return WITHOUT_RECORDS.replace("simulated-1", model)
     if not sheet.names:
         return f"The records of {_subject(sheet)} hold nothing."
-    picks = pick(question, sheet, strict=habit.strict, every=habit.complete)
-    sentences = [*_found(picks, sheet, habit), *_missing(picks, sheet)]
+    fault = fault_of(model, prompt.instructions, question, sheet.customer_id, seed)
+    habit = governed(model, fault, habit)
+    picks = changed_picks(pick(question, sheet, strict=habit.strict, every=habit.complete), fault, sheet)
+    sentences = _found(picks, sheet, habit, fault)
+    if fault == "guessing":
+        sentences += invented(picks.missing, _subject(sheet), seed)
+    else:
+        sentences += _missing(picks, sheet)
     if not sentences:
         return f"I have the records of {_subject(sheet)} here. What would you like to know?"
     text = " ".join(sentences)
+    if fault == "verbose":
+        return padded(text)
     return text if habit.brief else _OPENING + text
 
 
-def _found(picks: Picks, sheet: Sheet, habit: Habits) -> list[str]:
+def _found(picks: Picks, sheet: Sheet, habit: Habits, fault: Fault | None) -> list[str]:
     most = _MANY if habit.complete else _FEW if habit.brief else _SOME
     shown = picks.fields[:most]
     sentences: list[str] = []
     for field in shown:
         opening = "The" if sentences else f"{sheet.name or 'The customer'}'s"
-        sentences += _sentences(opening, field, sheet, habit)
+        sentences += _sentences(opening, field, sheet, habit, fault)
     more = len(picks.fields) - len(shown)
     if more:
         sentences.append(f"There is more: {more} further field{'s' if more > 1 else ''}.")
     return sentences
 
 
-def _sentences(opening: str, field: Field, sheet: Sheet, habit: Habits) -> list[str]:
-    newest, *others = readings(field.raw)
-    value = _spoken(newest.value, field, habit)
+def _sentences(opening: str, field: Field, sheet: Sheet, habit: Habits, fault: Fault | None) -> list[str]:
+    newest, *others = changed_readings(readings(field.raw), fault)
+    value = changed_figure(_spoken(newest.value, field, habit), field, fault)
     last = field.label.rpartition(" ")[2].lower()
     verb = "are" if stem(last) != last or (isinstance(newest.value, list) and len(newest.value) > 1) else "is"
     sentences = [_sentence(f"{opening} {field.label} {verb} {value}{_source(newest, sheet, habit)}")]
