@@ -43,6 +43,9 @@ PROOFS = {
         "tests/chat/test_context_fitting.py::test_settings_that_change_what_is_told_change_the_key"
     ),
     "chat.mode": "tests/chat/test_tools_bounds.py::test_a_source_that_cannot_make_its_tools",
+    "chat.without_customer": (
+        "tests/chat/test_engine_without_customer.py::test_setting_decides_what_answers_without_a_customer"
+    ),
     "chat.max_tool_turns": "tests/chat/test_tools_engine.py::test_a_call_when_none_is_offered_is_left_out",
     "chat.max_tool_calls": "tests/chat/test_tools_engine.py::test_calls_are_made_side_by_side_and_only_so_many",
     "chat.tool_result_characters": "tests/chat/test_tools_engine.py::test_results_are_held_to_their_length",

@@ -100,7 +100,7 @@ class AnswerLookup:
         turn = context.turn
         context.match = match = await self.find_customer(context)
         context.timings["customer"] = time.perf_counter() - context.started
-        if match.outcome.kind in ("none", "several") or turn.cache.no_store or turn.cache.no_cache:
+        if match.unclear or turn.cache.no_store or turn.cache.no_cache:
             return match, None
         key = self.key_of(context)
         if key in context.entries or not self._has_shared:

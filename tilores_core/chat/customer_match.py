@@ -43,6 +43,11 @@ class CustomerMatch:
     records: CustomerRecords | None = field(default=None, compare=False)
 
     @property
+    def unclear(self) -> bool:
+        """Whether a customer was asked for and it is not known which: none fits, or several do."""
+        return self.outcome.kind in ("none", "several")
+
+    @property
     def cache_key_part(self) -> str:
         """The customer's part of an answer's cache key."""
         return f"{self.fingerprint}{WEAK_MATCH_SUFFIX}" if self.weak else self.fingerprint

@@ -16,10 +16,11 @@ from tilores_core.chat.grounding.guard import Guard, Watch
 from tilores_core.chat.messages import assistant_texts
 from tilores_core.chat.model_router import ModelRouter
 from tilores_core.chat.models import Models
+from tilores_core.chat.prompts import NONE_FITS, SEVERAL_FIT
 from tilores_core.chat.routing.delivery import Emit
 from tilores_core.chat.tools.loop import ToolLoop
 from tilores_core.chat.turn_context import TurnContext
-from tilores_core.contracts import Answer
+from tilores_core.contracts import Answer, Turn
 from tilores_core.llm.normalizer import Completion
 from tilores_core.settings import ChatTable
 
@@ -42,6 +43,7 @@ class AnswerGenerator:
         self._router = router
         self._fitting = fitting
         self._guard = guard
+        self._without_customer = chat.without_customer
         self._tool_loop: ToolLoop | None = None
         if chat.mode == "tools":
             self._tool_loop = ToolLoop(customers=customers, models=models, router=router, fitting=fitting, chat=chat)
@@ -63,6 +65,11 @@ class AnswerGenerator:
             schema_hash=self._customers.schema_hash,
         )
 
+    def answers_unclear(self, turn: Turn) -> bool:
+        """Whether the model is called when the customer of a turn is not found (`[chat] without_customer`)."""
+        setting = self._without_customer
+        return setting == "model" or (setting == "agents" and bool(turn.parameters.get("tools")))
+
     async def generate(self, context: TurnContext, emit: Emit | None) -> tuple[Answer, bool]:
         """The answer, in pieces through `emit` too, and whether it is complete and rests on `context.match` alone, so
         that it may be stored. Updates `context.match` when the records have changed.
@@ -74,8 +81,9 @@ class AnswerGenerator:
         watch = self._guard.watch(turn.messages, context.prompt)
         if match.outcome.kind == "one":
             match = context.match = await self._customers.load_records(match, keep=not turn.cache.no_store)
-            if match.records is None:
-                return self.ask_back(context, match), False
+        if match.unclear and not self.answers_unclear(turn):  # the customer is gone
+            return self.ask_back(context, match), False
+        if match.records is not None:
             context.customer = match.records.customer
             if watch is not None:
                 watch.about(match.records.customer, known=match.fingerprint, text=match.records.text)
@@ -83,18 +91,25 @@ class AnswerGenerator:
                 await asyncio.sleep(0)  # the next step computes, too: let live requests run first
         out = emit if emit is None or watch is None else watch.through(emit)
         asked = time.perf_counter()
-        if self._tool_loop is not None and self._tool_loop.suits(context.model):
+        if self._tool_loop is not None and self._tool_loop.suits(context.model) and not match.unclear:
             result = await self._tool_loop.run(context, watch, out)
             context.timings["model"] = time.perf_counter() - asked - result.seconds
             context.timings["tools"] = result.seconds
             context.customer = result.customer
             answer = self._finished(context, result.match, result.model, result.said, result.cost, watch, emit)
             return answer, result.reusable and result.said.finish_reason is not None
-        tokens = 0 if match.records is None else match.records.tokens
+        text, tokens = match.records_text, 0 if match.records is None else match.records.tokens
+        if match.outcome.kind == "none":
+            text = NONE_FITS
+        elif match.outcome.kind == "several":
+            question = clarification(match.outcome, assistant_texts(turn.messages))
+            text = SEVERAL_FIT.format(question=question)
+            if watch is not None:
+                watch.heard(question)
         name, said = await self._router.ask(
             turn,
             context.model,
-            self._fitting.system(turn, context.prompt, match.records_text, tokens, context.spectrum),
+            self._fitting.system(turn, context.prompt, text, tokens, context.spectrum),
             out,
             context.attempts,
             began=context.started,
@@ -102,7 +117,8 @@ class AnswerGenerator:
         )
         context.timings["model"] = time.perf_counter() - asked
         cost = self._models.cost_of(name, said)
-        return self._finished(context, match, name, said, cost, watch, emit), said.finish_reason is not None
+        reusable = said.finish_reason is not None and not match.unclear
+        return self._finished(context, match, name, said, cost, watch, emit), reusable
 
     def _finished(
         self,

@@ -21,6 +21,16 @@ NO_CUSTOMER: Final = (
     "customer's data, ask for a customer number, an e-mail address, a phone number or a full name."
 )
 
+NONE_FITS: Final = (
+    "No customer fits what was said, so no records are given. Do not guess whose data is meant. When the question "
+    "needs a customer's data, say that no customer was found, and ask for a customer number, an e-mail address, a "
+    "phone number or a full name; what needs no such data can be answered, and the tools can be used."
+)
+SEVERAL_FIT: Final = (
+    "Several customers fit what was said, so no records are given. Do not guess which one is meant. When the "
+    "question needs a customer's data, ask this: {question}"
+)
+
 BUILTIN_PARTS: Final[Mapping[str, str]] = {
     "role": "You help a call-centre agent who is on the phone with a customer.",
     "answer_style": """\

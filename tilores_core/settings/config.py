@@ -93,6 +93,12 @@ class ChatTable(_Table):
     default_context_window: int = Field(
         16_384, ge=512, description="context window (tokens) assumed for models that do not declare one"
     )
+    without_customer: Literal["refuse", "agents", "model"] = Field(
+        "agents",
+        description="what answers a question when no customer fits it, or several do: refuse: a fixed text, without "
+        "a model; model: the model, with this outcome in its instructions and no records; agents: the model for "
+        "requests with tools of their own, else the fixed text",
+    )
     mode: Literal["direct", "tools"] = Field(
         "direct",
         description="direct: one model call with the customer's records in its prompt; tools: the model reads and "
