@@ -40,6 +40,7 @@ from tilores_core.metrics.meters import ModelLabels
 from tilores_core.settings import Config, Environment, LoadedConfig, load_config, variables
 from tilores_core.settings.data_folder import create_data_folder
 from tilores_core.settings.process import switch_off_automatic_tracing
+from tilores_core.spectrums import use_spectrums
 from tilores_core.store.address import store_address
 from tilores_core.store.lazy import LazyStore
 from tilores_core.tracing import Tracing, deployment_of
@@ -104,6 +105,7 @@ async def open_services(
 ) -> AsyncIterator[Services]:
     """Build what `[use]` names, in order; close it in reverse, with the host. `metrics_folder`: see `Metrics`."""
     config = host.config
+    use_spectrums(config.chat.spectrum_files)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(host.aclose)
         tiers = build_tiers(host)

@@ -35,6 +35,9 @@ PROOFS = {
     "chat.max_concurrent": (
         "tests/chat/test_engine_flight.py::test_a_caller_who_joins_what_was_begun_behind_the_scenes_goes_first"
     ),
+    "chat.spectrum_files": (
+        "tests/spectrums/test_spectrum_files.py::test_spectrum_files_of_the_settings_are_used_by_the_server"
+    ),
     "chat.grounding": "tests/chat/test_context_fitting.py::test_settings_that_change_what_is_told_change_the_key",
     "chat.records_share": (
         "tests/chat/test_context_fitting.py::test_settings_that_change_what_is_told_change_the_key"

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 
 from tilores_core.chat.context.quality import confidence, is_inconsistent, told_of, unsure_fields
-from tilores_core.spectrums import SPECTRUMS, spectrum_of_field
+from tilores_core.spectrums import SpectrumSet, current_spectrums
 
 if TYPE_CHECKING:
     from tilores_core.contracts import Customer, Record
@@ -54,8 +54,6 @@ _PLAIN = re.compile(rf'[^{_INVISIBLE}<>|\[\]"{{][^{_INVISIBLE}<>|\[\]]*')
 _ESCAPED = re.compile(rf"[{_INVISIBLE}<>]")
 _NOT_IN_LABEL = re.compile(rf'[{_INVISIBLE}<>|\[\]",;]+')
 _NOT_IN_NAME = re.compile(r"[^\w .()/%&+#'-]+")
-
-_SECTIONS: Final = (*((spectrum.name, f"[{spectrum.title}]") for spectrum in SPECTRUMS), (_OTHER, "[Other]"))
 
 
 def render(customer: Customer, *, budget: int | None = None, spectrum: str | None = None) -> str:
@@ -96,7 +94,7 @@ def shorten(text: str, budget: int, *, spectrum: str | None = None, measure: Cal
     note = _note(total, total, [(title, len(lines)) for title, lines in sections])
     in_detail = measure(note) * _NOTE_SHARE <= budget
     room = budget - sum(measure(f"{line}\n") for line in (header, note if in_detail else _note(total, total), end))
-    kept = _fit(sections, room, dict(_SECTIONS).get(spectrum, "") if spectrum else "", measure)
+    kept = _fit(sections, room, dict(_sections()).get(spectrum, "") if spectrum else "", measure)
     missing = [(title, len(lines) - len(kept[title])) for title, lines in sections if len(lines) > len(kept[title])]
     parts = [header]
     for title, lines in kept.items():
@@ -109,7 +107,7 @@ def shorten(text: str, budget: int, *, spectrum: str | None = None, measure: Cal
 def section(text: str, spectrum: str) -> str:
     """What `render` made, with the fields of one spectrum alone; the last line says so when there are others."""
     header, *body, end = text.split("\n")
-    wanted = dict(_SECTIONS)[spectrum]
+    wanted = dict(_sections())[spectrum]
     kept: list[str] = []
     inside = False
     for line in body:
@@ -133,7 +131,9 @@ def fingerprint(customer: Customer) -> str:
     It stands for the customer in the key of an answer, so all that a model gets must be in it. How well the
     customer fitted one search is not: that belongs to the search, and goes into the key beside this.
     """
-    rows: list[object] = [_LAYOUT, customer.id, customer.name, told_of(customer.quality)]
+    sections = current_spectrums().digest
+    layout = (_LAYOUT, sections) if sections else _LAYOUT
+    rows: list[object] = [layout, customer.id, customer.name, told_of(customer.quality)]
     rows += [
         (record.id, record.system, record.updated_at, record.fields)
         for record in sorted(customer.records, key=lambda record: record.id)
@@ -165,7 +165,7 @@ def _header(customer: Customer, labels: list[str], table: _Table) -> str:
     name = f" name={_quoted(customer.name)}" if customer.name else ""
     low = is_inconsistent(customer.quality, table.shared, table.disputed)
     doubts = ' consistency="low"' if low else ""
-    if unsure := [_place(field)[1] for field in unsure_fields(customer.quality, table.names, table.disputed)]:
+    if unsure := [_shown(field) for field in unsure_fields(customer.quality, table.names, table.disputed)]:
         more = [f"{len(unsure) - _MAX_UNSURE} more"] if len(unsure) > _MAX_UNSURE else []
         doubts += f' unsure="{", ".join(unsure[:_MAX_UNSURE] + more)}"'
     return f'{_OPENING}customer={_quoted(customer.id)}{name} sources="{"; ".join(sources)}"{doubts}>'
@@ -187,8 +187,9 @@ def _table(records: list[Record], labels: list[str]) -> _Table:
                 agreed[name] = agreed.get(name, 0) + 1
             elif value is not None and value != "":
                 rivals.setdefault(name, []).append((value, label))
-    sections: dict[str, list[str]] = {name: [] for name, _ in _SECTIONS}
+    sections: dict[str, list[str]] = {name: [] for name, _ in _sections()}
     disputed: dict[str, float] = {}
+    spectrums = current_spectrums()
     text_of = _text_of(records)
     for name, value in newest.items():
         text = text_of(value)
@@ -199,7 +200,7 @@ def _table(records: list[Record], labels: list[str]) -> _Table:
                 held = [text] * (1 + agreed.get(name, 0))
                 disputed[name] = confidence(held + [other for other, _ in others])
                 text = shown
-        section, field = _place(name)
+        section, field = _place(name, spectrums)
         sections[section].append(f"{field}: {text}")
     return _Table(sections, newest, len(agreed.keys() | rivals.keys()), disputed)
 
@@ -215,7 +216,7 @@ def _disagreeing(text: str, label: str, rivals: list[tuple[str, str]]) -> str:
 
 
 def _in_order(sections: dict[str, list[str]]) -> list[tuple[list[str], str]]:
-    return [(sections[name], title) for name, title in _SECTIONS if sections.get(name)]
+    return [(sections[name], title) for name, title in _sections() if sections.get(name)]
 
 
 def _fit(
@@ -288,8 +289,22 @@ def _label(record: Record) -> str:
     return _NOT_IN_LABEL.sub(" ", label)[:_MAX_LABEL].strip()
 
 
+@lru_cache(maxsize=8)
+def _sections_of(spectrums: SpectrumSet) -> tuple[tuple[str, str], ...]:
+    return (*((spectrum.name, f"[{spectrum.title}]") for spectrum in spectrums.spectrums), (_OTHER, "[Other]"))
+
+
+def _sections() -> tuple[tuple[str, str], ...]:
+    """The names and titles of the sections, in their order."""
+    return _sections_of(current_spectrums())
+
+
 @lru_cache(maxsize=4096)
-def _place(name: str) -> tuple[str, str]:
+def _place(name: str, spectrums: SpectrumSet) -> tuple[str, str]:
     """The section of a field and its name as shown; remembered, as the same few hundred names come all the time."""
+    return spectrums.of_field(name) or _OTHER, _shown(name)
+
+
+def _shown(name: str) -> str:
     shown = name if name.isidentifier() else _NOT_IN_NAME.sub("_", name).strip(" .()/%&+#'-")
-    return spectrum_of_field(name) or _OTHER, shown[:_MAX_NAME] or "_"
+    return shown[:_MAX_NAME] or "_"

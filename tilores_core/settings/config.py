@@ -82,6 +82,9 @@ class ChatTable(_Table):
     log_hits_every: int = Field(
         100, ge=0, description="one of this many answers from memory is logged; 1: all, 0: none"
     )
+    spectrum_files: tuple[str, ...] = Field(
+        (), description="files that add spectrums to the seven, or fields and words to one of these"
+    )
     grounding: Literal["off", "report", "block"] = Field(
         "report",
         description="what happens to values in an answer that are neither in the customer's records nor in the "

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 
-from tilores_core.spectrums.model import SPECTRUMS
+from tilores_core.spectrums.model import Spectrum
 
 GENERAL = "general"
 
@@ -24,33 +25,37 @@ _Points = tuple[tuple[int, int], ...]  # spectrum, points
 _Phrases = dict[str, tuple[_Points, dict[str, list[tuple[list[str], _Points]]]]]
 
 
-def classify(question: str) -> str:
-    """The name of the spectrum whose words and field names `question` mentions most, or "general".
+class PhraseIndex:
+    """The words of spectrums, and which spectrum a question belongs to by them."""
 
-    A phrase counts more than its words would alone. Equal spectrums: the first in the list. Of a very long
-    text the end is read, as a conversation's question comes last.
-    """
-    text = question[-_LONGEST_QUESTION:].lower()
-    if "'" in text or "’" in text:
-        text = _POSSESSIVE.sub("", text)
-    words = text.translate(_BLANKS).split()
-    points = [0] * len(SPECTRUMS)
-    position, end = 0, len(words)
-    while position < end:
-        phrases = _PHRASES.get(words[position])
-        position += 1
-        if phrases is None:
-            continue
-        scores, longer = phrases
-        for rest, rest_scores in longer.get(words[position], ()) if position < end else ():
-            after = position + 1 + len(rest)
-            if not rest or words[position + 1 : after] == rest:
-                scores, position = rest_scores, after
-                break
-        for spectrum, score in scores:
-            points[spectrum] += score
-    best = max(points)
-    return SPECTRUMS[points.index(best)].name if best else GENERAL
+    def __init__(self, spectrums: Sequence[Spectrum]) -> None:
+        self._names = tuple(spectrum.name for spectrum in spectrums)
+        self._phrases = _build(spectrums)
+
+    def classify(self, question: str) -> str:
+        """See `current.classify`."""
+        text = question[-_LONGEST_QUESTION:].lower()
+        if "'" in text or "’" in text:
+            text = _POSSESSIVE.sub("", text)
+        words = text.translate(_BLANKS).split()
+        points = [0] * len(self._names)
+        known = self._phrases
+        position, end = 0, len(words)
+        while position < end:
+            phrases = known.get(words[position])
+            position += 1
+            if phrases is None:
+                continue
+            scores, longer = phrases
+            for rest, rest_scores in longer.get(words[position], ()) if position < end else ():
+                after = position + 1 + len(rest)
+                if not rest or words[position + 1 : after] == rest:
+                    scores, position = rest_scores, after
+                    break
+            for spectrum, score in scores:
+                points[spectrum] += score
+        best = max(points)
+        return self._names[points.index(best)] if best else GENERAL
 
 
 def _plural(word: str) -> str:
@@ -59,9 +64,9 @@ def _plural(word: str) -> str:
     return word + ("es" if word.endswith(("s", "x", "ch", "sh")) else "s")
 
 
-def _build() -> _Phrases:
+def _build(spectrums: Sequence[Spectrum]) -> _Phrases:
     found: dict[tuple[str, ...], dict[int, int]] = defaultdict(dict)
-    for index, spectrum in enumerate(SPECTRUMS):
+    for index, spectrum in enumerate(spectrums):
         named = (field for field in spectrum.fields if "*" not in field)
         for phrase in (*spectrum.words, *named):
             words = tuple(phrase.lower().translate(_BLANKS).split())
@@ -78,6 +83,3 @@ def _build() -> _Phrases:
             longer.setdefault(spelling[1], []).append((list(spelling[2:]), tuple(scores.items())))
         phrases[spelling[0]] = (alone, longer)
     return phrases
-
-
-_PHRASES = _build()

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import pytest
 
 from tilores_core.contracts import Customer, CustomerSource, Identifiers, SupportsMentions
-from tilores_core.spectrums import SPECTRUMS
+from tilores_core.spectrums import current_spectrums
 
 _JSON_TYPES = {"string", "integer", "number", "boolean", "array", "object", "null"}
 _NOBODY = Identifiers(email="nobody.at.all@example.invalid")
@@ -183,7 +183,7 @@ class CustomerSourceSuite:
         assert schema.hash
         assert len({info.name for info in schema.fields}) == len(schema.fields)
         assert {info.type for info in schema.fields} <= _JSON_TYPES
-        assert {info.spectrum for info in schema.fields} <= {None, *(spectrum.name for spectrum in SPECTRUMS)}
+        assert {info.spectrum for info in schema.fields} <= {None, *current_spectrums().names}
         customer = await source.get(known.id)
         assert customer is not None
         described = {name for info in schema.fields for name in (info.name, info.name.partition(".")[0])}

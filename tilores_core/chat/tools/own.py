@@ -12,7 +12,7 @@ from tilores_core.chat.records import marked_weak, render, section
 from tilores_core.chat.tools.tool import Found, InvalidArgumentsError, OtherCustomerError, Tool, define
 from tilores_core.contracts import Customer, CustomerSource, Identifiers
 from tilores_core.identity import normalise_email, normalise_phone, parse_date
-from tilores_core.spectrums import SPECTRUMS
+from tilores_core.spectrums import current_spectrums
 
 FIND: Final = "find_customer"
 RECORDS: Final = "customer_records"
@@ -31,17 +31,21 @@ _FIND: Final = define(
         "date_of_birth": {"type": "string", "description": "YYYY-MM-DD"},
     },
 )
-_RECORDS: Final = define(
-    RECORDS,
-    "The records of the customer in play: all of them, or one group of fields.",
-    {
-        "spectrum": {
-            "type": "string",
-            "enum": [spectrum.name for spectrum in SPECTRUMS],
-            "description": "; ".join(f"{spectrum.name}: {spectrum.title}" for spectrum in SPECTRUMS),
-        }
-    },
-)
+
+
+def _records_definition() -> Mapping[str, Any]:
+    spectrums = current_spectrums().spectrums
+    return define(
+        RECORDS,
+        "The records of the customer in play: all of them, or one group of fields.",
+        {
+            "spectrum": {
+                "type": "string",
+                "enum": [spectrum.name for spectrum in spectrums],
+                "description": "; ".join(f"{spectrum.name}: {spectrum.title}" for spectrum in spectrums),
+            }
+        },
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +75,19 @@ def rendered(customer: Customer) -> str:
 def records_tool(in_play: Callable[[], BoundCustomer | None]) -> Tool:
     """Reads what is in memory already."""
 
+    definition = _records_definition()
+
     async def run(arguments: Mapping[str, Any]) -> Found:
-        _check(arguments, _RECORDS)
+        _check(arguments, definition)
         now = in_play()
         if now is None:
             return "No customer is in play yet: find one first.", ()
         spectrum = arguments.get("spectrum")
-        if spectrum and spectrum not in {known.name for known in SPECTRUMS}:
+        if spectrum and spectrum not in {known.name for known in current_spectrums().spectrums}:
             raise InvalidArgumentsError("spectrum: not one of those listed")
         return section(now.text, spectrum) if spectrum else now.text, (now.customer,)
 
-    return Tool(definition=_RECORDS, run=run)
+    return Tool(definition=definition, run=run)
 
 
 def find_tool(source: CustomerSource, region: str, in_play: Callable[[], BoundCustomer | None]) -> Tool:

@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tilores_core import name_words as spellings_of
-from tilores_core.spectrums import SPECTRUMS, classify
+from tilores_core.spectrums import classify, current_spectrums
 from tilores_plugins.providers.demo.words import (
     ADDRESS,
     HINTS,
@@ -212,7 +212,8 @@ def _topic(words: Sequence[str], sheet: Sheet) -> tuple[Field, ...]:
 def _likely_topic(words: Sequence[str], sheet: Sheet) -> tuple[Field, ...]:
     """As `_topic`, else the topic that the words are mostly used for."""
     likely = classify(" ".join(words))
-    titles = [spectrum.title for spectrum in SPECTRUMS if spectrum.name == likely and spectrum.title in sheet.topics]
+    spectrums = current_spectrums().spectrums
+    titles = [one.title for one in spectrums if one.name == likely and one.title in sheet.topics]
     return _topic(words, sheet) or (sheet.of_topic(sheet.topics.index(titles[0])) if titles else ())
 
 
