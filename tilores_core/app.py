@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from tilores_core.host.host import PluginHost
 from tilores_core.identity import Locale
 from tilores_core.jobs.intake import BatchIntake
 from tilores_core.jobs.prewarm.entries import WarmedEntries
@@ -34,11 +35,13 @@ def create_app(
     environment: Environment | None = None,
     *,
     loaded: LoadedConfig | None = None,
+    host: PluginHost | None = None,
     metrics_folder: Path | None = None,
     with_jobs: bool = False,
     **plan: Any,
 ) -> Application:
     """The ASGI application. Plugins are loaded now and built when the server starts. `metrics_folder`: see `Metrics`.
+    `host`: with plugins that were loaded before, instead of `loaded` and `plan`.
 
     It starts no worker process: batches and pre-warming wait for `tilores worker`. `with_jobs`: run them on this
     event loop instead, for a program that has no worker process; callers then wait for them as well.
@@ -47,9 +50,9 @@ def create_app(
     """
     environment = environment or load_environment()
     check_exposure(environment)
-    host = load_host(environment, loaded=loaded, **plan)
+    host = host or load_host(environment, loaded=loaded, **plan)
     check_key_tables(environment, host.config.keys)
-    environment = provide_keys(environment, host.config.use.source)
+    environment = provide_keys(environment, synthetic=host.has_synthetic_customers)
     limit = environment.rate_limit
     rate_limit = RateLimit(limit, "requests", metrics_folder) if limit else None
     authenticator = Authenticator(environment, host.config, metrics_folder)

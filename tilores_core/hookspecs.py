@@ -85,11 +85,16 @@ class CacheBackendSpec(Spec[CacheTier]):
     __slots__ = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LLMProviderSpec(Spec[LLMProvider]):
     """Models: the factory returns an `LLMProvider`; `name` is the part before the colon in `provider:model`.
-    Abilities: `SupportsUpstreams`."""
+    Abilities: `SupportsCompletion`, `SupportsUpstreams`.
 
-    __slots__ = ()
+    `simulated`: its models run in this process and nothing is sent anywhere; start-up, the first page and
+    `tilores forget` say so.
+    """
+
+    simulated: bool = False
 
 
 class AlertChannelSpec(Spec[AlertChannel]):
@@ -110,11 +115,17 @@ class DeployTargetSpec(Spec[Any]):
     __slots__ = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CustomerSourceSpec(Spec[CustomerSource]):
     """Customers: the factory returns a `CustomerSource`. Abilities: `SupportsLocale`,
-    `SupportsMentions`, `SupportsReport`, `SupportsTools`."""
+    `SupportsMentions`, `SupportsReport`, `SupportsTools`.
 
-    __slots__ = ()
+    `synthetic`: all its customers are invented; chat about them is then open to this machine without a key.
+    `example`: a question about one of them, for the first page.
+    """
+
+    synthetic: bool = False
+    example: str = ""
 
 
 class CustomerExtractorSpec(Spec[CustomerExtractor]):

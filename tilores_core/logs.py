@@ -13,22 +13,9 @@ from typing import Any, Literal
 
 import structlog
 
-# What may be said at "debug". Libraries would write whole requests, statements and rows down then.
+# Loggers that follow the level of the settings. Libraries write requests at "info" already, and whole requests,
+# statements and rows at "debug", so theirs start at "warning".
 _OURS = ("tilores_core", "tilores_plugins", "uvicorn")
-# Those that tell of requests at "info" already.
-_NOISY = (
-    "aiohttp",
-    "anthropic",
-    "asyncio",
-    "google_genai",
-    "groq",
-    "httpcore",
-    "httpcore2",
-    "httpx",
-    "httpx2",
-    "langchain_openai",
-    "openai",
-)
 
 
 def configure_logging(level: str, style: Literal["console", "json"]) -> None:
@@ -55,11 +42,9 @@ def configure_logging(level: str, style: Literal["console", "json"]) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(max(threshold, logging.INFO))
+    root.setLevel(max(threshold, logging.WARNING))
     for name in _OURS:
         logging.getLogger(name).setLevel(threshold)
-    for name in _NOISY:
-        logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
 
 
 def bind_request(request_id: str) -> None:

@@ -423,9 +423,9 @@ async def test_all_who_could_go_on_fail() -> None:
         assert len(world.two.asked) == 3
 
 
-async def test_a_simulated_model_does_not_go_on_in_words_of_its_own() -> None:
+async def test_model_that_cannot_continue_an_answer_is_asked_again() -> None:
     async with two() as pair:
-        simulated = FakeProvider("three", (ModelInfo(id="sim", simulated=True),), otherwise="It is 40 dollars. Yes.")
+        simulated = FakeProvider("three", (ModelInfo(id="sim", continues=False),), otherwise="It is 40 dollars. Yes.")
     world = World(
         providers={"one": pair.one, "three": simulated},
         model="one:m",

@@ -14,6 +14,9 @@ import httpx
 import pytest
 
 from tests.e2e.running_server import RunningServer, clean_environment
+from tilores_core.host.host import PluginHost
+from tilores_core.settings import Config
+from tilores_core.settings.loader import LoadedConfig
 from tilores_core.web.root_page import root_page
 
 FILE_SOURCE = '[use]\ncache = ["memory"]\nsource = "file"\n[plugins.file]\npath = "customers.csv"\n'
@@ -95,10 +98,13 @@ def test_examples_of_a_server_with_keys_work_with_the_key_in_the_environment(
     run_examples(page, tmp_path, "555 0143", TILORES_KEY=key)
 
 
-@pytest.mark.parametrize("host", [b'"><script>', b"a b", b"", b"x" * 400, b"$(id)", b"`id`", b"\xff"])
-def test_host_that_is_not_one_is_not_shown(host: bytes) -> None:
-    scope = {"headers": [(b"host", host)], "server": ("127.0.0.1", 8123), "scheme": "http"}
-    page = root_page(scope, status="ok", model="openai:<b>", source="file", needs_key=True)
+@pytest.mark.parametrize("given", [b'"><script>', b"a b", b"", b"x" * 400, b"$(id)", b"`id`", b"\xff"])
+def test_host_that_is_not_one_is_not_shown(given: bytes, tmp_path: Path) -> None:
+    scope = {"headers": [(b"host", given)], "server": ("127.0.0.1", 8123), "scheme": "http"}
+    config = Config.model_validate({"use": {"model": "openai:<b>", "source": "file"}})
+    loaded = LoadedConfig(config, tmp_path / "plugins.toml", packaged=False)
+    host = PluginHost(loaded, [], variables={}, data_dir=tmp_path)
+    page = root_page(scope, status="ok", host=host, needs_key=True)
     assert "http://127.0.0.1:8123/chat/invoke" in page
     assert "<script" not in page
     assert "<b>" not in page

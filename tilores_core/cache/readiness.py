@@ -12,7 +12,7 @@ PATIENCE: Final = 1.0
 """Seconds for a tier to answer."""
 
 STARTING_PATIENCE: Final = 15.0
-"""Seconds for a tier that says it is starting: an embedded Redis may have a long file to read first."""
+"""Seconds for a tier that says it is starting: one that this command has started may read a long file first."""
 
 _PROBE = "probe:probe"
 _PAUSE = 0.1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AbstractContextManager, aclosing
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
@@ -159,8 +159,7 @@ def _written(arguments: Mapping[str, Any]) -> str:
 async def _generate(model: BaseChatModel, prompt: list[BaseMessage]) -> tuple[AIMessage, Mapping[str, Any]]:
     """The message, and what the provider said beside it."""
     if not _is_plain(model):
-        with untraced():
-            return await model.ainvoke(prompt), {}
+        return await model.ainvoke(prompt), {}
     generation = (await model._agenerate(prompt)).generations[0]
     return cast("AIMessage", generation.message), generation.generation_info or {}
 
@@ -170,22 +169,13 @@ async def _chunks(
 ) -> AsyncGenerator[tuple[AIMessage, Mapping[str, Any]]]:
     if not _is_plain(model) or not can_stream(model):
         # Generators both, whatever LangChain calls them: closed here, so that nothing goes on behind the caller.
-        with untraced():
-            async with aclosing(cast("AsyncGenerator[AIMessage]", model.astream(prompt))) as whole:
-                async for chunk in whole:
-                    yield chunk, {}
+        async with aclosing(cast("AsyncGenerator[AIMessage]", model.astream(prompt))) as whole:
+            async for chunk in whole:
+                yield chunk, {}
         return
     async with aclosing(cast("AsyncGenerator[ChatGenerationChunk]", model._astream(prompt))) as generations:
         async for generation in generations:
             yield cast("AIMessage", generation.message), generation.generation_info or {}
-
-
-def untraced() -> AbstractContextManager[None]:
-    """LangChain sends every call to LangSmith by itself when LANGSMITH_TRACING is set, with all that is in it. What
-    may be sent is decided in `tracing`, and one tree is enough."""
-    from langsmith import tracing_context
-
-    return tracing_context(enabled=False)
 
 
 def _is_plain(model: BaseChatModel) -> bool:

@@ -40,7 +40,7 @@ def stats(
     else:
         from tilores_core.cli.cache_tiers import with_cache
 
-        figures = with_cache(ctx.obj, lambda cache: cache.stats())
+        figures = with_cache(ctx.obj, lambda cache, _: cache.stats())
         figures["tiers"] = {label: tier for label, tier in figures["tiers"].items() if tier["breaker"] is not None}
     typer.echo(json.dumps(figures) if as_json else stats_tables(figures))
     if url is None and not as_json:
@@ -79,7 +79,7 @@ def invalidate(
 
         removed = with_cache(
             ctx.obj,
-            lambda cache: cache.invalidate(
+            lambda cache, _: cache.invalidate(
                 keys=(key,) if key else (), tags=customer_tags(customer, ()), namespace=namespace
             ),
         )
@@ -107,7 +107,7 @@ def clear(
     else:
         from tilores_core.cli.cache_tiers import with_cache
 
-        removed = with_cache(ctx.obj, lambda cache: cache.clear())
+        removed = with_cache(ctx.obj, lambda cache, _: cache.clear())
     _say(removed, as_json=as_json)
 
 

@@ -148,7 +148,8 @@ def batch(
         typer.Option(metavar="N", min=1, max=10_000, help="Turns in flight; default by the provider's limit."),
     ] = None,
     executor: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Who does the lines: threads, dask, …; loop: this process.")
+        str | None,
+        typer.Option(metavar="NAME", help="As [use] executor; loop: this process."),
     ] = None,
     model: ModelOption = None,
     json: JsonOption = False,

@@ -91,20 +91,23 @@ def _look(options: Options, report: _Report) -> None:
     environment = _settings(options, report)
     if environment is None:
         return
+    from tilores_core.settings import variables
+
     with report.part("data folder"):
         report.add(*checks.data_folder(environment.data_dir))
     with report.part(checks.STATE):
-        from tilores_core.settings import variables
-
         report.add(*asyncio.run(checks.state(environment, variables())))
     loaded = _config(environment, report)
     if loaded is None:
         return
-    with report.part("keys"):
-        report.add(*checks.keys(environment, loaded))
     host = _plugins(options, environment, loaded, report)
+    with report.part("keys"):
+        synthetic = host is not None and host.has_synthetic_customers
+        report.add(*checks.keys(environment, loaded, synthetic=synthetic))
     if host is None:
         return
+    with report.part(checks.STATE):
+        report.add(*checks.unshared(environment, host, variables()))
     asyncio.run(_parts(host, report))
 
 

@@ -24,9 +24,9 @@ from tilores_core.settings.data_folder import create_data_folder, key_file
 
 if TYPE_CHECKING:
     from tilores_core.chat.models import Models
+    from tilores_core.hookspecs import Spec
     from tilores_core.host import PluginHost
     from tilores_core.settings import Environment, LoadedConfig
-    from tilores_core.store.address import Address
 
 STATE: Final = "state"
 MEBIBYTE = 1024 * 1024
@@ -115,7 +115,7 @@ def _others_may_read(path: Path) -> bool:
         return False
 
 
-def keys(values: Environment, loaded: LoadedConfig) -> list[Finding]:
+def keys(values: Environment, loaded: LoadedConfig, *, synthetic: bool) -> list[Finding]:
     """Would the server start with these keys, and does plugins.toml know them?"""
     from tilores_core.web.auth import check_exposure, check_key_tables, describe_keys, is_loopback
 
@@ -127,7 +127,7 @@ def keys(values: Environment, loaded: LoadedConfig) -> list[Finding]:
             findings.append(problem_of("keys", error))
     if findings:
         return findings
-    places = describe_keys(values, loaded.config.use.source)
+    places = describe_keys(values, synthetic=synthetic)
     detail = f"chat: {places['chat']}; administration: {places['admin']}"
     if values.allow_anonymous and not values.api_keys and not is_loopback(values.host):
         return [warning("keys", detail, "set TILORES_API_KEYS=name:secret")]
@@ -169,11 +169,14 @@ async def state(environment: Environment, variables: Mapping[str, str]) -> list[
         detail = f"{address.shown}: revision {revision}, it becomes {HEAD} at the next start"
     else:
         detail = f"{address.shown}: revision {revision}"
-    return [ok(STATE, detail), *_unshared(address, variables)]
+    return [ok(STATE, detail)]
 
 
-def _unshared(address: Address, variables: Mapping[str, str]) -> list[Finding]:
-    """A file is one machine's. Two things tell that there are others: Railway says so, or Redis is elsewhere."""
+def unshared(environment: Environment, host: PluginHost, variables: Mapping[str, str]) -> list[Finding]:
+    """A file is one machine's. There are others when Railway says so, or when a cache tier is elsewhere."""
+    from tilores_core.store.address import store_address
+
+    address = store_address(environment.database_url, environment.data_dir)
     if address.kind != "sqlite":
         return []
     if variables.get("RAILWAY_REPLICA_ID") and not _on_volume(address.path, variables):
@@ -182,12 +185,14 @@ def _unshared(address: Address, variables: Mapping[str, str]) -> list[Finding]:
         )
         fix = f"{_ONE_FOR_ALL}, or keep TILORES_DATA_DIR on a volume (a service with one has one replica)"
         return [warning(STATE, detail, fix)]
-    if _is_elsewhere(variables.get("REDIS_URL", "")):
-        detail = (
-            "REDIS_URL is shared with other machines, and this database is not: several servers would each have one"
-        )
-        fix = f"{_ONE_FOR_ALL}; with one server nothing is wrong"
-        return [warning(STATE, detail, fix)]
+    for name in host.names(CACHE):
+        for variable in host.registration(CACHE, name).spec.environment.values():
+            if _is_elsewhere(variables.get(variable, "")):
+                detail = (
+                    f"{variable} is shared with other machines, and this database is not: "
+                    "several servers would each have one"
+                )
+                return [warning(STATE, detail, f"{_ONE_FOR_ALL}; with one server nothing is wrong")]
     return []
 
 
@@ -199,7 +204,7 @@ def _on_volume(path: Path, variables: Mapping[str, str]) -> bool:
 def _is_elsewhere(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return parts.scheme in {"redis", "rediss"} and (parts.hostname or "") not in _LOCAL
+        return bool(parts.hostname) and parts.hostname not in _LOCAL
     except ValueError:
         return False  # the tier's own finding says what is wrong with it
 
@@ -254,7 +259,7 @@ async def cache(host: PluginHost, seconds: float) -> Findings:
             yield warning(part, f"disabled: {reason}", f"remove '{name}' from [use] cache, or correct its settings")
         elif name in host.names(CACHE):
             try:
-                yield await _tier(part, host.build(CACHE, name), seconds)
+                yield await _tier(part, host.build(CACHE, name), host.registration(CACHE, name).spec, seconds)
             except TiloresError as error:
                 yield _as_it_counts(host, name, problem_of(part, error))
     if not host.config.use.cache:
@@ -262,9 +267,10 @@ async def cache(host: PluginHost, seconds: float) -> Findings:
         yield warning("cache", "no tier: nothing is remembered", fix)
 
 
-async def _tier(part: str, tier: CacheTier, seconds: float) -> Finding:
+async def _tier(part: str, tier: CacheTier, spec: Spec[CacheTier], seconds: float) -> Finding:
     started = time.perf_counter()
-    mend = "is it running, and is its address right (REDIS_URL, or the plugin's table)?"
+    places = ", ".join([*spec.environment.values(), "the plugin's table"])
+    mend = f"is it running, and is its address right ({places})?"
     try:
         await tier_answers(tier)
         entry = CacheEntry(b"1", time.time() + 10.0)

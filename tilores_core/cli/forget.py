@@ -13,7 +13,6 @@ from tilores_core.cli.options import Options
 from tilores_core.cli.remote import Server
 from tilores_core.jobs.forget import check_customer_id, forget_everywhere
 from tilores_core.services import job_folder
-from tilores_core.settings import load_config
 
 
 def forget(options: Options, customer_id: str, *, url: str | None, admin_key: str | None, as_json: bool) -> None:
@@ -24,13 +23,8 @@ def forget(options: Options, customer_id: str, *, url: str | None, admin_key: st
         server = Server.of(environment, url, admin_key)
         found = server.delete(f"/admin/customers/{quote(customer_id, safe='')}")
     else:
-        config, folder = load_config(environment.config).config, job_folder(environment)
-        found = with_cache(
-            options,
-            lambda cache: forget_everywhere(
-                cache, folder, config, customer_id, uses_tracing=bool(config.use.tracers)
-            ),
-        )
+        folder = job_folder(environment)
+        found = with_cache(options, lambda cache, host: forget_everywhere(cache, folder, host, customer_id))
     typer.echo(json.dumps(found) if as_json else _lines(found))
 
 

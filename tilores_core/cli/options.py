@@ -83,7 +83,7 @@ async def _open(host: PluginHost, environment: Environment) -> AsyncIterator[Ser
     async with open_services(host, environment) as services:
         for _, tier in services.tiers:
             if not isinstance(tier, SupportsPeek):
-                # An embedded Redis begins with this very command; some patience, and it knows the answer.
+                # a tier may start with this very command, and need some seconds before it answers
                 with suppress(Exception):
                     await tier_answers(tier)
         yield services

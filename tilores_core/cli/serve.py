@@ -8,7 +8,7 @@ import socket
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -24,6 +24,7 @@ from tilores_core.worker.process import METRICS, NO_PLUGINS
 from tilores_core.worker.supervisor import WorkerSupervisor
 
 if TYPE_CHECKING:
+    from tilores_core.host.host import PluginHost
     from tilores_core.settings import Environment, LoadedConfig
     from tilores_core.web.application import Application
 
@@ -48,18 +49,18 @@ def serve(
     check_exposure(environment)
     check_address(environment.host, environment.port)
     loaded = load_config(environment.config)
-    plan: dict[str, Any] = {"loaded": loaded, "disable": options.disable, "no_plugins": options.no_plugins}
+    # with several processes, what is wrong is reported once and here
+    plugins = load_host(environment, loaded=loaded, disable=options.disable, no_plugins=options.no_plugins)
     with_worker = loaded.config.worker.embedded and not no_worker
     with TemporaryDirectory(prefix="tilores-metrics-", ignore_cleanup_errors=True) as metrics:
         variables = _variables(environment, options, metrics)
         app: Application | str = _FACTORY
         if environment.workers == 1:
-            app = create_app(environment, metrics_folder=Path(metrics) if with_worker else None, **plan)
+            app = create_app(environment, host=plugins, metrics_folder=Path(metrics) if with_worker else None)
         else:
-            load_host(environment, **plan)  # what is wrong is said once and here, not by each process
-            provide_keys(environment, loaded.config.use.source)
+            provide_keys(environment, synthetic=plugins.has_synthetic_customers)
             os.environ.update(variables)
-        _announce(environment, loaded)
+        _announce(environment, plugins)
         companion = None
         if with_worker:
             delay = 0.0 if environment.workers == 1 else _WORKER_DELAY_SECONDS
@@ -108,20 +109,21 @@ def check_address(host: str, port: int) -> None:
         ) from None
 
 
-def _announce(environment: Environment, loaded: LoadedConfig) -> None:
-    use = loaded.config.use
+def _announce(environment: Environment, plugins: PluginHost) -> None:
+    use = plugins.config.use
     shown = f"[{environment.host}]" if ":" in environment.host else environment.host
+    places = describe_keys(environment, synthetic=plugins.has_synthetic_customers)
     log.info(
         "serve.started",
         url=f"http://{shown}:{environment.port}",
-        config=str(loaded.path),
+        config=str(plugins.loaded.path),
         workers=environment.workers,
         model=use.model,
         source=use.source,
         cache=list(use.cache),
-        **{f"{kind}_keys": place for kind, place in describe_keys(environment, use.source).items()},
+        **{f"{kind}_keys": place for kind, place in places.items()},
     )
-    if use.model.startswith("demo:"):
+    if plugins.is_simulated(use.model):
         log.warning("serve.model_simulated", model=use.model, fix="set [use] model in plugins.toml")
 
 

@@ -18,6 +18,10 @@ class ModelInfo:
     """A model as `/v1/models` and `tilores models` show it. `id` is without the provider's name.
 
     `unavailable` says what to do before it can be used. Prices are US dollars per million tokens.
+
+    How it is asked: `immediate`: its answer takes no time, so that a late first token is not watched for.
+    `continues`: it can go on from the beginning of an answer that broke off; otherwise it is asked again.
+    `needs_tool_choice`: it calls a tool only when `tool_choice` requires one.
     """
 
     id: str
@@ -29,6 +33,9 @@ class ModelInfo:
     tools: bool = False
     json_output: bool = False
     simulated: bool = False
+    immediate: bool = False
+    continues: bool = True
+    needs_tool_choice: bool = False
     created: int = 0
     unavailable: str | None = None
 

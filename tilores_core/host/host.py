@@ -7,19 +7,20 @@ import inspect
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any, Final, TypedDict, TypeVar, Unpack
+from typing import Any, Final, TypedDict, TypeVar, Unpack, cast
 
 import structlog
 
 from tilores_core import __version__
 from tilores_core.contracts import PluginContext, PluginServices, PluginState
 from tilores_core.errors import ConfigError, MissingDependencyError, PluginError, TiloresError
+from tilores_core.hookspecs import CustomerSourceSpec, LLMProviderSpec
 from tilores_core.host.build import build_object
 from tilores_core.host.load import load_plugins
 from tilores_core.host.plan import Plan, Switches, make_plan
 from tilores_core.host.plugin import Plugin, scan, sort_plugins
 from tilores_core.host.plugin_settings import PluginSettings, addresses_from_file, load_settings, own_keys
-from tilores_core.host.roles import LLM, Registration, Role, RoleName
+from tilores_core.host.roles import LLM, SOURCE, Registration, Role, RoleName
 from tilores_core.host.use import UseCheck, provider_of, selections
 from tilores_core.settings import Config, LoadedConfig
 
@@ -169,6 +170,22 @@ class PluginHost:
         except KeyError:
             known = ", ".join(self.names(role)) or "none"
             raise ConfigError(f"no active plugin provides {role.name} '{name}'", fix=f"known: {known}") from None
+
+    def is_simulated(self, model: str) -> bool:
+        """Whether the provider of `model` (provider:model) declares that its models are simulated."""
+        registration = self._registrations.get((LLM.name, provider_of(model) or ""))
+        return registration is not None and cast("LLMProviderSpec", registration.spec).simulated
+
+    @property
+    def customers(self) -> CustomerSourceSpec | None:
+        """The spec of the customer source that `[use]` names; None where no active plugin registered it."""
+        registration = self._registrations.get((SOURCE.name, self.config.use.source))
+        return cast("CustomerSourceSpec", registration.spec) if registration is not None else None
+
+    @property
+    def has_synthetic_customers(self) -> bool:
+        """Whether all customers are invented, so that chat needs no key on this machine."""
+        return self.customers is not None and self.customers.synthetic
 
     def provider_plugin(self, title: str) -> str | None:
         """The id of the plugin that registered `role/name`; None where no active one did."""

@@ -8,8 +8,9 @@ from typing import Any
 from tilores_core.cache.forget import forget_customer
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.errors import InvalidRequestError
+from tilores_core.host.host import PluginHost
+from tilores_core.host.roles import TRACERS
 from tilores_core.jobs.job_folder import JobFolder
-from tilores_core.settings import Config
 
 LONGEST_ID = 500
 
@@ -25,22 +26,22 @@ def check_customer_id(customer_id: str) -> None:
 
 
 async def forget_everywhere(
-    cache: TieredCache, folder: JobFolder, config: Config, customer_id: str, *, uses_tracing: bool
+    cache: TieredCache, folder: JobFolder, host: PluginHost, customer_id: str
 ) -> dict[str, Any]:
     """Remove the customer; what was removed, and what cannot be reached from here. Repeating it is harmless.
 
     Args:
         cache: its tiers are cleared of the customer, and other replicas do the same.
         folder: of the batches. Those that still run are left as they are and reported.
-        config: names the customer source.
+        host: what the server uses.
         customer_id: as the source has it.
-        uses_tracing: whether traces leave this server.
 
     Returns:
         `removed`: entries of the cache by namespace, lines of batch results, and inputs of batches. `not_reached`:
         objects with `where` and `reason`.
     """
     check_customer_id(customer_id)
+    config = host.config
     entries = await forget_customer(cache, config.use.source, customer_id)
     lines, inputs, running = await asyncio.to_thread(folder.forget, customer_id)
     not_reached = [
@@ -63,10 +64,10 @@ async def forget_everywhere(
     if config.prewarm.file:
         reason = "a list in it that names the customer would have the answers made again"
         not_reached.append({"where": f"[prewarm] file {config.prewarm.file}", "reason": reason})
-    if uses_tracing:
-        names = ", ".join(config.use.tracers)
+    if tracers := host.used(TRACERS):
+        names = ", ".join(tracers)
         not_reached.append({"where": f"traces at {names}", "reason": "delete them there; see [tracing] capture"})
-    if not config.use.model.startswith("demo:"):
+    if not host.is_simulated(config.use.model):
         provider = config.use.model.partition(":")[0]
         not_reached.append({"where": f"logs of the model provider '{provider}'", "reason": "its own rules apply"})
     removed = {"cache": dict(entries.removed), "batch_results": lines, "batch_inputs": inputs}

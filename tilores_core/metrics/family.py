@@ -20,7 +20,7 @@ class Family:
     """One metric. `name` as in a query, a counter's with its `_total`; a histogram's without `_bucket`.
 
     `bounds`: upper ends of a histogram's buckets, without the last, which is infinite. `merge`: how the values of
-    several workers are combined; `max` where all report the same thing, such as the memory of a shared Redis.
+    several workers are combined; `max` where all report the same thing, such as the memory of a shared cache tier.
     """
 
     name: str

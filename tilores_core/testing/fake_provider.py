@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import BaseMessage
 
-FAKE_MODEL = ModelInfo(id="fake-1", simulated=True)
+FAKE_MODEL = ModelInfo(id="fake-1", simulated=True, immediate=True, continues=False, needs_tool_choice=True)
 
 _PIECE = re.compile(r"\s*\S+\s*|\s+")
 

@@ -18,7 +18,7 @@ from tilores_core.contracts import CustomerSource
 from tilores_core.errors import InvalidRequestError
 from tilores_core.hookspecs import RouterSpec
 from tilores_core.host.host import PluginHost
-from tilores_core.host.roles import HEALTH, ROUTERS, TRACERS
+from tilores_core.host.roles import HEALTH, ROUTERS
 from tilores_core.jobs.forget import forget_everywhere
 from tilores_core.jobs.intake import BatchIntake
 from tilores_core.jobs.job_folder import JobFolder
@@ -164,12 +164,10 @@ class AdminApp:
 
         @router.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
         async def root(request: Request) -> HTMLResponse:
-            use = self._host.config.use
             page = root_page(
                 request.scope,
                 status=(await self._report.get()).status if self._is_ready() else "not ready",
-                model=use.model,
-                source=use.source,
+                host=self._host,
                 needs_key=not request.app.state.authenticator.chat.open,
             )
             return HTMLResponse(page, headers=dict(HEADERS))
@@ -233,8 +231,7 @@ class AdminApp:
         @router.delete("/customers/{customer_id:path}", responses={404: _NO_SUCH_PATH, 422: WITH_BODY[422]})
         async def forget(customer_id: str) -> ForgottenEverywhere:
             """Forget a customer: what all cache tiers and replicas hold, inputs and results of batches."""
-            config, tracers = self._host.config, self._host.used(TRACERS)
-            found = await forget_everywhere(self._cache, self._jobs, config, customer_id, uses_tracing=bool(tracers))
+            found = await forget_everywhere(self._cache, self._jobs, self._host, customer_id)
             return ForgottenEverywhere.model_validate(found)
 
         return router

@@ -25,7 +25,6 @@ from tilores_core.web.rate_limit import FailedAuthentication, peer_of
 
 _BEARER = b"bearer "
 _LOCAL_NAMES = (b"localhost", b"127.0.0.1", b"[::1]")
-_OPEN_SOURCE = "demo"
 _GENERATED = "generated"
 
 log = structlog.get_logger(part="keys")
@@ -125,18 +124,19 @@ def _how_to_send(variable: str, kind: str) -> str:
     )
 
 
-def provide_keys(environment: Environment, source: str) -> Environment:
+def provide_keys(environment: Environment, *, synthetic: bool) -> Environment:
     """The environment with the keys that it lacks, which are generated into the data folder on the first start.
 
-    There is always an admin key. A chat key is generated unless the source of `[use]` is the demo's synthetic
-    customers, or the environment allows anonymous questions. A generated key is printed once, on standard error and
-    not into the log; where the log is JSON (it is collected then) only the place of the key is logged.
+    There is always an admin key. A chat key is generated unless all customers are `synthetic`
+    (`PluginHost.has_synthetic_customers`), or the environment allows anonymous questions. A generated key is
+    printed once, on standard error and not into the log; where the log is JSON (it is collected then) only the
+    place of the key is logged.
     Raises `ConfigError` when a key cannot be kept.
     """
     wanted: dict[KeyKind, str] = {}
     if not environment.admin_keys:
         wanted["admin"] = "admin_keys"
-    if not environment.api_keys and not environment.allow_anonymous and source != _OPEN_SOURCE:
+    if not environment.api_keys and not environment.allow_anonymous and not synthetic:
         wanted["chat"] = "api_keys"
     keys: dict[str, dict[str, SecretStr]] = {}
     for kind, field in wanted.items():
@@ -150,14 +150,14 @@ def provide_keys(environment: Environment, source: str) -> Environment:
     return environment.model_copy(update=keys)
 
 
-def describe_keys(environment: Environment, source: str) -> dict[KeyKind, str]:
+def describe_keys(environment: Environment, *, synthetic: bool) -> dict[KeyKind, str]:
     """Where the keys of each kind are, for the start-up message; or who may chat without any."""
     chat = str(key_file(environment.data_dir, "chat"))
     if environment.api_keys:
         chat = "TILORES_API_KEYS"
     elif environment.allow_anonymous:
         chat = "none: everyone who reaches the server may ask (TILORES_ALLOW_ANONYMOUS)"
-    elif source == _OPEN_SOURCE:
+    elif synthetic:
         chat = "none: demo customers, for this machine alone"
     admin = "TILORES_ADMIN_KEYS" if environment.admin_keys else str(key_file(environment.data_dir, "admin"))
     return {"chat": chat, "admin": admin}

@@ -1,7 +1,7 @@
 """`/health/detailed`: each part with its state, since when it is so, its last error, and how long it takes to answer.
 
 All parts are checked at the same time, each for at most a second, and a report is reused for a second. It does not
-decide whether the server is ready: with its Redis, a tracer or even a model down it still serves.
+decide whether the server is ready: with a cache tier, a tracer or even a model down it still serves.
 """
 
 from __future__ import annotations

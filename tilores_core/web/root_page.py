@@ -12,6 +12,7 @@ from string import Template
 from typing import Any, Final
 
 from tilores_core import __version__
+from tilores_core.host.host import PluginHost
 
 _HOST: Final = re.compile(rb"[A-Za-z0-9.\-]{1,253}(:[0-9]{1,5})?|\[[0-9a-fA-F:.]{2,45}\](:[0-9]{1,5})?")
 _TEMPLATE: Final = (Path(__file__).resolve().parent.parent / "data" / "root_page.html").read_text(encoding="utf-8")
@@ -27,20 +28,20 @@ HEADERS: Final[Mapping[str, str]] = {
 }
 
 
-def root_page(scope: Mapping[str, Any], *, status: str, model: str, source: str, needs_key: bool) -> str:
+def root_page(scope: Mapping[str, Any], *, status: str, host: PluginHost, needs_key: bool) -> str:
     """The page as HTML.
 
     Args:
         scope: of the request; the examples use the address that it was made to.
         status: of `/health/detailed`, or `not ready`.
-        model: the default model, provider:model.
-        source: the registered name of the customer source.
+        host: what it uses, and what its plugins declare of themselves.
         needs_key: whether chat needs a key.
     """
     url = _address(scope)
-    is_demo = source == "demo"
-    question = "What is the credit score of Edwina Hawthorne?" if is_demo else "What is the phone number of Jane Doe?"
-    hint = "" if is_demo else "<p>Put the name of one of your customers in place of Jane Doe.</p>"
+    use, customers = host.config.use, host.customers
+    example = customers.example if customers is not None else ""
+    question = example or "What is the phone number of Jane Doe?"
+    hint = "" if example else "<p>Put the name of one of your customers in place of Jane Doe.</p>"
     if needs_key:
         hint += (
             "<p>Chat needs a key, sent as <code>Authorization: Bearer KEY</code>. The examples take it from the "
@@ -59,7 +60,7 @@ def root_page(scope: Mapping[str, Any], *, status: str, model: str, source: str,
 {key}question = "{question}"
 client = OpenAI(base_url="{url}/v1", api_key={api_key})
 reply = client.chat.completions.create(
-    model="{model}",
+    model="{use.model}",
     messages=[{{"role": "user", "content": question}}],
 )
 print(reply.choices[0].message.content)"""
@@ -67,12 +68,13 @@ print(reply.choices[0].message.content)"""
 
 {key}chat = RemoteRunnable("{url}/chat"{headers})
 print(chat.invoke("{question}").content)"""
-    simulated = " (simulated: it calls no model)" if model.startswith("demo:") else ""
+    simulated = " (simulated: it calls no model)" if host.is_simulated(use.model) else ""
+    synthetic = " (simulated: synthetic customers)" if host.has_synthetic_customers else ""
     return Template(_TEMPLATE).substitute(
         version=escape(__version__),
         status=escape(status),
-        model=escape(model) + simulated,
-        source="demo (simulated: synthetic customers)" if is_demo else escape(source),
+        model=escape(use.model) + simulated,
+        source=escape(use.source) + synthetic,
         keys="chat needs a key; administration needs an admin key"
         if needs_key
         else "chat is open to this machine; administration needs an admin key",

@@ -150,8 +150,7 @@ class FallbackChain:
         if not self.delivery.spoken:
             return "fresh"
         info = self.context.models.info(name)
-        # A simulated model knows no conversation that breaks off.
-        return "again" if info is not None and info.simulated else "continued"
+        return "continued" if info is None or info.continues else "again"
 
     def _note(self, name: str, failed: FailedAttemptError) -> None:
         """Remember what the failure means for the rest of the way, or raise it when it is the end."""
@@ -238,11 +237,11 @@ class FallbackChain:
 
     def _in_pieces(self, name: str, *, last: bool) -> bool:
         """Also an answer that the caller wants whole is taken in pieces where that tells in time that the next model
-        should be asked. A whole one costs less; and a simulated model is never waited for."""
+        should be asked. A whole one costs less, and an immediate model is not late."""
         if self.streamed:
             return True
         info = self.context.models.info(name)
-        return (not last or self.context.policy.hedge) and not (info is not None and info.simulated)
+        return (not last or self.context.policy.hedge) and not (info is not None and info.immediate)
 
     async def _enter(self, limit: ProviderLimit, call: ModelCall) -> None:
         priority = self.budget.priority

@@ -277,8 +277,8 @@ class _Run:
         info = self._loop.models.info(name)
         if theirs and choice not in (None, "auto"):
             parameters["tool_choice"] = choice
-        elif first and self._runner.bound is not None and info is not None and info.simulated:
-            parameters["tool_choice"] = "required"  # a simulated model has no judgement of its own
+        elif first and self._runner.bound is not None and info is not None and info.needs_tool_choice:
+            parameters["tool_choice"] = "required"
         return parameters
 
     def _so_far(self, name: str) -> list[Message]:

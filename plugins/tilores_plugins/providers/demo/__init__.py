@@ -18,6 +18,7 @@ def register_llm_providers() -> list[LLMProviderSpec]:
             name="demo",
             factory="tilores_plugins.providers.demo.provider:build",
             settings="tilores_plugins.providers.demo.settings:DemoModelSettings",
+            simulated=True,
             summary="A simulated model that answers from the records in the prompt; no key, no network",
         )
     ]

@@ -35,6 +35,9 @@ _MODELS: Final = {
         tools=True,
         json_output=True,
         simulated=True,
+        immediate=True,
+        continues=False,
+        needs_tool_choice=True,
         created=1_767_225_600,  # 2026-01-01
     )
     for name in ("simulated-1", *WEAKNESSES)

@@ -13,6 +13,8 @@ def register_customer_sources() -> list[CustomerSourceSpec]:
             factory="tilores_plugins.sources.demo.source:build",
             settings="tilores_plugins.sources.demo.source:Settings",
             abilities=(SupportsMentions,),
+            synthetic=True,
+            example="What is the credit score of Edwina Hawthorne?",
             summary="520 invented bank customers, Edwina Hawthorne among them",
         )
     ]
