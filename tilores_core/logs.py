@@ -72,3 +72,8 @@ def _dumps(value: Any, **_: Any) -> str:
     import orjson
 
     return orjson.dumps(value, default=str).decode()
+
+
+def sanitize_exception(error: BaseException) -> BaseException:
+    """A copy that may be logged: the traceback names lines of code; the message, which may hold data, is left out."""
+    return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)

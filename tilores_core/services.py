@@ -37,6 +37,7 @@ from tilores_core.jobs.job_folder import JobFolder
 from tilores_core.metrics import Metrics
 from tilores_core.metrics.collectors import watch_parts
 from tilores_core.metrics.meters import ModelLabels
+from tilores_core.resilience.work_mark import WorkMark
 from tilores_core.settings import Config, Environment, LoadedConfig, load_config, variables
 from tilores_core.settings.data_folder import create_data_folder
 from tilores_core.settings.process import switch_off_automatic_tracing
@@ -64,6 +65,10 @@ class Services:
     lookup: CustomerLookup
     store: LazyStore
     alerts: AlertSink
+
+    def work_mark(self, name: str) -> WorkMark:
+        """The mark that wakes the worker process for this kind of work."""
+        return WorkMark(self.environment.data_dir, name)
 
 
 def load_host(environment: Environment, *, loaded: LoadedConfig | None = None, **plan: Any) -> PluginHost:

@@ -15,14 +15,13 @@ import structlog
 from tilores_core.chat.engine import ChatEngine
 from tilores_core.contracts import DEFAULT_CACHE_POLICY, Answer, CachePolicy, Delta, Turn, Usage
 from tilores_core.errors import OverloadedError, TiloresError, error_code
-from tilores_core.logs import bind_request
+from tilores_core.logs import bind_request, sanitize_exception
 from tilores_core.metrics import Metrics, Sample
 from tilores_core.metrics.catalogue import IN_PROGRESS
 from tilores_core.settings import ChatTable
 from tilores_core.tracing import Tracing
 from tilores_core.web.auth import Authenticator
 from tilores_core.web.body_timeout import BodyTimeout
-from tilores_core.web.guard import sanitize_exception
 from tilores_core.web.http_exchange import ClientGoneError, HttpExchange
 from tilores_core.web.rate_limit import RateLimit
 from tilores_core.web.request import ChatRequest, Limits

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Match
 
 from tilores_core.errors import TiloresError
+from tilores_core.logs import sanitize_exception
 from tilores_core.web.auth import require_key
 from tilores_core.web.http_exchange import Receive, Scope, Send
 from tilores_core.web.problems import problem
@@ -88,8 +89,3 @@ class PluginRouters:
 
 def _too_large(limit: int) -> str:
     return f"the body is larger than {limit} bytes"
-
-
-def sanitize_exception(error: BaseException) -> BaseException:
-    """A copy that may be logged: the traceback names lines of code; the message, which may hold data, is left out."""
-    return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -15,6 +14,14 @@ from tilores_core.metrics.collectors import prewarm_samples
 from tilores_core.services import Services, job_folder
 from tilores_core.worker.batches import batch_start
 from tilores_core.worker.prewarming import build_prewarming
+from tilores_core.worker.tasks import WorkerTask, run_tasks
+
+TASKS: tuple[WorkerTask, ...] = ()
+"""One entry for each feature that works in the background, apart from batches and pre-warming.
+
+A feature whose work may begin at any time wakes an idle worker with a mark (`Services.work_mark`); one that its
+settings give work to do has a line in `worker.process.has_scheduled_work`.
+"""
 
 
 @asynccontextmanager
@@ -26,7 +33,7 @@ async def run_jobs(services: Services, plan: WarmPlan) -> AsyncIterator[None]:
     """
     store, folder, config = services.store, job_folder(services.environment), services.host.config
     start: dict[Kind, Start] = {"batch": batch_start(services)}
-    tasks: list[asyncio.Task[None]] = []
+    tasks = list(TASKS)
     async with AsyncExitStack() as stack:
         if services.cache.has_shared:  # otherwise each web process does it, as only it can fill its memory
             entries = PublishedEntries(store)
@@ -36,12 +43,8 @@ async def run_jobs(services: Services, plan: WarmPlan) -> AsyncIterator[None]:
             if services.metrics is not None:
                 services.metrics.watch(lambda: prewarm_samples(prewarming.statistics()))
             prewarming.start(at_once=config.prewarm.at_start)
-            tasks.append(asyncio.create_task(entries.run(prewarming.statistics)))
+            tasks.append(WorkerTask("warmed entries", lambda _: entries.run(prewarming.statistics)))
         runner = JobRunner(store=store, folder=folder, start=start, keep_seconds=config.batch.keep_hours * 3600)
-        tasks.append(asyncio.create_task(runner.run(), name="jobs"))
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        tasks.append(WorkerTask("jobs", lambda _: runner.run()))
+        await stack.enter_async_context(run_tasks(services, tasks))
+        yield

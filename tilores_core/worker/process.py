@@ -17,7 +17,8 @@ import structlog
 
 from tilores_core.jobs.job_folder import JobFolder
 from tilores_core.logs import configure_logging
-from tilores_core.settings import Environment, LoadedConfig, load_config, load_environment
+from tilores_core.resilience.work_mark import has_work
+from tilores_core.settings import Config, Environment, LoadedConfig, load_config, load_environment
 from tilores_core.worker.presence import present
 
 log = structlog.get_logger(part="worker")
@@ -55,7 +56,7 @@ def run_worker(
         over = asyncio.Event()
         _end_on_signals(over, supervised=supervised)
         log.info("worker.started", pid=os.getpid(), restarts=restarts)
-        if await _wait_for_work(JobFolder(environment.data_dir / "batch"), loaded, over):
+        if await _wait_for_work(environment.data_dir, loaded.config, over):
             await _work(environment, loaded, no_plugins, disable, metrics_folder, over)
         log.info("worker.ended", pid=os.getpid())
 
@@ -63,14 +64,21 @@ def run_worker(
         runner.run(main())
 
 
-async def _wait_for_work(folder: JobFolder, loaded: LoadedConfig, over: asyncio.Event) -> bool:
-    """Wait until there is a job, a schedule or something to remove, without importing the engine or the store."""
-    keep_seconds = loaded.config.batch.keep_hours * 3600
+def has_scheduled_work(config: Config) -> bool:
+    """Whether the settings alone give the worker something to do: one line for each feature."""
+    return bool(config.prewarm.file)
+
+
+async def _wait_for_work(data_dir: Path, config: Config, over: asyncio.Event) -> bool:
+    """Wait for a job, a mark, a schedule or something to remove, without importing the engine or the store."""
+    folder, keep_seconds = JobFolder(data_dir / "batch"), config.batch.keep_hours * 3600
     seen, looked = -1, 0.0
 
     def is_idle() -> bool:
-        """One look at a file most of the time: a new job changes its folder."""
+        """One look at two folders most of the time: a new job changes its folder."""
         nonlocal seen, looked
+        if has_work(data_dir):
+            return False
         if (mark := folder.mark()) != seen:
             seen = mark
             if any(folder.unfinished().values()):
@@ -80,7 +88,7 @@ async def _wait_for_work(folder: JobFolder, loaded: LoadedConfig, over: asyncio.
             return not folder.outdated(keep_seconds)
         return True
 
-    while not loaded.config.prewarm.file and await asyncio.to_thread(is_idle):
+    while not has_scheduled_work(config) and await asyncio.to_thread(is_idle):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LOOK_SECONDS):
                 await over.wait()
@@ -111,6 +119,7 @@ async def _work(
             stack.push_async_callback(services.metrics.aclose)
         plan = load_prewarm_plan(loaded.config, services.locale)
         await stack.enter_async_context(run_jobs(services, plan))
+        log.info("worker.services_opened", pid=os.getpid())
         await over.wait()
 
 
