@@ -1,0 +1,226 @@
+"""Always-valid tests: their formulas computed at once, a restart, and false alarms in small simulations.
+
+The full simulations are in benchmarks/statistics.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from scipy import special
+
+from tilores_core.statistics import (
+    ConfidenceSequence,
+    Cuped,
+    EmpiricalBernstein,
+    FloorTest,
+    MeanSPRT,
+    Moments,
+    RatioMismatchTest,
+    adjusted_arms,
+)
+
+
+def _close(value: float, expected: float) -> bool:
+    return math.isclose(value, float(expected), rel_tol=1e-9, abs_tol=1e-12)
+
+
+def _arms(n: int, seed: int = 3) -> tuple[list[float], list[float]]:
+    draw = random.Random(seed)
+    return [draw.gauss(0.8, 0.2) for _ in range(n)], [draw.gauss(0.83, 0.25) for _ in range(n)]
+
+
+def test_moments_merge_and_sums_equal_single_pass() -> None:
+    values, _ = _arms(50)
+    whole, left = Moments.of(values), Moments.of(values[:20])
+    left.merge(Moments.of_sums(count=30, total=sum(values[20:]), squares=sum(v * v for v in values[20:])))
+    left.merge(Moments())
+    assert _close(left.mean, whole.mean)
+    assert _close(left.variance, whole.variance)
+    assert Moments.of_sums(count=3, total=0.3, squares=0.03).variance < 1e-15
+    assert Moments.of_sums(count=0, total=0, squares=0) == Moments()
+    assert Moments().deviation == 0.0
+
+
+def test_msprt_with_equal_arms_equals_published_formula() -> None:
+    control, treatment = _arms(200)
+    first, second = Moments.of(control), Moments.of(treatment)
+    n, tau, v = 200, 0.04, first.variance + second.variance
+    d = second.mean - first.mean
+    ratio = math.sqrt(v / (v + n * tau**2)) * math.exp(n**2 * tau**2 * d**2 / (2 * v * (v + n * tau**2)))
+    test = MeanSPRT(tau=tau)
+    look = test.look(first, second)
+    assert _close(look.p_value, min(1.0, 1 / ratio))
+    # The end of the interval is where the test of that difference is just not significant.
+    assert _close(MeanSPRT(tau=tau, null=look.low).look(first, second).p_value, 0.05)
+    assert test.look(first, Moments.of(treatment[:100])).p_value <= look.p_value, "a p-value never rises again"
+
+
+def test_confidence_sequence_with_equal_arms_equals_published_formula() -> None:
+    control, treatment = _arms(500)
+    first, second = Moments.of(control), Moments.of(treatment)
+    n, alpha, v = 500, 0.05, first.variance + second.variance
+    rho2 = (-2 * math.log(alpha) + math.log(-2 * math.log(alpha) + 1)) / 2000
+    width = 2 * (n * rho2 + 1) / (n**2 * rho2) * math.log(math.sqrt(n * rho2 + 1) / alpha)
+    look = ConfidenceSequence(horizon=2000).look(first, second)
+    assert _close(look.high - look.low, 2 * math.sqrt(v * width))
+    at_p = ConfidenceSequence(horizon=2000).look(first, second)
+    assert (at_p.p_value <= alpha) == (not look.low <= 0 <= look.high)
+
+
+def test_looks_with_too_few_values_say_nothing() -> None:
+    few = Moments.of([0.9] * 49)
+    for test in (MeanSPRT(), ConfidenceSequence()):
+        look = test.look(few, few)
+        assert (look.low, look.high, look.p_value) == (-math.inf, math.inf, 1.0)
+
+
+def test_empirical_bernstein_stream_equals_formula_over_all_values() -> None:
+    draw = random.Random(11)
+    scores = [draw.betavariate(9, 1) for _ in range(300)]
+    stream = EmpiricalBernstein()
+    low, high, alpha = 0.0, 1.0, 0.05
+    weights: list[float] = []
+    spent = 0.0
+    deviations = [0.25]
+    for t, score in enumerate(scores, start=1):
+        stream.add(score)
+        mean = (0.5 + sum(scores[: t - 1])) / t
+        variance = sum(deviations) / t
+        weights.append(min(math.sqrt(2 * math.log(2 / alpha) / (variance * t * math.log(1 + t))), 0.5))
+        spent += 4 * (score - mean) ** 2 * (-math.log(1 - weights[-1]) - weights[-1]) / 4
+        deviations.append((score - (0.5 + sum(scores[:t])) / (t + 1)) ** 2)
+        centre = sum(w * s for w, s in zip(weights, scores, strict=False)) / sum(weights)
+        half = (math.log(2 / alpha) + spent) / sum(weights)
+        low, high = max(low, centre - half), min(high, centre + half)
+    assert _close(stream.low, low)
+    assert _close(stream.high, high)
+    assert stream.low < 0.9 < stream.high
+
+
+def test_ratio_mismatch_equals_dirichlet_multinomial_bayes_factor() -> None:
+    shares, counts = (0.5, 0.3, 0.2), [130, 61, 44]
+    test = RatioMismatchTest(shares=shares, concentration=100)
+    for arm, count in enumerate(counts):
+        test.add(arm, count)
+    prior = [100 * share for share in shares]
+    marginal = special.gammaln(100) - special.gammaln(100 + sum(counts))
+    marginal += sum(special.gammaln(a + n) - special.gammaln(a) for a, n in zip(prior, counts, strict=True))
+    expected = sum(n * math.log(share) for n, share in zip(counts, shares, strict=True))
+    once = RatioMismatchTest(shares=shares)
+    once.update(counts)
+    assert _close(once.p_value, min(1.0, math.exp(expected - marginal)))
+    with pytest.raises(ValueError, match="3 counts"):
+        once.update([1, 2])
+    with pytest.raises(ValueError, match="add up to 1"):
+        RatioMismatchTest(shares=(0.5, 0.6))
+
+
+def test_ratio_mismatch_of_five_points_is_noticed_and_none_is_not() -> None:
+    draw = random.Random(5)
+    noticed = false = 0
+    for _ in range(40):
+        wrong, right = RatioMismatchTest(shares=(0.5, 0.5)), RatioMismatchTest(shares=(0.5, 0.5))
+        ones = zeros = fair = 0
+        for look in range(1, 46):
+            ones += sum(draw.random() < 0.55 for _ in range(100))
+            fair += sum(draw.random() < 0.5 for _ in range(100))
+            zeros = look * 100 - ones
+            wrong.update([zeros, ones])
+            right.update([look * 100 - fair, fair])
+        noticed += wrong.mismatch
+        false += right.mismatch
+    assert noticed == 40
+    assert false == 0
+
+
+def test_cuped_keeps_the_difference_and_takes_away_explained_variance() -> None:
+    draw = random.Random(9)
+    arms = (Cuped(), Cuped())
+    for index in range(4000):
+        covariate = draw.gauss(0, 1)
+        arms[index % 2].add(covariate * 0.8 + draw.gauss(0, 0.6) + 0.1 * (index % 2), covariate)
+    control, treatment = adjusted_arms(*arms)
+    assert abs(treatment.mean - control.mean - 0.1) < 0.05
+    plain = arms[0].outcome_squares / (arms[0].count - 1)
+    assert 0.30 < control.variance / plain < 0.42, "1 - correlation² is 0.36"
+
+
+def test_floor_over_any_past_keeps_capital_positive_and_rejects_scores_outside() -> None:
+    test = FloorTest(floor=0.9)
+    for score in [1.0] * 500 + [0.0] * 500 + [1.0] * 500:
+        test.add(score)
+        assert test.capital > 0
+    assert test.breached, "what was breached stays so"
+    with pytest.raises(ValueError, match=r"\[0, 1\]"):
+        test.add(1.01)
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        FloorTest(floor=1.0)
+
+
+def _delay(test: FloorTest, draw: Callable[[], float], limit: int) -> int | None:
+    for index in range(limit):
+        test.add(draw())
+        if test.breached:
+            return index + 1
+    return None
+
+
+def test_floor_in_small_simulation_is_quiet_at_the_floor_and_quick_below() -> None:
+    draw = random.Random(21)
+    at_floor = [_delay(FloorTest(floor=0.9), lambda: draw.betavariate(7.2, 0.8), 400) for _ in range(120)]
+    assert sum(delay is not None for delay in at_floor) <= 120 * 0.05
+    below = sorted(_delay(FloorTest(floor=0.9), lambda: draw.betavariate(10.0, 1.76), 400) or 400 for _ in range(60))
+    assert below[30] <= 40
+    fallen = []
+    for _ in range(30):
+        test = FloorTest(floor=0.9)
+        _delay(test, lambda: draw.betavariate(17.1, 0.9), 500)
+        fallen.append(_delay(test, lambda: draw.betavariate(10.0, 1.76), 500) or 500)
+    assert sorted(fallen)[15] <= 110, "a long good past does not hide a fall"
+
+
+def test_msprt_in_small_simulation_finds_no_winner_between_equal_arms() -> None:
+    draw = random.Random(33)
+    winners = 0
+    for _ in range(60):
+        test, control, treatment = MeanSPRT(), Moments(), Moments()
+        for _ in range(20):
+            for arm in (control, treatment):
+                successes = sum(draw.random() < 0.88 for _ in range(50))
+                arm.merge(Moments.of_sums(count=50, total=successes, squares=successes))
+            winners += test.p_value > 0.05 >= test.look(control, treatment).p_value
+    assert winners <= 3
+
+
+@pytest.mark.parametrize(
+    ("make", "feed"),
+    [
+        (lambda: FloorTest(floor=0.9), lambda test, score: test.add(score)),
+        (EmpiricalBernstein, lambda test, score: test.add(score)),
+        (Moments, lambda test, score: test.add(score)),
+        (Cuped, lambda test, score: test.add(score, score * score)),
+        (lambda: RatioMismatchTest(shares=(0.5, 0.5)), lambda test, score: test.add(int(score > 0.85))),
+        (MeanSPRT, lambda test, score: test.look(Moments(100, score, 3), Moments(100, 0.9, 3))),
+        (ConfidenceSequence, lambda test, score: test.look(Moments(100, score, 3), Moments(100, 0.9, 3))),
+    ],
+)
+def test_state_as_json_goes_on_as_if_never_stored(
+    make: Callable[[], Any], feed: Callable[[Any, float], None]
+) -> None:
+    draw = random.Random(2)
+    scores = [draw.betavariate(8, 1.5) for _ in range(60)]
+    kept, restored = make(), make()
+    for score in scores[:30]:
+        feed(kept, score)
+        feed(restored, score)
+    restored = type(restored).from_state(json.loads(json.dumps(restored.to_state())))
+    for score in scores[30:]:
+        feed(kept, score)
+        feed(restored, score)
+    assert kept.to_state() == restored.to_state()

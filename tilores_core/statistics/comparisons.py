@@ -1,0 +1,151 @@
+"""Tests at a planned sample size: two means, pairs, two proportions, and the agreement of two graders.
+
+They hold for one look. What is looked at again and again takes `MeanSPRT` or `ConfidenceSequence`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from tilores_core.statistics.distributions import binomial_cdf, normal_cdf, normal_quantile, t_quantile, t_tail
+from tilores_core.statistics.moments import Moments
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A difference (second minus first) with its interval, the statistic and a two-sided p-value."""
+
+    difference: float
+    low: float
+    high: float
+    statistic: float
+    p_value: float
+    df: float = math.inf
+
+
+def paired_t(first: Sequence[float], second: Sequence[float], *, alpha: float = 0.05) -> Comparison:
+    """Student's t test of the differences of pairs: two prompts on the same questions.
+
+    Raises `ValueError` for different lengths, or fewer than two pairs.
+    """
+    if len(first) != len(second) or len(first) < 2:
+        raise ValueError(f"two lists of the same length, at least 2, not {len(first)} and {len(second)}")
+    differences = Moments.of(b - a for a, b in zip(first, second, strict=True))
+    error = math.sqrt(differences.variance / differences.count)
+    return _t_comparison(differences.mean, error, differences.count - 1, alpha)
+
+
+def welch_t(first: Moments, second: Moments, *, alpha: float = 0.05) -> Comparison:
+    """Welch's t test of two means with unequal variances; degrees of freedom by Welch and Satterthwaite.
+
+    Raises `ValueError` with fewer than two values in either.
+    """
+    if first.count < 2 or second.count < 2:
+        raise ValueError("each sample needs at least two values")
+    a, b = first.variance / first.count, second.variance / second.count
+    spread = a * a / (first.count - 1) + b * b / (second.count - 1)
+    df = (a + b) ** 2 / spread if spread else first.count + second.count - 2
+    return _t_comparison(second.mean - first.mean, math.sqrt(a + b), df, alpha)
+
+
+def _t_comparison(difference: float, error: float, df: float, alpha: float) -> Comparison:
+    if error == 0:  # all differences are the same
+        statistic = math.copysign(math.inf, difference) if difference else 0.0
+        return Comparison(difference, difference, difference, statistic, 0.0 if difference else 1.0, df)
+    statistic = difference / error
+    half = t_quantile(1 - alpha / 2, df) * error
+    return Comparison(difference, difference - half, difference + half, statistic, 2 * t_tail(abs(statistic), df), df)
+
+
+def mcnemar_exact(only_first: int, only_second: int) -> float:
+    """The two-sided exact p-value of McNemar's test: the binomial test on the pairs where just one was right."""
+    fewer, pairs = min(only_first, only_second), only_first + only_second
+    return min(1.0, 2 * binomial_cdf(fewer, pairs, 0.5)) if pairs else 1.0
+
+
+def wilson(successes: float, trials: float, *, alpha: float = 0.05) -> tuple[float, float]:
+    """Wilson's score interval of a proportion (Wilson 1927); (0, 1) without trials."""
+    if trials <= 0:
+        return 0.0, 1.0
+    z = normal_quantile(1 - alpha / 2)
+    share, spread = successes / trials, z * z / trials
+    centre = (share + spread / 2) / (1 + spread)
+    half = z / (1 + spread) * math.sqrt(share * (1 - share) / trials + spread / (4 * trials))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def newcombe(
+    first_successes: float, first_trials: float, second_successes: float, second_trials: float, *, alpha: float = 0.05
+) -> tuple[float, float]:
+    """Newcombe's hybrid interval (1998, method 10) of the difference second minus first."""
+    if first_trials <= 0 or second_trials <= 0:
+        return -1.0, 1.0
+    first, second = first_successes / first_trials, second_successes / second_trials
+    first_low, first_high = wilson(first_successes, first_trials, alpha=alpha)
+    second_low, second_high = wilson(second_successes, second_trials, alpha=alpha)
+    difference = second - first
+    return (
+        difference - math.hypot(second - second_low, first_high - first),
+        difference + math.hypot(second_high - second, first - first_low),
+    )
+
+
+def two_proportions(
+    first_successes: float, first_trials: float, second_successes: float, second_trials: float, *, alpha: float = 0.05
+) -> Comparison:
+    """The z test of two proportions: pooled for the p-value, Newcombe's interval.
+
+    Raises `ValueError` without trials.
+    """
+    if first_trials <= 0 or second_trials <= 0:
+        raise ValueError("each sample needs at least one trial")
+    pooled = (first_successes + second_successes) / (first_trials + second_trials)
+    error = math.sqrt(pooled * (1 - pooled) * (1 / first_trials + 1 / second_trials))
+    difference = second_successes / second_trials - first_successes / first_trials
+    z = difference / error if error else 0.0
+    low, high = newcombe(first_successes, first_trials, second_successes, second_trials, alpha=alpha)
+    return Comparison(difference, low, high, z, 2 * normal_cdf(-abs(z)))
+
+
+def sample_size(first: float, second: float, *, alpha: float = 0.05, power: float = 0.8) -> int:
+    """How many trials per arm a two-sided z test needs to tell two proportions apart (Fleiss 1981, uncorrected).
+
+    Raises `ValueError` for equal proportions, or ones outside [0, 1].
+    """
+    if first == second or not (0 <= first <= 1 and 0 <= second <= 1):
+        raise ValueError(f"two different proportions in [0, 1], not {first} and {second}")
+    null, own = _deviations(first, second)
+    needed = (normal_quantile(1 - alpha / 2) * null + normal_quantile(power) * own) / (second - first)
+    return math.ceil(needed * needed)
+
+
+def power(first: float, second: float, trials: float, *, alpha: float = 0.05) -> float:
+    """The power of the two-sided z test with `trials` per arm."""
+    null, own = _deviations(first, second)
+    if own == 0:
+        return 1.0 if first != second else alpha
+    away = abs(second - first) * math.sqrt(trials)
+    z = normal_quantile(1 - alpha / 2) * null
+    return normal_cdf((away - z) / own) + normal_cdf((-away - z) / own)
+
+
+def _deviations(first: float, second: float) -> tuple[float, float]:
+    """The standard deviation of a difference of two trials, when the proportions are equal and when they are not."""
+    mean = (first + second) / 2
+    return math.sqrt(2 * mean * (1 - mean)), math.sqrt(first * (1 - first) + second * (1 - second))
+
+
+def cohens_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float:
+    """Cohen's kappa (1960): how far two graders agree beyond chance; 1 when both always give the same one label.
+
+    Raises `ValueError` for different lengths, or nothing to compare.
+    """
+    if len(first) != len(second) or not first:
+        raise ValueError(f"two lists of the same length, not {len(first)} and {len(second)}")
+    total = len(first)
+    agreed = sum(a == b for a, b in zip(first, second, strict=True)) / total
+    labels = set(first) | set(second)
+    chance = sum(first.count(label) * second.count(label) for label in labels) / (total * total)
+    return 1.0 if chance == 1 else (agreed - chance) / (1 - chance)

@@ -1,0 +1,68 @@
+"""Mean and variance of a stream, in three numbers that can be merged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(slots=True)
+class Moments:
+    """`count`, `mean`, and `squares`: the sum of squared distances from the mean (Welford's algorithm).
+
+    quality = Moments()
+    quality.add(0.9)
+    quality.merge(Moments.of_sums(count=12, total=10.8, squares=9.9))   # a window of the store
+    """
+
+    count: float = 0.0
+    mean: float = 0.0
+    squares: float = 0.0
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Moments:
+        moments = cls()
+        for value in values:
+            moments.add(value)
+        return moments
+
+    @classmethod
+    def of_sums(cls, *, count: float, total: float, squares: float) -> Moments:
+        """From a count, a sum and a sum of squares. Rounding cannot make the variance negative."""
+        if count <= 0:
+            return cls()
+        return cls(count, total / count, max(0.0, squares - total * total / count))
+
+    def add(self, value: float) -> None:
+        self.count += 1
+        away = value - self.mean
+        self.mean += away / self.count
+        self.squares += away * (value - self.mean)
+
+    def merge(self, other: Moments) -> None:
+        """Add what `other` has seen (Chan, Golub and LeVeque 1983)."""
+        if other.count <= 0:
+            return
+        count = self.count + other.count
+        away = other.mean - self.mean
+        self.mean += away * other.count / count
+        self.squares += other.squares + away * away * self.count * other.count / count
+        self.count = count
+
+    @property
+    def variance(self) -> float:
+        """The sample's variance (n - 1); 0 with fewer than two values."""
+        return self.squares / (self.count - 1) if self.count > 1 else 0.0
+
+    @property
+    def deviation(self) -> float:
+        return math.sqrt(self.variance)
+
+    def to_state(self) -> dict[str, float]:
+        return {"count": self.count, "mean": self.mean, "squares": self.squares}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Moments:
+        return cls(float(state["count"]), float(state["mean"]), float(state["squares"]))

@@ -1,0 +1,154 @@
+"""Always-valid statements about a difference of means, and about one mean: look as often as you like.
+
+`MeanSPRT` and `ConfidenceSequence` are functions of the moments of two arms; so they can be fed by single values as
+well as by windows, and no look depends on how many came before. Both are asymptotic: they hold from `minimum` values
+per arm on. `EmpiricalBernstein` holds from the first value of a score in [0, 1], and is wider.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tilores_core.statistics.moments import Moments
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A difference (treatment minus control) with its interval, both valid at every look.
+
+    Before there is enough: an infinite interval and a p-value of 1.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+
+@dataclass(slots=True, kw_only=True)
+class MeanSPRT:
+    """The mixture sequential probability ratio test of a difference of means (Johari et al., arXiv 1512.04922).
+
+    With the variance v of the estimated difference d (s1²/n1 + s2²/n2) and a normal mixture of standard deviation
+    `tau` around the hypothesis: L = sqrt(v / (v + tau²)) exp(tau² d² / (2 v (v + tau²))); the p-value is the smallest
+    1 / L so far. `tau`: near the difference that matters. `null`: the difference that is tested against (0, or minus
+    the margin of non-inferiority). The interval is the test turned around: where L stays below 1 / `alpha`.
+    """
+
+    tau: float = 0.04
+    alpha: float = 0.05
+    null: float = 0.0
+    minimum: float = 50.0
+    p_value: float = 1.0
+
+    def look(self, control: Moments, treatment: Moments) -> Look:
+        """What all values so far say. The p-value never rises again."""
+        difference = treatment.mean - control.mean
+        v = _variance_of_difference(control, treatment, self.minimum)
+        if v is None:
+            return Look(difference, -math.inf, math.inf, self.p_value)
+        tau2 = self.tau * self.tau
+        away = difference - self.null
+        log_ratio = math.log(v / (v + tau2)) / 2 + tau2 * away * away / (2 * v * (v + tau2))
+        self.p_value = min(self.p_value, math.exp(-max(log_ratio, 0.0)))
+        half = math.sqrt(2 * v * (v + tau2) / tau2 * (math.log((v + tau2) / v) / 2 - math.log(self.alpha)))
+        return Look(difference, difference - half, difference + half, self.p_value)
+
+    def to_state(self) -> dict[str, float]:
+        return asdict(self)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> MeanSPRT:
+        return cls(**state)
+
+
+@dataclass(slots=True, kw_only=True)
+class ConfidenceSequence:
+    """The asymptotic confidence sequence of a difference of means (Waudby-Smith et al., arXiv 2103.06476).
+
+    d ± sqrt(v) sqrt(2 (n rho² + 1) / (n rho²) log(sqrt(n rho² + 1) / alpha)), tightest at `horizon` values per arm:
+    rho² = (-2 log alpha + log(1 - 2 log alpha)) / horizon. With unequal arms n is their harmonic mean.
+    The interval is the one of this look; those of earlier looks hold as well, so that callers may intersect them.
+    """
+
+    horizon: float = 2000.0
+    alpha: float = 0.05
+    minimum: float = 50.0
+
+    def look(self, control: Moments, treatment: Moments) -> Look:
+        """What all values so far say. The p-value is the alpha at which the interval would just leave out 0."""
+        difference = treatment.mean - control.mean
+        v = _variance_of_difference(control, treatment, self.minimum)
+        if v is None:
+            return Look(difference, -math.inf, math.inf, 1.0)
+        spent = -2 * math.log(self.alpha)
+        intrinsic = 2 / (1 / control.count + 1 / treatment.count) * (spent + math.log(1 + spent)) / self.horizon
+        width = 2 * v * (intrinsic + 1) / intrinsic
+        half = math.sqrt(width * (math.log(intrinsic + 1) / 2 - math.log(self.alpha)))
+        log_p = math.log(intrinsic + 1) / 2 - difference * difference / width
+        return Look(difference, difference - half, difference + half, math.exp(min(log_p, 0.0)))
+
+    def to_state(self) -> dict[str, float]:
+        return asdict(self)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> ConfidenceSequence:
+        return cls(**state)
+
+
+def _variance_of_difference(control: Moments, treatment: Moments, minimum: float) -> float | None:
+    """None while there is too little of either arm, or nothing has varied yet."""
+    if min(control.count, treatment.count) < max(minimum, 2):
+        return None
+    return (control.variance / control.count + treatment.variance / treatment.count) or None
+
+
+@dataclass(slots=True, kw_only=True)
+class EmpiricalBernstein:
+    """A confidence sequence of the mean of scores in [0, 1], without approximation.
+
+    The predictable plug-in empirical-Bernstein sequence of Waudby-Smith and Ramdas (arXiv 2010.09686, theorem 2),
+    with running intersection: `low` and `high` hold together at all times with probability 1 - `alpha`.
+    """
+
+    alpha: float = 0.05
+    count: int = 0
+    low: float = 0.0
+    high: float = 1.0
+    weights: float = 0.0
+    weighted: float = 0.0
+    spent: float = 0.0
+    total: float = 0.5
+    squares: float = 0.25
+
+    def add(self, score: float) -> None:
+        """Raises `ValueError` for a score outside [0, 1]."""
+        in_unit_interval(score)
+        log_term = math.log(2 / self.alpha)
+        self.count += 1
+        t = self.count
+        mean, variance = self.total / t, self.squares / t  # of what came before, with a first guess of 1/2 and 1/4
+        bet = min(math.sqrt(2 * log_term / (variance * t * math.log1p(t))), 0.5)
+        self.weights += bet
+        self.weighted += bet * score
+        self.spent += 4 * (score - mean) ** 2 * (-math.log1p(-bet) - bet) / 4
+        self.total += score
+        self.squares += (score - self.total / (t + 1)) ** 2
+        centre, half = self.weighted / self.weights, (log_term + self.spent) / self.weights
+        self.low, self.high = max(self.low, centre - half), min(self.high, centre + half)
+
+    def to_state(self) -> dict[str, float]:
+        return asdict(self)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> EmpiricalBernstein:
+        return cls(**state)
+
+
+def in_unit_interval(score: float) -> None:
+    """Raises `ValueError` for a score outside [0, 1]."""
+    if not 0 <= score <= 1:
+        raise ValueError(f"a score must lie in [0, 1], not {score}")
