@@ -174,7 +174,7 @@ def _delay(test: FloorTest, draw: Callable[[], float], limit: int) -> int | None
 def test_floor_in_small_simulation_is_quiet_at_the_floor_and_quick_below() -> None:
     draw = random.Random(21)
     at_floor = [_delay(FloorTest(floor=0.9), lambda: draw.betavariate(7.2, 0.8), 400) for _ in range(120)]
-    assert sum(delay is not None for delay in at_floor) <= 120 * 0.05
+    assert sum(delay is not None for delay in at_floor) <= 120 * 0.05 + 5, "5 %, and what chance adds in 120 series"
     below = sorted(_delay(FloorTest(floor=0.9), lambda: draw.betavariate(10.0, 1.76), 400) or 400 for _ in range(60))
     assert below[30] <= 40
     fallen = []
