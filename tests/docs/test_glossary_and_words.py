@@ -6,24 +6,7 @@ import re
 
 import pytest
 
-from tests.docs.words import ROOT, findings, modules, pages, part_of
-
-TO_DO: frozenset[str] = frozenset(
-    {
-        "docs/answers.md",
-        "docs/monitoring.md",
-        "docs/tracing-otel.md",
-        "plugins/tilores_plugins/providers",
-        "plugins/tilores_plugins/sources",
-        "tilores_core/chat",
-        "tilores_core/cli",
-        "tilores_core/identity",
-        "tilores_core/jobs",
-        "tilores_core/metrics",
-        "tilores_core/worker",
-    }
-)
-"""Parts that still use words that are not used elsewhere. A part that is clean must be removed from here."""
+from tests.docs.words import ROOT, findings, modules, pages
 
 TERMS = (
     "ability|answer key|batch|cache tier|capture|circuit breaker|customer|customer source|deadline|entity|"
@@ -33,22 +16,9 @@ TERMS = (
 )
 
 
-def _parts() -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for path in (*modules(), *pages()):
-        found.setdefault(part_of(path), []).extend(findings(path))
-    return found
-
-
-def test_words_that_are_not_used_here_are_in_no_clean_part() -> None:
-    found = [text for part, texts in _parts().items() if part not in TO_DO for text in texts]
+def test_words_that_are_not_used_here_are_nowhere() -> None:
+    found = [text for path in (*modules(), *pages()) for text in findings(path)]
     assert not found, "\n" + "\n".join(found)
-
-
-def test_parts_to_do_are_not_clean_yet() -> None:
-    parts = _parts()
-    clean = sorted(part for part in TO_DO if not parts.get(part))
-    assert not clean, f"these are clean; remove them from TO_DO: {clean}"
 
 
 def test_glossary_has_every_term_once_in_one_line_and_in_order() -> None:

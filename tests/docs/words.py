@@ -33,6 +33,9 @@ PHRASES = {
 }
 NAMES = frozenset({"journey", "flight", "passengers", "telling", "oddities", "owed", "outlet", "linger", "standin"})
 
+VOCABULARY = frozenset({ROOT / "plugins/tilores_plugins/providers/demo/words.py"})
+"""Words that callers use, as data."""
+
 _PHRASE = re.compile("|".join(rf"(?P<p{i}>\b{text}\b)" for i, text in enumerate(PHRASES)), re.IGNORECASE)
 _REASONS = tuple(PHRASES.values())
 _CODE = re.compile(r"^```.*?^```$|`[^`\n]+`|^ {4}\S.*$", re.DOTALL | re.MULTILINE)
@@ -43,15 +46,8 @@ def pages() -> list[Path]:
 
 
 def modules() -> list[Path]:
-    return [path for folder in ("tilores_core", "plugins") for path in sorted((ROOT / folder).rglob("*.py"))]
-
-
-def part_of(path: Path) -> str:
-    """The part of the project that a file belongs to, as the list of parts to do names it."""
-    steps = path.relative_to(ROOT).parts
-    if steps[0] == "plugins":
-        return "/".join(steps[:3])
-    return "/".join(steps[:2])
+    found = [path for folder in ("tilores_core", "plugins") for path in sorted((ROOT / folder).rglob("*.py"))]
+    return [path for path in found if path not in VOCABULARY]
 
 
 def findings(path: Path) -> list[str]:

@@ -337,7 +337,7 @@ async def _ask(models: Models, name: str, seconds: float) -> Finding:
 
 
 async def tracers(host: PluginHost, _: float) -> Findings:
-    """Can each be built? Nothing is sent. One that is off is no fault: the default names one that needs a key."""
+    """Can each be built? Nothing is sent. One that is off is not a fault: the default names one that needs a key."""
     for name in host.config.use.tracers:
         part = f"tracer {name}"
         reason = host.disabled_roles.get(f"tracers/{name}")

@@ -70,7 +70,7 @@ def settings_rows(host: PluginHost, plugin: str) -> list[dict[str, Any]]:
 
 
 def full_traceback(error: BaseException) -> str:
-    """The traceback, cause included, without local variables: those hold what nobody else should read."""
+    """The traceback, cause included, without local variables: those may hold secrets and customers' data."""
     return "".join(traceback.format_exception(error)).rstrip()
 
 

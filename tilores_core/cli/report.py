@@ -17,11 +17,11 @@ def wants_traceback() -> bool:
 def report(error: BaseException) -> None:
     """Write to standard error. The exit code is the caller's business."""
     if wants_traceback():
-        # Without local variables: those hold what nobody else should read.
+        # without local variables: those may hold secrets and customers' data
         typer.echo("".join(traceback.format_exception(error)).rstrip(), err=True)
     if isinstance(error, TiloresError):
         typer.echo(f"error: {error}", err=True)
         return
     typer.echo(f"error: {type(error).__name__}: {error}", err=True)
     if not wants_traceback():
-        typer.echo("  fix:  nobody foresaw this; 'tilores --verbose …' shows where it happened", err=True)
+        typer.echo("  fix:  this is a fault of the program; 'tilores --verbose …' shows where it happened", err=True)

@@ -1,7 +1,7 @@
 """What identifies a customer, in one spelling: e-mail addresses, phone numbers, dates, names.
 
-Pure functions, used by whoever indexes customers and whoever reads identifiers out of a question, so that both
-sides agree on what is equal. phonenumbers and idna are imported by the first text that needs them.
+Pure functions, used where customers are indexed and where identifiers are read from a question, so that both
+agree on what is equal. phonenumbers and idna are imported by the first text that needs them.
 """
 
 from tilores_core.identity.contact import normalise_email, normalise_phone

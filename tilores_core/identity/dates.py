@@ -40,7 +40,7 @@ class Locale:
 
 
 def parse_date(text: str, *, day_first: bool = False) -> str | None:
-    """`YYYY-MM-DD`, or None when `text` as a whole is no date of the years 1000 to 2999.
+    """`YYYY-MM-DD`, or None when `text` as a whole is not a date of the years 1000 to 2999.
 
     Understands 1980-04-12, 19800412, 1980/4/12, 12.04.1980, 4/12/1980, 12 April 1980, April 12th, 1980 and such, with
     or without a time behind. Of 4/12/1980 the first number is the month unless `day_first` or unless it cannot

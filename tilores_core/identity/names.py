@@ -145,7 +145,7 @@ class _Name(NamedTuple):
 
 
 def name_fits(name: str, spellings: Iterable[str | tuple[str, str | None]]) -> bool:
-    """Whether `name` may be that of somebody whose records spell theirs like this.
+    """Whether `name` may be that of a person whose records spell it like this.
 
     A spelling may come with its family name. All words of the shorter must be in the longer, an initial stands for a
     word, middle names may be missing, but not the family name or a part of it that a hyphen or a particle joins: John

@@ -158,7 +158,7 @@ class LineProcessor:
         return answer_row(line.id, answer, attempts=attempt, seconds=time.perf_counter() - begun)
 
     def _whom(self, line: BatchLine) -> CustomerOutcome | None:
-        """Whom the line is about, as far as that is known; None when the source has to be asked."""
+        """The customer that the line is about, as far as known; None when the source has to be asked."""
         who = line.identifiers
         if not who:
             return CustomerOutcome(kind="unnamed")  # the engine looks for names in the question

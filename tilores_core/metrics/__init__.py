@@ -1,7 +1,7 @@
 """What the server counts, as Prometheus reads it under `/metrics`.
 
 Counting is adding to plain numbers in the process; everything else (names, labels, text, the sum over workers)
-happens when somebody asks. No label ever holds a customer's id, a key or anything a caller made up.
+happens when `/metrics` is read. No label ever holds a customer's id, a key or anything that a caller chose.
 """
 
 from __future__ import annotations

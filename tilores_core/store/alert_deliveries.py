@@ -99,7 +99,7 @@ class Deliveries:
             await bump(connection, ALERTS)
 
     async def ask_for_test(self, fingerprint: str, channels: Sequence[str], *, now_ms: int) -> None:
-        """A test message, for whoever leads to send."""
+        """A test message, which the process that leads will send."""
         async with self._database.write() as connection:
             for channel in channels:
                 row = _row(fingerprint, fitting(alert_deliveries.c.channel, channel), "test", 0, now_ms, now_ms)

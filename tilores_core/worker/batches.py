@@ -106,7 +106,7 @@ def background_concurrency(services: Services, model: str | None) -> int:
 
 
 async def build_executor(host: PluginHost, name: str) -> Executor:
-    """In a thread, as it may connect to a cluster; closed with the host. Raises `ConfigError`, `PluginError`."""
+    """In a thread, since it may connect to a cluster; closed with the host. Raises `ConfigError`, `PluginError`."""
     return await asyncio.to_thread(host.build, EXECUTOR, name)
 
 

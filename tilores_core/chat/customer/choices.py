@@ -2,7 +2,7 @@
 
 Only a customer's `traits` are ever looked at or said: the source decided that they may be. A trait that holds an
 e-mail address, a telephone number or another long number is still said in part only, as the whole would identify
-somebody.
+a person.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def several(customers: Sequence[Customer]) -> CustomerOutcome:
 
 
 def clarification(outcome: CustomerOutcome, asked: Sequence[str] = ()) -> str:
-    """What to say, without a model, when nobody or more than one customer fits; short enough for the phone.
+    """What to say, without a model, when no customer or more than one fits; short enough for the phone.
 
     Says no more of a customer than the choices' traits, and nothing in the words of `asked`, what the assistant has
     said before, as long as there are others. Raises `ValueError` for the other kinds of outcome.
@@ -123,7 +123,7 @@ def _least_revealing_first(customers: Sequence[Customer]) -> list[str]:
 
 
 def _sayable(value: str) -> str:
-    """The value, or as much of it as may be said when it would identify somebody by itself."""
+    """The value, or as much of it as may be said when it would identify a person by itself."""
     if (address := normalise_email(value)) is not None:
         local, _, domain = address.partition("@")
         return f"{local[0]}…@{domain}"

@@ -76,7 +76,7 @@ _CUE_REACH = 48
 
 @dataclass(frozen=True, slots=True)
 class FoundDate:
-    """A date at `start`:`end`; `born` when it is said to be somebody's birth, "" in `value` when it was not readable.
+    """A date at `start`:`end`; `born` when it is said to be a date of birth, `value` is "" when it was not readable.
 
     `alternatives`: the other century of a year of two digits.
     """

@@ -45,7 +45,7 @@ LONGEST_TEXT = 8_000
 """Characters read of one message, counted from its end."""
 MOST_MENTIONS = 8
 KINDS: Final = ("customer_id", "email", "phone", "name")
-"""What identifies somebody, the strongest first."""
+"""What identifies a customer, the strongest first."""
 _MOST_DATES = 4
 
 _SPACES = str.maketrans({"\t": " ", "\u00a0": " ", "\u202f": " ", "\u2007": " ", "\r": "\n"})
@@ -77,7 +77,7 @@ class Reading:
 
     @cached_property
     def found(self) -> tuple[Evidence, ...]:
-        """The evidence that identifies somebody, the strongest first."""
+        """The evidence that identifies a customer, the strongest first."""
         naming = [item for item in self.evidence if item.kind in KINDS and item.value]
         naming.sort(key=lambda item: (-item.strength, item.speaker, KINDS.index(item.kind)))
         return tuple(naming[:MOST_MENTIONS])
@@ -88,7 +88,7 @@ class Reading:
 
     @property
     def date_of_birth(self) -> str | None:
-        """A whole date that is said to be somebody's birth."""
+        """A whole date that is said to be a date of birth."""
         whole = [item.value for item in self.born if len(item.value) == 10]
         return whole[-1] if whole else None
 
@@ -267,7 +267,7 @@ def _named(
 
 
 def _one_more(words: Sequence[Word], end: int, known: Vocabulary) -> Word | None:
-    """A word right behind a known name that makes it somebody else's: "ann lee king" is not Ann Lee."""
+    """A word right behind a known name that makes it another person's: "ann lee king" is not Ann Lee."""
     plain = ENGLISH.common if known.language != "de" else known.common
     for before, word in pairwise(words):
         if before.end == end:
@@ -310,7 +310,7 @@ def _distinct(found: Iterable[Evidence]) -> Iterator[Evidence]:
 
 
 def _births(text: str, dates: Sequence[FoundDate], names: Sequence[NameSpan]) -> Iterator[Evidence]:
-    """Dates said to be somebody's birth, else one right behind a name: "Edwina Hawthorne, 1980-04-12"."""
+    """Dates said to be a date of birth, else one right behind a name: "Edwina Hawthorne, 1980-04-12"."""
     ends = {span.end for span in names if not span.partial}
     born = [item for item in dates if item.born]
     if not born:

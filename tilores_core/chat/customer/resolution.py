@@ -1,7 +1,7 @@
 """Which customer a conversation is about: everything that was said must fit.
 
 `resolve` is a pure function of what the messages say and of the customers that the source has for it. It goes back
-from the latest message only as far as it must. Evidence that fits nobody never falls back to a customer spoken of
+from the latest message only as far as it must. Evidence that fits no customer never falls back to one spoken of
 before: that would answer about the wrong person.
 """
 
@@ -132,7 +132,7 @@ class _Resolver:
     # --- somebody is identified --------------------------------------------------------------------------
 
     def _named(self, i: int, reading: Reading, asserted: Sequence[Evidence]) -> State | None:
-        """The state when the message identifies somebody; None when what it says is nobody after all."""
+        """The state when the message identifies a customer; None when it names no person after all."""
         sure = [item for item in asserted if item.strength]
         given = [*sure, *self._borne_out([item for item in asserted if not item.strength], sure)]
         partial = [item for item in given if item.kind == "name" and item.partial]
@@ -156,7 +156,7 @@ class _Resolver:
         return self._narrowed(i, reading, tuple(left), complete, given, named=bool(names))
 
     def _borne_out(self, faint: Sequence[Evidence], sure: Sequence[Evidence]) -> list[Evidence]:
-        """Of the faint evidence that which fits somebody."""
+        """The faint evidence that fits a customer."""
         found = []
         tried = 0
         for item in faint:
@@ -186,7 +186,7 @@ class _Resolver:
         return State("several", everyone, "two_people", pool=everyone, named=True)
 
     def _partly_named(self, i: int, reading: Reading, partial: Sequence[Evidence]) -> State | None:
-        """One word of a name: of somebody spoken of before, or not enough."""
+        """One word of a name: of a customer spoken of before, or not enough."""
         earlier = self.after(i - 1)
         among = earlier.customers or earlier.pool
         fitting = tuple(c for c in among if all(self._match.is_called(c, p) for p in partial))
@@ -207,7 +207,7 @@ class _Resolver:
         return None
 
     def _nobody(self, i: int, reading: Reading, given: Sequence[Evidence]) -> State | None:
-        """What it means that nobody fits: a customer who is unknown, or, where nothing is sure, another subject."""
+        """What it means that no customer fits: an unknown one, or, where nothing is sure, another subject."""
         names = [item for item in given if item.kind == "name"]
         if len(names) == len(given):
             earlier = self.after(i - 1)
@@ -225,7 +225,7 @@ class _Resolver:
         return State("none", reason="general", outcome="unnamed")
 
     def _strange(self, i: int, asserted: Sequence[Evidence]) -> State | None:
-        """Words in lower case that may be the name of somebody unknown, after a customer: better ask."""
+        """Words in lower case that may be the name of an unknown person, after a customer: better ask."""
         if self._readings[i].of_kind("choice"):
             return None
         odd = [item for item in asserted if item.kind == "name" and not item.partial and item.value.islower()]
@@ -293,7 +293,7 @@ class _Resolver:
         return state
 
     def _denied(self, earlier: State, reading: Reading) -> State | None:
-        """ "Not Tom Fern": when it is he who was spoken of, nobody is."""
+        """ "Not Tom Fern": when he is the customer so far, there is none now."""
         left = tuple(c for c in earlier.customers if not self._match.is_ruled_out(c, reading, ()))
         if not earlier.customers or len(left) == len(earlier.customers):
             return None

@@ -13,9 +13,9 @@ Reason = Literal[
     "", "fits", "unknown", "contradiction", "unread", "two_people", "relative", "rejected", "which", "general",
     "incomplete",
 ]  # fmt: skip
-"""Why: `unknown`, nobody fits; `contradiction`, what was said fits different people; `unread`, something was said but
-could not be read; `two_people`, more than one is named; `relative`, "his wife"; `rejected`, "wrong person"; `which`,
-a choice from a list that was not offered; `incomplete`, the beginning of a phone number."""
+"""Why: `unknown`, no customer fits; `contradiction`, what was said fits different people; `unread`, something was
+said but could not be read; `two_people`, more than one is named; `relative`, "his wife"; `rejected`, "wrong person";
+`which`, a choice from a list that was not offered; `incomplete`, the beginning of a phone number."""
 
 
 Customers = tuple[Customer, ...]
@@ -82,7 +82,7 @@ _MOST_NAMES = 4  # looked up in one message
 
 
 def without_speaker(asserted: list[Evidence]) -> list[Evidence]:
-    """Who speaks is meant only when nobody else is named: "my name is Sarah Connor. What is Ann Lee's balance?" """
+    """The speaker counts unless another person is named: "my name is Sarah Connor. What is Ann Lee's balance?" """
     others = [item for item in asserted if not item.speaker]
     named = any(item.kind == "name" and not item.partial and item.strength for item in others)
     return others if named else asserted

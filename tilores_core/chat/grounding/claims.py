@@ -316,7 +316,7 @@ def _amount(
 
 
 def plain_number(digits: str) -> str | None:
-    """`1,234.50`, `1.234,50` and `1 234.5` as `1234.5`, without needless zeros; None when it is no number."""
+    """`1,234.50`, `1.234,50` and `1 234.5` as `1234.5`, without needless zeros; None when it is not a number."""
     if digits.isdigit():
         return digits
     if not digits.isascii() or "'" in digits:

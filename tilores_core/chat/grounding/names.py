@@ -1,4 +1,4 @@
-"""Names of people in an answer that nobody knows.
+"""Names of people in an answer that are neither in the records nor in the conversation.
 
 Nearly all capitalised words of an answer are in the records or begin a sentence, so that a look at each of them
 settles most answers; only what is left is read for names as a question is.

@@ -26,7 +26,7 @@ CALL_SECONDS: Final = 600.0
 """An answer must last for so long from the beginning of a call."""
 
 _OUTAGE: Final = 5
-"""So many customers in a row for whom the source does not answer end the round: what is there is kept."""
+"""The number of customers in a row without an answer of the source that ends the run; finished ones are kept."""
 
 _REMEMBERED: Final = 100_000
 _CALLS_REMEMBERED: Final = 10_000
