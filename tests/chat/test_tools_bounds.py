@@ -166,15 +166,20 @@ async def test_a_source_that_cannot_make_its_tools() -> None:
 
 
 async def test_no_call_goes_to_langsmith_by_itself() -> None:
-    from langsmith.run_helpers import tracing_context
-    from langsmith.utils import tracing_is_enabled
+    from langchain_core.callbacks import AsyncCallbackManager
+    from langchain_core.tracers import LangChainTracer
+    from langchain_core.tracers.context import tracing_v2_enabled
+    from langsmith import Client
+
+    def is_traced() -> bool:
+        return any(isinstance(handler, LangChainTracer) for handler in AsyncCallbackManager.configure().handlers)
 
     seen: list[Any] = []
 
     class Looking(Leaky):
         async def tools(self, customer: Customer | None) -> Sequence[BaseTool]:
             async def look(**_: Any) -> tuple[str, list[Customer]]:
-                seen.append(tracing_is_enabled())
+                seen.append(is_traced())
                 return "", []
 
             schema: dict[str, Any] = {"type": "object", "properties": {}}
@@ -189,8 +194,9 @@ async def test_no_call_goes_to_langsmith_by_itself() -> None:
             ]
 
     async with World(provider=scripted([[("look", "{}")]]), crm=Looking(), chat=ChatTable(mode="tools")) as here:
-        with tracing_context(enabled="local"):  # as with LANGSMITH_TRACING, which it looks at only once
-            assert tracing_is_enabled()
+        client = Client(api_url="http://127.0.0.1:9", api_key="none", auto_batch_tracing=False)
+        with tracing_v2_enabled(client=client):
+            assert is_traced()
             await here.ask()
     assert seen == [False]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
@@ -159,7 +159,8 @@ def _written(arguments: Mapping[str, Any]) -> str:
 async def _generate(model: BaseChatModel, prompt: list[BaseMessage]) -> tuple[AIMessage, Mapping[str, Any]]:
     """The message, and what the provider said beside it."""
     if not _is_plain(model):
-        return await model.ainvoke(prompt), {}
+        with untraced():
+            return await model.ainvoke(prompt), {}
     generation = (await model._agenerate(prompt)).generations[0]
     return cast("AIMessage", generation.message), generation.generation_info or {}
 
@@ -169,13 +170,32 @@ async def _chunks(
 ) -> AsyncGenerator[tuple[AIMessage, Mapping[str, Any]]]:
     if not _is_plain(model) or not can_stream(model):
         # Generators both, whatever LangChain calls them: closed here, so that nothing goes on behind the caller.
-        async with aclosing(cast("AsyncGenerator[AIMessage]", model.astream(prompt))) as whole:
-            async for chunk in whole:
-                yield chunk, {}
+        with untraced():
+            async with aclosing(cast("AsyncGenerator[AIMessage]", model.astream(prompt))) as whole:
+                async for chunk in whole:
+                    yield chunk, {}
         return
     async with aclosing(cast("AsyncGenerator[ChatGenerationChunk]", model._astream(prompt))) as generations:
         async for generation in generations:
             yield cast("AIMessage", generation.message), generation.generation_info or {}
+
+
+@contextmanager
+def untraced() -> Iterator[None]:
+    """Keep LangChain from adding the tracer of its own to the calls inside, which would send all that is in them.
+
+    The environment or an outer trace may ask for one. What is sent is decided in `tracing`, and one tree is enough;
+    so a handler that does nothing takes the place of LangChain's.
+    """
+    from langchain_core.callbacks import BaseCallbackHandler
+    from langchain_core.tracers.context import tracing_v2_callback_var as automatic_tracer
+
+    before = automatic_tracer.get()
+    automatic_tracer.set(cast("Any", BaseCallbackHandler()))
+    try:
+        yield
+    finally:
+        automatic_tracer.set(before)
 
 
 def _is_plain(model: BaseChatModel) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from tilores_core.chat.langchain_adapter import untraced
 from tilores_core.contracts import Customer
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def _runner(tool: BaseTool) -> Callable[[Mapping[str, Any]], Awaitable[Found]]:
 
         call = {"type": "tool_call", "id": "call", "name": tool.name, "args": dict(arguments)}
         try:
-            message = await tool.ainvoke(call)
+            with untraced():
+                message = await tool.ainvoke(call)
         except ValidationError as error:
             fields = sorted({str(problem["loc"][0]) for problem in error.errors() if problem["loc"]})
             raise InvalidArgumentsError(f"look at {', '.join(fields)}" if fields else "they do not fit") from None
