@@ -117,7 +117,7 @@ class DeployTargetSpec(Spec[Any]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomerSourceSpec(Spec[CustomerSource]):
-    """Customers: the factory returns a `CustomerSource`. Abilities: `SupportsLocale`,
+    """Customers: the factory returns a `CustomerSource`. Abilities: `SupportsListing`, `SupportsLocale`,
     `SupportsMentions`, `SupportsReport`, `SupportsTools`.
 
     `synthetic`: all its customers are invented; chat about them is then open to this machine without a key.

@@ -163,6 +163,15 @@ class SupportsLocale(Protocol):
         ...
 
 
+@runtime_checkable
+class SupportsListing(Protocol):
+    """A source that can list its customers, for golden questions."""
+
+    async def customer_ids(self, *, limit: int) -> Sequence[str]:
+        """Ids of customers, at most `limit`, in an order that stays the same while the customers do."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceReport:
     """What a source understood of its data, for `tilores doctor`, `tilores customers check` and the start-up log.

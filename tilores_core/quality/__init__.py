@@ -1,4 +1,5 @@
 """Quality: what a right answer holds, how an answer is scored, and how models and prompts are compared.
 
 scoring     an answer against the facts of a golden question, or against the records alone
+questions   golden questions: made from a source's records, read from files, split by customer
 """

@@ -63,6 +63,9 @@ class DemoSource:
     async def schema(self) -> SourceSchema:
         return self._schema
 
+    async def customer_ids(self, *, limit: int) -> Sequence[str]:
+        return list(self._people)[:limit]
+
     async def aclose(self) -> None:
         self._customer.cache_clear()
 

@@ -1,0 +1,22 @@
+"""Golden questions: made from a source's own records, read from files, split by customer.
+
+fields      a value of a record -> a fact, by its type and the field's name
+templates   the wordings: written ones (written.toml) and those made of field names
+make        customers and wordings -> questions with facts, forbidden facts and unanswerable ones
+splits      training, validation and held-out, by customer
+files       YAML and JSONL files of users
+"""
+
+from tilores_core.quality.questions.make import MakeOptions, make_questions
+from tilores_core.quality.questions.splits import HELD_OUT, SPLITS, GoldenSet, ImprovementSplit, Split, split_of
+
+__all__ = [
+    "HELD_OUT",
+    "SPLITS",
+    "GoldenSet",
+    "ImprovementSplit",
+    "MakeOptions",
+    "Split",
+    "make_questions",
+    "split_of",
+]
