@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _DATA_URL: Final = re.compile(r"data:image/[a-z0-9.+-]{1,40};base64,", re.IGNORECASE)
 _HTTP_URL: Final = re.compile(r"https?://\S", re.IGNORECASE)
-_THOUGHTS: Final = frozenset({"thinking", "reasoning"})
+_OF_THE_MODEL: Final = frozenset({"thinking", "reasoning", "tool_use", "tool_call"})
 _KINDS = {"image_url": "images", "image": "images", "input_image": "images"}
 
 
@@ -64,7 +64,7 @@ def building(title: str, *, param: str = "messages") -> Iterator[None]:
 
 def check_inline(messages: Iterable[BaseMessage], *, title: str) -> None:
     """Raises `UnsupportedParameterError` for a part of a message that is neither text nor an image as a data URL.
-    The thoughts of a model that come back to it with the results of its tools are let through.
+    What a model said and gets back is let through: its thoughts, and its tool calls, which LangChain repeats there.
 
     `title` is the provider's name for people.
     """
@@ -72,8 +72,10 @@ def check_inline(messages: Iterable[BaseMessage], *, title: str) -> None:
         for part in message.content if isinstance(message.content, list) else ():
             if not isinstance(part, Mapping) or (kind := part.get("type")) == "text":
                 continue
-            if message.type == "ai" and kind in _THOUGHTS:
+            if message.type == "ai" and kind in _OF_THE_MODEL:
                 continue
+            if kind == "image" and "url" not in part and "file_id" not in part:
+                continue  # LangChain's own form of an image, with its bytes
             if kind == "image_url":
                 inline_image(part.get("image_url"), title=title)
             else:

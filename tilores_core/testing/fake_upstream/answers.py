@@ -76,7 +76,9 @@ def _stopped(pieces: tuple[str, ...], stop: tuple[str, ...]) -> tuple[tuple[str,
 
 def _calls(asked: Asked) -> tuple[ToolCall, ...]:
     tool = _called(asked)
-    return () if tool is None else (ToolCall(tool.name, _value(tool.parameters, asked.question)),)
+    return (
+        () if tool is None else (ToolCall(tool.name, _value({"type": "object", **tool.parameters}, asked.question)),)
+    )
 
 
 def _called(asked: Asked) -> Tool | None:

@@ -58,7 +58,9 @@ class MistralProvider(OpenAIProtocolProvider):
     def make(self, model: ModelData, fields: dict[str, Any]) -> BaseChatModel:
         from langchain_mistralai import ChatMistralAI
 
-        given: dict[str, Any] = {name: fields.pop(name) for name in ("temperature", "top_p") if name in fields}
+        given: dict[str, Any] = {
+            name: fields.pop(name) for name in ("temperature", "top_p", "stop") if name in fields
+        }
         client: dict[str, Any] = {
             "base_url": self.settings.base_url or self.default_base_url,
             "headers": {**self.headers(), "Accept": "application/json"},

@@ -70,6 +70,8 @@ def _check_content(message: Mapping[str, Any], where: str) -> None:
     content = message.get("content")
     if isinstance(content, str) or (content is None and message["role"] in ("assistant", "function")):
         return
+    if content == [] and message.get("tool_calls"):
+        return
     if not isinstance(content, list) or not content:
         raise Problem("field", "Invalid type for content: expected a string or an array.", param=f"{where}.content")
     for number, part in enumerate(content):
