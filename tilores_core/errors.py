@@ -13,7 +13,8 @@
     │   ├── AuthenticationError     no key, or a wrong one
     │   ├── PermissionDeniedError   the key is valid, and may not do this
     │   ├── PayloadTooLargeError
-    │   └── RateLimitedError        too many requests with this key; `retry_after` seconds
+    │   ├── RateLimitedError        too many requests with this key; `retry_after` seconds
+    │   └── DeploymentRefusedError  a prompt version did not pass its checks
     ├── OverloadedError             too many requests altogether; `retry_after` seconds
     ├── DeadlineExceededError       the request took too long
     ├── SourceError                 the customer source failed
@@ -35,6 +36,8 @@ customer's data or a secret, so that every message may be logged.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 
 class TiloresError(Exception):
@@ -128,6 +131,14 @@ class _RetryLater(TiloresError):
 
 class RateLimitedError(RequestError, _RetryLater):
     """Too many requests with this key; `retry_after` in seconds."""
+
+
+class DeploymentRefusedError(RequestError):
+    """A prompt version did not pass its checks. `checks`: all that were made, see `tilores_core.release.Check`."""
+
+    def __init__(self, message: str, *, checks: tuple[Any, ...] = (), fix: str | None = None) -> None:
+        super().__init__(message, fix=fix)
+        self.checks = checks
 
 
 class OverloadedError(_RetryLater):

@@ -17,7 +17,6 @@ from tilores_core.chat.customer.finder import CustomerFinder
 from tilores_core.chat.customer_lookup import CustomerLookup
 from tilores_core.chat.engine import ChatEngine
 from tilores_core.chat.models import Models
-from tilores_core.chat.prompts import BuiltinPrompts
 from tilores_core.chat.reporter import OutcomeReporter
 from tilores_core.contracts import (
     AlertSink,
@@ -37,6 +36,7 @@ from tilores_core.jobs.job_folder import JobFolder
 from tilores_core.metrics import Metrics
 from tilores_core.metrics.collectors import watch_parts
 from tilores_core.metrics.meters import ModelLabels
+from tilores_core.release import ProductionPromptManager, PromptChecks
 from tilores_core.resilience.work_mark import WorkMark
 from tilores_core.settings import Config, Environment, LoadedConfig, load_config, variables
 from tilores_core.settings.data_folder import create_data_folder
@@ -65,6 +65,7 @@ class Services:
     lookup: CustomerLookup
     store: LazyStore
     alerts: AlertSink
+    prompts: ProductionPromptManager
 
     def work_mark(self, name: str) -> WorkMark:
         """The mark that wakes the worker process for this kind of work."""
@@ -120,6 +121,8 @@ async def open_services(
         models = build_models(host)
         metrics = _build_metrics(config, models, metrics_folder)
         store = _open_store(stack, environment, cache)
+        alerts = NoAlerts()
+        prompts = await _open_prompts(stack, environment, config, store, alerts)
         locale = _locale(config, source)
         finder = CustomerFinder(
             source,
@@ -129,7 +132,7 @@ async def open_services(
         )
         lookup = _build_lookup(config, source, finder, cache, metrics, locale)
         tracing = _open_tracing(stack, host, models, lookup)
-        engine = _open_engine(stack, host, models, lookup, cache, tracing, metrics)
+        engine = _open_engine(stack, host, models, lookup, cache, prompts, tracing, metrics)
         for what, reason in host.disabled_roles.items():
             log.info("plugin.disabled", what=what, reason=reason)
         if metrics is not None:
@@ -148,7 +151,8 @@ async def open_services(
             metrics=metrics,
             lookup=lookup,
             store=store,
-            alerts=NoAlerts(),
+            alerts=alerts,
+            prompts=prompts,
         )
 
 
@@ -172,6 +176,16 @@ def _open_store(stack: AsyncExitStack, environment: Environment, cache: TieredCa
     cache.on_announcement(lambda _: store.poll_now())
     stack.push_async_callback(store.aclose)
     return store
+
+
+async def _open_prompts(
+    stack: AsyncExitStack, environment: Environment, config: Config, store: LazyStore, alerts: AlertSink
+) -> ProductionPromptManager:
+    checks = PromptChecks(config.prompts)
+    prompts = ProductionPromptManager(store, environment.data_dir, checks=checks, alerts=alerts)
+    stack.push_async_callback(prompts.aclose)
+    await prompts.start()
+    return prompts
 
 
 def _locale(config: Config, source: CustomerSource) -> Locale:
@@ -221,6 +235,7 @@ def _open_engine(
     models: Models,
     lookup: CustomerLookup,
     cache: TieredCache,
+    prompts: ProductionPromptManager,
     tracing: Tracing,
     metrics: Metrics | None,
 ) -> ChatEngine:
@@ -230,7 +245,7 @@ def _open_engine(
     engine = ChatEngine(
         customers=lookup,
         models=models,
-        prompts=BuiltinPrompts(),
+        prompts=prompts,
         cache=cache,
         table=config.cache,
         reporter=reporter,

@@ -45,6 +45,7 @@ NOT_ANSWERED = frozenset(
         "AlertRefusedError",
         "StoreError",
         "StoreUnavailableError",
+        "DeploymentRefusedError",
     }
 )
 

@@ -6,6 +6,11 @@ hands over. `TO_DO` has the settings that no such test was found for yet; it mus
 """
 
 PROOFS = {
+    "prompts.allowed": "tests/release/test_prompt_checks.py::test_texts_of_allowed_are_not_personal_data",
+    "prompts.max_tokens": (
+        "tests/release/test_prompt_checks.py::test_prompt_longer_than_max_tokens_is_refused_with_the_longest_guidance"
+    ),
+    "prompts.min_score": "tests/release/test_prompt_checks.py::test_lowest_score_is_a_setting",
     "environment.TILORES_RATE_LIMIT": (
         "tests/web/test_rate_limit.py::test_rate_limit_of_a_key_holds_over_all_processes"
     ),

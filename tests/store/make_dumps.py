@@ -129,6 +129,42 @@ ROWS: dict[str, list[dict[str, Any]]] = {
             "kind": "batch",
         },
     ],
+    "tilores_prompt_versions": [
+        {
+            "number": 5_000_000_001,
+            "parts": {"role": 'Du hilfst: ä\n"ß" {customer}', "guidance.credit_analysis": ""},
+            "author": "jo",
+            "reason": "kürzer\n☎",
+            "parent": 1,
+            "scores": {"evaluation": {"score": 0.875}},
+            "created_ms": 1_790_000_000_006,
+        },
+        {
+            "number": 1,
+            "parts": {},
+            "author": "",
+            "reason": "",
+            "parent": None,
+            "scores": {},
+            "created_ms": 0,
+        },
+    ],
+    "tilores_prompt_labels": [
+        {"name": "candidate", "number": 1, "previous": [], "changed_ms": 0},
+        {"name": "production", "number": 5_000_000_001, "previous": [1, 2, 1], "changed_ms": 1_790_000_000_007},
+    ],
+    "tilores_audit": [
+        {
+            "id": "1790000000000000000-0123456789ab",
+            "at_ms": 1_790_000_000_008,
+            "actor": "jo",
+            "action": "prompts.deploy",
+            "subject": "prompts/production",
+            "reason": "weil ☎",
+            "detail": {"from": None, "to": 2, "checks": [{"check": "length", "values": {"tokens": 3.5}}]},
+        },
+        {"id": "0", "at_ms": 0, "actor": "", "action": "x", "subject": "", "reason": "", "detail": {}},
+    ],
     "tilores_warmed_entries": [{"key": "answers:0f", "changed_ms": 1_790_000_000_003}],
     "tilores_worker_reports": [{"name": "prewarm", "value": {"ü": [1, None]}, "changed_ms": 1_790_000_000_004}],
 }

@@ -265,6 +265,18 @@ class BatchTable(_Table):
     keep_hours: float = Field(168.0, gt=0, description="how long a finished batch and its results are kept")
 
 
+class PromptsTable(_Table):
+    """`[prompts]`: what a prompt version must pass before it is deployed."""
+
+    max_tokens: int = Field(2_000, ge=50, le=100_000, description="longest prompt, with the longest guidance")
+    min_score: float = Field(
+        0.85, ge=0, le=1, description="lowest mean score over the golden questions, and over each set of them"
+    )
+    allowed: tuple[str, ...] = Field(
+        (), max_length=100, description="texts that are not personal data: your company's name, its hotline"
+    )
+
+
 class WorkerTable(_Table):
     """`[worker]`: the process that runs batches, pre-warming lists and schedules beside the web processes."""
 
@@ -287,4 +299,5 @@ class Config(_Table):
     prewarm: PrewarmTable = PrewarmTable()
     batch: BatchTable = BatchTable()
     worker: WorkerTable = WorkerTable()
+    prompts: PromptsTable = PromptsTable()
     plugins: dict[str, dict[str, Any]] = Field(default_factory=dict)

@@ -33,6 +33,11 @@ class LazyStore:
         """The store, if it has been opened."""
         return self._store
 
+    @property
+    def failing_since(self) -> float | None:
+        """`time.monotonic()` of the first of the polls that failed in a row; None when the last one did not."""
+        return None if self._feed is None else self._feed.failing_since
+
     async def get(self) -> Store:
         """The open store. Raises `ConfigError`, `StoreError`."""
         if self._store is None:

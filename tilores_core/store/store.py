@@ -11,16 +11,26 @@ from tilores_core.store.address import Address
 from tilores_core.store.alert_deliveries import Deliveries, alert_deliveries
 from tilores_core.store.alert_silences import Silences, alert_silences
 from tilores_core.store.alerts import Alerts, alerts
+from tilores_core.store.audit import AuditLog, audit
 from tilores_core.store.changes import Changes, changes
 from tilores_core.store.database import Database, Limits, make_file
 from tilores_core.store.jobs import Jobs, jobs
 from tilores_core.store.leases import Leases, leases
 from tilores_core.store.migrate import HEAD, current_revision, migrate, newer
 from tilores_core.store.migrate import REVISIONS as KNOWN
+from tilores_core.store.prompts import Prompts, prompt_labels, prompt_versions
 from tilores_core.store.schema import metadata
 from tilores_core.store.worker_reports import WarmedKeys, WorkerReports, warmed_entries, worker_reports
 
-TABLES: Final = (alerts, alert_deliveries, alert_silences, changes, jobs, leases, warmed_entries, worker_reports)
+TABLES: Final = (
+    *(alerts, alert_deliveries, alert_silences),
+    audit,
+    changes,
+    jobs,
+    leases,
+    *(prompt_labels, prompt_versions),
+    *(warmed_entries, worker_reports),
+)
 
 
 class Store:
@@ -46,6 +56,8 @@ class Store:
         self.leases = Leases(database)
         self.reports = WorkerReports(database)
         self.warmed = WarmedKeys(database)
+        self.audit = AuditLog(database)
+        self.prompts = Prompts(database)
 
     @classmethod
     async def open(cls, address: Address, limits: Limits | None = None) -> Store:

@@ -1,4 +1,4 @@
-"""Names of what is kept in the store, for who listens to its changes before the store is opened."""
+"""Names of what is kept in the store, for who listens to its changes or names it before the store is opened."""
 
 from __future__ import annotations
 
@@ -7,3 +7,7 @@ from typing import Final
 ALERTS: Final = "alerts"
 BATCH: Final = "batch"
 PREWARM: Final = "prewarm"
+PROMPTS: Final = "prompts"
+
+PRODUCTION: Final = "production"
+"""The label of the prompt version that answers live questions."""

@@ -13,6 +13,7 @@ from starlette.routing import Match
 
 from tilores_core.errors import (
     AuthenticationError,
+    DeploymentRefusedError,
     InvalidRequestError,
     PayloadTooLargeError,
     PermissionDeniedError,
@@ -57,6 +58,7 @@ _STATUS = (
     (AuthenticationError, 401),
     (PermissionDeniedError, 403),
     (PayloadTooLargeError, 413),
+    (DeploymentRefusedError, 409),
     (UnknownModelError, 422),
     (InvalidRequestError, 422),
     (RateLimitedError, 429),

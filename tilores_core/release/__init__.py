@@ -1,0 +1,21 @@
+"""What reaches live traffic, and how: prompt versions, their checks, deployment and roll-back.
+
+prompts.py          ProductionPromptManager: the prompt of a turn; deploys and rolls back
+prompt_state.py     what a process serves, and its copy in the data folder for when the store is down
+prompt_checks.py    what a version must pass before it is deployed
+prompt_files.py     versions as files, to be reviewed in git
+"""
+
+from tilores_core.release.prompt_checks import Check, PromptCase, PromptChecks, PromptEvaluation, PromptEvaluator
+from tilores_core.release.prompts import Deployment, ProductionPromptManager, PromptAssignment
+
+__all__ = [
+    "Check",
+    "Deployment",
+    "ProductionPromptManager",
+    "PromptAssignment",
+    "PromptCase",
+    "PromptChecks",
+    "PromptEvaluation",
+    "PromptEvaluator",
+]

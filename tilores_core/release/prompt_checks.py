@@ -1,0 +1,304 @@
+"""What a prompt version must pass before it is deployed. Each check says what it found, with the figures.
+
+    parts        every required part is there, and no unknown one
+    variables    `{customer}` and `{guidance}` alone, each at most once
+    length       tokens with the longest guidance
+    personal     no name, address, number or date of a person
+    copied       no five words in a row from the golden questions or the records of their customers
+    evaluation   the golden questions, answered with this prompt
+
+The last two need golden questions. A check that could not run refuses as one that failed, unless the operator skips
+the evaluation, which the audit log keeps.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from tilores_core.chat.context.estimate import estimate_tokens
+from tilores_core.chat.grounding.names import find_claimed_names
+from tilores_core.chat.prompts import GUIDANCE, ORDER
+from tilores_core.chat.records import render
+from tilores_core.contracts import Customer, Prompt
+from tilores_core.errors import InvalidRequestError, TiloresError
+from tilores_core.identity.names import fold
+from tilores_core.settings import PromptsTable
+from tilores_core.spectrums import GENERAL, SPECTRUMS
+from tilores_core.tracing.redaction.patterns import spans
+
+LONGEST_PART: Final = 20_000
+"""Characters of one part; more are refused before anything looks at them."""
+
+WORDS_IN_A_ROW: Final = 5
+_SHORTEST_NUMBER: Final = 5  # digits: "answer in at most 120 words" is an instruction
+_VARIABLE = re.compile(r"\{[A-Za-z_][A-Za-z0-9_.]*\}")
+_WORD = re.compile(r"[^\W_]+")
+_KNOWN: Final = ("{customer}", "{guidance}")
+_SPECTRUMS: Final = frozenset({*(spectrum.name for spectrum in SPECTRUMS), GENERAL})
+_NO_NAMES: Final[frozenset[str]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """`said`: what was found, without any customer's data. `ran`: False when it could not be made. `skipped`: the
+    operator said so."""
+
+    name: str
+    passed: bool
+    said: str
+    ran: bool = True
+    skipped: bool = False
+    values: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def refuses(self) -> bool:
+        return not self.passed and not self.skipped
+
+    @property
+    def result(self) -> str:
+        """`passed`, `refused`, `not run` or `skipped`."""
+        if self.skipped:
+            return "skipped"
+        if not self.ran:
+            return "not run"
+        return "passed" if self.passed else "refused"
+
+    def as_row(self) -> dict[str, Any]:
+        return {
+            "check": self.name,
+            "result": "skipped"
+            if self.skipped
+            else "passed"
+            if self.passed
+            else "refused"
+            if self.ran
+            else "not run",
+            "said": self.said,
+            "values": dict(self.values),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptCase:
+    """A golden question, and the customer that it is about, whose words a prompt must not copy."""
+
+    question: str
+    customer: Customer | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptEvaluation:
+    """Golden questions answered with a prompt. `score`: the mean of the overall scores, 0 to 1; `by_set`: the same of
+    each set of questions (that of Edwina Hawthorne is one)."""
+
+    score: float
+    questions: int
+    by_set: Mapping[str, float] = field(default_factory=dict)
+
+
+class PromptEvaluator(Protocol):
+    """Golden questions. Both methods may raise `TiloresError`: then the check could not be made."""
+
+    async def cases(self) -> Sequence[PromptCase]: ...
+
+    async def evaluate_prompt(self, prompt: Prompt) -> PromptEvaluation:
+        """Ask all golden questions with `prompt`, with the model of `[use]`, none from the cache."""
+        ...
+
+
+class PromptChecks:
+    """The checks, with the limits of `[prompts]`. `evaluator` is set where there are golden questions."""
+
+    def __init__(self, table: PromptsTable | None = None, evaluator: PromptEvaluator | None = None) -> None:
+        self._table = table or PromptsTable()
+        self.evaluator = evaluator
+
+    async def run(self, prompt: Prompt, *, skip_evaluation: bool = False) -> tuple[Check, ...]:
+        """All checks in order; the golden questions are asked only when the others pass."""
+        texts = self._without_allowed(prompt.parts)
+        checks = [
+            check_parts(prompt.parts),
+            check_variables(prompt.parts),
+            self._length(prompt),
+            check_personal(texts),
+            await self._copied(texts, skip=skip_evaluation),
+        ]
+        refused = any(check.refuses and check.ran for check in checks)
+        return (*checks, await self._evaluation(prompt, skip=skip_evaluation, refused=refused))
+
+    def _without_allowed(self, parts: Mapping[str, str]) -> dict[str, str]:
+        """The texts without `[prompts] allowed`: a company's name and hotline are no personal data."""
+        texts = dict(parts)
+        for allowed in self._table.allowed:
+            pattern = re.compile(re.escape(allowed), re.IGNORECASE)
+            texts = {name: pattern.sub(" ", text) for name, text in texts.items()}
+        return texts
+
+    def _length(self, prompt: Prompt) -> Check:
+        guidance = (name.removeprefix(GUIDANCE) for name in prompt.parts if name.startswith(GUIDANCE))
+        tokens = max(estimate_tokens(prompt.for_spectrum(name).template) for name in (GENERAL, *guidance))
+        most = self._table.max_tokens
+        return Check(
+            name="length",
+            passed=tokens <= most,
+            said=f"{tokens} tokens with the longest guidance, of at most {most}",
+            values={"tokens": tokens, "most": most},
+        )
+
+    async def _copied(self, texts: Mapping[str, str], *, skip: bool) -> Check:
+        if self.evaluator is None:
+            said = "not run: there are no golden questions to compare with"
+            return Check(name="copied", passed=False, ran=False, skipped=skip, said=said)
+        try:
+            cases = await self.evaluator.cases()
+        except TiloresError as error:
+            return Check(name="copied", passed=False, ran=False, skipped=skip, said=f"not run: {error.message}")
+        return check_copied(texts, cases)
+
+    async def _evaluation(self, prompt: Prompt, *, skip: bool, refused: bool) -> Check:
+        def not_run(said: str) -> Check:
+            return Check(name="evaluation", passed=False, ran=False, skipped=skip, said=f"not run: {said}")
+
+        if skip:
+            return not_run("skipped by the operator")
+        if refused:
+            return not_run("other checks refuse this version")
+        if self.evaluator is None:
+            return not_run("there are no golden questions")
+        try:
+            found = await self.evaluator.evaluate_prompt(prompt)
+        except TiloresError as error:
+            return not_run(error.message)
+        least = self._table.min_score
+        low = {name: score for name, score in found.by_set.items() if score < least}
+        said = f"{found.score:.1%} over {found.questions} golden questions, at least {least:.0%} is needed"
+        if low:
+            said += "; below it: " + ", ".join(f"{name} {score:.1%}" for name, score in sorted(low.items()))
+        if not found.questions:
+            return not_run("there are no golden questions")
+        return Check(
+            name="evaluation",
+            passed=found.score >= least and not low,
+            said=said,
+            values={"score": found.score, "questions": found.questions, "least": least, **found.by_set},
+        )
+
+
+def check_texts(parts: Mapping[str, str]) -> None:
+    """That these can be kept as a version at all. Raises `InvalidRequestError`."""
+    for name, text in parts.items():
+        if not is_part(name):
+            raise InvalidRequestError(
+                f"{name[:100]!r} is not a part of a prompt",
+                param="parts",
+                fix=f"the parts are {', '.join(ORDER)} and {GUIDANCE}SPECTRUM with {', '.join(sorted(_SPECTRUMS))}",
+            )
+        if len(text) > LONGEST_PART or "\0" in text:
+            raise InvalidRequestError(
+                f"the part {name!r} has {len(text):,} characters (at most {LONGEST_PART:,}), or a zero byte",
+                param=f"parts.{name}",
+            )
+    if not any(text.strip() for text in parts.values()):
+        raise InvalidRequestError("there is no part with a text", param="parts")
+
+
+def is_part(name: str) -> bool:
+    return name in ORDER or (name.startswith(GUIDANCE) and name.removeprefix(GUIDANCE) in _SPECTRUMS)
+
+
+def check_parts(parts: Mapping[str, str]) -> Check:
+    missing = [name for name in ORDER if not parts.get(name, "").strip()]
+    unknown = [name for name in parts if not is_part(name)]
+    said = f"{len(ORDER) - len(missing)} of {len(ORDER)} required parts"
+    said += f"; missing: {', '.join(missing)}" if missing else ""
+    said += f"; unknown: {', '.join(sorted(unknown))}" if unknown else ""
+    return Check(name="parts", passed=not missing and not unknown, said=said, values={"missing": len(missing)})
+
+
+def check_variables(parts: Mapping[str, str]) -> Check:
+    problems: list[str] = []
+    counts = dict.fromkeys(_KNOWN, 0)
+    for name, text in sorted(parts.items()):
+        for variable in _VARIABLE.findall(text):
+            if variable not in counts:
+                problems.append(f"{variable[:40]} in {name} is not a variable")
+            elif name.startswith(GUIDANCE):
+                problems.append(f"{variable} in {name}, which is put in place of {{guidance}} itself")
+            else:
+                counts[variable] += 1
+    problems += [f"{variable} {count} times" for variable, count in counts.items() if count > 1]
+    said = "; ".join(problems[:5]) or f"{' and '.join(_KNOWN)}, each once"
+    return Check(name="variables", passed=not problems, said=said, values={"problems": len(problems)})
+
+
+def check_personal(parts: Mapping[str, str]) -> Check:
+    """What looks like a person's data, by kind and part; never the value."""
+    found: dict[tuple[str, str], int] = {}
+    for part, text in sorted(parts.items()):
+        for kind in _personal(text):
+            found[kind, part] = found.get((kind, part), 0) + 1
+    said = ", ".join(f"{count} {kind} in {part}" for (kind, part), count in found.items())
+    fix = "; put what is not a person's, such as the company's name, into [prompts] allowed"
+    total = sum(found.values())
+    return Check(
+        name="personal",
+        passed=not found,
+        said=f"it looks like personal data: {said}{fix}" if found else "nothing that looks like personal data",
+        values={"found": total},
+    )
+
+
+def _personal(text: str) -> Iterator[str]:
+    for span in spans(text):
+        digits = sum(character.isdecimal() for character in text[span.start : span.end])
+        if span.label not in ("number", "id") or digits >= _SHORTEST_NUMBER:
+            yield span.label
+    for _ in find_claimed_names(text, _NO_NAMES):
+        yield "name"
+
+
+def check_copied(parts: Mapping[str, str], cases: Iterable[PromptCase]) -> Check:
+    """Five words in a row that stand in a golden question or in a customer's records."""
+    grams = {gram: part for part, text in sorted(parts.items()) for gram in _grams(text)}
+    copied: dict[str, int] = {}
+    compared = 0
+    seen: set[str] = set()
+    for case in cases:
+        compared += 1
+        texts = [case.question]
+        if case.customer is not None and case.customer.id not in seen:
+            seen.add(case.customer.id)
+            texts += _values(case.customer)
+        for text in texts:
+            for gram in _grams(text):
+                if (part := grams.pop(gram, None)) is not None:
+                    copied[part] = copied.get(part, 0) + 1
+    if not compared:
+        said = "not run: there are no golden questions to compare with"
+        return Check(name="copied", passed=False, ran=False, said=said)
+    total = sum(copied.values())
+    places = ", ".join(f"{count} in {part}" for part, count in copied.items())
+    against = f"{compared} golden questions and the records of {len(seen)} customers"
+    return Check(
+        name="copied",
+        passed=not copied,
+        said=f"{WORDS_IN_A_ROW} words in a row copied from {against}: {places}"
+        if copied
+        else f"nothing of {against}",
+        values={"copied": total, "questions": compared, "customers": len(seen)},
+    )
+
+
+def _values(customer: Customer) -> list[str]:
+    """The values as they were read, and the records as a model gets them."""
+    values = [str(value) for record in customer.records for value in record.fields.values()]
+    return [customer.name or "", *values, render(customer)]
+
+
+def _grams(text: str) -> Iterator[str]:
+    words = [fold(word) for word in _WORD.findall(text)]
+    for start in range(len(words) - WORDS_IN_A_ROW + 1):
+        yield " ".join(words[start : start + WORDS_IN_A_ROW])

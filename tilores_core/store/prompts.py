@@ -1,0 +1,327 @@
+"""Prompt versions, which never change, and labels, which point at one of them.
+
+Every change is one transaction with its audit entry and the topic `prompts`, which is raised first: that locks it, so
+that writers of different replicas follow each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import JSON, BigInteger, Column, Row, String, Table, Text, delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tilores_core.errors import InvalidRequestError
+from tilores_core.store.audit import record
+from tilores_core.store.changes import bump
+from tilores_core.store.database import Database
+from tilores_core.store.schema import PREFIX, fitting, insert, instant, metadata, now_ms
+from tilores_core.store.topics import PRODUCTION, PROMPTS
+
+_KEPT_MOVES: Final = 100
+_BUILTIN_AUTHOR: Final = "tilores-core"
+
+prompt_versions = Table(
+    f"{PREFIX}prompt_versions",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("parts", JSON, nullable=False),
+    Column("author", String(200), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("parent", BigInteger),
+    Column("scores", JSON, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+)
+
+prompt_labels = Table(
+    f"{PREFIX}prompt_labels",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("previous", JSON, nullable=False),
+    Column("changed_ms", BigInteger, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptVersion:
+    """`parts`: texts by name. `parent`: the version it was made from. `scores`: what evaluations found, newest last
+    by name; the only thing that is ever added to a version."""
+
+    number: int
+    parts: Mapping[str, str]
+    author: str
+    reason: str
+    created: datetime
+    parent: int | None = None
+    scores: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptLabel:
+    """Which version a label points at. `previous`: the versions that it pointed at before, newest last."""
+
+    name: str
+    number: int
+    previous: tuple[int, ...]
+    changed: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledPrompts:
+    """One consistent state: all labels, and the versions that they point at."""
+
+    labels: Mapping[str, PromptLabel]
+    versions: Mapping[int, PromptVersion]
+
+
+class Prompts:
+    """Every method raises `StoreError`; what a writing one has returned from is committed."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # --- reading -----------------------------------------------------------------------------------------
+
+    async def labelled(self) -> LabelledPrompts:
+        async with self._database.read() as connection:
+            labels = [_label(row) for row in await connection.execute(select(prompt_labels))]
+            used = select(prompt_versions).where(prompt_versions.c.number.in_([label.number for label in labels]))
+            versions = [_version(row) for row in await connection.execute(used)]
+        return LabelledPrompts(
+            labels={label.name: label for label in labels},
+            versions={version.number: version for version in versions},
+        )
+
+    async def get(self, number: int) -> PromptVersion | None:
+        async with self._database.read() as connection:
+            return await _get(connection, number)
+
+    async def recent(self, *, limit: int = 100, before: int | None = None) -> list[PromptVersion]:
+        """The newest first. `before`: older than this one."""
+        statement = select(prompt_versions).order_by(prompt_versions.c.number.desc()).limit(limit)
+        if before is not None:
+            statement = statement.where(prompt_versions.c.number < before)
+        async with self._database.read() as connection:
+            return [_version(row) for row in await connection.execute(statement)]
+
+    # --- writing -----------------------------------------------------------------------------------------
+
+    async def create(
+        self,
+        parts: Mapping[str, str],
+        *,
+        author: str,
+        reason: str,
+        parent: int | None,
+        builtin: Mapping[str, str],
+        scores: Mapping[str, Any] | None = None,
+    ) -> PromptVersion:
+        """A new version with the next number. `builtin`: the parts of version 1, which the first write adds and
+        labels `production`, so that what is deployed does not change with the program.
+
+        Raises `InvalidRequestError` when there is no such parent.
+        """
+        async with self._change(builtin) as connection:
+            if parent is not None and await _get(connection, parent) is None:
+                raise missing(parent)
+            number = 1 + (await connection.scalar(select(func.max(prompt_versions.c.number))) or 0)
+            made = await _insert(connection, number, parts, author, reason, parent, scores or {})
+            await record(
+                connection,
+                actor=author,
+                action="prompts.new",
+                subject=f"prompts/{number}",
+                reason=reason,
+                detail={"parent": parent},
+            )
+            return made
+
+    async def move(
+        self,
+        label: str,
+        number: int,
+        *,
+        actor: str,
+        reason: str,
+        builtin: Mapping[str, str],
+        expected: int | None,
+        detail: Mapping[str, Any] | None = None,
+    ) -> PromptLabel:
+        """Point a label at a version. `expected`: the version that it points at now, None for a new label.
+
+        Raises `InvalidRequestError` when there is no such version, or another one has moved the label meanwhile.
+        """
+        async with self._change(builtin) as connection:
+            if await _get(connection, number) is None:
+                raise missing(number)
+            before = await _get_label(connection, label)
+            now = None if before is None else before.number
+            if now != expected:
+                raise InvalidRequestError(
+                    f"'{label}' was moved meanwhile: it is {_shown(now)} and not {_shown(expected)}",
+                    param="label",
+                    fix="look at `tilores prompts history`, then deploy again",
+                )
+            previous = () if before is None else before.previous
+            if before is not None and before.number != number:
+                previous = (*previous, before.number)
+            found = {"from": now, "to": number, **(detail or {})}
+            return await _put_label(connection, label, number, previous, actor, "prompts.deploy", reason, found)
+
+    async def roll_back(
+        self,
+        label: str,
+        *,
+        actor: str,
+        reason: str,
+        to: int | None = None,
+        expected: int | None = None,
+        detail: Mapping[str, Any] | None = None,
+    ) -> PromptLabel:
+        """Point a label at the version that it pointed at before; with `to` at the last time it was that one.
+
+        `expected`: only while the label points at this version. Raises `InvalidRequestError` when it never did.
+        """
+        async with self._change(None) as connection:
+            before = await _get_label(connection, label)
+            if before is None or not before.previous:
+                raise InvalidRequestError(
+                    f"'{label}' has no version before {_shown(None if before is None else before.number)}",
+                    param="label",
+                    fix="deploy a version instead: tilores prompts deploy N",
+                )
+            if expected is not None and before.number != expected:
+                raise InvalidRequestError(
+                    f"'{label}' is version {before.number} and not {expected}",
+                    param="label",
+                    fix="look at `tilores prompts history`",
+                )
+            if to is not None and to not in before.previous:
+                known = ", ".join(map(str, before.previous))
+                raise InvalidRequestError(
+                    f"version {to} was never '{label}'; these were: {known}",
+                    param="to",
+                    fix=f"tilores prompts deploy {to}",
+                )
+            number = before.previous[-1] if to is None else to
+            place = len(before.previous) - 1 - before.previous[::-1].index(number)
+            found = {"from": before.number, "to": number, **(detail or {})}
+            previous = before.previous[:place]
+            return await _put_label(connection, label, number, previous, actor, "prompts.rollback", reason, found)
+
+    async def remove_label(self, label: str, *, actor: str, reason: str) -> bool:
+        """Whether there was one. Raises `InvalidRequestError` for `production`."""
+        if label == PRODUCTION:
+            raise InvalidRequestError("'production' cannot be removed", param="label", fix="deploy another version")
+        async with self._change(None) as connection:
+            gone = await connection.execute(delete(prompt_labels).where(prompt_labels.c.name == label))
+            if gone.rowcount:
+                subject = f"prompts/{label}"
+                await record(connection, actor=actor, action="prompts.unlabel", subject=subject, reason=reason)
+            return bool(gone.rowcount)
+
+    async def add_scores(self, number: int, scores: Mapping[str, Any]) -> None:
+        """Add what an evaluation found, by name. Raises `InvalidRequestError` when there is no such version."""
+        async with self._database.write() as connection:
+            found = await _get(connection, number, lock=True)
+            if found is None:
+                raise missing(number)
+            of_version = prompt_versions.c.number == number
+            values = {"scores": {**found.scores, **scores}}
+            await connection.execute(update(prompt_versions).where(of_version).values(**values))
+
+    @asynccontextmanager
+    async def _change(self, builtin: Mapping[str, str] | None) -> AsyncIterator[AsyncConnection]:
+        async with self._database.write() as connection:
+            await bump(connection, PROMPTS)
+            if builtin is not None and not await connection.scalar(select(func.count()).select_from(prompt_versions)):
+                why = "the built-in prompt"
+                await _insert(connection, 1, builtin, _BUILTIN_AUTHOR, why, None, {})
+                if await _get_label(connection, PRODUCTION) is None:
+                    action, to = "prompts.deploy", {"from": None, "to": 1}
+                    await _put_label(connection, PRODUCTION, 1, (), _BUILTIN_AUTHOR, action, why, to)
+            yield connection
+
+
+def missing(number: int) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"there is no prompt version {number}", param="version", fix="list them: tilores prompts list"
+    )
+
+
+async def _insert(
+    connection: AsyncConnection,
+    number: int,
+    parts: Mapping[str, str],
+    author: str,
+    reason: str,
+    parent: int | None,
+    scores: Mapping[str, Any],
+) -> PromptVersion:
+    statement = insert(connection, prompt_versions).values(
+        number=number,
+        parts=dict(parts),
+        author=fitting(prompt_versions.c.author, author),
+        reason=fitting(prompt_versions.c.reason, reason),
+        parent=parent,
+        scores=dict(scores),
+        created_ms=now_ms(),
+    )
+    return _version((await connection.execute(statement.returning(*prompt_versions.c))).one())
+
+
+async def _put_label(
+    connection: AsyncConnection,
+    label: str,
+    number: int,
+    previous: tuple[int, ...],
+    actor: str,
+    action: str,
+    reason: str,
+    detail: Mapping[str, Any],
+) -> PromptLabel:
+    values = {"number": number, "previous": list(previous[-_KEPT_MOVES:]), "changed_ms": now_ms()}
+    statement = insert(connection, prompt_labels).values(name=fitting(prompt_labels.c.name, label), **values)
+    statement = statement.on_conflict_do_update(index_elements=[prompt_labels.c.name], set_=values)
+    moved = _label((await connection.execute(statement.returning(*prompt_labels.c))).one())
+    subject = f"prompts/{label}"
+    await record(connection, actor=actor, action=action, subject=subject, reason=reason, detail=detail)
+    return moved
+
+
+async def _get(connection: AsyncConnection, number: int, *, lock: bool = False) -> PromptVersion | None:
+    statement = select(prompt_versions).where(prompt_versions.c.number == number)
+    row = (await connection.execute(statement.with_for_update() if lock else statement)).first()
+    return None if row is None else _version(row)
+
+
+async def _get_label(connection: AsyncConnection, label: str) -> PromptLabel | None:
+    row = (await connection.execute(select(prompt_labels).where(prompt_labels.c.name == label))).first()
+    return None if row is None else _label(row)
+
+
+def _version(row: Row[Any]) -> PromptVersion:
+    return PromptVersion(
+        number=row.number,
+        parts=row.parts,
+        author=row.author,
+        reason=row.reason,
+        created=instant(row.created_ms),
+        parent=row.parent,
+        scores=row.scores,
+    )
+
+
+def _label(row: Row[Any]) -> PromptLabel:
+    return PromptLabel(
+        name=row.name, number=row.number, previous=tuple(row.previous), changed=instant(row.changed_ms)
+    )
+
+
+def _shown(number: int | None) -> str:
+    return "without a version" if number is None else f"version {number}"
