@@ -160,7 +160,7 @@ async def test_unknown_person_does_not_bring_the_earlier_customer_back(turns: li
         (["Entschuldigung, ich meinte Iris Calloway", "Kontostand?"], "2043"),
         (["désolé, je voulais dire Iris Calloway", "le solde ?"], "2043"),
         (["Who is his wife?"], "2042"),
-        (["what is her spouse's name"], "2042"),
+        (["what is his spouse's name"], "2042"),
         (["thanks, and the last payment?"], "2042"),
         (["what does mr tarrant owe"], "2042"),
     ],
@@ -217,7 +217,7 @@ async def test_names_must_be_the_whole_name(said: str, customer_id: str) -> None
 )  # fmt: skip
 async def test_date_of_birth_that_does_not_fit_is_refused(born: str) -> None:
     await check([f"Nora Whitlock {born}, what is the balance?"], REFUSED)
-    await check(["Nora Whitlock's balance?", born, "and the last payment?"], REFUSED if "(" not in born else "2001")
+    await check(["Nora Whitlock's balance?", born, "and the last payment?"], REFUSED)
 
 
 @pytest.mark.parametrize(

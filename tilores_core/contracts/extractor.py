@@ -30,15 +30,16 @@ class Evidence:
     """One thing that a message says about which customer is meant.
 
     `value`: an e-mail address in lower case, a phone number in E.164, a name or id as written, a date of birth as
-    `YYYY-MM-DD`, `YYYY-MM`, `YYYY` or `--MM-DD`. Empty when it was said but could not be read: then the user is asked
-    again. Of a `choice` it is a number from 1, `-1` for the last, or `other`, `previous`, `initial`, `older`,
-    `younger`; of a `relative` the relation ("wife"), who is another person than the customer.
+    `YYYY-MM-DD`, `YYYY-MM`, `YYYY`, `--MM-DD` or `--MM`. Empty when it was said but could not be read: then the user
+    is asked again. Of a `choice` it is a number from 1, `-1` for the last, or `other`, `previous`, `initial`,
+    `older`, `younger`; of a `relative` the relation ("wife"), who is another person than the customer.
     `start`, `end`: where it is in the message. `alternatives`: other readings of the same words.
     `polarity`: `asserted`; `negated` ("not the one in Leeds"); `corrected`, asserted in place of what was said before
     ("I meant"); `reference`, to something said before ("her", "the second one").
-    `partial`: one word of a name, or some digits of a phone number. `speaker`: said by the speaker of themselves.
-    `supplement`: said to complete what was said before ("her phone number is"). `title`: the form of address before a
-    name ("mr").
+    `partial`: one word of a name, or some digits of a phone number (with `*` before them its last ones).
+    `speaker`: said by the speaker of themselves.
+    `supplement`: said to complete what was said before ("her phone number is"); of a `relative` that a name follows,
+    which is the customer's ("the wife of Tom Fern"). `title`: the form of address before a name ("mr").
     """
 
     kind: EvidenceKind

@@ -45,6 +45,7 @@ PARTICLES: Final = frozenset(
 )
 _PREFIXES = PARTICLES | {"o", "d", "mc", "mac", "st", "san"}
 _HYPHENED = re.compile(r"[^\W_]+(?:[-\u2010\u2011][^\W_]+)+")
+_ANY_HYPHEN = re.compile("[-\u2010\u2011]")
 _THE = re.compile(r"\bthe\b", re.IGNORECASE)
 
 _APOSTROPHES = re.compile(r"['’ʼ`´]")
@@ -173,8 +174,10 @@ def name_fits(name: str, spellings: Iterable[str | tuple[str, str | None]]) -> b
 def _names(name: str, family: str | None) -> tuple[_Name, ...]:
     folded = fold(name[:_LONGEST_NAME])
     hyphened = tuple(
-        tuple(_split(match[0], fold)) for match in _HYPHENED.finditer(folded)
-    ) if "-" in folded or "\u2010" in folded or "\u2011" in folded else ()  # fmt: skip
+        tuple(_split(match[0], fold))
+        for spelling in (fold_both(name[:_LONGEST_NAME]) if _ANY_HYPHEN.search(folded) else ())
+        for match in _HYPHENED.finditer(spelling)
+    )
     families = name_words(family) if family else ()
     found = []
     for words in _spellings(name):
@@ -188,6 +191,11 @@ def _names(name: str, family: str | None) -> tuple[_Name, ...]:
             )
         found.append(_Name(words, hyphened, generation, families))
     return tuple(found)
+
+
+def generation_of(name: str) -> str:
+    """jr, sr, ii, … of the name of a customer; empty when it has none."""
+    return next((found.generation for found in _names(name, None)), "")
 
 
 def _same_letters(one: _Name, other: _Name) -> bool:
@@ -247,6 +255,8 @@ def _fits(asked: _Name, known: _Name) -> bool:
         return False
     if _same_letters(asked, known):
         return True
+    if any(unit not in known.hyphened and unit[::-1] in known.hyphened for unit in asked.hyphened):
+        return False  # Jones-Smith is not Smith-Jones
     one, other = asked.words, known.words
     shorter, longer = (one, list(other)) if len(one) <= len(other) else (other, list(one))
     initials = []

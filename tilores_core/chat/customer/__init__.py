@@ -1,12 +1,16 @@
 """Which customer a conversation is about: everything that was said must fit.
 
 words, data/       the words of seven languages
-tokens, names      a text as words, and the names of people among them
+tokens             a text as words
+names, spans       the names of people among them
+mentioned          those names and the ones that the source knows, as evidence
 numbers, dates     numbers as they are said, dates in part or in full
 contacts           e-mail addresses, phone numbers and ids
+unmarked           numbers, dates and words that nothing announces, beside what identifies
 said               what is negated, corrected or referred to
 extraction         all of that for one message, as evidence
 facts, choices     what records say of birth and place; what tells several customers apart, and how to ask
+narrowing          what a reply leaves of several customers
 resolution         evidence and candidates -> one, several, none or unnamed, with the reason; pure
 finder             asks the source for the candidates
 """

@@ -16,7 +16,7 @@ from tilores_core.chat.customer.said import Said
 from tilores_core.chat.customer.words import COMMON
 from tilores_core.contracts import Customer, CustomerChoice, CustomerOutcome
 from tilores_core.identity import normalise_email, normalise_name, parse_date
-from tilores_core.identity.names import fold
+from tilores_core.identity.names import GENERATIONS, fold, generation_of
 
 MOST_CHOICES = 5
 _MOST_LABELS = 8
@@ -155,14 +155,18 @@ def is_offer(asked: str, customers: Sequence[Customer]) -> bool:
     return asked in wordings(outcome)
 
 
-def picked(customers: Sequence[Customer], which: str, *, shown: bool) -> Customer | None:
+def picked(customers: Sequence[Customer], which: str, *, shown: bool, comparative: bool = False) -> Customer | None:
     """The customer at a place of the list (from 1, -1 for the last), which must have been `shown`, or the older or
-    younger one; None when it is not clear."""
+    younger one; None when it is not clear. `comparative`: "older", which is said of two, not "oldest"."""
     if which in ("older", "younger"):
-        years = {customer.id: max(births(customer), default="")[:4] for customer in customers}
-        wanted = (min if which == "older" else max)(years.values(), default="")
-        fitting = [customer for customer in customers if years[customer.id] == wanted]
-        return fitting[0] if len(fitting) == 1 and all(years.values()) else None
+        if comparative and len(customers) > 2:
+            return None
+        born = {customer.id: births(customer) for customer in customers}
+        exact = all(len(days) == 1 for days in born.values())
+        when = {key: max(days, default="")[: 10 if exact else 4] for key, days in born.items()}
+        wanted = (min if which == "older" else max)(when.values(), default="")
+        fitting = [customer for customer in customers if when[customer.id] == wanted]
+        return fitting[0] if len(fitting) == 1 and all(when.values()) else None
     offered = customers[:MOST_CHOICES]
     place = int(which)
     if not shown or place > len(offered):
@@ -172,9 +176,13 @@ def picked(customers: Sequence[Customer], which: str, *, shown: bool) -> Custome
     return offered[place - 1]
 
 
-def described(among: Sequence[Customer], said: Said, *, corrects: bool) -> list[Customer]:
+def described(among: Sequence[Customer], said: Said) -> list[Customer]:
     """Those that the message describes by a trait that not all have, or does not rule out; all if it says nothing."""
-    fits = [(customer, _fit(customer, among, said)) for customer in among] if len(among) > 1 else []
+    if len(among) < 2:
+        return list(among)
+    fits = [(customer, _fit(customer, among, said, said.last_no())) for customer in among]
+    if not any(fit for _, fit in fits):
+        fits = [(customer, _fit(customer, among, said, -1)) for customer in among]
     meant = [customer for customer, fit in fits if fit > 0]
     rest = [customer for customer, fit in fits if fit == 0]
     if meant or 0 < len(rest) < len(fits):
@@ -182,14 +190,22 @@ def described(among: Sequence[Customer], said: Said, *, corrects: bool) -> list[
     return list(among)
 
 
-def _fit(customer: Customer, among: Sequence[Customer], said: Said) -> int:
-    """1 when the message says a trait of this customer that not all have, -1 when it denies one, else 0."""
+def _fit(customer: Customer, among: Sequence[Customer], said: Said, after: int) -> int:
+    """1 when the message says, behind `after`, a trait of this customer that not all have, -1 when it denies one,
+    else 0."""
     verdicts = [
-        says(said, value)
+        says(said, value, after=after)
         for label, value in customer.traits.items()
         if not all(_value(other, label) == fold(value) for other in among)
     ]
+    generation = generation_of(customer.name or "")
+    if generation and not GENERATIONS.keys().isdisjoint(said.words):
+        spelt = [word for word in said.words if GENERATIONS.get(word) == generation]
+        others_said = any(word in GENERATIONS and not said.is_negated(start) for start, _, word in said.places)
+        verdicts += [says(said, word) for word in spelt] or ([-1] if others_said else [])
     others = {word for other in among if other.id != customer.id for word in normalise_name(other.name or "").split()}
     own = normalise_name(customer.name or "").split()
-    verdicts += [says(said, word) for word in own if word not in others and word not in COMMON and len(word) > 2]
+    verdicts += [
+        says(said, word, after=after) for word in own if word not in others and word not in COMMON and len(word) > 2
+    ]
     return -1 if -1 in verdicts else max(verdicts, default=0)

@@ -19,7 +19,11 @@ from tilores_core.identity.mentions import BEFORE_NUMBER
 
 _MOST = 8  # of a kind, per text
 _BLANK = "|"
-_CHANGED_TO = re.compile(r"\b(?:change|update|set|switch|move|new)\w*[ ](?:\w+[ ]){0,5}to[ ]$", re.IGNORECASE)
+_CHANGED_TO = re.compile(
+    r"\b(?:(?:change|update|set|switch|move|new)\w*[ ](?:[\w'’.-]+[ ]){0,5}to|call(?:[ ]me)?[ ]?back[ ](?:at|on)|"
+    r"callback(?:[ ]number)?(?:[ ]is|:)?|reach[ ]me[ ](?:at|on))[ ]$",
+    re.IGNORECASE,
+)
 
 _EMAIL = re.compile(
     r"(?<![\w.+\-])\w[\w.+\-'’%&/=]{0,63}@(?:[\w\-]{1,63}\.){1,8}[^\W\d_]{2,63}(?![\w@])|"
@@ -28,6 +32,7 @@ _EMAIL = re.compile(
     re.IGNORECASE,
 )
 _SPOKEN_PARTS = {" dot ": ".", " underscore ": "_", " dash ": "-", " at ": "@"}
+_EMAIL_CUE = re.compile(r"\b(?:e-?mail|mail|address)(?:[ ]address)?(?:[ ](?:is|it's))?[ :]{1,2}$", re.IGNORECASE)
 _ADDRESSEE = re.compile(r"(?:^|\W)(?:to|cc|bcc)\W{1,3}$", re.IGNORECASE)
 
 _PHONE = re.compile(
@@ -56,7 +61,14 @@ _SUPPLEMENT = re.compile(
     re.IGNORECASE,
 )
 _PART = re.compile(r"(?<![\w$€£#@+./\-])\d[\d ().\-]{1,10}(?<=\d)(?![\w@€$£%/])", re.ASCII)
-_ONLY_DIGITS = re.compile(r"\W*(?:(?:and|then|und|et|y|e|en)\W+)?(\d[\d ().\-]{1,10}\d)\W*", re.ASCII)
+_ONLY_DIGITS = re.compile(r"\W*(?:(?:and|then|und|et|y|e|en)\W+)?(\d[\d ().\-]{0,10}\d)\W*", re.ASCII)
+_ENDING = re.compile(
+    r"\b(?:(?:phone|mobile|cell|telephone)(?:[ ]number)?(?:'s)?[ ](?:ends|ending|that[ ]ends)[ ](?:in|with)|"
+    r"last[ ](?:two|three|four|five|[2-5])(?:[ ]digits)?[ ]of[ ](?:the|my|her|his)[ ](?:phone|mobile|cell)"
+    r"(?:[ ]number)?(?:[ ](?:is|are))?)"
+    r"[ :]{1,2}(?P<digits>\d{2,6})(?!\d)",
+    re.IGNORECASE,
+)
 _CARD = re.compile(r"\d{4}(?:[ \-]\d{4}){3}|\d{4}[ \-]\d{6}[ \-]\d{5}|\d{3}-\d{2}-\d{4}", re.ASCII)
 _NORTH_AMERICAN = re.compile(r"(?:\+?1[ .\-]?)?(?:\([2-9]\d\d\)[ ]?|[2-9]\d\d[ .\-]?)[2-9]\d\d[ .\-]?\d{4}", re.ASCII)
 _NORTH_AMERICA = frozenset({"US", "CA", "PR"})
@@ -82,10 +94,15 @@ _IS: Final = r"(?:[ ]{0,2}(?:is|was|ist|lautet|est|es|è|é|:|=|\#)){0,2}[ ]{0,3
 _CUED_ID = re.compile(
     rf"(?<![\w@.])(?:(?P<sure>{_COMPOUND}|(?:{_OWNER})(?:'?s)?[ _\-]?(?:{_NUMBER})\.?)|"
     rf"(?P<bare>{_NUMBER}|\#)\.?|{_OWNER})"
-    rf"{_IS}(?P<id>\w[\w\-./:]{{0,63}})",
+    rf"[\"']?{_IS}(?P<id>\w[\w\-./:]{{0,63}})",
     re.IGNORECASE,
 )
-_LAST_WORD = re.compile(r"([^\W_]+(?:['’]s)?)[ ]?[(\[]?$")
+_ANOTHER_ID = re.compile(
+    r"[ ]?(?:[,/&]|,?[ ](?:and|or|und|oder|et|ou|y|o|e|of))[ ]?#?(\d{2,20})"
+    r"(?![\w%€$£]|[.,\-]\d)(?![ ](?:[A-Z]|dollars|euros?))",
+    re.ASCII,
+)
+_LAST_WORD = re.compile(r"([^\W_]+(?:['’]s)?)(?:(?<=ref|inv)\.)?[ ]?[(\[]?$", re.IGNORECASE)
 _SOMEBODYS_NUMBER = re.compile(r"\b(?:the|my|her|his|their|contact|caller['’]?s)[ ]$", re.IGNORECASE)
 _LAST_POSSESSIVE = re.compile(r"['’]s?[ ]$")
 _COUNTED = re.compile(
@@ -97,15 +114,18 @@ _BARE_ID = re.compile(
     r"(?![\w@])",
     re.ASCII,
 )
+_THING_PREFIX = re.compile(
+    r"(?:inv|ord|tck|tkt|case|clm|po|ref|sr|txn|trx|pay|pol|doc|task|req|shp|rma|bkg)[_\-]?\d", re.IGNORECASE
+)
 _ID_PREPOSITION = re.compile(r"\b(?:for|of|about|on|regarding|does|is|has|did|was|with)[ ]{1,2}$", re.IGNORECASE)
 _BEFORE_ANY: Final = BEFORE_NUMBER | frozenset(
     ("my", "phone", "telephone", "mobile", "cell", "contact", "callback", "back")
 )
 _THINGS: Final = "|".join(sorted(map(re.escape, words_in_any("other_numbers")), key=len, reverse=True))
 _THING_BEFORE = re.compile(
-    rf"(?<![^\W_])(?:{_THINGS})s?(?:nummer|nr)?"
+    rf"(?<![^\W_])(?:{_THINGS})s?(?:nummer|nr)?\.?(?:[ ](?:with|has|having|whose)(?:[ ]the)?)?"
     r"(?:[ ]?(?:numbers?|no|nr|num|nummer|numéro|número|numero|id|ref|code|n°|nº)\.?)?"
-    r"(?:[ ]?(?:ending in|ending with|ends in|is|was|of|:|=|\#|\())*[ ]?$",
+    r"(?:[ ]?(?:ending in|ending with|ends in|is|was|of|with|has|having|:|=|\#|\())*[ ]?$",
     re.IGNORECASE,
 )
 _SHORT_ID: Final = 3
@@ -177,9 +197,9 @@ def find_emails(page: Page) -> list[Found]:
                 written = re.sub(said, meant, written, flags=re.IGNORECASE)
         address = normalise_email(written)
         if address is not None:
-            certain = ("@" in match[0] or "." in address.partition("@")[0]) and not _ADDRESSEE.search(
-                page.before(match.start())
-            )
+            before = page.before(match.start())
+            certain = "@" in match[0] or "." in address.partition("@")[0] or _EMAIL_CUE.search(before) is not None
+            certain = certain and not _ADDRESSEE.search(before)
             strength = Strength.STRONG if certain else Strength.FAINT
             supplement = _SUPPLEMENT.search(page.before(match.start())) is not None
             found.append(Found("email", address, *match.span(), strength, supplement=supplement))
@@ -237,7 +257,10 @@ def _numbers(text: str, region: str, *, cued: bool) -> list[tuple[int, int, str]
 
 
 def find_parts(page: Page, phones: list[Found]) -> list[Found]:
-    """Some digits of a phone number that is said over several messages: behind a cue, or nothing but digits."""
+    """Some digits of a phone number: its last ones, or some of one that is said over several messages, behind a cue
+    or as nothing but digits."""
+    if ending := _ENDING.search(page.left):
+        return [Found("part", f"*{ending['digits']}", *ending.span("digits"))]
     if phones:
         return []
     if alone := _ONLY_DIGITS.fullmatch(page.left):
@@ -287,12 +310,18 @@ def find_ids(page: Page, phones: list[Found]) -> list[Found]:
         )
         page.blank(start, end)
         position = end
+        while token.isdigit() and (more := _ANOTHER_ID.match(page.left, position)) and len(more[1]) == len(token):
+            found.append(Found("customer_id", more[1], *more.span(1), strength))
+            page.blank(*more.span(1))
+            position = more.end()
     for match in _first(_BARE_ID, page.left):
         token = match[0].rstrip("-_")
         if any(c.isdigit() for c in token) and ("_" in token or "-" in token or token.upper() == token):
             before = page.before(match.start())
-            if is_number_of_something(before):
+            if is_number_of_something(before) or _THING_PREFIX.match(token):
                 page.blank(*match.span())
+                continue
+            if not may_be_id(token, before):
                 continue
             # Behind "for" an id is likely meant; else it may be a model, a quarter, an illness.
             strength = Strength.WEAK if _ID_PREPOSITION.search(before) else Strength.FAINT
@@ -306,6 +335,8 @@ def _is_customers(page: Page, match: re.Match[str]) -> bool:
     before = page.before(match.start())
     if match["bare"] is None:
         return not (match["sure"] is None and is_number_of_something(before + " "))
+    if is_number_of_something(before):
+        return False  # "the document with id 7"
     word = _LAST_WORD.search(before)
     return word is None or word[1].lower() in BEFORE_NUMBER or _LAST_POSSESSIVE.search(before) is not None
 

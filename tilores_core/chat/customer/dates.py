@@ -1,6 +1,7 @@
 """Dates in free text, also those of which a part is missing: what is said of a birth is often no more than a year.
 
-A date is `YYYY-MM-DD`, `YYYY-MM`, `YYYY` or `--MM-DD`. Of 4/12/1980 the second number is the month when `day_first`.
+A date is `YYYY-MM-DD`, `YYYY-MM`, `YYYY`, `--MM-DD` or `--MM`. Of 4/12/1980 the second number is the month when
+`day_first`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from datetime import date
 from itertools import islice
 from typing import Final
 
-from tilores_core.chat.customer.words import LANGUAGES, alternation, numbers_of, phrases, said_in_any
+from tilores_core.chat.customer.words import LANGUAGES, alternation, numbers_of, phrases, said_in_any, words_in_any
 from tilores_core.identity.names import fold
 
 _MOST = 8  # dates per text
@@ -41,7 +42,7 @@ _TH: Final = r"(?:st|nd|rd|th|er|ère|e|º|ª|\.)?"
 _WRITTEN = re.compile(
     r"(?<![\w.\-/])(?:"
     r"(?P<iy>\d{4})(?P<is>[\-/.])(?P<im>\d{1,2})(?P=is)(?P<id>\d{1,2})|"
-    r"(?P<na>\d{1,2})(?P<ns>[\-/. ]|\.\ )(?P<nb>\d{1,2})(?P=ns)" + _YEAR.format("ny") + "|"
+    r"(?P<na>\d{1,2})(?P<ns>[\-/. ]|\.\ |[ ]slash[ ])(?P<nb>\d{1,2})(?P=ns)" + _YEAR.format("ny") + "|"
     rf"(?P<dd>\d{{1,2}}){_TH}[ .\-]{{0,2}}(?:{_OF}[ ]?)?(?P<dm>{_MONTH})\b\.?(?:[ .,\-]{{0,3}}(?:{_OF}[ ])?"
     + _YEAR.format("dy")
     + ")?|"
@@ -59,7 +60,11 @@ _AFTER_CUE: Final = (
     r"(?:['’]s)?(?:[ ]?(?:is|was|are|on|in|at|am|im|the|year|of|it's|ist|war|jahr|le|en|el|il|est|es|era|fue|em|op|"
     r"é|è|:|=|-|,|\(|\.)){0,4}[ ]{0,3}\(?"
 )
-_BORN: Final = alternation(said_in_any("born"))
+_BORN: Final = alternation((*said_in_any("born"), "b."))
+_HEDGE: Final = alternation(words_in_any("hedges"))
+_HEDGED = re.compile(rf"{_AFTER_CUE}(?P<what>(?:{_HEDGE})[ ][^.?!;\d]{{0,16}}?(?:\d{{2}}|\w+ies\b))", re.IGNORECASE)
+_MONTH_ALONE = re.compile(rf"{_AFTER_CUE}(?P<month>{_MONTH})(?!\w)(?!\W{{0,3}}(?:the[ ])?\d)", re.IGNORECASE)
+_STARRED = re.compile(r"\([*∗][ ]?$")
 _BIRTH_CUE = re.compile(rf"(?<![^\W_])(?:{_BORN}){_AFTER_CUE}$", re.IGNORECASE)
 _BIRTH_BEHIND = re.compile(
     r"\W{0,3}(?:(?:is|was|as|ist|est|es|è|é|his|her|my|their|the|a|he|she|customer['’]?s)[ ]){0,4}"
@@ -69,9 +74,27 @@ _BIRTH_BEHIND = re.compile(
 _CUE = re.compile(rf"(?<![^\W_])(?:{_BORN})(?![^\W_])", re.IGNORECASE)
 _DIGIT_SOON = re.compile(rf"[^.?!;\d]{{0,24}}?(?P<what>\d[\d./\-]*|(?:{_MONTH})\b)", re.IGNORECASE)
 _SHORT_YEAR = re.compile(rf"{_AFTER_CUE}['’]?(?P<yy>\d{{2}})(?![\w/.\-])", re.IGNORECASE)
-_AGE = re.compile(r"\bage(?:d|[ ]is|:)?[ ](\d{1,3})(?!\d)|\b(\d{1,3})[ \-](?:years?|yrs?)[ \-]old\b", re.IGNORECASE)
+_TEENS: Final = ("sixteen", "seventeen", "eighteen", "nineteen")
+_TENS: Final = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_UNITS: Final = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_SPOKEN_AGES: Final = (
+    {word: 16 + n for n, word in enumerate(_TEENS)}
+    | {word: 20 + 10 * n for n, word in enumerate(_TENS)}
+    | {f"{ten} {unit}": 21 + 10 * n + m for n, ten in enumerate(_TENS) for m, unit in enumerate(_UNITS)}
+)
+_YEARS: Final = rf"(\d{{1,3}}|(?:{'|'.join(_TENS)})(?:[ \-](?:{'|'.join(_UNITS)}))?|{'|'.join(_TEENS)})"
+_AGE = re.compile(
+    rf"\bage(?:d|[ ]is|:)?[ ]{_YEARS}\b|\b{_YEARS}[ \-](?:years?|yrs?)[ \-](?:old|of[ ]age)\b|"
+    rf"\b(?:he|she|who)(?:['’]s|[ ]is)[ ](?:now[ ])?{_YEARS}(?=[ ]?(?:[,.;:?!)]|$|and\b))|"
+    rf"\bturned[ ]{_YEARS}\b(?![ ]in)|"
+    rf"\b{_YEARS}[ ](?:Jahre[ ]alt|jaar[ ]oud)\b|\b(?:a|tiene|ha|tem)[ ]{_YEARS}[ ](?:ans|años|anni|anos)\b",
+    re.IGNORECASE,
+)
+AGE_WORDS: Final = frozenset(("old", "age", "aged", "turned", *_TEENS, *_TENS))
+"""Words without which a text without figures says nothing of an age."""
 _AGES: Final = range(16, 111)
 _CUE_REACH = 48
+_HEDGE_REACH = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +122,7 @@ def find_dates(text: str, day_first: bool, today: date) -> list[FoundDate]:
             _BIRTH_CUE.search(text, max(0, match.start() - _CUE_REACH), match.start()) is not None
             or _BIRTH_BEHIND.match(text, match.end()) is not None
         )
+        born = born or _STARRED.search(text, max(0, match.start() - 3), match.start()) is not None
         values = list(_values(match, day_first, today))
         if values and (born or match["y"] is None or cues):
             found.append(FoundDate(values[0], *match.span(), born, tuple(values[1:])))
@@ -107,11 +131,19 @@ def find_dates(text: str, day_first: bool, today: date) -> list[FoundDate]:
         elif born:
             found.append(FoundDate("", *match.span(), True))
     for match in islice(_AGE.finditer(text), _MOST):
-        age = int(match[1] or match[2])
+        years = next(filter(None, match.groups())).lower().replace("-", " ")
+        age = int(years) if years.isdigit() else _SPOKEN_AGES[years]
         if age in _AGES:
             year = today.year - age
             found.append(FoundDate(str(year), *match.span(), True, (str(year - 1),)))
     for cue in cues:
+        hedged, month = _HEDGED.match(text, cue), _MONTH_ALONE.match(text, cue)
+        if hedged or month:
+            value = "" if month is None or hedged else f"--{MONTHS[fold(month['month'])]:02}"
+            start, end = hedged.span("what") if hedged else month.span("month") if month else (cue, cue)
+            found = [item for item in found if not start <= item.start < end + _HEDGE_REACH]
+            found.append(FoundDate(value, start, end, True))
+            continue
         soon = _DIGIT_SOON.match(text, cue)
         if soon is None or any(date.start <= soon.start("what") < date.end for date in found):
             continue
@@ -186,6 +218,8 @@ def fits(asked: str, known: str) -> bool:
     >>> fits("1972-11", "1972-11-02"), fits("1972", "1971-11-02"), fits("--11-02", "1971-11-02")
     (True, False, True)
     """
+    if len(asked) == 4 and asked.startswith("--"):
+        return len(known) == 10 and known[5:7] == asked[2:]
     if asked.startswith("--"):
         return known[4:] == asked[1:] if len(known) == 10 else False
     return known.startswith(asked) or (len(known) < len(asked) and asked.startswith(known))

@@ -8,29 +8,31 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
-from itertools import pairwise
 from typing import Final
 
 from tilores_core.chat.customer.contacts import (
-    Found,
     Page,
     as_evidence,
     find_emails,
     find_ids,
     find_parts,
     find_phones,
-    is_supplement,
-    may_be_id,
 )
-from tilores_core.chat.customer.dates import MONTHS, FoundDate, find_dates
-from tilores_core.chat.customer.names import NameSpan, find_names
+from tilores_core.chat.customer.dates import AGE_WORDS, find_dates
+from tilores_core.chat.customer.mentioned import NAME_PARTS, name_evidence, with_parts_joined
+from tilores_core.chat.customer.names import find_names
 from tilores_core.chat.customer.numbers import number_language, with_figures
 from tilores_core.chat.customer.said import Said, references
+from tilores_core.chat.customer.spans import NameSpan
 from tilores_core.chat.customer.tokens import Word, split_words
+from tilores_core.chat.customer.unmarked import (
+    MOST_DATES,
+    bare_numbers,
+    beside_contacts,
+    births,
+    corrected_number,
+)
 from tilores_core.chat.customer.words import (
-    ENGLISH,
-    FAMILY_NAMES,
-    GIVEN_NAMES,
     THINGS,
     Vocabulary,
     language_of,
@@ -38,7 +40,7 @@ from tilores_core.chat.customer.words import (
     vocabulary,
     words_in_any,
 )
-from tilores_core.contracts import Evidence, Identifiers, Strength
+from tilores_core.contracts import Evidence, Identifiers
 from tilores_core.identity import Locale, normalise_name
 
 LONGEST_TEXT = 8_000
@@ -46,15 +48,13 @@ LONGEST_TEXT = 8_000
 MOST_MENTIONS = 8
 KINDS: Final = ("customer_id", "email", "phone", "name")
 """What identifies a customer, the strongest first."""
-_MOST_DATES = 4
 
 _SPACES = str.maketrans({"\t": " ", "\u00a0": " ", "\u202f": " ", "\u2007": " ", "\r": "\n"})
-_BESIDE = re.compile(r"(?:['’]s)?[ ,;:(\-–]{1,3}")
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
+_SPELLED = re.compile(r"(?<![\w\-])(?:[^\W\d_]-){2,}[^\W\d_](?![\w\-])")
 _DIGIT = re.compile(r"\d")
 _LOWER_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
-_BARE_NUMBER = re.compile(r"#?(\d{3,20})[.!?]?", re.ASCII)
-_PUT_RIGHT = re.compile(r"\W*(?:it'?s|i mean|that'?s|is)?\W*([A-Za-z]{0,3}-?\d{3,20})\b", re.IGNORECASE)
-_ENDS = re.compile(r"[ ]?(?:[,.;:?!)\n]|$)")
+_YOUNGEST: Final = 12  # years, of somebody whose date of birth is said without saying so
 _PLACE_WORDS: Final = words_in_any("places")
 _OF: Final = frozenset(("of", "de", "von", "van", "di", "do", "da"))
 _ONE: Final = words_in_any("one")
@@ -116,15 +116,16 @@ def extract(
     well, unless `day_first` does. `mentions`: customers that the source spotted in the same text; they count as
     strong. Raises nothing, whatever the text.
     """
+    today = today or date.today()
     plain = readable(text)
-    low = frozenset(_LOWER_WORD.findall(plain.lower()))
+    low = _words_of(plain)
     known = vocabulary(language_of(low))
     figures = with_figures(plain, low, number_language(low, known.language))
     page = Page(figures.text)
     numeric = _DIGIT.search(page.text) is not None
-    dated = numeric or not (_BORN.isdisjoint(low) or MONTHS.keys().isdisjoint(low))
+    dated = numeric or not (_BORN.isdisjoint(low) and AGE_WORDS.isdisjoint(low))
     emails = find_emails(page)
-    dates = find_dates(page.left, Locale.of(region, day_first).day_first, today or date.today()) if dated else []
+    dates = find_dates(page.left, Locale.of(region, day_first).day_first, today) if dated else []
     for item in dates:
         if item.born or len(item.value) == 10:
             page.blank(item.start, item.end)
@@ -136,15 +137,25 @@ def extract(
             page.blank(part.start, part.end)
     words = split_words(page.left, elided=known.language in ("fr", "it"))
     names = find_names(words, known)
+    if not low.isdisjoint(NAME_PARTS):
+        names = with_parts_joined(page.left, names)
+    if emails or phones or parts or ids:
+        names += beside_contacts(page, words, names, [*emails, *phones, *parts, *ids], known)
 
     said = Said(figures.text, known.language, low)
     said.dated = any(len(item.value) == 10 for item in dates)
     evidence = [as_evidence(item) for item in (*emails, *phones, *parts, *ids)]
-    evidence += _alone_number(page.text)
-    evidence += _corrected_id(ids, said)
-    evidence += _named(names, words, mentions, page, known, identified=bool(emails or phones or ids))
-    evidence += _births(page.text, dates, names)
-    evidence += _places(words, names, known, said)
+    if numeric:
+        evidence += bare_numbers(page, names, known, said)
+        evidence += corrected_number(ids, phones, said)
+    evidence += name_evidence(names, words, mentions, page, known, identified=bool(emails or phones or ids))
+    if dates:
+        evidence += births(page, dates, names, [*emails, *phones, *ids], said, today.year - _YOUNGEST)
+    places = list(_places(words, names, known, said))
+    if places:
+        taken = {place.start for place in places}
+        evidence = [e for e in evidence if not (e.kind == "name" and e.partial and e.start in taken)]
+        evidence += places
     evidence += references(said, low)
     evidence += _pronouns(words, known)
     polarised = _with_polarity(evidence, said)
@@ -153,12 +164,20 @@ def extract(
     return Reading(
         text=figures.text,
         evidence=tuple(_distinct(polarised)),
-        dates=tuple(dict.fromkeys(item.value for item in dates if item.value))[-_MOST_DATES:],
+        dates=tuple(dict.fromkeys(item.value for item in dates if item.value))[-MOST_DATES:],
         asked=asked,
-        alone=any(span.alone for span in names) or bool(_BARE_NUMBER.fullmatch(page.text)),
+        alone=any(span.alone for span in names),
         said=said,
         language=known.language,
     )
+
+
+def _words_of(text: str) -> frozenset[str]:
+    """The words in lower case; of one with hyphens the parts as well."""
+    words = _LOWER_WORD.findall(text.lower())
+    if "-" in text:
+        words += [part for word in words if "-" in word for part in word.split("-")]
+    return frozenset(words)
 
 
 def readable(text: str) -> str:
@@ -169,130 +188,17 @@ def readable(text: str) -> str:
         # The first word may be half of one; no name or number must be made of its rest.
         text = text.partition(" ")[2] or text
     if not text.isascii():
-        text = unicodedata.normalize("NFC", text)
+        text = unicodedata.normalize("NFC", _INVISIBLE.sub("", text))
     text = text.translate(_SPACES).strip()
+    if "-" in text:
+        text = _SPELLED.sub(lambda match: match[0].replace("-", ""), text)
     return text.lower() if text.isupper() and text.count(" ") > 2 else text
 
 
 # --- contacts and ids ------------------------------------------------------------------------------------
 
 
-def _alone_number(text: str) -> Iterator[Evidence]:
-    if number := _BARE_NUMBER.fullmatch(text):
-        start, end = number.span(1)
-        yield Evidence(kind="customer_id", value=number[1], start=start, end=end, strength=Strength.FAINT)
-
-
-def _corrected_id(ids: Sequence[Found], said: Said) -> Iterator[Evidence]:
-    """ "customer 2001, sorry, 2042": a bare number in place of the id."""
-    at = said.last_correction()
-    if at < 0 or not any(item.end <= at for item in ids) or any(item.start >= at for item in ids):
-        return
-    if number := _PUT_RIGHT.match(said.text, at):
-        start, end = number.span(1)
-        yield Evidence(kind="customer_id", value=number[1], start=start, end=end)
-
-
 # --- names -----------------------------------------------------------------------------------------------
-
-
-def _named(
-    names: Sequence[NameSpan],
-    words: Sequence[Word],
-    known: Sequence[Identifiers],
-    page: Page,
-    known_words: Vocabulary,
-    *,
-    identified: bool,
-) -> Iterator[Evidence]:
-    """Names by their shape and those that the source knows, each person once."""
-    text = page.text
-    shaped = {normalise_name(span.name): span for span in names}
-    spotted: set[str] = set()
-    for who in known:
-        if who.customer_id:
-            at = text.lower().find(who.customer_id.lower())
-            if at < 0 or may_be_id(who.customer_id, text[max(0, at - 40) : at]):
-                start = max(at, 0)
-                yield Evidence(
-                    kind="customer_id",
-                    value=who.customer_id,
-                    start=start,
-                    end=start + len(who.customer_id),
-                    alternatives=(who.customer_id.upper(),) if who.customer_id != who.customer_id.upper() else (),
-                )
-            continue
-        if not who.name:
-            continue
-        name = normalise_name(who.name)
-        at = max(0, text.lower().find(who.name.lower()))
-        shape = next((span for span in names if span.start <= at < span.end), None)
-        if shape is None and (follower := _one_more(words, at + len(who.name), known_words)) is not None:
-            yield Evidence(kind="name", value=f"{who.name} {follower.text}", start=at, end=follower.end)
-            continue
-        if page.is_read(at):
-            continue  # inside an address
-        longer = next((other for other in shaped if other != name and _within(name, other)), None)
-        if longer is None:
-            twin = shaped.pop(name, None)
-            spotted.add(name)
-            yield Evidence(
-                kind="name",
-                value=twin.name if twin else who.name,  # with "Jr." where it was said
-                start=twin.start if twin else at,
-                end=twin.end if twin else at + len(who.name),
-                speaker=bool(twin and twin.speaker),
-                supplement=is_supplement(page.before(at)),
-            )
-        elif _begins_with_a_verb(shaped[longer], words, name, longer):
-            del shaped[longer]
-            yield Evidence(kind="name", value=who.name, start=at, end=at + len(who.name))
-        # else: somebody with a longer name is meant, not the customer whose name is a part of it.
-    for span in shaped.values():
-        beside = identified or _is_beside(span, page)
-        if span.partial and any(_within(normalise_name(span.name), name) for name in spotted):
-            continue
-        yield Evidence(
-            kind="name",
-            value=span.name,
-            title=span.title,
-            start=span.start,
-            end=span.end,
-            strength=Strength.WEAK if beside and span.name.islower() and not span.partial else span.strength,
-            alternatives=span.alternatives,
-            partial=span.partial,
-            speaker=span.speaker,
-            supplement=is_supplement(page.before(span.start)),
-        )
-
-
-def _one_more(words: Sequence[Word], end: int, known: Vocabulary) -> Word | None:
-    """A word right behind a known name that makes it another person's: "ann lee king" is not Ann Lee."""
-    plain = ENGLISH.common if known.language != "de" else known.common
-    for before, word in pairwise(words):
-        if before.end == end:
-            odd = word.low in FAMILY_NAMES or word.low not in (plain if word.capital else known.common)
-            return word if odd and word.joined and word.capital == before.capital else None
-    return None
-
-
-def _is_beside(span: NameSpan, page: Page) -> bool:
-    """Whether an address, a number or an id was read right before or behind: the name belongs to it."""
-    before = page.left[max(0, span.start - 2) : span.start]
-    behind = page.left[span.end : span.end + 2]
-    return page.is_read(span.start - len(before)) or (len(behind) > 1 and page.is_read(span.end + 1))
-
-
-def _within(name: str, longer: str) -> bool:
-    return f" {name} " in f" {longer} "
-
-
-def _begins_with_a_verb(span: NameSpan, words: Sequence[Word], name: str, longer: str) -> bool:
-    first, _, rest = longer.partition(" ")
-    noun = rest.partition(" ")
-    begins = any(word.start == span.start and word.initial for word in words)
-    plain = longer == f"{first} {name}" or (noun[0] in _OF and noun[2] == name)
-    return plain and first not in GIVEN_NAMES and (begins or noun[0] in _OF)
 
 
 def _distinct(found: Iterable[Evidence]) -> Iterator[Evidence]:
@@ -307,28 +213,6 @@ def _distinct(found: Iterable[Evidence]) -> Iterator[Evidence]:
 
 
 # --- the rest --------------------------------------------------------------------------------------------
-
-
-def _births(text: str, dates: Sequence[FoundDate], names: Sequence[NameSpan]) -> Iterator[Evidence]:
-    """Dates said to be a date of birth, else one right behind a name: "Edwina Hawthorne, 1980-04-12"."""
-    ends = {span.end for span in names if not span.partial}
-    born = [item for item in dates if item.born]
-    if not born:
-        born = [
-            item
-            for item in dates
-            if (len(item.value) == 10 or _ENDS.match(text, item.end))
-            and not item.value.startswith("--")
-            and any(0 < item.start - end <= 5 and _BESIDE.fullmatch(text, end, item.start) for end in ends)
-        ][:1]
-    for item in born:
-        yield Evidence(
-            kind="date_of_birth",
-            value=item.value,
-            start=item.start,
-            end=item.end,
-            alternatives=item.alternatives,
-        )
 
 
 def _places(words: Sequence[Word], names: Sequence[NameSpan], known: Vocabulary, said: Said) -> Iterator[Evidence]:
@@ -379,7 +263,9 @@ def _with_polarity(evidence: Sequence[Evidence], said: Said) -> list[Evidence]:
     taken back."""
     corrected_at = said.last_correction()
     kinds = {
-        e.kind for e in evidence if e.kind in KINDS and corrected_at >= 0 and e.start >= corrected_at and e.strength
+        e.kind
+        for e in evidence
+        if e.kind in (*KINDS, "date_of_birth") and e.start >= corrected_at >= 0 and e.strength
     }
     found = []
     for item in evidence:

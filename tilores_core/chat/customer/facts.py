@@ -45,6 +45,8 @@ _BIRTH_FIELDS: Final = frozenset(
 )
 _SEX_FIELDS: Final = frozenset(("gender", "sex", "salutation", "title", "anrede", "geschlecht"))
 _SEXES: Final = {word: key for key in ("female", "male") for word in words_in_any(key)}
+_NOT_DIGIT = re.compile(r"\D")
+_SHORTEST_PHONE: Final = 7
 _SHORT = 3  # a value this short may be a word ("IN", "OR"): its capitals count
 
 
@@ -97,9 +99,27 @@ def _occurs(wanted: Sequence[str], text: str) -> bool:
     )
 
 
+def is_ending(item: Evidence) -> bool:
+    """Whether it is the last digits of a phone number."""
+    return item.kind == "phone" and item.value.startswith("*")
+
+
+def ends_fit(customer: Customer, reading: Reading) -> bool:
+    """Whether some number in the records ends as the message says."""
+    said = [item.value[1:] for item in reading.evidence if is_ending(item) and item.polarity != "negated"]
+    if not said:
+        return True
+    numbers = [digits for text in _texts(customer) if len(digits := _NOT_DIGIT.sub("", text)) >= _SHORTEST_PHONE]
+    return all(any(number.endswith(ending) for number in numbers) for ending in said)
+
+
 def title_fits(customer: Customer, title: str) -> bool:
     """Whether "Mr" or "Mrs" before a name may be the customer's; true when the records do not say."""
-    asked = _SEXES.get(title) if title else None
+    return sex_fits(customer, _SEXES.get(title) if title else None)
+
+
+def sex_fits(customer: Customer, asked: str | None) -> bool:
+    """Whether the records say nothing else; true when nothing is `asked` or they do not say."""
     if asked is None:
         return True
     known = {
@@ -111,16 +131,29 @@ def title_fits(customer: Customer, title: str) -> bool:
     return not known or asked in known
 
 
+def has_field(customer: Customer, word: str) -> bool:
+    """Whether the word, or its singular, is in the name of a field of the customer's."""
+    low = fold(word)
+    forms = {low, low.removesuffix("s")}
+    return any(
+        not forms.isdisjoint(_NOT_LETTER.split(fold(name))) for record in customer.records for name in record.fields
+    )
+
+
 def fits_all(customer: Customer, reading: Reading, names: Iterable[Evidence]) -> bool:
     """Whether the customer fits what a message says beside identifiers: birth, place, and the order of a name."""
     for item in reading.evidence:
         if item.polarity == "negated":
             continue
-        if item.kind == "date_of_birth" and len(item.value) < 10 and not born_then(customer, item):
+        if (
+            item.kind == "date_of_birth"
+            and not born_then(customer, item)
+            and (len(item.value) < 10 or any(len(day) == 10 for day in births(customer)))
+        ):
             return False
         if item.kind == "place" and not is_at(customer, item.value):
             return False
-    return not any(_is_turned_round(customer, name.value) for name in names)
+    return ends_fit(customer, reading) and not any(_is_turned_round(customer, name.value) for name in names)
 
 
 def _is_turned_round(customer: Customer, name: str) -> bool:
@@ -146,8 +179,8 @@ def is_trait(customers: Sequence[Customer], text: str) -> bool:
     return any(_occurs(wanted, value) for customer in customers for value in customer.traits.values())
 
 
-def says(said: Said, value: str) -> int:
-    """1 when the message names the value, -1 when it denies it, else 0."""
+def says(said: Said, value: str, *, after: int = -1) -> int:
+    """1 when the message names the value, -1 when it denies it, else 0. `after`: where to begin to read."""
     day = parse_date(value)
     year = day[:4] if day else value if _YEAR.fullmatch(value) else None
     short = year is None and len(value) <= _SHORT and not value.isdigit()
@@ -161,7 +194,7 @@ def says(said: Said, value: str) -> int:
     places = said.places
     words = [fold(word) for _, _, word in places]
     for i in range(len(words) - len(wanted) + 1):
-        if words[i : i + len(wanted)] == wanted:
+        if words[i : i + len(wanted)] == wanted and places[i][0] >= after:
             return -1 if said.is_negated(places[i][0]) else 1
     return 0
 

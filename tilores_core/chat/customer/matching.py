@@ -51,7 +51,7 @@ class Matcher:
     def is_called(self, customer: Customer, name: Evidence) -> bool:
         if not facts.title_fits(customer, name.title):
             return False
-        if customer.name is not None and name_fits(name.value, [customer.name]):
+        if customer.name is not None and any(name_fits(v, [customer.name]) for v in (name.value, *name.alternatives)):
             return True
         return bool(self._candidates.of(Identifiers(customer_id=customer.id, name=name.value)))
 

@@ -8,9 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
+from tilores_core.chat.customer.spans import (
+    SHORTEST_PART,
+    NameSpan,
+    given_prefix,
+    is_alone,
+    is_family,
+    is_given,
+    is_thing,
+    stands_as_name,
+    without_possessive,
+)
 from tilores_core.chat.customer.tokens import Cue, Word, cue_before
 from tilores_core.chat.customer.words import (
     ENGLISH,
@@ -20,43 +31,23 @@ from tilores_core.chat.customer.words import (
     NAMES_TOO,
     PARTICLES,
     PLACES,
-    THINGS,
     TITLES,
     Vocabulary,
+    is_unknown,
+    words_in_any,
 )
 from tilores_core.contracts import Strength
-from tilores_core.identity.names import GENERATIONS, fold
+from tilores_core.identity.names import GENERATIONS
 
 _LONGEST_WORD = 40
 _MOST_WORDS = 4  # particles not counted
-_SHORTEST_PART = 3  # of a name written in one word
 
 _CUED_SURELY = ("title", "certain")
 _CAMEL = re.compile(r"(?<=[a-zà-ÿ])(?=[A-ZÀ-Þ])")
 _PREFIXES: Final = frozenset(("o", "d", "mc", "mac"))  # of a family name, where speech has no apostrophes
-_SUFFIX_WORDS: Final = GENERATIONS.keys() | {"the"}
+_NOT: Final = words_in_any("negators")
+SUFFIX_WORDS: Final = GENERATIONS.keys() | {"the"}
 _THIRD: Final = frozenset(("second", "third", "fourth", "elder", "younger"))
-
-
-@dataclass(frozen=True, slots=True)
-class NameSpan:
-    """A name at `start`:`end`. `speaker`: said of oneself; `cued`: something says that a name follows, or it owns
-    something; `partial`: one word; `alone`: nothing else is said; `person`: begins with a given name;
-    `alternatives`: other readings, as speech has no apostrophes ("tom ferns balance")."""
-
-    name: str
-    start: int
-    end: int
-    strength: Strength
-    cued: bool = False
-    speaker: bool = False
-    partial: bool = False
-    alone: bool = False
-    person: bool = False
-    owner: bool = False
-    loose: bool = False  # two words that are not known, with nothing that says a name stands here
-    title: str = ""
-    alternatives: tuple[str, ...] = ()
 
 
 def find_names(words: Sequence[Word], vocabulary: Vocabulary = ENGLISH) -> list[NameSpan]:
@@ -91,7 +82,7 @@ class _Names:
         run = self._capitals(i, cued=cue is not None)
         if run:
             reversed_name = self._family_first(i, run, cue)
-            return (len(run) + 1, reversed_name) if reversed_name else (len(run), self._typed(i, run, cue))
+            return reversed_name or (len(run), self._typed(i, run, cue))
         if word.capital or (word.low in self.vocabulary.common and not self._lower_name_too(i)):
             return 1, None
         run = self._lower_run(i)
@@ -143,7 +134,7 @@ class _Names:
         while j < len(words) and words[j].low in PARTICLES:
             j += 1
         given = words[j + 1] if j + 1 < len(words) and words[j + 1].comma else None
-        return given is not None and given.capital and (_given(given) or given.low in NAMES_TOO)
+        return given is not None and given.capital and (is_given(given) or given.low in NAMES_TOO)
 
     def _is_suffix(self, j: int, run: Sequence[Word]) -> bool:
         """ "Jr.", "III", "junior", "the third" behind a name."""
@@ -170,8 +161,8 @@ class _Names:
         if word.low in NAMES_TOO and not run:
             named = self._leads_on(follower)
             question = word.initial and word.low in MODALS  # "Will Edwina pay?"
-            return named and not (question and follower is not None and _given(follower) and not follower.owner)
-        return word.owner and len(run) == 1 and (_given(run[0]) or word.low not in self.vocabulary.subjects)
+            return named and not (question and follower is not None and is_given(follower) and not follower.owner)
+        return word.owner and len(run) == 1 and (is_given(run[0]) or word.low not in self.vocabulary.subjects)
 
     def _lower_name_too(self, i: int) -> bool:
         """ "about will petrov", "april jones what is …", in lower case."""
@@ -182,12 +173,12 @@ class _Names:
         return follower.low not in self.vocabulary.common or follower.low in FAMILY_NAMES
 
     def _typed(self, i: int, run: list[Word], cue: Cue | None) -> NameSpan | None:
-        if len(run) > 2 and run[0].initial and not _given(run[0]) and _given(run[1]) and not cue:
+        if len(run) > 2 and run[0].initial and not is_given(run[0]) and is_given(run[1]) and not cue:
             i, run = i + 1, run[1:]  # an imperative we do not know: "Retitle Edwina Hawthorne"
         german = self.vocabulary.language == "de"
-        if german and len(run) > 3 and run[1].low == "von" and not _given(run[0]) and run[2].low not in PARTICLES:
+        if german and len(run) > 3 and run[1].low == "von" and not is_given(run[0]) and run[2].low not in PARTICLES:
             i, run = i + 2, run[2:]  # a noun: "Abrechnung von Edwina Hawthorne"
-        counted = sum(word.low not in PARTICLES and word.low not in _SUFFIX_WORDS for word in run)
+        counted = sum(word.low not in PARTICLES and word.low not in SUFFIX_WORDS for word in run)
         if counted > _MOST_WORDS:
             if cue is None:
                 return None
@@ -196,10 +187,10 @@ class _Names:
         if span.name.lower() in PLACES:
             return None
         owner = run[-1].owner
-        span = replace(span, alone=self._alone(run), speaker=cue == "speaker")
+        span = replace(span, alone=is_alone(self.words, run, self.vocabulary), speaker=cue == "speaker")
         if len(run) == 1:
-            return self._one_word(span, run[0], cue)
-        if cue is not None and not (cue == "switch" and _is_thing(run)):
+            return self._one_word(i, span, run[0], cue)
+        if cue is not None and not (cue == "switch" and is_thing(run)):
             return replace(span, strength=Strength.STRONG, cued=cue != "speaker")
         if owner:
             return replace(span, strength=Strength.STRONG, cued=True)
@@ -207,41 +198,51 @@ class _Names:
             return None
         return replace(span, strength=self._bare_strength(i, run))
 
-    def _one_word(self, span: NameSpan, word: Word, cue: Cue | None) -> NameSpan | None:
+    def _one_word(self, i: int, span: NameSpan, word: Word, cue: Cue | None) -> NameSpan | None:
         parts = _CAMEL.split(word.text)
-        if len(parts) in (2, 3) and all(len(part) >= _SHORTEST_PART for part in parts):
+        if len(parts) in (2, 3) and all(len(part) >= SHORTEST_PART for part in parts):
             return replace(span, name=" ".join(parts), strength=Strength.WEAK, partial=False, cued=cue is not None)
         if cue is not None:
             strength = Strength.STRONG if cue in _CUED_SURELY else Strength.WEAK
             return replace(span, cued=cue != "speaker", strength=strength)
         if word.owner:
             return replace(span, cued=True, strength=Strength.WEAK)
-        return replace(span, strength=Strength.FAINT) if span.person and not word.initial else None
+        may = (span.person and not word.initial) or stands_as_name(self.words, i, self.vocabulary)
+        return replace(span, strength=Strength.FAINT) if may else None
 
-    def _family_first(self, i: int, run: list[Word], cue: Cue | None) -> NameSpan | None:
-        """ "Hawthorne, Edwina", where it says nothing else or stands behind a cue."""
+    def _family_first(self, i: int, run: list[Word], cue: Cue | None) -> tuple[int, NameSpan] | None:
+        """How many words to go on by, and "Hawthorne, Edwina", where it says nothing else or stands behind a cue."""
         words = self.words
         j = i + len(run)
-        given = j < len(words) and (_given(words[j]) or words[j].low in NAMES_TOO)
+        given = j < len(words) and (is_given(words[j]) or words[j].low in NAMES_TOO)
+        if i and words[i - 1].low in _NOT:
+            return None  # "not Tom, Gwen"
         if j >= len(words) or not words[j].comma or not (self._may_be_name(words[j]) or given):
             return None
         if len(run) > 2 and any(word.low not in PARTICLES for word in run[:-1]):
             return None
         pair = [*run, words[j]]
-        alone = self._alone(pair)
-        asked = words[j].owner or (i > 0 and words[i - 1].low in self.vocabulary.prepositions)
+        while j + 1 < len(words) and self._is_suffix(j + 1, pair):
+            j += 1
+            pair.append(words[j])
+        alone = is_alone(self.words, pair, self.vocabulary)
+        asked = pair[-1].owner or (i > 0 and words[i - 1].low in self.vocabulary.prepositions)
         if not alone and cue is None and not asked and not (run[0].initial and given and len(run) > 1):
             return None
-        span = replace(
-            self._span(i, pair), name=f"{' '.join(word.text for word in run)}, {words[j].text}", partial=False
+        name = f"{' '.join(word.text for word in run)}, {' '.join(word.text for word in pair[len(run) :])}"
+        return len(pair), replace(
+            self._span(i, pair),
+            name=name,
+            partial=False,
+            strength=Strength.STRONG if cue else Strength.WEAK,
+            cued=cue not in (None, "speaker"),
+            alone=alone,
         )
-        strength = Strength.STRONG if cue else Strength.WEAK
-        return replace(span, strength=strength, cued=cue not in (None, "speaker"), alone=alone)
 
     def _bare_strength(self, i: int, run: Sequence[Word]) -> Strength:
-        if _is_thing(run):
+        if is_thing(run):
             return Strength.FAINT
-        placed = i > 0 and self.words[i - 1].low in self.vocabulary.place_cues and not _given(run[0])
+        placed = i > 0 and self.words[i - 1].low in self.vocabulary.place_cues and not is_given(run[0])
         return Strength.FAINT if placed else Strength.WEAK
 
     # --- spoken, in lower case ---------------------------------------------------------------------------
@@ -260,7 +261,7 @@ class _Names:
             if not (joins and self._is_particle(j, run)) and word.low in common:
                 second = len(run) == 1 and self._family_name(run[0], word)
                 # A third word that may be the family name: "ann lee king" is not Ann Lee.
-                if not second and not (len(run) > 1 and _is_family(word)):
+                if not second and not (len(run) > 1 and is_family(word)):
                     break
             run.append(word)
         return run
@@ -277,19 +278,19 @@ class _Names:
     def _family_name(self, given: Word, word: Word) -> bool:
         place = self.words.index(given)
         framed = place > 0 and self.words[place - 1].low in self.vocabulary.prepositions
-        may = framed or _given(given) or given.low in NAMES_TOO
-        return (may and _is_family(word)) or (word.owner and word.low not in self.vocabulary.never)
+        may = framed or is_given(given) or given.low in NAMES_TOO
+        return (may and is_family(word)) or (word.owner and word.low not in self.vocabulary.never)
 
     def _spoken(self, i: int, run: list[Word], cue: Cue | None) -> NameSpan | None:
         end = len(run)
         while end > 1 and run[end - 1].low in PARTICLES:
             end -= 1
         run = run[:end]
-        counted = sum(word.low not in PARTICLES and word.low not in _SUFFIX_WORDS for word in run)
-        person = _given(run[0]) or run[0].low in NAMES_TOO
+        counted = sum(word.low not in PARTICLES and word.low not in SUFFIX_WORDS for word in run)
+        person = is_given(run[0]) or run[0].low in NAMES_TOO
         if counted > (_MOST_WORDS if cue is not None or person else 3):
             # Other languages are all unknown words; a given name among them still begins a name.
-            given = next((n for n, word in enumerate(run) if _given(word)), None)
+            given = next((n for n, word in enumerate(run) if is_given(word)), None)
             if given is None:
                 return replace(self._span(i, run[:_MOST_WORDS]), loose=True, alternatives=())
             i, run = i + given, run[given:]
@@ -302,10 +303,10 @@ class _Names:
         span = replace(self._span(i, run), speaker=cue == "speaker", cued=cue not in (None, "speaker"))
         owner = run[-1].owner
         if len(run) == 1:
-            return self._single(run[0], span, cue, person=person)
+            return self._single(i, run[0], span, cue, person=person)
         if span.name in PLACES:
             return None
-        alone = self._alone(run)
+        alone = is_alone(self.words, run, self.vocabulary)
         if cue is not None:
             named = cue in _CUED_SURELY or (cue == "speaker" and words[i - 2].low == "name")
             unsure = Strength.WEAK if cue in ("customer", "switch") else Strength.FAINT
@@ -320,9 +321,9 @@ class _Names:
         )
         return replace(span, loose=not framed)
 
-    def _single(self, word: Word, span: NameSpan, cue: Cue | None, *, person: bool) -> NameSpan | None:
+    def _single(self, i: int, word: Word, span: NameSpan, cue: Cue | None, *, person: bool) -> NameSpan | None:
         uncased = word.text.upper() == word.text  # scripts without capitals
-        if not person and len(word.low) > 2 * _SHORTEST_PART and (split := _given_prefix(word.low)):
+        if not person and len(word.low) > 2 * SHORTEST_PART and (split := given_prefix(word.low)):
             return replace(span, name=split, partial=False, strength=Strength.FAINT)
         if cue is not None and (person or uncased or cue in _CUED_SURELY):
             return replace(span, strength=Strength.STRONG if cue in _CUED_SURELY else Strength.WEAK)
@@ -330,61 +331,26 @@ class _Names:
             return replace(span, cued=True, strength=Strength.WEAK)
         if span.alternatives and (given := span.alternatives[0]) in GIVEN_NAMES:
             return replace(span, name=given, cued=True, alternatives=(), strength=Strength.WEAK, person=True)
-        return replace(span, strength=Strength.FAINT) if person else None
+        if not person and not (cue is not None or uncased or stands_as_name(self.words, i, self.vocabulary)):
+            return None
+        return (
+            replace(span, strength=Strength.FAINT, alone=is_alone(self.words, [word], self.vocabulary))
+            if person or is_unknown(word.low)
+            else None
+        )
 
     # --- both --------------------------------------------------------------------------------------------
 
-    def _alone(self, run: Sequence[Word]) -> bool:
-        first, last = run[0].start, run[-1].end
-        words, courtesies = self.words, self.vocabulary.courtesies
-        return len(words) <= len(run) + 6 and all(
-            word.low in courtesies or word.low in TITLES for word in words if word.start < first or word.end > last
-        )
-
     def _span(self, i: int, run: Sequence[Word]) -> NameSpan:
         name = " ".join(word.text for word in run)
-        counted = [word for word in run if word.low not in _SUFFIX_WORDS]
+        counted = [word for word in run if word.low not in SUFFIX_WORDS]
         return NameSpan(
             name,
             run[0].start,
             run[-1].end,
             Strength.FAINT,
-            person=_given(run[0]),
+            person=is_given(run[0]),
             partial=len(counted) == 1,
             owner=run[-1].owner,
-            alternatives=tuple(self._without_possessive(i, run)),
+            alternatives=tuple(without_possessive(self.words, i, run, self.vocabulary)),
         )
-
-    def _without_possessive(self, i: int, run: Sequence[Word]) -> Sequence[str]:
-        """ "tom ferns balance" may be Tom Fern's, "tom joneses" Tom Jones's."""
-        last = run[-1]
-        j = i + len(run)
-        if last.owner or last.low[-1:] != "s" or len(last.low) < 4 or j >= len(self.words):
-            return ()
-        following = self.words[j]
-        plain = following.joined and following.low in self.vocabulary.common and following.capital == last.capital
-        if not plain and following.low not in self.vocabulary.subjects:
-            return ()
-        endings = ["s"] + (["es"] if last.low.endswith(("ses", "xes", "zes", "ches", "shes")) else [])
-        before = " ".join(word.text for word in run[:-1])
-        return [f"{before} {last.text[: -len(ending)]}".strip() for ending in endings]
-
-
-def _given(word: Word) -> bool:
-    return word.low in GIVEN_NAMES or word.low.partition("-")[0] in GIVEN_NAMES
-
-
-def _is_family(word: Word) -> bool:
-    return word.low in FAMILY_NAMES or (word.low[-1:] == "s" and word.low[:-1] in FAMILY_NAMES)
-
-
-def _is_thing(run: Sequence[Word]) -> bool:
-    return any(word.low in THINGS for word in run)
-
-
-def _given_prefix(word: str) -> str | None:
-    """ "edwinahawthorne" as two words, when it begins with a given name."""
-    for length in range(len(word) - _SHORTEST_PART, _SHORTEST_PART, -1):
-        if word[:length] in GIVEN_NAMES and fold(word) not in GIVEN_NAMES:
-            return f"{word[:length]} {word[length:]}"
-    return None

@@ -51,6 +51,7 @@ class _Numbers(NamedTuple):
     days: dict[str, int]
     day_words: frozenset[str]
     of: frozenset[str]
+    month_ordinals: bool  # the months are said as numbers, too
 
 
 @lru_cache(maxsize=len(LANGUAGES))
@@ -71,6 +72,7 @@ def _numbers(language: str) -> _Numbers:
         },
         day_words=frozenset(word for entry in phrases(data["days"]) for word in entry.replace("-", " ").split()),
         of=frozenset(data["of"].split()),
+        month_ordinals=language == "de",
     )
 
 
@@ -107,7 +109,9 @@ def with_figures(text: str, words: frozenset[str], language: str) -> Text:
     if language == "en":
         least = 1 if dated or "double" in words or "triple" in words else 2
         ordinal = dated and not numbers.day_words.isdisjoint(words)
-        if len(words & _ENGLISH_WORDS) < least and not ordinal and not _HYPHENED.search(text):
+        said = words & _ENGLISH_WORDS
+        enough = len(said) >= least or (len(said) == 1 and text.lower().count(next(iter(said))) >= least)
+        if not enough and not ordinal and not _HYPHENED.search(text):
             return Text(text)
     elif not dated and not _cheap(language).search(text):
         return Text(text)
@@ -124,7 +128,7 @@ def _runs(
         day = _day(text, tokens, i, numbers)
         if day is not None:
             used, value = day
-            found.append((tokens[i][0], tokens[i + used - 1][1], str(value)))
+            found.append((tokens[i][0], tokens[i + used - 1][1], value))
             i += used
             continue
         j = _end_of_run(text, tokens, i, numbers)
@@ -138,8 +142,8 @@ def _runs(
     return found
 
 
-def _day(text: str, tokens: Sequence[tuple[int, int, str]], i: int, numbers: _Numbers) -> tuple[int, int] | None:
-    """An ordinal beside a month: how many tokens it takes, and the day."""
+def _day(text: str, tokens: Sequence[tuple[int, int, str]], i: int, numbers: _Numbers) -> tuple[int, str] | None:
+    """An ordinal beside a month: how many tokens it takes, and the day, or the day and the month."""
     for used in (2, 1):
         if i + used > len(tokens):
             continue
@@ -148,6 +152,13 @@ def _day(text: str, tokens: Sequence[tuple[int, int, str]], i: int, numbers: _Nu
         if value is None:
             continue
         after = i + used
+        if (
+            numbers.month_ordinals
+            and after < len(tokens)
+            and (month := numbers.days.get(tokens[after][2]))
+            and month <= 12
+        ):
+            return used + 1, f"{value}. {month}."  # "dritter fünfter neunzehnhundertachtzig"
         while after < len(tokens) and tokens[after][2] in numbers.of:
             after += 1
         before = i - 1
@@ -156,7 +167,7 @@ def _day(text: str, tokens: Sequence[tuple[int, int, str]], i: int, numbers: _Nu
         if (after < len(tokens) and tokens[after][2] in numbers.months) or (
             before >= 0 and tokens[before][2] in numbers.months
         ):
-            return used, value
+            return used, str(value)
     return None
 
 
@@ -185,10 +196,15 @@ def _end_of_run(text: str, tokens: Sequence[tuple[int, int, str]], i: int, numbe
 
 def _figures(tokens: Sequence[tuple[int, int, str]], i: int, j: int, numbers: _Numbers, language: str) -> str | None:
     words = [word for token in tokens[i:j] for word in _plain(token[2], numbers)]
-    beside_month = (i > 0 and tokens[i - 1][2] in numbers.months) or any(
-        token[2] in numbers.months
-        for token in tokens[j : j + 2]
-        if token[2] in numbers.months or token[2] in numbers.of
+    slashed = any(token[2] == "slash" for token in (*tokens[max(0, i - 1) : i], *tokens[j : j + 1]))
+    beside_month = (
+        slashed
+        or (i > 0 and tokens[i - 1][2] in numbers.months)
+        or any(
+            token[2] in numbers.months
+            for token in tokens[j : j + 2]
+            if token[2] in numbers.months or token[2] in numbers.of
+        )
     )
     beside_month = beside_month or (i > 1 and tokens[i - 1][2] in numbers.of and tokens[i - 2][2] in numbers.months)
     expanded: list[str] = []

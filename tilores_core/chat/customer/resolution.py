@@ -12,9 +12,10 @@ from dataclasses import replace
 from typing import Final
 
 from tilores_core.chat.customer import facts
-from tilores_core.chat.customer.choices import described, is_offer, picked
+from tilores_core.chat.customer.choices import described, picked
 from tilores_core.chat.customer.extraction import Reading
 from tilores_core.chat.customer.matching import Matcher
+from tilores_core.chat.customer.narrowing import Narrower, is_comparative, says_no_to
 from tilores_core.chat.customer.state import (
     UNNAMED,
     Candidates,
@@ -26,6 +27,7 @@ from tilores_core.chat.customer.state import (
     distinct_names,
     without_speaker,
 )
+from tilores_core.chat.customer.words import GIVEN_NAMES, ORDINARY, is_unknown
 from tilores_core.contracts import Customer, CustomerKind, Evidence, Identifiers, Strength
 from tilores_core.identity import normalise_phone
 from tilores_core.spectrums import GENERAL
@@ -33,7 +35,12 @@ from tilores_core.spectrums import GENERAL
 _MOST_NAMES = 4  # looked up in one message
 _MOST_FAINT = 20  # look-ups of faint evidence in one resolution
 _ASKS_FOR: Final = frozenset(("there", "have", "know", "find", "got", "named", "called", "see"))
-_MOST_PARTS = 4  # messages that a phone number is said over
+_SHORTEST_PHONE = 10  # digits of one that nothing announces
+_PRONOUNS: Final = {
+    **dict.fromkeys(("he", "him", "his", "he's"), "male"),
+    **dict.fromkeys(("she", "her", "hers", "she's"), "female"),
+}
+_MOST_PARTS = 6  # messages that a phone number is said over
 
 
 __all__ = ["UNNAMED", "Candidates", "LookupNeeded", "Reason", "State", "resolve"]
@@ -57,6 +64,7 @@ class _Resolver:
         self._readings = readings
         self._candidates = candidates
         self._match = Matcher(candidates)
+        self._narrow = Narrower(self._match)
         self._spectrum = spectrum
         self._region = region
         self._states: dict[int, State] = {}
@@ -85,10 +93,12 @@ class _Resolver:
             return State("none", reason="unread")
         asserted = [item for item in reading.found if item.polarity in ("asserted", "corrected")]
         if (relative := next(iter(reading.of_kind("relative")), None)) is not None:
-            asserted = [item for item in asserted if item.kind != "name" or item.start > relative.start]
+            names = [item for item in asserted if item.kind == "name" and item.start > relative.start]
+            names = names[relative.supplement :]  # "the wife of Tom Fern"
+            asserted = [item for item in asserted if item.kind != "name" or item in names]
             if not any(item.kind == "name" for item in asserted):
                 return State("none", reason="relative")
-        asserted = without_speaker(asserted)
+        asserted = [item for item in without_speaker(asserted) if not facts.is_ending(item)]
         if any(item.partial and item.kind == "phone" for item in asserted):
             asserted, joined = self._with_joined_phone(i, asserted)
             if joined is not None:
@@ -103,33 +113,36 @@ class _Resolver:
         """A phone number that is said over several messages: its parts as one number."""
         parts: list[str] = []
         certain = False
+        named: list[Evidence] = []
         for j in range(i, max(-1, i - _MOST_PARTS), -1):
             said = [item for item in self._readings[j].found if item.kind == "phone" and item.partial]
             if not said:
                 break
+            if j < i:
+                named += [
+                    e for e in self._readings[j].found if e.kind == "name" and e.polarity != "negated" and e.strength
+                ]
             parts.insert(0, said[0].value)
             certain = certain or said[0].strength > Strength.FAINT
-            number = normalise_phone("".join(parts), self._region) if certain and len(parts) > 1 else None
+            digits = "".join(parts)
+            whole_number = len(parts) > 1 and (certain or len(digits) >= _SHORTEST_PHONE)
+            number = normalise_phone(digits, self._region) if whole_number else None
             if number is not None:
                 whole = Evidence(kind="phone", value=number, start=said[0].start, end=said[0].end)
-                return [*(item for item in asserted if not item.partial or item.kind != "phone"), whole], None
+                return [*(item for item in asserted if not item.partial or item.kind != "phone"), *named, whole], None
         rest = [item for item in asserted if not item.partial or item.kind != "phone"]
         return rest, (State("none", reason="incomplete") if certain else None)
 
     def _gone_back(self, i: int, which: str) -> State:
         """ "Go back to the previous customer": the one before the present one, or the first of all."""
-        history: list[Customer] = []
-        for j in range(i):
-            state = self.after(j)
-            if state.kind == "one" and (not history or history[-1].id != state.customers[0].id):
-                history.append(state.customers[0])
+        history = self._history(i)
         if history and which == "initial":
             return State("one", (history[0],), "fits")
         if self.after(i - 1).kind == "one":
             history = history[:-1]
         return State("one", (history[-1],), "fits") if history else State("unnamed", reason="which")
 
-    # --- somebody is identified --------------------------------------------------------------------------
+    # --- a customer is identified --------------------------------------------------------------------------
 
     def _named(self, i: int, reading: Reading, asserted: Sequence[Evidence]) -> State | None:
         """The state when the message identifies a customer; None when it names no person after all."""
@@ -148,6 +161,7 @@ class _Resolver:
         if not found:
             return self._nobody(i, reading, given)
         left = [c for c in found if facts.fits_all(c, reading, names)]
+        left = [c for c in left if all(facts.title_fits(c, name.title) for name in (*names, *partial))]
         left = [c for c in left if not self._match.is_ruled_out(c, reading, names)]
         if names and partial:
             left = [c for c in left if all(self._match.is_called(c, p) for p in partial)]
@@ -189,15 +203,21 @@ class _Resolver:
         """One word of a name: of a customer spoken of before, or not enough."""
         earlier = self.after(i - 1)
         among = earlier.customers or earlier.pool
-        fitting = tuple(c for c in among if all(self._match.is_called(c, p) for p in partial))
+        fitting = self._called(partial, earlier.customers) or self._called(partial, earlier.pool)
+        if not fitting and (before := self._called(partial, self._history(i))):
+            return State("one", before[-1:], "fits", named=True)
         if fitting:
             left = tuple(c for c in fitting if facts.fits_all(c, reading, ()))
             if not left:
                 return State("none", reason="contradiction")
             if len(left) == 1:
                 return replace(earlier, kind="one", customers=left, reason="fits", pool=earlier.pool or among)
-            return self._chosen(i, reading, replace(earlier, kind="several", customers=left, pool=left))
+            return self._narrow.chosen(reading, replace(earlier, kind="several", customers=left, pool=left))
         for pick in partial[:_MOST_NAMES]:
+            if not pick.strength and pick.value.lower() not in GIVEN_NAMES:
+                if any(facts.has_field(c, pick.value) for c in among):
+                    return None  # "what about arrears"
+                continue
             who = Identifiers(name=pick.value)
             if found := self._candidates.of(who):
                 left = tuple(c for c in found if facts.fits_all(c, reading, ()))
@@ -205,6 +225,18 @@ class _Resolver:
         if among or any(item.strength for item in partial):
             return self._nobody(i, reading, partial)
         return None
+
+    def _called(self, names: Sequence[Evidence], among: Customers) -> Customers:
+        return tuple(c for c in among if all(self._match.is_called(c, name) for name in names))
+
+    def _history(self, i: int) -> Customers:
+        """The customers of the messages before, in order, each once in a row."""
+        history: list[Customer] = []
+        for j in range(i):
+            state = self.after(j)
+            if state.kind == "one" and (not history or history[-1].id != state.customers[0].id):
+                history.append(state.customers[0])
+        return tuple(history)
 
     def _nobody(self, i: int, reading: Reading, given: Sequence[Evidence]) -> State | None:
         """What it means that no customer fits: an unknown one, or, where nothing is sure, another subject."""
@@ -228,7 +260,8 @@ class _Resolver:
         """Words in lower case that may be the name of an unknown person, after a customer: better ask."""
         if self._readings[i].of_kind("choice"):
             return None
-        odd = [item for item in asserted if item.kind == "name" and not item.partial and item.value.islower()]
+        odd = [e for e in asserted if e.kind == "name" and not e.partial and e.value == e.value.lower()]
+        odd = [e for e in odd if any(map(is_unknown, e.value.split()))]
         said = self._readings[i].said
         sure = self._spectrum(i) != GENERAL or self._readings[i].language != "en" or said.corrects()
         sure = sure or any(_introduced(said.low, item.value) for item in odd)
@@ -245,6 +278,22 @@ class _Resolver:
         earlier = self.after(i - 1) if i else UNNAMED
         before = {customer.id for customer in earlier.customers}
         both = tuple(customer for customer in found if customer.id in before)
+        choice = next((c for c in reading.of_kind("choice")), None)
+        if choice is not None and choice.value == "other":
+            found = tuple(customer for customer in found if customer.id not in before)
+            if not found:
+                return State("none", reason="unknown")
+        elif choice is not None and choice.value in ("older", "younger") and len(found) > 1:
+            chosen = picked(found, choice.value, shown=False, comparative=is_comparative(reading, choice))
+            found = (chosen,) if chosen else found
+        if (
+            earlier.kind == "several"
+            and earlier.named
+            and not any(_is_by_itself(item) for item in given)
+            and not both
+        ):
+            return State("none", reason="contradiction")  # "Ann Lee", then another customer's phone number
+        both = tuple(customer for customer in found if customer.id in before)
         if any(item.supplement for item in given) and before and not (earlier.named and named):
             if not both:
                 return State("none", reason="contradiction")
@@ -258,125 +307,65 @@ class _Resolver:
             pool = earlier.pool if found[0].id in {c.id for c in earlier.pool} else ()
             return State("one", found, "fits", pool=pool, offered=earlier.offered, named=named)
         pool = found
-        for day in reading.dates:
-            fitting = tuple(c for c in found if self._match.born(c, Evidence(kind="date_of_birth", value=day)))
-            found = fitting or found
+        found = self._narrow.born_on_any(found, reading) or found
         if complete:
-            found = tuple(described(found, reading.said, corrects=False))
+            found = tuple(described(found, reading.said))
         if len(found) > 1:
             found = tuple(customer for customer in found if customer.id in before) or found
         kind: CustomerKind = "one" if len(found) == 1 else "several"
         return State(kind, found, "fits", complete, pool=pool, named=named)
 
-    # --- nobody is identified ----------------------------------------------------------------------------
+    # --- no customer is identified ----------------------------------------------------------------------------
 
     def _without_name(self, i: int, reading: Reading) -> State:
         """A choice, a date of birth, a rejection, or a question that goes on about the same customer."""
         earlier = self.after(i - 1) if i else UNNAMED
         negated = [item for item in reading.found if item.polarity == "negated"]
         if negated and not reading.of_kind("rejection"):
-            if (left := self._denied(earlier, reading)) is not None:
+            if (left := self._narrow.denied(earlier, reading)) is not None:
                 return left
             if earlier.customers and any(item.kind == "name" for item in negated) and reading.said.corrects():
                 return State("none", reason="unread")  # "sorry not marie banks john becker"
+        if earlier.kind == "one" and not facts.sex_fits(earlier.customers[0], sex := _sex_meant(reading)):
+            before = tuple(c for c in self._history(i) if facts.sex_fits(c, sex))
+            return State("one", before[-1:], "fits") if before else State("none", reason="contradiction")
         if not earlier.customers and not earlier.pool:
             born = tuple(item for item in reading.born if item.polarity != "negated")
             return replace(earlier, pending=born) if born else earlier
         choice = next((c for c in reading.of_kind("choice") if c.value not in ("previous", "initial")), None)
         if choice is not None:
-            return self._choice(earlier, reading, choice)
+            return self._narrow.choice(earlier, reading, choice)
         if reading.of_kind("rejection"):
-            return self._rejected(earlier)
-        state = self._chosen(i, reading, earlier)
-        if reading.said.means_another() and state.customers == earlier.customers and earlier.kind == "one":
+            return self._narrow.rejected(earlier)
+        state = self._narrow.chosen(reading, earlier)
+        if (
+            (reading.said.means_another() or says_no_to(reading))
+            and state.customers == earlier.customers
+            and earlier.kind == "one"
+        ):
             return State("none", reason="unread")  # what was meant was not understood
         return state
 
-    def _denied(self, earlier: State, reading: Reading) -> State | None:
-        """ "Not Tom Fern": when he is the customer so far, there is none now."""
-        left = tuple(c for c in earlier.customers if not self._match.is_ruled_out(c, reading, ()))
-        if not earlier.customers or len(left) == len(earlier.customers):
-            return None
-        if not left:
-            return State("unnamed", reason="rejected")
-        return replace(earlier, kind="one" if len(left) == 1 else "several", customers=left)
 
-    def _rejected(self, earlier: State) -> State:
-        """ "Wrong person": of a longer list the rest is left."""
-        if earlier.kind != "one":
-            return State("none", reason="rejected")
-        rest = tuple(c for c in earlier.pool if c.id != earlier.customers[0].id)
-        if len(rest) > 1:
-            return replace(earlier, kind="several", customers=rest, pool=rest, reason="rejected")
-        return State("unnamed", reason="rejected", pool=earlier.pool)
+def _sex_meant(reading: Reading) -> str | None:
+    """The sex that the pronouns of an English message all have."""
+    if not reading.refers_back or reading.language != "en":
+        return None
+    sexes = {_PRONOUNS[word] for word in reading.said.words if word in _PRONOUNS}
+    return sexes.pop() if len(sexes) == 1 else None
 
-    def _choice(self, earlier: State, reading: Reading, choice: Evidence) -> State:
-        offered = earlier.customers if earlier.kind == "several" else earlier.pool
-        shown = is_offer(reading.asked, offered) if earlier.kind == "several" else earlier.offered
-        if choice.value == "other":
-            if earlier.kind == "several":
-                return earlier
-            now = {customer.id for customer in earlier.customers}
-            rest = tuple(customer for customer in earlier.pool if customer.id not in now)
-            if not rest or not now:
-                return State("unnamed", reason="which")
-            kind: CustomerKind = "one" if len(rest) == 1 else "several"
-            return replace(earlier, kind=kind, customers=rest, reason="fits")
-        chosen = picked(offered, choice.value, shown=shown)
-        if chosen is None:
-            return earlier if earlier.kind == "several" else State("unnamed", reason="which", pool=earlier.pool)
-        if choice.polarity == "negated":
-            left = tuple(customer for customer in offered if customer.id != chosen.id)
-            return replace(earlier, kind="one" if len(left) == 1 else "several", customers=left, pool=offered)
-        return replace(
-            earlier, kind="one", customers=(chosen,), pool=offered, offered=shown or earlier.offered, reason="fits"
-        )
 
-    def _chosen(self, i: int, reading: Reading, earlier: State) -> State:
-        """Those that a description leaves: "born 1952", "the one in Derby", "not the one in Leeds"."""
-        corrects = reading.said.corrects()
-        among = earlier.customers or earlier.pool
-        if len(earlier.customers) == 1 and corrects and len(earlier.pool) > 1:
-            among = earlier.pool
-        born = tuple(item for item in reading.born if item.polarity != "negated")
-        left = tuple(c for c in among if all(self._match.born(c, item) for item in born))
-        if not left:
-            return State("none", reason="contradiction", pending=born)
-        places = [e for e in reading.of_kind("place") if e.polarity != "negated"]
-        there = tuple(c for c in left if all(facts.is_at(c, place.value) for place in places))
-        if not there:
-            whole = tuple(c for c in earlier.pool if all(facts.is_at(c, place.value) for place in places))
-            if earlier.kind == "several":
-                return earlier
-            if not whole:
-                return State("none", reason="contradiction")
-            there = whole
-        left = tuple(c for c in there if not self._match.is_ruled_out(c, reading, ()))
-        if not left:
-            return State("none" if earlier.kind == "several" else "unnamed", reason="rejected", pool=earlier.pool)
-        if not born and len(left) > 1:
-            for day in reading.dates:
-                exact = tuple(c for c in left if self._match.born(c, Evidence(kind="date_of_birth", value=day)))
-                left = exact or left
-        if len(left) > 1 and earlier.complete:
-            told = tuple(described(left, reading.said, corrects=corrects))
-            if len(told) == len(left) and among is not earlier.customers:
-                return earlier if earlier.customers else replace(earlier, kind="unnamed")
-            left = told
-        if not earlier.customers:
-            changed = len(left) < len(among)
-            return (
-                replace(earlier, kind="one" if len(left) == 1 else "several", customers=left) if changed else earlier
-            )
-        shown = earlier.offered or (earlier.kind == "several" and is_offer(reading.asked, earlier.customers))
-        pool = earlier.pool if len(earlier.pool) > 1 else among if len(among) > 1 else ()
-        kind: CustomerKind = "one" if len(left) == 1 else "several"
-        return replace(earlier, kind=kind, customers=left, pool=pool, offered=shown, reason="fits")
+def _is_by_itself(item: Evidence) -> bool:
+    """Whether it names a customer without what was said before; a bare phone number or address may complete that."""
+    return item.kind in ("name", "customer_id")
 
 
 def _introduced(text: str, name: str) -> bool:
     """Whether the message is little more than the name, or asks whether there is such a customer."""
-    if len(text.split()) <= len(name.split()) + 2:
+    words, named = text.split(), name.lower().split()
+    if len(words) <= len(named) + 2:
         return True
+    if len(words) <= len(named) + 4 and any(map(is_unknown, named)):
+        return all(word in named or word.strip(".,!?") in ORDINARY for word in words)
     before, _, _ = text.partition(name.lower())
     return bool(_ASKS_FOR.intersection(before.split()[-4:]))

@@ -7,13 +7,14 @@ but not "why has the one in Leeds not paid".
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final
 
 from tilores_core.chat.customer.words import (
     LANGUAGES,
     PARTICLES,
+    TITLES,
     alternation,
     data_of,
     phrases,
@@ -24,7 +25,8 @@ from tilores_core.chat.customer.words import (
 from tilores_core.contracts import Evidence, Strength
 from tilores_core.identity.names import fold
 
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_WHOLE = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_WORD = re.compile(r"(?:[cdjlmnst]|qu)(?=['’][^\W_]{2})|[^\W_]+(?:['’][^\W_]+)*")  # "d'Oslo" is two words
 _BREAK = re.compile(r"[,;.!?:\n]")
 _MOST_CONTENT = 3  # words that one negation reaches
 _LONGEST_REPLY = 8  # words of a message that may be no more than a choice
@@ -50,8 +52,10 @@ def _phrase(key: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![^\W_])(?:{alternation(said_in_any(key))})(?![^\W_])")
 
 
-_CORRECTION: Final = _phrase("correction")
-_NO: Final = re.compile(r"(?:^|[.!?;\n]\s*)(?:no|nein|non|nee|não|nope)\b[ ,.]")
+_CORRECTION: Final = re.compile(
+    rf"(?<![^\W_])(?:{alternation(said_in_any('correction'))})(?![^\W_])(?![ ](?:of|than|que|di|van|von|statt)\b)"
+)
+_NO: Final = re.compile(r"(?:(?:^|[.!?;\n]\s*)(?:{0})\b[ ,.]|,[ ](?:{0})[,.])".format("no|nein|non|nee|não|nope"))
 _MEANT: Final = _phrase("meant")
 _WORDS = re.compile(r"[^\W\d_]+")
 
@@ -62,13 +66,22 @@ def _keys(*names: str) -> frozenset[str]:
     return frozenset(max(_WORDS.findall(entry), key=len) for entry in entries)
 
 
+def _beginnings(words: Iterable[str]) -> frozenset[str]:
+    """The words, of "isn't" what stands before the apostrophe."""
+    return frozenset(word.partition("'")[0] for word in words)
+
+
 _CORRECTING: Final = _keys("correction", "meant")
-_NEGATING: Final = _keys("unwanted") | {word for words in _NEGATORS.values() for word in words} | _keys("auxiliaries")
+_NEGATING: Final = _keys("unwanted") | _beginnings(word for words in _NEGATORS.values() for word in words)
 _REFERRING: Final = _keys("rejection", "other", "previous", "first_one")
 _REJECTION: Final = _phrase("rejection")
+_REJECTED_ALONE: Final = frozenset(said_in_any("rejection_alone"))
 _OTHER: Final = _phrase("other")
 _PREVIOUS: Final = _phrase("previous")
 _INITIAL: Final = _phrase("first_one")
+_OTHER_OF_NAME: Final = re.compile(  # "another Ann Lee"
+    rf"(?<![^\W_])(?:{alternation(words_in_any('other_name'))})[ ](?=[^\W\d_a-z][^\W\d_]+[ ][^\W\d_a-z])"
+)
 _FAMOUS: Final = _phrase("famous")
 _RELATIONS: Final = words_in_any("relations")
 _RELATIVE_WORDS: Final = _RELATIONS | {f"{word}s" for word in _RELATIONS}
@@ -76,9 +89,18 @@ _POSSESSIVES: Final = words_in_any("possessives")
 _RELATION_FIELDS: Final = words_in_any("relation_field")
 _ONE: Final = words_in_any("one")
 _ASKING: Final = words_in_any("asking")
+_OF: Final = frozenset(("of", "von", "de", "van", "di", "do", "da", "del", "d"))
+_ARTICLES: Final = frozenset(("die", "der", "seine", "ihre", "la", "a", "de", "the"))
+_PRONOUNS_OF: Final = frozenset(("dele", "dela", "deles", "delas", "suya", "suyo"))  # "a esposa dele"
+_QUESTIONS: Final = frozenset(("who", "when", "where", "why"))
+_OWNING: Final = frozenset(("his", "her", "their", "my"))
+_OWNED_THINGS: Final = vocabulary("en").subjects | frozenset(
+    ["customer", "client", "car", "house", "home", "phone", "job"]
+)
 _OLDER: Final = words_in_any("older")
 _YOUNGER: Final = words_in_any("younger")
 _LAST: Final = words_in_any("last")
+COMPARATIVES: Final = words_in_any("comparative")
 _ORDINAL_NUMBER: Final = words_in_any("ordinal_number")
 _ORDINALS: Final = {
     form: str(place)
@@ -110,16 +132,21 @@ class Said:
         self._may_correct = words is None or not words.isdisjoint(_CORRECTING)
         self._negators = _NEGATORS[language]
         self._plain = _PLAIN[language]
+        self._elided = language in ("fr", "it")
         self.low = text.lower().replace("’", "'")
         self.dated = False
         self._places: list[tuple[int, int, str]] | None = None
         self._negated: frozenset[int] | None = None
+        self._corrected_at: int | None = None
 
     @property
     def places(self) -> list[tuple[int, int, str]]:
         """Each word with where it begins and ends."""
         if self._places is None:
-            self._places = [(match.start(), match.end(), match[0]) for match in _WORD.finditer(self.low)]
+            self._places = [
+                (match.start(), match.end(), match[0])
+                for match in (_WORD if self._elided else _WHOLE).finditer(self.low)
+            ]
         return self._places
 
     @property
@@ -146,8 +173,14 @@ class Said:
 
     def last_correction(self) -> int:
         """Where the last correction ends; -1 when there is none."""
-        found = _CORRECTION.finditer(self.low) if self._may_correct else ()
-        return max((match.end() for match in found), default=-1)
+        if self._corrected_at is None:
+            found = _CORRECTION.finditer(self.low) if self._may_correct else ()
+            self._corrected_at = max((match.end() for match in found), default=-1)
+        return self._corrected_at
+
+    def last_no(self) -> int:
+        """Where the last correction or "no" ends; -1 when there is none."""
+        return max(self.last_correction(), max((match.end() for match in _NO.finditer(self.low)), default=-1))
 
     def is_famous(self) -> bool:
         """Whether the question is of the kind that is asked about people of history: "who was …"."""
@@ -197,10 +230,15 @@ def _any_reference() -> frozenset[str]:
 def references(said: Said, plain: frozenset[str]) -> Iterator[Evidence]:
     """Choices, rejections and relatives that the message speaks of; `plain` are its words, without a number among
     them."""
-    if _any_reference().isdisjoint(plain) and (len(plain) > _LONGEST_REPLY or not _is_number_alone(said.words)):
+    low = said.low
+    short = len(plain) <= _LONGEST_REPLY
+    related = not plain.isdisjoint(_RELATIVE_WORDS) or ("'s" in low and not plain.isdisjoint(_OWNING))
+    if short and (alone := low.strip(" .,!?")) in _REJECTED_ALONE:
+        yield Evidence(kind="rejection", value="", start=0, end=len(alone), polarity="negated")
+        return
+    if not related and _any_reference().isdisjoint(plain) and not (short and _is_number_alone(said.words)):
         return
     words = said.words
-    low = said.low
     refers = not _REFERRING.isdisjoint(plain)
     if not refers:
         pass
@@ -208,18 +246,20 @@ def references(said: Said, plain: frozenset[str]) -> Iterator[Evidence]:
         yield _reference("choice", "previous", match)
     elif match := _INITIAL.search(low):
         yield _reference("choice", "initial", match)
-    elif match := _REJECTION.search(low):
+    elif (match := _REJECTION.search(low)) and not (match[0] == "neither" and "nor" in words):
         yield Evidence(kind="rejection", value="", start=match.start(), end=match.end(), polarity="negated")
-    if refers and len(words) <= _LONGEST_REPLY and (match := _OTHER.search(low)):
+    if (refers and len(words) <= _LONGEST_REPLY and (match := _OTHER.search(low))) or (
+        match := _OTHER_OF_NAME.search(said.text)
+    ):
         yield _reference("choice", "other", match)
     yield from _ordinals(said)
-    if not plain.isdisjoint(_RELATIVE_WORDS):
+    if related:
         yield from _relatives(said)
 
 
 def _is_number_alone(words: list[str]) -> bool:
     return 0 < len(words) <= _LONGEST_REPLY and any(
-        word in _CARDINALS or (word.isascii() and word.isdigit()) for word in words
+        word in _CARDINALS or word in _ORDINALS or (word.isascii() and word.isdigit()) for word in words
     )
 
 
@@ -235,7 +275,7 @@ def _reference(kind: str, value: str, match: re.Match[str]) -> Evidence:
 
 def _ordinals(said: Said) -> Iterator[Evidence]:
     places = said.places
-    if len(places) > _LONGEST_REPLY:
+    if len(places) > _LONGEST_REPLY or (places and places[0][2] in _QUESTIONS):
         return
     found: dict[str, tuple[int, int]] = {}
     for i, (start, end, word) in enumerate(places):
@@ -255,30 +295,63 @@ def _ordinals(said: Said) -> Iterator[Evidence]:
             elif word.isascii() and word.isdigit() and len(word) < 3 and 0 < int(word) <= 10:
                 found[str(int(word))] = (start, end)
         elif plain not in _CHOOSING and word not in _CHOOSING and word not in _ORDINAL_NUMBER:
+            yield from _by_age(said, found)
             return  # it says more than which one
-    if len(found) == 1:
-        value, (start, end) = next(iter(found.items()))
-        negated = said.is_negated(start)
-        yield Evidence(
-            kind="choice", value=value, start=start, end=end, polarity="negated" if negated else "reference"
-        )
+    taken_back = said.last_no()
+    meant = {value: place for value, place in found.items() if place[0] >= taken_back} or found
+    negated = [said.is_negated(start) for start, _ in meant.values()]
+    if len(meant) == 1 or all(negated):
+        for (value, (start, end)), ruled_out in zip(meant.items(), negated, strict=True):
+            yield Evidence(
+                kind="choice", value=value, start=start, end=end, polarity="negated" if ruled_out else "reference"
+            )
+
+
+def _by_age(said: Said, found: dict[str, tuple[int, int]]) -> Iterator[Evidence]:
+    """ "Clara Holm, the younger one", "the older Clara Holm"."""
+    words = said.words
+    for i, word in enumerate(words):
+        value = "older" if word in _OLDER else "younger" if word in _YOUNGER else None
+        if (
+            value
+            and i
+            and words[i - 1] in _ARTICLES
+            and (
+                words[i + 1 : i + 2] == ["one"]
+                or (said.places[i][1] + 1 < len(said.text) and said.text[said.places[i][1] + 1].isupper())
+            )
+        ):
+            yield Evidence(
+                kind="choice", value=value, start=said.places[i][0], end=said.places[i][1], polarity="reference"
+            )
+            return
 
 
 def _relatives(said: Said) -> Iterator[Evidence]:
-    """ "His wife's balance", "what about her husband": not the customer, but not "the name of his wife"."""
+    """ "His wife's balance", "what about her husband", "his landlord's": not the customer, but not "the name of his
+    wife". A name behind "the wife of" is that of the customer, who is not meant either (`supplement`)."""
     places = said.places
     for i, (start, end, word) in enumerate(places):
         relation = word.removesuffix("'s")
-        if relation not in _RELATIONS and not (word.endswith("s") and word[:-1] in _RELATIONS):
-            continue
         before = places[i - 1][2] if i else ""
+        following = places[i + 1][2] if i + 1 < len(places) else ""
+        known = relation in _RELATIONS or (word.endswith("s") and word[:-1] in _RELATIONS)
+        if not known and not (relation != word and before in _OWNING and relation not in _OWNED_THINGS):
+            continue
+        of = following in _OF and (relation not in TITLES or before in _ARTICLES)
         owned = before in _POSSESSIVES or before.endswith("'s") or (i > 1 and places[i - 2][2] in _POSSESSIVES)
         owned = owned or (before[-1:] == "s" and before not in ("is", "was", "has", "does", "as"))
-        following = places[i + 1][2] if i + 1 < len(places) else ""
+        owned = owned or of or following in _PRONOUNS_OF
         if not owned or following in _RELATION_FIELDS or _asks_who(said, i):
             continue
         yield Evidence(
-            kind="relative", value=relation, start=start, end=end, polarity="reference", strength=Strength.STRONG
+            kind="relative",
+            value=relation,
+            start=start,
+            end=end,
+            polarity="reference",
+            strength=Strength.STRONG,
+            supplement=of,
         )
         return
 

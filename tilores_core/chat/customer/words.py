@@ -14,6 +14,8 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any, Final
 
+from tilores_core.spectrums import SPECTRUMS
+
 LANGUAGES: Final = ("en", "de", "fr", "es", "it", "nl", "pt")
 
 _PARTED = re.compile(r"\s*\|\s*")
@@ -122,8 +124,30 @@ FAMILY_NAMES: Final = _words(_FILES["en"]["family_names"])
 PLACES: Final = frozenset(phrases(_FILES["en"]["places"]))
 THINGS: Final = _words(_FILES["en"]["things"])
 MODALS: Final = _words(_FILES["en"]["modals"])
+ORDINARY: Final = (
+    frozenset().union(
+        *(vocabulary(language).common for language in LANGUAGES),
+        *(
+            _words(str(entries).replace("|", " "))
+            for language in LANGUAGES
+            for entries in _FILES[language]["said"].values()
+        ),
+        *(_words(_FILES[language]["numbers"][key]) for language in LANGUAGES for key in ("digits", "days", "months")),
+        _words(_FILES["en"]["ordinary"]),
+        ("st", "nd", "rd", "th"),
+        _words(" ".join(" ".join((*s.words, *s.fields)).lower().replace("_", " ") for s in SPECTRUMS)),
+    )
+    - GIVEN_NAMES
+)
+"""Words that are not the name of a person, in any of the languages; of every other word nothing is known."""
 NAMES_TOO: Final = _words(_FILES["en"]["names_too"])
 """Never in a name, save in these: "Will Smith", "April Jones". The modals also begin a question: "Will Ann pay?" """
+CONNECTING: Final = frozenset(("and", "und", "et", "y", "e", "en"))
+"""Before a name: "and Gwen?"."""
+TAKING_BACK: Final = _words(
+    "no nein non nee não sorry pardon actually meant mean said rather plutôt bedoel meinte meine"
+)
+"""Before a name that takes the place of another: "no, Gwen"."""
 PARTICLES: Final = _words(
     "van von der den de del della di da dos das do du la le zu zur zum ten ter bin bint ibn al el af y e st san"
 )
@@ -131,6 +155,19 @@ TITLES: Final = _words(
     "mr mrs ms miss mx dr prof professor sir madam madame lord lady herr herrn frau monsieur mme mlle señor señora "
     "senor senora sr sra signor signora signorina sig meneer mevrouw mevr dhr senhor senhora dona don doña"
 )
+
+_NOUN_ENDINGS: Final = (
+    "ing", "tion", "tions", "ment", "ments", "ness", "ity", "ities", "ance", "ence", "able", "ible", "ous", "ful",
+    "ism", "ship", "ly", "ally", "ings", "ung", "ungen", "keit", "heit", "schaft", "ción", "zione", "ção", "ité",
+    "teit",
+)  # fmt: skip
+
+
+def is_unknown(word: str) -> bool:
+    """Whether nothing is known of a word in lower case: no list has it, and it does not end as nouns and verbs do."""
+    plain = word in ORDINARY or (word[-1:] == "s" and word[:-1] in ORDINARY)
+    return len(word) > 1 and not plain and not word.endswith(_NOUN_ENDINGS)
+
 
 _GREETING: Final = frozenset().union(*(_words(_FILES[name]["grammar"]) for name in LANGUAGES[1:]))
 _LETTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz")

@@ -1,0 +1,195 @@
+"""The names in a message: those of the right shape, and those that the customer source knows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Final
+
+from tilores_core.chat.customer.contacts import Page, is_supplement, may_be_id
+from tilores_core.chat.customer.spans import NameSpan
+from tilores_core.chat.customer.tokens import Word, cue_before
+from tilores_core.chat.customer.words import (
+    ENGLISH,
+    FAMILY_NAMES,
+    GIVEN_NAMES,
+    Vocabulary,
+    alternation,
+    is_unknown,
+    said_in_any,
+)
+from tilores_core.contracts import Evidence, Identifiers, Strength
+from tilores_core.identity import normalise_name
+
+_PART_IS: Final = r"(?:['’]s)?(?:[ ]?(?:is|ist|est|es|è|é|was|:|=)){0,2}[ ]+(?P<name>[^\W\d_]+(?:[-'’][^\W\d_]+)*"
+_FIRST_NAME: Final = re.compile(rf"(?<![^\W_])(?:{alternation(said_in_any('first_name'))}){_PART_IS})", re.IGNORECASE)
+_LAST_NAME: Final = re.compile(
+    rf"(?<![^\W_])(?:{alternation(said_in_any('last_name'))}){_PART_IS}(?:(?<=van|von|der|den)[ ][^\W\d_]+){{0,2}})",
+    re.IGNORECASE,
+)
+NAME_PARTS: Final = frozenset(
+    entry.split()[0] for key in ("first_name", "last_name") for entry in said_in_any(key)
+) - {"nom", "nome"}
+_DETERMINERS: Final = frozenset(
+    [
+        "the",
+        "a",
+        "an",
+        "this",
+        "that",
+        "any",
+        "no",
+        "each",
+        "every",
+        "what",
+        "which",
+        "is",
+        "are",
+        "was",
+        "my",
+        "your",
+        "some",
+    ]
+)
+_OF: Final = frozenset(("of", "de", "von", "van", "di", "do", "da"))
+
+
+def with_parts_joined(text: str, names: list[NameSpan]) -> list[NameSpan]:
+    """ "first name Tom, last name Fern" is one name."""
+    first, last = _FIRST_NAME.search(text), _LAST_NAME.search(text)
+    if first is None or last is None or first.start("name") == last.start("name"):
+        return names
+    start = min(first.start("name"), last.start("name"))
+    end = max(first.end("name"), last.end("name"))
+    whole = NameSpan(f"{first['name']} {last['name']}", start, end, Strength.STRONG, cued=True)
+    return [*(span for span in names if span.end <= start or span.start >= end), whole]
+
+
+def name_evidence(
+    names: Sequence[NameSpan],
+    words: Sequence[Word],
+    known: Sequence[Identifiers],
+    page: Page,
+    known_words: Vocabulary,
+    *,
+    identified: bool,
+) -> Iterator[Evidence]:
+    """Names by their shape and those that the source knows, each person once."""
+    text = page.text
+    shaped = {normalise_name(span.name): span for span in names}
+    spotted: set[str] = set()
+    for who in known:
+        if who.customer_id:
+            at = text.lower().find(who.customer_id.lower())
+            said = text[at : at + len(who.customer_id)]
+            word = said.lower() in known_words.never and not said.isupper()  # "customer id or name"
+            if at < 0 or (may_be_id(who.customer_id, text[max(0, at - 40) : at]) and not word):
+                start = max(at, 0)
+                yield Evidence(
+                    kind="customer_id",
+                    value=who.customer_id,
+                    start=start,
+                    end=start + len(who.customer_id),
+                    alternatives=(who.customer_id.upper(),) if who.customer_id != who.customer_id.upper() else (),
+                )
+            continue
+        if not who.name:
+            continue
+        name = normalise_name(who.name)
+        at = max(0, text.lower().find(who.name.lower()))
+        shape = next((span for span in names if span.start <= at < span.end), None)
+        if shape is None and (follower := _one_more(words, at + len(who.name), known_words)) is not None:
+            yield Evidence(kind="name", value=f"{who.name} {follower.text}", start=at, end=follower.end)
+            continue
+        if page.is_read(at) or _is_phrase(who.name, at, page.text, words, known_words):
+            continue  # inside an address; "the grace period"
+        longer = next((other for other in shaped if other != name and _within(name, other)), None)
+        if longer is None and shape is not None and shape.end >= at + len(who.name):
+            covering = normalise_name(shape.name)  # "van der Berg, Anna" where "Berg, Anna" was spotted
+            longer = covering if covering in shaped and set(name.split()) < set(covering.split()) else None
+        if longer is None:
+            twin = shaped.pop(name, None)
+            spotted.add(name)
+            yield Evidence(
+                kind="name",
+                value=twin.name if twin else who.name,  # with "Jr." where it was said
+                start=twin.start if twin else at,
+                end=twin.end if twin else at + len(who.name),
+                title=twin.title if twin else "",
+                speaker=bool(twin and twin.speaker),
+                supplement=is_supplement(page.before(at)),
+            )
+        elif _begins_with_a_verb(shaped[longer], words, name, longer):
+            del shaped[longer]
+            yield Evidence(kind="name", value=who.name, start=at, end=at + len(who.name))
+        # else: a person with a longer name is meant, not the customer whose name is a part of it.
+    for span in shaped.values():
+        beside = identified or _is_beside(span, page)
+        if span.partial and any(_within(normalise_name(span.name), name) for name in spotted):
+            continue
+        yield Evidence(
+            kind="name",
+            value=span.name,
+            title=span.title,
+            start=span.start,
+            end=span.end,
+            strength=Strength.WEAK if beside and span.name.islower() and not span.partial else span.strength,
+            alternatives=span.alternatives,
+            partial=span.partial,
+            speaker=span.speaker,
+            supplement=is_supplement(page.before(span.start)),
+        )
+
+
+def _is_phrase(name: str, at: int, text: str, words: Sequence[Word], known: Vocabulary) -> bool:
+    """Whether words that are also a customer's name are not meant as one: "is the bill due", "grace period"."""
+    spelling = name.split()
+    written = text[at : at + len(name)]
+    person = spelling[0].lower() in GIVEN_NAMES
+    if any(is_unknown(word) and word not in GIVEN_NAMES for word in (w.lower().strip(",'’") for w in spelling)):
+        return False
+    i = next((n for n, word in enumerate(words) if word.start == at), None)
+    if i is None:
+        return False
+    before = words[i - 1].low if i and words[i].joined else ""
+    if before in _DETERMINERS:
+        return True
+    j = next((n for n in range(i, len(words)) if words[n].end >= at + len(name)), i)
+    if written != written.lower() or words[j].owner or before in known.prepositions or cue_before(words, i, known):
+        return False
+    behind = words[j + 1] if j + 1 < len(words) else None
+    if "," in text[at : words[j].start] or (behind is not None and behind.low in _OF | _DETERMINERS):
+        return True
+    alone = i == 0 and behind is None
+    framed = behind is not None and (behind.low in known.subjects or behind.low in known.followers)
+    return not (person or alone or framed)
+
+
+def _one_more(words: Sequence[Word], end: int, known: Vocabulary) -> Word | None:
+    """A word right behind a known name that makes it another person's: "ann lee king" is not Ann Lee."""
+    plain = ENGLISH.common if known.language != "de" else known.common
+    for before, word in pairwise(words):
+        if before.end == end:
+            odd = word.low in FAMILY_NAMES or word.low not in (plain if word.capital else known.common)
+            return word if odd and word.joined and word.capital == before.capital else None
+    return None
+
+
+def _is_beside(span: NameSpan, page: Page) -> bool:
+    """Whether an address, a number or an id was read right before or behind: the name belongs to it."""
+    before = page.left[max(0, span.start - 2) : span.start]
+    behind = page.left[span.end : span.end + 2]
+    return page.is_read(span.start - len(before)) or (len(behind) > 1 and page.is_read(span.end + 1))
+
+
+def _within(name: str, longer: str) -> bool:
+    return f" {name} " in f" {longer} "
+
+
+def _begins_with_a_verb(span: NameSpan, words: Sequence[Word], name: str, longer: str) -> bool:
+    first, _, rest = longer.partition(" ")
+    noun = rest.partition(" ")
+    begins = any(word.start == span.start and word.initial for word in words)
+    plain = longer == f"{first} {name}" or (noun[0] in _OF and noun[2] == name)
+    return plain and first not in GIVEN_NAMES and (begins or noun[0] in _OF)

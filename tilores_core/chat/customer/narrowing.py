@@ -1,0 +1,121 @@
+"""Which of several customers is meant: by what a reply rules out, chooses or describes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tilores_core.chat.customer import facts
+from tilores_core.chat.customer.choices import described, is_offer, picked
+from tilores_core.chat.customer.extraction import Reading
+from tilores_core.chat.customer.matching import Matcher
+from tilores_core.chat.customer.said import COMPARATIVES
+from tilores_core.chat.customer.state import Customers, State
+from tilores_core.chat.customer.words import vocabulary
+from tilores_core.contracts import CustomerKind, Evidence
+
+
+class Narrower:
+    """Goes on from the state before a message that names no customer."""
+
+    def __init__(self, match: Matcher) -> None:
+        self._match = match
+
+    def born_on_any(self, among: Customers, reading: Reading) -> Customers:
+        days = [Evidence(kind="date_of_birth", value=day) for day in reading.dates]
+        return tuple(c for c in among if any(self._match.born(c, day) for day in days))
+
+    def denied(self, earlier: State, reading: Reading) -> State | None:
+        """ "Not Tom Fern": when he is the customer so far, there is none now."""
+        left = tuple(c for c in earlier.customers if not self._match.is_ruled_out(c, reading, ()))
+        if not earlier.customers or len(left) == len(earlier.customers):
+            return None
+        if not left:
+            return State("unnamed", reason="rejected")
+        return replace(earlier, kind="one" if len(left) == 1 else "several", customers=left)
+
+    def rejected(self, earlier: State) -> State:
+        """ "Wrong person": of a longer list the rest is left."""
+        if earlier.kind != "one":
+            return State("none", reason="rejected")
+        rest = tuple(c for c in earlier.pool if c.id != earlier.customers[0].id)
+        if len(rest) > 1:
+            return replace(earlier, kind="several", customers=rest, pool=rest, reason="rejected")
+        return State("unnamed", reason="rejected", pool=earlier.pool)
+
+    def choice(self, earlier: State, reading: Reading, choice: Evidence) -> State:
+        offered = earlier.customers if earlier.kind == "several" else earlier.pool
+        shown = is_offer(reading.asked, offered) if earlier.kind == "several" else earlier.offered
+        if choice.value == "other":
+            if earlier.kind == "several":
+                return earlier
+            now = {customer.id for customer in earlier.customers}
+            rest = tuple(customer for customer in earlier.pool if customer.id not in now)
+            if not rest or not now:
+                return State("unnamed", reason="which")
+            kind: CustomerKind = "one" if len(rest) == 1 else "several"
+            return replace(earlier, kind=kind, customers=rest, reason="fits")
+        chosen = picked(offered, choice.value, shown=shown, comparative=is_comparative(reading, choice))
+        if chosen is None:
+            return earlier if earlier.kind == "several" else State("unnamed", reason="which", pool=earlier.pool)
+        if choice.polarity == "negated":
+            left = tuple(customer for customer in offered if customer.id != chosen.id)
+            return replace(earlier, kind="one" if len(left) == 1 else "several", customers=left, pool=offered)
+        return replace(
+            earlier, kind="one", customers=(chosen,), pool=offered, offered=shown or earlier.offered, reason="fits"
+        )
+
+    def chosen(self, reading: Reading, earlier: State) -> State:
+        """Those that a description leaves: "born 1952", "the one in Derby", "not the one in Leeds"."""
+        corrects = reading.said.corrects()
+        among = earlier.customers or earlier.pool
+        if len(earlier.customers) == 1 and corrects and len(earlier.pool) > 1:
+            among = earlier.pool
+        born = tuple(item for item in reading.born if item.polarity != "negated")
+        left = tuple(c for c in among if all(self._match.born(c, item) for item in born))
+        left = tuple(c for c in left if facts.ends_fit(c, reading))
+        if not left:
+            return State("none", reason="contradiction", pending=born)
+        places = [e for e in reading.of_kind("place") if e.polarity != "negated"]
+        there = tuple(c for c in left if all(facts.is_at(c, place.value) for place in places))
+        if not there:
+            whole = tuple(c for c in earlier.pool if all(facts.is_at(c, place.value) for place in places))
+            if earlier.kind == "several":
+                return earlier
+            if not whole:
+                return State("none", reason="contradiction")
+            there = whole
+        left = tuple(c for c in there if not self._match.is_ruled_out(c, reading, ()))
+        if not left:
+            return State("none" if earlier.kind == "several" else "unnamed", reason="rejected", pool=earlier.pool)
+        if not born and len(left) > 1:
+            left = self.born_on_any(left, reading) or left
+        if len(left) > 1 and earlier.complete:
+            told = tuple(described(left, reading.said))
+            if len(told) == len(left) and among is not earlier.customers:
+                return earlier if earlier.customers else replace(earlier, kind="unnamed")
+            left = told
+        if not earlier.customers:
+            changed = len(left) < len(among)
+            return (
+                replace(earlier, kind="one" if len(left) == 1 else "several", customers=left) if changed else earlier
+            )
+        shown = earlier.offered or (earlier.kind == "several" and is_offer(reading.asked, earlier.customers))
+        pool = earlier.pool if len(earlier.pool) > 1 else among if len(among) > 1 else ()
+        kind: CustomerKind = "one" if len(left) == 1 else "several"
+        return replace(earlier, kind=kind, customers=left, pool=pool, offered=shown, reason="fits")
+
+
+def says_no_to(reading: Reading) -> bool:
+    """ "No, London": a word with a capital behind a "no"."""
+    at = reading.said.last_no() if reading.said.corrects() else -1
+    never = vocabulary(reading.language).never
+    return at >= 0 and any(
+        text[start].isupper() and not text[start:end].isupper() and word not in never
+        for text in (reading.said.text,)
+        for start, end, word in reading.said.places
+        if start >= at
+    )
+
+
+def is_comparative(reading: Reading, choice: Evidence) -> bool:
+    return not COMPARATIVES.isdisjoint(reading.said.words) and choice.value in ("older", "younger")

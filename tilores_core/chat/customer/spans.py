@@ -1,0 +1,121 @@
+"""A name found in a text, and what its words and those around it say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tilores_core.chat.customer.tokens import Word
+from tilores_core.chat.customer.words import (
+    CONNECTING,
+    FAMILY_NAMES,
+    GIVEN_NAMES,
+    TAKING_BACK,
+    THINGS,
+    TITLES,
+    Vocabulary,
+    is_unknown,
+)
+from tilores_core.contracts import Strength
+from tilores_core.identity.names import fold
+
+SHORTEST_PART = 3  # of a name written in one word
+_NAMING_PREPOSITIONS: Final = frozenset(
+    ("for", "of", "about", "regarding", "für", "von", "pour", "para", "per", "voor")
+)
+_ARTICLES: Final = frozenset((
+    "the", "der", "die", "das", "den", "dem", "ein", "eine", "le", "la", "les", "un", "une", "el", "los", "las",
+    "il", "lo", "gli", "i", "de", "het", "een", "o", "a", "os", "as", "um", "uma",
+))  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class NameSpan:
+    """A name at `start`:`end`. `speaker`: said of oneself; `cued`: something says that a name follows, or it owns
+    something; `partial`: one word; `alone`: nothing else is said; `person`: begins with a given name;
+    `alternatives`: other readings, as speech has no apostrophes ("tom ferns balance")."""
+
+    name: str
+    start: int
+    end: int
+    strength: Strength
+    cued: bool = False
+    speaker: bool = False
+    partial: bool = False
+    alone: bool = False
+    person: bool = False
+    owner: bool = False
+    loose: bool = False  # two words that are not known, with nothing that says a name stands here
+    title: str = ""
+    alternatives: tuple[str, ...] = ()
+
+
+def stands_as_name(words: Sequence[Word], i: int, vocabulary: Vocabulary) -> bool:
+    """Whether an unknown word stands where a name would: "and zelda?", "no, Gwen", "zelda's limit", alone."""
+    word = words[i]
+    if not is_unknown(word.low):
+        return False
+    behind = words[i + 1] if i + 1 < len(words) else None
+    ends = behind is None or not behind.joined
+    before = words[i - 1] if i else None
+    if before is None:
+        return word.owner or (ends and is_alone(words, [word], vocabulary)) or _owns(word, behind, vocabulary)
+    if before.low in _ARTICLES:
+        return False
+    if word.owner or before.low in TAKING_BACK or (before.initial and before.low in CONNECTING):
+        return ends or word.owner or before.low in TAKING_BACK
+    if before.low in _NAMING_PREPOSITIONS or _owns(word, behind, vocabulary):
+        return ends or (behind is not None and behind.low in vocabulary.subjects)
+    return (ends and is_alone(words, [word], vocabulary)) or (
+        ends and word.comma and (word.capital or not word.low.isascii())
+    )
+
+
+def _owns(word: Word, behind: Word | None, vocabulary: Vocabulary) -> bool:
+    """ "gwens limit"."""
+    return word.low[-1:] == "s" and behind is not None and behind.low in vocabulary.subjects
+
+
+def is_alone(words: Sequence[Word], run: Sequence[Word], vocabulary: Vocabulary) -> bool:
+    """Whether the message says nothing but the words of `run`."""
+    first, last = run[0].start, run[-1].end
+    courtesies = vocabulary.courtesies
+    return len(words) <= len(run) + 6 and all(
+        word.low in courtesies or word.low in TITLES for word in words if word.start < first or word.end > last
+    )
+
+
+def without_possessive(words: Sequence[Word], i: int, run: Sequence[Word], vocabulary: Vocabulary) -> Sequence[str]:
+    """ "tom ferns balance" may be Tom Fern's, "tom joneses" Tom Jones's."""
+    last = run[-1]
+    j = i + len(run)
+    if last.owner or last.low[-1:] != "s" or len(last.low) < 4 or j >= len(words):
+        return ()
+    following = words[j]
+    plain = following.joined and following.low in vocabulary.common and following.capital == last.capital
+    if not plain and following.low not in vocabulary.subjects:
+        return ()
+    endings = ["s"] + (["es"] if last.low.endswith(("ses", "xes", "zes", "ches", "shes")) else [])
+    before = " ".join(word.text for word in run[:-1])
+    return [f"{before} {last.text[: -len(ending)]}".strip() for ending in endings]
+
+
+def is_given(word: Word) -> bool:
+    return word.low in GIVEN_NAMES or word.low.partition("-")[0] in GIVEN_NAMES
+
+
+def is_family(word: Word) -> bool:
+    return word.low in FAMILY_NAMES or (word.low[-1:] == "s" and word.low[:-1] in FAMILY_NAMES)
+
+
+def is_thing(run: Sequence[Word]) -> bool:
+    return any(word.low in THINGS for word in run)
+
+
+def given_prefix(word: str) -> str | None:
+    """ "edwinahawthorne" as two words, when it begins with a given name."""
+    for length in range(len(word) - SHORTEST_PART, SHORTEST_PART, -1):
+        if word[:length] in GIVEN_NAMES and fold(word) not in GIVEN_NAMES:
+            return f"{word[:length]} {word[length:]}"
+    return None

@@ -1,0 +1,145 @@
+"""Evidence that nothing announces: numbers, dates and words that stand by themselves or beside what identifies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from tilores_core.chat.customer.contacts import Found, Page, is_number_of_something
+from tilores_core.chat.customer.dates import MONTHS, FoundDate
+from tilores_core.chat.customer.said import Said
+from tilores_core.chat.customer.spans import NameSpan
+from tilores_core.chat.customer.tokens import Word
+from tilores_core.chat.customer.words import FAMILY_NAMES, GIVEN_NAMES, Vocabulary, is_unknown, words_in_any
+from tilores_core.contracts import Evidence, Strength
+
+_BARE_NUMBER = re.compile(r"(?<![\w$€£.,+\-/])#?(\d{3,20})(?![\w%€$£/]|[.,\-]\d)", re.ASCII)
+_PUT_RIGHT = re.compile(r"\W*(?:it'?s|i mean|that'?s|is)?\W*([A-Za-z]{0,3}-?\d{3,20})\b", re.IGNORECASE)
+_NUMBER_BEFORE_NAME = re.compile(r"[ ]?[\-–:,)\]][ ]?")
+_NUMBER_BEHIND_NAME = re.compile(r"(?:['’]s)?[ ]?(?:[(\[#–:,\-][ ]?){0,2}(?:(?:id|no|number|nr)[ .:#]{0,3})?")
+_NUMBER_ENDS = re.compile(r"[ ]?(?:[)\].,;?!]|$)")
+_INSTEAD: Final = frozenset(("about", "and", "switch", "now", "to", "but"))
+_AROUND_NUMBER: Final = words_in_any("choosing").union(
+    words_in_any("correction"),
+    words_in_any("number"),
+    words_in_any("negators"),
+    _INSTEAD,
+    ("that", "should", "be", "was", "is", "it's", "that's", "its", "thats", "no", "nein", "wrong"),
+    ("customer", "client"),
+)
+_SHORTEST_PHONE: Final = 7
+_BESIDE = re.compile(r"(?:['’]s)?[ ,;:(\-–]{1,3}")
+_LISTED = re.compile(r"(?:^|[,;:(\n|\-–])[ ]?$")
+_ENDS = re.compile(r"[ ]?(?:[,.;:?!)\n]|$)")
+_AROUND_DATE: Final = (
+    words_in_any("choosing") | words_in_any("correction") | words_in_any("light") | MONTHS.keys() | {"it's"}
+)
+MOST_DATES = 4
+_TO_CONTACT: Final = re.compile(
+    r"(?:['’]s)?[ ,;:(\-–]{0,3}(?:(?:here|calling|calls?|called|phone|number|tel|cell|mobile|at|on|from|is|my|with|"
+    r"e-?mail|mail|the|and|customer|client|id)[ ,.:]{1,2}){0,4}",
+    re.IGNORECASE,
+)
+_FROM_CONTACT: Final = re.compile(
+    r"[ ,;:)\-–.]{1,3}(?:(?:it's|its|this is|i'm|im|i am|for|name|is|named|called|and|my)[ :,]{1,2}){0,3}",
+    re.IGNORECASE,
+)
+
+
+def bare_numbers(page: Page, names: Sequence[NameSpan], known: Vocabulary, said: Said) -> Iterator[Evidence]:
+    """A number that may be an id though nothing says so: all of a message ("no, 1043"), or beside a name."""
+    for number in _BARE_NUMBER.finditer(page.left):
+        start, end = number.span(1)
+        before = page.left[:start]
+        year = len(number[1]) == 4 and number[1].startswith(("19", "20")) and len(said.words) > 1
+        if year or is_number_of_something(before[-40:]):
+            continue
+        if all(word in _AROUND_NUMBER or word in known.courtesies or word.isdigit() for word in said.words):
+            meant = said.corrects() or any(word in _INSTEAD for word in said.words)
+            strength = Strength.WEAK if meant and len(number[1]) < _SHORTEST_PHONE else Strength.FAINT
+            yield Evidence(kind="customer_id", value=number[1], start=start, end=end, strength=strength)
+        elif any(
+            (span.end <= number.start() and _NUMBER_BEHIND_NAME.fullmatch(page.left, span.end, start)
+             and _NUMBER_ENDS.match(page.left, end))
+            or (span.start >= end and _NUMBER_BEFORE_NAME.fullmatch(page.left, end, span.start))
+            for span in names
+        ):  # fmt: skip
+            yield Evidence(kind="customer_id", value=number[1], start=start, end=end, strength=Strength.FAINT)
+
+
+def corrected_number(ids: Sequence[Found], phones: Sequence[Found], said: Said) -> Iterator[Evidence]:
+    """ "customer 2001, sorry, 2042": a bare number in place of the id, or of the last digits of a phone number."""
+    at = said.last_no()
+    known = [*ids, *phones]
+    if at < 0 or not any(item.end <= at for item in known) or any(item.start >= at for item in known):
+        return
+    if number := _PUT_RIGHT.match(said.text, at):
+        start, end = number.span(1)
+        if any(item.end <= at for item in ids):
+            yield Evidence(kind="customer_id", value=number[1], start=start, end=end)
+        else:
+            yield Evidence(kind="phone", value=number[1], start=start, end=end, partial=True)
+
+
+def births(
+    page: Page, dates: Sequence[FoundDate], names: Sequence[NameSpan], found: Sequence[Found], said: Said, latest: int
+) -> Iterator[Evidence]:
+    """Dates said to be a date of birth, else those that stand by themselves or beside what identifies a customer:
+    "Edwina Hawthorne, 1980-04-12". `latest`: the last year in which a customer may be born."""
+    born = [item for item in dates if item.born]
+    taken_back = said.last_correction()
+    if born and 0 <= born[-1].end <= taken_back:
+        born += [item for item in dates if item.start >= taken_back]  # "born 4 May, sorry, 3 May 1980"
+    elif not born:
+        likely = [item for item in dates if not item.value[:1].isdigit() or int(item.value[:4]) <= latest]
+        if all(word in _AROUND_DATE or word[:1].isdigit() for word in said.words):
+            born = [item for item in likely if item.value[:1].isdigit()]
+        else:
+            spans = [(span.start, span.end) for span in names if not span.partial]
+            spans += [(item.start, item.end) for item in found]
+            born = [item for item in likely if _is_listed(page.text, item, spans)][:1]
+    for item in born:
+        yield Evidence(
+            kind="date_of_birth",
+            value=item.value,
+            start=item.start,
+            end=item.end,
+            alternatives=item.alternatives,
+        )
+
+
+def _is_listed(text: str, item: FoundDate, spans: Sequence[tuple[int, int]]) -> bool:
+    """Whether a date stands between commas or right beside what identifies a customer."""
+    whole, ends = len(item.value) == 10, _ENDS.match(text, item.end) is not None
+    if whole and ends and _LISTED.search(text, max(0, item.start - 2), item.start):
+        return True
+    if item.value.startswith("--") or not (whole or ends):
+        return False
+    return any(
+        (0 < item.start - end <= 5 and _BESIDE.fullmatch(text, end, item.start))
+        or (whole and 0 < start - item.end <= 3 and _BESIDE.fullmatch(text, item.end, start))
+        for start, end in spans
+    )
+
+
+def beside_contacts(
+    page: Page, words: Sequence[Word], names: Sequence[NameSpan], contacts: Sequence[Found], known: Vocabulary
+) -> Iterator[NameSpan]:
+    """A single word right beside a contact that can only be a name: "Lane, 503 555 0143", "bo calling from 503 …"."""
+    taken = {position for span in names for position in range(span.start, span.end)}
+    for word in words:
+        may = (
+            (is_unknown(word.low) and known.language != "de")
+            or word.low in GIVEN_NAMES
+            or (word.capital and word.low in FAMILY_NAMES)
+        )
+        if not may or word.start in taken:
+            continue
+        if any(
+            _TO_CONTACT.fullmatch(page.text, word.end, item.start)
+            if word.end <= item.start
+            else _FROM_CONTACT.fullmatch(page.text, item.end, word.start)
+            for item in contacts
+        ):
+            yield NameSpan(word.text, word.start, word.end, Strength.FAINT, partial=True)
