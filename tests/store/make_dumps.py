@@ -23,6 +23,7 @@ from sqlalchemy import insert
 from tests.store.postgres_server import PostgresServer
 from tilores_core.store.address import Address, store_address
 from tilores_core.store.migrate import HEAD
+from tilores_core.store.score_windows import COUNTS, MEASURES
 from tilores_core.store.store import Store, metadata
 
 DUMPS = Path(__file__).parent / "dumps"
@@ -164,6 +165,43 @@ ROWS: dict[str, list[dict[str, Any]]] = {
             "detail": {"from": None, "to": 2, "checks": [{"check": "length", "values": {"tokens": 3.5}}]},
         },
         {"id": "0", "at_ms": 0, "actor": "", "action": "x", "subject": "", "reason": "", "detail": {}},
+    ],
+    "tilores_quality_states": [
+        {
+            "model": "demo:simulated-1",
+            "spectrum": "billing",
+            "prompt_version": "builtin-0",
+            "state": {"floors": {"target": {"floor": 0.95, "count": 3}}, "ü": None},
+            "changed_ms": 1_790_000_000_005,
+        }
+    ],
+    "tilores_score_log": [
+        {
+            "id": 1_790_000_000_006_123_456,
+            "at_ms": 1_790_000_000_006,
+            "model": "demo:simulated-1",
+            "spectrum": "billing",
+            "prompt_version": "builtin-0",
+            "scores": [0.5, 1, 0.987654321],
+        }
+    ],
+    "tilores_score_windows": [
+        {
+            "model": "demo:simulated-1",
+            "spectrum": "general",
+            "prompt_version": "ü-1",
+            "width_ms": 300_000,
+            "start_ms": 1_790_000_100_000,
+            **dict.fromkeys(COUNTS, 5_000_000_000),
+            **{
+                f"{measure}_{part}": value
+                for measure in MEASURES
+                for part, value in (("count", 3.0), ("sum", 2.75), ("squares", 2.5625))
+            },
+        }
+    ],
+    "tilores_waiting_feedback": [
+        {"id": 1_790_000_000_007_000_001, "run_id": "0f" * 16, "score": -1.5, "at_ms": 1_790_000_000_007}
     ],
     "tilores_warmed_entries": [{"key": "answers:0f", "changed_ms": 1_790_000_000_003}],
     "tilores_worker_reports": [{"name": "prewarm", "value": {"ü": [1, None]}, "changed_ms": 1_790_000_000_004}],

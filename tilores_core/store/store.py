@@ -14,12 +14,15 @@ from tilores_core.store.alerts import Alerts, alerts
 from tilores_core.store.audit import AuditLog, audit
 from tilores_core.store.changes import Changes, changes
 from tilores_core.store.database import Database, Limits, make_file
+from tilores_core.store.feedback import FeedbackQueue, waiting_feedback
 from tilores_core.store.jobs import Jobs, jobs
 from tilores_core.store.leases import Leases, leases
 from tilores_core.store.migrate import HEAD, current_revision, migrate, newer
 from tilores_core.store.migrate import REVISIONS as KNOWN
 from tilores_core.store.prompts import Prompts, prompt_labels, prompt_versions
+from tilores_core.store.quality_states import QualityStates, quality_states
 from tilores_core.store.schema import metadata
+from tilores_core.store.score_windows import ScoreWindows, score_log, score_windows
 from tilores_core.store.worker_reports import WarmedKeys, WorkerReports, warmed_entries, worker_reports
 
 TABLES: Final = (
@@ -29,6 +32,7 @@ TABLES: Final = (
     jobs,
     leases,
     *(prompt_labels, prompt_versions),
+    *(quality_states, score_log, score_windows, waiting_feedback),
     *(warmed_entries, worker_reports),
 )
 
@@ -58,6 +62,9 @@ class Store:
         self.warmed = WarmedKeys(database)
         self.audit = AuditLog(database)
         self.prompts = Prompts(database)
+        self.windows = ScoreWindows(database)
+        self.quality = QualityStates(database)
+        self.feedback = FeedbackQueue(database)
 
     @classmethod
     async def open(cls, address: Address, limits: Limits | None = None) -> Store:

@@ -6,6 +6,7 @@ from typing import Final
 
 ALERTS: Final = "alerts"
 BATCH: Final = "batch"
+FEEDBACK: Final = "feedback"
 PREWARM: Final = "prewarm"
 PROMPTS: Final = "prompts"
 

@@ -1,0 +1,72 @@
+"""Feedback that waits for the process that knows its run id: scores and ids, without a word of what was said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import BigInteger, Column, Float, Index, String, Table, delete, select
+
+from tilores_core.store.changes import bump
+from tilores_core.store.database import Database
+from tilores_core.store.schema import PREFIX, fitting, metadata
+from tilores_core.store.score_windows import new_row_id
+from tilores_core.store.topics import FEEDBACK
+
+_KEEP_MS: Final = 3_600_000
+MOST_WAITING: Final = 1000
+
+waiting_feedback = Table(
+    f"{PREFIX}waiting_feedback",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("run_id", String(64), nullable=False),
+    Column("score", Float, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Index(None, "at_ms"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingFeedback:
+    id: int
+    run_id: str
+    score: float
+
+
+class FeedbackQueue:
+    """All methods raise `StoreError`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def put(self, feedback: Sequence[tuple[str, float]], *, now_ms: int) -> None:
+        """Show these run ids and scores to other processes; forget those of an hour ago. Bumps `feedback`."""
+        async with self._database.write() as connection:
+            rows = [
+                {
+                    "id": new_row_id(now_ms),
+                    "run_id": fitting(waiting_feedback.c.run_id, run_id),
+                    "score": score,
+                    "at_ms": now_ms,
+                }
+                for run_id, score in feedback
+            ]
+            await connection.execute(waiting_feedback.insert(), rows)
+            await connection.execute(delete(waiting_feedback).where(waiting_feedback.c.at_ms < now_ms - _KEEP_MS))
+            await bump(connection, FEEDBACK)
+
+    async def waiting(self) -> list[WaitingFeedback]:
+        """The latest, at most `MOST_WAITING`."""
+        statement = select(waiting_feedback).order_by(waiting_feedback.c.at_ms.desc()).limit(MOST_WAITING)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(statement)).all()
+        return [WaitingFeedback(row.id, row.run_id, row.score) for row in rows]
+
+    async def claim(self, ids: Sequence[int]) -> set[int]:
+        """Remove these; the ids that this call has removed, each of which no other process gets."""
+        table = waiting_feedback
+        statement = delete(table).where(table.c.id.in_(ids)).returning(table.c.id)
+        async with self._database.write() as connection:
+            return set((await connection.execute(statement)).scalars())

@@ -1,0 +1,60 @@
+"""What the watch over live quality knows of each model, spectrum and prompt version, kept over restarts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import JSON, BigInteger, Column, String, Table, delete, select
+
+from tilores_core.store.database import Database
+from tilores_core.store.leases import require_lease
+from tilores_core.store.schema import PREFIX, insert, metadata
+from tilores_core.store.score_windows import Cell, score_log
+
+LEASE: Final = "quality"
+_IDS_AT_ONCE: Final = 500
+
+quality_states = Table(
+    f"{PREFIX}quality_states",
+    metadata,
+    Column("model", String(200), primary_key=True),
+    Column("spectrum", String(64), primary_key=True),
+    Column("prompt_version", String(100), primary_key=True),
+    Column("state", JSON, nullable=False),
+    Column("changed_ms", BigInteger, nullable=False),
+)
+
+
+class QualityStates:
+    """All methods raise `StoreError`. Only the holder of the lease `quality` writes; another fence is refused."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def all(self) -> dict[Cell, dict[str, Any]]:
+        async with self._database.read() as connection:
+            rows = (await connection.execute(select(quality_states))).all()
+        return {Cell(row.model, row.spectrum, row.prompt_version): row.state for row in rows}
+
+    async def put(
+        self, states: Mapping[Cell, Mapping[str, Any]], *, consumed: Sequence[int] = (), now_ms: int, fence: int
+    ) -> None:
+        """Replace these states, and remove the logged scores with these ids, which they include: all or nothing."""
+        async with self._database.write() as connection:
+            await require_lease(connection, LEASE, fence)
+            for cell, state in sorted(states.items()):
+                row = {"state": dict(state), "changed_ms": now_ms}
+                key = {"model": cell.model, "spectrum": cell.spectrum, "prompt_version": cell.prompt_version}
+                statement = insert(connection, quality_states).values(**key, **row)
+                columns = list(quality_states.primary_key.columns)
+                await connection.execute(statement.on_conflict_do_update(index_elements=columns, set_=row))
+            for start in range(0, len(consumed), _IDS_AT_ONCE):
+                ids = consumed[start : start + _IDS_AT_ONCE]
+                await connection.execute(delete(score_log).where(score_log.c.id.in_(ids)))
+
+    async def forget(self, before_ms: int, *, fence: int) -> None:
+        """Remove what has not changed since then."""
+        async with self._database.write() as connection:
+            await require_lease(connection, LEASE, fence)
+            await connection.execute(delete(quality_states).where(quality_states.c.changed_ms < before_ms))
