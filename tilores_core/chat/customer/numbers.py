@@ -102,25 +102,28 @@ def number_language(words: frozenset[str], language: str) -> str:
 _ENGLISH_WORDS: Final = frozenset(numbers_of("en")["word"].split("|"))
 
 
-def with_figures(text: str, words: frozenset[str], language: str) -> Text:
-    """`text` with figures for the numbers in it that are said in words; `words` are its words in lower case."""
+def with_figures(text: str, words: frozenset[str], language: str, *, least: int = _LEAST_YEAR) -> Text:
+    """`text` with figures for the numbers in it that are said in words; `words` are its words in lower case.
+
+    A single number word stays as it is below `least`, as do "a hundred" and "thousand".
+    """
     numbers = _numbers(language)
     dated = not numbers.months.isdisjoint(words)
     if language == "en":
-        least = 1 if dated or "double" in words or "triple" in words else 2
+        fewest = 1 if dated or least < _LEAST_YEAR or "double" in words or "triple" in words else 2
         ordinal = dated and not numbers.day_words.isdisjoint(words)
         said = words & _ENGLISH_WORDS
-        enough = len(said) >= least or (len(said) == 1 and text.lower().count(next(iter(said))) >= least)
+        enough = len(said) >= fewest or (len(said) == 1 and text.lower().count(next(iter(said))) >= fewest)
         if not enough and not ordinal and not _HYPHENED.search(text):
             return Text(text)
     elif not dated and not _cheap(language).search(text):
         return Text(text)
     tokens = [(match.start(), match.end(), match[0].lower()) for match in _TOKEN.finditer(text)]
-    return _replaced(text, _runs(text, tokens, numbers, language))
+    return _replaced(text, _runs(text, tokens, numbers, language, least))
 
 
 def _runs(
-    text: str, tokens: Sequence[tuple[int, int, str]], numbers: _Numbers, language: str
+    text: str, tokens: Sequence[tuple[int, int, str]], numbers: _Numbers, language: str, least: int
 ) -> list[tuple[int, int, str]]:
     found: list[tuple[int, int, str]] = []
     i = 0
@@ -131,9 +134,9 @@ def _runs(
             found.append((tokens[i][0], tokens[i + used - 1][1], value))
             i += used
             continue
-        j = _end_of_run(text, tokens, i, numbers)
+        j = _end_of_run(text, tokens, i, numbers, figures=least == _LEAST_YEAR)
         if j > i:
-            figures = _figures(tokens, i, j, numbers, language)
+            figures = _figures(tokens, i, j, numbers, language, least)
             if figures is not None:
                 found.append((tokens[i][0], tokens[j - 1][1], figures))
             i = j
@@ -175,15 +178,17 @@ def _is_number(word: str, numbers: _Numbers) -> bool:
     return numbers.word.fullmatch(word) is not None or word in numbers.double or word in numbers.triple
 
 
-def _end_of_run(text: str, tokens: Sequence[tuple[int, int, str]], i: int, numbers: _Numbers) -> int:
-    """The end of the run of number words that begins at token `i`; figures may stand among them."""
+def _end_of_run(
+    text: str, tokens: Sequence[tuple[int, int, str]], i: int, numbers: _Numbers, *, figures: bool
+) -> int:
+    """The end of the run of number words that begins at token `i`; `figures` may stand among them."""
     j, last, said = i, i, False
     while j < len(tokens) and j - i < _MOST_RUN:
         if j > i and not _BETWEEN.fullmatch(text[tokens[j - 1][1] : tokens[j][0]]):
             break
         word = tokens[j][2]
         hyphened = "-" in word and all(_is_number(part, numbers) for part in word.split("-"))
-        if (word in numbers.joins and j > i) or (word.isdigit() and (said or j == i)):
+        if (word in numbers.joins and j > i) or (figures and word.isdigit() and (said or j == i)):
             if word.isdigit():
                 last = j + 1
         elif hyphened or (_is_number(word, numbers) and word not in numbers.joins):
@@ -194,7 +199,9 @@ def _end_of_run(text: str, tokens: Sequence[tuple[int, int, str]], i: int, numbe
     return last if said else i
 
 
-def _figures(tokens: Sequence[tuple[int, int, str]], i: int, j: int, numbers: _Numbers, language: str) -> str | None:
+def _figures(
+    tokens: Sequence[tuple[int, int, str]], i: int, j: int, numbers: _Numbers, language: str, least: int
+) -> str | None:
     words = [word for token in tokens[i:j] for word in _plain(token[2], numbers)]
     slashed = any(token[2] == "slash" for token in (*tokens[max(0, i - 1) : i], *tokens[j : j + 1]))
     beside_month = (
@@ -218,12 +225,16 @@ def _figures(tokens: Sequence[tuple[int, int, str]], i: int, j: int, numbers: _N
     from text_to_num import alpha2digit  # type: ignore[import-untyped]  # it has no types
 
     read = alpha2digit(" ".join(expanded), language, 0).replace("-", " ").split()
-    groups = [group for group in read if group not in numbers.joins]
+    groups = read
+    if least < _LEAST_YEAR and any(group in numbers.joins for group in groups):
+        return " ".join(groups)
     if not groups or not all(group.isdigit() for group in groups):
-        return None
+        return None  # "two and three" are two numbers
     if len(words) == 1 and words[0] in _ZEROS:
         return None  # "April O'Brien"
-    if len(groups) == 1 and len(words) == 1 and int(groups[0]) < _LEAST_YEAR and not beside_month:
+    if len(groups) == 1 and len(words) == 1 and int(groups[0]) < least and not beside_month:
+        return None
+    if least < _LEAST_YEAR and groups in (["100"], ["1000"]):
         return None
     if len(groups) >= 2 and groups[-2] in _CENTURIES and len(groups[-1]) == 2 and (len(groups) == 2 or beside_month):
         groups[-2:] = [groups[-2] + groups[-1]]

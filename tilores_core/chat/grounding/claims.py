@@ -2,17 +2,34 @@
 
 A claim is of one of six kinds. What it takes to bear it out is in `evidence`. Not claims, as they say nothing of a
 customer or cannot be told from plain speech: whole numbers up to twelve without a currency or a per cent sign (counts
-and lists: "three", "3"), times of the day, numbers in words beyond ninety-nine.
+and lists: "three", "3"), "a hundred", times of the day. Numbers in words, in any of the seven languages, are read as
+figures first.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
+from datetime import date
 from typing import Final, Literal, NamedTuple
 
+from tilores_core.chat.customer.contacts import Page, find_emails
+from tilores_core.chat.customer.dates import find_dates
+from tilores_core.chat.customer.numbers import number_language, with_figures
+from tilores_core.chat.customer.words import LANGUAGES, language_of
 from tilores_core.chat.grounding.names import find_claimed_names
-from tilores_core.chat.grounding.vocabulary import AGED, COUNTED, HEDGES, MONTHS, OF, ONES, SCALES, TAILS, TEENS, TENS
+from tilores_core.chat.grounding.vocabulary import (
+    AGED,
+    COUNTED,
+    HEDGES,
+    MONTHS,
+    OF,
+    SCALES,
+    SMALL_NUMBERS,
+    SPOKEN_NUMBER,
+    TAILS,
+)
 from tilores_core.identity import normalise_email, parse_date
 
 Kind = Literal["number", "date", "email", "phone", "account", "name"]
@@ -49,16 +66,24 @@ _PARTS = re.compile(r"[-\u2010-\u2015/:_]+")
 _IBAN_START = re.compile(r"[A-Z]{2}\d\d(?:[A-Z0-9]{4})?", re.ASCII)
 _IBAN_GROUP = re.compile(r"[A-Z0-9]{1,4}", re.ASCII)
 
+_WORDS = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+_SHORT_YEAR = re.compile(r"(?<=[ ,])['’](\d\d)(?!\d)")
+_LAST_CENTURY: Final = 30  # '31 and later years are of the last century
+_TRUNK = re.compile(r"\+(\d{1,3})[ ]?\(0\)[ ]?")
+_MASK = re.compile(r"(?:[xX*•]{2,4}[ \-]){1,4}(\d{2,6})(?!\d)")
+_THOUSANDS = re.compile(r"[1-9]\d{0,2}\.\d{3}", re.ASCII)
 _TAIL_REACH: Final = 6  # words between "digits" or "ends" and the figures
 _SPACED = re.compile(
     r"(?<![\d.,])(?<!\d )([1-9]\d{0,2}(?:[ \u00a0\u202f]\d{3})+)"
-    r"(?=[.,]\d{1,2}(?!\d)|[ \u00a0\u202f]?(?:[€$£%]|euros?\b|eur\b|usd\b|gbp\b))",
+    r"(?=[.,]\d{1,2}(?!\d)|[ \u00a0\u202f]?(?:[€$£%]|euros?\b|eur\b|usd\b|gbp\b))|"
+    r"(?<![\d.,+])(?<!\d )([1-9]\d?(?:[ \u00a0\u202f]\d{3}){2,})(?![ ]?\d)",
     re.IGNORECASE,
 )
 
 
 class Claim(NamedTuple):
-    """One value. `text` is what it is compared by, `value` and `slack` are for numbers.
+    """One value. `text` is what it is compared by, `value` and `slack` are for numbers, `other` is a second reading
+    of the same figures (1.500 may be 1,500).
 
     `shape` is how to compare: `number`, `percent`, `years` (a span of so many), `count` ("40 more"), `day` (ISO),
     `month_day` (`--06-30`), `month` (`2025-06`), `digits`, `code`, `tail` (the end of a longer number), `email`,
@@ -70,18 +95,44 @@ class Claim(NamedTuple):
     text: str
     value: float = 0.0
     slack: float = 0.0
+    other: float | None = None
 
 
 def claims(text: str, known: frozenset[str] = frozenset()) -> list[Claim]:
     """The values that `text` states; `known` are words that may be in any name (folded)."""
-    found = list(_in_words(join_groups(text).split()))
+    found = list(_in_words(join_groups(in_figures(text)).split()))
     found += [Claim("name", "name", name) for name in find_claimed_names(text, known)]
     return found
 
 
 def join_groups(text: str) -> str:
     """`text` with numbers like 1 234,56 in one piece."""
-    return _SPACED.sub(lambda match: re.sub(r"\D", "", match[1]), text) if _DIGIT.search(text) else text
+    return _SPACED.sub(lambda match: re.sub(r"\D", "", match[0]), text) if _DIGIT.search(text) else text
+
+
+def in_figures(text: str) -> str:
+    """`text` with every number in figures: spoken ones and addresses, those in the digits of other scripts, '83,
+    masked ones."""
+    if not text.isascii():
+        text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() and not c.isascii() else c for c in text)
+    if _DIGIT.search(text):
+        text = _MASK.sub(r"****\1", _TRUNK.sub(r"+\1 ", _SHORT_YEAR.sub(_whole_year, text)))
+    if " dot " in text:
+        for email in reversed(find_emails(Page(text))):
+            text = f"{text[: email.start]}{email.value}{text[email.end :]}"
+    words = frozenset(_WORDS.findall(text.lower()))
+    if not any(SPOKEN_NUMBER.match(word) for word in words) and len(words & SMALL_NUMBERS) < 2:
+        return text
+    likely = number_language(words, language_of(words))
+    for language in (likely, *(other for other in LANGUAGES if other != likely)):
+        figures = with_figures(text, words, language, least=SMALL + 1)
+        if figures.places:
+            return figures.text
+    return text
+
+
+def _whole_year(match: re.Match[str]) -> str:
+    return f"{19 if int(match[1]) > _LAST_CENTURY else 20}{match[1]}"
 
 
 def _in_words(words: Sequence[str]) -> Iterator[Claim]:
@@ -95,8 +146,6 @@ def _in_words(words: Sequence[str]) -> Iterator[Claim]:
                 if claim is not None:
                     yield claim
                 continue
-            if word in TENS or word in TEENS:
-                yield _plain_number(TENS.get(word) or TEENS[word], _before(words, position), _after(words, position))
         elif "@" in word:
             if (address := normalise_email(word.strip(AROUND))) is not None:
                 yield Claim("email", "email", address)
@@ -113,10 +162,6 @@ def _in_words(words: Sequence[str]) -> Iterator[Claim]:
                 if claim is not None:
                     yield claim
                 continue
-            tens, hyphen, ones = bare.lower().partition("-") if "-" in bare else ("", "", "")
-            if hyphen and tens in TENS and ones in ONES:
-                value = TENS[tens] + ONES[ones]
-                yield _plain_number(value, _before(words, position), _after(words, position))
         position += 1
 
 
@@ -270,6 +315,9 @@ def _with_sign(bare: str, word: str) -> str:
 def _parsed(text: str) -> str | None:
     """A date in figures. Where day and month could change places both are claimed, joined by a bar."""
     days = dict.fromkeys(filter(None, (parse_date(text), parse_date(text, day_first=True))))
+    if not days:  # a year of two digits
+        read = [day for first in (False, True) for day in find_dates(text, first, date.today())]
+        days = dict.fromkeys(value for day in read for value in (day.value, *day.alternatives) if len(value) == 10)
     return "|".join(days) or None
 
 
@@ -280,7 +328,7 @@ def _number(match: re.Match[str], before: str, after: str) -> Claim | None:
         return None if behind != "s" else _amount(digits, after)  # an ordinal or a factor; "the 1990s"
     percent = behind == "%" or after in ("percent", "%", "per")
     paid = bool(match["money"])
-    scale = SCALES.get(behind) or SCALES.get(after, 1.0)
+    scale = SCALES.get(behind) or SCALES.get(after) or SCALES.get(after.lower(), 1.0)
     if not paid and "m" in (behind, after):  # months or metres, unless it is money
         scale = 1.0
     marked = paid or percent or scale != 1.0 or behind in ("€", "$", "£", "¥")
@@ -312,7 +360,8 @@ def _amount(
     shape = "percent" if percent else "number"
     if not marked and not decimals and (after.startswith("year") or after in COUNTED):
         shape = "count" if after in COUNTED else "years"
-    return Claim("number", shape, plain, value * scale, slack)
+    other = float(digits.replace(".", "")) * scale if _THOUSANDS.fullmatch(digits) else None
+    return Claim("number", shape, plain, value * scale, slack, other)
 
 
 def plain_number(digits: str) -> str | None:
@@ -338,12 +387,6 @@ def plain_number(digits: str) -> str | None:
     whole, _, decimals = digits.partition(".")
     decimals = decimals.rstrip("0")
     return f"{whole}.{decimals}" if decimals else whole
-
-
-def _plain_number(value: int, before: str, after: str) -> Claim:
-    slack = 1.0 if before in HEDGES else 0.5
-    shape = "years" if after.startswith("year") else "percent" if after in ("percent", "per") else "number"
-    return Claim("number", shape, str(value), float(value), slack)
 
 
 def _code(text: str) -> str:

@@ -7,6 +7,8 @@ too. An answer may write a value otherwise than the records do; what is accepted
 | --- | --- |
 | 1234.5 | 1,234.50; 1235 (rounded); about 1,200 (with a word that says so); 1.2 thousand |
 | 1.234,56 or 1 234,56 | 1,234.56 |
+| 742 | seven hundred and forty-two, siebenhundertzweiundvierzig |
+| 1500 | 1.500 (which is 1.5 as well) |
 | 0.45 or 45 or 45,0 % | 45 % |
 | 1983-03-14 | 14 March 1983, 14. März 1983, March 14th, 3/14/1983, March 1983, 1983, and the age or "for 14 years" |
 | +1 503-555-0142 | (503) 555-0142, 503.555.0142 |
@@ -42,6 +44,8 @@ _DIGITS = re.compile(r"\d+", re.ASCII)
 _ISO = re.compile(r"(\d{4})-(\d\d)(?:-(\d\d))?(?:[T ].*)?", re.ASCII)
 _PLAIN = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
 _POINTS_AND_COMMA = re.compile(r"-?\d{1,3}(?:[.'’]\d{3})+,\d+|-?\d{1,3}(?:['’]\d{3})+(?:[.,]\d+)?", re.ASCII)
+_POINT_THOUSANDS = re.compile(r"[1-9]\d{0,2}\.\d{3}", re.ASCII)
+_SHORT_DATE = re.compile(r"\d{1,2}[\-./ ](?:[^\W\d_]{3,9}|\d{1,2})[\-./ ]\d{2}")
 _COMMA = re.compile(r"-?\d+,\d+", re.ASCII)
 _THOUSANDS = re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?", re.ASCII)
 _RUN = re.compile(r"\d[\d ().\-/]{5,40}\d", re.ASCII)
@@ -80,8 +84,10 @@ class Evidence:
         """Whether the text states what is claimed, in this or another spelling. Names are the guard's."""
         match claim.shape:
             case "number":
-                return self._has_number(claim.value, claim.slack) or (
-                    claim.value.is_integer() and claim.value in self.years
+                return (
+                    self._has_number(claim.value, claim.slack)
+                    or (claim.value.is_integer() and claim.value in self.years)
+                    or (claim.other is not None and self._has_number(claim.other, 0.5))
                 )
             case "percent":
                 return self._has_number(claim.value, claim.slack) or self._has_number(
@@ -188,6 +194,8 @@ class _Reader:
         if len(digits) <= _LONGEST_NUMBER:
             value = float(digits)
             self.numbers.add(value)
+            if _POINT_THOUSANDS.fullmatch(digits):
+                self.numbers.add(float(digits.replace(".", "")))
             if len(digits) == 4 and digits.isdigit():
                 self.years.add(int(value))
         if len(digits) > 3:
@@ -203,6 +211,10 @@ class _Reader:
         """Codes and telephone numbers, dates in another order, numbers with a unit, names of fields."""
         for day in {parse_date(bare), parse_date(bare, day_first=True)} - {None}:
             self._date(*str(day).split("-"))
+        if _SHORT_DATE.fullmatch(bare):
+            for found in find_dates(bare, True, date.today()):
+                if len(found.value) == 10:
+                    self._date(*found.value.split("-"))
         code = _NOT_CODE.sub("", bare).casefold()
         self.codes.add(code)
         lettered = not code.isdigit()

@@ -13,14 +13,15 @@ from typing import Final
 
 from tilores_core.chat.customer.words import COMMON, GIVEN_NAMES
 from tilores_core.chat.grounding.claims import AROUND
-from tilores_core.chat.grounding.vocabulary import ENDING, MONTHS, TEENS, TENS
+from tilores_core.chat.grounding.vocabulary import ENDING, MONTHS, SMALL_NUMBERS, SPOKEN_NUMBER
 
 _DIGIT = re.compile(r"[0-9]")
+_OTHER_DIGIT = re.compile(r"[^\D0-9]")
 _POSSESSIVE = re.compile(r"['’]s?$")
 _FIGURE_BEFORE: Final = 2  # "14 March", "14 of March"
 _FIGURE_BEHIND: Final = 1  # "March 14" (a month alone is no claim), "555 0142"
 _FAR: Final = 100
-_SAYING_MORE: Final = frozenset((*MONTHS, *TENS, *TEENS))
+_SHORTEST_NUMBER: Final = 3
 _BEFORE: Final = frozenset(' \n|[(":;=')
 _BEHIND: Final = frozenset(' \n|])":;')
 
@@ -30,11 +31,17 @@ def stands_literally(answer: str, records: Sequence[str]) -> bool:
 
     False says nothing: the words may be borne out in another spelling.
     """
+    if " dot " in answer or (not answer.isascii() and _OTHER_DIGIT.search(answer)):
+        return False
     before = ""
     # Places of the last figure and the last month.
     figure_at = month_at = -_FAR
     for place, word in enumerate(answer.split()):
-        if word.islower() and word.isalpha() and word not in _SAYING_MORE:  # most words
+        if word.islower() and word.isalpha() and word not in MONTHS:  # most words
+            if (len(word) > _SHORTEST_NUMBER and SPOKEN_NUMBER.match(word)) or (
+                word in SMALL_NUMBERS and before in SMALL_NUMBERS
+            ):
+                return False
             before = word
             continue
         bare = word.strip(AROUND)
@@ -46,7 +53,7 @@ def stands_literally(answer: str, records: Sequence[str]) -> bool:
             settled = _stands(bare, records)
         elif bare in MONTHS:
             settled, month_at = place - figure_at > _FIGURE_BEFORE, place
-        elif low.partition("-")[0] in TENS or low in TEENS:
+        elif SPOKEN_NUMBER.match(low) or (low in SMALL_NUMBERS and before in SMALL_NUMBERS):
             settled = False
         else:
             settled = not bare[:1].isupper() or _is_plain_word(bare, records)

@@ -10,7 +10,7 @@ import re
 
 from tilores_core.chat.customer.names import find_names
 from tilores_core.chat.customer.tokens import split_words
-from tilores_core.chat.customer.words import COMMON, GIVEN_NAMES, NAMES_TOO, TITLES
+from tilores_core.chat.customer.words import COMMON, GIVEN_NAMES, NAMES_TOO, TITLES, language_of, vocabulary
 from tilores_core.contracts import Strength
 from tilores_core.identity.names import fold
 
@@ -44,7 +44,9 @@ def find_claimed_names(text: str, known: frozenset[str]) -> list[str]:
     """Names in `text` with a word that is not in `known` (words as `words_of` gives them), as they stand there."""
     if not any(_may_be_strange(word, known) for word in _CAPITALISED.findall(text)):
         return []
-    german = len(_GERMAN & set(text.lower().split())) > 1
+    words = frozenset(_NOT_LETTER.sub(" ", text.lower()).split())
+    language = language_of(words)
+    german = language == "de" or len(_GERMAN & words) > 1
     found: list[str] = []
     for match in _RUN.finditer(text):
         if len(found) >= _MOST_RUNS:
@@ -53,13 +55,13 @@ def find_claimed_names(text: str, known: frozenset[str]) -> list[str]:
             continue
         found += [
             span.name
-            for span in find_names(split_words(match[0]))
+            for span in find_names(split_words(match[0]), vocabulary(language))
             if span.strength > Strength.FAINT and not span.partial and _unknown(span.name, known)
         ]
     alone = [match[1] or match[2] for match in _ALONE.finditer(text)]
-    words = [word for word in alone if word.lower() in GIVEN_NAMES and word.lower() not in NAMES_TOO]
-    words += [match[1] for match in _CUED.finditer(text) if match[1].lower() not in _NO_NAMES]
-    for word in dict.fromkeys(words):
+    named = [word for word in alone if word.lower() in GIVEN_NAMES and word.lower() not in NAMES_TOO]
+    named += [match[1] for match in _CUED.finditer(text) if match[1].lower() not in _NO_NAMES]
+    for word in dict.fromkeys(named):
         bare = _POSSESSIVE.sub("", word)
         if strange_words(bare, known) and not any(bare in name for name in found):
             found.append(bare)

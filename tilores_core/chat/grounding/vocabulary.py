@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from tilores_core.chat.customer.words import LANGUAGES, numbers_of, phrases
@@ -26,6 +27,18 @@ MONTHS: Final = OTHER_MONTHS | {
     for spelling in (short.capitalize(), short)
     if spelling not in ("may", "march", "mar")  # the verbs; as months they have a capital
 }
+SMALL_NUMBERS: Final = frozenset(
+    word for language in LANGUAGES for word in (*numbers_of(language)["digits"].split(), "oh", "double", "triple")
+)
+SPOKEN_NUMBER: Final = re.compile(
+    r"(?:twen|thir|for|fif|six|seven|eigh|nine)t(?:y|ie)|\w+teen|hundred|thousand|"
+    r"\w*(?:hundert|tausend|zig|ßig|ssig|zehn|honderd|duizend|twintig|dertig|veertig|[fjstz]tig|gtig|tien\b)|"
+    r"vingt|trente|quarante|cinquante|soixante|cents?\b|mille|treize|quatorze|quinze|seize|"
+    r"veint|treinta|cuarenta|cincuenta|sesenta|setenta|ochenta|noventa|cien\b|\w*cient[oa]s|quinient|mil\b|trece|quince|"
+    r"\w*(?:cento|mila\b|venti|trenta|quaranta|cinquanta|sessanta|settanta|ottanta|novanta|dici\b)|"
+    r"vinte|trinta|quarenta|cinquenta|sessenta|oitenta|cem\b|\w+cent[oa]s|treze|catorze|dezes|deza|dezoito|dezeno"
+)
+"""A cheap test for a number word above twelve, in any of the languages, in lower case; some other words pass it."""
 OF: Final = frozenset(("of", "de", "del", "di"))
 TENS: Final = {
     word: 10 * tens
@@ -58,6 +71,10 @@ SCALES: Final = {
     "m": 1e6,
     "M": 1e6,
     "bn": 1e9,
+    **dict.fromkeys(("tausend", "mille", "mil", "mila", "duizend"), 1e3),
+    **dict.fromkeys(("mio", "million", "millionen", "millions", "millón", "millones", "milione", "milioni"), 1e6),
+    **dict.fromkeys(("miljoen", "milhão", "milhões", "mln"), 1e6),
+    **dict.fromkeys(("mrd", "milliarde", "milliarden", "milliard", "milliards", "miljard"), 1e9),
 }
 ENDING: Final = frozenset(
     {"ending", "ends", "end", "last", "digits", "in", "are", "auf", "par", "en", "em", "sind", "sont"}
