@@ -27,6 +27,7 @@
     │   └── ContentRefusedError     the provider refuses this content
     ├── AlertChannelError           an alert channel takes nothing now; `retry_after` seconds where it says so
     │   └── AlertRefusedError       … it refuses this notice
+    ├── DeployError                 a platform to deploy to refuses, fails or does not answer
     ├── StoreError                  durable state: the database is wrong, full, or made by a newer version
     │   └── StoreUnavailableError   … the database does not answer now; `retry_after` seconds
     └── CacheError                  a cache tier failed (callers never see it)
@@ -201,6 +202,10 @@ class AlertChannelError(TiloresError):
 
 class AlertRefusedError(AlertChannelError):
     """The receiver refuses this notice, not the others."""
+
+
+class DeployError(TiloresError):
+    """A platform to deploy to refuses, fails or does not answer."""
 
 
 class StoreError(TiloresError):

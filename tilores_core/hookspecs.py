@@ -28,6 +28,7 @@ from tilores_core.contracts import (
     CacheTier,
     CustomerExtractor,
     CustomerSource,
+    DeployTarget,
     LLMProvider,
     Observer,
     PluginContext,
@@ -109,8 +110,8 @@ class OptimizerStrategySpec(Spec[Any]):
     __slots__ = ()
 
 
-class DeployTargetSpec(Spec[Any]):
-    """A platform to deploy the service to. Not used yet: nothing calls what the factory returns."""
+class DeployTargetSpec(Spec[DeployTarget]):
+    """A platform to deploy the service to: the factory returns a `DeployTarget`."""
 
     __slots__ = ()
 
@@ -208,7 +209,7 @@ class Hooks:
 
     @hookspec
     def register_deploy_targets(self) -> list[DeployTargetSpec]:
-        """Deploy targets that `[use] deploy` may name. Checked at start-up; nothing builds them yet."""
+        """Deploy targets that `[use] deploy` may name. Built by `tilores deploy` alone, never by a server."""
         raise NotImplementedError
 
     @hookspec

@@ -14,6 +14,7 @@ import typer
 
 from tilores_core.cli.cache import app as cache_commands
 from tilores_core.cli.customers import app as customer_commands
+from tilores_core.cli.deploy import app as deploy_commands
 from tilores_core.cli.group import RootGroup
 from tilores_core.cli.options import CustomerOption, JsonOption, ModelOption, Options
 from tilores_core.cli.plugins import app as plugin_commands
@@ -249,6 +250,7 @@ def doctor(
 app.add_typer(plugin_commands, name="plugins", help="List, show, enable, disable and check plugins.")
 app.add_typer(customer_commands, name="customers", help="Look at customers' data before it is served.")
 app.add_typer(cache_commands, name="cache", help="Statistics of the cache, and removing from it.")
+app.add_typer(deploy_commands, name="deploy", help="Deploy, watch and take back; check before.")
 app.add_typer(state_commands, name="state", help="Export and import durable state.")
 
 

@@ -3,8 +3,8 @@
 There is one small Protocol per role: a third party need not inherit from anything. A new ability is a new small
 Protocol (`SupportsPeek`), since a method added to an old one would break every implementation. Values are frozen
 dataclasses. Whether an object has its role's methods is checked once, when it is built; the suites in
-`tilores_core.testing` check that the methods behave. An executor is a `concurrent.futures.Executor`. The roles
-`optimizer` and `deploy` have no Protocol yet, as nothing uses their objects yet.
+`tilores_core.testing` check that the methods behave. An executor is a `concurrent.futures.Executor`. The role
+`optimizer` has no Protocol yet, as nothing uses its objects yet.
 """
 
 from tilores_core.contracts.alert import (
@@ -27,6 +27,19 @@ from tilores_core.contracts.cache import (
     SupportsPeek,
     SupportsTagKeys,
     TierStats,
+)
+from tilores_core.contracts.deploy import (
+    DeployFinding,
+    DeployJournal,
+    DeployLog,
+    Deployment,
+    DeploymentState,
+    DeployProject,
+    DeployTarget,
+    DeployVariable,
+    FindingState,
+    Progress,
+    SupportsFiles,
 )
 from tilores_core.contracts.executor import SupportsThreads
 from tilores_core.contracts.extractor import (
@@ -125,10 +138,19 @@ __all__ = [
     "CustomerOutcome",
     "CustomerSource",
     "Delta",
+    "DeployFinding",
+    "DeployJournal",
+    "DeployLog",
+    "DeployProject",
+    "DeployTarget",
+    "DeployVariable",
+    "Deployment",
+    "DeploymentState",
     "Evidence",
     "EvidenceKind",
     "Feedback",
     "FieldInfo",
+    "FindingState",
     "FinishReason",
     "Identifiers",
     "LLMProvider",
@@ -145,6 +167,7 @@ __all__ = [
     "PluginServices",
     "PluginState",
     "Polarity",
+    "Progress",
     "Prompt",
     "PromptSource",
     "Purpose",
@@ -160,6 +183,7 @@ __all__ = [
     "SupportsBroadcast",
     "SupportsCompletion",
     "SupportsFeedback",
+    "SupportsFiles",
     "SupportsLease",
     "SupportsListing",
     "SupportsLocale",

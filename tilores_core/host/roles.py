@@ -12,11 +12,13 @@ from tilores_core.contracts import (
     CacheTier,
     CustomerExtractor,
     CustomerSource,
+    DeployTarget,
     LLMProvider,
     Observer,
     SupportsBroadcast,
     SupportsCompletion,
     SupportsFeedback,
+    SupportsFiles,
     SupportsLease,
     SupportsLocale,
     SupportsMentions,
@@ -117,7 +119,13 @@ LLM: Final[Role[LLMProvider]] = Role(
     chosen=False,
 )
 OPTIMIZER: Final[Role[Any]] = Role("optimizer", "register_optimizer_strategies", hooks.OptimizerStrategySpec)
-DEPLOY: Final[Role[Any]] = Role("deploy", "register_deploy_targets", hooks.DeployTargetSpec)
+DEPLOY: Final[Role[DeployTarget]] = Role(
+    "deploy",
+    "register_deploy_targets",
+    hooks.DeployTargetSpec,
+    protocol_methods(DeployTarget),
+    abilities=(SupportsFiles,),
+)
 EXECUTOR: Final[Role[Executor]] = Role(
     "executor",
     "register_executors",

@@ -257,6 +257,26 @@ class PrewarmTable(_Table):
     at_start: bool = Field(True, description="false: a list runs first when its interval has passed, not at start")
 
 
+class DeployTable(_Table):
+    """`[deploy]`: what every deployment is checked with, whatever the target."""
+
+    ready_seconds: float = Field(
+        300.0, gt=0, le=3600, description="longest time from the start of a new deployment until it is ready"
+    )
+    question: str = Field(
+        "Reply with the word ready.",
+        max_length=2000,
+        description="a question that a new deployment must answer; empty: none is asked",
+    )
+    question_seconds: float = Field(60.0, gt=0, le=600, description="longest time for that answer")
+    watch_seconds: float = Field(
+        15.0, ge=0, le=3600, description="time after that in which the new deployment must stay ready"
+    )
+    rollback: bool = Field(
+        True, description="go back to the deployment before, when the new one is not ready or does not answer"
+    )
+
+
 class BatchTable(_Table):
     """`[batch]`: batches by `POST /admin/batch`."""
 
@@ -300,4 +320,5 @@ class Config(_Table):
     batch: BatchTable = BatchTable()
     worker: WorkerTable = WorkerTable()
     prompts: PromptsTable = PromptsTable()
+    deploy: DeployTable = DeployTable()
     plugins: dict[str, dict[str, Any]] = Field(default_factory=dict)

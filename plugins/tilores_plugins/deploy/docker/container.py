@@ -1,0 +1,152 @@
+"""The target `docker`: one container on this machine; the one before is kept, stopped, to go back to."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from tilores_core import (
+    DeployError,
+    DeployFinding,
+    DeployJournal,
+    DeployLog,
+    Deployment,
+    DeployProject,
+    PluginContext,
+    Progress,
+)
+from tilores_plugins.deploy.docker.engine import Engine, check_engine, container_name, new_tag, values
+from tilores_plugins.deploy.docker.settings import Settings
+
+_PORT = 8000
+_LABEL = "io.tilores.deployment"
+_DATA = "/data"
+
+
+class ContainerTarget:
+    """A deployment's id is its image's tag; its container is called name-tag."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    async def check(self, project: DeployProject) -> list[DeployFinding]:
+        return await check_engine(self._settings, project, self._settings.dockerfile)
+
+    async def up(self, project: DeployProject, journal: DeployJournal, progress: Progress) -> Deployment:
+        engine = Engine.of(self._settings, values(project))
+        entry = journal.read()
+        tag = entry.get("tag")
+        if tag is None:
+            tag = new_tag()
+            journal.write(entry | {"tag": tag})
+        if tag not in await engine.tags():
+            progress(f"building {self._settings.name}:{tag}")
+            await engine.build(project, tag)
+        await self._start(engine, project, tag, progress)
+        await engine.remove_old([one.id for one in await self.status()])
+        return await self._get(tag)
+
+    async def status(self) -> list[Deployment]:
+        engine = Engine.of(self._settings)
+        rows = await engine.rows("ps", "--all", "--filter", f"label={_LABEL}={self._settings.name}")
+        states = {_tag(container_name(row)): row for row in rows}
+        found = []
+        for tag in sorted({*states, *await engine.tags()}, reverse=True):
+            row = states.get(tag)
+            is_running = row is not None and str(row.get("State", "")).lower() == "running"
+            found.append(
+                Deployment(
+                    id=tag,
+                    state="running" if is_running else "stopped",
+                    url=f"http://{self._settings.address}:{self._settings.port}" if is_running else None,
+                    created=f"{tag[:4]}-{tag[4:6]}-{tag[6:8]}T{tag[9:11]}:{tag[11:13]}:{tag[13:15]}Z",
+                    detail=str(row.get("Status", "")) if row is not None else "image only",
+                    active=is_running,
+                    can_rollback=not is_running and row is not None,
+                )
+            )
+        return found
+
+    async def logs(self, deployment: str | None = None, *, lines: int = 200) -> AsyncIterator[DeployLog]:
+        engine = Engine.of(self._settings)
+        known = await self.status()
+        chosen = deployment or (known[0].id if known else None)
+        if chosen is None:
+            raise DeployError("there is no deployment yet", fix="tilores deploy up")
+        text = await engine.call("logs", "--tail", str(lines), self._container(chosen))
+        for line in text.splitlines():
+            yield DeployLog(text=line)
+
+    async def rollback(self, project: DeployProject, deployment: Deployment, progress: Progress) -> Deployment:
+        """Start the container that was stopped, which has the variables that it had."""
+        engine = Engine.of(self._settings)
+        await self._stop_others(engine, deployment.id, progress)
+        await engine.call("start", self._container(deployment.id))
+        progress(f"{self._container(deployment.id)} runs again")
+        return await self._get(deployment.id)
+
+    async def aclose(self) -> None:
+        return None
+
+    async def _start(self, engine: Engine, project: DeployProject, tag: str, progress: Progress) -> None:
+        known = {one.id: one for one in await self.status()}
+        container = self._container(tag)
+        if tag in known and known[tag].state == "running":
+            return
+        if tag in known and known[tag].detail != "image only":
+            await engine.call("rm", "--force", container)  # begun before an interruption
+        settings = self._settings
+        names = [word for name in sorted(engine.environment) for word in ("--env", name)]  # values by its environment
+        options = ["--network", settings.network] if settings.network else []
+        options += (
+            ["--volume", f"{settings.volume}:{_DATA}", "--env", f"TILORES_DATA_DIR={_DATA}"]
+            if settings.volume
+            else []
+        )
+        # Before the other is stopped, so that one that cannot be made costs no call.
+        await engine.call(
+            "create",
+            "--name",
+            container,
+            "--label",
+            f"{_LABEL}={settings.name}",
+            "--restart",
+            "unless-stopped",
+            "--stop-timeout",
+            str(project.draining_seconds + 5),
+            "--publish",
+            f"{settings.address}:{settings.port}:{_PORT}",
+            "--env",
+            f"PORT={_PORT}",
+            *names,
+            *options,
+            f"{settings.name}:{tag}",
+        )
+        await self._stop_others(engine, tag, progress, seconds=project.draining_seconds + 5)
+        await engine.call("start", container)
+        progress(f"{container} runs")
+
+    async def _stop_others(self, engine: Engine, tag: str, progress: Progress, *, seconds: int = 35) -> None:
+        """One port of this machine leads to one container. It drains first."""
+        for one in await self.status():
+            if one.state == "running" and one.id != tag:
+                name = self._container(one.id)
+                await engine.call("stop", "--time", str(seconds), name, seconds=seconds + self._settings.call_seconds)
+                progress(f"{name} is stopped")
+
+    async def _get(self, tag: str) -> Deployment:
+        found = next((one for one in await self.status() if one.id == tag), None)
+        if found is None or found.state != "running":
+            detail = found.detail if found is not None else "it is gone"
+            return Deployment(id=tag, state="failed", detail=detail)
+        return found
+
+    def _container(self, tag: str) -> str:
+        return f"{self._settings.name}-{tag}"
+
+
+def _tag(name: str) -> str:
+    return "-".join(name.rsplit("-", 2)[1:])
+
+
+def build(context: PluginContext) -> ContainerTarget:
+    return ContainerTarget(context.settings)

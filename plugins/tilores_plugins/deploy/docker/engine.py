@@ -1,0 +1,162 @@
+"""Calls of the program, with a deadline; what it prints is parsed, and what it complains about is passed on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from tilores_core import DeployError, DeployFinding, DeployProject
+from tilores_plugins.deploy.docker.settings import Settings
+
+_ENGINES: Final = ("docker", "podman")
+_LONGEST_COMPLAINT: Final = 400
+
+
+def new_tag() -> str:
+    """Tags sort by time."""
+    return datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+
+
+def find_engine(settings: Settings) -> str | None:
+    """The path of the program; None when there is none."""
+    return next((found for name in (settings.engine, *_ENGINES) if name and (found := shutil.which(name))), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    program: str
+    settings: Settings
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, settings: Settings, environment: Mapping[str, str] | None = None) -> Engine:
+        """Raises `DeployError` when neither program is installed."""
+        program = find_engine(settings)
+        if program is None:
+            raise DeployError(
+                "neither docker nor podman is installed here",
+                fix="install one, or write files for another machine: tilores deploy files",
+            )
+        return cls(program, settings, environment or {})
+
+    async def call(self, *arguments: str, seconds: float | None = None, folder: Path | None = None) -> str:
+        """What it prints. `environment` reaches it as variables, never as arguments, which everyone here can read.
+
+        Raises `DeployError` with the end of what it complains about.
+        """
+        longest = seconds or self.settings.call_seconds
+        process = await asyncio.create_subprocess_exec(
+            self.program,
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=folder,
+            env={**os.environ, **self.environment},
+        )
+        try:
+            async with asyncio.timeout(longest):
+                out, complaint = await process.communicate()
+        except TimeoutError:
+            raise DeployError(f"'{self._shown(arguments)}' did not end within {longest:g} s") from None
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+        if process.returncode != 0:
+            lines = complaint.decode(errors="replace").strip().splitlines()
+            end = " ".join(lines[-3:])[-_LONGEST_COMPLAINT:] or f"exit code {process.returncode}"
+            raise DeployError(f"'{self._shown(arguments)}' failed: {end}")
+        return out.decode(errors="replace")
+
+    async def rows(self, *arguments: str) -> list[dict[str, Any]]:
+        """Output of `--format json`: one object a line (docker) or one list (podman)."""
+        text = (await self.call(*arguments, "--format", "json")).strip()
+        if text.startswith("["):
+            found = json.loads(text)
+        else:
+            found = [json.loads(line) for line in text.splitlines() if line.strip()]
+        return [row for row in found if isinstance(row, dict)]
+
+    async def tags(self) -> list[str]:
+        """Tags of the project's images, the newest first."""
+        rows = await self.rows("image", "ls", self.settings.name)
+        found = {str(row.get("Tag") or _tag_of(row)) for row in rows}
+        return sorted((tag for tag in found if _is_ours(tag)), reverse=True)
+
+    async def build(self, project: DeployProject, tag: str) -> None:
+        settings = self.settings
+        await self.call(
+            "build",
+            "--file",
+            settings.dockerfile,
+            "--tag",
+            f"{settings.name}:{tag}",
+            ".",
+            seconds=settings.build_seconds,
+            folder=project.folder,
+        )
+
+    async def remove_old(self, in_use: Sequence[str]) -> None:
+        """All images but the newest `keep` and those in use. One that cannot be removed is left."""
+        for tag in (await self.tags())[self.settings.keep :]:
+            if tag not in in_use:
+                with contextlib.suppress(DeployError):
+                    await self.call("image", "rm", f"{self.settings.name}:{tag}")
+
+    def _shown(self, arguments: Sequence[str]) -> str:
+        return f"{Path(self.program).name} {' '.join(arguments[:2])}"
+
+
+async def check_engine(settings: Settings, project: DeployProject, file: str) -> list[DeployFinding]:
+    """Is the program there, does its service answer, and is there what it is given?"""
+    try:
+        engine = Engine.of(settings)
+    except DeployError as error:
+        return [DeployFinding(check="engine.missing", state="problem", detail=error.message, fix=error.fix or "")]
+    found = []
+    started = time.monotonic()
+    try:
+        await engine.call("version")
+    except DeployError as error:
+        fix = "start its service, and make sure that you may use it"
+        found.append(DeployFinding(check="engine.version", state="problem", detail=error.message, fix=fix))
+    if not (project.folder / file).is_file():
+        detail = f"there is no file '{file}' in the project's folder"
+        found.append(DeployFinding(check="files.missing", state="problem", detail=detail, fix="tilores deploy files"))
+    if missing := sorted(v.name for v in project.variables.values() if v.required and v.value is None):
+        detail = f"not set here: {', '.join(missing)}"
+        fix = "set them here or in .env; the container gets them from there"
+        found.append(DeployFinding(check="variables.missing", state="problem", detail=detail, fix=fix))
+    if not found:
+        detail = f"{Path(engine.program).name} answers ({time.monotonic() - started:.1f} s)"
+        found.append(DeployFinding(check="engine", state="ok", detail=detail))
+    return found
+
+
+def values(project: DeployProject) -> dict[str, str]:
+    return {name: one.value.get_secret_value() for name, one in project.variables.items() if one.value is not None}
+
+
+def container_name(row: Mapping[str, Any]) -> str:
+    names = row.get("Names")
+    return str(names[0]) if isinstance(names, list) and names else str(names or "")
+
+
+def _is_ours(tag: str) -> bool:
+    return len(tag) == 15 and tag[8] == "-" and tag.replace("-", "").isdigit()
+
+
+def _tag_of(row: Mapping[str, Any]) -> str:
+    names = row.get("Names") or [""]
+    return str(names[0]).rpartition(":")[2]

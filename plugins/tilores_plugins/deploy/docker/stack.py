@@ -1,0 +1,104 @@
+"""The target `compose`: all services of a compose file, with the image's tag in TILORES_TAG."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from tilores_core import (
+    DeployError,
+    DeployFinding,
+    DeployJournal,
+    DeployLog,
+    Deployment,
+    DeployProject,
+    PluginContext,
+    Progress,
+)
+from tilores_plugins.deploy.docker.engine import Engine, check_engine, container_name, new_tag, values
+from tilores_plugins.deploy.docker.settings import Settings
+
+TAG_VARIABLE = "TILORES_TAG"
+
+
+class ComposeTarget:
+    """A deployment's id is the tag of its image; the active one is that of the running containers."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    async def check(self, project: DeployProject) -> list[DeployFinding]:
+        return await check_engine(self._settings, project, self._settings.compose_file)
+
+    async def up(self, project: DeployProject, journal: DeployJournal, progress: Progress) -> Deployment:
+        entry = journal.read()
+        tag = entry.get("tag")
+        if tag is None:
+            tag = new_tag()
+            journal.write(entry | {"tag": tag})
+        engine = Engine.of(self._settings)
+        if tag not in await engine.tags():
+            progress(f"building {self._settings.name}:{tag}")
+            await engine.build(project, tag)
+        made = await self._start(project, tag, progress)
+        await engine.remove_old([one.id for one in await self.status() if one.active])
+        return made
+
+    async def status(self) -> list[Deployment]:
+        engine, name = Engine.of(self._settings), self._settings.name
+        active = {str(row.get("Image", "")) for row in await self._containers(engine)}
+        return [
+            Deployment(
+                id=tag,
+                state="running" if f"{name}:{tag}" in active else "stopped",
+                url=f"http://{self._settings.address}:{self._settings.port}" if f"{name}:{tag}" in active else None,
+                active=f"{name}:{tag}" in active,
+                can_rollback=f"{name}:{tag}" not in active,
+            )
+            for tag in await engine.tags()
+        ]
+
+    async def logs(self, deployment: str | None = None, *, lines: int = 200) -> AsyncIterator[DeployLog]:
+        engine = Engine.of(self._settings)
+        for row in await self._containers(engine):
+            if deployment is None or str(row.get("Image", "")).endswith(f":{deployment}"):
+                text = await engine.call("logs", "--tail", str(lines), container_name(row))
+                for line in text.splitlines():
+                    yield DeployLog(text=f"{container_name(row)}: {line}")
+
+    async def rollback(self, project: DeployProject, deployment: Deployment, progress: Progress) -> Deployment:
+        return await self._start(project, deployment.id, progress)
+
+    async def aclose(self) -> None:
+        return None
+
+    async def _start(self, project: DeployProject, tag: str, progress: Progress) -> Deployment:
+        """The compose file refers to the variables, so that they need not be written anywhere."""
+        settings = self._settings
+        engine = Engine.of(settings, {**values(project), TAG_VARIABLE: tag})
+        await engine.call(
+            "compose",
+            "--project-name",
+            settings.name,
+            "--file",
+            settings.compose_file,
+            "up",
+            "--detach",
+            "--no-build",
+            "--remove-orphans",
+            "--wait",
+            seconds=settings.build_seconds,
+            folder=project.folder,
+        )
+        progress(f"the stack runs with {settings.name}:{tag}")
+        found = next((one for one in await self.status() if one.id == tag), None)
+        if found is None or not found.active:
+            raise DeployError(f"the stack does not run with {tag}", fix="tilores deploy logs")
+        return found
+
+    async def _containers(self, engine: Engine) -> list[dict[str, Any]]:
+        return await engine.rows("ps", "--filter", f"label=com.docker.compose.project={self._settings.name}")
+
+
+def build(context: PluginContext) -> ComposeTarget:
+    return ComposeTarget(context.settings)

@@ -1,0 +1,164 @@
+"""The targets `docker` and `compose`, with a program that stands in for docker (see docker_program.py)."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.deploy import docker_program
+from tests.deploy.projects import VALUES, sound_project
+from tilores_core import DeployError, DeployProject
+from tilores_core.deploy.journal import Journal
+from tilores_plugins.deploy.docker import engine as engine_module
+from tilores_plugins.deploy.docker.container import ContainerTarget
+from tilores_plugins.deploy.docker.settings import Settings
+from tilores_plugins.deploy.docker.stack import ComposeTarget
+
+TAGS = ["20260101-000001", "20260101-000002", "20260101-000003"]
+
+
+class Docker:
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self.program = folder / "docker"
+        text = Path(docker_program.__file__).read_text().splitlines(keepends=True)
+        self.program.write_text("".join([f"#!{sys.executable}\n", *text[1:]]))
+        self.program.chmod(0o700)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.folder / "state.json").read_text())
+        return found
+
+    def fail(self, command: str) -> None:
+        (self.folder / "fail").write_text(command)
+
+
+@pytest.fixture
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Docker:
+    tags = iter(TAGS)
+    for module in ("container", "stack"):
+        monkeypatch.setattr(f"tilores_plugins.deploy.docker.{module}.new_tag", lambda: next(tags))
+    return Docker(tmp_path / "docker")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> DeployProject:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "deploy").mkdir()
+    (tmp_path / "project" / "deploy" / "compose.yaml").write_text("services: {}\n")
+    return sound_project(tmp_path / "project")
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal(tmp_path / "data", "docker")
+
+
+def settings(docker: Docker, **more: Any) -> Settings:
+    return Settings(engine=str(docker.program), **more)
+
+
+def quiet(_line: str) -> None:
+    return None
+
+
+async def test_up_builds_and_runs_one_container_whose_secrets_are_not_arguments(
+    docker: Docker, project: DeployProject, journal: Journal
+) -> None:
+    made = await ContainerTarget(settings(docker)).up(project, journal, quiet)
+    assert (made.id, made.state, made.url) == (TAGS[0], "running", "http://127.0.0.1:8000")
+    container = docker.state["containers"][f"tilores-{TAGS[0]}"]
+    assert container["env"] == VALUES | {"PORT": "8000", "TILORES_DATA_DIR": "/data"}
+    arguments = json.dumps(docker.state["calls"])
+    assert not any(value in arguments for name, value in VALUES.items() if name != "TILORES_HOST")
+
+
+@pytest.mark.parametrize("step", ["build", "image", "ps", "create", "start"])
+async def test_up_that_failed_at_a_step_goes_on_with_the_same_tag(
+    docker: Docker, project: DeployProject, journal: Journal, step: str
+) -> None:
+    target = ContainerTarget(settings(docker))
+    docker.fail(step)
+    with pytest.raises(DeployError, match="is not possible"):
+        await target.up(project, journal, quiet)
+    assert (await target.up(project, journal, quiet)).id == TAGS[0]
+    assert docker.state["images"] == [f"tilores:{TAGS[0]}"]
+    assert [one["state"] for one in docker.state["containers"].values()] == ["running"]
+
+
+async def test_rollback_starts_the_container_before_again(
+    docker: Docker, project: DeployProject, journal: Journal
+) -> None:
+    target = ContainerTarget(settings(docker))
+    await target.up(project, journal, quiet)
+    journal.write({})
+    await target.up(project, journal, quiet)
+    [new, old] = await target.status()
+    assert (new.id, new.active, old.id, old.can_rollback) == (TAGS[1], True, TAGS[0], True)
+    assert (await target.rollback(project, old, quiet)).id == TAGS[0]
+    states = {name: one["state"] for name, one in docker.state["containers"].items()}
+    assert states == {f"tilores-{TAGS[0]}": "running", f"tilores-{TAGS[1]}": "exited"}
+
+
+async def test_compose_runs_a_tag_and_goes_back_to_another(
+    docker: Docker, project: DeployProject, journal: Journal
+) -> None:
+    target = ComposeTarget(settings(docker))
+    await target.up(project, journal, quiet)
+    journal.write({})
+    await target.up(project, journal, quiet)
+    assert [(one.id, one.active) for one in await target.status()] == [(TAGS[1], True), (TAGS[0], False)]
+    back = await target.rollback(project, (await target.status())[1], quiet)
+    assert (back.id, back.state) == (TAGS[0], "running")
+    web = docker.state["containers"]["tilores-web-1"]
+    assert web["env"]["TILORES_API_KEYS"] == VALUES["TILORES_API_KEYS"]
+    assert docker.state["folder"] == str(project.folder)
+    assert [line.text async for line in target.logs()] == ["tilores-web-1: log of tilores-web-1"]
+
+
+async def test_old_images_are_removed_but_those_in_use(
+    docker: Docker, project: DeployProject, journal: Journal
+) -> None:
+    target = ComposeTarget(settings(docker, keep=2))
+    for _ in TAGS:
+        await target.up(project, journal, quiet)
+        journal.write({})
+    assert docker.state["images"] == [f"tilores:{tag}" for tag in TAGS[1:]]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "check"),
+    [
+        (lambda docker, project: docker.fail("version"), "engine.version"),
+        (lambda docker, project: (project.folder / "Dockerfile").unlink(), "files.missing"),
+    ],
+)
+async def test_check_finds_what_is_missing(docker: Docker, project: DeployProject, spoil: Any, check: str) -> None:
+    target = ContainerTarget(settings(docker))
+    assert [(one.check, one.state) for one in await target.check(project)] == [("engine", "ok")]
+    spoil(docker, project)
+    assert [(one.check, one.state) for one in await target.check(project)] == [(check, "problem")]
+
+
+async def test_check_without_an_engine_says_what_to_install(
+    project: DeployProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "_ENGINES", ())
+    [finding] = await ContainerTarget(Settings()).check(project)
+    assert (finding.check, finding.state) == ("engine.missing", "problem")
+
+
+@pytest.mark.skipif(shutil.which("docker") is None, reason="no docker on PATH")
+async def test_real_program_understands_what_it_is_asked() -> None:
+    try:
+        await engine_module.Engine.of(Settings()).call("version")
+    except DeployError:
+        pytest.skip("docker is installed, but its service does not answer")
+    assert isinstance(await ContainerTarget(Settings(name="tilores-none")).status(), list)

@@ -1,0 +1,133 @@
+"""A roll-out: verified after, taken back when it does not work, gone on with after an interruption."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.deploy.fake_platform import FakePlatform, FakeServer, Raised
+from tests.deploy.projects import sound_project
+from tilores_core import DeployError
+from tilores_core.deploy.journal import Journal
+from tilores_core.deploy.rollout import DeploymentFailedError, Rollout
+from tilores_core.settings.config import DeployTable
+
+Make = Callable[..., Any]
+
+
+@pytest_asyncio.fixture
+async def roll_out(tmp_path: Path) -> AsyncIterator[Make]:
+    started: list[FakeServer] = []
+
+    async def make(*servers: FakeServer, raised: Raised | None = None, **table: Any) -> tuple[Rollout, FakePlatform]:
+        for server in servers:
+            await server.start()
+            started.append(server)
+        platform = FakePlatform(*servers)
+        (tmp_path / "project").mkdir(exist_ok=True)
+        rollout = Rollout(
+            name="fake",
+            target=platform,
+            project=sound_project(tmp_path / "project"),
+            journal=Journal(tmp_path / "data", "fake"),
+            table=DeployTable(**{"ready_seconds": 0.2, "watch_seconds": 0.2, "question_seconds": 5.0} | table),
+            alerts=raised or Raised(),
+            progress=lambda _: None,
+        )
+        return rollout, platform
+
+    yield make
+    for server in started:
+        await server.stop()
+
+
+async def test_up_waits_until_ready_and_asks_with_the_chat_key(roll_out: Make) -> None:
+    server = FakeServer(ready=2)
+    rollout, _ = await roll_out(server, ready_seconds=30.0)
+    assert (await rollout.up()).id == "d1"
+    assert server.keys == ["Bearer key-of-the-desk"]
+    assert server.checks > 3
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [FakeServer(ready=None), FakeServer(answers=False), FakeServer(stops_after=2)],
+    ids=["never", "mute", "dies"],
+)
+async def test_deployment_that_does_not_work_is_taken_back_and_raises_an_alert(
+    roll_out: Make, bad: FakeServer
+) -> None:
+    raised = Raised()
+    rollout, platform = await roll_out(FakeServer(), bad, raised=raised, watch_seconds=1.0)
+    await rollout.up()
+    with pytest.raises(DeploymentFailedError) as failed:
+        await rollout.up()
+    assert failed.value.rolled_back
+    assert platform.rollbacks == ["d1"]
+    assert [one.id for one in await platform.status() if one.active] == ["d1"]
+    assert [(one.kind, one.severity) for one in raised.alerts] == [("deployment.failed", "HIGH")]
+
+
+async def test_rollback_that_fails_too_is_said_and_critical(roll_out: Make) -> None:
+    raised = Raised()
+    first = FakeServer()
+    rollout, _ = await roll_out(first, FakeServer(ready=None), raised=raised)
+    await rollout.up()
+    first.ready = None
+    with pytest.raises(DeploymentFailedError, match="going back to d1 failed") as failed:
+        await rollout.up()
+    assert not failed.value.rolled_back
+    assert [one.severity for one in raised.alerts] == ["CRITICAL"]
+
+
+async def test_first_deployment_that_fails_has_nothing_to_go_back_to(roll_out: Make) -> None:
+    rollout, platform = await roll_out(FakeServer(ready=None))
+    with pytest.raises(DeploymentFailedError, match="no earlier deployment"):
+        await rollout.up()
+    assert platform.rollbacks == []
+
+
+async def test_rollback_setting_off_leaves_the_new_one(roll_out: Make) -> None:
+    rollout, platform = await roll_out(FakeServer(), FakeServer(ready=None), rollback=False)
+    await rollout.up()
+    with pytest.raises(DeploymentFailedError, match=r"\[deploy\] rollback is off"):
+        await rollout.up()
+    assert platform.rollbacks == []
+
+
+async def test_empty_question_asks_nothing(roll_out: Make) -> None:
+    server = FakeServer(answers=False)
+    rollout, _ = await roll_out(server, question="")
+    await rollout.up()
+    assert server.keys == []
+
+
+async def test_interrupted_up_goes_on_and_still_knows_what_ran_before(roll_out: Make) -> None:
+    rollout, platform = await roll_out(FakeServer(), FakeServer(ready=None))
+    await rollout.up()
+    platform.interrupt = True
+    with pytest.raises(asyncio.CancelledError):
+        await rollout.up()
+    with pytest.raises(DeploymentFailedError):
+        await rollout.up()
+    assert [one.id for one in await platform.status()] == ["d2", "d1"]
+    assert platform.rollbacks == ["d1"]
+
+
+async def test_named_deployment_that_cannot_be_gone_back_to_is_refused(roll_out: Make) -> None:
+    rollout, _ = await roll_out(FakeServer())
+    with pytest.raises(DeployError, match="there is no deployment 'd9'"):
+        await rollout.rollback("d9")
+    with pytest.raises(DeployError, match="no earlier deployment"):
+        await rollout.rollback()
+
+
+async def test_two_runs_at_once_are_kept_apart(roll_out: Make) -> None:
+    rollout, _ = await roll_out(FakeServer())
+    with rollout.journal.lock(), pytest.raises(DeployError, match="another `tilores deploy`"):
+        await rollout.up()
