@@ -19,11 +19,13 @@ class FakeServer:
     ready: int | None = 0
     answers: bool = True
     stops_after: int | None = None
+    slow: bool = False
     keys: list[str | None] = field(default_factory=list)
     checks: int = 0
     url: str = ""
 
     async def start(self) -> None:
+        self._never = asyncio.Event()
         application = web.Application()
         application.router.add_get("/health/ready", self._ready)
         application.router.add_post("/v1/chat/completions", self._chat)
@@ -33,6 +35,7 @@ class FakeServer:
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
     async def stop(self) -> None:
+        self._never.set()
         await self._runner.cleanup()
 
     async def _ready(self, _: web.Request) -> web.Response:
@@ -43,6 +46,8 @@ class FakeServer:
 
     async def _chat(self, request: web.Request) -> web.Response:
         self.keys.append(request.headers.get("Authorization"))
+        if self.slow:
+            await self._never.wait()
         if not self.answers:
             return web.json_response({"error": {"message": "no model"}}, status=503)
         return web.json_response({"choices": [{"message": {"role": "assistant", "content": "ready"}}]})

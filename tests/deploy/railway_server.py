@@ -10,6 +10,7 @@ async with RailwayServer() as railway:
 
 from __future__ import annotations
 
+import asyncio
 import io
 import tarfile
 from collections.abc import Callable
@@ -61,6 +62,8 @@ class RailwayServer:
     before: Callable[[str], None] | None = None
     after: Callable[[str], None] | None = None
     throttle: int = 0
+    hanging: bool = False
+    schemes: list[str] = field(default_factory=list)
     url: str = ""
     active: str | None = None
 
@@ -111,7 +114,11 @@ class RailwayServer:
         self.calls.append(name)
         if self.before is not None:
             self.before(name)
-        if request.headers.get("Project-Access-Token") != self.token:
+        if self.hanging:
+            await asyncio.sleep(0.5)  # longer than the tests wait
+        scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+        self.schemes.append(scheme)
+        if self.token not in (bearer, request.headers.get("Project-Access-Token")):
             return web.json_response({"errors": [{"message": "Not Authorized"}], "data": None})
         result = graphql_sync(SCHEMA, body["query"], self._root(), variable_values=body.get("variables"))
         if self.after is not None:

@@ -162,3 +162,43 @@ async def test_real_program_understands_what_it_is_asked() -> None:
     except DeployError:
         pytest.skip("docker is installed, but its service does not answer")
     assert isinstance(await ContainerTarget(Settings(name="tilores-none")).status(), list)
+
+
+async def test_each_setting_reaches_the_program(docker: Docker, project: DeployProject, journal: Journal) -> None:
+    (project.folder / "Other").write_text("FROM scratch\n")
+    (project.folder / "stack.yaml").write_text("services: {}\n")
+    given = settings(
+        docker,
+        name="desk",
+        address="10.0.0.1",
+        port=9000,
+        dockerfile="Other",
+        network="inner",
+        volume="",
+        compose_file="stack.yaml",
+    )
+    made = await ContainerTarget(given).up(project, journal, quiet)
+    assert made.url == "http://10.0.0.1:9000"
+    calls = {call[0]: call for call in docker.state["calls"]}
+    assert calls["build"][2] == "Other"
+    assert "10.0.0.1:9000:8000" in calls["create"]
+    assert "inner" in calls["create"]
+    assert "--volume" not in calls["create"]
+    assert calls["create"][-1] == f"desk:{TAGS[0]}"
+    with pytest.raises(DeployError, match="does not run"):  # the program that stands in runs one called tilores
+        await ComposeTarget(given).up(project, Journal(project.folder, "other"), quiet)
+    calls = {call[0]: call for call in docker.state["calls"]}
+    assert "stack.yaml" in calls["compose"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "word"), [({"build_seconds": 0.05}, "build"), ({"call_seconds": 0.05}, "image")], ids=["build", "call"]
+)
+async def test_program_that_hangs_is_ended(
+    tmp_path: Path, project: DeployProject, journal: Journal, limit: dict[str, float], word: str
+) -> None:
+    program = tmp_path / "hangs"
+    program.write_text(f'#!/bin/sh\n[ "$1" = {word} ] && exec sleep 60\nexit 0\n')
+    program.chmod(0o700)
+    with pytest.raises(DeployError, match=r"did not end within 0\.05 s"):
+        await ContainerTarget(Settings(engine=str(program), **limit)).up(project, journal, quiet)

@@ -185,3 +185,34 @@ async def test_refused_values_are_not_quoted(
     with pytest.raises(DeployError) as refused:
         await one._api().call(documents.SET_VARIABLES, input={"variables": {"X": "secret-value"}})
     assert "secret-value" not in str(refused.value)
+
+
+async def test_variables_of_the_settings_win_and_send_off_leaves_the_others(
+    railway: RailwayServer, target: Make, project: DeployProject, journal: Journal
+) -> None:
+    await target(send=False, variables={"REDIS_URL": "${{Redis.REDIS_URL}}"}).up(project, journal, quiet)
+    assert railway.deployments[0].variables == {"REDIS_URL": "${{Redis.REDIS_URL}}"}
+
+
+async def test_account_token_is_sent_as_such_and_needs_both_ids(
+    railway: RailwayServer, target: Make, project: DeployProject, journal: Journal
+) -> None:
+    with pytest.raises(DeployError, match="says neither project nor environment"):
+        await target(account_token=True).status()
+    one = target(account_token=True, project_id=railway.project, environment_id=railway.environment)
+    assert await one.status() == []
+    assert railway.schemes[-1] == "Bearer"
+
+
+async def test_railway_that_hangs_is_given_up(railway: RailwayServer, target: Make) -> None:
+    railway.hanging = True
+    with pytest.raises(DeployError, match="did not answer"):
+        await target(timeout_seconds=0.1).status()
+
+
+async def test_railway_that_never_ends_a_deployment_is_given_up(
+    railway: RailwayServer, target: Make, project: DeployProject, journal: Journal
+) -> None:
+    railway.outcomes = ["BUILDING"]
+    with pytest.raises(DeployError, match="still building after"):
+        await target(deploy_seconds=20).up(project, journal, quiet)

@@ -131,3 +131,19 @@ async def test_two_runs_at_once_are_kept_apart(roll_out: Make) -> None:
     rollout, _ = await roll_out(FakeServer())
     with rollout.journal.lock(), pytest.raises(DeployError, match="another `tilores deploy`"):
         await rollout.up()
+
+
+@pytest.mark.parametrize(
+    ("server", "limit", "why"),
+    [
+        (FakeServer(ready=3), {"ready_seconds": 0.1}, "did not answer 200 within 0.1 s"),
+        (FakeServer(slow=True), {"question_seconds": 0.2}, "no answer within 0.2 s"),
+    ],
+    ids=["ready", "question"],
+)
+async def test_each_limit_of_a_roll_out_has_an_effect(
+    roll_out: Make, server: FakeServer, limit: dict[str, float], why: str
+) -> None:
+    rollout, _ = await roll_out(server, **limit)
+    with pytest.raises(DeploymentFailedError, match=why):
+        await rollout.up()

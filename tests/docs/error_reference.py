@@ -42,6 +42,7 @@ NOT_ANSWERED = frozenset(
         "CacheError",
         "CacheStartingError",
         "AlertChannelError",
+        "DeployError",
         "AlertRefusedError",
         "StoreError",
         "StoreUnavailableError",

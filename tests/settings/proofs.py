@@ -6,6 +6,46 @@ hands over. `TO_DO` has the settings that no such test was found for yet; it mus
 """
 
 PROOFS = {
+    "deploy.question": "tests/deploy/test_rollout.py::test_empty_question_asks_nothing",
+    "deploy.question_seconds": "tests/deploy/test_rollout.py::test_each_limit_of_a_roll_out_has_an_effect",
+    "deploy.ready_seconds": "tests/deploy/test_rollout.py::test_each_limit_of_a_roll_out_has_an_effect",
+    "deploy.watch_seconds": (
+        "tests/deploy/test_rollout.py::test_deployment_that_does_not_work_is_taken_back_and_raises_an_alert"
+    ),
+    "deploy.rollback": "tests/deploy/test_rollout.py::test_rollback_setting_off_leaves_the_new_one",
+    "plugins.docker.address": "tests/deploy/test_docker_targets.py::test_each_setting_reaches_the_program",
+    "plugins.docker.port": "tests/deploy/test_docker_targets.py::test_each_setting_reaches_the_program",
+    "plugins.docker.dockerfile": "tests/deploy/test_docker_targets.py::test_each_setting_reaches_the_program",
+    "plugins.docker.name": "tests/deploy/test_docker_targets.py::test_each_setting_reaches_the_program",
+    "plugins.docker.network": "tests/deploy/test_docker_targets.py::test_each_setting_reaches_the_program",
+    "plugins.docker.volume": "tests/deploy/test_docker_targets.py::test_each_setting_reaches_the_program",
+    "plugins.docker.engine": (
+        "tests/deploy/test_docker_targets.py::test_up_builds_and_runs_one_container_whose_secrets_are_not_arguments"
+    ),
+    "plugins.docker.keep": "tests/deploy/test_docker_targets.py::test_old_images_are_removed_but_those_in_use",
+    "plugins.docker.compose_file": "tests/deploy/test_docker_targets.py::test_each_setting_reaches_the_program",
+    "plugins.docker.build_seconds": "tests/deploy/test_docker_targets.py::test_program_that_hangs_is_ended",
+    "plugins.docker.call_seconds": "tests/deploy/test_docker_targets.py::test_program_that_hangs_is_ended",
+    "plugins.railway.token": "tests/deploy/test_railway_checks.py::test_fault_is_found_with_what_mends_it",
+    "plugins.railway.project_id": "tests/deploy/test_railway_checks.py::test_fault_is_found_with_what_mends_it",
+    "plugins.railway.environment_id": "tests/deploy/test_railway_checks.py::test_fault_is_found_with_what_mends_it",
+    "plugins.railway.service_id": "tests/deploy/test_railway_checks.py::test_fault_is_found_with_what_mends_it",
+    "plugins.railway.api_url": "tests/deploy/test_railway_checks.py::test_fault_is_found_with_what_mends_it",
+    "plugins.railway.most_upload_bytes": (
+        "tests/deploy/test_railway_checks.py::test_fault_is_found_with_what_mends_it"
+    ),
+    "plugins.railway.send": "tests/deploy/test_railway_checks.py::test_fault_is_found_with_what_mends_it",
+    "plugins.railway.variables": (
+        "tests/deploy/test_railway_target.py::test_variables_of_the_settings_win_and_send_off_leaves_the_others"
+    ),
+    "plugins.railway.source": "tests/deploy/test_railway_target.py::test_upload_sends_the_files_but_no_env_file",
+    "plugins.railway.account_token": (
+        "tests/deploy/test_railway_target.py::test_account_token_is_sent_as_such_and_needs_both_ids"
+    ),
+    "plugins.railway.timeout_seconds": "tests/deploy/test_railway_target.py::test_railway_that_hangs_is_given_up",
+    "plugins.railway.deploy_seconds": (
+        "tests/deploy/test_railway_target.py::test_railway_that_never_ends_a_deployment_is_given_up"
+    ),
     "prompts.allowed": "tests/release/test_prompt_checks.py::test_texts_of_allowed_are_not_personal_data",
     "prompts.max_tokens": (
         "tests/release/test_prompt_checks.py::test_prompt_longer_than_max_tokens_is_refused_with_the_longest_guidance"

@@ -13,6 +13,7 @@ from tilores_core.host.roles import (
     ALERTS,
     CACHE,
     COMMANDS,
+    DEPLOY,
     EXECUTOR,
     EXTRACTOR,
     HEALTH,
@@ -32,6 +33,7 @@ __all__ = [
     "ALERTS",
     "CACHE",
     "COMMANDS",
+    "DEPLOY",
     "EXECUTOR",
     "EXTRACTOR",
     "HEALTH",
@@ -55,6 +57,7 @@ if "pytest" in sys.modules:
     # so that a failing assertion of a suite shows both sides, as one in the author's own test does
     sys.modules["pytest"].register_assert_rewrite(
         "tilores_core.testing.cache",
+        "tilores_core.testing.deploy",
         "tilores_core.testing.provider_wire",
         "tilores_core.testing.providers",
         "tilores_core.testing.sources",
