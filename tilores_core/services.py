@@ -48,6 +48,8 @@ from tilores_core.tracing import Tracing, deployment_of
 
 log = structlog.get_logger(part="services")
 
+_BACKGROUND_TIER_SECONDS = 15.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
@@ -115,7 +117,7 @@ async def open_services(
     async with AsyncExitStack() as stack:
         stack.push_async_callback(host.aclose)
         tiers = build_tiers(host)
-        cache = await _open_cache(stack, tiers, config)
+        cache = await _open_cache(stack, tiers, config, background=host.background)
         _open_plugin_cache(stack, host, environment, cache)
         source = host.build(SOURCE, config.use.source)
         models = build_models(host)
@@ -156,8 +158,14 @@ async def open_services(
         )
 
 
-async def _open_cache(stack: AsyncExitStack, tiers: list[tuple[str, CacheTier]], config: Config) -> TieredCache:
-    cache = TieredCache(tiers, table=config.cache)
+async def _open_cache(
+    stack: AsyncExitStack, tiers: list[tuple[str, CacheTier]], config: Config, *, background: bool
+) -> TieredCache:
+    table = config.cache
+    if background:  # the limit counts what this process waits for a processor as well
+        seconds = max(table.tier_timeout_seconds, _BACKGROUND_TIER_SECONDS)
+        table = table.model_copy(update={"tier_timeout_seconds": seconds})
+    cache = TieredCache(tiers, table=table)
     await cache.start()
     stack.push_async_callback(cache.aclose)
     return cache

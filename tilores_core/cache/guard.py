@@ -106,10 +106,14 @@ class GuardedTier:
 
     async def read(self, keys: Sequence[str]) -> Mapping[str, CacheEntry]:
         """The entries of `keys`; none when the tier fails, and none that a pending invalidation matches."""
+        return await self.try_read(keys) or {}
+
+    async def try_read(self, keys: Sequence[str]) -> Mapping[str, CacheEntry] | None:
+        """As `read`, but None when the tier fails."""
         started = time.perf_counter()
         entries = await self._call(lambda: self.tier.get_many(keys), self.breaker, self._timeout)
         if isinstance(entries, _Failed):
-            return {}
+            return None
         seconds = time.perf_counter() - started
         self.times.add(seconds)
         self.condition.worked(seconds)

@@ -18,7 +18,7 @@ from tilores_core.contracts import CacheEntry
 _SAMPLE_EVERY = 64
 
 
-Defer = Callable[[Coroutine[Any, Any, None]], Awaitable[None]]
+Defer = Callable[[Coroutine[Any, Any, object]], Awaitable[None]]
 """Runs work in the background; it waits for the work itself when too much is running already."""
 
 
@@ -88,14 +88,49 @@ class Stack:
             wanted = [key for key in wanted if key not in found]
         return found
 
-    async def refresh(self, keys: Sequence[str]) -> frozenset[str]:
-        """Put what is newer in the shared tiers into the local one; returns the keys that a shared tier has."""
-        before = {key: self.look(self.local, key) for key in keys} if self.local is not None else {}
+    async def refresh(self, keys: Sequence[str]) -> tuple[frozenset[str], frozenset[str]]:
+        """Put what is newer in the shared tiers into the local one.
+
+        Returns the keys that a shared tier has, and those that could not be read, which are worth another try.
+        """
+        before = {key: self.look_local(key) for key in keys}
+        failures = self._failures()
         found = await self.read(keys, skip_local=True)
         for key, hit in found.items():
             if (old := before.get(key)) is not None and old.stored_at != hit.stored_at:
                 await self._drop_wire(key)
-        return frozenset(found)
+        unread = frozenset(keys) - found.keys() if self._failures() != failures else frozenset[str]()
+        return frozenset(found), unread
+
+    def _failures(self) -> int:
+        return sum(tier.errors + tier.skipped for tier in self.tiers if tier.local is None)
+
+    async def share(self, keys: Sequence[str]) -> frozenset[str]:
+        """Write into the shared tiers what the local one has and they lack, or have of an earlier time.
+
+        Returns the keys that are settled: in every shared tier now, or not in the local one any more. The others
+        could not be written, and are worth another try.
+        """
+        revision, now = self.log.revision(), self._clock()
+        held = {key: hit for key in keys if (hit := self.look_local(key)) is not None and hit.expires_at > now}
+        failed: set[str] = set()
+        for tier in self.tiers:
+            if tier.local is not None or not held:
+                continue
+            entries = await tier.try_read(list(held))
+            if entries is None:
+                failed |= held.keys()
+                continue
+            there = {key: unpack(key, entry, tier.label) for key, entry in entries.items()}
+            lacking = {key: hit for key, hit in held.items() if not _as_young(there.get(key), hit)}
+            for key, hit in lacking.items():
+                self._recent.add(key, hit.tags)
+            if not await self._write(tier, lacking, revision):
+                failed |= lacking.keys()
+        return frozenset(keys) - failed
+
+    def look_local(self, key: str) -> Hit | None:
+        return None if self.local is None else self.look(self.local, key)
 
     def look(self, tier: GuardedTier, key: str) -> Hit | None:
         """The entry in a tier of this process, without counting."""
@@ -148,7 +183,7 @@ class Stack:
 
     def touch(self, key: str) -> bool:
         """Let an entry begin its time in the tier of this process again; False when it is not there."""
-        held = None if self.local is None else self.look(self.local, key)
+        held = self.look_local(key)
         if held is None or self.local is None:
             return False
         self._put(self.local, key, held)
@@ -223,16 +258,19 @@ class Stack:
                 tier.counters[namespace_of(key)].promotions += 1
             await self._write(tier, chosen, revision)
 
-    async def _write(self, tier: GuardedTier, hits: Mapping[str, Hit], revision: int) -> None:
+    async def _write(self, tier: GuardedTier, hits: Mapping[str, Hit], revision: int) -> bool:
+        """False when a tier outside this process failed."""
         hits = {key: hit for key, hit in hits.items() if not self.log.touched(revision, key, hit.tags)}
         if tier.local is not None:
             for key, hit in hits.items():
                 self._put(tier, key, kept(hit, tier.label))
         elif hits:
-            await tier.write({key: pack(key, hit) for key, hit in hits.items()})
+            written = await tier.write({key: pack(key, hit) for key, hit in hits.items()})
             outdated = {key for key, hit in hits.items() if self.log.touched(revision, key, hit.tags)}
             if outdated:  # an invalidation overtook the write
                 await self._delete(tier, outdated)
+            return written
+        return True
 
     def _put(self, tier: GuardedTier, key: str, hit: Hit) -> None:
         if tier.local is None:
@@ -258,3 +296,7 @@ class Stack:
         if tier.pending_invalidations:
             self.on_pending(tier)
         return removed
+
+
+def _as_young(stored: Hit | None, hit: Hit) -> bool:
+    return stored is not None and stored.stored_at >= hit.stored_at

@@ -82,6 +82,8 @@ class TieredCache:
         """`get_from_memory(key)`: the entry in this process, stale ones too, or None. No I/O, never raises."""
         self.put_in_memory = self._stack.put_in_memory
         self.touch = self._stack.touch
+        self.refresh = self._stack.refresh
+        self.share = self._stack.share
         self.revision = self._stack.log.revision
         """`revision()`: to be noted before reading what a value is made from, and given to `set` as `since`."""
         self._calls: InFlightCalls[Hit, Never] = InFlightCalls()
@@ -137,10 +139,6 @@ class TieredCache:
     async def get_many(self, keys: Sequence[str]) -> dict[str, Hit]:
         """What is there of `keys`, each from the fastest tier that has it, with one call per tier."""
         return await self._stack.read(keys)
-
-    async def refresh(self, keys: Sequence[str]) -> frozenset[str]:
-        """Put what is newer in the shared tiers into the tier of this process; returns the keys a shared tier has."""
-        return await self._stack.refresh(keys)
 
     # --- storing ------------------------------------------------------------------------------------------
 
@@ -262,7 +260,7 @@ class TieredCache:
         if not await self._stack.store(key, hit, revision, defer=defer):
             self._namespaces[namespace_of(key)].dropped += 1
 
-    async def _defer(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _defer(self, work: Coroutine[Any, Any, object]) -> None:
         if len(self._writes) >= MAX_WRITES_BEHIND:
             await work
             return

@@ -161,7 +161,8 @@ class PluginContext:
     `settings` is an instance of the settings model that the spec names (None without one). A factory never
     reads the environment: references in plugins.toml and `environment` in the spec are resolved before.
     `data_dir`: the folder for files. `state`: objects shared by the plugin's parts. `services`: what the running
-    process offers.
+    process offers. `background`: the process answers no callers and may get little processor time (the worker
+    process), so limits that keep a caller from waiting are too short there.
     """
 
     plugin_id: str
@@ -169,3 +170,4 @@ class PluginContext:
     data_dir: Path
     state: PluginState = field(default_factory=PluginState)
     services: PluginServices = field(default_factory=PluginServices)
+    background: bool = False

@@ -35,7 +35,7 @@ class HostOptions(TypedDict, total=False):
     """Which plugins are loaded, and how. `disable`: ids. `no_plugins`: leave out all that are not built in.
 
     `only`: load these ids alone, and do not check `[use]`. `check_use`: False does not check `[use]` either.
-    `discovered`: the plugins, instead of scanning the environment.
+    `discovered`: the plugins, instead of scanning the environment. `background`: see `PluginContext`.
     """
 
     disable: Collection[str]
@@ -43,6 +43,7 @@ class HostOptions(TypedDict, total=False):
     only: Collection[str] | None
     check_use: bool
     discovered: Sequence[Plugin] | None
+    background: bool
 
 
 class PluginHost:
@@ -54,10 +55,17 @@ class PluginHost:
     """
 
     def __init__(
-        self, loaded: LoadedConfig, plugins: Sequence[Plugin], *, variables: Mapping[str, str], data_dir: Path
+        self,
+        loaded: LoadedConfig,
+        plugins: Sequence[Plugin],
+        *,
+        variables: Mapping[str, str],
+        data_dir: Path,
+        background: bool = False,
     ) -> None:
         self.loaded = loaded
         self.data_dir = data_dir
+        self.background = background
         self.services = PluginServices()
         self.problems: tuple[TiloresError, ...] = ()
         self.config_warnings: tuple[str, ...] = ()
@@ -112,7 +120,8 @@ class PluginHost:
             no_plugins=options.get("no_plugins", False),
         )
         plan = make_plan(scan() if given is None else sort_plugins(given), loaded, switches, version=__version__)
-        host = cls(loaded, load_plugins(plan.plugins), variables=variables, data_dir=data_dir)
+        background = options.get("background", False)
+        host = cls(loaded, load_plugins(plan.plugins), variables=variables, data_dir=data_dir, background=background)
         host._check(plan, use=options.get("check_use", True) and only is None)
         return host
 
@@ -224,6 +233,7 @@ class PluginHost:
                 data_dir=self.data_dir,
                 state=self._states[plugin],
                 services=self.services.of(plugin),
+                background=self.background,
             )
             built = build_object(self._active[plugin], registration, context, settings.secrets)
         except PluginError as error:

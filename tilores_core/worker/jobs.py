@@ -36,7 +36,7 @@ async def run_jobs(services: Services, plan: WarmPlan) -> AsyncIterator[None]:
     tasks = list(TASKS)
     async with AsyncExitStack() as stack:
         if services.cache.has_shared:  # otherwise each web process does it, as only it can fill its memory
-            entries = PublishedEntries(store)
+            entries = PublishedEntries(store, services.cache)
             prewarming = build_prewarming(services, plan, entries=entries)
             stack.push_async_callback(prewarming.aclose)
             start["prewarm"] = prewarm_start(prewarming, entries, folder)

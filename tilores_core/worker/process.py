@@ -110,7 +110,7 @@ async def _work(
     from tilores_core.worker.jobs import run_jobs
     from tilores_core.worker.prewarming import load_prewarm_plan
 
-    host = load_host(environment, loaded=loaded, no_plugins=no_plugins, disable=disable)
+    host = load_host(environment, loaded=loaded, no_plugins=no_plugins, disable=disable, background=True)
     async with contextlib.AsyncExitStack() as stack:
         question = open_services(host, environment, metrics_folder=metrics_folder)
         services = await stack.enter_async_context(question)

@@ -16,6 +16,7 @@ from tilores_core.cache.tiered import TieredCache
 
 MOST_WATCHED: Final = 50_000
 _AT_ONCE: Final = 256
+_FETCHED_AT_ONCE: Final = 64
 _ANSWERS: Final = "answers:"
 
 
@@ -63,15 +64,21 @@ class WarmedEntries:
                     self._pinned.pop(key, None)
             await asyncio.sleep(0)  # hits are answered between two chunks
 
-    async def refresh(self, keys: Sequence[str]) -> None:
-        """Another process has warmed these: hold them, fetch them into memory, and count the hits on answers."""
-        for start in range(0, len(keys), _AT_ONCE):
-            chunk = keys[start : start + _AT_ONCE]
-            found = await self._cache.refresh(chunk)
+    async def refresh(self, keys: Sequence[str]) -> list[str]:
+        """Another process has warmed these: hold them, fetch them into memory, and count the hits on answers.
+
+        Returns those that could not be read, which are worth another try.
+        """
+        unread: list[str] = []
+        for start in range(0, len(keys), _FETCHED_AT_ONCE):
+            chunk = keys[start : start + _FETCHED_AT_ONCE]
+            found, failed = await self._cache.refresh(chunk)
             self.pin(key for key in chunk if key in found)
             for key in chunk:
                 if key in found and key.startswith(_ANSWERS):
                     self.watch(key)
+            unread += failed
+        return unread
 
     def as_plain(self) -> dict[str, Any]:
         """`used_share`: of the warmed answers, how many were asked for at least once; None before the first."""

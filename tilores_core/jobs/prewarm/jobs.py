@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tilores_core.store.jobs import Job
 
 _NAME_CHARACTERS: Final = 12
+_SHARE_SECONDS: Final = 60.0
 
 
 class PrewarmJobs:
@@ -121,7 +122,10 @@ class PrewarmRun:
     async def run(self) -> None:
         budget = None if self._plan is None else self._prewarming.budget_of(self._plan)
         stats = await self._prewarming.run(self._lists, budget)
-        await self._entries.flush(self._prewarming.statistics())  # before the job is done, so that readers find them
+        # Before the job is done, so that readers find them.
+        left = await self._entries.settle(self._prewarming.statistics, _SHARE_SECONDS)
+        if left:
+            stats.add("failed", times=left, error="not_shared")
         self._stats = stats
 
     def totals(self) -> dict[str, Any]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
 import structlog
 
+from tilores_core.cache.tiered import TieredCache
 from tilores_core.errors import TiloresError
-from tilores_core.jobs.prewarm.entries import WarmedEntries
+from tilores_core.jobs.prewarm.entries import MOST_WATCHED, WarmedEntries
 from tilores_core.store.lazy import LazyStore
 from tilores_core.store.topics import PREWARM
 
@@ -18,17 +20,20 @@ log = structlog.get_logger(part="prewarm")
 
 REPORT: Final = "prewarm"
 _SECONDS: Final = 0.5
-_AT_ONCE: Final = 500
+_AT_ONCE: Final = 64
+_RETRY_SECONDS: Final = 1.0
 
 
 class PublishedEntries:
     """The worker's side: keys of warmed entries, and statistics, written to the store about twice a second.
 
-    In place of `WarmedEntries`: the worker answers no callers, so its own memory does not matter.
+    In place of `WarmedEntries`: the worker answers no callers, so its own memory serves only to write again into the
+    shared tier what did not get there. A key is written to the store once its entry is in the shared tier.
     """
 
-    def __init__(self, store: LazyStore) -> None:
+    def __init__(self, store: LazyStore, cache: TieredCache) -> None:
         self._store = store
+        self._cache = cache
         self._keys: dict[str, None] = {}
         self._written: Mapping[str, Any] | None = None
         self._writing = asyncio.Lock()
@@ -55,17 +60,35 @@ class PublishedEntries:
                     log.error("prewarm.failed", error=type(error).__name__)
             await asyncio.sleep(_SECONDS)
 
-    async def flush(self, statistics: Mapping[str, Any]) -> None:
-        """Write what is new. Raises `StoreError`, `ConfigError`."""
+    async def flush(self, statistics: Mapping[str, Any]) -> int:
+        """Write what is new; how many entries are not in the shared tier yet. Raises `StoreError`, `ConfigError`."""
         async with self._writing:
-            while keys := list(self._keys)[:_AT_ONCE]:
-                await (await self._store.get()).warmed.add(keys)
-                for key in keys:
+            keys = list(self._keys)
+            for start in range(0, len(keys), _AT_ONCE):
+                chunk = keys[start : start + _AT_ONCE]
+                shared = await self._cache.share(chunk)
+                if not shared:  # the tier is down
+                    break
+                await (await self._store.get()).warmed.add([key for key in chunk if key in shared])
+                for key in shared:
                     self._keys.pop(key, None)
                 self._store.notify(PREWARM)
             if statistics != self._written:
                 await (await self._store.get()).reports.put(REPORT, statistics)
                 self._written = statistics
+            return len(self._keys)
+
+    async def settle(self, statistics: Callable[[], Mapping[str, Any]], seconds: float) -> int:
+        """As `flush`, again and again for so many seconds, until nothing is left; how many are."""
+        until = time.monotonic() + seconds
+        while True:
+            left = await self.flush(statistics())
+            if not left:
+                return 0
+            if time.monotonic() >= until:
+                log.warning("prewarm.entries_not_shared", entries=left)
+                return left
+            await asyncio.sleep(_SECONDS)
 
 
 class EntrySync:
@@ -75,6 +98,7 @@ class EntrySync:
         self._store = store
         self._entries = entries
         self._since = 0
+        self._unread: dict[str, None] = {}
         self._reading = asyncio.Lock()
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -103,7 +127,14 @@ class EntrySync:
                 await self.sync()
 
     async def sync(self) -> None:
-        """Fetch what was warmed since the last call. Raises `StoreError`, `ConfigError`."""
+        """Fetch what was warmed since the last call, and what could not be read then.
+
+        Raises `StoreError`, `ConfigError`.
+        """
         async with self._reading:
             keys, self._since = await (await self._store.get()).warmed.since(self._since)
-            await self._entries.refresh(keys)
+            wanted = list(dict.fromkeys([*self._unread, *keys]))[-MOST_WATCHED:]
+            self._unread = dict.fromkeys(wanted)
+            self._unread = dict.fromkeys(await self._entries.refresh(wanted))
+            if self._unread:  # the shared tier did not answer
+                asyncio.get_running_loop().call_later(_RETRY_SECONDS, self.wake)

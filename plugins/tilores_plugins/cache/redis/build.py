@@ -28,11 +28,18 @@ from .tier import RedisTier
 _SHAPES = "redis://[user:password@]host:port/db, rediss://… or unix:///path/to/redis.sock"
 _REDIRECTIONS = 3
 
+BACKGROUND_SECONDS = 5.0
+"""The shortest limits of a process that answers no callers: they count what it waits for a processor as well."""
+
 
 def build(context: PluginContext) -> RedisTier:
     """Does not connect. Raises `ConfigError` for a bad address, and `PluginError`, with which the host does without
     this tier, when there is no address and no redis-server that could be started, or none may be."""
     settings: RedisSettings = context.settings
+    if context.background:
+        least = round(BACKGROUND_SECONDS * 1000)
+        connect, command = max(settings.connect_timeout_ms, least), max(settings.command_timeout_ms, least)
+        settings = settings.model_copy(update={"connect_timeout_ms": connect, "command_timeout_ms": command})
     return RedisTier(_server(context, settings), settings)
 
 
