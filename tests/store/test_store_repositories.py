@@ -126,12 +126,21 @@ async def test_of_many_replicas_one_gets_the_lease(address: Address) -> None:
         await asyncio.gather(*(one.aclose() for one in stores))
 
 
-async def test_acquired_lease_is_renewed_and_released(store: Store) -> None:
-    lease = await acquire_lease(store.leases, "warm", seconds=SOON)
+async def test_acquired_lease_is_renewed_and_released(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    renew, renewed = store.leases.renew, asyncio.Event()
+
+    async def noted(name: str, holder: str, fence: int, seconds: float) -> bool:
+        done = await renew(name, holder, fence, seconds)
+        renewed.set()
+        return done
+
+    monkeypatch.setattr(store.leases, "renew", noted)
+    lease = await acquire_lease(store.leases, "warm", seconds=2.0)  # renewed after a third of it
     assert lease is not None
     async with lease:
-        assert await acquire_lease(store.leases, "warm", seconds=SOON) is None
-        await asyncio.sleep(SOON * 2)  # the database's clock decides
+        assert await acquire_lease(store.leases, "warm", seconds=2.0) is None
+        async with asyncio.timeout(20):
+            await renewed.wait()
         assert not lease.lost.is_set()
         assert await store.leases.holder("warm") == lease.holder
     assert await store.leases.holder("warm") is None
