@@ -12,16 +12,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 import pytest
 
 from tests.e2e.running_server import PATIENCE, TILORES, clean_environment
-from tests.processes.forked import start
+from tests.processes.forked import Done, run
+from tests.processes.on_path import commands_folder
 from tilores_core.testing.waiting import wait_until
-
-Done = subprocess.CompletedProcess[str]
 
 
 @dataclass
@@ -36,25 +34,8 @@ class Command:
         return clean_environment(**{**own, **self.variables, **added})
 
     def run(self, *words: str, stdin: str = "", variables: Mapping[str, str] | None = None) -> Done:
-        line = [str(TILORES), *words]
-        with TemporaryFile() as given, TemporaryFile() as out, TemporaryFile() as err:
-            given.write(stdin.encode())
-            given.seek(0)
-            process = start(
-                line,
-                cwd=self.folder,
-                env=self.environment(**(variables or {})),
-                stdin=given.fileno(),
-                stdout=out.fileno(),
-                stderr=err.fileno(),
-            )
-            try:
-                code = process.wait(PATIENCE)
-            finally:
-                process.kill()
-            out.seek(0)
-            err.seek(0)
-            return Done(line, code, out.read().decode(), err.read().decode())
+        env = self.environment(**(variables or {}))
+        return run([TILORES, *words], cwd=self.folder, env=env, stdin=stdin, timeout=PATIENCE)
 
     def json(self, *words: str, code: int = 0) -> Any:
         """What it printed, which must be JSON and nothing else."""
@@ -72,7 +53,7 @@ class Command:
 
     def shell(self, script: str) -> Done:
         """A line of bash with `tilores` on PATH."""
-        path = f"{TILORES.parent}{os.pathsep}{os.environ['PATH']}"
+        path = os.pathsep.join((str(commands_folder(TILORES)), str(TILORES.parent), os.environ["PATH"]))
         return subprocess.run(
             ["bash", "-c", script],
             cwd=self.folder,

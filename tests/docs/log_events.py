@@ -10,6 +10,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from tests.docs.words import ROOT, modules
@@ -37,8 +38,13 @@ class LogCall:
         return f"{self.path.relative_to(ROOT).as_posix()}:{self.line}"
 
 
-def calls() -> Iterator[LogCall]:
+@cache
+def calls() -> tuple[LogCall, ...]:
     """Every call of a logger in the product."""
+    return tuple(_calls())
+
+
+def _calls() -> Iterator[LogCall]:
     for path in modules():
         for node in ast.walk(ast.parse(path.read_text())):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +11,8 @@ import pytest
 
 from tests.docs.markdown_blocks import Block, all_blocks
 from tests.e2e.running_server import TILORES, RunningServer, clean_environment
+from tests.processes.forked import Done, run
+from tests.processes.on_path import commands_folder
 
 SHELL = ("sh", "bash", "shell")
 # What is shown and not run, by the beginning of its title, with the reason.
@@ -47,13 +48,23 @@ def _run(command: list[str], block: Block, folder: Path, data: Path | None = Non
         command,
         cwd=folder,
         env=clean_environment(
-            PATH=f"{TILORES.parent}{os.pathsep}{os.environ['PATH']}", TILORES_DATA_DIR=str(data or folder / "data")
+            PATH=os.pathsep.join((str(commands_folder(TILORES)), str(TILORES.parent), os.environ["PATH"])),
+            TILORES_DATA_DIR=str(data or folder / "data"),
         ),
         capture_output=True,
         text=True,
         timeout=100,
         check=False,
     )
+    _check(done, block)
+
+
+def _run_program(text: str, block: Block, folder: Path) -> None:
+    (folder / "program.py").write_text(text)
+    _check(run([folder / "program.py"], cwd=folder, env=clean_environment()), block)
+
+
+def _check(done: Done, block: Block) -> None:
     assert done.returncode == 0, f"{block.title}\n{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr
     if block.shows:
@@ -76,9 +87,10 @@ def test_blocks_that_need_a_server(page: str, tmp_path: Path, served: RunningSer
     for block in BLOCKS:
         if block.page == page and _is_served(block):
             text = block.text.replace(":8000", f":{served.port}")
-            python = block.language == "python"
-            command = [sys.executable, "-W", "ignore", "-c", text] if python else _bash(text)
-            _run(command, block, tmp_path, served.folder / "data")
+            if block.language == "python":
+                _run_program(text, block, tmp_path)
+            else:
+                _run(_bash(text), block, tmp_path, served.folder / "data")
 
 
 def test_a_block_is_run_or_an_exception_with_a_reason() -> None:

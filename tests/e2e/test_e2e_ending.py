@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import httpx
 import pytest
 
 from tests.e2e.running_server import TILORES, RunningServer, StartGated, StartServer, clean_environment
+from tests.processes.forked import run
 from tilores_core.testing.waiting import wait_until
 
 QUESTION = {"input": "How are you?"}
@@ -161,15 +161,8 @@ def test_a_second_signal_ends_all_workers(start_gated: StartGated) -> None:
 def failing(folder: Path, *arguments: str, toml: str = "") -> str:
     """Serve, and fail: what it said."""
     (folder / "plugins.toml").write_text(toml)
-    done = subprocess.run(
-        [str(TILORES), "serve", *arguments],
-        cwd=folder,
-        env=clean_environment(TILORES_DATA_DIR=str(folder / "data")),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    environment = clean_environment(TILORES_DATA_DIR=str(folder / "data"))
+    done = run([TILORES, "serve", *arguments], cwd=folder, env=environment)
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr, done.stderr
     return done.stderr

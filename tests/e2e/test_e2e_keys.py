@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import openai
 import pytest
 
 from tests.e2e.running_server import TILORES, RunningServer, StartServer, clean_environment
+from tests.processes.forked import run
 
 SCORE = "What is Edwina Hawthorne's credit score?"
 CHAT = {"model": "demo:simulated-1", "messages": [{"role": "user", "content": SCORE}]}
@@ -227,15 +227,8 @@ def test_administration_with_chat_keys_alone_takes_the_generated_key(start_serve
 
 def refused(folder: Path, *arguments: str, toml: str = "", **variables: str) -> str:
     (folder / "plugins.toml").write_text(toml)
-    done = subprocess.run(
-        [str(TILORES), "serve", "--port", "0", *arguments],
-        cwd=folder,
-        env=clean_environment(TILORES_DATA_DIR=str(folder / "data"), **variables),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    environment = clean_environment(TILORES_DATA_DIR=str(folder / "data"), **variables)
+    done = run([TILORES, "serve", "--port", "0", *arguments], cwd=folder, env=environment)
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
     return done.stderr

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from tests.e2e.running_server import PATIENCE, TILORES, RunningServer, clean_environment
+from tests.processes.forked import run
 from tilores_core.testing.waiting import wait_until
 
 EDWINA = "EDW_HAWTHORNE_001"
@@ -34,15 +35,8 @@ def _command(folder: Path, *words: str) -> list[str]:
 
 def _run(folder: Path, *words: str, data: Path | None = None) -> subprocess.CompletedProcess[str]:
     """`data`: the data folder, by default one of its own."""
-    return subprocess.run(
-        _command(folder, *words),
-        cwd=folder,
-        env=clean_environment(TILORES_DATA_DIR=str(data or folder / "data")),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    environment = clean_environment(TILORES_DATA_DIR=str(data or folder / "data"))
+    return run(_command(folder, *words), cwd=folder, env=environment, timeout=PATIENCE)
 
 
 def _stats(server: RunningServer) -> Any:

@@ -12,6 +12,8 @@ from textwrap import dedent
 import pytest
 
 from tests.e2e.running_server import TILORES, clean_environment
+from tests.processes.forked import run
+from tests.processes.on_path import commands_folder
 from tests.sources.tilores_client import connected, in_thread
 from tests.tilores_instance import TiloresInstance
 from tilores_plugins.sources.tilores import register_customer_sources
@@ -52,7 +54,7 @@ def test_its_commands_work(block: str, tmp_path: Path) -> None:
     (tmp_path / "plugins.toml").write_text(f"schema = 1\n{TOML[0]}".replace("[use]", "[use]\ncache = ['memory']"))
     with in_thread(TiloresInstance()) as instance:
         environment = clean_environment(
-            PATH=f"{TILORES.parent}{os.pathsep}{os.environ['PATH']}",
+            PATH=os.pathsep.join((str(commands_folder(TILORES)), str(TILORES.parent), os.environ["PATH"])),
             TILORES_DATA_DIR=str(tmp_path / "data"),
             TILORES_API_URL=instance.api_url,
             TILORES_TOKEN_URL=instance.token_url,
@@ -82,9 +84,7 @@ def test_the_doctor_is_not_content_with_a_schema_from_an_earlier_start(tmp_path:
                 TILORES_CLIENT_ID=instance.client_id,
                 TILORES_CLIENT_SECRET=secret,
             )
-            done = subprocess.run(
-                [TILORES, "doctor"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-            )
+            done = run([TILORES, "doctor"], cwd=tmp_path, env=environment)
             said.append((done.returncode, done.stdout))
     (well, found), (ill, problem) = said
     assert (well, ill) == (0, 1), said

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import httpx
 import pytest
 
 from tests.e2e.running_server import TILORES, RunningServer, clean_environment
+from tests.processes.forked import Done, run
 from tilores_core.jobs.job_folder import JobFolder
 from tilores_core.testing.waiting import wait_until
 
@@ -114,16 +114,9 @@ def test_command_line_forgets_by_the_server_and_says_what_it_removed(
 ) -> None:
     ask(admin)
 
-    def forget(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(TILORES), "forget", *words],
-            cwd=server.folder,
-            env=clean_environment(TILORES_DATA_DIR=str(server.folder / "data")),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+    def forget(*words: str) -> Done:
+        environment = clean_environment(TILORES_DATA_DIR=str(server.folder / "data"))
+        return run([TILORES, "forget", *words], cwd=server.folder, env=environment)
 
     done = forget(EDWINA, "--url", server.url)
     assert done.returncode == 0, done.stderr

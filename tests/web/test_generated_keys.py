@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from tests.e2e.running_server import TILORES, RunningServer, clean_environment
+from tests.processes.forked import Done, run
 from tilores_core.cli.remote import Server
 from tilores_core.errors import ConfigError
 from tilores_core.settings import load_environment
@@ -188,15 +189,12 @@ def test_command_line_uses_the_generated_key_by_itself(tmp_path: Path) -> None:
     with RunningServer(tmp_path / "server") as server:
         words = [str(TILORES), "cache", "stats", "--json", "--url", server.url]
 
-        def run(data: Path) -> subprocess.CompletedProcess[str]:
-            environment = clean_environment(TILORES_DATA_DIR=str(data))
-            return subprocess.run(
-                words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
-            )
+        def asked(data: Path) -> Done:
+            return run(words, cwd=tmp_path, env=clean_environment(TILORES_DATA_DIR=str(data)))
 
-        done = run(server.folder / "data")
+        done = asked(server.folder / "data")
         assert (done.returncode, '"tiers"' in done.stdout) == (0, True), done.stderr
-        done = run(tmp_path / "another")
+        done = asked(tmp_path / "another")
         assert done.returncode == 1
         assert "it wants an admin key" in done.stderr
         assert "TILORES_DATA_DIR" in done.stderr

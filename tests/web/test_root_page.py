@@ -6,7 +6,6 @@ import html
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import httpx
 import pytest
 
 from tests.e2e.running_server import RunningServer, clean_environment
+from tests.processes import forked
 from tilores_core.host.host import PluginHost
 from tilores_core.settings import Config
 from tilores_core.settings.loader import LoadedConfig
@@ -59,8 +59,11 @@ def run(command: list[str], folder: Path, **variables: str) -> str:
 def run_examples(page: str, folder: Path, shows: str, **variables: str) -> None:
     curl, openai, langserve = examples(page)
     assert shows in run(["bash", "-c", curl], folder, **variables)
-    for program in (openai, langserve):
-        assert shows in run([sys.executable, "-W", "ignore", "-c", program], folder, **variables)
+    for name, program in (("with_openai.py", openai), ("with_langserve.py", langserve)):
+        (folder / name).write_text(program)
+        done = forked.run([folder / name], cwd=folder, env=clean_environment(**variables))
+        assert done.returncode == 0, done.stderr
+        assert shows in done.stdout
 
 
 def test_page_of_the_defaults_names_the_simulated_parts(demo: RunningServer) -> None:
