@@ -8,11 +8,14 @@ come out in the same form.
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from typing import Any, Literal
 
 import structlog
 
+_FIRST = ("timestamp", "level", "event")
+_ESCAPED = re.compile(r'[ ="\n]')
 # Loggers that follow the level of the settings. Libraries write requests at "info" already, and whole requests,
 # statements and rows at "debug", so theirs start at "warning".
 _OURS = ("tilores_core", "tilores_plugins", "uvicorn")
@@ -62,10 +65,23 @@ def _rendering(style: Literal["console", "json"]) -> list[structlog.types.Proces
     if sys.stderr.isatty():
         return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     # Nobody is looking: plain key=value, which is quicker to write and to search.
-    return [
-        structlog.processors.format_exc_info,
-        structlog.processors.LogfmtRenderer(key_order=("timestamp", "level", "event"), drop_missing=True),
-    ]
+    return [structlog.processors.format_exc_info, _to_logfmt]
+
+
+def _to_logfmt(_: Any, __: str, event: structlog.types.EventDict) -> str:
+    """As structlog's `LogfmtRenderer` writes it, which looks at each character of each key."""
+    words = []
+    for key, value in {**{key: event[key] for key in _FIRST if key in event}, **event}.items():
+        if value is True:
+            words.append(key)
+            continue
+        text = "" if value is None else "false" if value is False else str(value)
+        if _ESCAPED.search(text):
+            quoted = " " in text or "=" in text or '"' in text
+            text = (text.replace("\\", "\\\\") if quoted else text).replace('"', '\\"').replace("\n", "\\n")
+            text = f'"{text}"' if quoted else text
+        words.append(f"{key}={text}")
+    return " ".join(words)
 
 
 def _dumps(value: Any, **_: Any) -> str:

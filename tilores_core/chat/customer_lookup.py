@@ -21,6 +21,7 @@ from tilores_core.cache.tiered import Hit, Made, TieredCache
 from tilores_core.chat.context.estimate import estimate_tokens
 from tilores_core.chat.context.quality import is_weak
 from tilores_core.chat.customer.finder import CustomerFinder, Resolution
+from tilores_core.chat.customer.resolution import LookupNeeded
 from tilores_core.chat.customer_match import NO_CUSTOMER, WEAK_MATCH_SUFFIX, CustomerMatch, CustomerRecords
 from tilores_core.chat.records import fingerprint, render
 from tilores_core.chat.source_calls import SourceCalls, SourceNotes
@@ -157,15 +158,22 @@ class CustomerLookup:
                 "this key may not search for customers", fix="name the customer with customer_id in the request"
             )
 
-        just_found: CustomerMatch | None = None
+        key = self._mention_key(context.conversation)
         keep = not turn.cache.no_store
+        read = self._read(context, key)
+        needed = read if isinstance(read, LookupNeeded) else None
+        if isinstance(read, Resolution) and read.outcome.kind == "unnamed":
+            if keep:
+                await self._cache.set(key, _UNNAMED, ttl=self._life.ttl_seconds, grace=self._grace, behind=True)
+            return NO_CUSTOMER
+        just_found: CustomerMatch | None = None
         renew = turn.cache.no_cache or turn.cache.max_age is not None
 
         async def make() -> Made:
             nonlocal just_found
             since = self._cache.revision()
             found = await self.calls.noted(
-                self._search(turn, context.spectrum), asked=lambda found: found.outcome.kind != "unnamed"
+                self._search(turn, context.spectrum, needed), asked=lambda found: found.outcome.kind != "unnamed"
             )
             if found.customer is not None:
                 weak = is_weak(found.customer.quality)
@@ -179,9 +187,7 @@ class CustomerLookup:
                 return Made(_UNNAMED, store=keep)
             return self._nobody(outcome_to_bytes(found.outcome), keep, self._mention_negative_ttl)
 
-        key = self._mention_key(context.conversation)
-
-        async def read(*, again: bool) -> Hit:
+        async def fetch(*, again: bool) -> Hit:
             return await self._cache.fetch(
                 key,
                 make,
@@ -193,17 +199,25 @@ class CustomerLookup:
                 skip_tiers=context.is_missing(key),
             )
 
-        hit = await read(again=False)
+        hit = await fetch(again=False)
         if just_found is None and hit.value[:1] in (_ONE, _WEAK):
             match = await self._by_id(context, hit.value[1:].decode())
             if match.outcome.kind == "one":
                 return replace(match, weak=True) if hit.value[:1] == _WEAK else match
-            hit = await read(again=True)  # perhaps merged into another customer
+            hit = await fetch(again=True)  # perhaps merged into another customer
         if just_found is not None:
             return just_found
         if hit.value == _UNNAMED:
             return replace(NO_CUSTOMER, tier=hit.tier)
         return CustomerMatch(outcome=outcome_from_bytes(hit.value), tier=hit.tier)
+
+    def _read(self, context: TurnContext, key: str) -> Resolution | LookupNeeded | None:
+        """What a conversation tells by itself, unless the cache may know more. No call is shared for that: most that
+        name no customer end here."""
+        cache = self._cache
+        if cache.get_from_memory(key) is not None or (cache.has_shared and not context.is_missing(key)):
+            return None
+        return self._finder.read(context.turn.messages, spectrum=context.spectrum)
 
     async def _by_id(self, context: TurnContext, customer_id: str) -> CustomerMatch:
         turn = context.turn
@@ -284,8 +298,8 @@ class CustomerLookup:
 
     # --- the source and what is stored of it -------------------------------------------------------------
 
-    async def _search(self, turn: Turn, spectrum: str) -> Resolution:
-        found = await self._finder.resolve(turn.messages, None, spectrum=spectrum)
+    async def _search(self, turn: Turn, spectrum: str, needed: LookupNeeded | None) -> Resolution:
+        found = await self._finder.resolve(turn.messages, None, spectrum=spectrum, needed=needed)
         self.schema_hash = (await self._source.schema()).hash
         return found
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import TracebackType
 
 from tilores_core.cache.keys import conversation_digest
 from tilores_core.cache.tiered import Hit
@@ -90,16 +89,9 @@ class TurnContext:
         before, so that what became of them is known."""
         return self.until + _DEADLINE_GRACE
 
-    @asynccontextmanager
-    async def deadline(self) -> AsyncIterator[None]:
-        """Raise `DeadlineExceededError` in a block that goes on after the turn's deadline."""
-        try:
-            async with asyncio.timeout(self.latest - time.monotonic()) as timeout:
-                yield
-        except TimeoutError:
-            if not timeout.expired():
-                raise
-            raise deadline_exceeded() from None
+    def deadline(self) -> _Deadline:
+        """Raise `DeadlineExceededError` in an `async with` block that goes on after the turn's deadline."""
+        return _Deadline(self.latest)
 
     @property
     def budget(self) -> Budget:
@@ -107,3 +99,23 @@ class TurnContext:
         if self._budget is None:
             self._budget = Budget(self.until, Priority(self.turn.purpose))
         return self._budget
+
+
+class _Deadline:
+    """`asyncio.timeout` with our error. A class: a generator costs a request more than the timeout itself."""
+
+    __slots__ = ("_timeout",)
+
+    def __init__(self, until: float) -> None:
+        self._timeout = asyncio.timeout(until - time.monotonic())
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._timeout.__aexit__(kind, error, trace)
+        except TimeoutError:
+            raise deadline_exceeded() from None

@@ -66,15 +66,34 @@ class CustomerFinder:
         self._day_first = day_first
         name = extractor[0] if extractor else ""
         self._extractor = extractor[1] if extractor else None
+        self._mentions = source.mentions if isinstance(source, SupportsMentions) else None
         self.mark = f"{region}/{day_first}/{_RULE}{name}"
         """Changes when the same conversation may come to another customer: part of the cache key."""
         # The messages before the last one were mostly read when they were the last.
         self._read = lru_cache(maxsize=512)(self._extract)
 
-    async def resolve(self, messages: Sequence[Message], customer_id: str | None, *, spectrum: str) -> Resolution:
+    def read(self, messages: Sequence[Message], *, spectrum: str) -> Resolution | LookupNeeded | None:
+        """What the user's messages tell without the source, else what it must be asked first; `resolve` goes on from
+        there. None when a plugin's extractor has to read them."""
+        said = list(_said(messages))[-_MOST_MESSAGES:]
+        if self._extractor is not None:
+            return None
+        try:
+            return _of(self._state(_Lazily(self._read, said), said, Candidates(), spectrum) if said else UNNAMED)
+        except LookupNeeded as needed:
+            return needed
+
+    async def resolve(
+        self,
+        messages: Sequence[Message],
+        customer_id: str | None,
+        *,
+        spectrum: str,
+        needed: LookupNeeded | None = None,
+    ) -> Resolution:
         """Which customer the question is about: `customer_id` when given, else the one that the user's messages name.
 
-        `spectrum` is that of the question. Raises what the source raises (`SourceError`).
+        `spectrum` is that of the question; `needed` is from `read`. Raises what the source raises (`SourceError`).
         """
         if customer_id is not None:
             customer = await self._source.get(customer_id)
@@ -85,18 +104,25 @@ class CustomerFinder:
         readings: Sequence[Reading] = _Lazily(self._read, said)
         if self._extractor is not None:
             readings = [await self._by_plugin(self._extractor, text, asked) for text, asked in said]
+        candidates = Candidates()
+        for _ in range(_MOST_LOOKUPS):
+            if needed is not None:
+                await self._look_up(needed.identifiers, candidates)
+            try:
+                return _of(self._state(readings, said, candidates, spectrum))
+            except LookupNeeded as asked:
+                needed = asked
+        return _of(State("none", reason="unread"))
+
+    def _state(
+        self, readings: Sequence[Reading], said: Sequence[tuple[str, str]], candidates: Candidates, spectrum: str
+    ) -> State:
         last = len(said) - 1
 
         def spectrum_of(i: int) -> str:
             return spectrum if i == last else classify(said[i][0])
 
-        candidates = Candidates()
-        for _ in range(_MOST_LOOKUPS):
-            try:
-                return _of(resolve(readings, candidates, spectrum=spectrum_of, region=self._region))
-            except LookupNeeded as needed:
-                await self._look_up(needed.identifiers, candidates)
-        return _of(State("none", reason="unread"))
+        return resolve(readings, candidates, spectrum=spectrum_of, region=self._region)
 
     async def identified(self, identifiers: Identifiers) -> Resolution:
         """The customer that the identifiers fit, all of them. Raises what the source raises (`SourceError`)."""
@@ -113,9 +139,7 @@ class CustomerFinder:
         candidates.add(who, found, complete=len(found) < MOST_NAMESAKES)
 
     def _extract(self, text: str, asked: str) -> Reading:
-        known: Sequence[Identifiers] = ()
-        if isinstance(self._source, SupportsMentions):
-            known = self._source.mentions(readable(text))
+        known = () if self._mentions is None else self._mentions(readable(text))
         return extract(text, region=self._region, day_first=self._day_first, mentions=known, asked=asked)
 
     async def _by_plugin(self, extractor: CustomerExtractor, text: str, asked: str) -> Reading:
