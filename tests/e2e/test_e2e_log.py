@@ -40,7 +40,7 @@ theirs = logging.getLogger("chatty")
 class Source:
     async def get(self, customer_id):
         ours.info("in the request's task")
-        theirs.info("through logging")
+        theirs.warning("through logging")
         await asyncio.create_task(self.elsewhere())
         await asyncio.to_thread(self.thread)
         return Customer(id=customer_id, name=None, records=(Record(id="r", system="s", fields={"a": 1}),))
@@ -50,7 +50,7 @@ class Source:
 
     def thread(self):
         ours.info("in a thread")
-        theirs.info("through logging in a thread")
+        theirs.warning("through logging in a thread")
 
     async def find(self, identifiers, *, limit=10):
         return []
