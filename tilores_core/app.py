@@ -8,6 +8,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from tilores_core.alerts.conditions import worker_check
+from tilores_core.alerts.desk import AlertDesk
+from tilores_core.alerts.system import check_routes
 from tilores_core.host.host import PluginHost
 from tilores_core.identity import Locale
 from tilores_core.jobs.intake import BatchIntake
@@ -25,6 +28,7 @@ from tilores_core.web.auth import Authenticator, check_exposure, check_key_table
 from tilores_core.web.chat import ChatService
 from tilores_core.web.rate_limit import RateLimit
 from tilores_core.web.server import drain_on_signal
+from tilores_core.worker.alerting import MARK as ALERTS_MARK
 from tilores_core.worker.presence import workers
 from tilores_core.worker.prewarming import build_prewarming, load_prewarm_plan
 
@@ -56,7 +60,8 @@ def create_app(
     limit = environment.rate_limit
     rate_limit = RateLimit(limit, "requests", metrics_folder) if limit else None
     authenticator = Authenticator(environment, host.config, metrics_folder)
-    # What is wrong in the plan stops the start, not the first request.
+    # What is wrong in the plan, or a route of alerts, stops the start, not the first request.
+    check_routes(host)
     if load_prewarm_plan(host.config, Locale()).lists:
         check_schedule()  # whichever process follows it
 
@@ -100,6 +105,7 @@ def create_app(
                 batches=BatchIntake(store=services.store, folder=folder, table=host.config.batch),
                 jobs=folder,
                 workers=None if with_jobs else lambda: workers(environment.data_dir),
+                alerts=AlertDesk(services.store, host.config.use.alerts, wake=services.work_mark(ALERTS_MARK).set),
             )
             warming = asyncio.create_task(services.engine.warm_up())
             await asyncio.wait({warming}, timeout=_WARM_UP_SECONDS)  # a slow one goes on behind the start
@@ -109,6 +115,9 @@ def create_app(
                 stack.push_async_callback(chat.aclose)
                 stack.push_async_callback(prewarming.aclose)
                 chat.start()
+                if not with_jobs:
+                    services.watch.add(worker_check(lambda: workers(environment.data_dir)))
+                services.watch.start()
                 prewarming.start(at_once=host.config.prewarm.at_start)
                 if sync is not None:
                     stack.push_async_callback(sync.aclose)

@@ -11,6 +11,8 @@ from typing import Any
 
 import structlog
 
+from tilores_core.alerts.conditions import ConditionWatch, grounding_check, model_check, source_check, tier_check
+from tilores_core.alerts.queue import AlertQueue
 from tilores_core.cache.namespace_cache import NamespaceCache
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.chat.customer.finder import CustomerFinder
@@ -24,7 +26,6 @@ from tilores_core.contracts import (
     Customer,
     CustomerSource,
     Identifiers,
-    NoAlerts,
     SourceLocale,
     SupportsLocale,
 )
@@ -34,7 +35,7 @@ from tilores_core.host.roles import CACHE, EXTRACTOR, LLM, OBSERVERS, SOURCE, TR
 from tilores_core.identity import Locale
 from tilores_core.jobs.job_folder import JobFolder
 from tilores_core.metrics import Metrics
-from tilores_core.metrics.collectors import watch_parts
+from tilores_core.metrics.collectors import alert_queue_samples, watch_parts
 from tilores_core.metrics.meters import ModelLabels
 from tilores_core.release import ProductionPromptManager, PromptChecks
 from tilores_core.resilience.work_mark import WorkMark
@@ -68,6 +69,7 @@ class Services:
     store: LazyStore
     alerts: AlertSink
     prompts: ProductionPromptManager
+    watch: ConditionWatch
 
     def work_mark(self, name: str) -> WorkMark:
         """The mark that wakes the worker process for this kind of work."""
@@ -123,7 +125,7 @@ async def open_services(
         models = build_models(host)
         metrics = _build_metrics(config, models, metrics_folder)
         store = _open_store(stack, environment, cache)
-        alerts = NoAlerts()
+        alerts = _open_alerts(stack, environment, store, metrics)
         prompts = await _open_prompts(stack, environment, config, store, alerts)
         locale = _locale(config, source)
         finder = CustomerFinder(
@@ -155,6 +157,7 @@ async def open_services(
             store=store,
             alerts=alerts,
             prompts=prompts,
+            watch=_build_watch(stack, config, alerts, engine, cache),
         )
 
 
@@ -194,6 +197,31 @@ async def _open_prompts(
     stack.push_async_callback(prompts.aclose)
     await prompts.start()
     return prompts
+
+
+def _open_alerts(
+    stack: AsyncExitStack, environment: Environment, store: LazyStore, metrics: Metrics | None
+) -> AlertQueue:
+    wake = WorkMark(environment.data_dir, "alerts").set
+    queue = AlertQueue(store, environment.data_dir / "alerts", wake=wake)
+    queue.start()
+    stack.push_async_callback(queue.aclose)
+    if metrics is not None:
+        metrics.watch(lambda: alert_queue_samples(queue))
+    return queue
+
+
+def _build_watch(
+    stack: AsyncExitStack, config: Config, alerts: AlertSink, engine: ChatEngine, cache: TieredCache
+) -> ConditionWatch:
+    """What a process that goes on watches; a command does not start it."""
+    watch = ConditionWatch(alerts)
+    watch.add(model_check(engine))
+    watch.add(source_check(engine, config.use.source))
+    watch.add(tier_check(cache))
+    watch.add(grounding_check(engine, config.alerts))
+    stack.push_async_callback(watch.aclose)
+    return watch
 
 
 def _locale(config: Config, source: CustomerSource) -> Locale:

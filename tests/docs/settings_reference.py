@@ -79,7 +79,11 @@ def _models() -> Iterator[tuple[str, type[BaseModel], dict[str, Any]]]:
             continue
         for inner, inner_field in model.model_fields.items():
             below = _model_in(inner_field.annotation)
-            if below is not None:
+            if below is None:
+                continue
+            if typing.get_origin(inner_field.annotation) is tuple:
+                yield f"[[{name}.{inner}]]", below, {}
+            else:
                 yield f"[{name}.{inner}]", below, inner_field.get_default(call_default_factory=True).model_dump()
 
 

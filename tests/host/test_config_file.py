@@ -36,7 +36,7 @@ def test_the_packaged_file_says_what_the_defaults_say() -> None:
 
     config = load_config(PACKAGED).config
     # What the packaged file adds is done without where there is no Redis, and no key for traces.
-    added = {"cache": ("memory", "redis"), "executor": "threads", "tracers": ("langsmith",)}
+    added = {"cache": ("memory", "redis"), "executor": "threads", "tracers": ("langsmith",), "alerts": ("log",)}
     assert config.use == Config().use.model_copy(update=added)
     assert config.host == Config().host
 

@@ -14,6 +14,8 @@ TOOLKIT = CORE / "llm"
 """For provider plugins; what speaks OpenAI's protocol imports OpenAI's SDK when a model is made."""
 DEFAULTS = CORE / "settings" / "config.py"
 """The default of `[use]`, which the packaged plugins.toml repeats."""
+WORDS = {"email"}
+"""Names of plugins that the core needs for other things."""
 FRAMEWORK = {"httpx", "aiohttp", "orjson", "prometheus_client"}
 
 
@@ -30,7 +32,7 @@ def _names() -> set[str]:
         for hook in vars(import_module(target)).values():
             if getattr(hook, "tilores_core_impl", None) is not None:
                 names |= {spec.name for spec in hook()}
-    return names
+    return names - WORDS
 
 
 def _sdks() -> set[str]:

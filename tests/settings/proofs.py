@@ -46,6 +46,92 @@ PROOFS = {
     "plugins.railway.deploy_seconds": (
         "tests/deploy/test_railway_target.py::test_railway_that_never_ends_a_deployment_is_given_up"
     ),
+    "alerts.escalation.critical_minutes": ("tests/alerts/test_alerting.py::test_escalation_is_as_set"),
+    "alerts.escalation.critical_times": ("tests/alerts/test_alerting.py::test_escalation_is_as_set"),
+    "alerts.escalation.high_minutes": ("tests/alerts/test_alerting.py::test_escalation_is_as_set"),
+    "alerts.escalation.high_times": ("tests/alerts/test_alerting.py::test_escalation_is_as_set"),
+    "alerts.escalation.medium_minutes": ("tests/alerts/test_alerting.py::test_escalation_is_as_set"),
+    "alerts.escalation.medium_times": ("tests/alerts/test_alerting.py::test_escalation_is_as_set"),
+    "alerts.expire_hours": ("tests/alerts/test_alerting.py::test_alert_that_nobody_raises_any_more_ends"),
+    "alerts.give_up_hours": ("tests/alerts/test_alerting.py::test_message_is_given_up_after_its_time"),
+    "alerts.grounding_blocked": ("tests/alerts/test_conditions.py::test_answers_that_are_blocked"),
+    "alerts.group_seconds": (
+        "tests/alerts/test_alerting.py::test_alerts_of_one_kind_share_a_message_when_they_come_together"
+    ),
+    "alerts.keep_days": ("tests/alerts/test_alerting.py::test_resolved_alerts_are_removed_after_their_days"),
+    "alerts.maintenance.days": ("tests/alerts/test_alerting.py::test_maintenance_window_over_midnight"),
+    "alerts.maintenance.end": ("tests/alerts/test_alerting.py::test_maintenance_window_over_midnight"),
+    "alerts.maintenance.kinds": ("tests/alerts/test_alerting.py::test_maintenance_window_over_midnight"),
+    "alerts.maintenance.start": ("tests/alerts/test_alerting.py::test_maintenance_window_over_midnight"),
+    "alerts.maintenance.zone": ("tests/alerts/test_alerting.py::test_maintenance_window_over_midnight"),
+    "alerts.max_per_minute": (
+        "tests/alerts/test_alerting.py::test_messages_of_a_minute_are_limited_and_the_rest_follows"
+    ),
+    "alerts.min_severity": ("tests/alerts/test_alerting.py::test_less_severe_alerts_are_kept_and_not_sent"),
+    "alerts.repeat_minutes": (
+        "tests/alerts/test_alerting.py::test_alert_raised_again_and_again_is_repeated_as_rarely_as_set"
+    ),
+    "alerts.routes.channels": (
+        "tests/alerts/test_alerting.py::test_routes_choose_channels_by_severity_kind_source_and_spectrum"
+    ),
+    "alerts.routes.kinds": (
+        "tests/alerts/test_alerting.py::test_routes_choose_channels_by_severity_kind_source_and_spectrum"
+    ),
+    "alerts.routes.severities": (
+        "tests/alerts/test_alerting.py::test_routes_choose_channels_by_severity_kind_source_and_spectrum"
+    ),
+    "alerts.routes.sources": (
+        "tests/alerts/test_alerting.py::test_routes_choose_channels_by_severity_kind_source_and_spectrum"
+    ),
+    "alerts.routes.spectrums": (
+        "tests/alerts/test_alerting.py::test_routes_choose_channels_by_severity_kind_source_and_spectrum"
+    ),
+    "alerts.send_seconds": ("tests/alerts/test_alerting.py::test_hanging_channel_is_given_its_time"),
+    "hook.register_alert_channels": ("tests/alerts/test_channels.py::TestSlack::test_markup_in_a_text_is_escaped"),
+    "plugins.alert-file.max_bytes": (
+        "tests/alerts/test_channels.py::TestFile::test_file_that_is_full_is_begun_again"
+    ),
+    "plugins.alert-file.path": ("tests/alerts/test_channels.py::TestFile::test_file_that_is_full_is_begun_again"),
+    "plugins.alertmanager.hold_hours": (
+        "tests/alerts/test_channels.py::TestAlertmanager::test_open_alert_is_held_for_its_hours"
+    ),
+    "plugins.alertmanager.timeout_seconds": ("tests/alerts/test_channels.py::HttpSuite::test_time_is_as_set"),
+    "plugins.alertmanager.url": (
+        "tests/alerts/test_channels.py::TestAlertmanager::test_alert_and_its_end_have_the_same_labels"
+    ),
+    "plugins.apprise.timeout_seconds": ("tests/alerts/test_channels.py::TestApprise::test_time_is_as_set"),
+    "plugins.apprise.urls": (
+        "tests/alerts/test_channels.py::TestApprise::test_address_that_is_none_is_refused_without_being_shown"
+    ),
+    "plugins.email.ca_file": (
+        "tests/alerts/test_channels.py::TestEmail::test_message_is_encrypted_and_has_its_headers"
+    ),
+    "plugins.email.host": ("tests/alerts/test_channels.py::TestEmail::test_message_is_encrypted_and_has_its_headers"),
+    "plugins.email.password": (
+        "tests/alerts/test_channels.py::TestEmail::test_wrong_password_is_an_error_without_it"
+    ),
+    "plugins.email.port": ("tests/alerts/test_channels.py::TestEmail::test_message_is_encrypted_and_has_its_headers"),
+    "plugins.email.recipients": (
+        "tests/alerts/test_channels.py::TestEmail::test_message_is_encrypted_and_has_its_headers"
+    ),
+    "plugins.email.security": ("tests/alerts/test_channels.py::TestEmail::test_without_encryption_to_this_machine"),
+    "plugins.email.sender": (
+        "tests/alerts/test_channels.py::TestEmail::test_message_is_encrypted_and_has_its_headers"
+    ),
+    "plugins.email.timeout_seconds": ("tests/alerts/test_channels.py::TestEmail::test_time_is_as_set"),
+    "plugins.email.user": ("tests/alerts/test_channels.py::TestEmail::test_wrong_password_is_an_error_without_it"),
+    "plugins.slack.timeout_seconds": ("tests/alerts/test_channels.py::HttpSuite::test_time_is_as_set"),
+    "plugins.slack.url": ("tests/alerts/test_channels.py::TestSlack::test_markup_in_a_text_is_escaped"),
+    "plugins.webhook.max_alerts": (
+        "tests/alerts/test_channels.py::TestWebhook::test_alerts_listed_are_as_many_as_set"
+    ),
+    "plugins.webhook.secret": (
+        "tests/alerts/test_channels.py::TestWebhook::test_signature_is_that_of_standard_webhooks"
+    ),
+    "plugins.webhook.timeout_seconds": ("tests/alerts/test_channels.py::HttpSuite::test_time_is_as_set"),
+    "plugins.webhook.url": (
+        "tests/alerts/test_channels.py::TestWebhook::test_signature_is_that_of_standard_webhooks"
+    ),
     "prompts.allowed": "tests/release/test_prompt_checks.py::test_texts_of_allowed_are_not_personal_data",
     "prompts.max_tokens": (
         "tests/release/test_prompt_checks.py::test_prompt_longer_than_max_tokens_is_refused_with_the_longest_guidance"
@@ -391,7 +477,6 @@ TO_DO = frozenset(
         "plugins.tilores.day_first",
         "plugins.tilores.insight_fields",
         "plugins.tilores.max_waiting",
-        "hook.register_alert_channels",
         "hook.register_optimizer_strategies",
         "hook.register_deploy_targets",
         "hook.register_customer_extractors",

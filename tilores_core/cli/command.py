@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from tilores_core.cli.alerts import app as alert_commands
 from tilores_core.cli.cache import app as cache_commands
 from tilores_core.cli.customers import app as customer_commands
 from tilores_core.cli.deploy import app as deploy_commands
@@ -251,6 +252,7 @@ app.add_typer(plugin_commands, name="plugins", help="List, show, enable, disable
 app.add_typer(customer_commands, name="customers", help="Look at customers' data before it is served.")
 app.add_typer(cache_commands, name="cache", help="Statistics of the cache, and removing from it.")
 app.add_typer(deploy_commands, name="deploy", help="Deploy, watch and take back; check before.")
+app.add_typer(alert_commands, name="alerts", help="List, test, acknowledge and silence alerts.")
 app.add_typer(state_commands, name="state", help="Export and import durable state.")
 
 

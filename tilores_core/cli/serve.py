@@ -20,6 +20,7 @@ from tilores_core.services import load_host
 from tilores_core.settings import load_config, load_environment
 from tilores_core.web.auth import check_exposure, describe_keys, provide_keys
 from tilores_core.web.server import run
+from tilores_core.worker.presence import workers as running_workers
 from tilores_core.worker.process import METRICS, NO_PLUGINS
 from tilores_core.worker.supervisor import WorkerSupervisor
 
@@ -62,6 +63,8 @@ def serve(
             os.environ.update(variables)
         _announce(environment, plugins)
         companion = None
+        if not with_worker and loaded.config.use.alerts and not running_workers(environment.data_dir).running:
+            log.warning("serve.alerts_not_delivered", fix="tilores worker, or tilores serve without --no-worker")
         if with_worker:
             delay = 0.0 if environment.workers == 1 else _WORKER_DELAY_SECONDS
             companion = WorkerSupervisor({**os.environ, **variables}, delay=delay)

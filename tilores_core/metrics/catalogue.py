@@ -156,6 +156,17 @@ LOOP_LAG = _histogram(
     "event_loop_lag_seconds", LAG_BOUNDS, "Event loop lag: how late a timer fires, sampled four times a second."
 )
 
+# --- alerts ----------------------------------------------------------------------------------------------
+
+ALERTS_RAISED = _counter("alerts_raised", "Alerts raised in this process, repetitions included.")
+ALERTS_OPEN = _shared_gauge("alerts_open", "Alerts that are open or acknowledged.", "severity")
+ALERT_MESSAGES = _counter(
+    "alert_messages",
+    "Messages to alert channels. result: sent, failed (tried again later), given_up.",
+    *("channel", "result"),
+)
+ALERTS_WAITING = _shared_gauge("alerts_waiting", "Alerts that wait to be sent to a channel.", "channel")
+
 # --- batches and pre-warming -----------------------------------------------------------------------------
 
 BATCHES_RUNNING = _gauge("batches_running", "Batches in progress.")

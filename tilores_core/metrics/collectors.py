@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from tilores_core.alerts.queue import AlertQueue
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.chat.engine import ChatEngine
+from tilores_core.contracts import SEVERITIES
 from tilores_core.metrics import catalogue
 from tilores_core.metrics.family import Sample
 from tilores_core.metrics.meter import Metrics
@@ -79,6 +81,22 @@ def prewarm_samples(statistics: Mapping[str, Any]) -> Iterator[Sample]:
     yield Sample(catalogue.PREWARM_USED, (), worth["used_answers"])
     yield Sample(catalogue.PREWARM_HITS, (), worth["hits"])
     yield from queue_samples("prewarm", waiting=statistics["calls"]["waiting"], dropped=0, failed=0)
+
+
+def alert_samples(figures: Mapping[str, Any], counted: Mapping[tuple[str, str], int]) -> Iterator[Sample]:
+    """Samples of `AutomatedAlertingSystem`. Channels are named by plugins.toml."""
+    for severity in SEVERITIES:
+        yield Sample(catalogue.ALERTS_OPEN, (severity,), figures["open"].get(severity, 0))
+    for channel, number in figures["waiting"].items():
+        yield Sample(catalogue.ALERTS_WAITING, (channel,), number)
+    for (channel, result), number in counted.items():
+        yield Sample(catalogue.ALERT_MESSAGES, (channel, result), number)
+
+
+def alert_queue_samples(queue: AlertQueue) -> Iterator[Sample]:
+    """Samples of a process that raises alerts."""
+    yield Sample(catalogue.ALERTS_RAISED, (), queue.raised)
+    yield from queue_samples("alerts", waiting=queue.waiting, dropped=queue.dropped, failed=queue.failed)
 
 
 def watch_parts(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tilores_core.settings.alerts import AlertsTable, EscalationTable, MaintenanceTable, RouteTable
 from tilores_core.settings.config import (
     BatchTable,
     CacheTable,
@@ -26,18 +27,22 @@ if TYPE_CHECKING:
     from tilores_core.settings.environment import Environment, load_environment
 
 __all__ = [
+    "AlertsTable",
     "BatchTable",
     "CacheTable",
     "ChatTable",
     "Config",
     "Environment",
+    "EscalationTable",
     "HostTable",
     "KeyTable",
     "LoadedConfig",
+    "MaintenanceTable",
     "MetricsTable",
     "NamespaceTable",
     "PrewarmTable",
     "PromptsTable",
+    "RouteTable",
     "RoutingTable",
     "TracingTable",
     "UseTable",

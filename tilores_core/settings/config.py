@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, Field
+
+from tilores_core.settings.alerts import AlertsTable
+from tilores_core.settings.table import Table as _Table
 
 ModelName = str
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class HostTable(_Table):
@@ -321,4 +320,5 @@ class Config(_Table):
     worker: WorkerTable = WorkerTable()
     prompts: PromptsTable = PromptsTable()
     deploy: DeployTable = DeployTable()
+    alerts: AlertsTable = AlertsTable()
     plugins: dict[str, dict[str, Any]] = Field(default_factory=dict)

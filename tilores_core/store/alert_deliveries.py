@@ -169,6 +169,14 @@ class Deliveries:
             statement = delete(alert_deliveries).where(alert_deliveries.c.ended_ms < ended_ms)
             return (await connection.execute(statement)).rowcount
 
+    async def give_up_others(self, channels: Sequence[str], created_ms: int, now_ms: int) -> int:
+        """Give up what was decided before then for channels that are no longer there; how many."""
+        row = alert_deliveries.c
+        old = row.state == "waiting", row.channel.not_in(channels), row.created_ms < created_ms
+        values = {"state": "failed", "ended_ms": now_ms, "error": "the channel is no longer in [use] alerts"}
+        async with self._database.write() as connection:
+            return (await connection.execute(sql_update(alert_deliveries).where(*old).values(values))).rowcount
+
     async def _waiting(
         self, channel: str, condition: ColumnElement[bool], limit: int | None = None
     ) -> list[Delivery]:
@@ -191,7 +199,7 @@ async def _note(connection: AsyncConnection, plan: Planned, now_ms: int) -> None
     """On the alert's row. It may have been raised or resolved since: what is noted is of what was read."""
     alert = plan.alert
     values: dict[str, Any] = {}
-    if plan.reason not in (None, "resolved"):
+    if plan.reason is not None and (plan.reason != "resolved" or alert.noticed_episode != alert.episode):
         values |= {
             "noticed_episode": alert.episode,
             "noticed_ms": now_ms,
@@ -201,10 +209,11 @@ async def _note(connection: AsyncConnection, plan: Planned, now_ms: int) -> None
         }
         if plan.reason != "repeated":
             values["escalated_ms"] = now_ms
-    where = [alerts.c.fingerprint == alert.fingerprint, alerts.c.episode == alert.episode]
-    if alert.state == "resolved":
+    row = alerts.c
+    where = [row.fingerprint == alert.fingerprint, row.episode == alert.episode]
+    if alert.state == "resolved" or plan.reason is None:
         values["settled"] = True
-        where.append(alerts.c.state == "resolved")
+        where += [row.state == alert.state, row.raised == alert.raised]
     if values:
         await connection.execute(sql_update(alerts).where(*where).values(**values))
 

@@ -218,15 +218,9 @@ class Alerts:
 
 async def _raise(connection: AsyncConnection, report: Report, alert: Alert) -> None:
     expires = None if alert.expires_seconds is None else round(alert.expires_seconds * 1000)
+    texts = ("kind", "severity", "title", "detail", "source", "model", "spectrum", "prompt_version")
     latest = {
-        "kind": alert.kind,
-        "severity": alert.severity,
-        "title": alert.title,
-        "detail": alert.detail,
-        "source": alert.source,
-        "model": alert.model,
-        "spectrum": alert.spectrum,
-        "prompt_version": alert.prompt_version,
+        **{name: _cut(name, getattr(alert, name)) for name in texts},
         "labels": dict(alert.labels),
         "figures": dict(alert.values),
         "expires_after_ms": expires,
@@ -259,6 +253,11 @@ async def _raise(connection: AsyncConnection, report: Report, alert: Alert) -> N
     await connection.execute(statement)
 
 
+def _cut(name: str, value: str | None) -> str | None:
+    """What a plugin says may be of any length; a title that is cut is better than none."""
+    return None if value is None else value.replace("\0", "")[: LIMITS.get(name, DETAIL_CHARACTERS)]
+
+
 async def _resolve(
     connection: AsyncConnection, fingerprints: Sequence[str], now_ms: int, *, only: ColumnElement[bool] | None = None
 ) -> bool:
@@ -268,7 +267,9 @@ async def _resolve(
         statement = sql_update(alerts).where(these, alerts.c.state != "resolved")
         if only is not None:
             statement = statement.where(only)
-        done += (await connection.execute(statement.values(state="resolved", resolved_ms=now_ms))).rowcount
+        done += (
+            await connection.execute(statement.values(state="resolved", resolved_ms=now_ms, settled=False))
+        ).rowcount
     return done > 0
 
 

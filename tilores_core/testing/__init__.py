@@ -56,6 +56,7 @@ __all__ = [
 if "pytest" in sys.modules:
     # so that a failing assertion of a suite shows both sides, as one in the author's own test does
     sys.modules["pytest"].register_assert_rewrite(
+        "tilores_core.testing.alerts",
         "tilores_core.testing.cache",
         "tilores_core.testing.deploy",
         "tilores_core.testing.provider_wire",

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.middleware.cors import CORSMiddleware
 
 from tilores_core import __version__
+from tilores_core.alerts.desk import AlertDesk
 from tilores_core.cache.keys import customer_tags
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.chat.engine import ChatEngine
@@ -25,6 +26,7 @@ from tilores_core.jobs.job_folder import JobFolder
 from tilores_core.jobs.prewarm.jobs import PrewarmJobs
 from tilores_core.metrics import Metrics
 from tilores_core.settings import ChatTable
+from tilores_core.web.admin_alerts import alert_routes
 from tilores_core.web.admin_batch import PATH as BATCH_PATH
 from tilores_core.web.admin_batch import batch_routes
 from tilores_core.web.admin_prewarm import call_routes, prewarm_routes
@@ -103,6 +105,7 @@ class AdminApp:
         tracers: Callable[[], Mapping[str, Any]] | None = None,
         store: Callable[[], Awaitable[bool]] | None = None,
         workers: Callable[[], WorkersSeen] | None = None,
+        alerts: AlertDesk | None = None,
         jobs: JobFolder,
     ) -> None:
         """`tracers`, `store`, `workers`: see `HealthReport`. `jobs`: the files that hold customers."""
@@ -139,6 +142,8 @@ class AdminApp:
         if prewarming is not None:
             self.app.include_router(prewarm_routes(prewarming, note))
             self.app.include_router(call_routes(prewarming.prewarming))
+        if alerts is not None:
+            self.app.include_router(alert_routes(alerts, note))
         own_limits: dict[str, int] = {}
         if batches is not None:
             own_limits[BATCH_PATH] = batches.max_body_bytes

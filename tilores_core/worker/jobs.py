@@ -12,11 +12,12 @@ from tilores_core.jobs.prewarm.plan import WarmPlan
 from tilores_core.jobs.prewarm.publish import PublishedEntries
 from tilores_core.metrics.collectors import prewarm_samples
 from tilores_core.services import Services, job_folder
+from tilores_core.worker.alerting import run_alerts
 from tilores_core.worker.batches import batch_start
 from tilores_core.worker.prewarming import build_prewarming
 from tilores_core.worker.tasks import WorkerTask, run_tasks
 
-TASKS: tuple[WorkerTask, ...] = ()
+TASKS: tuple[WorkerTask, ...] = (WorkerTask("alerts", run_alerts),)
 """One entry for each feature that works in the background, apart from batches and pre-warming.
 
 A feature whose work may begin at any time wakes an idle worker with a mark (`Services.work_mark`); one that its

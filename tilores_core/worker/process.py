@@ -56,12 +56,19 @@ def run_worker(
         over = asyncio.Event()
         _end_on_signals(over, supervised=supervised)
         log.info("worker.started", pid=os.getpid(), restarts=restarts)
-        if await _wait_for_work(environment.data_dir, loaded.config, over):
+        if _shares_alerts(environment, loaded.config) or await _wait_for_work(
+            environment.data_dir, loaded.config, over
+        ):
             await _work(environment, loaded, no_plugins, disable, metrics_folder, over)
         log.info("worker.ended", pid=os.getpid())
 
     with present(environment.data_dir, restarts=restarts), asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(main())
+
+
+def _shares_alerts(environment: Environment, config: Config) -> bool:
+    """Whether processes without this data folder, which cannot wake it, may raise alerts that it has to deliver."""
+    return environment.database_url is not None and bool(config.use.alerts)
 
 
 def has_scheduled_work(config: Config) -> bool:

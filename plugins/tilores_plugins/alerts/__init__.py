@@ -1,0 +1,1 @@
+"""Alert channels: where notices of alerts go."""

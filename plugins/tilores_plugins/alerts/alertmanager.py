@@ -1,0 +1,126 @@
+"""Alerts to a Prometheus Alertmanager, by its API v2: https://prometheus.io/docs/alerting/latest/clients/.
+
+Alertmanager takes alerts with the same labels for one alert. It resolves one whose `endsAt` has passed, so that of an
+open alert is a day ahead, and its end sets it to when it was resolved.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from tilores_core import (
+    Alert,
+    AlertChannelSpec,
+    AlertNotice,
+    NoticeEntry,
+    PluginContext,
+    PluginError,
+    Severity,
+    hookimpl,
+)
+
+if TYPE_CHECKING:
+    from tilores_plugins.alerts.http_post import HttpPost
+
+_NO_NAME: Final = re.compile(r"[^a-zA-Z0-9_]")
+_SEVERITIES: Final[tuple[Severity, ...]] = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "INFO")
+
+
+class Settings(BaseModel):
+    """`[plugins.alertmanager]`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    url: SecretStr | None = Field(
+        None, description="of the Alertmanager, such as http://alertmanager:9093; none: the channel is off"
+    )
+    timeout_seconds: float = Field(5.0, gt=0, le=60, description="longest time for one message")
+    hold_hours: float = Field(
+        25.0, gt=0, le=8760, description="Alertmanager resolves an alert by itself that was not sent for so long"
+    )
+
+
+class AlertmanagerChannel:
+    def __init__(self, post: HttpPost, *, hold_hours: float, clock: Callable[[], float] = time.time) -> None:
+        self._post = post
+        self._hold = hold_hours * 3600
+        self._clock = clock
+
+    async def send(self, notice: AlertNotice) -> None:
+        alerts = [alert for entry in notice.entries for alert in self._alerts(entry)]
+        await self._post.post(json.dumps(alerts).encode())
+
+    async def aclose(self) -> None:
+        await self._post.aclose()
+
+    def _alerts(self, entry: NoticeEntry) -> Iterator[dict[str, Any]]:
+        """The alert; and where it was raised before, the end of those of other severities: they have other labels."""
+        now = self._clock()
+        ends = (entry.resolved_at or now) if entry.state == "resolved" else now + self._hold
+        times = {"startsAt": _time(entry.first_at), "endsAt": _time(max(ends, entry.first_at))}
+        labels = _labels(entry.alert)
+        yield {"labels": labels, "annotations": _annotations(entry), **times}
+        if entry.count > 1 and entry.reason in ("raised", "resolved"):
+            over = {"startsAt": _time(entry.first_at), "endsAt": _time(max(now, entry.first_at))}
+            for severity in _SEVERITIES:
+                if severity != entry.alert.severity:
+                    yield {"labels": labels | {"severity": severity.lower()}, **over}
+
+
+def _labels(alert: Alert) -> dict[str, str]:
+    labels = {f"label_{_NO_NAME.sub('_', name)}": value for name, value in alert.labels.items()}
+    labels |= {"alertname": alert.kind, "severity": alert.severity.lower(), "source": alert.source}
+    for name in ("model", "spectrum", "prompt_version"):
+        if (value := getattr(alert, name)) is not None:
+            labels[name] = value
+    return labels
+
+
+def _annotations(entry: NoticeEntry) -> dict[str, str]:
+    alert = entry.alert
+    values = {f"value_{_NO_NAME.sub('_', name)}": f"{number:g}" for name, number in alert.values.items()}
+    return values | {
+        "summary": alert.title,
+        "description": alert.detail,
+        "count": str(entry.count),
+        "fingerprint": alert.fingerprint,
+    }
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def build(context: PluginContext) -> AlertmanagerChannel:
+    """Raises `PluginError` when there is no address."""
+    from tilores_plugins.alerts.http_post import HttpPost
+
+    settings: Settings = context.settings
+    if settings.url is None or not settings.url.get_secret_value():
+        raise PluginError(
+            "there is no address", plugin=context.plugin_id, fix="set ALERTMANAGER_URL, or url in its table"
+        )
+    address = settings.url.get_secret_value().rstrip("/") + "/api/v2/alerts"
+    post = HttpPost(address, seconds=settings.timeout_seconds)
+    return AlertmanagerChannel(post, hold_hours=settings.hold_hours)
+
+
+@hookimpl
+def register_alert_channels() -> list[AlertChannelSpec]:
+    return [
+        AlertChannelSpec(
+            name="alertmanager",
+            factory=build,
+            settings=Settings,
+            requires={"httpx": "tilores-core[alerts]"},
+            environment={"url": "ALERTMANAGER_URL"},
+            summary="A Prometheus Alertmanager",
+        )
+    ]

@@ -1,0 +1,75 @@
+"""One POST to a receiver of notices, within a deadline. Errors never quote the address: it may be a secret."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import httpx
+
+from tilores_core import AlertChannelError, AlertRefusedError, __version__
+
+_REFUSED: Final = frozenset((400, 413, 422))
+_LONGEST_REPLY: Final = 4096
+
+
+class HttpPost:
+    """`url`: of the receiver. `seconds`: the longest time for one request."""
+
+    def __init__(self, url: str, *, seconds: float) -> None:
+        self._url = url
+        self._seconds = seconds
+        self._client = httpx.AsyncClient(
+            headers={"content-type": "application/json", "user-agent": f"tilores-core/{__version__}"},
+            timeout=seconds,
+            limits=httpx.Limits(max_connections=4, max_keepalive_connections=1),
+            follow_redirects=False,
+        )
+
+    async def post(self, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+        """Raises `AlertRefusedError` when this body is refused, `AlertChannelError` for anything else but 2xx."""
+        try:
+            async with (
+                asyncio.timeout(self._seconds),
+                self._client.stream("POST", self._url, content=body, headers=dict(headers or {})) as response,
+            ):
+                read = 0
+                async for piece in response.aiter_raw():  # so that the connection can be used again
+                    read += len(piece)
+                    if read > _LONGEST_REPLY:
+                        break
+        except TimeoutError:
+            raise AlertChannelError(f"no answer within {self._seconds:g} s") from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise AlertChannelError(f"the receiver cannot be reached: {type(error).__name__}") from None
+        status = response.status_code
+        if status in _REFUSED:
+            raise AlertRefusedError(f"the receiver refuses the message: status {status}")
+        if not 200 <= status < 300:
+            raise AlertChannelError(
+                f"the receiver answers with status {status}",
+                retry_after=retry_after(response.headers.get("retry-after")),
+            )
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+
+def retry_after(header: str | None) -> float | None:
+    """Seconds of a `Retry-After`; None without one, or when it makes no sense."""
+    if header is None:
+        return None
+    try:
+        seconds = float(header)
+    except ValueError:
+        try:
+            at = parsedate_to_datetime(header)
+        except (TypeError, ValueError):
+            return None
+        seconds = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - time.time()
+    return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -1,0 +1,253 @@
+"""What an operator does with alerts: list, show, acknowledge, resolve, silence, test. For commands and `/admin`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+from tilores_core.contracts import SEVERITIES, Alert, AlertChannel, AlertNotice, AlertState, NoticeEntry, Severity
+from tilores_core.errors import InvalidRequestError
+from tilores_core.store.lazy import LazyStore
+
+if TYPE_CHECKING:
+    from tilores_core.store.alert_deliveries import Delivery
+    from tilores_core.store.alerts import StoredAlert
+
+MOST_LISTED: Final = 1000
+_OPEN: Final[tuple[AlertState, ...]] = ("open", "acknowledged")
+
+
+def sample_notice(severity: Severity, now: float) -> AlertNotice:
+    """A message that says that it is a test."""
+    alert = sample_alert(severity)
+    return AlertNotice(id=uuid4().hex, entries=(NoticeEntry(alert=alert, reason="test", first_at=now, last_at=now),))
+
+
+def sample_alert(severity: Severity) -> Alert:
+    return Alert(
+        kind="alerts.test",
+        severity=severity,
+        title="This is a test of the alert channel",
+        detail="Nothing is wrong. It was sent by `tilores alerts test`, or through /admin/alerts/test.",
+        source="alerts",
+    )
+
+
+async def send_test(
+    channels: Mapping[str, AlertChannel], severity: Severity, seconds: float
+) -> dict[str, str | None]:
+    """Send a test message from this process; by channel None, or why it failed."""
+
+    async def send(channel: AlertChannel) -> str | None:
+        try:
+            async with asyncio.timeout(seconds):
+                await channel.send(sample_notice(severity, time.time()))
+        except TimeoutError:
+            return f"no answer within {seconds:g} s"
+        except Exception as error:  # a stranger's code
+            return str(getattr(error, "message", type(error).__name__))
+        return None
+
+    results = await asyncio.gather(*(send(channel) for channel in channels.values()))
+    return dict(zip(channels, results, strict=True))
+
+
+class AlertDesk:
+    """`channels`: names of `[use] alerts`. `wake`: wakes the process that delivers. `clock`: seconds since the epoch.
+
+    All methods raise `StoreError`, and `InvalidRequestError` for what is not there.
+    """
+
+    def __init__(
+        self,
+        store: LazyStore,
+        channels: Sequence[str],
+        *,
+        wake: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.channels = tuple(channels)
+        self._store = store
+        self._wake = wake
+        self._clock = clock
+
+    async def listed(self, *, everything: bool = False, limit: int = 100) -> list[dict[str, Any]]:
+        """Open and acknowledged ones, with `everything` also the resolved; the one that was raised last first."""
+        store, states = await self._store.get(), () if everything else _OPEN
+        found = await store.alerts.recent(states=states, limit=min(limit, MOST_LISTED))
+        silences = await store.silences.current(self._now_ms())
+        return [
+            _shown(one) | {"silenced": any(it.matches(one.alert, one.fingerprint) for it in silences)}
+            for one in found
+        ]
+
+    async def show(self, fingerprint: str) -> dict[str, Any]:
+        """One alert, its messages and the silences that match it. `fingerprint`: its beginning is enough."""
+        store, stored = await self._store.get(), await self._find(fingerprint)
+        silences = await store.silences.current(self._now_ms())
+        matching = [one for one in silences if one.matches(stored.alert, stored.fingerprint)]
+        return _shown(stored) | {
+            "silenced": bool(matching),
+            "silences": [one.id for one in matching],
+            "deliveries": [_delivery(one) for one in await store.deliveries.of_alert(stored.fingerprint)],
+        }
+
+    async def acknowledge(self, fingerprint: str, by: str) -> dict[str, Any]:
+        stored = await self._find(fingerprint)
+        store = await self._store.get()
+        if not await store.alerts.acknowledge(stored.fingerprint, self._now_ms(), by):
+            raise InvalidRequestError(f"alert {stored.fingerprint[:12]} is {stored.state}, not open")
+        return await self.show(stored.fingerprint)
+
+    async def resolve(self, fingerprint: str) -> dict[str, Any]:
+        stored = await self._find(fingerprint)
+        store = await self._store.get()
+        if not await store.alerts.resolve(stored.fingerprint, self._now_ms()):
+            raise InvalidRequestError(f"alert {stored.fingerprint[:12]} is resolved already")
+        return await self.show(stored.fingerprint)
+
+    async def silence(
+        self,
+        *,
+        owner: str,
+        minutes: float | None = None,
+        starts_in_minutes: float = 0.0,
+        until_clear: bool = False,
+        comment: str = "",
+        **matchers: str | None,
+    ) -> dict[str, Any]:
+        """A silence for so long, or until the alert clears. `matchers`: `fingerprint`, `kind`, `severity`, `source`,
+        `model`, `spectrum`; at least one."""
+        from tilores_core.store.alert_silences import Silence
+
+        wanted = {name: value for name, value in matchers.items() if value}
+        if not wanted:
+            raise InvalidRequestError(
+                "a silence must say what it matches", fix="name an alert, or a kind, severity, source, …"
+            )
+        if wanted.get("severity") not in (None, *SEVERITIES):
+            raise InvalidRequestError("there is no such severity", param="severity", fix=f"one of {SEVERITIES}")
+        if "fingerprint" in wanted:
+            wanted["fingerprint"] = (await self._find(wanted["fingerprint"])).fingerprint
+        if until_clear and "fingerprint" not in wanted:
+            raise InvalidRequestError("only one alert can be silenced until it clears", param="until_clear")
+        if minutes is None and not until_clear:
+            raise InvalidRequestError(
+                "a silence needs an end", param="minutes", fix="give minutes, or until_clear with an alert"
+            )
+        now = self._now_ms()
+        starts = now + round(starts_in_minutes * 60_000)
+        silence = Silence(
+            **wanted,
+            starts_ms=starts,
+            ends_ms=None if minutes is None else starts + round(minutes * 60_000),
+            until_clear=until_clear,
+            created_ms=now,
+            owner=owner,
+            comment=comment,
+        )
+        made = await (await self._store.get()).silences.add(silence)
+        return next(one for one in await self.silences() if one["id"] == made)
+
+    async def silences(self) -> list[dict[str, Any]]:
+        """Those in force, and those that begin later."""
+        store, now = await self._store.get(), self._now_ms()
+        return [
+            {
+                **{
+                    name: getattr(one, name)
+                    for name in ("id", "fingerprint", "kind", "severity", "source", "model", "spectrum")
+                },
+                "starts": one.starts_ms / 1000,
+                "ends": None if one.ends_ms is None else one.ends_ms / 1000,
+                "until_clear": one.until_clear,
+                "owner": one.owner,
+                "comment": one.comment,
+            }
+            for one in await store.silences.current(now, upcoming=True)
+        ]
+
+    async def end_silence(self, silence_id: str) -> None:
+        store = await self._store.get()
+        if not await store.silences.end(silence_id, self._now_ms()):
+            raise InvalidRequestError(f"there is no silence '{silence_id[:40]}' in force", fix="tilores alerts list")
+
+    async def ask_for_test(self, severity: Severity, channel: str | None = None) -> dict[str, Any]:
+        """Have the process that delivers send a test message; the alert, whose messages say what came of it."""
+        from tilores_core.store.alerts import Report
+
+        store, alert, now = await self._store.get(), sample_alert(severity), self._now_ms()
+        channels = self.check_channel(self.channels, channel)
+        raised = Report(
+            fingerprint=alert.fingerprint, alert=alert, count=1, first_ms=now, last_ms=now, cleared_ms=now
+        )
+        await store.alerts.report([raised])
+        await store.deliveries.ask_for_test(alert.fingerprint, channels, now_ms=now)
+        self._store.notify("alerts")
+        self._wake()
+        return await self.show(alert.fingerprint)
+
+    @staticmethod
+    def check_channel(channels: Sequence[str], channel: str | None) -> tuple[str, ...]:
+        """This channel, or all. Raises `InvalidRequestError` when it, or any, is not there."""
+        if not channels:
+            raise InvalidRequestError("there is no alert channel", fix="name one in [use] alerts in plugins.toml")
+        if channel is not None and channel not in channels:
+            raise InvalidRequestError(
+                f"there is no alert channel '{channel[:40]}'",
+                param="channel",
+                fix=f"one of {', '.join(channels)}",
+            )
+        return tuple(channels) if channel is None else (channel,)
+
+    async def _find(self, fingerprint: str) -> StoredAlert:
+        store = await self._store.get()
+        stored = await store.alerts.get(fingerprint[:64]) if fingerprint else None
+        if stored is None:
+            raise InvalidRequestError(
+                f"there is no alert '{fingerprint[:40]}', or more than one",
+                param="fingerprint",
+                fix="tilores alerts list --all shows the fingerprints",
+            )
+        return stored
+
+    def _now_ms(self) -> int:
+        return round(self._clock() * 1000)
+
+
+def _shown(stored: StoredAlert) -> dict[str, Any]:
+    """Times are seconds since the epoch."""
+    alert = stored.alert
+    names = ("kind", "severity", "title", "detail", "source", "model", "spectrum", "prompt_version")
+    return {
+        "fingerprint": stored.fingerprint,
+        **{name: getattr(alert, name) for name in names},
+        "labels": dict(alert.labels),
+        "values": dict(alert.values),
+        "state": stored.state,
+        "count": stored.raised,
+        "first_at": stored.first_ms / 1000,
+        "last_at": stored.last_ms / 1000,
+        "acknowledged_at": None if stored.acknowledged_ms is None else stored.acknowledged_ms / 1000,
+        "acknowledged_by": stored.acknowledged_by,
+        "resolved_at": None if stored.resolved_ms is None else stored.resolved_ms / 1000,
+        "escalation": stored.escalation,
+        "sent_at": None if stored.noticed_ms is None else stored.noticed_ms / 1000,
+    }
+
+
+def _delivery(one: Delivery) -> dict[str, Any]:
+    return {
+        "channel": one.channel,
+        "reason": one.reason,
+        "state": one.state,
+        "attempts": one.attempts,
+        "decided_at": one.created_ms / 1000,
+        "next_at": one.next_ms / 1000 if one.state == "waiting" else None,
+        "ended_at": None if one.ended_ms is None else one.ended_ms / 1000,
+        "error": one.error,
+        "message": one.message,
+    }

@@ -1,0 +1,228 @@
+"""Where alerts are raised in a process: a bounded queue in memory, written to the store behind.
+
+While the store does not take anything, what waits is kept in a file of the data folder, once a second, and another
+process takes over the file of one that was killed. So a kill loses at most what was raised in the second before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from tilores_core.alerts.spill import SpillFile, take_over
+from tilores_core.contracts import Alert
+from tilores_core.errors import TiloresError
+from tilores_core.store.lazy import LazyStore
+from tilores_core.store.topics import ALERTS
+
+if TYPE_CHECKING:
+    from tilores_core.store.alerts import Report
+
+log = structlog.get_logger(part="alerts")
+
+MOST_WAITING: Final = 10_000
+"""Fingerprints that may wait to be written; alerts of further ones are dropped and counted."""
+_GATHER_SECONDS: Final = 0.2
+_RETRY_SECONDS: Final = 1.0
+_LOOK_FOR_OLD_SECONDS: Final = 30.0
+_CLOSE_SECONDS: Final = 3.0
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """What is to be written of one fingerprint: raised so often, then perhaps cleared."""
+
+    alert: Alert | None = None
+    count: int = 0
+    first_ms: int = 0
+    last_ms: int = 0
+    cleared_ms: int | None = None
+
+
+class AlertQueue:
+    """An `AlertSink`. `start` within the event loop that is to write, `aclose` at the end.
+
+    `folder`: where what could not be written is kept. `wake`: called after alerts were written, to wake the process
+    that delivers. `clock`: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        store: LazyStore,
+        folder: Path,
+        *,
+        wake: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.raised = 0
+        self.dropped = 0
+        self.failed = 0
+        """Writes that the store did not take; what they held was tried again."""
+        self._store = store
+        self._folder = folder
+        self._file = SpillFile(folder)
+        self._wake = wake
+        self._clock = clock
+        self._waiting: dict[str, _Waiting] = {}
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._awake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    def raise_alert(self, alert: Alert) -> None:
+        now = round(self._clock() * 1000)
+        with self._lock:
+            self.raised += 1
+            found = self._of(alert.fingerprint)
+            if found is None:
+                return
+            found.alert, found.count, found.last_ms, found.cleared_ms = alert, found.count + 1, now, None
+            found.first_ms = found.first_ms or now
+        self._notify()
+
+    def clear(self, fingerprint: str) -> None:
+        with self._lock:
+            found = self._of(fingerprint)
+            if found is None:
+                return
+            found.cleared_ms = round(self._clock() * 1000)
+        self._notify()
+
+    def _of(self, fingerprint: str) -> _Waiting | None:
+        found = self._waiting.get(fingerprint)
+        if found is None and len(self._waiting) < MOST_WAITING:
+            found = self._waiting[fingerprint] = _Waiting()
+        self.dropped += found is None
+        return found
+
+    def _notify(self) -> None:
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: `aclose` has written what there was
+                self._loop.call_soon_threadsafe(self._awake.set)
+
+    # --- writing -----------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._task = self._loop.create_task(self._run(), name="alert queue")
+
+    async def aclose(self) -> None:
+        """Write what waits, to the store or else to the file."""
+        if self._task is None:
+            return
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._task = None
+        if self._waiting:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    if await self.flush():
+                        return
+            await self._spill()
+
+    async def flush(self) -> bool:
+        """Write now what waits; False when the store did not take it, and then it waits on."""
+        with self._lock:
+            taken, self._waiting = self._waiting, {}
+        if not taken:
+            return True
+        try:
+            await self._write(_reports(taken))
+        except (TiloresError, asyncio.CancelledError) as error:
+            self._put_back(taken)
+            self.failed += 1
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            log.warning("alerts.queue_failed", waiting=len(self._waiting), error=error.message)
+            return False
+        await asyncio.to_thread(self._file.remove)
+        return True
+
+    async def _run(self) -> None:
+        with contextlib.suppress(OSError):
+            await self._take_over()
+        while True:
+            try:
+                async with asyncio.timeout(_LOOK_FOR_OLD_SECONDS):
+                    await self._awake.wait()
+            except TimeoutError:
+                with contextlib.suppress(OSError):
+                    await self._take_over()
+                continue
+            await asyncio.sleep(_GATHER_SECONDS)  # one write for all that is raised together
+            self._awake.clear()
+            try:
+                done = await self.flush()
+            except Exception as error:  # one alert's fault must not end the others
+                done = False
+                log.error("alerts.failed", error=type(error).__name__)
+            if not done:
+                await self._spill()
+                await asyncio.sleep(_RETRY_SECONDS)
+                self._awake.set()
+
+    async def _write(self, reports: Sequence[Report]) -> None:
+        store = await self._store.get()
+        await store.alerts.report(reports)
+        self._store.notify(ALERTS)
+        self._wake()
+
+    async def _take_over(self) -> None:
+        """Write what processes that were killed have left."""
+        for path, reports in await asyncio.to_thread(take_over, self._folder, self._file):
+            try:
+                await self._write(reports)
+            except TiloresError as error:  # it is this process's file now, and is looked at again later
+                log.warning("alerts.queue_failed", waiting=len(reports), error=error.message)
+                return
+            await asyncio.to_thread(path.unlink, missing_ok=True)
+
+    async def _spill(self) -> None:
+        with self._lock:
+            reports = _reports(self._waiting)
+        try:
+            await asyncio.to_thread(self._file.write, reports)
+        except OSError as error:
+            log.error("alerts.spill_failed", waiting=len(reports), error=error.strerror or type(error).__name__)
+
+    def _put_back(self, taken: dict[str, _Waiting]) -> None:
+        """What was raised meanwhile is newer."""
+        with self._lock:
+            for fingerprint, old in taken.items():
+                new = self._waiting.get(fingerprint)
+                if new is None:
+                    self._waiting[fingerprint] = old
+                elif new.alert is None:  # it was only cleared meanwhile
+                    old.cleared_ms = new.cleared_ms
+                    self._waiting[fingerprint] = old
+                else:
+                    new.count += old.count
+                    new.first_ms = old.first_ms or new.first_ms
+
+
+def _reports(waiting: dict[str, _Waiting]) -> list[Report]:
+    from tilores_core.store.alerts import Report
+
+    return [
+        Report(
+            fingerprint=fingerprint,
+            alert=one.alert,
+            count=one.count,
+            first_ms=one.first_ms,
+            last_ms=one.last_ms,
+            cleared_ms=one.cleared_ms,
+        )
+        for fingerprint, one in waiting.items()
+    ]

@@ -1,0 +1,192 @@
+"""One channel's messages: put together, sent one after the other, tried again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+
+import structlog
+
+from tilores_core.alerts.notices import group, notice_of
+from tilores_core.contracts import AlertChannel
+from tilores_core.errors import AlertChannelError, AlertRefusedError, TiloresError
+from tilores_core.settings import AlertsTable
+
+if TYPE_CHECKING:
+    from tilores_core.store.alert_deliveries import Delivery
+    from tilores_core.store.store import Store
+
+log = structlog.get_logger(part="alerts")
+
+_MOST_TOGETHER: Final = 5000
+_FIRST_PAUSE: Final = 2.0
+_LONGEST_PAUSE: Final = 300.0
+_LONGEST_RETRY_AFTER: Final = 3600.0
+_IDLE_SECONDS: Final = 30.0
+_STORE_PAUSE: Final = 2.0
+_MINUTE_MS: Final = 60_000
+_FAR_MS: Final = 10**12
+_REFUSED: Final = "refused: "
+
+
+class ChannelSender:
+    """Sends what waits for one channel, with its own queue in the store, so that no channel waits for another.
+
+    `fence`: of the lease under which it may write. `clock`: seconds since the epoch. `counted`: what came of messages
+    (`sent`, `failed`, `given_up`), for metrics.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        channel: AlertChannel,
+        table: AlertsTable,
+        store: Store,
+        *,
+        fence: int,
+        counted: Counter[tuple[str, str]],
+        clock: Callable[[], float] = time.time,
+        roll: Callable[[], float] = random.random,
+    ) -> None:
+        self.name = name
+        self._channel = channel
+        self._table = table
+        self._store = store
+        self._fence = fence
+        self._counted = counted
+        self._clock = clock
+        self._roll = roll
+        self._sent: deque[int] | None = None
+        self._awake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something may have come to wait for the channel."""
+        self._awake.set()
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        while True:
+            self._awake.clear()
+            try:
+                pause = await self.step()
+            except TiloresError as error:  # the store: what was not noted as sent is sent again, with the same id
+                pause = _STORE_PAUSE
+                log.warning("alerts.store_failed", channel=self.name, error=error.message)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(pause, 0.05)):
+                    await self._awake.wait()
+
+    async def step(self) -> float:
+        """Send all that may be sent now; how many seconds until there may be more. Raises `StoreError`."""
+        if self._sent is None:  # what a former process sent counts as well
+            since = self._now_ms() - _MINUTE_MS
+            self._sent = deque(sorted(await self._store.deliveries.sent_since(self.name, since)))
+        while True:
+            blocked, idle = await self._send_claimed()
+            if blocked:
+                return idle
+            waiting = await self._store.deliveries.ready(self.name, self._now_ms() + _FAR_MS, _MOST_TOGETHER)
+            ready = [delivery for delivery in waiting if delivery.due_ms <= self._now_ms()]
+            if not ready:
+                return min([idle, *((delivery.due_ms - self._now_ms()) / 1000 for delivery in waiting)])
+            if not (allowed := self._allowed()):
+                return self._until_allowed()
+            await self._claim(ready, allowed)
+
+    async def _claim(self, ready: Sequence[Delivery], allowed: int) -> None:
+        alerts = await self._store.alerts.of(delivery.fingerprint for delivery in ready)
+        known = [delivery for delivery in ready if delivery.fingerprint in alerts]
+        messages: dict[str, Sequence[Delivery]] = {uuid4().hex: one for one in group(known, alerts, allowed)}
+        if lost := [delivery for delivery in ready if delivery.fingerprint not in alerts]:
+            messages[uuid4().hex] = lost  # its alert was removed: it is ended as a message without entries
+        await self._store.deliveries.claim(messages, fence=self._fence)
+
+    async def _send_claimed(self) -> tuple[bool, float]:
+        """Send the messages that were put together: whether the channel takes nothing more now, and the pause."""
+        messages: dict[str, list[Delivery]] = {}
+        for delivery in await self._store.deliveries.claimed(self.name):
+            messages.setdefault(str(delivery.message), []).append(delivery)
+        idle = _IDLE_SECONDS
+        for message, deliveries in messages.items():
+            wait = (deliveries[0].next_ms - self._now_ms()) / 1000
+            refused = (deliveries[0].error or "").startswith(_REFUSED)
+            if wait <= 0:
+                if not self._allowed():
+                    return True, self._until_allowed()
+                outcome = await self._send(message, deliveries)
+                if outcome is None:
+                    continue
+                wait, refused = outcome
+            if not refused:
+                return True, wait
+            idle = min(idle, wait)
+        return False, idle
+
+    async def _send(self, message: str, deliveries: Sequence[Delivery]) -> tuple[float, bool] | None:
+        """None when it is over; else in how many seconds it is tried again, and whether the others go on before."""
+        alerts = await self._store.alerts.of(delivery.fingerprint for delivery in deliveries)
+        notice = notice_of(message, deliveries, alerts)
+        if notice is None:
+            await self._store.deliveries.failed(
+                message, "its alert was removed", now_ms=self._now_ms(), fence=self._fence
+            )
+            return None
+        try:
+            async with asyncio.timeout(self._table.send_seconds):
+                await self._channel.send(notice)
+        except TimeoutError:
+            seconds = self._table.send_seconds
+            return await self._failed(message, deliveries, AlertChannelError(f"no answer within {seconds:g} s"))
+        except AlertChannelError as error:
+            return await self._failed(message, deliveries, error)
+        except Exception as error:  # a stranger's code: its text may hold anything
+            return await self._failed(message, deliveries, AlertChannelError(type(error).__name__))
+        now = self._now_ms()
+        assert self._sent is not None
+        self._sent.append(now)
+        self._counted[self.name, "sent"] += 1
+        await self._store.deliveries.sent(message, now_ms=now, fence=self._fence)
+        log.info("alerts.sent", channel=self.name, alerts=len(notice.entries), severity=notice.severity)
+        return None
+
+    async def _failed(
+        self, message: str, deliveries: Sequence[Delivery], error: AlertChannelError
+    ) -> tuple[float, bool] | None:
+        now, refused = self._now_ms(), isinstance(error, AlertRefusedError)
+        text = (_REFUSED if refused else "") + error.message
+        age_ms = now - min(delivery.created_ms for delivery in deliveries)
+        if age_ms > self._table.give_up_hours * 3_600_000:
+            self._counted[self.name, "given_up"] += 1
+            log.error("alerts.given_up", channel=self.name, alerts=len(deliveries), error=text)
+            await self._store.deliveries.failed(message, text, now_ms=now, fence=self._fence)
+            return None
+        attempts = deliveries[0].attempts
+        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempts, 10)) * (0.5 + self._roll() / 2)
+        if error.retry_after is not None:
+            pause = min(max(error.retry_after, 0.0), _LONGEST_RETRY_AFTER)
+        self._counted[self.name, "failed"] += 1
+        log.warning(
+            "alerts.send_failed", channel=self.name, attempt=attempts + 1, error=text, retry_in_s=round(pause, 1)
+        )
+        await self._store.deliveries.retry(message, text, next_ms=now + round(pause * 1000), fence=self._fence)
+        return pause, refused
+
+    def _allowed(self) -> int:
+        """How many messages may be sent now."""
+        assert self._sent is not None
+        while self._sent and self._sent[0] <= self._now_ms() - _MINUTE_MS:
+            self._sent.popleft()
+        return max(0, self._table.max_per_minute - len(self._sent))
+
+    def _until_allowed(self) -> float:
+        assert self._sent
+        return max(0.0, (self._sent[0] + _MINUTE_MS - self._now_ms()) / 1000)
+
+    def _now_ms(self) -> int:
+        return round(self._clock() * 1000)

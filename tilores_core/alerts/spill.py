@@ -1,0 +1,123 @@
+"""Files of alerts that the store did not take: one for each process, whole at any moment, for its owner only."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+import structlog
+
+from tilores_core.contracts import Alert
+
+if TYPE_CHECKING:
+    from tilores_core.store.alerts import Report
+
+log = structlog.get_logger(part="alerts")
+
+_SUFFIX: Final = ".alerts.json"
+_OLD_SECONDS: Final = 60.0
+
+
+class SpillFile:
+    """The file of this process in `folder`. Both methods raise `OSError`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / _name()
+
+    def write(self, reports: Sequence[Report]) -> None:
+        """Replace what the file holds; it is on the disk when this returns."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        part = self.path.with_suffix(".part")
+        handle = os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(orjson.dumps([_plain(report) for report in reports]))
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(self.path)
+
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+
+def take_over(folder: Path, own: SpillFile) -> list[tuple[Path, list[Report]]]:
+    """What processes that are gone have left, under names of this process. Remove each file when done.
+
+    A process that waits for the store writes its file once a second, so an old file has no process: its id may be
+    another's by now.
+
+    Raises `OSError`.
+    """
+    found: list[tuple[Path, list[Report]]] = []
+    for path in sorted(folder.glob(f"*{_SUFFIX}")):
+        if path == own.path:
+            continue
+        mine = folder / _name()
+        with suppress(FileNotFoundError):  # another process was faster
+            if _is_used(path):
+                continue
+            path.rename(mine)
+            try:
+                found.append((mine, [_report(value) for value in orjson.loads(mine.read_bytes())]))
+            except (ValueError, TypeError, KeyError) as error:
+                log.error("alerts.spill_damaged", file=mine.name, error=type(error).__name__)
+                mine.rename(mine.with_suffix(".damaged"))
+    return found
+
+
+def _host() -> str:
+    return socket.gethostname()[:60].replace("~", "-").replace("/", "-")
+
+
+def _name() -> str:
+    return f"{_host()}~{os.getpid()}~{uuid.uuid4().hex[:8]}{_SUFFIX}"
+
+
+def _is_used(path: Path) -> bool:
+    if time.time() - path.stat().st_mtime > _OLD_SECONDS:
+        return False
+    host, pid, _ = path.name.removesuffix(_SUFFIX).rsplit("~", 2)
+    return host != _host() or (pid != str(os.getpid()) and _is_alive(int(pid)))
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _plain(report: Report) -> dict[str, Any]:
+    alert = report.alert
+    kept = {name: getattr(report, name) for name in ("fingerprint", "count", "first_ms", "last_ms", "cleared_ms")}
+    if alert is None:
+        return kept
+    names = (
+        "kind",
+        "severity",
+        "title",
+        "source",
+        "detail",
+        "model",
+        "spectrum",
+        "prompt_version",
+        "expires_seconds",
+    )
+    own = {name: getattr(alert, name) for name in names}
+    return kept | {"alert": own | {"labels": dict(alert.labels), "values": dict(alert.values)}}
+
+
+def _report(value: dict[str, Any]) -> Report:
+    from tilores_core.store.alerts import Report
+
+    alert = value.pop("alert", None)
+    return Report(alert=None if alert is None else Alert(**alert), **value)

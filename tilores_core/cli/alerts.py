@@ -1,0 +1,231 @@
+"""`tilores alerts …`: what is open, and what to do with it. It works on the store, with or without a server."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import json as json_module
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+import typer
+
+from tilores_core.cli.options import JsonOption, Options
+
+if TYPE_CHECKING:
+    from tilores_core.alerts.desk import AlertDesk
+    from tilores_core.settings import Environment, LoadedConfig
+
+T = TypeVar("T")
+
+app = typer.Typer(name="alerts", no_args_is_help=True, pretty_exceptions_enable=False)
+
+_SeverityOption = Annotated[
+    Literal["CRITICAL", "HIGH", "MEDIUM", "LOW", "INFO"], typer.Option(help="Severity of the message.")
+]
+Fingerprint = Annotated[str, typer.Argument(metavar="ALERT", help="Its fingerprint, or the beginning of it.")]
+
+
+@app.command("list")
+def list_alerts(
+    ctx: typer.Context,
+    everything: Annotated[bool, typer.Option("--all", help="Resolved ones as well.")] = False,
+    silences: Annotated[bool, typer.Option("--silences", help="List the silences in force instead.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="List at most so many.")] = 100,
+    json: JsonOption = False,
+) -> None:
+    """List open alerts, the one that was raised last first."""
+    if silences:
+        found = _run(ctx.obj, lambda desk: desk.silences())
+    else:
+        found = _run(ctx.obj, lambda desk: desk.listed(everything=everything, limit=limit))
+    if json:
+        typer.echo(json_module.dumps(found))
+    elif silences:
+        for one in found:
+            typer.echo(_silence_line(one))
+    else:
+        for one in found:
+            typer.echo(_line(one))
+    if not found and not json:
+        typer.echo("there is none")
+
+
+@app.command()
+def show(ctx: typer.Context, alert: Fingerprint, json: JsonOption = False) -> None:
+    """Show one alert and what became of its messages."""
+    _show(_run(ctx.obj, lambda desk: desk.show(alert)), as_json=json)
+
+
+@app.command()
+def ack(ctx: typer.Context, alert: Fingerprint, json: JsonOption = False) -> None:
+    """Say that someone looks after an alert: it is neither repeated nor escalated."""
+    _show(_run(ctx.obj, lambda desk: desk.acknowledge(alert, _user())), as_json=json)
+
+
+@app.command()
+def resolve(ctx: typer.Context, alert: Fingerprint, json: JsonOption = False) -> None:
+    """End an alert. It opens again when it is raised again."""
+    _show(_run(ctx.obj, lambda desk: desk.resolve(alert)), as_json=json)
+
+
+@app.command()
+def silence(
+    ctx: typer.Context,
+    alert: Annotated[
+        str | None, typer.Argument(metavar="[ALERT]", help="Fingerprint, or the beginning of it.")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(min=0.1, max=525_600, help="How long it lasts.")] = None,
+    starts_in: Annotated[float, typer.Option(min=0, max=525_600, help="Minutes until it begins.")] = 0.0,
+    until_clear: Annotated[bool, typer.Option("--until-clear", help="It ends when ALERT is resolved.")] = False,
+    kind: Annotated[str | None, typer.Option(help="Kind of alerts; `*` stands for any characters.")] = None,
+    severity: Annotated[str | None, typer.Option(help="Severity.")] = None,
+    source: Annotated[str | None, typer.Option(help="Part that raises it.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model.")] = None,
+    spectrum: Annotated[str | None, typer.Option(help="Spectrum.")] = None,
+    comment: Annotated[str, typer.Option(help="Why.")] = "",
+    end: Annotated[str | None, typer.Option(metavar="ID", help="End this silence instead.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Keep alerts that match from being sent, for a time or until one clears."""
+    if end is not None:
+        _run(ctx.obj, lambda desk: desk.end_silence(end))
+        typer.echo(json_module.dumps({"ended": end}) if json else f"silence {end} has ended")
+        return
+    made = _run(
+        ctx.obj,
+        lambda desk: desk.silence(
+            owner=_user(),
+            minutes=minutes,
+            starts_in_minutes=starts_in,
+            until_clear=until_clear,
+            comment=comment,
+            fingerprint=alert,
+            kind=kind,
+            severity=severity,
+            source=source,
+            model=model,
+            spectrum=spectrum,
+        ),
+    )
+    typer.echo(json_module.dumps(made) if json else _silence_line(made))
+
+
+@app.command("test")
+def send(
+    ctx: typer.Context,
+    channel: Annotated[str | None, typer.Option(help="One channel; default: all of [use] alerts.")] = None,
+    severity: _SeverityOption = "INFO",
+    json: JsonOption = False,
+) -> None:
+    """Send a test message from here; exit code 1 when a channel did not take it."""
+    options: Options = ctx.obj
+
+    async def main() -> dict[str, str | None]:
+        from tilores_core.alerts.desk import AlertDesk, send_test
+        from tilores_core.alerts.system import build_channels
+
+        host = options.host()
+        try:
+            AlertDesk.check_channel(host.config.use.alerts, channel)
+            built = {name: one for name, one in build_channels(host).items() if channel is None or name == channel}
+            results = await send_test(built, severity, host.config.alerts.send_seconds)
+            for name in (channel,) if channel else host.config.use.alerts:
+                off = host.disabled_roles.get(f"alerts/{name}", "it is not active")
+                results.setdefault(name, " ".join(off.split()))
+            return results
+        finally:
+            await host.aclose()
+
+    results = asyncio.run(main())
+    if json:
+        typer.echo(json_module.dumps(results))
+    else:
+        for name, error in results.items():
+            typer.echo(f"{name}: {'sent' if error is None else f'failed: {error}'}")
+    if any(error is not None for error in results.values()):
+        raise typer.Exit(1)
+
+
+def _run(options: Options, work: Callable[[AlertDesk], Awaitable[T]]) -> T:
+    from tilores_core.settings import load_config
+
+    environment = options.environment()
+    loaded = load_config(environment.config)
+
+    async def main() -> T:
+        from tilores_core.alerts.desk import AlertDesk
+        from tilores_core.store.address import store_address
+        from tilores_core.store.lazy import LazyStore
+
+        store = LazyStore(store_address(environment.database_url, environment.data_dir))
+        try:
+            return await work(AlertDesk(store, loaded.config.use.alerts))
+        finally:
+            await store.aclose()
+
+    found = asyncio.run(main())
+    _warn(environment, loaded)
+    return found
+
+
+def _warn(environment: Environment, loaded: LoadedConfig) -> None:
+    """Say on standard error when nothing delivers."""
+    from tilores_core.worker.presence import workers
+
+    if not loaded.config.use.alerts:
+        typer.echo("note: [use] alerts names no channel, so nothing is delivered", err=True)
+    elif not workers(environment.data_dir).running:
+        typer.echo(
+            "note: no worker process is running, so nothing is delivered\n"
+            "  fix:  tilores worker, or tilores serve without --no-worker",
+            err=True,
+        )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "command line"
+
+
+def _when(seconds: float | None) -> str:
+    return "" if seconds is None else datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "seconds")
+
+
+def _line(one: Mapping[str, Any]) -> str:
+    marks = f" {one['state']}" if one["state"] != "open" else ""
+    marks += " silenced" if one.get("silenced") else ""
+    return f"{one['fingerprint'][:12]}  {one['severity']:8}{marks}  {one['title']}  ({one['count']}x)"
+
+
+def _silence_line(one: Mapping[str, Any]) -> str:
+    names = ("fingerprint", "kind", "severity", "source", "model", "spectrum")
+    matches = " ".join(f"{name}={one[name]}" for name in names if one[name])
+    end = f"until {_when(one['ends'])}" if one["ends"] is not None else "until it clears"
+    begin = f"from {_when(one['starts'])} " if one["starts"] > datetime.now().timestamp() else ""
+    return f"{one['id']}  {matches}  {begin}{end}  {one['comment']}".rstrip()
+
+
+def _show(one: Mapping[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json_module.dumps(one))
+        return
+    typer.echo(_line(one))
+    if one["detail"]:
+        typer.echo(f"  {one['detail']}")
+    facts = {name: one[name] for name in ("kind", "source", "model", "spectrum", "prompt_version") if one[name]}
+    facts |= {**one["labels"], **{name: f"{value:g}" for name, value in one["values"].items()}}
+    facts |= {"first": _when(one["first_at"]), "last": _when(one["last_at"])}
+    facts |= {"resolved": _when(one["resolved_at"]), "acknowledged by": one["acknowledged_by"]}
+    for name, value in facts.items():
+        if value:
+            typer.echo(f"  {name}: {value}")
+    for delivery in one["deliveries"]:
+        tail = f", {delivery['error']}" if delivery["error"] else ""
+        typer.echo(
+            f"  {delivery['channel']}: {delivery['reason']}, {delivery['state']} after {delivery['attempts']} "
+            f"attempts{tail}"
+        )

@@ -1,0 +1,105 @@
+"""`/admin/alerts`: list, show, acknowledge, resolve, silence, test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from tilores_core.alerts.desk import MOST_LISTED, AlertDesk
+from tilores_core.contracts import Severity
+from tilores_core.web.auth import keyed_route
+from tilores_core.web.problems import ERRORS, WITH_BODY
+
+Fingerprint = Annotated[str, Path(pattern="^[0-9a-f]{4,64}$", description="fingerprint, or the beginning of it")]
+Text = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class Listed(BaseModel):
+    alerts: list[dict[str, Any]]
+    note: str | None = Field(None, description="why nothing is delivered, and what to do")
+
+
+class NewSilence(BaseModel):
+    """What it matches, and when it ends: `minutes`, or `until_clear` with a `fingerprint`."""
+
+    model_config = ConfigDict(extra="forbid")
+    fingerprint: Annotated[str, Field(pattern="^[0-9a-f]{4,64}$")] | None = None
+    kind: Text | None = None
+    severity: Severity | None = None
+    source: Text | None = None
+    model: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    spectrum: Text | None = None
+    minutes: Annotated[float, Field(gt=0, le=525_600)] | None = None
+    starts_in_minutes: Annotated[float, Field(ge=0, le=525_600)] = 0.0
+    until_clear: bool = False
+    comment: Annotated[str, Field(max_length=500)] = ""
+
+
+class NewTest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    channel: Text | None = None
+    severity: Severity = "INFO"
+
+
+class Ended(BaseModel):
+    ended: str
+
+
+def alert_routes(desk: AlertDesk, note: Callable[[], str | None]) -> APIRouter:
+    """For admin keys. `note`: says when no worker process is running."""
+    router = APIRouter(prefix="/admin/alerts", tags=["admin"], route_class=keyed_route("admin"), responses=ERRORS)
+    body = {**ERRORS, **WITH_BODY}
+
+    def why_not() -> str | None:
+        return note() if desk.channels else "[use] alerts names no channel, so nothing is delivered"
+
+    @router.get("", response_model_exclude_none=True, responses=body)
+    async def listed(
+        everything: Annotated[bool, Query(alias="all", description="resolved ones as well")] = False,
+        limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 100,
+    ) -> Listed:
+        """Open alerts, the one that was raised last first. Times are seconds since the epoch."""
+        return Listed(alerts=await desk.listed(everything=everything, limit=limit), note=why_not())
+
+    @router.get("/silences", responses=body)
+    async def silences() -> list[dict[str, Any]]:
+        """Silences in force, and those that begin later."""
+        return await desk.silences()
+
+    @router.post("/silences", status_code=201, responses=body)
+    async def silence(request: Request, what: NewSilence) -> dict[str, Any]:
+        """Keep alerts that match from being sent."""
+        return await desk.silence(owner=request.state.caller.name, **what.model_dump())
+
+    @router.delete("/silences/{silence_id}", responses=body)
+    async def end_silence(
+        silence_id: Annotated[str, Path(pattern="^[0-9a-f]{1,64}$", description="id of the silence")],
+    ) -> Ended:
+        """End a silence now."""
+        await desk.end_silence(silence_id)
+        return Ended(ended=silence_id)
+
+    @router.post("/test", status_code=202, responses=body)
+    async def test(what: NewTest) -> dict[str, Any]:
+        """Have a test message sent; its `deliveries` say what came of it."""
+        return await desk.ask_for_test(what.severity, what.channel) | {"note": why_not()}
+
+    @router.get("/{fingerprint}", responses=body)
+    async def show(fingerprint: Fingerprint) -> dict[str, Any]:
+        """One alert with its messages."""
+        return await desk.show(fingerprint)
+
+    @router.post("/{fingerprint}/ack", responses=body)
+    async def acknowledge(request: Request, fingerprint: Fingerprint) -> dict[str, Any]:
+        """Someone looks after it: it is neither repeated nor escalated."""
+        return await desk.acknowledge(fingerprint, request.state.caller.name)
+
+    @router.post("/{fingerprint}/resolve", responses=body)
+    async def resolve(fingerprint: Fingerprint) -> dict[str, Any]:
+        """End it. It opens again when it is raised again."""
+        return await desk.resolve(fingerprint)
+
+    return router
