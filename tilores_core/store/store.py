@@ -14,6 +14,7 @@ from tilores_core.store.alerts import Alerts, alerts
 from tilores_core.store.audit import AuditLog, audit
 from tilores_core.store.changes import Changes, changes
 from tilores_core.store.database import Database, Limits, make_file
+from tilores_core.store.evaluations import Evaluations, evaluation_results, evaluation_runs
 from tilores_core.store.feedback import FeedbackQueue, waiting_feedback
 from tilores_core.store.jobs import Jobs, jobs
 from tilores_core.store.leases import Leases, leases
@@ -29,6 +30,7 @@ TABLES: Final = (
     *(alerts, alert_deliveries, alert_silences),
     audit,
     changes,
+    *(evaluation_results, evaluation_runs),
     jobs,
     leases,
     *(prompt_labels, prompt_versions),
@@ -55,6 +57,7 @@ class Store:
         self.alerts = Alerts(database)
         self.deliveries = Deliveries(database)
         self.silences = Silences(database)
+        self.evaluations = Evaluations(database)
         self.jobs = Jobs(database)
         self.changes = Changes(database)
         self.leases = Leases(database)

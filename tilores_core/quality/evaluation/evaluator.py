@@ -1,0 +1,363 @@
+"""Asks golden questions through the chat engine, scores the answers, and keeps what was paid for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import structlog
+
+from tilores_core.chat.context.estimate import estimate_tokens
+from tilores_core.chat.engine import ChatEngine
+from tilores_core.contracts import CachePolicy, CustomerSource, Prompt, Turn, current_purpose
+from tilores_core.errors import (
+    ConfigError,
+    OverloadedError,
+    ProviderQuotaError,
+    ProviderRateLimitedError,
+    ProviderUnavailableError,
+    SourceUnavailableError,
+    TiloresError,
+    UnsupportedParameterError,
+    error_code,
+)
+from tilores_core.quality.evaluation.budget import ANSWER_TOKENS, Budget, Estimate, Spending, price_of
+from tilores_core.quality.evaluation.journal import Journal
+from tilores_core.quality.evaluation.judge import agreement, grade
+from tilores_core.quality.evaluation.plan import EvaluationPlan
+from tilores_core.quality.evaluation.results import AnswerResult, means, score_table
+from tilores_core.quality.questions.splits import HELD_OUT, split_of
+from tilores_core.quality.scoring import GoldenQuestion, IndexedRecords, index_records, report_answer
+
+if TYPE_CHECKING:
+    from tilores_core.store.evaluations import Evaluations
+    from tilores_core.store.lazy import LazyStore
+
+log = structlog.get_logger(part="quality")
+
+_FRESH: Final = CachePolicy(no_store=True)
+_TRIES: Final = 3
+_LONGEST_WAIT: Final = 30.0
+_PAUSE: Final = 0.5
+_PASSING: Final = (OverloadedError, ProviderRateLimitedError, ProviderUnavailableError, SourceUnavailableError)
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """A run that has ended. `state`: `done`, or `stopped` when the budget was spent before all was asked.
+
+    `results` are ordered by model and question. `resumed`: how many an earlier, interrupted run had finished.
+    `calls` and `dollars`: spent by this run alone, the judge's calls included.
+    """
+
+    id: str
+    digest: str
+    state: Literal["done", "stopped"]
+    prompt_version: str
+    results: tuple[AnswerResult, ...]
+    planned: int
+    resumed: int
+    calls: int
+    dollars: float
+    seconds: float
+
+    @property
+    def errors(self) -> int:
+        """Calls that ended without an answer."""
+        return sum(result.error is not None for result in self.results)
+
+    def summary(self) -> dict[str, Any]:
+        """Means and counts, as the store keeps them; no values of customers."""
+        table, kappa = score_table(self.results), agreement(self.results)
+        return {
+            "scores": means(self.results),
+            "weighted": table.weighted,
+            "models": {name: cell.mean for name, cell in table.by_model.items()},
+            "spectrums": {name: cell.mean for name, cell in table.by_spectrum.items()},
+            "answers": len(self.results),
+            "planned": self.planned,
+            "errors": self.errors,
+            "calls": self.calls,
+            "dollars": self.dollars,
+            "kappa": None if kappa is None else {"value": kappa[0], "answers": kappa[1]},
+        }
+
+
+class Evaluator:
+    """Evaluates prompts and models. Used by `tilores evaluate`, by the worker and by what improves prompts.
+
+        evaluator = Evaluator(engine=services.engine, source=services.source, store=services.store)
+        run = await evaluator.evaluate(EvaluationPlan(models=models, questions=golden.validation, prompt=prompt))
+
+    `store` None: nothing is kept, and nothing can be resumed. `concurrent`: calls at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: ChatEngine,
+        source: CustomerSource,
+        store: LazyStore | None = None,
+        concurrent: int = 8,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._engine = engine
+        self._source = source
+        self._store = store
+        self._concurrent = max(1, concurrent)
+        self._sleep = sleep
+        self._records: dict[str, IndexedRecords] = {}
+        self._without_seed: set[str] = set()
+
+    async def estimate(self, plan: EvaluationPlan, *, resume: bool = True) -> Estimate:
+        """What the plan will take, without asking a model. Raises as `evaluate`."""
+        prompt = self._prompt(plan)
+        finished = await self._finished(plan.digest(prompt.version)) if resume else {}
+        left = [(model, question) for question in plan.questions for model in plan.models]
+        left = [(model, question) for model, question in left if (model, question.id) not in finished]
+        tokens = dict.fromkeys(plan.models, 0)
+        for model, question in left:
+            tokens[model] += await self._input_tokens(question, prompt)
+        calls = {model: sum(one == model for one, _ in left) for model in plan.models}
+        prices = {
+            model: price_of(self._engine.models.info(model), tokens[model], calls[model] * ANSWER_TOKENS)
+            for model in plan.models
+        }
+        unpriced = tuple(model for model, price in prices.items() if price is None)
+        judged = 2 if plan.judge else 1
+        return Estimate(
+            calls=len(left) * judged,
+            finished=len(finished),
+            input_tokens=sum(tokens.values()),
+            output_tokens=len(left) * ANSWER_TOKENS,
+            dollars=None if unpriced else sum(price or 0.0 for price in prices.values()),
+            unpriced=unpriced,
+        )
+
+    async def evaluate(
+        self,
+        plan: EvaluationPlan,
+        *,
+        budget: Budget | None = None,
+        progress: Progress | None = None,
+        resume: bool = True,
+    ) -> Evaluation:
+        """Ask what the plan says, within the budget; `resume`: go on with an interrupted run of the same plan.
+
+        `progress` gets how many answers there are and how many there are to be.
+        Raises `ConfigError` for a plan that cannot be run, `UnknownModelError`, `SourceError`, `StoreError`.
+        """
+        prompt, begun = self._prompt(plan), time.monotonic()
+        digest = plan.digest(prompt.version)
+        evaluations = None if self._store is None else (await self._store.get()).evaluations
+        finished = await self._finished(digest) if resume else {}
+        run_id = await self._begin(evaluations, plan, prompt, digest, resume=resume)
+        spending = Spending(budget or Budget(), await self._prices(plan, prompt, budget or Budget()))
+        results = dict(finished)
+        work = ((m, q) for q in plan.questions for m in plan.models if (m, q.id) not in finished)
+        stopped = False
+        token = current_purpose.set(plan.purpose)
+        try:
+            async with Journal(evaluations, run_id) as journal:
+
+                async def ask(pending: Iterator[tuple[str, GoldenQuestion]]) -> None:
+                    nonlocal stopped
+                    for model, question in pending:
+                        if stopped or not spending.take(model):
+                            stopped = True
+                            return
+                        result = await self._result(plan, prompt, model, question, spending)
+                        await journal.add(result)
+                        results[model, question.id] = result
+                        if progress is not None:
+                            progress(len(results), plan.calls)
+
+                async with asyncio.TaskGroup() as tasks:
+                    for _ in range(self._concurrent):
+                        tasks.create_task(ask(work))
+        except BaseExceptionGroup as group:
+            raise _first(group) from None
+        finally:
+            current_purpose.reset(token)
+        run = Evaluation(
+            id=run_id,
+            digest=digest,
+            state="stopped" if stopped else "done",
+            prompt_version=prompt.version,
+            results=tuple(results[key] for key in sorted(results)),
+            planned=plan.calls,
+            resumed=len(finished),
+            calls=spending.calls,
+            dollars=spending.dollars,
+            seconds=time.monotonic() - begun,
+        )
+        if evaluations is not None:
+            await evaluations.end(run_id, state=run.state, summary=run.summary())
+        log.info("quality.evaluated", run=run_id, state=run.state, answers=len(results), errors=run.errors)
+        return run
+
+    # --- one answer --------------------------------------------------------------------------------------
+
+    async def _result(
+        self, plan: EvaluationPlan, prompt: Prompt, model: str, question: GoldenQuestion, spending: Spending
+    ) -> AnswerResult:
+        begun = time.monotonic()
+        empty = AnswerResult(model=model, question_id=question.id, spectrum=question.spectrum)
+        try:
+            records = await self._index(question.customer_id)
+            answer = await self._ask(plan, prompt, model, question)
+        except TiloresError as error:
+            spending.settle(model, None)
+            return replace(empty, error=error_code(error), seconds=time.monotonic() - begun)
+        spending.settle(model, answer.cost)
+        if answer.model != model:  # a fallback has answered: it says nothing of this model
+            return replace(empty, error="answered_by_fallback", seconds=time.monotonic() - begun)
+        report = report_answer(question, answer.text, records, weights=plan.weights)
+        judged = await self._judged(plan, question, answer.text, spending)
+        return replace(
+            empty,
+            scores=report.scores,
+            judged=judged,
+            input_tokens=answer.usage.input_tokens,
+            output_tokens=answer.usage.output_tokens,
+            cost=answer.cost,
+            seconds=time.monotonic() - begun,
+            reasons={
+                "wrong": report.wrong,
+                "missing": report.missing,
+                "partial": report.partial,
+                "forbidden": tuple(f"{field}: {reason}" for field, reason in report.forbidden),
+            },
+        )
+
+    async def _ask(self, plan: EvaluationPlan, prompt: Prompt, model: str, question: GoldenQuestion) -> Any:
+        for attempt in range(1, _TRIES + 1):
+            turn = Turn(
+                messages=({"role": "user", "content": question.text},),
+                model=model,
+                customer_id=question.customer_id,
+                parameters={} if model in self._without_seed else {"seed": plan.seed},
+                purpose=plan.purpose,
+                prompt=prompt,
+                cache=_FRESH,
+            )
+            try:
+                return await self._engine.answer(turn)
+            except UnsupportedParameterError as error:
+                if error.param != "seed" or model in self._without_seed:
+                    raise
+                self._without_seed.add(model)
+            except _PASSING as error:
+                if attempt == _TRIES or isinstance(error, ProviderQuotaError):
+                    raise
+                await self._sleep(min(_LONGEST_WAIT, (getattr(error, "retry_after", None) or 0.0) + _PAUSE * attempt))
+        return await self._engine.answer(turn)
+
+    async def _judged(
+        self, plan: EvaluationPlan, question: GoldenQuestion, text: str, spending: Spending
+    ) -> float | None:
+        if plan.judge is None or not spending.take(plan.judge):
+            return None
+        models = self._engine.models
+        try:
+            value, reply = await grade(models, plan.judge, question, text)
+        except Exception as error:  # the provider's own
+            spending.settle(plan.judge, None)
+            log.warning("quality.judge_failed", model=plan.judge, error=type(error).__name__)
+            return None
+        spending.settle(plan.judge, models.cost_of(plan.judge, reply))
+        return value
+
+    async def _index(self, customer_id: str) -> IndexedRecords:
+        found = self._records.get(customer_id)
+        if found is None:
+            customer = await self._source.get(customer_id)
+            if customer is None:
+                raise ConfigError(
+                    "a golden question is about a customer that the source does not have",
+                    where="golden questions",
+                    fix="check them with: tilores questions check FILE",
+                )
+            found = self._records[customer_id] = index_records(customer)
+        return found
+
+    # --- the run -----------------------------------------------------------------------------------------
+
+    def _prompt(self, plan: EvaluationPlan) -> Prompt:
+        """The prompt of the whole run, after the plan was checked."""
+        if not plan.models or not plan.questions:
+            raise ConfigError("there is nothing to evaluate", where="evaluation", fix="name models and questions")
+        if plan.purpose == "improvement" and any(split_of(q.customer_id) == HELD_OUT for q in plan.questions):
+            raise ConfigError(
+                "held-out questions must not be seen by what improves prompts",
+                where="evaluation",
+                fix="use the training and validation questions of the golden set",
+            )
+        for model in (*plan.models, *((plan.judge,) if plan.judge else ())):
+            self._engine.models.resolve(model)
+        turn = Turn(messages=({"role": "user", "content": "?"},), purpose=plan.purpose, prompt=plan.prompt)
+        return self._engine.begin(turn).prompt
+
+    async def _finished(self, digest: str) -> dict[tuple[str, str], AnswerResult]:
+        """What an interrupted run of the same digest has, but for its errors: those are asked again."""
+        if self._store is None:
+            return {}
+        evaluations = (await self._store.get()).evaluations
+        run = await evaluations.unfinished(digest)
+        if run is None:
+            return {}
+        rows = [AnswerResult.of_row(row) for row in await evaluations.results(run.id)]
+        return {(row.model, row.question_id): row for row in rows if row.error is None}
+
+    async def _begin(
+        self, evaluations: Evaluations | None, plan: EvaluationPlan, prompt: Prompt, digest: str, *, resume: bool
+    ) -> str:
+        new = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+        if evaluations is None:
+            return new
+        run = await evaluations.unfinished(digest) if resume else None
+        if run is not None:
+            return run.id
+        options = {
+            "models": list(plan.models),
+            "questions": len(plan.questions),
+            "spectrums": sorted({question.spectrum for question in plan.questions}),
+            "splits": sorted({split_of(question.customer_id) for question in plan.questions}),
+            "seed": plan.seed,
+            "purpose": plan.purpose,
+            "judge": plan.judge,
+            "label": plan.label,
+        }
+        return (await evaluations.begin(new, digest=digest, prompt_version=prompt.version, options=options)).id
+
+    async def _prices(self, plan: EvaluationPlan, prompt: Prompt, budget: Budget) -> Callable[[str], float | None]:
+        """The estimated price of one call by model. Raises `ConfigError` where a budget in money cannot be kept."""
+        tokens = await self._input_tokens(plan.questions[0], prompt)
+        models = (*plan.models, *((plan.judge,) if plan.judge else ()))
+        prices = {model: price_of(self._engine.models.info(model), tokens) for model in models}
+        unknown = [model for model, price in prices.items() if price is None]
+        if budget.dollars is not None and unknown:
+            raise ConfigError(
+                f"the price of {unknown[0]} is not known, so a budget in money cannot be kept",
+                where="evaluation",
+                fix="give the model a price in its provider's settings, leave it out, or limit the calls instead",
+            )
+        return prices.get
+
+    async def _input_tokens(self, question: GoldenQuestion, prompt: Prompt) -> int:
+        records = await self._index(question.customer_id)
+        return estimate_tokens(records.text) + estimate_tokens(prompt.template) + estimate_tokens(question.text)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error that ended a run: the first of those that happened at once."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,150 @@
+"""Evaluations: what was run, and the scores of each answer. No question, no answer and no value of a customer.
+
+A run is `running` until it is `done`, or `stopped` by its budget. Each finished call of a model is a row, committed
+before the next is counted, so that what was paid for is never asked again: a run with the same digest goes on from
+it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from sqlalchemy import JSON, BigInteger, Column, Float, Index, Row, String, Table, delete, select, update
+
+from tilores_core.store.database import Database
+from tilores_core.store.schema import PREFIX, fitting, insert, instant, instant_or_none, metadata, now_ms
+
+RunState = Literal["running", "done", "stopped"]
+KEPT_RUNS: Final = 500
+"""Older runs are removed with their results when a new one begins."""
+_MOST: Final = 1_000
+
+evaluation_runs = Table(
+    f"{PREFIX}evaluation_runs",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("ended_ms", BigInteger),
+    Column("prompt_version", String(200), nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("summary", JSON, nullable=False),
+    Index(None, "digest"),
+    Index(None, "created_ms"),
+)
+
+evaluation_results = Table(
+    f"{PREFIX}evaluation_results",
+    metadata,
+    Column("run_id", String(64), primary_key=True),
+    Column("model", String(200), primary_key=True),
+    Column("question_id", String(200), primary_key=True),
+    Column("spectrum", String(100), nullable=False),
+    Column("scores", JSON, nullable=False),
+    Column("judged", Float),
+    Column("error", String(100)),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cost", Float),
+    Column("seconds", Float, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRun:
+    """`options`: what was asked for (models, split, seed, …); `summary`: means and counts, empty while it runs."""
+
+    id: str
+    digest: str
+    state: RunState
+    created: datetime
+    ended: datetime | None = None
+    prompt_version: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Evaluations:
+    """Every method raises `StoreError`; what has returned is committed."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def begin(self, run_id: str, *, digest: str, prompt_version: str, options: Mapping[str, Any]) -> StoredRun:
+        """A running run; the oldest are removed."""
+        run_id, version = (
+            fitting(evaluation_runs.c.id, run_id),
+            fitting(evaluation_runs.c.prompt_version, prompt_version),
+        )
+        row = {"id": run_id, "digest": digest, "state": "running", "prompt_version": version, "summary": {}}
+        async with self._database.write() as connection:
+            statement = insert(connection, evaluation_runs).values(**row, options=dict(options), created_ms=now_ms())
+            made = (await connection.execute(statement.returning(*evaluation_runs.c))).one()
+            newest = select(evaluation_runs.c.id).order_by(evaluation_runs.c.created_ms.desc()).limit(KEPT_RUNS)
+            kept = [one for (one,) in await connection.execute(newest)]
+            if len(kept) == KEPT_RUNS:
+                await connection.execute(delete(evaluation_results).where(evaluation_results.c.run_id.not_in(kept)))
+                await connection.execute(delete(evaluation_runs).where(evaluation_runs.c.id.not_in(kept)))
+            return _run(made)
+
+    async def unfinished(self, digest: str) -> StoredRun | None:
+        """The latest run of this digest that is not done."""
+        wanted = evaluation_runs.c.digest == digest, evaluation_runs.c.state != "done"
+        statement = select(evaluation_runs).where(*wanted).order_by(evaluation_runs.c.created_ms.desc()).limit(1)
+        async with self._database.read() as connection:
+            row = (await connection.execute(statement)).first()
+            return None if row is None else _run(row)
+
+    async def get(self, run_id: str) -> StoredRun | None:
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(evaluation_runs).where(evaluation_runs.c.id == run_id))).first()
+            return None if row is None else _run(row)
+
+    async def recent(self, *, limit: int = 20) -> list[StoredRun]:
+        """The latest runs, newest first."""
+        statement = select(evaluation_runs).order_by(evaluation_runs.c.created_ms.desc(), evaluation_runs.c.id)
+        async with self._database.read() as connection:
+            return [_run(row) for row in await connection.execute(statement.limit(min(limit, _MOST)))]
+
+    async def end(self, run_id: str, *, state: RunState, summary: Mapping[str, Any]) -> None:
+        """Note how a run ended."""
+        values = {"state": state, "summary": dict(summary), "ended_ms": now_ms()}
+        async with self._database.write() as connection:
+            await connection.execute(update(evaluation_runs).where(evaluation_runs.c.id == run_id).values(**values))
+
+    async def add(self, run_id: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Finished calls, each with the columns of `evaluation_results`; one that is there stays as it is."""
+        values = [{**row, "run_id": run_id} for row in rows]
+        if not values:
+            return
+        for row in values:
+            fitting(evaluation_results.c.model, str(row["model"]))
+            fitting(evaluation_results.c.question_id, str(row["question_id"]))
+        async with self._database.write() as connection:
+            statement = insert(connection, evaluation_results)
+            await connection.execute(statement.on_conflict_do_nothing(), values)
+
+    async def results(self, run_id: str) -> list[dict[str, Any]]:
+        """The finished calls of a run, by model and question."""
+        columns = [column for column in evaluation_results.c if column.name != "run_id"]
+        order = evaluation_results.c.model, evaluation_results.c.question_id
+        statement = select(*columns).where(evaluation_results.c.run_id == run_id).order_by(*order)
+        async with self._database.read() as connection:
+            return [dict(row) for row in (await connection.execute(statement)).mappings()]
+
+
+def _run(row: Row[Any]) -> StoredRun:
+    return StoredRun(
+        id=row.id,
+        digest=row.digest,
+        state=row.state,
+        created=instant(row.created_ms),
+        ended=instant_or_none(row.ended_ms),
+        prompt_version=row.prompt_version,
+        options=row.options,
+        summary=row.summary,
+    )

@@ -1,0 +1,41 @@
+"""Evaluations: runs, and the scores of each answer."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0006"
+down_revision = "0005"
+
+
+def upgrade() -> None:
+    op.create_table(
+        "tilores_evaluation_runs",
+        sa.Column("id", sa.String(64), nullable=False),
+        sa.Column("digest", sa.String(64), nullable=False),
+        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("created_ms", sa.BigInteger(), nullable=False),
+        sa.Column("ended_ms", sa.BigInteger(), nullable=True),
+        sa.Column("prompt_version", sa.String(200), nullable=False),
+        sa.Column("options", sa.JSON(), nullable=False),
+        sa.Column("summary", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_tilores_evaluation_runs"),
+    )
+    op.create_index("ix_tilores_evaluation_runs_digest", "tilores_evaluation_runs", ["digest"])
+    op.create_index("ix_tilores_evaluation_runs_created_ms", "tilores_evaluation_runs", ["created_ms"])
+    op.create_table(
+        "tilores_evaluation_results",
+        sa.Column("run_id", sa.String(64), nullable=False),
+        sa.Column("model", sa.String(200), nullable=False),
+        sa.Column("question_id", sa.String(200), nullable=False),
+        sa.Column("spectrum", sa.String(100), nullable=False),
+        sa.Column("scores", sa.JSON(), nullable=False),
+        sa.Column("judged", sa.Float(), nullable=True),
+        sa.Column("error", sa.String(100), nullable=True),
+        sa.Column("input_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("output_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("cost", sa.Float(), nullable=True),
+        sa.Column("seconds", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", "model", "question_id", name="pk_tilores_evaluation_results"),
+    )
