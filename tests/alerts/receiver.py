@@ -70,7 +70,7 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
             if fault == "hang":
                 receiver.ended.wait(60)
                 return
-            if fault == "cut":
+            if fault == "cut" or receiver.ended.is_set():  # a connection that was kept open ends with the server
                 self.close_connection = True
                 return
             if fault is None:

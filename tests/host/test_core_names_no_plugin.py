@@ -61,7 +61,8 @@ def _decides_by_name(tree: ast.Module, names: set[str]) -> Iterator[int]:
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             parts = node.args if node.func.attr in {"startswith", "get", "build", "registration"} else []
         elif isinstance(node, ast.Subscript):
-            parts = [node.slice]
+            is_type = isinstance(node.value, ast.Name) and node.value.id == "Literal"
+            parts = [] if is_type else [node.slice]
         elif isinstance(node, ast.Constant) and str(node.value).startswith(prefixes) and " " not in str(node.value):
             yield node.lineno
         for part in parts:
