@@ -20,7 +20,7 @@ from tilores_core.cache.values import hit_of
 from tilores_core.contracts import CacheEntry, TierStats
 from tilores_core.settings import CacheTable, NamespaceTable
 from tilores_core.testing.tiers import SharedStore, SharedTier
-from tilores_core.testing.waiting import Clock, settle
+from tilores_core.testing.waiting import Clock, eventually, settle
 from tilores_plugins.cache.memory import Settings
 
 A, B = "answers:a", "answers:b"
@@ -316,6 +316,38 @@ async def test_a_write_that_an_invalidation_overtook_is_taken_back(
     await writing
     assert cache.get_from_memory(A) is None
     assert not store.entries
+
+
+async def test_writes_behind_go_out_together_while_one_is_under_way_and_none_is_lost(
+    build: Build, clock: Clock, store: SharedStore
+) -> None:
+    gate = GatedTier(SharedTier(store))
+    gate.hold_writes = True
+    cache = build(memory(clock), gate)
+    await cache.set(A, b"a", ttl=60, behind=True)
+    await gate.has_read.wait()  # it is under way
+    mark = cache.revision()
+    await cache.invalidate(tags=["gone"])
+    await cache.set(B, b"old", ttl=60, tags=["gone"], since=mark, behind=True)
+    await cache.set("answers:c", b"old", ttl=60, behind=True)
+    await cache.set("answers:c", b"new", ttl=60, behind=True)
+    await cache.set("answers:d", b"d", ttl=60, tags=["gone"], since=cache.revision(), behind=True)
+    assert not store.entries
+    written: list[set[str]] = []
+    inner = gate.inner.set_many
+
+    async def counted(entries: Mapping[str, CacheEntry]) -> None:
+        written.append(set(entries))
+        await inner(entries)
+
+    gate.inner.set_many = counted  # type: ignore[method-assign]
+    gate.go_on.set()
+    await eventually(lambda: len(store.entries) == 3)
+    assert written == [{A}, {"answers:c", "answers:d"}]
+    other = build(memory(clock), SharedTier(store))
+    found = await other.get("answers:c")
+    assert found is not None
+    assert found.value == b"new"
 
 
 async def test_a_caller_who_goes_away_leaves_no_half_invalidation(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from time import perf_counter
-from typing import Any
 
 from tilores_core.cache import policy
 from tilores_core.cache.coherence import RecentStores
@@ -18,8 +17,10 @@ from tilores_core.contracts import CacheEntry
 _SAMPLE_EVERY = 64
 
 
-Defer = Callable[[Coroutine[Any, Any, object]], Awaitable[None]]
-"""Runs work in the background; it waits for the work itself when too much is running already."""
+Writes = dict[str, tuple[Hit, int]]
+"""Entries by key, each with the revision from before it was made."""
+Defer = Callable[[GuardedTier, str, Hit, int], Awaitable[None]]
+"""Writes an entry in the background; it writes it at once when too much is waiting already."""
 
 
 class Stack:
@@ -125,7 +126,7 @@ class Stack:
             lacking = {key: hit for key, hit in held.items() if not _as_young(there.get(key), hit)}
             for key, hit in lacking.items():
                 self._recent.add(key, hit.tags)
-            if not await self._write(tier, lacking, revision):
+            if not await self.write(tier, {key: (hit, revision) for key, hit in lacking.items()}):
                 failed |= lacking.keys()
         return frozenset(keys) - failed
 
@@ -157,9 +158,9 @@ class Stack:
         for tier in self.tiers:
             tier.counters[namespace_of(key)].stores += 1
             if defer is None or tier.local is not None:
-                await self._write(tier, {key: hit}, revision)
+                await self.write(tier, {key: (hit, revision)})
             else:
-                await defer(self._write(tier, {key: hit}, revision))
+                await defer(tier, key, hit, revision)
         return True
 
     def put_in_memory(self, key: str, value: bytes, like: Hit) -> None:
@@ -256,21 +257,25 @@ class Stack:
             chosen = {key: hit for key, hit in hits.items() if policy.newer(hit, self.look(tier, key))}
             for key in chosen:
                 tier.counters[namespace_of(key)].promotions += 1
-            await self._write(tier, chosen, revision)
+            await self.write(tier, {key: (hit, revision) for key, hit in chosen.items()})
 
-    async def _write(self, tier: GuardedTier, hits: Mapping[str, Hit], revision: int) -> bool:
-        """False when a tier outside this process failed."""
-        hits = {key: hit for key, hit in hits.items() if not self.log.touched(revision, key, hit.tags)}
+    async def write(self, tier: GuardedTier, writes: Writes) -> bool:
+        """Put entries into one tier, in one call; False when a tier outside this process failed."""
+        hits = self._untouched(writes)
         if tier.local is not None:
             for key, hit in hits.items():
                 self._put(tier, key, kept(hit, tier.label))
         elif hits:
             written = await tier.write({key: pack(key, hit) for key, hit in hits.items()})
-            outdated = {key for key, hit in hits.items() if self.log.touched(revision, key, hit.tags)}
+            outdated = hits.keys() - self._untouched(writes).keys()
             if outdated:  # an invalidation overtook the write
                 await self._delete(tier, outdated)
             return written
         return True
+
+    def _untouched(self, writes: Writes) -> dict[str, Hit]:
+        touched = self.log.touched
+        return {key: hit for key, (hit, revision) in writes.items() if not touched(revision, key, hit.tags)}
 
     def _put(self, tier: GuardedTier, key: str, hit: Hit) -> None:
         if tier.local is None:

@@ -27,7 +27,7 @@ from tilores_core.cache.invalidator import Invalidator
 from tilores_core.cache.keys import namespace_of
 from tilores_core.cache.lease import TierLeases, made_elsewhere
 from tilores_core.cache.policy import Life, Plan
-from tilores_core.cache.stack import Stack
+from tilores_core.cache.stack import Stack, Writes
 from tilores_core.cache.values import Hit, Made, hit_of
 from tilores_core.contracts import CacheTier, SupportsLease
 from tilores_core.errors import RequestError
@@ -92,6 +92,7 @@ class TieredCache:
         self._namespaces: defaultdict[str, NamespaceCounters] = defaultdict(NamespaceCounters)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._writes: set[asyncio.Task[Any]] = set()
+        self._waiting: dict[str, Writes] = {}
         self._invalidator = Invalidator(self._stack, name=uuid.uuid4().hex, spawn=self._spawn)
         self.announce = self._invalidator.announce
         self.on_announcement = self._invalidator.on_announcement
@@ -260,13 +261,27 @@ class TieredCache:
         if not await self._stack.store(key, hit, revision, defer=defer):
             self._namespaces[namespace_of(key)].dropped += 1
 
-    async def _defer(self, work: Coroutine[Any, Any, object]) -> None:
-        if len(self._writes) >= MAX_WRITES_BEHIND:
-            await work
+    async def _defer(self, tier: GuardedTier, key: str, hit: Hit, revision: int) -> None:
+        """Write it in the background: with all that comes while the write before it is under way, in one call."""
+        waiting = self._waiting.get(tier.name)
+        if waiting is not None and len(waiting) >= MAX_WRITES_BEHIND:
+            await self._stack.write(tier, {key: (hit, revision)})
             return
-        task = self._spawn(work)
-        self._writes.add(task)
-        task.add_done_callback(self._writes.discard)
+        if waiting is None:
+            waiting = self._waiting[tier.name] = {}
+            task = self._spawn(self._write_behind(tier, waiting))
+            self._writes.add(task)
+            task.add_done_callback(self._writes.discard)
+        waiting[key] = hit, revision
+
+    async def _write_behind(self, tier: GuardedTier, waiting: Writes) -> None:
+        try:
+            while waiting:
+                writes = dict(waiting)
+                waiting.clear()
+                await self._stack.write(tier, writes)
+        finally:
+            del self._waiting[tier.name]
 
     def _life(self, ttl: float, grace: float, stored_at: float | None = None) -> Life:
         start = self._clock() if stored_at is None else stored_at
