@@ -64,9 +64,11 @@ class Command:
             check=False,
         )
 
-    def start(self, *words: str, **options: Any) -> subprocess.Popen[str]:
+    def start(self, *words: str, imported: bool = False, **options: Any) -> subprocess.Popen[str]:
+        """`imported`: what it imports is imported already; what is started here then only stands for the command."""
+        folder = commands_folder(TILORES) if imported else TILORES.parent
         return subprocess.Popen(
-            [str(TILORES), *words],
+            [str(folder / TILORES.name), *words],
             cwd=self.folder,
             env=self.environment(),
             stdin=subprocess.PIPE,

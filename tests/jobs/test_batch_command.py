@@ -127,7 +127,7 @@ def test_asked_to_end_it_keeps_what_was_finished(tilores: Command, number: int) 
     tilores.config(TOML.format(latency=100, failures=0))
     ids = _questions(tilores.folder, 100)
     words = ("batch", "in.jsonl", "out.jsonl", "--concurrency", "5")
-    child = tilores.start(*words)
+    child = tilores.start(*words, imported=True)
     _wait_for_lines(tilores.folder / "out.jsonl", 10)
     child.send_signal(number)
     _, told = child.communicate(timeout=30)
@@ -149,7 +149,7 @@ def test_killed_five_times_and_resumed(tilores: Command) -> None:
     chance, output = random.Random(11), tilores.folder / "out.jsonl"
     for _ in range(5):
         begun = output.read_bytes().count(b"\n") if output.exists() else 0
-        child = tilores.start(*words)
+        child = tilores.start(*words, imported=True)
         _wait_for_lines(output, begun + chance.randrange(2, 50))
         child.kill()
         child.communicate()
