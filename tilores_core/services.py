@@ -35,7 +35,11 @@ from tilores_core.host.roles import CACHE, EXTRACTOR, LLM, OBSERVERS, SOURCE, TR
 from tilores_core.identity import Locale
 from tilores_core.jobs.job_folder import JobFolder
 from tilores_core.metrics import Metrics
+<<<<<<< HEAD
 from tilores_core.metrics.collectors import alert_queue_samples, watch_parts
+=======
+from tilores_core.metrics.collectors import prompt_samples, watch_parts
+>>>>>>> 69e7db5 (Add tilores prompts and /admin/prompts)
 from tilores_core.metrics.meters import ModelLabels
 from tilores_core.release import ProductionPromptManager, PromptChecks
 from tilores_core.resilience.work_mark import WorkMark
@@ -141,6 +145,7 @@ async def open_services(
             log.info("plugin.disabled", what=what, reason=reason)
         if metrics is not None:
             watch_parts(metrics, cache=cache, engine=engine, tracers=tracing.report)
+            metrics.watch(lambda: prompt_samples(prompts))
         await _check_source(lookup, config.use.source)
         _open_plugin_services(stack, host, engine, lookup)
         yield Services(

@@ -49,6 +49,12 @@ async def test_required_part_that_is_empty_is_refused(name: str) -> None:
     assert found["parts"].said == f"4 of 5 required parts; missing: {name}"
 
 
+async def test_guidance_for_a_spectrum_that_is_not_there_is_refused() -> None:
+    found = await checks(parts={"guidance.weather": "Sunny."})
+    assert refused(found) == ["parts"]
+    assert "unknown: guidance.weather" in found["parts"].said
+
+
 @pytest.mark.parametrize(
     ("parts", "said"),
     [
@@ -157,7 +163,7 @@ async def test_lowest_score_is_a_setting() -> None:
 
 @pytest.mark.parametrize(
     "parts",
-    [{}, {"role": " "}, {"tone": "x"}, {"guidance.weather": "x"}, {"role": "x" * 20_001}, {"role": "a\0"}],
+    [{}, {"role": " "}, {"tone": "x"}, {"guidance.A b": "x"}, {"role": "x" * 20_001}, {"role": "a\0"}],
 )
 def test_parts_that_cannot_be_kept(parts: dict[str, str]) -> None:
     with pytest.raises(InvalidRequestError):

@@ -19,6 +19,7 @@ from tilores_core.cli.deploy import app as deploy_commands
 from tilores_core.cli.group import RootGroup
 from tilores_core.cli.options import CustomerOption, JsonOption, ModelOption, Options
 from tilores_core.cli.plugins import app as plugin_commands
+from tilores_core.cli.prompts import app as prompt_commands
 from tilores_core.cli.report import report
 from tilores_core.cli.state import app as state_commands
 
@@ -250,6 +251,7 @@ def doctor(
 
 app.add_typer(plugin_commands, name="plugins", help="List, show, enable, disable and check plugins.")
 app.add_typer(customer_commands, name="customers", help="Look at customers' data before it is served.")
+app.add_typer(prompt_commands, name="prompts", help="Versions of the prompt: made, checked, deployed, rolled back.")
 app.add_typer(cache_commands, name="cache", help="Statistics of the cache, and removing from it.")
 app.add_typer(deploy_commands, name="deploy", help="Deploy, watch and take back; check before.")
 app.add_typer(alert_commands, name="alerts", help="List, test, acknowledge and silence alerts.")

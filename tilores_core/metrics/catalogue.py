@@ -105,6 +105,18 @@ GROUNDING = _counter(
     "outcome",
 )
 
+# --- prompts ---------------------------------------------------------------------------------------------
+
+PROMPT_VERSION = _shared_gauge("prompt_version", "Number of the prompt version that a label points at.", "label")
+PROMPT_STALE = _shared_gauge(
+    "prompt_stale", "1 while the store does not answer and the last known prompt version serves, else 0."
+)
+PROMPT_DEPLOYMENTS = _counter(
+    "prompt_deployments",
+    "Deployments by this server. result: deployed, refused (by a check), failed (the store), rolled_back.",
+    "result",
+)
+
 # --- cache -----------------------------------------------------------------------------------------------
 
 CACHE_HITS = _counter("cache_hits", "Entries found in a tier.", *_ENTRY)

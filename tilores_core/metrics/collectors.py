@@ -12,6 +12,8 @@ from tilores_core.contracts import SEVERITIES
 from tilores_core.metrics import catalogue
 from tilores_core.metrics.family import Sample
 from tilores_core.metrics.meter import Metrics
+from tilores_core.release import ProductionPromptManager
+from tilores_core.store.topics import PRODUCTION
 
 _RESULTS: Final = ("warmed", "failed", "kept")
 _PER_NAMESPACE = {
@@ -28,6 +30,7 @@ _PER_TIER = {
     "skipped": catalogue.CACHE_SKIPPED,
     "pending_invalidations": catalogue.CACHE_PENDING,
 }
+_MOST_LABELS: Final = 20
 _BREAKERS = (("breaker", "read"), ("write_breaker", "write"))
 
 
@@ -128,6 +131,16 @@ def _engine_samples(engine: ChatEngine) -> Iterator[Sample]:
     if grounding["mode"] != "off":
         for event in ("checked", "flagged", "blocked"):
             yield Sample(catalogue.GROUNDING, (event,), grounding[event])
+
+
+def prompt_samples(prompts: ProductionPromptManager) -> Iterator[Sample]:
+    """Labels are names that operators give; the first 20 by name are shown, `production` always."""
+    labels = prompts.state.numbers
+    for label in (PRODUCTION, *sorted(set(labels) - {PRODUCTION})[:_MOST_LABELS]):
+        yield Sample(catalogue.PROMPT_VERSION, (label,), labels[label])
+    yield Sample(catalogue.PROMPT_STALE, (), float(prompts.stale is not None))
+    for result, number in prompts.deployments.items():
+        yield Sample(catalogue.PROMPT_DEPLOYMENTS, (result,), number)
 
 
 def _tracer_samples(report: Mapping[str, Any]) -> Iterator[Sample]:

@@ -26,7 +26,7 @@ from tilores_core.contracts import Customer, Prompt
 from tilores_core.errors import InvalidRequestError, TiloresError
 from tilores_core.identity.names import fold
 from tilores_core.settings import PromptsTable
-from tilores_core.spectrums import GENERAL, SPECTRUMS
+from tilores_core.spectrums import GENERAL, current_spectrums
 from tilores_core.tracing.redaction.patterns import spans
 
 LONGEST_PART: Final = 20_000
@@ -37,7 +37,7 @@ _SHORTEST_NUMBER: Final = 5  # digits: "answer in at most 120 words" is an instr
 _VARIABLE = re.compile(r"\{[A-Za-z_][A-Za-z0-9_.]*\}")
 _WORD = re.compile(r"[^\W_]+")
 _KNOWN: Final = ("{customer}", "{guidance}")
-_SPECTRUMS: Final = frozenset({*(spectrum.name for spectrum in SPECTRUMS), GENERAL})
+_GUIDANCE = re.compile(re.escape(GUIDANCE) + "[a-z][a-z0-9_]{0,59}")
 _NO_NAMES: Final[frozenset[str]] = frozenset()
 
 
@@ -194,7 +194,7 @@ def check_texts(parts: Mapping[str, str]) -> None:
             raise InvalidRequestError(
                 f"{name[:100]!r} is not a part of a prompt",
                 param="parts",
-                fix=f"the parts are {', '.join(ORDER)} and {GUIDANCE}SPECTRUM with {', '.join(sorted(_SPECTRUMS))}",
+                fix=f"the parts are {', '.join(ORDER)}, and {GUIDANCE}SPECTRUM for a spectrum",
             )
         if len(text) > LONGEST_PART or "\0" in text:
             raise InvalidRequestError(
@@ -206,12 +206,14 @@ def check_texts(parts: Mapping[str, str]) -> None:
 
 
 def is_part(name: str) -> bool:
-    return name in ORDER or (name.startswith(GUIDANCE) and name.removeprefix(GUIDANCE) in _SPECTRUMS)
+    """Whether it has the name of a part; whether there is such a spectrum is known to the server alone."""
+    return name in ORDER or _GUIDANCE.fullmatch(name) is not None
 
 
 def check_parts(parts: Mapping[str, str]) -> Check:
     missing = [name for name in ORDER if not parts.get(name, "").strip()]
-    unknown = [name for name in parts if not is_part(name)]
+    known = {*ORDER, *(GUIDANCE + name for name in current_spectrums().names)}
+    unknown = [name for name in parts if name not in known]
     said = f"{len(ORDER) - len(missing)} of {len(ORDER)} required parts"
     said += f"; missing: {', '.join(missing)}" if missing else ""
     said += f"; unknown: {', '.join(sorted(unknown))}" if unknown else ""

@@ -97,7 +97,7 @@ async def no_customers(source: CustomerSource) -> str | None:
 
 class HealthReport:
     """Asks the parts. `tracers`: what `Tracing.report` says; `store`: asks the database, and is False while none is
-    open; `checks`: those that plugins registered.
+    open; `prompts`: what `ProductionPromptManager.report` says; `checks`: those that plugins registered.
     """
 
     def __init__(
@@ -108,6 +108,7 @@ class HealthReport:
         engine: ChatEngine,
         tracers: Callable[[], Mapping[str, Any]] | None,
         store: Callable[[], Awaitable[bool]] | None = None,
+        prompts: Callable[[], Mapping[str, Any]] | None = None,
         workers: Callable[[], WorkersSeen] | None = None,
         checks: Sequence[tuple[str, HealthCheck]] = (),
     ) -> None:
@@ -116,6 +117,7 @@ class HealthReport:
         self._engine = engine
         self._tracers = tracers
         self._store = store
+        self._prompts = prompts
         self._workers = workers
         self._plugin_checks = checks
         self._since: dict[str, tuple[Status, datetime]] = {}
@@ -183,6 +185,7 @@ class HealthReport:
             "model": self._model_part(),
             "grounding": self._grounding_part(),
             "observers": self._queue("observers", **self._engine.statistics()["observers"]),
+            **self._prompts_part(),
             **self._tracer_parts(),
             **self._worker_part(),
             **{
@@ -224,6 +227,18 @@ class HealthReport:
         if grounding["mode"] == "off":
             return Part(status="off", detail={"reason": "[chat] grounding"})
         return Part(status="ok", detail=grounding)
+
+    def _prompts_part(self) -> Parts:
+        """Degraded while the store does not answer and the last known version serves."""
+        if self._prompts is None:
+            return {}
+        known = self._prompts()
+        detail = {key: known[key] for key in ("production", "labels", "origin")}
+        detail["known_at"] = _when(known["known_at"]).isoformat(timespec="seconds")
+        if known["stale"] is None:
+            return {"prompts": Part(status="ok", detail=detail)}
+        detail["reason"] = f"the store does not answer ({known['stale']}): the last known version serves"
+        return {"prompts": Part(status="degraded", detail=detail)}
 
     def _tracer_parts(self) -> Parts:
         parts = {}

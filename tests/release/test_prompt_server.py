@@ -1,0 +1,121 @@
+"""A running server: `/admin/prompts`, health, metrics, and what the next answer comes from."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.running_server import TILORES, RunningServer, clean_environment
+from tilores_core.testing.waiting import wait_until
+
+QUESTION = {"input": "What is the credit score of Edwina Hawthorne?"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    toml = '[use]\ncache = ["memory"]\n'
+    with RunningServer(tmp_path_factory.mktemp("prompts"), toml=toml) as server:
+        yield server
+
+
+@pytest.fixture
+def admin(server: RunningServer) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, headers=server.admin, timeout=30) as client:
+        yield client
+
+
+def ask(admin: httpx.Client) -> tuple[str, str, str]:
+    """The answer, the number of its prompt version, and the cache tier."""
+    output = admin.post("/chat/invoke", json=QUESTION).raise_for_status().json()["output"]
+    told = output["response_metadata"]
+    return output["content"], told["prompt_version"].partition("-")[0], told["cache"]
+
+
+def make(admin: httpx.Client, **parts: str) -> int:
+    body = {"parts": parts, "reason": "a test"}
+    return int(admin.post("/admin/prompts", json=body).raise_for_status().json()["version"])
+
+
+def deploy(admin: httpx.Client, version: int, **more: Any) -> httpx.Response:
+    body = {"version": version, "reason": "a test", "skip_evaluation": True, **more}
+    return admin.post("/admin/prompts/deploy", json=body)
+
+
+def test_deployed_version_answers_and_a_rolled_back_one_finds_its_answer(
+    server: RunningServer, admin: httpx.Client
+) -> None:
+    before = ask(admin)
+    assert before[1] == "1"
+    number = make(admin, answer_style="Give exact values.")
+    assert ask(admin)[1:] == ("1", "l1")
+    moved = deploy(admin, number).raise_for_status().json()
+    assert (moved["version"], moved["before"]) == (number, 1)
+    text, version, tier = ask(admin)
+    assert (version, tier) == (str(number), "miss")
+    assert text.startswith("Certainly.")
+    assert f'tilores_prompt_version{{label="production"}} {number}' in admin.get("/metrics").text
+    # By the command, as another process: the server follows by the change counter.
+    environment = clean_environment(TILORES_DATA_DIR=str(server.folder / "data"))
+    command = [str(TILORES), "prompts", "rollback", "--reason", "worse"]
+    subprocess.run(command, cwd=server.folder, env=environment, check=True, timeout=60)
+    wait_until(lambda: admin.get("/admin/prompts").json()["labels"]["production"] == 1, "the server does not follow")
+    assert ask(admin) == (before[0], "1", "l1")
+
+
+def test_history_names_key_and_reason(admin: httpx.Client) -> None:
+    deploy(admin, make(admin, role="You help a colleague.")).raise_for_status()
+    body = {"reason": "worse", "label": "production"}
+    assert admin.post("/admin/prompts/rollback", json=body).raise_for_status().json()["checks"] == []
+    entry, deployed, *_ = admin.get("/admin/prompts/history?label=production").json()
+    assert (entry["action"], entry["reason"]) == ("prompts.rollback", "worse")
+    assert deployed["actor"] == entry["actor"] != ""
+    assert deployed["detail"]["skip_evaluation"] is True
+
+
+def test_refused_version_is_a_409_with_the_check(admin: httpx.Client) -> None:
+    refused = deploy(admin, make(admin, hedging="Say {word}."))
+    assert refused.status_code == 409
+    assert "{word} in hedging is not a variable" in refused.json()["detail"]
+    counted = 'tilores_prompt_deployments_total{result="refused"} 1'
+    assert counted in admin.get("/metrics").text
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("", {"parts": {"tone": "x"}, "reason": "x"}),
+        ("", {"parts": {"role": "x"}}),
+        ("", {"parts": {"role": "x" * 20_001}, "reason": "x"}),
+        ("/deploy", {"version": 999, "reason": "x"}),
+        ("/deploy", {"version": 1, "reason": "x", "label": "No!"}),
+        ("/rollback", {"reason": "x", "to": 999}),
+    ],
+)
+def test_what_cannot_be_done_is_a_422(admin: httpx.Client, path: str, body: dict[str, Any]) -> None:
+    make(admin, role="Any.")
+    assert admin.post(f"/admin/prompts{path}", json=body).status_code == 422
+
+
+def test_versions_are_shown_by_number_and_label(admin: httpx.Client) -> None:
+    number = make(admin, role="Shown.")
+    assert admin.get(f"/admin/prompts/versions/{number}").json()["parts"]["role"] == "Shown."
+    assert admin.get("/admin/prompts/versions/production").json()["version"] == 1
+    assert admin.get("/admin/prompts/versions/nothing").status_code == 422
+    overview = admin.get("/admin/prompts?limit=1").json()
+    assert (len(overview["versions"]), overview["stale"]) == (1, None)
+    checks = admin.post(f"/admin/prompts/check?version={number}").json()
+    assert {row["check"]: row["result"] for row in checks}["parts"] == "passed"
+
+
+def test_admin_key_is_needed(server: RunningServer) -> None:
+    assert httpx.get(f"{server.url}/admin/prompts", headers={"Authorization": "Bearer wrong"}).status_code == 401
+
+
+def test_health_says_which_version_serves(admin: httpx.Client) -> None:
+    part = admin.get("/health/detailed").json()["parts"]["prompts"]
+    assert (part["status"], part["detail"]["origin"]) == ("ok", "store")
+    assert part["detail"]["production"].startswith("1-")
