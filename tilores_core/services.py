@@ -35,11 +35,7 @@ from tilores_core.host.roles import CACHE, EXTRACTOR, LLM, OBSERVERS, SOURCE, TR
 from tilores_core.identity import Locale
 from tilores_core.jobs.job_folder import JobFolder
 from tilores_core.metrics import Metrics
-<<<<<<< HEAD
-from tilores_core.metrics.collectors import alert_queue_samples, watch_parts
-=======
-from tilores_core.metrics.collectors import prompt_samples, watch_parts
->>>>>>> 69e7db5 (Add tilores prompts and /admin/prompts)
+from tilores_core.metrics.collectors import alert_queue_samples, prompt_samples, watch_parts
 from tilores_core.metrics.meters import ModelLabels
 from tilores_core.release import ProductionPromptManager, PromptChecks
 from tilores_core.resilience.work_mark import WorkMark

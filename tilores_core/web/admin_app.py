@@ -146,13 +146,10 @@ class AdminApp:
         if prewarming is not None:
             self.app.include_router(prewarm_routes(prewarming, note))
             self.app.include_router(call_routes(prewarming.prewarming))
-<<<<<<< HEAD
         if alerts is not None:
             self.app.include_router(alert_routes(alerts, note))
-=======
         if prompts is not None:
             self.app.include_router(prompt_routes(prompts))
->>>>>>> 69e7db5 (Add tilores prompts and /admin/prompts)
         own_limits: dict[str, int] = {}
         if batches is not None:
             own_limits[BATCH_PATH] = batches.max_body_bytes
