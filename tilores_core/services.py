@@ -38,6 +38,7 @@ from tilores_core.metrics import Metrics
 from tilores_core.metrics.collectors import alert_queue_samples, prompt_samples, watch_parts
 from tilores_core.metrics.meters import ModelLabels
 from tilores_core.release import ProductionPromptManager, PromptChecks
+from tilores_core.release.golden_questions import GoldenQuestions
 from tilores_core.resilience.work_mark import WorkMark
 from tilores_core.settings import Config, Environment, LoadedConfig, load_config, variables
 from tilores_core.settings.data_folder import create_data_folder
@@ -143,6 +144,7 @@ async def open_services(
             watch_parts(metrics, cache=cache, engine=engine, tracers=tracing.report)
             metrics.watch(lambda: prompt_samples(prompts))
         await _check_source(lookup, config.use.source)
+        prompts.checks.evaluator = GoldenQuestions(engine, source, config.prompts.golden_customers)
         _open_plugin_services(stack, host, engine, lookup)
         yield Services(
             host=host,

@@ -133,6 +133,9 @@ PROOFS = {
         "tests/alerts/test_channels.py::TestWebhook::test_signature_is_that_of_standard_webhooks"
     ),
     "prompts.allowed": "tests/release/test_prompt_checks.py::test_texts_of_allowed_are_not_personal_data",
+    "prompts.golden_customers": (
+        "tests/release/test_prompt_golden.py::test_golden_customers_of_the_settings_are_a_set_of_their_own"
+    ),
     "prompts.max_tokens": (
         "tests/release/test_prompt_checks.py::test_prompt_longer_than_max_tokens_is_refused_with_the_longest_guidance"
     ),

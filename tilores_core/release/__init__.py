@@ -3,6 +3,8 @@
 prompts.py          ProductionPromptManager: the prompt of a turn; deploys and rolls back
 prompt_state.py     what a process serves, and its copy in the data folder for when the store is down
 prompt_checks.py    what a version must pass before it is deployed
+golden_questions.py the golden questions that the checks ask
+prompt_versions.py  making and reading versions
 prompt_files.py     versions as files, to be reviewed in git
 """
 

@@ -291,6 +291,11 @@ class PromptsTable(_Table):
     min_score: float = Field(
         0.85, ge=0, le=1, description="lowest mean score over the golden questions, and over each set of them"
     )
+    golden_customers: tuple[str, ...] = Field(
+        ("EDW_HAWTHORNE_001",),
+        max_length=20,
+        description="ids of customers whose golden questions are a set of their own; unknown ids are left out",
+    )
     allowed: tuple[str, ...] = Field(
         (), max_length=100, description="texts that are not personal data: your company's name, its hotline"
     )

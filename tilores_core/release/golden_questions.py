@@ -1,0 +1,83 @@
+"""The golden questions of the check before a deployment: made from the customer source, asked through the engine.
+
+Two sets: the held-out questions, which nothing that improves prompts has seen, and those about the customers of
+`[prompts] golden_customers`; by default that is Edwina Hawthorne, where the source has her.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from tilores_core.chat.engine import ChatEngine
+from tilores_core.contracts import CustomerSource, Prompt
+from tilores_core.errors import ConfigError
+from tilores_core.release.prompt_checks import PromptCase, PromptEvaluation
+
+if TYPE_CHECKING:
+    from tilores_core.quality.scoring import GoldenQuestion
+
+CUSTOMERS: Final = 15
+PER_SPECTRUM: Final = 5
+
+
+class GoldenQuestions:
+    """A `PromptEvaluator`. The questions are made when first needed and kept; the same records give the same ones.
+
+    What makes and asks them is imported then: a server does not pay for it at its start.
+    """
+
+    def __init__(self, engine: ChatEngine, source: CustomerSource, customers: Sequence[str]) -> None:
+        self._engine = engine
+        self._source = source
+        self._customers = tuple(customers)
+        self._sets: Mapping[str, tuple[GoldenQuestion, ...]] | None = None
+        self._making = asyncio.Lock()
+
+    async def cases(self) -> Sequence[PromptCase]:
+        questions = [question for asked in (await self._made()).values() for question in asked]
+        ids = dict.fromkeys(question.customer_id for question in questions)
+        customers = {customer_id: await self._source.get(customer_id) for customer_id in ids}
+        return [PromptCase(question=one.text, customer=customers[one.customer_id]) for one in questions]
+
+    async def evaluate_prompt(self, prompt: Prompt) -> PromptEvaluation:
+        from tilores_core.quality.evaluation import EvaluationPlan, Evaluator
+
+        sets = await self._made()
+        questions = {question.id: question for asked in sets.values() for question in asked}
+        plan = EvaluationPlan(
+            models=(self._engine.models.default,),
+            questions=tuple(questions.values()),
+            prompt=prompt,
+            label="deployment",
+        )
+        run = await Evaluator(engine=self._engine, source=self._source).evaluate(plan)
+        # A call that got no answer counts as a wrong one.
+        scores = {one.question_id: one.scores.overall if one.scores else 0.0 for one in run.results}
+        return PromptEvaluation(
+            score=_mean([*scores.values()]),
+            questions=len(scores),
+            by_set={name: _mean([scores[question.id] for question in asked]) for name, asked in sets.items()},
+        )
+
+    async def _made(self) -> Mapping[str, tuple[GoldenQuestion, ...]]:
+        from tilores_core.quality.questions import MakeOptions, make_questions
+
+        options = MakeOptions(customers=CUSTOMERS, per_spectrum=PER_SPECTRUM)
+        async with self._making:
+            if self._sets is None:
+                sets = {"held_out": (await make_questions(self._source, options)).held_out()}
+                known = [one for one in self._customers if await self._source.get(one) is not None]
+                if known:
+                    made = await make_questions(self._source, options, ids=known)
+                    sets["golden_customers"] = (*made.training, *made.validation, *made.held_out())
+                self._sets = {name: asked for name, asked in sets.items() if asked}
+        if not self._sets:
+            raise ConfigError("there are no golden questions", where="[use] source", fix="check the customer source")
+        return self._sets
+
+
+def _mean(values: Sequence[float | None]) -> float:
+    return math.fsum(value or 0.0 for value in values) / len(values) if values else 0.0
