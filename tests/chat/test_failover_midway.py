@@ -143,6 +143,16 @@ async def test_every_fault_is_answered_whole(upstream: FakeUpstream, fault: Any,
         assert answer.text == ANSWER
 
 
+@pytest.mark.parametrize(("characters", "pieces"), [(20, 5), (2000, 1)])
+async def test_sentence_without_an_end_is_held_back_up_to_the_characters_of_the_settings(
+    upstream: FakeUpstream, characters: int, pieces: int
+) -> None:
+    async with Failing(upstream, sentence_characters=characters) as world:
+        upstream.always["m"] = Reply("word " * 40)
+        heard, _ = await world.listen()
+        assert (len(heard) >= pieces) if pieces > 1 else len(heard) <= 2
+
+
 async def test_fallback_that_cannot_go_on_is_followed_by_the_next(upstream: FakeUpstream) -> None:
     async with Failing(upstream) as world:
         told_over = "Her balance is forty dollars and nothing else. Goodbye."

@@ -127,6 +127,31 @@ async def test_the_addresses_of_one_provider_are_counted_apart(
         assert [call.model for call in world.one.asked] == ["a1", "a1", "a2", "b1"]
 
 
+@pytest.mark.parametrize(("longest", "texts"), [(0.01, "from two"), (1.0, "from one")])
+async def test_wait_that_a_provider_asks_for_is_kept_up_to_the_settings(longest: float, texts: str) -> None:
+    async with two(retry_after_seconds=longest) as world:
+        world.one.enqueue(ProviderRateLimitedError("slow", provider="one", retry_after=0.05), "from one")
+        world.two.enqueue("from two")
+        assert (await world.ask()).text == texts
+
+
+async def test_pause_within_an_answer_ends_the_call_after_the_stall_seconds() -> None:
+    async with two(stall_seconds=0.05) as world:
+        gone_quiet = asyncio.Event()
+        world.one.enqueue(FakeReply(pieces=("It is ", "40 "), between=gone_quiet.wait))
+        world.two.enqueue("dollars.")
+        async with asyncio.timeout(4):
+            _, answer = await world.listen()
+        assert answer.model == "two:m"
+
+
+async def test_pause_before_a_failed_call_is_retried_is_that_of_the_settings() -> None:
+    async with two(fallbacks=(), backoff_seconds=1e9) as world:
+        world.one.enqueue(ProviderRateLimitedError("slow", provider="one", retry_after=0.01), "here")
+        with pytest.raises(DeadlineExceededError):
+            await world.ask(deadline=asyncio.get_running_loop().time() + 1.0)
+
+
 async def test_without_another_model_a_wait_may_be_longer() -> None:
     async with two(fallbacks=(), retry_after_seconds=0.0) as world:
         world.one.enqueue(ProviderRateLimitedError("slow", provider="one", retry_after=0.05), "here")

@@ -383,6 +383,9 @@ async def test_a_long_text_before_a_call_stays_part_of_the_answer() -> None:
             else:
                 answer = await here.ask()
             assert answer.text == f"{before}\n\nDone."
+        dropped = {"tool_preamble_characters": len(before)}
+        async with world(calls(("customer_records", {}), text=before), "Done.", chat=dropped) as here:
+            assert (await here.ask()).text == "Done."
 
 
 async def test_a_filler_is_said_while_tools_are_called() -> None:

@@ -20,7 +20,7 @@ MEMORY = '[use]\ncache = ["memory"]\n'
 def test_a_port_in_use(tilores: Command) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        said = tilores.fails("serve", "--port", str(port))
+        said = tilores.fails("serve", variables={"PORT": str(port)})
     assert said == (
         f"error: PORT: port {port} of 127.0.0.1 is in use\n  fix:  end that program, or: tilores serve --port N\n"
     )

@@ -110,7 +110,7 @@ def answering(server: RunningServer, wanted: int) -> set[str]:
 
 
 def test_workers_share_the_work_and_one_that_dies_is_replaced(start_server: StartServer) -> None:
-    server = start_server("--workers", "2", expects="died")
+    server = start_server(variables={"TILORES_WORKERS": "2"}, expects="died")
     wait_until(lambda: len(server.lines(event="Application startup complete.")) == 2, "two workers")
     first, second = workers_of(server)
     marks = answering(server, 2)

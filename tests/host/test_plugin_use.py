@@ -7,13 +7,13 @@ import pytest
 from tests.host.throwaway_plugins import Examine, Site, good
 from tilores_core import ConfigError, PluginError, TiloresError
 from tilores_core.host import PluginHost, provider_of
-from tilores_core.host.roles import ALERTS, CACHE, LLM, SOURCE, TRACERS
+from tilores_core.host.roles import ALERTS, CACHE, DEPLOY, EXTRACTOR, LLM, OPTIMIZER, SOURCE, TRACERS
 from tilores_core.host.use import selections
 from tilores_core.settings import UseTable
 
 EVERYTHING = """
-from tilores_core import (AlertChannelSpec, CacheBackendSpec, CustomerSourceSpec, DeployTargetSpec, ExecutorSpec,
-    LLMProviderSpec, OptimizerStrategySpec, TracerSpec, hookimpl)
+from tilores_core import (AlertChannelSpec, CacheBackendSpec, CustomerExtractorSpec, CustomerSourceSpec,
+    DeployTargetSpec, ExecutorSpec, LLMProviderSpec, OptimizerStrategySpec, TracerSpec, hookimpl)
 
 def fine(context): return context
 
@@ -25,6 +25,12 @@ def register_customer_sources(): return [CustomerSourceSpec(name="people", facto
 def register_llm_providers(): return [LLMProviderSpec(name="talk", factory=fine)]
 @hookimpl
 def register_alert_channels(): return [AlertChannelSpec(name="shout", factory=fine)]
+@hookimpl
+def register_optimizer_strategies(): return [OptimizerStrategySpec(name="better", factory=fine)]
+@hookimpl
+def register_deploy_targets(): return [DeployTargetSpec(name="cloud", factory=fine)]
+@hookimpl
+def register_customer_extractors(): return [CustomerExtractorSpec(name="finder", factory=fine)]
 """
 USE = '[use]\ncache = ["near"]\nsource = "people"\nmodel = "talk:big"\n'
 
@@ -42,11 +48,13 @@ def only_problem(host: PluginHost) -> TiloresError:
 
 
 def test_what_is_there_is_used(base: Site, examine: Examine) -> None:
-    host = examine(USE + 'alerts = ["shout"]')
+    chosen = 'alerts = ["shout"]\noptimizer = "better"\ndeploy = "cloud"\nextractor = "finder"\n'
+    host = examine(USE + chosen)
     assert not host.problems
     assert not host.warnings
     assert not host.disabled_roles
     assert (host.used(CACHE), host.used(SOURCE), host.used(ALERTS)) == (("near",), ("people",), ("shout",))
+    assert (host.used(OPTIMIZER), host.used(DEPLOY), host.used(EXTRACTOR)) == (("better",), ("cloud",), ("finder",))
     assert host.used(TRACERS) == ()
     assert host.used(LLM) == ("talk",)
 
@@ -61,8 +69,8 @@ def test_what_is_there_is_used(base: Site, examine: Examine) -> None:
         (USE + 'fallbacks = ["talk:a", "tolk:b"]', "use.fallbacks[1]", "did you mean 'talk'?"),
         (USE + 'alerts = ["shuot"]', "use.alerts[0]", "did you mean 'shout'?"),
         (USE + 'tracers = ["x"]', "use.tracers[0]", "there is none"),
-        (USE + 'optimizer = "x"', "use.optimizer", "there is none"),
-        (USE + 'deploy = "x"', "use.deploy", "there is none"),
+        (USE + 'optimizer = "x"', "use.optimizer", "known: better"),
+        (USE + 'deploy = "x"', "use.deploy", "known: cloud"),
         (USE + 'executor = "x"', "use.executor", "there is none"),
         (USE.replace('"near"', '"near", "near"'), "use.cache", "twice"),
         (USE.replace('"talk:big"', '"talk:"'), "use.model", "provider:model"),

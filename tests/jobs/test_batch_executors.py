@@ -16,6 +16,7 @@ import pytest
 
 from tests.cli.command import Command
 from tests.jobs.conftest import TOML
+from tilores_core.contracts import PluginContext
 from tilores_core.host.roles import EXECUTOR
 from tilores_core.jobs.batch import Batch, BatchPlan
 from tilores_core.jobs.executor_backend import ExecutorBackend
@@ -127,6 +128,21 @@ def test_a_killed_dask_worker_costs_no_line(tilores: Command, cluster: Any) -> N
     assert all("742" in row["answer"] for row in rows)
     assert "failed 0" in told
     assert victim not in {worker.pid for worker in cluster.workers.values()}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of Dask's own
+def test_local_cluster_has_the_workers_and_threads_of_the_settings(tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    from tilores_plugins.executors.dask.cluster import build
+    from tilores_plugins.executors.dask.settings import Settings
+
+    settings = Settings(workers=1, threads_per_worker=3)
+    executor = build(PluginContext(plugin_id="dask", settings=settings, data_dir=tmp_path))
+    try:
+        assert list(executor.client.nthreads().values()) == [3]
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
 
 
 def test_no_cluster_is_said_so(tilores: Command) -> None:

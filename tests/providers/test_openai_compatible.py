@@ -10,7 +10,14 @@ import pytest
 from pydantic import SecretStr
 
 from tests.providers.asked import HELLO, ask
-from tilores_core import ConfigError, LLMProvider, ProviderAuthError, SupportsUpstreams, UnknownModelError
+from tilores_core import (
+    ConfigError,
+    LLMProvider,
+    ProviderAuthError,
+    SupportsUpstreams,
+    UnknownModelError,
+    UnsupportedParameterError,
+)
 from tilores_core.host.roles import LLM
 from tilores_core.llm import ModelSettings
 from tilores_core.testing import isolated_host
@@ -143,3 +150,10 @@ def test_each_server_is_an_upstream_of_its_own() -> None:
     provider = CompatibleProvider(Settings(instances=instances))
     assert isinstance(provider, SupportsUpstreams)
     assert [provider.upstream(model) for model in ("a/x", "b/x", "a/y/z", "c/x", "a")] == ["a", "b", "a", "", "a"]
+
+
+async def test_instance_that_takes_fewer_stop_strings_refuses_more(upstream: FakeUpstream) -> None:
+    provider = CompatibleProvider(Settings(instances={"desk": instance(upstream, max_stops=1)}))
+    with pytest.raises(UnsupportedParameterError, match="at most 1"):
+        provider.chat_model("desk/org/small", {"stop": ["a", "b"]})
+    await provider.aclose()

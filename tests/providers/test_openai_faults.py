@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,6 +12,7 @@ from tests.providers.asked import ask, user
 from tilores_core import ProviderQuotaError, ProviderUnavailableError
 from tilores_core.llm import KeyedProviderSettings, load_catalogue
 from tilores_core.testing.fake_upstream import FakeUpstream, Fault, Hang, HttpError, Reply, Reset, Stall
+from tilores_core.testing.waiting import eventually
 from tilores_plugins.providers.openai.provider import OpenAIProvider
 
 MODEL = "gpt-4o-mini"
@@ -53,6 +55,24 @@ async def test_a_fault_is_told_once_and_tells_nothing_of_the_question(
     assert type(error) is kind
     assert "Edwina" not in str(error)
     assert sum(upstream.counts.values()) == 1
+
+
+async def test_call_without_a_free_connection_ends_after_the_connect_seconds(upstream: FakeUpstream) -> None:
+    settings = KeyedProviderSettings(
+        base_url=upstream.base_url, api_key=SecretStr(upstream.key), connect_seconds=0.2, max_connections=1
+    )
+    provider = OpenAIProvider(settings, load_catalogue("tilores_plugins.providers.openai"))
+    upstream.otherwise = Hang()
+    holder = asyncio.create_task(ask(provider, MODEL, user(QUESTION)))
+    await eventually(lambda: sum(upstream.counts.values()) == 1)
+    async with asyncio.timeout(4):
+        with pytest.raises(Exception) as caught:  # noqa: PT011
+            await ask(provider, MODEL, user(QUESTION))
+    assert type(provider.map_error(caught.value)) is ProviderUnavailableError
+    assert sum(upstream.counts.values()) == 1
+    holder.cancel()
+    await asyncio.wait({holder})
+    await provider.aclose()
 
 
 async def test_a_reset_is_no_slow_answer(upstream: FakeUpstream, provider: OpenAIProvider) -> None:

@@ -355,6 +355,12 @@ def test_every_setting_is_described() -> None:
     assert all(field.description for field in Settings.model_fields.values())
 
 
+async def test_format_and_delimiter_of_the_settings_go_before_what_is_found_out(opened: Make) -> None:
+    assert await ids(opened("id;name\n1;Anna Berg\n", "customers.json", format="csv"), name="Anna Berg") == ["1"]
+    text = "id|name|a;b;c;d\n1|Anna Berg|1;2;3;4\n"
+    assert await ids(opened(text, "piped.csv", delimiter="|"), name="Anna Berg") == ["1"]
+
+
 async def test_other_encodings(opened: Make) -> None:
     source = opened("id,name\n1,Jörg Groß\n".encode("cp1252"), encoding="cp1252")
     assert await ids(source, name="Jörg Groß") == ["1"]

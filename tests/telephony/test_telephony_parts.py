@@ -49,6 +49,11 @@ def _settings(**more: Any) -> Settings:
         ({}, {"x-timestamp": "1800000000000", "x-signature": _signed("1800000000000.")}, True),
         ({}, {"x-timestamp": "1800000000", "x-signature": _signed("1800000000.", encoding="base64")}, True),
         ({}, {"x-timestamp": "1799999000", "x-signature": _signed("1799999000.")}, False),  # replayed
+        (
+            {"vapi_tolerance_seconds": 2000},
+            {"x-timestamp": "1799999000", "x-signature": _signed("1799999000.")},
+            True,
+        ),
         ({}, {"x-timestamp": "1800000001", "x-signature": _signed("1800000000.")}, False),
         ({}, {"x-timestamp": "soon", "x-signature": _signed("soon.")}, False),
         ({}, {"x-signature": _signed(".")}, False),

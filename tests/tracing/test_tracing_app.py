@@ -214,7 +214,7 @@ async def test_full_says_everything_and_cuts_what_is_too_long(tmp_path: Path, se
     async with traced_app(
         tmp_path, langsmith=plugin(service), tracing={"capture": "full", "max_characters": 5000}
     ) as app:
-        run_id = (await app.invoke(f"{QUESTION} {'very ' * 4000}", customer_id=EDWINA)).json()["metadata"]["run_id"]
+        run_id = (await app.invoke(f"{QUESTION} {'very ' * 2000}", customer_id=EDWINA)).json()["metadata"]["run_id"]
         root = await eventually(lambda: service.runs.get(run_id))
         look_up = (await eventually(lambda: service.children(root)))[0]
     content = root["inputs"]["messages"][0]["content"]

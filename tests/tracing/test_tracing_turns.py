@@ -268,6 +268,22 @@ async def test_turns_beyond_the_queue_are_counted() -> None:
     assert tracing.report()["t"]["waiting"] == 5
 
 
+async def test_end_waits_no_longer_for_a_tracer_than_the_flush_seconds() -> None:
+    class Hanging:
+        async def record(self, traces: object) -> None:
+            await asyncio.Event().wait()
+
+        async def aclose(self) -> None:
+            return None
+
+    tracing = _tracing(tracers={"t": Hanging()}, schedule_delay_seconds=0, flush_seconds=0.05)
+    tracing.take(Outcome(turn=question(), answer=ANSWER, timings={}))
+    tracing.start()
+    async with asyncio.timeout(2):
+        await tracing.aclose()
+    assert tracing.report()["t"]["sent"] == 0
+
+
 async def test_a_turn_of_which_no_trace_can_be_built_is_counted_and_costs_no_other() -> None:
     tracing = _tracing(schedule_delay_seconds=0.01)
     broken: Any = Outcome(turn=question(), answer=ANSWER, timings={"customer": "?"})  # type: ignore[dict-item]

@@ -143,7 +143,8 @@ def test_interrupt_from_the_terminal_ends_server_and_worker_without_noise(tmp_pa
 
 
 def test_worker_alone_runs_what_a_server_without_one_takes_in(tmp_path: Path) -> None:
-    with RunningServer(tmp_path / "server", toml=TOML.format(latency=0)) as server:
+    toml = TOML.format(latency=0).replace("nice = 0", "embedded = false\nnice = 3")
+    with RunningServer(tmp_path / "server", toml=toml, worker=True) as server:
         job = _send(server, 20)
         assert "no worker process is running" in job["note"]
         assert "tilores worker" in job["note"]
@@ -162,6 +163,7 @@ def test_worker_alone_runs_what_a_server_without_one_takes_in(tmp_path: Path) ->
             wait_until(lambda: _job(server, job)["state"] == "done", "not done", PATIENCE)
             assert _job(server, job)["note"] is None
             assert _worker_health(server)["detail"]["running"] == 1
+            assert os.getpriority(os.PRIO_PROCESS, worker.pid) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 3)
             worker.terminate()
             said, _ = worker.communicate(timeout=PATIENCE)
         finally:

@@ -72,7 +72,7 @@ class CustomerLookup:
         self._mention_negative_ttl = min(self._life.negative_ttl_seconds, table.answers.negative_ttl_seconds)
         # A fingerprint is served stale for as long as answers live, and renewed behind the request.
         longest = max(table.answers.ttl_seconds, *table.spectrums.values(), 0.0)
-        self._grace = max(longest + table.answers.stale_seconds, self._life.stale_seconds)
+        self._grace = longest + table.answers.stale_seconds
         self._records: TTLCache[str, CustomerRecords] = TTLCache(_CUSTOMERS_KEPT, self._life.ttl_seconds, timer=clock)
         self._matches: TTLCache[int, tuple[Customer | None, CustomerMatch]] = TTLCache(
             _CUSTOMERS_KEPT, self._life.ttl_seconds, timer=clock

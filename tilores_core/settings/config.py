@@ -168,13 +168,18 @@ class RoutingTable(_Table):
     filler_seconds: float = Field(0.7, gt=0, description="delay of the first token after which the filler is sent")
 
 
-class NamespaceTable(_Table):
-    """`[cache.NAMESPACE]`: how long entries of one kind live."""
+class LifeTable(_Table):
+    """`[cache.customers]`: how long entries live."""
 
     ttl_seconds: float = Field(gt=0, description="life of an entry")
     negative_ttl_seconds: float = Field(
         15.0, gt=0, description="life of a negative result, such as a customer that does not exist"
     )
+
+
+class NamespaceTable(LifeTable):
+    """`[cache.NAMESPACE]`: how long entries of one kind live, and may be served after that."""
+
     stale_seconds: float = Field(0.0, ge=0, description="how long after its life an entry may be served stale")
 
 
@@ -182,7 +187,7 @@ class CacheTable(_Table):
     """`[cache]`: the tiering; each tier's own settings are in its plugin's table."""
 
     answers: NamespaceTable = NamespaceTable(ttl_seconds=3600.0, stale_seconds=600.0)
-    customers: NamespaceTable = NamespaceTable(ttl_seconds=300.0)
+    customers: LifeTable = LifeTable(ttl_seconds=300.0)
     schemas: NamespaceTable = NamespaceTable(ttl_seconds=3600.0)
     spectrums: dict[str, float] = Field(
         default_factory=dict,

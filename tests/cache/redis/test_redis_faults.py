@@ -121,6 +121,22 @@ async def test_stopped_and_continued(server: RedisServer, make_tier: MakeTier) -
         await load.goes_well()
 
 
+async def test_reply_within_the_time_outs_of_the_settings_is_waited_for(
+    server: RedisServer, make_tier: MakeTier
+) -> None:
+    patient = make_tier(server.url, connect_timeout_ms=30_000, command_timeout_ms=30_000)
+    for _ in ("connecting", "connected"):
+        server.pause()
+        try:
+            reading = asyncio.create_task(value_of(patient, "answers:a"))
+            with pytest.raises(CacheError):
+                await value_of(make_tier(server.url, **SHORT), "answers:a")
+            assert not reading.done()
+        finally:
+            server.resume()
+        assert await reading is None
+
+
 async def test_cut_connections(server: RedisServer, make_tier: MakeTier) -> None:
     async with Proxy(server.port) as proxy, Load(make_tier(proxy.url, **SHORT)) as load:
         for _ in range(3):
@@ -343,11 +359,18 @@ async def test_closing_while_connecting(make_tier: MakeTier) -> None:
         assert [type(one) for one in got] == [CacheError] * 2
 
 
-async def test_a_cluster_under_more_load_than_it_has_connections(cluster_url: str, make_tier: MakeTier) -> None:
+async def test_a_cluster_under_more_load_than_it_has_connections(
+    cluster: list[RedisServer], cluster_url: str, make_tier: MakeTier
+) -> None:
+    def clients() -> int:
+        return max(len(node.run("CLIENT", "LIST", "TYPE", "normal").splitlines()) for node in cluster)
+
+    before = clients()
     tier = make_tier(cluster_url, cluster=True, max_connections=3)
     await tier.set_many({f"answers:{number}": entry(b"%d" % number) for number in range(100)})
     got = await asyncio.gather(*(value_of(tier, f"answers:{number}") for number in range(100)))
     assert got == [b"%d" % number for number in range(100)]
+    assert clients() <= before + 3 + 5  # those that find out what nodes there are
 
 
 async def test_a_cluster_that_hangs_and_goes_on(
