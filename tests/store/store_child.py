@@ -23,7 +23,8 @@ from tilores_core.store.store import Store
 WRITERS = 4
 
 
-async def write(address: Address, name: str) -> None:
+async def write(address: Address, name: str, begun: int) -> None:
+    """`begun`: a pipe that gets a byte for each job that was announced."""
     store = await Store.open(address)
 
     async def one(writer: int) -> None:
@@ -31,6 +32,7 @@ async def write(address: Address, name: str) -> None:
             job_id = f"{name}-{writer}-{number}"
             await store.jobs.create(job_id, owner="child", options={"text": "x" * random.randrange(4000)})
             os.write(1, f"{job_id}\n".encode())
+            os.write(begun, b".")
 
     await asyncio.gather(*(one(writer) for writer in range(WRITERS)))
 
@@ -58,10 +60,13 @@ def main() -> None:
         pids = [fork(only_open(address)) for _ in range(count)]
         ends = [os.waitpid(pid, 0)[1] for pid in pids]
         sys.exit(any(ends))
+    announced, begun = os.pipe()
     for number in range(count):
         # The first ones die while they connect and migrate, the others while they write.
         longest = 0.15 if number < count // 2 else 0.6
-        pid = fork(write(address, f"r{number}"))
+        pid = fork(write(address, f"r{number}", begun))
+        if number == count - 1:
+            os.read(announced, 1)  # however slow the machine is, one has written when it dies
         time.sleep(chance.uniform(0.0, longest))  # the kill comes at any moment
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
