@@ -9,32 +9,28 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 
-from tilores_core.cli.options import JsonOption
+from tilores_core.cli.columns import columns
+from tilores_core.cli.options import AdminKeyOption, JsonOption, UrlOption
 from tilores_core.errors import TiloresError
 
 app = typer.Typer(name="cache", no_args_is_help=True, pretty_exceptions_enable=False)
 
-UrlOption = Annotated[
-    str | None, typer.Option(metavar="URL", help="Ask the server there, such as http://127.0.0.1:8000.")
-]
-KeyOption = Annotated[
-    str | None,
-    typer.Option(metavar="KEY", help="Its admin key; default TILORES_ADMIN_KEYS, or the one in the data folder."),
-]
+_TIER = ("entries", "bytes", "hits", "misses", "promotions", "evictions", "errors", "breaker", "p50_us", "p99_us")
+_IN_TIER = ("hits", "misses", "stores", "promotions", "damaged")
+_ABOVE = ("made", "coalesced", "refreshes", "served_stale", "served_on_error", "failed")
 NAMESPACES = ("answers", "mentions", "customers", "fingerprints", "schemas")
 
 
 @app.command()
 def stats(
-    ctx: typer.Context, url: UrlOption = None, admin_key: KeyOption = None, as_json: JsonOption = False
+    ctx: typer.Context, url: UrlOption = None, admin_key: AdminKeyOption = None, as_json: JsonOption = False
 ) -> None:
     """Statistics of each tier and namespace."""
-    from tilores_core.cli.cache_tables import stats_tables
-
     if url is not None:
         figures = _server(ctx, url, admin_key).get("/admin/cache")
     else:
@@ -42,7 +38,7 @@ def stats(
 
         figures = with_cache(ctx.obj, lambda cache, _: cache.stats())
         figures["tiers"] = {label: tier for label, tier in figures["tiers"].items() if tier["breaker"] is not None}
-    typer.echo(json.dumps(figures) if as_json else stats_tables(figures))
+    typer.echo(json.dumps(figures) if as_json else _tables(figures))
     if url is None and not as_json:
         typer.echo("Hits and misses are counted by each server: --url asks one.", err=True)
 
@@ -58,7 +54,7 @@ def invalidate(
     ] = None,
     key: Annotated[str | None, typer.Option(metavar="KEY", help="One entry, as namespace:digest.")] = None,
     url: UrlOption = None,
-    admin_key: KeyOption = None,
+    admin_key: AdminKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Remove one customer, one namespace or one key."""
@@ -91,7 +87,7 @@ def clear(
     ctx: typer.Context,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     url: UrlOption = None,
-    admin_key: KeyOption = None,
+    admin_key: AdminKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Remove everything. Asks first."""
@@ -121,3 +117,36 @@ def _say(removed: Any, *, as_json: bool) -> None:
     if not isinstance(removed, int):
         raise TiloresError("the server's answer cannot be read", fix="is this the address of a tilores server?")
     typer.echo(json.dumps({"removed": removed}) if as_json else f"removed {removed} entries")
+
+
+def _tables(figures: Mapping[str, Any]) -> str:
+    """What `TieredCache.stats()` says; a figure that is not known is a dash."""
+    tiers: Mapping[str, Any] = figures.get("tiers", {})
+    parts = [
+        _figures(("TIER", "NAME", *_TIER), [(label, one["name"], *_row(one, _TIER)) for label, one in tiers.items()])
+    ]
+    inside = [
+        (label, name, *_row(counted, _IN_TIER))
+        for label, one in tiers.items()
+        for name, counted in sorted(one.get("namespaces", {}).items())
+    ]
+    if inside:
+        parts.append(_figures(("TIER", "NAMESPACE", *_IN_TIER), inside))
+    above = [(name, *_row(counted, _ABOVE)) for name, counted in sorted(figures.get("namespaces", {}).items())]
+    if above:
+        parts.append(_figures(("NAMESPACE", *_ABOVE), above))
+    extras = [
+        f"{label} {name}: {value}" for label, one in tiers.items() for name, value in one.get("extra", {}).items()
+    ]
+    if extras:
+        parts.append("\n".join(extras))
+    return "\n\n".join(parts)
+
+
+def _row(figures: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    return ["-" if figures.get(name) is None else str(figures[name]) for name in names]
+
+
+def _figures(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    upper = [heading.upper() for heading in headings]
+    return columns(upper, rows, right=[name.upper() for name in headings if name.islower()])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -17,7 +17,15 @@ from tilores_core.cli.cache import app as cache_commands
 from tilores_core.cli.customers import app as customer_commands
 from tilores_core.cli.deploy import app as deploy_commands
 from tilores_core.cli.group import RootGroup
-from tilores_core.cli.options import CustomerOption, JsonOption, ModelOption, Options
+from tilores_core.cli.options import (
+    AdminKeyOption,
+    CustomerOption,
+    JsonOption,
+    LogLevelOption,
+    ModelOption,
+    Options,
+    UrlOption,
+)
 from tilores_core.cli.plugins import app as plugin_commands
 from tilores_core.cli.prompts import app as prompt_commands
 from tilores_core.cli.report import report
@@ -76,10 +84,7 @@ def serve(
         int | None, typer.Option(metavar="N", min=0, max=65535, help="Port; default 8000, 0 for any free one.")
     ] = None,
     workers: Annotated[int | None, typer.Option(metavar="N", min=1, max=64, help="Web processes; default 1.")] = None,
-    log_level: Annotated[
-        Literal["debug", "info", "warning", "error"] | None,
-        typer.Option(metavar="LEVEL", help="debug, info, warning or error; default info."),
-    ] = None,
+    log_level: LogLevelOption = None,
     no_worker: Annotated[
         bool, typer.Option("--no-worker", help="Start no worker process; see `tilores worker`.")
     ] = False,
@@ -91,13 +96,7 @@ def serve(
 
 
 @app.command()
-def worker(
-    ctx: typer.Context,
-    log_level: Annotated[
-        Literal["debug", "info", "warning", "error"] | None,
-        typer.Option(metavar="LEVEL", help="debug, info, warning or error; default info."),
-    ] = None,
-) -> None:
+def worker(ctx: typer.Context, log_level: LogLevelOption = None) -> None:
     """Run the batches, pre-warming and schedules of servers that use the same data folder.
 
     `tilores serve` starts one by itself; this is for one that runs as a service of its own.
@@ -185,13 +184,8 @@ def prewarm(
     every: Annotated[
         str | None, typer.Option(metavar="TIME", help="Go on, and renew it so often: 30m, 2h. Ctrl-C ends it.")
     ] = None,
-    url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Have the server there do it, such as http://127.0.0.1:8000.")
-    ] = None,
-    admin_key: Annotated[
-        str | None,
-        typer.Option(metavar="KEY", help="Its admin key; default TILORES_ADMIN_KEYS, or the one in the data folder."),
-    ] = None,
+    url: UrlOption = None,
+    admin_key: AdminKeyOption = None,
     json: JsonOption = False,
 ) -> None:
     """Have the answers of customers ready before they ask.
@@ -207,13 +201,8 @@ def prewarm(
 def forget(
     ctx: typer.Context,
     customer: Annotated[str, typer.Argument(metavar="ID", help="The customer's id, as the source has it.")],
-    url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Have the server there do it, such as http://127.0.0.1:8000.")
-    ] = None,
-    admin_key: Annotated[
-        str | None,
-        typer.Option(metavar="KEY", help="Its admin key; default TILORES_ADMIN_KEYS, or the one in the data folder."),
-    ] = None,
+    url: UrlOption = None,
+    admin_key: AdminKeyOption = None,
     json: JsonOption = False,
 ) -> None:
     """Remove a customer from caches, batch inputs and results, and say what cannot be reached."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import typer
 from typer.core import TyperGroup
 
 GLOBAL_OPTIONS = ("--config", "--no-plugins", "--disable-plugin", "--verbose", "--version")
@@ -18,9 +20,7 @@ class RootGroup(TyperGroup):
         command = super().get_command(ctx, cmd_name)
         if command is not None or cmd_name not in plugin_ids():
             return command
-        from tilores_core.cli.plugin_commands import load_command
-
-        command = load_command(ctx.params, cmd_name)
+        command = _load_command(ctx.params, cmd_name)
         if command is None:
             ctx.fail(f"The plugin '{cmd_name}' has no commands of its own. See: tilores plugins show {cmd_name}")
         return command
@@ -46,3 +46,43 @@ def plugin_ids() -> list[str]:
     from tilores_core.host.plugin import scan
 
     return sorted({found.id for found in scan()})
+
+
+def _load_command(params: Mapping[str, Any], plugin_id: str) -> Any:
+    """The plugin's Typer application as a command; None when it has none. `params`: the global options.
+
+    Raises `PluginError` when the plugin is not active, `ConfigError`.
+    """
+    from tilores_core.cli.options import Options
+    from tilores_core.errors import PluginError
+    from tilores_core.host.host import PluginHost
+    from tilores_core.host.roles import COMMANDS
+    from tilores_core.logs import configure_logging
+    from tilores_core.settings import load_config, variables
+
+    options = Options.of(params)
+    environment = options.environment()
+    configure_logging("warning", environment.log_format)
+    host = PluginHost.start(
+        load_config(environment.config),
+        variables=variables(),
+        data_dir=environment.data_dir,
+        disable=options.disable,
+        no_plugins=options.no_plugins,
+        only=(plugin_id,),
+    )
+    record = next(record for record in host.plugins if record.id == plugin_id)
+    if record.state != "active":
+        raise PluginError(
+            f"{record.state}: {record.reason}",
+            plugin=plugin_id,
+            distribution=record.distribution,
+            version=record.version,
+            fix=record.fix or f"tilores plugins show {plugin_id}",
+        )
+    for name in host.names(COMMANDS):
+        if host.registration(COMMANDS, name).plugin_id == plugin_id:
+            command = typer.main.get_command(host.build(COMMANDS, name))
+            command.name = plugin_id
+            return command
+    return None

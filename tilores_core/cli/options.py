@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -20,6 +20,17 @@ T = TypeVar("T")
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 ModelOption = Annotated[
     str | None, typer.Option(metavar="MODEL", help="The model, as provider:model; default: [use] model.")
+]
+UrlOption = Annotated[
+    str | None, typer.Option(metavar="URL", help="Have the server there do it, such as http://127.0.0.1:8000.")
+]
+AdminKeyOption = Annotated[
+    str | None,
+    typer.Option(metavar="KEY", help="Its admin key; default TILORES_ADMIN_KEYS, or the one in the data folder."),
+]
+LogLevelOption = Annotated[
+    Literal["debug", "info", "warning", "error"] | None,
+    typer.Option(metavar="LEVEL", help="debug, info, warning or error; default info."),
 ]
 CustomerOption = Annotated[str | None, typer.Option(metavar="ID", help="Id of the customer it is about.")]
 

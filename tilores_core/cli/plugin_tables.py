@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from tilores_core.cli.columns import columns
 from tilores_core.errors import PluginError
 
 if TYPE_CHECKING:
@@ -16,9 +16,7 @@ _HEADINGS = ("ID", "STATE", "VERSION", "DISTRIBUTION", "ORDER", "LOAD", "PROVIDE
 
 def record_table(records: Sequence[Plugin]) -> str:
     """One line per plugin. LOAD and PROVIDES are there once plugins were loaded; a reason stands in brackets."""
-    rows = [_HEADINGS, *(_row(record) for record in records)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
-    return "\n".join("  ".join(_pad(row[i], widths[i], i) for i in range(len(row))).rstrip() for row in rows)
+    return columns(_HEADINGS, [_row(record) for record in records], right=("ORDER", "LOAD"))
 
 
 def plugin_details(record: Plugin, settings: Sequence[dict[str, Any]]) -> str:
@@ -69,11 +67,6 @@ def settings_rows(host: PluginHost, plugin: str) -> list[dict[str, Any]]:
     ]
 
 
-def full_traceback(error: BaseException) -> str:
-    """The traceback, cause included, without local variables: those may hold secrets and customers' data."""
-    return "".join(traceback.format_exception(error)).rstrip()
-
-
 def _row(record: Plugin) -> tuple[str, ...]:
     provides = (
         " ".join(record.provides) if record.state == "active" else f"({record.reason})" if record.reason else ""
@@ -91,10 +84,6 @@ def _row(record: Plugin) -> tuple[str, ...]:
 
 def _milliseconds(record: Plugin) -> str:
     return "" if record.load_ms is None else f"{record.load_ms:.0f} ms"
-
-
-def _pad(text: str, width: int, column: int) -> str:
-    return text.rjust(width) if _HEADINGS[column] in {"ORDER", "LOAD"} else text.ljust(width)
 
 
 def _type_name(entry: dict[str, Any]) -> str:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tilores_core.cli.report import report
+from tilores_core.cli.options import JsonOption
+from tilores_core.cli.report import full_traceback, report
 from tilores_core.errors import ConfigError, TiloresError
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The plugin's id, as `tilores plugins list` shows it.")]
 
 
@@ -55,7 +55,7 @@ def show(
 ) -> None:
     """Load one plugin and say everything about it. Exit code 1 when it has a problem."""
     with _reported():
-        from tilores_core.cli.plugin_tables import full_traceback, plugin_details, settings_rows
+        from tilores_core.cli.plugin_tables import plugin_details, settings_rows
 
         host = _examined(ctx, only=plugin)
         records = [record for record in host.plugins if record.id == plugin]

@@ -14,11 +14,15 @@ def wants_traceback() -> bool:
     return "--verbose" in sys.argv[1:]
 
 
+def full_traceback(error: BaseException) -> str:
+    """The traceback, cause included, without local variables: those may hold secrets and customers' data."""
+    return "".join(traceback.format_exception(error)).rstrip()
+
+
 def report(error: BaseException) -> None:
     """Write to standard error. The exit code is the caller's business."""
     if wants_traceback():
-        # without local variables: those may hold secrets and customers' data
-        typer.echo("".join(traceback.format_exception(error)).rstrip(), err=True)
+        typer.echo(full_traceback(error), err=True)
     if isinstance(error, TiloresError):
         typer.echo(f"error: {error}", err=True)
         return

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from math import isfinite
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -22,6 +22,13 @@ ShortText = Annotated[str, Meta(min_length=1, max_length=MAX_ID_LENGTH)]
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Identifier = Annotated[str, Meta(max_length=MAX_ID_LENGTH)] | int
 """Ids are often whole numbers, and forms send the empty string for a field that was not filled in."""
+
+FilledText = Annotated[str, Meta(min_length=1)]
+Count = Annotated[int, Meta(ge=0)]
+Amount = Annotated[float, Meta(ge=0)]
+Dollars = Annotated[float | None, Meta(description="US dollars; 0 from the cache.")]
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+"""Types of replies that both protocols use."""
 
 _FLAGS: Final[Mapping[str, bool]] = {"true": True, "1": True, "false": False, "0": False}
 _MAX_AGE_DIGITS: Final = re.compile(r"[0-9]{1,10}")  # more digits are over 300 years: the same as no limit

@@ -13,16 +13,12 @@ from fastapi.openapi.utils import get_openapi
 
 from tilores_core.chat.models import Models
 from tilores_core.web.auth import Authenticator
+from tilores_core.web.bodies import json_schema
 from tilores_core.web.guard import PluginRouters
 from tilores_core.web.langserve.config import config_schema
-from tilores_core.web.langserve.schemas import input_schema, output_schema
-from tilores_core.web.openai.body import completion_request_schema
-from tilores_core.web.openai.schemas import (
-    completion_schema,
-    error_schema,
-    model_schema,
-    models_schema,
-)
+from tilores_core.web.langserve.schemas import Batched, Invoked, Problem, input_schema
+from tilores_core.web.openai.body import CompletionBody
+from tilores_core.web.openai.schemas import Completion, ErrorReply, ModelBody, ModelList
 
 Schema = dict[str, Any]
 
@@ -94,7 +90,7 @@ def describe(app: FastAPI, models: Models, authenticator: Authenticator, plugins
 
 
 def _langserve_paths(models: Models) -> Schema:
-    question, reply = _embedded(input_schema()), _embedded(output_schema())
+    question = _embedded(input_schema())
     config = {"anyOf": [_embedded(config_schema([*_names(models)])), {"type": "null"}]}
     names = {"type": ["array", "null"], "items": {"type": "string", "maxLength": 256}, "maxItems": 64}
     filters = {f"{verb}_{kind}": names for verb in ("include", "exclude") for kind in ("names", "types", "tags")}
@@ -102,18 +98,7 @@ def _langserve_paths(models: Models) -> Schema:
     filtered = _object({"input": question}, {"config": config, "kwargs": {}, **filters})
     configs = {"anyOf": [*config["anyOf"], {"type": "array", "items": config}]}
     batch = _object({"inputs": {"type": "array", "items": question}}, {"config": configs, "kwargs": {}})
-    run_info = _object(
-        {"run_id": {"type": "string", "format": "uuid"}, "feedback_tokens": {"type": "array", "maxItems": 0}}
-    )
-    runs = _object(
-        {
-            "responses": {"type": "array", "items": run_info},
-            "run_ids": {"type": "array", "items": {"type": "string", "format": "uuid"}},
-        }
-    )
-    one = _object({"output": reply, "metadata": run_info})
-    several = _object({"output": {"type": "array", "items": reply}, "metadata": runs})
-    problem = _object({"detail": {"type": ["string", "array"]}, "message": {"type": "string", "minLength": 1}})
+    one, several, problem = json_schema(Invoked), json_schema(Batched), json_schema(Problem)
 
     def post(summary: str, body: Schema, content: Schema, headers: Mapping[str, Any] | None = None) -> Schema:
         wrong = {"422": _response("A field is wrong; `loc` names it", {_JSON: problem})}
@@ -146,22 +131,22 @@ def _names(models: Models) -> list[str]:
 
 
 def _openai_paths() -> Schema:
-    error = error_schema()
+    error = json_schema(ErrorReply)
     wrong = {
         "400": _response("A field is wrong; `param` names it", {_JSON: error}),
         "404": _response("No such model", {_JSON: error}),
     }
-    content = {_JSON: completion_schema(), _SSE: _CHUNKS}
+    content = {_JSON: json_schema(Completion), _SSE: _CHUNKS}
     identifier = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
-    one = _get("One model", "openai", model_schema(), error)
+    one = _get("One model", "openai", json_schema(ModelBody), error)
     one["parameters"] = [identifier]
     one["responses"]["404"] = wrong["404"]
     return {
         "/v1/chat/completions": {
-            "post": _post("A chat completion", "openai", completion_request_schema(), content, error, wrong, _CACHE)
+            "post": _post("A chat completion", "openai", json_schema(CompletionBody), content, error, wrong, _CACHE)
         },
         "/v1/feedback": post_feedback(error, "openai", {"400": wrong["400"]}),
-        "/v1/models": {"get": _get("The models", "openai", models_schema(), error)},
+        "/v1/models": {"get": _get("The models", "openai", json_schema(ModelList), error)},
         "/v1/models/{id}": {"get": one},
     }
 

@@ -1,9 +1,17 @@
-"""JSON Schema of the input and the output. The input is read by hand: it is a union of strings, pairs and objects
-told apart by either of two keys, which no schema library's tagged unions express."""
+"""JSON Schema of the input, and the replies as structs that give theirs.
+
+The input is read by hand: it is a union of strings, pairs and objects told apart by either of two keys, which no
+schema library's tagged unions express.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from tilores_core.web.bodies import Amount, Count, Dollars, FilledText, FinishReason, json_schema
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _TEXT: Final = {"type": "string"}
@@ -71,77 +79,80 @@ def _message() -> dict[str, Any]:
     }
 
 
-def output_schema() -> dict[str, Any]:
+class UsageMetadata(Struct):
+    input_tokens: Count
+    output_tokens: Count
+    total_tokens: Count
+
+
+class MatchedCustomer(Struct):
+    traits: dict[str, str]
+
+
+class CustomerSaid(Struct):
+    kind: Literal["unnamed", "none", "one", "several"]
+    choices: Annotated[list[MatchedCustomer], Meta(description="What tells several matches apart.")] = []
+    distinguished_by: Annotated[
+        list[str], Meta(description="The labels of the traits that tell them apart; empty when none does.")
+    ] = []
+
+
+class ResponseMetadata(Struct):
+    """Empty on all pieces of a streamed reply but the last."""
+
+    model: Annotated[str, Meta(description="The model that answered.")] = ""
+    cache: Annotated[str, Meta(description="The tier the answer came from (l1, l2, …), or miss.")] = ""
+    age_s: Annotated[Amount, Meta(description="Seconds since the model said it.")] = 0
+    stale: bool = False
+    customer_id: str | None = None
+    customer: CustomerSaid | UnsetType = UNSET
+    spectrum: str = ""
+    prompt_version: str = ""
+    latency_ms: Annotated[Amount, Meta(description="Milliseconds this request took.")] = 0
+    cost: Dollars = None
+    finish_reason: FinishReason = "stop"
+
+
+class ChatOutput(Struct):
     """The reply, an AI message; pieces of it (`AIMessageChunk`) when it is streamed."""
-    objects = {"type": "array", "items": {"type": "object"}}
-    count = {"type": "integer", "minimum": 0}
-    return {
-        "$schema": _DIALECT,
-        "title": "ChatOutput",
-        "type": "object",
-        "properties": {
-            "type": {"enum": ["ai", "AIMessageChunk"]},
-            "content": _TEXT,
-            "id": _TEXT,
-            "name": {"type": "null"},
-            "additional_kwargs": {"type": "object"},
-            "response_metadata": _response_metadata(),
-            "tool_calls": objects,
-            "invalid_tool_calls": objects,
-            "tool_call_chunks": objects,
-            "chunk_position": {"enum": [None, "last"]},
-            "usage_metadata": {
-                "type": ["object", "null"],
-                "properties": {"input_tokens": count, "output_tokens": count, "total_tokens": count},
-                "required": ["input_tokens", "output_tokens", "total_tokens"],
-            },
-        },
-        "required": [
-            "type",
-            "content",
-            "id",
-            "additional_kwargs",
-            "response_metadata",
-            "tool_calls",
-            "invalid_tool_calls",
-            "usage_metadata",
-        ],
-    }
+
+    type: Literal["ai", "AIMessageChunk"]
+    content: str
+    id: str
+    additional_kwargs: dict[str, Any]
+    response_metadata: ResponseMetadata
+    tool_calls: list[dict[str, Any]]
+    invalid_tool_calls: list[dict[str, Any]]
+    usage_metadata: UsageMetadata | None
+    name: None = None
+    tool_call_chunks: list[dict[str, Any]] = []
+    chunk_position: Literal["last"] | None = None
 
 
-def _response_metadata() -> dict[str, Any]:
-    amount = {"type": "number", "minimum": 0}
-    traits = {"type": "object", "additionalProperties": _TEXT}
-    return {
-        "type": "object",
-        "description": "Empty on all pieces of a streamed reply but the last.",
-        "properties": {
-            "model": {**_TEXT, "description": "The model that answered."},
-            "cache": {**_TEXT, "description": "The tier the answer came from (l1, l2, …), or miss."},
-            "age_s": {**amount, "description": "Seconds since the model said it."},
-            "stale": {"type": "boolean"},
-            "customer_id": {"type": ["string", "null"]},
-            "customer": {
-                "type": "object",
-                "properties": {
-                    "kind": {"enum": ["unnamed", "none", "one", "several"]},
-                    "choices": {
-                        "type": "array",
-                        "description": "What tells several matches apart.",
-                        "items": {"type": "object", "properties": {"traits": traits}, "required": ["traits"]},
-                    },
-                    "distinguished_by": {
-                        "type": "array",
-                        "description": "The labels of the traits that tell them apart; empty when none does.",
-                        "items": _TEXT,
-                    },
-                },
-                "required": ["kind"],
-            },
-            "spectrum": _TEXT,
-            "prompt_version": _TEXT,
-            "latency_ms": {**amount, "description": "Milliseconds this request took."},
-            "cost": {"type": ["number", "null"], "minimum": 0, "description": "US dollars; 0 from the cache."},
-            "finish_reason": {"enum": ["stop", "length", "tool_calls", "content_filter"]},
-        },
-    }
+class RunMetadata(Struct):
+    run_id: UUID
+    feedback_tokens: Annotated[list[Any], Meta(max_length=0)]
+
+
+class BatchMetadata(Struct):
+    responses: list[RunMetadata]
+    run_ids: list[UUID]
+
+
+class Invoked(Struct):
+    output: ChatOutput
+    metadata: RunMetadata
+
+
+class Batched(Struct):
+    output: list[ChatOutput]
+    metadata: BatchMetadata
+
+
+class Problem(Struct):
+    detail: str | list[Any]
+    message: FilledText
+
+
+def output_schema() -> dict[str, Any]:
+    return {"$schema": _DIALECT, **json_schema(ChatOutput)}

@@ -5,11 +5,11 @@ What each key of the OpenAI SDK's request type comes to is in `KEYS`; a test com
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Raw, Struct, field
 
-from tilores_core.web.bodies import Identifier, Integer, ShortText, json_schema
+from tilores_core.web.bodies import Identifier, Integer, ShortText
 
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 Positive = Annotated[int, Meta(ge=1, le=2**63 - 1)]
@@ -185,8 +185,3 @@ class CompletionBody(ParametersBody, kw_only=True):
 
 class Config(Struct):
     configurable: Metadata | None = None
-
-
-def completion_request_schema() -> dict[str, Any]:
-    """The JSON Schema of the body."""
-    return json_schema(CompletionBody)

@@ -1,130 +1,95 @@
-"""JSON Schema of the OpenAI protocol's bodies, for the description of the server."""
+"""What the OpenAI protocol answers, as structs that give the JSON Schema for the description of the server."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Literal
 
-_TEXT: Final = {"type": "string"}
-_MAYBE_TEXT: Final = {"type": ["string", "null"]}
-_COUNT: Final = {"type": "integer", "minimum": 0}
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-
-def completion_schema() -> dict[str, Any]:
-    call = {
-        "type": "object",
-        "required": ["id", "type", "function"],
-        "properties": {
-            "id": _TEXT,
-            "type": {"const": "function"},
-            "function": {
-                "type": "object",
-                "required": ["name", "arguments"],
-                "properties": {"name": _TEXT, "arguments": _TEXT},
-            },
-        },
-    }
-    message = {
-        "type": "object",
-        "required": ["role", "content"],
-        "properties": {
-            "role": {"const": "assistant"},
-            "content": _MAYBE_TEXT,
-            "refusal": {"type": "null"},
-            "tool_calls": {"type": "array", "items": call, "minItems": 1},
-        },
-    }
-    choice = {
-        "type": "object",
-        "required": ["index", "message", "finish_reason"],
-        "properties": {
-            "index": {"const": 0},
-            "message": message,
-            "logprobs": {"type": "null"},
-            "finish_reason": {"enum": ["stop", "length", "tool_calls", "content_filter"]},
-        },
-    }
-    usage = ("prompt_tokens", "completion_tokens", "total_tokens")
-    return {
-        "type": "object",
-        "required": ["id", "object", "created", "model", "choices", "usage"],
-        "properties": {
-            "id": {**_TEXT, "pattern": "^chatcmpl-"},
-            "object": {"const": "chat.completion"},
-            "created": _COUNT,
-            "model": _TEXT,
-            "choices": {"type": "array", "items": choice, "minItems": 1, "maxItems": 1},
-            "usage": {"type": "object", "required": [*usage], "properties": dict.fromkeys(usage, _COUNT)},
-            "system_fingerprint": {"type": "null"},
-            "tilores": _extension(),
-        },
-    }
+from tilores_core.web.bodies import Amount, Count, Dollars, FilledText, FinishReason
 
 
-def _extension() -> dict[str, Any]:
-    amount = {"type": "number", "minimum": 0}
-    return {
-        "type": "object",
-        "description": "What LangServe's protocol tells in response_metadata.",
-        "properties": {
-            "cache": {**_TEXT, "description": "The tier the answer came from (l1, l2, …), or miss."},
-            "age_s": {**amount, "description": "Seconds since the model said it."},
-            "stale": {"type": "boolean"},
-            "customer_id": _MAYBE_TEXT,
-            "customer": {"enum": ["unnamed", "none", "one", "several"]},
-            "choices": {"type": "array", "items": {"type": "object", "additionalProperties": _TEXT}},
-            "distinguished_by": {
-                "type": "array",
-                "items": _TEXT,
-                "description": "The labels of the traits that tell the choices apart.",
-            },
-            "spectrum": _TEXT,
-            "prompt_version": _TEXT,
-            "latency_ms": amount,
-            "cost": {"type": ["number", "null"], "minimum": 0, "description": "US dollars; 0 from the cache."},
-        },
-    }
+class CalledFunction(Struct):
+    name: str
+    arguments: str
 
 
-def model_schema() -> dict[str, Any]:
-    return {
-        "type": "object",
-        "required": ["id", "object", "created", "owned_by"],
-        "properties": {
-            "id": {**_TEXT, "minLength": 1},
-            "object": {"const": "model"},
-            "created": _COUNT,
-            "owned_by": _TEXT,
-            "available": {"type": "boolean"},
-            "unavailable_reason": _TEXT,
-            "name": _TEXT,
-        },
-    }
+class ToolCall(Struct):
+    id: str
+    type: Literal["function"]
+    function: CalledFunction
 
 
-def models_schema() -> dict[str, Any]:
-    return {
-        "type": "object",
-        "required": ["object", "data"],
-        "properties": {"object": {"const": "list"}, "data": {"type": "array", "items": model_schema()}},
-    }
+class ReplyMessage(Struct):
+    role: Literal["assistant"]
+    content: str | None
+    refusal: None = None
+    tool_calls: Annotated[list[ToolCall], Meta(min_length=1)] | UnsetType = UNSET
 
 
-def error_schema() -> dict[str, Any]:
-    return {
-        "type": "object",
-        "required": ["error"],
-        "additionalProperties": False,
-        "properties": {
-            "error": {
-                "type": "object",
-                "required": ["message", "type", "param", "code"],
-                "additionalProperties": False,
-                "properties": {
-                    "message": {**_TEXT, "minLength": 1},
-                    "type": {**_TEXT, "minLength": 1},
-                    "param": _MAYBE_TEXT,
-                    "code": _MAYBE_TEXT,
-                },
-            }
-        },
-    }
+class Choice(Struct):
+    index: Annotated[int, Meta(ge=0, le=0)]
+    message: ReplyMessage
+    finish_reason: FinishReason
+    logprobs: None = None
+
+
+class UsageBody(Struct):
+    prompt_tokens: Count
+    completion_tokens: Count
+    total_tokens: Count
+
+
+class Extension(Struct):
+    """What LangServe's protocol tells in response_metadata."""
+
+    cache: Annotated[str, Meta(description="The tier the answer came from (l1, l2, …), or miss.")] = ""
+    age_s: Annotated[Amount, Meta(description="Seconds since the model said it.")] = 0
+    stale: bool = False
+    customer_id: str | None = None
+    customer: Literal["unnamed", "none", "one", "several"] = "unnamed"
+    choices: list[dict[str, str]] | UnsetType = UNSET
+    distinguished_by: (
+        Annotated[list[str], Meta(description="The labels of the traits that tell the choices apart.")] | UnsetType
+    ) = UNSET
+    spectrum: str = ""
+    prompt_version: str = ""
+    latency_ms: Amount = 0
+    cost: Dollars = None
+
+
+class Completion(Struct):
+    id: Annotated[str, Meta(pattern="^chatcmpl-")]
+    object: Literal["chat.completion"]
+    created: Count
+    model: str
+    choices: Annotated[list[Choice], Meta(min_length=1, max_length=1)]
+    usage: UsageBody
+    system_fingerprint: None = None
+    tilores: Extension | UnsetType = UNSET
+
+
+class ModelBody(Struct):
+    id: FilledText
+    object: Literal["model"]
+    created: Count
+    owned_by: str
+    available: bool | UnsetType = UNSET
+    unavailable_reason: str | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+
+
+class ModelList(Struct):
+    object: Literal["list"]
+    data: list[ModelBody]
+
+
+class ErrorBody(Struct, forbid_unknown_fields=True):
+    message: FilledText
+    type: FilledText
+    param: str | None
+    code: str | None
+
+
+class ErrorReply(Struct, forbid_unknown_fields=True):
+    error: ErrorBody
