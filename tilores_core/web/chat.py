@@ -21,6 +21,7 @@ from tilores_core.metrics.catalogue import IN_PROGRESS
 from tilores_core.settings import ChatTable
 from tilores_core.tracing import Tracing
 from tilores_core.web.auth import Authenticator
+from tilores_core.web.bodies import cache_control
 from tilores_core.web.body_timeout import BodyTimeout
 from tilores_core.web.http_exchange import ClientGoneError, HttpExchange
 from tilores_core.web.rate_limit import RateLimit
@@ -120,14 +121,19 @@ class ChatService:
             if self.meter is not None:
                 self.meter.count(exchange.scope["path"], exchange.status, exchange.tier, exchange.started)
 
-    def turn(self, exchange: HttpExchange, chat: ChatRequest, run_id: str, *, cache_control: bool = False) -> Turn:
-        """The engine's turn for a decoded request. `cache_control`: honour the request's Cache-Control header."""
+    def turn(
+        self, exchange: HttpExchange, chat: ChatRequest, run_id: str, *, with_cache_control: bool = False
+    ) -> Turn:
+        """The engine's turn for a decoded request, and its Cache-Control header where that is honoured."""
+        max_age, no_cache, no_store = chat.max_age, chat.no_cache, chat.no_store
+        given = exchange.headers.get(b"cache-control") if with_cache_control else None
+        if given is not None:
+            header_age, header_no_cache, header_no_store = cache_control(given)
+            max_age = header_age if max_age is None else max_age  # the body's age wins
+            no_cache, no_store = no_cache or header_no_cache, no_store or header_no_store
         policy = DEFAULT_CACHE_POLICY
-        if chat.max_age is not None or chat.no_cache or chat.no_store:
-            policy = CachePolicy(max_age=chat.max_age, no_cache=chat.no_cache, no_store=chat.no_store)
-        given = exchange.headers.get(b"cache-control")
-        if cache_control and given is not None:
-            policy = with_cache_control(policy, given.decode("latin-1"))
+        if max_age is not None or no_cache or no_store:
+            policy = CachePolicy(max_age=max_age, no_cache=no_cache, no_store=no_store)
         trace = exchange.headers.get(b"traceparent")
         turn = exchange.turn = Turn(
             messages=chat.messages,
@@ -147,13 +153,19 @@ class ChatService:
     # --- an answer ---------------------------------------------------------------------------------------
 
     async def serve(
-        self, exchange: HttpExchange, protocol: ChatProtocol, chat: ChatRequest, run_id: str, *, cache_control: bool
+        self,
+        exchange: HttpExchange,
+        protocol: ChatProtocol,
+        chat: ChatRequest,
+        run_id: str,
+        *,
+        with_cache_control: bool,
     ) -> None:
         """Reply to a request for one whole answer.
 
         A stored answer in memory is served as bytes without waiting; all else within limits, until the client goes.
         """
-        turn = self.turn(exchange, chat, run_id, cache_control=cache_control)
+        turn = self.turn(exchange, chat, run_id, with_cache_control=with_cache_control)
         context = self.engine.begin(turn, chat.memo)
         template = protocol.template
         cached = self.engine.cached_reply(context, template.name, template.render)
@@ -311,18 +323,3 @@ def _spent(answer: Answer) -> Usage:
 def traceparent(header: bytes) -> str | None:
     """The header when it has the form of W3C Trace Context (level 1), else None, as if it were not there."""
     return header.decode() if _TRACEPARENT.fullmatch(header) else None
-
-
-def with_cache_control(policy: CachePolicy, header: str) -> CachePolicy:
-    """The policy with a request's Cache-Control. The body's age wins; unknown directives are ignored."""
-    max_age = policy.max_age
-    no_cache, no_store = policy.no_cache, policy.no_store
-    for directive in header[:200].split(","):
-        name, _, value = directive.strip().lower().partition("=")
-        if name == "no-cache":
-            no_cache = True
-        elif name == "no-store":
-            no_store = True
-        elif name == "max-age" and value.isascii() and value.isdigit() and max_age is None:
-            max_age = float(value)
-    return CachePolicy(max_age=max_age, no_cache=no_cache, no_store=no_store)

@@ -7,17 +7,16 @@ here: the reply shows what was handed on.
 
 from __future__ import annotations
 
-import math
-import re
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-import orjson
+from msgspec import Meta, Struct
 
 from tilores_core.contracts import Feedback
 from tilores_core.errors import InvalidRequestError
+from tilores_core.web.bodies import read_json
 from tilores_core.web.chat import ChatService, Handler
 from tilores_core.web.http_exchange import HttpExchange
 
@@ -27,10 +26,20 @@ NotFound = Callable[[str], tuple[int, dict[str, Any], dict[str, str]]]
 COMPLETION: Final = "chatcmpl-"
 NO_TRACER: Final = "no tracer here takes feedback; name one in [use] tracers (docs/tracing.md)"
 
-_KEY = re.compile(r"[\w .:/\-]{1,100}")
-_LONGEST_VALUE = 1_000
-_LONGEST_COMMENT = 10_000
-_LARGEST_SCORE = 1e9
+_FIXES: Final = {
+    "": "send an object with run_id, key and score",
+    "run_id": "send the run_id, or the completion's id, that came with the answer",
+    "key": "name what is scored in 1 to 100 letters, digits, spaces, _.:/-",
+}
+Number = Annotated[float, Meta(ge=-1e9, le=1e9)]
+
+
+class FeedbackBody(Struct):
+    run_id: Annotated[str, Meta(pattern="^(chatcmpl-)?[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]
+    key: Annotated[str, Meta(pattern=r"^[\w .:/\-]{1,100}$")]
+    score: bool | Number | None = None
+    value: bool | Number | Annotated[str, Meta(max_length=1_000)] | None = None
+    comment: Annotated[str, Meta(max_length=10_000)] | None = None
 
 
 def feedback_route(service: ChatService, not_found: NotFound) -> Handler:
@@ -50,21 +59,13 @@ def feedback_route(service: ChatService, not_found: NotFound) -> Handler:
 
 def read_feedback(body: bytes) -> Feedback:
     """Raises `InvalidRequestError` that names the field."""
-    try:
-        given = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise InvalidRequestError("the body is not JSON", fix="send an object with run_id, key and score") from None
-    if not isinstance(given, dict):
-        raise InvalidRequestError("the body is not an object", fix="send an object with run_id, key and score")
-    key = given.get("key")
-    if not isinstance(key, str) or not _KEY.fullmatch(key):
-        raise InvalidRequestError("what is scored, 1 to 100 letters, digits, spaces, _.:/-", param="key")
+    given = read_json(FeedbackBody, body, fixes=_FIXES)
     feedback = Feedback(
-        run_id=_run_id(given.get("run_id")),
-        key=key,
-        score=_score(given.get("score")),
-        value=_value(given.get("value")),
-        comment=_comment(given.get("comment")),
+        run_id=str(uuid.UUID(given.run_id.removeprefix(COMPLETION))),
+        key=given.key,
+        score=None if given.score is None else float(given.score),
+        value=given.value,
+        comment=given.comment,
     )
     if feedback.score is None and feedback.value is None and feedback.comment is None:
         raise InvalidRequestError("there is nothing to hand on", param="score", fix="give score, value or comment")
@@ -90,36 +91,3 @@ def feedback_body(feedback: Feedback) -> dict[str, Any]:
         "created_at": now,
         "modified_at": now,
     }
-
-
-def _run_id(value: Any) -> str:
-    try:
-        return str(uuid.UUID(value.removeprefix(COMPLETION)))
-    except (AttributeError, ValueError):
-        raise InvalidRequestError(
-            "no run id", param="run_id", fix="send the run_id, or the completion's id, that came with the answer"
-        ) from None
-
-
-def _score(value: Any) -> float | None:
-    if value is None:
-        return None
-    if not isinstance(value, bool | int | float) or not math.isfinite(value) or abs(value) > _LARGEST_SCORE:
-        raise InvalidRequestError("a number from -1e9 to 1e9, or true or false", param="score")
-    return float(value)
-
-
-def _value(value: Any) -> str | float | bool | None:
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, int | float) and math.isfinite(value) and abs(value) <= _LARGEST_SCORE:
-        return float(value)
-    if isinstance(value, str) and len(value) <= _LONGEST_VALUE:
-        return value
-    raise InvalidRequestError(f"a number, a boolean or a text of up to {_LONGEST_VALUE} characters", param="value")
-
-
-def _comment(value: Any) -> str | None:
-    if value is None or (isinstance(value, str) and len(value) <= _LONGEST_COMMENT):
-        return value
-    raise InvalidRequestError(f"a text of up to {_LONGEST_COMMENT} characters", param="comment")

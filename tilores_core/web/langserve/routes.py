@@ -90,7 +90,7 @@ class LangServeRoutes:
         else:
             request = decode_run(body, service.limits, base_config=base).chat
         run_id = request.run_id or new_run_id()
-        await service.serve(exchange, self, request, run_id, cache_control=True)
+        await service.serve(exchange, self, request, run_id, with_cache_control=True)
 
     def values(self, exchange: HttpExchange, run_id: str, tier: bytes, stored_at: float) -> tuple[bytes, ...]:
         """In the order of the gaps of `invoke_template`: run id twice, last of all for the metadata."""
@@ -114,7 +114,7 @@ class LangServeRoutes:
         runs = decode_batch(body, service.limits, base_config=base)
         run_ids = [run.chat.run_id or new_run_id() for run in runs]
         turns = [
-            service.turn(exchange, run.chat, run_id, cache_control=True)
+            service.turn(exchange, run.chat, run_id, with_cache_control=True)
             for run, run_id in zip(runs, run_ids, strict=True)
         ]
         answers = await service.answer_all(exchange, turns)

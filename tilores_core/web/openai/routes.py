@@ -66,7 +66,7 @@ class OpenAIRoutes:
         if request.stream:
             await self._stream(exchange, request, run_id)
         else:
-            await service.serve(exchange, self, request.chat, run_id, cache_control=False)
+            await service.serve(exchange, self, request.chat, run_id, with_cache_control=False)
 
     def values(self, exchange: HttpExchange, run_id: str, tier: bytes, stored_at: float) -> tuple[bytes, ...]:
         """In the order of the gaps of `completion_template`."""
