@@ -1,13 +1,14 @@
-"""How a batch is shown: a bar on a terminal, lines backend, JSON events for programs."""
+"""How a batch is shown: a bar on a terminal, lines elsewhere, JSON events for programs."""
 
 from __future__ import annotations
 
 import os
 import shlex
 import sys
+from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
@@ -21,21 +22,26 @@ _EVERY_LINE: Final = 5.0
 _EVERY_EVENT: Final = 1.0
 
 
-class Shown(Protocol):
+class Shown(ABC):
     """`every`: seconds between two calls of `progress`, all of which are made inside its `with` block."""
 
     every: float
 
-    def __enter__(self) -> object: ...
+    def __enter__(self) -> object:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        return None
 
+    @abstractmethod
     def progress(self, look: Look) -> None: ...
 
+    @abstractmethod
     def end(self, look: Look, *, resumed: int, output: Path, failures: Path | None) -> None: ...
 
+    @abstractmethod
     def ended_early(self, source: Path, output: Path) -> None: ...
 
 
@@ -45,18 +51,10 @@ def show(*, json: bool) -> Shown:
     return _Bar() if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else _Lines()
 
 
-class _Lines:
+class _Lines(Shown):
     """Progress on standard error, what came of it on standard output."""
 
     every = _EVERY_LINE
-
-    def __enter__(self) -> object:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
 
     def progress(self, look: Look) -> None:
         typer.echo(_line(look), err=True)
@@ -112,18 +110,10 @@ class _Bar(_Lines):
         self._progress.update(self._task, completed=look.totals.lines, total=look.of, of=of, text=_text(look))
 
 
-class _Events:
+class _Events(Shown):
     """One JSON object a line, on standard output."""
 
     every = _EVERY_EVENT
-
-    def __enter__(self) -> object:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
 
     def progress(self, look: Look) -> None:
         _say({"event": "progress", **look.plain()})

@@ -8,7 +8,21 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from tilores_core.cli.report import report
+from tilores_core.errors import TiloresError
+
 GLOBAL_OPTIONS = ("--config", "--no-plugins", "--disable-plugin", "--verbose", "--version")
+
+
+class ReportingGroup(TyperGroup):
+    """Writes our errors to standard error, with exit code 1, also where it is run without the root command."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except TiloresError as error:
+            report(error)
+            raise typer.Exit(1) from None
 
 
 class RootGroup(TyperGroup):

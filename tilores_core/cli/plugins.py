@@ -6,16 +6,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tilores_core.cli.group import ReportingGroup
 from tilores_core.cli.options import JsonOption
-from tilores_core.cli.report import full_traceback, report
-from tilores_core.errors import ConfigError, TiloresError
+from tilores_core.cli.report import full_traceback
+from tilores_core.errors import ConfigError
 
 if TYPE_CHECKING:
     from tilores_core.host import Plugin, PluginHost
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="plugins",
+    cls=ReportingGroup,
     help="What is installed, and what is done with it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -34,16 +34,15 @@ IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The plugin's id, 
 @app.command("list")
 def list_plugins(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """Every installed plugin and what happens to it. Imports none."""
-    with _reported():
-        from tilores_core.cli.plugin_tables import record_table
+    from tilores_core.cli.plugin_tables import record_table
 
-        records, warnings = _planned(ctx)
-        if as_json:
-            _print_json([record.as_row() for record in records])
-        else:
-            typer.echo(record_table(records))
-        for warning in warnings:
-            typer.echo(f"warning: {warning}", err=True)
+    records, warnings = _planned(ctx)
+    if as_json:
+        _print_json([record.as_row() for record in records])
+    else:
+        typer.echo(record_table(records))
+    for warning in warnings:
+        typer.echo(f"warning: {warning}", err=True)
 
 
 @app.command()
@@ -54,20 +53,19 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Load one plugin and say everything about it. Exit code 1 when it has a problem."""
-    with _reported():
-        from tilores_core.cli.plugin_tables import plugin_details, settings_rows
+    from tilores_core.cli.plugin_tables import plugin_details, settings_rows
 
-        host = _examined(ctx, only=plugin)
-        records = [record for record in host.plugins if record.id == plugin]
-        settings = settings_rows(host, plugin)
-        if as_json:
-            _print_json([{**record.as_row(), "settings": settings} for record in records])
-        for record in records:
-            if not as_json:
-                typer.echo(plugin_details(record, settings))
-            if traceback and record.error is not None:
-                typer.echo(full_traceback(record.error), err=as_json)
-        _exit_on_problems(host, [record.id for record in records if record.is_problem], quiet=True)
+    host = _examined(ctx, only=plugin)
+    records = [record for record in host.plugins if record.id == plugin]
+    settings = settings_rows(host, plugin)
+    if as_json:
+        _print_json([{**record.as_row(), "settings": settings} for record in records])
+    for record in records:
+        if not as_json:
+            typer.echo(plugin_details(record, settings))
+        if traceback and record.error is not None:
+            typer.echo(full_traceback(record.error), err=as_json)
+    _exit_on_problems(host, [record.id for record in records if record.is_problem], quiet=True)
 
 
 @app.command()
@@ -79,54 +77,50 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Load plugins, validate their settings and hold [use] against them. Exit code 1 on any problem."""
-    with _reported():
-        from tilores_core.cli.plugin_tables import record_table
+    from tilores_core.cli.plugin_tables import record_table
 
-        host = _examined(ctx, only=plugin)
-        records = [record for record in host.plugins if plugin in (None, record.id)]
-        broken = [record for record in records if record.is_problem]
-        if as_json:
-            _print_json(
-                {
-                    "plugins": [record.as_row() for record in records],
-                    "problems": [str(problem) for problem in host.problems],
-                    "warnings": list(host.warnings),
-                }
-            )
-        else:
-            typer.echo(record_table(records))
-        _exit_on_problems(host, [record.id for record in broken], quiet=as_json)
+    host = _examined(ctx, only=plugin)
+    records = [record for record in host.plugins if plugin in (None, record.id)]
+    broken = [record for record in records if record.is_problem]
+    if as_json:
+        _print_json(
+            {
+                "plugins": [record.as_row() for record in records],
+                "problems": [str(problem) for problem in host.problems],
+                "warnings": list(host.warnings),
+            }
+        )
+    else:
+        typer.echo(record_table(records))
+    _exit_on_problems(host, [record.id for record in broken], quiet=as_json)
 
 
 @app.command()
 def enable(ctx: typer.Context, plugin: IdArgument) -> None:
     """Write `enabled = true` into the plugin's table of plugins.toml. Imports no plugin."""
-    with _reported():
-        _switch(ctx, plugin, on=True)
+    _switch(ctx, plugin, on=True)
 
 
 @app.command()
 def disable(ctx: typer.Context, plugin: IdArgument) -> None:
     """Write `enabled = false` into the plugin's table of plugins.toml. Imports no plugin."""
-    with _reported():
-        _switch(ctx, plugin, on=False)
+    _switch(ctx, plugin, on=False)
 
 
 @app.command()
 def schema(ctx: typer.Context, plugin: IdArgument) -> None:
     """Print the JSON Schema of the plugin's settings."""
-    with _reported():
-        from tilores_core.host.plugin_settings import settings_class
+    from tilores_core.host.plugin_settings import settings_class
 
-        host = _examined(ctx, only=plugin)
-        loaded = host.active_plugin(plugin)
-        if loaded is None:
-            if any(record.state == "disabled" for record in host.plugins if record.id == plugin):
-                raise ConfigError(f"plugin '{plugin}' is disabled", fix=f"tilores plugins enable {plugin}")
-            _exit_on_problems(host, [plugin], quiet=False)
-            return
-        model = settings_class(loaded)
-        _print_json(model.model_json_schema() if model else {"type": "object", "additionalProperties": False})
+    host = _examined(ctx, only=plugin)
+    loaded = host.active_plugin(plugin)
+    if loaded is None:
+        if any(record.state == "disabled" for record in host.plugins if record.id == plugin):
+            raise ConfigError(f"plugin '{plugin}' is disabled", fix=f"tilores plugins enable {plugin}")
+        _exit_on_problems(host, [plugin], quiet=False)
+        return
+    model = settings_class(loaded)
+    _print_json(model.model_json_schema() if model else {"type": "object", "additionalProperties": False})
 
 
 @app.command()
@@ -137,22 +131,11 @@ def new(
     ] = Path(),
 ) -> None:
     """Write a small working plugin package: a cache tier, its settings and its tests."""
-    with _reported():
-        from tilores_core.cli.plugin_template import write_package
+    from tilores_core.cli.plugin_template import write_package
 
-        written = write_package(name, folder)
-        typer.echo(f"wrote {written}")
-        typer.echo(f"next: cd {written} && pip install -e '.[testing]' && python -m pytest")
-
-
-@contextmanager
-def _reported() -> Iterator[None]:
-    """Errors of ours on stderr and exit code 1, also where the group is run without the root command."""
-    try:
-        yield
-    except TiloresError as error:
-        report(error)
-        raise typer.Exit(1) from None
+    written = write_package(name, folder)
+    typer.echo(f"wrote {written}")
+    typer.echo(f"next: cd {written} && pip install -e '.[testing]' && python -m pytest")
 
 
 def _loaded_config() -> tuple[LoadedConfig, dict[str, str]]:
