@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from tilores_core.cli.batch_shown import Shown, show
+from tilores_core.cli.batch_display import BatchDisplay, choose_display
 from tilores_core.cli.options import Options
 from tilores_core.host.roles import EXECUTOR
 
@@ -41,7 +41,7 @@ def batch(
     check_paths(source, output)
     host = options.host()
     pool = _pool(host)
-    shown = show(json=json)
+    shown = choose_display(json=json)
 
     async def main() -> int:
         if pool is not None:
@@ -65,7 +65,7 @@ def batch(
                 return await _run(made, source, output, shown)
 
     try:
-        with asyncio.Runner(loop_factory=_loop()) as runner:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             failed = runner.run(main())
     except (KeyboardInterrupt, asyncio.CancelledError):
         shown.ended_early(source, output)
@@ -74,7 +74,7 @@ def batch(
         raise typer.Exit(1)
 
 
-async def _run(batch: Batch, source: Path, output: Path, shown: Shown) -> int:
+async def _run(batch: Batch, source: Path, output: Path, shown: BatchDisplay) -> int:
     """How many lines failed."""
     from tilores_core.jobs.batch import failures_path
     from tilores_core.jobs.batch_progress import Speed, count_lines
@@ -116,14 +116,14 @@ def _pool(host: PluginHost) -> ThreadPoolExecutor | None:
 
 
 def _end_on_sigterm() -> None:
-    """Like Ctrl-C: a container's end loses nothing that was finished."""
+    """End as with Ctrl-C, so that the end of a container loses no finished line."""
     task = asyncio.current_task()
     if task is not None:
         with suppress(NotImplementedError):  # Windows
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
-def _loop() -> type[asyncio.AbstractEventLoop] | None:
+def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
     try:
         import uvloop
     except ImportError:

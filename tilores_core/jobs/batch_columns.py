@@ -1,4 +1,4 @@
-"""What the columns of a batch are called, and what may be in them."""
+"""The columns of a batch: their accepted names, and the values that they may hold."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "date_of_birth": ("date_of_birth", "dob", "birth_date", "birthdate", "birthday"),
     "model": ("model", "model_name"),
 }
-"""Meaning -> what it may be called, in any case, with spaces or hyphens as well. Other columns are passed over."""
+"""Accepted column names by meaning. Case, spaces and hyphens make no difference; other columns are ignored."""
 
 _MEANINGS = {name: meaning for meaning, names in NAMES.items() for name in names}
 _LONGEST = {"id": 200, "model": 200, "question": 100_000}
-_LONGEST_OTHERWISE = 500
+_LONGEST_DEFAULT = 500
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_BETWEEN = re.compile(r"[\W_]+")
+_SEPARATORS = re.compile(r"[\W_]+")
 
 
 class LineError(Exception):
@@ -33,10 +33,10 @@ class LineError(Exception):
 
 
 def columns(names: Sequence[str]) -> dict[str, str]:
-    """Column -> its meaning, of those that have one. Raises `LineError` when two mean the same."""
+    """The meaning of each column that has one. Raises `LineError` when two columns have the same meaning."""
     found: dict[str, str] = {}
     for name in names:
-        meaning = _MEANINGS.get(_BETWEEN.sub("_", _CAMEL.sub("_", name)).strip("_").lower())
+        meaning = _MEANINGS.get(_SEPARATORS.sub("_", _CAMEL.sub("_", name)).strip("_").lower())
         if meaning is None:
             continue
         if meaning in found.values():
@@ -72,7 +72,7 @@ def readable(row: Mapping[str, Any], field: str) -> str | None:
     if not isinstance(value, str):
         raise LineError(f"{field} must be a text")
     value = value.strip()
-    longest = _LONGEST.get(field, _LONGEST_OTHERWISE)
+    longest = _LONGEST.get(field, _LONGEST_DEFAULT)
     if len(value) > longest:
         raise LineError(f"{field} is longer than {longest} characters")
     return value or None

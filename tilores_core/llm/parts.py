@@ -1,7 +1,7 @@
-"""What is wrong with a request before it is sent: parts of its messages, and what an SDK cannot convert.
+"""Checks of a request before it is sent: the parts of its messages, and what an SDK cannot convert.
 
-SDKs fetch an image from an address, or read it from a file, when a message names one. What a caller writes must not
-choose what this machine opens, so for those an image comes as a data URL or not at all.
+SDKs fetch an image from an address, or read it from a file, when a message names one. A caller must not be able
+to choose what this machine opens, so for those an image is accepted as a data URL alone.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 _DATA_URL: Final = re.compile(r"data:image/[a-z0-9.+-]{1,40};base64,", re.IGNORECASE)
 _HTTP_URL: Final = re.compile(r"https?://\S", re.IGNORECASE)
-_OF_THE_MODEL: Final = frozenset({"thinking", "reasoning", "tool_use", "tool_call"})
+_MODEL_PARTS: Final = frozenset({"thinking", "reasoning", "tool_use", "tool_call"})
 _KINDS = {"image_url": "images", "image": "images", "input_image": "images"}
 
 
 def check_parts(info: ModelInfo, messages: Iterable[Mapping[str, Any]]) -> None:
     """Raises `UnsupportedParameterError`, whose `param` is the part's path, for an image that the model cannot see.
 
-    Call it before a model is asked, with what is known of it; a model of which nothing is known takes everything.
+    Call it before a listed model is asked; it is not called for models that no catalogue lists.
     """
     if info.vision:
         return
@@ -72,7 +72,7 @@ def check_inline(messages: Iterable[BaseMessage], *, title: str) -> None:
         for part in message.content if isinstance(message.content, list) else ():
             if not isinstance(part, Mapping) or (kind := part.get("type")) == "text":
                 continue
-            if message.type == "ai" and kind in _OF_THE_MODEL:
+            if message.type == "ai" and kind in _MODEL_PARTS:
                 continue
             if kind == "image" and "url" not in part and "file_id" not in part:
                 continue  # LangChain's own form of an image, with its bytes
@@ -87,7 +87,7 @@ def check_inline(messages: Iterable[BaseMessage], *, title: str) -> None:
 
 
 def check_addresses(messages: Iterable[BaseMessage]) -> None:
-    """For SDKs that hand an address on: raises `InvalidRequestError` for an image that has none, and is none."""
+    """For SDKs that pass addresses on: `InvalidRequestError` for an image with neither an http(s) nor a data URL."""
     for message in messages:
         for part in message.content if isinstance(message.content, list) else ():
             if isinstance(part, Mapping) and part.get("type") == "image_url":

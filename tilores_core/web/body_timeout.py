@@ -1,4 +1,4 @@
-"""An end to requests whose body does not arrive."""
+"""Times out requests whose body arrives too slowly."""
 
 from __future__ import annotations
 
@@ -8,29 +8,28 @@ from time import monotonic
 from tilores_core.errors import DeadlineExceededError
 from tilores_core.web.http_exchange import HttpExchange
 
-_LOOKS_PER_LIMIT = 6
+_CHECKS_PER_LIMIT = 6
 
 
 class BodyTimeout:
-    """Reads bodies and gives each at most `seconds`, and a sixth of that more.
+    """Reads bodies; one that takes longer than `seconds` (up to a sixth more) is answered with an error.
 
-    One look at all that wait, every few seconds, instead of a timer for each: a timer costs as much as the rest of
-    reading a body that is there already, and nearly all are. Who is late gets the error as a reply; the server then
-    tells the reader, who still waits, that the exchange is over.
+    One task checks all pending bodies every few seconds. A timer per request would cost as much as reading a body
+    that has arrived already, as nearly all have. The error is sent as the reply, which ends the pending read.
     """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._since: dict[HttpExchange, float] = {}
-        self._watch: asyncio.Task[None] | None = None
+        self._checker: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._watch = asyncio.get_running_loop().create_task(self._look())
+        self._checker = asyncio.get_running_loop().create_task(self._check())
 
     async def aclose(self) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.gather(self._watch, return_exceptions=True)
+        if self._checker is not None:
+            self._checker.cancel()
+            await asyncio.gather(self._checker, return_exceptions=True)
 
     async def read(self, exchange: HttpExchange, limit: int) -> bytes:
         """The body. Raises as `HttpExchange.body`; a late one ends with `ClientGoneError`."""
@@ -40,10 +39,10 @@ class BodyTimeout:
         finally:
             del self._since[exchange]
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         late = DeadlineExceededError(f"the body did not arrive within {self._seconds:g} s", fix="send it at once")
         while True:
-            await asyncio.sleep(self._seconds / _LOOKS_PER_LIMIT)
+            await asyncio.sleep(self._seconds / _CHECKS_PER_LIMIT)
             begun_before = monotonic() - self._seconds
             for exchange in [one for one, since in self._since.items() if since < begun_before and not one.status]:
                 await exchange.reply(*exchange.error_reply(late))

@@ -121,8 +121,8 @@ class HttpExchange:
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Do the work; stop it when the client goes (`ClientGoneError`). The work keeps its deadline itself."""
-        # The work runs in this very task, watched from outside: a task of its own costs more than most work does. Nor
-        # is the watcher worth its task before the work has taken a while.
+        # The work runs in the current task, since creating another costs more than most work does. The task that
+        # watches for a disconnect is created only when the work takes a while.
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         gone: asyncio.Task[None] | None = None
         stopped = False
@@ -154,7 +154,7 @@ class HttpExchange:
                 gone.cancel()
 
     async def stream(self, first: bytes, events: AsyncIterator[bytes], seconds: float) -> None:
-        """Send server-sent events as they come. The first has been made, so that what failed before it did not.
+        """Send server-sent events as they come. `first` was made before, so that an early failure has its own status.
 
         `seconds`: the longest that the client may take to read them; then the stream is cut (`ClientGoneError`).
         """

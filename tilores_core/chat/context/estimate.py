@@ -1,9 +1,8 @@
-"""How many tokens a text takes, near enough, without any model's tokenizer.
+"""An upper estimate of the tokens of a text, without a tokenizer, of which each model would need another library.
 
-Every model cuts text differently, and a tokenizer would be one more library for each. What is wanted here is never to
-be too low: ASCII counts 2.75 characters to a token (English prose takes about four, dates, figures and names of
-fields two to three), everything else half a token a byte of UTF-8 (so an accented or Cyrillic letter counts one, a
-Chinese character one and a half, an emoji two).
+ASCII counts one token per 2.75 characters (English prose has about four characters per token; dates, figures and
+names of fields two to three). Everything else counts half a token per byte of UTF-8: an accented or Cyrillic letter
+one token, a Chinese character one and a half, an emoji two.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The same question twice: a second call when the first is late, and the one that speaks first goes on."""
+"""Hedged calls: a second call when the first token is late; the call with the first token is kept."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ Claim = Callable[[], bool]
 
 
 async def hedged(run: Callable[[Claim, bool], Coroutine[Any, Any, T]], *, after: float) -> T:
-    """`run(claim, second)` once, and once more when nothing was claimed `after` seconds later.
+    """The result of `run(claim, second)`, which is started again when nothing was claimed within `after` seconds.
 
-    Each run calls `claim` with its first word: true for the one that may go on, and the other is cancelled then. One
-    that fails without a word leaves the field to the other; when both do, the first one's error is raised.
+    Each run calls `claim` at its first token. It returns True for the first caller, which continues while the other
+    run is cancelled. When one fails before it has claimed, the other continues; when both fail, the error of the
+    first run is raised.
     """
     winner: asyncio.Task[T] | None = None
     tasks: list[asyncio.Task[T]] = []
@@ -33,11 +34,11 @@ async def hedged(run: Callable[[Claim, bool], Coroutine[Any, Any, T]], *, after:
 
     try:
         tasks.append(asyncio.create_task(run(claim, False)))
-        speaking = asyncio.create_task(claimed.wait())
+        first_claim = asyncio.create_task(claimed.wait())
         try:
-            await asyncio.wait({tasks[0], speaking}, timeout=after, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({tasks[0], first_claim}, timeout=after, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            speaking.cancel()
+            first_claim.cancel()
         if winner is None and not tasks[0].done():
             tasks.append(asyncio.create_task(run(claim, True)))
         return await _first_good(tasks)

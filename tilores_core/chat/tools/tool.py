@@ -24,15 +24,15 @@ _WITH_CUSTOMERS: Final = "content_and_artifact"
 
 
 class InvalidArgumentsError(Exception):
-    """What the model gave does not fit; the text says what is wrong and repeats nothing of it."""
+    """The model's arguments do not fit; the text says what is wrong without repeating them."""
 
 
 class OtherCustomerError(Exception):
-    """What was asked for is not about the customer in play."""
+    """The tool was called for another customer than the one of this answer."""
 
 
 class ToolFailedError(Exception):
-    """It does not answer as it should."""
+    """The tool returned something other than content and customers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,9 @@
-"""How an entry lies in Redis: a small head, the tags, the value.
+"""The format of an entry in Redis: a header, the tags, the value.
 
     version 1 byte | crc32 4 | expires_at 8 | length of the tags 4 | tags as JSON | value
 
-The checksum covers everything behind it and begins with the key, so that bytes that were cut, changed or
-stored under another key are no entry. The tags come first, so that they can be read without the value.
+The checksum covers the key and everything after it, so that bytes that were truncated, changed or stored under
+another key are not read as an entry. The tags come first, so that they can be read without the value.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def carries(front: bytes, tag: str) -> bool:
 
 
 def _tags(raw: bytes) -> tuple[str, ...] | None:
-    # A checksum is no signature: whoever can write to Redis can make one, and must get a miss for it.
+    # a checksum is not a signature: bytes that others wrote to Redis may pass it, and must be a miss
     try:
         tags = orjson.loads(raw)
     except orjson.JSONDecodeError:

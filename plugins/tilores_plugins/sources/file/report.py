@@ -1,4 +1,4 @@
-"""What was understood of the file, in words, without any of its values."""
+"""Describes how the file was read: columns, counts and problems, without any of its values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def describe(
     problems: Problems,
     warnings: list[str],
 ) -> SourceReport:
-    """The report of one reading of the file."""
+    """The report of the file as it was last read."""
     customers, crowded = index.customers(settings.max_records_per_customer)
     facts = [*_columns(columns, settings), *_identifiers(counts)]
     warnings = [*warnings, *_unread(counts, settings), *_unused(profile, settings)]
@@ -38,7 +38,7 @@ def describe(
             "raise max_records_per_customer in [plugins.file], or check that id_column names a customer"
         )
     if not customers:
-        warnings.append("no row is served, so no customer can be found: mend the rows above, or set the columns")
+        warnings.append("no row is served, so no customer can be found: correct the rows above, or set the columns")
     return SourceReport(
         customers=customers,
         records=len(index),

@@ -22,7 +22,7 @@ _EVERY_LINE: Final = 5.0
 _EVERY_EVENT: Final = 1.0
 
 
-class Shown(ABC):
+class BatchDisplay(ABC):
     """`every`: seconds between two calls of `progress`, all of which are made inside its `with` block."""
 
     every: float
@@ -45,13 +45,13 @@ class Shown(ABC):
     def ended_early(self, source: Path, output: Path) -> None: ...
 
 
-def show(*, json: bool) -> Shown:
+def choose_display(*, json: bool) -> BatchDisplay:
     if json:
         return _Events()
     return _Bar() if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else _Lines()
 
 
-class _Lines(Shown):
+class _Lines(BatchDisplay):
     """Progress on standard error, what came of it on standard output."""
 
     every = _EVERY_LINE
@@ -110,7 +110,7 @@ class _Bar(_Lines):
         self._progress.update(self._task, completed=look.totals.lines, total=look.of, of=of, text=_text(look))
 
 
-class _Events(Shown):
+class _Events(BatchDisplay):
     """One JSON object a line, on standard output."""
 
     every = _EVERY_EVENT
