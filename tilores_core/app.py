@@ -62,14 +62,17 @@ def create_app(
     authenticator = Authenticator(environment, host.config, metrics_folder)
     # What is wrong in the plan, or a route of alerts, stops the start, not the first request.
     check_routes(host)
-    if load_prewarm_plan(host.config, Locale()).lists:
+    checked_plan = load_prewarm_plan(host.config, Locale())
+    if checked_plan.lists:
         check_schedule()  # whichever process follows it
 
     @asynccontextmanager
     async def open_parts(application: Application) -> AsyncIterator[tuple[ChatService, Any]]:
         async with open_services(host, environment, metrics_folder=metrics_folder) as services:
             metrics = services.metrics
-            prewarm_plan = load_prewarm_plan(host.config, services.locale)
+            prewarm_plan = checked_plan
+            if services.locale != Locale():  # the source reads phone numbers and dates in another way
+                prewarm_plan = load_prewarm_plan(host.config, services.locale)
             chat = ChatService(
                 services.engine,
                 authenticator,

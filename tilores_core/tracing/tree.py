@@ -23,7 +23,6 @@ Shown = Callable[[str], str]
 _INSTANT = 2e-6  # so that steps without a length of their own keep their order, in whole microseconds
 _LONGEST_NAME = 100
 
-
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _SHAPE = re.compile(r"[A-Za-z0-9._:/=\-]{1,128}")
 _LETTERS = re.compile(r"[a-z]+")
@@ -64,7 +63,7 @@ class TreeMaker:
         try:
             return self._resolve(turn.model)
         except TiloresError:
-            return ""  # what nobody knows may be any text
+            return ""  # an unknown name may be any text
 
     def _label(self, model: str, answer: Answer | None) -> str:
         """Callers may ask for any name; the one that answered is a model's."""
@@ -80,21 +79,19 @@ class TreeMaker:
     def _root(self, outcome: Outcome, captured: Captured, model: str, asked: str, *, shared: bool) -> Span:
         began, answer = outcome.started_at, outcome.answer
         ended = began + max(outcome.timings.get("total", 0.0), 0.0)
-        attributes: Attributes = {"purpose": outcome.turn.purpose}
-        if model:
-            attributes |= {"model": model, "provider": model.partition(":")[0]}
+        attributes = _present(
+            purpose=outcome.turn.purpose,
+            model=model or None,
+            provider=model.partition(":")[0] or None,
+            first_token=outcome.timings.get("first_token"),
+            coalesced=shared or None,
+            cut=captured.cut or None,
+            withheld=captured.withheld or None,
+        )
         if answer is not None:
             attributes |= {"spectrum": answer.spectrum, "prompt_version": answer.prompt_version} | _said(answer)
-        if shared:
-            attributes["coalesced"] = True
-        else:
+        if not shared:
             attributes |= _paid(outcome)
-        if (first := outcome.timings.get("first_token")) is not None:
-            attributes["first_token"] = first
-        if captured.cut:
-            attributes["cut"] = True
-        if captured.withheld:
-            attributes["withheld"] = True
         return Span(
             kind="request",
             name="chat",
@@ -115,7 +112,7 @@ class TreeMaker:
             found = began + looked
             steps.append(_look_up(outcome, captured, began, found))
         if answer is not None and answer.cache_tier != "miss":
-            return steps  # nobody was prompted, and nothing was made; what is known of the answer is the root's
+            return steps  # no model was asked; the root has what is known of the answer
         version = answer.prompt_version if answer is not None else ""
         if version:
             at = min(found + _INSTANT, ended)
@@ -148,48 +145,45 @@ def is_coalesced(outcome: Outcome) -> bool:
 
 
 def _tags(outcome: Outcome, model: str, *, shared: bool) -> tuple[str, ...]:
-    tags = []
-    if model:
-        tags += [f"provider:{model.partition(':')[0]}", f"model:{model}"]
     answer = outcome.answer
-    if answer is not None:
-        tags += [f"spectrum:{answer.spectrum}", f"cache:{answer.cache_tier}"]
-    if outcome.arm is not None:
-        tags.append(f"arm:{outcome.arm}")
-    tags.append(f"purpose:{outcome.turn.purpose}")
-    if shared:
-        tags.append("coalesced:true")
-    if outcome.error is not None:
-        tags.append(f"error:{outcome.error}")
-    return tuple(tags)
+    named = {
+        "provider": model.partition(":")[0] or None,
+        "model": model or None,
+        "spectrum": answer.spectrum if answer is not None else None,
+        "cache": answer.cache_tier if answer is not None else None,
+        "arm": outcome.arm,
+        "purpose": outcome.turn.purpose,
+        "coalesced": "true" if shared else None,
+        "error": outcome.error,
+    }
+    return tuple(f"{name}:{value}" for name, value in named.items() if value is not None)
+
+
+def _present(**values: str | int | float | bool | None) -> Attributes:
+    """The attributes that are known."""
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _paid(outcome: Outcome) -> Attributes:
     """What the turn's own calls took and cost together."""
     attempts = outcome.attempts
-    paid: Attributes = {
-        "input_tokens": sum(one.usage.input_tokens for one in attempts),
-        "output_tokens": sum(one.usage.output_tokens for one in attempts),
-    }
-    if all(one.cost is not None for one in attempts):
-        paid["cost"] = sum(one.cost or 0.0 for one in attempts)
-    return paid
+    costs = [one.cost for one in attempts if one.cost is not None]
+    return _present(
+        input_tokens=sum(one.usage.input_tokens for one in attempts),
+        output_tokens=sum(one.usage.output_tokens for one in attempts),
+        cost=sum(costs) if len(costs) == len(attempts) else None,
+    )
 
 
 def _look_up(outcome: Outcome, captured: Captured, began: float, found: float) -> Span:
     answer, customer = outcome.answer, outcome.customer
-    attributes: Attributes = {}
-    if outcome.customer_tier is not None:
-        attributes["cache_tier"] = outcome.customer_tier
-    if answer is not None:
-        attributes["outcome"] = answer.customer.kind
-        if answer.customer.kind == "several":
-            attributes["matches"] = len(answer.customer.choices)
-    elif customer is not None:
-        attributes["outcome"] = "one"
-    records = len(customer.records) if customer is not None else outcome.customer_records
-    if records is not None:
-        attributes["records"] = records
+    kind = answer.customer.kind if answer is not None else None if customer is None else "one"
+    attributes = _present(
+        cache_tier=outcome.customer_tier,
+        outcome=kind,
+        matches=len(answer.customer.choices) if answer is not None and kind == "several" else None,
+        records=len(customer.records) if customer is not None else outcome.customer_records,
+    )
     return Span(
         kind="customer",
         name="customer look-up",
@@ -202,19 +196,17 @@ def _look_up(outcome: Outcome, captured: Captured, began: float, found: float) -
 
 def _attempt(attempt: Attempt, model: str, place: int, began: float, ended: float, asked: str) -> Span:
     started = began + attempt.started
-    attributes: Attributes = {
-        "model": model,
-        "provider": model.partition(":")[0],
-        "attempt": place + 1,
-        "input_tokens": attempt.usage.input_tokens,
-        "output_tokens": attempt.usage.output_tokens,
-        "fallback": bool(asked) and attempt.model != asked,
-        "hedge": attempt.hedge,
-    }
-    if attempt.cost is not None:
-        attributes["cost"] = attempt.cost
-    if attempt.first_token is not None:
-        attributes["first_token"] = attempt.first_token
+    attributes = _present(
+        model=model,
+        provider=model.partition(":")[0],
+        attempt=place + 1,
+        input_tokens=attempt.usage.input_tokens,
+        output_tokens=attempt.usage.output_tokens,
+        fallback=bool(asked) and attempt.model != asked,
+        hedge=attempt.hedge,
+        cost=attempt.cost,
+        first_token=attempt.first_token,
+    )
     return Span(
         kind="model",
         name=model,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,16 +70,10 @@ class Status:
             "schema": {"hash": self.schema_hash, "from": self.schema_from},
         }
 
-
-class HealthCheck:
-    """The health check: what the source has noted, without a call of its own."""
-
-    def __init__(self, status: Status) -> None:
-        self._status = status
-
-    async def __call__(self) -> Mapping[str, Any]:
-        return self._status.report()
+    async def check(self) -> Mapping[str, Any]:
+        """The health check: what the source has noted, without a call of its own."""
+        return self.report()
 
 
-def build(context: PluginContext) -> HealthCheck:
-    return HealthCheck(context.state.get(Status))
+def build(context: PluginContext) -> Callable[[], Awaitable[Mapping[str, Any]]]:
+    return context.state.get(Status).check

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,14 +55,10 @@ class Status:
             "last_error_seconds_ago": round(now - self.last_error_at) if self.last_error else None,
         }
 
-
-class HealthCheck:
-    def __init__(self, status: Status) -> None:
-        self._status = status
-
-    async def __call__(self) -> Mapping[str, Any]:
-        return self._status.report()
+    async def check(self) -> Mapping[str, Any]:
+        """The health check: what the tracer has noted, without a call of its own."""
+        return self.report()
 
 
-def build(context: PluginContext) -> HealthCheck:
-    return HealthCheck(context.state.get(Status))
+def build(context: PluginContext) -> Callable[[], Awaitable[Mapping[str, Any]]]:
+    return context.state.get(Status).check
