@@ -14,8 +14,8 @@ TOOLKIT = CORE / "llm"
 """For provider plugins; what speaks OpenAI's protocol imports OpenAI's SDK when a model is made."""
 DEFAULTS = CORE / "settings" / "config.py"
 """The default of `[use]`, which the packaged plugins.toml repeats."""
-WORDS = {"email"}
-"""Names of plugins that the core needs for other things."""
+WORDS = {"email", "file", "files", "log", "webhook"}
+"""Names of plugins that are words of the core as well."""
 FRAMEWORK = {"httpx", "aiohttp", "orjson", "prometheus_client"}
 
 
