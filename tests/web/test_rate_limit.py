@@ -35,6 +35,17 @@ def test_limit_is_kept_and_forgotten_with_time(clock: Clock) -> None:
     assert limit.hit("desk")
 
 
+def test_wait_is_as_long_as_until_one_more_passes(clock: Clock) -> None:
+    limit = RateLimit("6/minute", "requests", None)
+    assert all(limit.hit("desk") for _ in range(6))
+    for _ in range(3):
+        wait = limit.error("desk", "requests").retry_after or 0.0
+        clock.advance(wait - 0.1)
+        assert not limit.hit("desk")
+        clock.advance(0.2)
+        assert limit.hit("desk")
+
+
 def _hits(folder: Path) -> int:
     limit = RateLimit("1000/day", "requests", folder)
     return sum(limit.hit("desk") for _ in range(400))
@@ -57,11 +68,11 @@ def test_counters_of_many_peers_take_no_more_memory(tmp_path: Path, clock: Clock
 
 def test_counter_that_was_used_longest_ago_makes_room(clock: Clock) -> None:
     counters = SharedCounters("requests", None)
-    assert counters.acquire_sliding_window_entry("first", 1, 60)
+    assert counters.hit("first", 1, 60)
     clock.advance(60)
     for number in range(20_000):
-        counters.acquire_sliding_window_entry(str(number), 1, 60)
-    assert counters.acquire_sliding_window_entry("first", 1, 60)
+        counters.hit(str(number), 1, 60)
+    assert counters.hit("first", 1, 60)
 
 
 def test_peer_that_failed_too_often_is_refused_except_with_a_key_it_used_before(clock: Clock) -> None:

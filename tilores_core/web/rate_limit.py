@@ -7,10 +7,10 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from time import time
 from typing import Any, Final
 
 from tilores_core.errors import RateLimitedError
+from tilores_core.web.shared_counters import SharedCounters
 
 _MOST_KNOWN_PEERS: Final = 10_000
 
@@ -26,23 +26,21 @@ class RateLimit:
 
     def __init__(self, limit: str, name: str, folder: Path | None) -> None:
         from limits import parse  # costs a start 50 ms, and few need it at once
-        from limits.strategies import SlidingWindowCounterRateLimiter
-
-        from tilores_core.web.shared_counters import SharedCounters
 
         self._item = parse(limit)
-        self._limiter = SlidingWindowCounterRateLimiter(SharedCounters(name, folder))
+        self._limit = (self._item.amount, self._item.get_expiry())
+        self._counters = SharedCounters(name, folder)
 
     def hit(self, key: str) -> bool:
         """Count a request. False, and not counted, when it is one too many."""
-        return bool(self._limiter.hit(self._item, key))
+        return self._counters.hit(key, *self._limit)
 
     def is_used_up(self, key: str) -> bool:
-        return not self._limiter.test(self._item, key)
+        return self._counters.wait(key, *self._limit) > 0
 
     def error(self, key: str, what: str, fix: str | None = None) -> RateLimitedError:
         """What to raise for one too many; `what` is counted."""
-        wait = self._limiter.get_window_stats(self._item, key).reset_time - time()
+        wait = self._counters.wait(key, *self._limit)
         return RateLimitedError(f"more than {self._item} {what}", retry_after=max(1.0, wait), fix=fix)
 
 

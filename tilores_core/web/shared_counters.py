@@ -1,4 +1,7 @@
-"""The counters of rate limits, which the processes of a server share."""
+"""Counters of rate limits, which the processes of a server share.
+
+`limits` has the same algorithm, but no storage that processes of one machine share without a server.
+"""
 
 from __future__ import annotations
 
@@ -13,23 +16,20 @@ from pathlib import Path
 from time import time
 from typing import Final
 
-from limits.storage import Storage
-from limits.storage.base import SlidingWindowCounterSupport
-
 _COUNTER: Final = struct.Struct("<16sQII")  # digest of the key, number of the window, count in it, count in the last
 _PER_BUCKET: Final = 8
 _BUCKETS: Final = 512
 _BYTES: Final = _COUNTER.size * _PER_BUCKET * _BUCKETS
 
 
-class SharedCounters(Storage, SlidingWindowCounterSupport):
-    """A storage for `limits` in a fixed piece of memory: in a file of `folder`, which processes share, or in this
-    process alone. When it is full, the counter that was used longest ago makes room."""
+class SharedCounters:
+    """Sliding-window counters in a fixed piece of memory: in a file of `folder`, which processes share, or in this
+    process alone. When it is full, the counter that was used longest ago makes room.
 
-    STORAGE_SCHEME = None
+    The count of the last window is weighted by the share of it that the window of `seconds` before now still holds.
+    """
 
     def __init__(self, name: str, folder: Path | None) -> None:
-        super().__init__()
         self._file: int | None = None
         if folder is None:
             self._memory = mmap.mmap(-1, _BYTES)
@@ -38,24 +38,27 @@ class SharedCounters(Storage, SlidingWindowCounterSupport):
         os.ftruncate(self._file, _BYTES)
         self._memory = mmap.mmap(self._file, _BYTES)
 
-    def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+    def hit(self, key: str, limit: int, seconds: int) -> bool:
+        """Count one more. False, and not counted, when it would be more than `limit` within `seconds`."""
         with self._locked():
-            at, digest, window, count, last, left = self._find(key, expiry)
-            if last * left + count + amount > limit:
+            at, digest, window, count, last, left = self._find(key, seconds)
+            if last * left + count + 1 > limit:
                 return False
-            _COUNTER.pack_into(self._memory, at, digest, window, count + amount, last)
+            _COUNTER.pack_into(self._memory, at, digest, window, count + 1, last)
             return True
 
-    def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
-        _, _, _, count, last, left = self._find(key, expiry)
-        return last, expiry * left, count, expiry * (1 + left)
+    def wait(self, key: str, limit: int, seconds: int) -> float:
+        """Seconds until one more would be counted; 0 when it would be now."""
+        _, _, _, count, last, left = self._find(key, seconds)
+        if last * left + count + 1 <= limit:
+            return 0.0
+        if count < limit:  # until the last window weighs less
+            return seconds * (left - (limit - count - 1) / last)
+        return seconds * (left + 1 - (limit - 1) / count)
 
-    def clear_sliding_window(self, key: str, expiry: int) -> None:
-        self.clear(key)
-
-    def _find(self, key: str, expiry: int) -> tuple[int, bytes, int, int, int, float]:
+    def _find(self, key: str, seconds: int) -> tuple[int, bytes, int, int, int, float]:
         """Place, digest, window, count, the last window's count, and the share of the window that is left."""
-        window, passed = divmod(time(), expiry)
+        window, passed = divmod(time(), seconds)
         digest = blake2b(key.encode(), digest_size=16).digest()
         bucket = int.from_bytes(digest[:4], "little") % _BUCKETS
         begin = bucket * _PER_BUCKET * _COUNTER.size
@@ -69,7 +72,7 @@ class SharedCounters(Storage, SlidingWindowCounterSupport):
             count, last = counters[at][2:]
         elif age == 1:
             last = counters[at][2]
-        return at, digest, int(window), count, last, 1 - passed / expiry
+        return at, digest, int(window), count, last, 1 - passed / seconds
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -81,28 +84,3 @@ class SharedCounters(Storage, SlidingWindowCounterSupport):
             yield
         finally:
             fcntl.lockf(self._file, fcntl.LOCK_UN)
-
-    # --- what the other strategies of `limits` need ---------------------------------------------------------
-
-    @property
-    def base_exceptions(self) -> type[Exception]:
-        return OSError
-
-    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        raise NotImplementedError
-
-    def get(self, key: str) -> int:
-        raise NotImplementedError
-
-    def get_expiry(self, key: str) -> float:
-        raise NotImplementedError
-
-    def check(self) -> bool:
-        return True
-
-    def reset(self) -> int | None:
-        self._memory[:] = bytes(_BYTES)
-        return None
-
-    def clear(self, key: str) -> None:
-        raise NotImplementedError
