@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Journal:
-    """Writes results in groups: whoever adds one goes on when its group is committed.
+    """Writes results in groups: a caller that adds one continues when its group is committed.
 
     Without a store (`evaluations` None) results are kept in memory alone.
     """
