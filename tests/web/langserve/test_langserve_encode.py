@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import orjson
@@ -8,8 +9,10 @@ from langchain_core.messages import AIMessage
 
 from tests.web.langserve.langserve_app import TOOL_CALL, answer
 from tilores_core.contracts import Answer, CustomerChoice, CustomerOutcome
+from tilores_core.web.langserve.decode import decode_run
 from tilores_core.web.langserve.encode import batch_body, invoke_body, invoke_template, message, reply
 from tilores_core.web.langserve.messages import parse_messages
+from tilores_core.web.request import Limits
 
 SURFACE = {
     *("model", "cache", "age_s", "stale", "customer_id", "spectrum", "prompt_version", "latency_ms", "cost"),
@@ -127,3 +130,16 @@ def test_a_shown_message_reads_back_as_itself(value: Any) -> None:
 def test_an_unpriced_answer_has_no_cost() -> None:
     plain = Answer(text="hi", model="x:y")
     assert reply(plain, run_id="r", latency_ms=1)["response_metadata"]["cost"] is None
+
+
+def test_long_numbers_in_arguments_go_out_and_come_back_as_they_are() -> None:
+    number = 123456789012345678901234567890
+    arguments = f'{{"account":{number},\n "sum": 1.10}}'
+    call = {"id": "c1", "type": "function", "function": {"name": "look_up", "arguments": arguments}}
+    value = reply(answer("", tool_calls=(call,), finish_reason="tool_calls"), run_id="r1", latency_ms=1)
+    sent = orjson.dumps(value)
+    assert b"\n" not in sent  # it would end an event of a stream
+    assert json.loads(sent)["tool_calls"][0]["args"] == {"account": number, "sum": 1.1}
+    back = b'{"input": ["Which account?", %b, {"role": "tool", "tool_call_id": "c1", "content": "found"}]}' % sent
+    messages = decode_run(back, Limits()).chat.messages
+    assert json.loads(messages[1]["tool_calls"][0]["function"]["arguments"])["account"] == number

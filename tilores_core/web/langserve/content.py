@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 import orjson
@@ -184,4 +185,7 @@ def _arguments(value: object, path: str) -> str:
     if not isinstance(value, dict):
         raise Unfit(f"{path}.args", "a tool call's arguments must be an object", "send an object")
     check_depth(value, f"{path}.args")
-    return orjson.dumps(value).decode()
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # integers of more than 64 bits
+        return json.dumps(value)

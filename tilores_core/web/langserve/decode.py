@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -43,6 +45,7 @@ class EventFilters:
         )
 
 
+_LONG_NUMBER: Final = re.compile(rb"[0-9]{19}")
 NO_FILTERS: Final = EventFilters()
 _FILTERS: Final = (
     "include_names",
@@ -110,7 +113,9 @@ def decode_batch(
 def _load(body: bytes) -> dict[str, Any]:
     try:
         data = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        if b'"args"' in body and _LONG_NUMBER.search(body):
+            data = json.loads(body)  # orjson makes floats of integers that have more than 64 bits
+    except (ValueError, RecursionError):
         raise InvalidJsonError from None
     if not isinstance(data, dict):
         raise InvalidRequestError("the body must be a JSON object", fix='send {"input": …}')

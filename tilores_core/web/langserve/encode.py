@@ -6,6 +6,8 @@ the JavaScript client wants `content`, `type` and `additional_kwargs` to be ther
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -13,6 +15,8 @@ import orjson
 
 from tilores_core.contracts import Answer, CustomerOutcome, Message, Usage
 
+# orjson makes a float of a whole number of more than 64 bits, and so another number.
+_LONG_NUMBER: Final = re.compile(r"\d{19}", re.ASCII)
 _TYPES: Final = {"user": "human", "assistant": "ai", "system": "system", "tool": "tool"}
 
 
@@ -144,6 +148,8 @@ def tool_calls(calls: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]]
         except orjson.JSONDecodeError:
             args = None
         if isinstance(args, dict):
+            if _LONG_NUMBER.search(arguments):
+                args = orjson.Fragment(json.dumps(json.loads(arguments)))
             good.append({"name": name, "args": args, "id": call_id, "type": "tool_call"})
         else:
             bad.append({"type": "invalid_tool_call", "id": call_id, "name": name, "args": arguments, "error": None})
