@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -52,10 +53,12 @@ from tilores_core.testing.fake_upstream import (
 
 FIRST = "The primary speaks first. "
 WHOLE = f"{FIRST}It has a second sentence. The third one ends it."
+LONG = ", ".join(f"item {number} of the long list costs {number * 7} pounds" for number in range(20, 60))
 BACKUP = "The fallback knows it all. Nothing is left out."
 REST = "The fallback goes on from here. It finds an end."
 FIRST_TOKEN, STALL = 8.0, 5.0  # the defaults
 OWN = 2.0  # what the fallback, the pauses between calls and all of this machine may take besides
+KINDS = ("pass", "partial", "fail")
 BACK_WITHIN = 30.0
 PATIENCE = 90.0
 EVERY = 0.25
@@ -79,8 +82,9 @@ fallbacks = ["anthropic:well"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """`reply`: what the model always says. `whole`, `streamed`: what the caller must get, the text or the protocol's
-    error code; None: not asked. `within`: seconds; `calls`: the most that the primary may be called. `policy`: of the
-    server; `broken`: the stream ends with an error after a part of the answer."""
+    error code; None: not asked. `goes_on`: streamed, the fallback must go on within the sentence. `within`: seconds;
+    `calls`: the most that the primary may be called. `policy`: of the server; `broken`: the stream ends with an error
+    after a part of the answer."""
 
     name: str
     reply: ReplyLike
@@ -91,6 +95,7 @@ class Row:
     calls: int = 3
     policy: str = "resume"
     broken: bool = False
+    goes_on: bool = False
     model: str = ""
 
 
@@ -142,6 +147,20 @@ ROWS = (
     ),
     Row(name="content refused", reply=ContentRefused(), whole="content_filter", streamed="content_filter", calls=1),
     *(
+        Row(
+            name=f"{name} in a long sentence",
+            reply=Reply(LONG, between=0.01, fault=fault),
+            streamed="",
+            within=within,
+            goes_on=True,
+        )
+        for name, fault, within in (
+            ("cut", Cut(after=70), OWN + 1),
+            ("stalled", Stall(after=70), STALL + OWN + 1),
+            ("error event", ErrorEvent(after=70), OWN + 1),
+        )
+    ),
+    *(
         Row(name=f"{name}, buffer", reply=spoken(fault), whole=None, within=within, policy="buffer")
         for name, fault, within in (
             ("cut", Cut(after=7), OWN),
@@ -181,6 +200,7 @@ class Got:
     first: float = 0.0
     seconds: float = 0.0
     status: int = 0
+    mendable: bool = False
     wrong: list[str] = field(default_factory=list)
 
 
@@ -240,7 +260,12 @@ def run_row(port: int, primary: FakeUpstream, row: Row, name: str, *, streamed: 
     got = ask(port, f"openai:{name}", streamed=streamed)
     calls = primary.counts[name] - before
     wanted = row.streamed if streamed else row.whole
-    if row.broken:
+    got.mendable = row.policy == "resume" and wanted not in (WHOLE, "context_length_exceeded", "content_filter")
+    if streamed and row.goes_on:
+        head = got.text.removesuffix(REST).rstrip(" –")
+        if got.error or not head or not LONG.startswith(head) or not got.text.endswith(REST):
+            got.wrong.append(f"{got.error or got.text!r}: not gone on with where it broke off")
+    elif row.broken:
         if got.error != wanted or not got.text or not WHOLE.startswith(got.text):
             got.wrong.append("no error at the break")
     elif (got.error or got.text) != wanted:
@@ -334,6 +359,7 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=12, help="rows that run at the same time")
     given = parser.parse_args()
     wrong = 0
+    sums: dict[str, Counter[str]] = {"whole": Counter(), "streamed": Counter()}
     with ExitStack() as stack:
         enter = stack.enter_context
         primary, backup = enter(FakeUpstream("openai")), enter(FakeUpstream("anthropic", otherwise=healthy))
@@ -364,6 +390,11 @@ def main() -> None:
                 flush=True,
             )
             wrong += bool(got.wrong)
+            if got.mendable:
+                kind = "pass" if not got.wrong else "partial" if got.text else "fail"
+                sums["streamed" if name.endswith(", streamed") else "whole"][kind] += 1
+        for way, counts in sums.items():
+            print(f"faults with a healthy fallback, {way}: " + ", ".join(f"{counts[k]} {k}" for k in KINDS))
         slowest, told = last.result()
         print(f"down and back: {told}" + "".join(f"\n  WRONG: {reason}" for reason in slowest.wrong[:5]))
         wrong += bool(slowest.wrong)
