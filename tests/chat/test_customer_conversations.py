@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from tilores_core.spectrums import classify
 
 COUNT = 1_000
 FOLDER = Path(__file__).parents[1] / "data" / "conversations"
+ROLES: dict[str, Any] = {"@A ": "assistant", "@S ": "system", "@T ": "tool"}
 ASKED_BACK = ("none", "several", "unnamed")
 
 
@@ -25,6 +27,9 @@ async def last_of(finder: CustomerFinder, turns: list[str]) -> Resolution | None
     said: list[str] = []
     found = None
     for turn in turns:
+        if turn[:3] in ROLES:
+            messages.append({"role": ROLES[turn[:3]], "content": turn[3:]})
+            continue
         messages.append({"role": "user", "content": turn})
         found = await finder.resolve(messages, None, spectrum=classify(turn))
         asks = found.outcome.kind in ("none", "several")

@@ -422,3 +422,31 @@ async def test_what_a_plugin_extracts_passes_the_same_rule(extractor: FromAPlugi
 
 def test_strengths_are_ordered() -> None:
     assert Strength.FAINT < Strength.WEAK < Strength.STRONG
+
+
+# --- a customer that the request names ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "another"),
+    [
+        ("What is Owen Tarrant's balance?", True),
+        ("balance of owen tarrant", True),
+        ("What does Zelda Quimby owe?", True),
+        ("customer 2042: balance?", True),
+        ("What is Nora Whitlock's balance?", False),
+        ("what does nora owe", False),
+        ("customer 2001: balance?", False),
+        ("What is the balance?", False),
+        ("Did she pay Owen Tarrant?", False),
+        ("Payments to Owen Tarrant?", False),
+        ("My name is Sarah Connor, what is the balance?", False),
+        ("Not Owen Tarrant, the other one", False),
+        ("What is the balance of the Harwich branch?", False),
+        ("and ticket 2042?", False),
+    ],
+)
+def test_question_about_another_than_the_named_customer_is_noticed(said: str, another: bool) -> None:
+    finder = CustomerFinder(SpottingSource(PEOPLE), "US")
+    records = "first_name: Nora last_name: Whitlock city: Harwich"
+    assert finder.names_another([{"role": "user", "content": said}], PEOPLE[0], records) is another

@@ -139,8 +139,14 @@ async def test_only_the_asked_customers_records_are_read(world: World) -> None:
     assert await told(world, "Is Robin Ashdown's score good?", "And Edwina Hawthorne's?") == {EDWINA.id}
 
 
-async def test_the_given_customer_wins_over_the_named_one(world: World) -> None:
-    assert await told(world, "Edwina Hawthorne asks for the score", customer_id=ROBIN.id) == {ROBIN.id}
+async def test_the_given_customer_is_the_one_of_the_question(world: World) -> None:
+    assert await told(world, "What is the score?", customer_id=ROBIN.id) == {ROBIN.id}
+    assert await told(world, "Robin Ashdown asks for the score", customer_id=ROBIN.id) == {ROBIN.id}
+
+
+async def test_question_about_another_than_the_given_customer_is_asked_about(world: World) -> None:
+    answer = await world.ask("Edwina Hawthorne asks for the score", customer_id=ROBIN.id)
+    assert (answer.customer.kind, world.provider.asked) == ("none", [])
 
 
 async def test_nobodys_records_are_read_when_nobody_is_named(world: World) -> None:

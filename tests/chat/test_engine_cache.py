@@ -158,7 +158,6 @@ async def test_what_does_not_matter_shares_the_answer(world: World, change: dict
         {"parameters": {"stop": ["."]}},
         {"prompt": Prompt(version="v2", template="{customer}")},
         {"caller": Caller(scope="other")},
-        {"customer_id": ROBIN.id},
         {"messages": ({"role": "user", "content": ABOUT_EDWINA + " "},)},
         {"messages": ({"role": "system", "content": "Be brief."}, {"role": "user", "content": ABOUT_EDWINA})},
     ],
@@ -171,6 +170,12 @@ async def test_what_matters_makes_another_answer(world: World, change: dict[str,
     assert key is None or world.peek(turn, key) is None
     assert (await world.engine.answer(turn)).text == "answer 2"
     assert (await world.ask()).text == "answer 1"
+
+
+async def test_another_given_customer_makes_another_answer(world: World) -> None:
+    assert (await world.ask("Score?", customer_id=EDWINA.id)).text == "answer 1"
+    assert (await world.ask("Score?", customer_id=ROBIN.id)).text == "answer 2"
+    assert (await world.ask("Score?", customer_id=EDWINA.id)).text == "answer 1"
 
 
 async def test_changed_records_make_another_answer() -> None:

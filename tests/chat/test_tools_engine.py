@@ -325,7 +325,7 @@ async def test_results_are_held_to_their_length() -> None:
     async with world(
         calls(("customer_records", {})), "Long.", crm=Crm([long]), chat={"tool_result_characters": 2000}
     ) as here:
-        await here.ask(customer_id="C-7")
+        await here.ask("Tell the story.", customer_id="C-7")
         told = results(here.provider.asked[1])[0]
         assert len(told) <= 2000
         assert told.endswith("</records>")
@@ -337,7 +337,7 @@ async def test_all_results_together_fit_the_window() -> None:
     infos = (ModelInfo(id="fake-1", tools=True, context_window=4000),)
     wanted: list[tuple[str, dict[str, Any]]] = [("customer_records", {})] * 4
     async with world(calls(*wanted), "Long.", crm=Crm([long]), infos=infos) as here:
-        await here.ask(customer_id="C-7")
+        await here.ask("Tell the story.", customer_id="C-7")
         told = results(here.provider.asked[1])
         assert sum(len(text) for text in told) < 4000 * 3 // 2
         assert told[-1] == wording.NO_ROOM

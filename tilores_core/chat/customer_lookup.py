@@ -250,6 +250,15 @@ class CustomerLookup:
         overdue = bool(hit.value) and max_age is not None and hit.age(self._clock()) > max_age
         return replace(match_of_entry(hit), overdue=overdue, records=records)
 
+    def names_another(self, turn: Turn, match: CustomerMatch) -> bool:
+        """Whether a turn that names its customer asks about another person; see `CustomerFinder.names_another`."""
+        records = match.records
+        return (
+            turn.customer_id is not None
+            and records is not None
+            and self._finder.names_another(turn.messages, records.customer, records.text)
+        )
+
     async def load_records(self, match: CustomerMatch, *, keep: bool = True) -> CustomerMatch:
         """The match with its records. Another match when they have changed meanwhile, or when the customer is no
         longer there (`none`). Without `keep` nothing of it is stored."""

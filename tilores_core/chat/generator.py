@@ -20,7 +20,7 @@ from tilores_core.chat.prompts import NONE_FITS, SEVERAL_FIT
 from tilores_core.chat.routing.delivery import Emit
 from tilores_core.chat.tools.loop import ToolLoop
 from tilores_core.chat.turn_context import TurnContext
-from tilores_core.contracts import Answer, Turn
+from tilores_core.contracts import Answer, CustomerOutcome, Turn
 from tilores_core.llm.normalizer import Completion
 from tilores_core.settings import ChatTable
 
@@ -81,6 +81,8 @@ class AnswerGenerator:
         watch = self._guard.watch(turn.messages, context.prompt)
         if match.outcome.kind == "one":
             match = context.match = await self._customers.load_records(match, keep=not turn.cache.no_store)
+            if self._customers.names_another(turn, match):
+                match = context.match = CustomerMatch(outcome=CustomerOutcome(kind="none"))
         if match.unclear and not self.answers_unclear(turn):  # the customer is gone
             return self.ask_back(context, match), False
         if match.records is not None:

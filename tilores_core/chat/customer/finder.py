@@ -5,6 +5,7 @@ Reads the messages, asks the source for what `resolution` needs, and hands the d
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -21,14 +22,20 @@ from tilores_core.contracts import (
     Evidence,
     Identifiers,
     Message,
+    Strength,
     SupportsMentions,
 )
-from tilores_core.identity import normalise_email, normalise_phone
+from tilores_core.identity import name_fits, normalise_email, normalise_phone
+from tilores_core.identity.names import fold
 from tilores_core.spectrums import classify
 
 __all__ = ["CustomerFinder", "Resolution", "clarification"]
 
 _RULE = "2"  # changes with the rule of resolution
+_BESIDE = frozenset(
+    ("to", "from", "with", "by", "at", "via", "through", "an", "mit", "bei", "à", "avec", "con", "met")
+)
+_WORD = re.compile(r"[^\W_]+")
 LIMIT = 10
 """Customers asked of the source at first."""
 MOST_NAMESAKES = 200
@@ -124,6 +131,26 @@ class CustomerFinder:
 
         return resolve(readings, candidates, spectrum=spectrum_of, region=self._region)
 
+    def names_another(self, messages: Sequence[Message], customer: Customer, records: str) -> bool:
+        """Whether the last message of the user asks about another person than the `customer` that the request names:
+        by a full name or an id that neither is the customer's nor stands in the `records` (as text)."""
+        said = list(_said(messages))[-1:]
+        if not said:
+            return False
+        reading = self._read(*said[0])
+        asked = [
+            item for item in reading.found if item.kind in ("name", "customer_id") and _is_subject(item, reading)
+        ]
+        known: frozenset[str] | None = None
+        for item in asked:
+            values = (item.value, *item.alternatives)
+            if item.kind == "name" and customer.name and any(name_fits(value, [customer.name]) for value in values):
+                return False
+            known = known or frozenset(_WORD.findall(fold(f"{customer.id} {records}")))
+            if any(known.issuperset(_WORD.findall(fold(value))) for value in values):
+                return False
+        return bool(asked)
+
     async def identified(self, identifiers: Identifiers) -> Resolution:
         """The customer that the identifiers fit, all of them. Raises what the source raises (`SourceError`)."""
         return _resolution(tuple(await self._source.find(identifiers)))
@@ -150,6 +177,15 @@ class CustomerFinder:
         except Exception:
             return own
         return replace(own, evidence=tuple(_checked(item, self._region) for item in found))
+
+
+def _is_subject(item: Evidence, reading: Reading) -> bool:
+    """Whether a message is about what it identifies, and not about something sent there, paid to or had with."""
+    if item.partial or item.speaker or item.polarity not in ("asserted", "corrected") or reading.refers_back:
+        return False
+    before = reading.text[: item.start].rsplit(None, 1)[-1:]
+    beside = bool(before) and before[0].lower() in _BESIDE
+    return not beside and item.strength >= (Strength.WEAK if item.kind == "name" else Strength.STRONG)
 
 
 class _Lazily(Sequence[Reading]):

@@ -71,20 +71,22 @@ class _Resolver:
         self._faint = 0
 
     def after(self, i: int) -> State:
-        """The state after message `i`."""
-        while i >= 0 and not self._readings[i].evidence and not self._readings[i].dates:
-            if self._readings[i].said.means_another() or self._may_choose(i):
-                break
-            i -= 1
+        """The state after message `i`; each is found once."""
         if i < 0:
             return UNNAMED
-        if i not in self._states:
-            self._states[i] = self._step(i, self._readings[i])
-        return self._states[i]
+        state = self._states.get(i)
+        if state is None:
+            state = self._states[i] = self._carried_on(i) or self._step(i, self._readings[i])
+        return state
 
-    def _may_choose(self, i: int) -> bool:
-        """Whether a message without evidence may still tell namesakes apart: there were several before."""
-        return i > 0 and bool(self.after(i - 1).pool or len(self.after(i - 1).customers) > 1)
+    def _carried_on(self, i: int) -> State | None:
+        """The state before message `i` where that says nothing of a customer; with several before, it may still tell
+        them apart."""
+        reading = self._readings[i]
+        if reading.evidence or reading.dates or reading.said.means_another():
+            return None
+        before = self.after(i - 1)
+        return None if before.pool or len(before.customers) > 1 else before
 
     # --- one message -------------------------------------------------------------------------------------
 
