@@ -27,7 +27,7 @@ TAG_OVERHEAD = 150
 """The same for each of its tags."""
 
 _LARGEST_SHARE = 8  # one entry may take an eighth of `max_bytes`, or it would evict too many others
-_SWEPT_AT_ONCE = 16
+_SWEPT_AT_ONCE = 6
 
 
 class Settings(BaseModel):
