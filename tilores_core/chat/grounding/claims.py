@@ -372,8 +372,7 @@ def plain_number(digits: str) -> str | None:
         digits = digits.replace("\u00a0", "").replace("\u202f", "").replace("'", "").replace("’", "")
     comma, point = digits.rfind(","), digits.rfind(".")
     if comma >= 0 and point >= 0:
-        decimal = "," if comma > point else "."
-        thousands = "." if decimal == "," else ","
+        decimal, thousands = (",", ".") if comma > point else (".", ",")
         digits = digits.replace(thousands, "").replace(decimal, ".")
     elif comma >= 0:
         groups = digits.split(",")
