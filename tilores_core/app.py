@@ -104,7 +104,7 @@ def create_app(
                 metrics=metrics,
                 tracers=services.tracing.report,
                 store=services.store.ping,
-                prompts=services.prompts,
+                release=services.release,
                 prewarming=warm_jobs,
                 batches=BatchIntake(store=services.store, folder=folder, table=host.config.batch),
                 jobs=folder,

@@ -37,8 +37,9 @@ from tilores_core.jobs.job_folder import JobFolder
 from tilores_core.metrics import Metrics
 from tilores_core.metrics.collectors import alert_queue_samples, prompt_samples, watch_parts
 from tilores_core.metrics.meters import ModelLabels
-from tilores_core.release import ProductionPromptManager, PromptChecks
 from tilores_core.release.golden_questions import GoldenQuestions
+from tilores_core.release import ProductionIntegrationOrchestrator, ProductionPromptManager, PromptChecks
+from tilores_core.release.orchestrator import WORK
 from tilores_core.resilience.work_mark import WorkMark
 from tilores_core.settings import Config, Environment, LoadedConfig, load_config, variables
 from tilores_core.settings.data_folder import create_data_folder
@@ -71,6 +72,7 @@ class Services:
     alerts: AlertSink
     prompts: ProductionPromptManager
     watch: ConditionWatch
+    release: ProductionIntegrationOrchestrator
 
     def work_mark(self, name: str) -> WorkMark:
         """The mark that wakes the worker process for this kind of work."""
@@ -128,6 +130,7 @@ async def open_services(
         store = _open_store(stack, environment, cache)
         alerts = _open_alerts(stack, environment, store, metrics)
         prompts = await _open_prompts(stack, environment, config, store, alerts)
+        release = _open_release(stack, environment, config, store, prompts, alerts)
         locale = _locale(config, source)
         finder = CustomerFinder(
             source,
@@ -161,6 +164,7 @@ async def open_services(
             alerts=alerts,
             prompts=prompts,
             watch=_build_watch(stack, config, alerts, engine, cache),
+            release=release,
         )
 
 
@@ -225,6 +229,21 @@ def _build_watch(
     watch.add(grounding_check(engine, config.alerts))
     stack.push_async_callback(watch.aclose)
     return watch
+
+
+def _open_release(
+    stack: AsyncExitStack,
+    environment: Environment,
+    config: Config,
+    store: LazyStore,
+    prompts: ProductionPromptManager,
+    alerts: AlertSink,
+) -> ProductionIntegrationOrchestrator:
+    mark = WorkMark(environment.data_dir, WORK)
+    release = ProductionIntegrationOrchestrator(store, prompts, config, alerts=alerts, mark=mark)
+    stack.push_async_callback(release.aclose)
+    release.start()
+    return release
 
 
 def _locale(config: Config, source: CustomerSource) -> Locale:

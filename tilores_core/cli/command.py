@@ -16,6 +16,7 @@ from tilores_core.cli.alerts import app as alert_commands
 from tilores_core.cli.cache import app as cache_commands
 from tilores_core.cli.customers import app as customer_commands
 from tilores_core.cli.deploy import app as deploy_commands
+from tilores_core.cli.experiments import app as experiment_commands
 from tilores_core.cli.group import RootGroup
 from tilores_core.cli.options import (
     AdminKeyOption,
@@ -244,6 +245,7 @@ app.add_typer(prompt_commands, name="prompts", help="Versions of the prompt: mad
 app.add_typer(cache_commands, name="cache", help="Statistics of the cache, and removing from it.")
 app.add_typer(deploy_commands, name="deploy", help="Deploy, watch and take back; check before.")
 app.add_typer(alert_commands, name="alerts", help="List, test, acknowledge and silence alerts.")
+app.add_typer(experiment_commands, name="experiments", help="Compare prompt versions on live traffic.")
 app.add_typer(state_commands, name="state", help="Export and import durable state.")
 
 

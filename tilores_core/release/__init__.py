@@ -6,14 +6,23 @@ prompt_checks.py    what a version must pass before it is deployed
 golden_questions.py the golden questions that the checks ask
 prompt_versions.py  making and reading versions
 prompt_files.py     versions as files, to be reviewed in git
+experiments/        ProductionABTester: versions compared on live traffic; plan, assignment, sums, analysis, decision
+monitor.py          ProductionPerformanceMonitor: figures, and a regression rolled back
+orchestrator.py     ProductionIntegrationOrchestrator: all of it in one process, and the worker's part
 """
 
+from tilores_core.release.experiments import ProductionABTester
+from tilores_core.release.monitor import ProductionPerformanceMonitor
+from tilores_core.release.orchestrator import ProductionIntegrationOrchestrator
 from tilores_core.release.prompt_checks import Check, PromptCase, PromptChecks, PromptEvaluation, PromptEvaluator
 from tilores_core.release.prompts import Deployment, ProductionPromptManager, PromptAssignment
 
 __all__ = [
     "Check",
     "Deployment",
+    "ProductionABTester",
+    "ProductionIntegrationOrchestrator",
+    "ProductionPerformanceMonitor",
     "ProductionPromptManager",
     "PromptAssignment",
     "PromptCase",

@@ -306,6 +306,27 @@ class PromptsTable(_Table):
     )
 
 
+class ExperimentsTable(_Table):
+    """`[experiments]`: prompt versions compared on live traffic."""
+
+    holdout: float = Field(
+        0.0, ge=0, le=0.5, description="share of traffic that never takes part in an experiment, to compare with"
+    )
+    look_seconds: float = Field(
+        10.0, gt=0, le=3600, description="how often the worker looks at running experiments and a new deployment"
+    )
+
+
+class MonitorTable(_Table):
+    """`[monitor]`: the prompt in production, watched after each deployment."""
+
+    roll_back: bool = Field(True, description="go back by itself to the version before when the new one is worse")
+    watch_hours: float = Field(24.0, gt=0, le=24 * 90, description="how long a new version is watched in this way")
+    tolerance: float = Field(
+        0.01, ge=0, le=1, description="how much worse quality or errors may be, in points, before it is a regression"
+    )
+
+
 class WorkerTable(_Table):
     """`[worker]`: the process that runs batches, pre-warming lists and schedules beside the web processes."""
 
@@ -329,6 +350,8 @@ class Config(_Table):
     batch: BatchTable = BatchTable()
     worker: WorkerTable = WorkerTable()
     prompts: PromptsTable = PromptsTable()
+    experiments: ExperimentsTable = ExperimentsTable()
+    monitor: MonitorTable = MonitorTable()
     deploy: DeployTable = DeployTable()
     alerts: AlertsTable = AlertsTable()
     plugins: dict[str, dict[str, Any]] = Field(default_factory=dict)

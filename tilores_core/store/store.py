@@ -15,6 +15,7 @@ from tilores_core.store.audit import AuditLog, audit
 from tilores_core.store.changes import Changes, changes
 from tilores_core.store.database import Database, Limits, make_file
 from tilores_core.store.evaluations import Evaluations, evaluation_results, evaluation_runs
+from tilores_core.store.experiments import Experiments, experiment_sums, experiments
 from tilores_core.store.feedback import FeedbackQueue, waiting_feedback
 from tilores_core.store.jobs import Jobs, jobs
 from tilores_core.store.leases import Leases, leases
@@ -31,6 +32,7 @@ TABLES: Final = (
     audit,
     changes,
     *(evaluation_results, evaluation_runs),
+    *(experiments, experiment_sums),
     jobs,
     leases,
     *(prompt_labels, prompt_versions),
@@ -58,6 +60,7 @@ class Store:
         self.deliveries = Deliveries(database)
         self.silences = Silences(database)
         self.evaluations = Evaluations(database)
+        self.experiments = Experiments(database)
         self.jobs = Jobs(database)
         self.changes = Changes(database)
         self.leases = Leases(database)

@@ -6,6 +6,7 @@ from typing import Final
 
 ALERTS: Final = "alerts"
 BATCH: Final = "batch"
+EXPERIMENTS: Final = "experiments"
 FEEDBACK: Final = "feedback"
 PREWARM: Final = "prewarm"
 PROMPTS: Final = "prompts"

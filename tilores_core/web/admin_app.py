@@ -25,11 +25,12 @@ from tilores_core.jobs.intake import BatchIntake
 from tilores_core.jobs.job_folder import JobFolder
 from tilores_core.jobs.prewarm.jobs import PrewarmJobs
 from tilores_core.metrics import Metrics
-from tilores_core.release import ProductionPromptManager
+from tilores_core.release import ProductionIntegrationOrchestrator
 from tilores_core.settings import ChatTable
 from tilores_core.web.admin_alerts import alert_routes
 from tilores_core.web.admin_batch import PATH as BATCH_PATH
 from tilores_core.web.admin_batch import batch_routes
+from tilores_core.web.admin_experiments import experiment_routes
 from tilores_core.web.admin_prewarm import call_routes, prewarm_routes
 from tilores_core.web.admin_prompts import prompt_routes
 from tilores_core.web.auth import Authenticator, keyed_route
@@ -106,7 +107,7 @@ class AdminApp:
         metrics: Metrics | None = None,
         tracers: Callable[[], Mapping[str, Any]] | None = None,
         store: Callable[[], Awaitable[bool]] | None = None,
-        prompts: ProductionPromptManager | None = None,
+        release: ProductionIntegrationOrchestrator | None = None,
         workers: Callable[[], WorkersSeen] | None = None,
         alerts: AlertDesk | None = None,
         jobs: JobFolder,
@@ -124,7 +125,7 @@ class AdminApp:
             engine=engine,
             tracers=tracers,
             store=store,
-            prompts=None if prompts is None else prompts.report,
+            prompts=None if release is None else release.prompts.report,
             workers=workers,
             checks=tuple(host.build_used(HEALTH).items()),
         )
@@ -148,8 +149,9 @@ class AdminApp:
             self.app.include_router(call_routes(prewarming.prewarming))
         if alerts is not None:
             self.app.include_router(alert_routes(alerts, note))
-        if prompts is not None:
-            self.app.include_router(prompt_routes(prompts))
+        if release is not None:
+            self.app.include_router(prompt_routes(release.prompts))
+            self.app.include_router(experiment_routes(release))
         own_limits: dict[str, int] = {}
         if batches is not None:
             own_limits[BATCH_PATH] = batches.max_body_bytes

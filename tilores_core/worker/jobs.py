@@ -17,7 +17,10 @@ from tilores_core.worker.batches import batch_start
 from tilores_core.worker.prewarming import build_prewarming
 from tilores_core.worker.tasks import WorkerTask, run_tasks
 
-TASKS: tuple[WorkerTask, ...] = (WorkerTask("alerts", run_alerts),)
+TASKS: tuple[WorkerTask, ...] = (
+    WorkerTask("alerts", run_alerts),
+    WorkerTask("release", lambda services: services.release.work()),
+)
 """One entry for each feature that works in the background, apart from batches and pre-warming.
 
 A feature whose work may begin at any time wakes an idle worker with a mark (`Services.work_mark`); one that its

@@ -1,0 +1,222 @@
+"""`tilores experiments …`: prompt versions compared on live traffic, and guarded roll-outs."""
+
+from __future__ import annotations
+
+import getpass
+import json as json_module
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from tilores_core.cli.options import JsonOption, Options
+from tilores_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tilores_core.release.experiments import ExperimentPlan, ProductionABTester
+
+T = TypeVar("T")
+
+app = typer.Typer(name="experiments", no_args_is_help=True, pretty_exceptions_enable=False)
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The experiment's name.")]
+ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")]
+PlanOption = Annotated[
+    Path | None,
+    typer.Option("--plan", metavar="FILE", exists=True, dir_okay=False, help="The plan as JSON, instead of options."),
+]
+CandidateOption = Annotated[int | None, typer.Option("--candidate", metavar="N", help="The prompt version to try.")]
+NameOption = Annotated[str, typer.Option("--name", metavar="NAME", help="The experiment's name.")]
+ShareOption = Annotated[float, typer.Option(min=0.0001, max=1.0, help="Share of all traffic that takes part.")]
+RolloutOption = Annotated[
+    bool, typer.Option("--rollout", help="Guarded roll-out: 1, 5, 25, 50, 100 % while the guardrails hold.")
+]
+HoursOption = Annotated[float, typer.Option(min=0, help="Shortest time before a positive decision.")]
+SampleOption = Annotated[int, typer.Option(min=20, help="Scored units per arm before a positive decision.")]
+
+
+@app.callback()
+def experiments() -> None:
+    """Prompt versions compared on live traffic."""
+
+
+@app.command()
+def plan(
+    ctx: typer.Context,
+    name: NameOption = "experiment",
+    candidate: CandidateOption = None,
+    file: PlanOption = None,
+    share: ShareOption = 1.0,
+    rollout: RolloutOption = False,
+    min_hours: HoursOption = 24.0,
+    min_per_arm: SampleOption = 200,
+    json: JsonOption = False,
+) -> None:
+    """Say what an experiment would need: scored calls per arm, and days at the traffic of the last week."""
+    made = _plan(name, candidate, file, share, rollout, min_hours, min_per_arm)
+    found = _with_tester(ctx.obj, lambda tester: tester.plan(made))
+    if json:
+        typer.echo(json_module.dumps({"plan": made.model_dump(mode="json"), "needs": found.model_dump()}))
+        return
+    days = "no scored traffic in the last week" if found.days is None else f"{found.days:g} days at today's traffic"
+    typer.echo(f"{made.name}: {found.per_arm} scored calls per arm; {days}")
+
+
+@app.command()
+def start(
+    ctx: typer.Context,
+    reason: ReasonOption,
+    name: NameOption = "experiment",
+    candidate: CandidateOption = None,
+    file: PlanOption = None,
+    share: ShareOption = 1.0,
+    rollout: RolloutOption = False,
+    min_hours: HoursOption = 24.0,
+    min_per_arm: SampleOption = 200,
+    skip_evaluation: Annotated[bool, typer.Option(help="Do not ask the golden questions before.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Split live traffic between the version in production and a candidate."""
+    made = _plan(name, candidate, file, share, rollout, min_hours, min_per_arm)
+
+    async def work(tester: ProductionABTester) -> Any:
+        return await tester.start(made, actor=getpass.getuser(), reason=reason, skip_evaluation=skip_evaluation)
+
+    experiment = _with_tester(ctx.obj, work, services=True)
+    _echo(_row(experiment), f"{experiment.name} runs: version {made.candidate} against {experiment.control}", json)
+
+
+@app.command("list")
+def list_experiments(ctx: typer.Context, json: JsonOption = False) -> None:
+    """List experiments, the newest first."""
+    found = _with_tester(ctx.obj, lambda tester: tester.recent())
+    if json:
+        typer.echo(json_module.dumps([_row(one) for one in found]))
+        return
+    for one in found:
+        lift = one.verdict.get("lift")
+        shown = f"{lift:+.3f}" if lift is not None else "-"
+        typer.echo(f"{one.name:<24} {one.outcome or one.state:<12} lift {shown:<8} {one.started:%Y-%m-%d %H:%M}")
+    if not found:
+        typer.echo("none yet: tilores experiments start")
+
+
+@app.command()
+def status(ctx: typer.Context, name: NameArgument, json: JsonOption = False) -> None:
+    """Say what the data of an experiment say now. Nothing is decided."""
+    from tilores_core.release.experiments.report import describe
+    from tilores_core.release.experiments.tester import as_row
+
+    experiment, verdict = _with_tester(ctx.obj, lambda tester: tester.status(name))
+    _echo({**_row(experiment), "verdict": as_row(verdict)}, describe(experiment, as_row(verdict)), json)
+
+
+@app.command()
+def report(ctx: typer.Context, name: NameArgument, json: JsonOption = False) -> None:
+    """Print the last look with a chart of the lift's interval over time."""
+    from tilores_core.release.experiments.report import chart, describe
+
+    experiment = _with_tester(ctx.obj, lambda tester: tester.get(name))
+    text = f"{describe(experiment, experiment.verdict)}\n\n{chart(experiment.looks)}"
+    _echo({**_row(experiment), "looks": list(experiment.looks)}, text, json)
+
+
+@app.command()
+def stop(
+    ctx: typer.Context,
+    name: NameArgument,
+    reason: ReasonOption,
+    deploy: Annotated[bool, typer.Option("--deploy", help="Put the candidate into production.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """End an experiment; all traffic gets the version in production."""
+
+    async def work(tester: ProductionABTester) -> Any:
+        return await tester.stop(name, actor=getpass.getuser(), reason=reason, deploy=deploy)
+
+    experiment = _with_tester(ctx.obj, work, services=deploy)
+    _echo(_row(experiment), f"{name} has ended: {experiment.outcome}", json)
+
+
+def _plan(
+    name: str,
+    candidate: int | None,
+    file: Path | None,
+    share: float,
+    rollout: bool,
+    min_hours: float,
+    min_per_arm: int,
+) -> ExperimentPlan:
+    from pydantic import ValidationError
+
+    from tilores_core.release.experiments import ROLLOUT_STEPS, ExperimentPlan
+
+    try:
+        if file is not None:
+            return ExperimentPlan.model_validate_json(file.read_bytes())
+        if candidate is None:
+            raise ConfigError("no candidate is named", where="--candidate", fix="tilores prompts list")
+        more: dict[str, Any] = {"weights": ROLLOUT_STEPS} if rollout else {}
+        return ExperimentPlan(
+            name=name,
+            candidate=candidate,
+            share=share,
+            min_hours=min_hours,
+            min_per_arm=min_per_arm,
+            max_hours=max(28 * 24.0, min_hours),
+            **more,
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the plan"
+        raise ConfigError(first["msg"], where=where, fix="correct it") from None
+
+
+def _with_tester(
+    options: Options, work: Callable[[ProductionABTester], Awaitable[T]], *, services: bool = False
+) -> T:
+    """`services`: with all of them, for what asks golden questions; else with the store alone."""
+    if services:
+        return options.run(lambda opened: work(opened.release.tester))
+
+    import asyncio
+
+    from tilores_core.release import ProductionPromptManager
+    from tilores_core.release.experiments import Assignment, ProductionABTester
+    from tilores_core.settings import load_config
+    from tilores_core.store.address import store_address
+    from tilores_core.store.lazy import LazyStore
+
+    environment = options.environment()
+    config = load_config(environment.config).config
+
+    async def main() -> T:
+        store = LazyStore(store_address(environment.database_url, environment.data_dir))
+        try:
+            prompts = ProductionPromptManager(store, environment.data_dir)
+            assignment = Assignment(config.use.model)
+            return await work(ProductionABTester(store, prompts, assignment, holdout=config.experiments.holdout))
+        finally:
+            await store.aclose()
+
+    return asyncio.run(main())
+
+
+def _row(experiment: Any) -> dict[str, Any]:
+    return {
+        "name": experiment.name,
+        "state": experiment.state,
+        "outcome": experiment.outcome,
+        "reason": experiment.reason,
+        "control": experiment.control,
+        "plan": dict(experiment.plan),
+        "weights": list(experiment.weights),
+        "started": experiment.started.isoformat(),
+        "ended": None if experiment.ended is None else experiment.ended.isoformat(),
+        "verdict": dict(experiment.verdict),
+    }
+
+
+def _echo(row: dict[str, Any], text: str, json: bool) -> None:
+    typer.echo(json_module.dumps(row) if json else text)

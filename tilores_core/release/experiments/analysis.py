@@ -1,0 +1,256 @@
+"""What the sums of an experiment say at any look: the lift with its interval, harm, and a wrong split of traffic.
+
+Every statement is always valid: an experiment may be looked at after each observation without more false winners.
+The steps of a guarded roll-out have different weights and happen at different times, so that their data are never
+pooled: the difference is taken within each step, and the steps are weighted by their information.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from tilores_core.release.experiments.plan import ARMS, Arm, ExperimentPlan
+from tilores_core.statistics import Cuped, Look, MeanSPRT, Moments, RatioMismatchTest, adjusted_arms
+
+HARM_ALPHA: Final = 0.05
+SRM_ALPHA: Final = 0.001
+_GUARDS: Final = 5
+_TAU: Final = 0.04
+_RELATIVE_TAU: Final = 0.3
+_MINIMUM: Final = 50.0
+_LATENCY_PRIOR: Final = 1e-9
+
+Action = Literal["continue", "stop_harm", "stop_mismatch", "propose", "deploy", "advance", "finish", "no_difference"]
+
+
+@dataclass(slots=True, kw_only=True)
+class ArmSums:
+    """What one arm has shown in one step. `units`: exposures; `turns`: answered or failed and not excluded; `scored`:
+    units with a score, each counted once. `records`: the covariate, number of records of the customer."""
+
+    units: float = 0
+    turns: float = 0
+    errors: float = 0
+    latency: float = 0
+    latency_squares: float = 0
+    cost: float = 0
+    cost_squares: float = 0
+    scored: float = 0
+    score: float = 0
+    score_squares: float = 0
+    records: float = 0
+    records_squares: float = 0
+    score_records: float = 0
+    excluded_fallback: float = 0
+    excluded_unreliable: float = 0
+    excluded_repeat: float = 0
+
+    def cuped(self) -> Cuped:
+        n = self.scored
+        if not n:
+            return Cuped()
+        y, x = self.score / n, self.records / n
+        return Cuped(
+            n,
+            y,
+            x,
+            max(0.0, self.score_squares - n * y * y),
+            max(0.0, self.records_squares - n * x * x),
+            self.score_records - n * x * y,
+        )
+
+    @property
+    def scores(self) -> Moments:
+        return Moments.of_sums(count=self.scored, total=self.score, squares=self.score_squares)
+
+    @property
+    def failures(self) -> Moments:
+        return Moments.of_sums(count=self.turns, total=self.errors, squares=self.errors)
+
+    @property
+    def latencies(self) -> Moments:
+        answered = self.turns - self.errors
+        return Moments.of_sums(count=answered, total=self.latency, squares=self.latency_squares)
+
+    @property
+    def costs(self) -> Moments:
+        answered = self.turns - self.errors
+        return Moments.of_sums(count=answered, total=self.cost, squares=self.cost_squares)
+
+
+Steps = Mapping[int, Mapping[Arm, ArmSums]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What to do, why, and the numbers that it rests on.
+
+    `confidence`: 1 - the always-valid p-value of a lift above 0; 0.5 at most when the candidate is not ahead.
+    """
+
+    action: Action
+    reason: str
+    lift: Look
+    confidence: float
+    units: Mapping[Arm, float]
+    scored: Mapping[Arm, float]
+    means: Mapping[Arm, float]
+    guards: Mapping[str, str] = field(default_factory=dict)
+    mismatch_p: float = 1.0
+
+
+def analyse(
+    plan: ExperimentPlan,
+    steps: Steps,
+    *,
+    weights: Mapping[int, float],
+    hours: float,
+    step_hours: float,
+    best_p: float = 1.0,
+    mismatch_p: float = 1.0,
+) -> Verdict:
+    """One look.
+
+    `weights`: the candidate's share by step. `hours` since the start, `step_hours` since the present step began.
+    `best_p`, `mismatch_p`: the smallest p-values of earlier looks, which an always-valid p-value keeps.
+    """
+    test = MeanSPRT(tau=_TAU, minimum=_MINIMUM, p_value=best_p)
+    lift = _stratified(test, [_adjusted(arms) for arms in steps.values()])
+    ahead = lift.difference > 0
+    confidence = 1 - lift.p_value if ahead else min(0.5, lift.p_value)
+    harm = _harm(plan, steps)
+    mismatch = min(
+        [mismatch_p, *(_mismatch(arms, weights[step]) for step, arms in steps.items() if weights[step] < 1)]
+    )
+    total = {arm: _sum(steps, arm) for arm in ARMS}
+    now = max(steps, default=0)
+
+    def verdict(action: Action, reason: str) -> Verdict:
+        return Verdict(
+            action=action,
+            reason=reason,
+            lift=lift,
+            confidence=confidence,
+            units={arm: sums.units for arm, sums in total.items()},
+            scored={arm: sums.scored for arm, sums in total.items()},
+            means={arm: sums.scores.mean for arm, sums in total.items()},
+            guards=harm,
+            mismatch_p=mismatch,
+        )
+
+    if mismatch <= SRM_ALPHA:
+        return verdict(
+            "stop_mismatch", f"traffic is not split as planned (p = {mismatch:.2g}): nothing can be compared"
+        )
+    if harm:
+        return verdict("stop_harm", "; ".join(harm.values()))
+    enough = min(sums.scored for sums in total.values()) >= plan.min_per_arm and hours >= plan.min_hours
+    if plan.is_rollout:
+        candidate = steps.get(now, {}).get("candidate", ArmSums())
+        last = now >= len(plan.weights) - 1
+        step_enough = candidate.scored >= _step_need(plan, now) and step_hours >= plan.step_hours
+        if step_enough and last and hours >= plan.min_hours:
+            return verdict("finish", "all traffic was moved, and every guardrail held")
+        if step_enough and not last:
+            return verdict("advance", f"the guardrails hold at {weights[now]:.0%}")
+    elif enough and ahead and lift.difference >= plan.lift:
+        if confidence >= plan.auto_confidence:
+            return verdict("deploy", f"{lift.difference:+.3f} with a confidence of {confidence:.1%}")
+        if confidence >= plan.propose:
+            return verdict("propose", f"{lift.difference:+.3f} with a confidence of {confidence:.1%}")
+    if hours >= plan.max_hours:
+        return verdict("no_difference", f"no decision within {plan.max_hours:g} hours")
+    return verdict("continue", "not decided yet")
+
+
+def _step_need(plan: ExperimentPlan, step: int) -> float:
+    """Scored units of the candidate before the next step: few while few callers meet it."""
+    return max(_MINIMUM, plan.min_per_arm * plan.weights[step])
+
+
+def _adjusted(arms: Mapping[Arm, ArmSums]) -> tuple[Moments, Moments]:
+    """Scores of control and candidate with the variance that the number of records explains taken out (CUPED)."""
+    control, candidate = adjusted_arms(*(arms.get(arm, ArmSums()).cuped() for arm in ARMS))
+    return control, candidate
+
+
+def _stratified(test: MeanSPRT, strata: list[tuple[Moments, Moments]]) -> Look:
+    """The look at a difference within strata, weighted by inverse variance."""
+    usable = []
+    for control, candidate in strata:
+        if min(control.count, candidate.count) < 2:
+            continue
+        variance = control.variance / control.count + candidate.variance / candidate.count
+        if variance > 0:
+            usable.append((candidate.mean - control.mean, variance, control.count, candidate.count))
+    if len(strata) == 1 or not usable:
+        return test.look(*(strata[0] if strata else (Moments(), Moments())))
+    weight = sum(1 / v for _, v, _, _ in usable)
+    difference = sum(d / v for d, v, _, _ in usable) / weight
+    counts = [sum(one[i] for one in usable) for i in (2, 3)]
+    return test.look(*_moments_with(difference, 1 / weight, counts[0], counts[1]))
+
+
+def _moments_with(difference: float, variance: float, control: float, candidate: float) -> tuple[Moments, Moments]:
+    """Moments whose difference and its variance are the ones given."""
+    return (
+        Moments(control, 0.0, variance / 2 * control * (control - 1)),
+        Moments(candidate, difference, variance / 2 * candidate * (candidate - 1)),
+    )
+
+
+def _harm(plan: ExperimentPlan, steps: Steps) -> dict[str, str]:
+    """The guardrails that are crossed for sure, each with its numbers. The level is shared among them."""
+    guards, found = plan.guardrails, {}
+    alpha = 2 * HARM_ALPHA / _GUARDS  # each looks at one side of a two-sided interval
+
+    def look(moments: Callable[[ArmSums], Moments], tau: float) -> Look:
+        pairs = [tuple(moments(arms.get(arm, ArmSums())) for arm in ARMS) for arms in steps.values()]
+        return _stratified(MeanSPRT(tau=tau, alpha=alpha, minimum=_MINIMUM), [(a, b) for a, b in pairs])
+
+    quality = look(lambda sums: sums.scores, _TAU)
+    if quality.high < -guards.quality:
+        found["quality"] = f"quality is lower by {-quality.difference:.3f} (at least {-quality.high:.3f})"
+    errors = look(lambda sums: sums.failures, _TAU)
+    if errors.low > guards.errors:
+        found["errors"] = f"errors are higher by {errors.difference:.1%} (at least {errors.low:.1%})"
+    for name, allowed, of in (
+        ("latency", guards.latency, lambda sums: sums.latencies),
+        ("cost", guards.cost, lambda sums: sums.costs),
+    ):
+        base = _total(steps, "control", of).mean
+        if base > _LATENCY_PRIOR:
+            seen = look(of, base * _RELATIVE_TAU)
+            if seen.low > allowed * base:
+                found[name] = f"{name} is higher by {seen.difference / base:.0%} (at least {seen.low / base:.0%})"
+    candidate = _total(steps, "candidate", lambda sums: sums.scores)
+    fixed = Moments(1e12, guards.floor, 0.0)
+    floor = MeanSPRT(tau=_TAU, alpha=alpha, minimum=_MINIMUM).look(fixed, candidate)
+    if floor.high < 0:
+        found["floor"] = f"quality is {candidate.mean:.1%}, below the floor of {guards.floor:.0%}"
+    return found
+
+
+def _total(steps: Steps, arm: Arm, of: Callable[[ArmSums], Moments]) -> Moments:
+    moments = Moments()
+    for arms in steps.values():
+        moments.merge(of(arms.get(arm, ArmSums())))
+    return moments
+
+
+def _sum(steps: Steps, arm: Arm) -> ArmSums:
+    total = ArmSums()
+    for arms in steps.values():
+        for name in ArmSums.__slots__:
+            setattr(total, name, getattr(total, name) + getattr(arms.get(arm, ArmSums()), name))
+    return total
+
+
+def _mismatch(arms: Mapping[Arm, ArmSums], weight: float) -> float:
+    """The p-value that units were split otherwise than by the weight."""
+    test = RatioMismatchTest(shares=(1 - weight, weight), alpha=SRM_ALPHA)
+    test.update([round(arms.get(arm, ArmSums()).units) for arm in ARMS])
+    return test.p_value if math.isfinite(test.p_value) else 1.0

@@ -1,0 +1,109 @@
+"""What an experiment compares, on which traffic, and what it needs before it may decide."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tilores_core.statistics import sample_size
+
+Arm = Literal["control", "candidate"]
+ARMS: tuple[Arm, Arm] = ("control", "candidate")
+
+Percent = Annotated[float, Field(gt=0, le=1)]
+
+ROLLOUT_STEPS: tuple[float, ...] = (0.01, 0.05, 0.25, 0.5, 1.0)
+"""The candidate's shares in a guarded roll-out, in turn."""
+
+
+class Guardrails(BaseModel):
+    """What the candidate may cost at most, compared with the control: more than that, for sure, ends the experiment.
+
+    `quality`: how much lower its mean score may be. `errors`: how much higher its share of failed turns. `latency`
+    and `cost`: how much higher its mean may be, as a share of the control's. `floor`: the lowest mean score.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    quality: float = Field(0.0, ge=0, le=1)
+    errors: float = Field(0.02, ge=0, le=1)
+    latency: float = Field(0.5, ge=0)
+    cost: float = Field(0.5, ge=0)
+    floor: float = Field(0.85, ge=0, le=1)
+
+
+class ExperimentPlan(BaseModel):
+    """One candidate against the version in production.
+
+    `candidate`: number of a prompt version. `share`: of all traffic, that takes part. `weights`: the candidate's
+    share of that, one after the other: one number is a plain split, several are a guarded roll-out. `unit`: what
+    keeps its arm: a session, or a customer whose id the caller gives. `models`, `spectrums`: only these turns; empty:
+    all. `min_per_arm`: scored units before a positive decision. `min_hours`, `max_hours`: time before one, and until
+    the end without one. `step_hours`: shortest step of a roll-out. `lift`: the rise of the mean score that is worth a
+    deployment. `propose`: the confidence that makes a proposal. `auto_confidence`: the confidence that deploys
+    without a person; above 1: never.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern="^[a-z][a-z0-9-]{0,39}$")
+    candidate: int = Field(ge=1)
+    share: Percent = 1.0
+    weights: tuple[Percent, ...] = Field((0.5,), min_length=1, max_length=20)
+    unit: Literal["session", "customer"] = "session"
+    models: tuple[str, ...] = Field((), max_length=100)
+    spectrums: tuple[str, ...] = Field((), max_length=100)
+    min_per_arm: int = Field(200, ge=20, le=1_000_000)
+    min_hours: float = Field(24.0, ge=0, le=24 * 365)
+    max_hours: float = Field(24.0 * 28, gt=0, le=24 * 365)
+    step_hours: float = Field(1.0, ge=0, le=24 * 30)
+    lift: float = Field(0.02, ge=0, le=1)
+    propose: float = Field(0.8, gt=0.5, lt=1)
+    auto_confidence: float = Field(0.95, gt=0.5, le=2)
+    guardrails: Guardrails = Guardrails()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ExperimentPlan:
+        if list(self.weights) != sorted(set(self.weights)):
+            raise ValueError("weights must rise from step to step")
+        if self.max_hours < self.min_hours:
+            raise ValueError("max_hours must not be below min_hours")
+        if len(self.weights) == 1 and self.weights[0] == 1:
+            raise ValueError("with a weight of 1 alone there is no control")
+        return self
+
+    @property
+    def is_rollout(self) -> bool:
+        """The weight rises while the guardrails hold, and the candidate is in production at its end."""
+        return len(self.weights) > 1
+
+    @property
+    def label(self) -> str:
+        """The prompt label that holds the candidate while the experiment runs."""
+        return f"experiment.{self.name}"
+
+
+class Needs(BaseModel):
+    """What a plan will take: scored units per arm, and days at the traffic of now (None without traffic)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    per_arm: int
+    days: float | None
+
+
+def needs(plan: ExperimentPlan, *, base: float, scored_per_day: float) -> Needs:
+    """`base`: the control's mean score, taken as a success rate, which is the most that a score in [0, 1] can vary.
+
+    The fixed horizon for `lift` at 80 % power (two-sided 5 %), or `min_per_arm` if that is more. Always-valid tests
+    take about as many in the median (prompt-optimization statistics, simulated in benchmarks/release).
+    """
+    target = min(base + max(plan.lift, 0.005), 1 - 1e-6)
+    per_arm = max(plan.min_per_arm, sample_size(min(base, target - 1e-6), target))
+    smaller = min(plan.weights[-1], 1 - plan.weights[-1]) or 1.0
+    rate = scored_per_day * plan.share * smaller
+    return Needs(
+        per_arm=per_arm, days=None if rate <= 0 else max(math.ceil(per_arm / rate * 10) / 10, plan.min_hours / 24)
+    )

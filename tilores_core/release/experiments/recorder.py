@@ -1,0 +1,135 @@
+"""What a web process has seen of experiments, added to the store every second."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+from tilores_core.contracts import Outcome
+from tilores_core.errors import StoreError
+from tilores_core.release.experiments.analysis import ArmSums
+from tilores_core.release.experiments.assignment import Assignment
+from tilores_core.store.experiments import SUMS
+from tilores_core.store.lazy import LazyStore
+
+log = structlog.get_logger(part="release")
+
+FLUSH_SECONDS: Final = 1.0
+_MOST_UNITS: Final = 50_000
+_MOST_KEYS: Final = 1_000
+
+Key = tuple[str, int, str]
+
+
+class ExperimentRecorder:
+    """Counts outcomes for their arms. Only sums leave the process: no question, no answer, no unit.
+
+    A turn that a fallback answered, whose values are not all in the records, or whose unit has a score already is
+    left out of the scores and counted as such. While the store is away sums are kept, for a bounded number of arms.
+    """
+
+    def __init__(self, assignment: Assignment, store: LazyStore) -> None:
+        self._assignment = assignment
+        self._store = store
+        self._sums: dict[Key, ArmSums] = {}
+        self._scored: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._task: asyncio.Task[None] | None = None
+
+    def record(self, outcome: Outcome, score: float | None) -> None:
+        """A turn that ended. `score`: in [0, 1], None when it was not scored. Never waits."""
+        assigned = self._assignment.assign(outcome.turn)
+        if assigned is None:
+            return
+        experiment, answer = assigned.experiment, outcome.answer
+        sums = self._of((experiment.id, experiment.step, assigned.arm))
+        if answer is None:
+            sums.turns += 1
+            sums.errors += 1
+            return
+        if outcome.attempts and outcome.attempts[0].model != answer.model:
+            sums.excluded_fallback += 1
+            return
+        sums.turns += 1
+        seconds, cost = outcome.timings.get("total", 0.0), answer.cost or 0.0
+        sums.latency += seconds
+        sums.latency_squares += seconds * seconds
+        sums.cost += cost
+        sums.cost_squares += cost * cost
+        if score is None:
+            return
+        unit = (experiment.id, assigned.unit)
+        if unit in self._scored:
+            sums.excluded_repeat += 1
+            return
+        self._scored[unit] = None
+        if len(self._scored) > _MOST_UNITS:
+            self._scored.popitem(last=False)
+        records = float(outcome.customer_records or 0)
+        sums.scored += 1
+        sums.score += score
+        sums.score_squares += score * score
+        sums.records += records
+        sums.records_squares += records * records
+        sums.score_records += score * records
+
+    def record_unreliable(self, outcome: Outcome) -> None:
+        """A turn whose score cannot be relied on."""
+        assigned = self._assignment.assign(outcome.turn)
+        if assigned is not None:
+            self._of((assigned.experiment.id, assigned.experiment.step, assigned.arm)).excluded_unreliable += 1
+
+    def start(self) -> None:
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="experiment sums")
+
+    async def aclose(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        with suppress(StoreError):
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Add what was seen. Raises `StoreError`; what could not be added is kept for the next time."""
+        for (experiment_id, step, arm), units in self._assignment.take_exposures().items():
+            self._of((experiment_id, step, arm)).units += units
+        taken, self._sums = self._sums, {}
+        if not taken:
+            return
+        rows = {key: {name: getattr(sums, name) for name in SUMS} for key, sums in taken.items()}
+        try:
+            await (await self._store.get()).experiments.add(rows)
+        except BaseException:
+            for key, sums in taken.items():
+                self._merge(key, sums)
+            raise
+
+    async def _run(self) -> None:
+        failing = False
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            try:
+                await self.flush()
+                failing = False
+            except StoreError as error:
+                if not failing:
+                    log.warning("experiments.sums_waiting", error=type(error).__name__)
+                failing = True
+
+    def _of(self, key: Key) -> ArmSums:
+        sums = self._sums.get(key)
+        if sums is None:
+            sums = ArmSums()
+            if len(self._sums) < _MOST_KEYS:
+                self._sums[key] = sums
+        return sums
+
+    def _merge(self, key: Key, sums: ArmSums) -> None:
+        kept = self._of(key)
+        for name in SUMS:
+            setattr(kept, name, getattr(kept, name) + getattr(sums, name))

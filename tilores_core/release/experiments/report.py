@@ -1,0 +1,54 @@
+"""An experiment in words, and its lift over time as a chart for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from tilores_core.store.experiments import Experiment
+
+_WIDTH: Final = 61
+_ROWS: Final = 20
+
+
+def describe(experiment: Experiment, verdict: Mapping[str, Any]) -> str:
+    """`verdict`: as `tester.as_row` makes it; empty before the first look."""
+    plan = experiment.plan
+    state = experiment.state if experiment.outcome is None else f"{experiment.outcome}: {experiment.reason}"
+    lines = [
+        f"{experiment.name}: version {plan['candidate']} against {experiment.control}, {state}",
+        f"{experiment.weights[-1]:.0%} of {plan['share']:.0%} of the traffic, since {experiment.started:%Y-%m-%d %H:%M}",
+    ]
+    if not verdict:
+        return "\n".join([*lines, "not looked at yet"])
+    for arm in ("control", "candidate"):
+        units, scored = verdict["units"].get(arm, 0), verdict["scored"].get(arm, 0)
+        lines.append(f"{arm:<10} {units:>8.0f} units {scored:>8.0f} scored   mean {verdict['means'].get(arm, 0):.3f}")
+    low, high = verdict.get("low"), verdict.get("high")
+    interval = f" [{low:+.3f}, {high:+.3f}]" if low is not None and high is not None else ""
+    lines.append(f"lift {verdict['lift']:+.3f}{interval}, confidence {verdict['confidence']:.1%}")
+    lines += [f"guardrail: {text}" for text in verdict["guards"].values()]
+    lines.append(f"{verdict['action']}: {verdict['reason']}")
+    return "\n".join(lines)
+
+
+def chart(looks: Sequence[Mapping[str, Any]]) -> str:
+    """The interval of the lift, look by look: `-` the interval, `o` the estimate, `|` no difference."""
+    shown = [one for one in looks if "low" in one and "high" in one]
+    if not shown:
+        return "no interval yet"
+    shown = shown[:: max(1, len(shown) // _ROWS)][-_ROWS:]
+    edge = max(0.02, *(min(abs(one[name]), 0.5) for one in shown for name in ("low", "high")))
+
+    def column(value: float) -> int:
+        return round((min(max(value, -edge), edge) + edge) / (2 * edge) * (_WIDTH - 1))
+
+    lines = [f"{'scored':>9}  {-edge:<+{_WIDTH // 2}.3f}0{edge:>+{_WIDTH // 2}.3f}"]
+    for one in shown:
+        row = [" "] * _WIDTH
+        row[_WIDTH // 2] = "|"
+        for at in range(column(one["low"]), column(one["high"]) + 1):
+            row[at] = "-"
+        row[column(one["lift"])] = "o"
+        lines.append(f"{one['scored']:>9.0f}  {''.join(row).rstrip()}")
+    return "\n".join(lines)

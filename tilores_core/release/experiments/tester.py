@@ -1,0 +1,282 @@
+"""Experiments on live traffic: started and stopped by people, looked at and decided by the worker process."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import structlog
+
+from tilores_core.contracts import Alert, AlertSink, NoAlerts
+from tilores_core.errors import DeploymentRefusedError, InvalidRequestError, StoreError
+from tilores_core.release.experiments.analysis import ArmSums, Steps, Verdict, analyse
+from tilores_core.release.experiments.assignment import Assignment, RunningExperiment, free_slice
+from tilores_core.release.experiments.plan import ARMS, ExperimentPlan, Needs, needs
+from tilores_core.release.prompts import ProductionPromptManager
+from tilores_core.store.experiments import Experiment
+from tilores_core.store.lazy import LazyStore
+from tilores_core.store.topics import EXPERIMENTS, PRODUCTION
+
+log = structlog.get_logger(part="release")
+
+ACTOR: Final = "experiments"
+_MOST_LOOKS: Final = 200
+_DAY_MS: Final = 86_400_000
+_LIKELY_SCORE: Final = 0.9
+
+
+class ProductionABTester:
+    """`holdout`: the share of traffic that never takes part. `clock`: seconds since the epoch."""
+
+    def __init__(
+        self,
+        store: LazyStore,
+        prompts: ProductionPromptManager,
+        assignment: Assignment,
+        *,
+        holdout: float = 0.0,
+        alerts: AlertSink | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._prompts = prompts
+        self._assignment = assignment
+        self._holdout = holdout
+        self._alerts = alerts or NoAlerts()
+        self._clock = clock
+
+    # --- people ------------------------------------------------------------------------------------------
+
+    async def plan(self, plan: ExperimentPlan) -> Needs:
+        """What it would take at the traffic of the last seven days. Raises `StoreError`."""
+        store = await self._store.get()
+        now = int(self._clock() * 1000)
+        windows = await store.windows.query(now - 7 * _DAY_MS, now, by=())
+        scored = windows[0].moments("overall") if windows else None
+        base = scored.mean if scored is not None and scored.count else _LIKELY_SCORE
+        return needs(plan, base=base, scored_per_day=scored.count / 7 if scored is not None else 0.0)
+
+    async def start(
+        self, plan: ExperimentPlan, *, actor: str, reason: str, skip_evaluation: bool = False
+    ) -> Experiment:
+        """Check the candidate as for a deployment, give it a label, and split traffic from the next turns on.
+
+        Raises `InvalidRequestError`, `DeploymentRefusedError`, `StoreError`.
+        """
+        store = await self._store.get()
+        running = await store.experiments.list(state="running")
+        part = free_slice(plan.share, [one.slice for one in running], holdout=self._holdout)
+        if part is None:
+            raise InvalidRequestError(
+                f"running experiments leave less than {plan.share:.0%} of the traffic", param="share"
+            )
+        await self._prompts.refresh()
+        control = self._prompts.state.number
+        if control == plan.candidate:
+            raise InvalidRequestError(f"version {control} is in production already", param="candidate")
+        if any(one.name == plan.name for one in running):
+            raise InvalidRequestError(f"the experiment '{plan.name}' runs already", param="name")
+        await self._prompts.deploy(
+            plan.candidate, actor=actor, reason=reason, label=plan.label, skip_evaluation=skip_evaluation
+        )
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        made = Experiment(
+            id=f"{plan.name}-{uuid.uuid4().hex[:8]}",
+            name=plan.name,
+            state="running",
+            plan=plan.model_dump(mode="json"),
+            control=control,
+            slice=part,
+            weights=(plan.weights[0],),
+            step_began=now,
+            started=now,
+        )
+        await store.experiments.start(made, actor=actor, reason=reason)
+        await self._changed()
+        return made
+
+    async def stop(self, name: str, *, actor: str, reason: str, deploy: bool = False) -> Experiment:
+        """End it; `deploy`: with the candidate in production, after its checks. Raises as `start`."""
+        experiment = await self._running(name)
+        plan = ExperimentPlan.model_validate(experiment.plan)
+        if deploy:
+            await self._prompts.deploy(plan.candidate, actor=actor, reason=reason)
+        await self._end(
+            experiment, plan, "deployed" if deploy else "stopped", reason, experiment.verdict, actor=actor
+        )
+        found = await (await self._store.get()).experiments.get(name)
+        return found or experiment
+
+    async def get(self, name: str) -> Experiment:
+        """Raises `InvalidRequestError` when there is none, `StoreError`."""
+        found = await (await self._store.get()).experiments.get(name)
+        if found is None:
+            raise InvalidRequestError(f"there is no experiment '{name}'", param="name")
+        return found
+
+    async def recent(self, *, limit: int = 100) -> list[Experiment]:
+        return await (await self._store.get()).experiments.list(limit=limit)
+
+    async def status(self, name: str) -> tuple[Experiment, Verdict]:
+        """What a look would say now; nothing is decided."""
+        experiment = await self.get(name)
+        return experiment, await self._analyse(experiment)
+
+    # --- every process -----------------------------------------------------------------------------------
+
+    async def follow(self) -> None:
+        """Load what runs, and split traffic so. Raises `StoreError`."""
+        running = await (await self._store.get()).experiments.list(state="running")
+        self._assignment.replace(tuple(_running(one) for one in sorted(running, key=lambda one: one.id)))
+
+    # --- the worker --------------------------------------------------------------------------------------
+
+    async def look(self) -> list[tuple[Experiment, Verdict]]:
+        """Look at every running experiment, and do what the data say. Call it under a lease. Raises `StoreError`."""
+        store = await self._store.get()
+        done = []
+        await self._prompts.refresh()
+        for experiment in await store.experiments.list(state="running"):
+            verdict = await self._analyse(experiment)
+            await store.experiments.looked(experiment, as_row(verdict), _with_look(experiment, verdict))
+            await self._act(experiment, verdict)
+            done.append((experiment, verdict))
+        return done
+
+    async def _act(self, experiment: Experiment, verdict: Verdict) -> None:
+        plan, row = ExperimentPlan.model_validate(experiment.plan), as_row(verdict)
+        production = self._prompts.state.number
+        if production != experiment.control:
+            outcome = "deployed" if production == plan.candidate else "superseded"
+            reason = f"version {production} was put into production meanwhile"
+            await self._end(experiment, plan, outcome, reason, row)
+        elif verdict.action in ("stop_harm", "stop_mismatch"):
+            await self._end(experiment, plan, verdict.action.replace("stop_", ""), verdict.reason, row)
+            self._raise(experiment, "experiment.stopped", "HIGH", verdict)
+        elif verdict.action in ("deploy", "finish"):
+            await self._deploy(experiment, plan, verdict)
+        elif verdict.action == "advance":
+            weight = plan.weights[len(experiment.weights)]
+            store = await self._store.get()
+            if await store.experiments.advance(experiment, weight, actor=ACTOR, reason=verdict.reason):
+                await self._changed()
+        elif verdict.action == "no_difference":
+            await self._end(experiment, plan, "kept", verdict.reason, row)
+        elif verdict.action == "propose":
+            self._raise(experiment, "experiment.proposal", "INFO", verdict)
+
+    async def _deploy(self, experiment: Experiment, plan: ExperimentPlan, verdict: Verdict) -> None:
+        """On the same path as any prompt: what fails a check there is not deployed."""
+        try:
+            await self._prompts.deploy(plan.candidate, actor=ACTOR, reason=f"{experiment.name}: {verdict.reason}")
+        except DeploymentRefusedError as error:
+            await self._end(experiment, plan, "refused", error.message, as_row(verdict))
+            self._raise(experiment, "experiment.stopped", "HIGH", verdict)
+            return
+        await self._end(experiment, plan, "deployed", verdict.reason, as_row(verdict))
+        self._raise(experiment, "experiment.deployed", "INFO", verdict)
+
+    async def _end(
+        self,
+        experiment: Experiment,
+        plan: ExperimentPlan,
+        outcome: str,
+        reason: str,
+        verdict: Mapping[str, Any],
+        *,
+        actor: str = ACTOR,
+    ) -> None:
+        store = await self._store.get()
+        if await store.experiments.end(experiment, outcome=outcome, actor=actor, reason=reason, verdict=verdict):
+            log.info("experiments.ended", name=experiment.name, outcome=outcome)
+            await self._prompts.remove_label(plan.label, actor=actor, reason=reason)
+        await self._changed()
+
+    async def _analyse(self, experiment: Experiment) -> Verdict:
+        store = await self._store.get()
+        now = self._clock() if experiment.ended is None else experiment.ended.timestamp()
+        return analyse(
+            ExperimentPlan.model_validate(experiment.plan),
+            _steps(experiment, await store.experiments.sums(experiment.id)),
+            weights=dict(enumerate(experiment.weights)),
+            hours=(now - experiment.started.timestamp()) / 3600,
+            step_hours=(now - experiment.step_began.timestamp()) / 3600,
+            best_p=float(experiment.verdict.get("p_value", 1.0)),
+            mismatch_p=float(experiment.verdict.get("mismatch_p", 1.0)),
+        )
+
+    async def _running(self, name: str) -> Experiment:
+        experiment = await self.get(name)
+        if experiment.state != "running":
+            raise InvalidRequestError(f"the experiment '{name}' has ended: {experiment.outcome}", param="name")
+        return experiment
+
+    async def _changed(self) -> None:
+        self._store.notify(EXPERIMENTS)
+        try:
+            await self.follow()
+        except StoreError:
+            log.warning("experiments.not_followed")
+
+    def _raise(self, experiment: Experiment, kind: str, severity: Any, verdict: Verdict) -> None:
+        self._alerts.raise_alert(
+            Alert(
+                kind=kind,
+                severity=severity,
+                title=f"Experiment '{experiment.name}': {kind.partition('.')[2]}",
+                detail=verdict.reason,
+                source="release.experiments",
+                labels={"experiment": experiment.name, "prompt": PRODUCTION},
+                values={"lift": verdict.lift.difference, "confidence": verdict.confidence},
+            )
+        )
+
+
+def as_row(verdict: Verdict) -> dict[str, Any]:
+    """Plain JSON: infinite limits are left out."""
+    lift = verdict.lift
+    interval = {name: value for name, value in (("low", lift.low), ("high", lift.high)) if abs(value) < 1e9}
+    return {
+        "action": verdict.action,
+        "reason": verdict.reason,
+        "lift": lift.difference,
+        **interval,
+        "p_value": lift.p_value,
+        "confidence": verdict.confidence,
+        "units": dict(verdict.units),
+        "scored": dict(verdict.scored),
+        "means": dict(verdict.means),
+        "guards": dict(verdict.guards),
+        "mismatch_p": verdict.mismatch_p,
+    }
+
+
+def _running(experiment: Experiment) -> RunningExperiment:
+    return RunningExperiment(
+        id=experiment.id,
+        plan=ExperimentPlan.model_validate(experiment.plan),
+        slice=experiment.slice,
+        weight=experiment.weights[-1],
+        step=len(experiment.weights) - 1,
+    )
+
+
+def _steps(experiment: Experiment, found: Mapping[int, Mapping[str, Mapping[str, float]]]) -> Steps:
+    none = asdict(ArmSums())
+    return {
+        step: {arm: ArmSums(**found.get(step, {}).get(arm, none)) for arm in ARMS}
+        for step in range(len(experiment.weights))
+    }
+
+
+def _with_look(experiment: Experiment, verdict: Verdict) -> list[Mapping[str, Any]]:
+    """The looks for a chart: at most 200, thinned out evenly as there are more."""
+    row = as_row(verdict)
+    look: dict[str, Any] = {"scored": sum(verdict.scored.values())}
+    look |= {name: row[name] for name in ("lift", "low", "high", "confidence") if name in row}
+    looks: list[Mapping[str, Any]] = [*experiment.looks, look]
+    return looks if len(looks) <= _MOST_LOOKS else looks[::2]

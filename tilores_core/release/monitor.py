@@ -1,0 +1,199 @@
+"""What is in production, watched: figures for a dashboard, and a regression after a deployment, rolled back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from tilores_core.chat.prompts import build_prompt
+from tilores_core.contracts import Alert, AlertSink, NoAlerts
+from tilores_core.errors import InvalidRequestError
+from tilores_core.release.prompts import ProductionPromptManager
+from tilores_core.settings.config import MonitorTable
+from tilores_core.statistics import MeanSPRT, Moments
+from tilores_core.store.lazy import LazyStore
+from tilores_core.store.prompts import PromptLabel
+from tilores_core.store.score_windows import DIMENSIONS, Dimension, Window
+from tilores_core.store.topics import PRODUCTION
+
+log = structlog.get_logger(part="release")
+
+ACTOR: Final = "monitor"
+_HOUR_MS: Final = 3_600_000
+_BEFORE_MS: Final = 7 * 24 * _HOUR_MS
+_ALPHA: Final = 0.02
+"""Two-sided, so that the side that counts has 1 % for each of the two figures that are watched."""
+_TAU: Final = 0.04
+_MINIMUM: Final = 50.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Performance:
+    """Figures of one model, spectrum and prompt version over a span; a dimension that was summed over is "".
+
+    `quality`, `feedback` in [0, 1], None without any; `achievement`: share of windows with scores that reached 90 %;
+    `errors`, `cached`: shares of turns; `latency` in seconds and `cost` in US dollars per answer that a model made.
+    """
+
+    start_ms: int
+    model: str
+    spectrum: str
+    prompt_version: str
+    turns: int
+    quality: float | None
+    achievement: float | None
+    errors: float
+    cached: float
+    latency: float | None
+    cost: float | None
+    feedback: float | None
+
+    @classmethod
+    def of(cls, window: Window) -> Performance:
+        sums = window.sums
+        turns = sums["turns"]
+
+        def mean(measure: str) -> float | None:
+            moments = window.moments(measure)
+            return moments.mean if moments.count else None
+
+        return cls(
+            start_ms=window.start_ms,
+            model=window.model,
+            spectrum=window.spectrum,
+            prompt_version=window.prompt_version,
+            turns=round(turns),
+            quality=mean("overall"),
+            achievement=sums["reached"] / sums["windows"] if sums["windows"] else None,
+            errors=sums["errors"] / turns if turns else 0.0,
+            cached=sums["hits"] / turns if turns else 0.0,
+            latency=mean("latency"),
+            cost=mean("cost"),
+            feedback=mean("feedback"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Regression:
+    """A version that is worse than the one before it, for sure. `by`: at least so much, in points of the figure."""
+
+    figure: str
+    before: float
+    after: float
+    by: float
+
+    def describe(self) -> str:
+        return f"{self.figure} went from {self.before:.1%} to {self.after:.1%} (worse by at least {self.by:.1%})"
+
+
+class ProductionPerformanceMonitor:
+    """`clock`: seconds since the epoch."""
+
+    def __init__(
+        self,
+        store: LazyStore,
+        prompts: ProductionPromptManager,
+        table: MonitorTable,
+        *,
+        alerts: AlertSink | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._prompts = prompts
+        self._table = table
+        self._alerts = alerts or NoAlerts()
+        self._clock = clock
+
+    async def performance(
+        self, *, hours: float = 24.0, step_hours: float | None = None, by: Sequence[Dimension] = DIMENSIONS
+    ) -> list[Performance]:
+        """Figures of the last hours, one per cell or per step and cell. Raises `StoreError`."""
+        now = int(self._clock() * 1000)
+        step = None if step_hours is None else int(step_hours * _HOUR_MS)
+        store = await self._store.get()
+        return [
+            Performance.of(window)
+            for window in await store.windows.query(now - int(hours * _HOUR_MS), now, step_ms=step, by=by)
+        ]
+
+    async def watch(self) -> Regression | None:
+        """Compare the version in production with the one before, for a while after a deployment; roll back a
+        regression. Call it under a lease. Raises `StoreError`."""
+        label = await self._watched()
+        if label is None:
+            return None
+        deployed_ms, now = int(label.changed.timestamp() * 1000), int(self._clock() * 1000)
+        found = await self._compare(label.previous[-1], label.number, deployed_ms, now)
+        if found is None:
+            return None
+        try:
+            await self._prompts.roll_back(
+                actor=ACTOR,
+                reason=found.describe(),
+                expected=label.number,
+                detail={"figure": found.figure, "before": found.before, "after": found.after, "by": found.by},
+            )
+        except InvalidRequestError:  # someone was faster
+            return None
+        log.warning("prompts.regression_rolled_back", version=label.number, figure=found.figure)
+        self._alerts.raise_alert(
+            Alert(
+                kind="prompt.regression",
+                severity="HIGH",
+                title=f"Prompt version {label.number} was worse and was rolled back to {label.previous[-1]}",
+                detail=found.describe(),
+                source="release.monitor",
+                labels={"version": str(label.number)},
+                values={"before": found.before, "after": found.after},
+            )
+        )
+        return found
+
+    async def is_watching(self) -> bool:
+        """Whether a deployment is recent enough to be watched. Raises `StoreError`."""
+        return await self._watched() is not None
+
+    async def _watched(self) -> PromptLabel | None:
+        """The label in production while what it points at is new; None after a roll-back, which serves what was
+        served before."""
+        if not self._table.roll_back:
+            return None
+        store = await self._store.get()
+        label = (await store.prompts.labelled()).labels.get(PRODUCTION)
+        if label is None or not label.previous or label.number in label.previous:
+            return None
+        age = self._clock() - label.changed.timestamp()
+        return label if age <= self._table.watch_hours * 3600 else None
+
+    async def _compare(self, before: int, after: int, deployed_ms: int, now_ms: int) -> Regression | None:
+        old = await self._sums(before, deployed_ms - _BEFORE_MS, deployed_ms)
+        new = await self._sums(after, deployed_ms, now_ms + 1)
+        if old is None or new is None:
+            return None
+        for figure, sign, of in (("quality", 1.0, _quality), ("errors", -1.0, _errors)):
+            control, treatment = of(old), of(new)
+            look = MeanSPRT(tau=_TAU, alpha=_ALPHA, minimum=_MINIMUM).look(control, treatment)
+            worse = -look.high if sign > 0 else look.low
+            if worse > self._table.tolerance:
+                return Regression(figure=figure, before=control.mean, after=treatment.mean, by=worse)
+        return None
+
+    async def _sums(self, number: int, since_ms: int, until_ms: int) -> Window | None:
+        """All windows of a version; its name in windows is that of its prompt."""
+        version = build_prompt(number, (await self._prompts.versions.get(number)).parts).version
+        store = await self._store.get()
+        found = await store.windows.query(since_ms, until_ms, by=("prompt_version",), prompt_version=version)
+        return found[0] if found else None
+
+
+def _quality(window: Window) -> Moments:
+    return window.moments("overall")
+
+
+def _errors(window: Window) -> Moments:
+    sums = window.sums
+    return Moments.of_sums(count=sums["turns"], total=sums["errors"], squares=sums["errors"])

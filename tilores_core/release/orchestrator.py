@@ -1,0 +1,117 @@
+"""Prompts, experiments and monitor of one process, and what the worker process does for all of them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+from tilores_core.contracts import AlertSink
+from tilores_core.errors import StoreError
+from tilores_core.release.experiments import Assignment, ExperimentRecorder, ProductionABTester
+from tilores_core.release.monitor import ProductionPerformanceMonitor
+from tilores_core.release.prompts import ProductionPromptManager
+from tilores_core.resilience import acquire_lease
+from tilores_core.resilience.work_mark import WorkMark
+from tilores_core.settings.config import Config
+from tilores_core.store.lazy import LazyStore
+from tilores_core.store.topics import EXPERIMENTS, PROMPTS
+
+log = structlog.get_logger(part="release")
+
+WORK: Final = "release"
+_LEASE_SECONDS: Final = 30.0
+_IDLE_SECONDS: Final = 60.0
+_FIRST_SECONDS: Final = 0.5
+"""Until the store is open: nothing opens it for experiments, as without one there are none."""
+
+
+class ProductionIntegrationOrchestrator:
+    """`recorder` gets the outcomes of this process's turns. `mark` wakes the worker."""
+
+    def __init__(
+        self,
+        store: LazyStore,
+        prompts: ProductionPromptManager,
+        config: Config,
+        *,
+        alerts: AlertSink,
+        mark: WorkMark,
+    ) -> None:
+        table = config.experiments
+        self.prompts = prompts
+        self.assignment = Assignment(config.use.model, holdout=table.holdout)
+        self.recorder = ExperimentRecorder(self.assignment, store)
+        self.tester = ProductionABTester(store, prompts, self.assignment, holdout=table.holdout, alerts=alerts)
+        self.monitor = ProductionPerformanceMonitor(store, prompts, config.monitor, alerts=alerts)
+        self._look_seconds = table.look_seconds
+        self._store = store
+        self._mark = mark
+        self._wanted = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    # --- every process -----------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Follow what runs. The store is not opened for it: without one there are no experiments."""
+        self._store.listen(EXPERIMENTS, lambda _: self._wanted.set())
+        self._store.listen(PROMPTS, lambda _: self._mark.set())  # a new version in production is watched
+        self._task = asyncio.create_task(self._follow(), name="experiments")
+
+    async def aclose(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        await self.recorder.aclose()
+
+    async def _follow(self) -> None:
+        known = False
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if known else _FIRST_SECONDS):
+                    await self._wanted.wait()
+            if not known and self._store.opened is None:
+                continue
+            self._wanted.clear()
+            try:
+                await self.tester.follow()
+                known = True
+            except StoreError as error:
+                log.warning("experiments.not_followed", error=type(error).__name__)
+                await asyncio.sleep(self._look_seconds)
+                self._wanted.set()
+                continue
+            running = bool(self.assignment.running)
+            # With nothing running a turn pays nothing for experiments.
+            self.prompts.assignment = self.assignment if running else None
+            if running:
+                self.recorder.start()
+                self._mark.set()
+
+    # --- the worker --------------------------------------------------------------------------------------
+
+    async def work(self) -> None:
+        """Look at experiments and at the last deployment, for ever; one worker does it at a time."""
+        while True:
+            lease = await acquire_lease((await self._store.get()).leases, WORK, seconds=_LEASE_SECONDS)
+            if lease is None:
+                await asyncio.sleep(_LEASE_SECONDS / 3)
+                continue
+            async with lease:
+                while not lease.lost.is_set():
+                    self._mark.take()
+                    busy = await self._look()
+                    if busy:
+                        self._mark.keep()
+                    else:
+                        self._mark.clear()
+                    await self._mark.wait(self._look_seconds if busy else _IDLE_SECONDS)
+
+    async def _look(self) -> bool:
+        """Whether to look again soon. Raises `StoreError`."""
+        looked = await self.tester.look()
+        await self.monitor.watch()
+        return bool(looked) or await self.monitor.is_watching()

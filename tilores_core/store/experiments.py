@@ -1,0 +1,246 @@
+"""Experiments with their decisions, and the sums of each arm and step, to which every web process adds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from sqlalchemy import JSON, BigInteger, Column, Float, Index, Row, String, Table, Text, select, update
+
+from tilores_core.errors import InvalidRequestError
+from tilores_core.store.audit import record
+from tilores_core.store.changes import bump
+from tilores_core.store.database import Database
+from tilores_core.store.schema import PREFIX, fitting, insert, instant, instant_or_none, metadata, now_ms
+from tilores_core.store.topics import EXPERIMENTS
+
+ExperimentState = Literal["running", "ended"]
+
+SUMS: Final = (
+    "units",
+    "turns",
+    "errors",
+    "latency",
+    "latency_squares",
+    "cost",
+    "cost_squares",
+    "scored",
+    "score",
+    "score_squares",
+    "records",
+    "records_squares",
+    "score_records",
+    "excluded_fallback",
+    "excluded_unreliable",
+    "excluded_repeat",
+)
+
+experiments = Table(
+    f"{PREFIX}experiments",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("plan", JSON, nullable=False),
+    Column("control", BigInteger, nullable=False),
+    Column("slice_first", BigInteger, nullable=False),
+    Column("slice_end", BigInteger, nullable=False),
+    Column("weights", JSON, nullable=False),
+    Column("step_ms", BigInteger, nullable=False),
+    Column("started_ms", BigInteger, nullable=False),
+    Column("ended_ms", BigInteger),
+    Column("outcome", String(32)),
+    Column("reason", Text),
+    Column("verdict", JSON, nullable=False),
+    Column("looks", JSON, nullable=False),
+    Index(None, "started_ms"),
+    Index(None, "state"),
+)
+
+experiment_sums = Table(
+    f"{PREFIX}experiment_sums",
+    metadata,
+    Column("experiment_id", String(64), primary_key=True),
+    Column("step", BigInteger, primary_key=True),
+    Column("arm", String(16), primary_key=True),
+    *(Column(name, Float, nullable=False) for name in SUMS),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """`plan`: as `ExperimentPlan` dumps it. `control`: the version in production at the start. `slice`: buckets that
+    take part. `weights`: the candidate's share by step, the last one in force since `step_began`. `outcome`: how it
+    ended. `verdict`: the last look's numbers. `looks`: a few of all looks, for charts."""
+
+    id: str
+    name: str
+    state: ExperimentState
+    plan: Mapping[str, Any]
+    control: int
+    slice: tuple[int, int]
+    weights: tuple[float, ...]
+    step_began: datetime
+    started: datetime
+    ended: datetime | None = None
+    outcome: str | None = None
+    reason: str | None = None
+    verdict: Mapping[str, Any] = field(default_factory=dict)
+    looks: Sequence[Mapping[str, Any]] = ()
+
+
+class Experiments:
+    """Every method raises `StoreError`; what a writing one has returned from is committed, with the topic
+    `experiments` raised where assignment changes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def list(self, *, state: ExperimentState | None = None, limit: int = 100) -> list[Experiment]:
+        """The newest first."""
+        statement = select(experiments).order_by(experiments.c.started_ms.desc(), experiments.c.id).limit(limit)
+        if state is not None:
+            statement = statement.where(experiments.c.state == state)
+        async with self._database.read() as connection:
+            return [_experiment(row) for row in await connection.execute(statement)]
+
+    async def get(self, name: str) -> Experiment | None:
+        """The newest one of this name."""
+        statement = (
+            select(experiments).where(experiments.c.name == name).order_by(experiments.c.started_ms.desc()).limit(1)
+        )
+        async with self._database.read() as connection:
+            row = (await connection.execute(statement)).first()
+        return None if row is None else _experiment(row)
+
+    async def start(self, experiment: Experiment, *, actor: str, reason: str) -> None:
+        """Raises `InvalidRequestError` when one of the name runs, or one has buckets of the slice."""
+        first, end = experiment.slice
+        row = {
+            "id": experiment.id,
+            "name": fitting(experiments.c.name, experiment.name),
+            "state": "running",
+            "plan": dict(experiment.plan),
+            "control": experiment.control,
+            "slice_first": first,
+            "slice_end": end,
+            "weights": list(experiment.weights),
+            "step_ms": now_ms(),
+            "started_ms": now_ms(),
+            "verdict": {},
+            "looks": [],
+        }
+        async with self._database.write() as connection:
+            await bump(connection, EXPERIMENTS)  # first: it locks, so that two starts follow each other
+            running = select(experiments).where(experiments.c.state == "running")
+            for other in (await connection.execute(running)).all():
+                if other.name == experiment.name:
+                    raise InvalidRequestError(f"the experiment '{other.name}' runs already", param="name")
+                if first < other.slice_end and other.slice_first < end:
+                    raise InvalidRequestError(
+                        f"the experiment '{other.name}' has this part of the traffic", param="share"
+                    )
+            await connection.execute(experiments.insert().values(**row))
+            await record(
+                connection,
+                actor=actor,
+                action="experiments.start",
+                subject=f"experiments/{experiment.name}",
+                reason=reason,
+                detail={"plan": dict(experiment.plan), "control": experiment.control},
+            )
+
+    async def advance(self, experiment: Experiment, weight: float, *, actor: str, reason: str) -> bool:
+        """The next step, with this weight. False when another process was first."""
+        async with self._database.write() as connection:
+            await bump(connection, EXPERIMENTS)
+            row = (await connection.execute(select(experiments).where(experiments.c.id == experiment.id))).first()
+            if row is None or row.state != "running" or tuple(row.weights) != experiment.weights:
+                return False
+            change = update(experiments).where(experiments.c.id == experiment.id)
+            await connection.execute(change.values(weights=[*row.weights, weight], step_ms=now_ms()))
+            await record(
+                connection,
+                actor=actor,
+                action="experiments.advance",
+                subject=f"experiments/{experiment.name}",
+                reason=reason,
+                detail={"weight": weight, "verdict": dict(experiment.verdict)},
+            )
+            return True
+
+    async def end(
+        self, experiment: Experiment, *, outcome: str, actor: str, reason: str, verdict: Mapping[str, Any]
+    ) -> bool:
+        """False when it has ended already."""
+        async with self._database.write() as connection:
+            await bump(connection, EXPERIMENTS)
+            change = update(experiments).where(experiments.c.id == experiment.id, experiments.c.state == "running")
+            done = await connection.execute(
+                change.values(
+                    state="ended", ended_ms=now_ms(), outcome=outcome, reason=reason, verdict=dict(verdict)
+                ).returning(experiments.c.id)
+            )
+            if done.first() is None:
+                return False
+            await record(
+                connection,
+                actor=actor,
+                action="experiments.end",
+                subject=f"experiments/{experiment.name}",
+                reason=reason,
+                detail={"outcome": outcome, "verdict": dict(verdict)},
+            )
+            return True
+
+    async def looked(self, experiment: Experiment, verdict: Mapping[str, Any], looks: Sequence[Any]) -> None:
+        """Keep what the last look said."""
+        async with self._database.write() as connection:
+            change = update(experiments).where(experiments.c.id == experiment.id)
+            await connection.execute(change.values(verdict=dict(verdict), looks=list(looks)))
+
+    # --- sums --------------------------------------------------------------------------------------------
+
+    async def add(self, sums: Mapping[tuple[str, int, str], Mapping[str, float]]) -> None:
+        """Add to the sums, all or nothing. Keys: experiment's id, step, arm; what is left out of `SUMS` is 0."""
+        rows = [
+            {"experiment_id": key[0], "step": key[1], "arm": key[2], **{name: values.get(name, 0.0) for name in SUMS}}
+            for key, values in sorted(sums.items())
+        ]
+        if not rows:
+            return
+        async with self._database.write() as connection:
+            statement: Any = insert(connection, experiment_sums)
+            added = {name: experiment_sums.c[name] + statement.excluded[name] for name in SUMS}
+            keys = list(experiment_sums.primary_key.columns)
+            await connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=added), rows)
+
+    async def sums(self, experiment_id: str) -> dict[int, dict[str, dict[str, float]]]:
+        """By step and arm."""
+        statement = select(experiment_sums).where(experiment_sums.c.experiment_id == experiment_id)
+        found: dict[int, dict[str, dict[str, float]]] = {}
+        async with self._database.read() as connection:
+            for row in await connection.execute(statement):
+                found.setdefault(row.step, {})[row.arm] = {name: float(getattr(row, name)) for name in SUMS}
+        return found
+
+
+def _experiment(row: Row[Any]) -> Experiment:
+    return Experiment(
+        id=row.id,
+        name=row.name,
+        state=row.state,
+        plan=row.plan,
+        control=row.control,
+        slice=(row.slice_first, row.slice_end),
+        weights=tuple(row.weights),
+        step_began=instant(row.step_ms),
+        started=instant(row.started_ms),
+        ended=instant_or_none(row.ended_ms),
+        outcome=row.outcome,
+        reason=row.reason,
+        verdict=row.verdict,
+        looks=tuple(row.looks),
+    )
