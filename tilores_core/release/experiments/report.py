@@ -17,7 +17,7 @@ def describe(experiment: Experiment, verdict: Mapping[str, Any]) -> str:
     state = experiment.state if experiment.outcome is None else f"{experiment.outcome}: {experiment.reason}"
     lines = [
         f"{experiment.name}: version {plan['candidate']} against {experiment.control}, {state}",
-        f"{experiment.weights[-1]:.0%} of {plan['share']:.0%} of the traffic, since {experiment.started:%Y-%m-%d %H:%M}",
+        f"{experiment.weights[-1]:.0%} of {plan['share']:.0%} of traffic, since {experiment.started:%Y-%m-%d %H:%M}",
     ]
     if not verdict:
         return "\n".join([*lines, "not looked at yet"])
@@ -41,7 +41,8 @@ def chart(looks: Sequence[Mapping[str, Any]]) -> str:
     edge = max(0.02, *(min(abs(one[name]), 0.5) for one in shown for name in ("low", "high")))
 
     def column(value: float) -> int:
-        return round((min(max(value, -edge), edge) + edge) / (2 * edge) * (_WIDTH - 1))
+        place: float = (min(max(value, -edge), edge) + edge) / (2 * edge)
+        return round(place * (_WIDTH - 1))
 
     lines = [f"{'scored':>9}  {-edge:<+{_WIDTH // 2}.3f}0{edge:>+{_WIDTH // 2}.3f}"]
     for one in shown:

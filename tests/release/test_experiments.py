@@ -1,0 +1,320 @@
+"""Experiments over a real database: started, followed by other processes, looked at, decided."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.release.conftest import Replica, ReplicaStart
+from tilores_core import Answer, Attempt, Outcome, Turn
+from tilores_core.chat.prompts import BUILTIN_PARTS
+from tilores_core.errors import DeploymentRefusedError, InvalidRequestError
+from tilores_core.release.experiments import Assignment, ExperimentPlan, ExperimentRecorder, ProductionABTester
+from tilores_core.release.experiments.report import chart, describe
+from tilores_core.release.experiments.tester import as_row
+from tilores_core.release.monitor import ProductionPerformanceMonitor
+from tilores_core.settings.config import MonitorTable
+from tilores_core.store.score_windows import Cell
+
+NOW = 1_800_000_000.0
+
+
+class Process:
+    """What one process has of experiments, with a clock that is set."""
+
+    def __init__(self, replica: Replica, *, holdout: float = 0.0) -> None:
+        self.replica, self.now = replica, NOW
+        self.assignment = Assignment("demo:simulated-1", holdout=holdout)
+        replica.manager.assignment = self.assignment
+        self.tester = ProductionABTester(
+            replica.store,
+            replica.manager,
+            self.assignment,
+            holdout=holdout,
+            alerts=replica.alerts,
+            clock=lambda: self.now,
+        )
+        self.recorder = ExperimentRecorder(self.assignment, replica.store)
+
+    async def answer(self, sessions: int, quality: Callable[[str], float], **outcome: Any) -> None:
+        """Turns of so many sessions; `quality` of an arm's prompt."""
+        rng = random.Random(1)
+        for i in range(sessions):
+            turn = Turn(messages=({"role": "user", "content": "Hello"},), session_id=f"s{i}")
+            prompt = self.replica.manager.choose(turn)
+            answer = Answer(text="Hello.", model="demo:simulated-1", prompt_version=prompt.version, cost=0.001)
+            given: dict[str, Any] = {"answer": answer, "timings": {"total": 0.5}} | outcome
+            score = min(1.0, max(0.0, rng.gauss(quality(prompt.version.split("-")[0]), 0.05)))
+            self.recorder.record(Outcome(turn=turn, **given), score)
+        await self.recorder.flush()
+
+
+async def make(replica: Replica, text: str = "Be kind.") -> int:
+    parts = {**BUILTIN_PARTS, "answer_style": f"Use short sentences. {text}"}
+    number, _ = await replica.manager.versions.new(parts, author="jo", reason=text)
+    return number
+
+
+def plan(candidate: int, **more: Any) -> ExperimentPlan:
+    return ExperimentPlan.model_validate({"name": "kinder", "candidate": candidate, "min_hours": 1} | more)
+
+
+async def start(process: Process, the_plan: ExperimentPlan) -> None:
+    await process.tester.start(the_plan, actor="jo", reason="try it")
+    # Its times are the database's; the clock that is set comes after.
+    process.now = (await process.tester.get(the_plan.name)).started.timestamp()
+
+
+async def test_better_candidate_is_deployed_and_followed_by_other_processes(replica: ReplicaStart) -> None:
+    one, two = Process(await replica()), Process(await replica())
+    number = await make(one.replica)
+    await start(one, plan(number))
+    await two.replica.manager.refresh()
+    await two.tester.follow()
+    await one.answer(600, lambda version: 0.95 if version == str(number) else 0.9)
+    await two.answer(600, lambda version: 0.95 if version == str(number) else 0.9)
+    assert [verdict.action for _, verdict in await one.tester.look()] == ["continue"]  # not before min_hours
+    one.now += 2 * 3600
+    [(_, verdict)] = await one.tester.look()
+    assert verdict.action == "deploy"
+    assert verdict.units["control"] + verdict.units["candidate"] == 1200  # each process met them once
+    ended = await one.tester.get("kinder")
+    assert (ended.state, ended.outcome) == ("ended", "deployed")
+    assert one.replica.number == number
+    assert one.assignment.running == ()
+    assert await one.replica.manager.versions.labels() == {"production": number}
+    actions = [entry.action for entry in await one.replica.manager.versions.history()]
+    assert actions[:2] == ["prompts.remove", "prompts.deploy"] or "prompts.deploy" in actions
+    assert [alert.kind for alert in one.replica.alerts.raised] == ["experiment.deployed"]
+    assert await one.tester.look() == []
+
+
+async def test_worse_candidate_is_stopped_at_once_and_never_deployed(replica: ReplicaStart) -> None:
+    one = Process(await replica())
+    number = await make(one.replica)
+    await start(one, plan(number))
+    await one.answer(300, lambda version: 0.88 if version == str(number) else 0.95)
+    [(_, verdict)] = await one.tester.look()
+    assert verdict.action == "stop_harm"
+    assert (await one.tester.get("kinder")).outcome == "harm"
+    assert one.replica.number == 1
+    assert [(alert.kind, alert.severity) for alert in one.replica.alerts.raised] == [("experiment.stopped", "HIGH")]
+
+
+async def test_candidate_that_fails_the_checks_of_a_deployment_is_refused_at_the_end(replica: ReplicaStart) -> None:
+    one = Process(await replica())
+    number = await make(one.replica)
+    await start(one, plan(number))
+    await one.answer(600, lambda version: 0.95 if version == str(number) else 0.9)
+    one.replica.questions.score = 0.5
+    one.now += 2 * 3600
+    await one.tester.look()
+    assert (await one.tester.get("kinder")).outcome == "refused"
+    assert one.replica.number == 1
+
+
+async def test_candidate_is_checked_before_it_meets_a_caller(replica: ReplicaStart) -> None:
+    one = Process(await replica())
+    number = await make(one.replica)
+    one.replica.questions.score = 0.5
+    with pytest.raises(DeploymentRefusedError):
+        await one.tester.start(plan(number), actor="jo", reason="try it")
+    assert await one.tester.recent() == []
+
+
+async def test_guarded_rollout_advances_and_ends_in_production(replica: ReplicaStart) -> None:
+    one = Process(await replica())
+    number = await make(one.replica)
+    await start(one, plan(number, weights=(0.2, 0.5, 1.0), step_hours=1, min_per_arm=60))
+    for weight in (0.2, 0.5, 1.0):
+        assert (await one.tester.get("kinder")).weights[-1] == weight
+        await one.answer(600, lambda _: 0.93)
+        one.recorder = ExperimentRecorder(one.assignment, one.replica.store)  # other callers in the next step
+        one.now = (await one.tester.get("kinder")).step_began.timestamp() + 2 * 3600
+        await one.tester.look()
+    assert (await one.tester.get("kinder")).outcome == "deployed"
+    assert one.replica.number == number
+
+
+async def test_person_stops_an_experiment_with_or_without_the_candidate(replica: ReplicaStart) -> None:
+    one = Process(await replica())
+    number = await make(one.replica)
+    await start(one, plan(number))
+    assert (await one.tester.stop("kinder", actor="jo", reason="enough")).outcome == "stopped"
+    assert one.replica.number == 1
+    with pytest.raises(InvalidRequestError, match="has ended"):
+        await one.tester.stop("kinder", actor="jo", reason="again")
+    await start(one, plan(number))
+    assert (await one.tester.stop("kinder", actor="jo", reason="good", deploy=True)).outcome == "deployed"
+    assert one.replica.number == number
+
+
+async def test_other_version_in_production_ends_it(replica: ReplicaStart) -> None:
+    one = Process(await replica())
+    number, other = await make(one.replica), await make(one.replica, "Be brief.")
+    await start(one, plan(number))
+    await one.replica.manager.deploy(other, actor="jo", reason="better")
+    await one.tester.look()
+    assert (await one.tester.get("kinder")).outcome == "superseded"
+    assert one.replica.number == other
+
+
+async def test_worker_that_was_killed_after_the_deployment_ends_it_the_next_time(replica: ReplicaStart) -> None:
+    one = Process(await replica())
+    number = await make(one.replica)
+    await start(one, plan(number))
+    await one.replica.manager.deploy(number, actor="experiments", reason="and then it was killed")
+    await one.tester.look()
+    assert (await one.tester.get("kinder")).outcome == "deployed"
+    assert await one.replica.manager.versions.labels() == {"production": number}
+
+
+async def test_experiments_share_traffic_without_overlap(replica: ReplicaStart) -> None:
+    one = Process(await replica())
+    number, other = await make(one.replica), await make(one.replica, "Be brief.")
+    await start(one, plan(number, share=0.5))
+    await start(one, plan(other, name="briefer", share=0.5))
+    assert [item.slice for item in one.assignment.running] == [(5000, 10_000), (0, 5000)]
+    with pytest.raises(InvalidRequestError, match="leave less than 10%"):
+        await start(one, plan(other, name="third", share=0.1))
+    await one.tester.stop("briefer", actor="jo", reason="room")
+    with pytest.raises(InvalidRequestError, match="runs already"):
+        await start(one, plan(other, share=0.1))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "sum_name"),
+    [
+        ({"attempts": (Attempt(model="openai:gpt-4o-mini", seconds=1.0, error="provider_unavailable"),)}, "fallback"),
+        ({"answer": None, "error": "provider_unavailable"}, "errors"),
+    ],
+)
+async def test_turns_that_say_nothing_of_the_prompt_are_left_out_and_counted(
+    replica: ReplicaStart, outcome: dict[str, Any], sum_name: str
+) -> None:
+    one = Process(await replica())
+    await start(one, plan(await make(one.replica)))
+    await one.answer(40, lambda _: 0.9, **outcome)
+    found = await (await one.replica.store.get()).experiments.sums(one.assignment.running[0].id)
+    name = "excluded_fallback" if sum_name == "fallback" else sum_name
+    assert sum(arm[name] for arm in found[0].values()) == 40
+    assert sum(arm["scored"] for arm in found[0].values()) == 0
+
+
+async def test_second_score_of_a_session_is_not_another_observation(replica: ReplicaStart) -> None:
+    one = Process(await replica())
+    await start(one, plan(await make(one.replica)))
+    await one.answer(30, lambda _: 0.9)
+    await one.answer(30, lambda _: 0.9)
+    found = await (await one.replica.store.get()).experiments.sums(one.assignment.running[0].id)
+    assert sum(arm["scored"] for arm in found[0].values()) == 30
+    assert sum(arm["excluded_repeat"] for arm in found[0].values()) == 30
+    assert sum(arm["turns"] for arm in found[0].values()) == 60
+
+
+async def test_report_has_words_and_a_chart(replica: ReplicaStart) -> None:
+    one = Process(await replica())
+    number = await make(one.replica)
+    await start(one, plan(number))
+    await one.answer(300, lambda _: 0.9)
+    experiment, verdict = await one.tester.status("kinder")
+    assert "version 2 against 1" in describe(experiment, as_row(verdict))
+    await one.tester.look()
+    looked = await one.tester.get("kinder")
+    assert "o" in chart(looked.looks)
+    assert looked.verdict["action"] == "continue"
+
+
+async def test_needs_are_told_from_the_traffic_of_the_last_week(replica: ReplicaStart) -> None:
+    one = Process(await replica())
+    store = await one.replica.store.get()
+    sums = {"turns": 7000, "overall_count": 7000, "overall_sum": 5950, "overall_squares": 5100}
+    await store.windows.add({(Cell("m", "s", "1-a"), int(NOW * 1000)): sums}, now_ms=int(NOW * 1000))
+    one.now = NOW + 60
+    found = await one.tester.plan(plan(2, lift=0.05))
+    assert (found.per_arm, found.days) == (686, 1.4)
+
+
+# --- monitor ---------------------------------------------------------------------------------------------
+
+
+async def with_deployment(one: Process, before: float, after: float, *, scores: int = 400) -> tuple[int, float]:
+    """A version in production with windows of it and of the one before; its number and when it was deployed."""
+    number = await make(one.replica)
+    old = one.replica.manager.state.production.version
+    await one.replica.manager.deploy(number, actor="jo", reason="better")
+    new = one.replica.manager.state.production.version
+    store = await one.replica.store.get()
+    deployed = (await store.prompts.labelled()).labels["production"].changed.timestamp()
+    for version, mean, at in ((old, before, deployed - 3600), (new, after, deployed + 600)):
+        sums = {
+            "turns": scores,
+            "overall_count": scores,
+            "overall_sum": mean * scores,
+            "overall_squares": (mean * mean + 0.01) * scores,
+        }
+        await store.windows.add({(Cell("m", "s", version), int(at * 1000)): sums}, now_ms=int(at * 1000))
+    return number, deployed
+
+
+def monitor(one: Process, now: float, **table: Any) -> ProductionPerformanceMonitor:
+    return ProductionPerformanceMonitor(
+        one.replica.store, one.replica.manager, MonitorTable(**table), alerts=one.replica.alerts, clock=lambda: now
+    )
+
+
+async def test_regression_after_a_deployment_is_rolled_back_with_an_alert_and_an_audit_entry(
+    replica: ReplicaStart,
+) -> None:
+    one = Process(await replica())
+    number, deployed = await with_deployment(one, 0.95, 0.85)
+    found = await monitor(one, deployed + 1200).watch()
+    assert found is not None
+    assert (found.figure, round(found.before, 2), round(found.after, 2)) == ("quality", 0.95, 0.85)
+    assert one.replica.number == 1
+    assert {alert.kind for alert in one.replica.alerts.raised} == {"prompt.rolled_back", "prompt.regression"}
+    entry = (await one.replica.manager.versions.history(label="production"))[0]
+    assert (entry.actor, entry.action) == ("monitor", "prompts.rollback")
+    assert await monitor(one, deployed + 1300).watch() is None  # what was rolled back to is not rolled back
+    assert number == 2
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "hours", "table"),
+    [
+        (0.95, 0.95, 0.5, {}),
+        (0.85, 0.95, 0.5, {}),
+        (0.95, 0.85, 30.0, {}),
+        (0.95, 0.85, 0.5, {"watch_hours": 0.1}),
+        (0.95, 0.85, 0.5, {"roll_back": False}),
+        (0.95, 0.90, 0.5, {"tolerance": 0.1}),
+    ],
+    ids=["same", "better", "long ago", "not watched so long", "switched off", "within tolerance"],
+)
+async def test_what_is_no_regression_stays(
+    replica: ReplicaStart, before: float, after: float, hours: float, table: dict[str, Any]
+) -> None:
+    one = Process(await replica())
+    number, deployed = await with_deployment(one, before, after)
+    assert await monitor(one, deployed + hours * 3600, **table).watch() is None
+    assert one.replica.number == number
+
+
+async def test_few_bad_answers_are_not_a_regression(replica: ReplicaStart) -> None:
+    one = Process(await replica())
+    number, deployed = await with_deployment(one, 0.95, 0.7, scores=20)
+    assert await monitor(one, deployed + 1200).watch() is None
+    assert one.replica.number == number
+
+
+async def test_performance_has_the_figures_of_each_version(replica: ReplicaStart) -> None:
+    one = Process(await replica())
+    _, deployed = await with_deployment(one, 0.95, 0.85)
+    found = await monitor(one, deployed + 1200).performance(hours=24)
+    assert [(round(item.quality or 0, 2), item.achievement, item.turns) for item in found] == [
+        (0.95, 1.0, 400),
+        (0.85, 0.0, 400),
+    ]
