@@ -182,6 +182,7 @@ def _with_tester(
 
     import asyncio
 
+    from tilores_core.logs import configure_logging
     from tilores_core.release import ProductionPromptManager
     from tilores_core.release.experiments import Assignment, ProductionABTester
     from tilores_core.settings import load_config
@@ -189,6 +190,7 @@ def _with_tester(
     from tilores_core.store.lazy import LazyStore
 
     environment = options.environment()
+    configure_logging("debug" if options.verbose else "warning", environment.log_format)
     config = load_config(environment.config).config
 
     async def main() -> T:
