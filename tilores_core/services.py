@@ -37,8 +37,8 @@ from tilores_core.jobs.job_folder import JobFolder
 from tilores_core.metrics import Metrics
 from tilores_core.metrics.collectors import alert_queue_samples, prompt_samples, watch_parts
 from tilores_core.metrics.meters import ModelLabels
-from tilores_core.release.golden_questions import GoldenQuestions
 from tilores_core.release import ProductionIntegrationOrchestrator, ProductionPromptManager, PromptChecks
+from tilores_core.release.golden_questions import GoldenQuestions
 from tilores_core.release.orchestrator import WORK
 from tilores_core.resilience.work_mark import WorkMark
 from tilores_core.settings import Config, Environment, LoadedConfig, load_config, variables

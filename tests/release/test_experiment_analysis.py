@@ -234,7 +234,9 @@ def test_guarded_rollout_goes_on_step_by_step(step: int, scored: int, hours: flo
     weights = dict(enumerate(ROLLOUT_STEPS[: step + 1]))
     steps: dict[int, dict[Arm, ArmSums]] = {number: {} for number in weights}
     control = round(scored * (1 - weights[step]) / weights[step])
-    steps[step] = {"candidate": sums(rng, scored, 0.9)} | ({"control": sums(rng, control, 0.9)} if control else {})
+    steps[step] = {"candidate": sums(rng, scored, 0.9)}
+    if control:
+        steps[step]["control"] = sums(rng, control, 0.9)
     verdict = analyse(plan(weights=ROLLOUT_STEPS), steps, weights=weights, hours=hours, step_hours=hours)
     assert verdict.action == action
 

@@ -8,6 +8,15 @@ hands over.
 from tests.settings.plugin_proofs import PLUGIN_PROOFS
 
 PROOFS = {
+    "experiments.holdout": (
+        "tests/release/test_experiment_analysis.py::test_holdout_and_slices_of_experiments_never_overlap"
+    ),
+    "experiments.look_seconds": (
+        "tests/release/test_release_worker.py::test_worker_looks_as_often_as_the_setting_says"
+    ),
+    "monitor.roll_back": "tests/release/test_experiments.py::test_what_is_no_regression_stays",
+    "monitor.watch_hours": "tests/release/test_experiments.py::test_what_is_no_regression_stays",
+    "monitor.tolerance": "tests/release/test_experiments.py::test_what_is_no_regression_stays",
     "prompts.allowed": "tests/release/test_prompt_checks.py::test_texts_of_allowed_are_not_personal_data",
     "prompts.golden_customers": (
         "tests/release/test_prompt_golden.py::test_golden_customers_of_the_settings_are_a_set_of_their_own"

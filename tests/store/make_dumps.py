@@ -22,6 +22,7 @@ from sqlalchemy import insert
 
 from tests.store.postgres_server import PostgresServer
 from tilores_core.store.address import Address, store_address
+from tilores_core.store.experiments import SUMS
 from tilores_core.store.migrate import HEAD
 from tilores_core.store.score_windows import COUNTS, MEASURES
 from tilores_core.store.store import Store, metadata
@@ -234,6 +235,45 @@ ROWS: dict[str, list[dict[str, Any]]] = {
             "prompt_version": "builtin-0",
             "scores": [0.5, 1, 0.987654321],
         }
+    ],
+    "tilores_experiments": [
+        {
+            "id": "kinder-1",
+            "name": "kinder",
+            "state": "ended",
+            "plan": {"name": "kinder", "candidate": 2},
+            "control": 2**40,
+            "slice_first": 0,
+            "slice_end": 10_000,
+            "weights": [0.01, 0.5],
+            "step_ms": 1_780_000_000_000,
+            "started_ms": 1_780_000_000_000,
+            "ended_ms": 1_780_000_100_000,
+            "outcome": "kept",
+            "reason": "ü ☎",
+            "verdict": {"lift": 0.01},
+            "looks": [{"lift": 0.01}],
+        },
+        {
+            "id": "kinder-2",
+            "name": "kinder",
+            "state": "running",
+            "plan": {"name": "kinder", "candidate": 3},
+            "control": 1,
+            "slice_first": 0,
+            "slice_end": 5_000,
+            "weights": [0.5],
+            "step_ms": 1_780_000_000_000,
+            "started_ms": 1_780_000_000_000,
+            "ended_ms": None,
+            "outcome": None,
+            "reason": None,
+            "verdict": {},
+            "looks": [],
+        },
+    ],
+    "tilores_experiment_sums": [
+        {"experiment_id": "kinder-2", "step": 0, "arm": "control", **dict.fromkeys(SUMS, 1.5)},
     ],
     "tilores_score_windows": [
         {

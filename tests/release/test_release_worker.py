@@ -1,0 +1,97 @@
+"""What the worker process does for experiments and deployments."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.release.conftest import Replica, ReplicaStart
+from tests.release.test_experiments import make, plan
+from tilores_core.release.orchestrator import WORK, ProductionIntegrationOrchestrator
+from tilores_core.resilience import acquire_lease
+from tilores_core.resilience.work_mark import WorkMark
+from tilores_core.settings import Config
+from tilores_core.testing import eventually
+
+
+class Released:
+    """The orchestrators of a web process and of workers over one store."""
+
+    def __init__(self, replica: ReplicaStart, folder: Path) -> None:
+        self._replica, self._folder = replica, folder
+        self.made: list[tuple[Replica, ProductionIntegrationOrchestrator]] = []
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def process(self, **experiments: Any) -> tuple[Replica, ProductionIntegrationOrchestrator]:
+        replica = await self._replica(f"p{len(self.made)}")
+        config = Config.model_validate({"schema": 1, "experiments": {"look_seconds": 0.05} | experiments})
+        mark = WorkMark(self._folder, WORK)
+        release = ProductionIntegrationOrchestrator(
+            replica.store, replica.manager, config, alerts=replica.alerts, mark=mark
+        )
+        release.start()
+        self.made.append((replica, release))
+        return replica, release
+
+    def work(self, release: ProductionIntegrationOrchestrator) -> asyncio.Task[None]:
+        self.tasks.append(asyncio.create_task(release.work()))
+        return self.tasks[-1]
+
+
+@pytest.fixture
+async def released(replica: ReplicaStart, tmp_path: Path) -> AsyncIterator[Released]:
+    made = Released(replica, tmp_path)
+    yield made
+    for task in made.tasks:
+        task.cancel()
+    await asyncio.gather(*made.tasks, return_exceptions=True)
+    for _, release in made.made:
+        await release.aclose()
+
+
+async def test_web_process_splits_traffic_while_an_experiment_runs_and_pays_nothing_else(released: Released) -> None:
+    replica, web = await released.process()
+    _, other = await released.process()
+    assert replica.manager.assignment is None
+    await other.tester.start(plan(await make(replica)), actor="jo", reason="test")
+    await eventually(lambda: replica.manager.assignment is web.assignment)
+    await other.tester.stop("kinder", actor="jo", reason="enough")
+    await eventually(lambda: replica.manager.assignment is None)
+
+
+async def test_worker_looks_as_often_as_the_setting_says(released: Released) -> None:
+    replica, release = await released.process()
+    await release.tester.start(plan(await make(replica)), actor="jo", reason="test")
+    released.work(release)
+
+    async def looks(count: int) -> bool:
+        return len((await release.tester.get("kinder")).looks) >= count
+
+    await eventually(lambda: looks(3))
+    _, slow = await released.process(look_seconds=3000)
+    assert slow._look_seconds == 3000
+
+
+async def test_one_of_two_workers_looks_and_the_other_takes_over(released: Released) -> None:
+    replica, first = await released.process()
+    _, second = await released.process()
+    store = await replica.store.get()
+    lease = await acquire_lease(store.leases, WORK, seconds=60.0)
+    assert lease is not None
+    await first.tester.start(plan(await make(replica)), actor="jo", reason="test")
+    task = released.work(second)
+    await asyncio.sleep(0)  # it asks for the lease and waits
+    assert (await first.tester.get("kinder")).looks == ()
+    async with lease:
+        pass
+    task.cancel()
+    released.work(second)
+    await eventually(lambda: _looked(first))
+
+
+async def _looked(release: ProductionIntegrationOrchestrator) -> bool:
+    return bool((await release.tester.get("kinder")).looks)
