@@ -12,7 +12,7 @@ from tilores_core import Alert
 from tilores_core.alerts.desk import AlertDesk
 from tilores_core.alerts.policy import is_under_maintenance
 from tilores_core.contracts import SEVERITIES, Severity
-from tilores_core.errors import AlertChannelError, AlertRefusedError
+from tilores_core.errors import AlertChannelError, AlertRefusedError, StoreError
 from tilores_core.settings import MaintenanceTable
 from tilores_core.testing.alerts import sample_alert
 
@@ -142,11 +142,11 @@ async def test_alerts_of_one_kind_share_a_message_when_they_come_together(tmp_pa
 async def test_storm_is_one_message_with_its_count(tmp_path: Path) -> None:
     async with alerting(tmp_path, max_per_minute=3) as it:
         for number in range(1000):
-            it.queue.raise_alert(alert(number=number % 200, kind=f"kind.{number % 200}"))
+            it.queue.raise_alert(alert(number=number % 500, kind=f"kind.{number % 500}"))
         await it.step()
         (notice,) = it.channels["one"].notices
-        assert (len(notice.entries), notice.count) == (200, 1000)
-        assert "199 more alerts, raised 1000 times" in notice.headline
+        assert (len(notice.entries), notice.count) == (500, 1000)
+        assert "499 more alerts, raised 1000 times" in notice.headline
 
 
 async def test_messages_of_a_minute_are_limited_and_the_rest_follows(tmp_path: Path) -> None:
@@ -321,6 +321,35 @@ async def test_refused_message_lets_others_go_first(tmp_path: Path) -> None:
         assert notice.entries[0].alert.labels == {"n": "2"}
         await it.step(10.0)
         assert len(it.said()) == 2
+
+
+async def test_message_that_the_store_could_not_note_is_not_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with alerting(tmp_path) as it:
+
+        async def full(*_: object, **__: object) -> None:
+            raise StoreError("the disk is full")
+
+        it.queue.raise_alert(alert())
+        with monkeypatch.context() as broken:
+            broken.setattr(it.store.deliveries, "sent", full)
+            for _ in range(3):
+                with pytest.raises(StoreError):
+                    await it.step(10.0)
+        await it.step(10.0)
+        assert it.said() == ["raised"]
+        assert await it.store.deliveries.counts() == {("one", "sent"): 1}
+
+
+async def test_end_of_an_alert_that_became_less_severe_is_sent(tmp_path: Path) -> None:
+    async with alerting(tmp_path, min_severity="HIGH") as it:
+        for severity in ("HIGH", "LOW"):
+            it.queue.raise_alert(alert(severity))
+            await it.minutes(20)
+        it.queue.clear(alert().fingerprint)
+        await it.step()
+        assert it.said() == ["raised", "escalated", "resolved"]
 
 
 async def test_message_is_given_up_after_its_time(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ async def test_each_alert_is_delivered_once_through_429_outage_and_kill(tmp_path
         return any("cannot be reached" in (one.error or "") for one in waiting)
 
     with Receiver() as receiver:
-        receiver.fault, receiver.retry_after, port = 429, "0.3", receiver.port
+        receiver.fault, receiver.retry_after, port = 429, "1", receiver.port
         first = start(tmp_path, 1000, receiver.url)
         await eventually(lambda: receiver.requests >= 2)
     try:

@@ -90,13 +90,13 @@ class AlertPolicy:
         from tilores_core.store.alert_deliveries import Planned
 
         severity = stored.alert.severity
-        if not self.is_sent(severity):
+        is_noticed = stored.noticed_episode == stored.episode
+        if not self.is_sent(severity) and not (is_noticed and stored.state == "resolved"):
             return Planned(alert=stored, reason=None)
         if self.is_held(stored, silences, now_ms):
             return None
         channels = self.channels(stored.alert)
         due = now_ms + round(self._table.group_seconds * 1000)
-        is_noticed = stored.noticed_episode == stored.episode
         if stored.state == "resolved":
             if not (is_noticed or self._is_worth_an_end(stored, now_ms)):
                 return Planned(alert=stored, reason=None)

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +32,7 @@ log = structlog.get_logger(part="alerts")
 MOST_WAITING: Final = 10_000
 """Fingerprints that may wait to be written; alerts of further ones are dropped and counted."""
 _GATHER_SECONDS: Final = 0.2
+_MOST_PER_WRITE: Final = 200
 _RETRY_SECONDS: Final = 1.0
 _LOOK_FOR_OLD_SECONDS: Final = 30.0
 _CLOSE_SECONDS: Final = 3.0
@@ -139,7 +141,10 @@ class AlertQueue:
         if not taken:
             return True
         try:
-            await self._write(_reports(taken))
+            while taken:
+                part = dict(islice(taken.items(), _MOST_PER_WRITE))
+                await self._write(_reports(part))
+                taken = {fingerprint: one for fingerprint, one in taken.items() if fingerprint not in part}
         except (TiloresError, asyncio.CancelledError) as error:
             self._put_back(taken)
             self.failed += 1

@@ -27,6 +27,7 @@ log = structlog.get_logger(part="alerts")
 _MOST_TOGETHER: Final = 5000
 _FIRST_PAUSE: Final = 2.0
 _LONGEST_PAUSE: Final = 300.0
+_SHORTEST_RETRY_AFTER: Final = 1.0
 _LONGEST_RETRY_AFTER: Final = 3600.0
 _IDLE_SECONDS: Final = 30.0
 _STORE_PAUSE: Final = 2.0
@@ -63,6 +64,7 @@ class ChannelSender:
         self._clock = clock
         self._roll = roll
         self._sent: deque[int] | None = None
+        self._unnoted: set[str] = set()
         self._awake = asyncio.Event()
 
     def wake(self) -> None:
@@ -114,6 +116,9 @@ class ChannelSender:
             messages.setdefault(str(delivery.message), []).append(delivery)
         idle = _IDLE_SECONDS
         for message, deliveries in messages.items():
+            if message in self._unnoted:  # it was sent, and the store could not be told
+                await self._note_sent(message)
+                continue
             wait = (deliveries[0].next_ms - self._now_ms()) / 1000
             refused = (deliveries[0].error or "").startswith(_REFUSED)
             if wait <= 0:
@@ -147,13 +152,17 @@ class ChannelSender:
             return await self._failed(message, deliveries, error)
         except Exception as error:  # a stranger's code: its text may hold anything
             return await self._failed(message, deliveries, AlertChannelError(type(error).__name__))
-        now = self._now_ms()
         assert self._sent is not None
-        self._sent.append(now)
+        self._sent.append(self._now_ms())
         self._counted[self.name, "sent"] += 1
-        await self._store.deliveries.sent(message, now_ms=now, fence=self._fence)
+        self._unnoted.add(message)
         log.info("alerts.sent", channel=self.name, alerts=len(notice.entries), severity=notice.severity)
+        await self._note_sent(message)
         return None
+
+    async def _note_sent(self, message: str) -> None:
+        await self._store.deliveries.sent(message, now_ms=self._now_ms(), fence=self._fence)
+        self._unnoted.discard(message)
 
     async def _failed(
         self, message: str, deliveries: Sequence[Delivery], error: AlertChannelError
@@ -169,7 +178,7 @@ class ChannelSender:
         attempts = deliveries[0].attempts
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempts, 10)) * (0.5 + self._roll() / 2)
         if error.retry_after is not None:
-            pause = min(max(error.retry_after, 0.0), _LONGEST_RETRY_AFTER)
+            pause = min(max(error.retry_after, _SHORTEST_RETRY_AFTER), _LONGEST_RETRY_AFTER)
         self._counted[self.name, "failed"] += 1
         log.warning(
             "alerts.send_failed", channel=self.name, attempt=attempts + 1, error=text, retry_in_s=round(pause, 1)

@@ -36,6 +36,7 @@ _EXPIRE_SECONDS: Final = 15.0
 _TIDY_SECONDS: Final = 3600.0
 _RETRY_SECONDS: Final = 3.0
 _MOST_AT_ONCE: Final = 5000
+_MOST_PER_WRITE: Final = 200
 _DAY_MS: Final = 86_400_000
 
 
@@ -168,8 +169,9 @@ class AutomatedAlertingSystem:
                 silences.remove(silence)
             decided = (self._policy.decide(stored, silences, now_ms) for stored in unsettled)
             planned = [plan for plan in decided if plan is not None]
-        if planned:
-            await store.deliveries.plan(planned, now_ms=now_ms, fence=fence)
+        for start in range(0, len(planned), _MOST_PER_WRITE):
+            part = planned[start : start + _MOST_PER_WRITE]
+            await store.deliveries.plan(part, now_ms=now_ms, fence=fence)
         await self._look(store)
         if now - self._tidied_at >= _TIDY_SECONDS:
             self._tidied_at = now

@@ -23,6 +23,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    and_,
     case,
     delete,
     func,
@@ -169,9 +170,14 @@ class Alerts:
             return [_stored(row) for row in await connection.execute(statement)]
 
     async def unsettled(self, limit: int) -> list[StoredAlert]:
-        """Of which something may have to be sent; the oldest first."""
-        statement = select(alerts).where(alerts.c.settled.is_(False))
-        statement = statement.order_by(alerts.c.first_ms, alerts.c.fingerprint).limit(limit)
+        """Of which something may have to be sent; those that are over or of which nothing was sent come first.
+
+        (However many are open, the others come to their turn.)
+        """
+        row = alerts.c
+        is_later = case((and_(row.noticed_episode == row.episode, row.state != "resolved"), 1), else_=0)
+        statement = select(alerts).where(row.settled.is_(False))
+        statement = statement.order_by(is_later, row.first_ms, row.fingerprint).limit(limit)
         async with self._database.read() as connection:
             return [_stored(row) for row in await connection.execute(statement)]
 
