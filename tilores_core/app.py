@@ -19,6 +19,8 @@ from tilores_core.jobs.prewarm.jobs import PrewarmJobs
 from tilores_core.jobs.prewarm.publish import EntrySync
 from tilores_core.jobs.prewarm.schedule import check_schedule
 from tilores_core.metrics.collectors import prewarm_samples
+from tilores_core.quality.evaluation.queue import MARK as EVALUATIONS_MARK
+from tilores_core.quality.evaluation.queue import EvaluationQueue
 from tilores_core.services import job_folder, load_host, open_services
 from tilores_core.settings import Environment, LoadedConfig, load_environment
 from tilores_core.store.topics import PREWARM
@@ -108,6 +110,7 @@ def create_app(
                 prewarming=warm_jobs,
                 batches=BatchIntake(store=services.store, folder=folder, table=host.config.batch),
                 jobs=folder,
+                evaluations=EvaluationQueue(services.store, services.work_mark(EVALUATIONS_MARK)),
                 workers=None if with_jobs else lambda: workers(environment.data_dir),
                 alerts=AlertDesk(services.store, host.config.use.alerts, wake=services.work_mark(ALERTS_MARK).set),
             )

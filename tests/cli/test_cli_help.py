@@ -40,6 +40,8 @@ def test_the_commands_are_those_promised() -> None:
         "plugins",
         "cache",
         "prewarm",
+        "questions",
+        "evaluate",
         "worker",
         "state",
         "customers",

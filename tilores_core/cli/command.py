@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -29,6 +29,7 @@ from tilores_core.cli.options import (
 )
 from tilores_core.cli.plugins import app as plugin_commands
 from tilores_core.cli.prompts import app as prompt_commands
+from tilores_core.cli.questions import app as question_commands
 from tilores_core.cli.report import report
 from tilores_core.cli.state import app as state_commands
 
@@ -213,6 +214,59 @@ def forget(
 
 
 @app.command()
+def evaluate(
+    ctx: typer.Context,
+    models: Annotated[
+        str | None,
+        typer.Option(metavar="M,M,…", help="Full names; default: one per provider with a key, else seven simulated."),
+    ] = None,
+    spectrums: Annotated[str | None, typer.Option(metavar="S,S,…", help="Of these spectrums alone.")] = None,
+    questions: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Default: made of the customer source."),
+    ] = None,
+    per_spectrum: Annotated[
+        int | None, typer.Option(metavar="N", min=1, max=500, help="Questions of each spectrum; default 20.")
+    ] = None,
+    split: Annotated[
+        Literal["training", "validation", "held-out"], typer.Option(metavar="SPLIT", help="Which customers.")
+    ] = "validation",
+    prompt: Annotated[
+        str | None,
+        typer.Option(metavar="VERSION", help="Number or label of a prompt version; default: the one in use."),
+    ] = None,
+    compare: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Compare with this run, or with the last one: last.")
+    ] = None,
+    judge: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="A model that grades the answers as well.")
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Runs of one seed are paired.")] = 0,
+    max_calls: Annotated[int | None, typer.Option(metavar="N", min=1, help="Most model calls.")] = None,
+    max_dollars: Annotated[float | None, typer.Option(metavar="USD", min=0, help="Most money.")] = None,
+    minimum: Annotated[
+        float | None,
+        typer.Option("--min", metavar="SCORE", min=0, max=1, help="Exit code 1 below this overall score."),
+    ] = None,
+    concurrent: Annotated[int, typer.Option(metavar="N", min=1, max=128, help="Calls at once.")] = 8,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Do not go on with an interrupted run.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and ask nothing.")] = False,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all results as JSON.")] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with a heat map.")] = None,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")] = None,
+) -> None:
+    """Ask golden questions of all spectrums, score the answers, and show a table of models and spectrums.
+
+    Every finished call is kept: the same command after a kill, or with a larger budget, goes on and asks nothing
+    twice. Exit code 1: a call failed, the budget ended, --min is missed, or the comparison says worse.
+    """
+    from tilores_core.cli.evaluate import Wanted, evaluate
+
+    options: Options = ctx.obj
+    evaluate(options, Wanted(**{key: value for key, value in locals().items() if key in Wanted.__slots__}))
+
+
+@app.command()
 def models(ctx: typer.Context, json: JsonOption = False) -> None:
     """List the models."""
     from tilores_core.cli.models import models
@@ -246,6 +300,7 @@ app.add_typer(cache_commands, name="cache", help="Statistics of the cache, and r
 app.add_typer(deploy_commands, name="deploy", help="Deploy, watch and take back; check before.")
 app.add_typer(alert_commands, name="alerts", help="List, test, acknowledge and silence alerts.")
 app.add_typer(experiment_commands, name="experiments", help="Compare prompt versions on live traffic.")
+app.add_typer(question_commands, name="questions", help="Make, check and list golden questions.")
 app.add_typer(state_commands, name="state", help="Export and import durable state.")
 
 

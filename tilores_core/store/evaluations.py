@@ -1,6 +1,7 @@
 """Evaluations: what was run, and the scores of each answer. No question, no answer and no value of a customer.
 
-A run is `running` until it is `done`, or `stopped` by its budget. Each finished call of a model is a row, committed
+A run that the worker is asked for is `queued`. It is `running` until it is `done`, `stopped` by its budget, or
+`failed` as a whole. Each finished call of a model is a row, committed
 before the next is counted, so that what was paid for is never asked again: a run with the same digest goes on from
 it.
 """
@@ -17,7 +18,8 @@ from sqlalchemy import JSON, BigInteger, Column, Float, Index, Row, String, Tabl
 from tilores_core.store.database import Database
 from tilores_core.store.schema import PREFIX, fitting, insert, instant, instant_or_none, metadata, now_ms
 
-RunState = Literal["running", "done", "stopped"]
+RunState = Literal["queued", "running", "done", "stopped", "failed"]
+_WAITING: Final[tuple[RunState, ...]] = ("queued", "running")
 KEPT_RUNS: Final = 500
 """Older runs are removed with their results when a new one begins."""
 _MOST: Final = 1_000
@@ -74,13 +76,21 @@ class Evaluations:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def begin(self, run_id: str, *, digest: str, prompt_version: str, options: Mapping[str, Any]) -> StoredRun:
-        """A running run; the oldest are removed."""
+    async def begin(
+        self,
+        run_id: str,
+        *,
+        digest: str,
+        prompt_version: str,
+        options: Mapping[str, Any],
+        state: RunState = "running",
+    ) -> StoredRun:
+        """A new run; the oldest are removed."""
         run_id, version = (
             fitting(evaluation_runs.c.id, run_id),
             fitting(evaluation_runs.c.prompt_version, prompt_version),
         )
-        row = {"id": run_id, "digest": digest, "state": "running", "prompt_version": version, "summary": {}}
+        row = {"id": run_id, "digest": digest, "state": state, "prompt_version": version, "summary": {}}
         async with self._database.write() as connection:
             statement = insert(connection, evaluation_runs).values(**row, options=dict(options), created_ms=now_ms())
             made = (await connection.execute(statement.returning(*evaluation_runs.c))).one()
@@ -91,9 +101,22 @@ class Evaluations:
                 await connection.execute(delete(evaluation_runs).where(evaluation_runs.c.id.not_in(kept)))
             return _run(made)
 
+    async def start(self, run_id: str, *, digest: str, prompt_version: str) -> None:
+        """A queued run begins, or goes on."""
+        values = {"state": "running", "digest": digest, "prompt_version": prompt_version}
+        async with self._database.write() as connection:
+            await connection.execute(update(evaluation_runs).where(evaluation_runs.c.id == run_id).values(**values))
+
+    async def waiting(self) -> list[StoredRun]:
+        """The runs that the worker has to do, the oldest first; a run that a command began is not among them."""
+        statement = select(evaluation_runs).where(evaluation_runs.c.state.in_(_WAITING))
+        async with self._database.read() as connection:
+            rows = await connection.execute(statement.order_by(evaluation_runs.c.created_ms, evaluation_runs.c.id))
+            return [run for run in map(_run, rows) if "asked" in run.options]
+
     async def unfinished(self, digest: str) -> StoredRun | None:
         """The latest run of this digest that is not done."""
-        wanted = evaluation_runs.c.digest == digest, evaluation_runs.c.state != "done"
+        wanted = evaluation_runs.c.digest == digest, evaluation_runs.c.state.in_(("running", "stopped"))
         statement = select(evaluation_runs).where(*wanted).order_by(evaluation_runs.c.created_ms.desc()).limit(1)
         async with self._database.read() as connection:
             row = (await connection.execute(statement)).first()

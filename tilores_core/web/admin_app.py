@@ -25,11 +25,13 @@ from tilores_core.jobs.intake import BatchIntake
 from tilores_core.jobs.job_folder import JobFolder
 from tilores_core.jobs.prewarm.jobs import PrewarmJobs
 from tilores_core.metrics import Metrics
+from tilores_core.quality.evaluation.queue import EvaluationQueue
 from tilores_core.release import ProductionIntegrationOrchestrator
 from tilores_core.settings import ChatTable
 from tilores_core.web.admin_alerts import alert_routes
 from tilores_core.web.admin_batch import PATH as BATCH_PATH
 from tilores_core.web.admin_batch import batch_routes
+from tilores_core.web.admin_evaluations import evaluation_routes
 from tilores_core.web.admin_experiments import experiment_routes
 from tilores_core.web.admin_prewarm import call_routes, prewarm_routes
 from tilores_core.web.admin_prompts import prompt_routes
@@ -111,6 +113,7 @@ class AdminApp:
         workers: Callable[[], WorkersSeen] | None = None,
         alerts: AlertDesk | None = None,
         jobs: JobFolder,
+        evaluations: EvaluationQueue | None = None,
     ) -> None:
         """`tracers`, `store`, `workers`: see `HealthReport`. `jobs`: the files that hold customers."""
         self._jobs = jobs
@@ -156,6 +159,8 @@ class AdminApp:
         if batches is not None:
             own_limits[BATCH_PATH] = batches.max_body_bytes
             self.app.include_router(batch_routes(batches, is_ready, note))
+        if evaluations is not None:
+            self.app.include_router(evaluation_routes(evaluations, note))
         if metrics is not None:
             self.app.include_router(_metrics_route(metrics, authenticator))
         plugin_routers = _include_plugin_routers(self.app, host)

@@ -14,11 +14,13 @@ from tilores_core.metrics.collectors import prewarm_samples
 from tilores_core.services import Services, job_folder
 from tilores_core.worker.alerting import run_alerts
 from tilores_core.worker.batches import batch_start
+from tilores_core.worker.evaluating import run_evaluations
 from tilores_core.worker.prewarming import build_prewarming
 from tilores_core.worker.tasks import WorkerTask, run_tasks
 
 TASKS: tuple[WorkerTask, ...] = (
     WorkerTask("alerts", run_alerts),
+    WorkerTask("evaluations", run_evaluations),
     WorkerTask("release", lambda services: services.release.work()),
 )
 """One entry for each feature that works in the background, apart from batches and pre-warming.

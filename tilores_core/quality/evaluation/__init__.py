@@ -5,6 +5,9 @@ roster      which models are compared when none are named
 results     one answer's result; the table with its intervals
 budget      calls and money that may be spent, and what a run is estimated to take
 journal     finished calls, kept in the store before they count
+request     what a person asks for, by names, as a plan
+queue       what the worker process is asked for
+shown, page, judge   text, JSON, JUnit; the HTML page; a second scorer
 evaluator   `Evaluator`: asks, scores, keeps
 compare     two runs on the same questions: paired tests and a verdict
 """

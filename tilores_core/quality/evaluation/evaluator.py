@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -147,17 +147,23 @@ class Evaluator:
         budget: Budget | None = None,
         progress: Progress | None = None,
         resume: bool = True,
+        run_id: str | None = None,
     ) -> Evaluation:
         """Ask what the plan says, within the budget; `resume`: go on with an interrupted run of the same plan.
 
-        `progress` gets how many answers there are and how many there are to be.
+        `run_id`: of a run that the store has already; what it has finished is not asked again. `progress` gets how
+        many answers there are and how many there are to be.
         Raises `ConfigError` for a plan that cannot be run, `UnknownModelError`, `SourceError`, `StoreError`.
         """
         prompt, begun = self._prompt(plan), time.monotonic()
         digest = plan.digest(prompt.version)
         evaluations = None if self._store is None else (await self._store.get()).evaluations
-        finished = await self._finished(digest) if resume else {}
-        run_id = await self._begin(evaluations, plan, prompt, digest, resume=resume)
+        if run_id is not None and evaluations is not None:
+            await evaluations.start(run_id, digest=digest, prompt_version=prompt.version)
+            finished = _without_errors(await evaluations.results(run_id))
+        else:
+            finished = await self._finished(digest) if resume else {}
+            run_id = await self._begin(evaluations, plan, prompt, digest, resume=resume)
         spending = Spending(budget or Budget(), await self._prices(plan, prompt, budget or Budget()))
         results = dict(finished)
         work = ((m, q) for q in plan.questions for m in plan.models if (m, q.id) not in finished)
@@ -312,8 +318,7 @@ class Evaluator:
         run = await evaluations.unfinished(digest)
         if run is None:
             return {}
-        rows = [AnswerResult.of_row(row) for row in await evaluations.results(run.id)]
-        return {(row.model, row.question_id): row for row in rows if row.error is None}
+        return _without_errors(await evaluations.results(run.id))
 
     async def _begin(
         self, evaluations: Evaluations | None, plan: EvaluationPlan, prompt: Prompt, digest: str, *, resume: bool
@@ -353,6 +358,11 @@ class Evaluator:
     async def _input_tokens(self, question: GoldenQuestion, prompt: Prompt) -> int:
         records = await self._index(question.customer_id)
         return estimate_tokens(records.text) + estimate_tokens(prompt.template) + estimate_tokens(question.text)
+
+
+def _without_errors(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], AnswerResult]:
+    results = [AnswerResult.of_row(row) for row in rows]
+    return {(one.model, one.question_id): one for one in results if one.error is None}
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -1,0 +1,205 @@
+"""`tilores evaluate`: golden questions through the engine, as a table of models and spectrums."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import orjson
+import typer
+
+from tilores_core.cli.options import Options
+from tilores_core.errors import ConfigError, InvalidRequestError
+
+if TYPE_CHECKING:
+    from tilores_core.quality.evaluation import AnswerResult, Comparison, Estimate, Evaluation, EvaluationPlan
+    from tilores_core.services import Services
+
+_LINE_EVERY: Final = 50  # answers, where there is no terminal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """The options of one call of the command."""
+
+    models: str | None = None
+    spectrums: str | None = None
+    questions: Path | None = None
+    per_spectrum: int | None = None
+    split: Literal["training", "validation", "held-out"] = "validation"
+    prompt: str | None = None
+    compare: str | None = None
+    judge: str | None = None
+    seed: int = 0
+    max_calls: int | None = None
+    max_dollars: float | None = None
+    minimum: float | None = None
+    concurrent: int = 8
+    fresh: bool = False
+    dry_run: bool = False
+    json: Path | None = None
+    html: Path | None = None
+    junit: Path | None = None
+
+
+def evaluate(options: Options, wanted: Wanted) -> None:
+    """Print the table; exit code 1 as the help of the command says."""
+    good = options.run(lambda services: _evaluate(services, wanted))
+    if not good:
+        raise typer.Exit(1)
+
+
+async def _evaluate(services: Services, wanted: Wanted) -> bool:
+    from tilores_core.quality.evaluation import Budget, Evaluator, compare
+    from tilores_core.quality.evaluation.shown import as_text, is_simulated
+
+    plan = await _plan(services, wanted)
+    models = services.engine.models
+    simulated = is_simulated({model: models.info(model) for model in plan.models})
+    evaluator = Evaluator(
+        engine=services.engine, source=services.source, store=services.store, concurrent=wanted.concurrent
+    )
+    resume = not wanted.fresh
+    if wanted.dry_run:
+        _show_estimate(plan, await evaluator.estimate(plan, resume=resume), simulated=simulated)
+        return True
+    before = await _results_of(services, wanted.compare) if wanted.compare else None
+    budget = Budget(calls=wanted.max_calls, dollars=wanted.max_dollars)
+    with _progress(plan.calls) as progress:
+        run = await evaluator.evaluate(plan, budget=budget, progress=progress, resume=resume)
+    await _note_scores(services, wanted, run)
+    comparison = None if before is None else compare(before, run.results)
+    _write(wanted, run, simulated=simulated, comparison=comparison)
+    typer.echo(as_text(run, simulated=simulated, comparison=comparison))
+    return _is_good(wanted, run, comparison)
+
+
+def _is_good(wanted: Wanted, run: Evaluation, comparison: Comparison | None) -> bool:
+    from tilores_core.quality.evaluation import score_table
+
+    overall = score_table(run.results).overall.mean
+    if wanted.minimum is not None and (overall is None or overall < wanted.minimum):
+        typer.echo(f"the overall score is below --min {wanted.minimum:g}", err=True)
+        return False
+    if run.state == "stopped":
+        typer.echo("the budget ended before all was asked; the same command goes on from here", err=True)
+    return run.state == "done" and not run.errors and (comparison is None or comparison.verdict != "worse")
+
+
+async def _plan(services: Services, wanted: Wanted) -> EvaluationPlan:
+    from tilores_core.quality.evaluation.request import EvaluationRequest, build_plan
+    from tilores_core.worker.evaluating import prompt_of
+
+    request = EvaluationRequest(
+        models=_names(wanted.models),
+        spectrums=_names(wanted.spectrums),
+        per_spectrum=wanted.per_spectrum,
+        split=wanted.split,
+        prompt=wanted.prompt,
+        judge=wanted.judge,
+        seed=wanted.seed,
+    )
+    try:
+        return await build_plan(
+            request,
+            source=services.source,
+            models=services.engine.models,
+            prompt_of=lambda name: prompt_of(services, name),
+            questions=wanted.questions,
+        )
+    except InvalidRequestError as error:
+        raise typer.BadParameter(f"{error.message}; {error.fix}" if error.fix else error.message) from None
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+
+
+async def _note_scores(services: Services, wanted: Wanted, run: Evaluation) -> None:
+    """With the version that was evaluated: what its next deployment looks at."""
+    if wanted.prompt is None or run.state != "done":
+        return
+    from tilores_core.quality.evaluation.results import means
+
+    number = await services.prompts.versions.number_of(wanted.prompt)
+    scores = {"evaluation": {"run": run.id, "answers": len(run.results), **means(run.results)}}
+    await (await services.store.get()).prompts.add_scores(number, scores)
+
+
+async def _results_of(services: Services, name: str) -> Sequence[AnswerResult]:
+    from tilores_core.quality.evaluation import AnswerResult
+
+    evaluations = (await services.store.get()).evaluations
+    if name == "last":
+        done = [run for run in await evaluations.recent(limit=100) if run.state == "done"]
+        run = done[0] if done else None
+    else:
+        run = await evaluations.get(name)
+    if run is None:
+        raise ConfigError(
+            f"there is no evaluation '{name}'",
+            where="--compare",
+            fix="name a run that `tilores evaluate` has printed, or last",
+        )
+    return [AnswerResult.of_row(row) for row in await evaluations.results(run.id)]
+
+
+def _show_estimate(plan: EvaluationPlan, estimate: Estimate, *, simulated: bool) -> None:
+    typer.echo(f"models ({len(plan.models)}{', simulated' if simulated else ''}): {', '.join(plan.models)}")
+    spectrums = len({question.spectrum for question in plan.questions})
+    typer.echo(f"questions: {len(plan.questions)} of {spectrums} spectrums")
+    before = f", {estimate.finished} finished by an interrupted run" if estimate.finished else ""
+    typer.echo(f"calls: {estimate.calls}{before}")
+    typer.echo(f"tokens, about: {estimate.input_tokens:,} in, {estimate.output_tokens:,} out")
+    if estimate.dollars is None:
+        typer.echo(f"cost: not known, as these have no price: {', '.join(estimate.unpriced)}")
+    else:
+        typer.echo(f"cost, about: {estimate.dollars:.2f} USD")
+
+
+def _write(wanted: Wanted, run: Evaluation, *, simulated: bool, comparison: Comparison | None) -> None:
+    from tilores_core.quality.evaluation.page import as_html
+    from tilores_core.quality.evaluation.shown import as_json, as_junit
+
+    texts: list[tuple[Path | None, Callable[[], bytes]]] = [
+        (wanted.json, lambda: _json(as_json(run, simulated=simulated, comparison=comparison))),
+        (wanted.html, lambda: as_html(run, simulated=simulated, comparison=comparison).encode()),
+        (wanted.junit, lambda: as_junit(run)),
+    ]
+    for path, make in texts:
+        if path is None:
+            continue
+        try:
+            path.write_bytes(make())
+        except OSError as error:
+            raise ConfigError(
+                f"cannot be written: {error.strerror}", where=str(path), fix="check path and rights"
+            ) from error
+
+
+def _json(row: dict[str, Any]) -> bytes:
+    return orjson.dumps(row, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, a line now and then elsewhere; both on standard error."""
+    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("evaluating", total=total)
+            yield lambda done, all_: bar.update(task, completed=done)
+        return
+
+    def line(done: int, all_: int) -> None:
+        if done % _LINE_EVERY == 0 or done == all_:
+            typer.echo(f"{done} of {all_} answers", err=True)
+
+    yield line

@@ -1,0 +1,152 @@
+"""`tilores questions …`: golden questions made, checked and listed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tilores_core.cli.options import JsonOption, Options
+from tilores_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tilores_core.quality.questions import GoldenSet
+    from tilores_core.services import Services
+
+app = typer.Typer(name="questions", no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.command()
+def make(
+    ctx: typer.Context,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The .yaml or .jsonl file to write.")
+    ],
+    customers: Annotated[int, typer.Option(metavar="N", min=3, max=3000, help="Customers to ask about.")] = 60,
+    per_spectrum: Annotated[
+        int,
+        typer.Option(metavar="N", min=1, max=500, help="Questions of each spectrum, in each of the three splits."),
+    ] = 20,
+    ids: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Ids of customers, one a line."),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Chooses customers and questions.")] = 1,
+) -> None:
+    """Make golden questions from the records of the customer source, by the types of its fields.
+
+    FILE then holds values of customers: keep it as you keep the records.
+    """
+    options: Options = ctx.obj
+
+    async def work(services: Services) -> tuple[int, dict[str, int]]:
+        from tilores_core.quality.questions import MakeOptions, make_questions
+        from tilores_core.quality.questions.files import write_questions
+
+        chosen = MakeOptions(customers=customers, per_spectrum=per_spectrum, seed=seed)
+        golden = await make_questions(services.source, chosen, ids=None if ids is None else _ids(ids))
+        return write_questions(output, _all(golden)), golden.sizes
+
+    count, sizes = options.run(work)
+    typer.echo(f"{output}: {count} questions ({', '.join(f'{split} {size}' for split, size in sizes.items())})")
+
+
+@app.command()
+def check(
+    ctx: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A .yaml or .jsonl file.")
+    ],
+    json: JsonOption = False,
+) -> None:
+    """Check a file of golden questions against the records; exit code 1 when there is a problem.
+
+    Shown are ids of questions and names of fields, never values.
+    """
+    options: Options = ctx.obj
+
+    async def work(services: Services) -> tuple[dict[str, int], list[str], list[str]]:
+        from tilores_core.quality.questions.files import check_questions, read_questions
+
+        golden = read_questions(file)
+        problems, warnings = await check_questions(golden, services.source)
+        return golden.sizes, problems, warnings
+
+    sizes, problems, warnings = options.run(work)
+    if json:
+        _echo_json({"questions": sizes, "problems": problems, "warnings": warnings})
+    else:
+        for text in problems:
+            typer.echo(f"problem: {text}")
+        for text in warnings:
+            typer.echo(f"warning: {text}")
+        shown = ", ".join(f"{split} {size}" for split, size in sizes.items())
+        typer.echo(f"{file}: {sum(sizes.values())} questions ({shown}), {len(problems)} problems")
+    if problems:
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_questions(
+    ctx: typer.Context,
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="Default: those made of the source."),
+    ] = None,
+    spectrum: Annotated[str | None, typer.Option(metavar="NAME", help="Of this spectrum alone.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """List golden questions with their split and spectrum, and how many facts each has."""
+    options: Options = ctx.obj
+
+    async def work(services: Services) -> GoldenSet:
+        from tilores_core.quality.questions import make_questions
+        from tilores_core.quality.questions.files import read_questions
+
+        return await make_questions(services.source) if file is None else read_questions(file)
+
+    rows = [row for row in _rows(options.run(work)) if spectrum in (None, row["spectrum"])]
+    if json:
+        _echo_json(rows)
+        return
+    for row in rows:
+        kind = f"{row['facts']} facts" if row["answerable"] else "not answerable"
+        typer.echo(f"{row['split']:<10}  {row['spectrum']:<22}  {row['id']:<34}  {kind:<14}  {row['text']}")
+    typer.echo(f"{len(rows)} questions")
+
+
+def _echo_json(value: object) -> None:
+    import orjson  # not for help
+
+    typer.echo(orjson.dumps(value))
+
+
+def _rows(golden: GoldenSet) -> list[dict[str, Any]]:
+    from tilores_core.quality.questions import split_of
+
+    return [
+        {
+            "id": question.id,
+            "split": split_of(question.customer_id),
+            "spectrum": question.spectrum,
+            "customer": question.customer_id,
+            "text": question.text,
+            "facts": len(question.facts),
+            "forbidden": len(question.forbidden),
+            "answerable": question.answerable,
+            "origin": question.origin,
+        }
+        for question in _all(golden)
+    ]
+
+
+def _all(golden: GoldenSet) -> list[Any]:
+    return [*golden.training, *golden.validation, *golden.held_out()]
+
+
+def _ids(path: Path) -> list[str]:
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError("cannot be read", where=str(path), fix="one id a line, as UTF-8") from error

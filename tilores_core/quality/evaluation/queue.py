@@ -1,0 +1,84 @@
+"""Evaluations that the worker process is asked for: kept in the store, one at a time, resumed after a kill."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from pydantic import ValidationError
+
+from tilores_core.errors import OverloadedError, StoreError, TiloresError
+from tilores_core.quality.evaluation.request import EvaluationRequest
+from tilores_core.resilience import acquire_lease
+from tilores_core.resilience.work_mark import WorkMark
+from tilores_core.store.lazy import LazyStore
+
+if TYPE_CHECKING:
+    from tilores_core.store.evaluations import StoredRun
+
+log = structlog.get_logger(part="quality")
+
+MARK: Final = "evaluations"
+_MOST_WAITING: Final = 20
+_LEASE: Final = "evaluations"
+_LEASE_SECONDS: Final = 15.0
+_LOOK_SECONDS: Final = 30.0
+
+RunIt = Callable[[str, EvaluationRequest], Awaitable[None]]
+"""Does the run of this id."""
+
+
+class EvaluationQueue:
+    """`ask` in any process; `work` in the worker process. Both raise `StoreError`."""
+
+    def __init__(self, store: LazyStore, mark: WorkMark) -> None:
+        self.store = store
+        self._mark = mark
+
+    async def ask(self, request: EvaluationRequest, *, owner: str) -> str:
+        """The id of the run, which the worker process will do. Raises `OverloadedError` when too many wait."""
+        evaluations = (await self.store.get()).evaluations
+        if len(await evaluations.waiting()) >= _MOST_WAITING:
+            raise OverloadedError("too many evaluations wait", retry_after=60.0, fix="wait until some are done")
+        run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+        options = {"asked": request.model_dump(mode="json"), "owner": owner}
+        await evaluations.begin(run_id, digest="", prompt_version="", options=options, state="queued")
+        self._mark.set()
+        return run_id
+
+    async def work(self, run_it: RunIt) -> None:
+        """Do what is asked for until cancelled, whenever no other process does."""
+        while True:
+            self._mark.take()
+            if await self._work_once(run_it):
+                self._mark.clear()
+            else:
+                self._mark.keep()
+            await self._mark.wait(_LOOK_SECONDS)
+
+    async def _work_once(self, run_it: RunIt) -> bool:
+        """Whether nothing is left to do."""
+        store = await self.store.get()
+        if not await store.evaluations.waiting():
+            return True
+        lease = await acquire_lease(store.leases, _LEASE, seconds=_LEASE_SECONDS)
+        if lease is None:
+            return False
+        async with lease:
+            while not lease.lost.is_set() and (waiting := await store.evaluations.waiting()):
+                await self._do(waiting[0], run_it)
+        return True
+
+    async def _do(self, run: StoredRun, run_it: RunIt) -> None:
+        try:
+            await run_it(run.id, EvaluationRequest.model_validate(run.options["asked"]))
+        except StoreError:
+            raise
+        except (TiloresError, ValidationError) as error:  # it cannot be run as it is: an unknown model, a bad budget
+            message = error.message if isinstance(error, TiloresError) else "the request is not understood"
+            log.warning("quality.evaluation_failed", run=run.id, error=type(error).__name__)
+            store = await self.store.get()
+            await store.evaluations.end(run.id, state="failed", summary={"error": message})

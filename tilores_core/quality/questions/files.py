@@ -1,0 +1,280 @@
+"""Golden questions in files: YAML (a list, or a table with the key `questions`) or JSONL (one question a line).
+
+    - id: limit-edwina
+      customer: EDW_HAWTHORNE_001
+      spectrum: credit_analysis
+      text: What is the credit limit?
+      facts:
+        - {field: credit_limit_total, value: 32000, kind: number, unit: USD, spellings: [thirty-two thousand]}
+      forbidden:
+        - {field: credit_limit_total, value: 28000, kind: number, reason: outdated}
+
+`kind` may be left out: it follows from the value. A question without facts needs `answerable: false`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+from tilores_core.contracts import CustomerSource
+from tilores_core.errors import ConfigError
+from tilores_core.identity import normalise_email, parse_date
+from tilores_core.quality.questions.fields import facts_of
+from tilores_core.quality.questions.splits import GoldenSet
+from tilores_core.quality.scoring import Fact, FactKind, ForbiddenReason, GoldenQuestion, index_records
+from tilores_core.quality.scoring.numbers import UNITS
+from tilores_core.spectrums import classify, current_spectrums
+
+_MAX_BYTES: Final = 32 * 1024 * 1024
+_MAX_QUESTIONS: Final = 50_000
+_MOST_PROBLEMS: Final = 50
+_KINDS: Final = get_args(FactKind)
+
+
+class _FactRow(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    field: str = Field(min_length=1, max_length=200)
+    value: str | float | int | bool
+    kind: FactKind | None = None
+    spellings: tuple[str, ...] = Field((), max_length=50)
+    unit: str = ""
+    tolerance: float = Field(0.0, ge=0)
+    reason: ForbiddenReason = "wrong"
+    disputed: bool = False
+
+    @field_validator("value", mode="before")
+    @classmethod
+    def _date_as_text(cls, value: object) -> object:
+        return value.isoformat() if hasattr(value, "isoformat") else value  # YAML reads 2025-06-15 as a date
+
+    @model_validator(mode="after")
+    def _fits(self) -> _FactRow:
+        if self.unit and self.unit not in UNITS:
+            raise ValueError(f"unit must be one of {', '.join(sorted(UNITS))}")
+        if self._kind() == "number":
+            try:
+                float(self._text())
+            except ValueError:
+                raise ValueError("a number must be written as 1234.5, without separators") from None
+        return self
+
+    def fact(self) -> Fact:
+        return Fact(
+            field=self.field,
+            value=self._text(),
+            kind=self._kind(),
+            spellings=self.spellings,
+            unit=self.unit,
+            tolerance=self.tolerance,
+            reason=self.reason,
+            disputed=self.disputed,
+        )
+
+    def _text(self) -> str:
+        if isinstance(self.value, bool):
+            return "true" if self.value else "false"
+        return str(self.value).strip()
+
+    def _kind(self) -> FactKind:
+        if self.kind is not None:
+            return self.kind
+        if isinstance(self.value, bool):
+            return "boolean"
+        if isinstance(self.value, int | float):
+            return "number"
+        if len(self.value) == 10 and parse_date(self.value) == self.value:
+            return "date"
+        return "email" if "@" in self.value and normalise_email(self.value) else "text"
+
+
+class _QuestionRow(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, populate_by_name=True)
+
+    id: str = Field(min_length=1, max_length=200, pattern=r"^\S+$")
+    customer_id: str = Field(alias="customer", min_length=1, max_length=200)
+    spectrum: str = Field(min_length=1, max_length=60)
+    text: str = Field(min_length=1, max_length=4_000)
+    facts: tuple[_FactRow, ...] = Field((), max_length=50)
+    forbidden: tuple[_FactRow, ...] = Field((), max_length=50)
+    answerable: bool = True
+    origin: str = "written"
+
+    @model_validator(mode="after")
+    def _fits(self) -> _QuestionRow:
+        if self.answerable != bool(self.facts):
+            raise ValueError("a question has facts, or else answerable: false")
+        return self
+
+    def question(self) -> GoldenQuestion:
+        return GoldenQuestion(
+            id=self.id,
+            customer_id=self.customer_id,
+            spectrum=self.spectrum,
+            text=self.text,
+            facts=tuple(row.fact() for row in self.facts),
+            forbidden=tuple(row.fact() for row in self.forbidden),
+            answerable=self.answerable,
+            origin=self.origin if self.origin in ("template", "feedback") else "written",  # type: ignore[arg-type]
+        )
+
+
+def read_questions(path: Path) -> GoldenSet:
+    """The questions of a file. Raises `ConfigError` naming each problem with its place."""
+    questions: list[GoldenQuestion] = []
+    problems: list[str] = []
+    seen: set[str] = set()
+    for place, row in _rows(path):
+        try:
+            question = _QuestionRow.model_validate(row).question()
+        except ValidationError as error:
+            problems += [f"{place}: {_said(item)}" for item in error.errors(include_input=False, include_url=False)]
+            continue
+        if question.id in seen:
+            problems.append(f"{place}: the id '{question.id}' is there already")
+        seen.add(question.id)
+        questions.append(question)
+    if problems:
+        shown = "".join(f"\n  {problem}" for problem in problems[:_MOST_PROBLEMS])
+        more = f"\n  and {len(problems) - _MOST_PROBLEMS} more" if len(problems) > _MOST_PROBLEMS else ""
+        raise ConfigError(f"{len(problems)} problems{shown}{more}", where=str(path), fix="correct these questions")
+    if not questions:
+        raise ConfigError("holds no question", where=str(path), fix="write one; docs/quality.md shows the form")
+    return GoldenSet(questions, name=path.name)
+
+
+def _said(problem: ErrorDetails) -> str:
+    where = ".".join(map(str, problem["loc"])) or "question"
+    return f"{where}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _rows(path: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot be read: {error.strerror}", where=str(path), fix="check path and rights"
+        ) from error
+    if len(data) > _MAX_BYTES:
+        raise ConfigError(f"is larger than {_MAX_BYTES} bytes", where=str(path), fix="split the file")
+    try:
+        text = data.decode()
+        if path.suffix.lower() in (".yaml", ".yml"):
+            import yaml
+
+            rows = yaml.safe_load(text)
+            rows = rows.get("questions") if isinstance(rows, dict) else rows
+            if not isinstance(rows, list):
+                raise ConfigError(
+                    "holds no list of questions", where=str(path), fix="begin each question with '- id:'"
+                )
+            found = [(f"question {number}", row) for number, row in enumerate(rows, 1)]
+        else:
+            lines = ((number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip())
+            found = [(f"line {number}", json.loads(line)) for number, line in lines]
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"is not UTF-8 at byte {error.start}", where=str(path), fix="save it as UTF-8") from None
+    except ValueError as error:  # of JSON
+        raise ConfigError(f"not valid JSON: {error}", where=str(path), fix="write one object a line") from None
+    except Exception as error:
+        if isinstance(error, ConfigError):
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(f"not valid YAML: {reason}", where=str(path), fix="correct that line") from None
+    if len(found) > _MAX_QUESTIONS:
+        raise ConfigError(f"holds more than {_MAX_QUESTIONS} questions", where=str(path), fix="split the file")
+    return iter(found)
+
+
+def write_questions(path: Path, questions: Iterable[GoldenQuestion]) -> int:
+    """Write questions as YAML or JSONL, by the file's name; how many. Raises `ConfigError`."""
+    rows = [_row(question) for question in questions]
+    if path.suffix.lower() in (".yaml", ".yml"):
+        import yaml
+
+        text = yaml.safe_dump({"questions": rows}, allow_unicode=True, sort_keys=False, width=110)
+    else:
+        text = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"cannot be written: {error.strerror}", where=str(path), fix="check path and rights"
+        ) from error
+    return len(rows)
+
+
+def _row(question: GoldenQuestion) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "id": question.id,
+        "customer": question.customer_id,
+        "spectrum": question.spectrum,
+        "text": question.text,
+        "origin": question.origin,
+    }
+    if question.facts:
+        row["facts"] = [_fact(fact) for fact in question.facts]
+    if question.forbidden:
+        row["forbidden"] = [{**_fact(fact), "reason": fact.reason} for fact in question.forbidden]
+    if not question.answerable:
+        row["answerable"] = False
+    return row
+
+
+def _fact(fact: Fact) -> dict[str, Any]:
+    row: dict[str, Any] = {"field": fact.field, "value": fact.value, "kind": fact.kind}
+    if fact.spellings:
+        row["spellings"] = list(fact.spellings)
+    if fact.unit:
+        row["unit"] = fact.unit
+    if fact.tolerance:
+        row["tolerance"] = fact.tolerance
+    if fact.disputed:
+        row["disputed"] = True
+    return row
+
+
+async def check_questions(golden: GoldenSet, source: CustomerSource) -> tuple[list[str], list[str]]:
+    """Problems and warnings of questions against the records, each with the question's id and without values.
+
+    Problems: a customer that is not there, a fact that the newest record does not state, a forbidden fact that it
+    does state, an unknown spectrum. Warnings: the engine would assign another spectrum. Raises `SourceError`.
+    """
+    problems: list[str] = []
+    warnings: list[str] = []
+    for question in (*golden.training, *golden.validation, *golden.held_out()):
+        if question.spectrum not in current_spectrums().names:
+            problems.append(f"{question.id}: there is no spectrum '{question.spectrum}'")
+        elif (assigned := classify(question.text)) != question.spectrum:
+            warnings.append(f"{question.id}: the engine assigns it to {assigned}, not to {question.spectrum}")
+        customer = await source.get(question.customer_id)
+        if customer is None:
+            problems.append(f"{question.id}: the source has no such customer")
+            continue
+        index = index_records(customer)
+        for fact in question.facts:
+            known = facts_of(customer, fact.field)
+            if known is not None and fact.kind == known.facts[0].kind:
+                if not any(_same(fact, one) for one in known.facts):
+                    problems.append(f"{question.id}: the newest record does not have this value of {fact.field}")
+            elif index.strange_values(fact.value, "")[1] or (fact.kind == "text" and fact.value not in index.text):
+                problems.append(f"{question.id}: no record holds this value of {fact.field}")
+        asked = {fact.field for fact in question.facts}
+        for fact in question.forbidden:  # a field of its own may hold the former value
+            known = facts_of(customer, fact.field) if fact.field in asked else None
+            if known is not None and any(_same(fact, one) for one in known.facts):
+                problems.append(f"{question.id}: forbids what the newest record says of {fact.field}")
+    return problems, warnings
+
+
+def _same(one: Fact, other: Fact) -> bool:
+    if one.kind == other.kind == "number":
+        return abs(float(one.value) - float(other.value)) <= max(one.tolerance, other.tolerance)
+    return one.value.casefold() == other.value.casefold()

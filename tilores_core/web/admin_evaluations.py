@@ -1,0 +1,112 @@
+"""`/admin/evaluations`: ask for an evaluation; the runs, and the scores of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, HTTPException, Path, Query, Request
+from pydantic import BaseModel, Field
+
+from tilores_core.contracts import Caller
+from tilores_core.quality.evaluation.queue import EvaluationQueue
+from tilores_core.quality.evaluation.request import EvaluationRequest
+from tilores_core.web.auth import keyed_route
+from tilores_core.web.problems import ERRORS, WITH_BODY, Problem, Responses
+
+_MOST: Final = 200
+_RunId = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9-]+$")]
+
+
+class EvaluationRow(BaseModel):
+    """A run: what was asked for, and the means of its scores."""
+
+    id: str
+    state: Literal["queued", "running", "done", "stopped", "failed"]
+    created: str = Field(description="ISO 8601")
+    ended: str | None = None
+    prompt_version: str
+    options: dict[str, Any] = Field(description="models, splits, seed, judge, …")
+    summary: dict[str, Any] = Field(description="means by score, model and spectrum; empty while it runs")
+
+
+class EvaluationCell(BaseModel):
+    """The overall score of a model in a spectrum; the interval is that of the mean, at 95 %."""
+
+    model: str
+    spectrum: str
+    mean: float | None
+    low: float | None
+    high: float | None
+    count: int
+    errors: int
+
+
+class EvaluationTable(EvaluationRow):
+    """A run with its table."""
+
+    table: list[EvaluationCell]
+
+
+class EvaluationQueued(BaseModel):
+    """The run that the worker process will do."""
+
+    id: str
+    note: str | None = Field(None, description="why it waits, and what to do: no worker process is running")
+
+
+def evaluation_routes(queue: EvaluationQueue, note: Callable[[], str | None]) -> APIRouter:
+    """For admin keys. `note`: says when no worker process is running."""
+    router = APIRouter(prefix="/admin", tags=["admin"], route_class=keyed_route("admin"), responses=ERRORS)
+    missing: Responses = {404: {"model": Problem, "description": "There is no such evaluation"}}
+    busy: Responses = {503: {"model": Problem, "description": "Too many evaluations wait"}}
+
+    @router.get("/evaluations")
+    async def evaluations(limit: Annotated[int, Query(ge=1, le=_MOST)] = 20) -> list[EvaluationRow]:
+        """The latest evaluations, newest first."""
+        runs = await (await queue.store.get()).evaluations.recent(limit=limit)
+        return [EvaluationRow(**_row(run)) for run in runs]
+
+    @router.post("/evaluations", status_code=202, responses={**WITH_BODY, **busy})
+    async def evaluate(request: Request, what: EvaluationRequest) -> EvaluationQueued:
+        """Have the worker process evaluate models and a prompt, as `tilores evaluate` does."""
+        caller: Caller = request.state.caller
+        return EvaluationQueued(id=await queue.ask(what, owner=caller.name), note=note())
+
+    @router.get("/evaluations/{run_id}", responses=missing)
+    async def evaluation(run_id: _RunId) -> EvaluationTable:
+        """One evaluation with its table of models and spectrums."""
+        from tilores_core.quality.evaluation.results import AnswerResult, score_table
+
+        found = (await queue.store.get()).evaluations
+        run = await found.get(run_id)
+        if run is None:
+            raise HTTPException(404, "there is no such evaluation")
+        table = score_table(AnswerResult.of_row(row) for row in await found.results(run_id))
+        cells = [
+            EvaluationCell(
+                model=model,
+                spectrum=spectrum,
+                mean=cell.mean,
+                low=cell.low,
+                high=cell.high,
+                count=cell.count,
+                errors=cell.errors,
+            )
+            for (model, spectrum), cell in sorted(table.cells.items())
+        ]
+        return EvaluationTable(**_row(run), table=cells)
+
+    return router
+
+
+def _row(run: Any) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "state": run.state,
+        "created": run.created.isoformat(),
+        "ended": None if run.ended is None else run.ended.isoformat(),
+        "prompt_version": run.prompt_version,
+        "options": dict(run.options),
+        "summary": dict(run.summary),
+    }
