@@ -208,6 +208,10 @@ class DeployError(TiloresError):
     """A platform to deploy to refuses, fails or does not answer."""
 
 
+class BudgetSpentError(TiloresError):
+    """The next call would go beyond what may be spent in calls, tokens, money or time. It was not made."""
+
+
 class StoreError(TiloresError):
     """Durable state cannot be read or written, and a retry will not help."""
 

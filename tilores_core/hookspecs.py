@@ -31,6 +31,7 @@ from tilores_core.contracts import (
     DeployTarget,
     LLMProvider,
     Observer,
+    OptimizerStrategy,
     PluginContext,
     Tracer,
 )
@@ -104,10 +105,16 @@ class AlertChannelSpec(Spec[AlertChannel]):
     __slots__ = ()
 
 
-class OptimizerStrategySpec(Spec[Any]):
-    """A way to improve a prompt. Not used yet: nothing calls what the factory returns."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizerStrategySpec(Spec[OptimizerStrategy]):
+    """A way to improve a prompt: the factory returns an `OptimizerStrategy`.
 
-    __slots__ = ()
+    `reflects`: it asks the reflection model. `mock`: it knows its instructions beforehand instead of finding them;
+    everything that shows the strategy says so.
+    """
+
+    reflects: bool = False
+    mock: bool = False
 
 
 class DeployTargetSpec(Spec[DeployTarget]):
@@ -204,7 +211,8 @@ class Hooks:
 
     @hookspec
     def register_optimizer_strategies(self) -> list[OptimizerStrategySpec]:
-        """Optimizer strategies that `[use] optimizer` may name. Checked at start-up; nothing builds them yet."""
+        """Optimizer strategies that `[use] optimizer` may name. The factory runs in the process that improves
+        prompts."""
         raise NotImplementedError
 
     @hookspec

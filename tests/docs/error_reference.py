@@ -43,6 +43,7 @@ NOT_ANSWERED = frozenset(
         "CacheStartingError",
         "AlertChannelError",
         "DeployError",
+        "BudgetSpentError",
         "AlertRefusedError",
         "StoreError",
         "StoreUnavailableError",

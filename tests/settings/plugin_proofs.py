@@ -320,6 +320,16 @@ PLUGIN_PROOFS = {
     "plugins.email.sender": "tests/alerts/test_channels.py::TestEmail::test_message_is_encrypted_and_has_its_headers",
     "plugins.email.timeout_seconds": "tests/alerts/test_channels.py::TestEmail::test_time_is_as_set",
     "plugins.email.user": "tests/alerts/test_channels.py::TestEmail::test_wrong_password_is_an_error_without_it",
+    "plugins.critique.rounds": (
+        "tests/improve/test_strategies.py::TestCritique::test_fewer_rounds_and_a_narrower_beam_ask_less"
+    ),
+    "plugins.critique.beam": (
+        "tests/improve/test_strategies.py::TestCritique::test_fewer_rounds_and_a_narrower_beam_ask_less"
+    ),
+    "plugins.opro.steps": "tests/improve/test_strategies.py::TestOpro::test_steps_and_proposals_bound_what_is_asked",
+    "plugins.opro.proposals": (
+        "tests/improve/test_strategies.py::TestOpro::test_steps_and_proposals_bound_what_is_asked"
+    ),
     "plugins.slack.timeout_seconds": "tests/alerts/test_channels.py::HttpSuite::test_time_is_as_set",
     "plugins.slack.url": "tests/alerts/test_channels.py::TestSlack::test_markup_in_a_text_is_escaped",
     "plugins.webhook.max_alerts": "tests/alerts/test_channels.py::TestWebhook::test_alerts_listed_are_as_many_as_set",

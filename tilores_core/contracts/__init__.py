@@ -3,8 +3,7 @@
 There is one small Protocol per role: a third party need not inherit from anything. A new ability is a new small
 Protocol (`SupportsPeek`), since a method added to an old one would break every implementation. Values are frozen
 dataclasses. Whether an object has its role's methods is checked once, when it is built; the suites in
-`tilores_core.testing` check that the methods behave. An executor is a `concurrent.futures.Executor`. The role
-`optimizer` has no Protocol yet, as nothing uses its objects yet.
+`tilores_core.testing` check that the methods behave. An executor is a `concurrent.futures.Executor`.
 """
 
 from tilores_core.contracts.alert import (
@@ -56,6 +55,17 @@ from tilores_core.contracts.llm import (
     ModelInfo,
     SupportsCompletion,
     SupportsUpstreams,
+)
+from tilores_core.contracts.optimizer import (
+    FAULTS,
+    Candidate,
+    Change,
+    Fault,
+    Lesson,
+    OptimizerStrategy,
+    OptimizerTask,
+    ScoredCandidate,
+    ScoredCase,
 )
 from tilores_core.contracts.plugin_context import (
     CallEvents,
@@ -116,6 +126,7 @@ from tilores_core.contracts.turn import (
 __all__ = [
     "DEFAULT_CACHE_POLICY",
     "DEFAULT_CALLER",
+    "FAULTS",
     "SEVERITIES",
     "Alert",
     "AlertChannel",
@@ -129,6 +140,8 @@ __all__ = [
     "CacheTier",
     "CallEvents",
     "Caller",
+    "Candidate",
+    "Change",
     "CompletionPiece",
     "CompletionRequest",
     "Customer",
@@ -148,12 +161,14 @@ __all__ = [
     "DeploymentState",
     "Evidence",
     "EvidenceKind",
+    "Fault",
     "Feedback",
     "FieldInfo",
     "FindingState",
     "FinishReason",
     "Identifiers",
     "LLMProvider",
+    "Lesson",
     "MatchQuality",
     "Message",
     "ModelInfo",
@@ -161,6 +176,8 @@ __all__ = [
     "NoticeEntry",
     "NoticeReason",
     "Observer",
+    "OptimizerStrategy",
+    "OptimizerTask",
     "Outcome",
     "PluginCache",
     "PluginContext",
@@ -172,6 +189,8 @@ __all__ = [
     "PromptSource",
     "Purpose",
     "Record",
+    "ScoredCandidate",
+    "ScoredCase",
     "ServicesNotOpenError",
     "Severity",
     "SourceLocale",

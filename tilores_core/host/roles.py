@@ -15,6 +15,7 @@ from tilores_core.contracts import (
     DeployTarget,
     LLMProvider,
     Observer,
+    OptimizerStrategy,
     SupportsBroadcast,
     SupportsCompletion,
     SupportsFeedback,
@@ -118,7 +119,12 @@ LLM: Final[Role[LLMProvider]] = Role(
     abilities=(SupportsCompletion, SupportsUpstreams),
     chosen=False,
 )
-OPTIMIZER: Final[Role[Any]] = Role("optimizer", "register_optimizer_strategies", hooks.OptimizerStrategySpec)
+OPTIMIZER: Final[Role[OptimizerStrategy]] = Role(
+    "optimizer",
+    "register_optimizer_strategies",
+    hooks.OptimizerStrategySpec,
+    protocol_methods(OptimizerStrategy),
+)
 DEPLOY: Final[Role[DeployTarget]] = Role(
     "deploy",
     "register_deploy_targets",

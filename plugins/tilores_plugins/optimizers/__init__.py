@@ -1,0 +1,1 @@
+"""Ways to improve a prompt: `OptimizerStrategy` plugins, independent of each other."""
