@@ -277,11 +277,11 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     ],
     "tilores_score_windows": [
         {
+            "width_ms": 300_000,
+            "start_ms": 1_790_000_100_000,
             "model": "demo:simulated-1",
             "spectrum": "general",
             "prompt_version": "ü-1",
-            "width_ms": 300_000,
-            "start_ms": 1_790_000_100_000,
             **dict.fromkeys(COUNTS, 5_000_000_000),
             **{
                 f"{measure}_{part}": value

@@ -8,7 +8,7 @@ import pytest
 
 from tilores_core.errors import StoreError
 from tilores_core.store.quality_states import LEASE
-from tilores_core.store.score_windows import DAY_MS, HOUR_MS, MOST_SCORES, WINDOW_MS, Cell
+from tilores_core.store.score_windows import DAY_MS, FOUR_WEEKS_MS, HOUR_MS, MOST_SCORES, WINDOW_MS, Cell
 from tilores_core.store.store import Store
 
 NOW = 1_790_000_000_000 - 1_790_000_000_000 % DAY_MS + 9 * HOUR_MS
@@ -43,7 +43,6 @@ async def test_two_stores_adding_at_once_lose_nothing(store: Store) -> None:
     overall = billing.moments("overall")
     assert (overall.count, overall.mean) == (40, 0.75)
     assert overall.variance == pytest.approx(40 * 0.0625 / 39)
-    assert (billing.sums["windows"], billing.sums["reached"]) == (1, 0)
     assert general.moments("latency").count == 0
 
 
@@ -70,25 +69,37 @@ async def test_query_keeps_apart_what_is_asked_and_sums_the_rest(store: Store) -
     assert len(await store.windows.query(NOW, NOW + DAY_MS, step_ms=WINDOW_MS, limit=2)) == 2
 
 
-async def test_roll_up_loses_nothing_and_counts_windows_that_reached(store: Store) -> None:
-    long_ago = NOW - 20 * DAY_MS
+async def test_roll_up_counts_closed_windows_once_and_forgets_narrow_ones_first(store: Store) -> None:
+    ago = NOW - 2 * HOUR_MS
     for minute in range(0, 60, 5):
         score = 0.95 if minute < 15 else 0.85
-        await store.windows.add({(BILLING, long_ago + minute * 60_000): scored(score, score)}, now_ms=long_ago)
-    await store.windows.add({(BILLING, NOW - DAY_MS): scored(1.0), (BILLING, NOW): scored(0.5)}, now_ms=NOW)
-    before = await store.windows.query(0, NOW + DAY_MS, by=("model",))
+        await store.windows.add({(BILLING, ago + minute * 60_000): scored(score, score)}, now_ms=ago)
+    await store.windows.add({(BILLING, NOW): scored(0.5)}, now_ms=NOW)
     for _ in range(2):
         await store.windows.roll_up(now_ms=NOW)
-    assert await store.windows.query(0, NOW + DAY_MS, by=("model",)) == before
-    steps = await store.windows.query(0, NOW + DAY_MS, step_ms=WINDOW_MS)
-    assert [step.start_ms for step in steps] == [long_ago - long_ago % DAY_MS, NOW - DAY_MS, NOW]
-    assert (steps[0].sums["windows"], steps[0].sums["reached"]) == (12, 3)
-    # What comes late is added where the rest is.
-    await store.windows.add({(BILLING, long_ago): scored(0.95)}, now_ms=NOW)
-    await store.windows.roll_up(now_ms=NOW)
-    assert (await store.windows.query(0, NOW + DAY_MS, step_ms=WINDOW_MS))[0].sums["turns"] == 25
-    await store.windows.roll_up(now_ms=NOW, keep_ms=10 * DAY_MS)
-    assert len(await store.windows.query(0, NOW + DAY_MS, step_ms=WINDOW_MS)) == 2
+    for width, expected in (
+        (HOUR_MS, [(24, 12, 3), (1, 0, 0)]),
+        (DAY_MS, [(25, 12, 3)]),
+        (FOUR_WEEKS_MS, [(25, 12, 3)]),
+    ):
+        found = await store.windows.query(NOW - HOUR_MS * 3, NOW + 1, step_ms=width, by=())
+        assert [tuple(row.sums[name] for name in ("turns", "windows", "reached")) for row in found] == expected, width
+    later = NOW + 2 * DAY_MS
+    await store.windows.roll_up(now_ms=later)
+    # Hours are what is left of that day; a query by the window says so by its starts.
+    found = await store.windows.query(ago, NOW + HOUR_MS, now_ms=later, step_ms=WINDOW_MS, by=())
+    assert [row.start_ms for row in found] == [ago, NOW]
+    [whole] = await store.windows.query(NOW - 20 * DAY_MS, NOW + 20 * DAY_MS, by=("model",))
+    assert whole.moments("overall").mean == pytest.approx((6 * 0.95 + 18 * 0.85 + 0.5) / 25)
+    await store.windows.roll_up(now_ms=NOW + 60 * DAY_MS, keep_ms=DAY_MS)
+    assert await store.windows.query(0, NOW + DAY_MS, by=()) == []
+
+
+async def test_query_reads_what_is_asked_of(store: Store) -> None:
+    await store.windows.add({(BILLING, NOW): scored(0.9)}, now_ms=NOW)
+    [window] = await store.windows.query(NOW, NOW + HOUR_MS, measures=("overall",))
+    assert "latency_sum" not in window.sums
+    assert window.moments("overall").mean == 0.9
 
 
 async def test_logged_scores_are_consumed_with_the_state_under_the_lease(store: Store) -> None:

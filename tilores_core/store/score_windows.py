@@ -1,19 +1,22 @@
 """What live answers scored, cost and took, summed over windows of 5 minutes per model, spectrum and prompt version.
 
 Of each measure a row has count, sum and sum of squares, so that rows are added up without loss, from several
-processes and over time. `roll_up` moves old windows into hours, and old hours into days: each observation is in one
-row at any time. The overall scores themselves are logged as well, in the order in which they came, until the tests
-that look at each of them have consumed them. Nothing here holds what a customer said or what a record holds.
+processes and over time. What is added goes into the window of 5 minutes, the hour, the day and the four weeks that it
+belongs to; `roll_up` forgets the narrow ones first. So a query reads few rows whatever span it is about.
+
+The overall scores themselves are logged as well, in the order in which they came, until the tests that look at each
+of them have consumed them. Nothing here holds what a customer said or what a record holds.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from sqlalchemy import JSON, BigInteger, Column, Float, Index, String, Table, case, delete, func, literal, select
+from sqlalchemy import JSON, BigInteger, Column, Float, Index, String, Table, delete, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tilores_core.statistics import Moments
@@ -24,17 +27,20 @@ WINDOW_MS: Final = 300_000
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 86_400_000
 
+FOUR_WEEKS_MS: Final = 28 * DAY_MS
+WIDTHS: Final = (WINDOW_MS, HOUR_MS, DAY_MS, FOUR_WEEKS_MS)
+
 COUNTS: Final = ("turns", "errors", "hits", "windows", "reached")
-"""`turns`: all of the window, `hits` among them answered from the cache. `windows`: how many windows of 5 minutes a
-row of an hour or a day has scores of, `reached`: of those, how many whose mean overall score reached the level that
-`roll_up` was given."""
+"""`turns`: all of the span, `hits` among them answered from the cache. `windows`: its closed windows of 5 minutes
+that have scores, `reached`: of those, how many whose mean overall score reached the level that `roll_up` was
+given."""
 MEASURES: Final = ("overall", "groundedness", "abstention", "format", "latency", "cost", "feedback")
 """Scores and feedback are in [0, 1], latency in seconds and cost in US dollars per answer that a model made."""
 _PARTS: Final = ("count", "sum", "squares")
 _SUMS: Final = tuple(f"{measure}_{part}" for measure in MEASURES for part in _PARTS)
 
-_KEEP_WINDOWS_MS: Final = 12 * HOUR_MS
-_KEEP_HOURS_MS: Final = 8 * DAY_MS
+_KEEP_MS: Final = {WINDOW_MS: 12 * HOUR_MS, HOUR_MS: 8 * DAY_MS}
+_CLOSED_AFTER_MS: Final = 2 * WINDOW_MS
 _KEEP_SCORES_MS: Final = 6 * HOUR_MS
 MOST_SCORES: Final = 1000
 """Scores in one row of the log."""
@@ -45,14 +51,15 @@ DIMENSIONS: Final[tuple[Dimension, ...]] = ("model", "spectrum", "prompt_version
 score_windows = Table(
     f"{PREFIX}score_windows",
     metadata,
+    # In the order of time: most queries are about a span of one width.
+    Column("width_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("start_ms", BigInteger, primary_key=True, autoincrement=False),
     Column("model", String(200), primary_key=True),
     Column("spectrum", String(64), primary_key=True),
     Column("prompt_version", String(100), primary_key=True),
-    Column("width_ms", BigInteger, primary_key=True),
-    Column("start_ms", BigInteger, primary_key=True),
     *(Column(name, BigInteger, nullable=False) for name in COUNTS),
     *(Column(name, Float, nullable=False) for name in _SUMS),
-    Index(None, "start_ms"),
+    Index(f"ix_{PREFIX}score_windows_cell", "model", "spectrum", "prompt_version", "width_ms", "start_ms"),
     sqlite_with_rowid=False,
 )
 
@@ -126,8 +133,7 @@ class ScoreWindows:
 
         `sums`: of the names in `COUNTS` and `MEASURES` with `_count`, `_sum`, `_squares`; what is left out is 0.
         """
-        # In one order, so that two writers never wait for each other.
-        rows = [_row(cell, at_ms, values) for (cell, at_ms), values in sorted(sums.items())]
+        rows = _rows(sums)
         logged = [
             {
                 **_labels(cell),
@@ -150,30 +156,35 @@ class ScoreWindows:
         since_ms: int,
         until_ms: int,
         *,
+        now_ms: int | None = None,
         step_ms: int | None = None,
         by: Sequence[Dimension] = DIMENSIONS,
+        measures: Sequence[str] = MEASURES,
         model: str | None = None,
         spectrum: str | None = None,
         prompt_version: str | None = None,
-        reached: float = 0.9,
         limit: int = 10_000,
     ) -> list[Window]:
-        """Sums of the windows that begin in the span, oldest first: one per step and cell, or one per cell.
+        """Sums of a span, oldest first: one per step and cell, or one per cell.
 
-        `step_ms`: None for the whole span. Where windows were rolled up into hours or days, no step is finer than
-        those. `by`: the dimensions that are kept apart. `reached`: see `COUNTS`, for windows not yet rolled up.
+        `step_ms`: None for the whole span, else one of `WIDTHS`. `by`: the dimensions that are kept apart.
+        `measures`: those that are read; fewer are faster. `now_ms`: default `until_ms`; tells which widths are still
+        kept. The span is widened to whole windows: of the step, or else of the widest width that is half the span at
+        most.
         """
         table = score_windows
-        start = literal(since_ms) if step_ms is None else table.c.start_ms - table.c.start_ms % step_ms
+        width = _width(since_ms, until_ms, until_ms if now_ms is None else now_ms, step_ms)
+        since_ms = _floor(since_ms, width)
+        start = literal(since_ms) if step_ms is None else table.c.start_ms
         kept = [table.c[name] for name in by]
-        sums = [func.sum(_summed(name, reached)).label(name) for name in (*COUNTS, *_SUMS)]
-        statement = select(start.label("start"), *kept, *sums).where(
-            table.c.start_ms >= since_ms, table.c.start_ms < until_ms
+        names = (*COUNTS, *(f"{measure}_{part}" for measure in measures for part in _PARTS))
+        statement = select(start.label("start"), *kept, *(func.sum(table.c[name]) for name in names)).where(
+            table.c.width_ms == width, table.c.start_ms >= since_ms, table.c.start_ms < until_ms
         )
         for column, wanted in zip(DIMENSIONS, (model, spectrum, prompt_version), strict=True):
             if wanted is not None:
                 statement = statement.where(table.c[column] == wanted)
-        grouped = ["start", *kept] if step_ms is not None else kept
+        grouped = [table.c.start_ms, *kept] if step_ms is not None else kept
         statement = statement.group_by(*grouped).order_by(*grouped).limit(limit)
         async with self._database.read() as connection:
             rows = (await connection.execute(statement)).all()
@@ -183,7 +194,7 @@ class ScoreWindows:
                 start_ms=int(row[0]),
                 **{name: "" for name in DIMENSIONS if name not in by},
                 **dict(zip(by, row[1:first], strict=True)),
-                sums=dict(zip((*COUNTS, *_SUMS), map(float, row[first:]), strict=True)),
+                sums=dict(zip(names, map(float, row[first:]), strict=True)),
             )
             for row in rows
             if row[first] is not None
@@ -205,16 +216,19 @@ class ScoreWindows:
         ]
 
     async def roll_up(self, *, now_ms: int, keep_ms: int = 400 * DAY_MS, reached: float = 0.9) -> None:
-        """Windows older than 12 hours into hours, hours older than 8 days into days; forget days older than
-        `keep_ms`.
+        """Count the windows that have closed, and forget what is too old.
 
-        Call it now and then; what arrives late is added by the next call.
+        A window of 5 minutes is counted in `windows`, and in `reached`, ten minutes after its end. It is kept for 12
+        hours, an hour for 8 days, a day and four weeks for `keep_ms`. Call it every few minutes.
         """
+        table = score_windows.c
         async with self._database.write(seconds=self._database.limits.long) as connection:
-            hours_before = _floor(now_ms - _KEEP_WINDOWS_MS, HOUR_MS)
-            await _move(connection, WINDOW_MS, HOUR_MS, hours_before, reached)
-            await _move(connection, HOUR_MS, DAY_MS, _floor(now_ms - _KEEP_HOURS_MS, DAY_MS), reached)
-            await connection.execute(delete(score_windows).where(score_windows.c.start_ms < now_ms - keep_ms))
+            await _count_closed(connection, now_ms - _CLOSED_AFTER_MS, reached)
+            for width in WIDTHS:
+                before = now_ms - _KEEP_MS.get(width, max(keep_ms, width)) - width
+                await connection.execute(
+                    delete(score_windows).where(table.start_ms < before, table.width_ms == width)
+                )
 
 
 def new_row_id(now_ms: int) -> int:
@@ -231,43 +245,58 @@ def _labels(cell: Cell) -> dict[str, str]:
     }
 
 
-def _row(cell: Cell, at_ms: int, values: Mapping[str, float]) -> dict[str, Any]:
-    place = {**_labels(cell), "width_ms": WINDOW_MS, "start_ms": _floor(at_ms, WINDOW_MS)}
-    return place | {name: values.get(name, 0) for name in (*COUNTS, *_SUMS)}
+def _rows(sums: Mapping[tuple[Cell, int], Mapping[str, float]]) -> list[dict[str, Any]]:
+    """A row for each cell and width, in one order, so that two writers never wait for each other."""
+    added: defaultdict[tuple[Cell, int, int], Counter[str]] = defaultdict(Counter)
+    for (cell, at_ms), values in sums.items():
+        for width in WIDTHS:
+            added[cell, width, _floor(at_ms, width)].update(values)
+    return [
+        {
+            **_labels(cell),
+            "width_ms": width,
+            "start_ms": start,
+            **{name: values.get(name, 0) for name in (*COUNTS, *_SUMS)},
+        }
+        for (cell, width, start), values in sorted(added.items())
+    ]
 
 
 def _floor(value: int, step: int) -> int:
     return value - value % step
 
 
-def _summed(name: str, reached: float) -> Any:
-    """A column; for `windows` and `reached` of a window of 5 minutes: has it scores, and are they high enough."""
-    columns = score_windows.c
-    if name not in ("windows", "reached"):
-        return columns[name]
-    holds = columns.overall_count > 0
-    if name == "reached":
-        holds &= columns.overall_sum >= reached * columns.overall_count - 1e-9
-    return case((columns.width_ms == WINDOW_MS, case((holds, 1), else_=0)), else_=columns[name])
+def _width(since_ms: int, until_ms: int, now_ms: int, step_ms: int | None) -> int:
+    """The width of the rows to read, which is wide enough to be kept for as long as the span goes back."""
+    wanted = step_ms if step_ms is not None else max(WINDOW_MS, (until_ms - since_ms) // 2)
+    fitting = [width for width in WIDTHS if width <= wanted] or [WINDOW_MS]
+    kept = [width for width in WIDTHS if now_ms - since_ms <= _KEEP_MS.get(width, now_ms)]
+    return max(fitting[-1], kept[0])
 
 
 async def _upsert(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
     statement = insert(connection, score_windows)
-    await connection.execute(_adding(statement), rows)
-
-
-def _adding(statement: Any) -> Any:
     sums = {name: score_windows.c[name] + statement.excluded[name] for name in (*COUNTS, *_SUMS)}
-    return statement.on_conflict_do_update(index_elements=list(score_windows.primary_key.columns), set_=sums)
+    columns = list(score_windows.primary_key.columns)
+    await connection.execute(statement.on_conflict_do_update(index_elements=columns, set_=sums), rows)
 
 
-async def _move(connection: AsyncConnection, narrow: int, wide: int, before_ms: int, reached: float) -> None:
-    columns = score_windows.c
-    old = (columns.width_ms == narrow) & (columns.start_ms < before_ms)
-    start = columns.start_ms - columns.start_ms % wide
-    labels = [columns[name] for name in DIMENSIONS]
-    sums = [func.sum(_summed(name, reached)) for name in (*COUNTS, *_SUMS)]
-    rows = select(*labels, literal(wide), start, *sums).where(old).group_by(*labels, start)
-    names = [*DIMENSIONS, "width_ms", "start_ms", *COUNTS, *_SUMS]
-    await connection.execute(_adding(insert(connection, score_windows).from_select(names, rows)))
-    await connection.execute(delete(score_windows).where(old))
+async def _count_closed(connection: AsyncConnection, before_ms: int, reached: float) -> None:
+    """Note of each window that has closed whether its mean is high enough, once, in all widths that hold it."""
+    table = score_windows.c
+    closed = (
+        (table.width_ms == WINDOW_MS)
+        & (table.start_ms + WINDOW_MS <= before_ms)
+        & (table.windows == 0)
+        & (table.overall_count > 0)
+    )
+    statement = select(*(table[name] for name in DIMENSIONS), table.start_ms, table.overall_sum, table.overall_count)
+    counts = {
+        (Cell(row.model, row.spectrum, row.prompt_version), row.start_ms): {
+            "windows": 1,
+            "reached": int(row.overall_sum >= reached * row.overall_count - 1e-9),
+        }
+        for row in await connection.execute(statement.where(closed))
+    }
+    if counts:
+        await _upsert(connection, _rows(counts))
