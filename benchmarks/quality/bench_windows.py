@@ -23,17 +23,9 @@ from statistics import median
 from typing import Any
 
 from tilores_core.store.address import store_address
-from tilores_core.store.score_windows import (
-    COUNTS,
-    DAY_MS,
-    FOUR_WEEKS_MS,
-    HOUR_MS,
-    MEASURES,
-    WINDOW_MS,
-    Cell,
-    score_windows,
-)
+from tilores_core.store.score_windows import score_windows
 from tilores_core.store.store import Store
+from tilores_core.store.windows import COUNTS, DAY_MS, FOUR_WEEKS_MS, HOUR_MS, MEASURES, WINDOW_MS, Cell
 
 NOW = 1_790_000_000_000 - 1_790_000_000_000 % DAY_MS + 13 * HOUR_MS
 YEAR_MS = 365 * DAY_MS

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from tilores_core.quality.trends import QualityTrendAnalyzer, Trend
-from tilores_core.store.score_windows import COUNTS, DAY_MS, HOUR_MS, MEASURES, Window
+from tilores_core.store.windows import COUNTS, DAY_MS, HOUR_MS, MEASURES, Window
 
 _PURE, _NUMPY = QualityTrendAnalyzer(use_numpy=False), QualityTrendAnalyzer(use_numpy=True)
 

@@ -24,8 +24,8 @@ from tests.store.postgres_server import PostgresServer
 from tilores_core.store.address import Address, store_address
 from tilores_core.store.experiments import SUMS
 from tilores_core.store.migrate import HEAD
-from tilores_core.store.score_windows import COUNTS, MEASURES
 from tilores_core.store.store import Store, metadata
+from tilores_core.store.windows import COUNTS, MEASURES
 
 DUMPS = Path(__file__).parent / "dumps"
 

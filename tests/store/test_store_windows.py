@@ -8,8 +8,9 @@ import pytest
 
 from tilores_core.errors import StoreError
 from tilores_core.store.quality_states import LEASE
-from tilores_core.store.score_windows import DAY_MS, FOUR_WEEKS_MS, HOUR_MS, MOST_SCORES, WINDOW_MS, Cell
+from tilores_core.store.score_windows import MOST_SCORES
 from tilores_core.store.store import Store
+from tilores_core.store.windows import DAY_MS, FOUR_WEEKS_MS, HOUR_MS, WINDOW_MS, Cell
 
 NOW = 1_790_000_000_000 - 1_790_000_000_000 % DAY_MS + 9 * HOUR_MS
 BILLING = Cell("demo:simulated-1", "billing", "v1")

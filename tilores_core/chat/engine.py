@@ -146,6 +146,8 @@ class ChatEngine:
             self._cache.put_in_memory(stored, reply, hit)
         if self.watched_hits:
             self._count_hit(context, key)
+        if (quality := self._reporter.quality) is not None:
+            quality.hit(context.turn.run_id, key, context.model, context.prompt.version)
         if self._reporter.share_of_hits:
             self._reporter.report_cached(context, hit, self._stored_answer)
         return reply, hit
@@ -337,6 +339,11 @@ class ChatEngine:
     def _stored_answer(self, context: TurnContext) -> Answer | None:
         hit = self._answers.get_from_memory(context)
         return None if hit is None else answer_from_hit(hit, self._clock())
+
+    def stored_spectrum(self, key: str) -> str | None:
+        """The spectrum of the stored answer with this key, None when it is not in memory (any more)."""
+        hit = self._cache.get_from_memory(key)
+        return None if hit is None else answer_from_hit(hit, self._clock()).spectrum
 
     # --- state -------------------------------------------------------------------------------------------
 

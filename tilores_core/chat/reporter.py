@@ -38,6 +38,18 @@ class TraceSink(Protocol):
         ...
 
 
+class QualitySink(Protocol):
+    """Where live answers are scored and counted; `LiveQuality` is one. Neither method waits."""
+
+    def take(self, outcome: Outcome, model: str, prompt_version: str) -> None:
+        """A turn has ended that was not answered from memory. `model`: the one that was asked for."""
+        ...
+
+    def hit(self, run_id: str, key: str, model: str, prompt_version: str) -> None:
+        """A reply was served from memory. `key`: of the stored answer."""
+        ...
+
+
 class OutcomeReporter:
     """Makes the outcome of a turn and queues it: for each observer in a bounded queue of its own, and for `tracing`.
 
@@ -50,12 +62,14 @@ class OutcomeReporter:
         observers: Sequence[Observer] = (),
         *,
         tracing: TraceSink | None = None,
+        quality: QualitySink | None = None,
         clock: Callable[[], float] = time.time,
         random: Callable[[], float] = _random.random,
         queue_size: int = _QUEUE_SIZE,
     ) -> None:
         self._queues = tuple(_ObserverQueue(observer, queue_size) for observer in observers)
         self._tracing = tracing
+        self.quality = quality
         self._clock = clock
         self._random = random
         self.share_of_hits = 1.0 if observers else tracing.sample_hits if tracing is not None else 0.0
@@ -67,8 +81,11 @@ class OutcomeReporter:
         self, context: TurnContext, answer: Answer | None = None, *, error: BaseException | None = None
     ) -> None:
         """Report a turn that has ended, with an answer or with an error."""
-        if self._queues or self._tracing is not None:
-            self._put(_outcome(context, answer, error))
+        if self._queues or self._tracing is not None or self.quality is not None:
+            outcome = _outcome(context, answer, error)
+            self._put(outcome)
+            if self.quality is not None:
+                self.quality.take(outcome, context.model, context.prompt.version)
 
     def report_cached(self, context: TurnContext, hit: Hit, stored: Callable[[TurnContext], Answer | None]) -> None:
         """Report a reply that was served from memory: all of them to observers, a share of them to tracers.

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from tilores_core.statistics import ChangePoint, Slope, change_point, slope
 from tilores_core.statistics.series import change_p_value, line
-from tilores_core.store.score_windows import DAY_MS, Window
+from tilores_core.store.windows import DAY_MS, Window
 
 Direction = Literal["rising", "falling", "steady", "unknown"]
 _FEWEST: Final = 3

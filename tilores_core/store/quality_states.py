@@ -10,7 +10,8 @@ from sqlalchemy import JSON, BigInteger, Column, String, Table, delete, select
 from tilores_core.store.database import Database
 from tilores_core.store.leases import require_lease
 from tilores_core.store.schema import PREFIX, insert, metadata
-from tilores_core.store.score_windows import Cell, score_log
+from tilores_core.store.score_windows import score_log
+from tilores_core.store.windows import Cell
 
 LEASE: Final = "quality"
 _IDS_AT_ONCE: Final = 500

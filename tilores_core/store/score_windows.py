@@ -13,40 +13,35 @@ from __future__ import annotations
 import secrets
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from sqlalchemy import JSON, BigInteger, Column, Float, Index, String, Table, delete, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tilores_core.statistics import Moments
 from tilores_core.store.database import Database
 from tilores_core.store.schema import PREFIX, fitting, insert, metadata
+from tilores_core.store.windows import (
+    COUNTS,
+    DAY_MS,
+    DIMENSIONS,
+    HOUR_MS,
+    MEASURES,
+    PARTS,
+    WIDTHS,
+    WINDOW_MS,
+    Cell,
+    Dimension,
+    LoggedScores,
+    Window,
+)
 
-WINDOW_MS: Final = 300_000
-HOUR_MS: Final = 3_600_000
-DAY_MS: Final = 86_400_000
-
-FOUR_WEEKS_MS: Final = 28 * DAY_MS
-WIDTHS: Final = (WINDOW_MS, HOUR_MS, DAY_MS, FOUR_WEEKS_MS)
-
-COUNTS: Final = ("turns", "errors", "hits", "windows", "reached")
-"""`turns`: all of the span, `hits` among them answered from the cache. `windows`: its closed windows of 5 minutes
-that have scores, `reached`: of those, how many whose mean overall score reached the level that `roll_up` was
-given."""
-MEASURES: Final = ("overall", "groundedness", "abstention", "format", "latency", "cost", "feedback")
-"""Scores and feedback are in [0, 1], latency in seconds and cost in US dollars per answer that a model made."""
-_PARTS: Final = ("count", "sum", "squares")
-_SUMS: Final = tuple(f"{measure}_{part}" for measure in MEASURES for part in _PARTS)
+_SUMS: Final = tuple(f"{measure}_{part}" for measure in MEASURES for part in PARTS)
 
 _KEEP_MS: Final = {WINDOW_MS: 12 * HOUR_MS, HOUR_MS: 8 * DAY_MS}
 _CLOSED_AFTER_MS: Final = 2 * WINDOW_MS
 _KEEP_SCORES_MS: Final = 6 * HOUR_MS
 MOST_SCORES: Final = 1000
 """Scores in one row of the log."""
-
-Dimension = Literal["model", "spectrum", "prompt_version"]
-DIMENSIONS: Final[tuple[Dimension, ...]] = ("model", "spectrum", "prompt_version")
 
 score_windows = Table(
     f"{PREFIX}score_windows",
@@ -74,45 +69,6 @@ score_log = Table(
     Column("scores", JSON, nullable=False),
     Index(None, "at_ms"),
 )
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Cell:
-    """What scores are kept apart by."""
-
-    model: str
-    spectrum: str
-    prompt_version: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """Sums over a span of time. `start_ms`: of the span; the dimensions that were summed over are ""."""
-
-    start_ms: int
-    model: str
-    spectrum: str
-    prompt_version: str
-    sums: Mapping[str, float]
-
-    def moments(self, measure: str) -> Moments:
-        """Count, mean and variance of one of `MEASURES`."""
-        count, total, squares = (self.sums[f"{measure}_{part}"] for part in _PARTS)
-        return Moments.of_sums(count=count, total=total, squares=squares)
-
-    @property
-    def cell(self) -> Cell:
-        return Cell(self.model, self.spectrum, self.prompt_version)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoggedScores:
-    """Overall scores of one cell, in the order in which they came."""
-
-    id: int
-    at_ms: int
-    cell: Cell
-    scores: Sequence[float]
 
 
 class ScoreWindows:
@@ -177,7 +133,7 @@ class ScoreWindows:
         since_ms = _floor(since_ms, width)
         start = literal(since_ms) if step_ms is None else table.c.start_ms
         kept = [table.c[name] for name in by]
-        names = (*COUNTS, *(f"{measure}_{part}" for measure in measures for part in _PARTS))
+        names = (*COUNTS, *(f"{measure}_{part}" for measure in measures for part in PARTS))
         statement = select(start.label("start"), *kept, *(func.sum(table.c[name]) for name in names)).where(
             table.c.width_ms == width, table.c.start_ms >= since_ms, table.c.start_ms < until_ms
         )

@@ -1,0 +1,315 @@
+"""Live answers, scored in the web process: sampled within a CPU budget, after the reply, and only scores leave it.
+
+The engine hands over what happened (`take`, `hit`), which costs an append to a queue. A task counts it, scores what the
+budget allows in a thread, and adds the sums to the store every few seconds. While the store does not answer, the sums
+of up to `_MOST_KEPT` windows are kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import structlog
+
+from tilores_core.chat.messages import last_question
+from tilores_core.contracts import Answer, Outcome
+from tilores_core.errors import TiloresError
+from tilores_core.quality.cpu_budget import CpuBudget
+from tilores_core.quality.recent_runs import RecentRuns
+from tilores_core.quality.scoring import Scores, score_live
+from tilores_core.spectrums import classify
+from tilores_core.store.lazy import LazyStore
+from tilores_core.store.topics import FEEDBACK
+from tilores_core.store.windows import WINDOW_MS, Cell
+
+log = structlog.get_logger(part="quality")
+
+FLUSH_SECONDS: Final = 5.0
+_QUEUE: Final = 1_000
+_CANDIDATES: Final = 16
+_MOST_KEPT: Final = 2_000
+_MOST_SCORES: Final = 10_000
+_MOST_FEEDBACK: Final = 1_000
+_SCORES: Final = ("overall", "groundedness", "abstention", "format")
+_CALLERS_FAULT: Final = frozenset(
+    {
+        "invalid_request",
+        "unsupported_parameter",
+        "context_too_long",
+        "unknown_model",
+        "authentication",
+        "permission_denied",
+        "payload_too_large",
+        "rate_limited",
+        "cancelled",
+    }
+)
+
+Scorer = Callable[[str, Outcome], Scores]
+Sums = dict[tuple[Cell, int], defaultdict[str, float]]
+
+
+class LiveQuality:
+    """Scores and counts live turns. One per web process; `take`, `hit` and `feedback` are called on its event loop.
+
+    `stored_spectrum`: the spectrum of the stored answer with a key, None when it is no longer there.
+    """
+
+    def __init__(
+        self,
+        store: LazyStore,
+        *,
+        cpu_share: float,
+        stored_spectrum: Callable[[str], str | None],
+        score: Scorer | None = None,
+        clock: Callable[[], float] = time.time,
+        flush_seconds: float = FLUSH_SECONDS,
+    ) -> None:
+        self._store = store
+        self._budget = CpuBudget(cpu_share)
+        self._score = score or _score
+        self._clock = clock
+        self._flush_seconds = flush_seconds
+        self._queue: deque[tuple[Outcome, str, str]] = deque(maxlen=_QUEUE)
+        self._candidates: deque[Outcome] = deque(maxlen=_CANDIDATES)
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._sums: Sums = {}
+        self._scores: dict[Cell, list[float]] = {}
+        self._feedback: list[tuple[str, float]] = []
+        self._feedback_elsewhere = False
+        self._failing = False
+        self.runs = RecentRuns(stored_spectrum)
+        self.counts: Counter[str] = Counter()
+        """Answers by what became of them: scored, over_budget, not_scorable, failed, dropped."""
+        self.joined: Counter[str] = Counter()
+        """Feedback by what became of it: joined, handed_on, ignored, dropped."""
+        self.totals: dict[tuple[str, str, str], list[float]] = {}
+        """By model, spectrum and score: how many, and their sum."""
+        self.failures = 0
+        """Times that the sums could not be added to the store."""
+        store.listen(FEEDBACK, self._note_feedback_elsewhere)
+
+    # --- what comes in; all of it quick ------------------------------------------------------------------
+
+    def take(self, outcome: Outcome, model: str, prompt_version: str) -> None:
+        """A turn has ended that was not answered from memory. `model`: the one that was asked for."""
+        if outcome.turn.purpose != "live":
+            return
+        if len(self._queue) == _QUEUE:
+            self.counts["dropped"] += 1
+        self._queue.append((outcome, model, prompt_version))
+        self._wake.set()
+
+    def hit(self, run_id: str, key: str, model: str, prompt_version: str) -> None:
+        """A reply was served from memory. `key`: of the stored answer."""
+        self.runs.hits += 1
+        self.runs.recent.append((run_id, key, model, prompt_version))
+
+    def feedback(self, run_id: str, score: float | None) -> None:
+        """Join a score to the answer with this run id. Only scores from 0 to 1 are counted."""
+        if score is None or not 0 <= score <= 1:
+            self.joined["ignored"] += 1
+        elif len(self._feedback) >= _MOST_FEEDBACK:
+            self.joined["dropped"] += 1
+        else:
+            self._feedback.append((run_id, score))
+
+    # --- life --------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        if not self._tasks:
+            self._tasks = [asyncio.create_task(self._work()), asyncio.create_task(self._flush_often())]
+
+    async def aclose(self, seconds: float = 2.0) -> None:
+        """Add what there is to the store, if that is open and answers within `seconds`."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        self._count_queue()
+        if self._store.opened is not None:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self.flush()
+            except TimeoutError:
+                log.warning("quality.scores_not_stored", windows=len(self._sums), error="the store does not answer")
+
+    @property
+    def cpu_seconds(self) -> float:
+        return self._budget.used
+
+    @property
+    def waiting(self) -> int:
+        """Windows that are not in the store yet."""
+        return len(self._sums)
+
+    # --- counting and scoring ----------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            self._count_queue()
+            while self._candidates:
+                await self._score_one(self._candidates.popleft())
+                self._count_queue()
+
+    def _count_queue(self) -> None:
+        while self._queue:
+            outcome, model, version = self._queue.popleft()
+            answer = outcome.answer
+            if answer is None:
+                if outcome.error is not None and outcome.error not in _CALLERS_FAULT:
+                    cell = Cell(model, classify(last_question(outcome.turn.messages)), version)
+                    self._add(cell, {"turns": 1, "errors": 1})
+                continue
+            cell = _cell(answer)
+            self.runs.recent.append((outcome.turn.run_id, None, cell, None))
+            if answer.cache_tier != "miss":
+                self._add(cell, {"turns": 1, "hits": 1})
+                continue
+            self._add(cell, {"turns": 1, **_measure("latency", outcome.timings.get("total", 0.0))})
+            if answer.cost is not None:
+                self._add(cell, _measure("cost", answer.cost))
+            if not _is_scorable(outcome, answer):
+                self.counts["not_scorable"] += 1
+            elif len(self._candidates) == _CANDIDATES or not self._budget.allows():
+                self.counts["over_budget"] += 1
+            else:
+                self._candidates.append(outcome)
+
+    async def _score_one(self, outcome: Outcome) -> None:
+        if not self._budget.allows():
+            self.counts["over_budget"] += 1
+            return
+        try:
+            scores = await asyncio.to_thread(self._score_measured, outcome)
+        except Exception as error:  # one answer that cannot be scored must not end the scoring
+            self.counts["failed"] += 1
+            log.warning("quality.scoring_failed", error=type(error).__name__, failed=self.counts["failed"])
+            return
+        self.counts["scored"] += 1
+        if outcome.answer is not None:
+            self._note(_cell(outcome.answer), scores)
+
+    def _score_measured(self, outcome: Outcome) -> Scores:
+        with self._budget.measured():
+            return self._score(last_question(outcome.turn.messages), outcome)
+
+    def _note(self, cell: Cell, scores: Scores) -> None:
+        for name in _SCORES:
+            value = getattr(scores, name)
+            if value is None:
+                continue
+            self._add(cell, _measure(name, value))
+            total = self.totals.setdefault((cell.model, cell.spectrum, name), [0, 0.0])
+            total[0] += 1
+            total[1] += value
+        if sum(map(len, self._scores.values())) < _MOST_SCORES and scores.overall is not None:
+            self._scores.setdefault(cell, []).append(scores.overall)
+
+    def _add(self, cell: Cell, values: Mapping[str, float], at_ms: int | None = None) -> None:
+        at_ms = round(self._clock() * 1000) if at_ms is None else at_ms
+        key = (cell, at_ms - at_ms % WINDOW_MS)
+        sums = self._sums.get(key)
+        if sums is None:
+            if len(self._sums) >= _MOST_KEPT:
+                self.counts["dropped"] += 1
+                return
+            sums = self._sums[key] = defaultdict(float)
+        for name, value in values.items():
+            sums[name] += value
+
+    # --- to the store ------------------------------------------------------------------------------------
+
+    async def _flush_often(self) -> None:
+        while True:
+            await asyncio.sleep(self._flush_seconds)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Add what was counted to the store; what cannot be added is kept for the next time."""
+        for cell, number in self.runs.take_hits().items():
+            self._add(cell, {"turns": number, "hits": number})
+        try:
+            await self._join_feedback()
+            await self._add_to_store()
+        except TiloresError as error:
+            self.failures += 1
+            if not self._failing:
+                log.warning("quality.scores_not_stored", windows=len(self._sums), error=error.message)
+            self._failing = True
+        else:
+            self._failing = False
+
+    async def _add_to_store(self) -> None:
+        if not self._sums:
+            return
+        store = await self._store.get()
+        sums, self._sums = self._sums, {}
+        scores, self._scores = self._scores, {}
+        try:
+            await store.windows.add(sums, scores, now_ms=round(self._clock() * 1000))
+        except BaseException:
+            for (cell, at_ms), values in sums.items():
+                self._add(cell, values, at_ms)
+            for cell, given in scores.items():
+                self._scores[cell] = given + self._scores.get(cell, [])
+            raise
+
+    async def _join_feedback(self) -> None:
+        given, self._feedback = self._feedback, []
+        unknown = [(run_id, score) for run_id, score in given if not self._join(run_id, score)]
+        elsewhere, self._feedback_elsewhere = self._feedback_elsewhere, False
+        if not unknown and not elsewhere:
+            return
+        try:
+            store = await self._store.get()
+            if elsewhere:
+                known = {row.id: row for row in await store.feedback.waiting() if self.runs.find(row.run_id)}
+                for claimed in await store.feedback.claim(list(known)) if known else ():
+                    self._join(known[claimed].run_id, known[claimed].score)
+            if unknown:
+                await store.feedback.put(unknown, now_ms=round(self._clock() * 1000))
+                self.joined["handed_on"] += len(unknown)
+                self._store.notify(FEEDBACK)
+        except BaseException:
+            self._feedback = (unknown + self._feedback)[:_MOST_FEEDBACK]
+            self._feedback_elsewhere = self._feedback_elsewhere or elsewhere
+            raise
+
+    def _join(self, run_id: str, score: float) -> bool:
+        cell = self.runs.find(run_id)
+        if cell is None:
+            return False
+        self._add(cell, _measure("feedback", score))
+        self.joined["joined"] += 1
+        return True
+
+    def _note_feedback_elsewhere(self, _: int) -> None:
+        self._feedback_elsewhere = True
+
+
+def _score(question: str, outcome: Outcome) -> Scores:
+    assert outcome.answer is not None
+    return score_live(question, outcome.answer.text, outcome.customer)
+
+
+def _cell(answer: Answer) -> Cell:
+    return Cell(answer.model, answer.spectrum, answer.prompt_version)
+
+
+def _measure(name: str, value: float) -> dict[str, float]:
+    return {f"{name}_count": 1, f"{name}_sum": value, f"{name}_squares": value * value}
+
+
+def _is_scorable(outcome: Outcome, answer: Answer) -> bool:
+    """A whole answer of a model, about one customer whose records are here, or about none."""
+    if answer.finish_reason != "stop" or answer.tool_calls or not answer.text:
+        return False
+    return outcome.customer is not None or answer.customer.kind == "unnamed"

@@ -1,0 +1,66 @@
+"""What a window of live scores holds; see `ScoreWindows`. Nothing here imports SQLAlchemy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from tilores_core.statistics import Moments
+
+WINDOW_MS: Final = 300_000
+HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 86_400_000
+
+FOUR_WEEKS_MS: Final = 28 * DAY_MS
+WIDTHS: Final = (WINDOW_MS, HOUR_MS, DAY_MS, FOUR_WEEKS_MS)
+
+COUNTS: Final = ("turns", "errors", "hits", "windows", "reached")
+"""`turns`: all of the span, `hits` among them answered from the cache. `windows`: its closed windows of 5 minutes
+that have scores, `reached`: of those, how many whose mean overall score reached the level that `roll_up` was
+given."""
+MEASURES: Final = ("overall", "groundedness", "abstention", "format", "latency", "cost", "feedback")
+"""Scores and feedback are in [0, 1], latency in seconds and cost in US dollars per answer that a model made."""
+PARTS: Final = ("count", "sum", "squares")
+
+Dimension = Literal["model", "spectrum", "prompt_version"]
+DIMENSIONS: Final[tuple[Dimension, ...]] = ("model", "spectrum", "prompt_version")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cell:
+    """What scores are kept apart by."""
+
+    model: str
+    spectrum: str
+    prompt_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Sums over a span of time. `start_ms`: of the span; the dimensions that were summed over are ""."""
+
+    start_ms: int
+    model: str
+    spectrum: str
+    prompt_version: str
+    sums: Mapping[str, float]
+
+    def moments(self, measure: str) -> Moments:
+        """Count, mean and variance of one of `MEASURES`."""
+        count, total, squares = (self.sums[f"{measure}_{part}"] for part in PARTS)
+        return Moments.of_sums(count=count, total=total, squares=squares)
+
+    @property
+    def cell(self) -> Cell:
+        return Cell(self.model, self.spectrum, self.prompt_version)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedScores:
+    """Overall scores of one cell, in the order in which they came."""
+
+    id: int
+    at_ms: int
+    cell: Cell
+    scores: Sequence[float]
