@@ -70,7 +70,7 @@ def create_app(
 
     @asynccontextmanager
     async def open_parts(application: Application) -> AsyncIterator[tuple[ChatService, Any]]:
-        async with open_services(host, environment, metrics_folder=metrics_folder) as services:
+        async with open_services(host, environment, metrics_folder=metrics_folder, live=True) as services:
             metrics = services.metrics
             prewarm_plan = checked_plan
             if services.locale != Locale():  # the source reads phone numbers and dates in another way
@@ -82,6 +82,7 @@ def create_app(
                 rate_limit,
                 tracing=services.tracing,
                 metrics=metrics,
+                quality=services.quality,
             )
             if metrics is not None:
                 metrics.watch(chat.samples)

@@ -37,6 +37,8 @@ from tilores_core.jobs.job_folder import JobFolder
 from tilores_core.metrics import Metrics
 from tilores_core.metrics.collectors import alert_queue_samples, prompt_samples, watch_parts
 from tilores_core.metrics.meters import ModelLabels
+from tilores_core.metrics.quality import quality_samples
+from tilores_core.quality.live import QUALITY_WORK, LiveQuality
 from tilores_core.release import ProductionIntegrationOrchestrator, ProductionPromptManager, PromptChecks
 from tilores_core.release.golden_questions import GoldenQuestions
 from tilores_core.release.orchestrator import WORK
@@ -73,6 +75,8 @@ class Services:
     prompts: ProductionPromptManager
     watch: ConditionWatch
     release: ProductionIntegrationOrchestrator
+    quality: LiveQuality | None = None
+    """In a process that answers live turns, unless it is switched off."""
 
     def work_mark(self, name: str) -> WorkMark:
         """The mark that wakes the worker process for this kind of work."""
@@ -114,9 +118,12 @@ def build_models(host: PluginHost) -> Models:
 
 @asynccontextmanager
 async def open_services(
-    host: PluginHost, environment: Environment, *, metrics_folder: Path | None = None
+    host: PluginHost, environment: Environment, *, metrics_folder: Path | None = None, live: bool = False
 ) -> AsyncIterator[Services]:
-    """Build what `[use]` names, in order; close it in reverse, with the host. `metrics_folder`: see `Metrics`."""
+    """Build what `[use]` names, in order; close it in reverse, with the host. `metrics_folder`: see `Metrics`.
+
+    `live`: this process answers callers, and scores what it answers (`[quality]`).
+    """
     config = host.config
     use_spectrums(config.chat.spectrum_files)
     async with AsyncExitStack() as stack:
@@ -140,7 +147,8 @@ async def open_services(
         )
         lookup = _build_lookup(config, source, finder, cache, metrics, locale)
         tracing = _open_tracing(stack, host, models, lookup)
-        engine = _open_engine(stack, host, models, lookup, cache, prompts, tracing, metrics)
+        quality = _open_quality(stack, environment, store, cache, config, metrics) if live else None
+        engine = _open_engine(stack, host, models, lookup, cache, prompts, tracing, metrics, quality)
         for what, reason in host.disabled_roles.items():
             log.info("plugin.disabled", what=what, reason=reason)
         if metrics is not None:
@@ -165,6 +173,7 @@ async def open_services(
             prompts=prompts,
             watch=_build_watch(stack, config, alerts, engine, cache),
             release=release,
+            quality=quality,
         )
 
 
@@ -287,6 +296,26 @@ def _open_tracing(stack: AsyncExitStack, host: PluginHost, models: Models, looku
     return tracing
 
 
+def _open_quality(
+    stack: AsyncExitStack,
+    environment: Environment,
+    store: LazyStore,
+    cache: TieredCache,
+    config: Config,
+    metrics: Metrics | None,
+) -> LiveQuality | None:
+    share = config.quality.live_cpu_percent / 100
+    if not share:
+        return None
+    mark = WorkMark(environment.data_dir, QUALITY_WORK)
+    quality = LiveQuality(store, cache, cpu_share=share, wake_monitor=mark.set)
+    if metrics is not None:
+        metrics.watch(lambda: quality_samples(quality, metrics.labels))
+    quality.start()
+    stack.push_async_callback(quality.aclose)
+    return quality
+
+
 def _open_engine(
     stack: AsyncExitStack,
     host: PluginHost,
@@ -296,9 +325,10 @@ def _open_engine(
     prompts: ProductionPromptManager,
     tracing: Tracing,
     metrics: Metrics | None,
+    quality: LiveQuality | None,
 ) -> ChatEngine:
     config = host.config
-    reporter = OutcomeReporter([*host.build_used(OBSERVERS).values()], tracing=tracing or None)
+    reporter = OutcomeReporter([*host.build_used(OBSERVERS).values()], tracing=tracing or None, quality=quality)
     reporter.start()
     engine = ChatEngine(
         customers=lookup,

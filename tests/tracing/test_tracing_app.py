@@ -333,7 +333,7 @@ async def test_wrong_feedback_is_told_which_field(
 
 
 async def test_without_a_tracer_feedback_is_404_and_says_why(tmp_path: Path) -> None:
-    async with traced_app(tmp_path, tracers=()) as app:
+    async with traced_app(tmp_path, tracers=(), quality={"live_cpu_percent": 0}) as app:
         body = {"run_id": str(uuid4()), "key": "k", "score": 1}
         for path in ("/chat/feedback", "/v1/feedback"):
             reply = await app.http.post(path, json=body)

@@ -340,11 +340,6 @@ class ChatEngine:
         hit = self._answers.get_from_memory(context)
         return None if hit is None else answer_from_hit(hit, self._clock())
 
-    def stored_spectrum(self, key: str) -> str | None:
-        """The spectrum of the stored answer with this key, None when it is not in memory (any more)."""
-        hit = self._cache.get_from_memory(key)
-        return None if hit is None else answer_from_hit(hit, self._clock()).spectrum
-
     # --- state -------------------------------------------------------------------------------------------
 
     async def warm_up(self) -> None:

@@ -202,6 +202,30 @@ PREWARM_ANSWERS = _counter("prewarm_answers", "Answers that were made before the
 PREWARM_USED = _counter("prewarm_used_answers", "Pre-warmed answers that were requested since.")
 PREWARM_HITS = _counter("prewarm_hits", "How often pre-warmed answers were served.")
 
+# --- live quality ----------------------------------------------------------------------------------------
+
+QUALITY_ANSWERS = _counter(
+    "quality_answers",
+    "Live answers of models by what became of them: scored, over_budget ([quality] live_cpu_percent), not_scorable, "
+    "failed, dropped.",
+    "result",
+)
+QUALITY_SCORES = _counter("quality_scores", "Scores of live answers.", *(*_MODEL, "spectrum", "score"))
+QUALITY_SUM = _counter(
+    "quality_score_sum",
+    "Sum of those scores, each from 0 to 1; divided by their number, their mean.",
+    *(*_MODEL, "spectrum", "score"),
+)
+QUALITY_CPU = _counter("quality_cpu_seconds", "Processor time that scoring live answers has taken.")
+QUALITY_WAITING = _gauge("quality_windows_waiting", "Windows of live scores that are not in the store yet.")
+QUALITY_FAILURES = _counter("quality_store_failures", "Times that live scores could not be added to the store.")
+QUALITY_FEEDBACK = _counter(
+    "quality_feedback",
+    "Feedback by what became of it: joined (to its answer), handed_on (to the process that knows the answer), "
+    "ignored (no score from 0 to 1), dropped.",
+    "result",
+)
+
 # --- the process -----------------------------------------------------------------------------------------
 
 WORKERS = _gauge("workers", "Web processes that are alive.")

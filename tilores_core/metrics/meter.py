@@ -33,6 +33,7 @@ class Metrics:
 
     def __init__(self, labels: ModelLabels, *, folder: Path | None = None) -> None:
         self.requests = RequestMeter()
+        self.labels = labels
         self.models = ModelMeter(labels)
         self.sources = SourceMeter()
         self.batches = BatchMeter()

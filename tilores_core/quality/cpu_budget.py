@@ -13,7 +13,8 @@ _BURST_SECONDS: Final = 10.0
 class CpuBudget:
     """`share`: of one core, 0.01 for one per cent. What is not used is kept for ten seconds.
 
-    Work may take more than is left, because its time is known only afterwards; then none is allowed until that is made up.
+    Work may take more than is left, because its time is known only afterwards; then none is allowed until that is
+    made up.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """Live answers, scored in the web process: sampled within a CPU budget, after the reply, and only scores leave it.
 
-The engine hands over what happened (`take`, `hit`), which costs an append to a queue. A task counts it, scores what the
-budget allows in a thread, and adds the sums to the store every few seconds. While the store does not answer, the sums
-of up to `_MOST_KEPT` windows are kept.
+The engine hands over what happened (`take`, `hit`), which costs an append to a queue. A task counts it, scores what
+the budget allows in a thread, and adds the sums to the store every few seconds. While the store does not answer, the
+sums of up to `_MOST_KEPT` windows are kept.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ import asyncio
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 import structlog
 
+from tilores_core.cache.tiered import TieredCache
 from tilores_core.chat.messages import last_question
+from tilores_core.chat.stored import answer_from_hit
 from tilores_core.contracts import Answer, Outcome
 from tilores_core.errors import TiloresError
 from tilores_core.quality.cpu_budget import CpuBudget
@@ -28,6 +31,8 @@ from tilores_core.store.windows import WINDOW_MS, Cell
 
 log = structlog.get_logger(part="quality")
 
+QUALITY_WORK: Final = "quality"
+"""The mark that wakes the worker process for the monitor."""
 FLUSH_SECONDS: Final = 5.0
 _QUEUE: Final = 1_000
 _CANDIDATES: Final = 16
@@ -56,22 +61,25 @@ Sums = dict[tuple[Cell, int], defaultdict[str, float]]
 class LiveQuality:
     """Scores and counts live turns. One per web process; `take`, `hit` and `feedback` are called on its event loop.
 
-    `stored_spectrum`: the spectrum of the stored answer with a key, None when it is no longer there.
+    `cpu_share`: of one core, for scoring. `cache`: where the answers are whose replies are served from memory.
+    `wake_monitor`: called when there are new scores in the store.
     """
 
     def __init__(
         self,
         store: LazyStore,
+        cache: TieredCache,
         *,
         cpu_share: float,
-        stored_spectrum: Callable[[str], str | None],
         score: Scorer | None = None,
+        wake_monitor: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
         flush_seconds: float = FLUSH_SECONDS,
     ) -> None:
         self._store = store
         self._budget = CpuBudget(cpu_share)
         self._score = score or _score
+        self._wake_monitor = wake_monitor
         self._clock = clock
         self._flush_seconds = flush_seconds
         self._queue: deque[tuple[Outcome, str, str]] = deque(maxlen=_QUEUE)
@@ -83,7 +91,7 @@ class LiveQuality:
         self._feedback: list[tuple[str, float]] = []
         self._feedback_elsewhere = False
         self._failing = False
-        self.runs = RecentRuns(stored_spectrum)
+        self.runs = RecentRuns(partial(_stored_spectrum, cache))
         self.counts: Counter[str] = Counter()
         """Answers by what became of them: scored, over_budget, not_scorable, failed, dropped."""
         self.joined: Counter[str] = Counter()
@@ -255,6 +263,7 @@ class LiveQuality:
         scores, self._scores = self._scores, {}
         try:
             await store.windows.add(sums, scores, now_ms=round(self._clock() * 1000))
+            self._wake_monitor()
         except BaseException:
             for (cell, at_ms), values in sums.items():
                 self._add(cell, values, at_ms)
@@ -293,6 +302,11 @@ class LiveQuality:
 
     def _note_feedback_elsewhere(self, _: int) -> None:
         self._feedback_elsewhere = True
+
+
+def _stored_spectrum(cache: TieredCache, key: str) -> str | None:
+    hit = cache.get_from_memory(key)
+    return None if hit is None else answer_from_hit(hit, hit.stored_at).spectrum
 
 
 def _score(question: str, outcome: Outcome) -> Scores:

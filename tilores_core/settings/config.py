@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, model_validator
 
 from tilores_core.settings.alerts import AlertsTable
 from tilores_core.settings.table import Table as _Table
@@ -327,6 +327,28 @@ class MonitorTable(_Table):
     )
 
 
+class QualityTable(_Table):
+    """`[quality]`: live answers, scored by rule, and the levels that their mean must hold."""
+
+    live_cpu_percent: float = Field(
+        1.0,
+        ge=0,
+        le=100,
+        description="share of one processor core, per web process, that scoring live answers may take; 0: off",
+    )
+    excellent: float = Field(0.98, gt=0, lt=1, description="mean overall score that is excellent")
+    target: float = Field(0.95, gt=0, lt=1, description="mean overall score to hold; below it: an alert, LOW")
+    warning: float = Field(0.90, gt=0, lt=1, description="below it: HIGH; windows that reach it count as achieved")
+    critical: float = Field(0.85, gt=0, lt=1, description="below it: CRITICAL")
+    keep_days: int = Field(400, ge=1, le=4000, description="how long live scores are kept, by the day")
+
+    @model_validator(mode="after")
+    def _descend(self) -> QualityTable:
+        if not self.excellent > self.target > self.warning > self.critical:
+            raise ValueError("excellent, target, warning and critical must each be lower than the one before")
+        return self
+
+
 class WorkerTable(_Table):
     """`[worker]`: the process that runs batches, pre-warming lists and schedules beside the web processes."""
 
@@ -352,6 +374,7 @@ class Config(_Table):
     prompts: PromptsTable = PromptsTable()
     experiments: ExperimentsTable = ExperimentsTable()
     monitor: MonitorTable = MonitorTable()
+    quality: QualityTable = QualityTable()
     deploy: DeployTable = DeployTable()
     alerts: AlertsTable = AlertsTable()
     plugins: dict[str, dict[str, Any]] = Field(default_factory=dict)

@@ -18,6 +18,7 @@ from tilores_core.errors import OverloadedError, TiloresError, error_code
 from tilores_core.logs import bind_request, sanitize_exception
 from tilores_core.metrics import Metrics, Sample
 from tilores_core.metrics.catalogue import IN_PROGRESS
+from tilores_core.quality.live import LiveQuality
 from tilores_core.settings import ChatTable
 from tilores_core.tracing import Tracing
 from tilores_core.web.auth import Authenticator
@@ -67,9 +68,11 @@ class ChatService:
         *,
         tracing: Tracing | None = None,
         metrics: Metrics | None = None,
+        quality: LiveQuality | None = None,
     ) -> None:
         self.engine = engine
         self.tracing = tracing
+        self.quality = quality
         self.meter = None if metrics is None else metrics.requests
         self.authenticator = authenticator
         self.table = table

@@ -1,4 +1,4 @@
-"""`POST /chat/feedback` and `/v1/feedback`: a score for a run id, handed to the tracers.
+"""`POST /chat/feedback` and `/v1/feedback`: a score for a run id, for the tracers and for live quality.
 
 The body is LangServe's: `run_id`, `key`, and of `score`, `value`, `comment` what there is; other keys are ignored.
 The run id may also be a completion's id. Unless traces may say everything (`[tracing] capture = "full"`), words stay
@@ -47,11 +47,15 @@ def feedback_route(service: ChatService, not_found: NotFound) -> Handler:
         body = await service.body(exchange)
         given = read_feedback(body)
         tracing = service.tracing
-        if tracing is None or not tracing.takes_feedback:
+        traced = tracing is not None and tracing.takes_feedback
+        if not traced and service.quality is None:
             await exchange.reply(*not_found(NO_TRACER))
             return
-        handed = given if tracing.takes_texts else without_texts(given)
-        tracing.give(handed)
+        handed = given if tracing is not None and tracing.takes_texts else without_texts(given)
+        if tracing is not None and traced:
+            tracing.give(handed)
+        if service.quality is not None:
+            service.quality.feedback(given.run_id, _as_share(given))
         await exchange.reply(200, feedback_body(handed))
 
     return take
@@ -70,6 +74,13 @@ def read_feedback(body: bytes) -> Feedback:
     if feedback.score is None and feedback.value is None and feedback.comment is None:
         raise InvalidRequestError("there is nothing to hand on", param="score", fix="give score, value or comment")
     return feedback
+
+
+def _as_share(feedback: Feedback) -> float | None:
+    """The score, or true and false as 1 and 0."""
+    if feedback.score is None and isinstance(feedback.value, bool):
+        return float(feedback.value)
+    return feedback.score
 
 
 def without_texts(feedback: Feedback) -> Feedback:

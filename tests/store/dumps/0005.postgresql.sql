@@ -222,11 +222,11 @@ CREATE TABLE public.tilores_score_log (
 --
 
 CREATE TABLE public.tilores_score_windows (
-    width_ms bigint NOT NULL,
-    start_ms bigint NOT NULL,
     model character varying(200) NOT NULL,
     spectrum character varying(64) NOT NULL,
     prompt_version character varying(100) NOT NULL,
+    width_ms bigint NOT NULL,
+    start_ms bigint NOT NULL,
     turns bigint NOT NULL,
     errors bigint NOT NULL,
     hits bigint NOT NULL,
@@ -386,7 +386,7 @@ INSERT INTO public.tilores_score_log VALUES (1790000000006123456, 1790000000006,
 -- Data for Name: tilores_score_windows; Type: TABLE DATA; Schema: public; Owner: -
 --
 
-INSERT INTO public.tilores_score_windows VALUES (300000, 1790000100000, 'demo:simulated-1', 'general', 'ü-1', 5000000000, 5000000000, 5000000000, 5000000000, 5000000000, 3, 2.75, 2.5625, 3, 2.75, 2.5625, 3, 2.75, 2.5625, 3, 2.75, 2.5625, 3, 2.75, 2.5625, 3, 2.75, 2.5625, 3, 2.75, 2.5625);
+INSERT INTO public.tilores_score_windows VALUES ('demo:simulated-1', 'general', 'ü-1', 300000, 1790000100000, 5000000000, 5000000000, 5000000000, 5000000000, 5000000000, 3, 2.75, 2.5625, 3, 2.75, 2.5625, 3, 2.75, 2.5625, 3, 2.75, 2.5625, 3, 2.75, 2.5625, 3, 2.75, 2.5625, 3, 2.75, 2.5625);
 
 
 --
@@ -503,7 +503,7 @@ ALTER TABLE ONLY public.tilores_score_log
 --
 
 ALTER TABLE ONLY public.tilores_score_windows
-    ADD CONSTRAINT pk_tilores_score_windows PRIMARY KEY (width_ms, start_ms, model, spectrum, prompt_version);
+    ADD CONSTRAINT pk_tilores_score_windows PRIMARY KEY (model, spectrum, prompt_version, width_ms, start_ms);
 
 
 --
@@ -616,10 +616,10 @@ CREATE INDEX ix_tilores_score_log_at_ms ON public.tilores_score_log USING btree 
 
 
 --
--- Name: ix_tilores_score_windows_cell; Type: INDEX; Schema: public; Owner: -
+-- Name: ix_tilores_score_windows_start_ms; Type: INDEX; Schema: public; Owner: -
 --
 
-CREATE INDEX ix_tilores_score_windows_cell ON public.tilores_score_windows USING btree (model, spectrum, prompt_version, width_ms, start_ms);
+CREATE INDEX ix_tilores_score_windows_start_ms ON public.tilores_score_windows USING btree (start_ms);
 
 
 --

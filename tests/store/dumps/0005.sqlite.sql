@@ -157,11 +157,11 @@ CREATE TABLE tilores_score_log (
 );
 INSERT INTO "tilores_score_log" VALUES(1790000000006123456,1790000000006,'demo:simulated-1','billing','builtin-0','[0.5,1,0.987654321]');
 CREATE TABLE tilores_score_windows (
-	width_ms BIGINT NOT NULL, 
-	start_ms BIGINT NOT NULL, 
 	model VARCHAR(200) NOT NULL, 
 	spectrum VARCHAR(64) NOT NULL, 
 	prompt_version VARCHAR(100) NOT NULL, 
+	width_ms BIGINT NOT NULL, 
+	start_ms BIGINT NOT NULL, 
 	turns BIGINT NOT NULL, 
 	errors BIGINT NOT NULL, 
 	hits BIGINT NOT NULL, 
@@ -188,12 +188,12 @@ CREATE TABLE tilores_score_windows (
 	feedback_count FLOAT NOT NULL, 
 	feedback_sum FLOAT NOT NULL, 
 	feedback_squares FLOAT NOT NULL, 
-	CONSTRAINT pk_tilores_score_windows PRIMARY KEY (width_ms, start_ms, model, spectrum, prompt_version)
+	CONSTRAINT pk_tilores_score_windows PRIMARY KEY (model, spectrum, prompt_version, width_ms, start_ms)
 )
  WITHOUT ROWID
 
 ;
-INSERT INTO "tilores_score_windows" VALUES(300000,1790000100000,'demo:simulated-1','general','ü-1',5000000000,5000000000,5000000000,5000000000,5000000000,3.0,2.75,2.5625,3.0,2.75,2.5625,3.0,2.75,2.5625,3.0,2.75,2.5625,3.0,2.75,2.5625,3.0,2.75,2.5625,3.0,2.75,2.5625);
+INSERT INTO "tilores_score_windows" VALUES('demo:simulated-1','general','ü-1',300000,1790000100000,5000000000,5000000000,5000000000,5000000000,5000000000,3.0,2.75,2.5625,3.0,2.75,2.5625,3.0,2.75,2.5625,3.0,2.75,2.5625,3.0,2.75,2.5625,3.0,2.75,2.5625,3.0,2.75,2.5625);
 CREATE TABLE tilores_waiting_feedback (
 	id BIGINT NOT NULL, 
 	run_id VARCHAR(64) NOT NULL, 
@@ -226,7 +226,7 @@ CREATE INDEX ix_tilores_alert_deliveries_ended_ms ON tilores_alert_deliveries (e
 CREATE INDEX ix_tilores_alert_silences_ends_ms ON tilores_alert_silences (ends_ms);
 CREATE INDEX ix_tilores_audit_at_ms_id ON tilores_audit (at_ms, id);
 CREATE INDEX ix_tilores_audit_subject_at_ms ON tilores_audit (subject, at_ms);
-CREATE INDEX ix_tilores_score_windows_cell ON tilores_score_windows (model, spectrum, prompt_version, width_ms, start_ms);
+CREATE INDEX ix_tilores_score_windows_start_ms ON tilores_score_windows (start_ms);
 CREATE INDEX ix_tilores_score_log_at_ms ON tilores_score_log (at_ms);
 CREATE INDEX ix_tilores_waiting_feedback_at_ms ON tilores_waiting_feedback (at_ms);
 COMMIT;

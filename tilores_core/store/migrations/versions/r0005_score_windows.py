@@ -24,21 +24,17 @@ def _cell() -> list[sa.Column[str]]:
 def upgrade() -> None:
     op.create_table(
         "tilores_score_windows",
-        sa.Column("width_ms", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("start_ms", sa.BigInteger(), autoincrement=False, nullable=False),
         *_cell(),
+        sa.Column("width_ms", sa.BigInteger(), nullable=False),
+        sa.Column("start_ms", sa.BigInteger(), nullable=False),
         *(sa.Column(name, sa.BigInteger(), nullable=False) for name in _COUNTS),
         *(sa.Column(name, sa.Float(), nullable=False) for name in _SUMS),
         sa.PrimaryKeyConstraint(
-            "width_ms", "start_ms", "model", "spectrum", "prompt_version", name="pk_tilores_score_windows"
+            "model", "spectrum", "prompt_version", "width_ms", "start_ms", name="pk_tilores_score_windows"
         ),
         sqlite_with_rowid=False,
     )
-    op.create_index(
-        "ix_tilores_score_windows_cell",
-        "tilores_score_windows",
-        ["model", "spectrum", "prompt_version", "width_ms", "start_ms"],
-    )
+    op.create_index("ix_tilores_score_windows_start_ms", "tilores_score_windows", ["start_ms"])
     op.create_table(
         "tilores_score_log",
         sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
