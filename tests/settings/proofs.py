@@ -57,6 +57,12 @@ PROOFS = {
     "chat.spectrum_files": (
         "tests/spectrums/test_spectrum_files.py::test_spectrum_files_of_the_settings_are_used_by_the_server"
     ),
+    "quality.live_cpu_percent": "tests/quality/test_live_quality.py::test_share_of_zero_switches_live_quality_off",
+    "quality.excellent": "tests/quality/test_quality_thresholds.py::test_overview_says_how_each_cell_does",
+    "quality.target": "tests/quality/test_quality_thresholds.py::test_levels_of_the_settings_decide",
+    "quality.warning": "tests/quality/test_quality_thresholds.py::test_levels_of_the_settings_decide",
+    "quality.critical": "tests/quality/test_quality_thresholds.py::test_levels_of_the_settings_decide",
+    "quality.keep_days": "tests/quality/test_quality_thresholds.py::test_run_forgets_what_is_too_old_under_the_lease",
     "chat.grounding": "tests/chat/test_context_fitting.py::test_settings_that_change_what_is_told_change_the_key",
     "chat.records_share": "tests/chat/test_context_fitting.py::test_settings_that_change_what_is_told_change_the_key",
     "chat.default_context_window": (

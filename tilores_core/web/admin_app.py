@@ -112,6 +112,7 @@ class AdminApp:
         release: ProductionIntegrationOrchestrator | None = None,
         workers: Callable[[], WorkersSeen] | None = None,
         alerts: AlertDesk | None = None,
+        quality: APIRouter | None = None,
         jobs: JobFolder,
         evaluations: EvaluationQueue | None = None,
     ) -> None:
@@ -150,6 +151,8 @@ class AdminApp:
         if prewarming is not None:
             self.app.include_router(prewarm_routes(prewarming, note))
             self.app.include_router(call_routes(prewarming.prewarming))
+        if quality is not None:
+            self.app.include_router(quality)
         if alerts is not None:
             self.app.include_router(alert_routes(alerts, note))
         if release is not None:

@@ -1,0 +1,90 @@
+"""Live quality at a glance: for each model, spectrum and prompt version what the windows and the watch say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+from tilores_core.quality.thresholds import CellWatch
+from tilores_core.quality.trends import QualityTrendAnalyzer
+from tilores_core.settings import QualityTable
+from tilores_core.store.lazy import LazyStore
+from tilores_core.store.windows import DAY_MS, HOUR_MS, WINDOW_MS, Window
+
+_MEASURES: Final = ("overall", "groundedness", "abstention", "format", "feedback")
+
+
+async def quality_overview(store: LazyStore, table: QualityTable, *, now_ms: int, hours: int) -> dict[str, Any]:
+    """`cells` with figures of the last `hours`, and `trends` per model and spectrum. Raises `StoreError`.
+
+    A cell's `rating` is by its mean: excellent, target, warning, critical, or below; `breached` is what the
+    always-valid tests say, None while every level holds.
+    """
+    opened = await store.get()
+    since = now_ms - hours * HOUR_MS
+    windows = await opened.windows.query(since, now_ms + 1, now_ms=now_ms)
+    states = await opened.quality.all()
+    step = WINDOW_MS if hours <= 6 else HOUR_MS if hours <= 7 * 24 else DAY_MS
+    series = await opened.windows.query(
+        since, now_ms + 1, now_ms=now_ms, step_ms=step, by=("model", "spectrum"), measures=("overall",)
+    )
+    trends = QualityTrendAnalyzer().trends(series)
+    return {
+        "hours": hours,
+        "levels": {name: getattr(table, name) for name in ("excellent", "target", "warning", "critical")},
+        "cells": [_cell(window, table, states.get(window.cell)) for window in windows],
+        "trends": [
+            {
+                "model": model,
+                "spectrum": spectrum,
+                "direction": trend.direction,
+                "per_day": None if trend.slope is None else _rounded(trend.slope.slope),
+                "low": None if trend.slope is None else _rounded(trend.slope.low),
+                "high": None if trend.slope is None else _rounded(trend.slope.high),
+                "variance": _rounded(trend.variance),
+                "changed": trend.change is not None and trend.change.p_value < 0.01,
+            }
+            for (model, spectrum), trend in trends.items()
+        ],
+    }
+
+
+def rating(mean: float, table: QualityTable) -> str:
+    """The highest level that a mean reaches."""
+    for name in ("excellent", "target", "warning", "critical"):
+        if mean >= getattr(table, name):
+            return name
+    return "below"
+
+
+def _cell(window: Window, table: QualityTable, state: Mapping[str, Any] | None) -> dict[str, Any]:
+    sums, overall = window.sums, window.moments("overall")
+    answered = window.moments("latency")
+    watch = None if state is None else CellWatch.from_state(state, table)
+    return {
+        "model": window.model,
+        "spectrum": window.spectrum,
+        "prompt_version": window.prompt_version,
+        "turns": int(sums["turns"]),
+        "scored": int(overall.count),
+        "scores": {name: _rounded(window.moments(name).mean) for name in _MEASURES if window.moments(name).count},
+        "standard_error": _rounded(math.sqrt(overall.variance / overall.count)) if overall.count > 1 else None,
+        "rating": rating(overall.mean, table) if overall.count else None,
+        "achievement": _share(sums["reached"], sums["windows"]),
+        "cache_share": _share(sums["hits"], sums["turns"]),
+        "error_share": _share(sums["errors"], sums["turns"]),
+        "latency_seconds": _rounded(answered.mean) if answered.count else None,
+        "cost": _rounded(sums["cost_sum"]),
+        "breached": watch.level if watch is not None else None,
+        "degraded": watch is not None and watch.degraded,
+        "unsteady": watch is not None and watch.unsteady,
+    }
+
+
+def _share(part: float, whole: float) -> float | None:
+    return _rounded(part / whole) if whole else None
+
+
+def _rounded(value: float) -> float:
+    return round(value, 6)
