@@ -17,7 +17,7 @@ from tilores_core.release.experiments.report import chart, describe
 from tilores_core.release.experiments.tester import as_row
 from tilores_core.release.monitor import ProductionPerformanceMonitor
 from tilores_core.settings.config import MonitorTable
-from tilores_core.store.score_windows import Cell
+from tilores_core.store.windows import Cell
 
 NOW = 1_800_000_000.0
 

@@ -17,8 +17,8 @@ from tilores_core.settings.config import MonitorTable
 from tilores_core.statistics import MeanSPRT, Moments
 from tilores_core.store.lazy import LazyStore
 from tilores_core.store.prompts import PromptLabel
-from tilores_core.store.score_windows import DIMENSIONS, Dimension, Window
 from tilores_core.store.topics import PRODUCTION
+from tilores_core.store.windows import DIMENSIONS, Dimension, Window
 
 log = structlog.get_logger(part="release")
 

@@ -19,15 +19,12 @@ from tilores_core.worker.prewarming import build_prewarming
 from tilores_core.worker.quality import watch_quality
 from tilores_core.worker.tasks import WorkerTask, run_tasks
 
-<<<<<<< HEAD
 TASKS: tuple[WorkerTask, ...] = (
     WorkerTask("alerts", run_alerts),
     WorkerTask("evaluations", run_evaluations),
+    WorkerTask("quality", watch_quality),
     WorkerTask("release", lambda services: services.release.work()),
 )
-=======
-TASKS: tuple[WorkerTask, ...] = (WorkerTask("alerts", run_alerts), WorkerTask("quality", watch_quality))
->>>>>>> b645bd7 (Show live quality: metrics, dashboard, /admin/quality, a page of docs)
 """One entry for each feature that works in the background, apart from batches and pre-warming.
 
 A feature whose work may begin at any time wakes an idle worker with a mark (`Services.work_mark`); one that its
