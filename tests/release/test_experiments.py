@@ -313,6 +313,7 @@ async def test_few_bad_answers_are_not_a_regression(replica: ReplicaStart) -> No
 async def test_performance_has_the_figures_of_each_version(replica: ReplicaStart) -> None:
     one = Process(await replica())
     _, deployed = await with_deployment(one, 0.95, 0.85)
+    await (await one.replica.store.get()).windows.roll_up(now_ms=int((deployed + 1800) * 1000))
     found = await monitor(one, deployed + 1200).performance(hours=24)
     assert [(round(item.quality or 0, 2), item.achievement, item.turns) for item in found] == [
         (0.95, 1.0, 400),

@@ -15,7 +15,20 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import JSON, BigInteger, Column, Float, Index, String, Table, delete, func, literal, select
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    ColumnElement,
+    Float,
+    Index,
+    String,
+    Table,
+    delete,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tilores_core.store.database import Database
@@ -123,7 +136,7 @@ class ScoreWindows:
     ) -> list[Window]:
         """Sums of a span, oldest first: one per step and cell, or one per cell.
 
-        `step_ms`: None for the whole span, else one of `WIDTHS`. `by`: the dimensions that are kept apart.
+        `step_ms`: None for the whole span, else a multiple of one of `WIDTHS`. `by`: the dimensions kept apart.
         `measures`: those that are read; fewer are faster. `now_ms`: default `until_ms`; tells which widths are still
         kept. The span is widened to whole windows: of the step, or else of the widest width that is half the span at
         most.
@@ -131,7 +144,9 @@ class ScoreWindows:
         table = score_windows
         width = _width(since_ms, until_ms, until_ms if now_ms is None else now_ms, step_ms)
         since_ms = _floor(since_ms, width)
-        start = literal(since_ms) if step_ms is None else table.c.start_ms
+        start: ColumnElement[int] = literal(since_ms)
+        if step_ms is not None:
+            start = table.c.start_ms if step_ms == width else table.c.start_ms - table.c.start_ms % step_ms
         kept = [table.c[name] for name in by]
         names = (*COUNTS, *(f"{measure}_{part}" for measure in measures for part in PARTS))
         statement = select(start.label("start"), *kept, *(func.sum(table.c[name]) for name in names)).where(
@@ -140,7 +155,7 @@ class ScoreWindows:
         for column, wanted in zip(DIMENSIONS, (model, spectrum, prompt_version), strict=True):
             if wanted is not None:
                 statement = statement.where(table.c[column] == wanted)
-        grouped = [table.c.start_ms, *kept] if step_ms is not None else kept
+        grouped = [start, *kept] if step_ms is not None else kept
         statement = statement.group_by(*grouped).order_by(*grouped).limit(limit)
         async with self._database.read() as connection:
             rows = (await connection.execute(statement)).all()
@@ -225,9 +240,11 @@ def _floor(value: int, step: int) -> int:
 def _width(since_ms: int, until_ms: int, now_ms: int, step_ms: int | None) -> int:
     """The width of the rows to read, which is wide enough to be kept for as long as the span goes back."""
     wanted = step_ms if step_ms is not None else max(WINDOW_MS, (until_ms - since_ms) // 2)
-    fitting = [width for width in WIDTHS if width <= wanted] or [WINDOW_MS]
+    fits = [width for width in WIDTHS if (width <= wanted if step_ms is None else step_ms % width == 0)] or [
+        WINDOW_MS
+    ]
     kept = [width for width in WIDTHS if now_ms - since_ms <= _KEEP_MS.get(width, now_ms)]
-    return max(fitting[-1], kept[0])
+    return max([WINDOW_MS, *fits][-1], kept[0])
 
 
 async def _upsert(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
