@@ -239,10 +239,10 @@ def _floor(value: int, step: int) -> int:
 
 def _width(since_ms: int, until_ms: int, now_ms: int, step_ms: int | None) -> int:
     """The width of the rows to read, which is wide enough to be kept for as long as the span goes back."""
-    wanted = step_ms if step_ms is not None else max(WINDOW_MS, (until_ms - since_ms) // 2)
-    fits = [width for width in WIDTHS if (width <= wanted if step_ms is None else step_ms % width == 0)] or [
-        WINDOW_MS
-    ]
+    if step_ms is None:
+        fits = [width for width in WIDTHS if width <= (until_ms - since_ms) // 2]
+    else:
+        fits = [width for width in WIDTHS if step_ms % width == 0]
     kept = [width for width in WIDTHS if now_ms - since_ms <= _KEEP_MS.get(width, now_ms)]
     return max([WINDOW_MS, *fits][-1], kept[0])
 
