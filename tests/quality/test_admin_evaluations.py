@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.quality.evaluated import evaluator, golden, opened
 from tilores_core.quality.evaluation import EvaluationPlan
+from tilores_core.resilience.work_mark import has_work
 from tilores_core.testing import TestApp
 from tilores_core.testing.waiting import eventually
 from tilores_core.worker.evaluating import run_evaluations
@@ -45,6 +46,7 @@ async def test_an_evaluation_asked_for_over_http_is_done_by_the_worker(tmp_path:
         async with opened(tmp_path) as services:
             working = asyncio.create_task(run_evaluations(services))
             await eventually(ended)
+            await eventually(lambda: not has_work(tmp_path))  # it only waits now
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
         row = (await app.http.get(f"/admin/evaluations/{run_id}")).json()

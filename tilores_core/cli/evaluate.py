@@ -121,13 +121,13 @@ def _names(text: str | None) -> tuple[str, ...]:
 
 
 async def _note_scores(services: Services, wanted: Wanted, run: Evaluation) -> None:
-    """With the version that was evaluated: what its next deployment looks at."""
+    """With the version that was evaluated, beside what the checks before a deployment have noted."""
     if wanted.prompt is None or run.state != "done":
         return
     from tilores_core.quality.evaluation.results import means
 
     number = await services.prompts.versions.number_of(wanted.prompt)
-    scores = {"evaluation": {"run": run.id, "answers": len(run.results), **means(run.results)}}
+    scores = {"golden questions": {"run": run.id, "answers": len(run.results), **means(run.results)}}
     await (await services.store.get()).prompts.add_scores(number, scores)
 
 
