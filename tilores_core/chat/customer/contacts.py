@@ -95,7 +95,6 @@ _CUED_ID = re.compile(
     rf"(?<![\w@.])(?:(?P<sure>{_COMPOUND}|(?:{_OWNER})(?:'?s)?[ _\-]?(?:{_NUMBER})\.?)|"
     rf"(?P<bare>{_NUMBER}|\#)\.?|{_OWNER})"
     rf"[\"']?{_IS}(?P<id>\w[\w\-./:]{{0,63}})",
-    re.IGNORECASE,
 )
 _ANOTHER_ID = re.compile(
     r"[ ]?(?:[,/&]|,?[ ](?:and|or|und|oder|et|ou|y|o|e|of))[ ]?#?(\d{2,20})"
@@ -110,7 +109,7 @@ _COUNTED = re.compile(
     re.IGNORECASE,
 )
 _BARE_ID = re.compile(
-    r"(?<![\w@./:+\-])(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[A-Za-z][A-Za-z0-9_\-]{2,63})"
+    r"(?<![\w@./:+\-])(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|(?=[A-Za-z_\-]*\d|[A-Za-z\-]*_)[A-Za-z][A-Za-z0-9_\-]{2,63})"
     r"(?![\w@])",
     re.ASCII,
 )
@@ -285,12 +284,14 @@ def find_ids(page: Page, phones: list[Found]) -> list[Found]:
     """
     found = []
     position = 0
+    lower = page.left.lower()
+    lower = lower if len(lower) == len(page.left) else page.left
     for _ in range(_MOST):
-        match = _CUED_ID.search(page.left, position)
+        match = _CUED_ID.search(lower, position)
         if match is None:
             break
         position = match.start("id")  # in "customer number 7" the first word announces the second
-        token = match["id"].rstrip("-./:")
+        token = page.left[position : match.end("id")].rstrip("-./:")
         start, end = position, position + len(token)
         telling = any(c.isdigit() for c in token) or (match["sure"] is not None and "_" in token)
         if not telling or _COUNTED.match(page.left, end) or not _is_customers(page, match):

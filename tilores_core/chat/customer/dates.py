@@ -13,7 +13,15 @@ from datetime import date
 from itertools import islice
 from typing import Final
 
-from tilores_core.chat.customer.words import LANGUAGES, alternation, numbers_of, phrases, said_in_any, words_in_any
+from tilores_core.chat.customer.words import (
+    LANGUAGES,
+    Phrases,
+    alternation,
+    numbers_of,
+    phrases,
+    said_in_any,
+    words_in_any,
+)
 from tilores_core.identity.names import fold
 
 _MOST = 8  # dates per text
@@ -54,7 +62,6 @@ _WRITTEN = re.compile(
     rf"(?P<om>{_MONTH})\b[ .,\-]{{0,2}}(?:{_OF}[ ])?(?P<oy>\d{{4}})|"
     r"(?P<y>(?:18|19|20)\d\d)"
     r")(?![\w/]|-\d)",
-    re.IGNORECASE,
 )
 _AFTER_CUE: Final = (
     r"(?:['’]s)?(?:[ ]?(?:is|was|are|on|in|at|am|im|the|year|of|it's|ist|war|jahr|le|en|el|il|est|es|era|fue|em|op|"
@@ -62,18 +69,17 @@ _AFTER_CUE: Final = (
 )
 _BORN: Final = alternation((*said_in_any("born"), "b."))
 _HEDGE: Final = alternation(words_in_any("hedges"))
-_HEDGED = re.compile(rf"{_AFTER_CUE}(?P<what>(?:{_HEDGE})[ ][^.?!;\d]{{0,16}}?(?:\d{{2}}|\w+ies\b))", re.IGNORECASE)
-_MONTH_ALONE = re.compile(rf"{_AFTER_CUE}(?P<month>{_MONTH})(?!\w)(?!\W{{0,3}}(?:the[ ])?\d)", re.IGNORECASE)
+_HEDGED = re.compile(rf"{_AFTER_CUE}(?P<what>(?:{_HEDGE})[ ][^.?!;\d]{{0,16}}?(?:\d{{2}}|\w+ies\b))")
+_MONTH_ALONE = re.compile(rf"{_AFTER_CUE}(?P<month>{_MONTH})(?!\w)(?!\W{{0,3}}(?:the[ ])?\d)")
 _STARRED = re.compile(r"\([*∗][ ]?$")
-_BIRTH_CUE = re.compile(rf"(?<![^\W_])(?:{_BORN}){_AFTER_CUE}$", re.IGNORECASE)
+_BIRTH_CUE = re.compile(rf"(?<![^\W_])(?:{_BORN}){_AFTER_CUE}$")
 _BIRTH_BEHIND = re.compile(
     r"\W{0,3}(?:(?:is|was|as|ist|est|es|è|é|his|her|my|their|the|a|he|she|customer['’]?s)[ ]){0,4}"
     rf"(?:{_BORN})(?![^\W_])(?!\W{{0,3}}(?:(?:is|was|on|in|:)\W{{0,2}})?\d)",
-    re.IGNORECASE,
 )
-_CUE = re.compile(rf"(?<![^\W_])(?:{_BORN})(?![^\W_])", re.IGNORECASE)
-_DIGIT_SOON = re.compile(rf"[^.?!;\d]{{0,24}}?(?P<what>\d[\d./\-]*|(?:{_MONTH})\b)", re.IGNORECASE)
-_SHORT_YEAR = re.compile(rf"{_AFTER_CUE}['’]?(?P<yy>\d{{2}})(?![\w/.\-])", re.IGNORECASE)
+_CUE = re.compile(rf"(?<![^\W_])(?:{_BORN})(?![^\W_])")
+_DIGIT_SOON = re.compile(rf"[^.?!;\d]{{0,24}}?(?P<what>\d[\d./\-]*|(?:{_MONTH})\b)")
+_SHORT_YEAR = re.compile(rf"{_AFTER_CUE}['’]?(?P<yy>\d{{2}})(?![\w/.\-])")
 _TEENS: Final = ("sixteen", "seventeen", "eighteen", "nineteen")
 _TENS: Final = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _UNITS: Final = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -87,11 +93,20 @@ _AGE = re.compile(
     rf"\bage(?:d|[ ]is|:)?[ ]{_YEARS}\b|\b{_YEARS}[ \-](?:years?|yrs?)[ \-](?:old|of[ ]age)\b|"
     rf"\b(?:he|she|who)(?:['’]s|[ ]is)[ ](?:now[ ])?{_YEARS}(?=[ ]?(?:[,.;:?!)]|$|and\b))|"
     rf"\bturned[ ]{_YEARS}\b(?![ ]in)|"
-    rf"\b{_YEARS}[ ](?:Jahre[ ]alt|jaar[ ]oud)\b|\b(?:a|tiene|ha|tem)[ ]{_YEARS}[ ](?:ans|años|anni|anos)\b",
-    re.IGNORECASE,
+    rf"\b{_YEARS}[ ](?:jahre[ ]alt|jaar[ ]oud)\b|\b(?:a|tiene|ha|tem)[ ]{_YEARS}[ ](?:ans|años|anni|anos)\b",
 )
-AGE_WORDS: Final = frozenset(("old", "age", "aged", "turned", *_TEENS, *_TENS))
-"""Words without which a text without figures says nothing of an age."""
+_AGE_NUMBERS: Final = frozenset((*_TEENS, *_TENS))
+_AGE_WORDS: Final = frozenset(("old", "age", "aged", "turned", "alt", "oud", "ans", "años", "anni", "anos"))
+_AGED: Final = frozenset(("he", "she", "who"))
+_DIGIT = re.compile(r"\d")
+_IS = re.compile(r"(?:he|who)(?:['’]s| is) (?:now )?\w", re.IGNORECASE)
+_DATED = re.compile(
+    r"\d{1,2}(?:[\-/.]|[ ]slash[ ])\d{1,2}(?:[\-/.]|[ ]slash[ ])|(?:18|19|20)\d\d(?!\d)|\d{4}[\-/.]\d|\d\.[ ]\d"
+)
+_BIRTHS: Final = Phrases("born")
+MONTH_WORDS: Final = MONTHS.keys() | {
+    word for language in LANGUAGES for word in numbers_of(language)["months"].replace("|", " ").split()
+}
 _AGES: Final = range(16, 111)
 _CUE_REACH = 48
 _HEDGE_REACH = 20
@@ -111,11 +126,29 @@ class FoundDate:
     alternatives: tuple[str, ...] = ()
 
 
-def find_dates(text: str, day_first: bool, today: date) -> list[FoundDate]:
-    """The dates in `text`, in order; a date of birth that cannot be read has an empty value."""
-    cues = [match.end() for match in islice(_CUE.finditer(text), _MOST)]
+def may_be_dated(text: str, words: frozenset[str]) -> tuple[bool, bool, bool]:
+    """Cheap tests, by the words of a text in lower case: may it have a date, a birth, an age?"""
+    figures = _DIGIT.search(text) is not None
+    cued = "b" in words or _BIRTHS.may_be_in(words)
+    spelled = cued or "(*" in text or not MONTH_WORDS.isdisjoint(words)
+    written = figures and (spelled or _DATED.search(text) is not None)
+    spoken = figures or not _AGE_NUMBERS.isdisjoint(words)
+    called = not _AGED.isdisjoint(words) and _IS.search(text) is not None
+    aged = spoken and (called or not _AGE_WORDS.isdisjoint(words))
+    return written, cued, aged
+
+
+def find_dates(
+    text: str, day_first: bool, today: date, *, tests: tuple[bool, bool, bool] = (True, True, True)
+) -> list[FoundDate]:
+    """The dates in `text`, in order; a date of birth that cannot be read has an empty value. `tests`: what
+    `may_be_dated` said of it."""
+    written, cued, aged = tests
+    if len(lower := text.lower()) == len(text):
+        text = lower
+    cues = [match.end() for match in islice(_CUE.finditer(text), _MOST)] if cued else []
     found: list[FoundDate] = []
-    for match in islice(_WRITTEN.finditer(text), _MOST):
+    for match in islice(_WRITTEN.finditer(text), _MOST) if written else ():
         if match["ns"] == " " and not any(0 <= match.start() - cue <= _CUE_REACH for cue in cues):
             continue
         born = bool(cues) and (
@@ -130,7 +163,7 @@ def find_dates(text: str, day_first: bool, today: date) -> list[FoundDate]:
             found.append(FoundDate(values[0], *match.span()))
         elif born:
             found.append(FoundDate("", *match.span(), True))
-    for match in islice(_AGE.finditer(text), _MOST):
+    for match in islice(_AGE.finditer(text), _MOST) if aged else ():
         years = next(filter(None, match.groups())).lower().replace("-", " ")
         age = int(years) if years.isdigit() else _SPOKEN_AGES[years]
         if age in _AGES:

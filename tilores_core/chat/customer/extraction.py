@@ -18,8 +18,8 @@ from tilores_core.chat.customer.contacts import (
     find_parts,
     find_phones,
 )
-from tilores_core.chat.customer.dates import AGE_WORDS, find_dates
-from tilores_core.chat.customer.mentioned import NAME_PARTS, name_evidence, with_parts_joined
+from tilores_core.chat.customer.dates import find_dates, may_be_dated
+from tilores_core.chat.customer.mentioned import name_evidence, says_parts, with_parts_joined
 from tilores_core.chat.customer.names import find_names
 from tilores_core.chat.customer.numbers import number_language, with_figures
 from tilores_core.chat.customer.said import Said, references
@@ -33,6 +33,7 @@ from tilores_core.chat.customer.unmarked import (
     corrected_number,
 )
 from tilores_core.chat.customer.words import (
+    NAMES_TOO,
     THINGS,
     Vocabulary,
     language_of,
@@ -60,7 +61,10 @@ _OF: Final = frozenset(("of", "de", "von", "van", "di", "do", "da"))
 _ONE: Final = words_in_any("one")
 _BORN: Final = frozenset(word for phrase in said_in_any("born") for word in phrase.split())
 _PLACE_ENDS: Final = 3  # words of the longest place
-_REFERENCES = {(a, b) for a in ("this", "the", "that", "same") for b in ("customer", "client", "caller", "person")}
+_REFERRING: Final = frozenset(("this", "the", "that", "same"))
+_REFERRED: Final = frozenset(("customer", "client", "caller", "person"))
+_CONTRACTED: Final = frozenset(["s", "t", "d", "ll", "m", "re", "ve"])
+_CAPITAL = re.compile(r"[^\W\d_a-zß-ÿ][^\W\d_]*")
 
 
 @dataclass(frozen=True)
@@ -123,9 +127,9 @@ def extract(
     figures = with_figures(plain, low, number_language(low, known.language))
     page = Page(figures.text)
     numeric = _DIGIT.search(page.text) is not None
-    dated = numeric or not (_BORN.isdisjoint(low) and AGE_WORDS.isdisjoint(low))
+    tests = may_be_dated(page.text, low)
     emails = find_emails(page)
-    dates = find_dates(page.left, Locale.of(region, day_first).day_first, today) if dated else []
+    dates = find_dates(page.left, Locale.of(region, day_first).day_first, today, tests=tests) if any(tests) else []
     for item in dates:
         if item.born or len(item.value) == 10:
             page.blank(item.start, item.end)
@@ -135,9 +139,10 @@ def extract(
     for part in parts:
         if part.strength:
             page.blank(part.start, part.end)
-    words = split_words(page.left, elided=known.language in ("fr", "it"))
-    names = find_names(words, known)
-    if not low.isdisjoint(NAME_PARTS):
+    named = bool(mentions) or _may_name(page.left, low, known)
+    words = split_words(page.left, elided=known.language in ("fr", "it")) if named else []
+    names = find_names(words, known) if named else []
+    if names and says_parts(low):
         names = with_parts_joined(page.left, names)
     if emails or phones or parts or ids:
         names += beside_contacts(page, words, names, [*emails, *phones, *parts, *ids], known)
@@ -151,13 +156,14 @@ def extract(
     evidence += name_evidence(names, words, mentions, page, known, identified=bool(emails or phones or ids))
     if dates:
         evidence += births(page, dates, names, [*emails, *phones, *ids], said, today.year - _YOUNGEST)
-    places = list(_places(words, names, known, said))
-    if places:
+    if not words and not _ONE.isdisjoint(low) and not _PLACE_WORDS.isdisjoint(low):
+        words = split_words(page.left)  # "the one in York"
+    if places := list(_places(words, names, known, said)):
         taken = {place.start for place in places}
         evidence = [e for e in evidence if not (e.kind == "name" and e.partial and e.start in taken)]
         evidence += places
     evidence += references(said, low)
-    evidence += _pronouns(words, known)
+    evidence += _pronouns(said.low, low, known)
     polarised = _with_polarity(evidence, said)
     if figures.places:
         polarised = [replace(e, start=figures.origin(e.start), end=figures.origin(e.end)) for e in polarised]
@@ -189,7 +195,8 @@ def readable(text: str) -> str:
         text = text.partition(" ")[2] or text
     if not text.isascii():
         text = unicodedata.normalize("NFC", _INVISIBLE.sub("", text))
-    text = text.translate(_SPACES).strip()
+    if not text.isascii() or "\t" in text or "\r" in text:
+        text = text.translate(_SPACES).strip()
     if "-" in text:
         text = _SPELLED.sub(lambda match: match[0].replace("-", ""), text)
     return text.lower() if text.isupper() and text.count(" ") > 2 else text
@@ -251,17 +258,45 @@ def _places(words: Sequence[Word], names: Sequence[NameSpan], known: Vocabulary,
             yield Evidence(kind="place", value=" ".join(part.text for part in place), start=start, end=end)
 
 
-def _pronouns(words: Sequence[Word], known: Vocabulary) -> Iterator[Evidence]:
-    for i, word in enumerate(words):
-        if word.low in known.pronouns or (i > 0 and (words[i - 1].low, word.low) in _REFERENCES):
-            yield Evidence(kind="pronoun", value=word.low, start=word.start, end=word.end, polarity="reference")
-            return
+def _pronouns(text: str, low: frozenset[str], known: Vocabulary) -> Iterator[Evidence]:
+    """The first pronoun, or "this customer"; `text` is in lower case."""
+    said = [*(known.pronouns & low)]
+    if not _REFERRED.isdisjoint(low):
+        said += [f"{a} {b}" for a in _REFERRING & low for b in _REFERRED & low]
+    places = [(at, phrase) for phrase in said if (at := _place_of(phrase, text)) >= 0]
+    if places:
+        start, phrase = min(places)
+        yield Evidence(kind="pronoun", value=phrase, start=start, end=start + len(phrase), polarity="reference")
+
+
+def _place_of(phrase: str, text: str) -> int:
+    """Where the phrase stands as whole words; -1 when it does not."""
+    at = text.find(phrase)
+    while at >= 0:
+        end = at + len(phrase)
+        if not text[at - 1 : at].isalnum() and not text[end : end + 1].isalnum():
+            return at
+        at = text.find(phrase, at + 1)
+    return -1
+
+
+def _may_name(text: str, low: frozenset[str], known: Vocabulary) -> bool:
+    """Whether some word is not one that is never a name: else the text need not be looked at word by word."""
+    return (
+        not (low - known.common <= _CONTRACTED)
+        or not NAMES_TOO.isdisjoint(low)
+        or any(word.lower() not in known.never for word in _CAPITAL.findall(text))
+    )
 
 
 def _with_polarity(evidence: Sequence[Evidence], said: Said) -> list[Evidence]:
     """Negated where the message rules it out, corrected where it stands behind "I meant"; then what stands before is
     taken back."""
+    if not evidence:
+        return []
     corrected_at = said.last_correction()
+    if corrected_at < 0 and not said.negated:
+        return list(evidence)
     kinds = {
         e.kind
         for e in evidence

@@ -28,9 +28,8 @@ _LAST_NAME: Final = re.compile(
     rf"(?<![^\W_])(?:{alternation(said_in_any('last_name'))}){_PART_IS}(?:(?<=van|von|der|den)[ ][^\W\d_]+){{0,2}})",
     re.IGNORECASE,
 )
-NAME_PARTS: Final = frozenset(
-    entry.split()[0] for key in ("first_name", "last_name") for entry in said_in_any(key)
-) - {"nom", "nome"}
+_FIRST_PARTS: Final = frozenset(entry.split()[0] for entry in said_in_any("first_name"))
+_LAST_PARTS: Final = frozenset(entry.split()[0] for entry in said_in_any("last_name"))
 _DETERMINERS: Final = frozenset(
     [
         "the",
@@ -53,6 +52,11 @@ _DETERMINERS: Final = frozenset(
     ]
 )
 _OF: Final = frozenset(("of", "de", "von", "van", "di", "do", "da"))
+
+
+def says_parts(words: frozenset[str]) -> bool:
+    """A cheap test for "first name Tom, last name Fern"."""
+    return not (_FIRST_PARTS.isdisjoint(words) or _LAST_PARTS.isdisjoint(words))
 
 
 def with_parts_joined(text: str, names: list[NameSpan]) -> list[NameSpan]:

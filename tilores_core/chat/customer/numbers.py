@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from tilores_core.chat.customer.words import LANGUAGES, numbers_of, phrases
 
 _TOKEN = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*|\d{1,4}(?!\d)")
+_ADDRESS = re.compile(r"\S+@\S+")
 _HYPHENED = re.compile(r"(?:ty|un|und)-[a-z]", re.IGNORECASE)
 _BETWEEN = re.compile(r"[ ,.\-]{1,3}")
 _SCALES: Final = frozenset(("hundred", "thousand", "hundert", "tausend", "cent", "cents", "mille", "mil", "cien"))
@@ -76,9 +77,10 @@ def _numbers(language: str) -> _Numbers:
     )
 
 
-@lru_cache(maxsize=len(LANGUAGES))
-def _cheap(language: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<![^\W_])(?:{numbers_of(language)['word']})(?![^\W_])", re.IGNORECASE)
+@lru_cache(maxsize=4096)
+def _is_number_word(word: str, language: str) -> bool:
+    numbers = _numbers(language)
+    return word not in numbers.joins and numbers.word.fullmatch(word) is not None
 
 
 _MONTHS: Final = {name: frozenset(numbers_of(name)["months"].replace("|", " ").split()) for name in LANGUAGES}
@@ -113,13 +115,19 @@ def with_figures(text: str, words: frozenset[str], language: str, *, least: int 
         fewest = 1 if dated or least < _LEAST_YEAR or "double" in words or "triple" in words else 2
         ordinal = dated and not numbers.day_words.isdisjoint(words)
         said = words & _ENGLISH_WORDS
-        enough = len(said) >= fewest or (len(said) == 1 and text.lower().count(next(iter(said))) >= fewest)
+        enough = len(said) >= fewest
+        if not enough and len(said) == 1 and said.isdisjoint(numbers.zero):  # "five five five"
+            enough = _TOKEN.findall(text.lower()).count(next(iter(said))) >= fewest
         if not enough and not ordinal and not _HYPHENED.search(text):
             return Text(text)
-    elif not dated and not _cheap(language).search(text):
+    elif not dated and not any(_is_number_word(word, language) for word in words):
         return Text(text)
     tokens = [(match.start(), match.end(), match[0].lower()) for match in _TOKEN.finditer(text)]
-    return _replaced(text, _runs(text, tokens, numbers, language, least))
+    runs = _runs(text, tokens, numbers, language, least)
+    if "@" in text:  # one.two@example.com stays as it is
+        addresses = [match.span() for match in _ADDRESS.finditer(text)]
+        runs = [run for run in runs if all(run[1] <= start or run[0] >= end for start, end in addresses)]
+    return _replaced(text, runs)
 
 
 def _runs(
@@ -147,6 +155,8 @@ def _runs(
 
 def _day(text: str, tokens: Sequence[tuple[int, int, str]], i: int, numbers: _Numbers) -> tuple[int, str] | None:
     """An ordinal beside a month: how many tokens it takes, and the day, or the day and the month."""
+    if tokens[i][2].partition("-")[0] not in numbers.day_words:
+        return None
     for used in (2, 1):
         if i + used > len(tokens):
             continue

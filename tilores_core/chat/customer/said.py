@@ -15,6 +15,7 @@ from tilores_core.chat.customer.words import (
     LANGUAGES,
     PARTICLES,
     TITLES,
+    Phrases,
     alternation,
     data_of,
     phrases,
@@ -60,25 +61,21 @@ _MEANT: Final = _phrase("meant")
 _WORDS = re.compile(r"[^\W\d_]+")
 
 
-def _keys(*names: str) -> frozenset[str]:
-    """Of each phrase the longest word: without any of them a text has none of the phrases."""
-    entries = (entry for name in names for entry in said_in_any(name))
-    return frozenset(max(_WORDS.findall(entry), key=len) for entry in entries)
-
-
 def _beginnings(words: Iterable[str]) -> frozenset[str]:
     """The words, of "isn't" what stands before the apostrophe."""
     return frozenset(word.partition("'")[0] for word in words)
 
 
-_CORRECTING: Final = _keys("correction", "meant")
-_NEGATING: Final = _keys("unwanted") | _beginnings(word for words in _NEGATORS.values() for word in words)
-_REFERRING: Final = _keys("rejection", "other", "previous", "first_one")
+_CORRECTING: Final = Phrases("correction", "meant")
+_NEGATING: Final = _beginnings(word for words in _NEGATORS.values() for word in words)
+_RULING_OUT: Final = Phrases("unwanted")
+_REFERRING: Final = {key: Phrases(key) for key in ("previous", "first_one", "rejection", "other")}
 _REJECTION: Final = _phrase("rejection")
 _REJECTED_ALONE: Final = frozenset(said_in_any("rejection_alone"))
 _OTHER: Final = _phrase("other")
 _PREVIOUS: Final = _phrase("previous")
 _INITIAL: Final = _phrase("first_one")
+_OTHER_NAMES: Final = words_in_any("other_name")
 _OTHER_OF_NAME: Final = re.compile(  # "another Ann Lee"
     rf"(?<![^\W_])(?:{alternation(words_in_any('other_name'))})[ ](?=[^\W\d_a-z][^\W\d_]+[ ][^\W\d_a-z])"
 )
@@ -94,12 +91,14 @@ _ARTICLES: Final = frozenset(("die", "der", "seine", "ihre", "la", "a", "de", "t
 _PRONOUNS_OF: Final = frozenset(("dele", "dela", "deles", "delas", "suya", "suyo"))  # "a esposa dele"
 _QUESTIONS: Final = frozenset(("who", "when", "where", "why"))
 _OWNING: Final = frozenset(("his", "her", "their", "my"))
+_OWNS: Final = re.compile(r"\b(?:his|her|their|my) [^\W\d_]+'s\b")
 _OWNED_THINGS: Final = vocabulary("en").subjects | frozenset(
     ["customer", "client", "car", "house", "home", "phone", "job"]
 )
 _OLDER: Final = words_in_any("older")
 _YOUNGER: Final = words_in_any("younger")
 _LAST: Final = words_in_any("last")
+_AGES: Final = _OLDER | _YOUNGER
 COMPARATIVES: Final = words_in_any("comparative")
 _ORDINAL_NUMBER: Final = words_in_any("ordinal_number")
 _ORDINALS: Final = {
@@ -128,8 +127,9 @@ class Said:
     def __init__(self, text: str, language: str = "en", words: frozenset[str] | None = None) -> None:
         """`words`: those of the text in lower case, where they are known already; they save most of the work."""
         self.text = text
-        self._may_negate = words is None or not words.isdisjoint(_NEGATING)
-        self._may_correct = words is None or not words.isdisjoint(_CORRECTING)
+        self._may_rule_out = words is None or _RULING_OUT.may_be_in(words)
+        self._may_negate = self._may_rule_out or words is None or not words.isdisjoint(_NEGATING)
+        self._may_correct = words is None or _CORRECTING.may_be_in(words)
         self._negators = _NEGATORS[language]
         self._plain = _PLAIN[language]
         self._elided = language in ("fr", "it")
@@ -188,7 +188,7 @@ class Said:
 
     def _find_negated(self) -> Iterator[int]:
         places = self.places
-        starts = [match.end() for match in _UNWANTED.finditer(self.low)]
+        starts = [match.end() for match in _UNWANTED.finditer(self.low)] if self._may_rule_out else []
         for i, (_, end, word) in enumerate(places):
             if word in self._negators and (word not in _AUXILIARIES or (i > 0 and places[i - 1][2] in _SUBJECTS)):
                 starts.append(end)
@@ -224,7 +224,7 @@ class Said:
 @lru_cache(maxsize=1)
 def _any_reference() -> frozenset[str]:
     """Words of which a message must have one to refer to something: a cheap test."""
-    return _REFERRING | _RELATIVE_WORDS | frozenset(_ORDINALS) | _OLDER | _YOUNGER | _LAST | _ORDINAL_NUMBER
+    return _RELATIVE_WORDS | frozenset(_ORDINALS) | _OLDER | _YOUNGER | _LAST | _ORDINAL_NUMBER
 
 
 def references(said: Said, plain: frozenset[str]) -> Iterator[Evidence]:
@@ -232,27 +232,32 @@ def references(said: Said, plain: frozenset[str]) -> Iterator[Evidence]:
     them."""
     low = said.low
     short = len(plain) <= _LONGEST_REPLY
-    related = not plain.isdisjoint(_RELATIVE_WORDS) or ("'s" in low and not plain.isdisjoint(_OWNING))
+    related = not plain.isdisjoint(_RELATIVE_WORDS) or ("'s" in low and _OWNS.search(low) is not None)
     if short and (alone := low.strip(" .,!?")) in _REJECTED_ALONE:
         yield Evidence(kind="rejection", value="", start=0, end=len(alone), polarity="negated")
         return
-    if not related and _any_reference().isdisjoint(plain) and not (short and _is_number_alone(said.words)):
+    refers = {key for key, phrases in _REFERRING.items() if phrases.may_be_in(plain)}
+    other = not _OTHER_NAMES.isdisjoint(plain)
+    if (
+        not (related or refers or other)
+        and _any_reference().isdisjoint(plain)
+        and not (short and _is_number_alone(said.words))
+    ):
         return
-    words = said.words
-    refers = not _REFERRING.isdisjoint(plain)
-    if not refers:
-        pass
-    elif match := _PREVIOUS.search(low):
+    if "previous" in refers and (match := _PREVIOUS.search(low)):
         yield _reference("choice", "previous", match)
-    elif match := _INITIAL.search(low):
+    elif "first_one" in refers and (match := _INITIAL.search(low)):
         yield _reference("choice", "initial", match)
-    elif (match := _REJECTION.search(low)) and not (match[0] == "neither" and "nor" in words):
+    elif (
+        "rejection" in refers and (match := _REJECTION.search(low)) and not (match[0] == "neither" and "nor" in plain)
+    ):
         yield Evidence(kind="rejection", value="", start=match.start(), end=match.end(), polarity="negated")
-    if (refers and len(words) <= _LONGEST_REPLY and (match := _OTHER.search(low))) or (
-        match := _OTHER_OF_NAME.search(said.text)
+    if ("other" in refers and short and len(said.places) <= _LONGEST_REPLY and (match := _OTHER.search(low))) or (
+        other and (match := _OTHER_OF_NAME.search(said.text))
     ):
         yield _reference("choice", "other", match)
-    yield from _ordinals(said)
+    if len(plain) <= _LONGEST_REPLY or not _AGES.isdisjoint(plain):
+        yield from _ordinals(said)
     if related:
         yield from _relatives(said)
 

@@ -19,6 +19,7 @@ from tilores_core.spectrums import SPECTRUMS
 LANGUAGES: Final = ("en", "de", "fr", "es", "it", "nl", "pt")
 
 _PARTED = re.compile(r"\s*\|\s*")
+_LETTERS_ONLY = re.compile(r"[^\W\d_]+")
 _DATA = files(__package__).joinpath("data")
 
 
@@ -47,6 +48,21 @@ def said_in_any(key: str) -> list[str]:
 def words_in_any(key: str) -> frozenset[str]:
     """The words under `[said] key` of all languages."""
     return _words(" ".join(_FILES[language]["said"].get(key, "") for language in LANGUAGES))
+
+
+class Phrases:
+    """The phrases under `[said]` keys of all languages, with a cheap test whether a text may have one of them."""
+
+    def __init__(self, *keys: str) -> None:
+        self._by_word: dict[str, list[frozenset[str]]] = {}
+        for key in keys:
+            for entry in said_in_any(key):
+                words = _LETTERS_ONLY.findall(entry)
+                self._by_word.setdefault(max(words, key=len), []).append(frozenset(words))
+
+    def may_be_in(self, words: frozenset[str]) -> bool:
+        """`words`: those of the text in lower case, parted at apostrophes and hyphens."""
+        return any(phrase <= words for word in self._by_word.keys() & words for phrase in self._by_word[word])
 
 
 def alternation(entries: Iterable[str]) -> str:
