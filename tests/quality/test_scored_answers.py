@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tilores_core.contracts import Customer, Record
 from tilores_core.quality.scoring import (
@@ -126,3 +128,23 @@ def test_score_live_scores_without_known_facts(
 def test_score_live_without_a_customer_looks_at_contacts_alone() -> None:
     assert score_live("What is a good score?", "Above 740.", None).groundedness == 1.0
     assert score_live("How do I reach her?", "At jo@example.com.", None).groundedness == 0.0
+
+
+@settings(max_examples=40)
+@given(st.text(max_size=300) | st.text(alphabet="1 ,.-+()$€%:/'not twenty March Anna's@", max_size=300))
+def test_any_text_gets_scores_between_0_and_1(text: str) -> None:
+    for question, _ in EXAMPLES[::30]:
+        scores = score_answer(question, text, INDEX)
+        assert all(value is None or 0 <= value <= 1 for value in scores.values().values())
+    assert 0 <= score_live("What is her score?", text, INDEX).overall <= 1
+
+
+@pytest.mark.parametrize(
+    "piece", ["1,", "1 ", "(", "1.1.", "a@", "no a b c ", "+1 503-555-", "5 dollars and ", "Anna's "]
+)
+def test_a_long_text_is_read_to_its_limit(piece: str) -> None:
+    long = piece * (40_000 // len(piece))
+    scores = score_answer(EXAMPLES[0][0], f"Her credit score is 742. {long}", INDEX)
+    assert scores.completeness == 1.0
+    assert scores.format is not None
+    assert scores.format < 1.0

@@ -18,7 +18,7 @@ from tilores_core.identity import normalise_email
 from tilores_core.identity.names import fold
 from tilores_core.quality.scoring.numbers import NumberMention, find_numbers, with_all_figures
 
-_LONGEST_ANSWER: Final = 20_000
+LONGEST_ANSWER: Final = 8_000
 _LONGEST_SENTENCE: Final = 2_000
 _CLAUSE = re.compile(
     r";\s+|:\s+|,?\s+\b(?=(?:but|while|whereas|although|though|rather than|instead of|up from|down from|and not|"
@@ -53,7 +53,7 @@ _SUBJECT = re.compile(
 _FOR = re.compile(r"\b(?:for|of)\s+((?:[A-ZÀ-ÖØ-Þ][^\W\d_]+\s+){1,2}[A-ZÀ-ÖØ-Þ][^\W\d_]+)")
 _ORDINAL_AT_END = re.compile(r"(?:^|\s)\d{1,2}\.$")
 _NOT_WORD = re.compile(r"[\W_]+")
-_PHONE = re.compile(r"(?<![\w.])[+(]*\d(?:[ ().\-/]{0,2}\d){6,17}(?![\w])")
+_PHONE = re.compile(r"(?<![\w.])[+(]{0,3}\d(?:[ ().\-/]{0,2}\d){6,17}(?![\w])")
 _EMAIL = re.compile(r"[^\s<>()\[\],;]+@[^\s<>()\[\],;]+")
 _SPOKEN_EMAIL = re.compile(
     r"\b([\w\-]+(?:(?: dot | underscore |\.)[\w\-]+)*) at ([\w\-]+(?:(?: dot |\.)[\w\-]+)+)\b", re.IGNORECASE
@@ -139,9 +139,9 @@ def plain_words(text: str) -> str:
 
 
 def clauses_of(text: str, today: date) -> list[list[Clause]]:
-    """The clauses of each sentence of `text`; beyond 20,000 characters nothing is read."""
+    """The clauses of each sentence of `text`; beyond 8,000 characters nothing is read."""
     sentences = Sentences(_LONGEST_SENTENCE)
-    text = text[:_LONGEST_ANSWER]
+    text = text[:LONGEST_ANSWER]
     whole: list[str] = []
     for sentence in [*sentences.feed(text), sentences.rest()]:
         if whole and _ORDINAL_AT_END.search(whole[-1]):  # "am 14. März" is one sentence

@@ -63,7 +63,7 @@ _SMALL = re.compile(
 )
 _SPOKEN_POINT = re.compile(r"(\d+) point ((?:\d+ ?)+)", re.IGNORECASE)
 _CENTS = re.compile(
-    r"(\d[\d,]*)(?: US)? (dollars?|euros?|pounds?)(?:,? and)? (\d{1,2})(?: cents?| pence)", re.IGNORECASE
+    r"(?<![\d,])(\d[\d,]*)(?: US)? (dollars?|euros?|pounds?)(?:,? and)? (\d{1,2})(?: cents?| pence)", re.IGNORECASE
 )
 _HEDGED = re.compile(
     r"(?:\b(?:" + "|".join(sorted(HEDGES - {"some", "up", "than"})) + r"|more than|less than|up to|some)|[~≈])\s*$",

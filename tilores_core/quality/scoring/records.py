@@ -13,6 +13,7 @@ from tilores_core.chat.grounding.literal import stands_literally
 from tilores_core.chat.grounding.names import strange_words, words_of
 from tilores_core.chat.records import render
 from tilores_core.contracts import Customer
+from tilores_core.quality.scoring.clauses import LONGEST_ANSWER
 from tilores_core.quality.scoring.numbers import with_all_figures
 
 _NAME_FIELD = re.compile(
@@ -65,9 +66,9 @@ class IndexedRecords:
         Without a customer only e-mail addresses, phone and account numbers are looked at: the rest is general
         knowledge.
         """
-        said = evidence_of(question, today=self.today)
+        said = evidence_of(question[:LONGEST_ANSWER], today=self.today)
         words = self.evidence.words | said.words
-        text = with_all_figures(text)
+        text = with_all_figures(text[:LONGEST_ANSWER])
         stated = claims(text, words)
         if self.customer is None:
             stated = [claim for claim in stated if claim.kind in _IDENTIFYING]

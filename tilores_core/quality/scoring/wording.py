@@ -15,6 +15,7 @@ _WORDS_PER_ANSWER: Final = 40
 WORDS_PER_FACT: Final = 20
 _WORDS_PER_SENTENCE: Final = 30
 _LONGEST_SENTENCE: Final = 2_000
+_LONG_WORD: Final = 12
 
 
 def format_score(text: str, *, facts: int, asked: int, unasked: int) -> float:
@@ -24,7 +25,7 @@ def format_score(text: str, *, facts: int, asked: int, unasked: int) -> float:
     30 words at most on average, falling to 0 at twice as many; and the share of the stated values that were asked
     for.
     """
-    words = len(text.split())
+    words = max(len(text.split()), len(text) // _LONG_WORD)  # a text without blanks is not one word
     longest = _WORDS_PER_ANSWER + WORDS_PER_FACT * max(1, facts)
     sentences = Sentences(_LONGEST_SENTENCE)
     count = sum(1 for sentence in [*sentences.feed(text), sentences.rest()] if sentence.strip()) or 1
