@@ -130,7 +130,7 @@ def test_budget_allows_its_share_of_cpu_time_and_no_more() -> None:
             done += 1
             with budget.measured():
                 cpu += 0.003
-    assert budget.used == pytest.approx(100 * 0.01 + 10 * 0.01, abs=0.004)
+    assert budget.used == pytest.approx(100 * 0.01 + 2 * 0.01, abs=0.004)
     assert done == pytest.approx(budget.used / 0.003)
 
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-_BURST_SECONDS: Final = 10.0
+_BURST_SECONDS: Final = 2.0
 
 
 class CpuBudget:
-    """`share`: of one core, 0.01 for one per cent. What is not used is kept for ten seconds.
+    """`share`: of one core, 0.01 for one per cent. What is not used is kept for two seconds.
 
     Work may take more than is left, because its time is known only afterwards; then none is allowed until that is
     made up.

@@ -33,7 +33,7 @@ log = structlog.get_logger(part="quality")
 
 QUALITY_WORK: Final = "quality"
 """The mark that wakes the worker process for the monitor."""
-FLUSH_SECONDS: Final = 5.0
+FLUSH_SECONDS: Final = 10.0
 _QUEUE: Final = 1_000
 _CANDIDATES: Final = 16
 _MOST_KEPT: Final = 2_000

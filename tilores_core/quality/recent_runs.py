@@ -10,9 +10,10 @@ from cachetools import LRUCache
 
 from tilores_core.store.windows import Cell
 
-_MOST_RUNS: Final = 20_000
+_MOST_RUNS: Final = 5_000
 _MOST_SPECTRUMS: Final = 5_000
 _LOOK_UPS: Final = 200
+_SAMPLE: Final = 2_000
 
 
 class RecentRuns:
@@ -38,13 +39,13 @@ class RecentRuns:
     def take_hits(self) -> dict[Cell, int]:
         """How many replies were served from memory since the last call, by cell.
 
-        Their number is exact; which spectrums they are shared out to is estimated from the latest ones.
+        Their number is exact; which spectrums they are shared out to is estimated from the latest 2,000.
         """
         new, self._counted = self.hits - self._counted, self.hits
         if not new:
             return {}
         keys: Counter[tuple[str, str, str]] = Counter()
-        left = new
+        left = min(new, _SAMPLE)
         for _, key, model, version in reversed(self.recent):
             if key is not None and version is not None:
                 keys[key, model, version] += 1

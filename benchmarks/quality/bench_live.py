@@ -1,0 +1,138 @@
+"""What live quality costs: cached replies and misses with and without it, in one process, interleaved; ratios.
+
+python benchmarks/quality/bench_live.py [--rounds 30]
+
+Requests to the ASGI application itself, without a network, so that what a server adds does not hide the cost; in
+rounds with live quality taken off and on. CPU time of the thread with the event loop, to which is added the share of
+a core that adding the sums to the store takes; scoring, which has a budget of its own (1 % of a core, whatever share
+of a core the machine gives to this process), is added to the ratio of a miss as that share. Ends with status 1 when a
+cached reply costs 2 % more or a miss 3 % more (medians).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from statistics import median
+from typing import Any
+
+import orjson
+import structlog
+
+from tilores_core.quality.live import FLUSH_SECONDS, LiveQuality
+from tilores_core.testing import TestApp
+from tilores_core.web.application import Application
+
+SHARE = 0.01
+QUESTION = "What is Edwina Hawthorne's credit score?"
+
+
+async def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--seconds", type=float, default=0.5, help="of each round and side")
+    given = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+    async with TestApp(config={"chat": {"log_hits_every": 0}}) as app:
+        service = app.application._service
+        assert service is not None
+        quality, reporter = service.quality, service.engine._reporter
+        assert quality is not None
+        reached = 0
+
+        async def ask_for(question: str) -> None:
+            body = orjson.dumps({"model": "demo:simulated-1", "messages": [{"role": "user", "content": question}]})
+            status = await post(app.application, body)
+            assert status == 200, status
+
+        async def cached() -> None:
+            await ask_for(QUESTION)
+
+        async def miss() -> None:
+            nonlocal reached
+            reached += 1
+            await ask_for(f"{QUESTION} Say it in a sentence, please. ({reached})")
+
+        ok = True
+        for name, ask, most in (("cached", cached, 1.02), ("miss", miss, 1.03)):
+            for _ in range(50):
+                await ask()
+            ratios: list[float] = []
+            flushes: list[float] = []
+            figures: list[tuple[float, float]] = []
+            for number in range(given.rounds):
+                sides = [False, True] if number % 2 else [True, False]
+                taken: dict[bool, float] = {}
+                for on in sides:
+                    reporter.quality = quality if on else None
+                    taken[on] = await cost(ask, given.seconds)
+                flushes.append(await cost_of_flush(quality))
+                ratios.append(taken[True] / taken[False])
+                figures.append((taken[False], taken[True]))
+            ratio = median(ratios) + median(flushes) + (0.0 if ask is cached else SHARE)
+            ok = ok and ratio < most
+            off, on_ = (median(side) * 1e6 for side in zip(*figures, strict=True))
+            print(f"{name}: {off:.1f} microseconds of CPU without, {on_:.1f} with; ratio {ratio:.4f} (< {most})")
+        print(f"answers: {dict(quality.counts)}; CPU of scoring {quality.cpu_seconds:.2f} s")
+    return 0 if ok else 1
+
+
+async def post(application: Application, body: bytes) -> int:
+    """POST /v1/chat/completions; the status."""
+    status = 0
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
+    never = asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        if not messages:
+            await never.wait()
+        return messages.pop()
+
+    async def send(message: Any) -> None:
+        nonlocal status
+        status = message.get("status", status)
+
+    headers = [
+        (b"host", b"127.0.0.1"),
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+    ]
+    scope: dict[str, Any] = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/v1/chat/completions",
+        "raw_path": b"/v1/chat/completions",
+        "query_string": b"",
+        "root_path": "",
+        "headers": headers,
+        "client": ("127.0.0.1", 40_000),
+        "server": ("127.0.0.1", 8_000),
+    }
+    await application(scope, receive, send)
+    return status
+
+
+async def cost(ask: Callable[[], Awaitable[None]], seconds: float) -> float:
+    """CPU seconds of a request in this thread."""
+    number, began, until = 0, time.thread_time(), time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        await ask()
+        number += 1
+    return (time.thread_time() - began) / number
+
+
+async def cost_of_flush(quality: LiveQuality) -> float:
+    """The share of a core that adding the sums to the store takes, at the end of a round."""
+    began = time.process_time()
+    await quality.flush()
+    return (time.process_time() - began) / FLUSH_SECONDS
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))
