@@ -54,6 +54,9 @@ async def test_test_message_goes_from_the_web_to_the_channel(tmp_path: Path) -> 
                 f"alert {fingerprint[:12]} is resolved, not open",
             )
             assert (await app.http.post("/admin/alerts/silences", json={"kind": "x"})).status_code == 422
+            for key in ("kind", "comment"):
+                odd = await app.http.post("/admin/alerts/silences", json={"kind": "x", "minutes": 5} | {key: "\0"})
+                assert odd.status_code == 422
             silence = await app.http.post("/admin/alerts/silences", json={"kind": "x.*", "minutes": 5})
             assert silence.status_code == 201
             assert len((await app.http.get("/admin/alerts/silences")).json()) == 1

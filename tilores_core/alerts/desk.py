@@ -124,6 +124,9 @@ class AlertDesk:
         from tilores_core.store.alert_silences import Silence
 
         wanted = {name: value for name, value in matchers.items() if value}
+        for name, value in (*wanted.items(), ("comment", comment)):
+            if "\0" in value:
+                raise InvalidRequestError(f"{name} has a zero byte", param=name, fix="remove it")
         if not wanted:
             raise InvalidRequestError(
                 "a silence must say what it matches", fix="name an alert, or a kind, severity, source, …"
