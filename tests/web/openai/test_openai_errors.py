@@ -108,7 +108,7 @@ def test_no_kind_is_forgotten() -> None:
     tested = {type(error) for error, *_ in TABLE}
     bases = {errors.TiloresError, errors.RequestError, errors._RetryLater}
     fatal = {errors.MissingDependencyError, errors.IncompatiblePluginError}
-    elsewhere = {errors.AlertChannelError, errors.AlertRefusedError}  # raised on no chat route
+    elsewhere: set[type[Exception]] = {errors.AlertChannelError, errors.AlertRefusedError}  # on no chat route
     elsewhere |= {errors.DeployError, errors.DeploymentRefusedError}
     ours = {kind for kind in _kinds(errors.TiloresError) if kind.__module__ == errors.__name__}
     assert ours - bases - fatal - elsewhere <= tested
