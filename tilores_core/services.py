@@ -147,7 +147,7 @@ async def open_services(
         )
         lookup = _build_lookup(config, source, finder, cache, metrics, locale)
         tracing = _open_tracing(stack, host, models, lookup)
-        quality = _open_quality(stack, environment, store, cache, config, metrics) if live else None
+        quality = _open_quality(stack, environment, store, cache, config, metrics, release) if live else None
         engine = _open_engine(stack, host, models, lookup, cache, prompts, tracing, metrics, quality)
         for what, reason in host.disabled_roles.items():
             log.info("plugin.disabled", what=what, reason=reason)
@@ -303,12 +303,13 @@ def _open_quality(
     cache: TieredCache,
     config: Config,
     metrics: Metrics | None,
+    release: ProductionIntegrationOrchestrator,
 ) -> LiveQuality | None:
     share = config.quality.live_cpu_percent / 100
     if not share:
         return None
     mark = WorkMark(environment.data_dir, QUALITY_WORK)
-    quality = LiveQuality(store, cache, cpu_share=share, wake_monitor=mark.set)
+    quality = LiveQuality(store, cache, cpu_share=share, wake_monitor=mark.set, observer=release.recorder)
     if metrics is not None:
         metrics.watch(lambda: quality_samples(quality, metrics.labels))
     quality.start()

@@ -236,3 +236,44 @@ async def test_share_of_zero_switches_live_quality_off() -> None:
         assert quality_of(app) is None
         await app.invoke("What is Edwina Hawthorne's credit score?")
         assert "tilores_quality_answers_total{" not in (await app.http.get("/metrics")).text
+
+
+async def test_observer_hears_of_each_turn_once_with_its_score(tmp_path: Path) -> None:
+    heard: list[tuple[str, float | None]] = []
+
+    class Observer:
+        def record(self, given: Outcome, score: float | None) -> None:
+            heard.append((given.turn.run_id, score))
+
+        def record_unreliable(self, given: Outcome) -> None:
+            heard.append((given.turn.run_id, -1.0))
+
+    def score(question: str, given: Outcome) -> Scores:
+        if given.turn.run_id == "broken":
+            raise ValueError
+        return Scores(groundedness=0.5, abstention=1.0, format=1.0, overall=0.5)
+
+    async with live(tmp_path, score=score, observer=Observer()) as (quality, _):
+        for run in ("scored", "broken", "asks for a tool"):
+            quality.take(outcome(run, "" if run == "asks for a tool" else "742."), "demo:simulated-1", "v1")
+        quality.take(outcome("failed", error="provider_unavailable"), "demo:simulated-1", "v1")
+        quality.take(outcome("hit", tier="l2"), "demo:simulated-1", "v1")
+        await eventually(lambda: len(heard) == 4)
+    assert dict(heard) == {"scored": 0.5, "broken": -1.0, "asks for a tool": None, "failed": None}
+
+
+async def test_observer_hears_of_answers_over_the_budget(tmp_path: Path) -> None:
+    heard: list[float | None] = []
+
+    class Observer:
+        def record(self, given: Outcome, score: float | None) -> None:
+            heard.append(score)
+
+        def record_unreliable(self, given: Outcome) -> None:
+            raise AssertionError
+
+    async with live(tmp_path, score=always(0.75), observer=Observer(), cpu_share=1e-9) as (quality, _):
+        for number in range(3):
+            quality.take(outcome(f"r{number}"), "demo:simulated-1", "v1")
+        await eventually(lambda: len(heard) == 3)
+    assert None in heard

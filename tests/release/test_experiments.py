@@ -319,3 +319,10 @@ async def test_performance_has_the_figures_of_each_version(replica: ReplicaStart
         (0.95, 1.0, 400),
         (0.85, 0.0, 400),
     ]
+
+
+async def test_experiment_without_live_scores_is_refused(replica: ReplicaStart) -> None:
+    one = await replica()
+    tester = ProductionABTester(one.store, one.manager, Assignment("demo:simulated-1"), scored=False)
+    with pytest.raises(InvalidRequestError, match="live_cpu_percent"):
+        await tester.start(plan(await make(one)), actor="jo", reason="test")

@@ -89,6 +89,7 @@ async def test_one_of_two_workers_looks_and_the_other_takes_over(released: Relea
     async with lease:
         pass
     task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
     released.work(second)
     await eventually(lambda: _looked(first))
 

@@ -12,7 +12,7 @@ import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -58,10 +58,23 @@ Scorer = Callable[[str, Outcome], Scores]
 Sums = dict[tuple[Cell, int], defaultdict[str, float]]
 
 
+class ScoreObserver(Protocol):
+    """Gets turns with what they scored, one by one; both methods are quick."""
+
+    def record(self, outcome: Outcome, score: float | None) -> None:
+        """`score`: overall, in [0, 1]; None for a turn that failed or was not scored."""
+        ...
+
+    def record_unreliable(self, outcome: Outcome) -> None:
+        """The scorer failed at this turn."""
+        ...
+
+
 class LiveQuality:
     """Scores and counts live turns. One per web process; `take`, `hit` and `feedback` are called on its event loop.
 
-    `cpu_share`: of one core, for scoring. `cache`: where the answers are whose replies are served from memory.
+    `cpu_share`: of one core, for scoring. `observer`: hears of each turn that a model answered or that failed.
+    `cache`: where the answers are whose replies are served from memory.
     `wake_monitor`: called when there are new scores in the store.
     """
 
@@ -72,6 +85,7 @@ class LiveQuality:
         *,
         cpu_share: float,
         score: Scorer | None = None,
+        observer: ScoreObserver | None = None,
         wake_monitor: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
         flush_seconds: float = FLUSH_SECONDS,
@@ -79,6 +93,7 @@ class LiveQuality:
         self._store = store
         self._budget = CpuBudget(cpu_share)
         self._score = score or _score
+        self._observer = observer
         self._wake_monitor = wake_monitor
         self._clock = clock
         self._flush_seconds = flush_seconds
@@ -175,6 +190,7 @@ class LiveQuality:
                 if outcome.error is not None and outcome.error not in _CALLERS_FAULT:
                     cell = Cell(model, classify(last_question(outcome.turn.messages)), version)
                     self._add(cell, {"turns": 1, "errors": 1})
+                    self._tell(outcome, None)
                 continue
             cell = _cell(answer)
             self.runs.recent.append((outcome.turn.run_id, None, cell, None))
@@ -186,24 +202,34 @@ class LiveQuality:
                 self._add(cell, _measure("cost", answer.cost))
             if not _is_scorable(outcome, answer):
                 self.counts["not_scorable"] += 1
+                self._tell(outcome, None)
             elif len(self._candidates) == _CANDIDATES or not self._budget.allows():
                 self.counts["over_budget"] += 1
+                self._tell(outcome, None)
             else:
                 self._candidates.append(outcome)
 
     async def _score_one(self, outcome: Outcome) -> None:
         if not self._budget.allows():
             self.counts["over_budget"] += 1
+            self._tell(outcome, None)
             return
         try:
             scores = await asyncio.to_thread(self._score_measured, outcome)
         except Exception as error:  # one answer that cannot be scored must not end the scoring
             self.counts["failed"] += 1
             log.warning("quality.scoring_failed", error=type(error).__name__, failed=self.counts["failed"])
+            if self._observer is not None:
+                self._observer.record_unreliable(outcome)
             return
         self.counts["scored"] += 1
         if outcome.answer is not None:
             self._note(_cell(outcome.answer), scores)
+        self._tell(outcome, scores.overall)
+
+    def _tell(self, outcome: Outcome, score: float | None) -> None:
+        if self._observer is not None:
+            self._observer.record(outcome, score)
 
     def _score_measured(self, outcome: Outcome) -> Scores:
         with self._budget.measured():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import structlog
 
@@ -20,6 +21,8 @@ from tilores_core.store.lazy import LazyStore
 from tilores_core.store.topics import EXPERIMENTS, PROMPTS
 
 log = structlog.get_logger(part="release")
+
+T = TypeVar("T")
 
 WORK: Final = "release"
 _LEASE_SECONDS: Final = 30.0
@@ -44,7 +47,14 @@ class ProductionIntegrationOrchestrator:
         self.prompts = prompts
         self.assignment = Assignment(config.use.model, holdout=table.holdout)
         self.recorder = ExperimentRecorder(self.assignment, store)
-        self.tester = ProductionABTester(store, prompts, self.assignment, holdout=table.holdout, alerts=alerts)
+        self.tester = ProductionABTester(
+            store,
+            prompts,
+            self.assignment,
+            holdout=table.holdout,
+            scored=config.quality.live_cpu_percent > 0,
+            alerts=alerts,
+        )
         self.monitor = ProductionPerformanceMonitor(store, prompts, config.monitor, alerts=alerts)
         self._look_seconds = table.look_seconds
         self._store = store
@@ -77,17 +87,14 @@ class ProductionIntegrationOrchestrator:
                 continue
             self._wanted.clear()
             try:
-                await self.tester.follow()
+                await _whole(self.tester.follow())
                 known = True
             except StoreError as error:
                 log.warning("experiments.not_followed", error=type(error).__name__)
                 await asyncio.sleep(self._look_seconds)
                 self._wanted.set()
                 continue
-            running = bool(self.assignment.running)
-            # With nothing running a turn pays nothing for experiments.
-            self.prompts.assignment = self.assignment if running else None
-            if running:
+            if self.assignment.running:
                 self.recorder.start()
                 self._mark.set()
 
@@ -103,7 +110,7 @@ class ProductionIntegrationOrchestrator:
             async with lease:
                 while not lease.lost.is_set():
                     self._mark.take()
-                    busy = await self._look()
+                    busy = await _whole(self._look())
                     if busy:
                         self._mark.keep()
                     else:
@@ -115,3 +122,13 @@ class ProductionIntegrationOrchestrator:
         looked = await self.tester.look()
         await self.monitor.watch()
         return bool(looked) or await self.monitor.is_watching()
+
+
+async def _whole(work: Coroutine[Any, Any, T]) -> T:
+    """Let what has begun end, also when this task is cancelled: a decision and its record belong together."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task}, timeout=_LEASE_SECONDS / 3)
+        raise

@@ -30,7 +30,8 @@ _LIKELY_SCORE: Final = 0.9
 
 
 class ProductionABTester:
-    """`holdout`: the share of traffic that never takes part. `clock`: seconds since the epoch."""
+    """`holdout`: the share of traffic that never takes part. `scored`: whether live answers are scored. `clock`:
+    seconds since the epoch."""
 
     def __init__(
         self,
@@ -39,6 +40,7 @@ class ProductionABTester:
         assignment: Assignment,
         *,
         holdout: float = 0.0,
+        scored: bool = True,
         alerts: AlertSink | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -46,6 +48,7 @@ class ProductionABTester:
         self._prompts = prompts
         self._assignment = assignment
         self._holdout = holdout
+        self._scored = scored
         self._alerts = alerts or NoAlerts()
         self._clock = clock
 
@@ -67,6 +70,10 @@ class ProductionABTester:
 
         Raises `InvalidRequestError`, `DeploymentRefusedError`, `StoreError`.
         """
+        if not self._scored:
+            raise InvalidRequestError(
+                "live answers are not scored, so that no experiment can be decided: set [quality] live_cpu_percent"
+            )
         store = await self._store.get()
         running = await store.experiments.list(state="running")
         part = free_slice(plan.share, [one.slice for one in running], holdout=self._holdout)
@@ -132,6 +139,8 @@ class ProductionABTester:
         """Load what runs, and split traffic so. Raises `StoreError`."""
         running = await (await self._store.get()).experiments.list(state="running")
         self._assignment.replace(tuple(_running(one) for one in sorted(running, key=lambda one: one.id)))
+        # With nothing running a turn pays nothing for experiments.
+        self._prompts.assignment = self._assignment if running else None
 
     # --- the worker --------------------------------------------------------------------------------------
 

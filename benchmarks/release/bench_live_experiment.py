@@ -1,0 +1,196 @@
+"""Experiments end to end: a running server with two web processes and a worker, a simulated model, HTTP.
+
+    python benchmarks/release/bench_live_experiment.py --requests 20000
+
+1. A poor prompt is in production, and a better candidate is tried at 50/50: it must win and be deployed by itself.
+2. Then the poor prompt is the candidate: it must be stopped, and meet no caller after that.
+
+The model is simulated (`demo:simulated-verbose`: it writes long answers with markup unless told not to), so the
+difference is real and known. Live scoring may take a fifth of a core here, so that a decision takes minutes.
+Exit code 1 when one of the two ends otherwise, a request fails, or more than 5 % of the requests after the end meet
+the worse one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+KEY = "bench-secret-of-no-value"
+HEADERS = {"Authorization": f"Bearer {KEY}"}
+MODEL = "demo:simulated-verbose"
+AFTER = 500
+CUSTOMERS = ("EDW_HAWTHORNE_001",)
+FIELDS = ("annual income", "credit limit", "account balance", "credit utilization", "monthly income", "total spent")
+TOML = f"""schema = 1
+[use]
+cache = ["memory"]
+source = "demo"
+model = "{MODEL}"
+[quality]
+live_cpu_percent = 20
+[experiments]
+look_seconds = 1
+[monitor]
+roll_back = false
+"""
+POOR = "Give exact values: figures, dates and identifiers as they are written."
+GOOD = f"Use short sentences and plain words, without lists, headings or markup.\n{POOR}"
+
+
+class Bench:
+    def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
+        self.http, self.url, self.seen, self.number = http, url, Counter[str](), itertools.count()
+
+    async def admin(self, method: str, path: str, body: Any = None) -> Any:
+        async with self.http.request(method, f"{self.url}/admin/{path}", json=body, headers=HEADERS) as reply:
+            text = await reply.text()
+            if reply.status >= 400:
+                raise RuntimeError(f"{path}: {reply.status} {text[:500]}")
+            return await reply.json()
+
+    async def version(self, style: str) -> int:
+        made = await self.admin("POST", "prompts", {"parts": {"answer_style": style}, "reason": "bench", "parent": 1})
+        number: int = made["version"]
+        return number
+
+    async def ask(self) -> None:
+        number = next(self.number)
+        field = FIELDS[number % len(FIELDS)]
+        body = {
+            "model": MODEL,
+            "messages": [{"role": "user", "content": f"What is the {field} of {CUSTOMERS[0]}? (call {number})"}],
+            "metadata": {"session_id": f"session-{number}"},
+        }
+        try:
+            async with self.http.post(f"{self.url}/v1/chat/completions", json=body, headers=HEADERS) as reply:
+                data = await reply.json()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            self.seen[f"failed: {type(error).__name__}"] += 1
+            return
+        if reply.status != 200:
+            self.seen[f"failed: {reply.status}"] += 1
+            return
+        version = str(data.get("tilores", {}).get("prompt_version", "")).partition("-")[0]
+        self.seen[f"version {version}"] += 1
+
+    async def until_ended(self, name: str, most: int, at_once: int) -> dict[str, Any]:
+        """Ask until the experiment has ended, at most so many times, looking twice a second."""
+        begun, sent = time.monotonic(), 0
+        waiting: set[asyncio.Task[None]] = set()
+        looked = 0.0
+        while sent < most:
+            while len(waiting) < at_once and sent < most:
+                waiting.add(asyncio.create_task(self.ask()))
+                sent += 1
+            _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if time.monotonic() - looked > 0.5:
+                looked = time.monotonic()
+                found: dict[str, Any] = await self.admin("GET", f"experiments/{name}")
+                if found["state"] == "ended":
+                    break
+        if waiting:
+            await asyncio.wait(waiting)
+        found = await self.admin("GET", f"experiments/{name}")
+        verdict = found["verdict"]
+        print(
+            f"{name}: {found['outcome'] or found['state']} after {sent} requests, {time.monotonic() - begun:.0f} s; "
+            f"lift {verdict.get('lift', 0):+.3f}, confidence {verdict.get('confidence', 0):.1%}, "
+            f"scored {verdict.get('scored')}, {found['reason'] or verdict.get('reason')}"
+        )
+        return {**found, "sent": sent}
+
+
+async def run(given: argparse.Namespace, url: str) -> bool:
+    timeout = aiohttp.ClientTimeout(total=60)
+    async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as http:
+        bench = Bench(http, url)
+        await ready(http, url)
+        poor, good = await bench.version(POOR), await bench.version(GOOD)
+        deploy = {"version": poor, "reason": "bench", "skip_evaluation": True}
+        await bench.admin("POST", "prompts/deploy", deploy)
+        plan = {"min_hours": 0, "min_per_arm": 200, "guardrails": {"floor": 0.3}}
+
+        better = {"plan": {"name": "better", "candidate": good, **plan}, "reason": "bench", "skip_evaluation": True}
+        await bench.admin("POST", "experiments", better)
+        won = await bench.until_ended("better", given.requests, given.at_once)
+        production = (await bench.admin("GET", "prompts"))["labels"]["production"]
+        passed = won["outcome"] == "deployed" and production == good
+        print(f"in production: version {production} ({'the better one' if production == good else 'the poor one'})")
+
+        before = bench.seen[f"version {poor}"]
+        worse = {"plan": {"name": "worse", "candidate": poor, **plan}, "reason": "bench", "skip_evaluation": True}
+        await bench.admin("POST", "experiments", worse)
+        lost = await bench.until_ended("worse", given.requests, given.at_once)
+        met = bench.seen[f"version {poor}"] - before
+        print(f"met the worse candidate: {met} of {lost['sent']} requests until it was stopped")
+        before = bench.seen[f"version {poor}"]
+        await asyncio.sleep(1.0)  # other web processes follow within a second
+        await asyncio.gather(*(bench.ask() for _ in range(AFTER)))
+        late = bench.seen[f"version {poor}"] - before
+        print(f"met it after that: {late} of {AFTER} requests")
+        failed = sum(count for what, count in bench.seen.items() if what.startswith("failed"))
+        print(", ".join(f"{what}: {count}" for what, count in sorted(bench.seen.items())))
+        return passed and lost["outcome"] == "harm" and late < 0.05 * AFTER and failed == 0
+
+
+async def ready(http: aiohttp.ClientSession, url: str) -> None:
+    for _ in range(600):
+        try:
+            async with http.get(f"{url}/health/ready") as reply:
+                if reply.status == 200:
+                    return
+        except aiohttp.ClientError:
+            pass
+        await asyncio.sleep(0.1)
+    raise RuntimeError("the server is not ready within a minute")
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=20_000, help="most requests of each experiment")
+    parser.add_argument("--at-once", type=int, default=16)
+    given = parser.parse_args()
+    folder, port = Path(tempfile.mkdtemp(prefix="tilores-bench-")), free_port()
+    (folder / "plugins.toml").write_text(TOML)
+    env = {name: value for name, value in os.environ.items() if not name.startswith("TILORES_")}
+    env |= {"TILORES_API_KEYS": f"bench:{KEY}", "TILORES_ADMIN_KEYS": f"ops:{KEY}"}
+    env |= {"TILORES_DATA_DIR": str(folder / "data"), "TILORES_LOG_LEVEL": "warning"}
+    command = [str(Path(sys.executable).with_name("tilores")), "serve", "--port", str(port), "--workers", "2"]
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log)
+    try:
+        passed = asyncio.run(run(given, f"http://127.0.0.1:{port}"))
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(60)
+        said = (folder / "log").read_text()
+        if said:
+            print(f"the server's log: {said[-2000:]}")
+        shutil.rmtree(folder, ignore_errors=True)
+    sys.exit(0 if passed else 1)
+
+
+if __name__ == "__main__":
+    main()
