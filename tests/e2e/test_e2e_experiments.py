@@ -49,7 +49,8 @@ async def test_experiment_runs_over_http(tmp_path: Path) -> None:
 
             async def seen() -> bool:
                 verdict = (await admin("GET", "experiments/kinder"))["verdict"]
-                return sum(verdict["units"].values()) == 24 and sum(verdict["scored"].values()) > 0
+                units, scored = (sum(verdict[name].values()) for name in ("units", "scored"))
+                return bool(units == 24 and scored > 0)
 
             await eventually(seen, seconds=60)
             ended = await admin("POST", "experiments/kinder/stop", {"reason": "enough"})
