@@ -17,6 +17,7 @@ from tests.processes.on_path import commands_folder
 SHELL = ("sh", "bash", "shell")
 # What is shown and not run, by the beginning of its title, with the reason.
 NOT_RUN = {
+    "docs/alerts.md: tilores alerts test": "it sends to channels; tests/alerts has servers that take it",
     "docs/tilores.md: tilores doctor": "it needs an instance; tests/sources/test_tilores_page.py has one",
     "README.md: make serve EXTRAS": "it installs what only a real model needs",
     "README.md: make serve ": "it installs, and serves until it is ended; .ci/run does it on a clean checkout",

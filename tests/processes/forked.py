@@ -20,6 +20,7 @@ from tempfile import TemporaryFile
 Done = subprocess.CompletedProcess[str]
 
 _SERVER = Path(__file__).with_name("fork_server.py")
+_LANGUAGE = ("LANG", "LANGUAGE")
 
 
 class Forked:
@@ -85,7 +86,8 @@ def start(
     anew = any(word.startswith("--workers") for word in words) or "TILORES_WORKERS" in env
     otherwise = _of_python(env) != _of_python(os.environ)
     if anew or otherwise or not hasattr(os, "pidfd_open"):
-        return subprocess.Popen(list(words), cwd=cwd, env=dict(env), stdin=stdin, stdout=stdout, stderr=stderr)
+        line = [sys.executable, *words]  # a script of a test is not executable
+        return subprocess.Popen(line, cwd=cwd, env=dict(env), stdin=stdin, stdout=stdout, stderr=stderr)
     return _fork_server(next(_turns) % 2).start(words, cwd, env, (stdin, stdout, stderr))
 
 
@@ -109,8 +111,8 @@ def run(
 
 
 def _of_python(env: Mapping[str, str]) -> dict[str, str]:
-    """What decides how Python starts."""
-    return {name: value for name, value in env.items() if name.startswith(("PYTHON", "LC_", "LANG"))}
+    """What decides how Python starts. Not LANGSMITH_… and the like, which settings of this process may have set."""
+    return {name: value for name, value in env.items() if name.startswith(("PYTHON", "LC_")) or name in _LANGUAGE}
 
 
 @cache

@@ -249,4 +249,4 @@ def _row(
 
 
 def _delivery(row: Row[Any]) -> Delivery:
-    return Delivery(**dict(row._mapping))
+    return Delivery(**row._asdict())

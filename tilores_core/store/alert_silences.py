@@ -113,4 +113,4 @@ class Silences:
 
 
 def _silence(row: Row[Any]) -> Silence:
-    return Silence(**dict(row._mapping))
+    return Silence(**row._asdict())
