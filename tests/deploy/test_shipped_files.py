@@ -13,6 +13,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from tests.cli.command import Command
 from tilores_core import DeployProject
 from tilores_core.cli.command import app
 from tilores_core.deploy import make_project
@@ -40,19 +41,14 @@ def test_files_of_this_checkout_are_as_the_command_writes_them(project: DeployPr
     assert {path: (ROOT / path).read_text() for path in texts} == texts
 
 
-def test_command_writes_files_and_does_not_replace_changed_ones(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TILORES_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.chdir(tmp_path)
+def test_command_writes_files_and_does_not_replace_changed_ones(tmp_path: Path) -> None:
     folder = tmp_path / "project"
     folder.mkdir()
     (folder / "Procfile").write_text("web: mine\n")
-    refused = CliRunner().invoke(app, ["deploy", "files", str(folder)])
-    assert refused.exit_code != 0
+    tilores = Command(tmp_path)
+    assert tilores.run("deploy", "files", str(folder)).returncode != 0
     assert [path.name for path in folder.iterdir()] == ["Procfile"]
-    written = CliRunner().invoke(app, ["deploy", "files", str(folder), "--force", "--json"])
-    assert set(json.loads(written.stdout)) == {*PATHS, "requirements.txt"}
+    assert set(tilores.json("deploy", "files", str(folder), "--force")) == {*PATHS, "requirements.txt"}
     assert "tilores-core[" in (folder / "requirements.txt").read_text()
 
 
