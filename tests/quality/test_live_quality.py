@@ -217,6 +217,9 @@ async def test_no_customer_value_reaches_the_store_with_capture_off(tmp_path: Pa
         metrics = (await app.http.get("/metrics")).text
         assert 'tilores_quality_answers_total{result="scored"} 3.0' in metrics
         assert 'tilores_quality_feedback_total{result="joined"} 1.0' in metrics
+        overview = (await app.http.get("/admin/quality", params={"hours": 1})).json()
+        assert sum(cell["scored"] for cell in overview["cells"]) == 3
+        assert (await app.http.get("/admin/quality", params={"hours": 0})).status_code == 422
         path = quality._store.address.path
     with closing(sqlite3.connect(path)) as database:
         rows = {
