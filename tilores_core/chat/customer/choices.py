@@ -180,8 +180,9 @@ def described(among: Sequence[Customer], said: Said) -> list[Customer]:
     """Those that the message describes by a trait that not all have, or does not rule out; all if it says nothing."""
     if len(among) < 2:
         return list(among)
-    fits = [(customer, _fit(customer, among, said, said.last_no())) for customer in among]
-    if not any(fit for _, fit in fits):
+    after = said.last_no()
+    fits = [(customer, _fit(customer, among, said, after)) for customer in among]
+    if after >= 0 and not any(fit for _, fit in fits):
         fits = [(customer, _fit(customer, among, said, -1)) for customer in among]
     meant = [customer for customer, fit in fits if fit > 0]
     rest = [customer for customer, fit in fits if fit == 0]

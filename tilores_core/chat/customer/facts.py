@@ -192,7 +192,7 @@ def says(said: Said, value: str, *, after: int = -1) -> int:
     if not wanted:
         return 0
     places = said.places
-    words = [fold(word) for _, _, word in places]
+    words = said.folded
     for i in range(len(words) - len(wanted) + 1):
         if words[i : i + len(wanted)] == wanted and places[i][0] >= after:
             return -1 if said.is_negated(places[i][0]) else 1

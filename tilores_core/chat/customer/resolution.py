@@ -353,7 +353,8 @@ def _sex_meant(reading: Reading) -> str | None:
     """The sex that the pronouns of an English message all have."""
     if not reading.refers_back or reading.language != "en":
         return None
-    sexes = {_PRONOUNS[word] for word in reading.said.words if word in _PRONOUNS}
+    words = reading.said.plain if reading.said.plain is not None else frozenset(reading.said.words)
+    sexes = {_PRONOUNS[word] for word in _PRONOUNS.keys() & words}
     return sexes.pop() if len(sexes) == 1 else None
 
 

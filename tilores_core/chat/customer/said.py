@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final
 
 from tilores_core.chat.customer.words import (
@@ -57,6 +57,7 @@ _CORRECTION: Final = re.compile(
     rf"(?<![^\W_])(?:{alternation(said_in_any('correction'))})(?![^\W_])(?![ ](?:of|than|que|di|van|von|statt)\b)"
 )
 _NO: Final = re.compile(r"(?:(?:^|[.!?;\n]\s*)(?:{0})\b[ ,.]|,[ ](?:{0})[,.])".format("no|nein|non|nee|não|nope"))
+_NO_WORDS: Final = frozenset(("no", "nein", "non", "nee", "não", "nope"))
 _MEANT: Final = _phrase("meant")
 _WORDS = re.compile(r"[^\W\d_]+")
 
@@ -127,6 +128,8 @@ class Said:
     def __init__(self, text: str, language: str = "en", words: frozenset[str] | None = None) -> None:
         """`words`: those of the text in lower case, where they are known already; they save most of the work."""
         self.text = text
+        self.plain = words
+        self._may_say_no = words is None or not _NO_WORDS.isdisjoint(words)
         self._may_rule_out = words is None or _RULING_OUT.may_be_in(words)
         self._may_negate = self._may_rule_out or words is None or not words.isdisjoint(_NEGATING)
         self._may_correct = words is None or _CORRECTING.may_be_in(words)
@@ -153,6 +156,11 @@ class Said:
     def words(self) -> list[str]:
         return [word for _, _, word in self.places]
 
+    @cached_property
+    def folded(self) -> list[str]:
+        """The words without accents."""
+        return self.words if self.low.isascii() else [fold(word) for word in self.words]
+
     @property
     def negated(self) -> frozenset[int]:
         """Where the words begin that the message rules out."""
@@ -165,7 +173,9 @@ class Said:
 
     def corrects(self) -> bool:
         """Whether something said before is taken back: "sorry, I meant", "no, …"."""
-        return (self._may_correct and _CORRECTION.search(self.low) is not None) or _NO.search(self.low) is not None
+        return (self._may_correct and _CORRECTION.search(self.low) is not None) or (
+            self._may_say_no and _NO.search(self.low) is not None
+        )
 
     def means_another(self) -> bool:
         """Whether it says that something else was meant: "I meant …"."""
@@ -180,7 +190,8 @@ class Said:
 
     def last_no(self) -> int:
         """Where the last correction or "no" ends; -1 when there is none."""
-        return max(self.last_correction(), max((match.end() for match in _NO.finditer(self.low)), default=-1))
+        found = _NO.finditer(self.low) if self._may_say_no else ()
+        return max(self.last_correction(), max((match.end() for match in found), default=-1))
 
     def is_famous(self) -> bool:
         """Whether the question is of the kind that is asked about people of history: "who was …"."""
