@@ -43,7 +43,7 @@ def test_schemathesis_finds_nothing(server: RunningServer, tmp_path: Path) -> No
     key = ("-H", f"Authorization: {server.admin['Authorization']}")
     # Failed authentication is limited by address, so the keys are tried at the server below, which has no such limit.
     checks = CHECKS.removesuffix(",ignored_auth")
-    options = ("--phases", "coverage,fuzzing", "--max-examples", "15", *alike, *key)
+    options = ("--phases", "coverage,fuzzing", "--max-examples", "5", *alike, *key)
     explore(server.url, tmp_path, *options, checks=checks)
 
 
@@ -55,7 +55,7 @@ def test_schemathesis_finds_no_way_past_the_keys(
     keyed: httpx.Client, tmp_path: Path, tags: tuple[str, ...], secret: str
 ) -> None:
     chosen = [option for tag in tags for option in ("--include-tag", tag)]
-    options = ["--phases", "fuzzing", "--max-examples", "4", "-H", f"Authorization: Bearer {secret}"]
+    options = ["--phases", "fuzzing", "--max-examples", "2", "-H", f"Authorization: Bearer {secret}"]
     explore(str(keyed.base_url), tmp_path, *chosen, *options)
 
 

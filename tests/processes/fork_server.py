@@ -28,6 +28,7 @@ from typing import Any
 
 _PRELOADED = (
     "langchain_core.language_models.chat_models",
+    "phonenumbers",
     "sqlalchemy.ext.asyncio",
     "tilores_core.app",
     "tilores_core.worker.jobs",
@@ -35,6 +36,8 @@ _PRELOADED = (
     "tilores_core.cli.doctor",
     "tilores_core.cli.command",
     "tilores_core.cli.serve",
+    "tilores_core.store.store",
+    "tilores_core.store.upgrade",  # almost every command has a data folder of its own
     "tilores_plugins.cache.memory",
     "tilores_plugins.cache.redis.tier",
     "tilores_plugins.providers.demo.model",
