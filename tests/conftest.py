@@ -7,13 +7,14 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.redis_server import redis_binaries
@@ -48,6 +49,15 @@ _RANK = {folder: rank for rank, folder in enumerate(_WAITING)}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests = Path(__file__).parent
     items.sort(key=lambda item: _RANK.get(item.path.relative_to(tests).parts[0], len(_RANK)))
+
+
+@pytest.fixture(autouse=True)
+def logging_is_not_set_up() -> Iterator[None]:
+    """Not in this process: loggers would keep the standard error of the test, which is closed after it."""
+    yield
+    if isinstance(structlog.get_config()["logger_factory"], structlog.WriteLoggerFactory):
+        structlog.reset_defaults()
+        pytest.fail("the test set up logging in this process: run the command in a process of its own")
 
 
 @pytest.fixture(scope="session", params=list(redis_binaries()) or ["none"])
