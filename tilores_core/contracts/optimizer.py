@@ -20,7 +20,7 @@ FAULTS: Final[tuple[Fault, ...]] = ("inexact", "incomplete", "unsupported", "inv
 class ScoredCase:
     """A training question with the scores of one model's answer to it.
 
-    `question`: with typed placeholders such as `<name>` in place of the customer's values. `score`: the overall one,
+    `question`: with typed placeholders such as `[name]` in place of the customer's values. `score`: the overall one,
     0 to 1; `scores`: by name, those that apply. `faults`: what follows from the scores; empty for a good answer.
     """
 

@@ -17,6 +17,13 @@ from tilores_core.store.database import Database, Limits, make_file
 from tilores_core.store.evaluations import Evaluations, evaluation_results, evaluation_runs
 from tilores_core.store.experiments import Experiments, experiment_sums, experiments
 from tilores_core.store.feedback import FeedbackQueue, waiting_feedback
+from tilores_core.store.improvement import (
+    Improvement,
+    improve_calls,
+    improve_controls,
+    improve_cycles,
+    improve_lessons,
+)
 from tilores_core.store.jobs import Jobs, jobs
 from tilores_core.store.leases import Leases, leases
 from tilores_core.store.migrate import HEAD, current_revision, migrate, newer
@@ -33,6 +40,7 @@ TABLES: Final = (
     changes,
     *(evaluation_results, evaluation_runs),
     *(experiments, experiment_sums),
+    *(improve_calls, improve_controls, improve_cycles, improve_lessons),
     jobs,
     leases,
     *(prompt_labels, prompt_versions),
@@ -61,6 +69,7 @@ class Store:
         self.silences = Silences(database)
         self.evaluations = Evaluations(database)
         self.experiments = Experiments(database)
+        self.improvement = Improvement(database)
         self.jobs = Jobs(database)
         self.changes = Changes(database)
         self.leases = Leases(database)

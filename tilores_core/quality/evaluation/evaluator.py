@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import structlog
 
@@ -27,16 +27,12 @@ from tilores_core.errors import (
     error_code,
 )
 from tilores_core.quality.evaluation.budget import ANSWER_TOKENS, Budget, Estimate, Spending, price_of
-from tilores_core.quality.evaluation.journal import Journal
+from tilores_core.quality.evaluation.journal import Journal, KeepsEvaluations, OpensEvaluations
 from tilores_core.quality.evaluation.judge import agreement, grade
 from tilores_core.quality.evaluation.plan import EvaluationPlan
 from tilores_core.quality.evaluation.results import AnswerResult, means, score_table
 from tilores_core.quality.questions.splits import HELD_OUT, split_of
 from tilores_core.quality.scoring import GoldenQuestion, IndexedRecords, index_records, report_answer
-
-if TYPE_CHECKING:
-    from tilores_core.store.evaluations import Evaluations
-    from tilores_core.store.lazy import LazyStore
 
 log = structlog.get_logger(part="quality")
 
@@ -103,7 +99,7 @@ class Evaluator:
         *,
         engine: ChatEngine,
         source: CustomerSource,
-        store: LazyStore | None = None,
+        store: OpensEvaluations | None = None,
         concurrent: int = 8,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -321,7 +317,7 @@ class Evaluator:
         return _without_errors(await evaluations.results(run.id))
 
     async def _begin(
-        self, evaluations: Evaluations | None, plan: EvaluationPlan, prompt: Prompt, digest: str, *, resume: bool
+        self, evaluations: KeepsEvaluations | None, plan: EvaluationPlan, prompt: Prompt, digest: str, *, resume: bool
     ) -> str:
         new = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
         if evaluations is None:

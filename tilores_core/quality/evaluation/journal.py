@@ -3,13 +3,45 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tilores_core.quality.evaluation.results import AnswerResult
 
 if TYPE_CHECKING:
-    from tilores_core.store.evaluations import Evaluations
+    from tilores_core.store.evaluations import RunState, StoredRun
+
+
+class KeepsEvaluations(Protocol):
+    """Where runs and their finished calls are kept: `store.evaluations.Evaluations`, or what has its methods."""
+
+    async def begin(
+        self, run_id: str, *, digest: str, prompt_version: str, options: Mapping[str, Any]
+    ) -> StoredRun: ...
+
+    async def start(self, run_id: str, *, digest: str, prompt_version: str) -> None: ...
+
+    async def unfinished(self, digest: str) -> StoredRun | None: ...
+
+    async def results(self, run_id: str) -> list[dict[str, Any]]: ...
+
+    async def add(self, run_id: str, rows: Iterable[Mapping[str, Any]]) -> None: ...
+
+    async def end(self, run_id: str, *, state: RunState, summary: Mapping[str, Any]) -> None: ...
+
+
+class HoldsEvaluations(Protocol):
+    """A store, as far as an evaluation needs one."""
+
+    @property
+    def evaluations(self) -> KeepsEvaluations: ...
+
+
+class OpensEvaluations(Protocol):
+    """A `LazyStore`, as far as an evaluation needs one."""
+
+    async def get(self) -> HoldsEvaluations: ...
 
 
 class Journal:
@@ -18,7 +50,7 @@ class Journal:
     Without a store (`evaluations` None) results are kept in memory alone.
     """
 
-    def __init__(self, evaluations: Evaluations | None, run_id: str) -> None:
+    def __init__(self, evaluations: KeepsEvaluations | None, run_id: str) -> None:
         self._evaluations = evaluations
         self._run_id = run_id
         self._waiting: list[tuple[AnswerResult, asyncio.Future[None]]] = []

@@ -1,0 +1,28 @@
+"""Improvement: find what is weak, improve it, prove it, keep what was learned. Nothing here invents a score.
+
+cases       training questions without customers' values, with the faults that follow from their scores
+journal     every paid call of a cycle, kept before it counts; what may be spent
+engine      `ContinuousOptimizationEngine`: runs a strategy under the rules that hold for all
+learning    `LearningAccumulator`: what helped and what hurt; `SelfImprovingOptimizer`: apply that first, else explore
+decision    `AutomatedImprovementDeployment`: held-out questions decide, always-valid; reasons
+cycle       `VirtuousCycleOrchestrator`: six phases, each kept in the store
+report      a cycle as Markdown
+
+"""
+
+from tilores_core.improve.cycle import CycleRequest, VirtuousCycleOrchestrator
+from tilores_core.improve.decision import AutomatedImprovementDeployment, Decision
+from tilores_core.improve.engine import ContinuousOptimizationEngine
+from tilores_core.improve.journal import CycleBudget
+from tilores_core.improve.learning import LearningAccumulator, SelfImprovingOptimizer
+
+__all__ = [
+    "AutomatedImprovementDeployment",
+    "ContinuousOptimizationEngine",
+    "CycleBudget",
+    "CycleRequest",
+    "Decision",
+    "LearningAccumulator",
+    "SelfImprovingOptimizer",
+    "VirtuousCycleOrchestrator",
+]

@@ -1,0 +1,114 @@
+"""What the phases say about scores: means and faults, trends, what costs most, what to look at next."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from tilores_core.improve.cases import GOOD, faults_of
+from tilores_core.quality.evaluation import AnswerResult
+from tilores_core.statistics import slope
+
+_FEWEST_CYCLES: Final = 3
+_MOST_SHOWN: Final = 10
+
+
+def baseline_output(rows: Sequence[AnswerResult], answerable: Mapping[str, bool]) -> dict[str, Any]:
+    """Means of the overall score over all, by model and by spectrum, an answer that is missing as 0; and the faults:
+    by spectrum, fault and model, how many and how much score they cost together."""
+    faults: Counter[tuple[str, str, str]] = Counter()
+    costs: dict[tuple[str, str, str], float] = {}
+    for row in rows:
+        if row.scores is None:
+            continue
+        found = faults_of(row.scores, answerable=answerable[row.question_id])
+        for fault in found:
+            key = row.spectrum, fault, row.model
+            faults[key] += 1
+            costs[key] = costs.get(key, 0.0) + (1.0 - row.scores.overall) / len(found)
+    return {
+        "overall": _mean(rows),
+        "answers": len(rows),
+        "errors": sum(row.scores is None for row in rows),
+        "models": {name: _mean([row for row in rows if row.model == name]) for name in _names(rows, "model")},
+        "spectrums": {
+            name: _mean([row for row in rows if row.spectrum == name]) for name in _names(rows, "spectrum")
+        },
+        "faults": [
+            {"spectrum": key[0], "fault": key[1], "model": key[2], "count": count, "cost": round(costs[key], 6)}
+            for key, count in sorted(faults.items())
+        ],
+    }
+
+
+def trends(before: Sequence[Mapping[str, float]], now: Mapping[str, float]) -> dict[str, Any]:
+    """By spectrum: the score now, the change since the cycle before, and the slope per cycle over all cycles that
+    were made with the same models, with its p-value; the slope is None with fewer than three."""
+    found: dict[str, Any] = {}
+    for name, score in sorted(now.items()):
+        values = [one[name] for one in before if name in one] + [score]
+        rise = slope(values) if len(values) >= _FEWEST_CYCLES else None
+        found[name] = {
+            "score": score,
+            "change": score - values[-2] if len(values) > 1 else None,
+            "slope": None if rise is None else rise.slope,
+            "p": None if rise is None or not math.isfinite(rise.p_value) else rise.p_value,
+            "cycles": len(values),
+        }
+    return found
+
+
+def opportunities(baseline: Mapping[str, Any]) -> dict[str, Any]:
+    """The faults with what mending them all would add to the overall score at most, the largest first."""
+    gains: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
+    where: dict[str, Counter[str]] = {}
+    for row in baseline["faults"]:
+        gains[row["fault"]] += row["cost"]
+        counts[row["fault"]] += row["count"]
+        spectrums = where.setdefault(row["fault"], Counter())
+        spectrums[row["spectrum"]] += row["count"]
+    answers = max(1, baseline["answers"])
+    ranked = sorted(gains, key=lambda fault: (-gains[fault], fault))
+    return {
+        "faults": [
+            {
+                "fault": fault,
+                "answers": counts[fault],
+                "gain": gains[fault] / answers,
+                "spectrums": [name for name, _ in where[fault].most_common(3)],
+            }
+            for fault in ranked[:_MOST_SHOWN]
+        ]
+    }
+
+
+def recommendations(phases: Mapping[str, Any]) -> list[str]:
+    """Sentences for the next cycle."""
+    validation, generation = phases["validation"], phases["generation"]
+    outcome = validation["decision"]["outcome"]
+    said = []
+    if outcome == "validate more":
+        said.append("Ask more questions of each spectrum: the gain is not sure yet.")
+    if generation["ended"]:
+        said.append(f"The search ended early: {generation['ended']}. A larger budget may find more.")
+    if generation["rejected"]:
+        said.append(f"{len(generation['rejected'])} candidates were rejected by the checks; see the findings.")
+    after = validation.get("winner") or validation.get("present") or phases["baseline"]
+    weak = sorted((score, name) for name, score in after["spectrums"].items() if score < GOOD)
+    said += [f"Look at {name}, which scores {score:.1%}." for score, name in weak[:3]]
+    remaining = opportunities(after)["faults"]
+    if remaining:
+        fault = remaining[0]
+        said.append(f"What costs most is '{fault['fault']}': up to {100 * fault['gain']:.1f} points.")
+    return said or ["Nothing is below its floor: watch, and begin the next cycle when something falls."]
+
+
+def _mean(rows: Sequence[AnswerResult]) -> float:
+    return math.fsum(row.scores.overall if row.scores else 0.0 for row in rows) / len(rows) if rows else 0.0
+
+
+def _names(rows: Sequence[AnswerResult], field: str) -> list[str]:
+    return sorted({getattr(row, field) for row in rows})

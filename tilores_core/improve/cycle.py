@@ -1,0 +1,363 @@
+"""One cycle of improvement: six phases, each kept in the store when it has ended, and gone on with after a crash.
+
+baseline          the present prompt on training and validation questions
+trends            how it scored in earlier cycles
+opportunities     which faults cost most, and where
+generation        a strategy proposes, training questions choose, validation questions choose again
+validation        the winner against the present prompt on held-out questions, which no strategy has seen
+recommendations   what was decided, done and learned, and what the next cycle should look at
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import structlog
+
+from tilores_core.contracts import Alert, AlertSink, Candidate, NoAlerts, OptimizerStrategy, ScoredCandidate
+from tilores_core.errors import ConfigError, InvalidRequestError, StoreError, TiloresError
+from tilores_core.improve.analysis import baseline_output, opportunities, recommendations, trends
+from tilores_core.improve.decision import (
+    AutomatedImprovementDeployment,
+    Decision,
+    HeldOutTest,
+    Thresholds,
+    question_differences,
+    worse_cells,
+)
+from tilores_core.improve.engine import as_row
+from tilores_core.improve.journal import CycleBudget, CycleJournal
+from tilores_core.improve.learning import LearningAccumulator, SelfImprovingOptimizer, observations
+from tilores_core.improve.parts import CycleParts
+from tilores_core.resilience import acquire_lease
+from tilores_core.store.improvement import LEASE, Improvement, StoredCycle
+
+log = structlog.get_logger(part="improve")
+
+PHASES: Final = ("baseline", "trends", "opportunities", "generation", "validation", "recommendations")
+LEASE_SECONDS: Final = 30.0
+_LOOKS: Final = 4
+_FEWEST_IN_A_LOOK: Final = 20
+Progress = Callable[[str, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleRequest:
+    """What a cycle is to do. `parts`: the present prompt, of version `number`. `spectrums`: training questions of
+    these alone; empty: all. `automatic`: a decision to deploy begins a guarded roll-out."""
+
+    strategy: str
+    models: tuple[str, ...]
+    parts: Mapping[str, str]
+    number: int = 1
+    spectrums: tuple[str, ...] = ()
+    seed: int = 1
+    per_spectrum: int = 6
+    automatic: bool = True
+    budget: CycleBudget = field(default_factory=CycleBudget)
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    reason: str = ""
+    mock: bool = False
+
+    def to_state(self) -> dict[str, Any]:
+        state = asdict(self)
+        return {**state, "models": list(self.models), "spectrums": list(self.spectrums), "parts": dict(self.parts)}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> CycleRequest:
+        return cls(
+            **{
+                **state,
+                "models": tuple(state["models"]),
+                "spectrums": tuple(state["spectrums"]),
+                "budget": CycleBudget(**state["budget"]),
+                "thresholds": Thresholds(**state["thresholds"]),
+            }
+        )
+
+
+class VirtuousCycleOrchestrator:
+    """Runs cycles, one at a time among all processes: the holder of the lease `improve` does.
+
+    `parts`: what cycles are made of in this process. `strategy_of`: builds a strategy by name; raises `ConfigError`.
+    """
+
+    def __init__(
+        self,
+        parts: CycleParts,
+        *,
+        strategy_of: Callable[[str], OptimizerStrategy],
+        deployment: AutomatedImprovementDeployment,
+        alerts: AlertSink | None = None,
+        lease_seconds: float = LEASE_SECONDS,
+    ) -> None:
+        self._parts = parts
+        self._strategy_of = strategy_of
+        self._deployment = deployment
+        self._alerts = alerts or NoAlerts()
+        self._lease_seconds = lease_seconds
+
+    async def estimate(self, request: CycleRequest) -> dict[str, int]:
+        """Model calls that a cycle takes at least (with one candidate) and at most (the budget), and the questions of
+        each split. Asks no model. Raises as `run`."""
+        ground = await self._parts.ground(request)
+        sizes = ground.sizes
+        # The present prompt and a candidate on training questions; what is reserved for the phases after the search.
+        least = len(request.models) * (2 * sizes["training"] + 4 * sizes["validation"] + 2 * sizes["held-out"])
+        return {"least_calls": least, "most_calls": max(least, request.budget.calls or least), **sizes}
+
+    async def run(self, request: CycleRequest | None, *, progress: Progress | None = None) -> StoredCycle | None:
+        """Go on with the cycle that was interrupted, else begin the one that is asked for; None without either.
+
+        Raises `InvalidRequestError` while another process runs one, `ConfigError`, `SourceError`, `StoreError`.
+        """
+        store = (await self._parts.store.get()).improvement
+        leases = (await self._parts.store.get()).leases
+        lease = await acquire_lease(leases, LEASE, seconds=self._lease_seconds)
+        if lease is None:
+            raise InvalidRequestError(
+                "another process runs an improvement cycle", fix="wait for its end: tilores improve status"
+            )
+        async with lease:
+            running = await store.recent(limit=1, state="running")
+            if running:
+                cycle = running[0]
+            elif request is None:
+                return None
+            else:
+                self._strategy_of(request.strategy)  # an unknown one begins no cycle
+                cycle_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+                cycle = await store.begin(cycle_id, request.to_state(), fence=lease.fence)
+            working = asyncio.create_task(self._go(store, cycle, lease.fence, progress))
+            losing = asyncio.create_task(lease.lost.wait())
+            try:
+                await asyncio.wait({working, losing}, return_when=asyncio.FIRST_COMPLETED)
+                if not working.done():
+                    raise StoreError("the lease 'improve' is over: another process goes on with the cycle", fix=None)
+                await working
+            finally:
+                for task in (working, losing):
+                    task.cancel()
+                await asyncio.gather(working, losing, return_exceptions=True)
+            return await store.get(cycle.id)
+
+    async def _go(self, store: Improvement, cycle: StoredCycle, fence: int, progress: Progress | None) -> None:
+        log.info("improve.cycle", cycle=cycle.id, finished=len(cycle.phases))
+        try:
+            await _Cycle(self._parts, self._strategy_of, self._deployment, store, cycle, fence, progress).run()
+        except StoreError:
+            raise  # gone on with later
+        except TiloresError as error:
+            phases = {
+                **(await _phases(store, cycle)),
+                "error": {"error": type(error).__name__, "said": error.message},
+            }
+            await store.keep(cycle.id, phases, fence=fence)
+            await store.end(cycle.id, "failed", fence=fence)
+            self._alerts.raise_alert(
+                Alert(
+                    kind="improvement.failed",
+                    severity="MEDIUM",
+                    title="An improvement cycle failed",
+                    detail=error.message,
+                    source="improve",
+                )
+            )
+            raise
+        await store.end(cycle.id, "done", fence=fence)
+
+
+async def _phases(store: Improvement, cycle: StoredCycle) -> dict[str, Any]:
+    found = await store.get(cycle.id)
+    return dict(found.phases) if found is not None else {}
+
+
+class _Cycle:
+    """The work of one cycle in one process."""
+
+    def __init__(
+        self,
+        parts: CycleParts,
+        strategy_of: Callable[[str], OptimizerStrategy],
+        deployment: AutomatedImprovementDeployment,
+        store: Improvement,
+        cycle: StoredCycle,
+        fence: int,
+        progress: Progress | None,
+    ) -> None:
+        self._parts = parts
+        self._strategy_of = strategy_of
+        self._deployment = deployment
+        self._store = store
+        self._cycle = cycle
+        self._fence = fence
+        self._progress = progress
+        self.request = CycleRequest.from_state(cycle.options)
+        self._phases: dict[str, Any] = dict(cycle.phases)
+        self._lessons: Sequence[Mapping[str, Any]] = ()
+
+    async def run(self) -> None:
+        self._journal = CycleJournal(self._store, self._cycle.id, self.request.budget, self._parts.make_evaluator)
+        await self._journal.load()
+        if "generation" in self._phases:
+            self._journal.restore(self._phases["generation"]["spent"])
+        elif "baseline" in self._phases:
+            self._journal.restore(self._phases["baseline"]["spent"], present=self.request.parts)
+        self._ground = await self._parts.ground(self.request)
+        if self._phases.get("baseline", {}).get("questions", self._ground.digest) != self._ground.digest:
+            raise ConfigError(
+                "the customers' records have changed since the cycle began",
+                where="improve",
+                fix="begin another cycle: tilores improve run",
+            )
+        steps: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
+            "baseline": self._baseline,
+            "trends": self._trends,
+            "opportunities": self._opportunities,
+            "generation": self._generation,
+            "validation": self._validation,
+            "recommendations": self._recommendations,
+        }
+        for name in PHASES:
+            if self._progress is not None:
+                self._progress(name, PHASES.index(name))
+            if name in self._phases:
+                continue
+            self._lessons = ()
+            self._phases[name] = await steps[name]()
+            await self._store.keep(self._cycle.id, self._phases, fence=self._fence, lessons=self._lessons)
+
+    async def _baseline(self) -> dict[str, Any]:
+        ground = self._ground
+        rows = await self._journal.evaluate(
+            ground.prompt(self.request.parts),
+            [*ground.training, *ground.validation],
+            self.request.models,
+            seed=self.request.seed,
+        )
+        spent = self._journal.spent.to_state()
+        return {
+            **baseline_output([*rows.values()], ground.answerable),
+            "questions": ground.digest,
+            "spent": spent,
+        }
+
+    async def _trends(self) -> dict[str, Any]:
+        before = [
+            one
+            for one in reversed(await self._store.recent(limit=20, state="done"))
+            if one.id != self._cycle.id and tuple(one.options["models"]) == self.request.models
+        ]
+        return trends([one.phases["baseline"]["spectrums"] for one in before], self._phases["baseline"]["spectrums"])
+
+    async def _opportunities(self) -> dict[str, Any]:
+        return opportunities(self._phases["baseline"])
+
+    async def _generation(self) -> dict[str, Any]:
+        accumulator = LearningAccumulator(self._store)
+        at_ms = _milliseconds(self._cycle.created)
+        engine = self._parts.engine(
+            self.request,
+            self._ground,
+            self._journal,
+            await accumulator.lessons(models=self.request.models, now_ms=at_ms),
+        )
+        asked, models = self._ground.sizes, len(self.request.models)
+        # Three candidates on validation questions; the winner and the present prompt on held-out ones.
+        self._journal.reserved = models * (3 * asked["validation"] + 2 * asked["held-out"])
+        await engine.measure_baseline()
+        found = await SelfImprovingOptimizer(self._strategy_of(self.request.strategy)).run(engine)
+        self._lessons = observations(self._cycle.id, at_ms, found.gains)
+        self._journal.reserved = 0
+        best, validated = await self._choose(found.best)
+        return {
+            "tried": found.tried,
+            "rejected": list(found.rejected),
+            "ended": found.ended,
+            "learned": len(found.gains),
+            "training": {"present": engine.baseline.score, "best": best.score if best else None},
+            "validation": validated,
+            "winner": None if best is None else as_row(best),
+            "spent": self._journal.spent.to_state(),
+        }
+
+    async def _choose(self, best: Sequence[ScoredCandidate]) -> tuple[ScoredCandidate | None, dict[str, float]]:
+        """The best on validation questions, of equal ones the shorter; none when the present prompt is as good."""
+        if not best:
+            return None, {}
+        ranked = []
+        scores: dict[str, float] = {}
+        present = ScoredCandidate(candidate=Candidate(parts=self.request.parts), score=0.0, tokens=0)
+        for place, one in enumerate([present, *best]):
+            rows = await self._journal.evaluate(
+                self._ground.prompt(one.candidate.parts),
+                self._ground.validation,
+                self.request.models,
+                seed=self.request.seed,
+            )
+            mean = sum(row.scores.overall if row.scores else 0.0 for row in rows.values()) / max(1, len(rows))
+            scores["present" if not place else f"candidate {place}"] = mean
+            if place:
+                ranked.append((-round(mean, 6), one.tokens, place, one))
+        first = min(ranked, key=lambda row: row[:3])
+        return (first[3] if -first[0] > scores["present"] else None), scores
+
+    async def _validation(self) -> dict[str, Any]:
+        winner = self._phases["generation"]["winner"]
+        if winner is None:
+            reason = "no candidate is better than the present prompt on training and validation questions"
+            return {"decision": Decision(outcome="optimize more", reasons=(reason,)).to_state()}
+        journal = self._journal
+        test = HeldOutTest(self.request.thresholds)
+        before: dict[tuple[str, str], Any] = {}
+        after: dict[tuple[str, str], Any] = {}
+        questions = self._ground.held_out(self.request.seed)
+        size = max(_FEWEST_IN_A_LOOK, -(-len(questions) // _LOOKS))
+        for start in range(0, len(questions), size):
+            batch = questions[start : start + size]
+            pairs = [
+                await journal.evaluate(
+                    self._ground.prompt(parts),
+                    batch,
+                    self.request.models,
+                    seed=self.request.seed,
+                    purpose="evaluation",
+                )
+                for parts in (self.request.parts, winner["parts"])
+            ]
+            before.update(pairs[0])
+            after.update(pairs[1])
+            if test.add(question_differences(*pairs)):
+                break
+        decision = test.decide(worse_cells(before.values(), after.values()))
+        return {
+            "decision": decision.to_state(),
+            "present": baseline_output([*before.values()], self._ground.answerable),
+            "winner": baseline_output([*after.values()], self._ground.answerable),
+            "spent": self._journal.spent.to_state(),
+        }
+
+    async def _recommendations(self) -> dict[str, Any]:
+        validation = self._phases["validation"]
+        state = dict(validation["decision"])
+        decision = Decision(**{**state, "reasons": tuple(state["reasons"])})
+        winner = self._phases["generation"]["winner"]
+        carried_out: Mapping[str, Any] = {"version": None, "done": "nothing"}
+        if winner is not None:
+            carried_out = await self._deployment.carry_out(
+                decision,
+                self._cycle.id,
+                winner["parts"],
+                parent=self.request.number,
+                automatic=self.request.automatic,
+            )
+        return {**carried_out, "next": recommendations(self._phases)}
+
+
+def _milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)

@@ -1,0 +1,201 @@
+"""Every paid call of a cycle: kept in the store before it counts, and counted against the budget.
+
+A process that takes a cycle over goes through the same steps; a call that is in the journal is not made again, but
+counts as it did, so that the budget ends at the same place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tilores_core.contracts import Prompt
+from tilores_core.errors import BudgetSpentError
+from tilores_core.quality.evaluation import AnswerResult, Budget, EvaluationPlan, Evaluator
+from tilores_core.quality.evaluation.plan import Purpose
+from tilores_core.quality.scoring import GoldenQuestion
+from tilores_core.store.improvement import Improvement
+
+MakeEvaluator = Callable[["PromptAnswers"], Evaluator]
+_REFLECTION = "reflection"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleBudget:
+    """Most that one cycle may spend: model calls, tokens, US dollars, and seconds in one process; None: no limit."""
+
+    calls: int | None = None
+    tokens: int | None = None
+    dollars: float | None = None
+    seconds: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Spent:
+    """`reflections`: the calls of the reflection model, which `calls` includes."""
+
+    calls: int = 0
+    tokens: int = 0
+    dollars: float = 0.0
+    reflections: int = 0
+
+    def to_state(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What the reflection model said, and what it took. `dollars`: 0 where it is not known."""
+
+    text: str
+    tokens: int = 0
+    dollars: float = 0.0
+
+
+class CycleJournal:
+    """`await load()` first. `make_evaluator`: an evaluator that keeps its answers in the given place."""
+
+    def __init__(self, store: Improvement, cycle_id: str, budget: CycleBudget, make_evaluator: MakeEvaluator) -> None:
+        self.spent = Spent()
+        self.known: dict[tuple[str, str], dict[str, Any]] = {}
+        self._store = store
+        self._cycle_id = cycle_id
+        self._budget = budget
+        self._make_evaluator = make_evaluator
+        self._used: set[tuple[str, str]] = set()
+        self._begun = time.monotonic()
+        self._asked: dict[str, int] = {}
+        self.reserved = 0
+        """Calls that what comes later needs: a search may not spend them."""
+
+    async def load(self) -> None:
+        """Take over what an earlier process has finished of the cycle. Raises `StoreError`."""
+        self.known = await self._store.calls(self._cycle_id)
+
+    def restore(self, spent: Mapping[str, Any], *, present: Mapping[str, str] | None = None) -> None:
+        """What the finished phases have spent. `present`: the prompt whose answers in the journal that includes."""
+        self.spent = Spent(**spent)
+        if present is not None:
+            subject = prompt_key(present)
+            self._used.update(key for key in self.known if key[0] == subject)
+
+    async def add(self, subject: str, calls: Mapping[str, Mapping[str, Any]]) -> None:
+        """Returns when they are committed."""
+        await self._store.add_calls(self._cycle_id, subject, calls)
+        self.known.update({(subject, key): dict(body) for key, body in calls.items()})
+
+    async def evaluate(
+        self,
+        prompt: Prompt,
+        questions: Iterable[GoldenQuestion],
+        models: tuple[str, ...],
+        *,
+        seed: int,
+        purpose: Purpose = "improvement",
+    ) -> dict[tuple[str, str], AnswerResult]:
+        """The answers to the questions, by model and question; those in the journal are not asked again.
+
+        Raises `BudgetSpentError` before the first call when they are more than may be asked.
+        """
+        subject, asked = prompt_key(prompt.parts), tuple(questions)
+        cells = [(model, question.id) for question in asked for model in models]
+        self._require(sum((subject, cell_key(*cell)) not in self._used for cell in cells))
+        left = None if self._budget.dollars is None else max(0.0, self._budget.dollars - self.spent.dollars)
+        answers = PromptAnswers(self, subject, {cell_key(*cell) for cell in cells})
+        run = await self._make_evaluator(answers).evaluate(
+            EvaluationPlan(models=models, questions=asked, prompt=prompt, seed=seed, purpose=purpose),
+            budget=Budget(dollars=left),
+            run_id=subject,
+        )
+        found = {(row.model, row.question_id): row for row in run.results}
+        for cell, row in found.items():
+            if (subject, key := cell_key(*cell)) not in self._used:
+                self._used.add((subject, key))
+                self._count(row.input_tokens + row.output_tokens, row.cost or 0.0)
+        if run.state == "stopped":
+            raise BudgetSpentError("the budget in money ends here", fix="raise [improve] max_dollars")
+        return found
+
+    async def reply(self, prompt: str, ask: Callable[[str], Awaitable[Reply]]) -> str:
+        """What the reflection model says; the same prompt asked again is another call."""
+        digest = hashlib.sha256(prompt.encode()).hexdigest()[:48]
+        number = self._asked[digest] = self._asked.get(digest, 0) + 1
+        key = f"{digest}-{number}"
+        self._require(1)
+        if (_REFLECTION, key) not in self.known:
+            await self.add(_REFLECTION, {key: asdict(await ask(prompt))})
+        reply = Reply(**self.known[_REFLECTION, key])
+        self.spent.reflections += 1
+        self._count(reply.tokens, reply.dollars)
+        return reply.text
+
+    def _count(self, tokens: int, dollars: float) -> None:
+        self.spent.calls += 1
+        self.spent.tokens += tokens
+        self.spent.dollars += dollars
+
+    def _require(self, calls: int) -> None:
+        limits, spent = self._budget, self.spent
+        if calls and limits.calls is not None and spent.calls + calls + self.reserved > limits.calls:
+            raise BudgetSpentError(
+                f"{calls} more calls would be more than the {limits.calls} of the budget"
+                + (f", {self.reserved} of which are reserved" if self.reserved else ""),
+                fix="raise [improve] max_calls, or ask fewer questions or models",
+            )
+        if calls and limits.tokens is not None and spent.tokens >= limits.tokens:
+            raise BudgetSpentError("the budget in tokens is spent", fix="raise [improve] max_tokens")
+        if calls and limits.seconds is not None and time.monotonic() - self._begun >= limits.seconds:
+            raise BudgetSpentError("the time is over", fix="raise [improve] max_seconds")
+
+
+class PromptAnswers:
+    """What an `Evaluator` keeps its answers in: those of one prompt, in the journal. Errors are not kept: they are
+    asked again."""
+
+    def __init__(self, journal: CycleJournal, subject: str, wanted: set[str]) -> None:
+        self._journal = journal
+        self._subject = subject
+        self._wanted = wanted
+
+    async def get(self) -> PromptAnswers:
+        return self
+
+    @property
+    def evaluations(self) -> PromptAnswers:
+        return self
+
+    async def start(self, run_id: str, *, digest: str, prompt_version: str) -> None:
+        """Nothing: the cycle has begun."""
+
+    async def begin(self, run_id: str, *, digest: str, prompt_version: str, options: Mapping[str, Any]) -> Any:
+        raise NotImplementedError  # evaluations of a cycle have a run_id
+
+    async def unfinished(self, digest: str) -> None:
+        return None
+
+    async def results(self, run_id: str) -> list[dict[str, Any]]:
+        return [
+            body
+            for (subject, key), body in self._journal.known.items()
+            if subject == self._subject and key in self._wanted
+        ]
+
+    async def add(self, run_id: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        finished = {cell_key(row["model"], row["question_id"]): row for row in rows if row["error"] is None}
+        await self._journal.add(self._subject, finished)
+
+    async def end(self, run_id: str, *, state: str, summary: Mapping[str, Any]) -> None:
+        """Nothing: the cycle goes on."""
+
+
+def prompt_key(parts: Mapping[str, str]) -> str:
+    """40 hex digits that change with any part."""
+    return hashlib.sha256(repr(sorted(parts.items())).encode()).hexdigest()[:40]
+
+
+def cell_key(model: str, question_id: str) -> str:
+    """40 hex digits for a model and a question."""
+    return hashlib.sha256(repr((model, question_id)).encode()).hexdigest()[:40]

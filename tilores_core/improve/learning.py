@@ -1,0 +1,187 @@
+"""What helped and what hurt in earlier cycles, and its use: apply what is sure, else explore."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from tilores_core.contracts import Change, Lesson, OptimizerStrategy
+from tilores_core.errors import BudgetSpentError, InvalidRequestError
+from tilores_core.improve.engine import ContinuousOptimizationEngine, Found, Gain
+from tilores_core.statistics import Moments
+from tilores_core.statistics.distributions import beta_cdf, normal_quantile
+from tilores_core.store.improvement import Improvement
+
+_HALF_LIFE_DAYS: Final = 60.0
+_DAY_MS: Final = 86_400_000
+_MOST_EVIDENCE: Final = 10.0
+"""Pairs of one cycle depend on each other: together they count as so many at most."""
+
+_SURE: Final = 0.9
+_LEAST_GAIN: Final = 0.002
+_MOST_APPLIED: Final = 12
+_GOOD_ENOUGH: Final = 0.95
+_LARGEST_FILE: Final = 50_000_000
+_MOST_ROWS: Final = 100_000
+_LONGEST: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learned:
+    """An instruction with all that was observed of it: mean gain over pairs of answers with its 95 % interval
+    (normal), where it was seen, and the chance that it helps more answers than it hurts."""
+
+    lesson: Lesson
+    pairs: int
+    low: float
+    high: float
+    by_model: Mapping[str, float]
+
+
+class LearningAccumulator:
+    """Observations of instructions, in the store. They are only ever added, each with an id of its own, so that
+    replicas' are merged without loss in any order, and the same one twice counts once.
+
+    The confidence is the chance that more than half of the answers that an instruction changes get better: a Beta
+    posterior over the pairs that changed, from Beta(1, 1), older cycles halved every 60 days, each counting as ten
+    pairs at most.
+    """
+
+    def __init__(self, store: Improvement) -> None:
+        self._store = store
+
+    async def learned(self, *, models: Iterable[str] = (), now_ms: int | None = None) -> list[Learned]:
+        """The surest first. `models`: only gains of these, where any was seen. Raises `StoreError`."""
+        groups: dict[Change, list[tuple[float, Mapping[str, Any]]]] = {}
+        now = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+        for row in await self._store.lessons():
+            body = row["body"]
+            change = Change(part=body["part"], instruction=body["instruction"], fault=body["fault"])
+            age = max(0, now - row["at_ms"]) / _DAY_MS
+            groups.setdefault(change, []).append((0.5 ** (age / _HALF_LIFE_DAYS), body))
+        wanted = set(models)
+        found = [_learned(change, seen) for change, seen in groups.items()]
+        if wanted:
+            found = [one for one in found if wanted & set(one.by_model)]
+        return sorted(
+            found, key=lambda one: (-one.lesson.confidence, -one.lesson.gain, one.lesson.change.instruction)
+        )
+
+    async def lessons(self, *, models: Iterable[str] = (), now_ms: int | None = None) -> list[Lesson]:
+        """As `learned`, for a strategy."""
+        return [one.lesson for one in await self.learned(models=models, now_ms=now_ms)]
+
+    async def export_json(self) -> bytes:
+        """All observations as a JSON document."""
+        rows = await self._store.lessons(limit=_MOST_ROWS)
+        return orjson.dumps({"observations": rows}, option=orjson.OPT_INDENT_2)
+
+    async def import_json(self, data: bytes) -> int:
+        """Merge what `export_json` gave; how many were new. Raises `InvalidRequestError` for another document."""
+        if len(data) > _LARGEST_FILE:
+            raise InvalidRequestError("the file is larger than 50 MB", param="FILE")
+        try:
+            rows = orjson.loads(data)["observations"]
+            checked = [_checked(row) for row in rows]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InvalidRequestError(
+                f"this is not a file of lessons ({type(error).__name__})",
+                param="FILE",
+                fix="give a file that `tilores learning export` wrote",
+            ) from None
+        if len(checked) > _MOST_ROWS:
+            raise InvalidRequestError(f"there are more than {_MOST_ROWS:,} observations", param="FILE")
+        return await self._store.add_lessons(checked)
+
+
+def observations(cycle_id: str, at_ms: int, gains: Sequence[Gain]) -> list[dict[str, Any]]:
+    """Rows of the store for what a cycle has measured."""
+    return [
+        {
+            "id": f"{cycle_id}-{number}",
+            "at_ms": at_ms,
+            "body": {
+                "part": gain.change.part,
+                "instruction": gain.change.instruction,
+                "fault": gain.change.fault,
+                "pairs": gain.pairs,
+                "total": gain.total,
+                "squares": gain.squares,
+                "helped": gain.helped,
+                "hurt": gain.hurt,
+                "by_model": dict(gain.by_model),
+            },
+        }
+        for number, gain in enumerate(gains)
+    ]
+
+
+class SelfImprovingOptimizer:
+    """Applies what earlier cycles are sure of before a strategy explores; where that is enough it does not."""
+
+    def __init__(self, strategy: OptimizerStrategy) -> None:
+        self._strategy = strategy
+
+    async def run(self, engine: ContinuousOptimizationEngine) -> Found:
+        """Raises as `OptimizerStrategy.improve`, but for a spent budget."""
+        candidate = engine.baseline.candidate
+        said = "\n".join(candidate.parts.values())
+        for lesson in engine.lessons[:_MOST_APPLIED]:
+            new = lesson.change.instruction not in said and lesson.change.part in candidate.parts
+            if new and lesson.confidence >= _SURE and lesson.gain > 0:
+                candidate = candidate.with_change(lesson.change)
+        if candidate.changes:
+            try:
+                scored = await engine.score([candidate])
+            except BudgetSpentError as error:
+                return engine.found([], error.message)
+            if scored and scored[0].score - engine.baseline.score > _LEAST_GAIN:
+                if scored[0].score >= _GOOD_ENOUGH:
+                    return engine.found(scored)
+                engine.rebase(scored[0])
+        return await engine.run(self._strategy)
+
+
+def _learned(change: Change, seen: Sequence[tuple[float, Mapping[str, Any]]]) -> Learned:
+    a = b = 1.0
+    moments = Moments()
+    by_model: dict[str, list[float]] = {}
+    for weight, body in seen:
+        changed = body["helped"] + body["hurt"]
+        scale = weight * min(1.0, _MOST_EVIDENCE / changed) if changed else 0.0
+        a += scale * body["helped"]
+        b += scale * body["hurt"]
+        moments.merge(Moments.of_sums(count=body["pairs"], total=body["total"], squares=body["squares"]))
+        for model, gain in body["by_model"].items():
+            by_model.setdefault(model, []).append(gain)
+    half = normal_quantile(0.975) * math.sqrt(moments.variance / moments.count) if moments.count else 0.0
+    return Learned(
+        lesson=Lesson(change=change, gain=moments.mean, confidence=1.0 - beta_cdf(0.5, a, b), observations=len(seen)),
+        pairs=round(moments.count),
+        low=moments.mean - half,
+        high=moments.mean + half,
+        by_model={name: math.fsum(gains) / len(gains) for name, gains in sorted(by_model.items())},
+    )
+
+
+def _checked(row: Mapping[str, Any]) -> dict[str, Any]:
+    body = row["body"]
+    texts = {name: str(body[name]) for name in ("part", "instruction")}
+    if any(not text or len(text) > _LONGEST for text in texts.values()):
+        raise ValueError
+    return {
+        "id": str(row["id"]),
+        "at_ms": int(row["at_ms"]),
+        "body": {
+            **texts,
+            "fault": None if body["fault"] is None else str(body["fault"])[:40],
+            **{name: int(body[name]) for name in ("pairs", "helped", "hurt")},
+            **{name: float(body[name]) for name in ("total", "squares")},
+            "by_model": {str(name)[:200]: float(gain) for name, gain in body["by_model"].items()},
+        },
+    }

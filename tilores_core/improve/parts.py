@@ -1,0 +1,149 @@
+"""What a cycle is made of in a process: questions, evaluators, the reflection model."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from tilores_core.chat.engine import ChatEngine
+from tilores_core.chat.prompts import build_prompt
+from tilores_core.contracts import CustomerSource, Lesson, Prompt
+from tilores_core.errors import ConfigError, ProviderError
+from tilores_core.improve.cases import masked_questions
+from tilores_core.improve.engine import ContinuousOptimizationEngine
+from tilores_core.improve.journal import CycleJournal, PromptAnswers, Reply
+from tilores_core.quality.evaluation import Evaluator
+from tilores_core.quality.questions import GoldenSet, MakeOptions, make_questions
+from tilores_core.quality.scoring import GoldenQuestion
+from tilores_core.release.prompt_checks import PromptCase
+
+if TYPE_CHECKING:
+    from tilores_core.improve.cycle import CycleRequest
+    from tilores_core.store.lazy import LazyStore
+
+_CUSTOMERS_PER_QUESTION: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """The golden questions of a cycle. `training`: of the spectrums that it is about; `texts`: masked, by id."""
+
+    golden: GoldenSet
+    training: tuple[GoldenQuestion, ...]
+    texts: Mapping[str, str]
+    forbidden: Sequence[PromptCase]
+
+    @property
+    def validation(self) -> tuple[GoldenQuestion, ...]:
+        return self.golden.validation
+
+    @property
+    def digest(self) -> str:
+        return self.golden.digest
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {**self.golden.sizes, "training": len(self.training)}
+
+    @property
+    def answerable(self) -> dict[str, bool]:
+        asked = (*self.golden.training, *self.golden.validation, *self.golden.held_out())
+        return {question.id: question.answerable for question in asked}
+
+    def held_out(self, seed: int) -> list[GoldenQuestion]:
+        """In an order that mixes the spectrums, so that an early look is one at all of them."""
+        questions = list(self.golden.held_out())
+        random.Random(seed).shuffle(questions)  # noqa: S311 - the order of questions
+        return questions
+
+    @staticmethod
+    def prompt(parts: Mapping[str, str]) -> Prompt:
+        return build_prompt(0, parts)
+
+
+class CycleParts:
+    """`max_tokens`: longest prompt. `ask`: the reflection model instead of `reflection_model`."""
+
+    def __init__(
+        self,
+        *,
+        engine: ChatEngine,
+        source: CustomerSource,
+        store: LazyStore,
+        max_tokens: int,
+        reflection_model: str | None = None,
+        ask: Callable[[str], Awaitable[Reply]] | None = None,
+        concurrent: int = 8,
+    ) -> None:
+        self.store = store
+        self._engine = engine
+        self._source = source
+        self._max_tokens = max_tokens
+        self._model = reflection_model
+        self._ask = ask or (None if reflection_model is None else self._ask_model)
+        self._concurrent = concurrent
+
+    async def ground(self, request: CycleRequest) -> Ground:
+        """The questions of a request: made of the source's records, others for each seed. Raises as
+        `make_questions`."""
+        options = MakeOptions(
+            customers=max(12, _CUSTOMERS_PER_QUESTION * request.per_spectrum),
+            per_spectrum=request.per_spectrum,
+            seed=request.seed,
+        )
+        golden = await make_questions(self._source, options)
+        wanted = set(request.spectrums)
+        training = tuple(one for one in golden.training if not wanted or one.spectrum in wanted)
+        if not training:
+            raise ConfigError(
+                "there are no training questions of these spectrums", where="improve", fix="name other spectrums"
+            )
+        asked = (*golden.training, *golden.validation, *golden.held_out())
+        ids = dict.fromkeys(question.customer_id for question in asked)
+        customers = {one: await self._source.get(one) for one in ids}
+        return Ground(
+            golden,
+            training,
+            await masked_questions(self._source, training),
+            [PromptCase(question=one.text, customer=customers[one.customer_id]) for one in asked],
+        )
+
+    def make_evaluator(self, answers: PromptAnswers) -> Evaluator:
+        return Evaluator(engine=self._engine, source=self._source, store=answers, concurrent=self._concurrent)
+
+    def engine(
+        self, request: CycleRequest, ground: Ground, journal: CycleJournal, lessons: Sequence[Lesson]
+    ) -> ContinuousOptimizationEngine:
+        return ContinuousOptimizationEngine(
+            parts=request.parts,
+            questions=ground.training,
+            texts=ground.texts,
+            models=request.models,
+            journal=journal,
+            forbidden=ground.forbidden,
+            max_tokens=self._max_tokens,
+            seed=request.seed,
+            lessons=lessons,
+            ask=self._ask,
+        )
+
+    async def _ask_model(self, prompt: str) -> Reply:
+        models, name = self._engine.models, self._engine.models.resolve(self._model)
+        provider = models.provider(name)
+        try:
+            said = await models.ask(name, [{"role": "user", "content": prompt}], {})
+        except Exception as error:
+            mapped = provider.map_error(error)
+            if isinstance(mapped, ProviderError):
+                raise mapped from None
+            raise ProviderError(
+                f"the reflection model failed: {type(mapped).__name__}", provider=name.partition(":")[0]
+            ) from None
+        usage = said.usage
+        return Reply(
+            text=said.text,
+            tokens=usage.input_tokens + usage.output_tokens,
+            dollars=models.cost_of(name, said) or 0.0,
+        )

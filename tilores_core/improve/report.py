@@ -1,0 +1,106 @@
+"""A cycle as Markdown: what was found, tried, gained, spent, decided, and why. Without any customer's data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tilores_core.improve.cycle import PHASES
+from tilores_core.store.improvement import StoredCycle
+
+
+def cycle_row(cycle: StoredCycle) -> dict[str, Any]:
+    """A cycle in one line."""
+    phases = cycle.phases
+    decision = phases.get("validation", {}).get("decision", {})
+    ended = [name for name in ("validation", "generation", "baseline") if "spent" in phases.get(name, {})]
+    spent: Mapping[str, Any] = phases[ended[0]]["spent"] if ended else {}
+    return {
+        "id": cycle.id,
+        "state": cycle.state,
+        "created": cycle.created.isoformat(timespec="seconds"),
+        "strategy": cycle.options["strategy"] + (" (mock)" if cycle.options.get("mock") else ""),
+        "phase": next((name for name in reversed(PHASES) if name in phases), ""),
+        "outcome": decision.get("outcome", ""),
+        "gain": decision.get("difference"),
+        "confidence": decision.get("confidence"),
+        "version": phases.get("recommendations", {}).get("version"),
+        "calls": spent.get("calls", 0),
+        "dollars": spent.get("dollars", 0.0),
+    }
+
+
+def as_markdown(cycle: StoredCycle) -> str:
+    """The whole report."""
+    return "\n".join(_lines(cycle)) + "\n"
+
+
+def _lines(cycle: StoredCycle) -> Iterator[str]:
+    row, phases, options = cycle_row(cycle), cycle.phases, cycle.options
+    yield f"# Improvement cycle {cycle.id}"
+    yield ""
+    yield f"- State: {row['state']}; strategy: {row['strategy']}; seed {options['seed']}; began {row['created']}"
+    yield f"- Models: {', '.join(options['models'])}"
+    if options["reason"]:
+        yield f"- Why: {options['reason']}"
+    yield f"- Spent: {row['calls']} calls, {row['dollars']:.4f} US dollars where prices are known"
+    if "error" in phases:
+        yield f"- It failed: {phases['error']['said']}"
+    if "baseline" in phases:
+        yield from _found(phases)
+    if "generation" in phases:
+        yield from _tried(phases["generation"])
+    if "validation" in phases:
+        yield from _decided(phases)
+    if "recommendations" in phases:
+        yield from ("", "## Next", "")
+        yield f"- Done: {phases['recommendations']['done']}"
+        yield from (f"- {text}" for text in phases["recommendations"]["next"])
+
+
+def _found(phases: Any) -> Iterator[str]:
+    baseline = phases["baseline"]
+    yield from ("", "## What was found", "")
+    yield f"The present prompt scores {baseline['overall']:.1%} over {baseline['answers']} answers"
+    yield f"({baseline['errors']} calls without one)."
+    yield from ("", "| spectrum | score | since the cycle before |", "| --- | --- | --- |")
+    for name, score in baseline["spectrums"].items():
+        change = phases.get("trends", {}).get(name, {}).get("change")
+        yield f"| {name} | {score:.1%} | {'' if change is None else f'{100 * change:+.1f} points'} |"
+    faults = phases.get("opportunities", {}).get("faults", [])
+    if faults:
+        yield from ("", "| fault | answers | gain at most | mostly in |", "| --- | --- | --- | --- |")
+        for fault in faults:
+            where = ", ".join(fault["spectrums"])
+            yield f"| {fault['fault']} | {fault['answers']} | {100 * fault['gain']:.1f} points | {where} |"
+
+
+def _tried(generation: Any) -> Iterator[str]:
+    yield from ("", "## What was tried", "")
+    yield f"{generation['tried']} candidates were scored; {generation['learned']} instructions were learned from."
+    if generation["ended"]:
+        yield f"The search ended early: {generation['ended']}."
+    if generation["rejected"]:
+        yield from ("", f"{len(generation['rejected'])} candidates were rejected:", "")
+        yield from (f"- {finding}" for finding in generation["rejected"])
+    winner = generation["winner"]
+    if winner is None:
+        yield "No candidate is better than the present prompt."
+        return
+    training = generation["training"]
+    yield f"On training questions: {training['present']:.1%} before, {training['best']:.1%} with the winner:"
+    yield ""
+    yield from (f"- {change['part']}: {change['instruction']}" for change in winner["changes"])
+
+
+def _decided(phases: Any) -> Iterator[str]:
+    validation = phases["validation"]
+    decision = validation["decision"]
+    yield from ("", "## What was decided", "")
+    yield f"**{decision['outcome']}**: {'; '.join(decision['reasons'])}."
+    if "winner" in validation:
+        before, after = validation["present"], validation["winner"]
+        yield from ("", "| held-out questions | present prompt | winner |", "| --- | --- | --- |")
+        yield f"| all | {before['overall']:.1%} | {after['overall']:.1%} |"
+        for name, score in after["spectrums"].items():
+            yield f"| {name} | {before['spectrums'][name]:.1%} | {score:.1%} |"

@@ -1,0 +1,193 @@
+"""Improvement: cycles with what each phase found, the calls that were paid for, what was learned, and the pause.
+
+A cycle's calls are kept until it has ended, so that a process that takes it over pays for none of them twice. They
+hold scores and what a reflection model said to a prompt without customers' values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from sqlalchemy import JSON, BigInteger, Column, Index, Row, String, Table, delete, select, update
+
+from tilores_core.store.database import Database
+from tilores_core.store.leases import require_lease
+from tilores_core.store.schema import PREFIX, fitting, insert, instant, instant_or_none, metadata, now_ms
+
+CycleState = Literal["running", "done", "failed"]
+LEASE: Final = "improve"
+"""Its holder alone writes cycles."""
+
+_PAUSE: Final = "pause"
+_MOST: Final = 1_000
+
+improve_cycles = Table(
+    f"{PREFIX}improve_cycles",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("ended_ms", BigInteger),
+    Column("options", JSON, nullable=False),
+    Column("phases", JSON, nullable=False),
+)
+Index(None, improve_cycles.c.created_ms)
+
+improve_calls = Table(
+    f"{PREFIX}improve_calls",
+    metadata,
+    Column("cycle_id", String(64), primary_key=True),
+    Column("subject", String(64), primary_key=True),
+    Column("call", String(64), primary_key=True),
+    Column("body", JSON, nullable=False),
+)
+
+improve_lessons = Table(
+    f"{PREFIX}improve_lessons",
+    metadata,
+    Column("id", String(100), primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("body", JSON, nullable=False),
+)
+
+improve_controls = Table(
+    f"{PREFIX}improve_controls",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("body", JSON, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredCycle:
+    """`options`: what it was begun with; `phases`: by name, the output of each that has ended."""
+
+    id: str
+    state: CycleState
+    created: datetime
+    ended: datetime | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    phases: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Improvement:
+    """Every method raises `StoreError`; what has returned is committed. Those with a `fence` refuse every process
+    but the holder of the lease `improve`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # --- cycles ------------------------------------------------------------------------------------------
+
+    async def begin(self, cycle_id: str, options: Mapping[str, Any], *, fence: int) -> StoredCycle:
+        row = {"id": fitting(improve_cycles.c.id, cycle_id), "state": "running", "options": dict(options)}
+        async with self._database.write() as connection:
+            await require_lease(connection, LEASE, fence)
+            statement = insert(connection, improve_cycles).values(**row, phases={}, created_ms=now_ms())
+            return _cycle((await connection.execute(statement.returning(*improve_cycles.c))).one())
+
+    async def keep(
+        self, cycle_id: str, phases: Mapping[str, Any], *, fence: int, lessons: Iterable[Mapping[str, Any]] = ()
+    ) -> None:
+        """Replace the outputs of the phases, and add what was learned: all or nothing."""
+        async with self._database.write() as connection:
+            await require_lease(connection, LEASE, fence)
+            await connection.execute(
+                update(improve_cycles).where(improve_cycles.c.id == cycle_id).values(phases=dict(phases))
+            )
+            rows = list(lessons)
+            if rows:
+                await connection.execute(insert(connection, improve_lessons).on_conflict_do_nothing(), rows)
+
+    async def end(self, cycle_id: str, state: CycleState, *, fence: int) -> None:
+        """The cycle has ended; its calls are removed."""
+        async with self._database.write() as connection:
+            await require_lease(connection, LEASE, fence)
+            await connection.execute(
+                update(improve_cycles).where(improve_cycles.c.id == cycle_id).values(state=state, ended_ms=now_ms())
+            )
+            await connection.execute(delete(improve_calls).where(improve_calls.c.cycle_id == cycle_id))
+
+    async def get(self, cycle_id: str) -> StoredCycle | None:
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(improve_cycles).where(improve_cycles.c.id == cycle_id))).first()
+            return None if row is None else _cycle(row)
+
+    async def recent(self, *, limit: int = 20, state: CycleState | None = None) -> list[StoredCycle]:
+        """The latest cycles, newest first."""
+        statement = select(improve_cycles).order_by(improve_cycles.c.created_ms.desc(), improve_cycles.c.id.desc())
+        if state is not None:
+            statement = statement.where(improve_cycles.c.state == state)
+        async with self._database.read() as connection:
+            return [_cycle(row) for row in await connection.execute(statement.limit(min(limit, _MOST)))]
+
+    # --- calls -------------------------------------------------------------------------------------------
+
+    async def add_calls(self, cycle_id: str, subject: str, calls: Mapping[str, Mapping[str, Any]]) -> None:
+        """Finished calls by key; one that is there stays as it is."""
+        rows = [
+            {"cycle_id": cycle_id, "subject": subject, "call": call, "body": dict(body)}
+            for call, body in calls.items()
+        ]
+        if rows:
+            async with self._database.write() as connection:
+                await connection.execute(insert(connection, improve_calls).on_conflict_do_nothing(), rows)
+
+    async def calls(self, cycle_id: str) -> dict[tuple[str, str], dict[str, Any]]:
+        """All finished calls of a cycle, by subject and key."""
+        statement = select(improve_calls).where(improve_calls.c.cycle_id == cycle_id)
+        async with self._database.read() as connection:
+            return {(row.subject, row.call): row.body for row in await connection.execute(statement)}
+
+    # --- lessons -----------------------------------------------------------------------------------------
+
+    async def lessons(self, *, limit: int = 10_000) -> list[dict[str, Any]]:
+        """Observations, the newest first: `id`, `at_ms` and `body`."""
+        statement = select(improve_lessons).order_by(improve_lessons.c.at_ms.desc(), improve_lessons.c.id)
+        async with self._database.read() as connection:
+            return [dict(row) for row in (await connection.execute(statement.limit(limit))).mappings()]
+
+    async def add_lessons(self, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Add observations made elsewhere; how many were new. The same one twice is one."""
+        before = len(await self.lessons())
+        if rows:
+            async with self._database.write() as connection:
+                await connection.execute(
+                    insert(connection, improve_lessons).on_conflict_do_nothing(),
+                    [{"id": fitting(improve_lessons.c.id, row["id"]), **_lesson(row)} for row in rows],
+                )
+        return len(await self.lessons()) - before
+
+    # --- the pause ---------------------------------------------------------------------------------------
+
+    async def pause(self, paused: bool) -> None:
+        body = {"paused": paused}
+        async with self._database.write() as connection:
+            statement = insert(connection, improve_controls).values(name=_PAUSE, body=body)
+            await connection.execute(
+                statement.on_conflict_do_update(index_elements=[improve_controls.c.name], set_={"body": body})
+            )
+
+    async def paused(self) -> bool:
+        async with self._database.read() as connection:
+            statement = select(improve_controls.c.body).where(improve_controls.c.name == _PAUSE)
+            body = (await connection.execute(statement)).scalar()
+            return bool(body and body["paused"])
+
+
+def _lesson(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"at_ms": int(row["at_ms"]), "body": dict(row["body"])}
+
+
+def _cycle(row: Row[Any]) -> StoredCycle:
+    return StoredCycle(
+        id=row.id,
+        state=row.state,
+        created=instant(row.created_ms),
+        ended=instant_or_none(row.ended_ms),
+        options=row.options,
+        phases=row.phases,
+    )

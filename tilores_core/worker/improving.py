@@ -1,0 +1,110 @@
+"""Improvement cycles with what a process has open."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from tilores_core.contracts import OptimizerStrategy
+from tilores_core.errors import ConfigError
+from tilores_core.host.roles import OPTIMIZER
+from tilores_core.improve.cycle import CycleRequest, VirtuousCycleOrchestrator
+from tilores_core.improve.decision import AutomatedImprovementDeployment, Thresholds
+from tilores_core.improve.journal import CycleBudget, Reply
+from tilores_core.improve.parts import CycleParts
+from tilores_core.quality.evaluation import default_models
+from tilores_core.services import Services
+
+
+def build_cycles(
+    services: Services,
+    *,
+    ask: Callable[[str], Awaitable[Reply]] | None = None,
+    concurrent: int = 8,
+    lease_seconds: float = 30.0,
+) -> VirtuousCycleOrchestrator:
+    """What runs cycles. `ask`: instead of the reflection model of `[improve]`."""
+    config = services.host.config
+    built: dict[str, OptimizerStrategy] = {}
+
+    def strategy_of(name: str) -> OptimizerStrategy:
+        known = services.host.names(OPTIMIZER)
+        if name not in known:
+            raise ConfigError(
+                f"there is no optimizer strategy '{name}'",
+                where="[use] optimizer",
+                fix=f"name one of: {', '.join(sorted(known)) or 'none is active'}",
+            )
+        if name not in built:
+            built[name] = services.host.build(OPTIMIZER, name)
+        return built[name]
+
+    parts = CycleParts(
+        engine=services.engine,
+        source=services.source,
+        store=services.store,
+        max_tokens=config.prompts.max_tokens,
+        reflection_model=config.improve.reflection_model,
+        ask=ask,
+        concurrent=concurrent,
+    )
+    return VirtuousCycleOrchestrator(
+        parts,
+        strategy_of=strategy_of,
+        deployment=AutomatedImprovementDeployment(services.prompts, services.release.tester),
+        alerts=services.alerts,
+        lease_seconds=lease_seconds,
+    )
+
+
+def is_mock(services: Services, strategy: str) -> bool:
+    """Whether a strategy is one for tests and the demo; what shows it says so."""
+    if strategy not in services.host.names(OPTIMIZER):
+        return False
+    return bool(getattr(services.host.registration(OPTIMIZER, strategy).spec, "mock", False))
+
+
+async def build_request(
+    services: Services,
+    *,
+    strategy: str | None = None,
+    models: tuple[str, ...] = (),
+    spectrums: tuple[str, ...] = (),
+    version: str = "production",
+    seed: int = 1,
+    max_calls: int | None = None,
+    automatic: bool | None = None,
+    reason: str = "",
+) -> CycleRequest:
+    """A request with the values of `[improve]` where nothing else is given.
+
+    Raises `ConfigError` without a strategy, `UnknownModelError`, `InvalidRequestError`, `StoreError`.
+    """
+    table, use = services.host.config.improve, services.host.config.use
+    name = strategy or use.optimizer
+    if name is None:
+        raise ConfigError(
+            "no optimizer strategy is named", where="[use] optimizer", fix="name one, or give --strategy"
+        )
+    resolve = services.engine.models.resolve
+    named = tuple(resolve(model) for model in models or table.models)
+    number = await services.prompts.versions.number_of(version)
+    parts = dict((await services.prompts.versions.get(number)).parts)
+    return CycleRequest(
+        strategy=name,
+        mock=is_mock(services, name),
+        models=named or default_models(services.engine.models.listing())[0],
+        parts=parts,
+        number=number,
+        spectrums=spectrums,
+        seed=seed,
+        per_spectrum=table.per_spectrum,
+        automatic=table.automatic if automatic is None else automatic,
+        budget=CycleBudget(
+            calls=max_calls or table.max_calls,
+            tokens=table.max_tokens,
+            dollars=table.max_dollars,
+            seconds=table.max_seconds,
+        ),
+        thresholds=Thresholds(gain=table.min_gain, propose=table.confidence, auto=table.auto_confidence),
+        reason=reason,
+    )
