@@ -228,7 +228,9 @@ PLUGIN_PROOFS = {
         "tests/sources/test_tilores_fields.py::test_customer_whose_named_field_does_not_fit_is_not_found"
     ),
     "hook.register_alert_channels": "tests/alerts/test_channels.py::TestSlack::test_markup_in_a_text_is_escaped",
-    "hook.register_optimizer_strategies": "tests/host/test_plugin_use.py::test_what_is_there_is_used",
+    "hook.register_optimizer_strategies": (
+        "tests/improve/test_cycle.py::test_a_strategy_that_copies_customers_values_is_rejected_with_a_finding"
+    ),
     "hook.register_deploy_targets": "tests/host/test_plugin_use.py::test_what_is_there_is_used",
     "hook.register_customer_extractors": "tests/host/test_plugin_use.py::test_what_is_there_is_used",
     "llm.ModelSettings.context_window": "tests/providers/test_llm_toolkit.py::test_every_setting_of_a_model_is_taken",

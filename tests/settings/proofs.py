@@ -8,6 +8,19 @@ hands over.
 from tests.settings.plugin_proofs import PLUGIN_PROOFS
 
 PROOFS = {
+    "improve.models": "tests/improve/test_cycle.py::test_settings_reach_a_cycle",
+    "improve.per_spectrum": "tests/improve/test_cycle.py::test_settings_reach_a_cycle",
+    "improve.min_gain": "tests/improve/test_cycle.py::test_settings_reach_a_cycle",
+    "improve.confidence": "tests/improve/test_cycle.py::test_settings_reach_a_cycle",
+    "improve.auto_confidence": "tests/improve/test_cycle.py::test_settings_reach_a_cycle",
+    "improve.automatic": "tests/improve/test_cycle.py::test_settings_reach_a_cycle",
+    "improve.max_dollars": "tests/improve/test_cycle.py::test_settings_reach_a_cycle",
+    "improve.max_calls": "tests/improve/test_cycle.py::test_budgets_are_kept",
+    "improve.max_tokens": "tests/improve/test_cycle.py::test_tokens_and_time_end_a_cycle",
+    "improve.max_seconds": "tests/improve/test_cycle.py::test_tokens_and_time_end_a_cycle",
+    "improve.reflection_model": (
+        "tests/improve/test_cycle.py::test_a_reflection_model_is_asked_without_customers_values"
+    ),
     "experiments.holdout": (
         "tests/release/test_experiment_analysis.py::test_holdout_and_slices_of_experiments_never_overlap"
     ),

@@ -275,6 +275,28 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     "tilores_experiment_sums": [
         {"experiment_id": "kinder-2", "step": 0, "arm": "control", **dict.fromkeys(SUMS, 1.5)},
     ],
+    "tilores_improve_cycles": [
+        {
+            "id": "cycle-1",
+            "state": "done",
+            "created_ms": 1_790_000_000_000,
+            "ended_ms": 1_790_000_000_001,
+            "options": {"strategy": "ü"},
+            "phases": {"baseline": {"overall": 0.5}},
+        },
+        {
+            "id": "cycle-2",
+            "state": "running",
+            "created_ms": 1_790_000_000_002,
+            "ended_ms": None,
+            "options": {},
+            "phases": {},
+        },
+    ],
+    "tilores_improve_calls": [
+        {"cycle_id": "cycle-2", "subject": "reflection", "call": "0f-1", "body": {"text": "☎"}}
+    ],
+    "tilores_improve_lessons": [{"id": "cycle-1-0", "at_ms": 1_790_000_000_003, "body": {"gain": 0.25}}],
     "tilores_score_windows": [
         {
             "width_ms": 300_000,

@@ -18,6 +18,8 @@ from tilores_core.cli.customers import app as customer_commands
 from tilores_core.cli.deploy import app as deploy_commands
 from tilores_core.cli.experiments import app as experiment_commands
 from tilores_core.cli.group import RootGroup
+from tilores_core.cli.improve import app as improve_commands
+from tilores_core.cli.improve import learning_app as learning_commands
 from tilores_core.cli.options import (
     AdminKeyOption,
     CustomerOption,
@@ -300,6 +302,8 @@ app.add_typer(cache_commands, name="cache", help="Statistics of the cache, and r
 app.add_typer(deploy_commands, name="deploy", help="Deploy, watch and take back; check before.")
 app.add_typer(alert_commands, name="alerts", help="List, test, acknowledge and silence alerts.")
 app.add_typer(experiment_commands, name="experiments", help="Compare prompt versions on live traffic.")
+app.add_typer(improve_commands, name="improve", help="Improvement cycles: run, looked at, reported.")
+app.add_typer(learning_commands, name="learning", help="What improvement cycles have learned.")
 app.add_typer(question_commands, name="questions", help="Make, check and list golden questions.")
 app.add_typer(state_commands, name="state", help="Export and import durable state.")
 

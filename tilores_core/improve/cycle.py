@@ -20,7 +20,7 @@ from typing import Any, Final
 import structlog
 
 from tilores_core.contracts import Alert, AlertSink, Candidate, NoAlerts, OptimizerStrategy, ScoredCandidate
-from tilores_core.errors import ConfigError, InvalidRequestError, StoreError, TiloresError
+from tilores_core.errors import BudgetSpentError, ConfigError, InvalidRequestError, StoreError, TiloresError
 from tilores_core.improve.analysis import baseline_output, opportunities, recommendations, trends
 from tilores_core.improve.decision import (
     AutomatedImprovementDeployment,
@@ -274,7 +274,10 @@ class _Cycle:
         found = await SelfImprovingOptimizer(self._strategy_of(self.request.strategy)).run(engine)
         self._lessons = observations(self._cycle.id, at_ms, found.gains)
         self._journal.reserved = 0
-        best, validated = await self._choose(found.best)
+        try:
+            best, validated = await self._choose(found.best)
+        except BudgetSpentError:
+            best, validated = found.best[0], {}
         return {
             "tried": found.tried,
             "rejected": list(found.rejected),
@@ -312,6 +315,13 @@ class _Cycle:
         if winner is None:
             reason = "no candidate is better than the present prompt on training and validation questions"
             return {"decision": Decision(outcome="optimize more", reasons=(reason,)).to_state()}
+        try:
+            return await self._compared(winner)
+        except BudgetSpentError as error:
+            return {"decision": Decision(outcome="validate more", reasons=(error.message,)).to_state()}
+
+    async def _compared(self, winner: Mapping[str, Any]) -> dict[str, Any]:
+        """The winner and the present prompt on held-out questions."""
         journal = self._journal
         test = HeldOutTest(self.request.thresholds)
         before: dict[tuple[str, str], Any] = {}

@@ -21,7 +21,7 @@ log = structlog.get_logger(part="improve")
 Outcome = Literal["deploy", "propose", "validate more", "optimize more", "reject"]
 ACTOR: Final = "improvement"
 _ENOUGH: Final = 0.99
-_TAU: Final = 0.04
+_TAU: Final = 0.08
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

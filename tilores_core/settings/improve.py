@@ -14,8 +14,8 @@ class ImproveTable(Table):
         (), max_length=20, description="models to improve for; default: as `tilores evaluate`"
     )
     reflection_model: str | None = Field(None, description="model that strategies ask for instructions")
-    per_spectrum: int = Field(6, ge=2, le=200, description="golden questions of each spectrum and split")
-    max_calls: int = Field(5_000, ge=1, le=10_000_000, description="most model calls of one cycle")
+    per_spectrum: int = Field(12, ge=2, le=200, description="golden questions of each spectrum and split")
+    max_calls: int = Field(10_000, ge=1, le=10_000_000, description="most model calls of one cycle")
     max_tokens: int | None = Field(None, ge=1, description="most tokens of one cycle")
     max_dollars: float | None = Field(None, ge=0, description="most US dollars of one cycle")
     max_seconds: float | None = Field(None, gt=0, description="longest time of one cycle in one process")
@@ -25,7 +25,3 @@ class ImproveTable(Table):
         0.95, gt=0.5, le=2, description="confidence that deploys without a person; above 1: never"
     )
     automatic: bool = Field(True, description="false: what could be deployed is proposed only")
-    watch: bool = Field(False, description="true: the worker begins a cycle where quality fell below its floor")
-    cooldown_hours: float = Field(2.0, ge=0, le=24 * 30, description="time between two cycles for one spectrum")
-    spectrums_at_once: int = Field(3, ge=1, le=50, description="spectrums that one cycle of the worker is about")
-    cycles_per_day: int = Field(6, ge=1, le=1_000, description="most cycles that the worker begins in 24 hours")

@@ -1,4 +1,4 @@
-"""Improvement: cycles with what each phase found, the calls that were paid for, what was learned, and the pause.
+"""Improvement: cycles with what each phase found, the calls that were paid for, and what was learned.
 
 A cycle's calls are kept until it has ended, so that a process that takes it over pays for none of them twice. They
 hold scores and what a reflection model said to a prompt without customers' values.
@@ -21,7 +21,6 @@ CycleState = Literal["running", "done", "failed"]
 LEASE: Final = "improve"
 """Its holder alone writes cycles."""
 
-_PAUSE: Final = "pause"
 _MOST: Final = 1_000
 
 improve_cycles = Table(
@@ -50,13 +49,6 @@ improve_lessons = Table(
     metadata,
     Column("id", String(100), primary_key=True),
     Column("at_ms", BigInteger, nullable=False),
-    Column("body", JSON, nullable=False),
-)
-
-improve_controls = Table(
-    f"{PREFIX}improve_controls",
-    metadata,
-    Column("name", String(64), primary_key=True),
     Column("body", JSON, nullable=False),
 )
 
@@ -148,7 +140,8 @@ class Improvement:
         """Observations, the newest first: `id`, `at_ms` and `body`."""
         statement = select(improve_lessons).order_by(improve_lessons.c.at_ms.desc(), improve_lessons.c.id)
         async with self._database.read() as connection:
-            return [dict(row) for row in (await connection.execute(statement.limit(limit))).mappings()]
+            rows = await connection.execute(statement.limit(limit))
+            return [{"id": row.id, "at_ms": row.at_ms, "body": row.body} for row in rows]
 
     async def add_lessons(self, rows: Sequence[Mapping[str, Any]]) -> int:
         """Add observations made elsewhere; how many were new. The same one twice is one."""
@@ -160,22 +153,6 @@ class Improvement:
                     [{"id": fitting(improve_lessons.c.id, row["id"]), **_lesson(row)} for row in rows],
                 )
         return len(await self.lessons()) - before
-
-    # --- the pause ---------------------------------------------------------------------------------------
-
-    async def pause(self, paused: bool) -> None:
-        body = {"paused": paused}
-        async with self._database.write() as connection:
-            statement = insert(connection, improve_controls).values(name=_PAUSE, body=body)
-            await connection.execute(
-                statement.on_conflict_do_update(index_elements=[improve_controls.c.name], set_={"body": body})
-            )
-
-    async def paused(self) -> bool:
-        async with self._database.read() as connection:
-            statement = select(improve_controls.c.body).where(improve_controls.c.name == _PAUSE)
-            body = (await connection.execute(statement)).scalar()
-            return bool(body and body["paused"])
 
 
 def _lesson(row: Mapping[str, Any]) -> dict[str, Any]:

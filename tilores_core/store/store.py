@@ -17,13 +17,7 @@ from tilores_core.store.database import Database, Limits, make_file
 from tilores_core.store.evaluations import Evaluations, evaluation_results, evaluation_runs
 from tilores_core.store.experiments import Experiments, experiment_sums, experiments
 from tilores_core.store.feedback import FeedbackQueue, waiting_feedback
-from tilores_core.store.improvement import (
-    Improvement,
-    improve_calls,
-    improve_controls,
-    improve_cycles,
-    improve_lessons,
-)
+from tilores_core.store.improvement import Improvement, improve_calls, improve_cycles, improve_lessons
 from tilores_core.store.jobs import Jobs, jobs
 from tilores_core.store.leases import Leases, leases
 from tilores_core.store.migrate import HEAD, current_revision, migrate, newer
@@ -40,7 +34,7 @@ TABLES: Final = (
     changes,
     *(evaluation_results, evaluation_runs),
     *(experiments, experiment_sums),
-    *(improve_calls, improve_controls, improve_cycles, improve_lessons),
+    *(improve_calls, improve_cycles, improve_lessons),
     jobs,
     leases,
     *(prompt_labels, prompt_versions),

@@ -1,4 +1,4 @@
-"""Improvement: cycles, their calls, lessons, and the pause."""
+"""Improvement: cycles, their calls, and lessons."""
 
 from __future__ import annotations
 
@@ -35,10 +35,4 @@ def upgrade() -> None:
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
         sa.Column("body", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_tilores_improve_lessons"),
-    )
-    op.create_table(
-        "tilores_improve_controls",
-        sa.Column("name", sa.String(64), nullable=False),
-        sa.Column("body", sa.JSON(), nullable=False),
-        sa.PrimaryKeyConstraint("name", name="pk_tilores_improve_controls"),
     )

@@ -1,0 +1,229 @@
+"""Whole cycles through the real engine and store: improved, proposed, resumed, refused, learned from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.quality.evaluated import opened
+from tilores_core import Candidate, Change, OptimizerStrategySpec, OptimizerTask, hookimpl
+from tilores_core.errors import BudgetSpentError, ConfigError, InvalidRequestError
+from tilores_core.host import Plugin, scan
+from tilores_core.improve.learning import LearningAccumulator
+from tilores_core.improve.report import as_markdown, cycle_row
+from tilores_core.services import Services
+from tilores_core.store.improvement import LEASE, StoredCycle
+from tilores_core.testing.optimizers import PARTS
+from tilores_core.worker.improving import build_cycles, build_request
+
+MODELS = ("demo:simulated-rounding",)
+CONFIG: dict[str, Any] = {
+    "use": {"optimizer": "mock"},
+    "improve": {"models": MODELS, "per_spectrum": 2, "auto_confidence": 2, "confidence": 0.6},
+}
+
+
+def plugin(strategy: Any) -> Plugin:
+    class Hooks:
+        @staticmethod
+        @hookimpl
+        def register_optimizer_strategies() -> list[OptimizerStrategySpec]:
+            return [OptimizerStrategySpec(name="own", factory=lambda context: strategy)]
+
+    return Plugin(id="own", target="own", distribution="own", version="0", module=Hooks)
+
+
+async def run(services: Services, **options: Any) -> StoredCycle:
+    number, _ = await services.prompts.versions.new(PARTS, author="test", reason="a poor prompt")
+    request = await build_request(services, version=str(number), **options)
+    done = await build_cycles(services).run(request)
+    assert done is not None
+    return done
+
+
+def told(cycle: StoredCycle) -> str:
+    return json.dumps(cycle.phases, sort_keys=True) + as_markdown(cycle)
+
+
+async def test_a_cycle_improves_the_prompt_proposes_it_and_learns(tmp_path: Path) -> None:
+    config = {**CONFIG, "improve": {**CONFIG["improve"], "per_spectrum": 6}}
+    async with opened(tmp_path, config) as services:
+        done = await run(services)
+        row, validation = cycle_row(done), done.phases["validation"]
+        assert (done.state, row["strategy"]) == ("done", "mock (mock)")
+        assert validation["winner"]["overall"] - validation["present"]["overall"] > 0.04
+        assert row["outcome"] == "propose"
+        version = await services.prompts.versions.get(row["version"])
+        assert "digit for digit" in version.parts["answer_style"]
+        assert services.prompts.state.number != version.number  # a proposal deploys nothing
+        accumulator = LearningAccumulator((await services.store.get()).improvement)
+        best = (await accumulator.learned())[0]
+        assert best.lesson.confidence > 0.9
+        assert best.low <= best.lesson.gain <= best.high
+        # Merged into another installation twice: nothing is lost, nothing counts twice.
+        data = await accumulator.export_json()
+        assert await accumulator.import_json(data) == 0
+        with pytest.raises(InvalidRequestError, match="not a file of lessons"):
+            await accumulator.import_json(b'{"observations": [{}]}')
+        # The next cycle applies what is sure, and spends less on the way to the same.
+        again = await run(services)
+        tried = [one.phases["generation"]["tried"] for one in (done, again)]
+        assert tried[1] < tried[0]
+    async with opened(tmp_path / "other", CONFIG) as services:
+        other = LearningAccumulator((await services.store.get()).improvement)
+        assert await other.import_json(data) == len(json.loads(data)["observations"])
+        assert [one.lesson for one in await other.learned()]
+
+
+class Broken(Exception):
+    """As a kill: nothing after it runs."""
+
+
+async def test_an_interrupted_cycle_comes_to_the_same_end_and_pays_for_nothing_twice(tmp_path: Path) -> None:
+    async with opened(tmp_path / "whole", CONFIG) as services:
+        whole = await run(services)
+        calls = cycle_row(whole)["calls"]
+    async with opened(tmp_path / "parts", CONFIG) as services:
+        asked: list[tuple[str, str | None, str]] = []
+        answer = services.engine.answer
+        left = [0]
+
+        async def counted(turn: Any) -> Any:
+            if left[0] == 0:
+                raise Broken
+            left[0] -= 1
+            asked.append((turn.prompt.version, turn.model, turn.messages[0]["content"] + turn.customer_id))
+            return await answer(turn)
+
+        services.engine.answer = counted  # type: ignore[method-assign]
+        number, _ = await services.prompts.versions.new(PARTS, author="test", reason="a poor prompt")
+        request = await build_request(services, version=str(number))
+        done, rounds = None, 0
+        while done is None:
+            left[0] = 60
+            rounds += 1
+            try:
+                done = await build_cycles(services, concurrent=1).run(request)
+            except Broken:
+                continue
+    assert rounds > 2
+    assert len(asked) == len(set(asked))
+    assert cycle_row(done)["calls"] == calls == len(asked)
+    assert json.dumps(done.phases) == json.dumps(whole.phases)
+
+
+async def test_a_strategy_that_copies_customers_values_is_rejected_with_a_finding(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    class Copying:
+        async def improve(self, task: OptimizerTask) -> Sequence[Candidate]:
+            seen.extend(case.question for case in task.baseline.cases)
+            text = "For example, Edwina Hawthorne was born on 1962-04-17 and her number is +44 20 7946 0958."
+            candidate = task.baseline.candidate.with_change(Change(part="hedging", instruction=text))
+            await task.score([candidate])
+            return [candidate]
+
+    async with opened(
+        tmp_path, {**CONFIG, "use": {"optimizer": "own"}}, discovered=[*scan(), plugin(Copying())]
+    ) as s:
+        done = await run(s)
+        customers = [await s.source.get(one) for one in await s.source.customer_ids(limit=500)]  # type: ignore[attr-defined]
+        names = [one.name for one in customers if one is not None and one.name]
+    (finding,) = done.phases["generation"]["rejected"]
+    assert finding.startswith("personal: ")
+    assert done.phases["generation"]["winner"] is None
+    assert cycle_row(done)["outcome"] == "optimize more"
+    assert finding in as_markdown(done)
+    for value in ("Hawthorne", "1962-04-17", "20 7946", *names):
+        assert value not in told(done)
+    assert seen
+    assert not [name for name in names for question in seen if name in question]
+
+
+async def test_budgets_are_kept(tmp_path: Path) -> None:
+    async with opened(tmp_path, CONFIG) as services:
+        cycles = build_cycles(services)
+        request = await build_request(services)
+        estimate = await cycles.estimate(request)
+        least = estimate["least_calls"]
+        assert 0 < least < estimate["most_calls"] == 10_000
+        done = await run(services, max_calls=least + 60)
+        generation = done.phases["generation"]
+        assert "reserved" in generation["ended"]
+        assert cycle_row(done)["calls"] <= least + 60
+        with pytest.raises(BudgetSpentError, match="of the budget"):
+            await run(services, max_calls=20)
+        failed = (await (await services.store.get()).improvement.recent(limit=1))[0]
+        assert failed.state == "failed"
+        assert "It failed" in as_markdown(failed)
+
+
+async def test_tokens_and_time_end_a_cycle(tmp_path: Path) -> None:
+    config = {**CONFIG, "improve": {**CONFIG["improve"], "max_tokens": 1_000, "per_spectrum": 2}}
+    async with opened(tmp_path / "tokens", config) as services:
+        done = await run(services)
+        assert "tokens" in done.phases["generation"]["ended"]
+        assert cycle_row(done)["outcome"] == "optimize more"
+    config = {**CONFIG, "improve": {**CONFIG["improve"], "max_seconds": 1e-9, "per_spectrum": 2}}
+    async with opened(tmp_path / "time", config) as services:
+        with pytest.raises(BudgetSpentError, match="the time is over"):
+            await run(services)
+
+
+async def test_a_budget_in_money_needs_prices_and_simulated_models_cost_nothing(tmp_path: Path) -> None:
+    config = {**CONFIG, "improve": {**CONFIG["improve"], "max_dollars": 0.0, "per_spectrum": 2}}
+    async with opened(tmp_path, config) as services:
+        done = await run(services)
+        assert (done.state, cycle_row(done)["dollars"]) == ("done", 0.0)
+
+
+async def test_settings_reach_a_cycle(tmp_path: Path) -> None:
+    table = {
+        "models": MODELS,
+        "per_spectrum": 3,
+        "max_calls": 11,
+        "max_tokens": 12,
+        "max_dollars": 13.0,
+        "max_seconds": 14.0,
+        "min_gain": 0.15,
+        "confidence": 0.66,
+        "auto_confidence": 0.97,
+        "automatic": False,
+    }
+    async with opened(tmp_path, {"use": {"optimizer": "opro"}, "improve": table}) as services:
+        request = await build_request(services)
+    assert (request.strategy, request.models, request.per_spectrum, request.automatic) == ("opro", MODELS, 3, False)
+    budget, limits = request.budget, request.thresholds
+    assert (budget.calls, budget.tokens, budget.dollars, budget.seconds) == (11, 12, 13.0, 14.0)
+    assert (limits.gain, limits.propose, limits.auto) == (0.15, 0.66, 0.97)
+
+
+async def test_one_process_at_a_time_and_clear_errors(tmp_path: Path) -> None:
+    async with opened(tmp_path, CONFIG) as services:
+        store = await services.store.get()
+        assert await store.leases.acquire(LEASE, "another process", 60.0)
+        with pytest.raises(InvalidRequestError, match="another process"):
+            await run(services)
+    async with opened(tmp_path / "unknown", CONFIG) as services:
+        with pytest.raises(ConfigError, match="no optimizer strategy 'best'"):
+            await run(services, strategy="best")
+        assert not await (await services.store.get()).improvement.recent()
+        with pytest.raises(ConfigError, match="reflection model"):
+            await run(services, strategy="critique")
+    async with opened(tmp_path / "none") as services:
+        with pytest.raises(ConfigError, match="no optimizer strategy is named"):
+            await run(services)
+
+
+async def test_a_reflection_model_is_asked_without_customers_values(tmp_path: Path) -> None:
+    """The simulated model writes no instruction, so nothing is found; that is a result."""
+    config = {**CONFIG, "improve": {**CONFIG["improve"], "reflection_model": "demo:simulated-1", "per_spectrum": 2}}
+    async with opened(tmp_path, config) as services:
+        done = await run(services, strategy="critique")
+        spent = done.phases["generation"]["spent"]
+        assert spent["reflections"] > 0
+        assert cycle_row(done)["outcome"] == "optimize more"

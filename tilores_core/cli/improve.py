@@ -1,0 +1,258 @@
+"""`tilores improve …` and `tilores learning …`: improvement cycles, and what was learned in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+import typer
+
+from tilores_core.cli.columns import columns
+from tilores_core.cli.options import JsonOption, Options
+from tilores_core.errors import ConfigError, InvalidRequestError
+
+if TYPE_CHECKING:
+    from tilores_core.services import Services
+    from tilores_core.store.improvement import StoredCycle
+
+app = typer.Typer(name="improve", no_args_is_help=True, pretty_exceptions_enable=False)
+learning_app = typer.Typer(name="learning", no_args_is_help=True, pretty_exceptions_enable=False)
+
+CycleArgument = Annotated[str, typer.Argument(metavar="CYCLE", help="Id of a cycle, or last.")]
+_MOST: int = 20
+_EMPTY = "-"
+
+
+@app.callback()
+def improve() -> None:
+    """Improvement cycles: run, looked at, reported."""
+
+
+@app.command()
+def run(
+    ctx: typer.Context,
+    strategy: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Optimizer strategy; default: [use] optimizer.")
+    ] = None,
+    models: Annotated[
+        str | None, typer.Option(metavar="MODELS", help="Full names, by commas; default: [improve] models.")
+    ] = None,
+    spectrums: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Learn from questions of these alone, by commas.")
+    ] = None,
+    prompt: Annotated[
+        str, typer.Option(metavar="VERSION", help="The version to improve: number or label.")
+    ] = "production",
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Of questions and draws; default: another one for each cycle.")
+    ] = None,
+    max_calls: Annotated[int | None, typer.Option(metavar="N", min=1, help="Most model calls.")] = None,
+    propose: Annotated[bool, typer.Option("--propose", help="Never deploy: make a version at most.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and ask nothing.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Run one cycle, or go on with the one that was interrupted, which asks nothing twice.
+
+    Exit code 0 also when nothing was found: that is a result.
+    """
+    from tilores_core.improve.report import as_markdown, cycle_row
+
+    async def work(services: Services) -> StoredCycle | dict[str, int] | None:
+        from tilores_core.worker.improving import build_cycles, build_request
+
+        store = (await services.store.get()).improvement
+        request = await build_request(
+            services,
+            strategy=strategy,
+            models=_names(models),
+            spectrums=_names(spectrums),
+            version=prompt,
+            seed=len(await store.recent(limit=1_000)) + 1 if seed is None else seed,
+            max_calls=max_calls,
+            automatic=False if propose else None,
+        )
+        cycles = build_cycles(services)
+        if dry_run:
+            return await cycles.estimate(request)
+        return await cycles.run(
+            request, progress=lambda phase, number: typer.echo(f"{number + 1}/6 {phase}", err=True)
+        )
+
+    done = _options(ctx).run(work)
+    if done is None or isinstance(done, dict):
+        _print(done or {}) if json else typer.echo(_estimated(done or {}))
+    elif json:
+        _print({**cycle_row(done), "phases": dict(done.phases)})
+    else:
+        typer.echo(as_markdown(done), nl=False)
+
+
+@app.command()
+def status(ctx: typer.Context, json: JsonOption = False) -> None:
+    """Show the cycle that runs or was interrupted, or else the last one."""
+    rows = _rows(ctx, 1)
+    if json:
+        _print(rows[0] if rows else None)
+    else:
+        typer.echo(_table(rows) if rows else "There was no improvement cycle yet.")
+
+
+@app.command()
+def history(
+    ctx: typer.Context,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="How many, the newest first.")] = _MOST,
+    json: JsonOption = False,
+) -> None:
+    """List cycles with their outcome, gain and cost."""
+    rows = _rows(ctx, limit)
+    if json:
+        _print(rows)
+    else:
+        typer.echo(_table(rows) if rows else "There was no improvement cycle yet.")
+
+
+@app.command()
+def report(ctx: typer.Context, cycle: CycleArgument = "last") -> None:
+    """Print the report of a cycle as Markdown."""
+    from tilores_core.improve.report import as_markdown
+
+    async def work(services: Services) -> StoredCycle:
+        store = (await services.store.get()).improvement
+        recent = await store.recent(limit=1)
+        found = (recent[0] if recent else None) if cycle == "last" else await store.get(cycle)
+        if found is None:
+            raise InvalidRequestError(
+                f"there is no improvement cycle '{cycle}'", param="CYCLE", fix="list them: tilores improve history"
+            )
+        return found
+
+    typer.echo(as_markdown(_options(ctx).run(work)), nl=False)
+
+
+@learning_app.callback()
+def learning() -> None:
+    """What improvement cycles have learned."""
+
+
+@learning_app.command()
+def show(ctx: typer.Context, json: JsonOption = False) -> None:
+    """List instructions with their gain and confidence, the surest first."""
+
+    async def work(services: Services) -> list[dict[str, Any]]:
+        from tilores_core.improve.learning import LearningAccumulator
+
+        learned = await LearningAccumulator((await services.store.get()).improvement).learned()
+        return [
+            {
+                "instruction": one.lesson.change.instruction,
+                "part": one.lesson.change.part,
+                "fault": one.lesson.change.fault,
+                "gain": one.lesson.gain,
+                "low": one.low,
+                "high": one.high,
+                "confidence": one.lesson.confidence,
+                "cycles": one.lesson.observations,
+                "pairs": one.pairs,
+                "models": dict(one.by_model),
+            }
+            for one in learned
+        ]
+
+    rows = _options(ctx).run(work)
+    if json:
+        _print(rows)
+        return
+    shown = [
+        [f"{100 * row['gain']:+.2f}", f"{row['confidence']:.0%}", str(row["cycles"]), row["part"], row["instruction"]]
+        for row in rows
+    ]
+    heads = ("points", "sure", "cycles", "part", "instruction")
+    typer.echo(columns(heads, shown, right=heads[:3]) if rows else "Nothing was learned yet.")
+
+
+@learning_app.command("export")
+def export_lessons(
+    ctx: typer.Context, file: Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False, help="Where to.")]
+) -> None:
+    """Write all observations as JSON, for another installation."""
+
+    async def work(services: Services) -> bytes:
+        from tilores_core.improve.learning import LearningAccumulator
+
+        return await LearningAccumulator((await services.store.get()).improvement).export_json()
+
+    data = _options(ctx).run(work)
+    try:
+        file.write_bytes(data)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot be written: {error.strerror}", where=str(file), fix="check path and rights"
+        ) from error
+
+
+@learning_app.command("import")
+def import_lessons(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="An exported file.")],
+) -> None:
+    """Merge what was exported elsewhere; what is known already stays as it is."""
+
+    async def work(services: Services) -> int:
+        from tilores_core.improve.learning import LearningAccumulator
+
+        return await LearningAccumulator((await services.store.get()).improvement).import_json(file.read_bytes())
+
+    typer.echo(f"{_options(ctx).run(work)} observations are new")
+
+
+def _say(phase: str, number: int) -> None:
+    typer.echo(f"{number + 1}/6 {phase}", err=True)
+
+
+def _options(ctx: typer.Context) -> Options:
+    options: Options = ctx.obj
+    return options
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+
+
+def _rows(ctx: typer.Context, limit: int) -> list[dict[str, Any]]:
+    from tilores_core.improve.report import cycle_row
+
+    async def work(services: Services) -> list[dict[str, Any]]:
+        return [cycle_row(one) for one in await (await services.store.get()).improvement.recent(limit=limit)]
+
+    return _options(ctx).run(work)
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    heads = ("cycle", "state", "strategy", "phase", "outcome", "gain", "sure", "version", "calls")
+    shown = [
+        [
+            row["id"],
+            row["state"],
+            row["strategy"],
+            row["phase"] or _EMPTY,
+            row["outcome"] or _EMPTY,
+            _EMPTY if row["gain"] is None else f"{100 * row['gain']:+.1f}",
+            _EMPTY if row["confidence"] is None else f"{row['confidence']:.0%}",
+            str(row["version"] or _EMPTY),
+            str(row["calls"]),
+        ]
+        for row in rows
+    ]
+    return columns(heads, shown, right=("gain", "sure", "version", "calls"))
+
+
+def _estimated(estimate: dict[str, int]) -> str:
+    return (
+        f"{estimate['training']} training, {estimate['validation']} validation and {estimate['held-out']} held-out "
+        f"questions; from {estimate['least_calls']} model calls to at most {estimate['most_calls']}"
+    )
+
+
+def _print(value: Any) -> None:
+    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
