@@ -9,8 +9,8 @@ import pytest
 from tilores_core.improve.decision import HeldOutTest, Thresholds
 
 
-def decided(mean: float, spread: float, count: int, seed: int = 1, **limits: float) -> HeldOutTest:
-    dice = random.Random(seed)
+def decided(mean: float, spread: float, count: int, **limits: float) -> HeldOutTest:
+    dice = random.Random(1)
     test = HeldOutTest(Thresholds(**limits))
     test.add(max(-1.0, min(1.0, dice.gauss(mean, spread))) for _ in range(count))
     return test
