@@ -30,8 +30,11 @@ def test_version_is_made_deployed_and_rolled_back(tilores: Command) -> None:
     actions = [(row["action"], row["from"], row["to"]) for row in tilores.json("prompts", "history")]
     assert actions[0] == ("prompts.rollback", number, 1)
     assert actions[1] == ("prompts.deploy", 1, number)
+    assert tilores.run("prompts", "rollback", "--reason", " ").returncode == 2
     shown = tilores.run("prompts", "history", "--label", "production")
     assert "rolled back by hand" in shown.stdout
+    is_there = tilores.run("prompts", "rollback", "--to", "1")
+    assert (is_there.returncode, "version 1 is 'production' already" in is_there.stderr) == (1, True)
     nothing_before = tilores.run("prompts", "rollback")
     assert (nothing_before.returncode, "no version before version 1" in nothing_before.stderr) == (1, True)
 

@@ -79,6 +79,9 @@ def test_dry_run_and_wrong_use(tmp_path: Path) -> None:
     wrong = command.run("evaluate", "--spectrums", "credit_analsis")
     assert wrong.returncode == 2
     assert "credit_analysis" in wrong.stderr
+    nowhere = command.run(*SMALL, "--html", "nowhere/page.html")
+    assert (nowhere.returncode, "of 28 answers" in nowhere.stderr) == (1, False)  # before a call is paid for
+    assert "nowhere/page.html: cannot be written" in nowhere.stderr
 
 
 def test_questions_are_made_checked_and_listed(tmp_path: Path) -> None:
@@ -90,3 +93,6 @@ def test_questions_are_made_checked_and_listed(tmp_path: Path) -> None:
     assert checked["problems"] == []
     rows = command.json("questions", "list", "own.yaml", "--spectrum", "credit_analysis")
     assert [row["split"] for row in rows].count("held-out") == 2
+    assert (tmp_path / "own.yaml").stat().st_mode & 0o077 == 0
+    wrong = command.run("questions", "list", "own.yaml", "--spectrum", "credit_analsis")
+    assert (wrong.returncode, "known: call_center_operations" in wrong.stderr) == (2, True)

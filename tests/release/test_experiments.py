@@ -178,7 +178,7 @@ async def test_experiments_share_traffic_without_overlap(replica: ReplicaStart) 
     await start(one, plan(number, share=0.5))
     await start(one, plan(other, name="briefer", share=0.5))
     assert [item.slice for item in one.assignment.running] == [(5000, 10_000), (0, 5000)]
-    with pytest.raises(InvalidRequestError, match="leave less than 10%"):
+    with pytest.raises(InvalidRequestError, match=r"less than 10% .* is free; .* run: .*briefer"):
         await start(one, plan(other, name="third", share=0.1))
     await one.tester.stop("briefer", actor="jo", reason="room")
     with pytest.raises(InvalidRequestError, match="runs already"):
@@ -221,11 +221,17 @@ async def test_report_has_words_and_a_chart(replica: ReplicaStart) -> None:
     await start(one, plan(number))
     await one.answer(300, lambda _: 0.9)
     experiment, verdict = await one.tester.status("kinder")
-    assert "version 2 against 1" in describe(experiment, as_row(verdict))
+    said = describe(experiment, as_row(verdict))
+    assert "version 2 against 1" in said
+    assert "continue: not decided yet" in said
     await one.tester.look()
     looked = await one.tester.get("kinder")
     assert "o" in chart(looked.looks)
     assert looked.verdict["action"] == "continue"
+    await one.tester.stop("kinder", actor="jo", reason="enough")
+    ended = describe(await one.tester.get("kinder"), looked.verdict)
+    assert "stopped: enough" in ended
+    assert "not decided yet" not in ended
 
 
 async def test_needs_are_told_from_the_traffic_of_the_last_week(replica: ReplicaStart) -> None:

@@ -176,7 +176,9 @@ class AlertDesk:
     async def end_silence(self, silence_id: str) -> None:
         store = await self._store.get()
         if not await store.silences.end(silence_id, self._now_ms()):
-            raise InvalidRequestError(f"there is no silence '{silence_id[:40]}' in force", fix="tilores alerts list")
+            raise InvalidRequestError(
+                f"there is no silence '{silence_id[:40]}' in force", fix="tilores alerts list --silences"
+            )
 
     async def ask_for_test(self, severity: Severity, channel: str | None = None) -> dict[str, Any]:
         """Have the process that delivers send a test message; the alert, whose messages say what came of it."""

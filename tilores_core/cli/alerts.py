@@ -196,9 +196,8 @@ def _when(seconds: float | None) -> str:
 
 
 def _line(one: Mapping[str, Any]) -> str:
-    marks = f" {one['state']}" if one["state"] != "open" else ""
-    marks += " silenced" if one.get("silenced") else ""
-    return f"{one['fingerprint'][:12]}  {one['severity']:8}{marks}  {one['title']}  ({one['count']}x)"
+    marks = f"{one['state']}{' silenced' if one.get('silenced') else ''}"
+    return f"{one['fingerprint'][:12]}  {one['severity']:8}  {marks:17}  {one['title']}  ({one['count']}x)"
 
 
 def _silence_line(one: Mapping[str, Any]) -> str:

@@ -68,6 +68,7 @@ async def _evaluate(services: Services, wanted: Wanted) -> bool:
     if wanted.dry_run:
         _show_estimate(plan, await evaluator.estimate(plan, resume=resume), simulated=simulated)
         return True
+    _check_reports(wanted)  # not after the calls have been paid for
     before = await _results_of(services, wanted.compare) if wanted.compare else None
     budget = Budget(calls=wanted.max_calls, dollars=wanted.max_dollars)
     with _progress(plan.calls) as progress:
@@ -162,6 +163,23 @@ def _show_estimate(plan: EvaluationPlan, estimate: Estimate, *, simulated: bool)
         typer.echo(f"cost, about: {estimate.dollars:.2f} USD")
 
 
+def _check_reports(wanted: Wanted) -> None:
+    for path in (wanted.json, wanted.html, wanted.junit):
+        if path is None:
+            continue
+        is_new = not path.exists()
+        try:
+            path.open("ab").close()
+            if is_new:
+                path.unlink()
+        except OSError as error:
+            raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"cannot be written: {error.strerror}", where=str(path), fix="check path and rights")
+
+
 def _write(wanted: Wanted, run: Evaluation, *, simulated: bool, comparison: Comparison | None) -> None:
     from tilores_core.quality.evaluation.page import as_html
     from tilores_core.quality.evaluation.shown import as_json, as_junit
@@ -177,9 +195,7 @@ def _write(wanted: Wanted, run: Evaluation, *, simulated: bool, comparison: Comp
         try:
             path.write_bytes(make())
         except OSError as error:
-            raise ConfigError(
-                f"cannot be written: {error.strerror}", where=str(path), fix="check path and rights"
-            ) from error
+            raise _unwritable(path, error) from error
 
 
 def _json(row: dict[str, Any]) -> bytes:

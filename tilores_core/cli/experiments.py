@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from tilores_core.cli.options import JsonOption, Options
+from tilores_core.cli.options import JsonOption, Options, ReasonOption
 from tilores_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ T = TypeVar("T")
 app = typer.Typer(name="experiments", no_args_is_help=True, pretty_exceptions_enable=False)
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The experiment's name.")]
-ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")]
 PlanOption = Annotated[
     Path | None,
     typer.Option("--plan", metavar="FILE", exists=True, dir_okay=False, help="The plan as JSON, instead of options."),
@@ -90,13 +89,14 @@ def start(
 @app.command("list")
 def list_experiments(ctx: typer.Context, json: JsonOption = False) -> None:
     """List experiments, the newest first."""
+    from tilores_core.release.experiments.report import has_lift
+
     found = _with_tester(ctx.obj, lambda tester: tester.recent())
     if json:
         typer.echo(json_module.dumps([_row(one) for one in found]))
         return
     for one in found:
-        lift = one.verdict.get("lift")
-        shown = f"{lift:+.3f}" if lift is not None else "-"
+        shown = f"{one.verdict['lift']:+.3f}" if has_lift(one.verdict) else "-"
         typer.echo(f"{one.name:<24} {one.outcome or one.state:<12} lift {shown:<8} {one.started:%Y-%m-%d %H:%M}")
     if not found:
         typer.echo("none yet: tilores experiments start")
@@ -168,9 +168,11 @@ def _plan(
             **more,
         )
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the plan"
-        raise ConfigError(first["msg"], where=where, fix="correct it") from None
+        problems = [
+            f"{'.'.join(map(str, one['loc']))}: {one['msg']}" if one["loc"] else one["msg"]
+            for one in error.errors(include_url=False, include_input=False)
+        ]
+        raise ConfigError("; ".join(problems), where=str(file or "the plan"), fix="correct it") from None
 
 
 def _with_tester(

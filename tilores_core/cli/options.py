@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 
 import typer
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tilores_core.settings import Environment
 
 T = TypeVar("T")
+
+_LONGEST_REASON: Final = 2000  # characters, as over HTTP
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 ModelOption = Annotated[
@@ -27,6 +29,18 @@ UrlOption = Annotated[
 AdminKeyOption = Annotated[
     str | None,
     typer.Option(metavar="KEY", help="Its admin key; default TILORES_ADMIN_KEYS, or the one in the data folder."),
+]
+
+
+def _reason(text: str) -> str:
+    text = text.strip()
+    if not 1 <= len(text) <= _LONGEST_REASON:
+        raise typer.BadParameter(f"give between 1 and {_LONGEST_REASON} characters")
+    return text
+
+
+ReasonOption = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.", callback=_reason)
 ]
 LogLevelOption = Annotated[
     Literal["debug", "info", "warning", "error"] | None,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from tilores_core.cli.options import JsonOption, Options
+from tilores_core.cli.options import JsonOption, Options, ReasonOption
 
 if TYPE_CHECKING:
     from tilores_core.release import ProductionPromptManager
@@ -23,7 +23,6 @@ T = TypeVar("T")
 app = typer.Typer(name="prompts", no_args_is_help=True, pretty_exceptions_enable=False)
 
 VersionArgument = Annotated[str, typer.Argument(metavar="VERSION", help="A number, or a label such as production.")]
-ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")]
 AuthorOption = Annotated[
     str | None, typer.Option("--author", metavar="NAME", help="Who; default: the user of this machine.")
 ]

@@ -106,12 +106,16 @@ def list_questions(
 
         return await make_questions(services.source) if file is None else read_questions(file)
 
-    rows = [row for row in _rows(options.run(work)) if spectrum in (None, row["spectrum"])]
+    rows = _rows(options.run(work))
+    known = {row["spectrum"] for row in rows}
+    if spectrum is not None and spectrum not in known:
+        raise typer.BadParameter(f"no question has the spectrum '{spectrum}'; known: {', '.join(sorted(known))}")
+    rows = [row for row in rows if spectrum in (None, row["spectrum"])]
     if json:
         _echo_json(rows)
         return
     for row in rows:
-        kind = f"{row['facts']} facts" if row["answerable"] else "not answerable"
+        kind = f"facts: {row['facts']}" if row["answerable"] else "not answerable"
         typer.echo(f"{row['split']:<10}  {row['spectrum']:<22}  {row['id']:<34}  {kind:<14}  {row['text']}")
     typer.echo(f"{len(rows)} questions")
 

@@ -189,6 +189,10 @@ class Prompts:
         """
         async with self._change(None) as connection:
             before = await _get_label(connection, label)
+            if before is not None and to == before.number:
+                raise InvalidRequestError(
+                    f"version {to} is '{label}' already", param="to", fix="look at `tilores prompts history`"
+                )
             if before is None or not before.previous:
                 raise InvalidRequestError(
                     f"'{label}' has no version before {_shown(None if before is None else before.number)}",

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -203,12 +204,18 @@ def write_questions(path: Path, questions: Iterable[GoldenQuestion]) -> int:
     else:
         text = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
     try:
-        path.write_text(text, encoding="utf-8")
+        with open(path, "w", encoding="utf-8", opener=_for_the_owner) as out:
+            out.write(text)
     except OSError as error:
         raise ConfigError(
             f"cannot be written: {error.strerror}", where=str(path), fix="check path and rights"
         ) from error
     return len(rows)
+
+
+def _for_the_owner(path: str, flags: int) -> int:
+    """A new file is readable for its owner alone, as it has values of customers."""
+    return os.open(path, flags, 0o600)
 
 
 def _row(question: GoldenQuestion) -> dict[str, Any]:

@@ -17,19 +17,37 @@ def describe(experiment: Experiment, verdict: Mapping[str, Any]) -> str:
     state = experiment.state if experiment.outcome is None else f"{experiment.outcome}: {experiment.reason}"
     lines = [
         f"{experiment.name}: version {plan['candidate']} against {experiment.control}, {state}",
-        f"{experiment.weights[-1]:.0%} of {plan['share']:.0%} of traffic, since {experiment.started:%Y-%m-%d %H:%M}",
+        f"{experiment.weights[-1]:.0%} of {plan['share']:.0%} of traffic, {_time(experiment)}",
     ]
     if not verdict:
         return "\n".join([*lines, "not looked at yet"])
     for arm in ("control", "candidate"):
         units, scored = verdict["units"].get(arm, 0), verdict["scored"].get(arm, 0)
-        lines.append(f"{arm:<10} {units:>8.0f} units {scored:>8.0f} scored   mean {verdict['means'].get(arm, 0):.3f}")
+        mean = f"{verdict['means'].get(arm, 0):.3f}" if scored else "-"
+        lines.append(f"{arm:<10} {units:>8.0f} units {scored:>8.0f} scored   mean {mean}")
+    if not has_lift(verdict):
+        lines.append("lift: none yet, as both versions need scored answers")
+        return "\n".join([*lines, *_ending(experiment, verdict)])
     low, high = verdict.get("low"), verdict.get("high")
     interval = f" [{low:+.3f}, {high:+.3f}]" if low is not None and high is not None else ""
     lines.append(f"lift {verdict['lift']:+.3f}{interval}, confidence {verdict['confidence']:.1%}")
-    lines += [f"guardrail: {text}" for text in verdict["guards"].values()]
-    lines.append(f"{verdict['action']}: {verdict['reason']}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_ending(experiment, verdict)])
+
+
+def has_lift(verdict: Mapping[str, Any]) -> bool:
+    """Whether both arms have scored answers; without them the lift of 0 in a verdict says nothing."""
+    scored = verdict.get("scored", {})
+    return bool(scored.get("control") and scored.get("candidate"))
+
+
+def _time(experiment: Experiment) -> str:
+    began = f"{experiment.started:%Y-%m-%d %H:%M}"
+    return f"since {began}" if experiment.ended is None else f"from {began} to {experiment.ended:%Y-%m-%d %H:%M}"
+
+
+def _ending(experiment: Experiment, verdict: Mapping[str, Any]) -> list[str]:
+    guards = [f"guardrail: {text}" for text in verdict["guards"].values()]
+    return guards if experiment.ended else [*guards, f"{verdict['action']}: {verdict['reason']}"]
 
 
 def chart(looks: Sequence[Mapping[str, Any]]) -> str:

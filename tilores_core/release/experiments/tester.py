@@ -76,17 +76,25 @@ class ProductionABTester:
             )
         store = await self._store.get()
         running = await store.experiments.list(state="running")
-        part = free_slice(plan.share, [one.slice for one in running], holdout=self._holdout)
-        if part is None:
+        if any(one.name == plan.name for one in running):
             raise InvalidRequestError(
-                f"running experiments leave less than {plan.share:.0%} of the traffic", param="share"
+                f"the experiment '{plan.name}' runs already", param="name", fix="choose another name, or stop it"
             )
         await self._prompts.refresh()
         control = self._prompts.state.number
         if control == plan.candidate:
-            raise InvalidRequestError(f"version {control} is in production already", param="candidate")
-        if any(one.name == plan.name for one in running):
-            raise InvalidRequestError(f"the experiment '{plan.name}' runs already", param="name")
+            raise InvalidRequestError(
+                f"version {control} is in production already", param="candidate", fix="name another version"
+            )
+        await self._prompts.versions.get(plan.candidate)
+        part = free_slice(plan.share, [one.slice for one in running], holdout=self._holdout)
+        if part is None:
+            names = ", ".join(one.name for one in running) or "none"
+            raise InvalidRequestError(
+                f"less than {plan.share:.0%} of the traffic is free; experiments that run: {names}",
+                param="share",
+                fix="stop one of them, or take a smaller share",
+            )
         await self._prompts.deploy(
             plan.candidate, actor=actor, reason=reason, label=plan.label, skip_evaluation=skip_evaluation
         )
@@ -122,7 +130,9 @@ class ProductionABTester:
         """Raises `InvalidRequestError` when there is none, `StoreError`."""
         found = await (await self._store.get()).experiments.get(name)
         if found is None:
-            raise InvalidRequestError(f"there is no experiment '{name}'", param="name")
+            raise InvalidRequestError(
+                f"there is no experiment '{name}'", param="name", fix="list them: tilores experiments list"
+            )
         return found
 
     async def recent(self, *, limit: int = 100) -> list[Experiment]:
@@ -221,7 +231,11 @@ class ProductionABTester:
     async def _running(self, name: str) -> Experiment:
         experiment = await self.get(name)
         if experiment.state != "running":
-            raise InvalidRequestError(f"the experiment '{name}' has ended: {experiment.outcome}", param="name")
+            raise InvalidRequestError(
+                f"the experiment '{name}' has ended: {experiment.outcome}",
+                param="name",
+                fix="list those that run: tilores experiments list",
+            )
         return experiment
 
     async def _changed(self) -> None:

@@ -76,7 +76,9 @@ class Engine:
         if process.returncode != 0:
             lines = complaint.decode(errors="replace").strip().splitlines()
             end = " ".join(lines[-3:])[-_LONGEST_COMPLAINT:] or f"exit code {process.returncode}"
-            raise DeployError(f"'{self._shown(arguments)}' failed: {end}")
+            raise DeployError(
+                f"'{self._shown(arguments)}' failed: {end}", fix="tilores deploy check says what the engine needs"
+            )
         return out.decode(errors="replace")
 
     async def rows(self, *arguments: str) -> list[dict[str, Any]]:
