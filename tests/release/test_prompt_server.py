@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -68,6 +69,7 @@ def test_deployed_version_answers_and_a_rolled_back_one_finds_its_answer(
 
 def test_history_names_key_and_reason(admin: httpx.Client) -> None:
     deploy(admin, make(admin, role="You help a colleague.")).raise_for_status()
+    assert datetime.fromisoformat(admin.get("/admin/prompts").json()["known_at"]).tzinfo is not None
     body = {"reason": "worse", "label": "production"}
     assert admin.post("/admin/prompts/rollback", json=body).raise_for_status().json()["checks"] == []
     entry, deployed, *_ = admin.get("/admin/prompts/history?label=production").json()

@@ -153,7 +153,7 @@ class ProductionPromptManager:
         if dict(before.numbers) == dict(state.numbers) and before.production == state.production:
             if before.origin == state.origin:
                 return
-        else:
+        elif before.production.version != state.production.version:  # and not another label alone
             log.info("prompts.changed", before=before.production.version, now=state.production.version)
         try:
             await asyncio.to_thread(self._file.write, state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
@@ -81,7 +82,9 @@ def prompt_routes(prompts: ProductionPromptManager) -> APIRouter:
             }
             for version in await prompts.versions.recent(limit=limit)
         ]
-        return {**prompts.report(), "versions": versions}
+        report = prompts.report()
+        known_at = datetime.fromtimestamp(report["known_at"], UTC).isoformat(timespec="seconds")
+        return {**report, "known_at": known_at, "versions": versions}
 
     @router.get("/history")
     async def history(label: str | None = None, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> list[Any]:
