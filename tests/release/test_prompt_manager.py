@@ -39,6 +39,8 @@ async def test_without_a_version_the_builtin_serves_and_no_database_is_made(
     assert [version.number for version in await one.manager.versions.recent()] == [1]
     assert await one.manager.versions.history() == []
     assert not (tmp_path / "shared").exists()
+    with pytest.raises(InvalidRequestError, match="in production already"):
+        await one.manager.deploy(1, actor="jo", reason="again", skip_evaluation=True)
 
 
 async def test_deployed_version_serves_and_is_in_the_audit_log(replica: ReplicaStart) -> None:

@@ -221,6 +221,10 @@ class ProductionPromptManager:
         store = await self._store.get()
         found = (await store.prompts.labelled()).labels.get(label)
         before = found.number if found is not None else None
+        if before is None and label == PRODUCTION and number == 1:  # nothing was ever deployed: the built-in serves
+            raise InvalidRequestError(
+                "version 1 is in production already", param="version", fix="make another: tilores prompts new"
+            )
         checks = await self.check(number, skip_evaluation=skip_evaluation)
         detail = {"checks": [check.as_row() for check in checks], "skip_evaluation": skip_evaluation}
         refused = [check for check in checks if check.refuses]
