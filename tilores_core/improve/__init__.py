@@ -7,7 +7,6 @@ learning    `LearningAccumulator`: what helped and what hurt; `SelfImprovingOpti
 decision    `AutomatedImprovementDeployment`: held-out questions decide, always-valid; reasons
 cycle       `VirtuousCycleOrchestrator`: six phases, each kept in the store
 report      a cycle as Markdown
-
 """
 
 from tilores_core.improve.cycle import CycleRequest, VirtuousCycleOrchestrator
