@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from tests.cli.command import Command
 
-RUN = "improve run --strategy mock --models demo:simulated-rounding --max-calls 400 --propose".split()
-    "improve",
-    "run",
-    "--strategy",
-    "mock",
-    "--models",
+RUN = (
+    *("improve", "run", "--strategy", "mock", "--models"),
     "demo:simulated-rounding",
     "--max-calls",
     "400",
