@@ -15,6 +15,7 @@ import socket
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -89,4 +90,5 @@ def _pass_on_signals(asked: socket.socket, process: Process) -> None:
         if not told:
             process.kill()
             return
-        os.kill(process.pid, int(told))
+        with suppress(ProcessLookupError):  # it has just ended
+            os.kill(process.pid, int(told))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from pydantic import SecretStr
+if TYPE_CHECKING:  # a command would otherwise import pydantic before it can end quietly
+    from pydantic import SecretStr
 
 FindingState = Literal["ok", "warning", "problem"]
 
