@@ -90,7 +90,8 @@ def test_models(tilores: Command) -> None:
     assert ["demo:simulated-1", "default, simulated, context 128000"] in lines
     rows = tilores.json("models")
     assert [row["id"] for row in rows] == [name for name, _ in lines]
-    (row,) = [row for row in rows if row["default"] or row["simulated"]]
+    assert {row["id"].startswith("demo:") == row["simulated"] for row in rows} == {True}
+    (row,) = [row for row in rows if row["default"]]
     assert row["id"] == "demo:simulated-1"
     assert row["default"] is row["simulated"] is True
     for row in rows:

@@ -46,6 +46,12 @@ def test_the_commands_are_those_promised() -> None:
         "state",
         "customers",
         "forget",
+        "alerts",
+        "deploy",
+        "experiments",
+        "improve",
+        "learning",
+        "prompts",
     }
     assert {path[1] for path in COMMANDS if len(path) == 2 and path[0] == "cache"} == {"stats", "invalidate", "clear"}
 

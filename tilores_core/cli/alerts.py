@@ -22,7 +22,8 @@ T = TypeVar("T")
 app = typer.Typer(name="alerts", no_args_is_help=True, pretty_exceptions_enable=False)
 
 _SeverityOption = Annotated[
-    Literal["CRITICAL", "HIGH", "MEDIUM", "LOW", "INFO"], typer.Option(help="Severity of the message.")
+    Literal["CRITICAL", "HIGH", "MEDIUM", "LOW", "INFO"],
+    typer.Option(metavar="SEVERITY", help="Severity of the message: INFO to CRITICAL."),
 ]
 Fingerprint = Annotated[str, typer.Argument(metavar="ALERT", help="Its fingerprint, or the beginning of it.")]
 
@@ -32,7 +33,7 @@ def list_alerts(
     ctx: typer.Context,
     everything: Annotated[bool, typer.Option("--all", help="Resolved ones as well.")] = False,
     silences: Annotated[bool, typer.Option("--silences", help="List the silences in force instead.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="List at most so many.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="List at most so many.")] = 100,
     json: JsonOption = False,
 ) -> None:
     """List open alerts, the one that was raised last first."""
@@ -76,15 +77,19 @@ def silence(
     alert: Annotated[
         str | None, typer.Argument(metavar="[ALERT]", help="Fingerprint, or the beginning of it.")
     ] = None,
-    minutes: Annotated[float | None, typer.Option(min=0.1, max=525_600, help="How long it lasts.")] = None,
-    starts_in: Annotated[float, typer.Option(min=0, max=525_600, help="Minutes until it begins.")] = 0.0,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.1, max=525_600, metavar="N", help="How long it lasts.")
+    ] = None,
+    starts_in: Annotated[float, typer.Option(min=0, max=525_600, metavar="N", help="Minutes until it begins.")] = 0.0,
     until_clear: Annotated[bool, typer.Option("--until-clear", help="It ends when ALERT is resolved.")] = False,
-    kind: Annotated[str | None, typer.Option(help="Kind of alerts; `*` stands for any characters.")] = None,
-    severity: Annotated[str | None, typer.Option(help="Severity.")] = None,
-    source: Annotated[str | None, typer.Option(help="Part that raises it.")] = None,
-    model: Annotated[str | None, typer.Option(help="Model.")] = None,
-    spectrum: Annotated[str | None, typer.Option(help="Spectrum.")] = None,
-    comment: Annotated[str, typer.Option(help="Why.")] = "",
+    kind: Annotated[
+        str | None, typer.Option(metavar="KIND", help="Kind of alerts; `*` stands for any characters.")
+    ] = None,
+    severity: Annotated[str | None, typer.Option(metavar="SEVERITY", help="Severity.")] = None,
+    source: Annotated[str | None, typer.Option(metavar="PART", help="Part that raises it.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="MODEL", help="Model.")] = None,
+    spectrum: Annotated[str | None, typer.Option(metavar="ID", help="Spectrum.")] = None,
+    comment: Annotated[str, typer.Option(metavar="TEXT", help="Why.")] = "",
     end: Annotated[str | None, typer.Option(metavar="ID", help="End this silence instead.")] = None,
     json: JsonOption = False,
 ) -> None:
@@ -115,7 +120,9 @@ def silence(
 @app.command("test")
 def send(
     ctx: typer.Context,
-    channel: Annotated[str | None, typer.Option(help="One channel; default: all of [use] alerts.")] = None,
+    channel: Annotated[
+        str | None, typer.Option(metavar="NAME", help="One channel; default: all of [use] alerts.")
+    ] = None,
     severity: _SeverityOption = "INFO",
     json: JsonOption = False,
 ) -> None:

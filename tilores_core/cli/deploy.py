@@ -85,7 +85,7 @@ def logs(
     deployment: Annotated[str | None, typer.Argument(metavar="[ID]", help="Default: the newest deployment.")] = None,
     target: TargetOption = None,
     folder: FolderOption = HERE,
-    lines: Annotated[int, typer.Option(min=1, max=5000, help="So many lines of each log.")] = 200,
+    lines: Annotated[int, typer.Option(min=1, max=5000, metavar="N", help="So many lines of each log.")] = 200,
     json: JsonOption = False,
 ) -> None:
     """Print the end of a deployment's build log and log."""

@@ -27,12 +27,16 @@ PlanOption = Annotated[
 ]
 CandidateOption = Annotated[int | None, typer.Option("--candidate", metavar="N", help="The prompt version to try.")]
 NameOption = Annotated[str, typer.Option("--name", metavar="NAME", help="The experiment's name.")]
-ShareOption = Annotated[float, typer.Option(min=0.0001, max=1.0, help="Share of all traffic that takes part.")]
+ShareOption = Annotated[
+    float, typer.Option(min=0.0001, max=1.0, metavar="SHARE", help="Share of all traffic that takes part.")
+]
 RolloutOption = Annotated[
     bool, typer.Option("--rollout", help="Guarded roll-out: 1, 5, 25, 50, 100 % while the guardrails hold.")
 ]
-HoursOption = Annotated[float, typer.Option(min=0, help="Shortest time before a positive decision.")]
-SampleOption = Annotated[int, typer.Option(min=20, help="Scored units per arm before a positive decision.")]
+HoursOption = Annotated[float, typer.Option(min=0, metavar="HOURS", help="Shortest time before a positive decision.")]
+SampleOption = Annotated[
+    int, typer.Option(min=20, metavar="N", help="Scored units per arm before a positive decision.")
+]
 
 
 @app.callback()
