@@ -24,6 +24,11 @@ from tests.processes.forked import Process, start
 _LONGEST_ORDER = 1 << 20
 _PROGRAM = """#!{python} -ISE
 import json, os, signal, socket, sys
+try:
+    for number in (0, 1, 2):
+        os.fstat(number)
+except OSError:  # closed, which cannot be handed over
+    os.execv({script!r}, [{script!r}, *sys.argv[1:]])
 here = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 here.connect({address!r})
 for number in (signal.SIGINT, signal.SIGTERM):
@@ -45,7 +50,7 @@ def commands_folder(script: Path) -> Path:
     listener.listen(64)
     command = folder / "bin" / script.name
     command.parent.mkdir()
-    command.write_text(_PROGRAM.format(python=sys.executable, address=str(folder / "socket")))
+    command.write_text(_PROGRAM.format(python=sys.executable, script=str(script), address=str(folder / "socket")))
     command.chmod(0o755)
     threading.Thread(target=_listen, args=(listener, script), name="commands", daemon=True).start()
     return command.parent

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import orjson
 import typer
 
 from tilores_core.cli.columns import columns
@@ -255,4 +254,6 @@ def _estimated(estimate: dict[str, int]) -> str:
 
 
 def _print(value: Any) -> None:
+    import orjson  # not for help
+
     typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
