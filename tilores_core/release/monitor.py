@@ -18,7 +18,7 @@ from tilores_core.statistics import MeanSPRT, Moments
 from tilores_core.store.lazy import LazyStore
 from tilores_core.store.prompts import PromptLabel
 from tilores_core.store.topics import PRODUCTION
-from tilores_core.store.windows import DIMENSIONS, Dimension, Window
+from tilores_core.store.windows import DIMENSIONS, WINDOW_MS, Dimension, Window
 
 log = structlog.get_logger(part="release")
 
@@ -111,9 +111,10 @@ class ProductionPerformanceMonitor:
     async def performance(
         self, *, hours: float = 24.0, step_hours: float | None = None, by: Sequence[Dimension] = DIMENSIONS
     ) -> list[Performance]:
-        """Figures of the last hours, one per cell or per step and cell. Raises `StoreError`."""
+        """Figures of the last hours, one per cell or per step and cell. A step is whole windows of five minutes, at
+        least one. Raises `StoreError`."""
         now = int(self._clock() * 1000)
-        step = None if step_hours is None else int(step_hours * _HOUR_MS)
+        step = None if step_hours is None else max(1, round(step_hours * _HOUR_MS / WINDOW_MS)) * WINDOW_MS
         store = await self._store.get()
         return [
             Performance.of(window)

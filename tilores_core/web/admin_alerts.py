@@ -32,7 +32,7 @@ class NewSilence(BaseModel):
     source: Text | None = None
     model: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     spectrum: Text | None = None
-    minutes: Annotated[float, Field(gt=0, le=525_600)] | None = None
+    minutes: Annotated[float, Field(ge=0.1, le=525_600)] | None = None
     starts_in_minutes: Annotated[float, Field(ge=0, le=525_600)] = 0.0
     until_clear: bool = False
     comment: Annotated[str, Field(max_length=500)] = ""
