@@ -61,7 +61,7 @@ def evaluation_routes(queue: EvaluationQueue, note: Callable[[], str | None]) ->
     missing: Responses = {404: {"model": Problem, "description": "There is no such evaluation"}}
     busy: Responses = {503: {"model": Problem, "description": "Too many evaluations wait"}}
 
-    @router.get("/evaluations")
+    @router.get("/evaluations", responses=WITH_BODY)
     async def evaluations(limit: Annotated[int, Query(ge=1, le=_MOST)] = 20) -> list[EvaluationRow]:
         """The latest evaluations, newest first."""
         runs = await (await queue.store.get()).evaluations.recent(limit=limit)
@@ -73,7 +73,7 @@ def evaluation_routes(queue: EvaluationQueue, note: Callable[[], str | None]) ->
         caller: Caller = request.state.caller
         return EvaluationQueued(id=await queue.ask(what, owner=caller.name), note=note())
 
-    @router.get("/evaluations/{run_id}", responses=missing)
+    @router.get("/evaluations/{run_id}", responses={**WITH_BODY, **missing})
     async def evaluation(run_id: _RunId) -> EvaluationTable:
         """One evaluation with its table of models and spectrums."""
         from tilores_core.quality.evaluation.results import AnswerResult, score_table

@@ -11,14 +11,14 @@ from tilores_core.quality.overview import quality_overview
 from tilores_core.settings import QualityTable
 from tilores_core.store.lazy import LazyStore
 from tilores_core.web.auth import keyed_route
-from tilores_core.web.problems import ERRORS
+from tilores_core.web.problems import ERRORS, WITH_BODY
 
 
 def quality_routes(store: LazyStore, table: QualityTable) -> APIRouter:
     """For admin keys."""
     router = APIRouter(prefix="/admin", tags=["admin"], route_class=keyed_route("admin"))
 
-    @router.get("/quality", responses=ERRORS)
+    @router.get("/quality", responses={**ERRORS, **WITH_BODY})
     async def quality(
         hours: Annotated[int, Query(ge=1, le=24 * 366, description="how far back")] = 24,
     ) -> dict[str, Any]:
