@@ -61,8 +61,9 @@ def asked_for(ask: dict[str, Any]) -> tuple[Turn, set[str]]:
     }
     if how == "id":
         return question("What is the credit score?", customer_id=who, **given), {who}
-    if how == "id and another's name":
-        return question("What is Edwina Hawthorne's credit score?", customer_id=who, **given), {who}
+    if how == "id and another's name":  # which is asked back
+        asked_about = {who} if name == "Edwina Hawthorne" else set()
+        return question("What is Edwina Hawthorne's credit score?", customer_id=who, **given), asked_about
     if how == "name":
         alone = name != "John Smith"
         return question(f"What is {name}'s credit score?", **given), {who} if alone else set()
