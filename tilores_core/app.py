@@ -25,6 +25,7 @@ from tilores_core.services import job_folder, load_host, open_services
 from tilores_core.settings import Environment, LoadedConfig, load_environment
 from tilores_core.store.topics import PREWARM
 from tilores_core.web.admin_app import AdminApp
+from tilores_core.web.admin_improvement import ImprovementDesk
 from tilores_core.web.admin_quality import quality_routes
 from tilores_core.web.application import Application
 from tilores_core.web.auth import Authenticator, check_exposure, check_key_tables, provide_keys, require_key
@@ -108,6 +109,7 @@ def create_app(
                 metrics=metrics,
                 tracers=services.tracing.report,
                 store=services.store.ping,
+                improvement=ImprovementDesk(services.store, host.config.improve),
                 release=services.release,
                 prewarming=warm_jobs,
                 batches=BatchIntake(store=services.store, folder=folder, table=host.config.batch),

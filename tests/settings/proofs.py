@@ -8,6 +8,16 @@ hands over.
 from tests.settings.plugin_proofs import PLUGIN_PROOFS
 
 PROOFS = {
+    "improve.spectrums_at_once": (
+        "tests/improve/test_orchestrator.py::test_breaches_trigger_one_cycle_for_at_most_three_spectrums"
+    ),
+    "improve.cooldown_hours": (
+        "tests/improve/test_orchestrator.py::test_spectrum_rests_after_a_cycle_and_comes_again_while_it_is_breached"
+    ),
+    "improve.cycles_per_day": (
+        "tests/improve/test_orchestrator.py::test_no_more_cycles_in_a_day_than_the_setting_says"
+    ),
+    "improve.triggered": "tests/improve/test_triggered.py::test_worker_runs_a_cycle_only_where_it_is_switched_on",
     "improve.models": "tests/improve/test_cycle.py::test_settings_reach_a_cycle",
     "improve.per_spectrum": "tests/improve/test_cycle.py::test_settings_reach_a_cycle",
     "improve.min_gain": "tests/improve/test_cycle.py::test_settings_reach_a_cycle",

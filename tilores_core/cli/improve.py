@@ -19,6 +19,7 @@ app = typer.Typer(name="improve", no_args_is_help=True, pretty_exceptions_enable
 learning_app = typer.Typer(name="learning", no_args_is_help=True, pretty_exceptions_enable=False)
 
 CycleArgument = Annotated[str, typer.Argument(metavar="CYCLE", help="Id of a cycle, or last.")]
+ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")]
 _MOST: int = 20
 _EMPTY = "-"
 
@@ -95,6 +96,18 @@ def status(ctx: typer.Context, json: JsonOption = False) -> None:
         _print(rows[0] if rows else None)
     else:
         typer.echo(_table(rows) if rows else "There was no improvement cycle yet.")
+
+
+@app.command()
+def pause(ctx: typer.Context, reason: ReasonOption) -> None:
+    """Let no cycle be triggered or gone on with; one that runs goes on to its end."""
+    _switch(ctx, reason, paused=True)
+
+
+@app.command()
+def resume(ctx: typer.Context, reason: ReasonOption) -> None:
+    """End a pause."""
+    _switch(ctx, reason, paused=False)
 
 
 @app.command()
@@ -203,6 +216,35 @@ def import_lessons(
         return await LearningAccumulator((await services.store.get()).improvement).import_json(file.read_bytes())
 
     typer.echo(f"{_options(ctx).run(work)} observations are new")
+
+
+def _switch(ctx: typer.Context, reason: str, *, paused: bool) -> None:
+    """With the store alone: a plugin that does not work must not stand in the way."""
+    import asyncio
+    import getpass
+
+    from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
+    from tilores_core.logs import configure_logging
+    from tilores_core.settings import load_config
+    from tilores_core.store.address import store_address
+    from tilores_core.store.lazy import LazyStore
+
+    options = _options(ctx)
+    environment = options.environment()
+    configure_logging("debug" if options.verbose else "warning", environment.log_format)
+    table = load_config(environment.config).config.improve
+
+    async def work() -> None:
+        store = LazyStore(store_address(environment.database_url, environment.data_dir))
+        try:
+            orchestrator = ContinuousImprovementOrchestrator(store, table)
+            switch = orchestrator.pause if paused else orchestrator.resume
+            await switch(actor=getpass.getuser(), reason=reason)
+        finally:
+            await store.aclose()
+
+    asyncio.run(work())
+    typer.echo("No cycle is triggered until: tilores improve resume" if paused else "Cycles may be triggered again.")
 
 
 def _say(phase: str, number: int) -> None:

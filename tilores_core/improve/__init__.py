@@ -7,6 +7,7 @@ learning    `LearningAccumulator`: what helped and what hurt; `SelfImprovingOpti
 decision    `AutomatedImprovementDeployment`: held-out questions decide, always-valid; reasons
 cycle       `VirtuousCycleOrchestrator`: six phases, each kept in the store
 report      a cycle as Markdown
+orchestrator  `ContinuousImprovementOrchestrator`: cycles triggered by breaches, within limits; pause and resume
 """
 
 from tilores_core.improve.cycle import CycleRequest, VirtuousCycleOrchestrator
@@ -14,9 +15,11 @@ from tilores_core.improve.decision import AutomatedImprovementDeployment, Decisi
 from tilores_core.improve.engine import ContinuousOptimizationEngine
 from tilores_core.improve.journal import CycleBudget
 from tilores_core.improve.learning import LearningAccumulator, SelfImprovingOptimizer
+from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
 
 __all__ = [
     "AutomatedImprovementDeployment",
+    "ContinuousImprovementOrchestrator",
     "ContinuousOptimizationEngine",
     "CycleBudget",
     "CycleRequest",

@@ -25,3 +25,13 @@ class ImproveTable(Table):
         0.95, gt=0.5, le=2, description="confidence that deploys without a person; above 1: never"
     )
     automatic: bool = Field(True, description="false: what could be deployed is proposed only")
+    triggered: bool = Field(
+        False, description="true: the worker runs a cycle by itself when live quality falls below a level"
+    )
+    spectrums_at_once: int = Field(3, ge=1, le=20, description="most spectrums that a triggered cycle takes")
+    cooldown_hours: float = Field(
+        2.0, ge=0, le=24 * 30, description="time after a cycle in which none is triggered for its spectrums"
+    )
+    cycles_per_day: int = Field(
+        4, ge=1, le=100, description="with so many cycles in the last 24 hours none is triggered"
+    )

@@ -33,6 +33,7 @@ from tilores_core.web.admin_batch import PATH as BATCH_PATH
 from tilores_core.web.admin_batch import batch_routes
 from tilores_core.web.admin_evaluations import evaluation_routes
 from tilores_core.web.admin_experiments import experiment_routes
+from tilores_core.web.admin_improvement import ImprovementDesk, improvement_routes
 from tilores_core.web.admin_prewarm import call_routes, prewarm_routes
 from tilores_core.web.admin_prompts import prompt_routes
 from tilores_core.web.auth import Authenticator, keyed_route
@@ -112,6 +113,7 @@ class AdminApp:
         release: ProductionIntegrationOrchestrator | None = None,
         workers: Callable[[], WorkersSeen] | None = None,
         alerts: AlertDesk | None = None,
+        improvement: ImprovementDesk | None = None,
         quality: APIRouter | None = None,
         jobs: JobFolder,
         evaluations: EvaluationQueue | None = None,
@@ -158,6 +160,8 @@ class AdminApp:
         if release is not None:
             self.app.include_router(prompt_routes(release.prompts))
             self.app.include_router(experiment_routes(release))
+        if improvement is not None:
+            self.app.include_router(improvement_routes(improvement))
         own_limits: dict[str, int] = {}
         if batches is not None:
             own_limits[BATCH_PATH] = batches.max_body_bytes

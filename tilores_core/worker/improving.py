@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from tilores_core.contracts import OptimizerStrategy
 from tilores_core.errors import ConfigError
@@ -10,9 +11,14 @@ from tilores_core.host.roles import OPTIMIZER
 from tilores_core.improve.cycle import CycleRequest, VirtuousCycleOrchestrator
 from tilores_core.improve.decision import AutomatedImprovementDeployment, Thresholds
 from tilores_core.improve.journal import CycleBudget, Reply
+from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
 from tilores_core.improve.parts import CycleParts
 from tilores_core.quality.evaluation import default_models
 from tilores_core.services import Services
+from tilores_core.store.improvement import StoredCycle
+
+IMPROVE_WORK: Final = "improve"
+_LOOK_SECONDS: Final = 30.0
 
 
 def build_cycles(
@@ -108,3 +114,30 @@ async def build_request(
         thresholds=Thresholds(gain=table.min_gain, propose=table.confidence, auto=table.auto_confidence),
         reason=reason,
     )
+
+
+def build_orchestrator(services: Services) -> ContinuousImprovementOrchestrator:
+    """What triggers cycles in this process."""
+    cycles = build_cycles(services)
+
+    async def run(spectrums: tuple[str, ...]) -> StoredCycle | None:
+        seed = len(await (await services.store.get()).improvement.recent(limit=1_000)) + 1
+        request = await build_request(
+            services, spectrums=spectrums, seed=seed, reason=f"breaches in {', '.join(spectrums)}"
+        )
+        return await cycles.run(request)
+
+    return ContinuousImprovementOrchestrator(services.store, services.host.config.improve, run)
+
+
+async def run_triggered(services: Services) -> None:
+    """The worker's task: look for breaches, and run cycles. Ends at once where `[improve] triggered` is off."""
+    config = services.host.config
+    if not config.improve.triggered or config.use.optimizer is None:
+        return
+    orchestrator, mark = build_orchestrator(services), services.work_mark(IMPROVE_WORK)
+    while True:
+        mark.take()
+        await orchestrator.step()
+        mark.clear()
+        await mark.wait(_LOOK_SECONDS)

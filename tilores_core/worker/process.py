@@ -73,7 +73,7 @@ def _shares_alerts(environment: Environment, config: Config) -> bool:
 
 def has_scheduled_work(config: Config) -> bool:
     """Whether the settings alone give the worker something to do: one line for each feature."""
-    return bool(config.prewarm.file)
+    return bool(config.prewarm.file) or config.improve.triggered
 
 
 async def _wait_for_work(data_dir: Path, config: Config, over: asyncio.Event) -> bool:

@@ -1,0 +1,46 @@
+"""The worker's part: a breach becomes a cycle where the settings say so, and none where they do not."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.improve.test_cycle import CONFIG
+from tests.quality.evaluated import opened
+from tilores_core.contracts import Alert
+from tilores_core.services import Services
+from tilores_core.store.alerts import Report
+from tilores_core.testing import eventually
+from tilores_core.worker.improving import run_triggered
+
+
+async def breach(services: Services) -> None:
+    one = Alert(kind="quality.floor", severity="HIGH", title="low", source="quality", spectrum="credit_analysis")
+    report = Report(fingerprint=one.fingerprint, alert=one, count=1, first_ms=1, last_ms=1)
+    await (await services.store.get()).alerts.report([report])
+
+
+@pytest.mark.parametrize("triggered", [True, False])
+async def test_worker_runs_a_cycle_only_where_it_is_switched_on(tmp_path: Path, triggered: bool) -> None:
+    config: dict[str, Any] = {**CONFIG, "improve": {**CONFIG["improve"], "triggered": triggered}}
+    async with opened(tmp_path, config) as services:
+        await breach(services)
+        task = asyncio.create_task(run_triggered(services))
+        if not triggered:
+            await task
+            assert await (await services.store.get()).improvement.recent() == []
+            return
+
+        async def ended() -> bool:
+            cycles = await (await services.store.get()).improvement.recent()
+            return any(cycle.state == "done" for cycle in cycles)
+
+        await eventually(ended, seconds=60, every=0.1)
+        [cycle] = await (await services.store.get()).improvement.recent()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert cycle.options["spectrums"] == ["credit_analysis"]
+        assert cycle.options["reason"] == "breaches in credit_analysis"

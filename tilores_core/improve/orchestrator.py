@@ -1,0 +1,118 @@
+"""When a cycle runs without anyone asking for it: on breaches that live quality has found, within limits.
+
+What it decides on is in the store: open alerts, cycles of the last day, and who paused it. So any process can show it
+and any worker can take it over; the lease of cycles keeps two from running at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+
+import structlog
+
+from tilores_core.settings.improve import ImproveTable
+from tilores_core.store.improvement import StoredCycle
+from tilores_core.store.lazy import LazyStore
+
+log = structlog.get_logger(part="improve")
+
+SUBJECT: Final = "improvement"
+BREACHES: Final = frozenset(("quality.floor", "quality.degradation"))
+_DAY: Final = 86_400.0
+_MOST_ALERTS: Final = 1_000
+
+Run = Callable[[tuple[str, ...]], Awaitable[StoredCycle | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """`breached`: spectrums with an open breach. `due`: those of them that a cycle may take now. `held`: why the
+    others, or all, may not. `paused`: by whom, when and why; None while it is not."""
+
+    breached: tuple[str, ...]
+    due: tuple[str, ...]
+    held: tuple[str, ...] = ()
+    paused: dict[str, Any] | None = None
+    cycles_today: int = 0
+    interrupted: bool = False
+
+
+class ContinuousImprovementOrchestrator:
+    """`run`: runs a cycle for these spectrums, or goes on with an interrupted one; None when another process does.
+    Without it this process only looks, pauses and resumes. `clock`: seconds since the epoch.
+    """
+
+    def __init__(
+        self, store: LazyStore, table: ImproveTable, run: Run | None = None, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._store = store
+        self._table = table
+        self._run = run
+        self._clock = clock
+
+    async def look(self) -> Situation:
+        """What there is to do. Raises `StoreError`."""
+        store, now = await self._store.get(), self._clock()
+        raised = await store.alerts.recent(states=("open", "acknowledged"), limit=_MOST_ALERTS)
+        kinds = sorted({one.alert.spectrum for one in raised if one.alert.kind in BREACHES and one.alert.spectrum})
+        cycles = await store.improvement.recent(limit=100)
+        today = [cycle for cycle in cycles if now - cycle.created.timestamp() < _DAY]
+        paused = await self.paused()
+        held = []
+        if paused is not None:
+            held.append(f"paused by {paused['by']}: {paused['reason']}")
+        if len(today) >= self._table.cycles_per_day:
+            held.append(f"{len(today)} cycles in the last 24 hours, which is the limit")
+        rested = [name for name in kinds if not self._is_cooling(name, cycles, now)]
+        recent = f"a cycle took it within {self._table.cooldown_hours:g} hours"
+        held += [f"{name}: {recent}" for name in kinds if name not in rested]
+        blocked = paused is not None or len(today) >= self._table.cycles_per_day
+        return Situation(
+            breached=tuple(kinds),
+            due=() if blocked else tuple(rested[: self._table.spectrums_at_once]),
+            held=tuple(held),
+            paused=paused,
+            cycles_today=len(today),
+            interrupted=any(cycle.state == "running" for cycle in cycles),
+        )
+
+    async def step(self) -> StoredCycle | None:
+        """Run a cycle when one is due or was interrupted. Raises as `run`."""
+        found = await self.look()
+        if self._run is None or found.paused is not None or not (found.due or found.interrupted):
+            return None
+        log.info("improve.cycle_triggered", spectrums=list(found.due), resumed=found.interrupted)
+        return await self._run(found.due)
+
+    async def pause(self, *, actor: str, reason: str) -> None:
+        """No cycle begins or goes on until `resume`; one that runs goes on to its end. Raises `StoreError`."""
+        await self._switch("pause", actor, reason)
+
+    async def resume(self, *, actor: str, reason: str) -> None:
+        await self._switch("resume", actor, reason)
+
+    async def paused(self) -> dict[str, Any] | None:
+        """By whom, when and why. Raises `StoreError`."""
+        store = await self._store.get()
+        last = next(iter(await store.audit.recent(subject=SUBJECT, limit=1)), None)
+        if last is None or last.action != "improve.pause":
+            return None
+        return {"by": last.actor, "at": last.at.isoformat(), "reason": last.reason}
+
+    async def _switch(self, what: Literal["pause", "resume"], actor: str, reason: str) -> None:
+        store = await self._store.get()
+        await store.audit.add(actor=actor, action=f"improve.{what}", subject=SUBJECT, reason=reason)
+
+    def _is_cooling(self, spectrum: str, cycles: Sequence[StoredCycle], now: float) -> bool:
+        """Whether a cycle has taken this spectrum, or all, too short a time ago."""
+        for cycle in cycles:
+            ended: datetime = cycle.ended or cycle.created
+            if now - ended.timestamp() < self._table.cooldown_hours * 3600:
+                taken = cycle.options.get("spectrums") or ()
+                if not taken or spectrum in taken:
+                    return True
+        return False

@@ -1,0 +1,80 @@
+"""`/admin/improvement`: cycles, why none is triggered now, and a switch to pause them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from tilores_core.errors import InvalidRequestError
+from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
+from tilores_core.improve.report import as_markdown, cycle_row
+from tilores_core.settings.improve import ImproveTable
+from tilores_core.store.lazy import LazyStore
+from tilores_core.web.auth import keyed_route
+from tilores_core.web.problems import ERRORS, WITH_BODY, Problem, Responses
+
+_NO_STORE: Final[Responses] = {503: {"model": Problem, "description": "The database does not answer"}}
+
+
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=2000), Field(description="kept in the audit log")]
+
+
+class Switch(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    reason: Annotated[
+        str, StringConstraints(min_length=1, max_length=2000), Field(description="kept in the audit log")
+    ]
+
+
+class ImprovementDesk:
+    """What the web process shows and switches; cycles run in the worker."""
+
+    def __init__(self, store: LazyStore, table: ImproveTable) -> None:
+        self.store = store
+        self.orchestrator = ContinuousImprovementOrchestrator(store, table)
+        self.triggered = table.triggered
+
+    async def overview(self, limit: int) -> dict[str, Any]:
+        found = asdict(await self.orchestrator.look())
+        cycles = await (await self.store.get()).improvement.recent(limit=limit)
+        return {"triggered": self.triggered, **found, "cycles": [cycle_row(one) for one in cycles]}
+
+
+def improvement_routes(desk: ImprovementDesk) -> APIRouter:
+    """For admin keys. The name of the key is the actor in the audit log."""
+    router = APIRouter(
+        prefix="/admin/improvement",
+        tags=["admin"],
+        route_class=keyed_route("admin"),
+        responses={**ERRORS, **_NO_STORE, 422: WITH_BODY[422]},
+    )
+
+    @router.get("")
+    async def overview(limit: Annotated[int, Query(ge=1, le=1000)] = 20) -> dict[str, Any]:
+        """What is breached, what a cycle may take now and why not, who paused it, and the latest cycles."""
+        return await desk.overview(limit)
+
+    @router.post("/pause", responses=WITH_BODY)
+    async def pause(what: Switch, request: Request) -> dict[str, Any]:
+        """Let no cycle be triggered; one that runs goes on to its end."""
+        await desk.orchestrator.pause(actor=request.state.caller.name, reason=what.reason)
+        return await desk.overview(1)
+
+    @router.post("/resume", responses=WITH_BODY)
+    async def resume(what: Switch, request: Request) -> dict[str, Any]:
+        """End a pause."""
+        await desk.orchestrator.resume(actor=request.state.caller.name, reason=what.reason)
+        return await desk.overview(1)
+
+    @router.get("/cycles/{cycle}")
+    async def show(cycle: Annotated[str, Field(max_length=64)]) -> dict[str, Any]:
+        """A cycle with what each phase found, and its report as Markdown."""
+        found = await (await desk.store.get()).improvement.get(cycle)
+        if found is None:
+            raise InvalidRequestError(f"there is no improvement cycle '{cycle}'", param="cycle")
+        return {**cycle_row(found), "phases": found.phases, "report": as_markdown(found)}
+
+    return router
