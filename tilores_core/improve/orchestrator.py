@@ -31,7 +31,7 @@ Run = Callable[[tuple[str, ...]], Awaitable[StoredCycle | None]]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
     """`breached`: spectrums with an open breach. `due`: those of them that a cycle may take now. `held`: why the
-    others, or all, may not. `paused`: by whom, when and why; None while it is not."""
+    others, or all, may not. `paused`: who did it, when and why; None while it is not."""
 
     breached: tuple[str, ...]
     due: tuple[str, ...]
@@ -96,7 +96,7 @@ class ContinuousImprovementOrchestrator:
         await self._switch("resume", actor, reason)
 
     async def paused(self) -> dict[str, Any] | None:
-        """By whom, when and why. Raises `StoreError`."""
+        """Who paused it, when and why; None while it is not. Raises `StoreError`."""
         store = await self._store.get()
         last = next(iter(await store.audit.recent(subject=SUBJECT, limit=1)), None)
         if last is None or last.action != "improve.pause":
