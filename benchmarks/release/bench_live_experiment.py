@@ -100,12 +100,12 @@ class Bench:
             _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if time.monotonic() - looked > 0.5:
                 looked = time.monotonic()
-                found: dict[str, Any] = await self.admin("GET", f"experiments/{name}")
+                found: dict[str, Any] = await self.admin("GET", f"experiments/runs/{name}")
                 if found["state"] == "ended":
                     break
         if waiting:
             await asyncio.wait(waiting)
-        found = await self.admin("GET", f"experiments/{name}")
+        found = await self.admin("GET", f"experiments/runs/{name}")
         verdict = found["verdict"]
         print(
             f"{name}: {found['outcome'] or found['state']} after {sent} requests, {time.monotonic() - begun:.0f} s; "

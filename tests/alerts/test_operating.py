@@ -30,7 +30,7 @@ def config(url: str, **alerts: Any) -> dict[str, Any]:
 async def test_test_message_goes_from_the_web_to_the_channel(tmp_path: Path) -> None:
     with Receiver() as receiver:
         async with TestApp(config=config(receiver.url), data_dir=tmp_path, with_jobs=True) as app:
-            made = await app.http.post("/admin/alerts/test", json={"severity": "HIGH"})
+            made = await app.http.post("/admin/alerts/channels/test", json={"severity": "HIGH"})
             assert made.status_code == 202
             (body,) = await eventually(lambda: receiver.bodies)
             assert json.loads(body)["headline"].startswith("[TEST]")

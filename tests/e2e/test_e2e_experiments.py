@@ -48,12 +48,12 @@ async def test_experiment_runs_over_http(tmp_path: Path) -> None:
             assert {session: await ask(session, 1) for session in arms} == arms
 
             async def seen() -> bool:
-                verdict = (await admin("GET", "experiments/kinder"))["verdict"]
+                verdict = (await admin("GET", "experiments/runs/kinder"))["verdict"]
                 units, scored = (sum(verdict[name].values()) for name in ("units", "scored"))
                 return bool(units == 24 and scored > 0)
 
             await eventually(seen, seconds=60)
-            ended = await admin("POST", "experiments/kinder/stop", {"reason": "enough"})
+            ended = await admin("POST", "experiments/runs/kinder/stop", {"reason": "enough"})
             assert (ended["state"], ended["outcome"]) == ("ended", "stopped")
             assert {await ask(session, 2) for session in arms} == {"1"}
             refused = await http.get("/admin/experiments", headers=DESK)

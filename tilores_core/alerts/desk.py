@@ -31,7 +31,7 @@ def sample_alert(severity: Severity) -> Alert:
         kind="alerts.test",
         severity=severity,
         title="This is a test of the alert channel",
-        detail="Nothing is wrong. It was sent by `tilores alerts test`, or through /admin/alerts/test.",
+        detail="Nothing is wrong. It was sent by `tilores alerts test`, or through /admin/alerts/channels/test.",
         source="alerts",
     )
 

@@ -82,7 +82,7 @@ def alert_routes(desk: AlertDesk, note: Callable[[], str | None]) -> APIRouter:
         await desk.end_silence(silence_id)
         return Ended(ended=silence_id)
 
-    @router.post("/test", status_code=202, responses=body)
+    @router.post("/channels/test", status_code=202, responses=body)
     async def test(what: NewTest) -> dict[str, Any]:
         """Have a test message sent; its `deliveries` say what came of it."""
         return await desk.ask_for_test(what.severity, what.channel) | {"note": why_not()}

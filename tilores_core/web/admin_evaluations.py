@@ -59,7 +59,7 @@ def evaluation_routes(queue: EvaluationQueue, note: Callable[[], str | None]) ->
     """For admin keys. `note`: says when no worker process is running."""
     router = APIRouter(prefix="/admin", tags=["admin"], route_class=keyed_route("admin"), responses=ERRORS)
     missing: Responses = {404: {"model": Problem, "description": "There is no such evaluation"}}
-    busy: Responses = {503: {"model": Problem, "description": "Too many evaluations wait"}}
+    busy: Responses = {429: {"model": Problem, "description": "Too many evaluations wait"}}
 
     @router.get("/evaluations", responses=WITH_BODY)
     async def evaluations(limit: Annotated[int, Query(ge=1, le=_MOST)] = 20) -> list[EvaluationRow]:

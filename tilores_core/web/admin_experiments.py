@@ -56,6 +56,11 @@ def experiment_routes(release: ProductionIntegrationOrchestrator) -> APIRouter:
         )
         return _row(made)
 
+    @router.post("/plan", responses=WITH_BODY)
+    async def plan(body: ExperimentPlan) -> dict[str, Any]:
+        """What it would need: scored units per arm, and days at the traffic of the last week."""
+        return (await tester.plan(body)).model_dump()
+
     @router.get("/performance")
     async def performance(
         hours: Annotated[float, Query(gt=0, le=24 * 366)] = 24.0,
@@ -64,18 +69,13 @@ def experiment_routes(release: ProductionIntegrationOrchestrator) -> APIRouter:
         """Quality, errors, latency, cost and feedback per model, spectrum and prompt version."""
         return [asdict(one) for one in await release.monitor.performance(hours=hours, step_hours=step_hours)]
 
-    @router.post("/plan", responses=WITH_BODY)
-    async def plan(body: ExperimentPlan) -> dict[str, Any]:
-        """What it would need: scored units per arm, and days at the traffic of the last week."""
-        return (await tester.plan(body)).model_dump()
-
-    @router.get("/{name}")
+    @router.get("/runs/{name}")
     async def status(name: Annotated[str, Field(max_length=40)]) -> dict[str, Any]:
         """What the data say now, and the looks so far. Nothing is decided."""
         experiment, verdict = await tester.status(name)
         return {**_row(experiment), "verdict": as_row(verdict), "looks": list(experiment.looks)}
 
-    @router.post("/{name}/stop", responses={**WITH_BODY, **_REFUSED})
+    @router.post("/runs/{name}/stop", responses={**WITH_BODY, **_REFUSED})
     async def stop(name: Annotated[str, Field(max_length=40)], body: Stop, request: Request) -> dict[str, Any]:
         """End it; `deploy`: with the candidate in production."""
         return _row(await tester.stop(name, actor=request.state.caller.name, reason=body.reason, deploy=body.deploy))

@@ -159,9 +159,10 @@ def post_feedback(problem: Schema, tag: str, wrong: Mapping[str, Any]) -> Schema
     text = {"type": ["string", "null"]}
     run_id = {"type": "string", "pattern": "^(chatcmpl-)?[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"}
     key = {"type": "string", "pattern": "^[A-Za-z0-9_ .:/-]{1,100}$"}
-    score = {"type": ["number", "boolean"], "minimum": -1e9, "maximum": 1e9}
-    required = {"run_id": run_id, "key": key, "score": score}
-    body = _object(required, {"value": {**text, "maxLength": 1000}, "comment": {**text, "maxLength": 10000}})
+    score = {"type": ["number", "boolean", "null"], "minimum": -1e9, "maximum": 1e9}
+    required = {"run_id": run_id, "key": key}
+    value = {"type": ["string", "number", "boolean", "null"], "maxLength": 1000, "minimum": -1e9, "maximum": 1e9}
+    body = _object(required, {"score": score, "value": value, "comment": {**text, "maxLength": 10000}})
     handed = _object(
         {"id": {"type": "string"}, "run_id": {"type": "string"}, "key": {"type": "string"}},
         {"score": {"type": ["number", "null"]}, "value": {}, "comment": text},

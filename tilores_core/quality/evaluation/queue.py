@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from pydantic import ValidationError
 
-from tilores_core.errors import OverloadedError, StoreError, TiloresError
+from tilores_core.errors import RateLimitedError, StoreError, TiloresError
 from tilores_core.quality.evaluation.request import EvaluationRequest
 from tilores_core.resilience import acquire_lease
 from tilores_core.resilience.work_mark import WorkMark
@@ -39,10 +39,10 @@ class EvaluationQueue:
         self._mark = mark
 
     async def ask(self, request: EvaluationRequest, *, owner: str) -> str:
-        """The id of the run, which the worker process will do. Raises `OverloadedError` when too many wait."""
+        """The id of the run, which the worker process will do. Raises `RateLimitedError` when too many wait."""
         evaluations = (await self.store.get()).evaluations
         if len(await evaluations.waiting()) >= _MOST_WAITING:
-            raise OverloadedError("too many evaluations wait", retry_after=60.0, fix="wait until some are done")
+            raise RateLimitedError("too many evaluations wait", retry_after=60.0, fix="wait until some are done")
         run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
         options = {"asked": request.model_dump(mode="json"), "owner": owner}
         await evaluations.begin(run_id, digest="", prompt_version="", options=options, state="queued")

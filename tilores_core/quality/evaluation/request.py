@@ -33,15 +33,17 @@ class EvaluationRequest(BaseModel):
 
     models: Annotated[tuple[_Name, ...], Field(max_length=50, description="full names")] = ()
     spectrums: Annotated[tuple[_Name, ...], Field(max_length=100, description="of these alone")] = ()
-    per_spectrum: Annotated[int | None, Field(ge=1, le=500, description="questions of each spectrum")] = None
+    per_spectrum: Annotated[
+        int | None, Field(strict=True, ge=1, le=500, description="questions of each spectrum")
+    ] = None
     split: Annotated[Literal["training", "validation", "held-out"], Field(description="which customers")] = (
         "validation"
     )
     prompt: Annotated[_Name | None, Field(description="number or label of a prompt version")] = None
     judge: Annotated[_Name | None, Field(description="a model that grades the answers as well")] = None
-    seed: Annotated[int, Field(ge=-(2**31), lt=2**31, description="runs of one seed are paired")] = 0
-    max_calls: Annotated[int | None, Field(ge=1, description="most model calls")] = None
-    max_dollars: Annotated[float | None, Field(ge=0, description="most US dollars")] = None
+    seed: Annotated[int, Field(strict=True, ge=-(2**31), lt=2**31, description="runs of one seed are paired")] = 0
+    max_calls: Annotated[int | None, Field(strict=True, ge=1, description="most model calls")] = None
+    max_dollars: Annotated[float | None, Field(ge=0, strict=True, description="most US dollars")] = None
 
     @property
     def budget(self) -> Budget:

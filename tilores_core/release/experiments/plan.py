@@ -12,7 +12,7 @@ from tilores_core.statistics import sample_size
 Arm = Literal["control", "candidate"]
 ARMS: tuple[Arm, Arm] = ("control", "candidate")
 
-Percent = Annotated[float, Field(gt=0, le=1)]
+Percent = Annotated[float, Field(gt=0, le=1, strict=True)]
 
 ROLLOUT_STEPS: tuple[float, ...] = (0.01, 0.05, 0.25, 0.5, 1.0)
 """The candidate's shares in a guarded roll-out, in turn."""
@@ -27,11 +27,11 @@ class Guardrails(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    quality: float = Field(0.0, ge=0, le=1)
-    errors: float = Field(0.02, ge=0, le=1)
-    latency: float = Field(0.5, ge=0)
-    cost: float = Field(0.5, ge=0)
-    floor: float = Field(0.85, ge=0, le=1)
+    quality: float = Field(0.0, ge=0, le=1, strict=True)
+    errors: float = Field(0.02, ge=0, le=1, strict=True)
+    latency: float = Field(0.5, ge=0, strict=True)
+    cost: float = Field(0.5, ge=0, strict=True)
+    floor: float = Field(0.85, ge=0, le=1, strict=True)
 
 
 class ExperimentPlan(BaseModel):
@@ -49,19 +49,19 @@ class ExperimentPlan(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern="^[a-z][a-z0-9-]{0,39}$")
-    candidate: int = Field(ge=1)
+    candidate: int = Field(ge=1, strict=True)
     share: Percent = 1.0
     weights: tuple[Percent, ...] = Field((0.5,), min_length=1, max_length=20)
     unit: Literal["session", "customer"] = "session"
     models: tuple[str, ...] = Field((), max_length=100)
     spectrums: tuple[str, ...] = Field((), max_length=100)
-    min_per_arm: int = Field(200, ge=20, le=1_000_000)
-    min_hours: float = Field(24.0, ge=0, le=24 * 365)
-    max_hours: float = Field(24.0 * 28, gt=0, le=24 * 365)
-    step_hours: float = Field(1.0, ge=0, le=24 * 30)
-    lift: float = Field(0.02, ge=0, le=1)
-    propose: float = Field(0.8, gt=0.5, lt=1)
-    auto_confidence: float = Field(0.95, gt=0.5, le=2)
+    min_per_arm: int = Field(200, ge=20, le=1_000_000, strict=True)
+    min_hours: float = Field(24.0, ge=0, le=24 * 365, strict=True)
+    max_hours: float = Field(24.0 * 28, gt=0, le=24 * 365, strict=True)
+    step_hours: float = Field(1.0, ge=0, le=24 * 30, strict=True)
+    lift: float = Field(0.02, ge=0, le=1, strict=True)
+    propose: float = Field(0.8, gt=0.5, lt=1, strict=True)
+    auto_confidence: float = Field(0.95, gt=0.5, le=2, strict=True)
     guardrails: Guardrails = Guardrails()
 
     @model_validator(mode="after")
