@@ -169,12 +169,20 @@ def _run(
 async def _rollout(
     options: Options, target: str | None, folder: Path, *, quiet: bool
 ) -> AsyncIterator[tuple[Rollout, PluginHost]]:
+    from tilores_core.alerts.queue import AlertQueue
     from tilores_core.deploy import Journal, Rollout, make_project
     from tilores_core.host.roles import DEPLOY
+    from tilores_core.resilience.work_mark import WorkMark
     from tilores_core.settings import variables
+    from tilores_core.store.address import store_address
+    from tilores_core.store.lazy import LazyStore
 
     environment = options.environment()
     host = options.host()
+    store = LazyStore(store_address(environment.database_url, environment.data_dir))
+    mark = WorkMark(environment.data_dir, "alerts")
+    alerts = AlertQueue(store, environment.data_dir / "alerts", wake=mark.set)
+    alerts.start()
     try:
         name = target or host.config.use.deploy
         if name is None:
@@ -188,15 +196,11 @@ async def _rollout(
             project=make_project(host, environment, variables(), folder),
             journal=Journal(environment.data_dir, name),
             table=host.config.deploy,
-            alerts=_alerts(),
+            alerts=alerts,
             progress=(lambda line: typer.echo(line, err=True)) if quiet else typer.echo,
         )
         yield rollout, host
     finally:
+        await alerts.aclose()
+        await store.aclose()
         await host.aclose()
-
-
-def _alerts() -> Any:
-    from tilores_core.contracts import NoAlerts
-
-    return NoAlerts()
