@@ -25,6 +25,7 @@ from tilores_core.testing.fake_upstream import (
     MalformedReply,
     Reply,
 )
+from tilores_core.testing.waiting import wait_until
 
 # --- whose line it is ----------------------------------------------------------------------------------------
 
@@ -159,9 +160,13 @@ def test_of_known_answers_some_have_a_line(start_server: StartServer, setting: s
     assert miss["input_tokens"] > 100
     assert miss["output_tokens"] > 0
     assert miss["ms"] > 0
-    hits = server.lines(event="request.finished", cache="l1")
-    assert [line["sampled"] for line in hits] == lines
-    assert all(line["model"] == "demo:simulated-1" and "input_tokens" not in line for line in hits)
+
+    def hits() -> list[dict[str, Any]]:
+        return server.lines(event="request.finished", cache="l1")
+
+    wait_until(lambda: len(hits()) >= len(lines), "the line of the last hit is missing")  # it may follow its reply
+    assert [line["sampled"] for line in hits()] == lines
+    assert all(line["model"] == "demo:simulated-1" and "input_tokens" not in line for line in hits())
 
 
 # --- nothing of a customer -----------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tilores_core.improve.cycle import PHASES
+from tilores_core.improve.cycle import PHASES, CycleRequest
 from tilores_core.store.improvement import StoredCycle
 
 
@@ -15,11 +15,12 @@ def cycle_row(cycle: StoredCycle) -> dict[str, Any]:
     decision = phases.get("validation", {}).get("decision", {})
     ended = [name for name in ("validation", "generation", "baseline") if "spent" in phases.get(name, {})]
     spent: Mapping[str, Any] = phases[ended[0]]["spent"] if ended else {}
+    request = CycleRequest.from_state(cycle.options)
     return {
         "id": cycle.id,
         "state": cycle.state,
         "created": cycle.created.isoformat(timespec="seconds"),
-        "strategy": cycle.options["strategy"] + (" (mock)" if cycle.options.get("mock") else ""),
+        "strategy": request.strategy + (" (mock)" if request.mock else ""),
         "phase": next((name for name in reversed(PHASES) if name in phases), ""),
         "outcome": decision.get("outcome", ""),
         "gain": decision.get("difference"),
