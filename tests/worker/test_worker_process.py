@@ -129,7 +129,18 @@ def test_worker_ends_with_a_server_that_is_killed(tmp_path: Path, processes: tup
     with _serving(tmp_path, *processes) as process:
         pid = wait_until(lambda: _events(tmp_path, "worker.started"), "no worker")[0]["pid"]
         process.kill()
+        process.wait()
         wait_until(lambda: _is_gone(pid), "the worker lives on")
+        # Nor do web processes keep the port.
+        wait_until(lambda: _is_group_gone(process.pid), "another process of the server lives on")
+
+
+def _is_group_gone(leader: int) -> bool:
+    try:
+        os.killpg(leader, 0)
+    except ProcessLookupError:
+        return True
+    return False
 
 
 def test_interrupt_from_the_terminal_ends_server_and_worker_without_noise(tmp_path: Path) -> None:

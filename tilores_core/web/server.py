@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import multiprocessing
+import multiprocessing.process
+import os
 import signal
 import socket
 import sys
@@ -36,7 +38,10 @@ def drain_on_signal(application: Application, seconds: float) -> Iterator[None]:
         return
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in _ENDINGS}
-    is_worker = multiprocessing.parent_process() is not None
+    parent = multiprocessing.parent_process()
+    is_worker = parent is not None
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), name="parent", daemon=True).start()
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         handler = before[signal.Signals(number)]
@@ -64,6 +69,12 @@ def drain_on_signal(application: Application, seconds: float) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
+    """One of several web processes ends when the parent was killed: without it they would keep the port for ever."""
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 class Companion(Protocol):
