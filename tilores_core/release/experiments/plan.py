@@ -14,6 +14,8 @@ ARMS: tuple[Arm, Arm] = ("control", "candidate")
 
 Percent = Annotated[float, Field(gt=0, le=1, strict=True)]
 
+_MOST_DAYS = 3650.0
+
 ROLLOUT_STEPS: tuple[float, ...] = (0.01, 0.05, 0.25, 0.5, 1.0)
 """The candidate's shares in a guarded roll-out, in turn."""
 
@@ -86,7 +88,7 @@ class ExperimentPlan(BaseModel):
 
 
 class Needs(BaseModel):
-    """What a plan will take: scored units per arm, and days at the traffic of now (None without traffic)."""
+    """What a plan will take: scored units per arm, and days at the traffic of now (None: more than ten years)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -104,6 +106,7 @@ def needs(plan: ExperimentPlan, *, base: float, scored_per_day: float) -> Needs:
     per_arm = max(plan.min_per_arm, sample_size(min(base, target - 1e-6), target))
     smaller = min(plan.weights[-1], 1 - plan.weights[-1]) or 1.0
     rate = scored_per_day * plan.share * smaller
-    return Needs(
-        per_arm=per_arm, days=None if rate <= 0 else max(math.ceil(per_arm / rate * 10) / 10, plan.min_hours / 24)
-    )
+    days = per_arm / rate if rate > 1e-6 else math.inf
+    if days > _MOST_DAYS:
+        return Needs(per_arm=per_arm, days=None)
+    return Needs(per_arm=per_arm, days=max(math.ceil(days * 10) / 10, plan.min_hours / 24))
