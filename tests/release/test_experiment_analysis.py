@@ -292,4 +292,4 @@ def test_fewer_false_winners_than_promised_in_identical_arms() -> None:
 
 def test_plan_with_hardly_any_traffic_says_that_it_takes_too_long() -> None:
     assert needs(plan(weights=(0.0001,), share=0.0001), base=0.85, scored_per_day=1e-3).days is None
-    assert needs(plan(), base=0.85, scored_per_day=1.0).days is not None
+    assert needs(plan(), base=0.85, scored_per_day=100.0).days is not None
