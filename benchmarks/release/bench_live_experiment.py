@@ -33,7 +33,7 @@ import aiohttp
 KEY = "bench-secret-of-no-value"
 HEADERS = {"Authorization": f"Bearer {KEY}"}
 MODEL = "demo:simulated-verbose"
-AFTER = 500
+AFTER = 512
 CUSTOMERS = ("EDW_HAWTHORNE_001",)
 FIELDS = ("annual income", "credit limit", "account balance", "credit utilization", "monthly income", "total spent")
 TOML = f"""schema = 1
@@ -140,7 +140,8 @@ async def run(given: argparse.Namespace, url: str) -> bool:
         print(f"met the worse candidate: {met} of {lost['sent']} requests until it was stopped")
         before = bench.seen[f"version {poor}"]
         await asyncio.sleep(1.0)  # other web processes follow within a second
-        await asyncio.gather(*(bench.ask() for _ in range(AFTER)))
+        for _ in range(0, AFTER, given.at_once):
+            await asyncio.gather(*(bench.ask() for _ in range(given.at_once)))
         late = bench.seen[f"version {poor}"] - before
         print(f"met it after that: {late} of {AFTER} requests")
         failed = sum(count for what, count in bench.seen.items() if what.startswith("failed"))
