@@ -10,6 +10,7 @@ from typing import Any
 
 from tilores_core.alerts.conditions import worker_check
 from tilores_core.alerts.desk import AlertDesk
+from tilores_core.alerts.queue import MARK as ALERTS_MARK
 from tilores_core.alerts.system import check_routes
 from tilores_core.host.host import PluginHost
 from tilores_core.identity import Locale
@@ -32,7 +33,6 @@ from tilores_core.web.auth import Authenticator, check_exposure, check_key_table
 from tilores_core.web.chat import ChatService
 from tilores_core.web.rate_limit import RateLimit
 from tilores_core.web.server import drain_on_signal
-from tilores_core.worker.alerting import MARK as ALERTS_MARK
 from tilores_core.worker.presence import workers
 from tilores_core.worker.prewarming import build_prewarming, load_prewarm_plan
 

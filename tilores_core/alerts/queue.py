@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(part="alerts")
 
+MARK: Final = "alerts"
+"""Of the `WorkMark` that wakes the process which delivers."""
+
 MOST_WAITING: Final = 10_000
 """Fingerprints that may wait to be written; alerts of further ones are dropped and counted."""
 _GATHER_SECONDS: Final = 0.2

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
+from tilores_core.alerts.queue import MARK
 from tilores_core.alerts.system import AutomatedAlertingSystem, build_channels
 from tilores_core.metrics.collectors import alert_samples
 from tilores_core.metrics.family import Sample
 from tilores_core.services import Services
-
-MARK: Final = "alerts"
 
 
 async def run_alerts(services: Services) -> None:

@@ -21,7 +21,7 @@ _GUARDS: Final = 5
 _TAU: Final = 0.04
 _RELATIVE_TAU: Final = 0.3
 _MINIMUM: Final = 50.0
-_LATENCY_PRIOR: Final = 1e-9
+_LEAST_BASE: Final = 1e-9
 
 Action = Literal["continue", "stop_harm", "stop_mismatch", "propose", "deploy", "advance", "finish", "no_difference"]
 
@@ -222,7 +222,7 @@ def _harm(plan: ExperimentPlan, steps: Steps) -> dict[str, str]:
         ("cost", guards.cost, lambda sums: sums.costs),
     ):
         base = _total(steps, "control", of).mean
-        if base > _LATENCY_PRIOR:
+        if base > _LEAST_BASE:
             seen = look(of, base * _RELATIVE_TAU)
             if seen.low > allowed * base:
                 found[name] = f"{name} is higher by {seen.difference / base:.0%} (at least {seen.low / base:.0%})"
