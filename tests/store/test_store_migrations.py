@@ -6,6 +6,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, select, text
 from sqlalchemy.engine import Connection
 
-from tests.store.postgres_server import PostgresServer
+from tests.store.postgres_server import NewAddress, PostgresServer
 from tilores_core.errors import StoreError
 from tilores_core.store import upgrade
 from tilores_core.store.address import Address
@@ -143,6 +144,19 @@ async def test_opening_what_is_open_elsewhere(store: Store, address: Address) ->
     await asyncio.gather(*(other.changes.bump("x") for other in others))
     assert await store.changes.counters() == {"x": 3}
     await asyncio.gather(*(other.aclose() for other in others))
+
+
+async def test_opening_waits_while_another_process_opens(new_address: NewAddress) -> None:
+    """SQLite does not wait by itself when another one uses a file that has to be switched to the write-ahead log."""
+    address = new_address("sqlite")
+    address.path.parent.mkdir(parents=True)
+    with closing(sqlite3.connect(address.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        opening = asyncio.create_task(Store.open(address))
+        assert not (await asyncio.wait({opening}, timeout=0.2))[0]
+        other.execute("COMMIT")
+        await (await opening).aclose()
+    assert await stored_revision(address) == HEAD
 
 
 async def test_looking_makes_nothing(address: Address) -> None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
+import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -23,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from tilores_core.errors import ConfigError, StoreError
 from tilores_core.store.address import Address
-from tilores_core.store.faults import mapped
+from tilores_core.store.faults import mapped, sqlite_error
 
 _WRITES: Final = "tilores_writes"
 
@@ -99,7 +101,7 @@ def _sqlite(address: Address, limits: Limits) -> AsyncEngine:
     @event.listens_for(engine.sync_engine, "connect")
     def _set_up(connection: Any, _: Any) -> None:
         cursor = connection.cursor()
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        for pragma in ("synchronous = FULL", "foreign_keys = ON"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
@@ -112,14 +114,28 @@ def _sqlite(address: Address, limits: Limits) -> AsyncEngine:
     return engine
 
 
-def make_file(address: Address) -> None:
-    """Create SQLite's file, and its folder, for their owner only. SQLite gives the files beside it the same mode."""
+def make_file(address: Address, limits: Limits) -> None:
+    """Create SQLite's file, and its folder, for their owner only, and switch it to its write-ahead log for good.
+
+    SQLite gives the files beside it the same mode. Raises `StoreError`. It blocks: for a thread.
+    """
     try:
         address.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(address.path, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
         fix = "check the folder and its permissions, or set TILORES_DATA_DIR or DATABASE_URL"
         raise StoreError(f"the database ({address.shown}) cannot be opened: {error.strerror}", fix=fix) from None
+    end = time.monotonic() + limits.lock
+    with closing(sqlite3.connect(address.path, timeout=limits.lock)) as connection:
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.Error as error:
+                # SQLite does not wait for this switch, whatever its timeout says: another process is making it.
+                if "locked" not in str(error) or time.monotonic() > end:
+                    raise sqlite_error(address, str(error)) from None
+            time.sleep(0.01)
 
 
 def _postgresql(address: Address, limits: Limits) -> AsyncEngine:

@@ -68,7 +68,7 @@ def _mapped(address: Address, error: SQLAlchemyError) -> StoreError:
         if error.connection_invalidated:
             return unavailable(address, "broke off the connection")
         return _said(address, getattr(error.orig, "sqlstate", None))
-    return _sqlite(address, str(error.orig).lower())
+    return sqlite_error(address, str(error.orig))
 
 
 def _said(address: Address, state: str | None) -> StoreError:
@@ -81,7 +81,9 @@ def _said(address: Address, state: str | None) -> StoreError:
     return StoreError(f"the database ({address.shown}) refused a statement (SQLSTATE {state})")
 
 
-def _sqlite(address: Address, said: str) -> StoreError:
+def sqlite_error(address: Address, said: str) -> StoreError:
+    """By the words of SQLite's message."""
+    said = said.lower()
     if any(word in said for word in _SQLITE_PASSING):
         return unavailable(address, "is locked by another program")
     for words, (what, fix) in _SQLITE_REFUSED.items():

@@ -78,9 +78,9 @@ class Store:
     @classmethod
     async def open(cls, address: Address, limits: Limits | None = None) -> Store:
         """Connect and migrate. Raises `ConfigError`, `StoreError`."""
-        if address.kind == "sqlite":
-            await asyncio.to_thread(make_file, address)
         database = Database(address, limits)
+        if address.kind == "sqlite":
+            await asyncio.to_thread(make_file, address, database.limits)
         try:
             await migrate(database)
         except BaseException:
