@@ -138,7 +138,7 @@ async def open_services(
         store = _open_store(stack, environment, cache)
         alerts = _open_alerts(stack, environment, store, metrics)
         prompts = await _open_prompts(stack, environment, config, store, alerts)
-        release = _open_release(stack, environment, config, store, prompts, alerts)
+        release = _open_release(stack, environment, config, store, prompts, models, alerts)
         locale = _locale(config, source)
         finder = CustomerFinder(
             source,
@@ -247,10 +247,13 @@ def _open_release(
     config: Config,
     store: LazyStore,
     prompts: ProductionPromptManager,
+    models: Models,
     alerts: AlertSink,
 ) -> ProductionIntegrationOrchestrator:
     mark = WorkMark(environment.data_dir, WORK)
-    release = ProductionIntegrationOrchestrator(store, prompts, config, alerts=alerts, mark=mark)
+    release = ProductionIntegrationOrchestrator(
+        store, prompts, config, resolve=models.resolve, alerts=alerts, mark=mark
+    )
     stack.push_async_callback(release.aclose)
     release.start()
     return release

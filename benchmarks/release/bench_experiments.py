@@ -13,8 +13,9 @@ import statistics
 import sys
 from dataclasses import dataclass
 
+from tilores_core.contracts import Arm
 from tilores_core.release.experiments.analysis import Action, ArmSums, Verdict, analyse
-from tilores_core.release.experiments.plan import Arm, ExperimentPlan
+from tilores_core.release.experiments.plan import ExperimentPlan
 from tilores_core.statistics import RatioMismatchTest
 
 BATCH = 100

@@ -21,10 +21,10 @@ TURN = Turn(messages=({"role": "user", "content": "Hello"},))
 
 def test_the_builtin_prompt_is_version_one_named_by_its_text() -> None:
     source: PromptSource = BuiltinPrompts()
-    prompt = source.choose(TURN)
+    prompt = source.choose(TURN, "").prompt
     assert prompt.template == BUILTIN_TEMPLATE
     assert re.fullmatch("1-[0-9a-f]{12}", prompt.version)
-    assert source.choose(TURN) is prompt
+    assert source.choose(TURN, "").prompt is prompt
     assert set(ORDER) <= set(prompt.parts)
 
 
@@ -58,7 +58,7 @@ def test_the_guidance_for_a_spectrum_names_a_spectrum() -> None:
 
 def test_a_turns_own_prompt_wins() -> None:
     own = Prompt(version="v7", template="Mine: {customer}")
-    assert BuiltinPrompts().choose(Turn(messages=TURN.messages, prompt=own)) is own
+    assert BuiltinPrompts().choose(Turn(messages=TURN.messages, prompt=own), "").prompt is own
 
 
 def test_the_builtin_template_has_one_place_for_the_customer() -> None:
@@ -73,7 +73,7 @@ def test_records_are_put_in_unread() -> None:
 
 
 def test_without_a_customer_it_says_so() -> None:
-    text = system_message(BuiltinPrompts().choose(TURN), None)
+    text = system_message(BuiltinPrompts().choose(TURN, "").prompt, None)
     assert NO_CUSTOMER in text
     assert PLACEHOLDER not in text
     assert "{guidance}" not in text

@@ -26,7 +26,7 @@ class Questions:
     async def cases(self) -> Sequence[PromptCase]:
         return self.known
 
-    async def evaluate_prompt(self, prompt: Prompt) -> PromptEvaluation:
+    async def evaluate_prompt(self, prompt: Prompt, model: str | None = None) -> PromptEvaluation:
         self.asked.append(prompt)
         return PromptEvaluation(score=self.score, questions=40, by_set=self.by_set)
 

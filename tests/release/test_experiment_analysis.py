@@ -9,16 +9,17 @@ from typing import Any
 import pytest
 
 from tilores_core.chat.prompts import build_prompt
-from tilores_core.contracts import Turn
+from tilores_core.contracts import Arm, ExperimentArm, Turn
 from tilores_core.release.experiments.analysis import Action, ArmSums, Verdict, analyse
 from tilores_core.release.experiments.assignment import Assignment, RunningExperiment, bucket, free_slice
-from tilores_core.release.experiments.plan import ROLLOUT_STEPS, Arm, ExperimentPlan, Guardrails, needs
+from tilores_core.release.experiments.plan import ROLLOUT_STEPS, ExperimentPlan, Guardrails, needs
 from tilores_core.release.prompt_state import PromptState
 
 PARTS = {"role": "You help.", "refusal": "Say when you do not know."}
+MODEL, OTHER = "demo:simulated-1", "demo:simulated-2"
 STATE = PromptState(
     production=build_prompt(1, PARTS),
-    numbers={"production": 1, "experiment.shorter": 2},
+    numbers={"production": 1, "experiment.shorter": 2, "experiment.longer": 2},
     prompts={1: build_prompt(1, PARTS), 2: build_prompt(2, {**PARTS, "role": "You help briefly."})},
     origin="store",
     known_at=0.0,
@@ -40,9 +41,13 @@ def turn(session: str | None, **more: Any) -> Turn:
 
 
 def assignment(*experiments: RunningExperiment, holdout: float = 0.0) -> Assignment:
-    made = Assignment("demo:simulated-1", holdout=holdout)
+    made = Assignment(holdout=holdout)
     made.replace(experiments)
     return made
+
+
+def arm_of(made: Assignment, asked: Turn) -> ExperimentArm | None:
+    return made(asked, asked.model or MODEL, STATE).arm
 
 
 # --- assignment ------------------------------------------------------------------------------------------
@@ -50,22 +55,36 @@ def assignment(*experiments: RunningExperiment, holdout: float = 0.0) -> Assignm
 
 def test_unit_keeps_its_arm_in_every_process_and_shares_are_those_of_the_weights() -> None:
     one, other = assignment(running(plan(), weight=0.3)), assignment(running(plan(), weight=0.3))
-    arms = {f"s{i}": one.assign(turn(f"s{i}")) for i in range(4000)}
-    assert all(one.assign(turn(session)) == other.assign(turn(session)) == arm for session, arm in arms.items())
+    arms = {f"s{i}": arm_of(one, turn(f"s{i}")) for i in range(4000)}
+    assert all(arm_of(one, turn(session)) == arm_of(other, turn(session)) == arm for session, arm in arms.items())
     share = sum(arm is not None and arm.arm == "candidate" for arm in arms.values()) / len(arms)
     assert share == pytest.approx(0.3, abs=0.03)
 
 
 def test_prompt_is_that_of_the_arm() -> None:
     one = assignment(running(plan()))
-    seen = Counter(one(turn(f"s{i}"), STATE).version.split("-")[0] for i in range(200))
+    seen = Counter(one(turn(f"s{i}"), MODEL, STATE).prompt.version.split("-")[0] for i in range(200))
     assert set(seen) == {"1", "2"}
+
+
+@pytest.mark.parametrize("candidate", [None, 2])
+def test_candidate_model_answers_only_the_turns_of_the_model_that_it_is_compared_with(candidate: int | None) -> None:
+    one = assignment(running(plan(candidate=candidate, model=OTHER, models=[MODEL])))
+    arms = {(choice.arm.arm, choice.model) for i in range(100) if (choice := one(turn(f"s{i}"), MODEL, STATE)).arm}
+    assert arms == {("control", None), ("candidate", OTHER)}
+    assert one(turn("s1"), "openai:gpt-4o-mini", STATE) == STATE.choice
+
+
+def test_process_that_does_not_have_the_candidate_yet_counts_nothing() -> None:
+    one = assignment(running(plan(name="unknown")))
+    assert one(turn("s1"), MODEL, STATE) == STATE.choice
+    assert one.take_exposures() == {}
 
 
 def test_rising_weight_moves_no_unit_back_to_the_control() -> None:
     low, high = assignment(running(plan(), weight=0.05)), assignment(running(plan(), weight=0.25, step=1))
     for i in range(2000):
-        before, after = low.assign(turn(f"s{i}")), high.assign(turn(f"s{i}"))
+        before, after = arm_of(low, turn(f"s{i}")), arm_of(high, turn(f"s{i}"))
         assert before is not None
         assert after is not None
         assert after.arm == "candidate" or before.arm == "control"
@@ -82,13 +101,13 @@ def test_rising_weight_moves_no_unit_back_to_the_control() -> None:
     ],
 )
 def test_turn_that_is_no_target_takes_no_part(limits: dict[str, Any], asked: dict[str, Any]) -> None:
-    assert assignment(running(plan(**limits))).assign(turn("s1", **asked)) is None
+    assert arm_of(assignment(running(plan(**limits))), turn("s1", **asked)) is None
 
 
 def test_target_takes_part() -> None:
     one = assignment(running(plan(models=["demo:simulated-1"], spectrums=["credit_analysis"])))
     asked = ({"role": "user", "content": "What is the credit score?"},)
-    assert one.assign(turn("s1", messages=asked)) is not None
+    assert arm_of(one, turn("s1", messages=asked)) is not None
 
 
 def test_holdout_and_slices_of_experiments_never_overlap() -> None:
@@ -101,9 +120,7 @@ def test_holdout_and_slices_of_experiments_never_overlap() -> None:
     both = assignment(
         running(plan(), slice=first), running(plan(name="longer"), id="longer-1", slice=second), holdout=0.1
     )
-    parts = Counter(
-        found.experiment.plan.name if (found := both.assign(turn(f"s{i}"))) else "none" for i in range(5000)
-    )
+    parts = Counter(found.name if (found := arm_of(both, turn(f"s{i}"))) else "none" for i in range(5000))
     assert {name: count / 5000 for name, count in parts.items()} == pytest.approx(
         {"shorter": 0.4, "longer": 0.3, "none": 0.3}, abs=0.03
     )
@@ -120,14 +137,14 @@ def test_exposure_is_counted_once_for_each_unit() -> None:
     one = assignment(running(plan()))
     for _ in range(3):
         for i in range(100):
-            one(turn(f"s{i}"), STATE)
+            one(turn(f"s{i}"), MODEL, STATE)
     assert sum(one.take_exposures().values()) == 100
     assert one.take_exposures() == {}
 
 
 def test_customer_is_the_unit_where_the_plan_says_so() -> None:
     one = assignment(running(plan(unit="customer")))
-    found = {one.assign(turn(f"s{i}", customer_id="E-1")) for i in range(50)}
+    found = {arm_of(one, turn(f"s{i}", customer_id="E-1")) for i in range(50)}
     assert {None if item is None else item.arm for item in found} in ({"candidate"}, {"control"})
 
 
@@ -137,6 +154,7 @@ def test_customer_is_the_unit_where_the_plan_says_so() -> None:
 def sums(rng: random.Random, n: int, quality: float, **more: Any) -> ArmSums:
     scores = [min(1.0, max(0.0, rng.gauss(quality, 0.1))) for _ in range(n)]
     latencies = [max(0.0, rng.gauss(more.get("latency", 0.5), 0.1)) for _ in range(n)]
+    costs = [max(0.0, rng.gauss(more.get("cost", 0.001), 0.0001)) for _ in range(n)]
     errors = round(n * more.get("errors", 0.0))
     return ArmSums(
         units=more.get("units", n),
@@ -144,8 +162,8 @@ def sums(rng: random.Random, n: int, quality: float, **more: Any) -> ArmSums:
         errors=errors,
         latency=sum(latencies),
         latency_squares=sum(x * x for x in latencies),
-        cost=0.001 * n,
-        cost_squares=0.000001 * n,
+        cost=sum(costs),
+        cost_squares=sum(x * x for x in costs),
         scored=n,
         score=sum(scores),
         score_squares=sum(x * x for x in scores),
@@ -175,6 +193,7 @@ CASES: dict[str, Case] = {
     ),
     "below the floor": ({"quality": 0.8}, {"quality": 0.8}, {}, "stop_harm"),
     "fails more": ({"quality": 0.9}, {"quality": 0.95, "errors": 0.1}, {}, "stop_harm"),
+    "dearer": ({"quality": 0.9}, {"quality": 0.95, "cost": 0.002}, {}, "stop_harm"),
     "slower": ({"quality": 0.9}, {"quality": 0.95, "latency": 1.0}, {}, "stop_harm"),
     "split wrong": ({"quality": 0.9}, {"quality": 0.95, "units": 700}, {}, "stop_mismatch"),
 }

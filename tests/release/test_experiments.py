@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.release.conftest import Replica, ReplicaStart
-from tilores_core import Answer, Attempt, Outcome, Turn
+from tilores_core import Answer, Outcome, Turn
 from tilores_core.chat.prompts import BUILTIN_PARTS
-from tilores_core.errors import DeploymentRefusedError, InvalidRequestError
+from tilores_core.errors import DeploymentRefusedError, InvalidRequestError, RequestError, UnknownModelError
 from tilores_core.release.experiments import Assignment, ExperimentPlan, ExperimentRecorder, ProductionABTester
 from tilores_core.release.experiments.report import chart, describe
 from tilores_core.release.experiments.tester import as_row
@@ -19,6 +19,7 @@ from tilores_core.release.monitor import ProductionPerformanceMonitor
 from tilores_core.settings.config import MonitorTable
 from tilores_core.store.windows import Cell
 
+MODEL, OTHER = "demo:simulated-1", "demo:simulated-2"
 NOW = 1_800_000_000.0
 
 
@@ -26,29 +27,39 @@ class Process:
     """What one process has of experiments, with a clock that is set."""
 
     def __init__(self, replica: Replica, *, holdout: float = 0.0) -> None:
-        self.replica, self.now = replica, NOW
-        self.assignment = Assignment("demo:simulated-1", holdout=holdout)
+        self.replica, self.now, self.default = replica, NOW, MODEL
+        self.assignment = Assignment(holdout=holdout)
         replica.manager.assignment = self.assignment
         self.tester = ProductionABTester(
             replica.store,
             replica.manager,
             self.assignment,
             holdout=holdout,
+            resolve=self.resolve,
             alerts=replica.alerts,
             clock=lambda: self.now,
         )
         self.recorder = ExperimentRecorder(self.assignment, replica.store)
+
+    def resolve(self, name: str | None) -> str:
+        """As a server with two models does it."""
+        found = {None: self.default, "simulated-2": OTHER}.get(name, name)
+        if found not in (MODEL, OTHER):
+            raise UnknownModelError(f"there is no model {name!r}")
+        return found
 
     async def answer(self, sessions: int, quality: Callable[[str], float], **outcome: Any) -> None:
         """Turns of so many sessions; `quality` of an arm's prompt."""
         rng = random.Random(1)
         for i in range(sessions):
             turn = Turn(messages=({"role": "user", "content": "Hello"},), session_id=f"s{i}")
-            prompt = self.replica.manager.choose(turn)
-            answer = Answer(text="Hello.", model="demo:simulated-1", prompt_version=prompt.version, cost=0.001)
+            prompt, other, arm = self.replica.manager.choose(turn, MODEL)
+            model = other or MODEL
+            answer = Answer(text="Hello.", model=model, prompt_version=prompt.version, cost=0.001)
             given: dict[str, Any] = {"answer": answer, "timings": {"total": 0.5}} | outcome
-            score = min(1.0, max(0.0, rng.gauss(quality(prompt.version.split("-")[0]), 0.05)))
-            self.recorder.record(Outcome(turn=turn, **given), score)
+            name = prompt.version.split("-")[0] if other is None else other
+            score = min(1.0, max(0.0, rng.gauss(quality(name), 0.05)))
+            self.recorder.record(Outcome(turn=turn, model=model, arm=arm, **given), score)
         await self.recorder.flush()
 
 
@@ -58,7 +69,7 @@ async def make(replica: Replica, text: str = "Be kind.") -> int:
     return number
 
 
-def plan(candidate: int, **more: Any) -> ExperimentPlan:
+def plan(candidate: int | None, **more: Any) -> ExperimentPlan:
     return ExperimentPlan.model_validate({"name": "kinder", "candidate": candidate, "min_hours": 1} | more)
 
 
@@ -114,6 +125,37 @@ async def test_candidate_that_fails_the_checks_of_a_deployment_is_refused_at_the
     await one.tester.look()
     assert (await one.tester.get("kinder")).outcome == "refused"
     assert one.replica.number == 1
+
+
+async def test_better_model_wins_and_a_person_is_told_how_to_deploy_it(replica: ReplicaStart) -> None:
+    one = Process(await replica())
+    await start(one, plan(None, model="simulated-2"))
+    kept = (await one.tester.get("kinder")).plan
+    assert (kept["candidate"], kept["model"], kept["models"]) == (1, OTHER, [MODEL])
+    await one.answer(1200, lambda model: 0.95 if model == OTHER else 0.9)
+    one.now += 2 * 3600
+    [(_, verdict)] = await one.tester.look()
+    assert verdict.action == "deploy"
+    ended = await one.tester.get("kinder")
+    assert ended.outcome == "won"
+    assert f"model = '{OTHER}'" in (ended.reason or "")
+    assert [alert.kind for alert in one.replica.alerts.raised] == ["experiment.proposal"]
+    assert one.replica.number == 1
+
+
+async def test_experiment_ends_when_its_model_has_become_the_default(replica: ReplicaStart) -> None:
+    one = Process(await replica())
+    await start(one, plan(None, model=OTHER))
+    one.default = OTHER
+    await one.tester.look()
+    assert (await one.tester.get("kinder")).outcome == "deployed"
+
+
+@pytest.mark.parametrize(("model", "problem"), [(MODEL, "with itself"), ("nothing:", "no model")])
+async def test_model_that_cannot_be_compared_is_refused(replica: ReplicaStart, model: str, problem: str) -> None:
+    one = Process(await replica())
+    with pytest.raises(RequestError, match=problem):
+        await one.tester.start(plan(None, model=f"{model}"), actor="jo", reason="try it")
 
 
 async def test_candidate_is_checked_before_it_meets_a_caller(replica: ReplicaStart) -> None:
@@ -188,7 +230,7 @@ async def test_experiments_share_traffic_without_overlap(replica: ReplicaStart) 
 @pytest.mark.parametrize(
     ("outcome", "sum_name"),
     [
-        ({"attempts": (Attempt(model="openai:gpt-4o-mini", seconds=1.0, error="provider_unavailable"),)}, "fallback"),
+        ({"answer": Answer(text="Hello.", model="demo:simulated-2")}, "fallback"),
         ({"answer": None, "error": "provider_unavailable"}, "errors"),
     ],
 )
@@ -329,6 +371,6 @@ async def test_performance_has_the_figures_of_each_version(replica: ReplicaStart
 
 async def test_experiment_without_live_scores_is_refused(replica: ReplicaStart) -> None:
     one = await replica()
-    tester = ProductionABTester(one.store, one.manager, Assignment("demo:simulated-1"), scored=False)
+    tester = ProductionABTester(one.store, one.manager, Assignment(), scored=False)
     with pytest.raises(InvalidRequestError, match="live_cpu_percent"):
         await tester.start(plan(await make(one)), actor="jo", reason="test")

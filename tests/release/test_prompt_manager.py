@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.release.conftest import Replica, ReplicaStart
-from tilores_core import Prompt, Turn
+from tilores_core import Prompt, PromptChoice, Turn
 from tilores_core.chat.prompts import BUILTIN, BUILTIN_PARTS
 from tilores_core.errors import DeploymentRefusedError, InvalidRequestError
 from tilores_core.release.prompt_state import PromptState
@@ -34,7 +34,7 @@ async def test_without_a_version_the_builtin_serves_and_no_database_is_made(
     replica: ReplicaStart, tmp_path: Path
 ) -> None:
     one = await replica()
-    assert one.manager.choose(TURN) is BUILTIN
+    assert one.manager.choose(TURN, "").prompt is BUILTIN
     assert one.manager.report()["stale"] is None
     assert [version.number for version in await one.manager.versions.recent()] == [1]
     assert await one.manager.versions.history() == []
@@ -48,7 +48,7 @@ async def test_deployed_version_serves_and_is_in_the_audit_log(replica: ReplicaS
     number = await make(one)
     assert one.number == 1
     await deploy(one, number)
-    prompt = one.manager.choose(TURN)
+    prompt = one.manager.choose(TURN, "").prompt
     assert (one.number, prompt.version.partition("-")[0]) == (number, str(number))
     assert "Be kind." in prompt.template
     entry = (await one.manager.versions.history(label="production"))[0]
@@ -69,7 +69,7 @@ async def test_other_replicas_follow_without_a_restart(replica: ReplicaStart) ->
     number = await make(one)
     await deploy(one, number)
     await eventually(lambda: two.number == number)
-    assert two.manager.choose(TURN).version == one.manager.choose(TURN).version
+    assert two.manager.choose(TURN, "").prompt.version == one.manager.choose(TURN, "").prompt.version
     await two.manager.roll_back(actor="jo", reason="worse")
     await eventually(lambda: one.number == 1)
 
@@ -77,11 +77,11 @@ async def test_other_replicas_follow_without_a_restart(replica: ReplicaStart) ->
 async def test_rolled_back_version_has_its_old_name_so_that_it_finds_its_answers(replica: ReplicaStart) -> None:
     one = await replica()
     await deploy(one, await make(one))
-    first = one.manager.choose(TURN).version
+    first = one.manager.choose(TURN, "").prompt.version
     await deploy(one, await make(one, "Be brief."))
     rolled = await one.manager.roll_back(actor="jo", reason="worse")
     assert (rolled.before, rolled.number) == (3, 2)
-    assert one.manager.choose(TURN).version == first
+    assert one.manager.choose(TURN, "").prompt.version == first
     (alert,) = one.alerts.raised
     assert (alert.kind, alert.values) == ("prompt.rolled_back", {"version": 2.0})
 
@@ -91,15 +91,15 @@ async def test_turns_own_prompt_goes_first_then_the_assignment(replica: ReplicaS
     await deploy(one, await make(one), label="candidate")
     assert one.number == 1
 
-    def assignment(turn: Turn, state: PromptState) -> Prompt:
-        return state.labelled("candidate") or state.production
+    def assignment(turn: Turn, model: str, state: PromptState) -> PromptChoice:
+        return PromptChoice(state.labelled("candidate") or state.production)
 
     one.manager.assignment = assignment
-    assert one.manager.choose(TURN).version.startswith("2-")
+    assert one.manager.choose(TURN, "").prompt.version.startswith("2-")
     own = Prompt(version="own", template="{customer}")
-    assert one.manager.choose(Turn(messages=TURN.messages, prompt=own)) is own
+    assert one.manager.choose(Turn(messages=TURN.messages, prompt=own), "").prompt is own
     await one.manager.remove_label("candidate", actor="jo", reason="over")
-    assert one.manager.choose(TURN) == BUILTIN
+    assert one.manager.choose(TURN, "").prompt == BUILTIN
 
 
 @pytest.mark.parametrize(
@@ -170,11 +170,11 @@ async def test_last_known_version_serves_while_the_store_is_down_at_the_start(
     await one.manager.aclose()
     gone = store_address("postgresql://nobody@127.0.0.1:1/none", tmp_path)
     again = await replica("one", address=gone)
-    assert again.manager.choose(TURN) == one.manager.choose(TURN)
+    assert again.manager.choose(TURN, "").prompt == one.manager.choose(TURN, "").prompt
     report = again.manager.report()
     assert (report["origin"], report["stale"]) == ("file", "StoreUnavailableError")
     other = await replica("without a file", address=gone)
-    assert other.manager.choose(TURN) is BUILTIN
+    assert other.manager.choose(TURN, "").prompt is BUILTIN
     assert other.manager.report()["stale"] == "StoreUnavailableError"
 
 

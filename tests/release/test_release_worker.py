@@ -31,7 +31,12 @@ class Released:
         config = Config.model_validate({"schema": 1, "experiments": {"look_seconds": 0.05} | experiments})
         mark = WorkMark(self._folder, WORK)
         release = ProductionIntegrationOrchestrator(
-            replica.store, replica.manager, config, alerts=replica.alerts, mark=mark
+            replica.store,
+            replica.manager,
+            config,
+            resolve=lambda name: name or "demo:simulated-1",
+            alerts=replica.alerts,
+            mark=mark,
         )
         release.start()
         self.made.append((replica, release))

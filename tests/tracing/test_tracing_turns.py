@@ -16,6 +16,7 @@ from tilores_core.contracts import (
     Customer,
     CustomerChoice,
     CustomerOutcome,
+    ExperimentArm,
     Outcome,
     Span,
     ToolUse,
@@ -60,7 +61,8 @@ async def test_calls_stand_in_the_order_they_were_made_with_what_they_cost() -> 
     )
     turn = question(model="a:1", run_id=str(uuid4()), session_id="session-1")
     timings = {"customer": 0.1, "total": 0.6}
-    trace = trace_of(Outcome(turn=turn, answer=ANSWER, timings=timings, attempts=attempts, started_at=100.0, arm="b"))
+    arm = ExperimentArm("kinder-1", "kinder", 0, "control", "session-1")
+    trace = trace_of(Outcome(turn=turn, answer=ANSWER, timings=timings, attempts=attempts, started_at=100.0, arm=arm))
     first, second, third = spans(trace, "model")
     assert [span.name for span in (first, second, third)] == ["a:1", "a:1", "b:2"]
     assert [span.attributes["fallback"] for span in (first, second, third)] == [False, False, True]
@@ -70,7 +72,7 @@ async def test_calls_stand_in_the_order_they_were_made_with_what_they_cost() -> 
     assert (first.started, first.ended) == (pytest.approx(100.1), pytest.approx(100.2))  # type: ignore[comparison-overlap]
     root = trace.root
     assert (root.attributes["cost"], root.attributes["input_tokens"]) == (0.25, 5)
-    assert {"arm:b", "provider:fake", "cache:miss"} <= set(trace.tags)
+    assert {"arm:kinder/control", "provider:fake", "cache:miss"} <= set(trace.tags)
     assert trace.session_id == "session-1"
     assert all(root.started <= span.started <= span.ended <= root.ended for span in root.children)
     assert [span.kind for span in root.children] == ["customer", "prompt", "model", "model", "model", "answer"]

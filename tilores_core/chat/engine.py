@@ -116,12 +116,16 @@ class ChatEngine:
         Raises `UnknownModelError`.
         """
         until = turn.deadline
+        asked = self.models.resolve(turn.model)
+        prompt, model, arm = self._prompts.choose(turn, asked)
         return TurnContext(
             turn,
-            self.models.resolve(turn.model),
-            self._prompts.choose(turn),
+            model or asked,
+            prompt,
             memo or KeyMemo(),
             time.monotonic() + self._deadline_seconds if until is None else until,
+            asked_model=asked,
+            arm=arm,
         )
 
     def cached_reply(
@@ -326,7 +330,9 @@ class ChatEngine:
 
         Raises `RequestError`, `SourceError`.
         """
-        return await self._answers.find_customer(TurnContext(turn, "", self._prompts.choose(turn), KeyMemo(), 0.0))
+        return await self._answers.find_customer(
+            TurnContext(turn, "", self._prompts.choose(turn, "").prompt, KeyMemo(), 0.0)
+        )
 
     async def load_records(self, turn: Turn, match: CustomerMatch) -> CustomerMatch:
         """The match of a turn with its records; see `CustomerLookup.load_records`. Raises `SourceError`."""

@@ -116,6 +116,7 @@ class AnswerGenerator:
             context.attempts,
             began=context.started,
             budget=context.budget,
+            asked_model=context.asked_model,
         )
         context.timings["model"] = time.perf_counter() - asked
         cost = self._models.cost_of(name, said)

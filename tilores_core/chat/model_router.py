@@ -58,18 +58,21 @@ class ModelRouter:
         began: float | None = None,
         request_for: RequestForModel | None = None,
         budget: Budget | None = None,
+        asked_model: str = "",
     ) -> tuple[str, Completion]:
         """The model that answered and what it said; pieces go to `emit` when there is one.
 
         `system`: the system message for a model, by its full name. `attempts` gets a note of each call; `began`: the
         turn's start on `time.perf_counter()`, by default now. `request_for`: how the turn is put to a model; by
-        default as it is. `budget`: the time there is, by default the turn's.
+        default as it is. `budget`: the time there is, by default the turn's. `asked_model`: the one that the turn
+        asks for, where an experiment puts another before it: it is the first fallback.
 
         Raises the first model's error when no model answered, and at once what no other model would mend:
         `ContentRefusedError`, the `RequestError` of the model that was asked for. After the first piece: what ended
         the answer, when no other model could go on with it.
         """
-        chain = tuple(dict.fromkeys((model, *self._context.models.fallbacks)))
+        asked = asked_model or model
+        chain = tuple(dict.fromkeys((model, asked, *self._context.models.fallbacks)))
         delivery = self._delivery(emit, fallbacks=len(chain) > 1)
 
         def note(attempt: Attempt) -> None:
@@ -83,6 +86,7 @@ class ModelRouter:
             turn=turn,
             system=system,
             chain=chain,
+            asked=asked,
             budget=budget or self.budget(turn),
             delivery=delivery,
             began=time.perf_counter() if began is None else began,

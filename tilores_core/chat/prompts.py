@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from tilores_core.contracts import Prompt
+from tilores_core.contracts import Prompt, PromptChoice
 
 if TYPE_CHECKING:
     from tilores_core.contracts import Turn
@@ -83,8 +83,8 @@ BUILTIN_TEMPLATE: Final = BUILTIN.template
 class BuiltinPrompts:
     """A `PromptSource` with one prompt: the turn's own if it brings one, else the built-in."""
 
-    def choose(self, turn: Turn) -> Prompt:
-        return turn.prompt or BUILTIN
+    def choose(self, turn: Turn, model: str) -> PromptChoice:
+        return PromptChoice(turn.prompt or BUILTIN)
 
 
 def system_message(prompt: Prompt, customer_text: str | None) -> str:

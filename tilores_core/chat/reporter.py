@@ -216,6 +216,8 @@ def _outcome(context: TurnContext, answer: Answer | None, error: BaseException |
         timings=timings,
         attempts=tuple(context.attempts),
         customer=context.customer,
+        model=context.model,
+        arm=context.arm,
         error=None if error is None else error_code(error),
         started_at=time.time() - total,
         customer_tier=match.tier if match is not None else answer.cache_tier if answer is not None else None,

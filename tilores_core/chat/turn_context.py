@@ -12,7 +12,7 @@ from tilores_core.cache.tiered import Hit
 from tilores_core.chat.customer_match import CustomerMatch
 from tilores_core.chat.messages import last_question
 from tilores_core.chat.routing.budget import Budget, deadline_exceeded
-from tilores_core.contracts import Answer, Attempt, Customer, Prompt, ToolUse, Turn
+from tilores_core.contracts import Answer, Attempt, Customer, ExperimentArm, Prompt, ToolUse, Turn
 from tilores_core.resilience import Priority
 from tilores_core.spectrums import classify
 
@@ -38,7 +38,8 @@ class KeyMemo:
 class TurnContext:
     """A turn and what the engine has learned of it so far.
 
-    `model`: the full name of the model that was asked for. `until`: the deadline on `time.monotonic()`. `revision`:
+    `model`: the full name of the model that is to answer. `asked_model`: the one that the turn asks for, where the
+    `arm` of an experiment names another. `until`: the deadline on `time.monotonic()`. `revision`:
     the cache's, from before the engine looked beyond memory. `started`: on `time.perf_counter()`. `timings`: seconds
     by step. `entries`: what was read from the shared tiers, by key, None where no tier has it. `missing_key`: the key
     of the first entry that memory lacks. `customer_entry`: the entry with the customer's fingerprint.
@@ -61,6 +62,8 @@ class TurnContext:
     attempts: list[Attempt] = field(default_factory=list)
     tools: list[ToolUse] = field(default_factory=list)
     stale_fallback: Answer | None = None
+    asked_model: str = ""
+    arm: ExperimentArm | None = None
     _budget: Budget | None = None
     _spectrum: str = ""
 

@@ -1,4 +1,4 @@
-"""`tilores experiments …`: prompt versions compared on live traffic, and guarded roll-outs."""
+"""`tilores experiments …`: prompt versions and models compared on live traffic, and guarded roll-outs."""
 
 from __future__ import annotations
 
@@ -26,6 +26,9 @@ PlanOption = Annotated[
     typer.Option("--plan", metavar="FILE", exists=True, dir_okay=False, help="The plan as JSON, instead of options."),
 ]
 CandidateOption = Annotated[int | None, typer.Option("--candidate", metavar="N", help="The prompt version to try.")]
+ModelOption = Annotated[
+    str | None, typer.Option("--model", metavar="MODEL", help="The model to try, instead of the default one.")
+]
 NameOption = Annotated[str, typer.Option("--name", metavar="NAME", help="The experiment's name.")]
 ShareOption = Annotated[
     float, typer.Option(min=0.0001, max=1.0, metavar="SHARE", help="Share of all traffic that takes part.")
@@ -41,7 +44,7 @@ SampleOption = Annotated[
 
 @app.callback()
 def experiments() -> None:
-    """Prompt versions compared on live traffic."""
+    """Prompt versions and models compared on live traffic."""
 
 
 @app.command()
@@ -49,6 +52,7 @@ def plan(
     ctx: typer.Context,
     name: NameOption = "experiment",
     candidate: CandidateOption = None,
+    model: ModelOption = None,
     file: PlanOption = None,
     share: ShareOption = 1.0,
     rollout: RolloutOption = False,
@@ -57,7 +61,7 @@ def plan(
     json: JsonOption = False,
 ) -> None:
     """Say what an experiment would need: scored calls per arm, and days at the traffic of the last week."""
-    made = _plan(name, candidate, file, share, rollout, min_hours, min_per_arm)
+    made = _plan(name, candidate, model, file, share, rollout, min_hours, min_per_arm)
     found = _with_tester(ctx.obj, lambda tester: tester.plan(made))
     if json:
         typer.echo(json_module.dumps({"plan": made.model_dump(mode="json"), "needs": found.model_dump()}))
@@ -72,6 +76,7 @@ def start(
     reason: ReasonOption,
     name: NameOption = "experiment",
     candidate: CandidateOption = None,
+    model: ModelOption = None,
     file: PlanOption = None,
     share: ShareOption = 1.0,
     rollout: RolloutOption = False,
@@ -80,14 +85,16 @@ def start(
     skip_evaluation: Annotated[bool, typer.Option(help="Do not ask the golden questions before.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Split live traffic between the version in production and a candidate."""
-    made = _plan(name, candidate, file, share, rollout, min_hours, min_per_arm)
+    """Split live traffic between what is in production and a candidate: a prompt version, a model, or both."""
+    from tilores_core.release.experiments.report import versus
+
+    made = _plan(name, candidate, model, file, share, rollout, min_hours, min_per_arm)
 
     async def work(tester: ProductionABTester) -> Any:
         return await tester.start(made, actor=getpass.getuser(), reason=reason, skip_evaluation=skip_evaluation)
 
     experiment = _with_tester(ctx.obj, work, services=True)
-    _echo(_row(experiment), f"{experiment.name} runs: version {made.candidate} against {experiment.control}", json)
+    _echo(_row(experiment), f"{experiment.name} runs: {versus(experiment)}", json)
 
 
 @app.command("list")
@@ -146,6 +153,7 @@ def stop(
 def _plan(
     name: str,
     candidate: int | None,
+    model: str | None,
     file: Path | None,
     share: float,
     rollout: bool,
@@ -159,12 +167,14 @@ def _plan(
     try:
         if file is not None:
             return ExperimentPlan.model_validate_json(file.read_bytes())
-        if candidate is None:
-            raise ConfigError("no candidate is named", where="--candidate", fix="tilores prompts list")
+        if candidate is None and model is None:
+            fix = "tilores prompts list, tilores models"
+            raise ConfigError("no candidate is named", where="--candidate or --model", fix=fix)
         more: dict[str, Any] = {"weights": ROLLOUT_STEPS} if rollout else {}
         return ExperimentPlan(
             name=name,
             candidate=candidate,
+            model=model,
             share=share,
             min_hours=min_hours,
             min_per_arm=min_per_arm,
@@ -203,7 +213,7 @@ def _with_tester(
         store = LazyStore(store_address(environment.database_url, environment.data_dir))
         try:
             prompts = ProductionPromptManager(store, environment.data_dir)
-            assignment = Assignment(config.use.model)
+            assignment = Assignment()
             return await work(ProductionABTester(store, prompts, assignment, holdout=config.experiments.holdout))
         finally:
             await store.aclose()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol, TypedDict
+from typing import Any, Literal, NamedTuple, Protocol, TypedDict
 
 from tilores_core.contracts.source import Customer, empty_mapping
 
@@ -233,6 +233,20 @@ class ToolUse:
     error: str | None = None
 
 
+Arm = Literal["control", "candidate"]
+
+
+class ExperimentArm(NamedTuple):
+    """The arm of an experiment that a turn belongs to. `step`: of a roll-out, from 0. `unit`: the session, customer
+    or turn that keeps the arm."""
+
+    experiment_id: str
+    name: str
+    step: int
+    arm: Arm
+    unit: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """One turn after it ended, as observers get it. In-process only: it holds question and records.
@@ -240,7 +254,8 @@ class Outcome:
     `timings`: seconds by step (`customer`, `cache`, `model`, `first_token`, `total`). `answer` is None when
     `error` (an error code) is set. `started_at`: seconds since the epoch. `customer_tier`: the cache tier that had
     the customer (`l1`, …, or `miss`: the source was asked), `customer_records`: how many records; both None when no
-    customer was looked up. `arm`: the experiment's arm; None outside experiments.
+    customer was looked up. `model`: the full name of the model that was to answer, as an arm may name another than
+    the turn; "" when the turn was rejected before. `arm`: the experiment's arm; None outside experiments.
     """
 
     turn: Turn
@@ -248,7 +263,8 @@ class Outcome:
     timings: Mapping[str, float]
     attempts: tuple[Attempt, ...] = ()
     customer: Customer | None = None
-    arm: str | None = None
+    model: str = ""
+    arm: ExperimentArm | None = None
     error: str | None = None
     started_at: float = 0.0
     customer_tier: str | None = None
@@ -259,10 +275,21 @@ class Outcome:
 Observer = Callable[[Outcome], Awaitable[None]]
 
 
+class PromptChoice(NamedTuple):
+    """What a turn is answered with. `model`: the full name of another model than the one that the turn asks for."""
+
+    prompt: Prompt
+    model: str | None = None
+    arm: ExperimentArm | None = None
+
+
 class PromptSource(Protocol):
-    """Chooses the prompt of a turn. Called on every request, hits included: no I/O, no waiting.
+    """Chooses the prompt of a turn, and in an experiment its model. Called on every request, hits included: no I/O,
+    no waiting.
 
     Parts of the core implement it. There is no hook for it: a plugin cannot register one.
     """
 
-    def choose(self, turn: Turn) -> Prompt: ...
+    def choose(self, turn: Turn, model: str) -> PromptChoice:
+        """`model`: the full name of the model that the turn asks for."""
+        ...

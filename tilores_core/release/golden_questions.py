@@ -42,13 +42,13 @@ class GoldenQuestions:
         customers = {customer_id: await self._source.get(customer_id) for customer_id in ids}
         return [PromptCase(question=one.text, customer=customers[one.customer_id]) for one in questions]
 
-    async def evaluate_prompt(self, prompt: Prompt) -> PromptEvaluation:
+    async def evaluate_prompt(self, prompt: Prompt, model: str | None = None) -> PromptEvaluation:
         from tilores_core.quality.evaluation import EvaluationPlan, Evaluator
 
         sets = await self._made()
         questions = {question.id: question for asked in sets.values() for question in asked}
         plan = EvaluationPlan(
-            models=(self._engine.models.default,),
+            models=(model or self._engine.models.default,),
             questions=tuple(questions.values()),
             prompt=prompt,
             label="deployment",

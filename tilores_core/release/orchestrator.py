@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
@@ -32,7 +32,8 @@ _FIRST_SECONDS: Final = 0.5
 
 
 class ProductionIntegrationOrchestrator:
-    """`recorder` gets the outcomes of this process's turns. `mark` wakes the worker."""
+    """`resolve`: the full name of a model, of None that of the default one. `recorder` gets the outcomes of this
+    process's turns. `mark` wakes the worker."""
 
     def __init__(
         self,
@@ -40,12 +41,13 @@ class ProductionIntegrationOrchestrator:
         prompts: ProductionPromptManager,
         config: Config,
         *,
+        resolve: Callable[[str | None], str],
         alerts: AlertSink,
         mark: WorkMark,
     ) -> None:
         table = config.experiments
         self.prompts = prompts
-        self.assignment = Assignment(config.use.model, holdout=table.holdout)
+        self.assignment = Assignment(holdout=table.holdout)
         self.recorder = ExperimentRecorder(self.assignment, store)
         self.tester = ProductionABTester(
             store,
@@ -53,6 +55,7 @@ class ProductionIntegrationOrchestrator:
             self.assignment,
             holdout=table.holdout,
             scored=config.quality.live_cpu_percent > 0,
+            resolve=resolve,
             alerts=alerts,
         )
         self.monitor = ProductionPerformanceMonitor(store, prompts, config.monitor, alerts=alerts)

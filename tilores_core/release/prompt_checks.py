@@ -104,8 +104,8 @@ class PromptEvaluator(Protocol):
 
     async def cases(self) -> Sequence[PromptCase]: ...
 
-    async def evaluate_prompt(self, prompt: Prompt) -> PromptEvaluation:
-        """Ask all golden questions with `prompt`, with the model of `[use]`, none from the cache."""
+    async def evaluate_prompt(self, prompt: Prompt, model: str | None = None) -> PromptEvaluation:
+        """Ask all golden questions with `prompt` and `model`, by default that of `[use]`, none from the cache."""
         ...
 
 
@@ -116,7 +116,9 @@ class PromptChecks:
         self._table = table or PromptsTable()
         self.evaluator = evaluator
 
-    async def run(self, prompt: Prompt, *, skip_evaluation: bool = False) -> tuple[Check, ...]:
+    async def run(
+        self, prompt: Prompt, *, skip_evaluation: bool = False, model: str | None = None
+    ) -> tuple[Check, ...]:
         """All checks in order; the golden questions are asked only when the others pass."""
         texts = self._without_allowed(prompt.parts)
         checks = [
@@ -127,7 +129,7 @@ class PromptChecks:
             await self._copied(texts, skip=skip_evaluation),
         ]
         refused = any(check.refuses and check.ran for check in checks)
-        return (*checks, await self._evaluation(prompt, skip=skip_evaluation, refused=refused))
+        return (*checks, await self._evaluation(prompt, model, skip=skip_evaluation, refused=refused))
 
     def _without_allowed(self, parts: Mapping[str, str]) -> dict[str, str]:
         """The texts without `[prompts] allowed`: a company's name and hotline are no personal data."""
@@ -158,7 +160,7 @@ class PromptChecks:
             return Check(name="copied", passed=False, ran=False, skipped=skip, said=f"not run: {error.message}")
         return check_copied(texts, cases)
 
-    async def _evaluation(self, prompt: Prompt, *, skip: bool, refused: bool) -> Check:
+    async def _evaluation(self, prompt: Prompt, model: str | None, *, skip: bool, refused: bool) -> Check:
         def not_run(said: str) -> Check:
             return Check(name="evaluation", passed=False, ran=False, skipped=skip, said=f"not run: {said}")
 
@@ -169,7 +171,7 @@ class PromptChecks:
         if self.evaluator is None:
             return not_run("there are no golden questions")
         try:
-            found = await self.evaluator.evaluate_prompt(prompt)
+            found = await self.evaluator.evaluate_prompt(prompt, model)
         except TiloresError as error:
             return not_run(error.message)
         least = self._table.min_score

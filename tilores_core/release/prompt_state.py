@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -17,7 +18,7 @@ import orjson
 import structlog
 
 from tilores_core.chat.prompts import BUILTIN, build_prompt
-from tilores_core.contracts import Prompt
+from tilores_core.contracts import Prompt, PromptChoice
 from tilores_core.store.topics import PRODUCTION
 
 log = structlog.get_logger(part="release")
@@ -29,7 +30,7 @@ _MOST_BYTES: Final = 16 * 1024 * 1024
 Origin = Literal["builtin", "store", "file"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PromptState:
     """The prompts with a label, whole and never changed: a turn sees one state or the next.
 
@@ -43,6 +44,11 @@ class PromptState:
     prompts: Mapping[int, Prompt]
     origin: Origin
     known_at: float
+
+    @cached_property
+    def choice(self) -> PromptChoice:
+        """What a turn outside experiments is answered with."""
+        return PromptChoice(self.production)
 
     @property
     def number(self) -> int:

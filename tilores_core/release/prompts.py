@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol
 import structlog
 
 from tilores_core.chat.prompts import BUILTIN_PARTS, build_prompt
-from tilores_core.contracts import Alert, AlertSink, NoAlerts, Prompt, Turn
+from tilores_core.contracts import Alert, AlertSink, NoAlerts, PromptChoice, Turn
 from tilores_core.errors import DeploymentRefusedError, InvalidRequestError, StoreError, TiloresError
 from tilores_core.release.prompt_checks import Check, PromptChecks
 from tilores_core.release.prompt_state import PromptState, StateFile, builtin_state, make_state
@@ -37,9 +37,9 @@ _LONGEST_PAUSE: Final = 15.0
 
 
 class PromptAssignment(Protocol):
-    """Gives a turn another prompt than the one in production: an experiment's arm. No I/O, no waiting."""
+    """Gives a turn another prompt or model than those in production: an experiment's arm. No I/O, no waiting."""
 
-    def __call__(self, turn: Turn, state: PromptState) -> Prompt: ...
+    def __call__(self, turn: Turn, model: str, state: PromptState) -> PromptChoice: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,10 +84,10 @@ class ProductionPromptManager:
 
     # --- serving -----------------------------------------------------------------------------------------
 
-    def choose(self, turn: Turn) -> Prompt:
+    def choose(self, turn: Turn, model: str) -> PromptChoice:
         if turn.prompt is not None:
-            return turn.prompt
-        return self.state.production if self.assignment is None else self.assignment(turn, self.state)
+            return PromptChoice(turn.prompt)
+        return self.state.choice if self.assignment is None else self.assignment(turn, model, self.state)
 
     @property
     def stale(self) -> str | None:
@@ -198,10 +198,12 @@ class ProductionPromptManager:
 
     # --- deploying ---------------------------------------------------------------------------------------
 
-    async def check(self, number: int, *, skip_evaluation: bool = False) -> tuple[Check, ...]:
+    async def check(
+        self, number: int, *, skip_evaluation: bool = False, model: str | None = None
+    ) -> tuple[Check, ...]:
         """The checks that `deploy` makes. Raises `InvalidRequestError`, `StoreError`."""
         prompt = build_prompt(number, (await self.versions.get(number)).parts)
-        return await self.checks.run(prompt, skip_evaluation=skip_evaluation)
+        return await self.checks.run(prompt, skip_evaluation=skip_evaluation, model=model)
 
     async def deploy(
         self,
@@ -211,8 +213,9 @@ class ProductionPromptManager:
         reason: str,
         label: str = PRODUCTION,
         skip_evaluation: bool = False,
+        model: str | None = None,
     ) -> Deployment:
-        """Check a version, then point a label at it.
+        """Check a version, then point a label at it. `model`: answers the golden questions; None: the default one.
 
         Raises `DeploymentRefusedError` with the checks, `InvalidRequestError`, `StoreError`. Attempts that are
         refused are in the audit log, and raise an alert.
@@ -225,7 +228,7 @@ class ProductionPromptManager:
             raise InvalidRequestError(
                 "version 1 is in production already", param="version", fix="make another: tilores prompts new"
             )
-        checks = await self.check(number, skip_evaluation=skip_evaluation)
+        checks = await self.check(number, skip_evaluation=skip_evaluation, model=model)
         detail = {"checks": [check.as_row() for check in checks], "skip_evaluation": skip_evaluation}
         refused = [check for check in checks if check.refuses]
         if refused:
@@ -245,11 +248,20 @@ class ProductionPromptManager:
                 fix=f"make a version that passes: tilores prompts check {number} shows all checks",
             )
         try:
-            if scores := {check.name: check.as_row() for check in checks if check.name == "evaluation" and check.ran}:
-                await store.prompts.add_scores(number, scores)
             # Version 1 is in the store after the first write, which also labels it.
             await store.prompts.move(
-                label, number, actor=actor, reason=reason, builtin=BUILTIN_PARTS, expected=before, detail=detail
+                label,
+                number,
+                actor=actor,
+                reason=reason,
+                builtin=BUILTIN_PARTS,
+                expected=before,
+                detail=detail,
+                scores={
+                    check.name if model is None else f"{check.name} {model}": check.as_row()
+                    for check in checks
+                    if check.name == "evaluation" and check.ran
+                },
             )
         except StoreError as error:
             self.deployments["failed"] += 1

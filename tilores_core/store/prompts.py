@@ -151,14 +151,15 @@ class Prompts:
         builtin: Mapping[str, str],
         expected: int | None,
         detail: Mapping[str, Any] | None = None,
+        scores: Mapping[str, Any] | None = None,
     ) -> PromptLabel:
-        """Point a label at a version. `expected`: the version that it points at now, None for a new label.
+        """Point a label at a version. `expected`: the version that it points at now, None for a new label. `scores`:
+        what an evaluation found, by name, added to the version.
 
         Raises `InvalidRequestError` when there is no such version, or another one has moved the label meanwhile.
         """
         async with self._change(builtin) as connection:
-            if await _get(connection, number) is None:
-                raise missing(number)
+            await _add_scores(connection, number, scores or {})
             before = await _get_label(connection, label)
             now = None if before is None else before.number
             if now != expected:
@@ -232,12 +233,7 @@ class Prompts:
     async def add_scores(self, number: int, scores: Mapping[str, Any]) -> None:
         """Add what an evaluation found, by name. Raises `InvalidRequestError` when there is no such version."""
         async with self._database.write() as connection:
-            found = await _get(connection, number, lock=True)
-            if found is None:
-                raise missing(number)
-            of_version = prompt_versions.c.number == number
-            values = {"scores": {**found.scores, **scores}}
-            await connection.execute(update(prompt_versions).where(of_version).values(**values))
+            await _add_scores(connection, number, scores)
 
     @asynccontextmanager
     async def _change(self, builtin: Mapping[str, str] | None) -> AsyncIterator[AsyncConnection]:
@@ -302,6 +298,15 @@ async def _get(connection: AsyncConnection, number: int, *, lock: bool = False) 
     statement = select(prompt_versions).where(prompt_versions.c.number == number)
     row = (await connection.execute(statement.with_for_update() if lock else statement)).first()
     return None if row is None else _version(row)
+
+
+async def _add_scores(connection: AsyncConnection, number: int, scores: Mapping[str, Any]) -> None:
+    found = await _get(connection, number, lock=True)
+    if found is None:
+        raise missing(number)
+    if scores:
+        change = update(prompt_versions).where(prompt_versions.c.number == number)
+        await connection.execute(change.values(scores={**found.scores, **scores}))
 
 
 async def _get_label(connection: AsyncConnection, label: str) -> PromptLabel | None:

@@ -45,7 +45,7 @@ class TreeMaker:
 
     def trace(self, outcome: Outcome, captured: Captured) -> Trace:
         turn, answer = outcome.turn, outcome.answer
-        asked = self._asked(turn)
+        asked = outcome.model or self._asked(turn)
         model = answer.model if answer is not None else (outcome.attempts[-1].model if outcome.attempts else asked)
         model = self._label(model, answer)
         shared = is_coalesced(outcome)
@@ -151,7 +151,7 @@ def _tags(outcome: Outcome, model: str, *, shared: bool) -> tuple[str, ...]:
         "model": model or None,
         "spectrum": answer.spectrum if answer is not None else None,
         "cache": answer.cache_tier if answer is not None else None,
-        "arm": outcome.arm,
+        "arm": None if outcome.arm is None else f"{outcome.arm.name}/{outcome.arm.arm}",
         "purpose": outcome.turn.purpose,
         "coalesced": "true" if shared else None,
         "error": outcome.error,

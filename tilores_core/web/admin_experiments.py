@@ -1,4 +1,4 @@
-"""`/admin/experiments`: prompt versions compared on live traffic, and the figures of the monitor."""
+"""`/admin/experiments`: prompt versions and models compared on live traffic, and the figures of the monitor."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def experiment_routes(release: ProductionIntegrationOrchestrator) -> APIRouter:
 
     @router.post("", status_code=201, responses={**WITH_BODY, **_REFUSED})
     async def start(body: Start, request: Request) -> dict[str, Any]:
-        """Split live traffic between the version in production and a candidate."""
+        """Split live traffic between what is in production and a candidate: a prompt version, a model, or both."""
         made = await tester.start(
             body.plan, actor=request.state.caller.name, reason=body.reason, skip_evaluation=body.skip_evaluation
         )

@@ -55,13 +55,14 @@ RequestForModel = Callable[[str], tuple[Turn, Sequence[Message]]]
 
 @dataclass(slots=True, kw_only=True)
 class FallbackChain:
-    """One turn's way. `chain`: full names, the one that was asked for first; `system`: such a name -> its message;
-    `request_for`: how else it is asked; `began` and `note`: those of `ModelCall`."""
+    """One turn's way. `chain`: full names in turn; `asked`: the one that the turn asks for; `system`: such a name
+    -> its message; `request_for`: how else it is asked; `began` and `note`: those of `ModelCall`."""
 
     context: RoutingContext
     turn: Turn
     system: Callable[[str], str]
     chain: tuple[str, ...]
+    asked: str
     budget: Budget
     delivery: BufferedDelivery
     began: float
@@ -198,7 +199,7 @@ class FallbackChain:
             turn=turn,
             messages=messages,
             permit=permit,
-            is_fallback=name != self.chain[0],
+            is_fallback=name != self.asked,
             pieces=self._in_pieces(name, last=last),
             first=first,
             between=self.context.policy.stall_seconds,
@@ -227,7 +228,7 @@ class FallbackChain:
                 check_parts(info, self.turn.messages)
         except InvalidRequestError as error:
             permit.release()
-            verdict = judge(error, timed_out=False, is_fallback=name != self.chain[0])
+            verdict = judge(error, timed_out=False, is_fallback=name != self.asked)
             raise FailedAttemptError(error, verdict, begun=False) from None
         messages = for_model(self.system(name), (*self.turn.messages, *more) if more else self.turn.messages)
         if start == "continued":

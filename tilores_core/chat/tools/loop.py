@@ -251,6 +251,7 @@ class _Run:
             began=self._context.started,
             request_for=request_for,
             budget=self._context.budget,
+            asked_model=self._context.asked_model,
         )
         self._only_asked &= model == self._context.model
         self._usage = Usage(

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from tilores_core.release.experiments.plan import ARMS, Arm, ExperimentPlan
+from tilores_core.contracts import Arm
+from tilores_core.release.experiments.plan import ARMS, ExperimentPlan
 from tilores_core.statistics import Cuped, Look, MeanSPRT, Moments, RatioMismatchTest, adjusted_arms
 
 HARM_ALPHA: Final = 0.05

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
 
 from tilores_core.chat.messages import last_question
-from tilores_core.contracts import Prompt, Turn
-from tilores_core.release.experiments.plan import Arm, ExperimentPlan
+from tilores_core.contracts import Arm, ExperimentArm, PromptChoice, Turn
+from tilores_core.release.experiments.plan import ExperimentPlan
 from tilores_core.release.prompt_state import PromptState
 from tilores_core.spectrums import classify
 
@@ -30,13 +30,6 @@ class RunningExperiment:
     step: int
 
 
-@dataclass(frozen=True, slots=True)
-class Assigned:
-    experiment: RunningExperiment
-    arm: Arm
-    unit: str
-
-
 def bucket(salt: bytes, unit: str) -> int:
     """0 to 9,999, even over units, and independent between salts."""
     digest = blake2b(unit.encode("utf-8", "replace"), digest_size=8, key=salt[:64]).digest()
@@ -51,18 +44,20 @@ def unit_of(turn: Turn, plan: ExperimentPlan) -> str:
 
 
 class Assignment:
-    """The `PromptAssignment` of a process. `holdout`: buckets that never take part.
+    """The `PromptAssignment` of a process. `holdout`: share of the traffic that never takes part.
 
     A unit's arm is remembered in a bounded table, since most callers ask more than once.
     """
 
-    def __init__(self, default_model: str, *, holdout: float = 0.0) -> None:
-        self._default_model = default_model
+    def __init__(self, *, holdout: float = 0.0) -> None:
         self._holdout = round(holdout * BUCKETS)
         self._running: tuple[RunningExperiment, ...] = ()
-        self._known: OrderedDict[tuple[str, int, str], Arm | None] = OrderedDict()
-        self.exposures: dict[tuple[str, int, Arm], int] = {}
-        """Units that met an arm for the first time in this process, by experiment, step and arm, until taken."""
+        self._known: OrderedDict[tuple[str, int, str], ExperimentArm | None] = OrderedDict()
+        self._exposures: Counter[tuple[str, int, Arm]] = Counter()
+        self.assigned: Counter[tuple[str, Arm]] = Counter()
+        """Turns by experiment and arm, and..."""
+        self.exposed: Counter[tuple[str, Arm]] = Counter()
+        """... units that met an arm for the first time in this process; of experiments that run."""
 
     @property
     def running(self) -> tuple[RunningExperiment, ...]:
@@ -70,56 +65,72 @@ class Assignment:
 
     def replace(self, running: tuple[RunningExperiment, ...]) -> None:
         """From the next turn on. The same experiments with the same weights give every unit the arm that it had."""
-        if running != self._running:
-            self._running = running
-            self._known.clear()
+        if running == self._running:
+            return
+        self._running = running
+        names = {one.plan.name for one in running}
+        for counts in (self.assigned, self.exposed):
+            for key in [key for key in counts if key[0] not in names]:
+                del counts[key]
 
-    def __call__(self, turn: Turn, state: PromptState) -> Prompt:
-        """The candidate's prompt for the turns that are its, the one in production for all others."""
-        assigned = self.assign(turn, count=True)
-        if assigned is None or assigned.arm == "control":
-            return state.production
-        return state.labelled(assigned.experiment.plan.label) or state.production
+    def __call__(self, turn: Turn, model: str, state: PromptState) -> PromptChoice:
+        """What the turn's arm is answered with; what is in production for a turn that takes part in no experiment.
 
-    def assign(self, turn: Turn, *, count: bool = False) -> Assigned | None:
-        """None for a turn that takes part in no experiment. Only live turns do."""
+        Only live turns take part.
+        """
         if turn.purpose != "live":
-            return None
+            return state.choice
         for experiment in self._running:
-            if not self._is_target(turn, experiment.plan):
+            plan = experiment.plan
+            if not _is_target(turn, model, plan):
                 continue
-            unit = unit_of(turn, experiment.plan)
-            key = (experiment.id, experiment.step, unit)
-            known = self._known
-            if key in known:
-                arm = known[key]
-            else:
-                arm = known[key] = self._arm(experiment, unit)
-                if len(known) > _MOST_UNITS:
-                    known.popitem(last=False)
-                if arm is not None and count:
-                    counter = (experiment.id, experiment.step, arm)
-                    self.exposures[counter] = self.exposures.get(counter, 0) + 1
+            prompt = state.labelled(plan.label)
+            if prompt is None:  # this process does not have the candidate yet
+                continue
+            arm = self._arm(experiment, unit_of(turn, plan))
             if arm is not None:
-                return Assigned(experiment, arm, unit)
-        return None
+                self.assigned[plan.name, arm.arm] += 1
+                return (
+                    PromptChoice(prompt, plan.model, arm)
+                    if arm.arm == "candidate"
+                    else state.choice._replace(arm=arm)
+                )
+        return state.choice
 
-    def take_exposures(self) -> dict[tuple[str, int, Arm], int]:
-        taken, self.exposures = self.exposures, {}
+    def take_exposures(self) -> Counter[tuple[str, int, Arm]]:
+        """Units that met an arm for the first time in this process, by experiment's id, step and arm, since the last
+        call."""
+        taken, self._exposures = self._exposures, Counter()
         return taken
 
-    def _arm(self, experiment: RunningExperiment, unit: str) -> Arm | None:
-        place = bucket(_LAYER, unit)
-        first, end = experiment.slice
-        if place < self._holdout or not first <= place < end:
-            return None
-        salt = experiment.id.encode()
-        return "candidate" if bucket(salt, unit) < experiment.weight * BUCKETS else "control"
+    def _arm(self, experiment: RunningExperiment, unit: str) -> ExperimentArm | None:
+        key = (experiment.id, experiment.step, unit)
+        known = self._known
+        if key in known:
+            return known[key]
+        found = known[key] = _find_arm(experiment, unit, self._holdout)
+        if len(known) > _MOST_UNITS:
+            known.popitem(last=False)
+        if found is not None:
+            self._exposures[experiment.id, experiment.step, found.arm] += 1
+            self.exposed[found.name, found.arm] += 1
+        return found
 
-    def _is_target(self, turn: Turn, plan: ExperimentPlan) -> bool:
-        if plan.models and (turn.model or self._default_model) not in plan.models:
-            return False
-        return not plan.spectrums or classify(last_question(turn.messages)) in plan.spectrums
+
+def _find_arm(experiment: RunningExperiment, unit: str, holdout: int) -> ExperimentArm | None:
+    place = bucket(_LAYER, unit)
+    first, end = experiment.slice
+    if place < holdout or not first <= place < end:
+        return None
+    is_candidate = bucket(experiment.id.encode(), unit) < experiment.weight * BUCKETS
+    arm: Arm = "candidate" if is_candidate else "control"
+    return ExperimentArm(experiment.id, experiment.plan.name, experiment.step, arm, unit)
+
+
+def _is_target(turn: Turn, model: str, plan: ExperimentPlan) -> bool:
+    if plan.models and model not in plan.models:
+        return False
+    return not plan.spectrums or classify(last_question(turn.messages)) in plan.spectrums
 
 
 def free_slice(share: float, taken: list[tuple[int, int]], *, holdout: float = 0.0) -> tuple[int, int] | None:

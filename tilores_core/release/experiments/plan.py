@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tilores_core.contracts import Arm
 from tilores_core.statistics import sample_size
 
-Arm = Literal["control", "candidate"]
 ARMS: tuple[Arm, Arm] = ("control", "candidate")
 
 Percent = Annotated[float, Field(gt=0, le=1, strict=True)]
@@ -37,21 +37,24 @@ class Guardrails(BaseModel):
 
 
 class ExperimentPlan(BaseModel):
-    """One candidate against the version in production.
+    """One candidate against what is in production: another version of the prompt, another model, or both.
 
-    `candidate`: number of a prompt version. `share`: of all traffic, that takes part. `weights`: the candidate's
-    share of that, one after the other: one number is a plain split, several are a guarded roll-out. `unit`: what
-    keeps its arm: a session, or a customer whose id the caller gives. `models`, `spectrums`: only these turns; empty:
-    all. `min_per_arm`: scored units before a positive decision. `min_hours`, `max_hours`: time before one, and until
-    the end without one. `step_hours`: shortest step of a roll-out. `lift`: the rise of the mean score that is worth a
-    deployment. `propose`: the confidence that makes a proposal. `auto_confidence`: the confidence that deploys
-    without a person; above 1: never.
+    `candidate`: number of a prompt version; None: the one in production at the start. `model`: full name of a model
+    that answers instead of the one that a turn asks for; `models` names that one then, by default the default model.
+    `share`: of all traffic, that takes part. `weights`: the candidate's share of that, one after the other: one
+    number is a plain split, several are a guarded roll-out. `unit`: what keeps its arm: a session, or a customer
+    whose id the caller gives. `models`, `spectrums`: only these turns; empty: all. `min_per_arm`: scored units
+    before a positive decision. `min_hours`, `max_hours`: time before one, and until the end without one.
+    `step_hours`: shortest step of a roll-out. `lift`: the rise of the mean score that is worth a deployment.
+    `propose`: the confidence that makes a proposal. `auto_confidence`: the confidence that deploys without a person;
+    above 1: never.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern="^[a-z][a-z0-9-]{0,39}$")
-    candidate: int = Field(ge=1, strict=True)
+    candidate: int | None = Field(None, ge=1, strict=True)
+    model: str | None = Field(None, min_length=1, max_length=200)
     share: Percent = 1.0
     weights: tuple[Percent, ...] = Field((0.5,), min_length=1, max_length=20)
     unit: Literal["session", "customer"] = "session"
@@ -68,6 +71,10 @@ class ExperimentPlan(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> ExperimentPlan:
+        if self.candidate is None and self.model is None:
+            raise ValueError("name a candidate: a prompt version (candidate), a model (model), or both")
+        if self.model is not None and (len(self.models) > 1 or self.model in self.models):
+            raise ValueError("models must name the one model that `model` is compared with")
         if list(self.weights) != sorted(set(self.weights)):
             raise ValueError("weights must rise from step to step")
         if self.max_hours < self.min_hours:
@@ -80,6 +87,12 @@ class ExperimentPlan(BaseModel):
     def is_rollout(self) -> bool:
         """The weight rises while the guardrails hold, and the candidate is in production at its end."""
         return len(self.weights) > 1
+
+    @property
+    def candidate_name(self) -> str:
+        """The candidate in words."""
+        parts = [] if self.candidate is None else [f"version {self.candidate}"]
+        return " with ".join(parts if self.model is None else [*parts, self.model])
 
     @property
     def label(self) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from contextlib import suppress
 from typing import Final
 
 import structlog
 
-from tilores_core.contracts import Outcome
+from tilores_core.contracts import Arm, Outcome
 from tilores_core.errors import StoreError
 from tilores_core.release.experiments.analysis import ArmSums
 from tilores_core.release.experiments.assignment import Assignment
@@ -22,13 +22,13 @@ FLUSH_SECONDS: Final = 1.0
 _MOST_UNITS: Final = 50_000
 _MOST_KEYS: Final = 1_000
 
-Key = tuple[str, int, str]
+Key = tuple[str, int, Arm]
 
 
 class ExperimentRecorder:
     """Counts outcomes for their arms. Only sums leave the process: no question, no answer, no unit.
 
-    A turn that a fallback answered, whose values are not all in the records, or whose unit has a score already is
+    A turn that a fallback answered, that could not be scored, or whose unit has a score already in this process is
     left out of the scores and counted as such. While the store is away sums are kept, for a bounded number of arms.
     """
 
@@ -38,20 +38,22 @@ class ExperimentRecorder:
         self._sums: dict[Key, ArmSums] = {}
         self._scored: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._task: asyncio.Task[None] | None = None
+        self.excluded: Counter[tuple[str, str]] = Counter()
+        """Turns that were left out of the scores, by experiment and why: fallback, unreliable, repeat."""
 
     def record(self, outcome: Outcome, score: float | None) -> None:
         """A turn that ended. `score`: in [0, 1], None when it was not scored. Never waits."""
-        assigned = self._assignment.assign(outcome.turn)
-        if assigned is None:
+        arm, answer = outcome.arm, outcome.answer
+        if arm is None:
             return
-        experiment, answer = assigned.experiment, outcome.answer
-        sums = self._of((experiment.id, experiment.step, assigned.arm))
+        sums = self._of(arm.experiment_id, arm.step, arm.arm)
         if answer is None:
             sums.turns += 1
             sums.errors += 1
             return
-        if outcome.attempts and outcome.attempts[0].model != answer.model:
+        if answer.model != outcome.model:
             sums.excluded_fallback += 1
+            self.excluded[arm.name, "fallback"] += 1
             return
         sums.turns += 1
         seconds, cost = outcome.timings.get("total", 0.0), answer.cost or 0.0
@@ -61,9 +63,10 @@ class ExperimentRecorder:
         sums.cost_squares += cost * cost
         if score is None:
             return
-        unit = (experiment.id, assigned.unit)
+        unit = (arm.experiment_id, arm.unit)
         if unit in self._scored:
             sums.excluded_repeat += 1
+            self.excluded[arm.name, "repeat"] += 1
             return
         self._scored[unit] = None
         if len(self._scored) > _MOST_UNITS:
@@ -78,9 +81,9 @@ class ExperimentRecorder:
 
     def record_unreliable(self, outcome: Outcome) -> None:
         """A turn whose score cannot be relied on."""
-        assigned = self._assignment.assign(outcome.turn)
-        if assigned is not None:
-            self._of((assigned.experiment.id, assigned.experiment.step, assigned.arm)).excluded_unreliable += 1
+        if (arm := outcome.arm) is not None:
+            self._of(arm.experiment_id, arm.step, arm.arm).excluded_unreliable += 1
+            self.excluded[arm.name, "unreliable"] += 1
 
     def start(self) -> None:
         if self._task is None:
@@ -96,12 +99,14 @@ class ExperimentRecorder:
 
     async def flush(self) -> None:
         """Add what was seen. Raises `StoreError`; what could not be added is kept for the next time."""
-        for (experiment_id, step, arm), units in self._assignment.take_exposures().items():
-            self._of((experiment_id, step, arm)).units += units
+        for key, units in self._assignment.take_exposures().items():
+            self._of(*key).units += units
         taken, self._sums = self._sums, {}
         if not taken:
             return
-        rows = {key: {name: getattr(sums, name) for name in SUMS} for key, sums in taken.items()}
+        rows: dict[tuple[str, int, str], dict[str, float]] = {}
+        for key, sums in taken.items():
+            rows[key] = {name: getattr(sums, name) for name in SUMS}
         try:
             await (await self._store.get()).experiments.add(rows)
         except BaseException:
@@ -121,7 +126,7 @@ class ExperimentRecorder:
                     log.warning("experiments.sums_waiting", error=type(error).__name__)
                 failing = True
 
-    def _of(self, key: Key) -> ArmSums:
+    def _of(self, *key: *Key) -> ArmSums:
         sums = self._sums.get(key)
         if sums is None:
             sums = ArmSums()
@@ -130,6 +135,6 @@ class ExperimentRecorder:
         return sums
 
     def _merge(self, key: Key, sums: ArmSums) -> None:
-        kept = self._of(key)
+        kept = self._of(*key)
         for name in SUMS:
             setattr(kept, name, getattr(kept, name) + getattr(sums, name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from tilores_core.release.experiments.plan import ExperimentPlan
 from tilores_core.store.experiments import Experiment
 
 _WIDTH: Final = 61
@@ -16,7 +17,7 @@ def describe(experiment: Experiment, verdict: Mapping[str, Any]) -> str:
     plan = experiment.plan
     state = experiment.state if experiment.outcome is None else f"{experiment.outcome}: {experiment.reason}"
     lines = [
-        f"{experiment.name}: version {plan['candidate']} against {experiment.control}, {state}",
+        f"{experiment.name}: {versus(experiment)}, {state}",
         f"{experiment.weights[-1]:.0%} of {plan['share']:.0%} of traffic, {_time(experiment)}",
     ]
     if not verdict:
@@ -32,6 +33,13 @@ def describe(experiment: Experiment, verdict: Mapping[str, Any]) -> str:
     interval = f" [{low:+.3f}, {high:+.3f}]" if low is not None and high is not None else ""
     lines.append(f"lift {verdict['lift']:+.3f}{interval}, confidence {verdict['confidence']:.1%}")
     return "\n".join([*lines, *_ending(experiment, verdict)])
+
+
+def versus(experiment: Experiment) -> str:
+    """Candidate and control in words."""
+    plan = ExperimentPlan.model_validate(experiment.plan)
+    control = f"{experiment.control}" if plan.model is None else f"version {experiment.control} with {plan.models[0]}"
+    return f"{plan.candidate_name} against {control}"
 
 
 def has_lift(verdict: Mapping[str, Any]) -> bool:

@@ -30,7 +30,8 @@ _LIKELY_SCORE: Final = 0.9
 
 
 class ProductionABTester:
-    """`holdout`: the share of traffic that never takes part. `scored`: whether live answers are scored. `clock`:
+    """`holdout`: the share of traffic that never takes part. `scored`: whether live answers are scored. `resolve`:
+    the full name of a model, of None that of the default one; None where only what is stored is read. `clock`:
     seconds since the epoch."""
 
     def __init__(
@@ -41,6 +42,7 @@ class ProductionABTester:
         *,
         holdout: float = 0.0,
         scored: bool = True,
+        resolve: Callable[[str | None], str] | None = None,
         alerts: AlertSink | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -49,6 +51,7 @@ class ProductionABTester:
         self._assignment = assignment
         self._holdout = holdout
         self._scored = scored
+        self._resolve = resolve
         self._alerts = alerts or NoAlerts()
         self._clock = clock
 
@@ -74,6 +77,7 @@ class ProductionABTester:
             raise InvalidRequestError(
                 "live answers are not scored, so that no experiment can be decided: set [quality] live_cpu_percent"
             )
+        plan = self._resolved(plan)
         store = await self._store.get()
         running = await store.experiments.list(state="running")
         if any(one.name == plan.name for one in running):
@@ -82,11 +86,12 @@ class ProductionABTester:
             )
         await self._prompts.refresh()
         control = self._prompts.state.number
-        if control == plan.candidate:
+        candidate = plan.candidate or control
+        if control == candidate and plan.model is None:
             raise InvalidRequestError(
                 f"version {control} is in production already", param="candidate", fix="name another version"
             )
-        await self._prompts.versions.get(plan.candidate)
+        plan = plan.model_copy(update={"candidate": candidate})
         part = free_slice(plan.share, [one.slice for one in running], holdout=self._holdout)
         if part is None:
             names = ", ".join(one.name for one in running) or "none"
@@ -96,7 +101,12 @@ class ProductionABTester:
                 fix="stop one of them, or take a smaller share",
             )
         await self._prompts.deploy(
-            plan.candidate, actor=actor, reason=reason, label=plan.label, skip_evaluation=skip_evaluation
+            candidate,
+            actor=actor,
+            reason=reason,
+            label=plan.label,
+            skip_evaluation=skip_evaluation,
+            model=plan.model,
         )
         now = datetime.fromtimestamp(self._clock(), UTC)
         made = Experiment(
@@ -114,12 +124,30 @@ class ProductionABTester:
         await self._changed()
         return made
 
+    def _resolved(self, plan: ExperimentPlan) -> ExperimentPlan:
+        """With full names of models. Raises `UnknownModelError`, `InvalidRequestError`."""
+        if self._resolve is None:
+            return plan
+        models = tuple(map(self._resolve, plan.models))
+        if plan.model is None:
+            return plan.model_copy(update={"models": models})
+        model, models = self._resolve(plan.model), models or (self._resolve(None),)
+        if models == (model,):
+            raise InvalidRequestError(
+                f"{model} is compared with itself", param="model", fix="name another model: tilores models"
+            )
+        return plan.model_copy(update={"model": model, "models": models})
+
     async def stop(self, name: str, *, actor: str, reason: str, deploy: bool = False) -> Experiment:
         """End it; `deploy`: with the candidate in production, after its checks. Raises as `start`."""
         experiment = await self._running(name)
         plan = ExperimentPlan.model_validate(experiment.plan)
+        if deploy and plan.model is not None:
+            raise InvalidRequestError(
+                "which model is the default is a setting", param="deploy", fix=_how_to_deploy(plan)
+            )
         if deploy:
-            await self._prompts.deploy(plan.candidate, actor=actor, reason=reason)
+            await self._prompts.deploy(plan.candidate or experiment.control, actor=actor, reason=reason)
         await self._end(
             experiment, plan, "deployed" if deploy else "stopped", reason, experiment.verdict, actor=actor
         )
@@ -147,8 +175,11 @@ class ProductionABTester:
 
     async def follow(self) -> None:
         """Load what runs, and split traffic so. Raises `StoreError`."""
-        running = await (await self._store.get()).experiments.list(state="running")
-        self._assignment.replace(tuple(_running(one) for one in sorted(running, key=lambda one: one.id)))
+        found = await (await self._store.get()).experiments.list(state="running")
+        running = tuple(_running(one) for one in sorted(found, key=lambda one: one.id))
+        if any(one.plan.label not in self._prompts.state.numbers for one in running):
+            await self._prompts.refresh()
+        self._assignment.replace(running)
         # With nothing running a turn pays nothing for experiments.
         self._prompts.assignment = self._assignment if running else None
 
@@ -173,11 +204,17 @@ class ProductionABTester:
             outcome = "deployed" if production == plan.candidate else "superseded"
             reason = f"version {production} was put into production meanwhile"
             await self._end(experiment, plan, outcome, reason, row)
+        elif plan.model is not None and self._resolve is not None and self._resolve(None) == plan.model:
+            await self._end(experiment, plan, "deployed", f"{plan.model} is the default model now", row)
         elif verdict.action in ("stop_harm", "stop_mismatch"):
             await self._end(experiment, plan, verdict.action.replace("stop_", ""), verdict.reason, row)
             self._raise(experiment, "experiment.stopped", "HIGH", verdict)
-        elif verdict.action in ("deploy", "finish"):
+        elif verdict.action in ("deploy", "finish") and plan.model is None:
             await self._deploy(experiment, plan, verdict)
+        elif verdict.action in ("propose", "deploy", "finish"):
+            if verdict.action == "deploy":
+                await self._end(experiment, plan, "won", f"{verdict.reason}; {_how_to_deploy(plan)}", row)
+            self._raise(experiment, "experiment.proposal", "INFO", verdict)
         elif verdict.action == "advance":
             weight = plan.weights[len(experiment.weights)]
             store = await self._store.get()
@@ -185,13 +222,12 @@ class ProductionABTester:
                 await self._changed()
         elif verdict.action == "no_difference":
             await self._end(experiment, plan, "kept", verdict.reason, row)
-        elif verdict.action == "propose":
-            self._raise(experiment, "experiment.proposal", "INFO", verdict)
 
     async def _deploy(self, experiment: Experiment, plan: ExperimentPlan, verdict: Verdict) -> None:
         """On the same path as any prompt: what fails a check there is not deployed."""
+        number = plan.candidate or experiment.control
         try:
-            await self._prompts.deploy(plan.candidate, actor=ACTOR, reason=f"{experiment.name}: {verdict.reason}")
+            await self._prompts.deploy(number, actor=ACTOR, reason=f"{experiment.name}: {verdict.reason}")
         except DeploymentRefusedError as error:
             await self._end(experiment, plan, "refused", error.message, as_row(verdict))
             self._raise(experiment, "experiment.stopped", "HIGH", verdict)
@@ -276,6 +312,11 @@ def as_row(verdict: Verdict) -> dict[str, Any]:
         "guards": dict(verdict.guards),
         "mismatch_p": verdict.mismatch_p,
     }
+
+
+def _how_to_deploy(plan: ExperimentPlan) -> str:
+    """What a person does to put a candidate with another model into production."""
+    return f"write model = {plan.model!r} into [use] of plugins.toml, restart the server, and deploy {plan.candidate}"
 
 
 def _running(experiment: Experiment) -> RunningExperiment:
