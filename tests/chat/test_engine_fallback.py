@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.chat.engine_world import World
-from tilores_core.contracts import Answer, ModelInfo, Usage
+from tilores_core.chat.prompts import BUILTIN
+from tilores_core.contracts import Answer, ExperimentArm, ModelInfo, PromptChoice, PromptSource, Turn, Usage
 from tilores_core.errors import (
     ContentRefusedError,
     ContextTooLongError,
@@ -26,13 +27,14 @@ from tilores_core.testing.waiting import eventually
 class Chain(World):
     """Three providers: `one:m` is the default, `two:m` and `three:m` are its fallbacks."""
 
-    def __init__(self) -> None:
+    def __init__(self, prompts: PromptSource | None = None) -> None:
         infos = (ModelInfo(id="m", input_price=1.0, output_price=1.0),)
         self.one, self.two, self.three = (FakeProvider(name, infos) for name in ("one", "two", "three"))
         super().__init__(
             providers={"one": self.one, "two": self.two, "three": self.three},
             model="one:m",
             fallbacks=["two:m", "three:m"],
+            prompts=prompts,
         )
 
     @property
@@ -187,3 +189,45 @@ async def test_no_model_is_tried_twice(chain: Chain) -> None:
     with pytest.raises(ProviderUnavailableError, match="two is down"):
         await chain.ask(model="two:m")
     assert chain.tried == (0, 1, 1)
+
+
+# --- an experiment with another model ----------------------------------------------------------------------
+
+
+class ThirdModel:
+    """A `PromptSource` that has an arm answered by `three:m`."""
+
+    arm = ExperimentArm("models-1", "models", 0, "candidate", "s1")
+    model: str | None = "three:m"
+
+    def choose(self, turn: Turn, model: str) -> PromptChoice:
+        return PromptChoice(BUILTIN, self.model, self.arm)
+
+
+@both_ways
+async def test_model_of_an_arm_answers_under_a_key_of_its_own(streamed: bool) -> None:
+    source = ThirdModel()
+    async with Chain(source) as chain:
+        chain.three.enqueue("from three")
+        assert (await get(chain, streamed)).model == "three:m"
+        assert (await get(chain, streamed)).cache_tier == "l1"
+        assert chain.tried == (0, 0, 1)
+        await eventually(lambda: len(chain.outcomes) == 2)
+        assert {(outcome.model, outcome.arm) for outcome in chain.outcomes} == {("three:m", ThirdModel.arm)}
+        source.model = None
+        chain.one.enqueue("from one")
+        assert (await get(chain, streamed)).model == "one:m"
+
+
+@both_ways
+@pytest.mark.parametrize("error", [down("three"), UnsupportedParameterError("no tools", param="tools")])
+async def test_model_of_an_arm_that_fails_leaves_the_turn_to_the_one_it_asked_for(
+    streamed: bool, error: Exception
+) -> None:
+    async with Chain(ThirdModel()) as chain:
+        chain.three.enqueue(error)
+        chain.one.enqueue("from one")
+        answer = await get(chain, streamed)
+        assert (answer.model, chain.tried) == ("one:m", (1, 0, 1))
+        await eventually(lambda: chain.outcomes)
+        assert chain.outcomes[0].model == "three:m"
