@@ -26,6 +26,7 @@ from tilores_core.services import job_folder, load_host, open_services
 from tilores_core.settings import Environment, LoadedConfig, load_environment
 from tilores_core.store.topics import PREWARM
 from tilores_core.web.admin_app import AdminApp
+from tilores_core.web.admin_deploy import deploy_routes
 from tilores_core.web.admin_improvement import ImprovementDesk
 from tilores_core.web.admin_quality import quality_routes
 from tilores_core.web.application import Application
@@ -117,6 +118,7 @@ def create_app(
                 evaluations=EvaluationQueue(services.store, services.work_mark(EVALUATIONS_MARK)),
                 workers=None if with_jobs else lambda: workers(environment.data_dir),
                 quality=quality_routes(services.store, host.config.quality),
+                deploy=deploy_routes(services.store, services.release.version, host.config.deploy),
                 alerts=AlertDesk(services.store, host.config.use.alerts, wake=services.work_mark(ALERTS_MARK).set),
             )
             warming = asyncio.create_task(services.engine.warm_up())

@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from tilores_core import __version__
 from tilores_core.alerts.conditions import ConditionWatch, grounding_check, model_check, source_check, tier_check
 from tilores_core.alerts.queue import MARK as ALERTS_MARK
 from tilores_core.alerts.queue import AlertQueue
@@ -138,7 +139,19 @@ async def open_services(
         store = _open_store(stack, environment, cache)
         alerts = _open_alerts(stack, environment, store, metrics)
         prompts = await _open_prompts(stack, environment, config, store, alerts)
-        release = _open_release(stack, environment, config, store, prompts, models, alerts)
+        version = code_version(environment) if live or host.background else ""
+        release = ProductionIntegrationOrchestrator(
+            store,
+            prompts,
+            config,
+            resolve=models.resolve,
+            alerts=alerts,
+            mark=WorkMark(environment.data_dir, WORK),
+            version=version,
+            part="web" if live else "worker",
+        )
+        stack.push_async_callback(release.aclose)
+        release.start()
         locale = _locale(config, source)
         finder = CustomerFinder(
             source,
@@ -241,22 +254,10 @@ def _build_watch(
     return watch
 
 
-def _open_release(
-    stack: AsyncExitStack,
-    environment: Environment,
-    config: Config,
-    store: LazyStore,
-    prompts: ProductionPromptManager,
-    models: Models,
-    alerts: AlertSink,
-) -> ProductionIntegrationOrchestrator:
-    mark = WorkMark(environment.data_dir, WORK)
-    release = ProductionIntegrationOrchestrator(
-        store, prompts, config, resolve=models.resolve, alerts=alerts, mark=mark
-    )
-    stack.push_async_callback(release.aclose)
-    release.start()
-    return release
+def code_version(environment: Environment) -> str:
+    """What tells the code that runs here from that of another deployment."""
+    name = environment.deployment or deployment_of(variables()).get("deployment_id", "")
+    return f"{__version__}+{name}" if name else __version__
 
 
 def _locale(config: Config, source: CustomerSource) -> Locale:

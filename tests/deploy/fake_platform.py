@@ -21,6 +21,7 @@ class FakeServer:
     stops_after: int | None = None
     slow: bool = False
     keys: list[str | None] = field(default_factory=list)
+    reports: list[tuple[str, ...]] = field(default_factory=list)
     checks: int = 0
     url: str = ""
 
@@ -29,6 +30,7 @@ class FakeServer:
         application = web.Application()
         application.router.add_get("/health/ready", self._ready)
         application.router.add_post("/v1/chat/completions", self._chat)
+        application.router.add_post("/admin/deploy/{moment}", self._report)
         self._runner = web.AppRunner(application)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
@@ -43,6 +45,12 @@ class FakeServer:
         stopped = self.stops_after is not None and self.checks > self.stops_after
         is_ready = self.ready is not None and self.checks > self.ready and not stopped
         return web.Response(status=200 if is_ready else 503)
+
+    async def _report(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        key = request.headers.get("Authorization", "")
+        self.reports.append((request.match_info["moment"], body["id"], body.get("result", ""), key))
+        return web.json_response({})
 
     async def _chat(self, request: web.Request) -> web.Response:
         self.keys.append(request.headers.get("Authorization"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ import pytest_asyncio
 
 from tests.deploy.fake_platform import FakePlatform, FakeServer, Raised
 from tests.deploy.projects import sound_project
-from tilores_core import DeployError
+from tilores_core import DeployError, __version__
 from tilores_core.deploy.journal import Journal
 from tilores_core.deploy.rollout import DeploymentFailedError, Rollout
+from tilores_core.services import code_version
+from tilores_core.settings import load_environment
 from tilores_core.settings.config import DeployTable
 
 Make = Callable[..., Any]
@@ -117,6 +120,39 @@ async def test_interrupted_up_goes_on_and_still_knows_what_ran_before(roll_out: 
         await rollout.up()
     assert [one.id for one in await platform.status()] == ["d2", "d1"]
     assert platform.rollbacks == ["d1"]
+
+
+async def test_begin_and_end_are_reported_to_the_servers_that_are_replaced(roll_out: Make) -> None:
+    first, second, bad = FakeServer(), FakeServer(), FakeServer(answers=False)
+    rollout, platform = await roll_out(first, second, bad)
+    await rollout.up()
+    assert first.reports == []  # there was none before it
+    platform.interrupt = True
+    with pytest.raises(asyncio.CancelledError):
+        await rollout.up()
+    await rollout.up()
+    [begun, again] = first.reports
+    assert begun == again == ("begin", begun[1], "", "Bearer key-of-operations")
+    assert [one[:3] for one in second.reports] == [("end", begun[1], "succeeded")]
+    with pytest.raises(DeploymentFailedError):
+        await rollout.up()
+    assert [(one[0], one[2]) for one in second.reports[1:]] == [("begin", ""), ("end", "rolled back")]
+
+
+async def test_roll_out_that_is_remembered_for_too_long_is_begun_again(roll_out: Make) -> None:
+    rollout, _ = await roll_out(FakeServer())
+    rollout.journal.write(
+        {"rollout": {"id": "old", "at": time.time() - 7 * 3600, "before": "d0"}, "deployment": "d0"}
+    )
+    assert (await rollout.up()).id == "d1"
+
+
+def test_name_of_a_deployment_tells_versions_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAILWAY_DEPLOYMENT_ID", raising=False)
+    assert code_version(load_environment(env_file=None)) == __version__
+    assert code_version(load_environment(env_file=None, deployment="blue")) == f"{__version__}+blue"
+    monkeypatch.setenv("RAILWAY_DEPLOYMENT_ID", "d-1")
+    assert code_version(load_environment(env_file=None)) == f"{__version__}+d-1"
 
 
 async def test_named_deployment_that_cannot_be_gone_back_to_is_refused(roll_out: Make) -> None:

@@ -122,6 +122,18 @@ async def test_pause_holds_all_cycles_and_says_who_and_why(world: World) -> None
     assert world.ran == [("credit_analysis",)]
 
 
+async def test_no_cycle_begins_or_goes_on_during_a_code_rollout(world: World) -> None:
+    await world.breach("credit_analysis")
+    await world.cycle(("customer_profile",), ends=False)
+    one, rollouts = world.orchestrator(), (await world.store.get()).rollouts
+    await rollouts.begin("r1", target="railway", actor="ops", seconds=60.0)
+    await one.step()
+    assert (world.ran, (await one.look()).held) == ([], ("a code roll-out is in progress (railway)",))
+    await rollouts.end("r1", result="succeeded", actor="ops")
+    await one.step()
+    assert world.ran == [("credit_analysis",)]
+
+
 async def test_interrupted_cycle_is_gone_on_with(world: World) -> None:
     await world.cycle(("credit_analysis",), ends=False)
     await world.orchestrator().step()

@@ -115,6 +115,21 @@ async def test_worse_candidate_is_stopped_at_once_and_never_deployed(replica: Re
     assert [(alert.kind, alert.severity) for alert in one.replica.alerts.raised] == [("experiment.stopped", "HIGH")]
 
 
+async def test_nothing_is_decided_during_a_code_rollout(replica: ReplicaStart) -> None:
+    one = Process(await replica())
+    number = await make(one.replica)
+    await start(one, plan(number))
+    await one.answer(300, lambda version: 0.88 if version == str(number) else 0.95)
+    rollouts = (await one.replica.store.get()).rollouts
+    await rollouts.begin("r1", target="railway", actor="ops", seconds=60.0)
+    [(_, verdict)] = await one.tester.look()
+    assert (verdict.action, verdict.reason) == ("continue", "nothing is decided during a code roll-out")
+    assert (await one.tester.get("kinder")).state == "running"
+    await rollouts.end("r1", result="succeeded", actor="ops")
+    await one.tester.look()
+    assert (await one.tester.get("kinder")).outcome == "harm"
+
+
 async def test_candidate_that_fails_the_checks_of_a_deployment_is_refused_at_the_end(replica: ReplicaStart) -> None:
     one = Process(await replica())
     number = await make(one.replica)
@@ -349,6 +364,32 @@ async def test_what_is_no_regression_stays(
     number, deployed = await with_deployment(one, before, after)
     assert await monitor(one, deployed + hours * 3600, **table).watch() is None
     assert one.replica.number == number
+
+
+async def test_regression_is_not_rolled_back_during_a_code_rollout(replica: ReplicaStart) -> None:
+    one = Process(await replica())
+    _, deployed = await with_deployment(one, 0.95, 0.85)
+    rollouts = (await one.replica.store.get()).rollouts
+    await rollouts.begin("r1", target="railway", actor="ops", seconds=60.0)
+    assert await monitor(one, deployed + 1200).watch() is None
+    await rollouts.end("r1", result="succeeded", actor="ops")
+    assert await monitor(one, deployed + 1200).watch() is not None
+
+
+async def test_windows_of_a_code_rollout_are_marked_and_left_out(replica: ReplicaStart) -> None:
+    one = Process(await replica())
+    number, deployed = await with_deployment(one, 0.95, 0.95)
+    store = await one.replica.store.get()
+    await store.rollouts.begin("r1", target="railway", actor="ops", seconds=60.0)
+    await store.rollouts.end("r1", result="succeeded", actor="ops")
+    [rollout] = await store.rollouts.recent()
+    cell = Cell("m", "s", one.replica.manager.state.production.version)
+    errors = {(cell, rollout.begin_ms): {"turns": 400, "errors": 400}}  # while servers were replaced
+    await store.windows.add(errors, now_ms=rollout.begin_ms)
+    assert await monitor(one, deployed + 1200).watch() is None
+    assert one.replica.number == number
+    steps = await monitor(one, deployed + 1200).performance(hours=0.5, step_hours=1 / 12)
+    assert [(step.code_rollout, step.errors) for step in steps] == [(True, 1.0), (False, 0.0)]
 
 
 async def test_few_bad_answers_are_not_a_regression(replica: ReplicaStart) -> None:

@@ -9,8 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from tests.e2e.running_server import TILORES, RunningServer, clean_environment
+from tilores_core import __version__
+from tilores_core.deploy.verify import Endpoint
 from tilores_core.testing.waiting import wait_until
 
 QUESTION = {"input": "What is the credit score of Edwina Hawthorne?"}
@@ -18,7 +21,7 @@ QUESTION = {"input": "What is the credit score of Edwina Hawthorne?"}
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    toml = '[use]\ncache = ["memory"]\n'
+    toml = '[use]\ncache = ["memory"]\n[deploy]\npause_seconds = 1800\n'
     with RunningServer(tmp_path_factory.mktemp("prompts"), toml=toml) as server:
         yield server
 
@@ -121,3 +124,23 @@ def test_health_says_which_version_serves(admin: httpx.Client) -> None:
     part = admin.get("/health/detailed").json()["parts"]["prompts"]
     assert (part["status"], part["detail"]["origin"]) == ("ok", "store")
     assert part["detail"]["production"].startswith("1-")
+
+
+async def test_code_rollout_is_reported_with_the_admin_key_and_shown(
+    server: RunningServer, admin: httpx.Client
+) -> None:
+    key = SecretStr(server.admin["Authorization"].removeprefix("Bearer "))
+    endpoint = Endpoint(server.url, "/health/ready", admin_key=key)
+    assert await endpoint.report("begin", id="r1", target="railway") is None
+    shown = admin.get("/admin/deploy").json()
+    assert shown["in_progress"]
+    assert shown["version"].startswith(__version__)
+    row = shown["rollouts"][0]
+    assert (row["id"], row["target"], row["in_progress"]) == ("r1", "railway", True)
+    assert row["end_ms"] - row["begin_ms"] == 1000 * 1800  # pause_seconds
+    assert await endpoint.report("end", id="r1", result="rolled back") is None
+    assert await endpoint.report("end", id="r2", result="failed") == "it answers 422"
+    assert not admin.get("/admin/deploy?limit=1").json()["in_progress"]
+    assert await Endpoint(server.url, "/health/ready", admin_key=SecretStr("no")).report("begin", id="r3") == (
+        "it answers 401"
+    )

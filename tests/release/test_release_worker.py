@@ -26,9 +26,12 @@ class Released:
         self.made: list[tuple[Replica, ProductionIntegrationOrchestrator]] = []
         self.tasks: list[asyncio.Task[None]] = []
 
-    async def process(self, **experiments: Any) -> tuple[Replica, ProductionIntegrationOrchestrator]:
+    async def process(
+        self, *, version: str = "", settle: float = 300.0, **experiments: Any
+    ) -> tuple[Replica, ProductionIntegrationOrchestrator]:
         replica = await self._replica(f"p{len(self.made)}")
-        config = Config.model_validate({"schema": 1, "experiments": {"look_seconds": 0.05} | experiments})
+        tables = {"experiments": {"look_seconds": 0.05} | experiments, "deploy": {"settle_seconds": settle}}
+        config = Config.model_validate({"schema": 1, **tables})
         mark = WorkMark(self._folder, WORK)
         release = ProductionIntegrationOrchestrator(
             replica.store,
@@ -37,6 +40,7 @@ class Released:
             resolve=lambda name: name or "demo:simulated-1",
             alerts=replica.alerts,
             mark=mark,
+            version=version,
         )
         release.start()
         self.made.append((replica, release))
@@ -66,6 +70,25 @@ async def test_web_process_splits_traffic_while_an_experiment_runs_and_pays_noth
     await eventually(lambda: replica.manager.assignment is web.assignment)
     await other.tester.stop("kinder", actor="jo", reason="enough")
     await eventually(lambda: replica.manager.assignment is None)
+
+
+async def test_process_that_starts_as_another_version_pauses_decisions(released: Released) -> None:
+    replica, _ = await released.process(version="1.0")
+    rollouts = (await replica.store.get()).rollouts
+
+    async def versions() -> list[str]:
+        return [one.version for one in await rollouts.recent()]
+
+    await eventually(lambda: versions())
+    assert await rollouts.current() is None
+    other, _ = await released.process(version="1.1", settle=60.0)
+    await other.store.get()
+    await eventually(lambda: rollouts.current())
+    await released.process()  # a command
+    assert await versions() == ["1.1", "1.0"]
+    current = await rollouts.current()
+    assert current is not None
+    assert current.end_ms - current.begin_ms == 60_000
 
 
 async def test_worker_looks_as_often_as_the_setting_says(released: Released) -> None:

@@ -48,6 +48,7 @@ PROOFS = {
         "tests/release/test_prompt_checks.py::test_prompt_longer_than_max_tokens_is_refused_with_the_longest_guidance"
     ),
     "prompts.min_score": "tests/release/test_prompt_checks.py::test_lowest_score_is_a_setting",
+    "environment.TILORES_DEPLOYMENT": "tests/deploy/test_rollout.py::test_name_of_a_deployment_tells_versions_apart",
     "environment.TILORES_RATE_LIMIT": (
         "tests/web/test_rate_limit.py::test_rate_limit_of_a_key_holds_over_all_processes"
     ),
@@ -238,6 +239,12 @@ PROOFS = {
     "deploy.ready_seconds": "tests/deploy/test_rollout.py::test_each_limit_of_a_roll_out_has_an_effect",
     "deploy.watch_seconds": (
         "tests/deploy/test_rollout.py::test_deployment_that_does_not_work_is_taken_back_and_raises_an_alert"
+    ),
+    "deploy.pause_seconds": (
+        "tests/release/test_prompt_server.py::test_code_rollout_is_reported_with_the_admin_key_and_shown"
+    ),
+    "deploy.settle_seconds": (
+        "tests/release/test_release_worker.py::test_process_that_starts_as_another_version_pauses_decisions"
     ),
     "deploy.rollback": "tests/deploy/test_rollout.py::test_rollback_setting_off_leaves_the_new_one",
     "alerts.escalation.critical_minutes": "tests/alerts/test_alerting.py::test_escalation_is_as_set",

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 if TYPE_CHECKING:  # a command would otherwise import pydantic before it can end quietly
     from pydantic import SecretStr
+
+_LOCAL: Final = re.compile(
+    r"^(unix|sqlite)[+\w]*://|(//|@)(localhost|127\.\d+\.\d+\.\d+|\[::1\]|0\.0\.0\.0)(?=[:/]|$)"
+)
 
 FindingState = Literal["ok", "warning", "problem"]
 
@@ -37,6 +42,11 @@ class DeployVariable:
     required: bool = False
     secret: bool = True
     value: SecretStr | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the value is an address of the machine that deploys, which means another machine once deployed."""
+        return self.value is not None and _LOCAL.search(self.value.get_secret_value()) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +104,8 @@ class DeployLog:
 class DeployJournal(Protocol):
     """What a target remembers of a deployment that was begun, so that the same command goes on after an interruption.
 
-    What `write` has returned from survives `kill -9`. It never holds the value of a secret.
+    What `write` has returned from survives `kill -9`. It never holds the value of a secret. The key `rollout` is the
+    caller's: a target leaves it as it is.
     """
 
     def read(self) -> dict[str, Any]: ...

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 _SERVING: Final = (CACHE, SOURCE, LLM, TRACERS, ALERTS, ROUTERS)
 _DEMO: Final = "demo"
 _SECRET: Final = ("KEY", "TOKEN", "SECRET", "PASSWORD", "URL", "DSN", "HEADERS")
-_LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "[::1]", "0.0.0.0")  # noqa: S104  # compared with, not bound to
 
 
 def make_project(
@@ -98,7 +97,7 @@ def check_project(project: DeployProject, host: PluginHost) -> list[DeployFindin
             )
         )
     missing = sorted(v.name for v in project.variables.values() if v.required and v.value is None)
-    local = sorted(v.name for v in project.variables.values() if v.value is not None and points_here(v))
+    local = sorted(v.name for v in project.variables.values() if v.is_local)
     if missing:
         found.append(
             DeployFinding(
@@ -118,17 +117,6 @@ def check_project(project: DeployProject, host: PluginHost) -> list[DeployFindin
             )
         )
     return found
-
-
-def points_here(variable: DeployVariable) -> bool:
-    """Whether the value is an address of the machine that deploys, which means another machine once deployed."""
-    text = variable.value.get_secret_value() if variable.value is not None else ""
-    return (
-        "://" in text
-        and any(
-            mark in text for name in _LOCAL_NAMES for mark in (f"//{name}:", f"//{name}/", f"@{name}:", f"@{name}/")
-        )
-    ) or text.startswith(("unix://", "sqlite://"))
 
 
 def _used(host: PluginHost) -> Iterator[tuple[Registration[Any], bool]]:

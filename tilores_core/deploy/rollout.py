@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+import uuid
 from dataclasses import dataclass
+from typing import Any, Final
 
 from pydantic import SecretStr
 
@@ -20,6 +23,9 @@ from tilores_core.deploy.verify import Endpoint
 from tilores_core.errors import DeployError
 from tilores_core.settings.config import DeployTable
 
+_REMEMBERED_SECONDS: Final = 6 * 3600.0
+"""A roll-out that was begun longer ago is not gone on with."""
+
 
 class DeploymentFailedError(DeployError):
     """A new deployment does not work. `rolled_back`: the one before is active again, and was verified."""
@@ -31,7 +37,10 @@ class DeploymentFailedError(DeployError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
-    """Deploys `project` to `target`, which is called `name` in alerts and messages."""
+    """Deploys `project` to `target`, which is called `name` in alerts and messages.
+
+    Its begin and its end are reported to the servers that are replaced, which decide nothing about prompts meanwhile.
+    """
 
     name: str
     target: DeployTarget
@@ -51,17 +60,20 @@ class Rollout:
         Interrupted at any step, the same call goes on.
         """
         with self.journal.lock():
-            before = await self._active()
-            remembered = self.journal.read().get("active_before")
-            if isinstance(remembered, str):  # a call that was interrupted has seen it
-                before = next((one for one in await self.target.status() if one.id == remembered), before)
-            elif before is not None:
-                self.journal.write({**self.journal.read(), "active_before": before.id})
-            deployment = await self.target.up(self.project, self.journal, self.progress)
+            known = await self.target.status()
+            noted = self._remember(next((one.id for one in known if one.active), None))
+            before = next((one for one in known if one.id == noted["before"]), None)
+            await self._report(before, "begin", id=noted["id"], target=self.name)
+            try:
+                deployment = await self.target.up(self.project, self.journal, self.progress)
+            except DeployError:
+                await self._report(before, "end", id=noted["id"], result="failed")
+                raise
             try:
                 await self.verify(deployment)
             except DeployError as error:
-                await self._failed(deployment, before, error)
+                raise await self._take_back(deployment, before, error, noted["id"]) from None
+            await self._report(before and deployment, "end", id=noted["id"], result="succeeded")
             self.journal.write({})
             return deployment
 
@@ -75,7 +87,7 @@ class Rollout:
         if deployment.url is None:
             self.progress("it has no public address, so it was not asked anything")
             return
-        endpoint = Endpoint(deployment.url.rstrip("/"), self.project.health_path, self._key())
+        endpoint = self._endpoint(deployment.url)
         took = await endpoint.wait_until_ready(self.table.ready_seconds)
         self.progress(f"ready after {took:.1f} s")
         if self.table.question:
@@ -94,7 +106,11 @@ class Rollout:
         with self.journal.lock():
             known = await self.target.status()
             chosen = _choose(known, deployment_id)
-            return await self._go_back(chosen)
+            active, rollout_id = next((one for one in known if one.active), None), uuid.uuid4().hex
+            await self._report(active, "begin", id=rollout_id, target=self.name)
+            back = await self._go_back(chosen)
+            await self._report(active and back, "end", id=rollout_id, result="rolled back")
+            return back
 
     async def _go_back(self, deployment: Deployment) -> Deployment:
         active = await self.target.rollback(self.project, deployment, self.progress)
@@ -102,38 +118,60 @@ class Rollout:
         self.journal.write({})
         return active
 
-    async def _active(self) -> Deployment | None:
-        return next((one for one in await self.target.status() if one.active), None)
-
-    async def _failed(self, deployment: Deployment, before: Deployment | None, error: DeployError) -> None:
+    async def _take_back(
+        self, deployment: Deployment, before: Deployment | None, error: DeployError, rollout_id: str
+    ) -> DeploymentFailedError:
         self.progress(f"failed: {error.message}")
-        rolled_back, then = False, "there is no earlier deployment to go back to"
+        active, then = None, "there is no earlier deployment to go back to"
         if not self.table.rollback:
             then = "it stays, as [deploy] rollback is off"
         elif before is not None:
             try:
-                await self._go_back(before)
-                rolled_back, then = True, f"{before.id} is active again"
+                active = await self._go_back(before)
+                then = f"{before.id} is active again"
             except DeployError as second:
                 then = f"and going back to {before.id} failed: {second.message}"
+        result = "failed" if active is None else "rolled back"
+        await self._report(active or before, "end", id=rollout_id, result=result)
         self.journal.write({})
         self.alerts.raise_alert(
             Alert(
                 kind="deployment.failed",
-                severity="HIGH" if rolled_back else "CRITICAL",
+                severity="CRITICAL" if active is None else "HIGH",
                 title=f"A deployment to {self.name} failed",
                 detail=f"{error.message}; {then}",
                 source="deploy",
                 labels={"target": self.name, "deployment": deployment.id},
             )
         )
-        raise DeploymentFailedError(
-            f"{deployment.id} does not work: {error.message}; {then}", rolled_back=rolled_back, fix=error.fix
+        return DeploymentFailedError(
+            f"{deployment.id} does not work: {error.message}; {then}", rolled_back=active is not None, fix=error.fix
         )
 
-    def _key(self) -> SecretStr | None:
-        """The first chat key that is sent along."""
-        keys = self.project.variables.get("TILORES_API_KEYS")
+    def _remember(self, active: str | None) -> dict[str, Any]:
+        """What a call that was interrupted has seen; else what is seen now: `before`, the active deployment."""
+        entry = self.journal.read()
+        noted: dict[str, Any] = entry.get("rollout") or {}
+        if not 0 <= time.time() - noted.get("at", 0.0) < _REMEMBERED_SECONDS:
+            noted = {"id": uuid.uuid4().hex, "at": time.time(), "before": active}
+            self.journal.write({"rollout": noted})
+        return noted
+
+    async def _report(self, deployment: Deployment | None, moment: str, **body: str) -> None:
+        """To the servers of a deployment. One that cannot be told must not stop what mends it."""
+        if deployment is not None and deployment.url is not None:
+            failed = await self._endpoint(deployment.url).report(moment, **body)
+            if failed is not None:
+                self.progress(f"the {moment} of the roll-out could not be reported to {deployment.url}: {failed}")
+
+    def _endpoint(self, url: str) -> Endpoint:
+        return Endpoint(
+            url.rstrip("/"), self.project.health_path, self._key("TILORES_API_KEYS"), self._key("TILORES_ADMIN_KEYS")
+        )
+
+    def _key(self, name: str) -> SecretStr | None:
+        """The first one that is sent along."""
+        keys = self.project.variables.get(name)
         if keys is None or keys.value is None:
             return None
         return SecretStr(keys.value.get_secret_value().split(",")[0].partition(":")[2].strip())

@@ -31,7 +31,8 @@ Run = Callable[[tuple[str, ...]], Awaitable[StoredCycle | None]]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
     """`breached`: spectrums with an open breach. `due`: those of them that a cycle may take now. `held`: why the
-    others, or all, may not. `paused`: who did it, when and why; None while it is not."""
+    others, or all, may not. `paused`: who did it, when and why; None while it is not. `rolling_out`: a code roll-out
+    is in progress, during which no cycle begins or goes on."""
 
     breached: tuple[str, ...]
     due: tuple[str, ...]
@@ -39,6 +40,7 @@ class Situation:
     paused: dict[str, Any] | None = None
     cycles_today: int = 0
     interrupted: bool = False
+    rolling_out: bool = False
 
 
 class ContinuousImprovementOrchestrator:
@@ -65,12 +67,15 @@ class ContinuousImprovementOrchestrator:
         held = []
         if paused is not None:
             held.append(f"paused by {paused['by']}: {paused['reason']}")
+        rollout = await store.rollouts.current()
+        if rollout is not None:
+            held.append(f"a code roll-out is in progress ({rollout.target or rollout.version})")
         if len(today) >= self._table.cycles_per_day:
             held.append(f"{len(today)} cycles in the last 24 hours, which is the limit")
         rested = [name for name in kinds if not self._is_cooling(name, cycles, now)]
         recent = f"a cycle took it within {self._table.cooldown_hours:g} hours"
         held += [f"{name}: {recent}" for name in kinds if name not in rested]
-        blocked = paused is not None or len(today) >= self._table.cycles_per_day
+        blocked = paused is not None or rollout is not None or len(today) >= self._table.cycles_per_day
         return Situation(
             breached=tuple(kinds),
             due=() if blocked else tuple(rested[: self._table.spectrums_at_once]),
@@ -78,12 +83,14 @@ class ContinuousImprovementOrchestrator:
             paused=paused,
             cycles_today=len(today),
             interrupted=any(cycle.state == "running" for cycle in cycles),
+            rolling_out=rollout is not None,
         )
 
     async def step(self) -> StoredCycle | None:
         """Run a cycle when one is due or was interrupted. Raises as `run`."""
         found = await self.look()
-        if self._run is None or found.paused is not None or not (found.due or found.interrupted):
+        blocked = found.paused is not None or found.rolling_out
+        if self._run is None or blocked or not (found.due or found.interrupted):
             return None
         log.info("improve.cycle_triggered", spectrums=list(found.due), resumed=found.interrupted)
         return await self._run(found.due)

@@ -29,6 +29,7 @@ _ALPHA: Final = 0.02
 """Two-sided, so that the side that counts has 1 % for each of the two figures that are watched."""
 _TAU: Final = 0.04
 _MINIMUM: Final = 50.0
+_MOST_ROLLOUTS: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,7 @@ class Performance:
 
     `quality`, `feedback` in [0, 1], None without any; `achievement`: share of windows with scores that reached 90 %;
     `errors`, `cached`: shares of turns; `latency` in seconds and `cost` in US dollars per answer that a model made.
+    `code_rollout`: there was one in this span, so that what changed may be the code's doing.
     """
 
     start_ms: int
@@ -51,9 +53,10 @@ class Performance:
     latency: float | None
     cost: float | None
     feedback: float | None
+    code_rollout: bool
 
     @classmethod
-    def of(cls, window: Window) -> Performance:
+    def of(cls, window: Window, *, code_rollout: bool) -> Performance:
         sums = window.sums
         turns = sums["turns"]
 
@@ -74,6 +77,7 @@ class Performance:
             latency=mean("latency"),
             cost=mean("cost"),
             feedback=mean("feedback"),
+            code_rollout=code_rollout,
         )
 
 
@@ -116,16 +120,25 @@ class ProductionPerformanceMonitor:
         now = int(self._clock() * 1000)
         step = None if step_hours is None else max(1, round(step_hours * _HOUR_MS / WINDOW_MS)) * WINDOW_MS
         store = await self._store.get()
+        spans = [one.span for one in await store.rollouts.recent(limit=_MOST_ROLLOUTS)]
         return [
-            Performance.of(window)
+            Performance.of(
+                window,
+                code_rollout=any(
+                    begin < (now if step is None else window.start_ms + step) and end > window.start_ms
+                    for begin, end in spans
+                ),
+            )
             for window in await store.windows.query(now - int(hours * _HOUR_MS), now, step_ms=step, by=by)
         ]
 
     async def watch(self) -> Regression | None:
         """Compare the version in production with the one before, for a while after a deployment; roll back a
-        regression. Call it under a lease. Raises `StoreError`."""
+        regression. Nothing is decided during a code roll-out, and the windows of one are left out.
+
+        Call it under a lease. Raises `StoreError`."""
         label = await self._watched()
-        if label is None:
+        if label is None or await (await self._store.get()).rollouts.current() is not None:
             return None
         deployed_ms, now = int(label.changed.timestamp() * 1000), int(self._clock() * 1000)
         found = await self._compare(label.previous[-1], label.number, deployed_ms, now)
@@ -171,8 +184,8 @@ class ProductionPerformanceMonitor:
         return label if age <= self._table.watch_hours * 3600 else None
 
     async def _compare(self, before: int, after: int, deployed_ms: int, now_ms: int) -> Regression | None:
-        old = await self._sums(before, deployed_ms - _BEFORE_MS, deployed_ms)
-        new = await self._sums(after, deployed_ms, now_ms + 1)
+        old = await self._sums(before, deployed_ms - _BEFORE_MS, deployed_ms, now_ms)
+        new = await self._sums(after, deployed_ms, now_ms + 1, now_ms)
         if old is None or new is None:
             return None
         for figure, sign, of in (("quality", 1.0, _quality), ("errors", -1.0, _errors)):
@@ -183,11 +196,15 @@ class ProductionPerformanceMonitor:
                 return Regression(figure=figure, before=control.mean, after=treatment.mean, by=worse)
         return None
 
-    async def _sums(self, number: int, since_ms: int, until_ms: int) -> Window | None:
-        """All windows of a version; its name in windows is that of its prompt."""
+    async def _sums(self, number: int, since_ms: int, until_ms: int, now_ms: int) -> Window | None:
+        """All windows of a version but those of code roll-outs; its name in windows is that of its prompt."""
         version = build_prompt(number, (await self._prompts.versions.get(number)).parts).version
         store = await self._store.get()
-        found = await store.windows.query(since_ms, until_ms, by=("prompt_version",), prompt_version=version)
+        rollouts = await store.rollouts.recent(limit=_MOST_ROLLOUTS)
+        without = [one.span for one in rollouts if one.begin_ms < until_ms and one.end_ms > since_ms]
+        found = await store.windows.query(
+            since_ms, until_ms, now_ms=now_ms, by=("prompt_version",), prompt_version=version, without=without
+        )
         return found[0] if found else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import structlog
 
@@ -33,7 +33,8 @@ _FIRST_SECONDS: Final = 0.5
 
 class ProductionIntegrationOrchestrator:
     """`resolve`: the full name of a model, of None that of the default one. `recorder` gets the outcomes of this
-    process's turns. `mark` wakes the worker."""
+    process's turns. `mark` wakes the worker. `version`: the code that runs, which a process that serves or decides,
+    its `part`, notes in the store; a command has none."""
 
     def __init__(
         self,
@@ -44,6 +45,8 @@ class ProductionIntegrationOrchestrator:
         resolve: Callable[[str | None], str],
         alerts: AlertSink,
         mark: WorkMark,
+        version: str = "",
+        part: Literal["web", "worker"] = "web",
     ) -> None:
         table = config.experiments
         self.prompts = prompts
@@ -60,6 +63,9 @@ class ProductionIntegrationOrchestrator:
         )
         self.monitor = ProductionPerformanceMonitor(store, prompts, config.monitor, alerts=alerts)
         self._look_seconds = table.look_seconds
+        self._settle_seconds = config.deploy.settle_seconds
+        self.version = version
+        self._part = part
         self._store = store
         self._mark = mark
         self._wanted = asyncio.Event()
@@ -91,6 +97,8 @@ class ProductionIntegrationOrchestrator:
             self._wanted.clear()
             try:
                 await _whole(self.tester.follow())
+                if not known:
+                    await self._note_version()
                 known = True
             except StoreError as error:
                 log.warning("experiments.not_followed", error=type(error).__name__)
@@ -100,6 +108,12 @@ class ProductionIntegrationOrchestrator:
             if self.assignment.running:
                 self.recorder.start()
                 self._mark.set()
+
+    async def _note_version(self) -> None:
+        """Another version than the one before is a code roll-out. Raises `StoreError`."""
+        rollouts = (await self._store.get()).rollouts
+        if self.version and await rollouts.started(self.version, part=self._part, seconds=self._settle_seconds):
+            log.info("deploy.version_started", version=self.version)
 
     # --- the worker --------------------------------------------------------------------------------------
 

@@ -280,6 +280,18 @@ class DeployTable(_Table):
     rollback: bool = Field(
         True, description="go back to the deployment before, when the new one is not ready or does not answer"
     )
+    pause_seconds: float = Field(
+        3600.0,
+        gt=0,
+        le=86_400,
+        description="longest time that a roll-out pauses decisions about prompts, should its end never be reported",
+    )
+    settle_seconds: float = Field(
+        300.0,
+        ge=0,
+        le=86_400,
+        description="time for which decisions about prompts pause after a server has started as another version",
+    )
 
 
 class BatchTable(_Table):

@@ -67,6 +67,13 @@ class Environment(BaseSettings):
         alias="DATABASE_URL",
         description="durable state: postgresql://… or sqlite:///…; default a SQLite file in the data folder",
     )
+    deployment: str = Field(
+        "",
+        alias="TILORES_DEPLOYMENT",
+        max_length=200,
+        description="name of this deployment, such as a tag or a commit, which tells two of one version apart; "
+        "default RAILWAY_DEPLOYMENT_ID",
+    )
     rate_limit: str | None = Field(
         None,
         alias="TILORES_RATE_LIMIT",

@@ -132,6 +132,7 @@ class ScoreWindows:
         model: str | None = None,
         spectrum: str | None = None,
         prompt_version: str | None = None,
+        without: Sequence[tuple[int, int]] = (),
         limit: int = 10_000,
     ) -> list[Window]:
         """Sums of a span, oldest first: one per step and cell, or one per cell.
@@ -139,10 +140,10 @@ class ScoreWindows:
         `step_ms`: None for the whole span, else a multiple of one of `WIDTHS`. `by`: the dimensions kept apart.
         `measures`: those that are read; fewer are faster. `now_ms`: default `until_ms`; tells which widths are still
         kept. The span is widened to whole windows: of the step, or else of the widest width that is half the span at
-        most.
+        most. `without`: spans whose windows are left out; the narrowest that are still kept are read then.
         """
         table = score_windows
-        width = _width(since_ms, until_ms, until_ms if now_ms is None else now_ms, step_ms)
+        width = _width(since_ms, until_ms, until_ms if now_ms is None else now_ms, step_ms, narrow=bool(without))
         since_ms = _floor(since_ms, width)
         start: ColumnElement[int] = literal(since_ms)
         if step_ms is not None:
@@ -152,6 +153,8 @@ class ScoreWindows:
         statement = select(start.label("start"), *kept, *(func.sum(table.c[name]) for name in names)).where(
             table.c.width_ms == width, table.c.start_ms >= since_ms, table.c.start_ms < until_ms
         )
+        for begin, end in without:
+            statement = statement.where((table.c.start_ms >= end) | (table.c.start_ms + width <= begin))
         for column, wanted in zip(DIMENSIONS, (model, spectrum, prompt_version), strict=True):
             if wanted is not None:
                 statement = statement.where(table.c[column] == wanted)
@@ -237,9 +240,11 @@ def _floor(value: int, step: int) -> int:
     return value - value % step
 
 
-def _width(since_ms: int, until_ms: int, now_ms: int, step_ms: int | None) -> int:
+def _width(since_ms: int, until_ms: int, now_ms: int, step_ms: int | None, *, narrow: bool) -> int:
     """The width of the rows to read, which is wide enough to be kept for as long as the span goes back."""
-    if step_ms is None:
+    if narrow:
+        fits = []
+    elif step_ms is None:
         fits = [width for width in WIDTHS if width <= (until_ms - since_ms) // 2]
     else:
         fits = [width for width in WIDTHS if step_ms % width == 0]

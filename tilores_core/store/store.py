@@ -24,6 +24,7 @@ from tilores_core.store.migrate import HEAD, current_revision, migrate, newer
 from tilores_core.store.migrate import REVISIONS as KNOWN
 from tilores_core.store.prompts import Prompts, prompt_labels, prompt_versions
 from tilores_core.store.quality_states import QualityStates, quality_states
+from tilores_core.store.rollouts import Rollouts
 from tilores_core.store.schema import metadata
 from tilores_core.store.score_windows import ScoreWindows, score_log, score_windows
 from tilores_core.store.worker_reports import WarmedKeys, WorkerReports, warmed_entries, worker_reports
@@ -71,6 +72,7 @@ class Store:
         self.warmed = WarmedKeys(database)
         self.audit = AuditLog(database)
         self.prompts = Prompts(database)
+        self.rollouts = Rollouts(database)
         self.windows = ScoreWindows(database)
         self.quality = QualityStates(database)
         self.feedback = FeedbackQueue(database)

@@ -117,6 +117,7 @@ class AdminApp:
         quality: APIRouter | None = None,
         jobs: JobFolder,
         evaluations: EvaluationQueue | None = None,
+        deploy: APIRouter | None = None,
     ) -> None:
         """`tracers`, `store`, `workers`: see `HealthReport`. `jobs`: the files that hold customers."""
         self._jobs = jobs
@@ -153,8 +154,9 @@ class AdminApp:
         if prewarming is not None:
             self.app.include_router(prewarm_routes(prewarming, note))
             self.app.include_router(call_routes(prewarming.prewarming))
-        if quality is not None:
-            self.app.include_router(quality)
+        for router in (quality, deploy):
+            if router is not None:
+                self.app.include_router(router)
         if alerts is not None:
             self.app.include_router(alert_routes(alerts, note))
         if release is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -186,12 +186,18 @@ class ProductionABTester:
     # --- the worker --------------------------------------------------------------------------------------
 
     async def look(self) -> list[tuple[Experiment, Verdict]]:
-        """Look at every running experiment, and do what the data say. Call it under a lease. Raises `StoreError`."""
+        """Look at every running experiment, and do what the data say; during a code roll-out nothing.
+
+        Call it under a lease. Raises `StoreError`.
+        """
         store = await self._store.get()
         done = []
+        paused = await store.rollouts.current() is not None
         await self._prompts.refresh()
         for experiment in await store.experiments.list(state="running"):
             verdict = await self._analyse(experiment)
+            if paused:
+                verdict = replace(verdict, action="continue", reason="nothing is decided during a code roll-out")
             await store.experiments.looked(experiment, as_row(verdict), _with_look(experiment, verdict))
             await self._act(experiment, verdict)
             done.append((experiment, verdict))

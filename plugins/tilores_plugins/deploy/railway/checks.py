@@ -6,13 +6,15 @@ import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final, Literal
 
-from tilores_core import DeployError, DeployFinding, DeployProject
+from pydantic import SecretStr
+
+from tilores_core import DeployError, DeployFinding, DeployProject, DeployVariable
 from tilores_plugins.deploy.railway import archive, config_file, documents
 from tilores_plugins.deploy.railway.api import NotAuthorizedError, RailwayApi, UnclearError
 from tilores_plugins.deploy.railway.config_file import ConfigFile
 from tilores_plugins.deploy.railway.scope import Scope, ScopeError
 from tilores_plugins.deploy.railway.settings import Settings
-from tilores_plugins.deploy.railway.variables import is_local, wanted
+from tilores_plugins.deploy.railway.variables import wanted
 
 State = Literal["ok", "warning", "problem"]
 
@@ -105,7 +107,8 @@ def _variables(
             yield _finding("variables.empty", f"{name} is empty", f"give {name} a value on Railway")
     for name in sorted(future):
         value = future[name]
-        if (name in project.variables or name.endswith("_URL")) and is_local(value):
+        known = name in project.variables or name.endswith("_URL")
+        if known and DeployVariable(name=name, value=SecretStr(value)).is_local:
             detail = f"{name} is an address of the container itself, where nothing answers"
             yield _finding("variables.local", detail, f"refer to the service: {name} = ${{{{Service.{name}}}}}")
         for service in _REFERENCE.findall(raw.get(name, "") or value):

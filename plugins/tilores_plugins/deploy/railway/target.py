@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final, Literal
 
@@ -46,8 +45,6 @@ _POLLS: Final = (2.0, 3.0, 5.0, 8.0, 10.0, 15.0)
 _SHOWN: Final = 20
 _LOG_TAIL: Final = 20
 _LOOKS_FOR_NEW: Final = 6
-_REMEMBERED_SECONDS: Final = 6 * 3600.0
-"""A deployment that was begun longer ago is not gone on with."""
 
 
 class RailwayTarget:
@@ -65,17 +62,14 @@ class RailwayTarget:
     async def up(self, project: DeployProject, journal: DeployJournal, progress: Progress) -> Deployment:
         scope = await self._find_scope()
         entry = journal.read()
-        if (
-            entry.get("service") not in (None, scope.service)
-            or time.time() - entry.get("at", 0) > _REMEMBERED_SECONDS
-        ):
-            entry = {key: entry[key] for key in entry if key == "active_before"}
+        if entry.get("service") not in (None, scope.service):
+            entry = {key: entry[key] for key in entry if key == "rollout"}  # the caller's
         deployment_id = entry.get("deployment")
         if deployment_id is None:
             if entry.get("step") != "deploying":
                 await self._set_variables(project, scope, progress)
                 before = [one.id for one in await self._list(scope)]
-                entry |= {"service": scope.service, "at": time.time(), "step": "deploying", "before": before}
+                entry |= {"service": scope.service, "step": "deploying", "before": before}
                 journal.write(entry)
                 deployment_id = await self._deploy(project, scope, before, progress)
             else:

@@ -8,13 +8,6 @@ from collections.abc import Mapping
 from tilores_core import DeployProject
 from tilores_plugins.deploy.railway.settings import Settings
 
-_LOCAL = ("//localhost", "//127.0.0.1", "//[::1]", "@localhost", "@127.0.0.1", "@[::1]")
-
-
-def is_local(value: str) -> bool:
-    """Whether it is an address that means another machine once it is deployed."""
-    return value.startswith(("unix://", "sqlite://")) or any(mark in value for mark in _LOCAL)
-
 
 def wanted(project: DeployProject, settings: Settings) -> dict[str, str]:
     """What this machine has for the variables that are needed, and over it what the settings say.
@@ -24,7 +17,7 @@ def wanted(project: DeployProject, settings: Settings) -> dict[str, str]:
     here = {
         name: one.value.get_secret_value()
         for name, one in project.variables.items()
-        if one.value is not None and settings.send and not is_local(one.value.get_secret_value())
+        if one.value is not None and settings.send and not one.is_local
     }
     return here | settings.variables
 
