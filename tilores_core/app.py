@@ -22,7 +22,8 @@ from tilores_core.jobs.prewarm.schedule import check_schedule
 from tilores_core.metrics.collectors import prewarm_samples
 from tilores_core.quality.evaluation.queue import MARK as EVALUATIONS_MARK
 from tilores_core.quality.evaluation.queue import EvaluationQueue
-from tilores_core.services import job_folder, load_host, open_services
+from tilores_core.quality.evaluation.request import EvaluationRequest
+from tilores_core.services import Services, job_folder, load_host, open_services
 from tilores_core.settings import Environment, LoadedConfig, load_environment
 from tilores_core.store.topics import PREWARM
 from tilores_core.web.admin_app import AdminApp
@@ -115,7 +116,7 @@ def create_app(
                 prewarming=warm_jobs,
                 batches=BatchIntake(store=services.store, folder=folder, table=host.config.batch),
                 jobs=folder,
-                evaluations=EvaluationQueue(services.store, services.work_mark(EVALUATIONS_MARK)),
+                evaluations=_evaluations(services),
                 workers=None if with_jobs else lambda: workers(environment.data_dir),
                 quality=quality_routes(services.store, host.config.quality),
                 deploy=deploy_routes(services.store, services.release.version, host.config.deploy),
@@ -149,3 +150,12 @@ def create_app(
         cors_origins=host.config.chat.cors_origins,
         local_only=authenticator.local_only,
     )
+
+
+def _evaluations(services: Services) -> EvaluationQueue:
+    async def check(request: EvaluationRequest) -> None:
+        from tilores_core.worker.evaluating import check_names  # a web process does without what evaluations need
+
+        await check_names(services, request)
+
+    return EvaluationQueue(services.store, services.work_mark(EVALUATIONS_MARK), check)

@@ -100,6 +100,10 @@ class InvalidRequestError(RequestError):
         self.param = param
 
 
+class UnknownNameError(InvalidRequestError):
+    """What the request names is not there; `fix` says what is, or where to look."""
+
+
 class UnsupportedParameterError(InvalidRequestError):
     """The chosen model cannot do what `param` asks for."""
 

@@ -13,7 +13,6 @@ import structlog
 
 from tilores_core import __version__
 from tilores_core.alerts.conditions import ConditionWatch, grounding_check, model_check, source_check, tier_check
-from tilores_core.alerts.queue import MARK as ALERTS_MARK
 from tilores_core.alerts.queue import AlertQueue
 from tilores_core.cache.namespace_cache import NamespaceCache
 from tilores_core.cache.tiered import TieredCache
@@ -232,8 +231,7 @@ async def _open_prompts(
 def _open_alerts(
     stack: AsyncExitStack, environment: Environment, store: LazyStore, metrics: Metrics | None
 ) -> AlertQueue:
-    wake = WorkMark(environment.data_dir, ALERTS_MARK).set
-    queue = AlertQueue(store, environment.data_dir / "alerts", wake=wake)
+    queue = AlertQueue(store, environment.data_dir)
     queue.start()
     stack.push_async_callback(queue.aclose)
     if metrics is not None:

@@ -33,7 +33,6 @@ import asyncio, sys, time
 from pathlib import Path
 from tilores_core import Alert
 from tilores_core.alerts.queue import AlertQueue
-from tilores_core.resilience.work_mark import WorkMark
 from tilores_core.store.address import store_address
 from tilores_core.store.lazy import LazyStore
 
@@ -46,7 +45,7 @@ async def main():
             Alert(kind=kind, severity="LOW", title=f"{title} {n}", source="bench", labels={"n": str(n)})
         )
 
-    sink = AlertQueue(LazyStore(store_address(None, folder)), folder / "alerts", wake=WorkMark(folder, "alerts").set)
+    sink = AlertQueue(LazyStore(store_address(None, folder)), folder)
     sink.start()
     if once != "no":
         for n in range(10):

@@ -69,7 +69,7 @@ async def alerting(
     fence = await store.leases.acquire("alerts", f"test {id(system)}", 3600.0) if lead else 0
     assert fence is not None
     try:
-        queue = AlertQueue(lazy, folder / "alerts", clock=clock)
+        queue = AlertQueue(lazy, folder, clock=clock)
         yield Alerting(clock, queue, system, store, made, system.senders(store, fence), fence)
     finally:
         if lead:

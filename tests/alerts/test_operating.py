@@ -57,6 +57,12 @@ async def test_test_message_goes_from_the_web_to_the_channel(tmp_path: Path) -> 
             for key in ("kind", "comment"):
                 odd = await app.http.post("/admin/alerts/silences", json={"kind": "x", "minutes": 5} | {key: "\0"})
                 assert odd.status_code == 422
+            for path in ("/admin/alerts/abcd", "/admin/alerts/Not%00hex", "/admin/alerts/silences/1"):
+                missing = await app.http.request("DELETE" if "silences" in path else "GET", path)
+                assert missing.status_code == 404, path
+                assert ("none" if "silences" in path else fingerprint[:12]) in missing.json()["fix"]
+            wrong = await app.http.post("/admin/alerts/channels/test", json={"channel": "pager"})
+            assert (wrong.status_code, "channel" in wrong.json()["detail"]) == (422, True)
             silence = await app.http.post("/admin/alerts/silences", json={"kind": "x.*", "minutes": 5})
             assert silence.status_code == 201
             assert len((await app.http.get("/admin/alerts/silences")).json()) == 1

@@ -7,15 +7,15 @@ import signal
 import stat
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
 from tests.alerts.alerting import alerting
 from tilores_core.alerts import queue
-from tilores_core.alerts.queue import AlertQueue
+from tilores_core.alerts.queue import MARK, AlertQueue
 from tilores_core.alerts.spill import SpillFile, take_over
+from tilores_core.resilience.work_mark import WorkMark
 from tilores_core.store.address import store_address
 from tilores_core.store.alerts import Report
 from tilores_core.store.lazy import LazyStore
@@ -35,8 +35,8 @@ async def stored_count(store: LazyStore) -> int:
 
 
 async def test_alerts_of_other_threads_are_written(tmp_path: Path) -> None:
-    store, woken = LazyStore(store_address(None, tmp_path)), threading.Event()
-    sink = AlertQueue(store, tmp_path / "alerts", wake=woken.set)
+    store = LazyStore(store_address(None, tmp_path))
+    sink = AlertQueue(store, tmp_path)
     sink.start()
 
     def raise_many() -> None:
@@ -45,7 +45,7 @@ async def test_alerts_of_other_threads_are_written(tmp_path: Path) -> None:
 
     await asyncio.gather(*(asyncio.to_thread(raise_many) for _ in range(4)))
     await eventually(lambda: stored_count_is(store, 2000))
-    assert woken.is_set()
+    assert WorkMark(tmp_path, MARK).is_set()
     assert (sink.raised, sink.dropped, sink.waiting) == (2000, 0, 0)
     await sink.aclose()
     await store.aclose()
@@ -92,7 +92,7 @@ async def test_too_long_text_is_cut(tmp_path: Path) -> None:
 
 async def test_what_the_store_does_not_take_is_kept_in_a_file_and_written_later(tmp_path: Path) -> None:
     store = broken_store(tmp_path)
-    sink = AlertQueue(store, tmp_path / "alerts")
+    sink = AlertQueue(store, tmp_path)
     sink.start()
     for _ in range(3):
         sink.raise_alert(sample_alert())
@@ -107,13 +107,13 @@ async def test_what_the_store_does_not_take_is_kept_in_a_file_and_written_later(
 
 
 async def test_what_waits_at_the_end_is_left_for_the_next_process(tmp_path: Path) -> None:
-    sink = AlertQueue(broken_store(tmp_path), tmp_path / "alerts")
+    sink = AlertQueue(broken_store(tmp_path), tmp_path)
     sink.start()
     sink.raise_alert(sample_alert())
     await sink.aclose()
     (tmp_path / "blocked").unlink()
     store = LazyStore(store_address(None, tmp_path))
-    after = AlertQueue(store, tmp_path / "alerts")
+    after = AlertQueue(store, tmp_path)
     after.start()
     await eventually(lambda: stored_count_is(store, 1))
     await eventually(lambda: not list((tmp_path / "alerts").iterdir()))
@@ -131,7 +131,7 @@ from tilores_core.testing.alerts import sample_alert
 
 async def main():
     folder = Path(sys.argv[1])
-    sink = AlertQueue(LazyStore(store_address(None, folder / "blocked" / "data")), folder / "alerts")
+    sink = AlertQueue(LazyStore(store_address(None, folder / "blocked" / "data")), folder)
     sink.start()
     for _ in range(7):
         sink.raise_alert(sample_alert())

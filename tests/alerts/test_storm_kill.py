@@ -30,7 +30,7 @@ async def main():
     system.LEASE_SECONDS = 1.0  # the next process need not wait for ten
     folder, breaches = Path(sys.argv[1]), int(sys.argv[2])
     store = LazyStore(store_address(None, folder))
-    sink = AlertQueue(store, folder / "alerts")
+    sink = AlertQueue(store, folder)
     sink.start()
     channel = SlackChannel(HttpPost(sys.argv[3], seconds=2.0))
     alerting = system.AutomatedAlertingSystem(store, {"slack": channel}, AlertsTable(group_seconds=0.5))

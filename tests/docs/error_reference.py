@@ -48,6 +48,7 @@ NOT_ANSWERED = frozenset(
         "StoreError",
         "StoreUnavailableError",
         "DeploymentRefusedError",
+        "UnknownNameError",
     }
 )
 

@@ -131,6 +131,13 @@ def test_every_metric_is_explained_and_nearly_every_one_shown() -> None:
     }
 
 
+def test_quality_alerts_and_evaluations_have_a_panel_for_each_metric() -> None:
+    shown = " ".join(target["expr"] for panel in panels() for target in panel["targets"])
+    wanted = [family.name for family in FAMILIES if re.match("tilores_(quality|alert|evaluation)", family.name)]
+    assert len(wanted) >= 13
+    assert [name for name in wanted if name not in shown] == []
+
+
 def test_the_dashboard_is_one_that_grafana_loads() -> None:
     board = json.loads(DASHBOARD.read_text())
     assert board["title"]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from tilores_core.contracts import SEVERITIES, Alert, AlertChannel, AlertNotice, AlertState, NoticeEntry, Severity
-from tilores_core.errors import InvalidRequestError
+from tilores_core.errors import InvalidRequestError, UnknownNameError
 from tilores_core.store.lazy import LazyStore
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from tilores_core.store.alerts import StoredAlert
 
 MOST_LISTED: Final = 1000
+_SHOWN: Final = 10
+_FINGERPRINT: Final = re.compile("[0-9a-f]{1,64}")
 _OPEN: Final[tuple[AlertState, ...]] = ("open", "acknowledged")
 
 
@@ -176,8 +179,9 @@ class AlertDesk:
     async def end_silence(self, silence_id: str) -> None:
         store = await self._store.get()
         if not await store.silences.end(silence_id, self._now_ms()):
-            raise InvalidRequestError(
-                f"there is no silence '{silence_id[:40]}' in force", fix="tilores alerts list --silences"
+            known = [one["id"] for one in await self.silences()]
+            raise UnknownNameError(
+                f"there is no silence '{silence_id[:40]}' in force", fix=f"there are: {_some(known)}"
             )
 
     async def ask_for_test(self, severity: Severity, channel: str | None = None) -> dict[str, Any]:
@@ -210,17 +214,22 @@ class AlertDesk:
 
     async def _find(self, fingerprint: str) -> StoredAlert:
         store = await self._store.get()
-        stored = await store.alerts.get(fingerprint[:64]) if fingerprint else None
+        stored = await store.alerts.get(fingerprint) if _FINGERPRINT.fullmatch(fingerprint) else None
         if stored is None:
-            raise InvalidRequestError(
+            known = [one.fingerprint[:12] for one in await store.alerts.recent(limit=_SHOWN)]
+            raise UnknownNameError(
                 f"there is no alert '{fingerprint[:40]}', or more than one",
                 param="fingerprint",
-                fix="tilores alerts list --all shows the fingerprints",
+                fix=f"the latest: {_some(known)}; tilores alerts list --all has them all",
             )
         return stored
 
     def _now_ms(self) -> int:
         return round(self._clock() * 1000)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) or "none"
 
 
 def _shown(stored: StoredAlert) -> dict[str, Any]:

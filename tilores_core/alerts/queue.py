@@ -21,6 +21,7 @@ import structlog
 from tilores_core.alerts.spill import SpillFile, take_over
 from tilores_core.contracts import Alert
 from tilores_core.errors import TiloresError
+from tilores_core.resilience.work_mark import WorkMark
 from tilores_core.store.lazy import LazyStore
 from tilores_core.store.topics import ALERTS
 
@@ -55,26 +56,19 @@ class _Waiting:
 class AlertQueue:
     """An `AlertSink`. `start` within the event loop that is to write, `aclose` at the end.
 
-    `folder`: where what could not be written is kept. `wake`: called after alerts were written, to wake the process
-    that delivers. `clock`: seconds since the epoch.
+    `data_dir`: its folder `alerts` keeps what could not be written; a mark in it wakes the process that delivers.
+    `clock`: seconds since the epoch.
     """
 
-    def __init__(
-        self,
-        store: LazyStore,
-        folder: Path,
-        *,
-        wake: Callable[[], None] = lambda: None,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, store: LazyStore, data_dir: Path, *, clock: Callable[[], float] = time.time) -> None:
         self.raised = 0
         self.dropped = 0
         self.failed = 0
         """Writes that the store did not take; what they held was tried again."""
         self._store = store
-        self._folder = folder
-        self._file = SpillFile(folder)
-        self._wake = wake
+        self._folder = data_dir / "alerts"
+        self._file = SpillFile(self._folder)
+        self._wake = WorkMark(data_dir, MARK).set
         self._clock = clock
         self._waiting: dict[str, _Waiting] = {}
         self._lock = threading.Lock()

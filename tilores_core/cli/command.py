@@ -252,6 +252,9 @@ def evaluate(
     ] = None,
     concurrent: Annotated[int, typer.Option(metavar="N", min=1, max=128, help="Calls at once.")] = 8,
     fresh: Annotated[bool, typer.Option("--fresh", help="Do not go on with an interrupted run.")] = False,
+    alerts: Annotated[
+        bool, typer.Option("--alerts/--no-alerts", help="Raise alerts for what is below its level, or fell.")
+    ] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and ask nothing.")] = False,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all results as JSON.")] = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with a heat map.")] = None,

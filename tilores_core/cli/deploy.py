@@ -169,10 +169,9 @@ def _run(
 async def _rollout(
     options: Options, target: str | None, folder: Path, *, quiet: bool
 ) -> AsyncIterator[tuple[Rollout, PluginHost]]:
-    from tilores_core.alerts.queue import MARK, AlertQueue
+    from tilores_core.alerts.queue import AlertQueue
     from tilores_core.deploy import Journal, Rollout, make_project
     from tilores_core.host.roles import DEPLOY
-    from tilores_core.resilience.work_mark import WorkMark
     from tilores_core.settings import variables
     from tilores_core.store.address import store_address
     from tilores_core.store.lazy import LazyStore
@@ -180,8 +179,7 @@ async def _rollout(
     environment = options.environment()
     host = options.host()
     store = LazyStore(store_address(environment.database_url, environment.data_dir))
-    mark = WorkMark(environment.data_dir, MARK)
-    alerts = AlertQueue(store, environment.data_dir / "alerts", wake=mark.set)
+    alerts = AlertQueue(store, environment.data_dir)
     alerts.start()
     try:
         name = target or host.config.use.deploy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +17,15 @@ from tilores_core.cli.options import Options
 from tilores_core.errors import ConfigError, InvalidRequestError
 
 if TYPE_CHECKING:
-    from tilores_core.quality.evaluation import AnswerResult, Comparison, Estimate, Evaluation, EvaluationPlan
+    from tilores_core.quality.evaluation import Comparison, Estimate, Evaluation, EvaluationPlan
     from tilores_core.services import Services
+    from tilores_core.settings import QualityTable
+    from tilores_core.worker.evaluating import Evaluated
 
 _LINE_EVERY: Final = 50  # answers, where there is no terminal
+_AS_GIVEN: Final = (
+    *("per_spectrum", "split", "prompt", "judge", "seed", "compare", "alerts", "max_calls", "max_dollars"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,7 @@ class Wanted:
     minimum: float | None = None
     concurrent: int = 8
     fresh: bool = False
+    alerts: bool = True
     dry_run: bool = False
     json: Path | None = None
     html: Path | None = None
@@ -55,29 +61,37 @@ def evaluate(options: Options, wanted: Wanted) -> None:
 
 
 async def _evaluate(services: Services, wanted: Wanted) -> bool:
-    from tilores_core.quality.evaluation import Budget, Evaluator, compare
-    from tilores_core.quality.evaluation.shown import as_text, is_simulated
+    from tilores_core.quality.evaluation.request import EvaluationRequest
+    from tilores_core.quality.evaluation.shown import as_text
+    from tilores_core.worker.evaluating import evaluator_of, find_run, plan_of, run_evaluation, simulated
 
-    plan = await _plan(services, wanted)
-    models = services.engine.models
-    simulated = is_simulated({model: models.info(model) for model in plan.models})
-    evaluator = Evaluator(
-        engine=services.engine, source=services.source, store=services.store, concurrent=wanted.concurrent
+    request = EvaluationRequest(
+        models=_names(wanted.models),
+        spectrums=_names(wanted.spectrums),
+        **{name: getattr(wanted, name) for name in _AS_GIVEN},
     )
+    try:
+        plan = await plan_of(services, request, wanted.questions)
+        if request.compare is not None:
+            await find_run((await services.store.get()).evaluations, request.compare)
+    except InvalidRequestError as error:
+        raise typer.BadParameter(f"{error.message}; {error.fix}" if error.fix else error.message) from None
     resume = not wanted.fresh
     if wanted.dry_run:
-        _show_estimate(plan, await evaluator.estimate(plan, resume=resume), simulated=simulated)
+        estimate = await evaluator_of(services).estimate(plan, resume=resume)
+        _show_estimate(plan, estimate, simulated=simulated(services, plan))
         return True
     _check_reports(wanted)  # not after the calls have been paid for
-    before = await _results_of(services, wanted.compare) if wanted.compare else None
-    budget = Budget(calls=wanted.max_calls, dollars=wanted.max_dollars)
     with _progress(plan.calls) as progress:
-        run = await evaluator.evaluate(plan, budget=budget, progress=progress, resume=resume)
-    await _note_scores(services, wanted, run)
-    comparison = None if before is None else compare(before, run.results)
-    _write(wanted, run, simulated=simulated, comparison=comparison)
-    typer.echo(as_text(run, simulated=simulated, comparison=comparison))
-    return _is_good(wanted, run, comparison)
+        done = await run_evaluation(
+            services, request, plan, progress=progress, resume=resume, concurrent=wanted.concurrent
+        )
+    levels = services.host.config.quality
+    _write(wanted, done, levels)
+    typer.echo(as_text(done.run, levels, simulated=done.simulated, comparison=done.comparison))
+    if done.alerts:
+        typer.echo(f"{done.alerts} alerts were raised: tilores alerts list", err=True)
+    return _is_good(wanted, done.run, done.comparison)
 
 
 def _is_good(wanted: Wanted, run: Evaluation, comparison: Comparison | None) -> bool:
@@ -92,62 +106,8 @@ def _is_good(wanted: Wanted, run: Evaluation, comparison: Comparison | None) -> 
     return run.state == "done" and not run.errors and (comparison is None or comparison.verdict != "worse")
 
 
-async def _plan(services: Services, wanted: Wanted) -> EvaluationPlan:
-    from tilores_core.quality.evaluation.request import EvaluationRequest, build_plan
-    from tilores_core.worker.evaluating import prompt_of
-
-    request = EvaluationRequest(
-        models=_names(wanted.models),
-        spectrums=_names(wanted.spectrums),
-        per_spectrum=wanted.per_spectrum,
-        split=wanted.split,
-        prompt=wanted.prompt,
-        judge=wanted.judge,
-        seed=wanted.seed,
-    )
-    try:
-        return await build_plan(
-            request,
-            source=services.source,
-            models=services.engine.models,
-            prompt_of=lambda name: prompt_of(services, name),
-            questions=wanted.questions,
-        )
-    except InvalidRequestError as error:
-        raise typer.BadParameter(f"{error.message}; {error.fix}" if error.fix else error.message) from None
-
-
 def _names(text: str | None) -> tuple[str, ...]:
     return tuple(name.strip() for name in (text or "").split(",") if name.strip())
-
-
-async def _note_scores(services: Services, wanted: Wanted, run: Evaluation) -> None:
-    """With the version that was evaluated, beside what the checks before a deployment have noted."""
-    if wanted.prompt is None or run.state != "done":
-        return
-    from tilores_core.quality.evaluation.results import means
-
-    number = await services.prompts.versions.number_of(wanted.prompt)
-    scores = {"golden questions": {"run": run.id, "answers": len(run.results), **means(run.results)}}
-    await (await services.store.get()).prompts.add_scores(number, scores)
-
-
-async def _results_of(services: Services, name: str) -> Sequence[AnswerResult]:
-    from tilores_core.quality.evaluation import AnswerResult
-
-    evaluations = (await services.store.get()).evaluations
-    if name == "last":
-        done = [run for run in await evaluations.recent(limit=100) if run.state == "done"]
-        run = done[0] if done else None
-    else:
-        run = await evaluations.get(name)
-    if run is None:
-        raise ConfigError(
-            f"there is no evaluation '{name}'",
-            where="--compare",
-            fix="name a run that `tilores evaluate` has printed, or last",
-        )
-    return [AnswerResult.of_row(row) for row in await evaluations.results(run.id)]
 
 
 def _show_estimate(plan: EvaluationPlan, estimate: Estimate, *, simulated: bool) -> None:
@@ -180,13 +140,15 @@ def _unwritable(path: Path, error: OSError) -> ConfigError:
     return ConfigError(f"cannot be written: {error.strerror}", where=str(path), fix="check path and rights")
 
 
-def _write(wanted: Wanted, run: Evaluation, *, simulated: bool, comparison: Comparison | None) -> None:
+def _write(wanted: Wanted, done: Evaluated, levels: QualityTable) -> None:
     from tilores_core.quality.evaluation.page import as_html
     from tilores_core.quality.evaluation.shown import as_json, as_junit
 
+    run = done.run
+    more: dict[str, Any] = {"simulated": done.simulated, "comparison": done.comparison}
     texts: list[tuple[Path | None, Callable[[], bytes]]] = [
-        (wanted.json, lambda: _json(as_json(run, simulated=simulated, comparison=comparison))),
-        (wanted.html, lambda: as_html(run, simulated=simulated, comparison=comparison).encode()),
+        (wanted.json, lambda: _json(as_json(run, **more))),
+        (wanted.html, lambda: as_html(run, levels, **more).encode()),
         (wanted.junit, lambda: as_junit(run)),
     ]
     for path, make in texts:

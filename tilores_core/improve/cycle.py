@@ -10,7 +10,6 @@ recommendations   what was decided, done and learned, and what the next cycle sh
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -133,17 +132,7 @@ class VirtuousCycleOrchestrator:
                 self._strategy_of(request.strategy)  # an unknown one begins no cycle
                 cycle_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
                 cycle = await store.begin(cycle_id, request.to_state(), fence=lease.fence)
-            working = asyncio.create_task(self._go(store, cycle, lease.fence, progress))
-            losing = asyncio.create_task(lease.lost.wait())
-            try:
-                await asyncio.wait({working, losing}, return_when=asyncio.FIRST_COMPLETED)
-                if not working.done():
-                    raise StoreError("the lease 'improve' is over: another process goes on with the cycle", fix=None)
-                await working
-            finally:
-                for task in (working, losing):
-                    task.cancel()
-                await asyncio.gather(working, losing, return_exceptions=True)
+            await lease.run(self._go(store, cycle, lease.fence, progress))
             return await store.get(cycle.id)
 
     async def _go(self, store: Improvement, cycle: StoredCycle, fence: int, progress: Progress | None) -> None:

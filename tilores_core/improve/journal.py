@@ -167,7 +167,7 @@ class PromptAnswers:
     def evaluations(self) -> PromptAnswers:
         return self
 
-    async def start(self, run_id: str, *, digest: str, prompt_version: str) -> None:
+    async def start(self, run_id: str, *, digest: str, prompt_version: str, options: Mapping[str, Any]) -> None:
         """Nothing: the cycle has begun."""
 
     async def begin(self, run_id: str, *, digest: str, prompt_version: str, options: Mapping[str, Any]) -> Any:

@@ -226,6 +226,17 @@ QUALITY_FEEDBACK = _counter(
     "result",
 )
 
+# --- evaluations -----------------------------------------------------------------------------------------
+
+EVALUATION_ANSWERS = _counter(
+    "evaluation_answers", "Answers of evaluations that the worker process did. result: ok, failed.", "result"
+)
+EVALUATION_SCORE = _shared_gauge(
+    "evaluation_score",
+    "Mean overall score of the worker process's latest evaluation, from 0 to 1.",
+    *(*_MODEL, "spectrum"),
+)
+
 # --- the process -----------------------------------------------------------------------------------------
 
 WORKERS = _gauge("workers", "Web processes that are alive.")

@@ -8,10 +8,13 @@ import os
 import socket
 import time
 import uuid
+from collections.abc import Coroutine
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
-from tilores_core.errors import TiloresError
+from tilores_core.errors import StoreError, TiloresError
+
+T = TypeVar("T")
 
 _RENEWALS = 3
 """How often a lease is renewed in the time that it has."""
@@ -65,6 +68,19 @@ class Lease:
         # In a task of its own: a holder that is cancelled on its way out would keep others waiting for the expiry.
         await asyncio.shield(asyncio.create_task(self._end()))
 
+    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do the work, within the block; it is cancelled when the lease is over. Raises `StoreError` then."""
+        working, losing = asyncio.create_task(work), asyncio.create_task(self.lost.wait())
+        try:
+            await asyncio.wait({working, losing}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise StoreError(f"the lease '{self.name}' is over: another process goes on with it", fix=None)
+            return await working
+        finally:
+            for task in (working, losing):
+                task.cancel()
+            await asyncio.gather(working, losing, return_exceptions=True)
+
     async def _end(self) -> None:
         if self._renewing is not None:
             self._renewing.cancel()
@@ -105,7 +121,7 @@ async def acquire_lease(
 
     `seconds`: how long it outlives a holder that died. `holder`: by default a new name for each call.
     """
-    holder = holder or f"{socket.gethostname()[:60]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+    holder = holder or f"{_machine()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     asked = time.monotonic()
     try:
         fence = await backend.acquire(name, holder, seconds)
@@ -115,3 +131,26 @@ async def acquire_lease(
                 await backend.release(name, holder, 0)
         raise
     return None if fence is None else Lease(backend, name, holder, fence, seconds, asked + seconds)
+
+
+def has_ended(holder: str) -> bool:
+    """Whether a holder, as `acquire_lease` names them, was a process of this machine that is no more."""
+    machine, _, rest = holder.rpartition(":")[0].rpartition(":")
+    if machine != _machine() or not rest.isdecimal():
+        return False
+    try:
+        os.kill(int(rest), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # another user's
+        return False
+    return False
+
+
+def _machine() -> str:
+    """The host and, on Linux, the namespace that process ids are of: containers may share a host's name."""
+    try:
+        space = os.readlink("/proc/self/ns/pid").strip("pid:[]")
+    except OSError:
+        space = "-"
+    return f"{socket.gethostname()[:60]}/{space}"

@@ -101,11 +101,14 @@ class Evaluations:
                 await connection.execute(delete(evaluation_runs).where(evaluation_runs.c.id.not_in(kept)))
             return _run(made)
 
-    async def start(self, run_id: str, *, digest: str, prompt_version: str) -> None:
-        """A queued run begins, or goes on."""
+    async def start(self, run_id: str, *, digest: str, prompt_version: str, options: Mapping[str, Any]) -> None:
+        """A queued run begins, or goes on. `options` are added to those that it has."""
+        mine = evaluation_runs.c.id == run_id
         values = {"state": "running", "digest": digest, "prompt_version": prompt_version}
         async with self._database.write() as connection:
-            await connection.execute(update(evaluation_runs).where(evaluation_runs.c.id == run_id).values(**values))
+            had = (await connection.execute(select(evaluation_runs.c.options).where(mine))).scalar() or {}
+            statement = update(evaluation_runs).where(mine)
+            await connection.execute(statement.values(**values, options={**had, **options}))
 
     async def waiting(self) -> list[StoredRun]:
         """The runs that the worker has to do, the oldest first; a run that a command began is not among them."""

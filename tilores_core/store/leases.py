@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, Column, ColumnElement, String, Table, delete,
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tilores_core.errors import StoreError
+from tilores_core.resilience.lease import has_ended
 from tilores_core.store.database import Database
 from tilores_core.store.schema import PREFIX, fitting, insert, metadata, milliseconds, now_ms
 
@@ -56,6 +57,16 @@ class Leases:
             statement = select(leases.c.holder).where(leases.c.name == name, leases.c.expires_ms > now_ms())
             holder: str | None = (await connection.execute(statement)).scalar()
             return holder
+
+    async def end_of_the_dead(self, name: str) -> bool:
+        """End the lease now where its holder was a process of this machine that has ended."""
+        holder = await self.holder(name)
+        if holder is None or not has_ended(holder):
+            return holder is None
+        async with self._database.write() as connection:
+            mine = leases.c.name == name, leases.c.holder == holder
+            await connection.execute(update(leases).where(*mine).values(expires_ms=0))
+        return True
 
     async def forget(self, name: str) -> None:
         """Remove a name that will not be asked for again, fence and all; not while someone has it."""

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from tilores_core.alerts.desk import MOST_LISTED, AlertDesk
 from tilores_core.contracts import Severity
 from tilores_core.web.auth import keyed_route
-from tilores_core.web.problems import ERRORS, WITH_BODY
+from tilores_core.web.problems import ERRORS, MISSING, WITH_BODY
 
-Fingerprint = Annotated[str, Path(pattern="^[0-9a-f]{4,64}$", description="fingerprint, or the beginning of it")]
+Fingerprint = Annotated[str, Path(description="fingerprint, or the beginning of it")]
 Text = Annotated[str, Field(min_length=1, max_length=100)]
 
 
@@ -52,6 +52,7 @@ def alert_routes(desk: AlertDesk, note: Callable[[], str | None]) -> APIRouter:
     """For admin keys. `note`: says when no worker process is running."""
     router = APIRouter(prefix="/admin/alerts", tags=["admin"], route_class=keyed_route("admin"), responses=ERRORS)
     body = {**ERRORS, **WITH_BODY}
+    named = {**body, **MISSING}
 
     def why_not() -> str | None:
         return note() if desk.channels else "[use] alerts names no channel, so nothing is delivered"
@@ -69,14 +70,14 @@ def alert_routes(desk: AlertDesk, note: Callable[[], str | None]) -> APIRouter:
         """Silences in force, and those that begin later."""
         return await desk.silences()
 
-    @router.post("/silences", status_code=201, responses=body)
+    @router.post("/silences", status_code=201, responses=named)
     async def silence(request: Request, what: NewSilence) -> dict[str, Any]:
         """Keep alerts that match from being sent."""
         return await desk.silence(owner=request.state.caller.name, **what.model_dump())
 
-    @router.delete("/silences/{silence_id}", responses=body)
+    @router.delete("/silences/{silence_id}", responses=named)
     async def end_silence(
-        silence_id: Annotated[str, Path(pattern="^[0-9a-f]{1,64}$", description="id of the silence")],
+        silence_id: Annotated[str, Path(description="id of the silence")],
     ) -> Ended:
         """End a silence now."""
         await desk.end_silence(silence_id)
@@ -87,17 +88,17 @@ def alert_routes(desk: AlertDesk, note: Callable[[], str | None]) -> APIRouter:
         """Have a test message sent; its `deliveries` say what came of it."""
         return await desk.ask_for_test(what.severity, what.channel) | {"note": why_not()}
 
-    @router.get("/{fingerprint}", responses=body)
+    @router.get("/{fingerprint}", responses=named)
     async def show(fingerprint: Fingerprint) -> dict[str, Any]:
         """One alert with its messages."""
         return await desk.show(fingerprint)
 
-    @router.post("/{fingerprint}/ack", responses=body)
+    @router.post("/{fingerprint}/ack", responses=named)
     async def acknowledge(request: Request, fingerprint: Fingerprint) -> dict[str, Any]:
         """Someone looks after it: it is neither repeated nor escalated."""
         return await desk.acknowledge(fingerprint, request.state.caller.name)
 
-    @router.post("/{fingerprint}/resolve", responses=body)
+    @router.post("/{fingerprint}/resolve", responses=named)
     async def resolve(fingerprint: Fingerprint) -> dict[str, Any]:
         """End it. It opens again when it is raised again."""
         return await desk.resolve(fingerprint)

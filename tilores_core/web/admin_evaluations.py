@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, HTTPException, Path, Query, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 
 from tilores_core.contracts import Caller
+from tilores_core.errors import UnknownNameError
 from tilores_core.quality.evaluation.queue import EvaluationQueue
 from tilores_core.quality.evaluation.request import EvaluationRequest
 from tilores_core.web.auth import keyed_route
-from tilores_core.web.problems import ERRORS, WITH_BODY, Problem, Responses
+from tilores_core.web.problems import ERRORS, MISSING, WITH_BODY, Problem, Responses
 
 _MOST: Final = 200
-_RunId = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9-]+$")]
+_SHOWN: Final = 5
 
 
 class EvaluationRow(BaseModel):
@@ -58,7 +59,6 @@ class EvaluationQueued(BaseModel):
 def evaluation_routes(queue: EvaluationQueue, note: Callable[[], str | None]) -> APIRouter:
     """For admin keys. `note`: says when no worker process is running."""
     router = APIRouter(prefix="/admin", tags=["admin"], route_class=keyed_route("admin"), responses=ERRORS)
-    missing: Responses = {404: {"model": Problem, "description": "There is no such evaluation"}}
     busy: Responses = {429: {"model": Problem, "description": "Too many evaluations wait"}}
 
     @router.get("/evaluations", responses=WITH_BODY)
@@ -73,15 +73,18 @@ def evaluation_routes(queue: EvaluationQueue, note: Callable[[], str | None]) ->
         caller: Caller = request.state.caller
         return EvaluationQueued(id=await queue.ask(what, owner=caller.name), note=note())
 
-    @router.get("/evaluations/{run_id}", responses={**WITH_BODY, **missing})
-    async def evaluation(run_id: _RunId) -> EvaluationTable:
+    @router.get("/evaluations/{run_id}", responses={**WITH_BODY, **MISSING})
+    async def evaluation(run_id: str) -> EvaluationTable:
         """One evaluation with its table of models and spectrums."""
         from tilores_core.quality.evaluation.results import AnswerResult, score_table
 
         found = (await queue.store.get()).evaluations
-        run = await found.get(run_id)
+        run = await found.get(run_id) if run_id.isprintable() else None
         if run is None:
-            raise HTTPException(404, "there is no such evaluation")
+            latest = [one.id for one in await found.recent(limit=_SHOWN)]
+            raise UnknownNameError(
+                f"there is no evaluation '{run_id[:64]}'", fix=f"the latest: {', '.join(latest) or 'none yet'}"
+            )
         table = score_table(AnswerResult.of_row(row) for row in await found.results(run_id))
         cells = [
             EvaluationCell(

@@ -20,6 +20,7 @@ from tilores_core.errors import (
     RateLimitedError,
     TiloresError,
     UnknownModelError,
+    UnknownNameError,
 )
 
 Responses = dict[int | str, dict[str, Any]]
@@ -46,6 +47,11 @@ WITH_BODY: Final[Responses] = {
 }
 
 
+MISSING: Final[Responses] = {
+    404: {"model": Problem, "description": "There is nothing of this name; `fix` says what there is"}
+}
+
+
 def handle_errors(app: FastAPI) -> None:
     """Answer every error of the application in one form."""
     app.add_exception_handler(TiloresError, problem)
@@ -60,6 +66,7 @@ _STATUS = (
     (PayloadTooLargeError, 413),
     (DeploymentRefusedError, 409),
     (UnknownModelError, 422),
+    (UnknownNameError, 404),
     (InvalidRequestError, 422),
     (RateLimitedError, 429),
     (TiloresError, 503),

@@ -12,6 +12,8 @@ from tilores_core.quality.evaluation.results import AnswerResult
 from tilores_core.statistics import mcnemar_exact, paired_t
 
 _ALPHA: Final = 0.05
+Where = tuple[str | None, str | None]
+"""A model and a spectrum; None for all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +42,15 @@ class Comparison:
     overall: PairedTest
     by_model: Mapping[str, PairedTest]
     by_spectrum: Mapping[str, PairedTest]
+    cells: Mapping[tuple[str, str], PairedTest]
     worse_cells: tuple[tuple[str, str], ...]
     verdict: str
     sentence: str
+
+    def falls(self) -> dict[Where, float]:
+        """What fell, and the difference; the overall score is (None, None)."""
+        fell: dict[Where, float] = {cell: self.cells[cell].difference for cell in self.worse_cells}
+        return {(None, None): self.overall.difference, **fell} if self.verdict == "worse" else fell
 
 
 def compare(first: Iterable[AnswerResult], second: Iterable[AnswerResult]) -> Comparison:
@@ -67,6 +75,7 @@ def compare(first: Iterable[AnswerResult], second: Iterable[AnswerResult]) -> Co
         overall=overall,
         by_model={name: _test([pair for pair in pairs if pair[1].model == name]) for name in models},
         by_spectrum={name: _test([pair for pair in pairs if pair[1].spectrum == name]) for name in spectrums},
+        cells=cells,
         worse_cells=worse,
         verdict=verdict,
         sentence=sentence,

@@ -31,7 +31,7 @@ from tilores_core.quality.evaluation.journal import Journal, KeepsEvaluations, O
 from tilores_core.quality.evaluation.judge import agreement, grade
 from tilores_core.quality.evaluation.plan import EvaluationPlan
 from tilores_core.quality.evaluation.results import AnswerResult, means, score_table
-from tilores_core.quality.questions.splits import HELD_OUT, split_of
+from tilores_core.quality.questions.splits import HELD_OUT, digest_of, split_of
 from tilores_core.quality.scoring import GoldenQuestion, IndexedRecords, index_records, report_answer
 
 log = structlog.get_logger(part="quality")
@@ -155,7 +155,7 @@ class Evaluator:
         digest = plan.digest(prompt.version)
         evaluations = None if self._store is None else (await self._store.get()).evaluations
         if run_id is not None and evaluations is not None:
-            await evaluations.start(run_id, digest=digest, prompt_version=prompt.version)
+            await evaluations.start(run_id, digest=digest, prompt_version=prompt.version, options=_options(plan))
             finished = _without_errors(await evaluations.results(run_id))
         else:
             finished = await self._finished(digest) if resume else {}
@@ -203,6 +203,10 @@ class Evaluator:
             await evaluations.end(run_id, state=run.state, summary=run.summary())
         log.info("quality.evaluated", run=run_id, state=run.state, answers=len(results), errors=run.errors)
         return run
+
+    def digest(self, plan: EvaluationPlan) -> str:
+        """Of the plan with the prompt that is in use now: runs that have it are one. Raises as `evaluate`."""
+        return plan.digest(self._prompt(plan).version)
 
     # --- one answer --------------------------------------------------------------------------------------
 
@@ -325,17 +329,8 @@ class Evaluator:
         run = await evaluations.unfinished(digest) if resume else None
         if run is not None:
             return run.id
-        options = {
-            "models": list(plan.models),
-            "questions": len(plan.questions),
-            "spectrums": sorted({question.spectrum for question in plan.questions}),
-            "splits": sorted({split_of(question.customer_id) for question in plan.questions}),
-            "seed": plan.seed,
-            "purpose": plan.purpose,
-            "judge": plan.judge,
-            "label": plan.label,
-        }
-        return (await evaluations.begin(new, digest=digest, prompt_version=prompt.version, options=options)).id
+        begun = await evaluations.begin(new, digest=digest, prompt_version=prompt.version, options=_options(plan))
+        return begun.id
 
     async def _prices(self, plan: EvaluationPlan, prompt: Prompt, budget: Budget) -> Callable[[str], float | None]:
         """The estimated price of one call by model. Raises `ConfigError` where a budget in money cannot be kept."""
@@ -354,6 +349,21 @@ class Evaluator:
     async def _input_tokens(self, question: GoldenQuestion, prompt: Prompt) -> int:
         records = await self._index(question.customer_id)
         return estimate_tokens(records.text) + estimate_tokens(prompt.template) + estimate_tokens(question.text)
+
+
+def _options(plan: EvaluationPlan) -> dict[str, Any]:
+    """A plan as listings of runs show it."""
+    return {
+        "models": sorted(plan.models),
+        "questions": len(plan.questions),
+        "questions_digest": digest_of(plan.questions),
+        "spectrums": sorted({question.spectrum for question in plan.questions}),
+        "splits": sorted({split_of(question.customer_id) for question in plan.questions}),
+        "seed": plan.seed,
+        "purpose": plan.purpose,
+        "judge": plan.judge,
+        "label": plan.label,
+    }
 
 
 def _without_errors(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], AnswerResult]:

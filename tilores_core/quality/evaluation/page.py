@@ -9,7 +9,9 @@ from tilores_core.quality.evaluation.compare import Comparison
 from tilores_core.quality.evaluation.evaluator import Evaluation
 from tilores_core.quality.evaluation.judge import agreement
 from tilores_core.quality.evaluation.results import Cell, ScoreTable, means, score_table
+from tilores_core.quality.overview import rating
 from tilores_core.quality.scoring import SCORES
+from tilores_core.settings import QualityTable
 from tilores_core.spectrums import current_spectrums
 
 _STYLE: Final = """
@@ -41,11 +43,16 @@ dt { font-size: .85rem; color: var(--soft); } dd { margin: 0; font-size: 1.25rem
 .scale { display: flex; gap: 3px; font-size: .8rem; color: var(--soft); align-items: center; }
 .scale i { width: 2.2rem; height: .8rem; border-radius: 2px; }
 """
-_LIMITS: Final = ((0.98, "#7fc99a"), (0.95, "#b4dfb0"), (0.90, "#f3e29a"), (0.85, "#f6c48a"), (0.0, "#ef9a9a"))
-"""The thresholds of quality: excellent, target, warning, critical; below the last, red."""
+_COLOURS: Final = {
+    "excellent": "#7fc99a",
+    "target": "#b4dfb0",
+    "warning": "#f3e29a",
+    "critical": "#f6c48a",
+    "below": "#ef9a9a",
+}
 
 
-def as_html(run: Evaluation, *, simulated: bool, comparison: Comparison | None = None) -> str:
+def as_html(run: Evaluation, levels: QualityTable, *, simulated: bool, comparison: Comparison | None = None) -> str:
     """The page: the table of models and spectrums as a heat map, the scores, the comparison if there is one."""
     table, scores = score_table(run.results), means(run.results)
     found = agreement(run.results)
@@ -69,32 +76,33 @@ def as_html(run: Evaluation, *, simulated: bool, comparison: Comparison | None =
         parts.append(f"<div><dt>agreement with the judge (kappa)</dt><dd>{found[0]:.2f}</dd></div>")
     parts.append("</dl>")
     parts.append("<h2>Overall score by model and spectrum</h2>")
-    parts.append(_map(table, comparison))
-    parts.append(_scale())
+    parts.append(_map(table, levels, comparison))
+    parts.append(_scale(levels))
     parts.append("<p>Each cell: mean of the answers in per cent, with half the width of its 95 % interval.</p>")
-    parts += [f"<h2>{score.capitalize()}</h2>{_map(score_table(run.results, score), None)}" for score in SCORES]
+    tables = {score.capitalize(): score_table(run.results, score) for score in SCORES}
+    parts += [f"<h2>{name}</h2>{_map(table, levels, None)}" for name, table in tables.items()]
     return "\n".join(parts) + "</html>\n"
 
 
-def _map(table: ScoreTable, comparison: Comparison | None) -> str:
+def _map(table: ScoreTable, levels: QualityTable, comparison: Comparison | None) -> str:
     titles = {spectrum.name: spectrum.title for spectrum in current_spectrums().spectrums}
     worse = frozenset(comparison.worse_cells) if comparison is not None else frozenset()
     heads = "".join(f"<th>{escape(titles.get(name, name))}</th>" for name in table.spectrums)
     rows = [f"<thead><tr><th></th>{heads}<th>All</th></tr></thead><tbody>"]
     for model in table.models:
         cells = "".join(
-            _cell(table.cells.get((model, name)), fell=(model, name) in worse) for name in table.spectrums
+            _cell(table.cells.get((model, name)), levels, fell=(model, name) in worse) for name in table.spectrums
         )
-        rows.append(f"<tr><th>{escape(model)}</th>{cells}{_cell(table.by_model[model])}</tr>")
-    cells = "".join(_cell(table.by_spectrum[name]) for name in table.spectrums)
-    rows.append(f"<tr><th>All</th>{cells}{_cell(table.overall)}</tr></tbody>")
+        rows.append(f"<tr><th>{escape(model)}</th>{cells}{_cell(table.by_model[model], levels)}</tr>")
+    cells = "".join(_cell(table.by_spectrum[name], levels) for name in table.spectrums)
+    rows.append(f"<tr><th>All</th>{cells}{_cell(table.overall, levels)}</tr></tbody>")
     return f'<div class="wide"><table>{"".join(rows)}</table></div>'
 
 
-def _cell(cell: Cell | None, *, fell: bool = False) -> str:
+def _cell(cell: Cell | None, levels: QualityTable, *, fell: bool = False) -> str:
     if cell is None or cell.mean is None:
         return '<td class="none">–</td>'
-    colour = next(colour for least, colour in _LIMITS if cell.mean >= least)
+    colour = _COLOURS[rating(cell.mean, levels)]
     mark = ' class="worse" title="fell, against the run compared with"' if fell else ""
     half = "" if cell.low is None or cell.high is None else f"±{50 * (cell.high - cell.low):.1f}"
     failed = f" · {cell.errors} failed" if cell.errors else ""
@@ -102,10 +110,11 @@ def _cell(cell: Cell | None, *, fell: bool = False) -> str:
     return f'<td{mark} style="background:{colour}">{shown}</td>'
 
 
-def _scale() -> str:
-    labels = ("98 and more", "95", "90", "85", "below")
+def _scale(levels: QualityTable) -> str:
     steps = "".join(
-        f'<i style="background:{colour}"></i>{label}' for (_, colour), label in zip(_LIMITS, labels, strict=True)
+        f'<i style="background:{colour}"></i>{name}'
+        + (f" {100 * getattr(levels, name):g}" if name != "below" else "")
+        for name, colour in _COLOURS.items()
     )
     return f'<div class="scale">{steps}</div>'
 

@@ -29,17 +29,24 @@ _LOOK_SECONDS: Final = 30.0
 
 RunIt = Callable[[str, EvaluationRequest], Awaitable[None]]
 """Does the run of this id."""
+CheckIt = Callable[[EvaluationRequest], Awaitable[None]]
 
 
 class EvaluationQueue:
-    """`ask` in any process; `work` in the worker process. Both raise `StoreError`."""
+    """`ask` in any process; `work` in the worker process. Both raise `StoreError`.
 
-    def __init__(self, store: LazyStore, mark: WorkMark) -> None:
+    `check`: raises for a request that names what is not there.
+    """
+
+    def __init__(self, store: LazyStore, mark: WorkMark, check: CheckIt | None = None) -> None:
         self.store = store
+        self._check = check
         self._mark = mark
 
     async def ask(self, request: EvaluationRequest, *, owner: str) -> str:
         """The id of the run, which the worker process will do. Raises `RateLimitedError` when too many wait."""
+        if self._check is not None:
+            await self._check(request)
         evaluations = (await self.store.get()).evaluations
         if len(await evaluations.waiting()) >= _MOST_WAITING:
             raise RateLimitedError("too many evaluations wait", retry_after=60.0, fix="wait until some are done")

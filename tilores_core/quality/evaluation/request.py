@@ -42,6 +42,10 @@ class EvaluationRequest(BaseModel):
     prompt: Annotated[_Name | None, Field(description="number or label of a prompt version")] = None
     judge: Annotated[_Name | None, Field(description="a model that grades the answers as well")] = None
     seed: Annotated[int, Field(strict=True, ge=-(2**31), lt=2**31, description="runs of one seed are paired")] = 0
+    compare: Annotated[_Name | None, Field(description="id of a run to compare with, or last")] = None
+    alerts: Annotated[bool, Field(strict=True, description="raise alerts for what is below its level, or fell")] = (
+        True
+    )
     max_calls: Annotated[int | None, Field(strict=True, ge=1, description="most model calls")] = None
     max_dollars: Annotated[float | None, Field(ge=0, strict=True, description="most US dollars")] = None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from xml.etree import ElementTree
 
@@ -10,9 +10,13 @@ from tilores_core.quality.evaluation.compare import Comparison, PairedTest
 from tilores_core.quality.evaluation.evaluator import Evaluation
 from tilores_core.quality.evaluation.judge import PASSED, agreement
 from tilores_core.quality.evaluation.results import Cell, ScoreTable, means, score_table
+from tilores_core.quality.overview import rating
 from tilores_core.quality.scoring import SCORES
+from tilores_core.settings import QualityTable
 
-_SHORT: Final = 12
+_SHORT: Final = 13
+_COLOURS: Final = {"excellent": 32, "warning": 33, "critical": 35, "below": 31}
+"""ANSI: green, yellow, magenta, red; `target` as it is."""
 _NOTE: Final = "simulated models: they read instructions by rule and say nothing about real ones"
 
 
@@ -21,13 +25,15 @@ def is_simulated(models: Mapping[str, Any]) -> bool:
     return bool(models) and all(getattr(info, "simulated", False) for info in models.values())
 
 
-def as_text(run: Evaluation, *, simulated: bool, comparison: Comparison | None = None) -> str:
-    """The table of overall scores in per cent, each with its 95 % interval."""
+def as_text(run: Evaluation, levels: QualityTable, *, simulated: bool, comparison: Comparison | None = None) -> str:
+    """The table of overall scores in per cent, each with its 95 % interval, in colours of a terminal; cells that fell
+    have a `!`."""
     table = score_table(run.results)
     lines = [f"evaluation {run.id}, prompt {run.prompt_version}, {run.state}: {_counts(run)}"]
     if simulated:
         lines.append(_NOTE)
-    lines += ["", *_grid(table), ""]
+    worse = frozenset(comparison.worse_cells) if comparison is not None else frozenset()
+    lines += ["", *_grid(table, levels, worse), ""]
     scores = means(run.results)
     lines.append("  ".join(f"{name} {_percent(scores[name])}" for name in (*SCORES, "overall")))
     if table.weighted is not None:
@@ -50,29 +56,29 @@ def _counts(run: Evaluation) -> str:
     return ", ".join(parts)
 
 
-def _grid(table: ScoreTable) -> list[str]:
+def _grid(table: ScoreTable, levels: QualityTable, worse: frozenset[tuple[str, str]]) -> list[str]:
     first = max((len(model) for model in table.models), default=5)
-    heads = [_head(spectrum) for spectrum in table.spectrums]
+
+    def row(name: str, cells: Iterable[tuple[Cell | None, bool]]) -> str:
+        return f"{name:<{first}}  " + "  ".join(_cell(cell, levels, fell=fell) for cell, fell in cells)
+
+    heads = [spectrum.replace("_", " ")[:_SHORT] for spectrum in table.spectrums]
     lines = [f"{'model':<{first}}  " + "  ".join(f"{head:>{_SHORT}}" for head in (*heads, "all"))]
     for model in table.models:
-        cells = [table.cells.get((model, spectrum)) for spectrum in table.spectrums]
-        row = [_cell(cell) for cell in (*cells, table.by_model[model])]
-        lines.append(f"{model:<{first}}  " + "  ".join(f"{text:>{_SHORT}}" for text in row))
-    row = [_cell(table.by_spectrum[spectrum]) for spectrum in table.spectrums]
-    lines.append(f"{'all':<{first}}  " + "  ".join(f"{text:>{_SHORT}}" for text in (*row, _cell(table.overall))))
+        cells = [(table.cells.get((model, name)), (model, name) in worse) for name in table.spectrums]
+        lines.append(row(model, [*cells, (table.by_model[model], False)]))
+    whole = [*(table.by_spectrum[name] for name in table.spectrums), table.overall]
+    lines.append(row("all", [(cell, False) for cell in whole]))
     return lines
 
 
-def _head(spectrum: str) -> str:
-    return spectrum.replace("_", " ")[:_SHORT]
-
-
-def _cell(cell: Cell | None) -> str:
+def _cell(cell: Cell | None, levels: QualityTable, *, fell: bool) -> str:
     if cell is None or cell.mean is None:
-        return "-"
-    if cell.low is None or cell.high is None:
-        return f"{100 * cell.mean:.1f}"
-    return f"{100 * cell.mean:.1f} ±{50 * (cell.high - cell.low):.1f}"
+        return f"{'-':>{_SHORT}}"
+    half = "" if cell.low is None or cell.high is None else f" ±{50 * (cell.high - cell.low):.1f}"
+    text = f"{'! ' if fell else ''}{100 * cell.mean:.1f}{half}"
+    colour = _COLOURS.get(rating(cell.mean, levels))
+    return f"{text:>{_SHORT}}" if colour is None else f"\x1b[{colour}m{text:>{_SHORT}}\x1b[0m"
 
 
 def _percent(value: float | None) -> str:

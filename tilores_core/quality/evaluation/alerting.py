@@ -1,0 +1,113 @@
+"""What an evaluation raises alerts for: cells below a level of `[quality]`, and a fall against an earlier run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from tilores_core.contracts import Alert, AlertSink
+from tilores_core.quality.evaluation.compare import Comparison, Where
+from tilores_core.quality.evaluation.evaluator import Evaluation
+from tilores_core.quality.evaluation.results import AnswerResult, Cell, score_table
+from tilores_core.quality.thresholds import LEVELS, SEVERITIES
+from tilores_core.settings import QualityTable
+
+if TYPE_CHECKING:
+    from tilores_core.store.evaluations import Evaluations
+
+SOURCE: Final = "evaluation"
+_FEWEST: Final = 5
+_SAME: Final = ("models", "questions_digest", "seed")
+
+
+async def baseline(evaluations: Evaluations, run: Evaluation) -> tuple[str, list[AnswerResult]] | None:
+    """The latest earlier run that was asked the same questions, is done, and did not fall itself: its id and answers.
+
+    So a prompt that stays bad keeps its alerts, and one that is mended ends them.
+    """
+    own = await evaluations.get(run.id)
+    if own is None or not own.options.get("models"):
+        return None
+    for earlier in await evaluations.recent(limit=100):
+        asked = earlier.id != run.id and all(earlier.options.get(name) == own.options.get(name) for name in _SAME)
+        if asked and earlier.state == "done" and not earlier.summary.get("fell"):
+            rows = await evaluations.results(earlier.id)
+            return earlier.id, [AnswerResult.of_row(row) for row in rows]
+    return None
+
+
+def tell(
+    sink: AlertSink,
+    run: Evaluation,
+    table: QualityTable,
+    *,
+    simulated: bool,
+    against: str | None = None,
+    comparison: Comparison | None = None,
+) -> int:
+    """Raise what holds after a run, clear what does not; how many alerts were raised. Clears only what was asked.
+
+    - `quality.floor`: the whole 95 % interval of a cell with five answers or more is below a level. Not for simulated
+      models, which are there to be below.
+    - `quality.degradation`: the cell, or the overall score, fell against the run `against`.
+    - `budget.spent`: the run was stopped by its budget. Then the table is not whole, and nothing else is said.
+    """
+    stopped = _alert("budget.spent", (None, None), severity="LOW", title="An evaluation was stopped by its budget")
+    if run.state == "stopped":
+        sink.raise_alert(stopped)
+        return 1
+    sink.clear(stopped.fingerprint)
+    cells = score_table(run.results).cells
+    raised = 0
+    if not simulated:
+        for cell_of, cell in cells.items():
+            raised += _set(sink, *_floor(cell_of, cell, table))
+    if comparison is not None:
+        fell = comparison.falls()
+        asked: list[Where] = [(None, None), *cells]
+        for where in asked:
+            raised += _set(sink, *_fall(where, fell.get(where), run, against))
+    return raised
+
+
+def _set(sink: AlertSink, alert: Alert, holds: bool) -> int:
+    if holds:
+        sink.raise_alert(alert)
+    else:
+        sink.clear(alert.fingerprint)
+    return int(holds)
+
+
+def _floor(where: Where, cell: Cell, table: QualityTable) -> tuple[Alert, bool]:
+    high = 1.0 if cell.high is None or cell.count < _FEWEST else cell.high
+    level = next((level for level in LEVELS if high < getattr(table, level)), None)
+    if level is None:
+        return _alert("quality.floor", where), False
+    return _alert(
+        "quality.floor",
+        where,
+        severity=SEVERITIES[level],
+        title=f"Golden questions are answered below {getattr(table, level):.0%} ({level})",
+        detail=f"mean {cell.mean or 0:.1%} of {cell.count} answers, 95 % interval up to {high:.1%}",
+        values={"mean": cell.mean or 0.0, "floor": getattr(table, level), "answers": float(cell.count)},
+    ), True
+
+
+def _fall(where: Where, difference: float | None, run: Evaluation, against: str | None) -> tuple[Alert, bool]:
+    if difference is None:
+        return _alert("quality.degradation", where), False
+    what = "Golden questions are" if where == (None, None) else "A model's golden questions of a spectrum are"
+    return _alert(
+        "quality.degradation",
+        where,
+        title=f"{what} answered worse than before",
+        detail=f"{100 * difference:+.1f} points in evaluation {run.id}, with prompt {run.prompt_version}, "
+        f"against {against}",
+        values={"difference": difference},
+    ), True
+
+
+def _alert(kind: str, where: Where, **rest: Any) -> Alert:
+    """Without the prompt version: a better prompt ends the alert of the one before."""
+    given: Mapping[str, Any] = {"severity": "MEDIUM", "title": kind} | rest
+    return Alert(kind=kind, source=SOURCE, model=where[0], spectrum=where[1], **given)
