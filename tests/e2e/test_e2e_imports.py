@@ -17,12 +17,12 @@ SDKS = (
 HEAVY = ("fastapi", "starlette", "uvicorn", "langchain_core", "pydantic_settings", "openai", "redis", "sqlalchemy")
 
 SERVE = """
-import asyncio, sys, json
+import asyncio, gc, sys, json
 from tilores_core.app import create_app
 import httpx
 
-async def main():
-    app = create_app()
+async def main(**options):
+    app = create_app(**options)
     inbox, started, ended = asyncio.Queue(), asyncio.Event(), asyncio.Event()
     async def send(message):
         assert "failed" not in message["type"], message
@@ -30,6 +30,8 @@ async def main():
     inbox.put_nowait({"type": "lifespan.startup"})
     life = asyncio.create_task(app({"type": "lifespan"}, inbox.get, send))
     await started.wait()
+    if options:
+        assert "sqlalchemy" in sys.modules and gc.isenabled() and gc.get_freeze_count(), "before the first request"
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as http:
         reply = await http.post("/chat/invoke", json={"input": "What is Edwina Hawthorne's credit score?"})
         assert "742" in reply.text, reply.text
@@ -37,6 +39,8 @@ async def main():
     await life
 
 asyncio.run(main())
+assert "sqlalchemy" not in sys.modules, "one answer needs no store"
+asyncio.run(main(served=True))
 """
 COMMAND = """
 import sys
@@ -65,7 +69,7 @@ def imported(code: str, folder: Path) -> set[str]:
     return {name.partition(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
 
 
-def test_serving_the_demo_imports_no_sdk(tmp_path: Path) -> None:
+def test_serving_the_demo_imports_no_sdk_and_the_store_before_the_first_request(tmp_path: Path) -> None:
     found = imported(SERVE, tmp_path)
     assert {"fastapi", "langchain_core"} <= found, "the look at what is imported does not work"
     assert found.isdisjoint(SDKS), found & set(SDKS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import socket
 import sys
@@ -57,8 +58,10 @@ def serve(
         variables = _variables(environment, options, metrics)
         app: Application | str = _FACTORY
         if environment.workers == 1:
-            app = create_app(environment, host=plugins, metrics_folder=Path(metrics) if with_worker else None)
+            folder = Path(metrics) if with_worker else None
+            app = create_app(environment, host=plugins, metrics_folder=folder, served=True)
         else:
+            gc.enable()
             provide_keys(environment, synthetic=plugins.has_synthetic_customers)
             os.environ.update(variables)
         _announce(environment, plugins)
@@ -154,4 +157,5 @@ def web_app() -> Application:
         environment,
         no_plugins=NO_PLUGINS in os.environ,
         metrics_folder=Path(metrics) if metrics is not None else None,
+        served=True,
     )

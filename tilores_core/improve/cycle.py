@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -34,7 +34,9 @@ from tilores_core.improve.journal import CycleBudget, CycleJournal
 from tilores_core.improve.learning import LearningAccumulator, SelfImprovingOptimizer, observations
 from tilores_core.improve.parts import CycleParts
 from tilores_core.resilience import acquire_lease
-from tilores_core.store.improvement import LEASE, Improvement, StoredCycle
+
+if TYPE_CHECKING:
+    from tilores_core.store.improvement import Improvement, StoredCycle
 
 log = structlog.get_logger(part="improve")
 
@@ -115,6 +117,8 @@ class VirtuousCycleOrchestrator:
 
         Raises `InvalidRequestError` while another process runs one, `ConfigError`, `SourceError`, `StoreError`.
         """
+        from tilores_core.store.improvement import LEASE  # SQLAlchemy is imported with the open store
+
         store = (await self._parts.store.get()).improvement
         leases = (await self._parts.store.get()).leases
         lease = await acquire_lease(leases, LEASE, seconds=self._lease_seconds)

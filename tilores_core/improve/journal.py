@@ -10,14 +10,16 @@ import hashlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tilores_core.contracts import Prompt
 from tilores_core.errors import BudgetSpentError
 from tilores_core.quality.evaluation import AnswerResult, Budget, EvaluationPlan, Evaluator
 from tilores_core.quality.evaluation.plan import Purpose
 from tilores_core.quality.scoring import GoldenQuestion
-from tilores_core.store.improvement import Improvement
+
+if TYPE_CHECKING:
+    from tilores_core.store.improvement import Improvement
 
 MakeEvaluator = Callable[["PromptAnswers"], Evaluator]
 _REFLECTION = "reflection"

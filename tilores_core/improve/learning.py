@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -15,7 +15,9 @@ from tilores_core.errors import BudgetSpentError, InvalidRequestError
 from tilores_core.improve.engine import ContinuousOptimizationEngine, Found, Gain
 from tilores_core.statistics import Moments
 from tilores_core.statistics.distributions import beta_cdf, normal_quantile
-from tilores_core.store.improvement import Improvement
+
+if TYPE_CHECKING:
+    from tilores_core.store.improvement import Improvement
 
 _HALF_LIFE_DAYS: Final = 60.0
 _DAY_MS: Final = 86_400_000

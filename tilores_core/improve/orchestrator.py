@@ -10,13 +10,15 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import structlog
 
 from tilores_core.settings.improve import ImproveTable
-from tilores_core.store.improvement import StoredCycle
 from tilores_core.store.lazy import LazyStore
+
+if TYPE_CHECKING:
+    from tilores_core.store.improvement import StoredCycle
 
 log = structlog.get_logger(part="improve")
 
@@ -25,7 +27,7 @@ BREACHES: Final = frozenset(("quality.floor", "quality.degradation"))
 _DAY: Final = 86_400.0
 _MOST_ALERTS: Final = 1_000
 
-Run = Callable[[tuple[str, ...]], Awaitable[StoredCycle | None]]
+Run = Callable[[tuple[str, ...]], "Awaitable[StoredCycle | None]"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tilores_core.improve.cycle import PHASES, CycleRequest
-from tilores_core.store.improvement import StoredCycle
+
+if TYPE_CHECKING:
+    from tilores_core.store.improvement import StoredCycle
 
 
 def cycle_row(cycle: StoredCycle) -> dict[str, Any]:

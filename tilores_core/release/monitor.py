@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -16,9 +16,11 @@ from tilores_core.release.prompts import ProductionPromptManager
 from tilores_core.settings.config import MonitorTable
 from tilores_core.statistics import MeanSPRT, Moments
 from tilores_core.store.lazy import LazyStore
-from tilores_core.store.prompts import PromptLabel
 from tilores_core.store.topics import PRODUCTION
 from tilores_core.store.windows import DIMENSIONS, WINDOW_MS, Dimension, Window
+
+if TYPE_CHECKING:
+    from tilores_core.store.prompts import PromptLabel
 
 log = structlog.get_logger(part="release")
 

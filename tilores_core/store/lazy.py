@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tilores_core.errors import TiloresError
 from tilores_core.store.address import Address
 
 if TYPE_CHECKING:
@@ -48,6 +50,11 @@ class LazyStore:
                     self._store = await module.Store.open(self.address)
                     self._watch()
         return self._store
+
+    async def warm_up(self) -> None:
+        """Open it before it is needed. Never raises: `get` tries again, and its caller says what failed."""
+        with suppress(TiloresError):
+            await self.get()
 
     # --- changes -----------------------------------------------------------------------------------------
 

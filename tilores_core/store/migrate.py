@@ -1,4 +1,4 @@
-"""From any released schema to this one, at start-up, by one process at a time, all or nothing."""
+"""A new schema, or from any released one to it, at start-up, by one process at a time, all or nothing."""
 
 from __future__ import annotations
 
@@ -6,18 +6,25 @@ import asyncio
 from importlib import import_module
 from typing import Final
 
-from sqlalchemy import inspect, text
+from sqlalchemy import Column, MetaData, PrimaryKeyConstraint, String, Table, inspect, text
+from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tilores_core.errors import StoreError
 from tilores_core.store.address import Address
 from tilores_core.store.database import Database
-from tilores_core.store.schema import PREFIX
+from tilores_core.store.schema import PREFIX, metadata
 
 REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 """Every released schema, oldest first. (Known without Alembic, which costs a second to import.)"""
 HEAD: Final = REVISIONS[-1]
 VERSION_TABLE: Final = f"{PREFIX}revision"
+_versions: Final = Table(  # as Alembic makes it
+    VERSION_TABLE,
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name=f"{VERSION_TABLE}_pkc"),
+)
 
 _LOCK: Final = 0x7469_6C6F_7265_73  # "tilores", so that no other program's advisory lock is the same
 
@@ -36,24 +43,34 @@ async def migrate(database: Database) -> None:
     Raises `StoreError`, also for a database that a newer version of the program has migrated.
     """
     async with database.read() as connection:
-        if await _is_current(connection, database.address):
+        if await _known_revision(connection, database.address) == HEAD:
             return
-    upgrading = await asyncio.to_thread(import_module, "tilores_core.store.upgrade")
     async with database.write(seconds=database.limits.long) as connection:
         if database.address.kind == "postgresql":
             # SQLite's writers are alone anyway; here only migrations keep each other out.
             for name in ("lock_timeout", "statement_timeout"):
                 await connection.execute(text(f"SET LOCAL {name} = {round(database.limits.long * 1000)}"))
             await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-        if not await _is_current(connection, database.address):
+        found = await _known_revision(connection, database.address)
+        if found is None:
+            await connection.run_sync(_create)
+        elif found != HEAD:
+            upgrading = await asyncio.to_thread(import_module, "tilores_core.store.upgrade")
             await connection.run_sync(upgrading.upgrade)
 
 
-async def _is_current(connection: AsyncConnection, address: Address) -> bool:
+def _create(connection: Connection) -> None:
+    """What the migrations lead to, without Alembic: most databases are new, and a test compares the two."""
+    metadata.create_all(connection, checkfirst=False)
+    _versions.create(connection)
+    connection.execute(_versions.insert().values(version_num=HEAD))
+
+
+async def _known_revision(connection: AsyncConnection, address: Address) -> str | None:
     found = await current_revision(connection)
     if found is not None and found not in REVISIONS:
         raise newer(address, found)
-    return found == HEAD
+    return found
 
 
 def newer(address: Address, found: str) -> StoreError:

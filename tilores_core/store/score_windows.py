@@ -22,6 +22,7 @@ from sqlalchemy import (
     ColumnElement,
     Float,
     Index,
+    PrimaryKeyConstraint,
     String,
     Table,
     delete,
@@ -48,6 +49,7 @@ from tilores_core.store.windows import (
     Window,
 )
 
+_KEY: Final = ("width_ms", "start_ms", "model", "spectrum", "prompt_version")
 _SUMS: Final = tuple(f"{measure}_{part}" for measure in MEASURES for part in PARTS)
 
 _KEEP_MS: Final = {WINDOW_MS: 12 * HOUR_MS, HOUR_MS: 8 * DAY_MS}
@@ -60,13 +62,14 @@ score_windows = Table(
     f"{PREFIX}score_windows",
     metadata,
     # In the order of time: most queries are about a span of one width.
-    Column("width_ms", BigInteger, primary_key=True, autoincrement=False),
-    Column("start_ms", BigInteger, primary_key=True, autoincrement=False),
-    Column("model", String(200), primary_key=True),
-    Column("spectrum", String(64), primary_key=True),
-    Column("prompt_version", String(100), primary_key=True),
+    Column("width_ms", BigInteger, autoincrement=False),
+    Column("start_ms", BigInteger, autoincrement=False),
+    Column("model", String(200)),
+    Column("spectrum", String(64)),
+    Column("prompt_version", String(100)),
     *(Column(name, BigInteger, nullable=False) for name in COUNTS),
     *(Column(name, Float, nullable=False) for name in _SUMS),
+    PrimaryKeyConstraint(*_KEY, name=f"pk_{PREFIX}score_windows_by_time"),
     Index(f"ix_{PREFIX}score_windows_cell", "model", "spectrum", "prompt_version", "width_ms", "start_ms"),
     sqlite_with_rowid=False,
 )

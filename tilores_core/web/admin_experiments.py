@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from tilores_core.release import ProductionIntegrationOrchestrator
 from tilores_core.release.experiments import ExperimentPlan
 from tilores_core.release.experiments.tester import as_row
-from tilores_core.store.experiments import Experiment
 from tilores_core.web.auth import keyed_route
 from tilores_core.web.problems import ERRORS, WITH_BODY, Problem, Responses
+
+if TYPE_CHECKING:
+    from tilores_core.store.experiments import Experiment
 
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=2000), Field(description="kept in the audit log")]
 _NO_STORE: Final[Responses] = {503: {"model": Problem, "description": "The database does not answer"}}

@@ -88,7 +88,7 @@ class CustomerFinder:
         try:
             return _of(self._state(_Lazily(self._read, said), said, Candidates(), spectrum) if said else UNNAMED)
         except LookupNeeded as needed:
-            return needed
+            return needed.with_traceback(None)  # a frame that holds its own traceback is garbage in a circle
 
     async def resolve(
         self,
@@ -118,7 +118,7 @@ class CustomerFinder:
             try:
                 return _of(self._state(readings, said, candidates, spectrum))
             except LookupNeeded as asked:
-                needed = asked
+                needed = asked.with_traceback(None)
         return _of(State("none", reason="unread"))
 
     def _state(

@@ -43,10 +43,10 @@ class Candidates:
 
     def of(self, identifiers: Identifiers) -> Customers:
         """Raises `LookupNeeded` when the source was not asked yet."""
-        try:
-            return self._found[identifiers]
-        except KeyError:
-            raise LookupNeeded(identifiers) from None
+        found = self._found.get(identifiers)
+        if found is None:
+            raise LookupNeeded(identifiers)
+        return found
 
     def is_complete(self, identifiers: Identifiers) -> bool:
         return identifiers not in self._partial

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, OrderedDict
 from contextlib import suppress
+from dataclasses import fields
 from typing import Final
 
 import structlog
@@ -13,12 +14,12 @@ from tilores_core.contracts import Arm, Outcome
 from tilores_core.errors import StoreError
 from tilores_core.release.experiments.analysis import ArmSums
 from tilores_core.release.experiments.assignment import Assignment
-from tilores_core.store.experiments import SUMS
 from tilores_core.store.lazy import LazyStore
 
 log = structlog.get_logger(part="release")
 
 FLUSH_SECONDS: Final = 1.0
+_SUMS: Final = tuple(field.name for field in fields(ArmSums))
 _MOST_UNITS: Final = 50_000
 _MOST_KEYS: Final = 1_000
 
@@ -106,7 +107,7 @@ class ExperimentRecorder:
             return
         rows: dict[tuple[str, int, str], dict[str, float]] = {}
         for key, sums in taken.items():
-            rows[key] = {name: getattr(sums, name) for name in SUMS}
+            rows[key] = {name: getattr(sums, name) for name in _SUMS}
         try:
             await (await self._store.get()).experiments.add(rows)
         except BaseException:
@@ -136,5 +137,5 @@ class ExperimentRecorder:
 
     def _merge(self, key: Key, sums: ArmSums) -> None:
         kept = self._of(*key)
-        for name in SUMS:
+        for name in _SUMS:
             setattr(kept, name, getattr(kept, name) + getattr(sums, name))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tilores_core.release.experiments.plan import ExperimentPlan
-from tilores_core.store.experiments import Experiment
+
+if TYPE_CHECKING:
+    from tilores_core.store.experiments import Experiment
 
 _WIDTH: Final = 61
 _ROWS: Final = 20

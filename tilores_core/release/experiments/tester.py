@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -17,9 +17,11 @@ from tilores_core.release.experiments.analysis import ArmSums, Steps, Verdict, a
 from tilores_core.release.experiments.assignment import Assignment, RunningExperiment, free_slice
 from tilores_core.release.experiments.plan import ARMS, ExperimentPlan, Needs, needs
 from tilores_core.release.prompts import ProductionPromptManager
-from tilores_core.store.experiments import Experiment
 from tilores_core.store.lazy import LazyStore
 from tilores_core.store.topics import EXPERIMENTS, PRODUCTION
+
+if TYPE_CHECKING:
+    from tilores_core.store.experiments import Experiment
 
 log = structlog.get_logger(part="release")
 
@@ -109,6 +111,8 @@ class ProductionABTester:
             model=plan.model,
         )
         now = datetime.fromtimestamp(self._clock(), UTC)
+        from tilores_core.store.experiments import Experiment  # imported with the open store
+
         made = Experiment(
             id=f"{plan.name}-{uuid.uuid4().hex[:8]}",
             name=plan.name,
