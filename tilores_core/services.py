@@ -290,8 +290,8 @@ def _open_tracing(stack: AsyncExitStack, host: PluginHost, models: Models, looku
         host.build_used(TRACERS),
         host.config.tracing,
         resolve=models.resolve,
-        shown=models.shown,
-        remembered=lookup.remembered,
+        shown=models.display_name,
+        remembered=lookup.get_remembered,
         deployment=deployment_of(variables()),
     )
     tracing.start()
@@ -367,7 +367,7 @@ def _open_plugin_services(
     stack: AsyncExitStack, host: PluginHost, engine: ChatEngine, lookup: CustomerLookup
 ) -> None:
     async def find(identifiers: Identifiers, *, limit: int) -> Sequence[Customer]:
-        return await lookup.calls.noted(lookup.source.find(identifiers, limit=limit))
+        return await lookup.calls.note_outcome(lookup.source.find(identifiers, limit=limit))
 
     host.services.open(ask=engine.answer, find=find)
     stack.callback(host.services.close)

@@ -26,7 +26,7 @@ from rounds import compare, report
 
 from tilores_core.cache.policy import life
 from tilores_core.cache.tiered import TieredCache
-from tilores_core.cache.values import hit_of, kept
+from tilores_core.cache.values import hit_of, to_memory_hit
 from tilores_core.settings import CacheTable
 from tilores_plugins.cache.memory import MemoryTier
 
@@ -156,7 +156,7 @@ def bytes_per_entry() -> float:
     for number in range(ENTRIES):
         key = "answers:" + hashlib.sha256(b"%d" % number).hexdigest()  # made anew: its own memory counts
         lived = life(now + number, ttl=3600, grace=60, jitter=0.1, roll=0.5)
-        tier.put(key, kept(hit_of(VALUE, "miss", lived, tuple(tags_of(number))), "l1"))
+        tier.put(key, to_memory_hit(hit_of(VALUE, "miss", lived, tuple(tags_of(number))), "l1"))
     del key, lived
     gc.collect()
     used = tracemalloc.get_traced_memory()[0] - before

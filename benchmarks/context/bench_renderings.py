@@ -153,7 +153,7 @@ def measure(name: str, customers: Sequence[Customer]) -> dict[str, float]:
             watch = guard.watch([message], PROMPT)
             assert watch is not None
             watch.about(customer, known=customer.id)
-            ungrounded += bool(watch.ungrounded(said))
+            ungrounded += bool(watch.find_ungrounded(said))
             answers += 1
             for what, good in graded(said, customer, question["fields"]):
                 asked[what] += 1

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tilores_core.improve.journal import Reply
+from tilores_core.improve.journal import ModelReply
 from tilores_core.improve.report import cycle_row
 from tilores_core.logs import configure_logging
 from tilores_core.services import Services, load_host, open_services
@@ -46,11 +46,11 @@ SCRIPT = {
 }
 
 
-async def scripted(prompt: str) -> Reply:
+async def scripted(prompt: str) -> ModelReply:
     """A reflection model that answers from `SCRIPT`, by the fault that the prompt names."""
     fault = next((name for name in SCRIPT if f"in one way: {name}" in prompt), "format")
     rows = [{"part": "answer_style", "instruction": text} for text in SCRIPT[fault]]
-    return Reply(text=json.dumps(rows), tokens=len(prompt) // 4)
+    return ModelReply(text=json.dumps(rows), tokens=len(prompt) // 4)
 
 
 async def one(services: Services, strategy: str, number: int, seed: int) -> StoredCycle:

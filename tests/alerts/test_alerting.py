@@ -201,7 +201,7 @@ async def test_silence_ends_by_time_and_what_still_holds_is_sent_then(tmp_path: 
         await desk.silence(owner="desk", minutes=10, kind="quality.*")
         it.queue.raise_alert(alert())
         await it.step()
-        assert (await desk.listed())[0]["silenced"]
+        assert (await desk.list_alerts())[0]["silenced"]
         await it.minutes(9)
         assert it.said() == []
         await it.minutes(2)
@@ -333,7 +333,7 @@ async def test_message_that_the_store_could_not_note_is_not_sent_again(
 
         it.queue.raise_alert(alert())
         with monkeypatch.context() as broken:
-            broken.setattr(it.store.deliveries, "sent", full)
+            broken.setattr(it.store.deliveries, "mark_sent", full)
             for _ in range(3):
                 with pytest.raises(StoreError):
                     await it.step(10.0)

@@ -54,7 +54,7 @@ async def test_each_alert_is_delivered_once_through_429_outage_and_kill(tmp_path
     store = await Store.open(store_address(None, tmp_path))
 
     async def is_down() -> bool:
-        waiting = await store.deliveries.claimed("slack")
+        waiting = await store.deliveries.get_claimed("slack")
         return any("cannot be reached" in (one.error or "") for one in waiting)
 
     with Receiver() as receiver:

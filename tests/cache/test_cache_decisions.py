@@ -20,7 +20,7 @@ from tilores_core.cache.invalidation import (
     to_messages,
 )
 from tilores_core.cache.policy import NO_CACHE, Life, Plan
-from tilores_core.cache.values import HEADER_BYTES, hit_of, kept, pack, unpack
+from tilores_core.cache.values import HEADER_BYTES, hit_of, pack, to_memory_hit, unpack
 from tilores_core.contracts import CacheEntry
 from tilores_core.resilience import CircuitBreaker
 from tilores_core.testing.waiting import Clock
@@ -170,11 +170,11 @@ def record(log: InvalidationLog, what: Invalidation) -> None:
 def test_the_log_knows_what_came_after_a_mark() -> None:
     log = InvalidationLog(size=3)
     before = log.revision()
-    assert not log.touched(before, "answers:a", ("one",))
+    assert not log.has_invalidated(before, "answers:a", ("one",))
     record(log, invalidation(tags=["one"]))
-    assert log.touched(before, "answers:a", ("one",))
-    assert not log.touched(before, "answers:a", ("two",))
-    assert not log.touched(log.revision(), "answers:a", ("one",))
+    assert log.has_invalidated(before, "answers:a", ("one",))
+    assert not log.has_invalidated(before, "answers:a", ("two",))
+    assert not log.has_invalidated(log.revision(), "answers:a", ("one",))
 
 
 def test_while_it_is_under_way_nothing_it_removes_may_be_stored() -> None:
@@ -182,11 +182,11 @@ def test_while_it_is_under_way_nothing_it_removes_may_be_stored() -> None:
     what = invalidation(["answers:a"])
     log.begin(what)
     mark = log.revision()
-    assert log.touched(mark, "answers:a", ())
-    assert not log.touched(mark, "answers:b", ())
+    assert log.has_invalidated(mark, "answers:a", ())
+    assert not log.has_invalidated(mark, "answers:b", ())
     log.end(what)
-    assert log.touched(mark, "answers:a", ()), "it may have been read before it was removed"
-    assert not log.touched(log.revision(), "answers:a", ())
+    assert log.has_invalidated(mark, "answers:a", ()), "it may have been read before it was removed"
+    assert not log.has_invalidated(log.revision(), "answers:a", ())
 
 
 def test_a_mark_older_than_the_log_counts_as_touched() -> None:
@@ -194,9 +194,9 @@ def test_a_mark_older_than_the_log_counts_as_touched() -> None:
     mark = log.revision()
     for number in range(3):
         record(log, invalidation([f"answers:{number}"]))
-    assert not log.touched(mark, "answers:x", ())
+    assert not log.has_invalidated(mark, "answers:x", ())
     record(log, invalidation(["answers:3"]))
-    assert log.touched(mark, "answers:x", ())
+    assert log.has_invalidated(mark, "answers:x", ())
 
 
 names = st.frozensets(st.text(st.characters(exclude_categories=["Cs"]), max_size=10), max_size=5)
@@ -272,6 +272,6 @@ def test_an_age_is_never_negative() -> None:
 
 def test_values_are_kept_in_their_size() -> None:
     hit = hit_of(b"x" * 1000, "miss", LIFE, ("one",))
-    copy = kept(hit, "l1")
+    copy = to_memory_hit(hit, "l1")
     assert copy == replace(hit, tier="l1")
     assert copy.value is not hit.value

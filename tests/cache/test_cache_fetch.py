@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tilores_core.cache import tiered
-from tilores_core.cache.tiered import Made, TieredCache
+from tilores_core.cache.tiered import MakerResult, TieredCache
 from tilores_core.contracts import CacheTier
 from tilores_core.errors import InvalidRequestError, OverloadedError, SourceUnavailableError
 from tilores_core.settings import CacheTable, NamespaceTable
@@ -38,7 +38,7 @@ class Source:
         self.store = True
         self.tags: tuple[str, ...] = ("one",)
 
-    async def __call__(self) -> Made:
+    async def __call__(self) -> MakerResult:
         self.calls += 1
         number = self.calls
         self.running += 1
@@ -47,7 +47,7 @@ class Source:
             await asyncio.sleep(0)
             if self.error is not None:
                 raise self.error
-            return Made(b"%d" % number, tags=self.tags, negative=self.negative, store=self.store)
+            return MakerResult(b"%d" % number, tags=self.tags, negative=self.negative, store=self.store)
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
@@ -179,8 +179,8 @@ async def test_the_work_sees_the_context_of_who_began_it(build: Build) -> None:
     request: contextvars.ContextVar[str] = contextvars.ContextVar("request")
     request.set("first")
 
-    async def make() -> Made:
-        return Made(request.get().encode())
+    async def make() -> MakerResult:
+        return MakerResult(request.get().encode())
 
     assert (await build().fetch(A, make, ttl=60)).value == b"first"
 
@@ -379,8 +379,8 @@ async def test_nothing_is_kept_briefly(build: Build, clock: Clock, source: Sourc
 async def test_a_maker_may_set_the_life_or_keep_it_out(build: Build, clock: Clock, source: Source) -> None:
     cache = build()
 
-    async def brief() -> Made:
-        return Made(b"balance", ttl=5)
+    async def brief() -> MakerResult:
+        return MakerResult(b"balance", ttl=5)
 
     assert (await cache.fetch(A, brief, ttl=300)).expires_at == clock.now + 5
     source.store = False

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from tilores_core import CacheTier
 from tilores_core.cache import decode, encode
 from tilores_core.cache.keys import answer_key, conversation_digest, fingerprint_key, wire_key
-from tilores_core.cache.tiered import Made, TieredCache
+from tilores_core.cache.tiered import MakerResult, TieredCache
 from tilores_core.settings import CacheTable
 from tilores_core.testing.tiers import SharedStore, SharedTier
 from tilores_plugins.cache.memory import MemoryTier
@@ -66,10 +66,10 @@ class World:
         cache = self.replicas[place]
         at_least = self.settled[customer]
 
-        async def read_fingerprint() -> Made:
+        async def read_fingerprint() -> MakerResult:
             fingerprint = f"{customer} version {self.version[customer]}"
             await self.pause()
-            return Made(encode(fingerprint), tags=[f"record:{customer}"])
+            return MakerResult(encode(fingerprint), tags=[f"record:{customer}"])
 
         fingerprint = decode(
             (await cache.fetch(fingerprint_key("demo", customer), read_fingerprint, ttl=50, grace=20)).value
@@ -88,9 +88,9 @@ class World:
         sent = cache.get_from_memory(wire)
         if sent is None:
 
-            async def answer_it() -> Made:
+            async def answer_it() -> MakerResult:
                 await self.pause()
-                return Made(encode(answer), tags=[f"record:{customer}"])
+                return MakerResult(encode(answer), tags=[f"record:{customer}"])
 
             hit = await cache.fetch(key, answer_it, ttl=100, grace=50)
             await self.pause()

@@ -15,7 +15,7 @@ from tests.cache.tiered_world import Build, memory
 from tilores_core.cache.invalidation import invalidation
 from tilores_core.cache.keys import wire_key
 from tilores_core.cache.policy import Life
-from tilores_core.cache.tiered import Made, TieredCache
+from tilores_core.cache.tiered import MakerResult, TieredCache
 from tilores_core.cache.values import hit_of
 from tilores_core.contracts import CacheEntry, TierStats
 from tilores_core.settings import CacheTable, NamespaceTable
@@ -392,8 +392,8 @@ async def test_every_figure_is_documented(build: Build, clock: Clock, store: Sha
     cache = build(memory(clock), SharedTier(store))
     await cache.set(A, b"value", ttl=60)
 
-    async def make() -> Made:
-        return Made(b"made")
+    async def make() -> MakerResult:
+        return MakerResult(b"made")
 
     await cache.fetch(B, make, ttl=60)
     page = (Path(__file__).parents[2] / "docs" / "cache.md").read_text()

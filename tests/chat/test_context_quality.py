@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.chat.engine_world import ABOUT_EDWINA, EDWINA, Crm, World, question
 from tilores_core.chat.context.quality import confidence, is_weak
 from tilores_core.chat.prompts import BUILTIN_TEMPLATE
-from tilores_core.chat.records import fingerprint, marked_weak, render
+from tilores_core.chat.records import fingerprint, mark_weak, render
 from tilores_core.chat.stored import customer_from_bytes, customer_to_bytes
 from tilores_core.contracts import Customer, Identifiers, MatchQuality, Record
 from tilores_core.testing.tiers import SharedStore
@@ -97,7 +97,7 @@ people = st.builds(
 @given(people, people)
 def test_what_a_model_is_told_differs_only_where_the_key_does(one: Customer, other: Customer) -> None:
     def told(each: Customer) -> str:
-        return marked_weak(render(each)) if is_weak(each.quality) else render(each)
+        return mark_weak(render(each)) if is_weak(each.quality) else render(each)
 
     def key(each: Customer) -> tuple[str, bool]:
         return fingerprint(each), is_weak(each.quality)

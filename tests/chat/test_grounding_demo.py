@@ -68,7 +68,7 @@ def test_no_answer_about_any_demo_customer_is_suspected(customers: list[Customer
         for step in range(A_CUSTOMERS_QUESTIONS):
             ask = QUESTIONS[(number * A_CUSTOMERS_QUESTIONS + step) % len(QUESTIONS)].format(name=customer.name)
             said = answer(ask, given)
-            if found := watch_over(guard, customer, text, ask, prompt).ungrounded(said):
+            if found := watch_over(guard, customer, text, ask, prompt).find_ungrounded(said):
                 suspected.append((said, found))
     assert len(customers) == 520
     assert suspected == []
@@ -111,7 +111,7 @@ def test_planted_values_of_another_customer_are_caught(customers: list[Customer]
                 if field.endswith("last4"):
                     said = f"The card ending in {value} is valid."
                 planted[kind] += 1
-                caught[kind] += bool(watch.ungrounded(said))
+                caught[kind] += bool(watch.find_ungrounded(said))
     assert planted.total() > 1_000
     assert min(planted.values()) >= 20
     shares = {kind: caught[kind] / planted[kind] for kind in planted}
@@ -130,7 +130,7 @@ def test_the_quick_look_passes_nothing_that_the_index_would_not(customers: list[
         text = render(customer)
         given = read_prompt(system_message(PROMPTS[0], text))
         index = watch_over(guard, customer, text, "What is it?", PROMPTS[0])
-        index.ungrounded("Nobody Atall was born on 1 January 1801.")  # it has made the index now
+        index.find_ungrounded("Nobody Atall was born on 1 January 1801.")  # it has made the index now
         for ask in dice.sample(QUESTIONS, 6):
             said = answer(ask.format(name=customer.name), given)
             asked += 1
@@ -140,6 +140,6 @@ def test_the_quick_look_passes_nothing_that_the_index_would_not(customers: list[
                 if isinstance(value, bool | list | dict):
                     continue
                 for said in (f"The {field.replace('_', ' ')} of {customer.name} is {value}.", f"It is {value} now."):
-                    if index.ungrounded(said):
+                    if index.find_ungrounded(said):
                         assert not stands_literally(said, [text]), said
     assert settled > asked / 2

@@ -136,7 +136,7 @@ async def test_what_the_assistant_said_before_is_no_evidence() -> None:
     )
     assert watch is not None
     watch.about(PERSON)
-    assert [claim.text for claim in watch.ungrounded("Yes, 688, not 742.")] == ["688"]
+    assert [claim.text for claim in watch.find_ungrounded("Yes, 688, not 742.")] == ["688"]
 
 
 async def test_without_a_customer_only_identifying_values_are_looked_at() -> None:
@@ -153,8 +153,8 @@ async def test_two_customers_in_play() -> None:
     other = Customer(id="C-2", name="Zelda Finch", records=(Record(id="x", system="crm", fields={"score": 688}),))
     watch.about(PERSON)
     watch.about(other)
-    assert watch.ungrounded("Edwina Hawthorne has 742, Zelda Finch 688.") == []
-    assert len(watch.ungrounded("Edwina Hawthorne has 741.")) == 1
+    assert watch.find_ungrounded("Edwina Hawthorne has 742, Zelda Finch 688.") == []
+    assert len(watch.find_ungrounded("Edwina Hawthorne has 741.")) == 1
 
 
 async def test_the_index_is_made_once_for_a_fingerprint() -> None:

@@ -14,7 +14,7 @@ from langchain_core.tools import BaseTool, StructuredTool
 
 from tests.chat.engine_world import EDWINA, JOHN_1, JOHN_2, PEOPLE, ROBIN, Crm, World, question
 from tilores_core.chat.tools import wording
-from tilores_core.chat.tools.runner import bounded
+from tilores_core.chat.tools.runner import limit_text
 from tilores_core.contracts import Customer, ModelInfo, PluginContext
 from tilores_core.settings import ChatTable
 from tilores_core.testing import FakeProvider
@@ -245,7 +245,7 @@ async def test_the_demo_model_reads_its_customer_alone(customers: Any, tmp_path:
 def test_a_text_is_cut_to_both_measures(text: str, characters: int, tokens: int) -> None:
     from tilores_core.chat.context.estimate import estimate_tokens
 
-    cut = bounded(text, characters, tokens)
+    cut = limit_text(text, characters, tokens)
     assert len(cut) <= characters
     assert estimate_tokens(cut) <= tokens
     if len(text) <= characters and estimate_tokens(text) <= tokens:

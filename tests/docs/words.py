@@ -32,6 +32,16 @@ PHRASES = {
     r"(?:is|are|was|were) told(?! apart)": "'is told': 'gets', 'receives'",
 }
 NAMES = frozenset({"journey", "flight", "passengers", "telling", "oddities", "owed", "outlet", "linger", "standin"})
+# fmt: off
+PARTICIPLES = frozenset({
+    "added", "asked", "begun", "bounded", "chosen", "checked", "described", "ended", "filled",
+    "folded", "found", "held", "judged", "kept", "known", "left", "listed", "looked", "made", "mapped",
+    "merged", "named", "normalised", "noted", "packed", "parsed", "picked", "planned", "quoted",
+    "ranked", "redacted", "refused", "said", "scored", "seen", "shown", "spoken", "stored", "told",
+    "tried", "typed", "used", "worked", "written",
+})
+# fmt: on
+"""A function's name begins with a verb: `check`, not `checked`; `list_tagged`, not `listed`."""
 
 VOCABULARY = frozenset({ROOT / "plugins/tilores_plugins/providers/demo/words.py"})
 """Words that callers use, as data."""
@@ -74,8 +84,15 @@ def _in_module(path: Path) -> Iterator[tuple[int, str]]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             yield from _in_name(node.lineno, node.name)
+            if not isinstance(node, ast.ClassDef) and node.name.lstrip("_") in PARTICIPLES and not _is_exempt(node):
+                yield node.lineno, f"the function {node.name!r}: its name begins with a verb"
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.count(" ") >= 3:
             yield from _reasons(node.lineno, re.sub(r"`[^`]+`", "", node.value.replace("\n", " ")))
+
+
+def _is_exempt(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """A property or a fixture is what it gives."""
+    return any(re.search("property|fixture", ast.unparse(decorator)) for decorator in node.decorator_list)
 
 
 def _in_name(line: int, name: str) -> Iterator[tuple[int, str]]:

@@ -53,10 +53,18 @@ def test_what_is_there_is_used(base: Site, examine: Examine) -> None:
     assert not host.problems
     assert not host.warnings
     assert not host.disabled_roles
-    assert (host.used(CACHE), host.used(SOURCE), host.used(ALERTS)) == (("near",), ("people",), ("shout",))
-    assert (host.used(OPTIMIZER), host.used(DEPLOY), host.used(EXTRACTOR)) == (("better",), ("cloud",), ("finder",))
-    assert host.used(TRACERS) == ()
-    assert host.used(LLM) == ("talk",)
+    assert (host.used_names(CACHE), host.used_names(SOURCE), host.used_names(ALERTS)) == (
+        ("near",),
+        ("people",),
+        ("shout",),
+    )
+    assert (host.used_names(OPTIMIZER), host.used_names(DEPLOY), host.used_names(EXTRACTOR)) == (
+        ("better",),
+        ("cloud",),
+        ("finder",),
+    )
+    assert host.used_names(TRACERS) == ()
+    assert host.used_names(LLM) == ("talk",)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +115,7 @@ def test_a_further_tier_that_cannot_work_is_switched_off(base: Site, examine: Ex
     assert not host.problems
     assert list(host.disabled_roles) == ["cache/far"]
     assert "missing-dependency" in host.disabled_roles["cache/far"]
-    assert host.used(CACHE) == ("near",)
+    assert host.used_names(CACHE) == ("near",)
     assert any("cache 'far' is disabled" in warning for warning in host.warnings)
 
 

@@ -61,7 +61,7 @@ async def test_a_cycle_improves_the_prompt_proposes_it_and_learns(tmp_path: Path
         assert "digit for digit" in version.parts["answer_style"]
         assert services.prompts.state.number != version.number  # a proposal deploys nothing
         accumulator = LearningAccumulator((await services.store.get()).improvement)
-        best = (await accumulator.learned())[0]
+        best = (await accumulator.summarise())[0]
         assert best.lesson.confidence > 0.9
         assert best.low <= best.lesson.gain <= best.high
         # Merged into another installation twice: nothing is lost, nothing counts twice.
@@ -76,7 +76,7 @@ async def test_a_cycle_improves_the_prompt_proposes_it_and_learns(tmp_path: Path
     async with opened(tmp_path / "other", CONFIG) as services:
         other = LearningAccumulator((await services.store.get()).improvement)
         assert await other.import_json(data) == len(json.loads(data)["observations"])
-        assert [one.lesson for one in await other.learned()]
+        assert [one.lesson for one in await other.summarise()]
 
 
 class Broken(Exception):

@@ -22,7 +22,7 @@ from tilores_core.errors import (
 )
 from tilores_core.jobs.batch_input import BatchLine
 from tilores_core.jobs.batch_progress import Totals
-from tilores_core.jobs.batch_rows import error_row, input_row, repeated_row
+from tilores_core.jobs.batch_rows import error_row, input_row, repeat_row
 from tilores_core.jobs.line_processor import LineOptions, LineProcessor, Retry, is_transient
 from tilores_core.testing import FakeProvider
 
@@ -137,7 +137,7 @@ def test_a_failed_line_can_be_written_as_an_input() -> None:
 def test_totals_count_what_rows_say_and_can_be_kept() -> None:
     totals = Totals()
     row = {"id": "a", "answer": "x", "customer": "one", "cost": 0.5, "cache": "miss", "attempts": 2}
-    for one in (row, {**row, "cache": "l2", "cost": 0.0}, repeated_row("b", row), {**row, "customer": "none"}):
+    for one in (row, {**row, "cache": "l2", "cost": 0.0}, repeat_row("b", row), {**row, "customer": "none"}):
         totals.count(one)
     totals.count(error_row("a", TiloresError("no"), attempts=3, seconds=0))
     wanted = Totals(lines=5, failed=1, cached=1, repeated=1, unidentified=1, attempts=9, cost=1.0)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from tilores_core.errors import InvalidRequestError, TiloresError
 from tilores_core.jobs import batch_output
-from tilores_core.jobs.batch_output import OrderedWriter, OutputFile, Reorder, resume, written
+from tilores_core.jobs.batch_output import OrderedWriter, OutputFile, Reorder, read_written, resume
 from tilores_core.testing.waiting import settle
 
 
@@ -305,7 +305,7 @@ def test_killed_at_random_moments_and_resumed(tmp_path: Path) -> None:
             assert child.stdout.readline() == b"ready\n"
             time.sleep(random.uniform(0.02, 0.15))  # the kill comes at any moment
             child.send_signal(signal.SIGKILL)
-    killed = len(list(written(path)))
+    killed = len(list(read_written(path)))
     assert 0 < killed < count, "the kills came too early or too late to show anything"
     subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL)
     assert _ids(path) == [f"id-{place}" for place in range(count)]

@@ -82,10 +82,10 @@ def test_placeholders_are_filled_in_or_the_question_is_left_out() -> None:
         .lists[0]
         .opening_questions[0]
     )
-    filled = question.filled({"name": "Ann Lee", "phone": "+442079460018"})
+    filled = question.fill({"name": "Ann Lee", "phone": "+442079460018"})
     assert filled is not None
     assert filled.messages[0]["content"] == "Ann Lee calls from +442079460018; {json}"
-    assert question.filled({"name": "Ann Lee", "phone": None}) is None
+    assert question.fill({"name": "Ann Lee", "phone": None}) is None
 
 
 WRONG = [
@@ -191,7 +191,7 @@ def test_a_budget_is_for_the_last_hour() -> None:
     assert not budget.take()
     now = 3661.0
     assert budget.take()
-    assert budget.used() == (1, 0.0)
+    assert budget.get_used() == (1, 0.0)
 
 
 def test_a_budget_of_cost_and_two_together() -> None:
@@ -201,8 +201,8 @@ def test_a_budget_of_cost_and_two_together() -> None:
     both.spend(0.6)
     assert both.take()
     assert not both.take()
-    assert (cost.used()[0], both.used()[0]) == (2, 2)
+    assert (cost.get_used()[0], both.get_used()[0]) == (2, 2)
     both.give_back()
     both.spend(0.6)
     assert not both.take()
-    assert cost.used() == (1, 1.2)
+    assert cost.get_used() == (1, 1.2)

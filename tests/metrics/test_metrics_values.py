@@ -19,7 +19,7 @@ from tilores_core.metrics.family import (
     Histogram,
     Values,
     exposition,
-    joined,
+    join,
     values_of,
     without_gauges,
 )
@@ -194,9 +194,7 @@ def test_workers_are_added_up_and_what_they_share_is_not() -> None:
         )
 
     spread = [1.0] * (len(catalogue.LOOP_LAG.bounds) + 2)
-    whole = joined(
-        BY_NAME, [worker(3, 100, 7, spread), worker(4, 50, 9, spread), {"tilores_from_elsewhere": {(): 1}}]
-    )
+    whole = join(BY_NAME, [worker(3, 100, 7, spread), worker(4, 50, 9, spread), {"tilores_from_elsewhere": {(): 1}}])
     assert whole[catalogue.CACHE_HITS.name] == {("l1", "answers"): 7}
     assert whole[catalogue.CACHE_BYTES.name] == {("l1",): 150}
     assert whole[catalogue.CACHE_SHARED_BYTES.name] == {("l2",): 9}

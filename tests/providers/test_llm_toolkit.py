@@ -142,7 +142,7 @@ def test_an_image_for_a_model_that_sees_none_names_its_place() -> None:
 
 
 def test_settings_add_and_correct_models() -> None:
-    made = Catalogue([DATA]).configured(
+    made = Catalogue([DATA]).configure(
         {"small": ModelSettings(input_price=5.0, refuses=()), "mine": ModelSettings(context_window=7)}, ()
     )
     corrected, mine = made.find("small"), made.find("mine")
@@ -154,15 +154,15 @@ def test_every_setting_of_a_model_is_taken() -> None:
     numbers = {"context_window": 7, "max_output_tokens": 8, "input_price": 0.5, "output_price": 0.7}
     abilities = dict.fromkeys(("vision", "tools", "json_output"), True)
     given = ModelSettings(**numbers, **abilities, json_schema=True, reasoning=True, refuses=("seed",))
-    mine = Catalogue([DATA]).configured({"mine": given}, ()).find("mine")
+    mine = Catalogue([DATA]).configure({"mine": given}, ()).find("mine")
     assert {name: getattr(mine.info, name) for name in numbers | abilities} == numbers | abilities
     assert (mine.json_schema, mine.reasoning, mine.refuses) == (True, True, frozenset({"seed"}))
-    bare = Catalogue([DATA]).configured({"bare": ModelSettings()}, ()).find("bare")
+    bare = Catalogue([DATA]).configure({"bare": ModelSettings()}, ()).find("bare")
     assert not (bare.json_schema and bare.reasoning)
 
 
 def test_only_limits_the_list_and_may_name_unlisted_ones() -> None:
-    assert [info.id for info in Catalogue([DATA]).configured({}, ("other",)).infos()] == ["other"]
+    assert [info.id for info in Catalogue([DATA]).configure({}, ("other",)).infos()] == ["other"]
 
 
 def test_a_dated_version_is_known_without_its_price() -> None:

@@ -103,7 +103,7 @@ async def test_answers_are_counted_and_scored_once_each(tmp_path: Path) -> None:
         assert billing.moments("cost").count == 4
         [failed] = sums.values()
         assert (failed.sums["turns"], failed.sums["errors"]) == (1, 1)
-        [logged] = await (await store.get()).windows.logged()
+        [logged] = await (await store.get()).windows.list_logged()
         assert logged.scores == [0.75] * 4
         await quality.flush()
         assert (await (await store.get()).windows.query(0, round(NOW * 1000) + 1))[0].sums["turns"] == 5
@@ -128,7 +128,7 @@ def test_budget_allows_its_share_of_cpu_time_and_no_more() -> None:
         now += 0.001
         if budget.allows():
             done += 1
-            with budget.measured():
+            with budget.measure():
                 cpu += 0.003
     assert budget.used == pytest.approx(100 * 0.01 + 2 * 0.01, abs=0.004)
     assert done == pytest.approx(budget.used / 0.003)
@@ -136,7 +136,7 @@ def test_budget_allows_its_share_of_cpu_time_and_no_more() -> None:
 
 async def test_answers_over_the_budget_are_counted_and_not_scored(tmp_path: Path) -> None:
     async with live(tmp_path, cpu_share=1e-9, score=always(1.0)) as (quality, store):
-        with quality._budget.measured():
+        with quality._budget.measure():
             sum(range(200_000))
         for number in range(20):
             quality.take(outcome(str(number)), "m", "v")
@@ -163,7 +163,7 @@ async def test_outage_of_the_store_loses_nothing(tmp_path: Path, monkeypatch: py
         monkeypatch.setattr(opened.windows, "add", add)
         await quality.flush()
         assert (await window(store)).moments("overall").count == 3
-        assert [row.scores for row in await opened.windows.logged()] == [[0.5] * 3]
+        assert [row.scores for row in await opened.windows.list_logged()] == [[0.5] * 3]
 
 
 async def test_feedback_finds_its_answer_also_in_another_process(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ async def look(folder: Path, before: int, wanted: int, last_step: int) -> int:
     _, store = opened(folder)
     kept = StateFile(folder).read()
     prompts = (await store.get()).prompts
-    label = (await prompts.labelled()).labels["production"]
+    label = (await prompts.get_labelled()).labels["production"]
     moves = [entry for entry in await (await store.get()).audit.recent() if entry.action == "prompts.deploy"]
     await store.aclose()
     where = f"step {last_step}: {before} -> {wanted}"

@@ -311,7 +311,7 @@ async def with_deployment(one: Process, before: float, after: float, *, scores: 
     await one.replica.manager.deploy(number, actor="jo", reason="better")
     new = one.replica.manager.state.production.version
     store = await one.replica.store.get()
-    deployed = (await store.prompts.labelled()).labels["production"].changed.timestamp()
+    deployed = (await store.prompts.get_labelled()).labels["production"].changed.timestamp()
     for version, mean, at in ((old, before, deployed - 3600), (new, after, deployed + 600)):
         sums = {
             "turns": scores,

@@ -92,7 +92,7 @@ async def test_turns_own_prompt_goes_first_then_the_assignment(replica: ReplicaS
     assert one.number == 1
 
     def assignment(turn: Turn, model: str, state: PromptState) -> PromptChoice:
-        return PromptChoice(state.labelled("candidate") or state.production)
+        return PromptChoice(state.get_labelled("candidate") or state.production)
 
     one.manager.assignment = assignment
     assert one.manager.choose(TURN, "").prompt.version.startswith("2-")

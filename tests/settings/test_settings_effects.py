@@ -103,7 +103,7 @@ async def test_batch_that_ended_is_removed_after_the_keep_hours(tmp_path: Path) 
     async with TestApp(data_dir=tmp_path, with_jobs=True) as app:
         line = json.dumps({"customer_id": EDWINA, "question": "Who is it?"}) + "\n"
         job = (await app.http.post("/admin/batch", content=line, headers=NDJSON)).json()["id"]
-        await eventually(lambda: JobFolder(tmp_path / "batch").unfinished()["batch"] == [])
+        await eventually(lambda: JobFolder(tmp_path / "batch").find_unfinished()["batch"] == [])
         assert (await app.http.get(f"/admin/batch/{job}")).json()["state"] == "done"
     async with TestApp(data_dir=tmp_path, config={"batch": {"keep_hours": 1e-9}}, with_jobs=True) as app:
 

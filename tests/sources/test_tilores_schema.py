@@ -25,9 +25,9 @@ from tilores_core.spectrums import SPECTRUMS
 from tilores_core.testing.waiting import eventually
 from tilores_plugins.sources.tilores import introspection
 from tilores_plugins.sources.tilores.catalogue import Catalogue, from_json, to_json
-from tilores_plugins.sources.tilores.keeping import Keeping
 from tilores_plugins.sources.tilores.plan import make_plan
 from tilores_plugins.sources.tilores.queries import Shape
+from tilores_plugins.sources.tilores.schema_file import SchemaFile
 from tilores_plugins.sources.tilores.settings import Settings
 
 WHO = Identifiers(email=EDWINA_EMAIL)
@@ -291,7 +291,7 @@ async def test_a_kept_file_that_is_spoilt_is_read_anew(
 
 def test_what_cannot_be_kept_is_not(tmp_path: Path) -> None:
     (tmp_path / "tilores").write_text("a file where the folder should be")
-    keeping = Keeping(tmp_path, "https://tilores.example")
+    keeping = SchemaFile(tmp_path, "https://tilores.example")
     keeping.save(catalogue_of(build_schema(ODD)))
     assert keeping.load() is None
 

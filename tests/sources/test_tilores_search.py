@@ -12,11 +12,11 @@ import pytest_asyncio
 from tests.sources.tilores_client import EDWINA, EDWINA_EMAIL, EDWINA_RECORDS, asked, connected, ids, record_ids
 from tests.tilores_instance import BANK, NESTED, UPPER, Layout, TiloresInstance
 from tilores_core import Identifiers, SourceError
-from tilores_plugins.sources.tilores.asking import fitting, phone_spellings
 from tilores_plugins.sources.tilores.catalogue import Parameter
-from tilores_plugins.sources.tilores.memory import Hints
-from tilores_plugins.sources.tilores.names import Split, splits
+from tilores_plugins.sources.tilores.memory import ParameterStats
+from tilores_plugins.sources.tilores.names import SplitName, splits
 from tilores_plugins.sources.tilores.roles import _EMAIL, _FIRST, _PHONE, _WHOLE, guess
+from tilores_plugins.sources.tilores.search_parameters import fitting, phone_spellings
 
 
 @pytest_asyncio.fixture
@@ -127,15 +127,19 @@ def test_a_phone_number_is_tried_as_e164_first() -> None:
 @pytest.mark.parametrize(
     ("name", "first", "others"),
     [
-        ("Edwina Hawthorne", Split("Edwina", "Hawthorne"), [Split("Hawthorne", "Edwina")]),
-        ("Hawthorne, Edwina", Split("Edwina", "Hawthorne"), []),
-        ("Dr. Edwina Rose Hawthorne", Split("Edwina", "Hawthorne"), [Split("Edwina", "Rose Hawthorne")]),
-        ("Ana García López", Split("Ana", "López"), [Split("Ana", "García López")]),
-        ("Jürgen Müller", Split("Jürgen", "Müller"), [Split("jurgen", "muller"), Split("juergen", "mueller")]),
-        ("Hawthorne", Split("", "Hawthorne"), []),
+        ("Edwina Hawthorne", SplitName("Edwina", "Hawthorne"), [SplitName("Hawthorne", "Edwina")]),
+        ("Hawthorne, Edwina", SplitName("Edwina", "Hawthorne"), []),
+        ("Dr. Edwina Rose Hawthorne", SplitName("Edwina", "Hawthorne"), [SplitName("Edwina", "Rose Hawthorne")]),
+        ("Ana García López", SplitName("Ana", "López"), [SplitName("Ana", "García López")]),
+        (
+            "Jürgen Müller",
+            SplitName("Jürgen", "Müller"),
+            [SplitName("jurgen", "muller"), SplitName("juergen", "mueller")],
+        ),
+        ("Hawthorne", SplitName("", "Hawthorne"), []),
     ],
 )
-def test_a_name_is_split_and_spelt(name: str, first: Split, others: list[Split]) -> None:
+def test_a_name_is_split_and_spelt(name: str, first: SplitName, others: list[SplitName]) -> None:
     found = splits(name)
     assert found[0] == first
     assert all(other in found for other in others)
@@ -230,16 +234,16 @@ async def test_numbers_written_nationally_fit(instance: TiloresInstance, tmp_pat
 
 
 def test_parameters_that_never_find_anybody_are_tried_later() -> None:
-    hints = Hints()
+    hints = ParameterStats()
     email, name = {"email": "x"}, {"firstName": "a", "lastName": "b"}
-    assert hints.sorted([email, name]) == [email, name]
+    assert hints.sort_by_success([email, name]) == [email, name]
     for _ in range(5):
         hints.note(email, found=False)
-    assert hints.sorted([email, name]) == [email, name], "no other is known to be better"
+    assert hints.sort_by_success([email, name]) == [email, name], "no other is known to be better"
     hints.note(name, found=True)
-    assert hints.sorted([email, name]) == [name, email]
+    assert hints.sort_by_success([email, name]) == [name, email]
     hints.note(email, found=True)
-    assert hints.sorted([email, name]) == [email, name]
+    assert hints.sort_by_success([email, name]) == [email, name]
     assert hints.successful() == [("email",), ("firstName", "lastName")]
     for number in range(1_000):
         hints.note([f"p{number}"], found=True)

@@ -22,7 +22,7 @@ from tilores_core.statistics import (
     MeanSPRT,
     Moments,
     RatioMismatchTest,
-    adjusted_arms,
+    adjust_arms,
 )
 
 
@@ -145,7 +145,7 @@ def test_cuped_keeps_the_difference_and_takes_away_explained_variance() -> None:
     for index in range(4000):
         covariate = draw.gauss(0, 1)
         arms[index % 2].add(covariate * 0.8 + draw.gauss(0, 0.6) + 0.1 * (index % 2), covariate)
-    control, treatment = adjusted_arms(*arms)
+    control, treatment = adjust_arms(*arms)
     assert abs(treatment.mean - control.mean - 0.1) < 0.05
     plain = arms[0].outcome_squares / (arms[0].count - 1)
     assert 0.30 < control.variance / plain < 0.42, "1 - correlation² is 0.36"

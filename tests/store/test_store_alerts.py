@@ -6,7 +6,7 @@ import pytest
 
 from tilores_core import Alert
 from tilores_core.errors import StoreError
-from tilores_core.store.alert_deliveries import LEASE, Planned
+from tilores_core.store.alert_deliveries import LEASE, DeliveryPlan
 from tilores_core.store.alert_silences import Silence
 from tilores_core.store.alerts import Report, StoredAlert
 from tilores_core.store.store import Store
@@ -63,7 +63,7 @@ async def test_writes_of_a_former_leader_are_refused(store: Store) -> None:
     await store.alerts.report([raised()])
     fence = await store.leases.acquire(LEASE, "one", 30.0)
     assert fence is not None
-    plan = Planned(alert=await stored(store), reason="raised", channels=("log",))
+    plan = DeliveryPlan(alert=await stored(store), reason="raised", channels=("log",))
     await store.deliveries.plan([plan], now_ms=1, fence=fence)
     (ready,) = await store.deliveries.ready("log", 1, 10)
     await store.leases.release(LEASE, "one", fence)
@@ -72,14 +72,14 @@ async def test_writes_of_a_former_leader_are_refused(store: Store) -> None:
     for write in (
         store.deliveries.plan([plan], now_ms=1, fence=fence),
         store.deliveries.claim({"m": [ready]}, fence=fence),
-        store.deliveries.sent("m", now_ms=2, fence=fence),
+        store.deliveries.mark_sent("m", now_ms=2, fence=fence),
     ):
         with pytest.raises(StoreError, match="lease 'alerts'"):
             await write
     await store.deliveries.claim({"m": [ready]}, fence=newer)
-    await store.deliveries.sent("m", now_ms=2, fence=newer)
+    await store.deliveries.mark_sent("m", now_ms=2, fence=newer)
     assert await store.deliveries.counts() == {("log", "sent"): 1}
-    assert await store.deliveries.sent_since("log", 0) == [2]
+    assert await store.deliveries.list_sent_since("log", 0) == [2]
 
 
 async def test_what_waits_for_a_channel_becomes_the_newer_message(store: Store) -> None:
@@ -87,19 +87,19 @@ async def test_what_waits_for_a_channel_becomes_the_newer_message(store: Store) 
     fence = await store.leases.acquire(LEASE, "one", 30.0)
     assert fence is not None
     await store.deliveries.plan(
-        [Planned(alert=await stored(store), reason="raised", channels=("a", "b"))], now_ms=1, fence=fence
+        [DeliveryPlan(alert=await stored(store), reason="raised", channels=("a", "b"))], now_ms=1, fence=fence
     )
     (one,) = await store.deliveries.ready("a", 1, 10)
     await store.deliveries.claim({"m": [one]}, fence=fence)
     await store.alerts.report([Report(fingerprint=DOWN.fingerprint, cleared_ms=5)])
     resolved = await stored(store)
     await store.deliveries.plan(
-        [Planned(alert=resolved, reason="resolved", channels=("a", "b"))], now_ms=6, fence=fence
+        [DeliveryPlan(alert=resolved, reason="resolved", channels=("a", "b"))], now_ms=6, fence=fence
     )
-    assert [(it.reason, it.message) for it in await store.deliveries.claimed("a")] == [("raised", "m")]
+    assert [(it.reason, it.message) for it in await store.deliveries.get_claimed("a")] == [("raised", "m")]
     assert [it.reason for it in await store.deliveries.ready("a", 6, 10)] == ["resolved"]
     assert [it.reason for it in await store.deliveries.ready("b", 6, 10)] == ["resolved"]
-    assert await store.alerts.unsettled(10) == []
+    assert await store.alerts.list_unsettled(10) == []
 
 
 async def test_silence_matches_what_it_names(store: Store) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from tilores_core.store.address import Address
 from tilores_core.store.jobs import jobs as batch_jobs
 from tilores_core.store.migrate import HEAD
-from tilores_core.store.store import Store, stored_revision
+from tilores_core.store.store import Store, read_revision
 
 CHILD = Path(__file__).with_name("store_child.py")
 ROUNDS = 12
@@ -52,4 +52,4 @@ async def test_kill_at_any_moment_leaves_a_state_that_starts(address: Address) -
 
 async def test_replicas_that_start_at_once_migrate_once(address: Address) -> None:
     _run("open", 6, address)
-    assert await stored_revision(address) == HEAD
+    assert await read_revision(address) == HEAD

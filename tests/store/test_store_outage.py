@@ -14,7 +14,7 @@ from tests.store.postgres_server import PASSWORD, NewAddress, PostgresServer
 from tilores_core.errors import ConfigError, StoreError, StoreUnavailableError
 from tilores_core.store.address import Address, store_address
 from tilores_core.store.database import Limits
-from tilores_core.store.store import Store, stored_revision
+from tilores_core.store.store import Store, read_revision
 
 QUICK = Limits(connections=2, connect=0.5, lock=0.2, call=0.8)
 
@@ -143,7 +143,7 @@ async def test_a_wrong_password_or_name(postgres: PostgresServer, tmp_path: Path
         postgres.url("nowhere"): "has no such database",
     }
     for url, said in cases.items():
-        for attempt in (Store.open, stored_revision):
+        for attempt in (Store.open, read_revision):
             with pytest.raises(StoreError, match=said) as caught:
                 await attempt(store_address(url, tmp_path))
             assert not isinstance(caught.value, StoreUnavailableError)

@@ -27,7 +27,7 @@ async def move(store: Store, number: int, expected: int | None, label: str = "pr
 
 
 async def numbers(store: Store) -> dict[str, int]:
-    return {name: label.number for name, label in (await store.prompts.labelled()).labels.items()}
+    return {name: label.number for name, label in (await store.prompts.get_labelled()).labels.items()}
 
 
 async def actions(store: Store) -> list[str]:
@@ -38,7 +38,7 @@ async def test_first_version_comes_after_the_builtin_which_is_in_production(stor
     made = await new(store, "A")
     assert (made.number, made.parent, made.author, made.reason) == (2, 1, "jo", "say A")
     assert [version.number for version in await store.prompts.recent()] == [2, 1]
-    found = await store.prompts.labelled()
+    found = await store.prompts.get_labelled()
     assert {name: label.number for name, label in found.labels.items()} == {"production": 1}
     assert found.versions[1].parts == BUILTIN
     assert await actions(store) == ["prompts.deploy prompts/production", "prompts.new prompts/2"]
@@ -48,7 +48,7 @@ async def test_first_version_comes_after_the_builtin_which_is_in_production(stor
 async def test_deploying_moves_the_label_and_keeps_the_version_before(store: Store) -> None:
     await new(store, "A")
     await move(store, 2, expected=1)
-    label = (await store.prompts.labelled()).labels["production"]
+    label = (await store.prompts.get_labelled()).labels["production"]
     assert (label.number, label.previous) == (2, (1,))
     (entry,) = await store.audit.recent(limit=1)
     assert (entry.actor, entry.action, entry.reason) == ("jo", "prompts.deploy", "better")

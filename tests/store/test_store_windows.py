@@ -106,21 +106,21 @@ async def test_query_reads_what_is_asked_of(store: Store) -> None:
 async def test_logged_scores_are_consumed_with_the_state_under_the_lease(store: Store) -> None:
     await store.windows.add({}, {BILLING: [0.5] * (MOST_SCORES + 1)}, now_ms=NOW)
     await store.windows.add({}, {GENERAL: [1.0, 0.25]}, now_ms=NOW + 1)
-    *first, last = await store.windows.logged()
+    *first, last = await store.windows.list_logged()
     assert sorted(len(row.scores) for row in first) == [1, MOST_SCORES]
     assert (last.cell, list(last.scores)) == (GENERAL, [1.0, 0.25])
     fence = await store.leases.acquire(LEASE, "one", 60.0)
     assert fence is not None
     with pytest.raises(StoreError, match="lease"):
         await store.quality.put({GENERAL: {"n": 1}}, consumed=[last.id], now_ms=NOW, fence=fence - 1)
-    assert len(await store.windows.logged()) == 3
+    assert len(await store.windows.list_logged()) == 3
     await store.quality.put({GENERAL: {"n": 2}}, consumed=[last.id], now_ms=NOW, fence=fence)
-    assert await store.quality.all() == {GENERAL: {"n": 2}}
-    assert [row.cell for row in await store.windows.logged()] == [BILLING, BILLING]
+    assert await store.quality.get_all() == {GENERAL: {"n": 2}}
+    assert [row.cell for row in await store.windows.list_logged()] == [BILLING, BILLING]
     await store.windows.add({}, {GENERAL: [1.0]}, now_ms=NOW + DAY_MS)
-    assert [row.cell for row in await store.windows.logged()] == [GENERAL], "what was not consumed is dropped"
+    assert [row.cell for row in await store.windows.list_logged()] == [GENERAL], "what was not consumed is dropped"
     await store.quality.forget(NOW + 1, fence=fence)
-    assert await store.quality.all() == {}
+    assert await store.quality.get_all() == {}
 
 
 async def test_text_that_does_not_fit_is_refused_in_every_database(store: Store) -> None:

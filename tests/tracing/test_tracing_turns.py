@@ -119,7 +119,7 @@ async def test_a_model_that_nobody_knows_is_told_without_its_name() -> None:
             await world.listen(model="nobody:knows")
         outcomes = await told(world, 2)
         capture = Capture("none", longest=1000, remembered=lambda _: None)
-        maker = TreeMaker(resolve=world.models.resolve, shown=world.models.shown, deployment={}, full=False)
+        maker = TreeMaker(resolve=world.models.resolve, shown=world.models.display_name, deployment={}, full=False)
         trace = maker.trace(outcomes[0], capture.of(outcomes[0]))
     assert [outcome.error for outcome in outcomes] == ["unknown_model"] * 2
     assert trace.root.error == "unknown_model"

@@ -35,7 +35,7 @@ class _Nothing:
 
     def __init__(self) -> None:
         self.condition = Condition()
-        self.condition.worked(0.002)
+        self.condition.record_success(0.002)
         self.default, self.fallbacks = "m", ()
         self.plugins: tuple[object, ...] = ()
         self.disabled_roles: dict[str, str] = {}

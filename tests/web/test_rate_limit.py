@@ -77,10 +77,10 @@ def test_counter_that_was_used_longest_ago_makes_room(clock: Clock) -> None:
 
 def test_peer_that_failed_too_often_is_refused_except_with_a_key_it_used_before(clock: Clock) -> None:
     failures = FailedAuthentication("3/minute", None)
-    failures.succeeded("203.0.113.9", "desk")
+    failures.record_success("203.0.113.9", "desk")
     for _ in range(3):
         failures.check("203.0.113.9")
-        failures.failed("203.0.113.9")
+        failures.record_failure("203.0.113.9")
     with pytest.raises(RateLimitedError, match="without the right key") as raised:
         failures.check("203.0.113.9")
     assert (raised.value.retry_after or 0) >= 1
@@ -92,8 +92,8 @@ def test_peer_that_failed_too_often_is_refused_except_with_a_key_it_used_before(
 
 def test_addresses_of_one_ipv6_network_are_one_peer(clock: Clock) -> None:
     failures = FailedAuthentication("2/minute", None)
-    failures.failed("2001:db8::1")
-    failures.failed("2001:db8::ffff:2")
+    failures.record_failure("2001:db8::1")
+    failures.record_failure("2001:db8::ffff:2")
     with pytest.raises(RateLimitedError):
         failures.check("2001:db8::3")
     failures.check("2001:db8:0:1::1")

@@ -77,13 +77,13 @@ class AlertDesk:
         self._wake = wake
         self._clock = clock
 
-    async def listed(self, *, everything: bool = False, limit: int = 100) -> list[dict[str, Any]]:
+    async def list_alerts(self, *, everything: bool = False, limit: int = 100) -> list[dict[str, Any]]:
         """Open and acknowledged ones, with `everything` also the resolved; the one that was raised last first."""
         store, states = await self._store.get(), () if everything else _OPEN
         found = await store.alerts.recent(states=states, limit=min(limit, MOST_LISTED))
         silences = await store.silences.current(self._now_ms())
         return [
-            _shown(one) | {"silenced": any(it.matches(one.alert, one.fingerprint) for it in silences)}
+            _to_row(one) | {"silenced": any(it.matches(one.alert, one.fingerprint) for it in silences)}
             for one in found
         ]
 
@@ -92,7 +92,7 @@ class AlertDesk:
         store, stored = await self._store.get(), await self._find(fingerprint)
         silences = await store.silences.current(self._now_ms())
         matching = [one for one in silences if one.matches(stored.alert, stored.fingerprint)]
-        return _shown(stored) | {
+        return _to_row(stored) | {
             "silenced": bool(matching),
             "silences": [one.id for one in matching],
             "deliveries": [_delivery(one) for one in await store.deliveries.of_alert(stored.fingerprint)],
@@ -232,7 +232,7 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) or "none"
 
 
-def _shown(stored: StoredAlert) -> dict[str, Any]:
+def _to_row(stored: StoredAlert) -> dict[str, Any]:
     """Times are seconds since the epoch."""
     alert = stored.alert
     names = ("kind", "severity", "title", "detail", "source", "model", "spectrum", "prompt_version")

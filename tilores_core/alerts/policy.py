@@ -12,7 +12,7 @@ from tilores_core.contracts import SEVERITIES, Alert, Severity
 from tilores_core.settings import AlertsTable, MaintenanceTable, RouteTable
 
 if TYPE_CHECKING:
-    from tilores_core.store.alert_deliveries import Planned
+    from tilores_core.store.alert_deliveries import DeliveryPlan
     from tilores_core.store.alert_silences import Silence
     from tilores_core.store.alerts import StoredAlert
 
@@ -78,7 +78,7 @@ class AlertPolicy:
         }.get(severity, (0.0, 0))
         return round(minutes * 60_000), times
 
-    def decide(self, stored: StoredAlert, silences: Sequence[Silence], now_ms: int) -> Planned | None:
+    def decide(self, stored: StoredAlert, silences: Sequence[Silence], now_ms: int) -> DeliveryPlan | None:
         """What is to be sent now; None: nothing yet. `silences`: those in force.
 
         - Not yet sent in this episode: sent, unless the last message about it is younger than `repeat_minutes`.
@@ -87,32 +87,32 @@ class AlertPolicy:
           `repeat_minutes` have passed.
         - Resolved: its end is sent once to where its beginning was.
         """
-        from tilores_core.store.alert_deliveries import Planned
+        from tilores_core.store.alert_deliveries import DeliveryPlan
 
         severity = stored.alert.severity
         is_noticed = stored.noticed_episode == stored.episode
         if not self.is_sent(severity) and not (is_noticed and stored.state == "resolved"):
-            return Planned(alert=stored, reason=None)
+            return DeliveryPlan(alert=stored, reason=None)
         if self.is_held(stored, silences, now_ms):
             return None
         channels = self.channels(stored.alert)
         due = now_ms + round(self._table.group_seconds * 1000)
         if stored.state == "resolved":
             if not (is_noticed or self._is_worth_an_end(stored, now_ms)):
-                return Planned(alert=stored, reason=None)
-            return Planned(
+                return DeliveryPlan(alert=stored, reason=None)
+            return DeliveryPlan(
                 alert=stored, reason="resolved", channels=channels, escalation=stored.escalation, due_ms=due
             )
         if self._has_risen(stored) or (not is_noticed and self._may_repeat(stored, now_ms)):
-            return Planned(alert=stored, reason="raised", channels=channels, due_ms=due)
+            return DeliveryPlan(alert=stored, reason="raised", channels=channels, due_ms=due)
         if not is_noticed or stored.state == "acknowledged":
             return None
         pause, times = self.escalation(severity)
         if stored.escalation < times and now_ms >= (stored.escalated_ms or 0) + pause:
             level = stored.escalation + 1
-            return Planned(alert=stored, reason="escalated", channels=channels, escalation=level, due_ms=now_ms)
+            return DeliveryPlan(alert=stored, reason="escalated", channels=channels, escalation=level, due_ms=now_ms)
         if stored.raised > stored.noticed_raised and self._may_repeat(stored, now_ms):
-            return Planned(
+            return DeliveryPlan(
                 alert=stored, reason="repeated", channels=channels, escalation=stored.escalation, due_ms=due
             )
         return None

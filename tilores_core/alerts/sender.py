@@ -88,7 +88,7 @@ class ChannelSender:
         """Send all that may be sent now; how many seconds until there may be more. Raises `StoreError`."""
         if self._sent is None:  # what a former process sent counts as well
             since = self._now_ms() - _MINUTE_MS
-            self._sent = deque(sorted(await self._store.deliveries.sent_since(self.name, since)))
+            self._sent = deque(sorted(await self._store.deliveries.list_sent_since(self.name, since)))
         while True:
             blocked, idle = await self._send_claimed()
             if blocked:
@@ -97,7 +97,7 @@ class ChannelSender:
             ready = [delivery for delivery in waiting if delivery.due_ms <= self._now_ms()]
             if not ready:
                 return min([idle, *((delivery.due_ms - self._now_ms()) / 1000 for delivery in waiting)])
-            if not (allowed := self._allowed()):
+            if not (allowed := self._count_allowed()):
                 return self._until_allowed()
             await self._claim(ready, allowed)
 
@@ -112,7 +112,7 @@ class ChannelSender:
     async def _send_claimed(self) -> tuple[bool, float]:
         """Send the messages that were put together: whether the channel takes nothing more now, and the pause."""
         messages: dict[str, list[Delivery]] = {}
-        for delivery in await self._store.deliveries.claimed(self.name):
+        for delivery in await self._store.deliveries.get_claimed(self.name):
             messages.setdefault(str(delivery.message), []).append(delivery)
         idle = _IDLE_SECONDS
         for message, deliveries in messages.items():
@@ -122,7 +122,7 @@ class ChannelSender:
             wait = (deliveries[0].next_ms - self._now_ms()) / 1000
             refused = (deliveries[0].error or "").startswith(_REFUSED)
             if wait <= 0:
-                if not self._allowed():
+                if not self._count_allowed():
                     return True, self._until_allowed()
                 outcome = await self._send(message, deliveries)
                 if outcome is None:
@@ -138,7 +138,7 @@ class ChannelSender:
         alerts = await self._store.alerts.of(delivery.fingerprint for delivery in deliveries)
         notice = notice_of(message, deliveries, alerts)
         if notice is None:
-            await self._store.deliveries.failed(
+            await self._store.deliveries.mark_failed(
                 message, "its alert was removed", now_ms=self._now_ms(), fence=self._fence
             )
             return None
@@ -147,11 +147,13 @@ class ChannelSender:
                 await self._channel.send(notice)
         except TimeoutError:
             seconds = self._table.send_seconds
-            return await self._failed(message, deliveries, AlertChannelError(f"no answer within {seconds:g} s"))
+            return await self._record_failure(
+                message, deliveries, AlertChannelError(f"no answer within {seconds:g} s")
+            )
         except AlertChannelError as error:
-            return await self._failed(message, deliveries, error)
+            return await self._record_failure(message, deliveries, error)
         except Exception as error:  # a stranger's code: its text may hold anything
-            return await self._failed(message, deliveries, AlertChannelError(type(error).__name__))
+            return await self._record_failure(message, deliveries, AlertChannelError(type(error).__name__))
         assert self._sent is not None
         self._sent.append(self._now_ms())
         self._counted[self.name, "sent"] += 1
@@ -161,10 +163,10 @@ class ChannelSender:
         return None
 
     async def _note_sent(self, message: str) -> None:
-        await self._store.deliveries.sent(message, now_ms=self._now_ms(), fence=self._fence)
+        await self._store.deliveries.mark_sent(message, now_ms=self._now_ms(), fence=self._fence)
         self._unnoted.discard(message)
 
-    async def _failed(
+    async def _record_failure(
         self, message: str, deliveries: Sequence[Delivery], error: AlertChannelError
     ) -> tuple[float, bool] | None:
         now, refused = self._now_ms(), isinstance(error, AlertRefusedError)
@@ -173,7 +175,7 @@ class ChannelSender:
         if age_ms > self._table.give_up_hours * 3_600_000:
             self._counted[self.name, "given_up"] += 1
             log.error("alerts.given_up", channel=self.name, alerts=len(deliveries), error=text)
-            await self._store.deliveries.failed(message, text, now_ms=now, fence=self._fence)
+            await self._store.deliveries.mark_failed(message, text, now_ms=now, fence=self._fence)
             return None
         attempts = deliveries[0].attempts
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempts, 10)) * (0.5 + self._roll() / 2)
@@ -186,7 +188,7 @@ class ChannelSender:
         await self._store.deliveries.retry(message, text, next_ms=now + round(pause * 1000), fence=self._fence)
         return pause, refused
 
-    def _allowed(self) -> int:
+    def _count_allowed(self) -> int:
         """How many messages may be sent now."""
         assert self._sent is not None
         while self._sent and self._sent[0] <= self._now_ms() - _MINUTE_MS:

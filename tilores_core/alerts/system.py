@@ -24,7 +24,7 @@ from tilores_core.store.lazy import LazyStore
 from tilores_core.store.topics import ALERTS
 
 if TYPE_CHECKING:
-    from tilores_core.store.alert_deliveries import Planned
+    from tilores_core.store.alert_deliveries import DeliveryPlan
     from tilores_core.store.store import Store
 
 log = structlog.get_logger(part="alerts")
@@ -159,8 +159,8 @@ class AutomatedAlertingSystem:
         if now - self._expired_at >= _EXPIRE_SECONDS:
             self._expired_at = now
             await store.alerts.expire(now_ms, round(self._table.expire_hours * 3_600_000))
-        unsettled = await store.alerts.unsettled(_MOST_AT_ONCE)
-        planned: list[Planned] = []
+        unsettled = await store.alerts.list_unsettled(_MOST_AT_ONCE)
+        planned: list[DeliveryPlan] = []
         if unsettled:
             silences = await store.silences.current(now_ms)
             over = {stored.fingerprint for stored in unsettled if stored.state == "resolved"}

@@ -2,6 +2,6 @@
 
 from tilores_core.cache.codec import Codec, UnreadableError, decode, encode
 from tilores_core.cache.tiered import TieredCache
-from tilores_core.cache.values import Hit, Made
+from tilores_core.cache.values import Hit, MakerResult
 
-__all__ = ["Codec", "Hit", "Made", "TieredCache", "UnreadableError", "decode", "encode"]
+__all__ = ["Codec", "Hit", "MakerResult", "TieredCache", "UnreadableError", "decode", "encode"]

@@ -11,7 +11,7 @@ from functools import partial
 import structlog
 
 from tilores_core.cache.guard import FAILED, GuardedTier
-from tilores_core.cache.invalidation import Invalidation, announced, from_message, to_announcement, to_messages
+from tilores_core.cache.invalidation import Invalidation, announced_topics, from_message, to_announcement, to_messages
 from tilores_core.contracts import SupportsBroadcast
 
 log = structlog.get_logger(part="cache")
@@ -100,7 +100,7 @@ class Coherence:
             return
         try:
             sender, what = from_message(message)
-            topics = frozenset[str]() if what else announced(message)
+            topics = frozenset[str]() if what else announced_topics(message)
         except ValueError:
             # Perhaps of a newer version in a rolling upgrade: it says that something is outdated, but not what.
             self.unreadable += 1

@@ -36,7 +36,7 @@ async def forget_customer(
     tags = set(customer_tags(customer_id, tuple(record_ids)))
     for hit in (await cache.get_many(keys)).values():
         tags.update(hit.tags)
-    found = await cache.tagged(tags)
+    found = await cache.get_tagged(tags)
     removed = await cache.invalidate(keys=keys, tags=sorted(tags))
     by_namespace = Counter(namespace_of(key) for key in found)
     if removed > len(found):

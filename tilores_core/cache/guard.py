@@ -91,7 +91,7 @@ class GuardedTier:
 
     def _note_failure(self, error: Exception, breaker: CircuitBreaker | None) -> None:
         self.errors += 1
-        self.condition.failed(type(error).__name__)
+        self.condition.record_failure(type(error).__name__)
         if breaker is None:
             return
         opened = breaker.opened
@@ -116,7 +116,7 @@ class GuardedTier:
             return None
         seconds = time.perf_counter() - started
         self.times.add(seconds)
-        self.condition.worked(seconds)
+        self.condition.record_success(seconds)
         if not self.pending_invalidations:
             return entries
         return {
@@ -132,9 +132,9 @@ class GuardedTier:
             async with asyncio.timeout(seconds):
                 await self.tier.get_many([_PROBE])
         except Exception as error:  # third-party code
-            self.condition.failed(type(error).__name__)
+            self.condition.record_failure(type(error).__name__)
             return False
-        self.condition.worked(time.perf_counter() - started)
+        self.condition.record_success(time.perf_counter() - started)
         return True
 
     async def write(self, entries: Mapping[str, CacheEntry]) -> bool:
@@ -153,7 +153,7 @@ class GuardedTier:
         if len(self.pending_invalidations) > MAX_PENDING:
             self.pending_invalidations[:] = [EVERYTHING]
 
-    async def tagged(self, tags: Iterable[str]) -> set[str]:
+    async def get_tagged(self, tags: Iterable[str]) -> set[str]:
         """The keys of the entries with one of the tags; none when the tier cannot list them or fails."""
         keys: set[str] = set()
         if isinstance(self.tier, SupportsTagKeys):

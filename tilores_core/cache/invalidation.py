@@ -78,7 +78,7 @@ class InvalidationLog:
         self._done.append(what)
         self._count += 1
 
-    def touched(self, revision: int, key: str, tags: Iterable[str] | None) -> bool:
+    def has_invalidated(self, revision: int, key: str, tags: Iterable[str] | None) -> bool:
         """Would an invalidation since `revision` have removed this entry?"""
         if self._under_way and any(what.matches(key, tags) for what in self._under_way):
             return True
@@ -119,7 +119,7 @@ def to_announcement(sender: str, topic: str) -> bytes:
     return _message(sender, changed=[topic])
 
 
-def announced(data: bytes) -> frozenset[str]:
+def announced_topics(data: bytes) -> frozenset[str]:
     """The topics of what `from_message` has read. Raises `ValueError` as that does."""
     return _names(orjson.loads(data), "changed")
 

@@ -41,7 +41,7 @@ def canonical(value: object) -> bytes:
     """
     data = orjson.dumps(value, option=_OPTIONS)  # first: it refuses cycles, which the walk would not end on
     _refuse_inexact(value)
-    return data if data.isascii() else _normalised(value, data)
+    return data if data.isascii() else _normalise(value, data)
 
 
 def conversation_digest(messages: Sequence[Message]) -> bytes:
@@ -53,7 +53,7 @@ def conversation_digest(messages: Sequence[Message]) -> bytes:
             if type(part) is not str:  # nearly all parts are text; only the others need the walk
                 _refuse_inexact(part)
     if not data.isascii():
-        data = _normalised(plain, data)
+        data = _normalise(plain, data)
     return sha256(data).digest()
 
 
@@ -149,7 +149,7 @@ def _refuse_inexact(value: object) -> None:
             )
 
 
-def _normalised(value: object, data: bytes) -> bytes:
+def _normalise(value: object, data: bytes) -> bytes:
     # Normalising the whole text at once cannot join characters over the end of a string: nothing composes with a
     # quotation mark. Keys are another matter: their order was decided before they were normalised.
     if _has_wide_keys(value):

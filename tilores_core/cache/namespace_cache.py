@@ -10,7 +10,7 @@ from typing import Any
 from tilores_core.cache.codec import Codec, UnreadableError
 from tilores_core.cache.keys import WIRE, customer_tags
 from tilores_core.cache.tiered import TieredCache
-from tilores_core.cache.values import Made
+from tilores_core.cache.values import MakerResult
 from tilores_core.settings import CacheTable, NamespaceTable
 
 RESERVED_NAMESPACES = ("answers", WIRE, "customers", "fingerprints", "mentions")
@@ -106,9 +106,9 @@ class NamespaceCache:
         name = self._name(key)
         tags = customer_tags(customer_id, ())
 
-        async def make() -> Made:
+        async def make() -> MakerResult:
             value = await load()
-            return Made(self._codec.encode(name, value), tags, negative=value is None)
+            return MakerResult(self._codec.encode(name, value), tags, negative=value is None)
 
         for no_cache in (False, True):
             hit = await self._cache.fetch(

@@ -20,7 +20,7 @@ class Life:
     expires_at: float
 
 
-class Aged(Protocol):
+class HasAge(Protocol):
     """Anything that says when it was made and how long it lives."""
 
     @property
@@ -55,19 +55,19 @@ def demand(max_age: float | None, no_cache: bool) -> float:
     return inf if max_age is None else max(0.0, max_age)
 
 
-def satisfies(asked: float, found: Aged, now: float) -> bool:
+def satisfies(asked: float, found: HasAge, now: float) -> bool:
     """Is `found` young enough, and still alive?"""
     return found.expires_at > now and max(0.0, now - found.stored_at) <= asked
 
 
-def decide(found: Aged | None, *, asked: float, now: float) -> Plan:
+def decide(found: HasAge | None, *, asked: float, now: float) -> Plan:
     """Serve it, serve it and renew it behind the request, or make a new one first."""
     if found is None or not satisfies(asked, found, now):
         return Plan.MAKE
     return Plan.SERVE if now < found.fresh_until else Plan.SERVE_AND_REFRESH
 
 
-def may_fall_back(found: Aged | None, *, asked: float, now: float) -> bool:
+def may_fall_back(found: HasAge | None, *, asked: float, now: float) -> bool:
     """May `found` be served, marked stale, because making a new one failed?
 
     Yes while it lives, even to a request that asked for a younger one: an older answer that says its age is of more
@@ -85,6 +85,6 @@ def may_join(flying: float, asked: float) -> bool:
     return asked != NO_CACHE and flying <= asked
 
 
-def newer(candidate: Aged, held: Aged | None) -> bool:
+def newer(candidate: HasAge, held: HasAge | None) -> bool:
     """May `candidate` replace `held` in a tier above? An entry read below must not push out a younger one."""
     return held is None or candidate.stored_at >= held.stored_at

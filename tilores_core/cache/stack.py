@@ -11,7 +11,7 @@ from tilores_core.cache.coherence import RecentStores
 from tilores_core.cache.guard import GuardedTier
 from tilores_core.cache.invalidation import EVERYTHING, Invalidation, InvalidationLog
 from tilores_core.cache.keys import WIRE, namespace_of, wire_key, wire_origin
-from tilores_core.cache.values import Hit, kept, pack, unpack
+from tilores_core.cache.values import Hit, pack, to_memory_hit, unpack
 from tilores_core.contracts import CacheEntry
 
 _SAMPLE_EVERY = 64
@@ -56,7 +56,7 @@ class Stack:
             return None
         self._until_sample -= 1
         if not self._until_sample:
-            return self._timed_get(key)
+            return self._get_timed(key)
         try:
             hit = look(key)
         except Exception as error:  # third-party code
@@ -151,7 +151,7 @@ class Stack:
 
         With `defer` the tiers outside this process are written in the background.
         """
-        if hit.expires_at <= self._clock() or self.log.touched(revision, key, hit.tags):
+        if hit.expires_at <= self._clock() or self.log.has_invalidated(revision, key, hit.tags):
             return False
         await self._drop_wire(key)
         self._recent.add(key, hit.tags)
@@ -178,9 +178,9 @@ class Stack:
             if held is None or held.stored_at != like.stored_at:
                 return
             self._protocols.add(key.split(":", 2)[1])
-        elif self.log.touched(self.log.revision(), key, like.tags):
+        elif self.log.has_invalidated(self.log.revision(), key, like.tags):
             return
-        self._put(self.local, key, kept(replace(like, value=value), self.local.label))
+        self._put(self.local, key, to_memory_hit(replace(like, value=value), self.local.label))
 
     def touch(self, key: str) -> bool:
         """Let an entry begin its time in the tier of this process again; False when it is not there."""
@@ -228,7 +228,7 @@ class Stack:
 
     # --- inside -------------------------------------------------------------------------------------------
 
-    def _timed_get(self, key: str) -> Hit | None:
+    def _get_timed(self, key: str) -> Hit | None:
         self._until_sample = _SAMPLE_EVERY + 1
         started = perf_counter()
         hit = self.get_from_memory(key)
@@ -261,20 +261,20 @@ class Stack:
 
     async def write(self, tier: GuardedTier, writes: Writes) -> bool:
         """Put entries into one tier, in one call; False when a tier outside this process failed."""
-        hits = self._untouched(writes)
+        hits = self._drop_invalidated(writes)
         if tier.local is not None:
             for key, hit in hits.items():
-                self._put(tier, key, kept(hit, tier.label))
+                self._put(tier, key, to_memory_hit(hit, tier.label))
         elif hits:
             written = await tier.write({key: pack(key, hit) for key, hit in hits.items()})
-            outdated = hits.keys() - self._untouched(writes).keys()
+            outdated = hits.keys() - self._drop_invalidated(writes).keys()
             if outdated:  # an invalidation overtook the write
                 await self._delete(tier, outdated)
             return written
         return True
 
-    def _untouched(self, writes: Writes) -> dict[str, Hit]:
-        touched = self.log.touched
+    def _drop_invalidated(self, writes: Writes) -> dict[str, Hit]:
+        touched = self.log.has_invalidated
         return {key: hit for key, (hit, revision) in writes.items() if not touched(revision, key, hit.tags)}
 
     def _put(self, tier: GuardedTier, key: str, hit: Hit) -> None:

@@ -25,18 +25,18 @@ from tilores_core.cache.guard import GuardedTier
 from tilores_core.cache.invalidation import EVERYTHING, invalidation
 from tilores_core.cache.invalidator import Invalidator
 from tilores_core.cache.keys import namespace_of
-from tilores_core.cache.lease import TierLeases, made_elsewhere
+from tilores_core.cache.lease import TierLeases, wait_for_other_replica
 from tilores_core.cache.policy import Life, Plan
 from tilores_core.cache.stack import Stack, Writes
-from tilores_core.cache.values import Hit, Made, hit_of
+from tilores_core.cache.values import Hit, MakerResult, hit_of
 from tilores_core.contracts import CacheTier, SupportsLease
 from tilores_core.errors import RequestError
 from tilores_core.resilience import CircuitBreaker, InFlightCall, InFlightCalls, LeaseBackend
 from tilores_core.settings import CacheTable
 
-__all__ = ["Hit", "Made", "TieredCache"]
+__all__ = ["Hit", "MakerResult", "TieredCache"]
 
-Maker = Callable[[], Awaitable[Made]]
+Maker = Callable[[], Awaitable[MakerResult]]
 
 NEGATIVE_SECONDS = 15.0
 """Life of "there is nothing" in a namespace that has no table of its own."""
@@ -209,7 +209,9 @@ class TieredCache:
             hit = await self.get_from_tiers(key)  # what another replica makes arrives below
             return hit if hit is not None and accept(hit) else None
 
-        return made_elsewhere(self.leases, key, self._table.lease_seconds if seconds is None else seconds, look)
+        return wait_for_other_replica(
+            self.leases, key, self._table.lease_seconds if seconds is None else seconds, look
+        )
 
     # --- removing -----------------------------------------------------------------------------------------
 
@@ -228,9 +230,9 @@ class TieredCache:
         """Remove everything, here and in all other processes."""
         return await self._invalidator.invalidate(EVERYTHING)
 
-    async def tagged(self, tags: Collection[str]) -> frozenset[str]:
+    async def get_tagged(self, tags: Collection[str]) -> frozenset[str]:
         """The keys of the entries with one of the tags, in those tiers that can list them."""
-        return frozenset[str]().union(*[await tier.tagged(tags) for tier in self._stack.tiers])
+        return frozenset[str]().union(*[await tier.get_tagged(tags) for tier in self._stack.tiers])
 
     def pending_tiers(self) -> tuple[str, ...]:
         """The names of the tiers that have invalidations to retry."""
@@ -308,7 +310,7 @@ class TieredCache:
     def _may_join(self, key: str, call: InFlightCall[Hit, Never], asked: float) -> bool:
         demand, revision = call.note
         # What started before an invalidation may have read what is outdated since; its tags are not known yet.
-        return policy.may_join(demand, asked) and not self._stack.log.touched(revision, key, None)
+        return policy.may_join(demand, asked) and not self._stack.log.has_invalidated(revision, key, None)
 
     async def _obtain(
         self,
@@ -375,9 +377,9 @@ class TieredCache:
         call = self._calls.start(key, lambda _: self._make(key, make, ttl, grace, revision), note=(0.0, revision))
         call.join()  # and never leave: it goes on without a caller
         self._refreshing += 1
-        call.task.add_done_callback(self._refreshed)
+        call.task.add_done_callback(self._on_refreshed)
 
-    def _refreshed(self, _: asyncio.Task[Hit]) -> None:
+    def _on_refreshed(self, _: asyncio.Task[Hit]) -> None:
         self._refreshing -= 1
 
     # --- inside: building ---------------------------------------------------------------------------------

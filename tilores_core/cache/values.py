@@ -43,7 +43,7 @@ class Hit(CacheEntry):
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class MakerResult:
     """What a maker returns. `tags`: what it can be invalidated by.
 
     `negative`: it says that there is nothing, and is kept only briefly. `ttl` replaces the caller's, in seconds.
@@ -68,7 +68,7 @@ def hit_of(value: bytes, tier: str, life: Life, tags: tuple[str, ...]) -> Hit:
     )
 
 
-def kept(hit: Hit, tier: str) -> Hit:
+def to_memory_hit(hit: Hit, tier: str) -> Hit:
     """`hit` as the tier in this process keeps it.
 
     The value is copied through a memoryview, since bytes(value) would hand back the same object: what orjson

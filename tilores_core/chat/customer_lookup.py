@@ -17,7 +17,7 @@ from cachetools import TTLCache
 from tilores_core.cache.codec import decode, encode
 from tilores_core.cache.invalidation import Invalidation
 from tilores_core.cache.keys import customer_key, customer_tags, fingerprint_key, mention_key
-from tilores_core.cache.tiered import Hit, Made, TieredCache
+from tilores_core.cache.tiered import Hit, MakerResult, TieredCache
 from tilores_core.chat.context.estimate import estimate_tokens
 from tilores_core.chat.context.quality import is_weak
 from tilores_core.chat.customer.finder import CustomerFinder, Resolution
@@ -135,7 +135,7 @@ class CustomerLookup:
         context.customer_entry = hit
         return hit.value[:_FINGERPRINT_LENGTH].decode() + suffix
 
-    def remembered(self, fingerprint: str) -> Customer | None:
+    def get_remembered(self, fingerprint: str) -> Customer | None:
         """The customer with these very records, if they are still in this process."""
         records = self._records.get(fingerprint)
         return None if records is None else records.customer
@@ -169,10 +169,10 @@ class CustomerLookup:
         just_found: CustomerMatch | None = None
         renew = turn.cache.no_cache or turn.cache.max_age is not None
 
-        async def make() -> Made:
+        async def make() -> MakerResult:
             nonlocal just_found
             since = self._cache.revision()
-            found = await self.calls.noted(
+            found = await self.calls.note_outcome(
                 self._search(turn, context.spectrum, needed), asked=lambda found: found.outcome.kind != "unnamed"
             )
             if found.customer is not None:
@@ -182,9 +182,9 @@ class CustomerLookup:
                     await self._store_records(found.customer, match, since)
                     await self._store_fingerprint(match, since)
                 just_found = replace(match, weak=weak, records=self._remember(match, found.customer))
-                return Made((_WEAK if weak else _ONE) + found.customer.id.encode(), match.tags, store=keep)
+                return MakerResult((_WEAK if weak else _ONE) + found.customer.id.encode(), match.tags, store=keep)
             if found.outcome.kind == "unnamed":
-                return Made(_UNNAMED, store=keep)
+                return MakerResult(_UNNAMED, store=keep)
             return self._nobody(outcome_to_bytes(found.outcome), keep, self._mention_negative_ttl)
 
         async def fetch(*, again: bool) -> Hit:
@@ -225,7 +225,7 @@ class CustomerLookup:
         key = fingerprint_key(self._name, customer_id)
         records: CustomerRecords | None = None
 
-        async def make() -> Made:
+        async def make() -> MakerResult:
             nonlocal records
             since = self._cache.revision()
             customer = await self._load(customer_id)
@@ -235,7 +235,7 @@ class CustomerLookup:
             if keep:
                 await self._store_records(customer, match, since)
             records = self._remember(match, customer)
-            return Made(_fingerprint_value(match), match.tags, store=keep)
+            return MakerResult(_fingerprint_value(match), match.tags, store=keep)
 
         hit = await self._cache.fetch(
             key,
@@ -318,10 +318,10 @@ class CustomerLookup:
             self.schema_hash = (await self._source.schema()).hash
             return customer
 
-        return await self.calls.noted(load())
+        return await self.calls.note_outcome(load())
 
-    def _nobody(self, value: bytes, keep: bool, ttl: float) -> Made:
-        return Made(value, negative=True, ttl=ttl, store=keep)
+    def _nobody(self, value: bytes, keep: bool, ttl: float) -> MakerResult:
+        return MakerResult(value, negative=True, ttl=ttl, store=keep)
 
     def _is_stored(self, match: CustomerMatch) -> bool:
         """Whether memory holds just this, fresh: another conversation about the customer has seen to it."""

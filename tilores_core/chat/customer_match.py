@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tilores_core.cache.keys import customer_tags
-from tilores_core.chat.records import marked_weak
+from tilores_core.chat.records import mark_weak
 from tilores_core.contracts import Customer, CustomerOutcome
 
 # Appended to the fingerprint in an answer's cache key when the match is weak.
@@ -62,7 +62,7 @@ class CustomerMatch:
         """The records as the model gets them, with a warning when the match is weak; None without records."""
         if self.records is None:
             return None
-        return marked_weak(self.records.text) if self.weak else self.records.text
+        return mark_weak(self.records.text) if self.weak else self.records.text
 
 
 NO_CUSTOMER = CustomerMatch(outcome=CustomerOutcome(kind="unnamed"))

@@ -24,7 +24,7 @@ from cachetools import TTLCache
 from tilores_core.cache.keys import wire_key
 from tilores_core.cache.tiered import Hit, TieredCache
 from tilores_core.chat.answer_lookup import AnswerLookup
-from tilores_core.chat.context.fitting import Fitting
+from tilores_core.chat.context.fitting import TokenBudgets
 from tilores_core.chat.customer_lookup import CustomerLookup
 from tilores_core.chat.customer_match import CustomerMatch
 from tilores_core.chat.generator import AnswerGenerator
@@ -61,7 +61,7 @@ _SharedCall = InFlightCall[Answer, Delta]
 class ChatEngine:
     """Answers turns. `answer` and `stream` may be called concurrently from one event loop.
 
-    A hot path hands on what it has learned: `begin` a turn, ask `cached_reply`, then `answer` the same context.
+    A hot path hands on what it has learned: `begin` a turn, ask `get_cached_reply`, then `answer` the same context.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class ChatEngine:
             customers=customers,
             models=models,
             router=self._router,
-            fitting=Fitting(models, share=chat.records_share, window=window, windows=windows),
+            fitting=TokenBudgets(models, share=chat.records_share, window=window, windows=windows),
             guard=self._guard,
             chat=chat,
         )
@@ -128,7 +128,7 @@ class ChatEngine:
             arm=arm,
         )
 
-    def cached_reply(
+    def get_cached_reply(
         self, context: TurnContext, protocol: str, render: Callable[[Answer], bytes]
     ) -> tuple[bytes, Hit] | None:
         """A fresh stored answer in memory as the bytes that `protocol` sends, and its entry. Nothing is awaited.
@@ -153,7 +153,7 @@ class ChatEngine:
         if (quality := self._reporter.quality) is not None:
             quality.hit(context.turn.run_id, key, context.model, context.prompt.version)
         if self._reporter.share_of_hits:
-            self._reporter.report_cached(context, hit, self._stored_answer)
+            self._reporter.report_cached(context, hit, self._get_stored_answer)
         return reply, hit
 
     async def answer(self, turn: Turn | TurnContext) -> Answer:
@@ -236,7 +236,7 @@ class ChatEngine:
         turn, answers = context.turn, self._answers
         context.revision = self._cache.revision()
         # Hit: a fresh answer, in memory or in a shared tier.
-        hit = None if context.missing_key else answers.get_from_memory(context)  # unless `cached_reply` has looked
+        hit = None if context.missing_key else answers.get_from_memory(context)  # or `get_cached_reply` did
         hit = hit or await answers.get_from_tiers(context)
         if hit is not None:
             self._count_hit(context, answers.find_key(context))
@@ -342,7 +342,7 @@ class ChatEngine:
         finally:
             current_purpose.reset(before)
 
-    def _stored_answer(self, context: TurnContext) -> Answer | None:
+    def _get_stored_answer(self, context: TurnContext) -> Answer | None:
         hit = self._answers.get_from_memory(context)
         return None if hit is None else answer_from_hit(hit, self._clock())
 

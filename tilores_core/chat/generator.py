@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from tilores_core.chat.context.fitting import Fitting
+from tilores_core.chat.context.fitting import TokenBudgets
 from tilores_core.chat.customer.finder import clarification
 from tilores_core.chat.customer_lookup import CustomerLookup
 from tilores_core.chat.customer_match import NO_CUSTOMER, CustomerMatch
@@ -34,7 +34,7 @@ class AnswerGenerator:
         customers: CustomerLookup,
         models: Models,
         router: ModelRouter,
-        fitting: Fitting,
+        fitting: TokenBudgets,
         guard: Guard,
         chat: ChatTable,
     ) -> None:
@@ -98,7 +98,7 @@ class AnswerGenerator:
             context.timings["model"] = time.perf_counter() - asked - result.seconds
             context.timings["tools"] = result.seconds
             context.customer = result.customer
-            answer = self._finished(context, result.match, result.model, result.said, result.cost, watch, emit)
+            answer = self._finish(context, result.match, result.model, result.said, result.cost, watch, emit)
             return answer, result.reusable and result.said.finish_reason is not None
         text, tokens = match.records_text, 0 if match.records is None else match.records.tokens
         if match.outcome.kind == "none":
@@ -121,9 +121,9 @@ class AnswerGenerator:
         context.timings["model"] = time.perf_counter() - asked
         cost = self._models.cost_of(name, said)
         reusable = said.finish_reason is not None and not match.unclear
-        return self._finished(context, match, name, said, cost, watch, emit), reusable
+        return self._finish(context, match, name, said, cost, watch, emit), reusable
 
-    def _finished(
+    def _finish(
         self,
         context: TurnContext,
         match: CustomerMatch,

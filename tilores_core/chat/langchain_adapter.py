@@ -47,12 +47,12 @@ def _assistant(message: Message, content: Any) -> AIMessage:
     extra = {call.get("id"): call[EXTRA_CONTENT] for call in calls if EXTRA_CONTENT in call}
     return AIMessage(
         content,
-        tool_calls=[_parsed(call) for call in calls],
+        tool_calls=[_parse_call(call) for call in calls],
         additional_kwargs={EXTRA_CONTENT: extra} if extra else {},
     )
 
 
-def _parsed(call: Mapping[str, Any]) -> dict[str, Any]:
+def _parse_call(call: Mapping[str, Any]) -> dict[str, Any]:
     function = call["function"]
     try:
         # Not by orjson: it makes floats of integers that have more than 64 bits.
@@ -79,7 +79,7 @@ async def complete(
     message, info = await _generate(model, prompt)
     extra = message.additional_kwargs.get(EXTRA_CONTENT) or {}
     calls = [
-        *((call["id"], call["name"], _written(call["args"])) for call in message.tool_calls),
+        *((call["id"], call["name"], _write_arguments(call["args"])) for call in message.tool_calls),
         # Their arguments are not a JSON object: for the caller to judge, as in a stream.
         *((call["id"], call["name"], call["args"]) for call in message.invalid_tool_calls),
     ]
@@ -102,7 +102,7 @@ async def _pieces(model: BaseChatModel, prompt: list[BaseMessage]) -> AsyncGener
     async with aclosing(_chunks(model, prompt)) as stream:
         async for chunk, info in stream:
             chunks.append(chunk)
-            used = _added(used, _usage(chunk))
+            used = _add_usage(used, _usage(chunk))
             calls = getattr(chunk, "tool_call_chunks", ())
             called = called or bool(calls)
             extra = chunk.additional_kwargs.get(EXTRA_CONTENT) or {}
@@ -117,7 +117,7 @@ async def _pieces(model: BaseChatModel, prompt: list[BaseMessage]) -> AsyncGener
     if not chunks:  # status 200 and no event at all: some proxy's page
         raise MalformedReplyError
     if called:
-        yield CompletionPiece(native=_joined(chunks))
+        yield CompletionPiece(native=_join_chunks(chunks))
 
 
 def _call_piece(piece: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def _with_extra(call: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any
     return call
 
 
-def _added(known: Usage | None, counted: Usage | None) -> Usage | None:
+def _add_usage(known: Usage | None, counted: Usage | None) -> Usage | None:
     """LangChain's chunks add up; but what a provider repeats in every chunk is a total."""
     if known is None or counted is None:
         return counted or known
@@ -144,7 +144,7 @@ def _added(known: Usage | None, counted: Usage | None) -> Usage | None:
     )
 
 
-def _written(arguments: Mapping[str, Any]) -> str:
+def _write_arguments(arguments: Mapping[str, Any]) -> str:
     try:
         return orjson.dumps(arguments).decode()
     except TypeError:  # integers of more than 64 bits
@@ -221,7 +221,7 @@ def can_stream(model: BaseChatModel) -> bool:
     return overrides and not inner.disable_streaming
 
 
-def _joined(chunks: Sequence[AIMessage]) -> AIMessage | None:
+def _join_chunks(chunks: Sequence[AIMessage]) -> AIMessage | None:
     """The message that the pieces make; None when they make none."""
     from langchain_core.messages import AIMessageChunk, message_chunk_to_message
     from langchain_core.messages.ai import add_ai_message_chunks

@@ -107,7 +107,7 @@ class Models:
         found = self._listed.get(name)
         return found[1] if found else None
 
-    def shown(self, name: str) -> str:
+    def display_name(self, name: str) -> str:
         """A full name as logs and traces may hold it: callers choose the names of unlisted models freely."""
         if name in self._listed or name == self.default or name in self.fallbacks:
             return name
@@ -190,10 +190,10 @@ class Models:
             provider, _, bare = name.partition(":")
             make = asyncio.to_thread(self._providers[provider].chat_model, bare, parameters)
             making = self._making[key] = asyncio.create_task(make)
-            making.add_done_callback(lambda done: self._made(key, done))
+            making.add_done_callback(lambda done: self._get_or_make(key, done))
         return await asyncio.shield(making)
 
-    def _made(self, key: tuple[str, bytes], making: asyncio.Task[BaseChatModel]) -> None:
+    def _get_or_make(self, key: tuple[str, bytes], making: asyncio.Task[BaseChatModel]) -> None:
         del self._making[key]
         if not making.cancelled() and making.exception() is None:
             self._chat_models[key] = making.result()

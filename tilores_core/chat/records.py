@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from tilores_core.chat.context.quality import confidence, is_inconsistent, told_of, unsure_fields
+from tilores_core.chat.context.quality import confidence, is_inconsistent, list_differences, unsure_fields
 from tilores_core.spectrums import SpectrumSet, current_spectrums
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def section(text: str, spectrum: str) -> str:
     return "\n".join([header, *(kept or [wanted]), *note, end])
 
 
-def marked_weak(text: str) -> str:
+def mark_weak(text: str) -> str:
     """What `render` made, for a search that the customer fits only poorly."""
     return text.replace(_OPENING, f'{_OPENING}match="weak" ', 1)
 
@@ -133,7 +133,7 @@ def fingerprint(customer: Customer) -> str:
     """
     sections = current_spectrums().digest
     layout = (_LAYOUT, sections) if sections else _LAYOUT
-    rows: list[object] = [layout, customer.id, customer.name, told_of(customer.quality)]
+    rows: list[object] = [layout, customer.id, customer.name, list_differences(customer.quality)]
     rows += [
         (record.id, record.system, record.updated_at, record.fields)
         for record in sorted(customer.records, key=lambda record: record.id)
@@ -162,13 +162,13 @@ def _header(customer: Customer, labels: list[str], table: _Table) -> str:
     sources = labels[:_MAX_SOURCES]
     if len(labels) > _MAX_SOURCES:
         sources.append(f"{len(labels) - _MAX_SOURCES} more")
-    name = f" name={_quoted(customer.name)}" if customer.name else ""
+    name = f" name={_quote(customer.name)}" if customer.name else ""
     low = is_inconsistent(customer.quality, table.shared, table.disputed)
     doubts = ' consistency="low"' if low else ""
-    if unsure := [_shown(field) for field in unsure_fields(customer.quality, table.names, table.disputed)]:
+    if unsure := [_display_name(field) for field in unsure_fields(customer.quality, table.names, table.disputed)]:
         more = [f"{len(unsure) - _MAX_UNSURE} more"] if len(unsure) > _MAX_UNSURE else []
         doubts += f' unsure="{", ".join(unsure[:_MAX_UNSURE] + more)}"'
-    return f'{_OPENING}customer={_quoted(customer.id)}{name} sources="{"; ".join(sources)}"{doubts}>'
+    return f'{_OPENING}customer={_quote(customer.id)}{name} sources="{"; ".join(sources)}"{doubts}>'
 
 
 def _table(records: list[Record], labels: list[str]) -> _Table:
@@ -258,7 +258,7 @@ def _text(value: Any) -> str:  # a JSON value
         # Most values are settled by the quick test; a few printed oddly (a no-break space) only by the full one.
         if text.isprintable() and _WITHOUT_MARKS.fullmatch(text):
             return text
-        return text if _PLAIN.fullmatch(text) else _quoted(text)
+        return text if _PLAIN.fullmatch(text) else _quote(text)
     if kind is int:
         return str(value)
     if kind is float:
@@ -272,7 +272,7 @@ def _text(value: Any) -> str:  # a JSON value
     return _ESCAPED.sub(_escape, text)
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     return _ESCAPED.sub(_escape, json.dumps(text, ensure_ascii=False))
 
 
@@ -302,9 +302,9 @@ def _sections() -> tuple[tuple[str, str], ...]:
 @lru_cache(maxsize=4096)
 def _place(name: str, spectrums: SpectrumSet) -> tuple[str, str]:
     """The section of a field and its name as shown; remembered, as the same few hundred names come all the time."""
-    return spectrums.of_field(name) or _OTHER, _shown(name)
+    return spectrums.of_field(name) or _OTHER, _display_name(name)
 
 
-def _shown(name: str) -> str:
+def _display_name(name: str) -> str:
     shown = name if name.isidentifier() else _NOT_IN_NAME.sub("_", name).strip(" .()/%&+#'-")
     return shown[:_MAX_NAME] or "_"

@@ -52,7 +52,7 @@ class SourceCalls:
                 fix="try again; [chat] source_seconds in plugins.toml sets the limit",
             ) from None
 
-    async def noted(self, looking: Awaitable[T], *, asked: Callable[[T], bool] = lambda found: True) -> T:
+    async def note_outcome(self, looking: Awaitable[T], *, asked: Callable[[T], bool] = lambda found: True) -> T:
         """As `in_time`, with a note of how it went. `asked`: did what was found need the source at all?"""
         started = time.perf_counter()
         try:
@@ -60,11 +60,11 @@ class SourceCalls:
         except RequestError:  # it was not the source's fault
             raise
         except Exception as error:
-            self.condition.failed(error_code(error))
+            self.condition.record_failure(error_code(error))
             self._note(error_code(error), started)
             raise
         if asked(found):
-            self.condition.worked(time.perf_counter() - started)
+            self.condition.record_success(time.perf_counter() - started)
             self._note("ok", started)
         return found
 
@@ -80,9 +80,9 @@ class SourceCalls:
         except TimeoutError:
             return False
         except Exception as error:
-            self.condition.failed(error_code(error))
+            self.condition.record_failure(error_code(error))
         else:
-            self.condition.worked(time.perf_counter() - started)
+            self.condition.record_success(time.perf_counter() - started)
         return True
 
     def _note(self, outcome: str, started: float) -> None:

@@ -40,7 +40,7 @@ def list_alerts(
     if silences:
         found = _run(ctx.obj, lambda desk: desk.silences())
     else:
-        found = _run(ctx.obj, lambda desk: desk.listed(everything=everything, limit=limit))
+        found = _run(ctx.obj, lambda desk: desk.list_alerts(everything=everything, limit=limit))
     if json:
         typer.echo(json_module.dumps(found))
     elif silences:
@@ -198,7 +198,7 @@ def _user() -> str:
         return "command line"
 
 
-def _when(seconds: float | None) -> str:
+def _format_time(seconds: float | None) -> str:
     return "" if seconds is None else datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "seconds")
 
 
@@ -210,8 +210,8 @@ def _line(one: Mapping[str, Any]) -> str:
 def _silence_line(one: Mapping[str, Any]) -> str:
     names = ("fingerprint", "kind", "severity", "source", "model", "spectrum")
     matches = " ".join(f"{name}={one[name]}" for name in names if one[name])
-    end = f"until {_when(one['ends'])}" if one["ends"] is not None else "until it clears"
-    begin = f"from {_when(one['starts'])} " if one["starts"] > datetime.now().timestamp() else ""
+    end = f"until {_format_time(one['ends'])}" if one["ends"] is not None else "until it clears"
+    begin = f"from {_format_time(one['starts'])} " if one["starts"] > datetime.now().timestamp() else ""
     return f"{one['id']}  {matches}  {begin}{end}  {one['comment']}".rstrip()
 
 
@@ -224,8 +224,8 @@ def _show(one: Mapping[str, Any], *, as_json: bool) -> None:
         typer.echo(f"  {one['detail']}")
     facts = {name: one[name] for name in ("kind", "source", "model", "spectrum", "prompt_version") if one[name]}
     facts |= {**one["labels"], **{name: f"{value:g}" for name, value in one["values"].items()}}
-    facts |= {"first": _when(one["first_at"]), "last": _when(one["last_at"])}
-    facts |= {"resolved": _when(one["resolved_at"]), "acknowledged by": one["acknowledged_by"]}
+    facts |= {"first": _format_time(one["first_at"]), "last": _format_time(one["last_at"])}
+    facts |= {"resolved": _format_time(one["resolved_at"]), "acknowledged by": one["acknowledged_by"]}
     for name, value in facts.items():
         if value:
             typer.echo(f"  {name}: {value}")

@@ -68,7 +68,7 @@ def batch(
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             failed = runner.run(main())
     except (KeyboardInterrupt, asyncio.CancelledError):
-        shown.ended_early(source, output)
+        shown.end_early(source, output)
         raise KeyboardInterrupt from None
     if failed:
         raise typer.Exit(1)
@@ -108,7 +108,7 @@ def _pool(host: PluginHost) -> ThreadPoolExecutor | None:
     """The threads that `[use]` names. Built before the services, so that they close before it does."""
     from tilores_core.worker.batches import runs_in_threads
 
-    for name in host.used(EXECUTOR):
+    for name in host.used_names(EXECUTOR):
         if runs_in_threads(host, name):
             built = host.build(EXECUTOR, name)
             return built if isinstance(built, ThreadPoolExecutor) else None  # asyncio takes no other

@@ -15,7 +15,7 @@ import typer
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from tilores_core.jobs.batch_progress import Look
+    from tilores_core.jobs.batch_progress import ProgressSnapshot
 
 _EVERY_BAR: Final = 0.1
 _EVERY_LINE: Final = 5.0
@@ -36,13 +36,13 @@ class BatchDisplay(ABC):
         return None
 
     @abstractmethod
-    def progress(self, look: Look) -> None: ...
+    def progress(self, look: ProgressSnapshot) -> None: ...
 
     @abstractmethod
-    def end(self, look: Look, *, resumed: int, output: Path, failures: Path | None) -> None: ...
+    def end(self, look: ProgressSnapshot, *, resumed: int, output: Path, failures: Path | None) -> None: ...
 
     @abstractmethod
-    def ended_early(self, source: Path, output: Path) -> None: ...
+    def end_early(self, source: Path, output: Path) -> None: ...
 
 
 def choose_display(*, json: bool) -> BatchDisplay:
@@ -56,10 +56,10 @@ class _Lines(BatchDisplay):
 
     every = _EVERY_LINE
 
-    def progress(self, look: Look) -> None:
+    def progress(self, look: ProgressSnapshot) -> None:
         typer.echo(_line(look), err=True)
 
-    def end(self, look: Look, *, resumed: int, output: Path, failures: Path | None) -> None:
+    def end(self, look: ProgressSnapshot, *, resumed: int, output: Path, failures: Path | None) -> None:
         totals = look.totals
         new = totals.lines - resumed
         rate = f", {new / look.seconds:.1f} lines/s" if look.seconds > 0 and new else ""
@@ -76,7 +76,7 @@ class _Lines(BatchDisplay):
             typer.echo(f"the failed ones: {failures}", err=True)
             typer.echo(f"  fix:  {_command(failures, output.with_name(f'{output.name}.again.jsonl'))}", err=True)
 
-    def ended_early(self, source: Path, output: Path) -> None:
+    def end_early(self, source: Path, output: Path) -> None:
         typer.echo(f"ended early; what was finished is kept\n  fix:  {_command(source, output)} --resume", err=True)
 
 
@@ -105,7 +105,7 @@ class _Bar(_Lines):
     ) -> None:
         self._progress.stop()
 
-    def progress(self, look: Look) -> None:
+    def progress(self, look: ProgressSnapshot) -> None:
         of = "?" if look.of is None else str(look.of)
         self._progress.update(self._task, completed=look.totals.lines, total=look.of, of=of, text=_text(look))
 
@@ -115,14 +115,14 @@ class _Events(BatchDisplay):
 
     every = _EVERY_EVENT
 
-    def progress(self, look: Look) -> None:
+    def progress(self, look: ProgressSnapshot) -> None:
         _say({"event": "progress", **look.plain()})
 
-    def end(self, look: Look, *, resumed: int, output: Path, failures: Path | None) -> None:
+    def end(self, look: ProgressSnapshot, *, resumed: int, output: Path, failures: Path | None) -> None:
         shown = {"resumed": resumed, "output": str(output), "failures": None if failures is None else str(failures)}
         _say({"event": "end", **look.plain(), **shown})
 
-    def ended_early(self, source: Path, output: Path) -> None:
+    def end_early(self, source: Path, output: Path) -> None:
         _say({"event": "ended early", "output": str(output), "go_on": f"{_command(source, output)} --resume"})
 
 
@@ -132,12 +132,12 @@ def _say(event: dict[str, Any]) -> None:
     typer.echo(orjson.dumps(event))
 
 
-def _line(look: Look) -> str:
+def _line(look: ProgressSnapshot) -> str:
     of = "" if look.of is None else f" of {look.of}"
     return f"{look.totals.lines}{of} done, {_text(look)}"
 
 
-def _text(look: Look) -> str:
+def _text(look: ProgressSnapshot) -> str:
     totals = look.totals
     hits = 100 * (totals.cached + totals.repeated) / totals.lines if totals.lines else 0.0
     left = "" if look.eta is None else f", {_time(look.eta)} left"

@@ -36,7 +36,7 @@ def chat(options: Options, *, customer: str | None, model: str | None) -> None:
         if interactive:
             typer.echo(f"model {chosen}; an empty line, 'exit' or Ctrl-D ends", err=True)
         messages: list[Message] = []
-        for question in _typed() if interactive else _piped(limits.max_characters):
+        for question in _read_terminal() if interactive else _read_pipe(limits.max_characters):
             messages.append({"role": "user", "content": question})
             del messages[: -limits.max_messages]
             try:
@@ -77,7 +77,7 @@ def _print(delta: Delta) -> bool:
     return bool(delta.text)
 
 
-def _typed() -> Iterator[str]:
+def _read_terminal() -> Iterator[str]:
     """Lines from a terminal, with editing and history."""
     import readline  # noqa: F401  # input() uses it
 
@@ -99,7 +99,7 @@ def _typed() -> Iterator[str]:
         yield line.strip()
 
 
-def _piped(longest: int) -> Iterator[str]:
+def _read_pipe(longest: int) -> Iterator[str]:
     """The lines of standard input but empty ones; of one longer than `longest` a little more than that."""
     while line := sys.stdin.readline(longest + 2):
         rest = line

@@ -267,10 +267,13 @@ def evaluate(
     Every finished call is kept: the same command after a kill, or with a larger budget, goes on and asks nothing
     twice. Exit code 1: a call failed, the budget ended, --min is missed, or the comparison says worse.
     """
-    from tilores_core.cli.evaluate import Wanted, evaluate
+    from tilores_core.cli.evaluate import EvaluateOptions, evaluate
 
     options: Options = ctx.obj
-    evaluate(options, Wanted(**{key: value for key, value in locals().items() if key in Wanted.__slots__}))
+    evaluate(
+        options,
+        EvaluateOptions(**{key: value for key, value in locals().items() if key in EvaluateOptions.__slots__}),
+    )
 
 
 @app.command()

@@ -41,12 +41,12 @@ def check(
 
         typer.echo(orjson.dumps(asdict(report)))
     else:
-        typer.echo(shown(report))
+        typer.echo(format_report(report))
     if not report.customers:
         raise typer.Exit(1)
 
 
-def shown(report: SourceReport) -> str:
+def format_report(report: SourceReport) -> str:
     """The report in lines."""
     lines = [f"{report.records} rows of {report.customers} customers, {report.left_out} rows left out"]
     lines += [f"  {fact}" for fact in report.facts]

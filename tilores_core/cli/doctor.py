@@ -107,7 +107,7 @@ def _look(options: Options, report: _Report) -> None:
     if host is None:
         return
     with report.part(checks.STATE):
-        report.add(*checks.unshared(environment, host, variables()))
+        report.add(*checks.find_unshared(environment, host, variables()))
     asyncio.run(_parts(host, report))
 
 

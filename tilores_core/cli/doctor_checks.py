@@ -159,10 +159,10 @@ def plugins(host: PluginHost) -> list[Finding]:
 async def state(environment: Environment, variables: Mapping[str, str]) -> list[Finding]:
     """Nothing is made and nothing migrated. Raises `ConfigError`, `StoreError`, which are problems."""
     from tilores_core.store.address import store_address
-    from tilores_core.store.store import HEAD, stored_revision
+    from tilores_core.store.store import HEAD, read_revision
 
     address = store_address(environment.database_url, environment.data_dir)
-    revision = await stored_revision(address)
+    revision = await read_revision(address)
     if revision is None:
         detail = f"{address.shown}: nothing there yet, it is made when it is first needed"
     elif revision != HEAD:
@@ -172,7 +172,7 @@ async def state(environment: Environment, variables: Mapping[str, str]) -> list[
     return [ok(STATE, detail)]
 
 
-def unshared(environment: Environment, host: PluginHost, variables: Mapping[str, str]) -> list[Finding]:
+def find_unshared(environment: Environment, host: PluginHost, variables: Mapping[str, str]) -> list[Finding]:
     """A file is one machine's. There are others when Railway says so, or when a cache tier is elsewhere."""
     from tilores_core.store.address import store_address
 
@@ -232,11 +232,11 @@ async def source(host: PluginHost, seconds: float) -> Findings:
         return
     yield ok("source", f"{name}: {len(schema.fields)} fields")
     if isinstance(built, SupportsReport):
-        for finding in _reported(name, await built.report()):
+        for finding in _find_reported(name, await built.report()):
             yield finding
 
 
-def _reported(name: str, report: SourceReport) -> Iterator[Finding]:
+def _find_reported(name: str, report: SourceReport) -> Iterator[Finding]:
     served = f"{name}: {report.records} rows of {report.customers} customers"
     if not report.customers:
         fix = "; ".join(report.problems) or "; ".join(report.warnings)

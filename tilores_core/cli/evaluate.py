@@ -29,7 +29,7 @@ _AS_GIVEN: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class EvaluateOptions:
     """The options of one call of the command."""
 
     models: str | None = None
@@ -53,14 +53,14 @@ class Wanted:
     junit: Path | None = None
 
 
-def evaluate(options: Options, wanted: Wanted) -> None:
+def evaluate(options: Options, wanted: EvaluateOptions) -> None:
     """Print the table; exit code 1 as the help of the command says."""
     good = options.run(lambda services: _evaluate(services, wanted))
     if not good:
         raise typer.Exit(1)
 
 
-async def _evaluate(services: Services, wanted: Wanted) -> bool:
+async def _evaluate(services: Services, wanted: EvaluateOptions) -> bool:
     from tilores_core.quality.evaluation.request import EvaluationRequest
     from tilores_core.quality.evaluation.shown import as_text
     from tilores_core.worker.evaluating import evaluator_of, find_run, plan_of, run_evaluation, simulated
@@ -94,7 +94,7 @@ async def _evaluate(services: Services, wanted: Wanted) -> bool:
     return _is_good(wanted, done.run, done.comparison)
 
 
-def _is_good(wanted: Wanted, run: Evaluation, comparison: Comparison | None) -> bool:
+def _is_good(wanted: EvaluateOptions, run: Evaluation, comparison: Comparison | None) -> bool:
     from tilores_core.quality.evaluation import score_table
 
     overall = score_table(run.results).overall.mean
@@ -123,7 +123,7 @@ def _show_estimate(plan: EvaluationPlan, estimate: Estimate, *, simulated: bool)
         typer.echo(f"cost, about: {estimate.dollars:.2f} USD")
 
 
-def _check_reports(wanted: Wanted) -> None:
+def _check_reports(wanted: EvaluateOptions) -> None:
     for path in (wanted.json, wanted.html, wanted.junit):
         if path is None:
             continue
@@ -140,7 +140,7 @@ def _unwritable(path: Path, error: OSError) -> ConfigError:
     return ConfigError(f"cannot be written: {error.strerror}", where=str(path), fix="check path and rights")
 
 
-def _write(wanted: Wanted, done: Evaluated, levels: QualityTable) -> None:
+def _write(wanted: EvaluateOptions, done: Evaluated, levels: QualityTable) -> None:
     from tilores_core.quality.evaluation.page import as_html
     from tilores_core.quality.evaluation.shown import as_json, as_junit
 

@@ -81,7 +81,7 @@ def run(
 
     done = _options(ctx).run(work)
     if done is None or isinstance(done, dict):
-        _print(done or {}) if json else typer.echo(_estimated(done or {}))
+        _print(done or {}) if json else typer.echo(_format_estimate(done or {}))
     elif json:
         _print({**cycle_row(done), "phases": dict(done.phases)})
     else:
@@ -154,7 +154,7 @@ def show(ctx: typer.Context, json: JsonOption = False) -> None:
     async def work(services: Services) -> list[dict[str, Any]]:
         from tilores_core.improve.learning import LearningAccumulator
 
-        learned = await LearningAccumulator((await services.store.get()).improvement).learned()
+        learned = await LearningAccumulator((await services.store.get()).improvement).summarise()
         return [
             {
                 "instruction": one.lesson.change.instruction,
@@ -288,7 +288,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
     return columns(heads, shown, right=("gain", "sure", "version", "calls"))
 
 
-def _estimated(estimate: dict[str, int]) -> str:
+def _format_estimate(estimate: dict[str, int]) -> str:
     return (
         f"{estimate['training']} training, {estimate['validation']} validation and {estimate['held-out']} held-out "
         f"questions; from {estimate['least_calls']} model calls to at most {estimate['most_calls']}"

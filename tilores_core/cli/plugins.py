@@ -36,7 +36,7 @@ def list_plugins(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """Every installed plugin and what happens to it. Imports none."""
     from tilores_core.cli.plugin_tables import record_table
 
-    records, warnings = _planned(ctx)
+    records, warnings = _plan(ctx)
     if as_json:
         _print_json([record.as_row() for record in records])
     else:
@@ -55,7 +55,7 @@ def show(
     """Load one plugin and say everything about it. Exit code 1 when it has a problem."""
     from tilores_core.cli.plugin_tables import plugin_details, settings_rows
 
-    host = _examined(ctx, only=plugin)
+    host = _examine(ctx, only=plugin)
     records = [record for record in host.plugins if record.id == plugin]
     settings = settings_rows(host, plugin)
     if as_json:
@@ -79,7 +79,7 @@ def check(
     """Load plugins, validate their settings and hold [use] against them. Exit code 1 on any problem."""
     from tilores_core.cli.plugin_tables import record_table
 
-    host = _examined(ctx, only=plugin)
+    host = _examine(ctx, only=plugin)
     records = [record for record in host.plugins if plugin in (None, record.id)]
     broken = [record for record in records if record.is_problem]
     if as_json:
@@ -112,7 +112,7 @@ def schema(ctx: typer.Context, plugin: IdArgument) -> None:
     """Print the JSON Schema of the plugin's settings."""
     from tilores_core.host.plugin_settings import settings_class
 
-    host = _examined(ctx, only=plugin)
+    host = _examine(ctx, only=plugin)
     loaded = host.active_plugin(plugin)
     if loaded is None:
         if any(record.state == "disabled" for record in host.plugins if record.id == plugin):
@@ -138,7 +138,7 @@ def new(
     typer.echo(f"next: cd {written} && pip install -e '.[testing]' && python -m pytest")
 
 
-def _loaded_config() -> tuple[LoadedConfig, dict[str, str]]:
+def _load_config() -> tuple[LoadedConfig, dict[str, str]]:
     from tilores_core.settings import load_config, variables
 
     values = variables()
@@ -152,20 +152,20 @@ def _global_options(ctx: typer.Context) -> dict[str, Any]:
     return {"disable": options.disable, "no_plugins": options.no_plugins} if options is not None else {}
 
 
-def _planned(ctx: typer.Context) -> tuple[list[Plugin], tuple[str, ...]]:
+def _plan(ctx: typer.Context) -> tuple[list[Plugin], tuple[str, ...]]:
     from tilores_core import __version__
     from tilores_core.host.plan import Switches, make_plan
     from tilores_core.host.plugin import scan
 
-    loaded, values = _loaded_config()
+    loaded, values = _load_config()
     plan = make_plan(scan(), loaded, Switches.read(values, **_global_options(ctx)), version=__version__)
     return list(plan.plugins), (*plan.warnings, *(str(problem) for problem in plan.problems))
 
 
-def _examined(ctx: typer.Context, only: str | None) -> PluginHost:
+def _examine(ctx: typer.Context, only: str | None) -> PluginHost:
     from tilores_core.host.host import PluginHost
 
-    loaded, values = _loaded_config()
+    loaded, values = _load_config()
     host = PluginHost.examine(
         loaded,
         variables=values,
@@ -197,7 +197,7 @@ def _switch(ctx: typer.Context, plugin: str, *, on: bool) -> None:
     path = set_enabled(find_config(Path(configured) if configured else None), plugin, on=on)
     typer.echo(f"{plugin} is {'enabled' if on else 'disabled'} in {path}")
     try:
-        records, _ = _planned(ctx)
+        records, _ = _plan(ctx)
     except ConfigError as error:
         typer.echo(f"warning: {error}", err=True)
         return

@@ -36,7 +36,7 @@ def prewarm(
         server = Server.of(options.environment(), url, admin_key)
         _repeat(lambda: _remote(server, file), interval, json=json)
         return
-    _here(options, file, interval, json=json)
+    _warm_here(options, file, interval, json=json)
 
 
 def _interval(text: str) -> float:
@@ -49,7 +49,7 @@ def _interval(text: str) -> float:
 # --- here -----------------------------------------------------------------------------------------------------
 
 
-def _here(options: Options, file: Path, interval: float | None, *, json: bool) -> None:
+def _warm_here(options: Options, file: Path, interval: float | None, *, json: bool) -> None:
     async def work(services: Services) -> bool:
         from tilores_core.jobs.prewarm.plan import load_plan
         from tilores_core.worker.prewarming import build_prewarming, request_decoders
@@ -65,8 +65,8 @@ def _here(options: Options, file: Path, interval: float | None, *, json: bool) -
         prewarming = build_prewarming(services, plan)
         try:
             if interval is None:
-                return _told(await prewarming.run(), prewarming, json=json)
-            await _every(prewarming, interval, json=json)
+                return _print_stats(await prewarming.run(), prewarming, json=json)
+            await _repeat_here(prewarming, interval, json=json)
         finally:
             await prewarming.aclose()
         return True
@@ -81,16 +81,16 @@ def _here(options: Options, file: Path, interval: float | None, *, json: bool) -
         raise typer.Exit(1)
 
 
-async def _every(prewarming: Prewarming, interval: float, *, json: bool) -> None:
+async def _repeat_here(prewarming: Prewarming, interval: float, *, json: bool) -> None:
     from tilores_core.jobs.prewarm.schedule import follow
 
     lists = [one.model_copy(update={"refresh": interval}) for one in prewarming.plan.lists]
-    shorter = prewarming.every(lists[0])
+    shorter = prewarming.interval(lists[0])
     if shorter < interval:
         typer.echo(f"answers live shorter than --every: renewed every {shorter:.0f} s instead", err=True)
 
     async def run(one: WarmList) -> None:
-        _told(await prewarming.run([one]), prewarming, json=json, name=one.name)
+        _print_stats(await prewarming.run([one]), prewarming, json=json, name=one.name)
 
     await follow([(one, shorter) for one in lists], run, at_once=True)
 
@@ -100,7 +100,7 @@ def _check(plan: WarmPlan, file: Path) -> None:
         raise ConfigError("has no lists, so there is no customer to warm", where=str(file), fix='add "lists"')
 
 
-def _told(stats: WarmStats, prewarming: Prewarming, *, json: bool, name: str | None = None) -> bool:
+def _print_stats(stats: WarmStats, prewarming: Prewarming, *, json: bool, name: str | None = None) -> bool:
     value = stats.as_plain()
     if name is not None:
         value = {"list": name, **value}

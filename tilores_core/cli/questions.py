@@ -46,7 +46,7 @@ def make(
 
         chosen = MakeOptions(customers=customers, per_spectrum=per_spectrum, seed=seed)
         golden = await make_questions(services.source, chosen, ids=None if ids is None else _ids(ids))
-        return write_questions(output, _all(golden)), golden.sizes
+        return write_questions(output, _all_questions(golden)), golden.sizes
 
     count, sizes = options.run(work)
     typer.echo(f"{output}: {count} questions ({', '.join(f'{split} {size}' for split, size in sizes.items())})")
@@ -141,11 +141,11 @@ def _rows(golden: GoldenSet) -> list[dict[str, Any]]:
             "answerable": question.answerable,
             "origin": question.origin,
         }
-        for question in _all(golden)
+        for question in _all_questions(golden)
     ]
 
 
-def _all(golden: GoldenSet) -> list[Any]:
+def _all_questions(golden: GoldenSet) -> list[Any]:
     return [*golden.training, *golden.validation, *golden.held_out()]
 
 

@@ -53,7 +53,7 @@ def make_project(
         need("TILORES_ALLOW_ANONYMOUS", "chat without keys", secret=False)
     if not host.loaded.packaged and host.loaded.path.name != "plugins.toml":
         need("TILORES_CONFIG", "plugins.toml", secret=False, value=host.loaded.path.name)
-    for registration, essential in _used(host):
+    for registration, essential in _iterate_used(host):
         for name, required in _variables_of(host, registration):
             need(name, registration.plugin_id, required=required and essential)
     return DeployProject(
@@ -62,7 +62,7 @@ def make_project(
         model=config.use.model,
         draining_seconds=round(config.chat.drain_seconds + config.chat.shutdown_seconds),
         uses_redis=any(
-            SupportsBroadcast in host.registration(CACHE, name).spec.abilities for name in host.used(CACHE)
+            SupportsBroadcast in host.registration(CACHE, name).spec.abilities for name in host.used_names(CACHE)
         ),
         chat_open=environment.allow_anonymous or (demo and "TILORES_API_KEYS" not in variables),
         variables=found,
@@ -119,7 +119,7 @@ def check_project(project: DeployProject, host: PluginHost) -> list[DeployFindin
     return found
 
 
-def _used(host: PluginHost) -> Iterator[tuple[Registration[Any], bool]]:
+def _iterate_used(host: PluginHost) -> Iterator[tuple[Registration[Any], bool]]:
     """What a server with these settings builds, and whether it cannot do without."""
     chosen = {(one.role, one.name): one.essential for one in selections(host.config.use)}
     for role in _SERVING:
@@ -146,7 +146,7 @@ def _variables_of(host: PluginHost, registration: Registration[Any]) -> Iterator
 
 def _extras(host: PluginHost) -> Iterator[str]:
     """Extras of this distribution, as the specs name them: `tilores-core[openai]`."""
-    for registration, _ in _used(host):
+    for registration, _ in _iterate_used(host):
         for install in registration.spec.requires.values():
             name, bracket, rest = install.partition("[")
             if bracket and name.strip() == "tilores-core":

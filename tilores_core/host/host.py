@@ -142,7 +142,7 @@ class PluginHost:
         return (
             *self.config_warnings,
             *(plugin.describe_problem() for plugin in self._plugins if plugin.is_problem),
-            *(f"{_quoted(what)} is disabled: {why}" for what, why in self._disabled_roles.items()),
+            *(f"{_quote(what)} is disabled: {why}" for what, why in self._disabled_roles.items()),
         )
 
     @property
@@ -162,7 +162,7 @@ class PluginHost:
         """Names that active plugins registered for `role`, in load order."""
         return tuple(name for kind, name in self._registrations if kind == role.name)
 
-    def used(self, role: Role[Any]) -> tuple[str, ...]:
+    def used_names(self, role: Role[Any]) -> tuple[str, ...]:
         """Names that fill `role` here: what `[use]` says, or all registered ones where `[use]` does not choose.
 
         Without those that are disabled.
@@ -250,7 +250,7 @@ class PluginHost:
         `idle_providers`.
         """
         built = {}
-        for name in self.used(role):
+        for name in self.used_names(role):
             try:
                 built[name] = self.build(role, name)
             except PluginError as error:
@@ -323,7 +323,7 @@ class PluginHost:
 
     def _mark_failed(self, plugin: str, error: PluginError) -> None:
         """Note a failure in the plugin's state. What else the plugin registered can still be built."""
-        self._plugins = [item.failed(error) if item.id == plugin else item for item in self._plugins]
+        self._plugins = [item.with_failure(error) if item.id == plugin else item for item in self._plugins]
 
     def _is_named(self, provider: str) -> bool:
         use = self.config.use
@@ -338,7 +338,7 @@ class PluginHost:
         return any(item.essential for item in selections(use) if (item.role, item.name) == (role, name))
 
 
-def _quoted(title: str) -> str:
+def _quote(title: str) -> str:
     role, _, name = title.partition("/")
     return f"{role} '{name}'"
 

@@ -47,7 +47,7 @@ def _load(plugin: Plugin) -> Plugin:
     try:
         registrations = _collect(plugin, _implementations(plugin))
     except PluginError as error:
-        loaded = plugin.failed(error)
+        loaded = plugin.with_failure(error)
     else:
         loaded = replace(plugin, state="active", registrations=registrations)
     return replace(loaded, load_ms=(time.perf_counter() - started) * 1000)
@@ -185,7 +185,7 @@ def _reject_shared_names(plugins: Sequence[Plugin]) -> tuple[Plugin, ...]:
             message = f"'{title}' is claimed by {' and '.join(plugin.label for plugin in claimants)}"
             for plugin in claimants:
                 fix = f"disable one of them, for example: tilores plugins disable {plugin.id}"
-                rejected.setdefault(plugin.id, plugin.failed(plugin.problem(message, fix=fix), "conflict"))
+                rejected.setdefault(plugin.id, plugin.with_failure(plugin.problem(message, fix=fix), "conflict"))
     return tuple(
         rejected[plugin.id] if plugin.id in rejected and plugin.state == "active" else plugin for plugin in plugins
     )

@@ -68,7 +68,7 @@ class Switches:
             no_plugins=no_plugins,
         )
 
-    def mentioned(self) -> dict[str, frozenset[str]]:
+    def mentioned_ids(self) -> dict[str, frozenset[str]]:
         """Ids by where they are named, for checking that they exist."""
         return {
             DISABLE_VARIABLE: self.disable_variable,
@@ -87,7 +87,7 @@ def make_plan(found: Sequence[Plugin], loaded: LoadedConfig, switches: Switches,
         table = tables.get(plugin.id, {})
         on, reason = _is_enabled(plugin, table, loaded, switches)
         if not on and table.get("required") is True and switches.only is None:
-            problems.append(_required_but_disabled(plugin, reason, loaded))
+            problems.append(_disabled_error(plugin, reason, loaded))
         state, reason, fix = _state(plugin, on, reason, found, claims, version)
         order = table.get("order")
         plugins.append(
@@ -177,7 +177,7 @@ def _check_host_keys(plugin: str, table: Mapping[str, Any], loaded: LoadedConfig
     ]
 
 
-def _required_but_disabled(found: Plugin, reason: str, loaded: LoadedConfig) -> ConfigError:
+def _disabled_error(found: Plugin, reason: str, loaded: LoadedConfig) -> ConfigError:
     return ConfigError(
         f"plugin '{found.id}' ({found.distribution} {found.version}) is required and disabled ({reason})",
         where=f"{loaded.path}: plugins.{found.id}.required",
@@ -198,7 +198,7 @@ def _unknown_ids(
             problems.append(ConfigError(f"required, but {text}", where=where, fix="install it, or correct the id"))
         else:
             warnings.append(f"{where}: {text}")
-    for origin, ids in switches.mentioned().items():
+    for origin, ids in switches.mentioned_ids().items():
         warnings.extend(
             f"{origin}: no plugin '{plugin}' is installed; {suggest(plugin, installed)}"
             for plugin in sorted(ids - installed)

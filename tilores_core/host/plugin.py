@@ -95,7 +95,7 @@ class Plugin:
             message, plugin=self.id, distribution=self.distribution, version=self.version, fix=fix
         )
 
-    def failed(self, error: PluginError, state: State | None = None) -> Plugin:
+    def with_failure(self, error: PluginError, state: State | None = None) -> Plugin:
         """The plugin after `error`."""
         return replace(
             self,

@@ -70,7 +70,7 @@ class UseCheck:
     registrations: Mapping[tuple[str, str], Registration[Any]]
 
     def run(self) -> UseReport:
-        problems: list[TiloresError] = [*self._malformed()]
+        problems: list[TiloresError] = [*self._find_malformed()]
         disabled: dict[tuple[RoleName, str], str] = {}
         seen: set[tuple[str, str]] = set()
         for selection in selections(self.loaded.config.use):
@@ -85,7 +85,7 @@ class UseCheck:
             seen.add((selection.role, selection.name))
         return UseReport(tuple(problems), disabled)
 
-    def _malformed(self) -> list[ConfigError]:
+    def _find_malformed(self) -> list[ConfigError]:
         use = self.loaded.config.use
         problems = []
         for key, names in {"cache": use.cache, "tracers": use.tracers, "alerts": use.alerts}.items():

@@ -58,9 +58,9 @@ def parse_date(text: str, *, day_first: bool = False) -> str | None:
         first, separator, second, year = match.groups()
         return _numeric(int(year), int(first), int(second), day_first=day_first or separator == ".")
     if match := _DAY_MONTH.fullmatch(text):
-        return _named(match[3], match[2], match[1])
+        return _format_date(match[3], match[2], match[1])
     if match := _MONTH_DAY.fullmatch(text):
-        return _named(match[3], match[1], match[2])
+        return _format_date(match[3], match[1], match[2])
     return None
 
 
@@ -69,7 +69,7 @@ def _numeric(year: int, first: int, second: int, *, day_first: bool) -> str | No
     return _date(year, month, day)
 
 
-def _named(year: str, month: str, day: str) -> str | None:
+def _format_date(year: str, month: str, day: str) -> str | None:
     number = _MONTHS.get(month)
     return _date(int(year), number, int(day)) if number else None
 

@@ -60,10 +60,10 @@ _GERMAN = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "
 
 def fold(text: str) -> str:
     """Case and accents gone: what two spellings of a word have in common."""
-    return text.lower() if text.isascii() else _BEYOND_ASCII.sub(_folded, text.lower())
+    return text.lower() if text.isascii() else _BEYOND_ASCII.sub(_fold, text.lower())
 
 
-def _folded(found: re.Match[str]) -> str:
+def _fold(found: re.Match[str]) -> str:
     folded = unicodedata.normalize("NFKC", found[0]).casefold().translate(_UNDECOMPOSED)
     return "".join(c for c in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(c))
 
@@ -98,7 +98,7 @@ def name_keys(name: str, family: str | None = None) -> tuple[str, ...]:
             keys.update(dict.fromkeys(words))
             continue
         keys[pair_key(words[0], words[-1])] = None
-        if (joined := _joined_family(words)) is not None:
+        if (joined := _split_joined_family(words)) is not None:
             keys[pair_key(words[0], joined)] = None
     if family and len(parts := name_words(family)) > 1:
         for words in _spellings(name):
@@ -123,7 +123,7 @@ def query_keys(name: str) -> tuple[str, ...]:
     return tuple(keys)
 
 
-def _joined_family(words: Sequence[str]) -> str | None:
+def _split_joined_family(words: Sequence[str]) -> str | None:
     """ "vandenberg" of Anna van den Berg."""
     start = len(words) - 1
     while start > 1 and words[start - 1] in PARTICLES:

@@ -14,7 +14,7 @@ GOOD: Final = 0.9
 """A score below it is a fault."""
 
 
-async def masked_questions(source: CustomerSource, questions: Iterable[GoldenQuestion]) -> dict[str, str]:
+async def mask_questions(source: CustomerSource, questions: Iterable[GoldenQuestion]) -> dict[str, str]:
     """By id, the text with placeholders such as `[name]` in place of what is the customer's. Raises `SourceError`."""
     redactors: dict[str, Redactor] = {}
     texts: dict[str, str] = {}
@@ -46,7 +46,7 @@ def faults_of(scores: Scores, *, answerable: bool) -> tuple[Fault, ...]:
     return tuple(found)
 
 
-def scored_case(row: AnswerResult, question: GoldenQuestion, text: str) -> ScoredCase:
+def score_case(row: AnswerResult, question: GoldenQuestion, text: str) -> ScoredCase:
     """A call that ended without an answer counts as 0 and has no fault: no instruction mends it."""
     if row.scores is None:
         return ScoredCase(id=row.question_id, model=row.model, spectrum=row.spectrum, question=text, score=0.0)

@@ -309,11 +309,11 @@ class _Cycle:
             reason = "no candidate is better than the present prompt on training and validation questions"
             return {"decision": Decision(outcome="optimize more", reasons=(reason,)).to_state()}
         try:
-            return await self._compared(winner)
+            return await self._compare(winner)
         except BudgetSpentError as error:
             return {"decision": Decision(outcome="validate more", reasons=(error.message,)).to_state()}
 
-    async def _compared(self, winner: Mapping[str, Any]) -> dict[str, Any]:
+    async def _compare(self, winner: Mapping[str, Any]) -> dict[str, Any]:
         """The winner and the present prompt on held-out questions."""
         journal = self._journal
         test = HeldOutTest(self.request.thresholds)

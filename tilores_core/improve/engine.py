@@ -14,8 +14,8 @@ from tilores_core.chat.context.estimate import estimate_tokens
 from tilores_core.chat.prompts import build_prompt
 from tilores_core.contracts import Candidate, Change, Lesson, OptimizerStrategy, ScoredCandidate, ScoredCase
 from tilores_core.errors import BudgetSpentError, ConfigError, InvalidRequestError, ProviderError
-from tilores_core.improve.cases import scored_case
-from tilores_core.improve.journal import CycleJournal, Reply, prompt_key
+from tilores_core.improve.cases import score_case
+from tilores_core.improve.journal import CycleJournal, ModelReply, prompt_key
 from tilores_core.quality.scoring import GoldenQuestion
 from tilores_core.release.prompt_checks import (
     Check,
@@ -49,7 +49,7 @@ class Gain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class SearchResult:
     """What a strategy came to. `best`: the candidates that beat the present prompt on training questions, best first.
     `rejected`: by check, how many candidates it refused, with one finding each. `ended`: why it ended early."""
 
@@ -79,7 +79,7 @@ class ContinuousOptimizationEngine:
         max_tokens: int,
         seed: int,
         lessons: Sequence[Lesson] = (),
-        ask: Callable[[str], Awaitable[Reply]] | None = None,
+        ask: Callable[[str], Awaitable[ModelReply]] | None = None,
     ) -> None:
         self.parts = parts
         self.lessons = lessons
@@ -104,10 +104,10 @@ class ContinuousOptimizationEngine:
         left = [one for one in unique.values() if self._passes(one)]
         count = max(_FEWEST, math.ceil(_FIRST_RUNG * len(self._questions)))
         while len(left) > max(1, keep) and count < len(self._questions):
-            ranked = _ranked([await self._scored(one, self._questions[:count]) for one in left])
+            ranked = _rank([await self._score(one, self._questions[:count]) for one in left])
             left = [one.candidate for one in ranked[: max(keep, math.ceil(len(ranked) / 2))]]
             count *= 2
-        return _ranked([await self._scored(one, self._questions) for one in left])[: max(1, keep)]
+        return _rank([await self._score(one, self._questions) for one in left])[: max(1, keep)]
 
     async def reflect(self, prompt: str) -> str:
         """As `OptimizerTask` says."""
@@ -123,13 +123,13 @@ class ContinuousOptimizationEngine:
 
     async def measure_baseline(self) -> None:
         """Score the present prompt. Raises `BudgetSpentError`, and as `Evaluator.evaluate`."""
-        self.baseline = await self._scored(self.baseline.candidate, self._questions)
+        self.baseline = await self._score(self.baseline.candidate, self._questions)
 
     def rebase(self, better: ScoredCandidate) -> None:
         """What a strategy is given from now on is this candidate instead of the present prompt."""
         self.parts, self.baseline = better.candidate.parts, better
 
-    async def run(self, strategy: OptimizerStrategy) -> Found:
+    async def run(self, strategy: OptimizerStrategy) -> SearchResult:
         """Run a strategy to its end, or until the budget is spent; then the best that was scored counts."""
         start, ended = self.baseline, ""
         wanted: Sequence[Candidate] = ()
@@ -146,12 +146,12 @@ class ContinuousOptimizationEngine:
         best = [one for key in keys if (one := self._tried.get(key)) and self._is_whole(one)]
         if start.candidate.changes and not best:
             best = [start]  # what was learned earlier has improved it already
-        return self.found(best, ended)
+        return self.build_result(best, ended)
 
-    def found(self, best: Sequence[ScoredCandidate], ended: str = "") -> Found:
+    def build_result(self, best: Sequence[ScoredCandidate], ended: str = "") -> SearchResult:
         present = self._tried[prompt_key(self._present())].score
-        return Found(
-            best=tuple(one for one in _ranked(best) if one.score > present and one.candidate.changes)[:3],
+        return SearchResult(
+            best=tuple(one for one in _rank(best) if one.score > present and one.candidate.changes)[:3],
             tried=len(self._tried) - 1,
             rejected=tuple(sorted(self._rejected.values()))[:_MOST_FINDINGS],
             gains=self._gains(),
@@ -164,12 +164,12 @@ class ContinuousOptimizationEngine:
     def _is_whole(self, one: ScoredCandidate) -> bool:
         return len(one.cases) == len(self._questions) * len(self._models)
 
-    async def _scored(self, candidate: Candidate, questions: Sequence[GoldenQuestion]) -> ScoredCandidate:
+    async def _score(self, candidate: Candidate, questions: Sequence[GoldenQuestion]) -> ScoredCandidate:
         prompt = build_prompt(0, candidate.parts)
         rows = await self._journal.evaluate(prompt, questions, self._models, seed=self.seed)
         by_id = {question.id: question for question in questions}
         cases = tuple(
-            scored_case(row, by_id[row.question_id], self._texts[row.question_id]) for _, row in sorted(rows.items())
+            score_case(row, by_id[row.question_id], self._texts[row.question_id]) for _, row in sorted(rows.items())
         )
         tokens = estimate_tokens(prompt.template)
         scored = ScoredCandidate(candidate=candidate, score=_mean(cases), tokens=tokens, cases=cases)
@@ -241,7 +241,7 @@ def _mean(cases: Sequence[ScoredCase]) -> float:
     return _average([case.score for case in cases])
 
 
-def _ranked(scored: Sequence[ScoredCandidate]) -> list[ScoredCandidate]:
+def _rank(scored: Sequence[ScoredCandidate]) -> list[ScoredCandidate]:
     """Best first; of equal ones the shorter."""
     return sorted(scored, key=lambda one: (-round(one.score, 9), one.tokens, prompt_key(one.candidate.parts)))
 

@@ -36,7 +36,7 @@ class CycleBudget:
 
 
 @dataclass(slots=True, kw_only=True)
-class Spent:
+class CycleSpending:
     """`reflections`: the calls of the reflection model, which `calls` includes."""
 
     calls: int = 0
@@ -49,7 +49,7 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class ModelReply:
     """What the reflection model said, and what it took. `dollars`: 0 where it is not known."""
 
     text: str
@@ -61,7 +61,7 @@ class CycleJournal:
     """`await load()` first. `make_evaluator`: an evaluator that keeps its answers in the given place."""
 
     def __init__(self, store: Improvement, cycle_id: str, budget: CycleBudget, make_evaluator: MakeEvaluator) -> None:
-        self.spent = Spent()
+        self.spent = CycleSpending()
         self.known: dict[tuple[str, str], dict[str, Any]] = {}
         self._store = store
         self._cycle_id = cycle_id
@@ -79,7 +79,7 @@ class CycleJournal:
 
     def restore(self, spent: Mapping[str, Any], *, present: Mapping[str, str] | None = None) -> None:
         """What the finished phases have spent. `present`: the prompt whose answers in the journal that includes."""
-        self.spent = Spent(**spent)
+        self.spent = CycleSpending(**spent)
         if present is not None:
             subject = prompt_key(present)
             self._used.update(key for key in self.known if key[0] == subject)
@@ -121,7 +121,7 @@ class CycleJournal:
             raise BudgetSpentError("the budget in money ends here", fix="raise [improve] max_dollars")
         return found
 
-    async def reply(self, prompt: str, ask: Callable[[str], Awaitable[Reply]]) -> str:
+    async def reply(self, prompt: str, ask: Callable[[str], Awaitable[ModelReply]]) -> str:
         """What the reflection model says; the same prompt asked again is another call."""
         digest = hashlib.sha256(prompt.encode()).hexdigest()[:48]
         number = self._asked[digest] = self._asked.get(digest, 0) + 1
@@ -129,7 +129,7 @@ class CycleJournal:
         self._require(1)
         if (_REFLECTION, key) not in self.known:
             await self.add(_REFLECTION, {key: asdict(await ask(prompt))})
-        reply = Reply(**self.known[_REFLECTION, key])
+        reply = ModelReply(**self.known[_REFLECTION, key])
         self.spent.reflections += 1
         self._count(reply.tokens, reply.dollars)
         return reply.text
@@ -175,7 +175,7 @@ class PromptAnswers:
     async def begin(self, run_id: str, *, digest: str, prompt_version: str, options: Mapping[str, Any]) -> Any:
         raise NotImplementedError  # evaluations of a cycle have a run_id
 
-    async def unfinished(self, digest: str) -> None:
+    async def find_unfinished(self, digest: str) -> None:
         return None
 
     async def results(self, run_id: str) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ import orjson
 
 from tilores_core.contracts import Change, Lesson, OptimizerStrategy
 from tilores_core.errors import BudgetSpentError, InvalidRequestError
-from tilores_core.improve.engine import ContinuousOptimizationEngine, Found, Gain
+from tilores_core.improve.engine import ContinuousOptimizationEngine, Gain, SearchResult
 from tilores_core.statistics import Moments
 from tilores_core.statistics.distributions import beta_cdf, normal_quantile
 
@@ -34,7 +34,7 @@ _LONGEST: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Learned:
+class LessonSummary:
     """An instruction with all that was observed of it: mean gain over pairs of answers with its 95 % interval
     (normal), where it was seen, and the chance that it helps more answers than it hurts."""
 
@@ -57,7 +57,7 @@ class LearningAccumulator:
     def __init__(self, store: Improvement) -> None:
         self._store = store
 
-    async def learned(self, *, models: Iterable[str] = (), now_ms: int | None = None) -> list[Learned]:
+    async def summarise(self, *, models: Iterable[str] = (), now_ms: int | None = None) -> list[LessonSummary]:
         """The surest first. `models`: only gains of these, where any was seen. Raises `StoreError`."""
         groups: dict[Change, list[tuple[float, Mapping[str, Any]]]] = {}
         now = time.time_ns() // 1_000_000 if now_ms is None else now_ms
@@ -67,7 +67,7 @@ class LearningAccumulator:
             age = max(0, now - row["at_ms"]) / _DAY_MS
             groups.setdefault(change, []).append((0.5 ** (age / _HALF_LIFE_DAYS), body))
         wanted = set(models)
-        found = [_learned(change, seen) for change, seen in groups.items()]
+        found = [_summarise_change(change, seen) for change, seen in groups.items()]
         if wanted:
             found = [one for one in found if wanted & set(one.by_model)]
         return sorted(
@@ -75,8 +75,8 @@ class LearningAccumulator:
         )
 
     async def lessons(self, *, models: Iterable[str] = (), now_ms: int | None = None) -> list[Lesson]:
-        """As `learned`, for a strategy."""
-        return [one.lesson for one in await self.learned(models=models, now_ms=now_ms)]
+        """As `summarise`, for a strategy."""
+        return [one.lesson for one in await self.summarise(models=models, now_ms=now_ms)]
 
     async def export_json(self) -> bytes:
         """All observations as a JSON document."""
@@ -89,7 +89,7 @@ class LearningAccumulator:
             raise InvalidRequestError("the file is larger than 50 MB", param="FILE")
         try:
             rows = orjson.loads(data)["observations"]
-            checked = [_checked(row) for row in rows]
+            checked = [_check_row(row) for row in rows]
         except (ValueError, KeyError, TypeError) as error:
             raise InvalidRequestError(
                 f"this is not a file of lessons ({type(error).__name__})",
@@ -129,7 +129,7 @@ class SelfImprovingOptimizer:
     def __init__(self, strategy: OptimizerStrategy) -> None:
         self._strategy = strategy
 
-    async def run(self, engine: ContinuousOptimizationEngine) -> Found:
+    async def run(self, engine: ContinuousOptimizationEngine) -> SearchResult:
         """Raises as `OptimizerStrategy.improve`, but for a spent budget."""
         candidate = engine.baseline.candidate
         said = "\n".join(candidate.parts.values())
@@ -141,15 +141,15 @@ class SelfImprovingOptimizer:
             try:
                 scored = await engine.score([candidate])
             except BudgetSpentError as error:
-                return engine.found([], error.message)
+                return engine.build_result([], error.message)
             if scored and scored[0].score - engine.baseline.score > _LEAST_GAIN:
                 if scored[0].score >= _GOOD_ENOUGH:
-                    return engine.found(scored)
+                    return engine.build_result(scored)
                 engine.rebase(scored[0])
         return await engine.run(self._strategy)
 
 
-def _learned(change: Change, seen: Sequence[tuple[float, Mapping[str, Any]]]) -> Learned:
+def _summarise_change(change: Change, seen: Sequence[tuple[float, Mapping[str, Any]]]) -> LessonSummary:
     a = b = 1.0
     moments = Moments()
     by_model: dict[str, list[float]] = {}
@@ -162,7 +162,7 @@ def _learned(change: Change, seen: Sequence[tuple[float, Mapping[str, Any]]]) ->
         for model, gain in body["by_model"].items():
             by_model.setdefault(model, []).append(gain)
     half = normal_quantile(0.975) * math.sqrt(moments.variance / moments.count) if moments.count else 0.0
-    return Learned(
+    return LessonSummary(
         lesson=Lesson(change=change, gain=moments.mean, confidence=1.0 - beta_cdf(0.5, a, b), observations=len(seen)),
         pairs=round(moments.count),
         low=moments.mean - half,
@@ -171,7 +171,7 @@ def _learned(change: Change, seen: Sequence[tuple[float, Mapping[str, Any]]]) ->
     )
 
 
-def _checked(row: Mapping[str, Any]) -> dict[str, Any]:
+def _check_row(row: Mapping[str, Any]) -> dict[str, Any]:
     body = row["body"]
     texts = {name: str(body[name]) for name in ("part", "instruction")}
     if any(not text or len(text) > _LONGEST for text in texts.values()):

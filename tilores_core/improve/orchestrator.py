@@ -65,7 +65,7 @@ class ContinuousImprovementOrchestrator:
         kinds = sorted({one.alert.spectrum for one in raised if one.alert.kind in BREACHES and one.alert.spectrum})
         cycles = await store.improvement.recent(limit=100)
         today = [cycle for cycle in cycles if now - cycle.created.timestamp() < _DAY]
-        paused = await self.paused()
+        paused = await self.get_pause()
         held = []
         if paused is not None:
             held.append(f"paused by {paused['by']}: {paused['reason']}")
@@ -104,7 +104,7 @@ class ContinuousImprovementOrchestrator:
     async def resume(self, *, actor: str, reason: str) -> None:
         await self._switch("resume", actor, reason)
 
-    async def paused(self) -> dict[str, Any] | None:
+    async def get_pause(self) -> dict[str, Any] | None:
         """Who paused it, when and why; None while it is not. Raises `StoreError`."""
         store = await self._store.get()
         last = next(iter(await store.audit.recent(subject=SUBJECT, limit=1)), None)

@@ -11,9 +11,9 @@ from tilores_core.chat.engine import ChatEngine
 from tilores_core.chat.prompts import build_prompt
 from tilores_core.contracts import CustomerSource, Lesson, Prompt
 from tilores_core.errors import ConfigError, ProviderError
-from tilores_core.improve.cases import masked_questions
+from tilores_core.improve.cases import mask_questions
 from tilores_core.improve.engine import ContinuousOptimizationEngine
-from tilores_core.improve.journal import CycleJournal, PromptAnswers, Reply
+from tilores_core.improve.journal import CycleJournal, ModelReply, PromptAnswers
 from tilores_core.quality.evaluation import Evaluator
 from tilores_core.quality.questions import GoldenSet, MakeOptions, make_questions
 from tilores_core.quality.scoring import GoldenQuestion
@@ -27,7 +27,7 @@ _CUSTOMERS_PER_QUESTION: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class CycleQuestions:
     """The golden questions of a cycle. `training`: of the spectrums that it is about; `texts`: masked, by id."""
 
     golden: GoldenSet
@@ -74,7 +74,7 @@ class CycleParts:
         store: LazyStore,
         max_tokens: int,
         reflection_model: str | None = None,
-        ask: Callable[[str], Awaitable[Reply]] | None = None,
+        ask: Callable[[str], Awaitable[ModelReply]] | None = None,
         concurrent: int = 8,
     ) -> None:
         self.store = store
@@ -85,7 +85,7 @@ class CycleParts:
         self._ask = ask or (None if reflection_model is None else self._ask_model)
         self._concurrent = concurrent
 
-    async def ground(self, request: CycleRequest) -> Ground:
+    async def ground(self, request: CycleRequest) -> CycleQuestions:
         """The questions of a request: made of the source's records, others for each seed. Raises as
         `make_questions`."""
         options = MakeOptions(
@@ -103,10 +103,10 @@ class CycleParts:
         asked = (*golden.training, *golden.validation, *golden.held_out())
         ids = dict.fromkeys(question.customer_id for question in asked)
         customers = {one: await self._source.get(one) for one in ids}
-        return Ground(
+        return CycleQuestions(
             golden,
             training,
-            await masked_questions(self._source, training),
+            await mask_questions(self._source, training),
             [PromptCase(question=one.text, customer=customers[one.customer_id]) for one in asked],
         )
 
@@ -114,7 +114,7 @@ class CycleParts:
         return Evaluator(engine=self._engine, source=self._source, store=answers, concurrent=self._concurrent)
 
     def engine(
-        self, request: CycleRequest, ground: Ground, journal: CycleJournal, lessons: Sequence[Lesson]
+        self, request: CycleRequest, ground: CycleQuestions, journal: CycleJournal, lessons: Sequence[Lesson]
     ) -> ContinuousOptimizationEngine:
         return ContinuousOptimizationEngine(
             parts=request.parts,
@@ -129,7 +129,7 @@ class CycleParts:
             ask=self._ask,
         )
 
-    async def _ask_model(self, prompt: str) -> Reply:
+    async def _ask_model(self, prompt: str) -> ModelReply:
         models, name = self._engine.models, self._engine.models.resolve(self._model)
         provider = models.provider(name)
         try:
@@ -142,7 +142,7 @@ class CycleParts:
                 f"the reflection model failed: {type(mapped).__name__}", provider=name.partition(":")[0]
             ) from None
         usage = said.usage
-        return Reply(
+        return ModelReply(
             text=said.text,
             tokens=usage.input_tokens + usage.output_tokens,
             dollars=models.cost_of(name, said) or 0.0,

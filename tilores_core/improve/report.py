@@ -50,18 +50,18 @@ def _lines(cycle: StoredCycle) -> Iterator[str]:
     if "error" in phases:
         yield f"- It failed: {phases['error']['said']}"
     if "baseline" in phases:
-        yield from _found(phases)
+        yield from _write_found(phases)
     if "generation" in phases:
-        yield from _tried(phases["generation"])
+        yield from _write_tried(phases["generation"])
     if "validation" in phases:
-        yield from _decided(phases)
+        yield from _write_decided(phases)
     if "recommendations" in phases:
         yield from ("", "## Next", "")
         yield f"- Done: {phases['recommendations']['done']}"
         yield from (f"- {text}" for text in phases["recommendations"]["next"])
 
 
-def _found(phases: Any) -> Iterator[str]:
+def _write_found(phases: Any) -> Iterator[str]:
     baseline = phases["baseline"]
     yield from ("", "## What was found", "")
     yield f"The present prompt scores {baseline['overall']:.1%} over {baseline['answers']} answers"
@@ -78,7 +78,7 @@ def _found(phases: Any) -> Iterator[str]:
             yield f"| {fault['fault']} | {fault['answers']} | {100 * fault['gain']:.1f} points | {where} |"
 
 
-def _tried(generation: Any) -> Iterator[str]:
+def _write_tried(generation: Any) -> Iterator[str]:
     yield from ("", "## What was tried", "")
     yield f"{generation['tried']} candidates were scored; {generation['learned']} instructions were learned from."
     if generation["ended"]:
@@ -96,7 +96,7 @@ def _tried(generation: Any) -> Iterator[str]:
     yield from (f"- {change['part']}: {change['instruction']}" for change in winner["changes"])
 
 
-def _decided(phases: Any) -> Iterator[str]:
+def _write_decided(phases: Any) -> Iterator[str]:
     validation = phases["validation"]
     decision = validation["decision"]
     yield from ("", "## What was decided", "")

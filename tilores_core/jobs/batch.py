@@ -25,12 +25,12 @@ from tilores_core.jobs.batch_output import (
     OutputFile,
     Row,
     keep_early,
+    read_written,
     resume,
     take_early,
-    written,
 )
 from tilores_core.jobs.batch_progress import Totals
-from tilores_core.jobs.batch_rows import error_row, input_row, problem_row, repeated_row
+from tilores_core.jobs.batch_rows import error_row, input_row, problem_row, repeat_row
 from tilores_core.jobs.executor_backend import ExecutorBackend
 
 _NOTED_AT_ONCE = 512
@@ -208,7 +208,7 @@ class Batch:
             else:
                 asked.add_done_callback(lambda first: self._repeat(line, first))
         elif todo.earlier is not None:
-            self._finish(line, repeated_row(line.id, todo.earlier))
+            self._finish(line, repeat_row(line.id, todo.earlier))
         else:
             self._pending[todo.key] = asyncio.get_running_loop().create_future()
             await self._start(todo)
@@ -257,7 +257,7 @@ class Batch:
 
     def _repeat(self, line: BatchLine, first: asyncio.Future[Row]) -> None:
         if not first.cancelled():
-            self._finish(line, repeated_row(line.id, first.result()))
+            self._finish(line, repeat_row(line.id, first.result()))
 
     def _finish(self, line: BatchLine, row: dict[str, Any], key: bytes | None = None) -> None:
         self._writer.put(line.place, row, key)
@@ -300,7 +300,7 @@ def write_failures(source: Path, output: Path, reading: InputOptions) -> int:
     count = 0
     try:
         with fresh.open("wb") as file:
-            for line, row in zip(read_batch(source, reading), written(output), strict=False):
+            for line, row in zip(read_batch(source, reading), read_written(output), strict=False):
                 if "error" in row:
                     file.write(orjson.dumps(input_row(line), option=orjson.OPT_APPEND_NEWLINE))
                     count += 1

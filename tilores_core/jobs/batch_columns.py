@@ -51,10 +51,10 @@ def line_of(row: Mapping[str, Any], *, phone_region: str, day_first: bool) -> di
     email, phone, born = readable(row, "email"), readable(row, "phone"), readable(row, "date_of_birth")
     identifiers = Identifiers(
         customer_id=readable(row, "customer_id"),
-        email=_checked("email", email, normalise_email(email or "")),
-        phone=_checked("phone", phone, normalise_phone(phone, phone_region) if phone else None),
+        email=_check_value("email", email, normalise_email(email or "")),
+        phone=_check_value("phone", phone, normalise_phone(phone, phone_region) if phone else None),
         name=readable(row, "name"),
-        date_of_birth=_checked("date_of_birth", born, parse_date(born or "", day_first=day_first)),
+        date_of_birth=_check_value("date_of_birth", born, parse_date(born or "", day_first=day_first)),
     )
     question = readable(row, "question")
     if question is None and not identifiers:
@@ -78,7 +78,7 @@ def readable(row: Mapping[str, Any], field: str) -> str | None:
     return value or None
 
 
-def _checked(field: str, given: str | None, normal: str | None) -> str | None:
+def _check_value(field: str, given: str | None, normal: str | None) -> str | None:
     if given is not None and normal is None:
         kind = {"email": "an e-mail address", "phone": "a phone number"}.get(field, "a date")
         raise LineError(f"{field} cannot be read as {kind}")

@@ -127,19 +127,19 @@ class OutputFile:
         self._file.close()
 
 
-def written(path: Path) -> Iterator[dict[str, Any]]:
+def read_written(path: Path) -> Iterator[dict[str, Any]]:
     """The whole lines of an output, one by one. Raises `InvalidRequestError` for a line that no batch wrote."""
-    return (row for _, row in _written_at(path))
+    return (row for _, row in _read_written_at(path))
 
 
-def _written_at(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _read_written_at(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """The same with where each begins."""
     begin = 0
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 if line.endswith(b"\n"):
-                    yield begin, _written(line, number, path)
+                    yield begin, _parse_line(line, number, path)
                 begin += len(line)
     except FileNotFoundError:
         return
@@ -153,7 +153,7 @@ def resume(path: Path, ids: Iterable[str], tell: Callable[[dict[str, Any], int],
     Raises `InvalidRequestError` where the output is not that of this input.
     """
     place, wanted = 0, iter(ids)
-    for begin, row in _written_at(path):
+    for begin, row in _read_written_at(path):
         if row["id"] != next(wanted, None):
             fix = "resume with the input that it was begun with, or name another output"
             raise InvalidRequestError(f"{path}, line {place + 1} answers no line of this input", param="id", fix=fix)
@@ -269,7 +269,7 @@ async def _to_its_end(close: Callable[[], None]) -> None:
     await asyncio.shield(asyncio.ensure_future(asyncio.to_thread(close)))
 
 
-def _written(line: bytes, number: int, path: Path) -> dict[str, Any]:
+def _parse_line(line: bytes, number: int, path: Path) -> dict[str, Any]:
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError:

@@ -69,7 +69,7 @@ def count_lines(path: Path) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ProgressSnapshot:
     """At one moment. `of`: lines in all, None while not counted; `rate`: lines a second, recently."""
 
     totals: Totals
@@ -98,9 +98,9 @@ class Speed:
         self._begun = clock()
         self._seen: deque[tuple[float, int]] = deque([(self._begun, totals.lines)], maxlen=_LOOKS)
 
-    def look(self, of: int | None) -> Look:
+    def look(self, of: int | None) -> ProgressSnapshot:
         now = self._clock()
         before, lines = self._seen[0]
         self._seen.append((now, self._totals.lines))
         rate = (self._totals.lines - lines) / (now - before) if now > before else 0.0
-        return Look(self._totals, of, now - self._begun, rate)
+        return ProgressSnapshot(self._totals, of, now - self._begun, rate)

@@ -71,7 +71,7 @@ def problem_row(line: BatchLine) -> dict[str, Any]:
     return {"id": line.id, "error": shown, "cache": None, "attempts": 0, "latency_ms": 0.0}
 
 
-def repeated_row(line_id: str, first: Row) -> dict[str, Any]:
+def repeat_row(line_id: str, first: Row) -> dict[str, Any]:
     """What an earlier line that asked the same was given. It was paid there."""
     row: dict[str, Any] = {**first, "id": line_id, "cache": REPEATED, "attempts": 0, "latency_ms": 0.0}
     return {**row, "cost": 0.0} if "cost" in row else row

@@ -64,7 +64,7 @@ async def forget_everywhere(
     if config.prewarm.file:
         reason = "a list in it that names the customer would have the answers made again"
         not_reached.append({"where": f"[prewarm] file {config.prewarm.file}", "reason": reason})
-    if tracers := host.used(TRACERS):
+    if tracers := host.used_names(TRACERS):
         names = ", ".join(tracers)
         not_reached.append({"where": f"traces at {names}", "reason": "delete them there; see [tracing] capture"})
     if not host.is_simulated(config.use.model):

@@ -50,7 +50,7 @@ class JobFolder:
         except FileNotFoundError:
             return 0
 
-    def unfinished(self) -> dict[Kind, list[str]]:
+    def find_unfinished(self) -> dict[Kind, list[str]]:
         """The jobs that are not marked as ended, by kind."""
         found: dict[Kind, list[str]] = {"batch": [], "prewarm": []}
         for path in self._jobs():
@@ -63,14 +63,14 @@ class JobFolder:
         if folder.is_dir():
             (folder / _ENDED).touch(0o600)
 
-    def outdated(self, seconds: float) -> list[str]:
+    def find_outdated(self, seconds: float) -> list[str]:
         """Jobs that ended more than so many seconds ago."""
         before = time.time() - seconds
-        return [path.name for path in self._jobs() if _modified(path / _ENDED) < before]
+        return [path.name for path in self._jobs() if _modified_at(path / _ENDED) < before]
 
     def is_abandoned(self, job_id: str) -> bool:
         """Whether it is too old to be on its way to the database."""
-        return _modified(self._path / job_id) < time.time() - _ABANDONED_SECONDS
+        return _modified_at(self._path / job_id) < time.time() - _ABANDONED_SECONDS
 
     def remove(self, job_id: str) -> None:
         shutil.rmtree(self._path / job_id, ignore_errors=True)
@@ -206,7 +206,7 @@ def _no_room(error: OSError) -> OverloadedError:
     return OverloadedError(f"the job cannot be kept: {error.strerror}", fix="make room in TILORES_DATA_DIR")
 
 
-def _modified(path: Path) -> float:
+def _modified_at(path: Path) -> float:
     """When it was changed last; now, when it is not there."""
     try:
         return path.stat().st_mtime

@@ -75,7 +75,7 @@ class JobRunner:
             while True:
                 pause = _LOOK_SECONDS
                 try:
-                    for kind, job_ids in (await asyncio.to_thread(self._folder.unfinished)).items():
+                    for kind, job_ids in (await asyncio.to_thread(self._folder.find_unfinished)).items():
                         for job_id in job_ids:
                             self._begin(group, kind, job_id)
                     await self._tidy()
@@ -195,7 +195,7 @@ class JobRunner:
         if self._tidied and now - self._tidied < _TIDY_SECONDS:
             return
         self._tidied = now
-        for job_id in await asyncio.to_thread(self._folder.outdated, self._keep_seconds):
+        for job_id in await asyncio.to_thread(self._folder.find_outdated, self._keep_seconds):
             await (await self._store.get()).jobs.delete(job_id)
             await asyncio.to_thread(self._folder.remove, job_id)
 

@@ -168,7 +168,7 @@ class LineProcessor:
 
     async def _identify(self, who: Identifiers) -> CustomerOutcome:
         """By everything that the line says of the customer."""
-        found = (await self._finder.identified(who)).outcome
+        found = (await self._finder.identify(who)).outcome
         self._found[who] = found
         return found
 

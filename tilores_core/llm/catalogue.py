@@ -51,7 +51,7 @@ class ModelData:
         """A model that is not listed: everything is passed on, and the provider judges."""
         return cls(info=ModelInfo(id=model, vision=True, tools=True, json_output=True), listed=False)
 
-    def corrected(self, settings: ModelSettings) -> ModelData:
+    def correct(self, settings: ModelSettings) -> ModelData:
         """With what the settings say in place of what the data said."""
         given = {name: value for name, value in settings if value is not None}
         own = {name: given.pop(name) for name in ("json_schema", "reasoning", "refuses") if name in given}
@@ -66,10 +66,10 @@ class Catalogue:
     def __init__(self, models: Sequence[ModelData]) -> None:
         self._models = {model.id: model for model in models}
 
-    def configured(self, models: Mapping[str, ModelSettings], only: Sequence[str]) -> Catalogue:
+    def configure(self, models: Mapping[str, ModelSettings], only: Sequence[str]) -> Catalogue:
         """What the settings make of it: corrected and added first, then limited to `only` when that is given."""
         known = {name: self._models.get(name) or self.near(name) or ModelData.unknown(name) for name in models}
-        merged = {**self._models, **{name: known[name].corrected(models[name]) for name in models}}
+        merged = {**self._models, **{name: known[name].correct(models[name]) for name in models}}
         if only:
             found = {name: merged.get(name) or self.near(name) or ModelData.unknown(name) for name in only}
             merged = {name: replace(data, listed=True) for name, data in found.items()}

@@ -98,19 +98,19 @@ def parse_retry_after(headers: Mapping[str, Any]) -> float | None:
     except ValueError:
         pass
     else:
-        return _bounded(milliseconds / 1000)
+        return _bound(milliseconds / 1000)
     value = str(headers.get("retry-after") or headers.get("Retry-After") or "")
     try:
-        return _bounded(float(value))
+        return _bound(float(value))
     except ValueError:
         pass
     try:
-        return _bounded(parsedate_to_datetime(value).timestamp() - time.time())
+        return _bound(parsedate_to_datetime(value).timestamp() - time.time())
     except (ValueError, TypeError, OverflowError):
         return None
 
 
-def _bounded(seconds: float) -> float | None:
+def _bound(seconds: float) -> float | None:
     return None if math.isnan(seconds) else min(max(seconds, 0.0), _LONGEST_WAIT)
 
 

@@ -232,7 +232,7 @@ class Normalizer:
         function = piece.get("function")
         function = function if isinstance(function, Mapping) else {}
         name, call_id = function.get("name") or "", piece.get("id") or None
-        arguments = _written(function.get("arguments"))
+        arguments = _write_arguments(function.get("arguments"))
         extra = piece.get("extra_content")
         at = self._place(piece.get("index"), call_id, name, arguments)
         if at is None:
@@ -277,7 +277,7 @@ class Normalizer:
         return next((at for at, known in enumerate(self._calls) if known.id == call_id), None)
 
 
-def _written(arguments: Any) -> str:
+def _write_arguments(arguments: Any) -> str:
     """Arguments as text; some providers send an object."""
     if isinstance(arguments, str):
         return arguments

@@ -74,7 +74,7 @@ class OpenAIClient:
                 async for piece in self._events(response):
                     yield piece
             else:
-                yield self._whole(_parsed(await _read(response, _LONGEST_REPLY)))
+                yield self._whole(_parse(await _read(response, _LONGEST_REPLY)))
 
     async def open(self) -> None:
         """Import aiohttp and make the connection pool; in a thread, as both take time."""
@@ -136,7 +136,7 @@ class OpenAIClient:
                         raise MalformedReplyError
                     await _end(response)
                     return
-                event = _parsed(data)
+                event = _parse(data)
                 if kind == b"error":
                     raise MalformedReplyError(_error_of(event) or event)
                 piece = self._piece(event, refusal)
@@ -148,7 +148,7 @@ class OpenAIClient:
         last = parser.rest()
         if last is not None and last[1] != _DONE:
             try:
-                event = _parsed(last[1])
+                event = _parse(last[1])
             except MalformedReplyError:
                 event = None  # cut off in the middle
             piece = self._piece(event, refusal) if event is not None else None
@@ -239,7 +239,7 @@ def _error_of(event: Any) -> Mapping[str, Any] | None:
     return None
 
 
-def _parsed(data: bytes) -> Any:
+def _parse(data: bytes) -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
@@ -263,7 +263,7 @@ async def _read(response: ClientResponse, limit: int) -> bytes:
 async def _failure(response: ClientResponse) -> Exception:
     body: Any = None
     try:
-        body = _parsed(await _read(response, _LONGEST_ERROR))
+        body = _parse(await _read(response, _LONGEST_ERROR))
     except Exception:  # a page, or broken off: the status says enough
         body = None
     return UpstreamError(response.status, response.headers, body if isinstance(body, dict) else {})

@@ -73,11 +73,11 @@ class OpenAIProtocolProvider(ChatProvider):
         if request.stream:
             body["stream_options"] = _USAGE_TOO
         self.adapt(body, data)
-        return self._connected().complete(_written(body), stream=request.stream)
+        return self._connect().complete(_write_body(body), stream=request.stream)
 
     async def warm_up(self) -> None:
         self.check_key()
-        await self._connected().open()
+        await self._connect().open()
 
     def message(self, message: Message) -> dict[str, Any]:
         """A message as it goes over the wire."""
@@ -133,7 +133,7 @@ class OpenAIProtocolProvider(ChatProvider):
             written["extra_content"] = call["extra_content"]
         return written
 
-    def _connected(self) -> OpenAIClient:
+    def _connect(self) -> OpenAIClient:
         if self._client is None:
             settings = self.settings
             self._client = OpenAIClient(
@@ -180,7 +180,7 @@ def _does_nothing(provider: OpenAIProtocolProvider) -> bool:
     return type(provider).read_event is OpenAIProtocolProvider.read_event
 
 
-def _written(body: dict[str, Any]) -> bytes:
+def _write_body(body: dict[str, Any]) -> bytes:
     try:
         return orjson.dumps(body)
     except TypeError:  # integers of more than 64 bits, text that is not valid Unicode

@@ -53,7 +53,7 @@ def translate(
     changes nothing (temperature 1, a penalty of 0) is left out instead.
     """
     fields: dict[str, Any] = {}
-    for name, value in _normalised(parameters).items():
+    for name, value in _normalise(parameters).items():
         problem = _problem(name, value, takes, model, provider)
         if problem is None and name == "stop" and max_stops is not None and len(value) > max_stops:
             problem = f"{provider} takes at most {max_stops} stop strings"
@@ -64,7 +64,7 @@ def translate(
     return fields
 
 
-def _normalised(parameters: Mapping[str, Any]) -> dict[str, Any]:
+def _normalise(parameters: Mapping[str, Any]) -> dict[str, Any]:
     given = {name: value for name, value in parameters.items() if value is not None}
     if "max_completion_tokens" in given:
         given["max_tokens"] = given.pop("max_completion_tokens")

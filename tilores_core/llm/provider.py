@@ -34,7 +34,7 @@ class ChatProvider(ABC):
 
     def __init__(self, settings: ProviderSettings, catalogue: Catalogue) -> None:
         self.settings = settings
-        self.catalogue = catalogue.configured(settings.models, settings.only)
+        self.catalogue = catalogue.configure(settings.models, settings.only)
         self.http = HttpClients(
             read_seconds=settings.timeout_seconds,
             connect_seconds=settings.connect_seconds,

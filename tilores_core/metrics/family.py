@@ -51,7 +51,7 @@ def values_of(samples: Iterable[Sample]) -> Values:
     return found
 
 
-def joined(families: Mapping[str, Family], parts: Iterable[Values]) -> Values:
+def join(families: Mapping[str, Family], parts: Iterable[Values]) -> Values:
     """The values of several workers combined. Families that this version does not know are left out."""
     whole: Values = {}
     for part in parts:

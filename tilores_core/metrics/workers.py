@@ -19,7 +19,7 @@ from pathlib import Path
 
 import orjson
 
-from tilores_core.metrics.family import Family, Values, joined, without_gauges
+from tilores_core.metrics.family import Family, Values, join, without_gauges
 
 _ENDING = ".json"
 _LOCK = "lock"
@@ -75,7 +75,7 @@ class WorkerFiles:
             return
         included = {name for one in files for name in one.includes}
         left = [one for one in dead if one.path.name not in included]
-        self._taken_over = joined(self._families, [without_gauges(self._families, one.values) for one in left])
+        self._taken_over = join(self._families, [without_gauges(self._families, one.values) for one in left])
         self._includes = frozenset(name for one in dead for name in (one.path.name, *one.includes))
         self.write({})  # from here on they count as this worker's
         for one in dead:
@@ -83,7 +83,7 @@ class WorkerFiles:
 
     def write(self, values: Values) -> None:
         """Write this worker's numbers, including those it took over. Raises `OSError`."""
-        whole = joined(self._families, (self._taken_over, values)) if self._taken_over else values
+        whole = join(self._families, (self._taken_over, values)) if self._taken_over else values
         packed = {name: [[list(labels), value] for labels, value in found.items()] for name, found in whole.items()}
         data = orjson.dumps({"pid": os.getpid(), "includes": sorted(self._includes), "values": packed})
         aside = self._path.with_suffix(".new")
@@ -107,7 +107,7 @@ class WorkerFiles:
                 continue
             gone = _is_dead(one.pid) or now - one.written > _OLD
             parts.append(without_gauges(self._families, one.values) if gone else one.values)
-        return joined(self._families, parts)
+        return join(self._families, parts)
 
     def close(self, values: Values) -> None:
         """Write the numbers that remain valid after this worker has ended."""

@@ -40,7 +40,7 @@ class CpuBudget:
         return self._left > 0
 
     @contextmanager
-    def measured(self) -> Iterator[None]:
+    def measure(self) -> Iterator[None]:
         """Take the CPU time of the block, in this thread, from the budget."""
         began = self._cpu_clock()
         try:

@@ -106,7 +106,7 @@ class LiveQuality:
         self._feedback: list[tuple[str, float]] = []
         self._feedback_elsewhere = False
         self._failing = False
-        self.runs = RecentRuns(partial(_stored_spectrum, cache))
+        self.runs = RecentRuns(partial(_get_stored_spectrum, cache))
         self.counts: Counter[str] = Counter()
         """Answers by what became of them: scored, over_budget, not_scorable, failed, dropped."""
         self.joined: Counter[str] = Counter()
@@ -232,7 +232,7 @@ class LiveQuality:
             self._observer.record(outcome, score)
 
     def _score_measured(self, outcome: Outcome) -> Scores:
-        with self._budget.measured():
+        with self._budget.measure():
             return self._score(last_question(outcome.turn.messages), outcome)
 
     def _note(self, cell: Cell, scores: Scores) -> None:
@@ -330,7 +330,7 @@ class LiveQuality:
         self._feedback_elsewhere = True
 
 
-def _stored_spectrum(cache: TieredCache, key: str) -> str | None:
+def _get_stored_spectrum(cache: TieredCache, key: str) -> str | None:
     hit = cache.get_from_memory(key)
     return None if hit is None else answer_from_hit(hit, hit.stored_at).spectrum
 

@@ -24,7 +24,7 @@ async def quality_overview(store: LazyStore, table: QualityTable, *, now_ms: int
     opened = await store.get()
     since = now_ms - hours * HOUR_MS
     windows = await opened.windows.query(since, now_ms + 1, now_ms=now_ms)
-    states = await opened.quality.all()
+    states = await opened.quality.get_all()
     step = WINDOW_MS if hours <= 6 else HOUR_MS if hours <= 7 * 24 else DAY_MS
     series = await opened.windows.query(
         since, now_ms + 1, now_ms=now_ms, step_ms=step, by=("model", "spectrum"), measures=("overall",)
@@ -39,10 +39,10 @@ async def quality_overview(store: LazyStore, table: QualityTable, *, now_ms: int
                 "model": model,
                 "spectrum": spectrum,
                 "direction": trend.direction,
-                "per_day": None if trend.slope is None else _rounded(trend.slope.slope),
-                "low": None if trend.slope is None else _rounded(trend.slope.low),
-                "high": None if trend.slope is None else _rounded(trend.slope.high),
-                "variance": _rounded(trend.variance),
+                "per_day": None if trend.slope is None else _round(trend.slope.slope),
+                "low": None if trend.slope is None else _round(trend.slope.low),
+                "high": None if trend.slope is None else _round(trend.slope.high),
+                "variance": _round(trend.variance),
                 "changed": trend.change is not None and trend.change.p_value < 0.01,
             }
             for (model, spectrum), trend in trends.items()
@@ -68,14 +68,14 @@ def _cell(window: Window, table: QualityTable, state: Mapping[str, Any] | None) 
         "prompt_version": window.prompt_version,
         "turns": int(sums["turns"]),
         "scored": int(overall.count),
-        "scores": {name: _rounded(window.moments(name).mean) for name in _MEASURES if window.moments(name).count},
-        "standard_error": _rounded(math.sqrt(overall.variance / overall.count)) if overall.count > 1 else None,
+        "scores": {name: _round(window.moments(name).mean) for name in _MEASURES if window.moments(name).count},
+        "standard_error": _round(math.sqrt(overall.variance / overall.count)) if overall.count > 1 else None,
         "rating": rating(overall.mean, table) if overall.count else None,
         "achievement": _share(sums["reached"], sums["windows"]),
         "cache_share": _share(sums["hits"], sums["turns"]),
         "error_share": _share(sums["errors"], sums["turns"]),
-        "latency_seconds": _rounded(answered.mean) if answered.count else None,
-        "cost": _rounded(sums["cost_sum"]),
+        "latency_seconds": _round(answered.mean) if answered.count else None,
+        "cost": _round(sums["cost_sum"]),
         "breached": watch.level if watch is not None else None,
         "degraded": watch is not None and watch.degraded,
         "unsteady": watch is not None and watch.unsteady,
@@ -83,8 +83,8 @@ def _cell(window: Window, table: QualityTable, state: Mapping[str, Any] | None) 
 
 
 def _share(part: float, whole: float) -> float | None:
-    return _rounded(part / whole) if whole else None
+    return _round(part / whole) if whole else None
 
 
-def _rounded(value: float) -> float:
+def _round(value: float) -> float:
     return round(value, 6)

@@ -199,7 +199,7 @@ class QualityThresholdMonitor:
     async def load(self) -> None:
         """Read what was known, and raise again what was raised: an alert may have got lost with its process."""
         store = await self._store.get()
-        states = await store.quality.all()
+        states = await store.quality.get_all()
         self.watched = {cell: CellWatch.from_state(state, self._table) for cell, state in states.items()}
         for cell, watch in self.watched.items():
             self._tell(cell, CellWatch.of(self._table), watch)
@@ -207,7 +207,7 @@ class QualityThresholdMonitor:
     async def check(self, fence: int) -> bool:
         """Look at what was logged; whether there may be more. Raises `StoreError`, also when `fence` is over."""
         store = await self._store.get()
-        rows = await store.windows.logged()
+        rows = await store.windows.list_logged()
         if not rows:
             return False
         before: dict[Cell, CellWatch] = {}

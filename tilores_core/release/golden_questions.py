@@ -37,7 +37,7 @@ class GoldenQuestions:
         self._making = asyncio.Lock()
 
     async def cases(self) -> Sequence[PromptCase]:
-        questions = [question for asked in (await self._made()).values() for question in asked]
+        questions = [question for asked in (await self._make()).values() for question in asked]
         ids = dict.fromkeys(question.customer_id for question in questions)
         customers = {customer_id: await self._source.get(customer_id) for customer_id in ids}
         return [PromptCase(question=one.text, customer=customers[one.customer_id]) for one in questions]
@@ -45,7 +45,7 @@ class GoldenQuestions:
     async def evaluate_prompt(self, prompt: Prompt, model: str | None = None) -> PromptEvaluation:
         from tilores_core.quality.evaluation import EvaluationPlan, Evaluator
 
-        sets = await self._made()
+        sets = await self._make()
         questions = {question.id: question for asked in sets.values() for question in asked}
         plan = EvaluationPlan(
             models=(model or self._engine.models.default,),
@@ -62,7 +62,7 @@ class GoldenQuestions:
             by_set={name: _mean([scores[question.id] for question in asked]) for name, asked in sets.items()},
         )
 
-    async def _made(self) -> Mapping[str, tuple[GoldenQuestion, ...]]:
+    async def _make(self) -> Mapping[str, tuple[GoldenQuestion, ...]]:
         from tilores_core.quality.questions import MakeOptions, make_questions
 
         options = MakeOptions(customers=CUSTOMERS, per_spectrum=PER_SPECTRUM)

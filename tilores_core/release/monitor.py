@@ -139,7 +139,7 @@ class ProductionPerformanceMonitor:
         regression. Nothing is decided during a code roll-out, and the windows of one are left out.
 
         Call it under a lease. Raises `StoreError`."""
-        label = await self._watched()
+        label = await self._get_watched()
         if label is None or await (await self._store.get()).rollouts.current() is not None:
             return None
         deployed_ms, now = int(label.changed.timestamp() * 1000), int(self._clock() * 1000)
@@ -171,15 +171,15 @@ class ProductionPerformanceMonitor:
 
     async def is_watching(self) -> bool:
         """Whether a deployment is recent enough to be watched. Raises `StoreError`."""
-        return await self._watched() is not None
+        return await self._get_watched() is not None
 
-    async def _watched(self) -> PromptLabel | None:
+    async def _get_watched(self) -> PromptLabel | None:
         """The label in production while what it points at is new; None after a roll-back, which serves what was
         served before."""
         if not self._table.roll_back:
             return None
         store = await self._store.get()
-        label = (await store.prompts.labelled()).labels.get(PRODUCTION)
+        label = (await store.prompts.get_labelled()).labels.get(PRODUCTION)
         if label is None or not label.previous or label.number in label.previous:
             return None
         age = self._clock() - label.changed.timestamp()

@@ -126,7 +126,7 @@ class PromptChecks:
             check_variables(prompt.parts),
             self._length(prompt),
             check_personal(texts),
-            await self._copied(texts, skip=skip_evaluation),
+            await self._check_copied(texts, skip=skip_evaluation),
         ]
         refused = any(check.refuses and check.ran for check in checks)
         return (*checks, await self._evaluation(prompt, model, skip=skip_evaluation, refused=refused))
@@ -150,7 +150,7 @@ class PromptChecks:
             values={"tokens": tokens, "most": most},
         )
 
-    async def _copied(self, texts: Mapping[str, str], *, skip: bool) -> Check:
+    async def _check_copied(self, texts: Mapping[str, str], *, skip: bool) -> Check:
         if self.evaluator is None:
             said = "not run: there are no golden questions to compare with"
             return Check(name="copied", passed=False, ran=False, skipped=skip, said=said)

@@ -55,7 +55,7 @@ class PromptState:
         """The version in production."""
         return self.numbers[PRODUCTION]
 
-    def labelled(self, label: str) -> Prompt | None:
+    def get_labelled(self, label: str) -> Prompt | None:
         """The prompt that a label points at."""
         number = self.numbers.get(label)
         return None if number is None else self.prompts[number]

@@ -27,7 +27,7 @@ class PromptVersions:
     def __init__(self, store: LazyStore) -> None:
         self._store = store
 
-    async def opened(self) -> Store | None:
+    async def open(self) -> Store | None:
         """The store; None where there is no database. A SQLite file that does not exist is not made for reading."""
         address = self._store.address
         if (
@@ -38,22 +38,22 @@ class PromptVersions:
             return None
         return await self._store.get()
 
-    async def labelled(self) -> LabelledPrompts | None:
+    async def get_labelled(self) -> LabelledPrompts | None:
         """Labels with their versions; None while no version was ever made."""
-        store = await self.opened()
-        found = None if store is None else await store.prompts.labelled()
+        store = await self.open()
+        found = None if store is None else await store.prompts.get_labelled()
         return found if found is not None and found.labels else None
 
     async def labels(self) -> dict[str, int]:
         """By label, the version's number."""
-        found = await self.labelled()
+        found = await self.get_labelled()
         if found is None:
             return {PRODUCTION: 1}
         return {name: label.number for name, label in sorted(found.labels.items())}
 
     async def recent(self, *, limit: int = 100, before: int | None = None) -> Sequence[PromptVersion]:
         """The newest first, at most 1,000. `before`: older than this one."""
-        store = await self.opened()
+        store = await self.open()
         found = [] if store is None else await store.prompts.recent(limit=min(limit, _MOST_LISTED), before=before)
         return found if found or before is not None else [_builtin()]
 
@@ -61,7 +61,7 @@ class PromptVersions:
         """Raises `InvalidRequestError` when there is none."""
         from tilores_core.store.prompts import missing
 
-        store = await self.opened()
+        store = await self.open()
         version = None if store is None else await store.prompts.get(number)
         if version is not None:
             return version
@@ -104,7 +104,7 @@ class PromptVersions:
 
     async def history(self, *, label: str | None = None, limit: int = 100) -> Sequence[AuditEntry]:
         """What was done to prompts, the newest first. `label`: to this one alone."""
-        store = await self.opened()
+        store = await self.open()
         if store is None:
             return []
         subject = None if label is None else f"prompts/{label}"

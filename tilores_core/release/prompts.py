@@ -133,7 +133,7 @@ class ProductionPromptManager:
         """Load the state now. Raises `StoreError`; what was known before is kept then."""
         async with self._loading:
             known_at = time.time()
-            found = await self.versions.labelled()
+            found = await self.versions.get_labelled()
             if found is None:
                 await self._take(builtin_state())
                 return
@@ -222,7 +222,7 @@ class ProductionPromptManager:
         """
         check_label(label)
         store = await self._store.get()
-        found = (await store.prompts.labelled()).labels.get(label)
+        found = (await store.prompts.get_labelled()).labels.get(label)
         before = found.number if found is not None else None
         if before is None and label == PRODUCTION and number == 1:  # nothing was ever deployed: the built-in serves
             raise InvalidRequestError(
@@ -268,8 +268,8 @@ class ProductionPromptManager:
             self._raise_failed(label, number, error.message)
             raise
         self.deployments["deployed"] += 1
-        self._alerts.clear(self._failed(label, number, "").fingerprint)
-        await self._changed()
+        self._alerts.clear(self._make_alert(label, number, "").fingerprint)
+        await self._announce_change()
         return Deployment(label=label, number=number, before=before, checks=checks)
 
     async def roll_back(
@@ -289,12 +289,12 @@ class ProductionPromptManager:
         """
         check_label(label)
         store = await self._store.get()
-        before = (await store.prompts.labelled()).labels.get(label)
+        before = (await store.prompts.get_labelled()).labels.get(label)
         moved = await store.prompts.roll_back(
             label, actor=actor, reason=reason, to=to, expected=expected, detail=detail
         )
         self.deployments["rolled_back"] += 1
-        await self._changed()
+        await self._announce_change()
         self._alerts.raise_alert(
             Alert(
                 kind="prompt.rolled_back",
@@ -312,10 +312,10 @@ class ProductionPromptManager:
         """Whether there was one. Raises `InvalidRequestError` for `production`, `StoreError`."""
         check_label(label)
         removed = await (await self._store.get()).prompts.remove_label(label, actor=actor, reason=reason)
-        await self._changed()
+        await self._announce_change()
         return removed
 
-    async def _changed(self) -> None:
+    async def _announce_change(self) -> None:
         """The change is committed: tell the others, and serve it here."""
         self._store.notify(PROMPTS)
         try:
@@ -325,9 +325,9 @@ class ProductionPromptManager:
 
     def _raise_failed(self, label: str, number: int, said: str) -> None:
         log.warning("prompts.deployment_failed", label=label, version=number, reason=said)
-        self._alerts.raise_alert(self._failed(label, number, said))
+        self._alerts.raise_alert(self._make_alert(label, number, said))
 
-    def _failed(self, label: str, number: int, said: str) -> Alert:
+    def _make_alert(self, label: str, number: int, said: str) -> Alert:
         return Alert(
             kind="deployment.failed",
             severity="HIGH",

@@ -91,14 +91,14 @@ class Condition:
         """Seconds since the last report."""
         return self._clock() - self._reported_at
 
-    def worked(self, seconds: float) -> None:
+    def record_success(self, seconds: float) -> None:
         self.seconds = seconds
         self._reported_at = self._clock()
         if self.failing:
             self.failing = False
             self.since = self._clock()
 
-    def failed(self, error: str) -> None:
+    def record_failure(self, error: str) -> None:
         self.error = error
         self.error_at = self._reported_at = self._clock()
         if not self.failing:

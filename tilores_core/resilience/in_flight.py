@@ -75,7 +75,7 @@ class InFlightCall(Generic[T, P]):
         except asyncio.CancelledError:
             me = asyncio.current_task()
             if self._task.cancelled() and me is not None and not me.cancelling():
-                raise _cancelled() from None  # the call was cancelled, not this waiter
+                raise _cancelled_error() from None  # the call was cancelled, not this waiter
             raise
         finally:
             self.leave()
@@ -100,7 +100,7 @@ class InFlightCall(Generic[T, P]):
                     raise TimeoutError
                 await self._news.wait()
             if self._task.cancelled():
-                raise _cancelled()
+                raise _cancelled_error()
             yield self._task.result()
         finally:
             if timer is not None:
@@ -183,5 +183,5 @@ class InFlightCalls(Generic[T, P]):
         await asyncio.gather(*(call.task for call in calls), return_exceptions=True)
 
 
-def _cancelled() -> OverloadedError:
+def _cancelled_error() -> OverloadedError:
     return OverloadedError("the call behind this request was cancelled", fix="ask again")

@@ -54,6 +54,6 @@ class Budget:
         if other.priority.live:
             self.priority.promote()
 
-    def left(self) -> float:
+    def remaining(self) -> float:
         """Seconds until the deadline, never negative."""
         return max(0.0, self.until - time.monotonic())

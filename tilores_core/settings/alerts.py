@@ -49,7 +49,7 @@ class MaintenanceTable(Table):
 
     @field_validator("zone")
     @classmethod
-    def _known(cls, value: str) -> str:
+    def _check_zone(cls, value: str) -> str:
         try:
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError, OSError):

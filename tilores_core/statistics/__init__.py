@@ -7,7 +7,7 @@ Their work per value or look is constant, and `to_state` gives plain JSON from w
 and `Cuped` hold what a stream has shown so far. Wrong arguments raise `ValueError`.
 """
 
-from tilores_core.statistics.assignment import Cuped, RatioMismatchTest, adjusted_arms
+from tilores_core.statistics.assignment import Cuped, RatioMismatchTest, adjust_arms
 from tilores_core.statistics.bayes import expected_loss, probability_better
 from tilores_core.statistics.comparisons import (
     Comparison,
@@ -38,7 +38,7 @@ __all__ = [
     "Moments",
     "RatioMismatchTest",
     "Slope",
-    "adjusted_arms",
+    "adjust_arms",
     "change_point",
     "cohens_kappa",
     "expected_loss",

@@ -67,7 +67,7 @@ class RatioMismatchTest:
 class Cuped:
     """The moments of an outcome and a covariate of one arm, for CUPED (Deng et al. 2013).
 
-    The covariate must be known before the assignment, or not depend on it. `adjusted_arms` gives what is compared.
+    The covariate must be known before the assignment, or not depend on it. `adjust_arms` gives what is compared.
     """
 
     count: float = 0.0
@@ -94,7 +94,7 @@ class Cuped:
         return cls(**state)
 
 
-def adjusted_arms(*arms: Cuped) -> tuple[Moments, ...]:
+def adjust_arms(*arms: Cuped) -> tuple[Moments, ...]:
     """The moments of y - theta (x - mean x) per arm, with one theta and one mean of the covariate over all arms.
 
     theta = sum of the arms' cov(x, y) over the sum of their var(x); the variance falls by 1 - correlation².

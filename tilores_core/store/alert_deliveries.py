@@ -71,7 +71,7 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
+class DeliveryPlan:
     """What was decided of an alert: a message to these channels, or (`reason` None) that nothing more is sent."""
 
     alert: StoredAlert
@@ -87,7 +87,7 @@ class Deliveries:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def plan(self, planned: Sequence[Planned], *, now_ms: int, fence: int) -> None:
+    async def plan(self, planned: Sequence[DeliveryPlan], *, now_ms: int, fence: int) -> None:
         """Note the messages and that they were decided, in one transaction."""
         async with self._database.write() as connection:
             await require_lease(connection, LEASE, fence)
@@ -106,7 +106,7 @@ class Deliveries:
                 await connection.execute(alert_deliveries.insert().values(row))
             await bump(connection, ALERTS)
 
-    async def claimed(self, channel: str) -> list[Delivery]:
+    async def get_claimed(self, channel: str) -> list[Delivery]:
         """What belongs to messages that were put together and not yet sent; the oldest first."""
         return await self._waiting(channel, alert_deliveries.c.message.is_not(None))
 
@@ -125,17 +125,17 @@ class Deliveries:
                     these = alert_deliveries.c.id.in_(ids[start : start + 500])
                     await connection.execute(sql_update(alert_deliveries).where(these).values(message=message))
 
-    async def sent(self, message: str, *, now_ms: int, fence: int) -> None:
+    async def mark_sent(self, message: str, *, now_ms: int, fence: int) -> None:
         await self._end(message, {"state": "sent", "ended_ms": now_ms, "error": None}, fence)
 
-    async def failed(self, message: str, error: str, *, now_ms: int, fence: int) -> None:
+    async def mark_failed(self, message: str, error: str, *, now_ms: int, fence: int) -> None:
         """It is given up."""
         await self._end(message, {"state": "failed", "ended_ms": now_ms, "error": error[:ERROR_CHARACTERS]}, fence)
 
     async def retry(self, message: str, error: str, *, next_ms: int, fence: int) -> None:
         await self._end(message, {"next_ms": next_ms, "error": error[:ERROR_CHARACTERS]}, fence)
 
-    async def sent_since(self, channel: str, since_ms: int) -> list[int]:
+    async def list_sent_since(self, channel: str, since_ms: int) -> list[int]:
         """When each message was sent, of those since then."""
         row = alert_deliveries.c
         statement = (
@@ -195,7 +195,7 @@ class Deliveries:
             await bump(connection, ALERTS)
 
 
-async def _note(connection: AsyncConnection, plan: Planned, now_ms: int) -> None:
+async def _note(connection: AsyncConnection, plan: DeliveryPlan, now_ms: int) -> None:
     """On the alert's row. It may have been raised or resolved since: what is noted is of what was read."""
     alert = plan.alert
     values: dict[str, Any] = {}
@@ -218,7 +218,9 @@ async def _note(connection: AsyncConnection, plan: Planned, now_ms: int) -> None
         await connection.execute(sql_update(alerts).where(*where).values(**values))
 
 
-async def _put(connection: AsyncConnection, plan: Planned, reason: NoticeReason, channel: str, now_ms: int) -> None:
+async def _put(
+    connection: AsyncConnection, plan: DeliveryPlan, reason: NoticeReason, channel: str, now_ms: int
+) -> None:
     """What waits for the channel already, and is in no message yet, becomes the newer one: one message says both."""
     row, values = alert_deliveries.c, {"reason": reason, "escalation": plan.escalation}
     waiting = and_(row.state == "waiting", row.message.is_(None), row.reason != "test")

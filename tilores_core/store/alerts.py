@@ -159,7 +159,7 @@ class Alerts:
         statement = select(alerts).where(alerts.c.fingerprint.like(f"{literal}%", escape="\\")).limit(2)
         async with self._database.read() as connection:
             rows = (await connection.execute(statement)).all()
-        return _stored(rows[0]) if len(rows) == 1 else None
+        return _read_row(rows[0]) if len(rows) == 1 else None
 
     async def recent(self, *, states: Iterable[AlertState] = (), limit: int = 100) -> list[StoredAlert]:
         """Of the given states (default all), the one that was raised last first."""
@@ -167,9 +167,9 @@ class Alerts:
         if wanted := tuple(states):
             statement = statement.where(alerts.c.state.in_(wanted))
         async with self._database.read() as connection:
-            return [_stored(row) for row in await connection.execute(statement)]
+            return [_read_row(row) for row in await connection.execute(statement)]
 
-    async def unsettled(self, limit: int) -> list[StoredAlert]:
+    async def list_unsettled(self, limit: int) -> list[StoredAlert]:
         """Of which something may have to be sent; those that are over or of which nothing was sent come first.
 
         (However many are open, the others come to their turn.)
@@ -179,7 +179,7 @@ class Alerts:
         statement = select(alerts).where(row.settled.is_(False))
         statement = statement.order_by(is_later, row.first_ms, row.fingerprint).limit(limit)
         async with self._database.read() as connection:
-            return [_stored(row) for row in await connection.execute(statement)]
+            return [_read_row(row) for row in await connection.execute(statement)]
 
     async def of(self, fingerprints: Iterable[str]) -> dict[str, StoredAlert]:
         """Those alerts that are there, by fingerprint."""
@@ -188,7 +188,7 @@ class Alerts:
         async with self._database.read() as connection:
             for start in range(0, len(wanted), 500):
                 statement = select(alerts).where(alerts.c.fingerprint.in_(wanted[start : start + 500]))
-                found |= {row.fingerprint: _stored(row) for row in await connection.execute(statement)}
+                found |= {row.fingerprint: _read_row(row) for row in await connection.execute(statement)}
         return found
 
     async def counts(self) -> dict[tuple[str, str], int]:
@@ -279,7 +279,7 @@ async def _resolve(
     return done > 0
 
 
-def _stored(row: Row[Any]) -> StoredAlert:
+def _read_row(row: Row[Any]) -> StoredAlert:
     alert = Alert(
         kind=row.kind,
         severity=cast(Severity, row.severity if row.severity in SEVERITIES else "HIGH"),

@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from tilores_core.errors import ConfigError, StoreError
 from tilores_core.store.address import Address
-from tilores_core.store.faults import mapped, sqlite_error
+from tilores_core.store.faults import map_errors, sqlite_error
 
 _WRITES: Final = "tilores_writes"
 
@@ -77,11 +77,11 @@ class Database:
     @asynccontextmanager
     async def _transaction(self, seconds: float | None, *, writes: bool) -> AsyncIterator[AsyncConnection]:
         async with AsyncExitStack() as stack:
-            stack.enter_context(mapped(self.address))
+            stack.enter_context(map_errors(self.address))
             await stack.enter_async_context(asyncio.timeout(self.limits.call if seconds is None else seconds))
             if writes and self._writing is not None:
                 await stack.enter_async_context(self._writing)
-            with mapped(self.address, connecting=True):
+            with map_errors(self.address, connecting=True):
                 connection = await stack.enter_async_context(self._engine.connect())
             options: dict[str, Any] = {_WRITES: writes}
             if not writes and self.address.kind == "postgresql":

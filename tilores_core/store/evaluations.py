@@ -117,7 +117,7 @@ class Evaluations:
             rows = await connection.execute(statement.order_by(evaluation_runs.c.created_ms, evaluation_runs.c.id))
             return [run for run in map(_run, rows) if "asked" in run.options]
 
-    async def unfinished(self, digest: str) -> StoredRun | None:
+    async def find_unfinished(self, digest: str) -> StoredRun | None:
         """The latest run of this digest that is not done."""
         wanted = evaluation_runs.c.digest == digest, evaluation_runs.c.state.in_(("running", "stopped"))
         statement = select(evaluation_runs).where(*wanted).order_by(evaluation_runs.c.created_ms.desc()).limit(1)

@@ -195,7 +195,7 @@ class Experiments:
             )
             return True
 
-    async def looked(self, experiment: Experiment, verdict: Mapping[str, Any], looks: Sequence[Any]) -> None:
+    async def keep_look(self, experiment: Experiment, verdict: Mapping[str, Any], looks: Sequence[Any]) -> None:
         """Keep what the last look said."""
         async with self._database.write() as connection:
             change = update(experiments).where(experiments.c.id == experiment.id)

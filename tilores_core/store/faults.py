@@ -34,7 +34,7 @@ _SQLITE_REFUSED = {
 
 
 @contextmanager
-def mapped(address: Address, *, connecting: bool = False) -> Iterator[None]:
+def map_errors(address: Address, *, connecting: bool = False) -> Iterator[None]:
     """What the database raises inside becomes a `StoreError`; `connecting`: any failure of the network as well."""
     try:
         yield
@@ -43,7 +43,7 @@ def mapped(address: Address, *, connecting: bool = False) -> Iterator[None]:
             raise
         raise unavailable(address, "does not answer in time") from error
     except SQLAlchemyError as error:
-        raise _mapped(address, error) from error
+        raise _map_error(address, error) from error
     except OSError as error:
         if connecting or isinstance(error, ConnectionError):
             raise unavailable(address, "cannot be reached") from error
@@ -51,7 +51,7 @@ def mapped(address: Address, *, connecting: bool = False) -> Iterator[None]:
     except Exception as error:
         if type(error).__module__.partition(".")[0] != "asyncpg":  # raised as it is while connecting
             raise
-        raise _said(address, getattr(error, "sqlstate", None)) from error
+        raise _map_sqlstate(address, getattr(error, "sqlstate", None)) from error
 
 
 def unavailable(address: Address, what: str) -> StoreUnavailableError:
@@ -59,7 +59,7 @@ def unavailable(address: Address, what: str) -> StoreUnavailableError:
     return StoreUnavailableError(f"the database ({address.shown}) {what}", retry_after=RETRY_SECONDS, fix=busy)
 
 
-def _mapped(address: Address, error: SQLAlchemyError) -> StoreError:
+def _map_error(address: Address, error: SQLAlchemyError) -> StoreError:
     if isinstance(error, PoolTimeoutError):
         return unavailable(address, "has no free connection in time")
     if not isinstance(error, DBAPIError):
@@ -67,11 +67,11 @@ def _mapped(address: Address, error: SQLAlchemyError) -> StoreError:
     if address.kind == "postgresql":
         if error.connection_invalidated:
             return unavailable(address, "broke off the connection")
-        return _said(address, getattr(error.orig, "sqlstate", None))
+        return _map_sqlstate(address, getattr(error.orig, "sqlstate", None))
     return sqlite_error(address, str(error.orig))
 
 
-def _said(address: Address, state: str | None) -> StoreError:
+def _map_sqlstate(address: Address, state: str | None) -> StoreError:
     """By PostgreSQL's SQLSTATE; without one the connection itself failed."""
     if state is None or state.startswith(_PASSING):
         return unavailable(address, "does not answer now")

@@ -87,7 +87,7 @@ class Prompts:
 
     # --- reading -----------------------------------------------------------------------------------------
 
-    async def labelled(self) -> LabelledPrompts:
+    async def get_labelled(self) -> LabelledPrompts:
         async with self._database.read() as connection:
             labels = [_label(row) for row in await connection.execute(select(prompt_labels))]
             used = select(prompt_versions).where(prompt_versions.c.number.in_([label.number for label in labels]))
@@ -164,7 +164,7 @@ class Prompts:
             now = None if before is None else before.number
             if now != expected:
                 raise InvalidRequestError(
-                    f"'{label}' was moved meanwhile: it is {_shown(now)} and not {_shown(expected)}",
+                    f"'{label}' was moved meanwhile: it is {_name_version(now)} and not {_name_version(expected)}",
                     param="label",
                     fix="look at `tilores prompts history`, then deploy again",
                 )
@@ -196,7 +196,7 @@ class Prompts:
                 )
             if before is None or not before.previous:
                 raise InvalidRequestError(
-                    f"'{label}' has no version before {_shown(None if before is None else before.number)}",
+                    f"'{label}' has no version before {_name_version(None if before is None else before.number)}",
                     param="label",
                     fix="deploy a version instead: tilores prompts deploy N",
                 )
@@ -332,5 +332,5 @@ def _label(row: Row[Any]) -> PromptLabel:
     )
 
 
-def _shown(number: int | None) -> str:
+def _name_version(number: int | None) -> str:
     return "without a version" if number is None else f"version {number}"

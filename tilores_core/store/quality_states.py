@@ -33,7 +33,7 @@ class QualityStates:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def all(self) -> dict[Cell, dict[str, Any]]:
+    async def get_all(self) -> dict[Cell, dict[str, Any]]:
         async with self._database.read() as connection:
             rows = (await connection.execute(select(quality_states))).all()
         return {Cell(row.model, row.spectrum, row.prompt_version): row.state for row in rows}

@@ -177,7 +177,7 @@ class ScoreWindows:
             if row[first] is not None
         ]
 
-    async def logged(self, *, limit: int = 2000) -> list[LoggedScores]:
+    async def list_logged(self, *, limit: int = 2000) -> list[LoggedScores]:
         """The oldest scores that were not consumed yet (`QualityStates.put`); after six hours they are dropped."""
         statement = select(score_log).order_by(score_log.c.at_ms, score_log.c.id).limit(limit)
         async with self._database.read() as connection:

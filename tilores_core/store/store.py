@@ -102,7 +102,7 @@ class Store:
         await self.database.aclose()
 
 
-async def stored_revision(address: Address, limits: Limits | None = None) -> str | None:
+async def read_revision(address: Address, limits: Limits | None = None) -> str | None:
     """The revision of the schema at an address, None when there is none; nothing is changed.
 
     Raises `ConfigError`, `StoreError`.
@@ -120,4 +120,4 @@ async def stored_revision(address: Address, limits: Limits | None = None) -> str
     return found
 
 
-__all__ = ["HEAD", "TABLES", "Store", "metadata", "stored_revision"]
+__all__ = ["HEAD", "TABLES", "Store", "metadata", "read_revision"]

@@ -103,7 +103,7 @@ class FakeChatModel(BaseChatModel):
     def _result(self, reply: FakeReply, messages: list[BaseMessage]) -> ChatResult:
         if reply.error is not None:
             raise reply.error
-        made = [_parsed(call) for call in reply.tool_calls]
+        made = [_parse(call) for call in reply.tool_calls]
         message = AIMessage(
             content=reply.whole(),
             tool_calls=[call for call in made if call["type"] == "tool_call"],
@@ -138,7 +138,7 @@ class FakeChatModel(BaseChatModel):
         return {"model_name": self.model, "model_provider": self.provider.name, **said}
 
 
-def _parsed(call: Mapping[str, Any]) -> Any:
+def _parse(call: Mapping[str, Any]) -> Any:
     """A call with its arguments as a mapping, or, as LangChain has them, as they were written when they are none."""
     function = call["function"]
     written = function["arguments"]

@@ -74,14 +74,14 @@ class FakeTask:
         self._mends = mends
         self._reply = reply
         self._calls = calls
-        self.baseline = self._scored(Candidate(parts=parts))
+        self.baseline = self._score(Candidate(parts=parts))
 
     async def score(self, candidates: Sequence[Candidate], *, keep: int = 1) -> list[ScoredCandidate]:
         scored = []
         for candidate in candidates:
             assert set(candidate.parts) == set(self.parts), "a candidate is a whole prompt, with the same parts"
             self._spend(len(FAULTS) * _CASES_PER_FAULT)
-            scored.append(self._scored(candidate))
+            scored.append(self._score(candidate))
         return sorted(scored, key=lambda one: (-one.score, one.tokens))[:keep]
 
     async def reflect(self, prompt: str) -> str:
@@ -94,7 +94,7 @@ class FakeTask:
             raise BudgetSpentError("no calls are left")
         self.asked += calls
 
-    def _scored(self, candidate: Candidate) -> ScoredCandidate:
+    def _score(self, candidate: Candidate) -> ScoredCandidate:
         text = "\n".join(candidate.parts.values()).lower()
         cases = []
         for fault in FAULTS:
@@ -117,7 +117,7 @@ class FakeTask:
 
     def score_of(self, candidate: Candidate) -> float:
         """What a candidate is worth, not counted."""
-        return self._scored(candidate).score
+        return self._score(candidate).score
 
 
 class OptimizerStrategySuite:

@@ -192,7 +192,7 @@ class LLMProviderWireSuite(LLMProviderSuite):
                     if piece.text:
                         begun.set()
 
-        await _cancelled(asyncio.create_task(consume()), begun)
+        await _cancel(asyncio.create_task(consume()), begun)
         assert await upstream.until(lambda: upstream.disconnects == 1)
 
     async def test_leaving_a_stream_closes_the_connection(
@@ -212,7 +212,7 @@ class LLMProviderWireSuite(LLMProviderSuite):
         upstream.enqueue(Hang())
         task = asyncio.create_task(self.ask(provider, model, "Hello", streamed=streamed))
         assert await upstream.until(lambda: upstream.running == 1)
-        await _cancelled(task)
+        await _cancel(task)
         assert await upstream.until(lambda: upstream.disconnects == 1)
 
     # --- refusals
@@ -374,7 +374,7 @@ class LLMProviderWireSuite(LLMProviderSuite):
         return mapped
 
 
-async def _cancelled(task: asyncio.Task[Any], begun: asyncio.Event | None = None) -> None:
+async def _cancel(task: asyncio.Task[Any], begun: asyncio.Event | None = None) -> None:
     if begun is not None:
         await begun.wait()
     task.cancel()

@@ -25,7 +25,7 @@ _ARGUMENTS: Final = "arguments"
 
 
 @dataclass(frozen=True, slots=True)
-class Captured:
+class CapturedTrace:
     """JSON values, None where nothing may be said. `cut`: a text was too long. `withheld`: none could be masked."""
 
     inputs: Any = None
@@ -35,7 +35,7 @@ class Captured:
     withheld: bool = False
 
 
-NOTHING: Final = Captured()
+NOTHING: Final = CapturedTrace()
 
 
 class Capture:
@@ -47,31 +47,31 @@ class Capture:
         self._remembered = remembered
         self._redactors: LRUCache[str, Redactor] = LRUCache(_REDACTORS_KEPT)
 
-    def of(self, outcome: Outcome) -> Captured:
+    def of(self, outcome: Outcome) -> CapturedTrace:
         """May take milliseconds with `redacted`: not for the event loop."""
         if self.mode == "none":
             return NOTHING
         if self.mode == "full":
             return self._full(outcome)
         redactor = self._redactor(outcome)
-        return Captured(withheld=True) if redactor is None else self._redacted(outcome, redactor)
+        return CapturedTrace(withheld=True) if redactor is None else self._redact(outcome, redactor)
 
-    def _full(self, outcome: Outcome) -> Captured:
+    def _full(self, outcome: Outcome) -> CapturedTrace:
         cut = _Cut(self._longest)
         customer = outcome.customer
         records = None if customer is None else cut.whole([_record(record) for record in customer.records])
         inputs = {"messages": [cut.value(dict(message)) for message in outcome.turn.messages]}
-        return Captured(inputs, cut.value(_said(outcome)), records, cut=cut.happened)
+        return CapturedTrace(inputs, cut.value(_collect_answer(outcome)), records, cut=cut.happened)
 
-    def _redacted(self, outcome: Outcome, redactor: Redactor) -> Captured:
+    def _redact(self, outcome: Outcome, redactor: Redactor) -> CapturedTrace:
         cut = _Cut(self._longest)
         asked = last_question(outcome.turn.messages)
         # Cut first: nobody masks a megabyte. What the cut leaves of a value at its edge goes with the last word.
         inputs = {"messages": [{"role": "user", "content": redactor.text(cut.at_a_word(asked))}]}
-        said = _said(outcome)
+        said = _collect_answer(outcome)
         if said is not None:
-            said = _redacted_answer(said, redactor, cut)
-        return Captured(inputs, said, cut=cut.happened)
+            said = _redact_answer(said, redactor, cut)
+        return CapturedTrace(inputs, said, cut=cut.happened)
 
     def _redactor(self, outcome: Outcome) -> Redactor | None:
         """None when the records that the texts may hold are not at hand."""
@@ -90,7 +90,7 @@ class Capture:
         return _NOBODY if nobody_named else None
 
 
-def _said(outcome: Outcome) -> dict[str, Any] | None:
+def _collect_answer(outcome: Outcome) -> dict[str, Any] | None:
     answer = outcome.answer
     if answer is None:
         return None
@@ -100,14 +100,14 @@ def _said(outcome: Outcome) -> dict[str, Any] | None:
     return said
 
 
-def _redacted_answer(said: Mapping[str, Any], redactor: Redactor, cut: _Cut) -> dict[str, Any]:
+def _redact_answer(said: Mapping[str, Any], redactor: Redactor, cut: _Cut) -> dict[str, Any]:
     masked: dict[str, Any] = {"role": said["role"], "content": redactor.text(cut.at_a_word(said["content"]))}
     if calls := said.get("tool_calls"):
-        masked["tool_calls"] = [_redacted_call(call, redactor, cut) for call in calls]
+        masked["tool_calls"] = [_redact_call(call, redactor, cut) for call in calls]
     return masked
 
 
-def _redacted_call(call: Mapping[str, Any], redactor: Redactor, cut: _Cut) -> dict[str, Any]:
+def _redact_call(call: Mapping[str, Any], redactor: Redactor, cut: _Cut) -> dict[str, Any]:
     function = call.get("function", {})
     written = cut.at_a_word(str(function.get(_ARGUMENTS) or ""))
     try:

@@ -152,9 +152,9 @@ class TracerQueue:
         for tries in range(1, _TRIES + 1):
             error = await self._send(batch)
             if error is None:
-                self._worked(size)
+                self._record_success(size)
                 break
-            self._failed(error, size)
+            self._record_failure(error, size)
             if tries == _TRIES or self._closing or isinstance(error, InvalidRequestError):
                 self.dropped += size
                 break
@@ -191,13 +191,13 @@ class TracerQueue:
             except TimeoutError:
                 return
 
-    def _worked(self, size: int) -> None:
+    def _record_success(self, size: int) -> None:
         self.sent += size
         if self._failing:
             log.info("tracer.recovered", tracer=self.name, dropped=self.dropped)
             self._failing, self._error, self._since = 0, None, time.time()
 
-    def _failed(self, error: Exception, size: int) -> None:
+    def _record_failure(self, error: Exception, size: int) -> None:
         """Keep only the kind of an error: its text may quote an address, a key, or what was sent."""
         self.failures += 1
         self._failing += 1

@@ -14,7 +14,7 @@ from typing import Any, Final
 from tilores_core.chat.customer.words import GIVEN_NAMES
 from tilores_core.contracts import Answer, Attempt, Outcome, Span, ToolUse, Trace, Turn
 from tilores_core.errors import TiloresError
-from tilores_core.tracing.capture import Captured
+from tilores_core.tracing.capture import CapturedTrace
 
 Attributes = dict[str, str | int | float | bool]
 Resolve = Callable[[str | None], str]
@@ -43,9 +43,9 @@ class TreeMaker:
         self._deployment = deployment
         self._full = full
 
-    def trace(self, outcome: Outcome, captured: Captured) -> Trace:
+    def trace(self, outcome: Outcome, captured: CapturedTrace) -> Trace:
         turn, answer = outcome.turn, outcome.answer
-        asked = outcome.model or self._asked(turn)
+        asked = outcome.model or self._question_text(turn)
         model = answer.model if answer is not None else (outcome.attempts[-1].model if outcome.attempts else asked)
         model = self._label(model, answer)
         shared = is_coalesced(outcome)
@@ -59,7 +59,7 @@ class TreeMaker:
             traceparent=turn.traceparent,
         )
 
-    def _asked(self, turn: Turn) -> str:
+    def _question_text(self, turn: Turn) -> str:
         try:
             return self._resolve(turn.model)
         except TiloresError:
@@ -76,7 +76,7 @@ class TreeMaker:
             metadata["request_id"] = turn.request_id if self._full else plain_id(turn.request_id)
         return {**metadata, **self._deployment}
 
-    def _root(self, outcome: Outcome, captured: Captured, model: str, asked: str, *, shared: bool) -> Span:
+    def _root(self, outcome: Outcome, captured: CapturedTrace, model: str, asked: str, *, shared: bool) -> Span:
         began, answer = outcome.started_at, outcome.answer
         ended = began + max(outcome.timings.get("total", 0.0), 0.0)
         attributes = _present(
@@ -89,7 +89,9 @@ class TreeMaker:
             withheld=captured.withheld or None,
         )
         if answer is not None:
-            attributes |= {"spectrum": answer.spectrum, "prompt_version": answer.prompt_version} | _said(answer)
+            attributes |= {"spectrum": answer.spectrum, "prompt_version": answer.prompt_version} | _answer_attributes(
+                answer
+            )
         if not shared:
             attributes |= _paid(outcome)
         return Span(
@@ -104,7 +106,7 @@ class TreeMaker:
             children=tuple(self._steps(outcome, captured, asked, ended)),
         )
 
-    def _steps(self, outcome: Outcome, captured: Captured, asked: str, ended: float) -> list[Span]:
+    def _steps(self, outcome: Outcome, captured: CapturedTrace, asked: str, ended: float) -> list[Span]:
         began, answer, timings = outcome.started_at, outcome.answer, outcome.timings
         steps: list[Span] = []
         found = began
@@ -175,7 +177,7 @@ def _paid(outcome: Outcome) -> Attributes:
     )
 
 
-def _look_up(outcome: Outcome, captured: Captured, began: float, found: float) -> Span:
+def _look_up(outcome: Outcome, captured: CapturedTrace, began: float, found: float) -> Span:
     answer, customer = outcome.answer, outcome.customer
     kind = answer.customer.kind if answer is not None else None if customer is None else "one"
     attributes = _present(
@@ -230,7 +232,7 @@ def _tool_use(use: ToolUse, began: float, ended: float) -> Span:
     )
 
 
-def _tools(outcome: Outcome, answer: Answer, captured: Captured, at: float) -> list[Span]:
+def _tools(outcome: Outcome, answer: Answer, captured: CapturedTrace, at: float) -> list[Span]:
     """Tools that the model wants run; the caller runs them. Names are the caller's own, or none."""
     offered = set()
     tools = outcome.turn.parameters.get("tools")
@@ -258,7 +260,7 @@ def _tools(outcome: Outcome, answer: Answer, captured: Captured, at: float) -> l
     return spans
 
 
-def _said(answer: Answer) -> Attributes:
+def _answer_attributes(answer: Answer) -> Attributes:
     return {
         "cache_tier": answer.cache_tier,
         "age": answer.age,
@@ -268,13 +270,13 @@ def _said(answer: Answer) -> Attributes:
     }
 
 
-def _answer(answer: Answer, captured: Captured, said: float, ended: float) -> Span:
+def _answer(answer: Answer, captured: CapturedTrace, said: float, ended: float) -> Span:
     return Span(
         kind="answer",
         name="answer",
         started=said,
         ended=max(said, ended),
-        attributes=_said(answer),
+        attributes=_answer_attributes(answer),
         outputs=captured.outputs,
     )
 

@@ -10,14 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tilores_core.alerts.desk import MOST_LISTED, AlertDesk
 from tilores_core.contracts import Severity
-from tilores_core.web.auth import keyed_route
+from tilores_core.web.auth import route_with_key
 from tilores_core.web.problems import ERRORS, MISSING, WITH_BODY
 
 Fingerprint = Annotated[str, Path(description="fingerprint, or the beginning of it")]
 Text = Annotated[str, Field(min_length=1, max_length=100)]
 
 
-class Listed(BaseModel):
+class AlertList(BaseModel):
     alerts: list[dict[str, Any]]
     note: str | None = Field(None, description="why nothing is delivered, and what to do")
 
@@ -44,26 +44,26 @@ class NewTest(BaseModel):
     severity: Severity = "INFO"
 
 
-class Ended(BaseModel):
+class SilenceEnded(BaseModel):
     ended: str
 
 
 def alert_routes(desk: AlertDesk, note: Callable[[], str | None]) -> APIRouter:
     """For admin keys. `note`: says when no worker process is running."""
-    router = APIRouter(prefix="/admin/alerts", tags=["admin"], route_class=keyed_route("admin"), responses=ERRORS)
+    router = APIRouter(prefix="/admin/alerts", tags=["admin"], route_class=route_with_key("admin"), responses=ERRORS)
     body = {**ERRORS, **WITH_BODY}
     named = {**body, **MISSING}
 
-    def why_not() -> str | None:
+    def missing_reason() -> str | None:
         return note() if desk.channels else "[use] alerts names no channel, so nothing is delivered"
 
     @router.get("", response_model_exclude_none=True, responses=body)
-    async def listed(
+    async def list_alerts(
         everything: Annotated[bool, Query(alias="all", description="resolved ones as well")] = False,
         limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 100,
-    ) -> Listed:
+    ) -> AlertList:
         """Open alerts, the one that was raised last first. Times are seconds since the epoch."""
-        return Listed(alerts=await desk.listed(everything=everything, limit=limit), note=why_not())
+        return AlertList(alerts=await desk.list_alerts(everything=everything, limit=limit), note=missing_reason())
 
     @router.get("/silences", responses=body)
     async def silences() -> list[dict[str, Any]]:
@@ -78,15 +78,15 @@ def alert_routes(desk: AlertDesk, note: Callable[[], str | None]) -> APIRouter:
     @router.delete("/silences/{silence_id}", responses=named)
     async def end_silence(
         silence_id: Annotated[str, Path(description="id of the silence")],
-    ) -> Ended:
+    ) -> SilenceEnded:
         """End a silence now."""
         await desk.end_silence(silence_id)
-        return Ended(ended=silence_id)
+        return SilenceEnded(ended=silence_id)
 
     @router.post("/channels/test", status_code=202, responses=body)
     async def test(what: NewTest) -> dict[str, Any]:
         """Have a test message sent; its `deliveries` say what came of it."""
-        return await desk.ask_for_test(what.severity, what.channel) | {"note": why_not()}
+        return await desk.ask_for_test(what.severity, what.channel) | {"note": missing_reason()}
 
     @router.get("/{fingerprint}", responses=named)
     async def show(fingerprint: Fingerprint) -> dict[str, Any]:

@@ -36,7 +36,7 @@ from tilores_core.web.admin_experiments import experiment_routes
 from tilores_core.web.admin_improvement import ImprovementDesk, improvement_routes
 from tilores_core.web.admin_prewarm import call_routes, prewarm_routes
 from tilores_core.web.admin_prompts import prompt_routes
-from tilores_core.web.auth import Authenticator, keyed_route
+from tilores_core.web.auth import Authenticator, route_with_key
 from tilores_core.web.guard import Guard, PluginRouters
 from tilores_core.web.health import NO_WORKER, DetailedHealth, HealthReport, WorkersSeen, no_customers
 from tilores_core.web.openapi import describe
@@ -222,14 +222,14 @@ class AdminApp:
             """Each part's state. Needs an admin key, or a server bound to loopback."""
             return await self._report.get()
 
-        route = keyed_route("admin")
+        route = route_with_key("admin")
         router.add_api_route("/health/detailed", detailed, responses=ERRORS, route_class_override=route)
         return router
 
     # --- administration ----------------------------------------------------------------------------------
 
     def _admin_routes(self) -> APIRouter:
-        router = APIRouter(prefix="/admin", tags=["admin"], route_class=keyed_route("admin"), responses=ERRORS)
+        router = APIRouter(prefix="/admin", tags=["admin"], route_class=route_with_key("admin"), responses=ERRORS)
 
         @router.get("/plugins")
         async def plugins() -> list[PluginRow]:

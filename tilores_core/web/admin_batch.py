@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 
 from tilores_core.errors import OverloadedError
 from tilores_core.jobs.intake import BatchIntake
-from tilores_core.web.auth import keyed_route
+from tilores_core.web.auth import route_with_key
 from tilores_core.web.problems import ERRORS, WITH_BODY, Problem, Responses
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def batch_routes(batches: BatchIntake, is_ready: Callable[[], bool], note: Calla
     router = APIRouter(
         prefix="/admin",
         tags=["admin"],
-        route_class=keyed_route("admin"),
+        route_class=route_with_key("admin"),
         responses={**ERRORS, 422: WITH_BODY[422], **down},
     )
     listeners = _Listeners()
@@ -95,12 +95,12 @@ def batch_routes(batches: BatchIntake, is_ready: Callable[[], bool], note: Calla
             concurrency=concurrency or 0,
         )
         response.headers["Location"] = f"{PATH}/{job.id}"
-        return _shown(job, note())
+        return _to_job(job, note())
 
     @router.get("/batch/{id}", responses=missing)
     async def look(id: JobId) -> Job:
         """Its state and totals."""
-        return _shown(await _job(batches, id), note())
+        return _to_job(await _job(batches, id), note())
 
     @router.get(
         "/batch/{id}/events",
@@ -129,7 +129,7 @@ def batch_routes(batches: BatchIntake, is_ready: Callable[[], bool], note: Calla
         """Cancel it. Finished lines stay; lines in progress are given up."""
         await _job(batches, id)
         job = await batches.cancel(id)
-        return _shown(job) if job is not None else _shown(await _job(batches, id))
+        return _to_job(job) if job is not None else _to_job(await _job(batches, id))
 
     return router
 
@@ -152,7 +152,7 @@ async def _job(batches: BatchIntake, job_id: str) -> StoredJob:
     return job
 
 
-def _shown(job: StoredJob, note: str | None = None) -> Job:
+def _to_job(job: StoredJob, note: str | None = None) -> Job:
     shown = Job.model_validate(job, from_attributes=True)
     return shown if shown.ended is not None else shown.model_copy(update={"note": note})
 
@@ -186,7 +186,7 @@ async def _follow(
         current: StoredJob | None = job
         while current is not None:
             ended = current.ended is not None
-            event = _event("end" if ended else "progress", _shown(current, note()))
+            event = _event("end" if ended else "progress", _to_job(current, note()))
             if event != last:
                 last, at = event, loop.time()
                 yield event

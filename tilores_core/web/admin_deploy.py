@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tilores_core.errors import InvalidRequestError
 from tilores_core.settings.config import DeployTable
 from tilores_core.store.lazy import LazyStore
-from tilores_core.web.auth import keyed_route
+from tilores_core.web.auth import route_with_key
 from tilores_core.web.problems import ERRORS, WITH_BODY, Problem, Responses
 
 _NO_STORE: Final[Responses] = {503: {"model": Problem, "description": "The database does not answer"}}
@@ -57,7 +57,7 @@ def deploy_routes(store: LazyStore, version: str, table: DeployTable) -> APIRout
     router = APIRouter(
         prefix="/admin/deploy",
         tags=["admin"],
-        route_class=keyed_route("admin"),
+        route_class=route_with_key("admin"),
         responses={**ERRORS, **_NO_STORE, 422: WITH_BODY[422]},
     )
 

@@ -12,7 +12,7 @@ from tilores_core.contracts import Caller
 from tilores_core.errors import UnknownNameError
 from tilores_core.quality.evaluation.queue import EvaluationQueue
 from tilores_core.quality.evaluation.request import EvaluationRequest
-from tilores_core.web.auth import keyed_route
+from tilores_core.web.auth import route_with_key
 from tilores_core.web.problems import ERRORS, MISSING, WITH_BODY, Problem, Responses
 
 _MOST: Final = 200
@@ -58,7 +58,7 @@ class EvaluationQueued(BaseModel):
 
 def evaluation_routes(queue: EvaluationQueue, note: Callable[[], str | None]) -> APIRouter:
     """For admin keys. `note`: says when no worker process is running."""
-    router = APIRouter(prefix="/admin", tags=["admin"], route_class=keyed_route("admin"), responses=ERRORS)
+    router = APIRouter(prefix="/admin", tags=["admin"], route_class=route_with_key("admin"), responses=ERRORS)
     busy: Responses = {429: {"model": Problem, "description": "Too many evaluations wait"}}
 
     @router.get("/evaluations", responses=WITH_BODY)

@@ -13,7 +13,7 @@ from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
 from tilores_core.improve.report import as_markdown, cycle_row
 from tilores_core.settings.improve import ImproveTable
 from tilores_core.store.lazy import LazyStore
-from tilores_core.web.auth import keyed_route
+from tilores_core.web.auth import route_with_key
 from tilores_core.web.problems import ERRORS, WITH_BODY, Problem, Responses
 
 _NO_STORE: Final[Responses] = {503: {"model": Problem, "description": "The database does not answer"}}
@@ -48,7 +48,7 @@ def improvement_routes(desk: ImprovementDesk) -> APIRouter:
     router = APIRouter(
         prefix="/admin/improvement",
         tags=["admin"],
-        route_class=keyed_route("admin"),
+        route_class=route_with_key("admin"),
         responses={**ERRORS, **_NO_STORE, 422: WITH_BODY[422]},
     )
 

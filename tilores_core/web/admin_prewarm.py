@@ -12,7 +12,7 @@ from tilores_core.contracts import Caller, Identifiers
 from tilores_core.errors import InvalidRequestError, PermissionDeniedError
 from tilores_core.jobs.prewarm.jobs import PrewarmJobs
 from tilores_core.jobs.prewarm.service import Prewarming
-from tilores_core.web.auth import keyed_route
+from tilores_core.web.auth import route_with_key
 from tilores_core.web.problems import ERRORS, WITH_BODY, Problem, Responses
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=256)]
@@ -26,14 +26,14 @@ class WarmNow(BaseModel):
     plan: Annotated[dict[str, Any], Field(description="as in the file of `tilores prewarm`; its lists")] | None = None
 
 
-class Accepted(BaseModel):
+class PrewarmAccepted(BaseModel):
     run: str = Field(description="its name in `runs` of the statistics; null there until it has ended")
     lists: list[str] = Field(description="the lists that are on their way")
     customers: int = Field(description="customers named in them")
     note: str | None = Field(None, description="why it waits, and what to do: no worker process is running")
 
 
-class CallBegins(BaseModel):
+class CallEvent(BaseModel):
     """The caller: anything that identifies a customer; all that is given must fit."""
 
     model_config = ConfigDict(extra="forbid")
@@ -44,7 +44,7 @@ class CallBegins(BaseModel):
     date_of_birth: Text | None = None
 
 
-class Heard(BaseModel):
+class CallAccepted(BaseModel):
     """The same for every caller: the reply does not say whether a customer was found."""
 
     accepted: bool = True
@@ -52,7 +52,7 @@ class Heard(BaseModel):
 
 def prewarm_routes(jobs: PrewarmJobs, note: Callable[[], str | None]) -> APIRouter:
     """For admin keys. `note`: says when no worker process is running."""
-    router = APIRouter(prefix="/admin", tags=["admin"], route_class=keyed_route("admin"))
+    router = APIRouter(prefix="/admin", tags=["admin"], route_class=route_with_key("admin"))
     prewarming = jobs.prewarming
     busy: Responses = {503: {"model": Problem, "description": "Too much is being warmed"}}
     responses: Responses = {**ERRORS, **WITH_BODY, **busy}
@@ -63,7 +63,7 @@ def prewarm_routes(jobs: PrewarmJobs, note: Callable[[], str | None]) -> APIRout
         return await jobs.statistics(worker_runs=note() is None)
 
     @router.post("/prewarm", status_code=202, responses=responses, response_model_exclude_none=True)
-    async def warm(request: Request, what: WarmNow) -> Accepted:
+    async def warm(request: Request, what: WarmNow) -> PrewarmAccepted:
         """Warm customers now; the reply does not wait for it."""
         if what.plan is not None:
             if what.lists is not None:
@@ -72,13 +72,13 @@ def prewarm_routes(jobs: PrewarmJobs, note: Callable[[], str | None]) -> APIRout
             lists = list(sent.lists)
         else:
             sent = None
-            lists = prewarming.chosen(what.lists) if what.lists is not None else list(prewarming.plan.lists)
+            lists = prewarming.choose(what.lists) if what.lists is not None else list(prewarming.plan.lists)
         if not lists:
             raise InvalidRequestError(
                 "there is no list to warm", param="plan", fix="send a plan with lists, or name a file in [prewarm]"
             )
         run = await jobs.begin(lists, what.plan, sent, request.state.caller.name)
-        return Accepted(
+        return PrewarmAccepted(
             run=run,
             lists=[one.name for one in lists],
             customers=sum(len(one.customers) for one in lists),
@@ -90,10 +90,10 @@ def prewarm_routes(jobs: PrewarmJobs, note: Callable[[], str | None]) -> APIRout
 
 def call_routes(prewarming: Prewarming) -> APIRouter:
     """For chat keys."""
-    router = APIRouter(prefix="/events", tags=["events"], route_class=keyed_route("chat"))
+    router = APIRouter(prefix="/events", tags=["events"], route_class=route_with_key("chat"))
 
     @router.post("/call", status_code=202, responses={**ERRORS, **WITH_BODY})
-    async def call(request: Request, who: CallBegins) -> Heard:
+    async def call(request: Request, who: CallEvent) -> CallAccepted:
         """A call begins: the caller's records and the configured question questions are made ready."""
         caller: Caller = request.state.caller
         if who.customer_id is None and not caller.search:
@@ -103,7 +103,7 @@ def call_routes(prewarming: Prewarming) -> APIRouter:
         identifiers = Identifiers(**who.model_dump())
         _check(prewarming, identifiers)
         prewarming.calls.begins(identifiers, scope=caller.scope)
-        return Heard()
+        return CallAccepted()
 
     return router
 
@@ -113,7 +113,7 @@ def _check(prewarming: Prewarming, given: Identifiers) -> None:
         raise InvalidRequestError(
             "name the caller: phone, customer_id, email, or name and date_of_birth", param="phone"
         )
-    usable = prewarming.calls.normalised(given)
+    usable = prewarming.calls.normalise(given)
     for name, fix in (
         ("phone", "send it with its country code, such as +442071838750"),
         ("email", "send an e-mail address"),

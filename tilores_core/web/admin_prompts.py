@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from tilores_core.release import Check, Deployment, ProductionPromptManager
 from tilores_core.release.prompt_checks import LONGEST_PART
 from tilores_core.store.topics import PRODUCTION
-from tilores_core.web.auth import keyed_route
+from tilores_core.web.auth import route_with_key
 from tilores_core.web.problems import ERRORS, WITH_BODY, Problem, Responses
 
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=2000), Field(description="kept in the audit log")]
@@ -48,14 +48,14 @@ class RollBack(BaseModel):
     to: Annotated[Version | None, Field(description="an earlier version; default: the last")] = None
 
 
-class Moved(BaseModel):
+class LabelMoved(BaseModel):
     label: str
     version: int
     before: int | None = None
     checks: list[dict[str, Any]]
 
     @classmethod
-    def of(cls, done: Deployment) -> Moved:
+    def of(cls, done: Deployment) -> LabelMoved:
         return cls(label=done.label, version=done.number, before=done.before, checks=_rows(done.checks))
 
 
@@ -64,7 +64,7 @@ def prompt_routes(prompts: ProductionPromptManager) -> APIRouter:
     router = APIRouter(
         prefix="/admin/prompts",
         tags=["admin"],
-        route_class=keyed_route("admin"),
+        route_class=route_with_key("admin"),
         responses={**ERRORS, **_NO_STORE, 422: WITH_BODY[422]},
     )
 
@@ -132,7 +132,7 @@ def prompt_routes(prompts: ProductionPromptManager) -> APIRouter:
         return _rows(await prompts.check(what))
 
     @router.post("/deploy", responses={**WITH_BODY, **_REFUSED})
-    async def deploy(request: Request, what: Deploy) -> Moved:
+    async def deploy(request: Request, what: Deploy) -> LabelMoved:
         """Check a version and point a label at it. All servers use it within a second."""
         done = await prompts.deploy(
             what.version,
@@ -141,15 +141,15 @@ def prompt_routes(prompts: ProductionPromptManager) -> APIRouter:
             label=what.label,
             skip_evaluation=what.skip_evaluation,
         )
-        return Moved.of(done)
+        return LabelMoved.of(done)
 
     @router.post("/rollback", responses=WITH_BODY)
-    async def rollback(request: Request, what: RollBack) -> Moved:
+    async def rollback(request: Request, what: RollBack) -> LabelMoved:
         """Go back to the version before, at once and without checks."""
         done = await prompts.roll_back(
             actor=request.state.caller.name, reason=what.reason, label=what.label, to=what.to
         )
-        return Moved.of(done)
+        return LabelMoved.of(done)
 
     return router
 

@@ -10,13 +10,13 @@ from fastapi import APIRouter, Query
 from tilores_core.quality.overview import quality_overview
 from tilores_core.settings import QualityTable
 from tilores_core.store.lazy import LazyStore
-from tilores_core.web.auth import keyed_route
+from tilores_core.web.auth import route_with_key
 from tilores_core.web.problems import ERRORS, WITH_BODY
 
 
 def quality_routes(store: LazyStore, table: QualityTable) -> APIRouter:
     """For admin keys."""
-    router = APIRouter(prefix="/admin", tags=["admin"], route_class=keyed_route("admin"))
+    router = APIRouter(prefix="/admin", tags=["admin"], route_class=route_with_key("admin"))
 
     @router.get("/quality", responses={**ERRORS, **WITH_BODY})
     async def quality(

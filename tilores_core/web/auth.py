@@ -81,10 +81,10 @@ class KeyRing:
             return caller
         self._failures.check(peer)
         if caller is None:
-            self._failures.failed(peer)
+            self._failures.record_failure(peer)
             said = "the API key is wrong" if is_bearer else "no API key was given"
             raise AuthenticationError(said, fix=self._fix)
-        self._failures.succeeded(peer, caller.name)
+        self._failures.record_success(peer, caller.name)
         return caller
 
 
@@ -94,9 +94,9 @@ class Authenticator:
     def __init__(self, environment: Environment, config: Config, folder: Path | None) -> None:
         """`folder`: where the processes of a server keep what they share; None for a server of one process."""
         failures = FailedAuthentication(config.chat.failed_authentications, folder)
-        fix = _how_to_send("TILORES_API_KEYS", "chat")
+        fix = _sending_instructions("TILORES_API_KEYS", "chat")
         self.chat = KeyRing(environment.api_keys, config.keys, failures, fix=fix)
-        fix = _how_to_send("TILORES_ADMIN_KEYS", "admin")
+        fix = _sending_instructions("TILORES_ADMIN_KEYS", "admin")
         self.admin = KeyRing(environment.admin_keys, {}, failures, fix=fix, admin=True)
         self.loopback = is_loopback(environment.host)
 
@@ -117,7 +117,7 @@ class Authenticator:
         ring.authenticate(headers, scope)
 
 
-def _how_to_send(variable: str, kind: str) -> str:
+def _sending_instructions(variable: str, kind: str) -> str:
     return (
         f"send the header 'Authorization: Bearer KEY'; the key is in {variable} of the server, "
         f"or in {kind}.key in its data folder"
@@ -201,7 +201,7 @@ def require_key(kind: Literal["chat", "admin"]) -> Callable[[Request], Caller]:
     return authenticate
 
 
-def keyed_route(kind: Literal["chat", "admin"]) -> type[APIRoute]:
+def route_with_key(kind: Literal["chat", "admin"]) -> type[APIRoute]:
     """Routes that need a key, which is looked at before the body is read; it is in `request.state.caller`."""
     authenticate = require_key(kind)
 

@@ -171,7 +171,7 @@ class ChatService:
         turn = self.turn(exchange, chat, run_id, with_cache_control=with_cache_control)
         context = self.engine.begin(turn, chat.memo)
         template = protocol.template
-        cached = self.engine.cached_reply(context, template.name, template.render)
+        cached = self.engine.get_cached_reply(context, template.name, template.render)
         if cached is not None:
             reply, hit = cached
             tier = hit.tier.encode()
@@ -180,12 +180,12 @@ class ChatService:
             self._note_hit(exchange, hit.tier, context.model)
             return
         bind_request(turn.request_id)
-        with self._admitted():
+        with self._admit():
             exchange.turn = None
             answer = await exchange.run(self.engine.answer(context))
         if answer.cache_tier == "miss":
             exchange.tier = "miss"
-            self._line(exchange, status=200, **_told(answer))
+            self._line(exchange, status=200, **_access_fields(answer))
         else:
             self._note_hit(exchange, answer.cache_tier, answer.model)
         body = protocol.body(answer, run_id, round(exchange.milliseconds(), 3))
@@ -211,7 +211,7 @@ class ChatService:
                 raise failures.exceptions[0] from None
             return [task.result() for task in tasks]
 
-        with self._admitted():
+        with self._admit():
             exchange.turn = None
             answers = await exchange.run(together())
         self._line(
@@ -230,9 +230,9 @@ class ChatService:
         first piece; what fails later it reports to the client in the protocol's way."""
         seen: list[Answer] = []
         bind_request(turn.request_id)
-        with self._admitted():
+        with self._admit():
             exchange.turn = None
-            async with aclosing(encode(self._watched(exchange, turn, seen))) as events:
+            async with aclosing(encode(self._watch(exchange, turn, seen))) as events:
                 first = await exchange.run(anext(events))
                 # The engine keeps the deadline; this one ends a client that does not read.
                 await exchange.stream(first, events, self.table.deadline_seconds + _SECONDS_FOR_SLOW_READERS)
@@ -244,7 +244,7 @@ class ChatService:
             stream=True,
             first_token_ms=None if spoke is None else round(spoke * 1000, 3),
             error=None if answer else "stream_failed",
-            **(_told(answer) if answer else {}),
+            **(_access_fields(answer) if answer else {}),
         )
         if answer is not None:
             exchange.tier = answer.cache_tier
@@ -254,7 +254,7 @@ class ChatService:
             elif spoke is not None:
                 self.meter.first_token(answer.cache_tier, spoke)
 
-    async def _watched(self, exchange: HttpExchange, turn: Turn, seen: list[Answer]) -> AsyncGenerator[Item, None]:
+    async def _watch(self, exchange: HttpExchange, turn: Turn, seen: list[Answer]) -> AsyncGenerator[Item, None]:
         async with aclosing(self.engine.stream(turn)) as items:
             async for item in items:
                 if isinstance(item, Answer):
@@ -279,7 +279,7 @@ class ChatService:
         return note
 
     @contextmanager
-    def _admitted(self) -> Iterator[None]:
+    def _admit(self) -> Iterator[None]:
         """Count a request while it is at work. Raises `OverloadedError` when there are too many."""
         if self._at_work >= self.table.max_concurrent:
             raise OverloadedError(
@@ -307,7 +307,7 @@ class ChatService:
         )
 
 
-def _told(answer: Answer) -> dict[str, Any]:
+def _access_fields(answer: Answer) -> dict[str, Any]:
     """What an access line says of an answer. Tokens are those that were used for it now."""
     spent = _spent(answer)
     return {

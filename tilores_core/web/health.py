@@ -136,15 +136,15 @@ class HealthReport:
             ("cache", self._cache_part),
             ("source", self._source_part),
             ("store", self._store_part),
-            ("parts", self._known_parts),
+            ("parts", self._collect_parts),
             *((name, _of_plugin(name, check)) for name, check in self._plugin_checks),
         ]
         found = await asyncio.gather(*(_within(name, check) for name, check in checks))
-        parts = {name: self._dated(name, part) for told in found for name, part in told.items()}
+        parts = {name: self._add_since(name, part) for told in found for name, part in told.items()}
         self._good_until = monotonic() + _SHARED_SECONDS
         return DetailedHealth(status=_overall(parts), parts=parts)
 
-    def _dated(self, name: str, part: Part) -> Part:
+    def _add_since(self, name: str, part: Part) -> Part:
         """With the time since when it is so, where the part does not know it by itself."""
         status, since = self._since.get(name, (None, None))
         if status != part.status or since is None:
@@ -157,7 +157,7 @@ class HealthReport:
     async def _cache_part(self) -> Parts:
         tiers = {tier.label: _tier(tier) for tier in await self._cache.probe(_SECONDS_PER_TIER)}
         good = all(part.status == "ok" for part in tiers.values())
-        shown = {label: _shown(part) | part.detail for label, part in tiers.items()}
+        shown = {label: _to_plain(part) | part.detail for label, part in tiers.items()}
         return {"cache": Part(status="ok" if good else "degraded", detail={"tiers": shown})}
 
     async def _source_part(self) -> Parts:
@@ -172,9 +172,9 @@ class HealthReport:
             return {"store": Part(status="off", detail={"reason": "nothing has needed it yet"})}
         return {"store": Part(status="ok", latency_ms=_ms(perf_counter() - started))}
 
-    async def _known_parts(self) -> Parts:
+    async def _collect_parts(self) -> Parts:
         """What needs no asking."""
-        unneeded = self._unneeded_plugins()
+        unneeded = self._find_unneeded_plugins()
         problems = {
             plugin.id: plugin.state
             for plugin in self._host.plugins
@@ -194,7 +194,7 @@ class HealthReport:
             },
         }
 
-    def _unneeded_plugins(self) -> set[str]:
+    def _find_unneeded_plugins(self) -> set[str]:
         """Plugins that do not work here and need not: those of disabled roles, which are `off` in parts of their own,
         and providers that `[use]` does not name and whose library is not installed."""
         titles = (*self._host.disabled_roles, *(f"llm/{name}" for name in self._host.idle_providers))
@@ -209,9 +209,11 @@ class HealthReport:
         for name, known in self._engine.routes().items():
             open_, condition = known["breaker"] != "closed", conditions[name]
             part = _part("failed" if open_ else "degraded" if condition.failing else "ok", condition, {})
-            shown = models.shown(name)  # one name for all that are not listed: the one that is left alone is shown
+            shown = models.display_name(
+                name
+            )  # one name for all that are not listed: the one that is left alone is shown
             if open_ or shown not in asked or asked[shown]["breaker"] == "closed":
-                asked[shown] = {**known, **_shown(part)}
+                asked[shown] = {**known, **_to_plain(part)}
             if open_:
                 left_alone.add(name)
         chain = {models.default, *models.fallbacks}
@@ -234,7 +236,7 @@ class HealthReport:
             return {}
         known = self._prompts()
         detail = {key: known[key] for key in ("production", "labels", "origin")}
-        detail["known_at"] = _when(known["known_at"]).isoformat(timespec="seconds")
+        detail["known_at"] = _to_datetime(known["known_at"]).isoformat(timespec="seconds")
         if known["stale"] is None:
             return {"prompts": Part(status="ok", detail=detail)}
         detail["reason"] = f"the store does not answer ({known['stale']}): the last known version serves"
@@ -243,7 +245,7 @@ class HealthReport:
     def _tracer_parts(self) -> Parts:
         parts = {}
         for name, report in ({} if self._tracers is None else self._tracers()).items():
-            since = None if report["since"] is None else _when(report["since"])
+            since = None if report["since"] is None else _to_datetime(report["since"])
             error = report["error"]
             parts[f"tracer/{name}"] = Part(
                 status="ok" if report["state"] == "ok" else "degraded",
@@ -260,7 +262,7 @@ class HealthReport:
         seen = self._workers()
         detail: dict[str, Any] = {"running": seen.running, "last_seen": None, "restarts": seen.restarts}
         if seen.last_seen is not None:
-            detail["last_seen"] = _when(seen.last_seen).isoformat(timespec="seconds")
+            detail["last_seen"] = _to_datetime(seen.last_seen).isoformat(timespec="seconds")
         if seen.running:
             return {"worker": Part(status="ok", detail=detail)}
         status: Status = "off" if seen.last_seen is None else "degraded"
@@ -296,14 +298,14 @@ def _part(status: Status, condition: Condition, detail: dict[str, Any]) -> Part:
     error, at = condition.error, condition.error_at
     return Part(
         status=status,
-        since=_when(condition.since),
-        last_error=None if error is None or at is None else Fault(code=error, at=_when(at)),
+        since=_to_datetime(condition.since),
+        last_error=None if error is None or at is None else Fault(code=error, at=_to_datetime(at)),
         latency_ms=None if condition.seconds is None else _ms(condition.seconds),
         detail=detail,
     )
 
 
-def _shown(part: Part) -> dict[str, Any]:
+def _to_plain(part: Part) -> dict[str, Any]:
     """A part within another."""
     return part.model_dump(mode="json", exclude={"detail"})
 
@@ -337,7 +339,7 @@ def _overall(parts: Parts) -> Literal["ok", "degraded", "failed"]:
     return "ok" if all(part.status in ("ok", "off") for part in parts.values()) else "degraded"
 
 
-def _when(seconds: float) -> datetime:
+def _to_datetime(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 

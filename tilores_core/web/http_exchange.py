@@ -137,7 +137,7 @@ class HttpExchange:
 
         def watch() -> None:
             nonlocal gone
-            gone = loop.create_task(self._disconnected())
+            gone = loop.create_task(self._on_disconnected())
             gone.add_done_callback(noticed)
 
         timer = loop.call_later(_WATCH_AFTER_SECONDS, watch)
@@ -183,7 +183,7 @@ class HttpExchange:
         """Since the request came."""
         return (perf_counter() - self.started) * 1000
 
-    async def _disconnected(self) -> None:
+    async def _on_disconnected(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
 

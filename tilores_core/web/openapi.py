@@ -90,8 +90,8 @@ def describe(app: FastAPI, models: Models, authenticator: Authenticator, plugins
 
 
 def _langserve_paths(models: Models) -> Schema:
-    question = _embedded(input_schema())
-    config = {"anyOf": [_embedded(config_schema([*_names(models)])), {"type": "null"}]}
+    question = _embed(input_schema())
+    config = {"anyOf": [_embed(config_schema([*_names(models)])), {"type": "null"}]}
     names = {"type": ["array", "null"], "items": {"type": "string", "maxLength": 256}, "maxItems": 64}
     filters = {f"{verb}_{kind}": names for verb in ("include", "exclude") for kind in ("names", "types", "tags")}
     run = _object({"input": question}, {"config": config, "kwargs": {}})
@@ -222,7 +222,7 @@ def _object(required: Schema, optional: Schema | None = None) -> Schema:
     return {"type": "object", "required": [*required], "properties": {**required, **(optional or {})}}
 
 
-def _embedded(schema: Schema) -> Schema:
+def _embed(schema: Schema) -> Schema:
     """A whole schema as a part of the description, which states the dialect itself."""
     return {key: value for key, value in schema.items() if key != "$schema"}
 

@@ -74,10 +74,10 @@ class FailedAuthentication:
                 "send the right key, after the time in Retry-After",
             )
 
-    def failed(self, peer: str) -> None:
+    def record_failure(self, peer: str) -> None:
         self._limit.hit(_network(peer))
 
-    def succeeded(self, peer: str, name: str) -> None:
+    def record_success(self, peer: str, name: str) -> None:
         self._known[peer, name] = None
         if len(self._known) > _MOST_KNOWN_PEERS:
             self._known.popitem(last=False)

@@ -40,7 +40,7 @@ class SharedCounters:
 
     def hit(self, key: str, limit: int, seconds: int) -> bool:
         """Count one more. False, and not counted, when it would be more than `limit` within `seconds`."""
-        with self._locked():
+        with self._lock():
             at, digest, window, count, last, left = self._find(key, seconds)
             if last * left + count + 1 > limit:
                 return False
@@ -75,7 +75,7 @@ class SharedCounters:
         return at, digest, int(window), count, last, 1 - passed / seconds
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _lock(self) -> Iterator[None]:
         if self._file is None:
             yield
             return

@@ -112,7 +112,7 @@ async def build_executor(host: PluginHost, name: str) -> Executor:
 
 def _outside_executor(host: PluginHost) -> str:
     """The executor of `[use]`, if it runs lines outside this process."""
-    names = (name for name in host.used(EXECUTOR) if not runs_in_threads(host, name))
+    names = (name for name in host.used_names(EXECUTOR) if not runs_in_threads(host, name))
     return next(names, LOOP)
 
 

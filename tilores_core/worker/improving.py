@@ -10,7 +10,7 @@ from tilores_core.errors import ConfigError
 from tilores_core.host.roles import OPTIMIZER
 from tilores_core.improve.cycle import CycleRequest, VirtuousCycleOrchestrator
 from tilores_core.improve.decision import AutomatedImprovementDeployment, Thresholds
-from tilores_core.improve.journal import CycleBudget, Reply
+from tilores_core.improve.journal import CycleBudget, ModelReply
 from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
 from tilores_core.improve.parts import CycleParts
 from tilores_core.quality.evaluation import default_models
@@ -24,7 +24,7 @@ _LOOK_SECONDS: Final = 30.0
 def build_cycles(
     services: Services,
     *,
-    ask: Callable[[str], Awaitable[Reply]] | None = None,
+    ask: Callable[[str], Awaitable[ModelReply]] | None = None,
     concurrent: int = 8,
     lease_seconds: float = 30.0,
 ) -> VirtuousCycleOrchestrator:

@@ -88,11 +88,11 @@ async def _wait_for_work(data_dir: Path, config: Config, over: asyncio.Event) ->
             return False
         if (mark := folder.mark()) != seen:
             seen = mark
-            if any(folder.unfinished().values()):
+            if any(folder.find_unfinished().values()):
                 return False
         if time.monotonic() - looked > _LOOK_FOR_OLD_SECONDS:
             looked = time.monotonic()
-            return not folder.outdated(keep_seconds)
+            return not folder.find_outdated(keep_seconds)
         return True
 
     while not has_scheduled_work(config) and await asyncio.to_thread(is_idle):

@@ -59,19 +59,19 @@ def message(notice: AlertNotice) -> dict[str, Any]:
         {"type": "header", "text": {"type": "plain_text", "text": headline[:_HEADER_CHARACTERS], "emoji": False}}
     ]
     for entry in notice.entries[:_MOST_SHOWN]:
-        lines = [f"{_SIGNS[word(entry)]} *{_escaped(entry.alert.title)}*"]
+        lines = [f"{_SIGNS[word(entry)]} *{escape(entry.alert.title)}*"]
         if entry.alert.detail:
-            lines.append(_escaped(entry.alert.detail))
-        lines.append(" · ".join(f"{_escaped(name)}: {_escaped(value)}" for name, value in facts(entry)))
+            lines.append(escape(entry.alert.detail))
+        lines.append(" · ".join(f"{escape(name)}: {escape(value)}" for name, value in facts(entry)))
         text = "\n".join(lines)[:_SECTION_CHARACTERS]
         blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": text}})
     if (rest := len(notice.entries) - _MOST_SHOWN) > 0:
         text = f"and {rest} more: {len(notice.entries)} alerts, raised {notice.count} times"
         blocks.append({"type": "context", "elements": [{"type": "mrkdwn", "text": text}]})
-    return {"text": _escaped(headline), "blocks": blocks}
+    return {"text": escape(headline), "blocks": blocks}
 
 
-def _escaped(text: str) -> str:
+def escape(text: str) -> str:
     """Only these three have a meaning that text must not have: https://docs.slack.dev/messaging/formatting-message-text."""
     return printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 

@@ -16,7 +16,7 @@ def printable(text: str) -> str:
     return "".join(c for c in " ".join(text.split()) if c.isprintable())
 
 
-def when(seconds: float) -> str:
+def format_time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
@@ -33,11 +33,11 @@ def facts(entry: NoticeEntry) -> Iterator[tuple[str, str]]:
     for name, number in sorted(alert.values.items()):
         yield printable(name), f"{number:g}"
     yield "raised", f"{entry.count} times" if entry.count > 1 else "once"
-    yield "first", when(entry.first_at)
+    yield "first", format_time(entry.first_at)
     if entry.count > 1:
-        yield "last", when(entry.last_at)
+        yield "last", format_time(entry.last_at)
     if entry.resolved_at is not None:
-        yield "resolved", when(entry.resolved_at)
+        yield "resolved", format_time(entry.resolved_at)
     if entry.escalation:
         yield "escalation", str(entry.escalation)
     yield "fingerprint", alert.fingerprint[:12]

@@ -87,11 +87,11 @@ class CritiqueOptimizer:
                 # The first proposal for each fault together: faults are often independent of each other.
                 firsts = {change.fault: change for change in reversed(changes)}
                 if len(firsts) > 1:
-                    children.append(_all_of(parent.candidate, list(reversed(firsts.values()))))
+                    children.append(_combine(parent.candidate, list(reversed(firsts.values()))))
             if not children:
                 break
             scored = await task.score(children, keep=max(self._settings.beam, len(children) // 2))
-            merged = _merged(beam[0], scored)
+            merged = _merge(beam[0], scored)
             if merged is not None:
                 scored += await task.score([merged])
             best = beam[0].score
@@ -102,7 +102,7 @@ class CritiqueOptimizer:
         return [one.candidate for one in beam if one.candidate.changes and one.score > task.baseline.score]
 
 
-def _merged(parent: ScoredCandidate, scored: Sequence[ScoredCandidate]) -> Candidate | None:
+def _merge(parent: ScoredCandidate, scored: Sequence[ScoredCandidate]) -> Candidate | None:
     """All single changes of the best parent that helped, together."""
     count = len(parent.candidate.changes)
     helpful = [
@@ -112,10 +112,10 @@ def _merged(parent: ScoredCandidate, scored: Sequence[ScoredCandidate]) -> Candi
         and one.candidate.changes[:count] == parent.candidate.changes
         and one.score - parent.score > _LEAST_GAIN
     ]
-    return _all_of(parent.candidate, helpful) if len(helpful) > 1 else None
+    return _combine(parent.candidate, helpful) if len(helpful) > 1 else None
 
 
-def _all_of(candidate: Candidate, changes: Sequence[Change]) -> Candidate:
+def _combine(candidate: Candidate, changes: Sequence[Change]) -> Candidate:
     for change in changes:
         candidate = candidate.with_change(change)
     return candidate

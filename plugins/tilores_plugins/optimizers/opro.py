@@ -55,9 +55,9 @@ class OproOptimizer:
         known: list[ScoredCandidate] = [task.baseline]
         without = 0
         for _ in range(self._settings.steps):
-            reply = await task.reflect(self._asked(known))
+            reply = await task.reflect(self._build_question(known))
             texts = [" ".join(text.split()) for text in _WRITTEN.findall(reply)][: self._settings.proposals]
-            seen = {_added(one) for one in known}
+            seen = {_describe_candidate(one) for one in known}
             fresh = [text for text in dict.fromkeys(texts) if text and len(text) <= _LONGEST and text not in seen]
             children = [task.baseline.candidate.with_change(Change(part=_PART, instruction=text)) for text in fresh]
             scored = await task.score(children, keep=2) if children else []
@@ -68,16 +68,18 @@ class OproOptimizer:
                 break
         return [one.candidate for one in known[:2] if one.candidate.changes and one.score > task.baseline.score]
 
-    def _asked(self, known: Sequence[ScoredCandidate]) -> str:
+    def _build_question(self, known: Sequence[ScoredCandidate]) -> str:
         failed = [case for case in known[0].cases if case.faults][:_CASES]
         return _ASKED.format(
-            texts="\n".join(f"- {one.score:.3f}: {_added(one) or '(nothing added)'}" for one in reversed(known)),
+            texts="\n".join(
+                f"- {one.score:.3f}: {_describe_candidate(one) or '(nothing added)'}" for one in reversed(known)
+            ),
             cases="\n".join(f"- {case.question} ({', '.join(case.faults)})" for case in failed),
             most=self._settings.proposals,
         )
 
 
-def _added(one: ScoredCandidate) -> str:
+def _describe_candidate(one: ScoredCandidate) -> str:
     return " ".join(change.instruction for change in one.candidate.changes)
 
 

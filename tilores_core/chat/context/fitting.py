@@ -28,7 +28,7 @@ _PER_MESSAGE: Final = 8  # what a protocol adds
 _PER_PART: Final = 1_600  # an image, as the models with the largest count for one count it
 
 
-class Fitting:
+class TokenBudgets:
     """The token budgets of models.
 
     `share`: the largest share of a context window for records. `windows`: in tokens by model, used before what the
@@ -72,7 +72,7 @@ class _Systems:
     """The system messages of one turn."""
 
     def __init__(
-        self, fitting: Fitting, turn: Turn, prompt: Prompt, text: str | None, tokens: int, spectrum: str
+        self, fitting: TokenBudgets, turn: Turn, prompt: Prompt, text: str | None, tokens: int, spectrum: str
     ) -> None:
         self._fitting = fitting
         self._turn = turn
@@ -82,9 +82,9 @@ class _Systems:
         self._spectrum = spectrum
 
     def message(self, model: str) -> str:
-        return system_message(self._prompt, None if self._text is None else self._fitted(model, self._text))
+        return system_message(self._prompt, None if self._text is None else self._fit(model, self._text))
 
-    def _fitted(self, model: str, text: str) -> str:
+    def _fit(self, model: str, text: str) -> str:
         room = self._fitting.room(model, self._turn, self.taken)
         if self._tokens <= room:
             return text

@@ -70,7 +70,7 @@ def unsure_fields(quality: MatchQuality | None, names: Collection[str], disputed
     return sorted(low | {name for name, value in said.items() if value < UNSURE and name in names})
 
 
-def told_of(quality: MatchQuality | None) -> list[object]:
+def list_differences(quality: MatchQuality | None) -> list[object]:
     """All of a source's quality that the two functions above make a difference of; empty when it says nothing."""
     if quality is None or (quality.consistency is None and not quality.confidence):
         return []

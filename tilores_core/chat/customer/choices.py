@@ -99,13 +99,13 @@ def _telling(customers: Sequence[Customer]) -> tuple[str, ...]:
     A set of traits reveals as much as its most revealing one.
     """
     labels = _least_revealing_first(customers)
-    labels = [label for label in labels if len({_said_value(c, label) for c in customers}) > 1][:_MOST_LABELS]
+    labels = [label for label in labels if len({_format_value(c, label) for c in customers}) > 1][:_MOST_LABELS]
     best: tuple[str, ...] = ()
     best_parted = 1
     for size in range(1, len(labels) + 1):
         places = sorted(combinations(range(len(labels)), size), key=lambda chosen: chosen[::-1])
         for chosen in (tuple(labels[place] for place in chosen) for chosen in places):
-            parted = len({tuple(_said_value(c, label) for label in chosen) for c in customers})
+            parted = len({tuple(_format_value(c, label) for label in chosen) for c in customers})
             if parted > best_parted:
                 best, best_parted = chosen, parted
             if parted == len(customers):
@@ -133,7 +133,7 @@ def _sayable(value: str) -> str:
     return value
 
 
-def _said_value(customer: Customer, label: str) -> str:
+def _format_value(customer: Customer, label: str) -> str:
     return fold(_sayable(customer.traits.get(label, "")))
 
 
@@ -155,7 +155,7 @@ def is_offer(asked: str, customers: Sequence[Customer]) -> bool:
     return asked in wordings(outcome)
 
 
-def picked(customers: Sequence[Customer], which: str, *, shown: bool, comparative: bool = False) -> Customer | None:
+def pick_at(customers: Sequence[Customer], which: str, *, shown: bool, comparative: bool = False) -> Customer | None:
     """The customer at a place of the list (from 1, -1 for the last), which must have been `shown`, or the older or
     younger one; None when it is not clear. `comparative`: "older", which is said of two, not "oldest"."""
     if which in ("older", "younger"):
@@ -176,7 +176,7 @@ def picked(customers: Sequence[Customer], which: str, *, shown: bool, comparativ
     return offered[place - 1]
 
 
-def described(among: Sequence[Customer], said: Said) -> list[Customer]:
+def match_description(among: Sequence[Customer], said: Said) -> list[Customer]:
     """Those that the message describes by a trait that not all have, or does not rule out; all if it says nothing."""
     if len(among) < 2:
         return list(among)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, Literal
 
-from tilores_core.chat.customer.words import LANGUAGES, alternation, data_of, said_in_any, words_in_any
+from tilores_core.chat.customer.words import LANGUAGES, all_phrases, alternation, data_of, words_in_any
 from tilores_core.contracts import Evidence, Strength
 from tilores_core.identity import normalise_email, normalise_phone
 from tilores_core.identity.mentions import BEFORE_NUMBER
@@ -48,7 +48,18 @@ _OTHER_NUMBER = re.compile(
     re.IGNORECASE,
 )
 _PHONE_WORDS: Final = alternation(
-    (*said_in_any("phone"), "call", "caller", "dial", "ring", "fax", "cell", "handy", "call back", "callback")
+    (
+        *all_phrases("phone"),
+        "call",
+        "caller",
+        "dial",
+        "ring",
+        "fax",
+        "cell",
+        "handy",
+        "call back",
+        "callback",
+    )
 )
 _PHONE_CUE = re.compile(
     rf"(?<![^\W_])(?:{_PHONE_WORDS})\.?[ ]?(?:number|no\.?)?"
@@ -134,7 +145,7 @@ _CUE_REACH = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Contact:
     """A value at `start`:`end`; `phone` is a second reading of the same digits.
 
     A `part` is some digits of a phone number. `supplement`: said to complete what was said before ("her phone is").
@@ -149,7 +160,7 @@ class Found:
     supplement: bool = False
 
 
-def as_evidence(item: Found) -> Evidence:
+def as_evidence(item: Contact) -> Evidence:
     """What was found, as evidence; the capitals of an id and its reading as a phone number are alternatives."""
     others: tuple[str, ...] = ()
     if item.kind == "customer_id":
@@ -166,7 +177,7 @@ def as_evidence(item: Found) -> Evidence:
     )
 
 
-class Page:
+class TextScan:
     """A text, and what is left to read of it."""
 
     def __init__(self, text: str) -> None:
@@ -184,7 +195,7 @@ class Page:
         return self.left[max(0, start - _CUE_REACH) : start]
 
 
-def find_emails(page: Page) -> list[Found]:
+def find_emails(page: TextScan) -> list[Contact]:
     """Addresses, also as they are said ("edwina dot h at example dot com"); faint when mail is sent there."""
     if "@" not in page.text and not (" at " in page.text and " dot " in page.text):
         return []
@@ -201,14 +212,14 @@ def find_emails(page: Page) -> list[Found]:
             certain = certain and not _ADDRESSEE.search(before)
             strength = Strength.STRONG if certain else Strength.FAINT
             supplement = _SUPPLEMENT.search(page.before(match.start())) is not None
-            found.append(Found("email", address, *match.span(), strength, supplement=supplement))
+            found.append(Contact("email", address, *match.span(), strength, supplement=supplement))
             page.blank(*match.span())
     return found
 
 
-def find_phones(page: Page, region: str) -> list[Found]:
+def find_phones(page: TextScan, region: str) -> list[Contact]:
     """Phone numbers in E.164; no cards, account numbers or amounts. Bare digits stay readable for `find_ids`."""
-    found: list[Found] = []
+    found: list[Contact] = []
     for match in _first(_PHONE, page.left):
         if _is_another_number(page, match):
             continue
@@ -218,13 +229,13 @@ def find_phones(page: Page, region: str) -> list[Found]:
             plain = _PLAIN_DIGITS.fullmatch(match[0]) is not None
             supplement = _SUPPLEMENT.search(page.before(match.start())) is not None
             strength = Strength.FAINT if _CHANGED_TO.search(page.before(match.start())) else Strength.STRONG
-            found.append(Found("phone", number, *span, strength, supplement=supplement))
+            found.append(Contact("phone", number, *span, strength, supplement=supplement))
             if cued or not plain:
                 page.blank(*span)
     return found
 
 
-def _is_another_number(page: Page, match: re.Match[str]) -> bool:
+def _is_another_number(page: TextScan, match: re.Match[str]) -> bool:
     text = match[0]
     digits = sum(c.isdigit() for c in text)
     if digits < 7 or _CARD.search(text) or _AMOUNT_BEHIND.match(page.left, match.end()):
@@ -255,16 +266,16 @@ def _numbers(text: str, region: str, *, cued: bool) -> list[tuple[int, int, str]
     return found
 
 
-def find_parts(page: Page, phones: list[Found]) -> list[Found]:
+def find_parts(page: TextScan, phones: list[Contact]) -> list[Contact]:
     """Some digits of a phone number: its last ones, or some of one that is said over several messages, behind a cue
     or as nothing but digits."""
     if ending := _ENDING.search(page.left):
-        return [Found("part", f"*{ending['digits']}", *ending.span("digits"))]
+        return [Contact("part", f"*{ending['digits']}", *ending.span("digits"))]
     if phones:
         return []
     if alone := _ONLY_DIGITS.fullmatch(page.left):
         digits = "".join(filter(str.isdigit, alone[1]))
-        return [Found("part", digits, *alone.span(1), Strength.FAINT)] if len(digits) < 10 else []
+        return [Contact("part", digits, *alone.span(1), Strength.FAINT)] if len(digits) < 10 else []
     for match in _first(_PART, page.left):
         before = page.before(match.start())
         digits = "".join(filter(str.isdigit, match[0]))
@@ -273,11 +284,11 @@ def find_parts(page: Page, phones: list[Found]) -> list[Found]:
             word = _LAST_WORD.search(before.partition("number")[0])
             if "number" in before and word and word[1].lower() not in _BEFORE_ANY and not word[1].endswith("s"):
                 continue  # "room number 503"
-            return [Found("part", digits, *match.span())]
+            return [Contact("part", digits, *match.span())]
     return []
 
 
-def find_ids(page: Page, phones: list[Found]) -> list[Found]:
+def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
     """Ids behind a cue ("customer 4711"), then bare ones (EDW_HAWTHORNE_001, C-1001).
 
     Digits behind "customer" that make a phone number are taken out of `phones` and become the second reading.
@@ -307,12 +318,12 @@ def find_ids(page: Page, phones: list[Found]) -> list[Found]:
         supplement = _SUPPLEMENT.search(page.before(start)) is not None
         strength = Strength.WEAK if bare else Strength.STRONG
         found.append(
-            Found("customer_id", token, start, end, strength, phone.value if phone else None, supplement=supplement)
+            Contact("customer_id", token, start, end, strength, phone.value if phone else None, supplement=supplement)
         )
         page.blank(start, end)
         position = end
         while token.isdigit() and (more := _ANOTHER_ID.match(page.left, position)) and len(more[1]) == len(token):
-            found.append(Found("customer_id", more[1], *more.span(1), strength))
+            found.append(Contact("customer_id", more[1], *more.span(1), strength))
             page.blank(*more.span(1))
             position = more.end()
     for match in _first(_BARE_ID, page.left):
@@ -326,12 +337,12 @@ def find_ids(page: Page, phones: list[Found]) -> list[Found]:
                 continue
             # Behind "for" an id is likely meant; else it may be a model, a quarter, an illness.
             strength = Strength.WEAK if _ID_PREPOSITION.search(before) else Strength.FAINT
-            found.append(Found("customer_id", token, match.start(), match.start() + len(token), strength))
+            found.append(Contact("customer_id", token, match.start(), match.start() + len(token), strength))
             page.blank(*match.span())
     return found
 
 
-def _is_customers(page: Page, match: re.Match[str]) -> bool:
+def _is_customers(page: TextScan, match: re.Match[str]) -> bool:
     """Whether "number 7", "id 7" and "#7" may be of a customer: not behind another noun."""
     before = page.before(match.start())
     if match["bare"] is None:

@@ -16,10 +16,10 @@ from typing import Final
 from tilores_core.chat.customer.words import (
     LANGUAGES,
     Phrases,
+    all_phrases,
     alternation,
     numbers_of,
     phrases,
-    said_in_any,
     words_in_any,
 )
 from tilores_core.identity.names import fold
@@ -67,7 +67,7 @@ _AFTER_CUE: Final = (
     r"(?:['’]s)?(?:[ ]?(?:is|was|are|on|in|at|am|im|the|year|of|it's|ist|war|jahr|le|en|el|il|est|es|era|fue|em|op|"
     r"é|è|:|=|-|,|\(|\.)){0,4}[ ]{0,3}\(?"
 )
-_BORN: Final = alternation((*said_in_any("born"), "b."))
+_BORN: Final = alternation((*all_phrases("born"), "b."))
 _HEDGE: Final = alternation(words_in_any("hedges"))
 _HEDGED = re.compile(rf"{_AFTER_CUE}(?P<what>(?:{_HEDGE})[ ][^.?!;\d]{{0,16}}?(?:\d{{2}}|\w+ies\b))")
 _MONTH_ALONE = re.compile(rf"{_AFTER_CUE}(?P<month>{_MONTH})(?!\w)(?!\W{{0,3}}(?:the[ ])?\d)")

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Final
 
 from tilores_core.chat.customer.contacts import (
-    Page,
+    TextScan,
     as_evidence,
     find_emails,
     find_ids,
@@ -30,14 +30,14 @@ from tilores_core.chat.customer.unmarked import (
     bare_numbers,
     beside_contacts,
     births,
-    corrected_number,
+    find_corrected_number,
 )
 from tilores_core.chat.customer.words import (
     NAMES_TOO,
     THINGS,
     Vocabulary,
+    all_phrases,
     language_of,
-    said_in_any,
     vocabulary,
     words_in_any,
 )
@@ -59,7 +59,7 @@ _YOUNGEST: Final = 12  # years, of somebody whose date of birth is said without 
 _PLACE_WORDS: Final = words_in_any("places")
 _OF: Final = frozenset(("of", "de", "von", "van", "di", "do", "da"))
 _ONE: Final = words_in_any("one")
-_BORN: Final = frozenset(word for phrase in said_in_any("born") for word in phrase.split())
+_BORN: Final = frozenset(word for phrase in all_phrases("born") for word in phrase.split())
 _PLACE_ENDS: Final = 3  # words of the longest place
 _REFERRING: Final = frozenset(("this", "the", "that", "same"))
 _REFERRED: Final = frozenset(("customer", "client", "caller", "person"))
@@ -125,7 +125,7 @@ def extract(
     low = _words_of(plain)
     known = vocabulary(language_of(low))
     figures = with_figures(plain, low, number_language(low, known.language))
-    page = Page(figures.text)
+    page = TextScan(figures.text)
     numeric = _DIGIT.search(page.text) is not None
     tests = may_be_dated(page.text, low)
     emails = find_emails(page)
@@ -152,7 +152,7 @@ def extract(
     evidence = [as_evidence(item) for item in (*emails, *phones, *parts, *ids)]
     if numeric:
         evidence += bare_numbers(page, names, known, said)
-        evidence += corrected_number(ids, phones, said)
+        evidence += find_corrected_number(ids, phones, said)
     evidence += name_evidence(names, words, mentions, page, known, identified=bool(emails or phones or ids))
     if dates:
         evidence += births(page, dates, names, [*emails, *phones, *ids], said, today.year - _YOUNGEST)

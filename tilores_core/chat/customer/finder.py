@@ -82,7 +82,7 @@ class CustomerFinder:
     def read(self, messages: Sequence[Message], *, spectrum: str) -> Resolution | LookupNeeded | None:
         """What the user's messages tell without the source, else what it must be asked first; `resolve` goes on from
         there. None when a plugin's extractor has to read them."""
-        said = list(_said(messages))[-_MOST_MESSAGES:]
+        said = list(_pair_with_question(messages))[-_MOST_MESSAGES:]
         if self._extractor is not None:
             return None
         try:
@@ -105,7 +105,7 @@ class CustomerFinder:
         if customer_id is not None:
             customer = await self._source.get(customer_id)
             return _resolution((customer,) if customer is not None else ())
-        said = list(_said(messages))[-_MOST_MESSAGES:]
+        said = list(_pair_with_question(messages))[-_MOST_MESSAGES:]
         if not said:
             return _of(UNNAMED)
         readings: Sequence[Reading] = _Lazily(self._read, said)
@@ -134,7 +134,7 @@ class CustomerFinder:
     def names_another(self, messages: Sequence[Message], customer: Customer, records: str) -> bool:
         """Whether the last message of the user asks about another person than the `customer` that the request names:
         by a full name or an id that neither is the customer's nor stands in the `records` (as text)."""
-        said = list(_said(messages))[-1:]
+        said = list(_pair_with_question(messages))[-1:]
         if not said:
             return False
         reading = self._read(*said[0])
@@ -151,7 +151,7 @@ class CustomerFinder:
                 return False
         return bool(asked)
 
-    async def identified(self, identifiers: Identifiers) -> Resolution:
+    async def identify(self, identifiers: Identifiers) -> Resolution:
         """The customer that the identifiers fit, all of them. Raises what the source raises (`SourceError`)."""
         return _resolution(tuple(await self._source.find(identifiers)))
 
@@ -176,7 +176,7 @@ class CustomerFinder:
             found = await extractor.extract(text, region=self._region)
         except Exception:
             return own
-        return replace(own, evidence=tuple(_checked(item, self._region) for item in found))
+        return replace(own, evidence=tuple(_check(item, self._region) for item in found))
 
 
 def _is_subject(item: Evidence, reading: Reading) -> bool:
@@ -202,7 +202,7 @@ class _Lazily(Sequence[Reading]):
         return self._read(*self._said[i])  # type: ignore[operator,no-any-return]
 
 
-def _said(messages: Sequence[Message]) -> Iterator[tuple[str, str]]:
+def _pair_with_question(messages: Sequence[Message]) -> Iterator[tuple[str, str]]:
     """Each message of the user with what the assistant had said just before."""
     asked = ""
     for message in messages:
@@ -214,7 +214,7 @@ def _said(messages: Sequence[Message]) -> Iterator[tuple[str, str]]:
             asked = text_of(message)
 
 
-def _checked(item: Evidence, region: str) -> Evidence:
+def _check(item: Evidence, region: str) -> Evidence:
     value: str | None = item.value
     if item.kind == "email":
         value = normalise_email(item.value)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
-from tilores_core.chat.customer.contacts import Page, is_supplement, may_be_id
+from tilores_core.chat.customer.contacts import TextScan, is_supplement, may_be_id
 from tilores_core.chat.customer.spans import NameSpan
 from tilores_core.chat.customer.tokens import Word, cue_before
 from tilores_core.chat.customer.words import (
@@ -15,21 +15,21 @@ from tilores_core.chat.customer.words import (
     FAMILY_NAMES,
     GIVEN_NAMES,
     Vocabulary,
+    all_phrases,
     alternation,
     is_unknown,
-    said_in_any,
 )
 from tilores_core.contracts import Evidence, Identifiers, Strength
 from tilores_core.identity import normalise_name
 
 _PART_IS: Final = r"(?:['’]s)?(?:[ ]?(?:is|ist|est|es|è|é|was|:|=)){0,2}[ ]+(?P<name>[^\W\d_]+(?:[-'’][^\W\d_]+)*"
-_FIRST_NAME: Final = re.compile(rf"(?<![^\W_])(?:{alternation(said_in_any('first_name'))}){_PART_IS})", re.IGNORECASE)
+_FIRST_NAME: Final = re.compile(rf"(?<![^\W_])(?:{alternation(all_phrases('first_name'))}){_PART_IS})", re.IGNORECASE)
 _LAST_NAME: Final = re.compile(
-    rf"(?<![^\W_])(?:{alternation(said_in_any('last_name'))}){_PART_IS}(?:(?<=van|von|der|den)[ ][^\W\d_]+){{0,2}})",
+    rf"(?<![^\W_])(?:{alternation(all_phrases('last_name'))}){_PART_IS}(?:(?<=van|von|der|den)[ ][^\W\d_]+){{0,2}})",
     re.IGNORECASE,
 )
-_FIRST_PARTS: Final = frozenset(entry.split()[0] for entry in said_in_any("first_name"))
-_LAST_PARTS: Final = frozenset(entry.split()[0] for entry in said_in_any("last_name"))
+_FIRST_PARTS: Final = frozenset(entry.split()[0] for entry in all_phrases("first_name"))
+_LAST_PARTS: Final = frozenset(entry.split()[0] for entry in all_phrases("last_name"))
 _DETERMINERS: Final = frozenset(
     [
         "the",
@@ -74,7 +74,7 @@ def name_evidence(
     names: Sequence[NameSpan],
     words: Sequence[Word],
     known: Sequence[Identifiers],
-    page: Page,
+    page: TextScan,
     known_words: Vocabulary,
     *,
     identified: bool,
@@ -103,7 +103,7 @@ def name_evidence(
         name = normalise_name(who.name)
         at = max(0, text.lower().find(who.name.lower()))
         shape = next((span for span in names if span.start <= at < span.end), None)
-        if shape is None and (follower := _one_more(words, at + len(who.name), known_words)) is not None:
+        if shape is None and (follower := _find_extra_name(words, at + len(who.name), known_words)) is not None:
             yield Evidence(kind="name", value=f"{who.name} {follower.text}", start=at, end=follower.end)
             continue
         if page.is_read(at) or _is_phrase(who.name, at, page.text, words, known_words):
@@ -170,7 +170,7 @@ def _is_phrase(name: str, at: int, text: str, words: Sequence[Word], known: Voca
     return not (person or alone or framed)
 
 
-def _one_more(words: Sequence[Word], end: int, known: Vocabulary) -> Word | None:
+def _find_extra_name(words: Sequence[Word], end: int, known: Vocabulary) -> Word | None:
     """A word right behind a known name that makes it another person's: "ann lee king" is not Ann Lee."""
     plain = ENGLISH.common if known.language != "de" else known.common
     for before, word in pairwise(words):
@@ -180,7 +180,7 @@ def _one_more(words: Sequence[Word], end: int, known: Vocabulary) -> Word | None
     return None
 
 
-def _is_beside(span: NameSpan, page: Page) -> bool:
+def _is_beside(span: NameSpan, page: TextScan) -> bool:
     """Whether an address, a number or an id was read right before or behind: the name belongs to it."""
     before = page.left[max(0, span.start - 2) : span.start]
     behind = page.left[span.end : span.end + 2]

@@ -14,11 +14,11 @@ from typing import Final
 from tilores_core.chat.customer.spans import (
     SHORTEST_PART,
     NameSpan,
-    given_prefix,
     is_alone,
     is_family,
     is_given,
     is_thing,
+    split_given_prefix,
     stands_as_name,
     without_possessive,
 )
@@ -52,7 +52,7 @@ _THIRD: Final = frozenset(("second", "third", "fourth", "elder", "younger"))
 
 def find_names(words: Sequence[Word], vocabulary: Vocabulary = ENGLISH) -> list[NameSpan]:
     """The names in a text, in order."""
-    return _Names(words, vocabulary).all()
+    return _Names(words, vocabulary).find_all()
 
 
 class _Names:
@@ -60,7 +60,7 @@ class _Names:
         self.words = words
         self.vocabulary = vocabulary
 
-    def all(self) -> list[NameSpan]:
+    def find_all(self) -> list[NameSpan]:
         found = []
         position = 0
         words, never, common = self.words, self.vocabulary.never, self.vocabulary.common
@@ -82,11 +82,11 @@ class _Names:
         run = self._capitals(i, cued=cue is not None)
         if run:
             reversed_name = self._family_first(i, run, cue)
-            return reversed_name or (len(run), self._typed(i, run, cue))
+            return reversed_name or (len(run), self._find_typed(i, run, cue))
         if word.capital or (word.low in self.vocabulary.common and not self._lower_name_too(i)):
             return 1, None
         run = self._lower_run(i)
-        return len(run), self._spoken(i, run, cue)
+        return len(run), self._find_spoken(i, run, cue)
 
     def _with_title(self, span: NameSpan, i: int) -> NameSpan:
         before = self.words[i - 1].low if i else ""
@@ -172,7 +172,7 @@ class _Names:
             return False
         return follower.low not in self.vocabulary.common or follower.low in FAMILY_NAMES
 
-    def _typed(self, i: int, run: list[Word], cue: Cue | None) -> NameSpan | None:
+    def _find_typed(self, i: int, run: list[Word], cue: Cue | None) -> NameSpan | None:
         if len(run) > 2 and run[0].initial and not is_given(run[0]) and is_given(run[1]) and not cue:
             i, run = i + 1, run[1:]  # an imperative we do not know: "Retitle Edwina Hawthorne"
         german = self.vocabulary.language == "de"
@@ -189,7 +189,7 @@ class _Names:
         owner = run[-1].owner
         span = replace(span, alone=is_alone(self.words, run, self.vocabulary), speaker=cue == "speaker")
         if len(run) == 1:
-            return self._one_word(i, span, run[0], cue)
+            return self._find_single_word(i, span, run[0], cue)
         if cue is not None and not (cue == "switch" and is_thing(run)):
             return replace(span, strength=Strength.STRONG, cued=cue != "speaker")
         if owner:
@@ -198,7 +198,7 @@ class _Names:
             return None
         return replace(span, strength=self._bare_strength(i, run))
 
-    def _one_word(self, i: int, span: NameSpan, word: Word, cue: Cue | None) -> NameSpan | None:
+    def _find_single_word(self, i: int, span: NameSpan, word: Word, cue: Cue | None) -> NameSpan | None:
         parts = _CAMEL.split(word.text)
         if len(parts) in (2, 3) and all(len(part) >= SHORTEST_PART for part in parts):
             return replace(span, name=" ".join(parts), strength=Strength.WEAK, partial=False, cued=cue is not None)
@@ -281,7 +281,7 @@ class _Names:
         may = framed or is_given(given) or given.low in NAMES_TOO
         return (may and is_family(word)) or (word.owner and word.low not in self.vocabulary.never)
 
-    def _spoken(self, i: int, run: list[Word], cue: Cue | None) -> NameSpan | None:
+    def _find_spoken(self, i: int, run: list[Word], cue: Cue | None) -> NameSpan | None:
         end = len(run)
         while end > 1 and run[end - 1].low in PARTICLES:
             end -= 1
@@ -323,7 +323,7 @@ class _Names:
 
     def _single(self, i: int, word: Word, span: NameSpan, cue: Cue | None, *, person: bool) -> NameSpan | None:
         uncased = word.text.upper() == word.text  # scripts without capitals
-        if not person and len(word.low) > 2 * SHORTEST_PART and (split := given_prefix(word.low)):
+        if not person and len(word.low) > 2 * SHORTEST_PART and (split := split_given_prefix(word.low)):
             return replace(span, name=split, partial=False, strength=Strength.FAINT)
         if cue is not None and (person or uncased or cue in _CUED_SURELY):
             return replace(span, strength=Strength.STRONG if cue in _CUED_SURELY else Strength.WEAK)

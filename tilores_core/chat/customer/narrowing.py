@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tilores_core.chat.customer import facts
-from tilores_core.chat.customer.choices import described, is_offer, picked
+from tilores_core.chat.customer.choices import is_offer, match_description, pick_at
 from tilores_core.chat.customer.extraction import Reading
 from tilores_core.chat.customer.matching import Matcher
 from tilores_core.chat.customer.said import COMPARATIVES
@@ -24,7 +24,7 @@ class Narrower:
         days = [Evidence(kind="date_of_birth", value=day) for day in reading.dates]
         return tuple(c for c in among if any(self._match.born(c, day) for day in days))
 
-    def denied(self, earlier: State, reading: Reading) -> State | None:
+    def deny(self, earlier: State, reading: Reading) -> State | None:
         """ "Not Tom Fern": when he is the customer so far, there is none now."""
         left = tuple(c for c in earlier.customers if not self._match.is_ruled_out(c, reading, ()))
         if not earlier.customers or len(left) == len(earlier.customers):
@@ -33,7 +33,7 @@ class Narrower:
             return State("unnamed", reason="rejected")
         return replace(earlier, kind="one" if len(left) == 1 else "several", customers=left)
 
-    def rejected(self, earlier: State) -> State:
+    def reject(self, earlier: State) -> State:
         """ "Wrong person": of a longer list the rest is left."""
         if earlier.kind != "one":
             return State("none", reason="rejected")
@@ -54,7 +54,7 @@ class Narrower:
                 return State("unnamed", reason="which")
             kind: CustomerKind = "one" if len(rest) == 1 else "several"
             return replace(earlier, kind=kind, customers=rest, reason="fits")
-        chosen = picked(offered, choice.value, shown=shown, comparative=is_comparative(reading, choice))
+        chosen = pick_at(offered, choice.value, shown=shown, comparative=is_comparative(reading, choice))
         if chosen is None:
             return earlier if earlier.kind == "several" else State("unnamed", reason="which", pool=earlier.pool)
         if choice.polarity == "negated":
@@ -64,7 +64,7 @@ class Narrower:
             earlier, kind="one", customers=(chosen,), pool=offered, offered=shown or earlier.offered, reason="fits"
         )
 
-    def chosen(self, reading: Reading, earlier: State) -> State:
+    def choose(self, reading: Reading, earlier: State) -> State:
         """Those that a description leaves: "born 1952", "the one in Derby", "not the one in Leeds"."""
         corrects = reading.said.corrects()
         among = earlier.customers or earlier.pool
@@ -90,7 +90,7 @@ class Narrower:
         if not born and len(left) > 1:
             left = self.born_on_any(left, reading) or left
         if len(left) > 1 and earlier.complete:
-            told = tuple(described(left, reading.said))
+            told = tuple(match_description(left, reading.said))
             if len(told) == len(left) and among is not earlier.customers:
                 return earlier if earlier.customers else replace(earlier, kind="unnamed")
             left = told

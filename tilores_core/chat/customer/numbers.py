@@ -127,7 +127,7 @@ def with_figures(text: str, words: frozenset[str], language: str, *, least: int 
     if "@" in text:  # one.two@example.com stays as it is
         addresses = [match.span() for match in _ADDRESS.finditer(text)]
         runs = [run for run in runs if all(run[1] <= start or run[0] >= end for start, end in addresses)]
-    return _replaced(text, runs)
+    return _replace_runs(text, runs)
 
 
 def _runs(
@@ -266,7 +266,7 @@ def _plain(word: str, numbers: _Numbers) -> list[str]:
 _ZEROS: Final = frozenset(("null", "zéro", "cero", "zero", "nul"))
 
 
-def _replaced(text: str, runs: Sequence[tuple[int, int, str]]) -> Text:
+def _replace_runs(text: str, runs: Sequence[tuple[int, int, str]]) -> Text:
     if not runs:
         return Text(text)
     parts: list[str] = []

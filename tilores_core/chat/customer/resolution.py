@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from tilores_core.chat.customer import facts
-from tilores_core.chat.customer.choices import described, picked
+from tilores_core.chat.customer.choices import match_description, pick_at
 from tilores_core.chat.customer.extraction import Reading
 from tilores_core.chat.customer.matching import Matcher
 from tilores_core.chat.customer.narrowing import Narrower, is_comparative, says_no_to
@@ -76,10 +76,10 @@ class _Resolver:
             return UNNAMED
         state = self._states.get(i)
         if state is None:
-            state = self._states[i] = self._carried_on(i) or self._step(i, self._readings[i])
+            state = self._states[i] = self._carry_on(i) or self._step(i, self._readings[i])
         return state
 
-    def _carried_on(self, i: int) -> State | None:
+    def _carry_on(self, i: int) -> State | None:
         """The state before message `i` where that says nothing of a customer; with several before, it may still tell
         them apart."""
         reading = self._readings[i]
@@ -107,8 +107,8 @@ class _Resolver:
                 return joined
         choices = reading.of_kind("choice")
         if not any(item.strength for item in asserted) and any(c.value in ("previous", "initial") for c in choices):
-            return self._gone_back(i, "initial" if any(c.value == "initial" for c in choices) else "previous")
-        state = self._named(i, reading, asserted) if asserted else None
+            return self._go_back(i, "initial" if any(c.value == "initial" for c in choices) else "previous")
+        state = self._resolve_named(i, reading, asserted) if asserted else None
         return state if state is not None else self._without_name(i, reading)
 
     def _with_joined_phone(self, i: int, asserted: list[Evidence]) -> tuple[list[Evidence], State | None]:
@@ -135,7 +135,7 @@ class _Resolver:
         rest = [item for item in asserted if not item.partial or item.kind != "phone"]
         return rest, (State("none", reason="incomplete") if certain else None)
 
-    def _gone_back(self, i: int, which: str) -> State:
+    def _go_back(self, i: int, which: str) -> State:
         """ "Go back to the previous customer": the one before the present one, or the first of all."""
         history = self._history(i)
         if history and which == "initial":
@@ -146,7 +146,7 @@ class _Resolver:
 
     # --- a customer is identified --------------------------------------------------------------------------
 
-    def _named(self, i: int, reading: Reading, asserted: Sequence[Evidence]) -> State | None:
+    def _resolve_named(self, i: int, reading: Reading, asserted: Sequence[Evidence]) -> State | None:
         """The state when the message identifies a customer; None when it names no person after all."""
         sure = [item for item in asserted if item.strength]
         given = [*sure, *self._borne_out([item for item in asserted if not item.strength], sure)]
@@ -169,7 +169,7 @@ class _Resolver:
             left = [c for c in left if all(self._match.is_called(c, p) for p in partial)]
         if not left:
             return State("none", reason="contradiction", pending=reading.born)
-        return self._narrowed(i, reading, tuple(left), complete, given, named=bool(names))
+        return self._narrow_found(i, reading, tuple(left), complete, given, named=bool(names))
 
     def _borne_out(self, faint: Sequence[Evidence], sure: Sequence[Evidence]) -> list[Evidence]:
         """The faint evidence that fits a customer."""
@@ -205,8 +205,8 @@ class _Resolver:
         """One word of a name: of a customer spoken of before, or not enough."""
         earlier = self.after(i - 1)
         among = earlier.customers or earlier.pool
-        fitting = self._called(partial, earlier.customers) or self._called(partial, earlier.pool)
-        if not fitting and (before := self._called(partial, self._history(i))):
+        fitting = self._find_by_names(partial, earlier.customers) or self._find_by_names(partial, earlier.pool)
+        if not fitting and (before := self._find_by_names(partial, self._history(i))):
             return State("one", before[-1:], "fits", named=True)
         if fitting:
             left = tuple(c for c in fitting if facts.fits_all(c, reading, ()))
@@ -214,7 +214,7 @@ class _Resolver:
                 return State("none", reason="contradiction")
             if len(left) == 1:
                 return replace(earlier, kind="one", customers=left, reason="fits", pool=earlier.pool or among)
-            return self._narrow.chosen(reading, replace(earlier, kind="several", customers=left, pool=left))
+            return self._narrow.choose(reading, replace(earlier, kind="several", customers=left, pool=left))
         for pick in partial[:_MOST_NAMES]:
             if not pick.strength and pick.value.lower() not in GIVEN_NAMES:
                 if any(facts.has_field(c, pick.value) for c in among):
@@ -223,12 +223,12 @@ class _Resolver:
             who = Identifiers(name=pick.value)
             if found := self._candidates.of(who):
                 left = tuple(c for c in found if facts.fits_all(c, reading, ()))
-                return self._narrowed(i, reading, left, True, partial, named=True) if left else None
+                return self._narrow_found(i, reading, left, True, partial, named=True) if left else None
         if among or any(item.strength for item in partial):
             return self._nobody(i, reading, partial)
         return None
 
-    def _called(self, names: Sequence[Evidence], among: Customers) -> Customers:
+    def _find_by_names(self, names: Sequence[Evidence], among: Customers) -> Customers:
         return tuple(c for c in among if all(self._match.is_called(c, name) for name in names))
 
     def _history(self, i: int) -> Customers:
@@ -266,14 +266,14 @@ class _Resolver:
         odd = [e for e in odd if any(map(is_unknown, e.value.split()))]
         said = self._readings[i].said
         sure = self._spectrum(i) != GENERAL or self._readings[i].language != "en" or said.corrects()
-        sure = sure or any(_introduced(said.low, item.value) for item in odd)
+        sure = sure or any(_introduces_name(said.low, item.value) for item in odd)
         if odd and sure and self.after(i - 1).kind != "unnamed":
             return State("none", reason="unknown")
         return None
 
     # --- several -----------------------------------------------------------------------------------------
 
-    def _narrowed(
+    def _narrow_found(
         self, i: int, reading: Reading, found: Customers, complete: bool, given: Sequence[Evidence], *, named: bool
     ) -> State:
         """`found` with what the messages before say of them, and with what this one says of their traits."""
@@ -286,7 +286,7 @@ class _Resolver:
             if not found:
                 return State("none", reason="unknown")
         elif choice is not None and choice.value in ("older", "younger") and len(found) > 1:
-            chosen = picked(found, choice.value, shown=False, comparative=is_comparative(reading, choice))
+            chosen = pick_at(found, choice.value, shown=False, comparative=is_comparative(reading, choice))
             found = (chosen,) if chosen else found
         if (
             earlier.kind == "several"
@@ -311,7 +311,7 @@ class _Resolver:
         pool = found
         found = self._narrow.born_on_any(found, reading) or found
         if complete:
-            found = tuple(described(found, reading.said))
+            found = tuple(match_description(found, reading.said))
         if len(found) > 1:
             found = tuple(customer for customer in found if customer.id in before) or found
         kind: CustomerKind = "one" if len(found) == 1 else "several"
@@ -324,7 +324,7 @@ class _Resolver:
         earlier = self.after(i - 1) if i else UNNAMED
         negated = [item for item in reading.found if item.polarity == "negated"]
         if negated and not reading.of_kind("rejection"):
-            if (left := self._narrow.denied(earlier, reading)) is not None:
+            if (left := self._narrow.deny(earlier, reading)) is not None:
                 return left
             if earlier.customers and any(item.kind == "name" for item in negated) and reading.said.corrects():
                 return State("none", reason="unread")  # "sorry not marie banks john becker"
@@ -338,8 +338,8 @@ class _Resolver:
         if choice is not None:
             return self._narrow.choice(earlier, reading, choice)
         if reading.of_kind("rejection"):
-            return self._narrow.rejected(earlier)
-        state = self._narrow.chosen(reading, earlier)
+            return self._narrow.reject(earlier)
+        state = self._narrow.choose(reading, earlier)
         if (
             (reading.said.means_another() or says_no_to(reading))
             and state.customers == earlier.customers
@@ -363,7 +363,7 @@ def _is_by_itself(item: Evidence) -> bool:
     return item.kind in ("name", "customer_id")
 
 
-def _introduced(text: str, name: str) -> bool:
+def _introduces_name(text: str, name: str) -> bool:
     """Whether the message is little more than the name, or asks whether there is such a customer."""
     words, named = text.split(), name.lower().split()
     if len(words) <= len(named) + 2:

@@ -16,10 +16,10 @@ from tilores_core.chat.customer.words import (
     PARTICLES,
     TITLES,
     Phrases,
+    all_phrases,
     alternation,
     data_of,
     phrases,
-    said_in_any,
     vocabulary,
     words_in_any,
 )
@@ -41,7 +41,7 @@ _NEGATORS: Final = {
     language: (words_in_any("negators") - _MEANING_MORE) | frozenset(data_of(language)["said"]["negators"].split())
     for language in LANGUAGES
 }
-_UNWANTED: Final = re.compile(rf"(?<![^\W_])(?:{alternation(said_in_any('unwanted'))})(?![^\W_])")
+_UNWANTED: Final = re.compile(rf"(?<![^\W_])(?:{alternation(all_phrases('unwanted'))})(?![^\W_])")
 _LIGHT: Final = words_in_any("light") | words_in_any("correction").intersection(("mean",))
 _AUXILIARIES: Final = words_in_any("auxiliaries")
 _SUBJECTS: Final = words_in_any("subjects_before")
@@ -50,11 +50,11 @@ _BUT: Final = words_in_any("but")
 
 
 def _phrase(key: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<![^\W_])(?:{alternation(said_in_any(key))})(?![^\W_])")
+    return re.compile(rf"(?<![^\W_])(?:{alternation(all_phrases(key))})(?![^\W_])")
 
 
 _CORRECTION: Final = re.compile(
-    rf"(?<![^\W_])(?:{alternation(said_in_any('correction'))})(?![^\W_])(?![ ](?:of|than|que|di|van|von|statt)\b)"
+    rf"(?<![^\W_])(?:{alternation(all_phrases('correction'))})(?![^\W_])(?![ ](?:of|than|que|di|van|von|statt)\b)"
 )
 _NO: Final = re.compile(r"(?:(?:^|[.!?;\n]\s*)(?:{0})\b[ ,.]|,[ ](?:{0})[,.])".format("no|nein|non|nee|não|nope"))
 _NO_WORDS: Final = frozenset(("no", "nein", "non", "nee", "não", "nope"))
@@ -72,7 +72,7 @@ _NEGATING: Final = _beginnings(word for words in _NEGATORS.values() for word in 
 _RULING_OUT: Final = Phrases("unwanted")
 _REFERRING: Final = {key: Phrases(key) for key in ("previous", "first_one", "rejection", "other")}
 _REJECTION: Final = _phrase("rejection")
-_REJECTED_ALONE: Final = frozenset(said_in_any("rejection_alone"))
+_REJECTED_ALONE: Final = frozenset(all_phrases("rejection_alone"))
 _OTHER: Final = _phrase("other")
 _PREVIOUS: Final = _phrase("previous")
 _INITIAL: Final = _phrase("first_one")

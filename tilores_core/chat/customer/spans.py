@@ -113,7 +113,7 @@ def is_thing(run: Sequence[Word]) -> bool:
     return any(word.low in THINGS for word in run)
 
 
-def given_prefix(word: str) -> str | None:
+def split_given_prefix(word: str) -> str | None:
     """ "edwinahawthorne" as two words, when it begins with a given name."""
     for length in range(len(word) - SHORTEST_PART, SHORTEST_PART, -1):
         if word[:length] in GIVEN_NAMES and fold(word) not in GIVEN_NAMES:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from tilores_core.chat.customer.contacts import Found, Page, is_number_of_something
+from tilores_core.chat.customer.contacts import Contact, TextScan, is_number_of_something
 from tilores_core.chat.customer.dates import MONTHS, FoundDate
 from tilores_core.chat.customer.said import Said
 from tilores_core.chat.customer.spans import NameSpan
@@ -47,7 +47,7 @@ _FROM_CONTACT: Final = re.compile(
 )
 
 
-def bare_numbers(page: Page, names: Sequence[NameSpan], known: Vocabulary, said: Said) -> Iterator[Evidence]:
+def bare_numbers(page: TextScan, names: Sequence[NameSpan], known: Vocabulary, said: Said) -> Iterator[Evidence]:
     """A number that may be an id though nothing says so: all of a message ("no, 1043"), or beside a name."""
     for number in _BARE_NUMBER.finditer(page.left):
         start, end = number.span(1)
@@ -68,7 +68,7 @@ def bare_numbers(page: Page, names: Sequence[NameSpan], known: Vocabulary, said:
             yield Evidence(kind="customer_id", value=number[1], start=start, end=end, strength=Strength.FAINT)
 
 
-def corrected_number(ids: Sequence[Found], phones: Sequence[Found], said: Said) -> Iterator[Evidence]:
+def find_corrected_number(ids: Sequence[Contact], phones: Sequence[Contact], said: Said) -> Iterator[Evidence]:
     """ "customer 2001, sorry, 2042": a bare number in place of the id, or of the last digits of a phone number."""
     at = said.last_no()
     known = [*ids, *phones]
@@ -83,7 +83,12 @@ def corrected_number(ids: Sequence[Found], phones: Sequence[Found], said: Said) 
 
 
 def births(
-    page: Page, dates: Sequence[FoundDate], names: Sequence[NameSpan], found: Sequence[Found], said: Said, latest: int
+    page: TextScan,
+    dates: Sequence[FoundDate],
+    names: Sequence[NameSpan],
+    found: Sequence[Contact],
+    said: Said,
+    latest: int,
 ) -> Iterator[Evidence]:
     """Dates said to be a date of birth, else those that stand by themselves or beside what identifies a customer:
     "Edwina Hawthorne, 1980-04-12". `latest`: the last year in which a customer may be born."""
@@ -124,7 +129,11 @@ def _is_listed(text: str, item: FoundDate, spans: Sequence[tuple[int, int]]) -> 
 
 
 def beside_contacts(
-    page: Page, words: Sequence[Word], names: Sequence[NameSpan], contacts: Sequence[Found], known: Vocabulary
+    page: TextScan,
+    words: Sequence[Word],
+    names: Sequence[NameSpan],
+    contacts: Sequence[Contact],
+    known: Vocabulary,
 ) -> Iterator[NameSpan]:
     """A single word right beside a contact that can only be a name: "Lane, 503 555 0143", "bo calling from 503 …"."""
     taken = {position for span in names for position in range(span.start, span.end)}

@@ -39,7 +39,7 @@ def phrases(text: str) -> list[str]:
     return [" ".join(entry.split()) for entry in _PARTED.split(text.strip()) if entry]
 
 
-def said_in_any(key: str) -> list[str]:
+def all_phrases(key: str) -> list[str]:
     """The phrases under `[said] key` of all languages, the longest first."""
     found = (entry for language in LANGUAGES for entry in phrases(_FILES[language]["said"].get(key, "")))
     return sorted(dict.fromkeys(found), key=len, reverse=True)
@@ -56,7 +56,7 @@ class Phrases:
     def __init__(self, *keys: str) -> None:
         self._by_word: dict[str, list[frozenset[str]]] = {}
         for key in keys:
-            for entry in said_in_any(key):
+            for entry in all_phrases(key):
                 words = _LETTERS_ONLY.findall(entry)
                 self._by_word.setdefault(max(words, key=len), []).append(frozenset(words))
 

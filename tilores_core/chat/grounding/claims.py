@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Final, Literal, NamedTuple
 
-from tilores_core.chat.customer.contacts import Page, find_emails
+from tilores_core.chat.customer.contacts import TextScan, find_emails
 from tilores_core.chat.customer.dates import find_dates
 from tilores_core.chat.customer.numbers import number_language, with_figures
 from tilores_core.chat.customer.words import LANGUAGES, language_of
@@ -118,7 +118,7 @@ def in_figures(text: str) -> str:
     if _DIGIT.search(text):
         text = _MASK.sub(r"****\1", _TRUNK.sub(r"+\1 ", _SHORT_YEAR.sub(_whole_year, text)))
     if " dot " in text:
-        for email in reversed(find_emails(Page(text))):
+        for email in reversed(find_emails(TextScan(text))):
             text = f"{text[: email.start]}{email.value}{text[email.end :]}"
     words = frozenset(_WORDS.findall(text.lower()))
     if not any(SPOKEN_NUMBER.match(word) for word in words) and len(words & SMALL_NUMBERS) < 2:
@@ -228,7 +228,7 @@ def _with_digits(words: Sequence[str], position: int) -> tuple[int, Sequence[Cla
     if not _stands_alone(bare, word, words, position):
         if masked := _MASKED.fullmatch(word.strip(".,;:!?'\"()")):
             return 1, (Claim("account", "tail", masked[1]),)
-        if (grouped := _grouped(words, position)) is not None:
+        if (grouped := _read_grouped(words, position)) is not None:
             return grouped
     before, after = _before(words, position), _after(words, position)
     if (
@@ -252,7 +252,7 @@ def _stands_alone(bare: str, word: str, words: Sequence[str], position: int) -> 
     return position + 1 == len(words) or words[position + 1][0] not in "0123456789(+"
 
 
-def _grouped(words: Sequence[str], position: int) -> tuple[int, Sequence[Claim]] | None:
+def _read_grouped(words: Sequence[str], position: int) -> tuple[int, Sequence[Claim]] | None:
     """A telephone, card or account number that may be written in groups; None when it is none."""
     first = words[position].strip(".,;:!?'\"")
     if _IBAN_START.fullmatch(first):
@@ -287,7 +287,7 @@ def _grouped(words: Sequence[str], position: int) -> tuple[int, Sequence[Claim]]
 def _single(bare: str, word: str, before: str, after: str) -> Iterator[Claim]:
     if iso := _ISO.fullmatch(bare):
         yield Claim("date", "day" if iso[3] else "month", "-".join(filter(None, iso.groups())))
-    elif _WRITTEN_DATE.fullmatch(bare) and (day := _parsed(bare)):
+    elif _WRITTEN_DATE.fullmatch(bare) and (day := _parse_date(bare)):
         yield Claim("date", "day", day)
     elif match := _NUMBER.fullmatch(_with_sign(bare, word)):
         if (claim := _number(match, before, after)) is not None:
@@ -312,7 +312,7 @@ def _with_sign(bare: str, word: str) -> str:
     return bare if bare[:1] in "$€£¥" or not word.startswith(("$", "€", "£", "¥")) else word[0] + bare
 
 
-def _parsed(text: str) -> str | None:
+def _parse_date(text: str) -> str | None:
     """A date in figures. Where day and month could change places both are claimed, joined by a bar."""
     days = dict.fromkeys(filter(None, (parse_date(text), parse_date(text, day_first=True))))
     if not days:  # a year of two digits

@@ -148,7 +148,7 @@ def evidence_of(text: str, customers: Iterable[Customer] = (), *, today: date | 
     ends = [today] if today is not None else []
     for customer in customers:
         ends += _newest(customer)
-        reader.numbers.update(_derived(customer))
+        reader.numbers.update(_derive_numbers(customer))
     return reader.evidence(words_of(text), ends, text.count("\n"))
 
 
@@ -174,17 +174,17 @@ class _Reader:
             self._date(iso[1], iso[2], iso[3])
         elif _THOUSANDS.fullmatch(bare):
             self._number(bare.replace(",", ""))
-            self._each(bare)  # or three numbers of a list
+            self._read_token(bare)  # or three numbers of a list
         elif _POINTS_AND_COMMA.fullmatch(bare):
             self._number(plain_number(bare.lstrip("-")) or "0")
         elif "," in bare:
             if _COMMA.fullmatch(bare):  # 4,25 is a number or two of a list
                 self._number(bare.replace(",", "."))
-            self._each(bare)
+            self._read_token(bare)
         else:
             self._other(bare)
 
-    def _each(self, token: str) -> None:
+    def _read_token(self, token: str) -> None:
         for part in token.split(","):
             if _DIGIT.search(part) and "," not in part:
                 self.token(part)
@@ -288,16 +288,16 @@ def _newest(customer: Customer) -> list[date]:
         return []
 
 
-def _derived(customer: Customer) -> Iterator[float]:
+def _derive_numbers(customer: Customer) -> Iterator[float]:
     """Of each list: how many, and sum and mean of its numbers, or of the numbers under each key of its objects."""
     for record in customer.records:
         for value in record.fields.values():
             if isinstance(value, list) and value:
                 yield float(len(value))
-                yield from _summed(value)
+                yield from _summarise(value)
 
 
-def _summed(values: list[Any]) -> Iterator[float]:
+def _summarise(values: list[Any]) -> Iterator[float]:
     columns: dict[str, list[float]] = {}
     for item in values:
         for key, value in item.items() if isinstance(item, dict) else (("", item),):

@@ -119,7 +119,7 @@ class Watch:
         if self._guard.mode != "block":
             return emit
 
-        def checked(delta: Delta) -> None:
+        def check(delta: Delta) -> None:
             if delta.filler or not delta.text:
                 if delta.filler or not self.blocked:
                     emit(delta)
@@ -131,7 +131,7 @@ class Watch:
             for sentence in self._sentences.feed(delta.text):
                 self._pass(sentence, emit)
 
-        return checked
+        return check
 
     def finish(
         self, text: str, finish_reason: FinishReason, emit: Callable[[Delta], None] | None = None
@@ -145,13 +145,13 @@ class Watch:
                 for sentence in self._sentences.feed(text):
                     self._pass(sentence, emit)
             self._pass(self._sentences.rest(), emit, last=True)
-        found: Counter[str] = Counter(claim.kind for claim in self.ungrounded(text))
+        found: Counter[str] = Counter(claim.kind for claim in self.find_ungrounded(text))
         self._note(found)
         if self.blocked:
             return "".join(self._passed), "content_filter", found.total()
         return text, finish_reason, found.total()
 
-    def ungrounded(self, text: str) -> list[Claim]:
+    def find_ungrounded(self, text: str) -> list[Claim]:
         """The claims in `text` that neither the records nor what was said bear out."""
         if self._waiting and stands_literally(text, [rendered for _, _, rendered in self._waiting]):
             return []
@@ -164,7 +164,7 @@ class Watch:
         left = [claim for claim in made if not any(evidence.bears_out(claim) for evidence in records)]
         if not left:
             return left
-        said = self._what_was_said()
+        said = self._collect_said()
         words = self._words.union(*(evidence.words for evidence in said))
         return [
             claim
@@ -192,14 +192,14 @@ class Watch:
         if not last and _ORDINAL_AT_END.search(sentence):  # "am 14. März" is one sentence
             self._half = sentence
             return
-        if self.ungrounded(sentence):
+        if self.find_ungrounded(sentence):
             self.blocked = True
             sentence = WITHHELD
         self._passed.append(sentence)
         if emit is not None:
             emit(Delta(text=sentence, model=self._model))
 
-    def _what_was_said(self) -> tuple[Evidence, ...]:
+    def _collect_said(self) -> tuple[Evidence, ...]:
         if not self._said:
             said = "\n".join(_texts(self._messages))[-_LONGEST_SAID:]
             told = self._guard.template(self._prompt.template[-_LONGEST_SAID:])

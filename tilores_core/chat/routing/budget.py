@@ -28,11 +28,11 @@ class Budget(resilience.Budget):
         While another may be asked: `longest`, but no more than half of what is left, so that the other has as much.
         The last one has all that is left (infinite here): giving it up makes no answer come sooner.
         """
-        return math.inf if last else min(longest, self.left() / 2)
+        return math.inf if last else min(longest, self.remaining() / 2)
 
     def whole(self, *, last: bool) -> float:
         """The same for a model that says all at once, whose silence tells nothing."""
-        return math.inf if last else self.left() / 2
+        return math.inf if last else self.remaining() / 2
 
 
 def deadline_exceeded() -> DeadlineExceededError:

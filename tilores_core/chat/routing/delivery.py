@@ -99,19 +99,19 @@ class SentenceDelivery(BufferedDelivery):
             text = self._joint.feed(text)
         if text:
             for sentence in self._sentences.feed(text):
-                self._out(sentence)
+                self._deliver(sentence)
 
     def finish(self) -> None:
         if self._start == "again" and self._again.rstrip() != self.text.rstrip():
             raise CannotJoinError
         if self._joint is not None and not self._joint.decided and (rest := self._joint.feed("", final=True)):
             for sentence in self._sentences.feed(rest):
-                self._out(sentence)
+                self._deliver(sentence)
         self._start = "fresh" if self._start == "again" else self._start
         if rest := self._sentences.rest():
-            self._out(rest)
+            self._deliver(rest)
         for delta in self._calls:
-            self._emit(self._named(delta))
+            self._emit(self._add_model_name(delta))
 
     def _beyond(self, text: str) -> str:
         """What of an answer given again lies behind all that went out of the first."""
@@ -123,16 +123,16 @@ class SentenceDelivery(BufferedDelivery):
         self._start = "fresh"
         return self._again[len(self.text) :]
 
-    def _out(self, sentence: str) -> None:
+    def _deliver(self, sentence: str) -> None:
         words = _WORD.findall(sentence.casefold())
         key = " ".join(words)
         if self._start == "continued" and key in self._said and len(words) >= _TELLING:
             raise CannotJoinError
         self._said.add(key)
         self.text += sentence
-        self._emit(self._named(Delta(text=sentence)))
+        self._emit(self._add_model_name(Delta(text=sentence)))
 
-    def _named(self, delta: Delta) -> Delta:
+    def _add_model_name(self, delta: Delta) -> Delta:
         if self.spoken:
             return delta
         self.spoken = True

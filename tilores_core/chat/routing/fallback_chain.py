@@ -102,7 +102,7 @@ class FallbackChain:
 
     def _is_open_to(self, name: str) -> bool:
         """May the model be asked, as far as this turn knows?"""
-        if self.budget.left() <= 0:
+        if self.budget.remaining() <= 0:
             return False
         if self._window and not (self._window_of(name) or 0) > self._window:
             return False
@@ -122,10 +122,10 @@ class FallbackChain:
             try:
                 return await self._call(name, permit, start, last=last)
             except CannotJoinError:
-                log.warning("model.cannot_continue", model=self.context.models.shown(name))
+                log.warning("model.cannot_continue", model=self.context.models.display_name(name))
                 return None  # the next one may
             except FailedAttemptError as failed:
-                shown, error = self.context.models.shown(name), type(failed.error).__name__
+                shown, error = self.context.models.display_name(name), type(failed.error).__name__
                 if isinstance(failed.error, RequestError):  # the caller's to mend
                     log.info("model.call_failed", model=shown, error=error, begun=failed.begun)
                 else:
@@ -179,13 +179,13 @@ class FallbackChain:
         if not verdict.again or (failed.begun and not last):
             return None
         if verdict.wait is not None:
-            if verdict.wait < self.budget.left() and (last or verdict.wait <= policy.retry_after_seconds):
+            if verdict.wait < self.budget.remaining() and (last or verdict.wait <= policy.retry_after_seconds):
                 return verdict.wait + _jitter(policy.backoff_seconds)
             self.context.health.of(name).pause_for(verdict.wait)
             return None
         if tries > 1:
             return None
-        return min(_jitter(policy.backoff_seconds), self.budget.left())
+        return min(_jitter(policy.backoff_seconds), self.budget.remaining())
 
     # --- one call ----------------------------------------------------------------------------------------
 
@@ -217,7 +217,7 @@ class FallbackChain:
             self._count(name)
             said = await call.run(limit, self.delivery.add)
         else:
-            said = await self._hedged(call, limit, late)
+            said = await self._call_hedged(call, limit, late)
         self.delivery.finish()
         return replace(said, text=self.delivery.text) if start != "fresh" else said
 
@@ -249,7 +249,7 @@ class FallbackChain:
         if limit.try_enter(live=priority.live):
             return
         try:
-            await limit.enter(priority, seconds=min(call.first, self.budget.left()))
+            await limit.enter(priority, seconds=min(call.first, self.budget.remaining()))
         except BaseException as error:
             call.permit.release()
             if isinstance(error, OverloadedError):
@@ -257,7 +257,7 @@ class FallbackChain:
                 raise FailedAttemptError(error, verdict, begun=False) from None
             raise
 
-    async def _hedged(self, call: ModelCall, limit: ProviderLimit, late: float) -> Completion:
+    async def _call_hedged(self, call: ModelCall, limit: ProviderLimit, late: float) -> Completion:
         async def run(claim: Claim, second: bool) -> Completion:
             mine = call
             if second:
@@ -283,7 +283,7 @@ class FallbackChain:
         """The caller's error: why the answer broke off, else why the first model gave none."""
         if self._broke is not None:
             return self._broke
-        if self.budget.left() <= 0:
+        if self.budget.remaining() <= 0:
             return deadline_exceeded()
         if self._first is not None:
             return self._first

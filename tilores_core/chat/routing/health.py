@@ -127,9 +127,9 @@ class Health:
         """A call is over. One that was cancelled, or that the request was at fault for, says nothing of the model."""
         condition = self.of(attempt.model).condition
         if attempt.error is None:
-            condition.worked(attempt.seconds)
+            condition.record_success(attempt.seconds)
         elif attempt.error not in _NOT_THE_MODELS:
-            condition.failed(attempt.error)
+            condition.record_failure(attempt.error)
 
     def conditions(self) -> Mapping[str, Condition]:
         """By model: whether its last call worked, since when it is so, and the last error."""

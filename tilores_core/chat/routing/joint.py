@@ -65,7 +65,7 @@ class Joint:
         if found is None:
             return ""
         self._done, held, self._held = True, self._held, ""
-        return self._spaced(held[found:]) if found >= 0 else self._restarted(held)
+        return self._space(held[found:]) if found >= 0 else self._restart(held)
 
     def _follow(self, *, final: bool) -> int | None:
         """Where in the held text the new begins; -1: with a sentence begun again; None: not known yet."""
@@ -102,7 +102,7 @@ class Joint:
         begins = _BEGINNING.fullmatch(first) and not self._said.rstrip().endswith(first)
         return words > 1 or not (begins or first.isdigit())
 
-    def _spaced(self, text: str) -> str:
+    def _space(self, text: str) -> str:
         """The rest with just the white space and marks that it needs behind what was said."""
         said, rest = self._said, text.lstrip()
         if not rest:
@@ -117,7 +117,7 @@ class Joint:
             return rest
         return f" {rest}"
 
-    def _restarted(self, text: str) -> str:
+    def _restart(self, text: str) -> str:
         space = "" if self._said[-1:].isspace() else " "
         return f"{space}{_RESTART}{text.lstrip()}"
 

@@ -79,7 +79,7 @@ class ModelCall:
             self.permit.release()
             raise
         except Exception as failure:
-            mapped, timed_out = self._mapped(failure)
+            mapped, timed_out = self._map_error(failure)
             error = mapped
             verdict = judge(mapped, timed_out=timed_out, is_fallback=self.is_fallback)
             # A key that is missing here, or a request that cannot be built, says nothing of the model.
@@ -111,7 +111,7 @@ class ModelCall:
         """Before the watch begins: importing an SDK may take long, and is not the model's silence."""
         try:
             return await self.models.begin(
-                self.model, self.messages, self.turn.parameters, stream=self.pieces, seconds=self.budget.left()
+                self.model, self.messages, self.turn.parameters, stream=self.pieces, seconds=self.budget.remaining()
             )
         except TimeoutError:
             raise WatchExpiredError("late") from None
@@ -155,7 +155,7 @@ class ModelCall:
             raise BrokenOffError("the model's answer is empty", provider=provider)
         return said
 
-    def _mapped(self, error: Exception) -> tuple[Exception, bool]:
+    def _map_error(self, error: Exception) -> tuple[Exception, bool]:
         provider = self.model.partition(":")[0]
         if isinstance(error, WatchExpiredError):
             if error.reason == "late":

@@ -16,7 +16,7 @@ from typing import Any, Final
 import orjson
 
 from tilores_core.chat.context.estimate import estimate_tokens
-from tilores_core.chat.context.fitting import Fitting
+from tilores_core.chat.context.fitting import TokenBudgets
 from tilores_core.chat.customer_lookup import CustomerLookup
 from tilores_core.chat.customer_match import NO_CUSTOMER, CustomerMatch
 from tilores_core.chat.grounding.guard import Watch
@@ -126,7 +126,7 @@ class ToolLoop:
         customers: CustomerLookup,
         models: Models,
         router: ModelRouter,
-        fitting: Fitting,
+        fitting: TokenBudgets,
         chat: ChatTable,
     ) -> None:
         self.models = models
@@ -240,7 +240,7 @@ class _Run:
             if not uses_tools(name):
                 return self._turn, ()
             parameters = self._parameters(tools, name, first=first)
-            return replace(self._turn, parameters=parameters), self._so_far(name)
+            return replace(self._turn, parameters=parameters), self._messages_so_far(name)
 
         model, said = await self._loop.router.ask(
             self._turn,
@@ -282,7 +282,7 @@ class _Run:
             parameters["tool_choice"] = "required"
         return parameters
 
-    def _so_far(self, name: str) -> list[Message]:
+    def _messages_so_far(self, name: str) -> list[Message]:
         """The calls that were made and what they gave, for a model to go on from."""
         messages: list[Message] = []
         for step in self._steps:

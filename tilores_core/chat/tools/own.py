@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from tilores_core.chat.context.quality import is_weak
 from tilores_core.chat.customer.finder import LIMIT
-from tilores_core.chat.records import marked_weak, render, section
+from tilores_core.chat.records import mark_weak, render, section
 from tilores_core.chat.tools.tool import Found, InvalidArgumentsError, OtherCustomerError, Tool, define
 from tilores_core.contracts import Customer, CustomerSource, Identifiers
 from tilores_core.identity import normalise_email, normalise_phone, parse_date
@@ -56,9 +56,9 @@ class BoundCustomer:
     text: str
 
     @classmethod
-    def found(cls, customer: Customer) -> BoundCustomer:
+    def bind_found(cls, customer: Customer) -> BoundCustomer:
         """One that a search has found."""
-        return cls(customer, rendered(customer))
+        return cls(customer, render_records(customer))
 
     def is_same(self, other: Customer) -> bool:
         """The same id, or a record in common: ids change when customers merge, those of records do not."""
@@ -66,10 +66,10 @@ class BoundCustomer:
         return other.id == self.customer.id or any(record.id in known for record in other.records)
 
 
-def rendered(customer: Customer) -> str:
+def render_records(customer: Customer) -> str:
     """The records; marked when the search that found the customer fits only poorly."""
     text = render(customer)
-    return marked_weak(text) if is_weak(customer.quality) else text
+    return mark_weak(text) if is_weak(customer.quality) else text
 
 
 def records_tool(in_play: Callable[[], BoundCustomer | None]) -> Tool:
@@ -107,7 +107,7 @@ def find_tool(source: CustomerSource, region: str, in_play: Callable[[], BoundCu
             return bound.text, (bound.customer,)
         if not found:
             return "No customer fits. Ask the user for more, or for the spelling.", ()
-        return rendered(found[0]), found
+        return render_records(found[0]), found
 
     return Tool(definition=_FIND, run=run)
 

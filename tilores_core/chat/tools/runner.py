@@ -24,7 +24,7 @@ from tilores_core.chat.records import fingerprint, shorten
 from tilores_core.chat.routing.budget import Budget
 from tilores_core.chat.tools import wording
 from tilores_core.chat.tools.own import NAMES, BoundCustomer, find_tool, records_tool
-from tilores_core.chat.tools.tool import InvalidArgumentsError, OtherCustomerError, Tool, ToolFailedError, adapted
+from tilores_core.chat.tools.tool import InvalidArgumentsError, OtherCustomerError, Tool, ToolFailedError, adapt_tools
 from tilores_core.contracts import Customer, CustomerOutcome, CustomerSource, SupportsTools, ToolUse
 from tilores_core.errors import SourceUnavailableError, error_code
 
@@ -46,7 +46,7 @@ class Limits:
 
 
 @dataclass(slots=True)
-class _Ran:
+class _Called:
     """One call: what the model gets, or what a tool said and has yet to be judged."""
 
     content: str
@@ -115,7 +115,7 @@ class ToolRunner:
             return None
         try:
             async with asyncio.timeout(self._seconds()):
-                return adapted(
+                return adapt_tools(
                     await self.source.tools(None if self.bound is None else self.bound.customer), self.left_out
                 )
         except Exception as error:  # a plugin's code
@@ -123,7 +123,7 @@ class ToolRunner:
             return None
 
     def _seconds(self) -> float:
-        return min(self.limits.seconds, self.budget.left())
+        return min(self.limits.seconds, self.budget.remaining())
 
     # --- a turn's calls ----------------------------------------------------------------------------------
 
@@ -135,20 +135,22 @@ class ToolRunner:
         for call in calls:
             name = call["function"]["name"]
             if name in self.theirs:
-                pending.append(_at_once(_Ran(wording.LATER, theirs=True, error="later")))
+                pending.append(_at_once(_Called(wording.LATER, theirs=True, error="later")))
                 continue
             ours += 1
             if ours > self.limits.calls:
-                pending.append(_at_once(_Ran(wording.TOO_MANY, error="too_many", name=_known(name, tools))))
+                pending.append(
+                    _at_once(_Called(wording.TOO_MANY, error="too_many", name=_loggable_name(name, tools)))
+                )
             elif name not in tools:
                 names = ", ".join(tools)
-                pending.append(_at_once(_Ran(wording.UNKNOWN.format(names=names), error="unknown_tool")))
+                pending.append(_at_once(_Called(wording.UNKNOWN.format(names=names), error="unknown_tool")))
             else:
                 pending.append(self._call(tools[name], call["function"].get("arguments") or "{}"))
         now = time.perf_counter() - self.began
-        ran: list[_Ran] = await asyncio.gather(*pending)
+        ran: list[_Called] = await asyncio.gather(*pending)
         before = self.bound
-        contents = [self._judged(one) for one in ran]
+        contents = [self._judge(one) for one in ran]
         if self.bound is not before:
             self._tools = None  # the source's must know only this one from now on
         self.uses += [
@@ -158,48 +160,48 @@ class ToolRunner:
         ]
         return contents
 
-    async def _call(self, tool: Tool, written: str) -> _Ran:
+    async def _call(self, tool: Tool, written: str) -> _Called:
         started = time.perf_counter()
-        ran = await self._made(tool, written)
+        ran = await self._run_tool(tool, written)
         ran.name = tool.name
         ran.started = started - self.began
         ran.seconds = time.perf_counter() - started
         return ran
 
-    async def _made(self, tool: Tool, written: str) -> _Ran:
+    async def _run_tool(self, tool: Tool, written: str) -> _Called:
         try:
             arguments = orjson.loads(written) if len(written) <= _LONGEST_ARGUMENTS else None
         except orjson.JSONDecodeError:
             arguments = None
         if not isinstance(arguments, dict):
-            return _Ran(wording.INVALID.format(problem=wording.NO_OBJECT), error="invalid_arguments")
+            return _Called(wording.INVALID.format(problem=wording.NO_OBJECT), error="invalid_arguments")
         try:
             async with asyncio.timeout(self._seconds()):
                 content, found = await tool.run(arguments)
-            return _Ran(content, found)
+            return _Called(content, found)
         except InvalidArgumentsError as error:
-            return _Ran(wording.INVALID.format(problem=error), error="invalid_arguments")
+            return _Called(wording.INVALID.format(problem=error), error="invalid_arguments")
         except OtherCustomerError:
-            return _Ran(wording.REFUSED, error="refused")
+            return _Called(wording.REFUSED, error="refused")
         except TimeoutError:
-            return _Ran(wording.LATE, error="timeout")
+            return _Called(wording.LATE, error="timeout")
         except SourceUnavailableError as error:
-            return _Ran(wording.AWAY, error=error_code(error))
+            return _Called(wording.AWAY, error=error_code(error))
         except Exception as error:  # a plugin's code; what it says may hold anything
             code = "failed" if isinstance(error, ToolFailedError) else error_code(error)
             log.warning("tools.call_failed", tool=tool.name, error=type(error).__name__)
-            return _Ran(wording.FAILED, error=code)
+            return _Called(wording.FAILED, error=code)
 
     # --- what of it the model gets -----------------------------------------------------------------------
 
-    def _judged(self, ran: _Ran) -> str:
+    def _judge(self, ran: _Called) -> str:
         if ran.error is None:
             self._admit(ran, _distinct(ran.found))
         else:
             self.same = False
         return ran.content
 
-    def _admit(self, ran: _Ran, people: list[Customer]) -> None:
+    def _admit(self, ran: _Called, people: list[Customer]) -> None:
         """Keep the content, or replace it when it is about another customer or several."""
         if not people or any(fingerprint(customer) != self._first for customer in people):
             self.same = False
@@ -210,14 +212,14 @@ class ToolRunner:
                 self.watch.heard(ran.content)
             return
         if self.bound is None and people:
-            self.bound = BoundCustomer.found(people[0])
+            self.bound = BoundCustomer.bind_found(people[0])
             self.outcome = CustomerOutcome(kind="one", customer_id=people[0].id)
         if self.bound is not None and not all(self.bound.is_same(customer) for customer in people):
             ran.content, ran.error = wording.REFUSED, "refused"
             return
         for customer in people:
             self._about(customer)
-        self._bound_in_length(ran)
+        self._limit_length(ran)
         if self.watch is not None and self.bound is not None:
             self.watch.heard(ran.content)
 
@@ -227,19 +229,19 @@ class ToolRunner:
             self._spent.append(mark)
             self.watch.about(customer, known=mark)
 
-    def _bound_in_length(self, ran: _Ran) -> None:
+    def _limit_length(self, ran: _Called) -> None:
         if self.room < _LEAST_ROOM:
             ran.content, ran.error = wording.NO_ROOM, "no_room"
             return
-        ran.content = bounded(ran.content, self.limits.characters, self.room)
+        ran.content = limit_text(ran.content, self.limits.characters, self.room)
         self.room -= estimate_tokens(ran.content)
 
 
-async def _at_once(ran: _Ran) -> _Ran:
+async def _at_once(ran: _Called) -> _Called:
     return ran
 
 
-def _known(name: str, tools: Mapping[str, Tool]) -> str:
+def _loggable_name(name: str, tools: Mapping[str, Tool]) -> str:
     """A name for the books; what a model made up may hold anything."""
     return name if name in tools else _UNKNOWN
 
@@ -253,7 +255,7 @@ def _distinct(found: Iterable[Customer]) -> list[Customer]:
     return people
 
 
-def bounded(text: str, characters: int, tokens: int) -> str:
+def limit_text(text: str, characters: int, tokens: int) -> str:
     """The text, or as much of it as fits into both; rendered records lose whole fields, and say so."""
     rendered = text.startswith("<records ") and text.endswith("</records>")
     if len(text) > characters:

@@ -54,7 +54,7 @@ def define(name: str, description: str, properties: Mapping[str, Any]) -> dict[s
     return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
 
 
-def adapted(tools: Sequence[BaseTool], left_out: set[str]) -> list[Tool]:
+def adapt_tools(tools: Sequence[BaseTool], left_out: set[str]) -> list[Tool]:
     """A source's tools. Those that do not return the customers that their content is about are left out, as their
     content could not be checked. Their names go to `left_out`, and to the log the first time.
     """

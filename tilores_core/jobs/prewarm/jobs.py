@@ -116,7 +116,7 @@ class PrewarmRun:
         self._prewarming = prewarming
         self._entries = entries
         self._plan = prewarming.parse(asked["plan"]) if "plan" in asked else None
-        self._lists = self._plan.lists if self._plan is not None else prewarming.chosen(asked["lists"])
+        self._lists = self._plan.lists if self._plan is not None else prewarming.choose(asked["lists"])
         self._stats: WarmStats | None = None
 
     async def run(self) -> None:

@@ -82,7 +82,7 @@ class OpeningQuestion:
     scope: str | None = None
     by_text: bool = False
 
-    def filled(self, known: Mapping[str, str | None]) -> OpeningQuestion | None:
+    def fill(self, known: Mapping[str, str | None]) -> OpeningQuestion | None:
         """With the placeholders filled in; None when one of them is not known."""
         messages: list[Message] = []
         for message in self.messages:
@@ -121,7 +121,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, strict=True)
 
 
-class Who(_Part):
+class CustomerReference(_Part):
     """A customer, by id or by anything that identifies one; all that is given must fit."""
 
     customer_id: Text | None = None
@@ -155,7 +155,7 @@ class Who(_Part):
         return date
 
     @model_validator(mode="after")
-    def _identifies(self) -> Who:
+    def _identifies(self) -> CustomerReference:
         if not self.identifiers:
             raise ValueError("name a customer: customer_id, phone, email, or name and date_of_birth")
         if self.date_of_birth and not (self.name or self.customer_id or self.phone or self.email):
@@ -167,7 +167,7 @@ class Who(_Part):
         return Identifiers(**self.model_dump())
 
 
-class _Ask(_Part):
+class _RequestOptions(_Part):
     """How questions are asked: whatever here differs from the application's own request makes another entry."""
 
     model: Text | None = None
@@ -175,11 +175,11 @@ class _Ask(_Part):
     system: Annotated[str, StringConstraints(min_length=1, max_length=50_000)] | None = None
     scope: Text | None = None
 
-    def over(self, base: _Ask) -> _Ask:
+    def merge_over(self, base: _RequestOptions) -> _RequestOptions:
         """This one, and `base` for what it does not say."""
-        return _Ask.model_construct(**{**base._said(), **self._said()})
+        return _RequestOptions.model_construct(**{**base._set_values(), **self._set_values()})
 
-    def _said(self) -> dict[str, Any]:
+    def _set_values(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.model_fields_set}
 
 
@@ -189,7 +189,7 @@ class _Question(_Part):
     text: Annotated[str, StringConstraints(min_length=1, max_length=20_000)] | None = None
     messages: list[dict[str, Any]] | None = Field(None, max_length=100)
     named_by: Literal["customer_id", "text"] = "customer_id"
-    ask: _Ask = _Ask()
+    ask: _RequestOptions = _RequestOptions()
 
     @model_validator(mode="before")
     @classmethod
@@ -206,12 +206,12 @@ class _Question(_Part):
 Questions = Annotated[list[_Question], Field(max_length=MOST_QUESTIONS)]
 
 
-class _Asking(_Part):
+class _QuestionGroup(_Part):
     """What has questions and says how they are asked."""
 
     questions: Questions = []
     most_matches: int = Field(3, ge=1, le=10)
-    ask: _Ask = _Ask()
+    ask: _RequestOptions = _RequestOptions()
     _opening_questions: tuple[OpeningQuestion, ...] = PrivateAttr(())
 
     @property
@@ -219,13 +219,15 @@ class _Asking(_Part):
         """The questions as the application will ask them."""
         return self._opening_questions
 
-    def decode(self, at: str, base: _Ask, decoders: RequestDecoders) -> Iterator[tuple[str, str]]:
+    def decode(self, at: str, base: _RequestOptions, decoders: RequestDecoders) -> Iterator[tuple[str, str]]:
         """Fill `opening_questions`; yields the place and the problem of those that cannot be asked."""
         decoded = []
         for index, question in enumerate(self.questions):
             place = f"{at}.questions[{index}]"
             try:
-                decoded.append(_opening_question(question, question.ask.over(self.ask.over(base)), decoders))
+                decoded.append(
+                    _opening_question(question, question.ask.merge_over(self.ask.merge_over(base)), decoders)
+                )
             except InvalidRequestError as error:
                 in_messages = (error.param or "").startswith("messages")
                 yield (f"{place}.{error.param}" if in_messages else f"{place}: ask.parameters"), error.message
@@ -234,19 +236,19 @@ class _Asking(_Part):
         self._opening_questions = tuple(decoded)
 
 
-class WarmList(_Asking):
+class WarmList(_QuestionGroup):
     """Customers that are kept warm. `priority`: higher goes first. `refresh` in seconds.
 
     `most_matches`: identifiers that fit more customers than that warm none of them.
     """
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
-    customers: Annotated[list[Who], Field(min_length=1, max_length=MOST_CUSTOMERS)]
+    customers: Annotated[list[CustomerReference], Field(min_length=1, max_length=MOST_CUSTOMERS)]
     priority: int = Field(0, ge=-1000, le=1000)
     refresh: Duration = 1800.0
 
 
-class CallPlan(_Asking):
+class CallPlan(_QuestionGroup):
     """What is warmed for a caller.
 
     `queue`: callers that may wait; beyond it the one that has waited longest is dropped. `joined`: the same caller
@@ -273,7 +275,7 @@ class WarmPlan(_Part):
     """
 
     schema_version: Literal[1] = Field(1, alias="schema")
-    ask: _Ask = _Ask()
+    ask: _RequestOptions = _RequestOptions()
     lists: list[WarmList] = Field(default_factory=list, max_length=100)
     calls: CallPlan = CallPlan()
     concurrency: int = Field(4, ge=1, le=64)
@@ -333,7 +335,7 @@ def parse_plan(value: object, *, where: str, decoders: RequestDecoders) -> WarmP
     return plan
 
 
-def _opening_question(question: _Question, ask: _Ask, decoders: RequestDecoders) -> OpeningQuestion:
+def _opening_question(question: _Question, ask: _RequestOptions, decoders: RequestDecoders) -> OpeningQuestion:
     """Raises `InvalidRequestError`, and `KeyError` with the name of an unknown parameter."""
     said: list[dict[str, Any]] = question.messages or [{"role": "user", "content": question.text}]
     if ask.system is not None:

@@ -16,7 +16,7 @@ from cachetools import LRUCache, TTLCache
 from tilores_core.contracts import Identifiers
 from tilores_core.errors import SourceError, SourceUnavailableError
 from tilores_core.identity import normalise_email, normalise_phone, parse_date
-from tilores_core.jobs.prewarm.plan import CallPlan, WarmList, Who
+from tilores_core.jobs.prewarm.plan import CallPlan, CustomerReference, WarmList
 from tilores_core.jobs.prewarm.stats import HourlyBudget, WarmStats
 from tilores_core.jobs.prewarm.warmer import Warmer, WarmTask, until_next
 
@@ -131,10 +131,10 @@ class ListRuns:
         if task is None or known is not one:
             task = asyncio.create_task(self._go(one, budget))
             self._running[name] = one, task
-            task.add_done_callback(lambda ended: self._ended(name, ended))
+            task.add_done_callback(lambda ended: self._on_ended(name, ended))
         return await asyncio.shield(task)
 
-    def _ended(self, name: str, task: asyncio.Task[WarmStats]) -> None:
+    def _on_ended(self, name: str, task: asyncio.Task[WarmStats]) -> None:
         if (running := self._running.get(name)) is not None and running[1] is task:
             del self._running[name]
         if not task.cancelled():
@@ -142,7 +142,7 @@ class ListRuns:
 
     async def _go(self, one: WarmList, budget: HourlyBudget) -> WarmStats:
         began = time.perf_counter()
-        lasting = until_next(self._warmer.every(one.refresh))
+        lasting = until_next(self._warmer.interval(one.refresh))
         questions = one.opening_questions
         task = WarmTask(questions=questions, min_remaining_ttl=lasting, refresh_records=True, pin=True)
         run = _ListRun(one, task, WarmStats(customers=len(one.customers)), budget, len(one.customers))
@@ -158,7 +158,7 @@ class ListRuns:
         self._log(run)
         return run.stats
 
-    async def _customer(self, run: _ListRun, customer: Who) -> None:
+    async def _customer(self, run: _ListRun, customer: CustomerReference) -> None:
         who, stats = customer.identifiers, run.stats
         try:
             if run.is_over:
@@ -199,7 +199,7 @@ class ListRuns:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-class Calls:
+class CallWarming:
     """The application's `CallEvents`: a caller is warmed before the greeting is over.
 
     Callers wait in a bounded queue with tasks of its own, because a phone rings now. When too many wait, the one that
@@ -229,7 +229,7 @@ class Calls:
 
     def begins(self, identifiers: Identifiers, *, scope: str | None = None) -> bool:
         """Warm this caller soon, in the background. False when the identifiers identify no one."""
-        who = self.normalised(identifiers)
+        who = self.normalise(identifiers)
         if who is None:
             self.unusable += 1
             return False
@@ -243,7 +243,7 @@ class Calls:
         self._pool.submit(lambda: self._warm(*name, began), dropped=lambda: self.stats.add("late"))
         return True
 
-    def normalised(self, given: Identifiers) -> Identifiers | None:
+    def normalise(self, given: Identifiers) -> Identifiers | None:
         """As a source is asked; None when nothing usable is left, as with a caller who withholds the number."""
         texts = (given.customer_id, given.email, given.phone, given.name, given.date_of_birth)
         if any(text is not None and len(text) > _LONGEST for text in texts):

@@ -17,7 +17,7 @@ from tilores_core.jobs.job_runner import MOST_RUNS
 from tilores_core.jobs.prewarm.entries import WarmedEntries
 from tilores_core.jobs.prewarm.plan import RequestDecoders, WarmList, WarmPlan, parse_plan
 from tilores_core.jobs.prewarm.publish import PublishedEntries
-from tilores_core.jobs.prewarm.runs import Calls, ListRuns, WorkerPool
+from tilores_core.jobs.prewarm.runs import CallWarming, ListRuns, WorkerPool
 from tilores_core.jobs.prewarm.schedule import Leases, check_schedule, follow, lead
 from tilores_core.jobs.prewarm.stats import HourlyBudget, WarmStats
 from tilores_core.jobs.prewarm.warmer import Warmer
@@ -73,7 +73,7 @@ class Prewarming:
         )
         self._pool = WorkerPool(plan.concurrency)
         self._list_runs = ListRuns(self._warmer, self._pool)
-        self.calls = Calls(warmer=self._warmer, budget=self._budget, plan=plan.calls, region=decoders.region)
+        self.calls = CallWarming(warmer=self._warmer, budget=self._budget, plan=plan.calls, region=decoders.region)
         self._totals = WarmStats()
         self._latest: dict[str, WarmStats] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -96,13 +96,13 @@ class Prewarming:
         """Go through the lists, each at its own interval, until cancelled."""
         self.leading = True
         try:
-            await follow([(one, self.every(one)) for one in self.plan.lists], self._run, at_once=at_once)
+            await follow([(one, self.interval(one)) for one in self.plan.lists], self._run, at_once=at_once)
         finally:
             self.leading = False
 
-    def every(self, one: WarmList) -> float:
+    def interval(self, one: WarmList) -> float:
         """Seconds between two rounds: what the list says, but never so long that an answer ends in between."""
-        return self._warmer.every(one.refresh)
+        return self._warmer.interval(one.refresh)
 
     async def aclose(self) -> None:
         tasks = tuple(self._tasks)
@@ -152,7 +152,7 @@ class Prewarming:
         limits = sent.budget
         return HourlyBudget(calls=limits.calls_per_hour, cost=limits.cost_per_hour, within=self._budget)
 
-    def chosen(self, names: Sequence[str]) -> list[WarmList]:
+    def choose(self, names: Sequence[str]) -> list[WarmList]:
         """The plan's lists of these names. Raises `InvalidRequestError` for one that there is not."""
         known = {one.name: one for one in self.plan.lists}
         for index, name in enumerate(names):
@@ -182,7 +182,7 @@ class Prewarming:
             "lists": {
                 one.name: {
                     "priority": one.priority,
-                    "every_seconds": round(self.every(one), 1),
+                    "every_seconds": round(self.interval(one), 1),
                     "customers": len(one.customers),
                     "latest": latest.as_plain() if (latest := self._latest.get(one.name)) else None,
                 }
@@ -220,9 +220,9 @@ class Prewarming:
         task = asyncio.create_task(work)
         self._tasks.add(task)
 
-        def ended(task: asyncio.Task[Any]) -> None:
+        def on_ended(task: asyncio.Task[Any]) -> None:
             self._tasks.discard(task)
             if not task.cancelled() and (error := task.exception()) is not None:
                 log.error("prewarm.failed", error=type(error).__name__)
 
-        task.add_done_callback(ended)
+        task.add_done_callback(on_ended)

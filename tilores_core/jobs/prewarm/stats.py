@@ -90,7 +90,7 @@ class HourlyBudget:
     def take(self) -> bool:
         """Take one call, if one is left; give it back when no model was called."""
         calls, cost = self._limits
-        used, spent = self.used()
+        used, spent = self.get_used()
         if (calls is not None and used >= calls) or (cost is not None and spent >= cost):
             return False
         if self._within is not None and not self._within.take():
@@ -109,7 +109,7 @@ class HourlyBudget:
         if self._within is not None:
             self._within.spend(cost)
 
-    def used(self) -> tuple[int, float]:
+    def get_used(self) -> tuple[int, float]:
         """Calls and cost of the last hour."""
         oldest = self._clock() // _SLICE - _SLICES
         while self._slices and self._slices[0][0] <= oldest:
@@ -117,7 +117,7 @@ class HourlyBudget:
         return int(sum(one[1] for one in self._slices)), sum(one[2] for one in self._slices)
 
     def as_plain(self) -> dict[str, float | int | None]:
-        used, spent = self.used()
+        used, spent = self.get_used()
         calls, cost = self._limits
         return {"calls": used, "calls_per_hour": calls, "cost": round(spent, 6), "cost_per_hour": cost}
 

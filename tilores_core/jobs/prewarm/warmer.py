@@ -86,7 +86,7 @@ class Warmer:
         lives = (self._table.answers.ttl_seconds, *self._table.spectrums.values())
         return min(lives) * (1.0 - self._table.jitter)
 
-    def every(self, refresh: float) -> float:
+    def interval(self, refresh: float) -> float:
         """Seconds between two rounds of a list: never so many that an answer ends in between."""
         return min(refresh, _SHORTER * self.shortest_life)
 
@@ -157,7 +157,7 @@ class Warmer:
         stats: WarmStats,
         budget: HourlyBudget,
     ) -> None:
-        filled = question.filled(known)
+        filled = question.fill(known)
         if filled is None:
             stats.add("unnamed")
             return

@@ -114,7 +114,7 @@ class Evaluator:
     async def estimate(self, plan: EvaluationPlan, *, resume: bool = True) -> Estimate:
         """What the plan will take, without asking a model. Raises as `evaluate`."""
         prompt = self._prompt(plan)
-        finished = await self._finished(plan.digest(prompt.version)) if resume else {}
+        finished = await self._load_finished(plan.digest(prompt.version)) if resume else {}
         left = [(model, question) for question in plan.questions for model in plan.models]
         left = [(model, question) for model, question in left if (model, question.id) not in finished]
         tokens = dict.fromkeys(plan.models, 0)
@@ -158,7 +158,7 @@ class Evaluator:
             await evaluations.start(run_id, digest=digest, prompt_version=prompt.version, options=_options(plan))
             finished = _without_errors(await evaluations.results(run_id))
         else:
-            finished = await self._finished(digest) if resume else {}
+            finished = await self._load_finished(digest) if resume else {}
             run_id = await self._begin(evaluations, plan, prompt, digest, resume=resume)
         spending = Spending(budget or Budget(), await self._prices(plan, prompt, budget or Budget()))
         results = dict(finished)
@@ -225,7 +225,7 @@ class Evaluator:
         if answer.model != model:  # a fallback has answered: it says nothing of this model
             return replace(empty, error="answered_by_fallback", seconds=time.monotonic() - begun)
         report = report_answer(question, answer.text, records, weights=plan.weights)
-        judged = await self._judged(plan, question, answer.text, spending)
+        judged = await self._judge_answer(plan, question, answer.text, spending)
         return replace(
             empty,
             scores=report.scores,
@@ -265,7 +265,7 @@ class Evaluator:
                 await self._sleep(min(_LONGEST_WAIT, (getattr(error, "retry_after", None) or 0.0) + _PAUSE * attempt))
         return await self._engine.answer(turn)
 
-    async def _judged(
+    async def _judge_answer(
         self, plan: EvaluationPlan, question: GoldenQuestion, text: str, spending: Spending
     ) -> float | None:
         if plan.judge is None or not spending.take(plan.judge):
@@ -310,12 +310,12 @@ class Evaluator:
         turn = Turn(messages=({"role": "user", "content": "?"},), purpose=plan.purpose, prompt=plan.prompt)
         return self._engine.begin(turn).prompt
 
-    async def _finished(self, digest: str) -> dict[tuple[str, str], AnswerResult]:
+    async def _load_finished(self, digest: str) -> dict[tuple[str, str], AnswerResult]:
         """What an interrupted run of the same digest has, but for its errors: those are asked again."""
         if self._store is None:
             return {}
         evaluations = (await self._store.get()).evaluations
-        run = await evaluations.unfinished(digest)
+        run = await evaluations.find_unfinished(digest)
         if run is None:
             return {}
         return _without_errors(await evaluations.results(run.id))
@@ -326,7 +326,7 @@ class Evaluator:
         new = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
         if evaluations is None:
             return new
-        run = await evaluations.unfinished(digest) if resume else None
+        run = await evaluations.find_unfinished(digest) if resume else None
         if run is not None:
             return run.id
         begun = await evaluations.begin(new, digest=digest, prompt_version=prompt.version, options=_options(plan))

@@ -38,8 +38,8 @@ async def grade(models: Models, judge: str, question: GoldenQuestion, answer: st
     asked = "\n".join(
         (
             f"Question: {question.text}",
-            f"Facts: {_listed(question.facts) or 'none'}",
-            f"Must not be stated: {_listed(question.forbidden) or 'nothing in particular'}",
+            f"Facts: {_list_facts(question.facts) or 'none'}",
+            f"Must not be stated: {_list_facts(question.forbidden) or 'nothing in particular'}",
             f"Answer: <answer>{answer[:_LONGEST_ANSWER].replace('</answer>', '')}</answer>",
         )
     )
@@ -63,5 +63,5 @@ def agreement(results: Sequence[AnswerResult]) -> tuple[float, int] | None:
     return cohens_kappa([one for one, _ in both], [other for _, other in both]), len(both)
 
 
-def _listed(facts: Sequence[Fact]) -> str:
+def _list_facts(facts: Sequence[Fact]) -> str:
     return "; ".join(f"{fact.field}: {fact.value}{f' {fact.unit}' if fact.unit else ''}" for fact in facts)

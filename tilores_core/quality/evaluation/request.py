@@ -67,7 +67,7 @@ async def build_plan(
     Raises `ConfigError`, `UnknownModelError`, `InvalidRequestError` for a spectrum without questions, `SourceError`.
     """
     golden = await _golden(request, source, questions)
-    chosen = _chosen(request, golden, own=questions is not None)
+    chosen = _choose(request, golden, own=questions is not None)
     names = tuple(models.resolve(name) for name in request.models) or default_models(models.listing())[0]
     return EvaluationPlan(
         models=names,
@@ -88,7 +88,7 @@ async def _golden(request: EvaluationRequest, source: CustomerSource, questions:
     return await make_questions(source, options)
 
 
-def _chosen(request: EvaluationRequest, golden: GoldenSet, *, own: bool) -> tuple[GoldenQuestion, ...]:
+def _choose(request: EvaluationRequest, golden: GoldenSet, *, own: bool) -> tuple[GoldenQuestion, ...]:
     parts = {"training": golden.training, "validation": golden.validation}
     questions = golden.held_out() if request.split == "held-out" else parts[request.split]
     known = {question.spectrum for question in questions}

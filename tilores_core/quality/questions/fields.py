@@ -56,7 +56,7 @@ def facts_of(customer: Customer, field: str) -> FieldFacts | None:
     """
     if field in _NAME_FIELDS:
         return None
-    held = _held(customer, field)
+    held = _list_values(customer, field)
     if not held:
         return None
     day, newest = held[0]
@@ -74,7 +74,7 @@ def facts_of(customer: Customer, field: str) -> FieldFacts | None:
         outdated.update({fact.value: replace(fact, reason="outdated") for fact in others})
     disputed = bool(outdated)
     for name in _FORMER:
-        former = _held(customer, name.format(field))
+        former = _list_values(customer, name.format(field))
         for fact in (_facts(customer, field, former[0][1]) or ()) if former else ():
             if fact.value not in same:
                 outdated.setdefault(fact.value, replace(fact, field=name.format(field), reason="outdated"))
@@ -83,7 +83,7 @@ def facts_of(customer: Customer, field: str) -> FieldFacts | None:
     return FieldFacts(facts, tuple(outdated.values()))
 
 
-def _held(customer: Customer, field: str) -> list[tuple[str, Any]]:
+def _list_values(customer: Customer, field: str) -> list[tuple[str, Any]]:
     """The values of a field with the day of their record, newest first."""
     records = sorted(customer.records, key=lambda record: (record.updated_at or "", record.id), reverse=True)
     found = [((record.updated_at or "")[:10], record.fields.get(field)) for record in records]
@@ -148,7 +148,7 @@ def _unit(customer: Customer, field: str) -> str:
         if pattern.fullmatch(low):
             return unit
     if _MONEY.fullmatch(low) and not _NO_MONEY.fullmatch(low):
-        held = _held(customer, "currency")
+        held = _list_values(customer, "currency")
         return str(held[0][1]).upper() if held else ""
     return ""
 

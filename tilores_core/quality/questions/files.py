@@ -135,7 +135,9 @@ def read_questions(path: Path) -> GoldenSet:
         try:
             question = _QuestionRow.model_validate(row).question()
         except ValidationError as error:
-            problems += [f"{place}: {_said(item)}" for item in error.errors(include_input=False, include_url=False)]
+            problems += [
+                f"{place}: {_describe_problem(item)}" for item in error.errors(include_input=False, include_url=False)
+            ]
             continue
         if question.id in seen:
             problems.append(f"{place}: the id '{question.id}' is there already")
@@ -150,7 +152,7 @@ def read_questions(path: Path) -> GoldenSet:
     return GoldenSet(questions, name=path.name)
 
 
-def _said(problem: ErrorDetails) -> str:
+def _describe_problem(problem: ErrorDetails) -> str:
     where = ".".join(map(str, problem["loc"])) or "question"
     return f"{where}: {problem['msg'].removeprefix('Value error, ')}"
 

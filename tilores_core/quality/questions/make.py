@@ -18,7 +18,7 @@ from tilores_core.quality.questions.templates import (
     absent_field,
     from_field,
     from_fields,
-    written,
+    load_written,
 )
 from tilores_core.quality.scoring import Fact, GoldenQuestion, IndexedRecords, index_records
 from tilores_core.quality.scoring.clauses import plain_words
@@ -131,10 +131,10 @@ class _Maker:
 
     def _of_spectrum(self, spectrum: str) -> list[GoldenQuestion]:
         count = self._options.per_spectrum
-        own = [wording for wording in written() if wording.spectrum == spectrum]
-        one = self._ranked([wording for wording in own if len(wording.fields) == 1 and not wording.absent])
-        several = self._ranked([wording for wording in own if len(wording.fields) > 1])
-        absent = self._ranked([w for w in own if w.absent and self._known.isdisjoint(w.fields)])
+        own = [wording for wording in load_written() if wording.spectrum == spectrum]
+        one = self._rank_wordings([wording for wording in own if len(wording.fields) == 1 and not wording.absent])
+        several = self._rank_wordings([wording for wording in own if len(wording.fields) > 1])
+        absent = self._rank_wordings([w for w in own if w.absent and self._known.isdisjoint(w.fields)])
         singles, pairs, missing = self._templates(spectrum)
         made = self._take(one + singles, round(_OUTDATED_SHARE * count), has_outdated=True)
         made += self._take(several + pairs, round(_SEVERAL_SHARE * count))
@@ -155,7 +155,7 @@ class _Maker:
         pairs = [from_fields(spectrum, *pair) for pair in zip(plain[::2], plain[1::2], strict=False)]
         return singles, pairs, [absent_field(spectrum, field) for field in ranked]
 
-    def _ranked(self, wordings: list[Wording]) -> list[Wording]:
+    def _rank_wordings(self, wordings: list[Wording]) -> list[Wording]:
         return sorted(wordings, key=lambda wording: _rank(self._options.seed, wording.text))
 
     def _take(self, wordings: Sequence[Wording], count: int, *, has_outdated: bool = False) -> list[GoldenQuestion]:

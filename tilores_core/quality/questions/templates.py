@@ -28,7 +28,7 @@ class Wording:
 
 
 @lru_cache(maxsize=1)
-def written() -> tuple[Wording, ...]:
+def load_written() -> tuple[Wording, ...]:
     """The wordings of written.toml."""
     data: dict[str, Any] = tomllib.loads(files(__package__).joinpath("written.toml").read_text(encoding="utf-8"))
     found = []
@@ -40,7 +40,7 @@ def written() -> tuple[Wording, ...]:
 
 def from_field(spectrum: str, field: str, kind: str) -> Wording:
     """A wording for a field of which nothing but name and kind are known."""
-    label = spoken(field)
+    label = speak_name(field)
     if kind == "boolean":
         text = f"Is it so for {NAME}: {label}?"
     elif kind == "date":
@@ -52,16 +52,16 @@ def from_field(spectrum: str, field: str, kind: str) -> Wording:
 
 def from_fields(spectrum: str, first: str, second: str) -> Wording:
     """A wording that asks for two fields at once."""
-    text = f"What is {NAME}'s {spoken(first)}, and what is the {spoken(second)}?"
+    text = f"What is {NAME}'s {speak_name(first)}, and what is the {speak_name(second)}?"
     return Wording(spectrum, text, (first, second), origin="template")
 
 
 def absent_field(spectrum: str, field: str) -> Wording:
     """A wording for a field that other customers have and this one has not."""
-    return Wording(spectrum, f"What is {NAME}'s {spoken(field)}?", (field,), origin="template", absent=True)
+    return Wording(spectrum, f"What is {NAME}'s {speak_name(field)}?", (field,), origin="template", absent=True)
 
 
-def spoken(field: str) -> str:
+def speak_name(field: str) -> str:
     """A field's name as it is said: `LastPayment_date` is "last payment date"."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", field.rpartition(".")[2])
     label = " ".join(re.sub(r"[\W_]+", " ", words).lower().split())

@@ -76,7 +76,9 @@ def report_answer(
     said = abstention(text)
     values: dict[str, float | None] = {
         "groundedness": 1.0 if stated == 0 else 1.0 - ungrounded / stated,
-        "format": format_score(text, facts=len(question.facts), asked=reading.asked(), unasked=reading.unasked()),
+        "format": format_score(
+            text, facts=len(question.facts), asked=reading.count_asked(), unasked=reading.count_unasked()
+        ),
     }
     wrong: list[str] = []
     if question.answerable:
@@ -89,7 +91,7 @@ def report_answer(
         values["completeness"] = found / len(question.facts) if question.facts else None
         values["abstention"] = 1.0 if said == "no" else values["completeness"]
     else:
-        clean = 1.0 if not forbidden and reading.unasked() == 0 else _HALF
+        clean = 1.0 if not forbidden and reading.count_unasked() == 0 else _HALF
         values["abstention"] = {"yes": clean, "refusal": _HALF, "no": 0.0}[said]
         values["correctness"] = 1.0 if said != "no" and not forbidden else 0.0
     named = list(zip((fact.field for fact in question.facts), credits, strict=True))
@@ -162,15 +164,15 @@ class _Reading:
             if fact.kind == "boolean" or not clause.negated
         )
 
-    def asked(self) -> int:
+    def count_asked(self) -> int:
         """How many of the facts asked for, or of those forbidden, the answer states."""
         return sum(any(matches(fact, clause) for clause in self._all) for fact in self._known)
 
-    def unasked(self) -> int:
+    def count_unasked(self) -> int:
         """How many other values the answer states as present ones: numbers beyond small counts, dates, contacts."""
-        return sum(self._unasked_in(clause) for clause in self._all if not clause.outdated)
+        return sum(self._count_unasked_in(clause) for clause in self._all if not clause.outdated)
 
-    def _unasked_in(self, clause: Clause) -> int:
+    def _count_unasked_in(self, clause: Clause) -> int:
         facts = self._known
         numbers = [f for f in facts if f.kind == "number"]
         count = 0

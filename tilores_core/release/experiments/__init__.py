@@ -9,7 +9,7 @@ tester.py      ProductionABTester: starts, looks, decides
 
 from tilores_core.release.experiments.analysis import Verdict
 from tilores_core.release.experiments.assignment import Assignment
-from tilores_core.release.experiments.plan import ROLLOUT_STEPS, ExperimentPlan, Guardrails, Needs
+from tilores_core.release.experiments.plan import ROLLOUT_STEPS, ExperimentPlan, ExperimentRequirements, Guardrails
 from tilores_core.release.experiments.recorder import ExperimentRecorder
 from tilores_core.release.experiments.tester import ProductionABTester
 
@@ -18,8 +18,8 @@ __all__ = [
     "Assignment",
     "ExperimentPlan",
     "ExperimentRecorder",
+    "ExperimentRequirements",
     "Guardrails",
-    "Needs",
     "ProductionABTester",
     "Verdict",
 ]

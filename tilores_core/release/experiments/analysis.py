@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from tilores_core.contracts import Arm
 from tilores_core.release.experiments.plan import ARMS, ExperimentPlan
-from tilores_core.statistics import Cuped, Look, MeanSPRT, Moments, RatioMismatchTest, adjusted_arms
+from tilores_core.statistics import Cuped, Look, MeanSPRT, Moments, RatioMismatchTest, adjust_arms
 
 HARM_ALPHA: Final = 0.05
 SRM_ALPHA: Final = 0.001
@@ -119,7 +119,7 @@ def analyse(
     `best_p`, `mismatch_p`: the smallest p-values of earlier looks, which an always-valid p-value keeps.
     """
     test = MeanSPRT(tau=_TAU, minimum=_MINIMUM, p_value=best_p)
-    lift = _stratified(test, [_adjusted(arms) for arms in steps.values()])
+    lift = _stratify(test, [_adjust(arms) for arms in steps.values()])
     ahead = lift.difference > 0
     confidence = 1 - lift.p_value if ahead else min(0.5, lift.p_value)
     harm = _harm(plan, steps)
@@ -172,13 +172,13 @@ def _step_need(plan: ExperimentPlan, step: int) -> float:
     return max(_MINIMUM, plan.min_per_arm * plan.weights[step])
 
 
-def _adjusted(arms: Mapping[Arm, ArmSums]) -> tuple[Moments, Moments]:
+def _adjust(arms: Mapping[Arm, ArmSums]) -> tuple[Moments, Moments]:
     """Scores of control and candidate with the variance that the number of records explains taken out (CUPED)."""
-    control, candidate = adjusted_arms(*(arms.get(arm, ArmSums()).cuped() for arm in ARMS))
+    control, candidate = adjust_arms(*(arms.get(arm, ArmSums()).cuped() for arm in ARMS))
     return control, candidate
 
 
-def _stratified(test: MeanSPRT, strata: list[tuple[Moments, Moments]]) -> Look:
+def _stratify(test: MeanSPRT, strata: list[tuple[Moments, Moments]]) -> Look:
     """The look at a difference within strata, weighted by inverse variance."""
     usable = []
     for control, candidate in strata:
@@ -210,7 +210,7 @@ def _harm(plan: ExperimentPlan, steps: Steps) -> dict[str, str]:
 
     def look(moments: Callable[[ArmSums], Moments], tau: float) -> Look:
         pairs = [tuple(moments(arms.get(arm, ArmSums())) for arm in ARMS) for arms in steps.values()]
-        return _stratified(MeanSPRT(tau=tau, alpha=alpha, minimum=_MINIMUM), [(a, b) for a, b in pairs])
+        return _stratify(MeanSPRT(tau=tau, alpha=alpha, minimum=_MINIMUM), [(a, b) for a, b in pairs])
 
     quality = look(lambda sums: sums.scores, _TAU)
     if quality.high < -guards.quality:

@@ -84,7 +84,7 @@ class Assignment:
             plan = experiment.plan
             if not _is_target(turn, model, plan):
                 continue
-            prompt = state.labelled(plan.label)
+            prompt = state.get_labelled(plan.label)
             if prompt is None:  # this process does not have the candidate yet
                 continue
             arm = self._arm(experiment, unit_of(turn, plan))

@@ -100,7 +100,7 @@ class ExperimentPlan(BaseModel):
         return f"experiment.{self.name}"
 
 
-class Needs(BaseModel):
+class ExperimentRequirements(BaseModel):
     """What a plan will take: scored units per arm, and days at the traffic of now (None: more than ten years)."""
 
     model_config = ConfigDict(frozen=True)
@@ -109,7 +109,7 @@ class Needs(BaseModel):
     days: float | None
 
 
-def needs(plan: ExperimentPlan, *, base: float, scored_per_day: float) -> Needs:
+def needs(plan: ExperimentPlan, *, base: float, scored_per_day: float) -> ExperimentRequirements:
     """`base`: the control's mean score, taken as a success rate, which is the most that a score in [0, 1] can vary.
 
     The fixed horizon for `lift` at 80 % power (two-sided 5 %), or `min_per_arm` if that is more. Always-valid tests
@@ -121,5 +121,5 @@ def needs(plan: ExperimentPlan, *, base: float, scored_per_day: float) -> Needs:
     rate = scored_per_day * plan.share * smaller
     days = per_arm / rate if rate > 1e-6 else math.inf
     if days > _MOST_DAYS:
-        return Needs(per_arm=per_arm, days=None)
-    return Needs(per_arm=per_arm, days=max(math.ceil(days * 10) / 10, plan.min_hours / 24))
+        return ExperimentRequirements(per_arm=per_arm, days=None)
+    return ExperimentRequirements(per_arm=per_arm, days=max(math.ceil(days * 10) / 10, plan.min_hours / 24))

@@ -15,7 +15,7 @@ from tilores_core.contracts import Alert, AlertSink, NoAlerts
 from tilores_core.errors import DeploymentRefusedError, InvalidRequestError, StoreError
 from tilores_core.release.experiments.analysis import ArmSums, Steps, Verdict, analyse
 from tilores_core.release.experiments.assignment import Assignment, RunningExperiment, free_slice
-from tilores_core.release.experiments.plan import ARMS, ExperimentPlan, Needs, needs
+from tilores_core.release.experiments.plan import ARMS, ExperimentPlan, ExperimentRequirements, needs
 from tilores_core.release.prompts import ProductionPromptManager
 from tilores_core.store.lazy import LazyStore
 from tilores_core.store.topics import EXPERIMENTS, PRODUCTION
@@ -59,7 +59,7 @@ class ProductionABTester:
 
     # --- people ------------------------------------------------------------------------------------------
 
-    async def plan(self, plan: ExperimentPlan) -> Needs:
+    async def plan(self, plan: ExperimentPlan) -> ExperimentRequirements:
         """What it would take at the traffic of the last seven days. Raises `StoreError`."""
         store = await self._store.get()
         now = int(self._clock() * 1000)
@@ -125,7 +125,7 @@ class ProductionABTester:
             started=now,
         )
         await store.experiments.start(made, actor=actor, reason=reason)
-        await self._changed()
+        await self._announce_change()
         return made
 
     def _resolved(self, plan: ExperimentPlan) -> ExperimentPlan:
@@ -202,7 +202,7 @@ class ProductionABTester:
             verdict = await self._analyse(experiment)
             if paused:
                 verdict = replace(verdict, action="continue", reason="nothing is decided during a code roll-out")
-            await store.experiments.looked(experiment, as_row(verdict), _with_look(experiment, verdict))
+            await store.experiments.keep_look(experiment, as_row(verdict), _with_look(experiment, verdict))
             await self._act(experiment, verdict)
             done.append((experiment, verdict))
         return done
@@ -229,7 +229,7 @@ class ProductionABTester:
             weight = plan.weights[len(experiment.weights)]
             store = await self._store.get()
             if await store.experiments.advance(experiment, weight, actor=ACTOR, reason=verdict.reason):
-                await self._changed()
+                await self._announce_change()
         elif verdict.action == "no_difference":
             await self._end(experiment, plan, "kept", verdict.reason, row)
 
@@ -259,7 +259,7 @@ class ProductionABTester:
         if await store.experiments.end(experiment, outcome=outcome, actor=actor, reason=reason, verdict=verdict):
             log.info("experiments.ended", name=experiment.name, outcome=outcome)
             await self._prompts.remove_label(plan.label, actor=actor, reason=reason)
-        await self._changed()
+        await self._announce_change()
 
     async def _analyse(self, experiment: Experiment) -> Verdict:
         store = await self._store.get()
@@ -284,7 +284,7 @@ class ProductionABTester:
             )
         return experiment
 
-    async def _changed(self) -> None:
+    async def _announce_change(self) -> None:
         self._store.notify(EXPERIMENTS)
         try:
             await self.follow()

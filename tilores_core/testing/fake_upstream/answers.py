@@ -28,7 +28,7 @@ def answer(asked: Asked, reply: Reply) -> Said:
         calls = _calls(asked)
         pieces = () if calls else pieces_of(_text(asked))
     pieces, stopped_by = _stopped(pieces, asked.stop)
-    calls = tuple(_numbered(call, number) for number, call in enumerate(calls))
+    calls = tuple(_number(call, number) for number, call in enumerate(calls))
     finish: Finish = "tool_calls" if calls else "stop"
     if asked.max_tokens is not None and len(pieces) > asked.max_tokens:
         pieces, finish = pieces[: asked.max_tokens], "length"
@@ -75,13 +75,13 @@ def _stopped(pieces: tuple[str, ...], stop: tuple[str, ...]) -> tuple[tuple[str,
 
 
 def _calls(asked: Asked) -> tuple[ToolCall, ...]:
-    tool = _called(asked)
+    tool = _choose_tool(asked)
     return (
         () if tool is None else (ToolCall(tool.name, _value({"type": "object", **tool.parameters}, asked.question)),)
     )
 
 
-def _called(asked: Asked) -> Tool | None:
+def _choose_tool(asked: Asked) -> Tool | None:
     """The tool that must be called, or that the question asks for by the words of its name."""
     if not asked.tools or asked.choice == "none" or asked.tool_result is not None:
         return None
@@ -96,7 +96,7 @@ def _called(asked: Asked) -> Tool | None:
     return None
 
 
-def _numbered(call: ToolCall, number: int) -> ToolCall:
+def _number(call: ToolCall, number: int) -> ToolCall:
     return call if call.id else ToolCall(call.name, call.arguments, id=f"call_fake{number:02d}")
 
 
@@ -108,7 +108,7 @@ def _value(schema: Mapping[str, Any], text: str) -> Any:
     if kind == "object":
         properties: Mapping[str, Any] = schema.get("properties") or {}
         wanted = schema.get("required") or list(properties)
-        return {name: _named(name, properties[name], text) for name in wanted if name in properties}
+        return {name: _name_value(name, properties[name], text) for name in wanted if name in properties}
     if kind == "array":
         return []
     if kind == "boolean":
@@ -120,7 +120,7 @@ def _value(schema: Mapping[str, Any], text: str) -> Any:
     return text[:_QUOTED]
 
 
-def _named(name: str, schema: Mapping[str, Any], text: str) -> Any:
+def _name_value(name: str, schema: Mapping[str, Any], text: str) -> Any:
     if "mail" in name and (found := _EMAIL.search(text)):
         return found.group()
     return _value(schema, text)

@@ -210,7 +210,7 @@ class FakeUpstream:
         if refused is not None:
             self._refuse(connection, refused, streamed=asked.streamed)
             return
-        await Playing(connection, self.dialect, asked, reply, recorded).play(self._said(asked, reply))
+        await Playing(connection, self.dialect, asked, reply, recorded).play(self._record_said(asked, reply))
 
     def _reply(self, asked: Asked) -> Reply:
         for queue in (self._queues.get(asked.model), self._queue):
@@ -222,7 +222,7 @@ class FakeUpstream:
         return as_reply(given(asked) if callable(given) else given)
 
     @staticmethod
-    def _said(asked: Asked, reply: Reply) -> Said:
+    def _record_said(asked: Asked, reply: Reply) -> Said:
         said = answer(asked, reply)
         return replace(said, finish=None) if isinstance(reply.fault, NoFinish) else said
 

@@ -9,7 +9,7 @@ from tilores_core.chat.customer.words import COMMON
 from tilores_core.chat.grounding.names import find_claimed_names
 from tilores_core.identity.names import fold_both
 from tilores_core.tracing.redaction.patterns import Span, spans
-from tilores_core.tracing.redaction.values import LONGEST_PHRASE, SHINGLE, WORD, Values, one_left_out, shingle
+from tilores_core.tracing.redaction.values import LONGEST_PHRASE, SHINGLE, WORD, Values, drop_each_letter, shingle
 
 _NOBODY = Values()
 _WIDEST_GAP = 3  # between an initial and the name it belongs to: "E. Hawthorne"
@@ -27,7 +27,7 @@ class Redactor:
     def text(self, text: str) -> str:
         """The text with masks. Names of others that are plain to see are masked too."""
         found = [*spans(text), *self._of_the_customer(text), *_names(text)]
-        return _masked(text, found)
+        return _mask(text, found)
 
     def value(self, value: Any) -> Any:
         """A JSON value with its texts and numbers masked; names of fields stay."""
@@ -47,7 +47,7 @@ class Redactor:
         masked: dict[int, str] = {}
         for spelling in range(2):
             folded = [fold_both(word)[-1 if spelling else 0] for _, _, word in tokens]
-            for start, end, label in self._known(folded):
+            for start, end, label in self._find_known(folded):
                 for place in range(start, end):
                     if label == "name" or place not in masked:
                         masked[place] = label
@@ -57,7 +57,7 @@ class Redactor:
         _numbers_beside(tokens, masked)
         return [Span(tokens[place][0], tokens[place][1], label) for place, label in sorted(masked.items())]
 
-    def _known(self, words: list[str]) -> Iterator[tuple[int, int, str]]:
+    def _find_known(self, words: list[str]) -> Iterator[tuple[int, int, str]]:
         known = self._values
         for start, first in enumerate(words):
             joined = ""
@@ -81,7 +81,7 @@ class Redactor:
         if len(word) < _SHORTEST_MISSPELT or word in COMMON or word in self._values.words:
             return False
         nearly = self._values.nearly
-        return word in nearly or any(shorter in nearly for shorter in one_left_out(word))
+        return word in nearly or any(shorter in nearly for shorter in drop_each_letter(word))
 
     def _initials(self, tokens: list[tuple[int, int, str]], masked: dict[int, str]) -> None:
         """Initials by themselves ("EH", "E. H.") and beside a name ("E. Hawthorne", "Jonas B.")."""
@@ -121,7 +121,7 @@ def _names(text: str) -> Iterator[Span]:
             at = text.find(name, at + len(name))
 
 
-def _masked(text: str, found: Iterable[Span]) -> str:
+def _mask(text: str, found: Iterable[Span]) -> str:
     """Overlapping and touching spans become one mask, named after the one that begins first."""
     parts: list[str] = []
     position, label, end = 0, "", -1

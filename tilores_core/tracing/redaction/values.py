@@ -75,7 +75,7 @@ def shingle(words: tuple[str, ...]) -> str:
     return " ".join(words)
 
 
-def one_left_out(word: str) -> Iterator[str]:
+def drop_each_letter(word: str) -> Iterator[str]:
     """The word without each of its letters in turn. Two words that are one letter apart, wrong, missing, too many or
     swapped with its neighbour, have one of these in common (or are one of the other's)."""
     return (word[:place] + word[place + 1 :] for place in range(len(word)))
@@ -132,7 +132,7 @@ class _Gathered:
                 if named and len(word) >= 5:
                     self._stems.add(word)
                 if personal and len(word) >= 5 and word.isalpha():
-                    self._nearly.update((word, *one_left_out(word)))
+                    self._nearly.update((word, *drop_each_letter(word)))
             if named and 2 <= len(words) <= 4:
                 initials = "".join(word[0] for word in words)
                 self._initials |= {initials, initials[0] + initials[-1], initials[-1] + initials[0]}

@@ -64,7 +64,7 @@ def read_config(value: object, base: Mapping[str, Any] | None, *, param: str = "
     Raises `InvalidRequestError` naming the key, such as `config.configurable.max_age`.
     """
     if base and (value is None or isinstance(value, dict)):
-        value = _merged(base, value or {})
+        value = _merge(base, value or {})
     if not value and (value is None or isinstance(value, dict)):
         return _NO_CONFIG
     config = convert(ConfigBody, value, param)
@@ -76,7 +76,7 @@ def read_config(value: object, base: Mapping[str, Any] | None, *, param: str = "
     return RunConfig(fields, tuple(config.tags or ()), config.metadata or {})
 
 
-def _merged(base: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(base: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
     merged = {**base, **{key: value for key, value in config.items() if value is not None}}
     for key in _MERGED:
         under, over = base.get(key), config.get(key)

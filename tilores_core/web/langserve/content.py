@@ -17,7 +17,7 @@ _MOST_CALLS: Final = 128
 _STATE: Final[dict[str, type]] = {"reasoning_content": str, "reasoning": str, "reasoning_details": list}
 
 
-class Unfit(Exception):
+class ContentError(Exception):
     """Something inside a message is wrong. `path` is relative to the message (`.content[1].text`)."""
 
     def __init__(self, path: str, message: str, fix: str) -> None:
@@ -36,16 +36,18 @@ def read_content(value: object, role: str) -> str | list[dict[str, Any]]:
     if isinstance(value, str):
         return value
     if not isinstance(value, list):
-        raise Unfit(".content", "content must be text or a list of parts", "send a string")
+        raise ContentError(".content", "content must be text or a list of parts", "send a string")
     if len(value) > _MOST_PARTS:
-        raise Unfit(".content", f"{len(value)} parts, at most {_MOST_PARTS} are allowed", "send fewer parts")
+        raise ContentError(".content", f"{len(value)} parts, at most {_MOST_PARTS} are allowed", "send fewer parts")
     parts = []
     for index, part in enumerate(value):
         read = _read_part(part, f".content[{index}]")
         if role == "assistant" and read["type"] != "text":
             continue
         if role == "system" and read["type"] != "text":
-            raise Unfit(f".content[{index}].type", "a system message holds text only", 'send parts of type "text"')
+            raise ContentError(
+                f".content[{index}].type", "a system message holds text only", 'send parts of type "text"'
+            )
         parts.append(read)
     return parts
 
@@ -54,15 +56,15 @@ def _read_part(part: object, path: str) -> dict[str, Any]:
     if isinstance(part, str):
         return {"type": "text", "text": part}
     if not isinstance(part, dict):
-        raise Unfit(path, "a part must be a string or an object", 'send {"type": "text", "text": …}')
+        raise ContentError(path, "a part must be a string or an object", 'send {"type": "text", "text": …}')
     kind = part.get("type")
     if kind == "text":
         text = part.get("text")
         if not isinstance(text, str):
-            raise Unfit(f"{path}.text", "text must be a string", "send a string")
+            raise ContentError(f"{path}.text", "text must be a string", "send a string")
         return {"type": "text", "text": text}
     if not isinstance(kind, str):
-        raise Unfit(f"{path}.type", "a part needs a type", 'send {"type": "text", "text": …}')
+        raise ContentError(f"{path}.type", "a part needs a type", 'send {"type": "text", "text": …}')
     if kind == "image_url":
         return {"type": "image_url", "image_url": _image_url(part.get("image_url"), path)}
     if kind == "image" and (url := _image_address(part)) is not None:
@@ -77,7 +79,7 @@ def _image_url(value: object, path: str) -> dict[str, Any]:
     if isinstance(value, dict) and isinstance(value.get("url"), str):
         detail = value.get("detail")
         return {"url": value["url"], "detail": detail} if isinstance(detail, str) else {"url": value["url"]}
-    raise Unfit(f"{path}.image_url", "image_url must hold a url", 'send {"url": …}')
+    raise ContentError(f"{path}.image_url", "image_url must hold a url", 'send {"url": …}')
 
 
 def _image_address(part: dict[str, Any]) -> str | None:
@@ -93,9 +95,9 @@ def _image_address(part: dict[str, Any]) -> str | None:
 
 
 def check_depth(value: object, path: str) -> None:
-    """Raise `Unfit` when `value` nests deeper than `MAX_DEPTH`."""
+    """Raise `ContentError` when `value` nests deeper than `MAX_DEPTH`."""
     if nests_deeper(value, MAX_DEPTH):
-        raise Unfit(path, f"nested deeper than {MAX_DEPTH} levels", "send it flatter")
+        raise ContentError(path, f"nested deeper than {MAX_DEPTH} levels", "send it flatter")
 
 
 def read_tool_calls(item: dict[str, Any]) -> list[dict[str, Any]]:
@@ -112,7 +114,7 @@ def read_tool_calls(item: dict[str, Any]) -> list[dict[str, Any]]:
     if not extra:
         return []
     if not isinstance(extra, dict):
-        raise Unfit(".additional_kwargs", "additional_kwargs must be an object", "send {} or leave it out")
+        raise ContentError(".additional_kwargs", "additional_kwargs must be an object", "send {} or leave it out")
     calls = _read_calls(extra.get("tool_calls"), ".additional_kwargs.tool_calls")
     legacy = extra.get("function_call")
     if not calls and legacy is not None:
@@ -149,27 +151,27 @@ def _read_calls(value: object, path: str) -> list[dict[str, Any]]:
     if not value:
         return []
     if not isinstance(value, list):
-        raise Unfit(path, "must be a list of tool calls", "send a list")
+        raise ContentError(path, "must be a list of tool calls", "send a list")
     if len(value) > _MOST_CALLS:
-        raise Unfit(path, f"{len(value)} tool calls, at most {_MOST_CALLS} are allowed", "send fewer")
+        raise ContentError(path, f"{len(value)} tool calls, at most {_MOST_CALLS} are allowed", "send fewer")
     return [_read_call(call, f"{path}[{index}]", index) for index, call in enumerate(value)]
 
 
 def _read_call(call: object, path: str, index: int) -> dict[str, Any]:
     if not isinstance(call, dict):
-        raise Unfit(path, "a tool call must be an object", 'send {"name": …, "args": {…}, "id": …}')
+        raise ContentError(path, "a tool call must be an object", 'send {"name": …, "args": {…}, "id": …}')
     function = call.get("function")
     if function is None:
         name, arguments = call.get("name"), call.get("args")
     elif isinstance(function, dict):
         name, arguments = function.get("name"), function.get("arguments")
     else:
-        raise Unfit(f"{path}.function", "function must be an object", 'send {"name": …, "arguments": …}')
+        raise ContentError(f"{path}.function", "function must be an object", 'send {"name": …, "arguments": …}')
     if not isinstance(name, str) or not name:
-        raise Unfit(f"{path}.name", "a tool call needs the tool's name", "send a string")
+        raise ContentError(f"{path}.name", "a tool call needs the tool's name", "send a string")
     call_id = call.get("id")
     if call_id is not None and not isinstance(call_id, str):
-        raise Unfit(f"{path}.id", "a tool call's id must be a string", "send a string")
+        raise ContentError(f"{path}.id", "a tool call's id must be a string", "send a string")
     return {
         "id": call_id or f"call_{index}",
         "type": "function",
@@ -183,7 +185,7 @@ def _arguments(value: object, path: str) -> str:
     if value is None:
         return "{}"
     if not isinstance(value, dict):
-        raise Unfit(f"{path}.args", "a tool call's arguments must be an object", "send an object")
+        raise ContentError(f"{path}.args", "a tool call's arguments must be an object", "send an object")
     check_depth(value, f"{path}.args")
     try:
         return orjson.dumps(value).decode()

@@ -86,7 +86,7 @@ def _own_text(error: Any) -> str:
     return f"{error.message}; {error.fix}" if error.fix else str(error.message)
 
 
-def _told(status: int, headers: dict[str, str] | None = None) -> Callable[[Any], ErrorReply]:
+def _make_responder(status: int, headers: dict[str, str] | None = None) -> Callable[[Any], ErrorReply]:
     return lambda error: _plain(status, _own_text(error), headers)
 
 
@@ -134,7 +134,7 @@ def _provider_quota(error: Any) -> ErrorReply:
     return _plain(503, "The model cannot be used: the account at its provider is out of credit")
 
 
-def _refused(error: Any) -> ErrorReply:
+def _refuse(error: Any) -> ErrorReply:
     text = f"{error.message}; change the question"  # the provider's own reason, which only the caller can mend
     return 422, {"detail": [{"type": "content_refused", "loc": ["input"], "msg": text}], "message": text}, {}
 
@@ -142,16 +142,16 @@ def _refused(error: Any) -> ErrorReply:
 # The most specific kind first: the first that fits answers.
 _ANSWERS: Final[tuple[tuple[type[TiloresError], Callable[[Any], ErrorReply]], ...]] = (
     (InvalidJsonError, _invalid_json),
-    (ConfigHashError, _told(400)),
+    (ConfigHashError, _make_responder(400)),
     (ConfigCountError, lambda error: _plain(422, error.message)),
     (MissingFieldError, _field("missing")),
     (UnsupportedParameterError, _field("unsupported_parameter")),
     (ContextTooLongError, _field("context_too_long")),
     (InvalidRequestError, _field("value_error")),
     (UnknownModelError, _field("unknown_model", "config.configurable.model")),
-    (AuthenticationError, _told(401, {"WWW-Authenticate": "Bearer"})),
-    (PermissionDeniedError, _told(403)),
-    (PayloadTooLargeError, _told(413)),
+    (AuthenticationError, _make_responder(401, {"WWW-Authenticate": "Bearer"})),
+    (PermissionDeniedError, _make_responder(403)),
+    (PayloadTooLargeError, _make_responder(413)),
     (RateLimitedError, _later(429)),
     (OverloadedError, _later(503)),
     (SourceUnavailableError, _later(503, "The customer data cannot be reached at the moment; try again later")),
@@ -162,6 +162,6 @@ _ANSWERS: Final[tuple[tuple[type[TiloresError], Callable[[Any], ErrorReply]], ..
     (ProviderRateLimitedError, _later(503, "The model is busy at the moment; try again later")),
     (ProviderUnavailableError, _provider_unavailable),
     (ProviderAuthError, _provider_auth),
-    (ContentRefusedError, _refused),
+    (ContentRefusedError, _refuse),
     (DeadlineExceededError, _later(504, "The answer took too long")),
 )

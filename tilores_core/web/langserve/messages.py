@@ -6,7 +6,13 @@ from typing import Any, Final, NoReturn
 
 from tilores_core.contracts import Message
 from tilores_core.errors import InvalidRequestError
-from tilores_core.web.langserve.content import Unfit, function_call_id, read_content, read_state, read_tool_calls
+from tilores_core.web.langserve.content import (
+    ContentError,
+    function_call_id,
+    read_content,
+    read_state,
+    read_tool_calls,
+)
 from tilores_core.web.request import Limits, check_limits
 
 _WORDS: Final = {
@@ -45,7 +51,7 @@ def parse_messages(value: object, *, param: str = "input", limits: Limits | None
     elif isinstance(value, dict):
         try:
             messages = (_parse_message(value),)
-        except Unfit as error:
+        except ContentError as error:
             _refuse(error, param)
     else:
         raise InvalidRequestError("this is not an input", param=param, fix=_SHAPES_FIX)
@@ -109,7 +115,7 @@ def _parse_list(values: list[Any], param: str) -> tuple[Message, ...]:
                         messages.append({"role": role, "content": content})
                         continue
             messages.append(_parse_message(item))
-    except Unfit as error:
+    except ContentError as error:
         _refuse(error, f"{param}[{len(messages)}]")
     return tuple(messages)
 
@@ -118,7 +124,7 @@ def _may_hold_calls(item: dict[str, Any]) -> bool:
     return bool(item.get("tool_calls") or item.get("additional_kwargs") or item.get("invalid_tool_calls"))
 
 
-def _refuse(error: Unfit, param: str) -> NoReturn:
+def _refuse(error: ContentError, param: str) -> NoReturn:
     raise InvalidRequestError(error.message, param=f"{param}{error.path}", fix=error.fix) from None
 
 
@@ -127,25 +133,25 @@ def _parse_message(item: object) -> Message:
         word = item.get("type")
         role = _ROLES.get(word) if isinstance(word, str) else None
         if role is None or role == "chat":
-            role = _named_role(item)
+            role = _read_role(item)
         return _parse_fields(item, role, item.get("content"))
     if isinstance(item, str):
         return {"role": "user", "content": item}
     if isinstance(item, list):
         return _parse_pair(item)
-    raise Unfit("", "this is not a message", _MESSAGE_FIX)
+    raise ContentError("", "this is not a message", _MESSAGE_FIX)
 
 
-def _named_role(item: dict[str, Any]) -> str:
+def _read_role(item: dict[str, Any]) -> str:
     word = item.get("role")
     role = _ROLES.get(word) if isinstance(word, str) else None
     if role is not None and role != "chat":
         return role
     if "role" in item:
-        raise Unfit(".role", "unknown role", _ROLES_FIX)
+        raise ContentError(".role", "unknown role", _ROLES_FIX)
     if "type" in item:
-        raise Unfit(".type", "unknown type of message", _ROLES_FIX)
-    raise Unfit("", "a message needs a role or a type", _MESSAGE_FIX)
+        raise ContentError(".type", "unknown type of message", _ROLES_FIX)
+    raise ContentError("", "a message needs a role or a type", _MESSAGE_FIX)
 
 
 def _parse_fields(item: dict[str, Any], role: str, content: object) -> Message:
@@ -158,7 +164,7 @@ def _parse_fields(item: dict[str, Any], role: str, content: object) -> Message:
     if role == "tool":
         call_id = item.get("tool_call_id")
         if not isinstance(call_id, str) or not call_id:
-            raise Unfit(".tool_call_id", "a tool message needs the id of its call", "send a string")
+            raise ContentError(".tool_call_id", "a tool message needs the id of its call", "send a string")
         message["tool_call_id"] = call_id
     return message
 
@@ -182,7 +188,7 @@ def _assistant(item: dict[str, Any], content: object) -> Message:
 def _function_result(item: dict[str, Any], content: object) -> Message:
     name = item.get("name")
     if not isinstance(name, str) or not name:
-        raise Unfit(".name", "a function message needs the function's name", "send a string")
+        raise ContentError(".name", "a function message needs the function's name", "send a string")
     return {
         "role": "tool",
         "content": read_content(content, "tool"),
@@ -196,18 +202,18 @@ def _add_name(message: Message, item: dict[str, Any]) -> None:
     if not name:
         return
     if not isinstance(name, str):
-        raise Unfit(".name", "name must be a string", "send a string or leave it out")
+        raise ContentError(".name", "name must be a string", "send a string or leave it out")
     message["name"] = name
 
 
 def _parse_pair(item: list[Any]) -> Message:
     if len(item) != 2:
-        raise Unfit("", "a list inside the list must be a pair of role and content", _MESSAGE_FIX)
+        raise ContentError("", "a list inside the list must be a pair of role and content", _MESSAGE_FIX)
     word, content = item
     role = _ROLES.get(word) if isinstance(word, str) else None
     if role not in ("user", "assistant", "system"):
-        raise Unfit("[0]", "unknown role", "use one of human, ai, system")
+        raise ContentError("[0]", "unknown role", "use one of human, ai, system")
     try:
         return {"role": role, "content": read_content(content, role)}
-    except Unfit as error:
-        raise Unfit(error.path.replace(".content", "[1]", 1), error.message, error.fix) from None
+    except ContentError as error:
+        raise ContentError(error.path.replace(".content", "[1]", 1), error.message, error.fix) from None

@@ -83,7 +83,7 @@ def decode_completion(body: bytes, headers: Mapping[bytes, bytes], limits: Limit
     chat = ChatRequest(messages=messages, model=data.model, parameters=_parameters(data))
     _read_context(data, headers, chat)
     if chat.session_id is None:
-        chat.session_id = derived_session(messages)
+        chat.session_id = derive_session(messages)
     if not data.stream:
         return CompletionRequest(chat)
     usage = data.stream_options is not None and bool(data.stream_options.include_usage)
@@ -371,7 +371,7 @@ def _header_text(value: bytes, name: str) -> str | None:
         raise _invalid(name, "must be UTF-8 text") from None
 
 
-def derived_session(messages: tuple[Message, ...]) -> str:
+def derive_session(messages: tuple[Message, ...]) -> str:
     """32 hex digits that stay the same while a conversation grows: of its first system and first user message."""
     system = user = ""
     for message in messages:

@@ -43,7 +43,7 @@ class Broadcast:
             connection: AbstractConnection | None = None
             heard = False
             try:
-                connection = await self._subscribed()
+                connection = await self._subscribe()
                 heard, pause = True, _FIRST_PAUSE
                 yield None
                 while not self.closed:
@@ -59,7 +59,7 @@ class Broadcast:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - only spreads the attempts
             pause = min(pause * 2, _LONGEST_PAUSE)
 
-    async def _subscribed(self) -> AbstractConnection:
+    async def _subscribe(self) -> AbstractConnection:
         connection = await self._server.connection()
         try:
             async with asyncio.timeout(SILENCE):

@@ -49,7 +49,7 @@ def _server(context: PluginContext, settings: RedisSettings) -> Server:
     if settings.embedded == "always" or (not url and settings.embedded == "auto"):
         if settings.cluster:
             raise ConfigError("a cluster needs an address", where=where, fix=f"write it as {_SHAPES}")
-        return _embedded(context, settings)
+        return _build_embedded(context, settings)
     if not url:
         raise PluginError(
             'no Redis address, and embedded = "never"',
@@ -94,7 +94,7 @@ def _maker(kind: type[AbstractConnection], options: dict[str, Any]) -> Callable[
     return make
 
 
-def _embedded(context: PluginContext, settings: RedisSettings) -> Server:
+def _build_embedded(context: PluginContext, settings: RedisSettings) -> Server:
     from .embedded import EmbeddedServer, find_binary
 
     binary = find_binary()

@@ -15,7 +15,7 @@ from redis.asyncio import RedisCluster
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisClusterException, RedisError, ResponseError
 
-from .failures import refused, unreachable
+from .failures import reply_error, unreachable
 from .server import Command
 from .single import SCAN_COUNT
 
@@ -41,7 +41,7 @@ class ClusterServer:
         return [_value(reply) for reply in replies]
 
     async def run(self, commands: Sequence[Command]) -> list[Any]:
-        async with self._reached():
+        async with self._map_errors():
             pipeline = self._client.pipeline()
             for command in commands:
                 pipeline.execute_command(*command)
@@ -52,12 +52,12 @@ class ClusterServer:
         return list(replies)
 
     async def scan(self, pattern: str) -> AsyncIterator[list[bytes]]:
-        async with self._reached():
+        async with self._map_errors():
             nodes = self._client.get_primaries()
         for node in nodes:
             cursor = 0
             while True:
-                async with self._reached():
+                async with self._map_errors():
                     cursor, keys = await node.execute_command("SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_COUNT)
                 if keys:
                     yield keys
@@ -66,7 +66,7 @@ class ClusterServer:
 
     async def info(self) -> list[dict[str, str]]:
         found = []
-        async with self._reached():
+        async with self._map_errors():
             for node in self._client.get_primaries():
                 info = await node.execute_command("INFO")
                 size = await node.execute_command("DBSIZE")
@@ -75,7 +75,7 @@ class ClusterServer:
 
     async def connection(self) -> AbstractConnection:
         # The nodes pass messages on to each other, so that any of them will do.
-        async with self._reached():
+        async with self._map_errors():
             node = self._client.get_random_node()
         connection: AbstractConnection = node.connection_class(**node.connection_kwargs)
         return connection
@@ -84,7 +84,7 @@ class ClusterServer:
         await self._client.aclose()
 
     @asynccontextmanager
-    async def _reached(self) -> AsyncIterator[None]:
+    async def _map_errors(self) -> AsyncIterator[None]:
         try:
             if not self._started:
                 async with asyncio.timeout(self._timeout), self._starting:
@@ -94,7 +94,7 @@ class ClusterServer:
             async with asyncio.timeout(self._timeout), self._places:
                 yield
         except ResponseError as error:
-            raise refused(error) from error
+            raise reply_error(error) from error
         except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
             raise unreachable(error) from error
 
@@ -103,6 +103,6 @@ def _value(reply: Any) -> bytes | None:
     if isinstance(reply, ResponseError):
         if str(reply).startswith("WRONGTYPE"):
             return None
-        raise refused(reply)
+        raise reply_error(reply)
     value: bytes | None = reply
     return value

@@ -82,7 +82,7 @@ class EmbeddedServer:
             raise CacheError("the Redis tier was closed")
         if self._starting is None:
             self._starting = asyncio.ensure_future(asyncio.to_thread(self._start))
-            self._starting.add_done_callback(self._started)
+            self._starting.add_done_callback(self._on_started)
         try:
             patience = START_SECONDS if patient else self._patience
             # Not `wait_for`: before Python 3.12 that swallows a cancellation that comes as the server starts.
@@ -102,7 +102,7 @@ class EmbeddedServer:
             os.close(self._users)
             self._users = None
 
-    def _started(self, task: asyncio.Task[str]) -> None:
+    def _on_started(self, task: asyncio.Task[str]) -> None:
         self._starting = None
         if not task.cancelled():
             task.exception()  # fetched here: perhaps no caller waits any more
@@ -173,7 +173,7 @@ class EmbeddedServer:
             time.sleep(_POLL)
 
     def _running(self) -> bool:
-        with self._opened("server.lock") as handle:
+        with self._open_file("server.lock") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -182,11 +182,11 @@ class EmbeddedServer:
 
     def _pids(self) -> list[int]:
         """Of the guard and the server. Theirs as long as the file is locked."""
-        with self._opened("server.lock") as handle:
+        with self._open_file("server.lock") as handle:
             return [int(word) for word in os.pread(handle, 64, 0).split()]
 
     @contextmanager
-    def _opened(self, name: str) -> Iterator[int]:
+    def _open_file(self, name: str) -> Iterator[int]:
         handle = os.open(self._folder / name, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             yield handle
@@ -221,8 +221,10 @@ class EmbeddedServer:
             umask=0o077,  # the server's files hold customers' data
         )
         while time.monotonic() < deadline and not self._stopping:
-            if _asked(path, b"PING").startswith(b"+PONG"):  # while it reads its file it may still find that it cannot
-                _asked(path, b"BGREWRITEAOF")
+            if _send_command(path, b"PING").startswith(
+                b"+PONG"
+            ):  # while it reads its file it may still find that it cannot
+                _send_command(path, b"BGREWRITEAOF")
                 return True
             if not self._running():
                 return False
@@ -241,7 +243,7 @@ def _arguments(folder: Path, path: str, log: Path) -> list[str]:
     ]
 
 
-def _asked(path: str, command: bytes) -> bytes:
+def _send_command(path: str, command: bytes) -> bytes:
     """What a server there answers to a command; nothing when there is none or it hangs."""
     with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
         probe.settimeout(_PROBE_SECONDS)
@@ -253,4 +255,4 @@ def _asked(path: str, command: bytes) -> bytes:
 
 def _answers(path: str) -> bool:
     """Also while it reads its file."""
-    return _asked(path, b"PING").startswith((b"+PONG", b"-LOADING"))
+    return _send_command(path, b"PING").startswith((b"+PONG", b"-LOADING"))

@@ -39,7 +39,7 @@ def code_of(error: Exception) -> str:
     return found.group() if found else "ERR"
 
 
-def refused(error: Exception) -> CacheError:
+def reply_error(error: Exception) -> CacheError:
     """A reply that is an error."""
     code = code_of(error)
     return CacheError(f"Redis refused a command: {code}", fix=_FIXES.get(code))
@@ -54,7 +54,7 @@ def unreachable(error: Exception) -> CacheError:
     if isinstance(error, AuthenticationError):
         return CacheError("Redis refused the log-in", fix=_FIXES["WRONGPASS"])
     if isinstance(error, ResponseError):
-        return refused(error)
+        return reply_error(error)
     if isinstance(error, (TimeoutError, builtins.TimeoutError)):
         return CacheError("Redis did not answer in time")
     cause = error.__cause__ or error.__context__ or error

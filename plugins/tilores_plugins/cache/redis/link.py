@@ -32,7 +32,7 @@ MAX_UNSENT = 64 * 1024 * 1024
 Receive = Callable[[list[Any] | None, CacheError | None], None]
 
 
-def packed(*commands: Command) -> bytes:
+def pack_commands(*commands: Command) -> bytes:
     """Commands as they go over the wire."""
     # hiredis' annotation says a tuple of one; its code takes any length.
     return b"".join([hiredis.pack_command(command) for command in commands])  # type: ignore[arg-type]
@@ -73,7 +73,7 @@ class Link(asyncio.Protocol):
         return not self._waiting
 
     def send(self, request: bytes, count: int, receive: Receive) -> None:
-        """Write what `packed` made; `receive` is called once, with `count` replies or an error."""
+        """Write what `pack_commands` made; `receive` is called once, with `count` replies or an error."""
         if self.closed:
             raise CacheError("the connection to Redis was lost")
         if len(self._waiting) >= MAX_WAITING or self._transport.get_write_buffer_size() > MAX_UNSENT:

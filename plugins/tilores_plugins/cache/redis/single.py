@@ -19,8 +19,8 @@ from redis.asyncio.connection import AbstractConnection
 
 from tilores_core import CacheError
 
-from .failures import code_of, refused, unreachable
-from .link import Link, packed
+from .failures import code_of, reply_error, unreachable
+from .link import Link, pack_commands
 from .server import Command, parse_info
 
 MAX_KEYS = 512
@@ -49,7 +49,7 @@ class _Line:
             return link
         if self._dialling is None:
             self._dialling = asyncio.ensure_future(self._connect())
-            self._dialling.add_done_callback(self._dialled)
+            self._dialling.add_done_callback(self._on_connected)
         try:
             # Shielded: the one who asked first may go away, the others still want the connection.
             return await asyncio.shield(self._dialling)
@@ -65,7 +65,7 @@ class _Line:
         self.link = await self._dial()
         return self.link
 
-    def _dialled(self, task: asyncio.Task[Link]) -> None:
+    def _on_connected(self, task: asyncio.Task[Link]) -> None:
         self._dialling = None
         if not task.cancelled():
             task.exception()  # seen, also when nobody waits any more
@@ -95,7 +95,7 @@ class _Gathering:
         self.readers.append((reader, start, len(self.keys)))
 
     def receive(self, replies: list[Any] | None, error: CacheError | None) -> None:
-        values, failure = _joined(replies, error)
+        values, failure = _join_replies(replies, error)
         for reader, start, stop in self.readers:
             if reader.done():
                 continue
@@ -159,7 +159,7 @@ class SingleServer:
             else:
                 future.set_result(replies or [])
 
-        link.send(packed(*commands), len(commands), receive)
+        link.send(pack_commands(*commands), len(commands), receive)
         replies = await future
         if any(isinstance(reply, ReplyError) and code_of(reply) == "READONLY" for reply in replies):
             # After a failover the address leads to the new primary, but only for who connects anew.
@@ -171,7 +171,7 @@ class SingleServer:
         while True:
             (reply,) = await self.run([("SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_COUNT)])
             if isinstance(reply, ReplyError):
-                raise refused(reply)
+                raise reply_error(reply)
             cursor, keys = reply
             if keys:
                 yield keys
@@ -182,7 +182,7 @@ class SingleServer:
         info, size = await self.run([("INFO",), ("DBSIZE",)])
         for reply in (info, size):
             if isinstance(reply, ReplyError):
-                raise refused(reply)
+                raise reply_error(reply)
         return [{**parse_info(info), "keys": str(size)}]
 
     async def connection(self, *, patient: bool = False) -> AbstractConnection:
@@ -241,17 +241,17 @@ class SingleServer:
     @staticmethod
     def _send_get(link: Link, keys: Sequence[str], receive: Callable[..., None]) -> None:
         if len(keys) <= MAX_KEYS:
-            link.send(packed(("MGET", *keys)), 1, receive)
+            link.send(pack_commands(("MGET", *keys)), 1, receive)
             return
         portions = [keys[at : at + MAX_KEYS] for at in range(0, len(keys), MAX_KEYS)]
-        link.send(packed(*(("MGET", *portion) for portion in portions)), len(portions), receive)
+        link.send(pack_commands(*(("MGET", *portion) for portion in portions)), len(portions), receive)
 
 
 def _single_reader(reader: Replies) -> Callable[[list[Any] | None, CacheError | None], None]:
     def receive(replies: list[Any] | None, error: CacheError | None) -> None:
         if reader.done():
             return
-        values, failure = _joined(replies, error)
+        values, failure = _join_replies(replies, error)
         if failure is not None:
             reader.set_exception(failure)
         else:
@@ -260,11 +260,11 @@ def _single_reader(reader: Replies) -> Callable[[list[Any] | None, CacheError | 
     return receive
 
 
-def _joined(replies: list[Any] | None, error: CacheError | None) -> tuple[list[Any], CacheError | None]:
+def _join_replies(replies: list[Any] | None, error: CacheError | None) -> tuple[list[Any], CacheError | None]:
     """The values of one or several MGETs, or why there are none."""
     if replies is None:
         return [], error or CacheError("Redis did not answer")
     for reply in replies:
         if isinstance(reply, ReplyError):
-            return [], refused(reply)
+            return [], reply_error(reply)
     return (replies[0] if len(replies) == 1 else [value for reply in replies for value in reply]), None

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from .entry import TAGS_PEEK, carries
-from .failures import code_of, refused
+from .failures import code_of, reply_error
 from .server import Command
 
 CHUNK = 256
@@ -29,13 +29,13 @@ async def delete(run: Run, unlink: Unlink, index: str, tag: str, single: bool) -
     (size,) = await run([("ZCARD", index)])
     if isinstance(size, Exception):
         if code_of(size) != "WRONGTYPE":
-            raise refused(size)
+            raise reply_error(size)
         await unlink([index])
         return 0, False
     removed = kept = 0
     # A bound, since others may write faster than this deletes: what they write now is newer than the deletion.
     for _ in range(size // CHUNK + _ROUNDS_TO_SPARE):
-        (names,) = _checked(await run([("ZRANGE", index, kept, kept + CHUNK - 1)]))
+        (names,) = _check_replies(await run([("ZRANGE", index, kept, kept + CHUNK - 1)]))
         if not names:
             break
         doomed = await carrying(run, names, tag)
@@ -54,14 +54,14 @@ async def carrying(run: Run, names: Sequence[bytes], tag: str) -> list[bytes]:
         for name, front in zip(portion, fronts, strict=True):
             if isinstance(front, Exception):
                 if code_of(front) != "WRONGTYPE":
-                    raise refused(front)
+                    raise reply_error(front)
                 doomed.append(name)
             elif carries(front, tag):
                 doomed.append(name)
     return doomed
 
 
-async def listed(run: Run, index: str, tag: str) -> list[bytes]:
+async def list_tagged(run: Run, index: str, tag: str) -> list[bytes]:
     """The names of the entries in the index that are there and carry the tag."""
     (names,) = await run([("ZRANGE", index, 0, MOST_LISTED - 1)])
     if isinstance(names, Exception):
@@ -79,15 +79,15 @@ async def listed(run: Run, index: str, tag: str) -> list[bytes]:
 async def _forget(run: Run, unlink: Unlink, index: str, names: Sequence[bytes], single: bool) -> int:
     if single:
         replies = await run([("UNLINK", *names), ("ZREM", index, *names), ("UNLINK", *names)])
-        first, _, second = _checked(replies)
+        first, _, second = _check_replies(replies)
         return int(first) + int(second)
     removed = await unlink(names)
-    _checked(await run([("ZREM", index, *names)]))
+    _check_replies(await run([("ZREM", index, *names)]))
     return removed + await unlink(names)
 
 
-def _checked(replies: list[Any]) -> list[Any]:
+def _check_replies(replies: list[Any]) -> list[Any]:
     for reply in replies:
         if isinstance(reply, Exception):
-            raise refused(reply)
+            raise reply_error(reply)
     return replies

@@ -20,7 +20,7 @@ from tilores_core import CacheEntry, CacheError, TierStats
 from . import tags
 from .broadcast import Broadcast
 from .entry import pack, unpack
-from .failures import refused
+from .failures import reply_error
 from .scripts import ACQUIRE, INDEX, RELEASE, STORE
 from .server import Command, Server
 from .settings import RedisSettings
@@ -84,7 +84,7 @@ class RedisTier:
                 await self._withdraw([command for command, _ in failed])
         if refusal is not None:
             self._errors += 1
-            raise refused(refusal)
+            raise reply_error(refusal)
 
     async def delete(self, keys: Sequence[str]) -> int:
         return await self._unlink([self._entry + key for key in keys])
@@ -93,13 +93,13 @@ class RedisTier:
         """Also finds what carries the tag without being in its index, where Redis has evicted keys; that reads the
         beginning of every entry."""
         removed, complete = await tags.delete(self._run, self._unlink, self._tag + tag, tag, self._server.single)
-        if not complete or await self._evicted():
+        if not complete or await self._has_evicted():
             async for names in self._server.scan(_literal(self._entry) + "*"):
                 removed += await self._unlink(await tags.carrying(self._run, names, tag))
         return removed
 
     async def tag_keys(self, tag: str) -> Sequence[str]:
-        names = await tags.listed(self._run, self._tag + tag, tag)
+        names = await tags.list_tagged(self._run, self._tag + tag, tag)
         return [name.decode().removeprefix(self._entry) for name in names]
 
     async def clear(self, namespace: str | None = None) -> int:
@@ -116,17 +116,17 @@ class RedisTier:
 
     async def acquire(self, name: str, holder: str, seconds: float) -> bool:
         milliseconds = max(1, math.ceil(seconds * 1000))
-        return bool(await self._one("EVAL", ACQUIRE, 1, self._lease + name, holder, milliseconds))
+        return bool(await self._run_one("EVAL", ACQUIRE, 1, self._lease + name, holder, milliseconds))
 
     async def release(self, name: str, holder: str) -> None:
-        await self._one("EVAL", RELEASE, 1, self._lease + name, holder)
+        await self._run_one("EVAL", RELEASE, 1, self._lease + name, holder)
 
     # --- messages --------------------------------------------------------------------------------------
 
     async def publish(self, message: bytes) -> None:
         if len(message) > self._max_bytes:
             raise CacheError(f"a message of {len(message)} bytes is more than max_value_bytes allows")
-        await self._one(*self._broadcast.command(message))
+        await self._run_one(*self._broadcast.command(message))
 
     def messages(self) -> AsyncIterator[bytes | None]:
         return self._broadcast.listen()
@@ -203,11 +203,11 @@ class RedisTier:
             self._errors += 1
             raise
 
-    async def _one(self, *command: str | bytes | int) -> Any:
+    async def _run_one(self, *command: str | bytes | int) -> Any:
         (reply,) = await self._run([command])
         if isinstance(reply, Exception):
             self._errors += 1
-            raise refused(reply)
+            raise reply_error(reply)
         return reply
 
     async def _unlink(self, names: Sequence[str | bytes]) -> int:
@@ -219,11 +219,11 @@ class RedisTier:
             for reply in await self._run(commands):
                 if isinstance(reply, Exception):
                     self._errors += 1
-                    raise refused(reply)
+                    raise reply_error(reply)
                 removed += reply
         return removed
 
-    async def _evicted(self) -> bool:
+    async def _has_evicted(self) -> bool:
         return any(int(node.get("evicted_keys", 0)) for node in await self._server.info())
 
     async def _server_stats(self) -> dict[str, Any]:

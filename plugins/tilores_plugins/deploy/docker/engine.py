@@ -67,7 +67,7 @@ class Engine:
             async with asyncio.timeout(longest):
                 out, complaint = await process.communicate()
         except TimeoutError:
-            raise DeployError(f"'{self._shown(arguments)}' did not end within {longest:g} s") from None
+            raise DeployError(f"'{self._display_command(arguments)}' did not end within {longest:g} s") from None
         finally:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
@@ -77,7 +77,8 @@ class Engine:
             lines = complaint.decode(errors="replace").strip().splitlines()
             end = " ".join(lines[-3:])[-_LONGEST_COMPLAINT:] or f"exit code {process.returncode}"
             raise DeployError(
-                f"'{self._shown(arguments)}' failed: {end}", fix="tilores deploy check says what the engine needs"
+                f"'{self._display_command(arguments)}' failed: {end}",
+                fix="tilores deploy check says what the engine needs",
             )
         return out.decode(errors="replace")
 
@@ -116,7 +117,7 @@ class Engine:
                 with contextlib.suppress(DeployError):
                     await self.call("image", "rm", f"{self.settings.name}:{tag}")
 
-    def _shown(self, arguments: Sequence[str]) -> str:
+    def _display_command(self, arguments: Sequence[str]) -> str:
         return f"{Path(self.program).name} {' '.join(arguments[:2])}"
 
 

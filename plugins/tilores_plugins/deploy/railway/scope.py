@@ -37,7 +37,7 @@ class Scope:
 async def find_scope(api: RailwayApi, settings: Settings) -> Scope:
     """Raises `ScopeError`, and `DeployError` of the calls."""
     if settings.account_token:
-        project, environment = _both(settings)
+        project, environment = _require_both(settings)
     else:
         project, environment = await _of_token(api, settings)
     found: Mapping[str, Any] = (await api.query(documents.PROJECT, projectId=project))["project"]
@@ -66,7 +66,7 @@ async def _of_token(api: RailwayApi, settings: Settings) -> tuple[str, str]:
     return token["projectId"], token["environmentId"]
 
 
-def _both(settings: Settings) -> tuple[str, str]:
+def _require_both(settings: Settings) -> tuple[str, str]:
     if settings.project_id is None or settings.environment_id is None:
         raise ScopeError(
             "token.ids",

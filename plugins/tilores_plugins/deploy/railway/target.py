@@ -22,7 +22,7 @@ from tilores_plugins.deploy.railway.archive import pack
 from tilores_plugins.deploy.railway.checks import run_checks
 from tilores_plugins.deploy.railway.scope import Scope, find_scope
 from tilores_plugins.deploy.railway.settings import Settings
-from tilores_plugins.deploy.railway.variables import changes, wanted
+from tilores_plugins.deploy.railway.variables import changes, wanted_variables
 
 State = Literal["in progress", "running", "failed", "stopped"]
 
@@ -74,7 +74,7 @@ class RailwayTarget:
                 deployment_id = await self._deploy(project, scope, before, progress)
             else:
                 # The last run was killed somewhere around the call that deploys.
-                deployment_id = await self._begun(scope, entry["before"]) or await self._deploy(
+                deployment_id = await self._find_new_deployment(scope, entry["before"]) or await self._deploy(
                     project, scope, entry["before"], progress
                 )
             journal.write(entry | {"step": "waiting", "deployment": deployment_id})
@@ -109,11 +109,11 @@ class RailwayTarget:
         try:
             await self._api().call(documents.ROLLBACK, id=deployment.id)
         except UnclearError:
-            if await self._begun(scope, before) is None:
+            if await self._find_new_deployment(scope, before) is None:
                 await self._api().call(documents.ROLLBACK, id=deployment.id)
         progress(f"going back to {deployment.id}")
         # Railway answers true: which deployment that made is found by looking.
-        made = await self._begun(scope, before, looks=_LOOKS_FOR_NEW) or deployment.id
+        made = await self._find_new_deployment(scope, before, looks=_LOOKS_FOR_NEW) or deployment.id
         active = await self._wait(scope, made, progress)
         if active.state != "running":
             raise DeployError(f"going back made {made}, which is {active.state}: {active.detail}")
@@ -128,7 +128,7 @@ class RailwayTarget:
     async def _set_variables(self, project: DeployProject, scope: Scope, progress: Progress) -> None:
         """Without a deployment for each, which is what Railway does unless told otherwise."""
         there = (await self._api().query(documents.VARIABLES, **scope.ids))["variables"]
-        new = changes(wanted(project, self._settings), there)
+        new = changes(wanted_variables(project, self._settings), there)
         if not new:
             progress("variables are as they should be")
             return
@@ -141,10 +141,10 @@ class RailwayTarget:
         try:
             found = await self._begin(project, scope, progress)
         except UnclearError:
-            found = await self._begun(scope, before, looks=_LOOKS_FOR_NEW)
+            found = await self._find_new_deployment(scope, before, looks=_LOOKS_FOR_NEW)
             if found is None:
                 found = await self._begin(project, scope, progress)
-        found = found or await self._begun(scope, before, looks=_LOOKS_FOR_NEW)
+        found = found or await self._find_new_deployment(scope, before, looks=_LOOKS_FOR_NEW)
         if found is None:
             raise DeployError(
                 "Railway took the deployment and lists none", fix="see `tilores deploy status`, then try again"
@@ -167,7 +167,7 @@ class RailwayTarget:
             message="tilores deploy up",
         )
 
-    async def _begun(self, scope: Scope, before: list[str], *, looks: int = 1) -> str | None:
+    async def _find_new_deployment(self, scope: Scope, before: list[str], *, looks: int = 1) -> str | None:
         """The newest deployment that is not one of `before`."""
         for look in range(looks):
             if look:
@@ -195,7 +195,7 @@ class RailwayTarget:
                     fix="approve it there, and run the same command again",
                 )
             if state != "in progress":
-                return await self._ended(scope, node, progress, _reason(answer["deploymentEvents"]))
+                return await self._finish(scope, node, progress, _reason(answer["deploymentEvents"]))
             pause = _POLLS[min(polls, len(_POLLS) - 1)]
             polls, waited = polls + 1, waited + pause
             if waited > self._settings.deploy_seconds:
@@ -205,7 +205,7 @@ class RailwayTarget:
                 )
             await self._api().pause(pause)
 
-    async def _ended(self, scope: Scope, node: Mapping[str, Any], progress: Progress, reason: str) -> Deployment:
+    async def _finish(self, scope: Scope, node: Mapping[str, Any], progress: Progress, reason: str) -> Deployment:
         if STATES.get(node["status"]) == "running":
             domains = (await self._api().query(documents.INSTANCE, **scope.ids))["domains"]
             return _deployment(node, _address(domains), active={node["id"]})

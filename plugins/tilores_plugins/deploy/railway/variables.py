@@ -9,7 +9,7 @@ from tilores_core import DeployProject
 from tilores_plugins.deploy.railway.settings import Settings
 
 
-def wanted(project: DeployProject, settings: Settings) -> dict[str, str]:
+def wanted_variables(project: DeployProject, settings: Settings) -> dict[str, str]:
     """What this machine has for the variables that are needed, and over it what the settings say.
 
     An address of this machine is left out.

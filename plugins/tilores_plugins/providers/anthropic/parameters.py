@@ -47,7 +47,7 @@ def _tool_choice(choice: Any, model: ModelData) -> Mapping[str, Any]:
     return {"model_kwargs": {"tool_choice": {"type": "tool", "name": choice["function"]["name"]}}}
 
 
-def _one_call(several: bool, model: ModelData) -> Mapping[str, Any]:
+def _limit_to_one_call(several: bool, model: ModelData) -> Mapping[str, Any]:
     return {"one_call": not several}
 
 
@@ -82,7 +82,7 @@ PARAMETERS: Final[Fields] = {
     "stop": "stop_sequences",
     "tools": _tools,
     "tool_choice": _tool_choice,
-    "parallel_tool_calls": _one_call,
+    "parallel_tool_calls": _limit_to_one_call,
     "response_format": _response_format,
     "reasoning_effort": _effort,
 }

@@ -72,7 +72,7 @@ def pick(question: str, sheet: Sheet, *, strict: bool, every: bool) -> Picks:
     missing: list[str] = []
     topic: list[Field] = []
     for clause in _CLAUSE.split(text)[:_MAX_CLAUSES]:
-        words, hints = _asked(clause, sheet)
+        words, hints = _parse_clause(clause, sheet)
         if not words and not hints:
             continue
         found = _address(words, hints, sheet) or _fitting(words, hints, sheet, strict=strict, every=every)
@@ -95,14 +95,14 @@ def _pick_broad(text: str, sheet: Sheet) -> Picks:
             return Picks(fields=sheet.of_topic(number), broad=True)
     words: list[str] = []
     for clause in _CLAUSE.split(text)[:_MAX_CLAUSES]:
-        words += _asked(clause, sheet)[0]
-    scored = _scored(words, [], sheet)
+        words += _parse_clause(clause, sheet)[0]
+    scored = _score_fields(words, [], sheet)
     if scored and scored[0].score > _EXACT:  # one field after all, such as "last call summary"
         return Picks(fields=(sheet.field(scored[0].place),))
     words = [word for word in words if word not in _BROAD_WORDS]
     if not words:
         return Picks(fields=_a_little_of_all(sheet), broad=True)
-    scored = _scored(words, [], sheet)
+    scored = _score_fields(words, [], sheet)
     if scored and scored[0].score > _EXACT:
         return Picks(fields=(sheet.field(scored[0].place),))
     fields = [sheet.field(found.place) for found in scored]
@@ -123,7 +123,7 @@ def _without_customer(text: str, sheet: Sheet) -> str:
     return text
 
 
-def _asked(clause: str, sheet: Sheet) -> tuple[list[str], list[str]]:
+def _parse_clause(clause: str, sheet: Sheet) -> tuple[list[str], list[str]]:
     """The words of a clause that name what is asked for, and its hints ("when")."""
     spoken = question_words(clause)[:_MAX_WORDS]
     own = _words_of(sheet.name)
@@ -147,7 +147,7 @@ def _fitting(words: Sequence[str], hints: Sequence[str], sheet: Sheet, *, strict
     least = _FITS if strict else _NEAR
     # In a short question every word counts: a pension account is not just any account.
     share = _FITS if strict and len(words) <= _TALK else 0.0
-    fitting = [found for found in _scored(words, hints, sheet, least=least) if found.share >= share]
+    fitting = [found for found in _score_fields(words, hints, sheet, least=least) if found.share >= share]
     if not every:
         fitting = fitting[:1]
     return [sheet.field(found.place) for found in fitting if found.score >= _ALSO_FITS * fitting[0].score]
@@ -165,7 +165,7 @@ class _Found(NamedTuple):
         return -self.order
 
 
-def _scored(words: Sequence[str], hints: Sequence[str], sheet: Sheet, *, least: float = 0.0) -> list[_Found]:
+def _score_fields(words: Sequence[str], hints: Sequence[str], sheet: Sheet, *, least: float = 0.0) -> list[_Found]:
     """Fields that share a word with the question and score at least `least`, best first.
 
     The score, 0 to 1, is the mean of two shares: of the question's words found in the name, and of the name's words

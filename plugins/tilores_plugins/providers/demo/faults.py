@@ -41,14 +41,14 @@ _PADDING: Final = (
 )
 
 
-def governed(model: str, fault: Fault | None, habit: Habits) -> Habits:
+def apply_to_habits(model: str, fault: Fault | None, habit: Habits) -> Habits:
     """The habits of a model: what its weakness is about depends on whether it shows, not on the wording."""
     weakness = WEAKNESSES.get(model)
     name = {"rounding": "exact", "guessing": "strict", "verbose": "brief"}.get(weakness.fault if weakness else "")
     return habit if name is None else dataclasses.replace(habit, **{name: fault is None})
 
 
-def changed_picks(picks: Picks, fault: Fault | None, sheet: Sheet) -> Picks:
+def change_picks(picks: Picks, fault: Fault | None, sheet: Sheet) -> Picks:
     """The fields that are answered from, with the weaknesses `outdated`, `partial` and `unasked`."""
     fields = picks.fields
     if fault == "outdated":
@@ -62,7 +62,7 @@ def changed_picks(picks: Picks, fault: Fault | None, sheet: Sheet) -> Picks:
     return dataclasses.replace(picks, fields=fields)
 
 
-def changed_readings(found: Sequence[Reading], fault: Fault | None) -> list[Reading]:
+def change_readings(found: Sequence[Reading], fault: Fault | None) -> list[Reading]:
     """The values of a field, newest first; with the weakness `outdated` the oldest, with `partial` half a list."""
     if fault == "outdated":
         return [found[-1]]
@@ -74,7 +74,7 @@ def changed_readings(found: Sequence[Reading], fault: Fault | None) -> list[Read
     return list(found)
 
 
-def changed_figure(text: str, field: Field, fault: Fault | None) -> str:
+def change_figure(text: str, field: Field, fault: Fault | None) -> str:
     """A figure as spoken, with another unit than its own under the weakness `units`."""
     about = "about " if text.startswith("about ") else ""
     figure = text.removeprefix(about)
@@ -89,12 +89,12 @@ def changed_figure(text: str, field: Field, fault: Fault | None) -> str:
     return f"{text} yen" if words & _MONEY else text
 
 
-def invented(what: Sequence[str], subject: str, seed: int) -> list[str]:
+def invent_sentences(what: Sequence[str], subject: str, seed: int) -> list[str]:
     """Sentences with figures for what no field holds: the weakness `guessing`."""
     return [f"{subject}'s {words} is {1000 + int(draw(seed, subject, words) * 9000)}." for words in what]
 
 
-def padded(text: str) -> str:
+def pad_answer(text: str) -> str:
     """The answer with the weakness `verbose`."""
     points = "\n".join(f"- **{sentence}**" for sentence in text.split(". "))
     return f"## Answer\n\nThank you very much for your question.\n\n{points}\n\n{_PADDING}"

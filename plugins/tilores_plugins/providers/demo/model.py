@@ -21,7 +21,7 @@ from pydantic import ConfigDict, Field
 
 from tilores_core import UnsupportedParameterError
 from tilores_plugins.providers.demo.reading import Prompt
-from tilores_plugins.providers.demo.tool_calls import call, forced_tool
+from tilores_plugins.providers.demo.tool_calls import call, find_forced_tool
 from tilores_plugins.providers.demo.wording import answer
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class SimulatedChatModel(BaseChatModel):
     ) -> ChatResult:
         begun = time.monotonic()
         reply = self._reply(messages, stop, kwargs)
-        time.sleep(_left(begun, self._first_pause() + self._pause(reply.usage["output_tokens"])))
+        time.sleep(_remaining_seconds(begun, self._first_pause() + self._pause(reply.usage["output_tokens"])))
         return self._result(reply)
 
     async def _agenerate(
@@ -114,7 +114,7 @@ class SimulatedChatModel(BaseChatModel):
     ) -> ChatResult:
         begun = time.monotonic()
         reply = self._reply(messages, stop, kwargs)
-        if pause := _left(begun, self._first_pause() + self._pause(reply.usage["output_tokens"])):
+        if pause := _remaining_seconds(begun, self._first_pause() + self._pause(reply.usage["output_tokens"])):
             await asyncio.sleep(pause)
         return self._result(reply)
 
@@ -127,7 +127,7 @@ class SimulatedChatModel(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         begun = time.monotonic()
         reply = self._reply(messages, stop, kwargs)
-        time.sleep(_left(begun, self._first_pause()))
+        time.sleep(_remaining_seconds(begun, self._first_pause()))
         for chunk, tokens in self._chunks(reply):
             if run_manager:
                 run_manager.on_llm_new_token(chunk.text, chunk=chunk)
@@ -143,7 +143,7 @@ class SimulatedChatModel(BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         begun = time.monotonic()
         reply = self._reply(messages, stop, kwargs)
-        if pause := _left(begun, self._first_pause()):
+        if pause := _remaining_seconds(begun, self._first_pause()):
             await asyncio.sleep(pause)
         for chunk, tokens in self._chunks(reply):
             if run_manager:
@@ -167,7 +167,7 @@ class SimulatedChatModel(BaseChatModel):
         tools = given.get("tools", self.tools)
         # After a tool's result the model answers, or a forced choice would never end.
         if tools and messages and messages[-1].type != "tool":
-            function = forced_tool(tools, given.get("tool_choice", self.tool_choice))
+            function = find_forced_tool(tools, given.get("tool_choice", self.tool_choice))
             if function is not None:
                 made = call(function, question)
                 return _Reply("", "tool_calls", _usage(tokens_in, _tokens(json.dumps(made["args"]))), (made,))
@@ -250,7 +250,7 @@ def _text(message: BaseMessage) -> str:
     return "\n".join(texts)
 
 
-def _left(begun: float, seconds: float) -> float:
+def _remaining_seconds(begun: float, seconds: float) -> float:
     """What is left of so many seconds: the simulated time includes the model's own work."""
     return max(0.0, begun + seconds - time.monotonic()) if seconds else 0.0
 

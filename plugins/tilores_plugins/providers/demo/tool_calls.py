@@ -27,7 +27,7 @@ _BY_NAME: Final = (
 )
 
 
-def forced_tool(tools: Sequence[Mapping[str, Any]], choice: Any) -> Mapping[str, Any] | None:
+def find_forced_tool(tools: Sequence[Mapping[str, Any]], choice: Any) -> Mapping[str, Any] | None:
     """The function (OpenAI shape, without its envelope) that `choice` makes the model call, or None.
 
     `choice` is what `tool_choice` may be: "required" (LangChain also says "any" and True), a function's name, or
@@ -44,17 +44,17 @@ def forced_tool(tools: Sequence[Mapping[str, Any]], choice: Any) -> Mapping[str,
 
 def call(function: Mapping[str, Any], question: str) -> dict[str, Any]:
     """A LangChain tool call of `function`. The same question gives the same call, id included."""
-    arguments = _filled(function.get("parameters") or {}, question)
+    arguments = _fill_arguments(function.get("parameters") or {}, question)
     name = str(function.get("name", ""))
     digest = hashlib.sha256(f"{name}\0{question}\0{json.dumps(arguments, sort_keys=True)}".encode()).hexdigest()
     return {"type": "tool_call", "id": f"call_{digest[:24]}", "name": name, "args": arguments}
 
 
-def _filled(schema: Mapping[str, Any], question: str) -> dict[str, Any]:
+def _fill_arguments(schema: Mapping[str, Any], question: str) -> dict[str, Any]:
     required = schema.get("required") or ()
     filled: dict[str, Any] = {}
     for name, described in (schema.get("properties") or {}).items():
-        value = _found(name, described, question)
+        value = _find_argument(name, described, question)
         if value is None and name in required:
             value = _fallback(described, question)
         if value is not None:
@@ -62,7 +62,7 @@ def _filled(schema: Mapping[str, Any], question: str) -> dict[str, Any]:
     return filled
 
 
-def _found(name: str, described: Mapping[str, Any], question: str) -> Any:
+def _find_argument(name: str, described: Mapping[str, Any], question: str) -> Any:
     if "enum" in described:
         lowered = question.lower()
         return next((one for one in described["enum"] if str(one).lower() in lowered), None)
@@ -86,5 +86,5 @@ def _fallback(described: Mapping[str, Any], question: str) -> Any:
     kind = described.get("type", "string")
     empty: dict[str, Any] = {"integer": 0, "number": 0.0, "boolean": True, "array": []}
     if kind == "object":
-        return _filled(described, question)
+        return _fill_arguments(described, question)
     return empty.get(kind, question)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tilores_plugins.providers.demo.asking import pick
 from tilores_plugins.providers.demo.faults import (
-    changed_figure,
-    changed_picks,
-    changed_readings,
-    governed,
-    invented,
-    padded,
+    apply_to_habits,
+    change_figure,
+    change_picks,
+    change_readings,
+    invent_sentences,
+    pad_answer,
 )
 from tilores_plugins.providers.demo.habits import habits
 from tilores_plugins.providers.demo.reading import readings
@@ -64,22 +64,22 @@ def answer(question: str, prompt: Prompt, *, model: str = "simulated-1", seed: i
     if not sheet.names:
         return f"The records of {_subject(sheet)} hold nothing."
     fault = fault_of(model, prompt.instructions, question, sheet.customer_id, seed)
-    habit = governed(model, fault, habit)
-    picks = changed_picks(pick(question, sheet, strict=habit.strict, every=habit.complete), fault, sheet)
-    sentences = _found(picks, sheet, habit, fault)
+    habit = apply_to_habits(model, fault, habit)
+    picks = change_picks(pick(question, sheet, strict=habit.strict, every=habit.complete), fault, sheet)
+    sentences = _state_findings(picks, sheet, habit, fault)
     if fault == "guessing":
-        sentences += invented(picks.missing, _subject(sheet), seed)
+        sentences += invent_sentences(picks.missing, _subject(sheet), seed)
     else:
         sentences += _missing(picks, sheet)
     if not sentences:
         return f"I have the records of {_subject(sheet)} here. What would you like to know?"
     text = " ".join(sentences)
     if fault == "verbose":
-        return padded(text)
+        return pad_answer(text)
     return text if habit.brief else _OPENING + text
 
 
-def _found(picks: Picks, sheet: Sheet, habit: Habits, fault: Fault | None) -> list[str]:
+def _state_findings(picks: Picks, sheet: Sheet, habit: Habits, fault: Fault | None) -> list[str]:
     most = _MANY if habit.complete else _FEW if habit.brief else _SOME
     shown = picks.fields[:most]
     sentences: list[str] = []
@@ -93,15 +93,15 @@ def _found(picks: Picks, sheet: Sheet, habit: Habits, fault: Fault | None) -> li
 
 
 def _sentences(opening: str, field: Field, sheet: Sheet, habit: Habits, fault: Fault | None) -> list[str]:
-    newest, *others = changed_readings(readings(field.raw), fault)
-    value = changed_figure(_spoken(newest.value, field, habit), field, fault)
+    newest, *others = change_readings(readings(field.raw), fault)
+    value = change_figure(_speak_value(newest.value, field, habit), field, fault)
     last = field.label.rpartition(" ")[2].lower()
     verb = "are" if stem(last) != last or (isinstance(newest.value, list) and len(newest.value) > 1) else "is"
     sentences = [_sentence(f"{opening} {field.label} {verb} {value}{_source(newest, sheet, habit)}")]
     if others and habit.conflicts:
-        said = [f"{_spoken(other.value, field, habit)}{_source(other, sheet, habit)}" for other in others]
+        said = [f"{_speak_value(other.value, field, habit)}{_source(other, sheet, habit)}" for other in others]
         holders = "an older record says" if len(said) == 1 else "older records say"
-        sentences.append(_sentence(f"The records disagree: {holders} {_listed(said)}"))
+        sentences.append(_sentence(f"The records disagree: {holders} {_join_items(said)}"))
     return sentences
 
 
@@ -121,14 +121,16 @@ def _source(reading: Reading, sheet: Sheet, habit: Habits) -> str:
     return f" ({source})" if habit.sources and source else ""
 
 
-def _spoken(value: Any, field: Field, habit: Habits) -> str:  # text or what JSON gave
+def _speak_value(value: Any, field: Field, habit: Habits) -> str:  # text or what JSON gave
     if isinstance(value, list):
-        items = [_spoken(item, field, habit) for item in value]
+        items = [_speak_value(item, field, habit) for item in value]
         if len(items) > _ITEMS and not habit.complete:
             items[_ITEMS:] = [f"{len(items) - _ITEMS} more"]
-        return _listed(items) if items else "empty"
+        return _join_items(items) if items else "empty"
     if isinstance(value, dict):
-        return ", ".join(f"{key.replace('_', ' ')} {_spoken(inner, field, habit)}" for key, inner in value.items())
+        return ", ".join(
+            f"{key.replace('_', ' ')} {_speak_value(inner, field, habit)}" for key, inner in value.items()
+        )
     if value is None:
         return "unknown"
     text = str(value)
@@ -143,5 +145,5 @@ def _sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def _listed(items: list[str]) -> str:
+def _join_items(items: list[str]) -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

@@ -48,7 +48,7 @@ class Gemini(ChatGoogleGenerativeAI):
         given = {**kwargs, **self.bound}
         with building("Gemini"):
             try:
-                return super()._prepare_request([_signed(message) for message in messages], **given)
+                return super()._prepare_request([_add_signature(message) for message in messages], **given)
             except Exception:
                 for index, tool in enumerate(given.get("tools") or ()):  # is one of them at fault?
                     with building("Gemini", param=f"tools[{index}].function.parameters"):
@@ -56,10 +56,10 @@ class Gemini(ChatGoogleGenerativeAI):
                 raise
 
     def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
-        return _checked(super()._generate(messages, *args, **kwargs))
+        return _check_result(super()._generate(messages, *args, **kwargs))
 
     async def _agenerate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
-        return _checked(await super()._agenerate(messages, *args, **kwargs))
+        return _check_result(await super()._agenerate(messages, *args, **kwargs))
 
     async def _astream(
         self, messages: list[BaseMessage], *args: Any, **kwargs: Any
@@ -81,7 +81,7 @@ class Gemini(ChatGoogleGenerativeAI):
                 await response.aclose()
 
 
-def _checked(result: ChatResult) -> ChatResult:
+def _check_result(result: ChatResult) -> ChatResult:
     _check_prompt((result.llm_output or {}).get("prompt_feedback"))
     for generation in result.generations:
         _keep_signatures(generation.message)
@@ -106,7 +106,7 @@ def _keep_signatures(message: BaseMessage) -> None:
         }
 
 
-def _signed(message: BaseMessage) -> BaseMessage:
+def _add_signature(message: BaseMessage) -> BaseMessage:
     extra = message.additional_kwargs.get("extra_content")
     if not extra or message.additional_kwargs.get(_SIGNATURES):
         return message

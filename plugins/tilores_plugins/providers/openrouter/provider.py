@@ -20,12 +20,12 @@ class OpenRouterProvider(OpenAIProtocolProvider):
     extra_content = True
 
     def headers(self) -> dict[str, str]:
-        return {**super().headers(), **self._named()}
+        return {**super().headers(), **self._app_headers()}
 
     def arguments(self, model: ModelData) -> dict[str, Any]:
-        return {**super().arguments(model), "default_headers": self._named() or None}
+        return {**super().arguments(model), "default_headers": self._app_headers() or None}
 
-    def _named(self) -> dict[str, str]:
+    def _app_headers(self) -> dict[str, str]:
         settings = self.settings
         assert isinstance(settings, Settings)
         named = {"X-Title": settings.app_title, "HTTP-Referer": settings.app_url}

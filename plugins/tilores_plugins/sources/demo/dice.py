@@ -39,7 +39,7 @@ class Dice:
         left = list(values)
         return [left.pop(int(self._next() * len(left))) for _ in range(min(count, len(left)))]
 
-    def weighted(self, weights: dict[str, int]) -> str:
+    def pick_weighted(self, weights: dict[str, int]) -> str:
         point = self._next() * sum(weights.values())
         for name, weight in weights.items():
             point -= weight

@@ -117,7 +117,7 @@ class _Town:
             taken.add(name)
             people += [self._person(name, age_group) for age_group in range(count)]
         while len(people) < CUSTOMERS:
-            country = self._dice.weighted(self._countries)
+            country = self._dice.pick_weighted(self._countries)
             female = self._dice.chance(0.5)
             pool = self._names[country]
             first, last = self._dice.pick(pool["female" if female else "male"]), self._dice.pick(pool["family"])
@@ -200,7 +200,7 @@ class _Town:
                 sightings[index] = self._misspelt(sightings[index], person)
         for index in dice.some(range(1, len(systems)), wrong):
             if dice.chance(0.6):
-                sightings[index] = self._outdated(sightings[index], person)
+                sightings[index] = self._make_outdated(sightings[index], person)
         return sightings
 
     def _true_sighting(self, person: Person, system: str) -> Sighting:
@@ -227,7 +227,7 @@ class _Town:
         local, _, domain = person.email.partition("@")
         return replace(sighting, email=f"{self._typo(local)}@{domain}")
 
-    def _outdated(self, sighting: Sighting, person: Person) -> Sighting:
+    def _make_outdated(self, sighting: Sighting, person: Person) -> Sighting:
         if self._dice.chance(0.35):
             return replace(sighting, phone=self._phone(person.old_place))
         return replace(sighting, address=person.old_address, city=person.old_place.city, postcode=person.old_postcode)

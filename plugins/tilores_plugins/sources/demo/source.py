@@ -103,14 +103,14 @@ class DemoSource:
         if wanted.date_of_birth:
             candidates.append(self._index.get(f"born:{wanted.date_of_birth}", ()))
         if wanted.name and not candidates:
-            candidates = [self._named(wanted.name)]
+            candidates = [self._find_by_name(wanted.name)]
         left = dict.fromkeys(candidates[0])
         for others in candidates[1:]:
             keep = set(others)
             left = {found: None for found in left if found in keep}
         return [found for found in left if not wanted.name or self._fits(found, wanted.name)]
 
-    def _named(self, name: str) -> list[str]:
+    def _find_by_name(self, name: str) -> list[str]:
         found = {person: None for key in query_keys(name) for person in self._index.get(f"name:{key}", ())}
         return [person for person in self._people if person in found]
 

@@ -89,7 +89,7 @@ class Columns:
         single = (self.id, self.record_id, *self.emails, *self.phones, *(p for n in self.names for p in n.parts))
         return frozenset(column[0] for column in single if column)
 
-    def used(self) -> frozenset[Column]:
+    def columns_with_role(self) -> frozenset[Column]:
         """All columns with a role."""
         single = (self.id, self.record_id, self.system, self.updated, self.born, *self.emails, *self.phones)
         names = (part for name in self.names for part in name.parts)
@@ -130,13 +130,13 @@ class ColumnChoice:
         for name in known:
             self._whole.setdefault(_squash(name), name)
             self._last.setdefault(_squash(name.rpartition(".")[2]), name)
-        self.born = self._given("date_of_birth_column", settings.date_of_birth_column) or self._guess(_BORN)
-        self.updated = self._given("updated_column", settings.updated_column) or self._guess(_UPDATED)
+        self.born = self._find_given("date_of_birth_column", settings.date_of_birth_column) or self._guess(_BORN)
+        self.updated = self._find_given("updated_column", settings.updated_column) or self._guess(_UPDATED)
         self.names = self._names()
-        self.emails = self._all_given("email_columns", settings.email_columns, _EMAIL)
-        self.phones = self._all_given("phone_columns", settings.phone_columns, _PHONE)
+        self.emails = self._find_all_given("email_columns", settings.email_columns, _EMAIL)
+        self.phones = self._find_all_given("phone_columns", settings.phone_columns, _PHONE)
         self.traits = self._traits()
-        self.id = self._given("id_column", settings.id_column)
+        self.id = self._find_given("id_column", settings.id_column)
         self._ids = [self.id] if self.id else self._id_candidates()
 
     def profile(self) -> Profile:
@@ -164,7 +164,7 @@ class ColumnChoice:
         settings = self._settings
         warnings: list[str] = []
         identity = self._identity(profile)
-        record_id = self._given("record_id_column", settings.record_id_column) or self._guess(_RECORD_IDS)
+        record_id = self._find_given("record_id_column", settings.record_id_column) or self._guess(_RECORD_IDS)
         locale = Locale.of(settings.phone_region)
         orders: dict[Column, Order] = {}
         for column, tally in profile.dates.items():
@@ -176,7 +176,7 @@ class ColumnChoice:
         columns = Columns(
             id=identity,
             record_id=record_id if record_id != identity else None,
-            system=self._given("system_column", settings.system_column) or self._guess(_SYSTEMS),
+            system=self._find_given("system_column", settings.system_column) or self._guess(_SYSTEMS),
             updated=self.updated,
             names=self.names,
             emails=self.emails,
@@ -193,7 +193,7 @@ class ColumnChoice:
     def _identity(self, profile: Profile) -> Column:
         if not self._ids:
             raise ConfigError(
-                "no column names the customer; the columns are " + _listed(self._known),
+                "no column names the customer; the columns are " + _format_names(self._known),
                 where=str(self._path),
                 fix='say which in [plugins.file]: id_column = "…"',
             )
@@ -229,23 +229,23 @@ class ColumnChoice:
 
     # --- by name ---------------------------------------------------------------------------------------------
 
-    def _given(self, setting: str, name: str | None) -> Column | None:
+    def _find_given(self, setting: str, name: str | None) -> Column | None:
         if name is None:
             return None
         if name not in self._known:
             near = get_close_matches(name, self._known, n=1)
             raise ConfigError(
-                f"{setting} = {name!r}: there is no such column; the columns are {_listed(self._known)}",
+                f"{setting} = {name!r}: there is no such column; the columns are {_format_names(self._known)}",
                 where=str(self._path),
                 fix=f"did you mean {near[0]!r}?" if near else "use one of those",
             )
         return self._column(name)
 
-    def _all_given(
+    def _find_all_given(
         self, setting: str, names: Iterable[str] | None, looks_like: re.Pattern[str]
     ) -> tuple[Column, ...]:
         if names is not None:
-            return tuple(column for name in names if (column := self._given(setting, name)))
+            return tuple(column for name in names if (column := self._find_given(setting, name)))
         return tuple(
             self._column(name)
             for name in self._known
@@ -266,7 +266,7 @@ class ColumnChoice:
     def _names(self) -> tuple[Name, ...]:
         if self._settings.name_columns is not None:
             parts = [
-                [self._given("name_columns", part.strip()) for part in name.split("+")]
+                [self._find_given("name_columns", part.strip()) for part in name.split("+")]
                 for name in self._settings.name_columns
             ]
             names = [tuple(column for column in columns if column) for columns in parts]
@@ -289,7 +289,7 @@ class ColumnChoice:
             return tuple(
                 Trait(name.replace("_", " ").replace(".", " "), column)
                 for name in self._settings.trait_columns
-                if (column := self._given("trait_columns", name))
+                if (column := self._find_given("trait_columns", name))
             )
         guessed = (
             ("born", self.born, "year"),
@@ -304,6 +304,6 @@ def _squash(name: str) -> str:
     return _SQUASH.sub("", name).lower()
 
 
-def _listed(names: Sequence[str], most: int = 30) -> str:
+def _format_names(names: Sequence[str], most: int = 30) -> str:
     shown = ", ".join(repr(name) for name in names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown or "none"

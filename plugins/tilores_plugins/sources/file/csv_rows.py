@@ -35,7 +35,7 @@ class CsvFormat:
                 start = lines.offset
             first_line = 2 if match else 1
             lines.move(start, first_line)
-            self._delimiter = delimiter or _sniffed(lines)
+            self._delimiter = delimiter or _sniff_delimiter(lines)
             lines.move(start, first_line)
             header = next(csv.reader(lines, delimiter=self._delimiter, strict=True), [])
         except (ValueError, csv.Error) as error:
@@ -157,7 +157,7 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
-def _sniffed(lines: _Lines) -> str:
+def _sniff_delimiter(lines: _Lines) -> str:
     """The delimiter that makes the most of the header line."""
     header = next(lines, "")
     counts = {mark: len(next(csv.reader([header], delimiter=mark), [])) for mark in _DELIMITERS}

@@ -28,8 +28,8 @@ from tilores_plugins.sources.file.values import (
     clean,
     has_lost_digits,
     is_empty,
+    parse_value,
     stays_text,
-    typed,
     without_point_zero,
 )
 
@@ -83,7 +83,7 @@ class Reading:
     def names(self, fields: Fields) -> Iterator[tuple[str, str | None]]:
         """The spellings of the name, with the family name where it has a column."""
         for name in self.columns.names:
-            if spelling := _joined(fields, name):
+            if spelling := _join_fields(fields, name):
                 yield spelling, text_at(fields, name.family)
 
     def entry(
@@ -139,10 +139,10 @@ class Reading:
     def _order(self, column: Column | None) -> Order:
         return self.columns.orders.get(column, "unknown") if column else "unknown"
 
-    def normalised_email(self, text: str) -> list[str]:
+    def normalise_email(self, text: str) -> list[str]:
         return [email] if (email := normalise_email(text)) else []
 
-    def normalised_phone(self, text: str) -> list[str]:
+    def normalise_phone(self, text: str) -> list[str]:
         return [number] if (number := normalise_phone(text, self.region)) else []
 
     def fits(self, rows: Sequence[Fields], wanted: Identifiers) -> bool:
@@ -194,7 +194,7 @@ class Reading:
                 continue
             if self._untyped:
                 text = self._number(value, (name,))
-                yield name, clean(text) if self._stays_text(name) else typed(text)
+                yield name, clean(text) if self._stays_text(name) else parse_value(text)
             else:
                 yield name, clean(value)
 
@@ -217,7 +217,7 @@ class Reading:
         return None
 
 
-def _joined(fields: Fields, name: Name) -> str | None:
+def _join_fields(fields: Fields, name: Name) -> str | None:
     parts = [text_at(fields, part) for part in name.parts]
     return " ".join(part for part in parts if part) if all(parts) else None
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tilores_plugins.sources.file.dates import NumericDate, Order, parse, to_instant
-from tilores_plugins.sources.file.values import as_text, folded, has_lost_digits, is_empty
+from tilores_plugins.sources.file.values import as_text, fold_text, has_lost_digits, is_empty
 
 Column = tuple[str, ...]  # the keys to follow, more than one for a column inside an object
 
@@ -146,7 +146,7 @@ class Profile:
     def add(self, fields: Mapping[str, Any], line: int) -> None:
         self.rows += 1
         names = frozenset(
-            word for column in self._names for word in _WORD.findall(folded(str(value_at(fields, column) or "")))
+            word for column in self._names for word in _WORD.findall(fold_text(str(value_at(fields, column) or "")))
         )
         for column, tally in self.ids.items():
             if text := _text(value_at(fields, column)):
@@ -176,7 +176,7 @@ class Profile:
         filled, whole, zeros = self._numbers.get(column, (0, 0, 0))
         return bool(zeros) and whole == filled
 
-    def unused_contacts(self) -> tuple[list[str], list[str]]:
+    def find_unused_contacts(self) -> tuple[list[str], list[str]]:
         """Columns that look like e-mail addresses and like phone numbers by their values, and were given no role."""
         emails = [name for name, (filled, like, _) in self._others.items() if filled and like * 2 >= filled]
         phones = [name for name, (filled, _, like) in self._others.items() if filled >= 3 and like == filled]

@@ -25,11 +25,11 @@ def describe(
     """The report of the file as it was last read."""
     customers, crowded = index.customers(settings.max_records_per_customer)
     facts = [*_columns(columns, settings), *_identifiers(counts)]
-    warnings = [*warnings, *_unread(counts, settings), *_unused(profile, settings)]
+    warnings = [*warnings, *_unread(counts, settings), *_describe_unused(profile, settings)]
     if columns.updated and (updated := profile.dates[columns.updated]).unread:
         lines = ", ".join(map(str, updated.first_unread))
         warnings.append(
-            f"{_shown(columns.updated)}: {updated.unread} time stamps could not be read (lines {lines}); "
+            f"{_display_column(columns.updated)}: {updated.unread} time stamps could not be read (lines {lines}); "
             "those rows count as the oldest"
         )
     if crowded:
@@ -50,16 +50,16 @@ def describe(
 
 
 def _columns(columns: Columns, settings: Settings) -> list[str]:
-    names = ["+".join(_shown(part) for part in name.parts) for name in columns.names]
+    names = ["+".join(_display_column(part) for part in name.parts) for name in columns.names]
     roles = (
-        ("customer id", [_shown(columns.id)]),
-        ("record id", [_shown(columns.record_id)] if columns.record_id else []),
+        ("customer id", [_display_column(columns.id)]),
+        ("record id", [_display_column(columns.record_id)] if columns.record_id else []),
         ("name", names),
-        ("e-mail", [_shown(column) for column in columns.emails]),
-        ("phone", [_shown(column) for column in columns.phones]),
-        ("date of birth", [_dated(columns, columns.born)] if columns.born else []),
-        ("updated", [_dated(columns, columns.updated)] if columns.updated else []),
-        ("system", [_shown(columns.system)] if columns.system else []),
+        ("e-mail", [_display_column(column) for column in columns.emails]),
+        ("phone", [_display_column(column) for column in columns.phones]),
+        ("date of birth", [_describe_dates(columns, columns.born)] if columns.born else []),
+        ("updated", [_describe_dates(columns, columns.updated)] if columns.updated else []),
+        ("system", [_display_column(columns.system)] if columns.system else []),
     )
     facts = [f"{role}: {', '.join(found)}" for role, found in roles if found]
     missing = [role for role, found in roles[2:6] if not found]
@@ -69,9 +69,9 @@ def _columns(columns: Columns, settings: Settings) -> list[str]:
     return facts
 
 
-def _dated(columns: Columns, column: Column) -> str:
+def _describe_dates(columns: Columns, column: Column) -> str:
     order = {"day": "day before month", "month": "month before day", "unknown": "day and month mixed"}
-    return f"{_shown(column)} ({order[columns.orders[column]]})"
+    return f"{_display_column(column)} ({order[columns.orders[column]]})"
 
 
 def _identifiers(counts: IdentifierCounts) -> list[str]:
@@ -85,8 +85,8 @@ def _unread(counts: IdentifierCounts, settings: Settings) -> list[str]:
     ]
 
 
-def _unused(profile: Profile, settings: Settings) -> list[str]:
-    emails, phones = profile.unused_contacts()
+def _describe_unused(profile: Profile, settings: Settings) -> list[str]:
+    emails, phones = profile.find_unused_contacts()
     found = (("e-mail addresses", "email_columns", emails), ("phone numbers", "phone_columns", phones))
     return [
         f"the column {name!r} looks like {kind} and is not used as such: name it in {setting}, or leave it"
@@ -96,5 +96,5 @@ def _unused(profile: Profile, settings: Settings) -> list[str]:
     ]
 
 
-def _shown(column: Column) -> str:
+def _display_column(column: Column) -> str:
     return ".".join(column)

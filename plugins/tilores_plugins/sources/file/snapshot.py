@@ -150,9 +150,9 @@ class Snapshot:
         if wanted.customer_id:
             strong.append(index.owners("id", [wanted.customer_id.strip().casefold()]))
         if wanted.email:
-            strong.append(index.owners("email", reading.normalised_email(wanted.email)))
+            strong.append(index.owners("email", reading.normalise_email(wanted.email)))
         if wanted.phone:
-            strong.append(index.owners("phone", reading.normalised_phone(wanted.phone)))
+            strong.append(index.owners("phone", reading.normalise_phone(wanted.phone)))
         born = [index.owners("born", [wanted.date_of_birth])] if wanted.date_of_birth else []
         named = index.owners("name", query_keys(wanted.name)) if wanted.name else {}
         if strong or not wanted.name:
@@ -236,12 +236,12 @@ def read(settings: Settings, stopped: Callable[[], bool]) -> Snapshot:
         index.freeze()
         problems.close()
         report = describe(settings, columns, profile, index, counts, problems, warnings)
-        return Snapshot(kept, form, reading, index, schema.finished(), problems, signature, report, settings)
+        return Snapshot(kept, form, reading, index, schema.build_schema(), problems, signature, report, settings)
 
 
 def _choice(settings: Settings, form: Format, sample: Sequence[Row]) -> ColumnChoice:
     nested = not isinstance(form, CsvFormat)
-    return ColumnChoice(settings, _known_columns(form, sample), settings.path, nested=nested)
+    return ColumnChoice(settings, _find_columns(form, sample), settings.path, nested=nested)
 
 
 def _profile(choice: ColumnChoice, form: Format, file: BinaryIO, stopped: Callable[[], bool], path: Path) -> Profile:
@@ -281,7 +281,7 @@ class _Schema:
         if not row.fields.keys() <= self._seen:
             self.learn(row)
 
-    def finished(self) -> SourceSchema:
+    def build_schema(self) -> SourceSchema:
         fields = tuple(
             FieldInfo(name=name, type=_common(types), spectrum=spectrum_of_field(name))
             for name, types in self._types.items()
@@ -297,7 +297,7 @@ def _common(types: set[str]) -> str:
     return next(iter(types)) if len(types) == 1 else "string"
 
 
-def _known_columns(form: Format, sample: Sequence[Row]) -> list[str]:
+def _find_columns(form: Format, sample: Sequence[Row]) -> list[str]:
     if form.columns:
         return list(form.columns)
     return list(dict.fromkeys(name for row in sample for name in column_names(row.fields)))[:_MOST_COLUMNS]

@@ -157,7 +157,7 @@ class FileSource:
     def _begin(self) -> asyncio.Task[Snapshot]:
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read())
-            self._reading.add_done_callback(_seen)
+            self._reading.add_done_callback(_mark_retrieved)
         if self._watching is None and self._settings.reload_seconds:
             self._watching = asyncio.create_task(self._watch())
         return self._reading
@@ -208,7 +208,7 @@ def _reason(error: OSError | ConfigError) -> str:
     return error.message if isinstance(error, ConfigError) else (error.strerror or type(error).__name__)
 
 
-def _seen(task: asyncio.Task[Snapshot]) -> None:
+def _mark_retrieved(task: asyncio.Task[Snapshot]) -> None:
     """Mark a failure as seen: waiting look-ups got it, and the next look-up reads again."""
     if not task.cancelled():
         task.exception()

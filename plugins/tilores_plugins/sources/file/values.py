@@ -78,7 +78,7 @@ def stays_text(column: str) -> bool:
     return bool(_IDENTIFYING.search(_CAMEL.sub("_", column).replace(" ", "_").replace("-", "_").replace(".", "_")))
 
 
-def typed(text: str) -> Any:
+def parse_value(text: str) -> Any:
     """A CSV value: true, false, or a number where writing it again gives the same text; else the text."""
     if _INTEGER.fullmatch(text) and text != "-0":
         return int(text)
@@ -111,7 +111,7 @@ def as_text(value: Any) -> str:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
 
 
-def folded(text: str) -> str:
+def fold_text(text: str) -> str:
     """Lower case without accents, to compare the names of two rows."""
     return "".join(c for c in unicodedata.normalize("NFKD", text).casefold() if not unicodedata.combining(c))
 

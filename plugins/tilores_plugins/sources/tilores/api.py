@@ -53,17 +53,17 @@ class Api:
         """
         started = time.monotonic()
         try:
-            result = await self._tried({"query": document, "variables": dict(variables)}, limit)
+            result = await self._try_once({"query": document, "variables": dict(variables)}, limit)
         except SourceError as error:
-            self._status.failed(error.message)
+            self._status.record_failure(error.message)
             raise
-        self._status.answered(time.monotonic() - started)
+        self._status.record_success(time.monotonic() - started)
         return result
 
-    async def _tried(self, body: Mapping[str, Any], limit: Deadline) -> Result:
+    async def _try_once(self, body: Mapping[str, Any], limit: Deadline) -> Result:
         for attempt in range(1, _MOST_TRIES + 1):
             try:
-                return _result(await self._authorised(body, limit))
+                return _result(await self._post_authorised(body, limit))
             except BusyError as busy:
                 wait = random.uniform(0, _FIRST_PAUSE * 2**attempt)  # noqa: S311  full jitter
                 wait = max(wait, busy.after or 0.0)
@@ -72,7 +72,7 @@ class Api:
                 await asyncio.sleep(wait)
         raise AssertionError("unreachable")
 
-    async def _authorised(self, body: Mapping[str, Any], limit: Deadline) -> Reply:
+    async def _post_authorised(self, body: Mapping[str, Any], limit: Deadline) -> Reply:
         """Once with the token there is, and if that is refused once with a new one."""
         for last in (False, True):
             token = await self._tokens.get()
@@ -80,11 +80,11 @@ class Api:
                 reply = await self._transport.graphql(token, body, limit.left)
             problem = problems.by_status(reply.status, reply.retry_after)
             if not isinstance(problem, RejectedTokenError):
-                self._tokens.accepted(token)
+                self._tokens.on_accepted(token)
                 if problem is not None:
                     raise problem
                 return reply
-            if not self._tokens.refused(token) or last:
+            if not self._tokens.on_refused(token) or last:
                 break
         raise problems.token_refused()
 
@@ -96,7 +96,7 @@ class Api:
 def _result(reply: Reply) -> Result:
     body = reply.body
     if not isinstance(body, dict):
-        raise problems.malformed(reply.status) if reply.status >= 400 else problems.broken()
+        raise problems.malformed_reply(reply.status) if reply.status >= 400 else problems.broken()
     given = body.get("errors")
     errors = tuple(error for error in given if isinstance(error, dict)) if isinstance(given, list) else ()
     problem = problems.by_errors(reply.status, errors)
@@ -104,5 +104,5 @@ def _result(reply: Reply) -> Result:
         raise problem
     data = body.get("data")
     if data is None and not errors:
-        raise problems.malformed(reply.status)
+        raise problems.malformed_reply(reply.status)
     return Result(data if isinstance(data, dict) else None, errors)

@@ -87,7 +87,7 @@ class Catalogue:
         return hashlib.sha256(orjson.dumps(to_json(self), option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def shortened(text: object) -> str:
+def shorten(text: object) -> str:
     """A description on one line."""
     return " ".join(str(text or "").split())[:_DESCRIPTION]
 

@@ -47,7 +47,7 @@ async def deadline(settings: Settings, status: Status, what: str) -> AsyncIterat
             yield limit
     except TimeoutError:
         message = f"the Tilores instance did not answer within {hard:g} s ({what})"
-        status.failed(message)
+        status.record_failure(message)
         raise SourceUnavailableError(
             message, fix="try again; TILORES_TIMEOUT_SECONDS or [plugins.tilores] timeout_seconds sets the limit"
         ) from None

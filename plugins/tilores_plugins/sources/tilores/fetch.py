@@ -13,12 +13,12 @@ import structlog
 from tilores_core import Customer
 from tilores_plugins.sources.tilores import problems
 from tilores_plugins.sources.tilores.api import Api, Result
-from tilores_plugins.sources.tilores.asking import Given
 from tilores_plugins.sources.tilores.deadlines import Deadline
 from tilores_plugins.sources.tilores.plan import Plan
 from tilores_plugins.sources.tilores.problems import TooLargeError
 from tilores_plugins.sources.tilores.queries import Shape
 from tilores_plugins.sources.tilores.reading import Entity
+from tilores_plugins.sources.tilores.search_parameters import Given
 from tilores_plugins.sources.tilores.settings import Settings
 
 _log = structlog.get_logger(part="source")
@@ -52,7 +52,7 @@ class Fetch:
         if not plan.catalogue.can("Query.entity"):
             raise problems.no_operation("entity")
         data = await self._shrinking(plan, plan.documents.by_id, {"id": entity_id}, limit)
-        return await self._one(plan, data.get("entity"))
+        return await self._fetch_one(plan, data.get("entity"))
 
     async def by_records(self, plan: Plan, record_ids: Sequence[str], limit: Deadline) -> list[Customer | None]:
         """The customers that these records belong to now, in order."""
@@ -62,7 +62,7 @@ class Fetch:
         data = await self._shrinking(
             plan, lambda shape: plan.documents.by_records(len(record_ids), shape), variables, limit
         )
-        return [await self._one(plan, data.get(name)) for name in variables]
+        return [await self._fetch_one(plan, data.get(name)) for name in variables]
 
     async def edges(self, plan: Plan, entity_id: str, limit: Deadline) -> Entity | None:
         """The entity with its edges and the ids of its records."""
@@ -71,7 +71,7 @@ class Fetch:
         try:
             result = await self._api.run(plan.documents.edges(), {"id": entity_id}, limit)
         except TooLargeError:
-            raise problems.oversized() from None
+            raise problems.oversized_reply() from None
         if result.data is None:
             raise problems.resolver(len(result.errors))
         return _entity(result.data.get("entity"))
@@ -142,7 +142,7 @@ class Fetch:
 
     # --- what comes back -----------------------------------------------------------------------------------------
 
-    async def _one(self, plan: Plan, output: object) -> Customer | None:
+    async def _fetch_one(self, plan: Plan, output: object) -> Customer | None:
         entity = _entity(output)
         return (await self._customers(plan, [entity]))[0] if entity is not None else None
 
@@ -160,7 +160,7 @@ def _fewer(shape: Shape, plan: Plan, limit: Deadline) -> Shape:
     steps = _FEWER_RECORDS[1:] if limit.pressed else _FEWER_RECORDS
     left = [count for count in steps if shape.records is None or count < shape.records]
     if not left or not plan.documents.can_limit:
-        raise problems.oversized()
+        raise problems.oversized_reply()
     _log.info("tilores.reply_too_large", records_asked_for=left[0])
     return replace(shape, records=left[0])
 

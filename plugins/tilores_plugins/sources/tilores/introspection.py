@@ -8,7 +8,7 @@ from typing import Any
 
 from tilores_core import SourceError
 from tilores_plugins.sources.tilores import problems
-from tilores_plugins.sources.tilores.catalogue import Catalogue, Leaf, Parameter, Step, shortened
+from tilores_plugins.sources.tilores.catalogue import Catalogue, Leaf, Parameter, Step, shorten
 
 _TYPE = "kind name"
 for _ in range(5):  # non-null list of non-null, twice
@@ -53,30 +53,30 @@ class _Schema:
         search = self._field(self._query, "search")
         if search is None:
             raise problems.no_operation("search")
-        search_input = _named(_argument(search, "input")["type"])
+        search_input = _type_name(_argument(search, "input")["type"])
         parameters = self._input(search_input, "parameters")
         if parameters is None:
             raise problems.no_operation("search parameters")
-        search_type = _named(parameters["type"])
+        search_type = _type_name(parameters["type"])
         entity = self._entity(search)
         records = self._field(entity, "records")
         if records is None:
             raise problems.no_operation("records in an entity")
-        leaves, cut = self._leaves(_named(records["type"]))
+        leaves, cut = self._leaves(_type_name(records["type"]))
         return Catalogue(
             parameters=tuple(self._parameters(search_type)),
             leaves=leaves,
             search_type=search_type,
             entity_type=entity,
-            abilities=frozenset(self._abilities(search_input, _named(search["type"]), entity)),
+            abilities=frozenset(self._abilities(search_input, _type_name(search["type"]), entity)),
             cut=cut,
         )
 
     def _entity(self, search: Type) -> str:
-        entities = self._field(_named(search["type"]), "entities")
+        entities = self._field(_type_name(search["type"]), "entities")
         if entities is None:
             raise problems.no_operation("entities in the answer to a search")
-        return _named(entities["type"])
+        return _type_name(entities["type"])
 
     # --- the fixed part ----------------------------------------------------------------------------------------
 
@@ -84,7 +84,7 @@ class _Schema:
         insights = self._field(entity, "recordInsights")
         names = {"Query": self._query, "SearchOutput": output, "Entity": entity}
         if insights is not None:
-            names["RecordInsights"] = _named(insights["type"])
+            names["RecordInsights"] = _type_name(insights["type"])
         for ours, theirs in names.items():
             for field in self._fields(theirs):
                 yield f"{ours}.{field['name']}"
@@ -105,7 +105,7 @@ class _Schema:
                 kind = field["type"]
                 needed = kind["kind"] == "NON_NULL" and field.get("defaultValue") is None
                 here = (*path, field["name"]), (*lists, _is_list(kind)), (*needs, needed)
-                inner = self._types[_named(kind)]
+                inner = self._types[_type_name(kind)]
                 if inner["kind"] == "INPUT_OBJECT":
                     if len(here[0]) < _DEEPEST:
                         waiting.append((inner["name"], *here))
@@ -113,7 +113,7 @@ class _Schema:
                 found += 1
                 if found > _MOST_PARAMETERS:
                     return
-                description = shortened(field.get("description"))
+                description = shorten(field.get("description"))
                 where, listed, wanted = here
                 yield Parameter(where, _json_type(inner), inner["name"], listed, wanted, _choices(inner), description)
 
@@ -127,7 +127,7 @@ class _Schema:
         while waiting:
             name, steps, above = waiting.popleft()
             for field, on in self._selectable(name):
-                inner = _named(field["type"])
+                inner = _type_name(field["type"])
                 here = (*steps, Step(field["name"], on, _is_list(field["type"])))
                 type_ = self._types[inner]
                 if type_["kind"] in _COMPOSITE:
@@ -135,7 +135,7 @@ class _Schema:
                     if len(here) < _DEEPEST and above.count(inner) < 2 and len(waiting) < _MOST_LEAVES:
                         waiting.append((inner, here, (*above, inner)))
                 elif len(found) < _MOST_LEAVES:
-                    description = shortened(field.get("description"))
+                    description = shorten(field.get("description"))
                     found.append(Leaf(here, _json_type(type_), inner, _choices(type_), description))
                 else:
                     cut += 1
@@ -173,7 +173,7 @@ def _argument(field: Type, name: str) -> Type:
     return found
 
 
-def _named(kind: Type) -> str:
+def _type_name(kind: Type) -> str:
     while kind.get("ofType"):
         kind = kind["ofType"]
     name = kind["name"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cachetools import LRUCache
 
 from tilores_core import Customer
-from tilores_plugins.sources.tilores.asking import Given
+from tilores_plugins.sources.tilores.search_parameters import Given
 
 _ENTITIES = 20_000
 _RECORDS = 8
@@ -37,7 +37,7 @@ class _Count:
     found: int = 0
 
 
-class Hints:
+class ParameterStats:
     """Which sets of parameters find customers: the instance's rules cannot be read, but learned."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Hints:
         count.asked += 1
         count.found += found
 
-    def sorted(self, variants: Sequence[Given]) -> list[Given]:
+    def sort_by_success(self, variants: Sequence[Given]) -> list[Given]:
         """Sets that never found anybody go behind, if another one did."""
         if not any(self._count(given).found for given in variants):
             return list(variants)

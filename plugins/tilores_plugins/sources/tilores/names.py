@@ -10,7 +10,7 @@ _LONGEST = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class SplitName:
     """`first` is empty when the name is one word."""
 
     first: str
@@ -22,7 +22,7 @@ def is_name(text: str) -> bool:
     return len(text) <= _LONGEST and bool(normalise_name(text))
 
 
-def splits(name: str) -> list[Split]:
+def splits(name: str) -> list[SplitName]:
     """First and last name, the likeliest way first: as it is written, in the other order, with a longer last name,
     and without accents."""
     last, comma, first = name.partition(",")
@@ -36,13 +36,15 @@ def splits(name: str) -> list[Split]:
     if not words:
         return []
     if len(words) == 1:
-        return [Split("", words[0])]
-    found = [Split(words[0], words[-1])]
+        return [SplitName("", words[0])]
+    found = [SplitName(words[0], words[-1])]
     if len(words) > 2:
-        found.append(Split(words[0], " ".join(words[1:])))
-        found.append(Split(" ".join(words[:-1]), words[-1]))
-    found.append(Split(words[-1], words[0]))
-    found += [Split(_folded(one.first, way), _folded(one.last, way)) for one in found[:1] for way in (0, -1)]
+        found.append(SplitName(words[0], " ".join(words[1:])))
+        found.append(SplitName(" ".join(words[:-1]), words[-1]))
+    found.append(SplitName(words[-1], words[0]))
+    found += [
+        SplitName(_fold_accents(one.first, way), _fold_accents(one.last, way)) for one in found[:1] for way in (0, -1)
+    ]
     return list(dict.fromkeys(one for one in found if one.last))
 
 
@@ -51,7 +53,7 @@ def _is_kept(word: str, kept: set[str]) -> bool:
     return any(part in kept for part in normalise_name(word).split())
 
 
-def _folded(text: str, way: int) -> str:
+def _fold_accents(text: str, way: int) -> str:
     """Without accents: ü as u, or as ue."""
     if text.isascii():
         return text

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from tilores_core import FieldInfo, SourceSchema
 from tilores_core.spectrums import spectrum_of_field
-from tilores_plugins.sources.tilores.asking import Asking
 from tilores_plugins.sources.tilores.catalogue import Catalogue, Leaf, leaf_paths
 from tilores_plugins.sources.tilores.queries import Documents
 from tilores_plugins.sources.tilores.reading import Reading
 from tilores_plugins.sources.tilores.roles import Roles, decide, map_parameters
+from tilores_plugins.sources.tilores.search_parameters import SearchParameters
 from tilores_plugins.sources.tilores.selection import choose, render
 from tilores_plugins.sources.tilores.settings import Settings
 
@@ -20,7 +20,7 @@ from tilores_plugins.sources.tilores.settings import Settings
 class Plan:
     catalogue: Catalogue
     documents: Documents
-    asking: Asking
+    asking: SearchParameters
     reading: Reading
     schema: SourceSchema
 
@@ -35,7 +35,7 @@ def make_plan(catalogue: Catalogue, settings: Settings) -> Plan:
     return Plan(
         catalogue=catalogue,
         documents=Documents(catalogue, selection, agreeing, roles.record_id),
-        asking=Asking.of(catalogue, map_parameters(catalogue, settings), settings),
+        asking=SearchParameters.of(catalogue, map_parameters(catalogue, settings), settings),
         reading=Reading(roles, frozenset(paths), agreeing, settings),
         schema=_schema(catalogue, paths, selection),
     )

@@ -99,7 +99,7 @@ def elsewhere(status: int) -> SourceError:
     )
 
 
-def malformed(status: int) -> SourceError:
+def malformed_reply(status: int) -> SourceError:
     return SourceError(
         f"what answers at the Tilores instance's address does not speak its protocol ({status})",
         fix="is TILORES_API_URL the GraphQL address of the instance?",
@@ -119,7 +119,7 @@ def bad_request(status: int) -> SourceError:
     )
 
 
-def oversized() -> SourceError:
+def oversized_reply() -> SourceError:
     return SourceError(
         "the customer's records are more than the Tilores instance can send at once",
         fix="name the fields that matter in [plugins.tilores] include_fields",

@@ -31,7 +31,7 @@ class Documents:
     def search(self, variants: int, shape: Shape) -> str:
         """Variables: `p0`, `p1`, …, `page`, `size`; the answers are `s0`, `s1`, …"""
         can = self.catalogue.can
-        variables = [f"${name}: {self.catalogue.search_type}!" for name in _numbered("p", variants)]
+        variables = [f"${name}: {self.catalogue.search_type}!" for name in _number_names("p", variants)]
         paging = "page: $page, pageSize: $size"
         order = ', sort: {field: "hitScore", direction: DESC}' if can("SearchInput.sort", "Entity.hitScore") else ""
         total = "totalCount " if can("SearchOutput.totalCount") else ""
@@ -48,7 +48,7 @@ class Documents:
 
     def by_records(self, count: int, shape: Shape) -> str:
         """Variables: `r0`, `r1`, …; the answers are of the same names."""
-        names = _numbered("r", count)
+        names = _number_names("r", count)
         variables = ", ".join(f"${name}: ID!" for name in names)
         fields = " ".join(f"{name}: entityByRecord(input: {{id: ${name}}}) {{ entity {{ ...E }} }}" for name in names)
         return f"query ByRecord({variables}) {{ {fields} }} {self._entity(shape)}"
@@ -79,7 +79,7 @@ class Documents:
         if shape.records is not None and self.can_limit:
             parts.append(f"kept: limit(count: {shape.records}) {{ records {{ {self.selection} }} }}")
         if shape.insights and self.catalogue.can("RecordInsights.confidence"):
-            parts += [f"c{n}: confidence(field: {_quoted(path)})" for n, path in enumerate(self.agreeing)]
+            parts += [f"c{n}: confidence(field: {_quote(path)})" for n, path in enumerate(self.agreeing)]
         return " ".join(parts)
 
     @property
@@ -87,9 +87,9 @@ class Documents:
         return self.catalogue.can("RecordInsights.limit", "RecordInsights.records")
 
 
-def _numbered(letter: str, count: int) -> Iterable[str]:
+def _number_names(letter: str, count: int) -> Iterable[str]:
     return [f"{letter}{n}" for n in range(count)]
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     return orjson.dumps(text).decode()

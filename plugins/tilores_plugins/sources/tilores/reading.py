@@ -46,7 +46,7 @@ class Reading:
         if given is None:
             given = (insights.get("kept") or {}).get("records") or ()
         rows = [flat(record, self.scalars) for record in given if isinstance(record, Mapping)]
-        entity_id = _needed_text(entity["id"])
+        entity_id = _require_text(entity["id"])
         records = [self._record(entity_id, number, fields) for number, fields in enumerate(rows, 1)]
         dated = [(fields, record.updated_at or "") for fields, record in zip(rows, records, strict=True)]
         newest = [fields for fields, _ in sorted(dated, key=lambda item: item[1], reverse=True)]
@@ -157,7 +157,7 @@ def _national(written: str, wanted: str) -> bool:
     return len(digits) >= 8 and wanted.endswith(digits) and len(wanted) - len(digits) <= 4
 
 
-def _needed_text(value: object) -> str:
+def _require_text(value: object) -> str:
     if not isinstance(value, str) or not value:
         raise TypeError("an entity without an id")
     return value

@@ -99,13 +99,13 @@ def decide(catalogue: Catalogue, settings: Settings) -> Roles:
     """Which field is what. Raises `ConfigError` for a field that the settings name and the instance lacks."""
     leaves = leaf_paths(catalogue.leaves)
     paths = list(leaves)
-    given = _Given(paths)
+    given = _NamedPaths(paths)
     flat = [path for path in paths if not leaves[path].is_list]
-    born = given.one("date_of_birth_field", settings.date_of_birth_field) or guess(_BORN, flat)
+    born = given.find_one("date_of_birth_field", settings.date_of_birth_field) or guess(_BORN, flat)
     return Roles(
         record_id=guess(_RECORD_ID, [path for path in flat if "." not in path]),
-        system=given.one("system_field", settings.system_field) or guess(_SYSTEM, flat),
-        updated=given.one("updated_field", settings.updated_field) or _updated(flat, leaves),
+        system=given.find_one("system_field", settings.system_field) or guess(_SYSTEM, flat),
+        updated=given.find_one("updated_field", settings.updated_field) or _find_updated(flat, leaves),
         names=_names(given, settings.name_fields, flat),
         emails=given.many("email_fields", settings.email_fields, _EMAIL),
         phones=given.many("phone_fields", settings.phone_fields, _PHONE),
@@ -115,13 +115,13 @@ def decide(catalogue: Catalogue, settings: Settings) -> Roles:
     )
 
 
-class _Given:
+class _NamedPaths:
     """What the settings name, held against what there is."""
 
     def __init__(self, paths: Sequence[str]) -> None:
         self._paths = paths
 
-    def one(self, setting: str, path: str | None) -> str | None:
+    def find_one(self, setting: str, path: str | None) -> str | None:
         if path is None or path in self._paths:
             return path
         near = get_close_matches(path, self._paths, 1)
@@ -134,12 +134,12 @@ class _Given:
     def many(self, setting: str, paths: Sequence[str] | None, pattern: re.Pattern[str]) -> tuple[str, ...]:
         if paths is None:
             return tuple(guesses(pattern, self._paths))
-        return tuple(found for path in paths if (found := self.one(setting, path)))
+        return tuple(found for path in paths if (found := self.find_one(setting, path)))
 
 
-def _names(given: _Given, setting: Sequence[str] | None, flat: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+def _names(given: _NamedPaths, setting: Sequence[str] | None, flat: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     if setting is not None:
-        parts = [[given.one("name_fields", part.strip()) for part in name.split("+")] for name in setting]
+        parts = [[given.find_one("name_fields", part.strip()) for part in name.split("+")] for name in setting]
         return tuple(tuple(path for path in name if path) for name in parts)
     first, middle, last = guess(_FIRST, flat), guess(_MIDDLE, flat), guess(_LAST, flat)
     whole = guess(_WHOLE, flat)
@@ -162,7 +162,7 @@ def _customer_ids(paths: Sequence[str], settings: Settings) -> tuple[str, ...]:
     return tuple(path for path in paths if path == parameter or squash(path.rpartition(".")[2]) == wanted)
 
 
-def _updated(flat: Sequence[str], leaves: dict[str, Leaf]) -> str | None:
+def _find_updated(flat: Sequence[str], leaves: dict[str, Leaf]) -> str | None:
     """By its name among the Time fields, else the first of those, else by its name alone."""
     times = [
         path
@@ -173,10 +173,12 @@ def _updated(flat: Sequence[str], leaves: dict[str, Leaf]) -> str | None:
 
 
 def _traits(
-    given: _Given, setting: Sequence[str] | None, paths: Sequence[str], born: str | None
+    given: _NamedPaths, setting: Sequence[str] | None, paths: Sequence[str], born: str | None
 ) -> tuple[Trait, ...]:
     if setting is not None:
-        return tuple(Trait(_words(path), found) for path in setting if (found := given.one("trait_fields", path)))
+        return tuple(
+            Trait(_words(path), found) for path in setting if (found := given.find_one("trait_fields", path))
+        )
     guessed = (
         ("born", born, "year"),
         ("city", guess(_CITY, paths), "value"),

@@ -21,8 +21,8 @@ from tilores_plugins.sources.tilores import introspection, problems
 from tilores_plugins.sources.tilores.api import Api
 from tilores_plugins.sources.tilores.catalogue import Catalogue, from_json, to_json
 from tilores_plugins.sources.tilores.deadlines import Deadline
-from tilores_plugins.sources.tilores.keeping import Keeping
 from tilores_plugins.sources.tilores.problems import StaleSchemaError, TooLargeError
+from tilores_plugins.sources.tilores.schema_file import SchemaFile
 from tilores_plugins.sources.tilores.settings import Settings
 from tilores_plugins.sources.tilores.status import Status
 
@@ -48,12 +48,12 @@ class Schemas:
         api: Api,
         settings: Settings,
         status: Status,
-        keeping: Keeping,
+        schema_file: SchemaFile,
         cache: OpenCache = lambda: None,
     ) -> None:
         self._api = api
         self._status = status
-        self._keeping = keeping
+        self._schema_file = schema_file
         self._cache = cache
         self._key = hashlib.sha256(f"{settings.api_url} {settings.client_id}".encode()).hexdigest()
         self._look_seconds = _BETWEEN_LOOKS
@@ -68,7 +68,7 @@ class Schemas:
         """Raises `SourceError` when there is none, neither here nor at the instance."""
         if self._catalogue is not None:
             return self._catalogue
-        kept = None if self._looked else await asyncio.to_thread(self._keeping.load)
+        kept = None if self._looked else await asyncio.to_thread(self._schema_file.load)
         self._looked = True
         if kept is not None:
             self._watch(at_once=True)
@@ -136,7 +136,7 @@ class Schemas:
                 await cache.set(self._key, orjson.dumps(to_json(catalogue)).decode())
             await cache.set(f"{self._key} hash", catalogue.hash)
         self._use(catalogue, "instance" if asked or cache is None else "cache")
-        await asyncio.to_thread(self._keeping.save, catalogue)
+        await asyncio.to_thread(self._schema_file.save, catalogue)
         return catalogue
 
     async def _introspect(self) -> Catalogue:
@@ -147,9 +147,9 @@ class Schemas:
         except TimeoutError:
             raise problems.slow() from None
         except StaleSchemaError:
-            raise problems.malformed(422) from None
+            raise problems.malformed_reply(422) from None
         except TooLargeError:
-            raise problems.oversized() from None
+            raise problems.oversized_reply() from None
         if result.data is None:
             raise problems.resolver(len(result.errors))
         return await asyncio.to_thread(introspection.read, result.data)
@@ -159,7 +159,7 @@ class Schemas:
             wait = self._seconds if self._cache() is None else self._look_seconds
             self._watching = asyncio.create_task(self._renew_for_ever(0.0 if at_once else wait))
 
-    async def _stored_hash(self) -> str | None:
+    async def _get_stored_hash(self) -> str | None:
         """The hash of the catalogue in the cache; None when it has expired, was invalidated or cannot be kept."""
         cache = self._cache()
         return None if cache is None else await cache.get(f"{self._key} hash")
@@ -169,11 +169,11 @@ class Schemas:
         while True:
             await asyncio.sleep(wait * random.uniform(0.9, 1.0))  # noqa: S311  workers must not come all at once
             try:
-                stored = await self._stored_hash()
+                stored = await self._get_stored_hash()
                 if stored is None or self._catalogue is None or self._catalogue.hash != stored:
                     await asyncio.shield(self._read())
                 # A cache that does not hold it must not make us ask the instance at every look.
-                wait = self._look_seconds if await self._stored_hash() else self._seconds
+                wait = self._look_seconds if await self._get_stored_hash() else self._seconds
             except SourceError as error:
                 _log.warning("tilores.schema_not_renewed", error=error.message)
                 wait = min(_AFTER_FAILURE, self._seconds)

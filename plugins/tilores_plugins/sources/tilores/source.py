@@ -25,17 +25,17 @@ from tilores_core import (
 )
 from tilores_plugins.sources.tilores import problems
 from tilores_plugins.sources.tilores.api import Api
-from tilores_plugins.sources.tilores.asking import Given
 from tilores_plugins.sources.tilores.catalogue import Catalogue
 from tilores_plugins.sources.tilores.deadlines import Deadline, deadline
 from tilores_plugins.sources.tilores.fetch import Fetch
-from tilores_plugins.sources.tilores.keeping import Keeping
-from tilores_plugins.sources.tilores.memory import Hints, SeenRecords
+from tilores_plugins.sources.tilores.memory import ParameterStats, SeenRecords
 from tilores_plugins.sources.tilores.names import is_name
 from tilores_plugins.sources.tilores.plan import Plan, make_plan
 from tilores_plugins.sources.tilores.problems import StaleSchemaError
 from tilores_plugins.sources.tilores.reading import Entity
+from tilores_plugins.sources.tilores.schema_file import SchemaFile
 from tilores_plugins.sources.tilores.schemas import OpenCache, Schemas
+from tilores_plugins.sources.tilores.search_parameters import Given
 from tilores_plugins.sources.tilores.settings import Settings
 from tilores_plugins.sources.tilores.status import Status
 
@@ -64,8 +64,8 @@ def build(context: PluginContext) -> TiloresSource:
         except ServicesNotOpenError:  # `tilores doctor` builds the source alone
             return None
 
-    keeping = Keeping(context.data_dir, settings.api_url)
-    return TiloresSource(settings, context.state.get(Status), keeping, cache)
+    schema_file = SchemaFile(context.data_dir, settings.api_url)
+    return TiloresSource(settings, context.state.get(Status), schema_file, cache)
 
 
 class TiloresSource:
@@ -75,14 +75,16 @@ class TiloresSource:
     that the instance can be searched by, lead to the customer as well.
     """
 
-    def __init__(self, settings: Settings, status: Status, keeping: Keeping, cache: OpenCache = lambda: None) -> None:
+    def __init__(
+        self, settings: Settings, status: Status, schema_file: SchemaFile, cache: OpenCache = lambda: None
+    ) -> None:
         self._settings = settings
         self._status = status
         self._api = Api(settings, status)
-        self._schemas = Schemas(self._api, settings, status, keeping, cache)
+        self._schemas = Schemas(self._api, settings, status, schema_file, cache)
         self._fetch = Fetch(self._api, settings)
         self._seen = SeenRecords()
-        self.hints = Hints()
+        self.hints = ParameterStats()
         self._plan: Plan | None = None
         self._closed = False
         self._told_of_missing = False
@@ -97,7 +99,7 @@ class TiloresSource:
         return await self._work("a customer by id", lambda plan, limit: self._get(plan, wanted, limit))
 
     async def find(self, identifiers: Identifiers, *, limit: int = 10) -> Sequence[Customer]:
-        who = self._normalised(identifiers)
+        who = self._normalise(identifiers)
         if who is None or limit < 1:
             return []
         if who.customer_id:
@@ -152,11 +154,11 @@ class TiloresSource:
         async with deadline(self._settings, self._status, what) as limit:
             catalogue = await self._schemas.get()
             try:
-                found = await work(self._planned(catalogue), limit)
+                found = await work(self._plan_for(catalogue), limit)
             except StaleSchemaError:
                 catalogue = await self._schemas.renew(catalogue)
                 try:
-                    found = await work(self._planned(catalogue), limit)
+                    found = await work(self._plan_for(catalogue), limit)
                 except StaleSchemaError:
                     raise problems.schema_disagrees() from None
         seconds = time.monotonic() - started
@@ -165,7 +167,7 @@ class TiloresSource:
             _log.info("tilores.slow", what=what, seconds=round(seconds, 1))
         return found
 
-    def _planned(self, catalogue: Catalogue) -> Plan:
+    def _plan_for(self, catalogue: Catalogue) -> Plan:
         if self._plan is None or self._plan.catalogue is not catalogue:
             try:
                 self._plan = make_plan(catalogue, self._settings)
@@ -179,7 +181,7 @@ class TiloresSource:
             customer = await self._by_records(plan, wanted, limit)
         if customer is None:
             customer = await self._by_number(plan, wanted, limit)
-        return self._noted(customer)
+        return self._note_customer(customer)
 
     async def _by_records(self, plan: Plan, wanted: str, limit: Deadline) -> Customer | None:
         """`wanted` as a record's id, else the entity that all records of the one that is gone are in now."""
@@ -201,7 +203,7 @@ class TiloresSource:
         return found[0] if len(found) == 1 else None
 
     async def _find(self, plan: Plan, who: Identifiers, most: int, limit: Deadline) -> list[Customer]:
-        variants = self.hints.sorted(plan.asking.variants(who))
+        variants = self.hints.sort_by_success(plan.asking.variants(who))
         size = min(max(self._settings.page, 1 << (most - 1).bit_length()), _LARGEST_PAGE)
         if not variants and not self._told_of_missing:
             self._told_of_missing = True
@@ -220,10 +222,10 @@ class TiloresSource:
         if len(variants) == 1:
             self.hints.note(variants[0], found=bool(found))
         for customer in found:
-            self._noted(customer)
+            self._note_customer(customer)
         return found
 
-    def _noted(self, customer: Customer | None) -> Customer | None:
+    def _note_customer(self, customer: Customer | None) -> Customer | None:
         if customer is not None:
             self._seen.note(customer)
         return customer
@@ -231,7 +233,7 @@ class TiloresSource:
     def locale(self) -> SourceLocale:
         return SourceLocale(phone_region=self._settings.phone_region, day_first=self._settings.day_first)
 
-    def _normalised(self, who: Identifiers) -> Identifiers | None:
+    def _normalise(self, who: Identifiers) -> Identifiers | None:
         """As the contract writes them; None when no customer can fit."""
         if not who or (who.customer_id is not None and not _is_id(who.customer_id.strip())):
             return None

@@ -32,12 +32,12 @@ class Status:
     waiting: int = 0
     latencies: deque[float] = field(default_factory=lambda: deque(maxlen=_LATENCIES))
 
-    def answered(self, seconds: float) -> None:
+    def record_success(self, seconds: float) -> None:
         self.calls += 1
         self.last_answer_at = time.monotonic()
         self.latencies.append(seconds)
 
-    def failed(self, message: str) -> None:
+    def record_failure(self, message: str) -> None:
         """`message` holds neither a secret nor a customer's data."""
         self.calls += 1
         self.errors += 1

@@ -81,7 +81,7 @@ class Tokens:
         # One caller who gives up must not end it for the others.
         return (await asyncio.shield(self._refresh())).value
 
-    def refused(self, value: str) -> bool:
+    def on_refused(self, value: str) -> bool:
         """The gateway did not take `value`: forget it. False when another token will not help now."""
         now = time.monotonic()
         token = self._token
@@ -98,7 +98,7 @@ class Tokens:
         self._after_refusal = ""
         return True
 
-    def accepted(self, value: str) -> None:
+    def on_accepted(self, value: str) -> None:
         """The gateway took `value`."""
         if value == self._after_refusal:
             self._after_refusal = None
@@ -106,10 +106,10 @@ class Tokens:
     def _refresh(self) -> asyncio.Task[Token]:
         if self._refreshing is None:
             self._refreshing = asyncio.create_task(self._request())
-            self._refreshing.add_done_callback(self._landed)
+            self._refreshing.add_done_callback(self._on_fetched)
         return self._refreshing
 
-    def _landed(self, task: asyncio.Task[Token]) -> None:
+    def _on_fetched(self, task: asyncio.Task[Token]) -> None:
         self._refreshing = None
         if not task.cancelled():
             task.exception()  # those who wait get it; there may be none
@@ -118,7 +118,7 @@ class Tokens:
         try:
             granted = await self._ask()
         except SourceError as error:
-            self._failed(error)
+            self._on_failure(error)
             raise
         now = time.monotonic()
         token = self._token = Token.new(granted.value, granted.seconds, now)
@@ -131,7 +131,7 @@ class Tokens:
         self._status.token_error = None
         return token
 
-    def _failed(self, error: SourceError) -> None:
+    def _on_failure(self, error: SourceError) -> None:
         now = time.monotonic()
         if isinstance(error, SourceUnavailableError):
             pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**self._failures) * random.uniform(0.5, 1.0)  # noqa: S311

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import orjson
 
 from tilores_core import Customer
-from tilores_plugins.sources.tilores.asking import Given, fitting
 from tilores_plugins.sources.tilores.catalogue import Parameter
 from tilores_plugins.sources.tilores.edges import MOST_LINKS, summary
-from tilores_plugins.sources.tilores.memory import Hints
+from tilores_plugins.sources.tilores.memory import ParameterStats
 from tilores_plugins.sources.tilores.plan import Plan
 from tilores_plugins.sources.tilores.reading import Entity
+from tilores_plugins.sources.tilores.search_parameters import Given, fitting
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -36,7 +36,7 @@ _TAKEN = frozenset({"config", "callbacks", "run_manager"})  # what LangChain pas
 class Searches(Protocol):
     """What the tools need of the source."""
 
-    hints: Hints
+    hints: ParameterStats
 
     async def get(self, customer_id: str) -> Customer | None: ...
 
@@ -75,7 +75,7 @@ class _Search:
         self._source = source
         self._customer = customer
         self._asking = plan.asking
-        self._parameters = _named(plan)
+        self._parameters = _name_parameters(plan)
 
     def schema(self) -> dict[str, Any]:
         """As JSON schema: short, since it is in every prompt."""
@@ -94,21 +94,23 @@ class _Search:
                 continue
             parameter = self._parameters.get(name)
             if parameter is None:
-                return _said(f"there is no parameter {name[:_LONGEST_NAME]!r}", known=list(self._parameters))
+                return _text_result(f"there is no parameter {name[:_LONGEST_NAME]!r}", known=list(self._parameters))
             typed = fitting(parameter, value)
             if typed is None:
-                return _said(
+                return _text_result(
                     f"{name}: not a value that it takes", type=parameter.type, one_of=list(parameter.choices)
                 )
             given[parameter.name] = typed
         if not given:
-            return _said("give at least one parameter", known=list(self._parameters))
+            return _text_result("give at least one parameter", known=list(self._parameters))
         if missing := self._asking.missing({**self._asking.settings.fixed_parameters, **given}):
-            return _said("more is needed", missing=missing)
+            return _text_result("more is needed", missing=missing)
         found = [one for one in await self._source.search(given) if _is_allowed(one, self._customer)]
         if not found:
-            return _said("no customer fits" if self._customer is None else "this is not the customer in question")
-        return _shown(found), found[:_MOST_CUSTOMERS]
+            return _text_result(
+                "no customer fits" if self._customer is None else "this is not the customer in question"
+            )
+        return _dump_within_bounds(found), found[:_MOST_CUSTOMERS]
 
 
 class _Edges:
@@ -131,10 +133,10 @@ class _Edges:
         asked = self._customer.id if self._customer is not None else str(customer_id)
         customer = await self._source.get(asked)
         if customer is None or not _is_allowed(customer, self._customer):
-            return _said("there is no such customer")
+            return _text_result("there is no such customer")
         entity = await self._source.edges(customer.id)
         if entity is None:
-            return _said("there is no such customer")
+            return _text_result("there is no such customer")
         told = [_text(summary(entity, most)) for most in (MOST_LINKS, 8, 0)]
         return next((text for text in told if len(text) <= MOST_CHARACTERS), "{}"), [customer]
 
@@ -150,7 +152,7 @@ def _is_allowed(found: Customer, bound: Customer | None) -> bool:
 # --- what a model gets ----------------------------------------------------------------------------------------------
 
 
-def _shown(customers: Sequence[Customer]) -> str:
+def _dump_within_bounds(customers: Sequence[Customer]) -> str:
     """JSON within bounds: the records of each customer, shorter when it is too much."""
     shown = customers[:_MOST_CUSTOMERS]
     for records, values in ((_MOST_RECORDS, _LONGEST_VALUE), (6, 100), (3, 40), (1, 20), (0, 0)):
@@ -189,7 +191,7 @@ def _short(value: Any, most: int) -> Any:
     return value if not isinstance(value, list | Mapping) or len(_text(value)) <= most else "…"
 
 
-def _said(what: str, **more: Any) -> Result:
+def _text_result(what: str, **more: Any) -> Result:
     return _text({"error": what, **{name: value for name, value in more.items() if value}})[:MOST_CHARACTERS], []
 
 
@@ -200,7 +202,7 @@ def _text(value: Any) -> str:
 # --- what a model may give -----------------------------------------------------------------------------------------
 
 
-def _named(plan: Plan) -> dict[str, Parameter]:
+def _name_parameters(plan: Plan) -> dict[str, Parameter]:
     """The parameters by names that every provider takes: those we know to use first."""
     settings = plan.asking.settings
     known = set(plan.asking.mapping.values())
@@ -226,6 +228,6 @@ def _property(parameter: Parameter) -> dict[str, Any]:
     return inner
 
 
-def _hint(hints: Hints) -> str:
+def _hint(hints: ParameterStats) -> str:
     combinations = [" + ".join(names) for names in hints.successful()[:_MOST_HINTS]]
     return f"Have found customers before: {'; '.join(combinations)}." if combinations else ""

@@ -78,7 +78,7 @@ class Transport:
             raise problems.token_unavailable("no answer in time", 1.0) from None
         except BusyError as error:
             raise problems.token_unavailable("the connection failed", 1.0) from error
-        return _granted(reply)
+        return _parse_grant(reply)
 
     async def _post(self, url: str, content: bytes, headers: Mapping[str, str], seconds: float, most: int) -> Reply:
         client = self._client or await self._open()
@@ -102,7 +102,7 @@ class Transport:
             raise problems.broken() from error
         except httpx.TransportError as error:
             raise BusyError(problems.unreachable(type(error).__name__)) from error
-        return Reply(status, await _decoded(bytes(body)), after)
+        return Reply(status, await _decode(bytes(body)), after)
 
     async def _open(self) -> httpx.AsyncClient:
         if self._closed:
@@ -140,7 +140,7 @@ class Transport:
             await client.aclose()
 
 
-def _granted(reply: Reply) -> Granted:
+def _parse_grant(reply: Reply) -> Granted:
     body = reply.body if isinstance(reply.body, dict) else {}
     if reply.status == 429 or reply.status >= 500:
         raise problems.token_unavailable(str(reply.status), reply.retry_after or 1.0)
@@ -154,7 +154,7 @@ def _granted(reply: Reply) -> Granted:
     return Granted(value, min(max(float(seconds), _SHORTEST_LIFE), _LONGEST_LIFE))
 
 
-async def _decoded(body: bytes) -> Any:
+async def _decode(body: bytes) -> Any:
     try:
         if len(body) > _IN_THREAD:
             return await asyncio.to_thread(orjson.loads, body)

@@ -30,20 +30,20 @@ class LangSmithTracer:
 
     async def record(self, traces: Sequence[Trace]) -> None:
         def send() -> None:
-            client = self._connected()
+            client = self._connect()
             for batch in _batches(traces, self._settings):
                 client.ingest(batch)
 
         await self._threads.call(send, self._settings.timeout_seconds + _GRACE)
 
     async def feedback(self, feedback: Feedback) -> None:
-        await self._threads.call(lambda: self._connected().score(feedback), self._settings.timeout_seconds + _GRACE)
+        await self._threads.call(lambda: self._connect().score(feedback), self._settings.timeout_seconds + _GRACE)
 
     async def aclose(self) -> None:
         if self._client is not None:
             self._client.close()
 
-    def _connected(self) -> LangSmith:
+    def _connect(self) -> LangSmith:
         if self._client is None:
             from tilores_plugins.tracing.langsmith.client import LangSmith
 

@@ -67,7 +67,7 @@ class Sender:
             rejected = await self._send(body, until)
         except TiloresError as error:
             raise self._note(error) from None
-        self._status.worked(spans, min(rejected, spans))
+        self._status.record_success(spans, min(rejected, spans))
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -93,7 +93,7 @@ class Sender:
                 raise CollectorRefusedError(f"no OTLP is spoken there: {type(error).__name__}") from None
             else:
                 if 200 <= status < 300:
-                    return _rejected(reply)
+                    return _count_rejected(reply)
                 if status not in _AGAIN:
                     raise CollectorRefusedError(f"the collector refused a request: status {status}")
                 failure = CollectorUnavailableError(f"the collector is busy: status {status}")
@@ -118,11 +118,11 @@ class Sender:
             return response.status_code, _retry_after(response.headers.get("retry-after")), reply
 
     def _note(self, error: TiloresError) -> TiloresError:
-        self._status.failed(error.message)
+        self._status.record_failure(error.message)
         return error
 
 
-def _rejected(reply: bytes) -> int:
+def _count_rejected(reply: bytes) -> int:
     """Of a partial success: how many spans the collector left out. Sending them again would not help."""
     try:
         response = ExportTraceServiceResponse.FromString(reply)

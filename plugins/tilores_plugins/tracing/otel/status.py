@@ -26,13 +26,13 @@ class Status:
     last_error_at: float = 0.0
     last_success_at: float = 0.0
 
-    def worked(self, spans: int, rejected: int) -> None:
+    def record_success(self, spans: int, rejected: int) -> None:
         self.requests += 1
         self.spans += spans - rejected
         self.rejected_spans += rejected
         self.last_success_at = time.monotonic()
 
-    def failed(self, error: str) -> None:
+    def record_failure(self, error: str) -> None:
         """`error`: a sentence without addresses, headers or texts of the collector's."""
         self.failures += 1
         self.last_error = error

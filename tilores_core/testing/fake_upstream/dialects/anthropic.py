@@ -49,7 +49,8 @@ class Anthropic(Dialect):
     def other(self, request: Request) -> Mapping[str, Any]:
         if request.method == "GET" and request.path == "/v1/models":
             made = [
-                {"type": "model", "id": name, "display_name": name, "created_at": _RESET} for name in self.listed()
+                {"type": "model", "id": name, "display_name": name, "created_at": _RESET}
+                for name in self.list_models()
             ]
             return {"data": made, "has_more": False, "first_id": made[0]["id"], "last_id": made[-1]["id"]}
         return super().other(request)
@@ -63,7 +64,7 @@ class Anthropic(Dialect):
         if said.pieces:
             content.append({"type": "text", "text": said.text})
         content += [{**_tool_use(call), "input": call.arguments} for call in said.tool_calls]
-        return {**self._message(asked, said), "content": content, **_ended(said), "usage": _usage(said)}
+        return {**self._message(asked, said), "content": content, **_end_reason(said), "usage": _usage(said)}
 
     def stream(self, asked: Asked, said: Said) -> Stream:
         started = self._message(asked, said) | {"content": [], "stop_reason": None, "stop_sequence": None}
@@ -88,7 +89,7 @@ class Anthropic(Dialect):
             head=head,
             pieces=pieces,
             calls=calls,
-            finish=[closing, _event("message_delta", delta=_ended(said), usage=usage)],
+            finish=[closing, _event("message_delta", delta=_end_reason(said), usage=usage)],
             unfinished=[closing],
             mark=[_event("message_stop")],
         )
@@ -171,7 +172,7 @@ def _usage(said: Said) -> dict[str, Any]:
     }
 
 
-def _ended(said: Said) -> dict[str, Any]:
+def _end_reason(said: Said) -> dict[str, Any]:
     if said.stopped_by is not None and said.finish == "stop":
         return {"stop_reason": "stop_sequence", "stop_sequence": said.stopped_by}
     return {"stop_reason": None if said.finish is None else _REASONS[said.finish], "stop_sequence": None}

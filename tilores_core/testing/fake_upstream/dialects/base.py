@@ -145,7 +145,7 @@ class Dialect(ABC):
         if limit is not None and words > limit:
             raise too_long(model, words, limit)
 
-    def listed(self) -> Collection[str]:
+    def list_models(self) -> Collection[str]:
         return self.models or ("fake-upstream-1",)
 
 

@@ -64,7 +64,7 @@ class Google(Dialect):
 
     def other(self, request: Request) -> Mapping[str, Any]:
         if request.method == "GET" and request.path.endswith("/models"):
-            return {"models": [{"name": f"models/{name}", "version": "1"} for name in self.listed()]}
+            return {"models": [{"name": f"models/{name}", "version": "1"} for name in self.list_models()]}
         return super().other(request)
 
     # --- answering

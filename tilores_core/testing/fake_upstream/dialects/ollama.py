@@ -51,7 +51,9 @@ class Ollama(Dialect):
     def other(self, request: Request) -> Mapping[str, Any]:
         match request.method, request.path:
             case "GET", "/api/tags":
-                return {"models": [{"name": name, "model": name, "modified_at": _WHEN} for name in self.listed()]}
+                return {
+                    "models": [{"name": name, "model": name, "modified_at": _WHEN} for name in self.list_models()]
+                }
             case "GET", "/api/version":
                 return {"version": "0.12.0"}
             case "POST", "/api/show":

@@ -71,7 +71,7 @@ class OpenAI(Dialect):
         if request.method == "GET" and request.path.endswith("/models"):
             made = [
                 {"id": name, "object": "model", "created": 1_700_000_000, "owned_by": self.name}
-                for name in self.listed()
+                for name in self.list_models()
             ]
             return {"object": "list", "data": made}
         return super().other(request)

@@ -105,7 +105,7 @@ def _accounts(dice: Dice, person: Person, loans: Facts) -> Facts:
     oldest = dice.day(person.since, days_ago(150))
     age = year_fraction(oldest, AS_OF)
     open_loans = sum(1 for name in _INSTALMENT_LOANS if loans.get(name))
-    hard = dice.weighted({"0": 50, "1": 27, "2": 15, "4": 8})
+    hard = dice.pick_weighted({"0": 50, "1": 27, "2": 15, "4": 8})
     return {
         "open_credit_accounts": open_loans + dice.between(1, 4),
         "closed_credit_accounts": dice.between(0, 6),

@@ -38,7 +38,9 @@ def facts(dice: Dice, person: Person, known: Facts) -> Facts:
 
 def _identity(dice: Dice, person: Person, age: int) -> Facts:
     country = COUNTRIES[person.place.country]
-    marital = dice.weighted({"single": 40, "married": 42, "divorced": 12, "widowed": 6}) if age >= 22 else "single"
+    marital = (
+        dice.pick_weighted({"single": 40, "married": 42, "divorced": 12, "widowed": 6}) if age >= 22 else "single"
+    )
     second = {"English": "Spanish"}.get(country["language"], "English")
     document_ends = AS_OF + timedelta(days=dice.between(40, 3200))
     return {
@@ -55,7 +57,7 @@ def _identity(dice: Dice, person: Person, age: int) -> Facts:
         "preferred_language": country["language"],
         "secondary_language": second,
         "marital_status": marital,
-        "dependants": int(dice.weighted({"0": 55, "1": 18, "2": 19, "3": 8})) if age >= 25 else 0,
+        "dependants": int(dice.pick_weighted({"0": 55, "1": 18, "2": 19, "3": 8})) if age >= 25 else 0,
         "education_level": dice.pick(("secondary school", "apprenticeship", "bachelor", "master", "doctorate")),
         "tax_residency": country["name"],
         "identity_document_type": country["identity_document"],
@@ -117,9 +119,9 @@ def _contact(dice: Dice, person: Person) -> Facts:
 def _standing(dice: Dice) -> Facts:
     reviewed: date = days_ago(dice.between(30, 900))
     return {
-        "kyc_status": dice.weighted({"verified": 92, "review due": 6, "incomplete": 2}),
+        "kyc_status": dice.pick_weighted({"verified": 92, "review due": 6, "incomplete": 2}),
         "kyc_reviewed_on": reviewed.isoformat(),
-        "customer_status": dice.weighted({"active": 98, "closing": 2}),
+        "customer_status": dice.pick_weighted({"active": 98, "closing": 2}),
         "loyalty_points": dice.between(0, 25_000),
         "net_promoter_score": dice.between(2, 10),
     }

@@ -18,7 +18,7 @@ _log = structlog.get_logger(part="source")
 _MOST_BYTES = 8 * 1024 * 1024
 
 
-class Keeping:
+class SchemaFile:
     """One file for one instance, told apart by its address."""
 
     def __init__(self, data_dir: Path, api_url: str) -> None:

@@ -20,7 +20,7 @@ _MOST_NAMES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class SearchParameters:
     """How to ask one instance. `mapping`: our identifiers -> its parameters."""
 
     parameters: Mapping[str, Parameter]
@@ -28,7 +28,7 @@ class Asking:
     settings: Settings
 
     @classmethod
-    def of(cls, catalogue: Catalogue, mapping: Mapping[str, str], settings: Settings) -> Asking:
+    def of(cls, catalogue: Catalogue, mapping: Mapping[str, str], settings: Settings) -> SearchParameters:
         return cls({parameter.name: parameter for parameter in catalogue.parameters}, mapping, settings)
 
     def variants(self, who: Identifiers) -> list[Given]:
