@@ -22,7 +22,7 @@ from tilores_core.errors import StoreError
 from tilores_core.store import upgrade
 from tilores_core.store.address import Address
 from tilores_core.store.migrate import HEAD, REVISIONS, VERSION_TABLE
-from tilores_core.store.store import Store, metadata, stored_revision
+from tilores_core.store.store import Store, metadata, read_revision
 
 DUMPS = Path(__file__).parent / "dumps"
 
@@ -47,7 +47,7 @@ async def _rows(store: Store, table: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("revision", REVISIONS)
 async def test_up_from_every_released_schema(revision: str, address: Address, request: pytest.FixtureRequest) -> None:
     _load(revision, address, request)
-    assert await stored_revision(address) == revision
+    assert await read_revision(address) == revision
     store = await Store.open(address)
     try:
         for table, rows in json.loads((DUMPS / f"{revision}.rows.json").read_text()).items():
@@ -59,7 +59,7 @@ async def test_up_from_every_released_schema(revision: str, address: Address, re
         assert await store.leases.acquire("new", "desk", 5.0)
     finally:
         await store.aclose()
-    assert await stored_revision(address) == HEAD
+    assert await read_revision(address) == HEAD
 
 
 def _holds(there: dict[str, Any], row: dict[str, Any]) -> bool:
@@ -115,7 +115,7 @@ async def test_a_newer_database_is_refused_and_left_alone(address: Address) -> N
     async with store.database.write() as connection:
         await connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
     await store.aclose()
-    for attempt in (Store.open, stored_revision):
+    for attempt in (Store.open, read_revision):
         with pytest.raises(
             StoreError, match=f"revision 9999, and this version of tilores-core knows {HEAD}"
         ) as caught:
@@ -135,7 +135,7 @@ async def test_a_migration_that_fails_changes_nothing(
     monkeypatch.setattr(upgrade, "upgrade", half)
     with pytest.raises(LookupError):
         await Store.open(address)
-    assert await stored_revision(address) == REVISIONS[0]
+    assert await read_revision(address) == REVISIONS[0]
     monkeypatch.undo()
     store = await Store.open(address)
     await store.aclose()
@@ -179,9 +179,9 @@ async def test_opening_waits_while_another_process_opens(new_address: NewAddress
         assert not (await asyncio.wait({opening}, timeout=0.2))[0]
         other.execute("COMMIT")
         await (await opening).aclose()
-    assert await stored_revision(address) == HEAD
+    assert await read_revision(address) == HEAD
 
 
 async def test_looking_makes_nothing(address: Address) -> None:
-    assert await stored_revision(address) is None
+    assert await read_revision(address) is None
     assert not address.path.is_file()

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from tilores_core.release import ProductionIntegrationOrchestrator
 from tilores_core.release.experiments import ExperimentPlan
 from tilores_core.release.experiments.tester import as_row
-from tilores_core.web.auth import keyed_route
+from tilores_core.web.auth import route_with_key
 from tilores_core.web.problems import ERRORS, WITH_BODY, Problem, Responses
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def experiment_routes(release: ProductionIntegrationOrchestrator) -> APIRouter:
     router = APIRouter(
         prefix="/admin/experiments",
         tags=["admin"],
-        route_class=keyed_route("admin"),
+        route_class=route_with_key("admin"),
         responses={**ERRORS, **_NO_STORE, 422: WITH_BODY[422]},
     )
 
