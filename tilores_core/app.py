@@ -114,7 +114,7 @@ def create_app(
                 metrics=metrics,
                 tracers=services.tracing.report,
                 store=services.store.ping,
-                improvement=ImprovementDesk(services.store, host.config.improve),
+                improvement=ImprovementDesk(services.store, host.config.improve, host.config.healing.mode),
                 release=services.release,
                 prewarming=warm_jobs,
                 batches=BatchIntake(store=services.store, folder=folder, table=host.config.batch),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -34,12 +34,13 @@ from tilores_core.errors import SourceError
 from tilores_core.host.host import PluginHost
 from tilores_core.host.roles import CACHE, EXTRACTOR, LLM, OBSERVERS, SOURCE, TRACERS
 from tilores_core.identity import Locale
+from tilores_core.improve.healing_signals import HealthSignals, ModelHolds
 from tilores_core.jobs.job_folder import JobFolder
 from tilores_core.metrics import Metrics
 from tilores_core.metrics.collectors import alert_queue_samples, prompt_samples, watch_parts
 from tilores_core.metrics.meters import ModelLabels
 from tilores_core.metrics.quality import quality_samples
-from tilores_core.quality.live import QUALITY_WORK, LiveQuality
+from tilores_core.quality.live import QUALITY_WORK, LiveQuality, ScoreObserver
 from tilores_core.release import ProductionIntegrationOrchestrator, ProductionPromptManager, PromptChecks
 from tilores_core.release.golden_questions import GoldenQuestions
 from tilores_core.release.orchestrator import WORK
@@ -160,8 +161,13 @@ async def open_services(
         )
         lookup = _build_lookup(config, source, finder, cache, metrics, locale)
         tracing = _open_tracing(stack, host, models, lookup)
-        quality = _open_quality(stack, environment, store, cache, config, metrics, release) if live else None
+        shown = models.display_name
+        quality = _open_quality(stack, environment, store, cache, config, metrics, release, shown) if live else None
         engine = _open_engine(stack, host, models, lookup, cache, prompts, tracing, metrics, quality)
+        if config.healing.mode != "off":
+            holds = ModelHolds(store, engine.hold_models)
+            stack.push_async_callback(holds.aclose)
+            holds.start()
         for what, reason in host.disabled_roles.items():
             log.info("plugin.disabled", what=what, reason=reason)
         if metrics is not None:
@@ -307,12 +313,18 @@ def _open_quality(
     config: Config,
     metrics: Metrics | None,
     release: ProductionIntegrationOrchestrator,
+    shown: Callable[[str], str],
 ) -> LiveQuality | None:
     share = config.quality.live_cpu_percent / 100
     if not share:
         return None
     mark = WorkMark(environment.data_dir, QUALITY_WORK)
-    quality = LiveQuality(store, cache, cpu_share=share, wake_monitor=mark.set, observer=release.recorder)
+    observer: ScoreObserver = release.recorder
+    if config.healing.mode != "off":
+        observer = signals = HealthSignals(store, observer, shown=shown, source=config.use.source)
+        stack.push_async_callback(signals.aclose)
+        signals.start()
+    quality = LiveQuality(store, cache, cpu_share=share, wake_monitor=mark.set, observer=observer)
     if metrics is not None:
         metrics.watch(lambda: quality_samples(quality, metrics.labels))
     quality.start()

@@ -8,6 +8,16 @@ hands over.
 from tests.settings.plugin_proofs import PLUGIN_PROOFS
 
 PROOFS = {
+    "healing.mode": (
+        "tests/improve/test_healing.py::test_nothing_is_done_in_a_dry_run_over_the_limit_or_while_paused"
+    ),
+    "healing.actions_per_day": (
+        "tests/improve/test_healing.py::test_nothing_is_done_in_a_dry_run_over_the_limit_or_while_paused"
+    ),
+    "healing.fail_over_minutes": "tests/improve/test_healing.py::test_settings_bound_how_long_and_how_often",
+    "healing.cooldown_minutes": "tests/improve/test_healing.py::test_settings_bound_how_long_and_how_often",
+    "healing.verify_answers": "tests/improve/test_healing.py::test_settings_bound_how_long_and_how_often",
+    "healing.verify_hours": "tests/improve/test_healing.py::test_settings_bound_how_long_and_how_often",
     "improve.spectrums_at_once": (
         "tests/improve/test_orchestrator.py::test_breaches_trigger_one_cycle_for_at_most_three_spectrums"
     ),

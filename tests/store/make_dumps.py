@@ -275,6 +275,37 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     "tilores_experiment_sums": [
         {"experiment_id": "kinder-2", "step": 0, "arm": "control", **dict.fromkeys(SUMS, 1.5)},
     ],
+    "tilores_healing_episodes": [
+        {
+            "id": "episode-1",
+            "state": "healed",
+            "diagnosis": "model down",
+            "subject": "demo:simulated-1",
+            "created_ms": 1_790_000_000_000,
+            "ended_ms": 1_790_000_000_001,
+            "body": {"done": "ü"},
+        },
+        {
+            "id": "episode-2",
+            "state": "verifying",
+            "diagnosis": "data drift",
+            "subject": "☎",
+            "created_ms": 1_790_000_000_002,
+            "ended_ms": None,
+            "body": {},
+        },
+    ],
+    "tilores_health_signals": [
+        {
+            "kind": "field",
+            "subject": "demo",
+            "value": "größe",
+            "start_ms": 1_790_000_000_000,
+            "count": 5_000_000_000,
+            "first_ms": 1_790_000_000_001,
+            "last_ms": 1_790_000_000_002,
+        }
+    ],
     "tilores_improve_cycles": [
         {
             "id": "cycle-1",

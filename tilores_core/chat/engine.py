@@ -93,6 +93,7 @@ class ChatEngine:
         chat = chat or ChatTable()
         self._guard = Guard(chat.grounding)
         self._router = ModelRouter(models, self._routing, deadline_seconds=deadline_seconds, notes=notes)
+        self.hold_models = self._router.hold
         windows, window = self._routing.context_windows, chat.default_context_window
         self._generator = AnswerGenerator(
             customers=customers,

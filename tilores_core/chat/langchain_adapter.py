@@ -11,6 +11,7 @@ import orjson
 
 from tilores_core.contracts import CompletionPiece, Message, Usage
 from tilores_core.llm.failures import MalformedReplyError
+from tilores_core.llm.normalizer import served_by
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -92,6 +93,7 @@ async def complete(
             for at, (call_id, name, arguments) in enumerate(calls)
         ],
         native=message if message.tool_calls and not message.invalid_tool_calls else None,
+        served_by=served_by(message.response_metadata),
     )
 
 
@@ -113,6 +115,7 @@ async def _pieces(model: BaseChatModel, prompt: list[BaseMessage]) -> AsyncGener
                 usage=used,
                 finish_reason=reason or None,
                 thinking=bool(chunk.content or chunk.additional_kwargs),
+                served_by=served_by(chunk.response_metadata) if reason else None,
             )
     if not chunks:  # status 200 and no event at all: some proxy's page
         raise MalformedReplyError

@@ -103,6 +103,10 @@ class ModelRouter:
         """The time a turn has."""
         return Budget.of(turn, default=self._seconds)
 
+    def hold(self, models: Mapping[str, float]) -> None:
+        """Leave these models (full names) alone for so many seconds, while others can be asked; and only these."""
+        self._health.hold(models)
+
     def conditions(self) -> Mapping[str, Condition]:
         """By model: whether its last call worked, since when it is so, and the last error."""
         return self._health.conditions()

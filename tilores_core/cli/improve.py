@@ -125,6 +125,41 @@ def history(
 
 
 @app.command()
+def episodes(
+    ctx: typer.Context,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="How many, the newest first.")] = _MOST,
+    json: JsonOption = False,
+) -> None:
+    """List what healing has found and done, whether it helped, and what was learned from it."""
+    from tilores_core.improve.healing_diagnosis import lessons
+    from tilores_core.improve.report import episode_row, lesson_row
+
+    async def work(services: Services) -> dict[str, list[dict[str, Any]]]:
+        found = await (await services.store.get()).healing.recent(limit=1000)
+        return {
+            "episodes": [episode_row(one) for one in found[:limit]],
+            "lessons": [lesson_row(one) for one in lessons(found)],
+        }
+
+    found = _options(ctx).run(work)
+    if json:
+        _print(found)
+        return
+    if not found["episodes"]:
+        typer.echo("There was no episode yet.")
+        return
+    heads = ("began", "state", "diagnosis", "about", "done", "result")
+    shown = [
+        [row["created"], row["state"], row["diagnosis"], row["subject"], row["done"] or "", row["result"] or _EMPTY]
+        for row in found["episodes"]
+    ]
+    typer.echo(columns(heads, shown))
+    for row in found["lessons"]:
+        tried = row["healed"] + row["not_healed"]
+        typer.echo(f"'{row['action']}' helped against '{row['diagnosis']}' in {row['healed']} of {tried} episodes")
+
+
+@app.command()
 def report(ctx: typer.Context, cycle: CycleArgument = "last") -> None:
     """Print the report of a cycle as Markdown."""
     from tilores_core.improve.report import as_markdown
@@ -245,10 +280,6 @@ def _switch(ctx: typer.Context, reason: str, *, paused: bool) -> None:
 
     asyncio.run(work())
     typer.echo("No cycle is triggered until: tilores improve resume" if paused else "Cycles may be triggered again.")
-
-
-def _say(phase: str, number: int) -> None:
-    typer.echo(f"{number + 1}/6 {phase}", err=True)
 
 
 def _options(ctx: typer.Context) -> Options:

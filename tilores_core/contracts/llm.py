@@ -60,7 +60,8 @@ class CompletionPiece(NamedTuple):
     the tools that this answer calls (`reasoning_content`, …): texts are joined, lists appended. `usage`: all tokens
     up to now. `cost`: US dollars, where the provider says it. `finish_reason` in the provider's words. `native`: the
     message in the provider's own form, given back to it in the history as the key `native` of a message. `thinking`:
-    it is at work, though nothing of the answer is in this piece.
+    it is at work, though nothing of the answer is in this piece. `served_by`: the model that the provider says it
+    used, with the fingerprint of its system where it gives one.
     """
 
     text: str = ""
@@ -71,6 +72,7 @@ class CompletionPiece(NamedTuple):
     finish_reason: str | None = None
     native: Any = None
     thinking: bool = False
+    served_by: str | None = None
 
 
 class LLMProvider(Protocol):

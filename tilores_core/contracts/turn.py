@@ -206,7 +206,7 @@ class Attempt:
 
     `started`: seconds after the turn began; `first_token`: seconds after the attempt began, None when nothing came
     or everything came at once. `cost`: US dollars, None when unknown. `hedge`: a second request, sent because the
-    first was slow.
+    first was slow. `served_by`: what the provider says it used, see `CompletionPiece`.
     """
 
     model: str
@@ -217,6 +217,7 @@ class Attempt:
     first_token: float | None = None
     cost: float | None = None
     hedge: bool = False
+    served_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,9 @@ SUBJECT: Final = "improvement"
 BREACHES: Final = frozenset(("quality.floor", "quality.degradation"))
 _DAY: Final = 86_400.0
 _MOST_ALERTS: Final = 1_000
+_MOST_EPISODES: Final = 200
+REOPTIMISE: Final = "re-optimise"
+"""The action of an episode of healing that asks for a cycle."""
 
 Run = Callable[[tuple[str, ...]], "Awaitable[StoredCycle | None]"]
 
@@ -62,7 +65,11 @@ class ContinuousImprovementOrchestrator:
         """What there is to do. Raises `StoreError`."""
         store, now = await self._store.get(), self._clock()
         raised = await store.alerts.recent(states=("open", "acknowledged"), limit=_MOST_ALERTS)
-        kinds = sorted({one.alert.spectrum for one in raised if one.alert.kind in BREACHES and one.alert.spectrum})
+        breached = {one.alert.spectrum for one in raised if one.alert.kind in BREACHES and one.alert.spectrum}
+        healing = await store.healing.recent(limit=_MOST_EPISODES, state="verifying")
+        asked = {name for one in healing if one.body["action"] == REOPTIMISE for name in one.body["spectrums"]}
+        healed = {name for one in healing for name in one.body["spectrums"]} - asked
+        kinds = sorted(breached | asked)
         cycles = await store.improvement.recent(limit=100)
         today = [cycle for cycle in cycles if now - cycle.created.timestamp() < _DAY]
         paused = await self.get_pause()
@@ -74,9 +81,11 @@ class ContinuousImprovementOrchestrator:
             held.append(f"a code roll-out is in progress ({rollout.target or rollout.version})")
         if len(today) >= self._table.cycles_per_day:
             held.append(f"{len(today)} cycles in the last 24 hours, which is the limit")
-        rested = [name for name in kinds if not self._is_cooling(name, cycles, now)]
+        held += [f"{name}: what healing did there is being verified" for name in kinds if name in healed]
+        waiting = [name for name in kinds if name not in healed]
+        rested = [name for name in waiting if not self._is_cooling(name, cycles, now)]
         recent = f"a cycle took it within {self._table.cooldown_hours:g} hours"
-        held += [f"{name}: {recent}" for name in kinds if name not in rested]
+        held += [f"{name}: {recent}" for name in waiting if name not in rested]
         blocked = paused is not None or rollout is not None or len(today) >= self._table.cycles_per_day
         return Situation(
             breached=tuple(kinds),

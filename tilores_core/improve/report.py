@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from tilores_core.improve.cycle import PHASES, CycleRequest
 
 if TYPE_CHECKING:
+    from tilores_core.improve.healing_diagnosis import HealingLesson
+    from tilores_core.store.healing import Episode
     from tilores_core.store.improvement import StoredCycle
 
 
@@ -30,6 +32,33 @@ def cycle_row(cycle: StoredCycle) -> dict[str, Any]:
         "version": phases.get("recommendations", {}).get("version"),
         "calls": spent.get("calls", 0),
         "dollars": spent.get("dollars", 0.0),
+    }
+
+
+def episode_row(episode: Episode) -> dict[str, Any]:
+    """An episode as commands and `/admin/improvement/episodes` show it."""
+    body = episode.body
+    return {
+        "id": episode.id,
+        "state": episode.state,
+        "created": episode.created.isoformat(timespec="seconds"),
+        "ended": None if episode.ended is None else episode.ended.isoformat(timespec="seconds"),
+        "diagnosis": episode.diagnosis,
+        "subject": episode.subject,
+        **{
+            name: body.get(name)
+            for name in ("model", "spectrums", "action", "done", "result", "lesson", "evidence", "figures")
+        },
+    }
+
+
+def lesson_row(lesson: HealingLesson) -> dict[str, Any]:
+    return {
+        "diagnosis": lesson.diagnosis,
+        "action": lesson.action,
+        "healed": lesson.healed,
+        "not_healed": lesson.failed,
+        "confidence": lesson.confidence,
     }
 
 

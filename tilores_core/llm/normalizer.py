@@ -39,13 +39,21 @@ _CLOSINGS: Final = {"<think>": "</think>", "<thinking>": "</thinking>"}  # by th
 _TAGS: Final = (*_CLOSINGS, *_CLOSINGS.values())
 
 
+def served_by(said: Mapping[str, Any]) -> str | None:
+    """The model that a reply, or its metadata, names, and its system's fingerprint if there is one; for
+    `CompletionPiece`."""
+    model = said.get("model") or said.get("model_name") or said.get("model_version")
+    named = [str(part)[:100] for part in (model, said.get("system_fingerprint")) if part]
+    return " ".join(named) or None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
     """A model's answer, whole.
 
     `ended` is false when it broke off: without a reason, or with one that is a failure. `finish_reason` is None then,
-    and for a reason that is not known here. `cost`: US dollars, where the provider says it. `state` and `native`: see
-    `CompletionPiece`; only beside `tool_calls`.
+    and for a reason that is not known here. `cost`: US dollars, where the provider says it. `served_by`, `state` and
+    `native`: see `CompletionPiece`; the last two only beside `tool_calls`.
     """
 
     text: str
@@ -56,6 +64,7 @@ class Completion:
     cost: float | None = None
     state: Mapping[str, Any] = field(default_factory=dict)
     native: Any = None
+    served_by: str | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -89,6 +98,7 @@ class Normalizer:
         self._state: dict[str, Any] = {}
         self._cost: float | None = None
         self._native: Any = None
+        self._served_by: str | None = None
         self._half = ""  # the first half of a surrogate pair
         self._held = ""  # what may be the beginning of a tag
         self._closing = ""  # the tag that ends the thoughts, while there are some
@@ -101,13 +111,15 @@ class Normalizer:
 
     def add(self, piece: CompletionPiece) -> Delta | None:
         """The part of a piece that goes to the caller, if there is one."""
-        text, tool_calls, state, usage, cost, reason, native, _ = piece
+        text, tool_calls, state, usage, cost, reason, native, _, served_by = piece
         if usage is not None:
             self._add_usage(usage)
         if cost is not None:
             self._cost = cost
         if native is not None:
             self._native = native
+        if served_by is not None:
+            self._served_by = served_by
         if reason:
             self._reason = reason.lower()
         if state:
@@ -152,6 +164,7 @@ class Normalizer:
             cost=self._cost,
             state=self._state if self._calls else {},
             native=self._native if self._calls else None,
+            served_by=self._served_by,
         )
 
     # --- usage and state

@@ -16,6 +16,7 @@ import orjson
 
 from tilores_core.contracts import CompletionPiece, Usage
 from tilores_core.llm.failures import MalformedReplyError, UpstreamError
+from tilores_core.llm.normalizer import served_by
 from tilores_core.llm.sse import LONGEST_EVENT, EventParser
 
 if TYPE_CHECKING:
@@ -197,6 +198,7 @@ class OpenAIClient:
             usage,
             cost,
             str(reason) if reason else None,
+            served_by=served_by(event) if reason else None,
         )
 
 

@@ -204,6 +204,11 @@ PREWARM_HITS = _counter("prewarm_hits", "How often pre-warmed answers were serve
 
 # --- live quality ----------------------------------------------------------------------------------------
 
+HEALING_EPISODES = _counter(
+    "healing_episodes",
+    "Episodes of healing that ended, by diagnosis, action and state: healed, not healed, reported.",
+    *("diagnosis", "action", "state"),
+)
 QUALITY_ANSWERS = _counter(
     "quality_answers",
     "Live answers of models by what became of them: scored, over_budget ([quality] live_cpu_percent), not_scorable, "

@@ -96,6 +96,12 @@ def alert_samples(figures: Mapping[str, Any], counted: Mapping[tuple[str, str], 
         yield Sample(catalogue.ALERT_MESSAGES, (channel, result), number)
 
 
+def healing_samples(counted: Mapping[tuple[str, str, str], int]) -> Iterator[Sample]:
+    """Samples of `SelfHealing`."""
+    for labels, number in counted.items():
+        yield Sample(catalogue.HEALING_EPISODES, labels, number)
+
+
 def alert_queue_samples(queue: AlertQueue) -> Iterator[Sample]:
     """Samples of a process that raises alerts."""
     yield Sample(catalogue.ALERTS_RAISED, (), queue.raised)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -85,15 +85,22 @@ class Performance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Regression:
-    """A version that is worse than the one before it, for sure. `by`: at least so much, in points of the figure."""
+    """A version that is worse than the one before it, `previous`, for sure: in all or in one spectrum. `by`: at least
+    so much, in points of the figure."""
 
+    version: int
+    previous: int
+    spectrum: str | None
     figure: str
     before: float
     after: float
     by: float
 
     def describe(self) -> str:
-        return f"{self.figure} went from {self.before:.1%} to {self.after:.1%} (worse by at least {self.by:.1%})"
+        where = "" if self.spectrum is None else f" in {self.spectrum}"
+        return (
+            f"{self.figure}{where} went from {self.before:.1%} to {self.after:.1%} (worse by at least {self.by:.1%})"
+        )
 
 
 class ProductionPerformanceMonitor:
@@ -139,35 +146,44 @@ class ProductionPerformanceMonitor:
         regression. Nothing is decided during a code roll-out, and the windows of one are left out.
 
         Call it under a lease. Raises `StoreError`."""
+        found = await self.find_regression()
+        return found if found is not None and await self.roll_back(found) else None
+
+    async def find_regression(self, spectrum: str | None = None) -> Regression | None:
+        """Compare only, in all spectrums together or in one; None also while nothing is watched. Raises
+        `StoreError`."""
         label = await self._get_watched()
         if label is None or await (await self._store.get()).rollouts.current() is not None:
             return None
         deployed_ms, now = int(label.changed.timestamp() * 1000), int(self._clock() * 1000)
-        found = await self._compare(label.previous[-1], label.number, deployed_ms, now)
-        if found is None:
-            return None
+        return await self._compare(label.previous[-1], label.number, deployed_ms, now, spectrum)
+
+    async def roll_back(self, found: Regression, *, actor: str = ACTOR) -> bool:
+        """Put the version before into production again; False when someone was faster. Raises `StoreError`."""
         try:
             await self._prompts.roll_back(
-                actor=ACTOR,
-                reason=found.describe(),
-                expected=label.number,
-                detail={"figure": found.figure, "before": found.before, "after": found.after, "by": found.by},
+                actor=actor, reason=found.describe(), expected=found.version, detail=asdict(found)
             )
-        except InvalidRequestError:  # someone was faster
-            return None
-        log.warning("prompts.regression_rolled_back", version=label.number, figure=found.figure)
+        except InvalidRequestError:
+            return False
+        log.warning("prompts.regression_rolled_back", version=found.version, figure=found.figure)
         self._alerts.raise_alert(
             Alert(
                 kind="prompt.regression",
                 severity="HIGH",
-                title=f"Prompt version {label.number} was worse and was rolled back to {label.previous[-1]}",
+                title=f"Prompt version {found.version} was worse and was rolled back to {found.previous}",
                 detail=found.describe(),
                 source="release.monitor",
-                labels={"version": str(label.number)},
+                spectrum=found.spectrum,
+                labels={"version": str(found.version)},
                 values={"before": found.before, "after": found.after},
             )
         )
-        return found
+        return True
+
+    async def version_name(self, number: int) -> str:
+        """What answers and windows call a version. Raises `InvalidRequestError`, `StoreError`."""
+        return build_prompt(number, (await self._prompts.versions.get(number)).parts).version
 
     async def is_watching(self) -> bool:
         """Whether a deployment is recent enough to be watched. Raises `StoreError`."""
@@ -185,9 +201,11 @@ class ProductionPerformanceMonitor:
         age = self._clock() - label.changed.timestamp()
         return label if age <= self._table.watch_hours * 3600 else None
 
-    async def _compare(self, before: int, after: int, deployed_ms: int, now_ms: int) -> Regression | None:
-        old = await self._sums(before, deployed_ms - _BEFORE_MS, deployed_ms, now_ms)
-        new = await self._sums(after, deployed_ms, now_ms + 1, now_ms)
+    async def _compare(
+        self, before: int, after: int, deployed_ms: int, now_ms: int, spectrum: str | None
+    ) -> Regression | None:
+        old = await self._sums(before, deployed_ms - _BEFORE_MS, deployed_ms, now_ms, spectrum)
+        new = await self._sums(after, deployed_ms, now_ms + 1, now_ms, spectrum)
         if old is None or new is None:
             return None
         for figure, sign, of in (("quality", 1.0, _quality), ("errors", -1.0, _errors)):
@@ -195,17 +213,32 @@ class ProductionPerformanceMonitor:
             look = MeanSPRT(tau=_TAU, alpha=_ALPHA, minimum=_MINIMUM).look(control, treatment)
             worse = -look.high if sign > 0 else look.low
             if worse > self._table.tolerance:
-                return Regression(figure=figure, before=control.mean, after=treatment.mean, by=worse)
+                return Regression(
+                    version=after,
+                    previous=before,
+                    spectrum=spectrum,
+                    figure=figure,
+                    before=control.mean,
+                    after=treatment.mean,
+                    by=worse,
+                )
         return None
 
-    async def _sums(self, number: int, since_ms: int, until_ms: int, now_ms: int) -> Window | None:
-        """All windows of a version but those of code roll-outs; its name in windows is that of its prompt."""
-        version = build_prompt(number, (await self._prompts.versions.get(number)).parts).version
-        store = await self._store.get()
+    async def _sums(
+        self, number: int, since_ms: int, until_ms: int, now_ms: int, spectrum: str | None
+    ) -> Window | None:
+        """All windows of a version, perhaps of one spectrum, but those of code roll-outs."""
+        store, version = await self._store.get(), await self.version_name(number)
         rollouts = await store.rollouts.recent(limit=_MOST_ROLLOUTS)
         without = [one.span for one in rollouts if one.begin_ms < until_ms and one.end_ms > since_ms]
         found = await store.windows.query(
-            since_ms, until_ms, now_ms=now_ms, by=("prompt_version",), prompt_version=version, without=without
+            since_ms,
+            until_ms,
+            now_ms=now_ms,
+            by=("prompt_version",),
+            prompt_version=version,
+            spectrum=spectrum,
+            without=without,
         )
         return found[0] if found else None
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import AliasChoices, Field, model_validator
 
 from tilores_core.settings.alerts import AlertsTable
-from tilores_core.settings.improve import ImproveTable
+from tilores_core.settings.improve import HealingTable, ImproveTable
 from tilores_core.settings.table import Table as _Table
 
 ModelName = str
@@ -389,6 +389,7 @@ class Config(_Table):
     monitor: MonitorTable = MonitorTable()
     quality: QualityTable = QualityTable()
     improve: ImproveTable = ImproveTable()
+    healing: HealingTable = HealingTable()
     deploy: DeployTable = DeployTable()
     alerts: AlertsTable = AlertsTable()
     plugins: dict[str, dict[str, Any]] = Field(default_factory=dict)

@@ -1,6 +1,8 @@
-"""`[improve]`: how prompts are improved."""
+"""`[improve]` and `[healing]`: how prompts are improved, and what is done by itself when something goes wrong."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from pydantic import Field
 
@@ -34,4 +36,23 @@ class ImproveTable(Table):
     )
     cycles_per_day: int = Field(
         4, ge=1, le=100, description="with so many cycles in the last 24 hours none is triggered"
+    )
+
+
+class HealingTable(Table):
+    """`[healing]`: the worker diagnoses what is wrong with live answers, acts, and verifies on live traffic."""
+
+    mode: Literal["off", "watch", "act"] = Field(
+        "act", description="watch: say what would be done, and do nothing; off: do not look"
+    )
+    fail_over_minutes: float = Field(
+        60.0, gt=0, le=24 * 60, description="how long a model is not asked after a fail-over, where others can be"
+    )
+    cooldown_minutes: float = Field(
+        60.0, ge=0, le=7 * 24 * 60, description="time after an episode in which none begins about the same"
+    )
+    actions_per_day: int = Field(6, ge=0, le=1000, description="most actions in 24 hours; what is more is reported")
+    verify_answers: int = Field(50, ge=10, le=100_000, description="answers that must show that an action has helped")
+    verify_hours: float = Field(
+        24.0, gt=0, le=24 * 30, description="an action that has not shown by then that it helps has not helped"
     )

@@ -17,6 +17,7 @@ from tilores_core.store.database import Database, Limits, make_file
 from tilores_core.store.evaluations import Evaluations, evaluation_results, evaluation_runs
 from tilores_core.store.experiments import Experiments, experiment_sums, experiments
 from tilores_core.store.feedback import FeedbackQueue, waiting_feedback
+from tilores_core.store.healing import Healing, healing_episodes, health_signals
 from tilores_core.store.improvement import Improvement, improve_calls, improve_cycles, improve_lessons
 from tilores_core.store.jobs import Jobs, jobs
 from tilores_core.store.leases import Leases, leases
@@ -35,6 +36,7 @@ TABLES: Final = (
     changes,
     *(evaluation_results, evaluation_runs),
     *(experiments, experiment_sums),
+    *(healing_episodes, health_signals),
     *(improve_calls, improve_cycles, improve_lessons),
     jobs,
     leases,
@@ -64,6 +66,7 @@ class Store:
         self.silences = Silences(database)
         self.evaluations = Evaluations(database)
         self.experiments = Experiments(database)
+        self.healing = Healing(database)
         self.improvement = Improvement(database)
         self.jobs = Jobs(database)
         self.changes = Changes(database)

@@ -8,6 +8,8 @@ ALERTS: Final = "alerts"
 BATCH: Final = "batch"
 EXPERIMENTS: Final = "experiments"
 FEEDBACK: Final = "feedback"
+HEALING: Final = "healing"
+IMPROVEMENT: Final = "improvement"
 PREWARM: Final = "prewarm"
 PROMPTS: Final = "prompts"
 

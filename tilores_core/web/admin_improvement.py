@@ -9,17 +9,15 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from tilores_core.errors import InvalidRequestError
+from tilores_core.improve.healing_diagnosis import lessons
 from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
-from tilores_core.improve.report import as_markdown, cycle_row
+from tilores_core.improve.report import as_markdown, cycle_row, episode_row, lesson_row
 from tilores_core.settings.improve import ImproveTable
 from tilores_core.store.lazy import LazyStore
 from tilores_core.web.auth import route_with_key
 from tilores_core.web.problems import ERRORS, WITH_BODY, Problem, Responses
 
 _NO_STORE: Final[Responses] = {503: {"model": Problem, "description": "The database does not answer"}}
-
-
-Reason = Annotated[str, StringConstraints(min_length=1, max_length=2000), Field(description="kept in the audit log")]
 
 
 class Switch(BaseModel):
@@ -32,8 +30,9 @@ class Switch(BaseModel):
 class ImprovementDesk:
     """What the web process shows and switches; cycles run in the worker."""
 
-    def __init__(self, store: LazyStore, table: ImproveTable) -> None:
+    def __init__(self, store: LazyStore, table: ImproveTable, healing: str) -> None:
         self.store = store
+        self.healing = healing
         self.orchestrator = ContinuousImprovementOrchestrator(store, table)
         self.triggered = table.triggered
 
@@ -68,6 +67,16 @@ def improvement_routes(desk: ImprovementDesk) -> APIRouter:
         """End a pause."""
         await desk.orchestrator.resume(actor=request.state.caller.name, reason=what.reason)
         return await desk.overview(1)
+
+    @router.get("/episodes")
+    async def episodes(limit: Annotated[int, Query(ge=1, le=1000)] = 20) -> dict[str, Any]:
+        """What healing has found and done, the newest first, and what was learned from it."""
+        found = await (await desk.store.get()).healing.recent(limit=1000)
+        return {
+            "mode": desk.healing,
+            "episodes": [episode_row(one) for one in found[:limit]],
+            "lessons": [lesson_row(one) for one in lessons(found)],
+        }
 
     @router.get("/cycles/{cycle}")
     async def show(cycle: Annotated[str, Field(max_length=64)]) -> dict[str, Any]:

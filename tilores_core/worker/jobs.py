@@ -15,6 +15,7 @@ from tilores_core.services import Services, job_folder
 from tilores_core.worker.alerting import run_alerts
 from tilores_core.worker.batches import batch_start
 from tilores_core.worker.evaluating import run_evaluations
+from tilores_core.worker.healing import run_healing
 from tilores_core.worker.improving import run_triggered
 from tilores_core.worker.prewarming import build_prewarming
 from tilores_core.worker.quality import watch_quality
@@ -26,6 +27,7 @@ TASKS: tuple[WorkerTask, ...] = (
     WorkerTask("quality", watch_quality),
     WorkerTask("release", lambda services: services.release.work()),
     WorkerTask("improvement", run_triggered),
+    WorkerTask("healing", run_healing),
 )
 """One entry for each feature that works in the background, apart from batches and pre-warming.
 

@@ -72,12 +72,13 @@ class ModelHealth:
         self._breaker = CircuitBreaker(failures=routing.breaker_failures, pause=routing.breaker_seconds, clock=clock)
         self._clock = clock
         self._rest_until = 0.0
+        self.held_until = 0.0
         self._times: deque[float] = deque(maxlen=_TIMES_KEPT)
         self.condition = Condition()
 
     def admit(self) -> Permit | None:
-        """Permission to call it now; None while its breaker is open or it asked for a pause."""
-        if self._rest_until > self._clock():
+        """Permission to call it now; None while its breaker is open, it asked for a pause or it is held."""
+        if max(self._rest_until, self.held_until) > self._clock():
             return None
         closed = self._breaker.state == "closed"
         return Permit(self, self._breaker, probe=not closed) if self._breaker.allow() else None
@@ -105,6 +106,7 @@ class ModelHealth:
             "breaker": self._breaker.state,
             "opened": self._breaker.opened,
             "resting_s": round(max(0.0, self._rest_until - self._clock()), 1),
+            "held_s": round(max(0.0, self.held_until - self._clock()), 1),
             "first_token_p95_ms": None if late is None else round(late * 1000),
         }
 
@@ -116,12 +118,21 @@ class Health:
         self._routing = routing
         self._clock = clock
         self._models: LRUCache[str, ModelHealth] = LRUCache(_MODELS_KEPT)
+        self._held: dict[str, float] = {}
 
     def of(self, model: str) -> ModelHealth:
         known = self._models.get(model)
         if known is None:
             known = self._models[model] = ModelHealth(self._routing, self._clock)
+            known.held_until = self._held.get(model, 0.0)
         return known
+
+    def hold(self, models: Mapping[str, float]) -> None:
+        """Leave these models alone for so many seconds, unless no other is left to ask, and no others any more."""
+        now = self._clock()
+        before, self._held = self._held, {name: now + seconds for name, seconds in models.items()}
+        for name in (*before, *self._held):
+            self.of(name).held_until = self._held.get(name, 0.0)
 
     def note(self, attempt: Attempt) -> None:
         """A call is over. One that was cancelled, or that the request was at fault for, says nothing of the model."""

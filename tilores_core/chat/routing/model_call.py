@@ -104,6 +104,7 @@ class ModelCall:
                     first_token=heard[0] if heard else None,
                     cost=0.0 if said is None else self.models.cost_of(self.model, said),
                     hedge=self.hedge,
+                    served_by=None if said is None else said.served_by,
                 )
             )
 

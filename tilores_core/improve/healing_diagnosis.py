@@ -1,0 +1,198 @@
+"""From evidence to what is wrong, and what may be done about it; pure functions.
+
+| diagnosis | evidence | done |
+| --- | --- | --- |
+| model down | its circuit breaker has been open for half a minute | fail over |
+| prompt regressed | a breach, and the version in production is worse there than the one before | roll back |
+| provider changed | a breach, and the provider uses another model or system since | fail over, re-optimise |
+| schema changed | a breach, and the source's schema is another since | report |
+| data drift | a breach, and other questions or fields come in than before | re-optimise |
+| not explained | a breach, and nothing of the above | re-optimise |
+
+The first that fits counts. A change without a breach is reported, and nothing is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from tilores_core.improve.healing_evidence import Breach, Evidence
+from tilores_core.release.monitor import Regression
+from tilores_core.store.windows import DAY_MS
+
+if TYPE_CHECKING:
+    from tilores_core.store.healing import Episode
+
+Diagnosis = Literal[
+    "model down", "prompt regressed", "provider changed", "schema changed", "data drift", "not explained"
+]
+Action = Literal["fail over", "roll back", "re-optimise", "report"]
+
+_DOWN_MS: Final = 30_000
+_FEWEST_TRIES: Final = 3
+_HOPELESS: Final = 0.3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """`subject`: what it is about: a model, a prompt version, a source. `actions`: what may help, the first one
+    first. `spectrums`: where quality is breached; empty: all, or no breach."""
+
+    diagnosis: Diagnosis
+    subject: str
+    actions: tuple[Action, ...]
+    spectrums: tuple[str, ...] = ()
+    model: str | None = None
+    breaches: tuple[Breach, ...] = ()
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    regression: Regression | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealingLesson:
+    """How often an action ended a fault of this kind. `confidence`: the mean of a Beta distribution that began
+    uniform."""
+
+    diagnosis: str
+    action: str
+    healed: int
+    failed: int
+
+    @property
+    def confidence(self) -> float:
+        return (1 + self.healed) / (2 + self.healed + self.failed)
+
+
+def diagnose(evidence: Evidence) -> list[Finding]:
+    """What is wrong, the most certain first; each breach in one finding."""
+    found = [
+        Finding(
+            diagnosis="model down",
+            subject=name,
+            model=name,
+            actions=("fail over", "report"),
+            evidence={"down_since_ms": since},
+        )
+        for name, since in sorted(evidence.down.items())
+        if evidence.now_ms - since >= _DOWN_MS
+    ]
+    left = [one for one in evidence.breaches if one.model not in evidence.down]
+    left = _take_regressed(evidence, left, found)
+    left = _take_changed_models(evidence, left, found)
+    found += _about_all(evidence, left)
+    return found
+
+
+def lessons(episodes: Iterable[Episode]) -> list[HealingLesson]:
+    """What ended episodes say, by diagnosis and action, the surest first."""
+    counts: dict[tuple[str, str], list[int]] = {}
+    for one in episodes:
+        if one.state in ("healed", "not healed"):
+            counts.setdefault((one.diagnosis, one.body["action"]), [0, 0])[one.state == "not healed"] += 1
+    learned = [
+        HealingLesson(diagnosis=key[0], action=key[1], healed=healed, failed=failed)
+        for key, (healed, failed) in counts.items()
+    ]
+    return sorted(learned, key=lambda one: (-one.confidence, one.diagnosis, one.action))
+
+
+def choose(finding: Finding, possible: Collection[str], learned: Sequence[HealingLesson]) -> Action:
+    """The first action that is possible here and has not failed nearly every time before."""
+    hopeless = {
+        one.action
+        for one in learned
+        if one.diagnosis == finding.diagnosis
+        and one.healed + one.failed >= _FEWEST_TRIES
+        and one.confidence < _HOPELESS
+    }
+    return next((one for one in finding.actions if one in possible and one not in hopeless), "report")
+
+
+def _take_regressed(evidence: Evidence, breaches: list[Breach], found: list[Finding]) -> list[Breach]:
+    regressed = [one for one in breaches if one.spectrum in evidence.regressions]
+    if regressed:
+        worst = max((evidence.regressions[one.spectrum] for one in regressed), key=lambda one: one.by)
+        found.append(
+            Finding(
+                diagnosis="prompt regressed",
+                subject=f"version {worst.version}",
+                actions=("roll back", "report"),
+                spectrums=_spectrums(regressed),
+                breaches=tuple(regressed),
+                evidence={"figure": worst.figure, "before": worst.before, "after": worst.after, "by": worst.by},
+                regression=worst,
+            )
+        )
+    return [one for one in breaches if one not in regressed]
+
+
+def _take_changed_models(evidence: Evidence, breaches: list[Breach], found: list[Finding]) -> list[Breach]:
+    left = list(breaches)
+    for name, change in sorted(evidence.served_by.items()):
+        if evidence.now_ms - change.since_ms > DAY_MS:
+            continue
+        caused = [one for one in left if one.model == name and one.first_ms >= change.since_ms]
+        left = [one for one in left if one not in caused]
+        found.append(
+            Finding(
+                diagnosis="provider changed",
+                subject=name,
+                model=name,
+                actions=("fail over", "re-optimise", "report") if caused else ("report",),
+                spectrums=_spectrums(caused),
+                breaches=tuple(caused),
+                evidence=change.to_state(),
+            )
+        )
+    return left
+
+
+def _about_all(evidence: Evidence, breaches: Sequence[Breach]) -> list[Finding]:
+    """Causes that lie behind all models: one finding for all breaches that are left."""
+    found: list[Finding] = []
+    left = tuple(breaches)
+    for source, change in sorted(evidence.schema.items()):
+        if evidence.now_ms - change.since_ms <= DAY_MS:
+            state = {**change.to_state(), **evidence.drift.to_state()}
+            caused = tuple(one for one in left if one.first_ms >= change.since_ms)
+            found.append(
+                Finding(
+                    diagnosis="schema changed",
+                    subject=source,
+                    actions=("report",),
+                    spectrums=_spectrums(caused),
+                    breaches=caused,
+                    evidence=state,
+                )
+            )
+            left = tuple(one for one in left if one not in caused)
+    if evidence.drift and not found:
+        found.append(
+            Finding(
+                diagnosis="data drift",
+                subject="questions and records",
+                actions=("re-optimise", "report") if left else ("report",),
+                spectrums=_spectrums(left),
+                breaches=left,
+                evidence=evidence.drift.to_state(),
+            )
+        )
+        left = ()
+    if left:
+        found.append(
+            Finding(
+                diagnosis="not explained",
+                subject=", ".join(_spectrums(left)),
+                actions=("re-optimise", "report"),
+                spectrums=_spectrums(left),
+                breaches=left,
+                evidence={"models": sorted({one.model for one in left})},
+            )
+        )
+    return found
+
+
+def _spectrums(breaches: Iterable[Breach]) -> tuple[str, ...]:
+    return tuple(sorted({one.spectrum for one in breaches}))

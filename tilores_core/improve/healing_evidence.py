@@ -1,0 +1,202 @@
+"""What is known when something is wrong: alerts, regressions, changes behind a name, and drift of what comes in.
+
+All of it is in the store, so that any worker sees the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from tilores_core.improve.orchestrator import BREACHES
+from tilores_core.release.monitor import ProductionPerformanceMonitor, Regression
+from tilores_core.store.lazy import LazyStore
+from tilores_core.store.windows import DAY_MS, HOUR_MS, Window
+
+if TYPE_CHECKING:
+    from tilores_core.store.healing import Signal
+
+_MOST_ALERTS: Final = 1_000
+_SEVERE: Final = frozenset(("CRITICAL", "HIGH", "MEDIUM"))
+_FRESH_MS: Final = 900_000
+_OVERLAP_MS: Final = 60_000
+"""Processes add what they saw every ten seconds, and a roll-out at a provider takes a while."""
+_FEWEST_SEEN: Final = 10
+_FEWEST_TURNS: Final = 200.0
+_FEWEST_CUSTOMERS: Final = 100
+_SHIFTED: Final = 0.25
+"""A population stability index above it is a shift, by the usual rule of credit scoring."""
+_FIELD_CHANGE: Final = 0.2
+_MOST_NAMED: Final = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breach:
+    """A cell of live quality that is below a level or its past, and still gets scores."""
+
+    fingerprint: str
+    kind: str
+    model: str
+    spectrum: str
+    prompt_version: str
+    first_ms: int
+    last_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One value took the place of another. `since_ms`: when it was first seen."""
+
+    before: str
+    now: str
+    since_ms: int
+
+    def to_state(self) -> dict[str, Any]:
+        return {"before": self.before, "now": self.now, "since_ms": self.since_ms}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """What comes in is not what came in before: shares before and in the last hour. `index`: the population stability
+    index of the spectrums; `fields`: shares of customers that have a field."""
+
+    index: float = 0.0
+    spectrums: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    fields: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return self.index > _SHIFTED or bool(self.fields)
+
+    def to_state(self) -> dict[str, Any]:
+        shown: dict[str, Any] = {"fields": {name: list(shares) for name, shares in self.fields.items()}}
+        if self.index > _SHIFTED:
+            shown |= {"index": self.index, "spectrums": {name: list(pair) for name, pair in self.spectrums.items()}}
+        return shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """`down`: models whose breaker is open, and since when. `regressions`: by spectrum, of the version in production
+    against the one before. `served_by`: by model, what its provider says it uses. `schema`: by source."""
+
+    now_ms: int
+    down: Mapping[str, int] = field(default_factory=dict)
+    breaches: tuple[Breach, ...] = ()
+    regressions: Mapping[str, Regression] = field(default_factory=dict)
+    served_by: Mapping[str, Change] = field(default_factory=dict)
+    schema: Mapping[str, Change] = field(default_factory=dict)
+    drift: Drift = field(default_factory=Drift)
+
+
+async def gather(
+    store: LazyStore, monitor: ProductionPerformanceMonitor, *, production: str, now_ms: int
+) -> Evidence:
+    """Look at everything. `production`: the version in production, as answers name it; breaches of others are over,
+    or an experiment's. Raises `StoreError`."""
+    opened = await store.get()
+    down: dict[str, int] = {}
+    breaches = []
+    for one in await opened.alerts.recent(states=("open", "acknowledged"), limit=_MOST_ALERTS):
+        alert = one.alert
+        if alert.kind == "model.down" and alert.model:
+            down[alert.model] = one.first_ms
+        elif (
+            alert.kind in BREACHES
+            and alert.spectrum
+            and alert.severity in _SEVERE
+            and alert.prompt_version == production
+            and now_ms - one.last_ms < _FRESH_MS
+        ):
+            breaches.append(
+                Breach(
+                    fingerprint=one.fingerprint,
+                    kind=alert.kind,
+                    model=alert.model or "",
+                    spectrum=alert.spectrum,
+                    prompt_version=alert.prompt_version or "",
+                    first_ms=one.first_ms,
+                    last_ms=one.last_ms,
+                )
+            )
+    regressions = {}
+    for spectrum in sorted({one.spectrum for one in breaches}):
+        if (found := await monitor.find_regression(spectrum)) is not None:
+            regressions[spectrum] = found
+    signals = await opened.healing.signals(("served_by", "schema"), since_ms=now_ms - 8 * DAY_MS)
+    fields = await opened.healing.signals(("field",), since_ms=now_ms - 8 * DAY_MS)
+    recent = await opened.windows.query(now_ms - HOUR_MS, now_ms + 1, by=("spectrum",), measures=())
+    week = await opened.windows.query(now_ms - 7 * DAY_MS, now_ms + 1, by=("spectrum",), measures=())
+    return Evidence(
+        now_ms=now_ms,
+        down=down,
+        breaches=tuple(breaches),
+        regressions=regressions,
+        served_by=changes(one for one in signals if one.kind == "served_by"),
+        schema=changes(one for one in signals if one.kind == "schema"),
+        drift=drift(_turns(week), _turns(recent), fields, now_ms),
+    )
+
+
+def changes(signals: Iterable[Signal]) -> dict[str, Change]:
+    """By subject: the newest value, where it has replaced the others. Two that go on beside each other, as a
+    provider's replicas may have them, are not a change."""
+    by_subject: dict[str, list[Signal]] = {}
+    for signal in signals:
+        if signal.count >= _FEWEST_SEEN:
+            by_subject.setdefault(signal.subject, []).append(signal)
+    found = {}
+    for subject, seen in by_subject.items():
+        newest = max(seen, key=lambda one: one.first_ms)
+        others = [one for one in seen if one is not newest]
+        if others and all(one.last_ms <= newest.first_ms + _OVERLAP_MS for one in others):
+            before = max(others, key=lambda one: one.last_ms)
+            found[subject] = Change(before=before.value, now=newest.value, since_ms=newest.first_ms)
+    return found
+
+
+def drift(week: Mapping[str, float], recent: Mapping[str, float], fields: Sequence[Signal], now_ms: int) -> Drift:
+    """The last hour against the time before. `week`: turns by spectrum, those of `recent` among them."""
+    past = {name: max(0.0, turns - recent.get(name, 0.0)) for name, turns in week.items()}
+    index, shares = 0.0, {}
+    if min(sum(past.values()), sum(recent.values())) >= _FEWEST_TURNS:
+        before, after, index = _shares(past, recent)
+        shares = {name: (before[name], after[name]) for name in before}
+    last_hours = now_ms - now_ms % HOUR_MS - HOUR_MS
+    then = _present(one for one in fields if one.start_ms < last_hours)
+    now = _present(one for one in fields if one.start_ms >= last_hours)
+    changed = {
+        name: (then.get(name, 0.0), now.get(name, 0.0))
+        for name in sorted({*then, *now} if then and now else ())
+        if abs(now.get(name, 0.0) - then.get(name, 0.0)) >= _FIELD_CHANGE
+    }
+    return Drift(index=index, spectrums=shares, fields=dict(list(changed.items())[:_MOST_NAMED]))
+
+
+def _turns(windows: Iterable[Window]) -> dict[str, float]:
+    return {window.spectrum: window.sums["turns"] for window in windows}
+
+
+def _shares(
+    past: Mapping[str, float], recent: Mapping[str, float]
+) -> tuple[dict[str, float], dict[str, float], float]:
+    """Shares before and now, and the population stability index, sum of (q - p) ln(q / p), with half a turn added to
+    each so that none is 0."""
+    names = sorted({*past, *recent})
+
+    def of(counts: Mapping[str, float]) -> dict[str, float]:
+        total = sum(counts.values()) + 0.5 * len(names)
+        return {name: (counts.get(name, 0.0) + 0.5) / total for name in names}
+
+    before, after = of(past), of(recent)
+    return before, after, sum((after[name] - before[name]) * math.log(after[name] / before[name]) for name in names)
+
+
+def _present(signals: Iterable[Signal]) -> dict[str, float]:
+    """Share of customers that have each field; empty with too few customers. The name "" counts the customers."""
+    counts: dict[str, int] = {}
+    for signal in signals:
+        counts[signal.value] = counts.get(signal.value, 0) + signal.count
+    customers = counts.pop("", 0)
+    return {name: count / customers for name, count in counts.items()} if customers >= _FEWEST_CUSTOMERS else {}

@@ -1,0 +1,151 @@
+"""What every process does for healing: count what live turns show, and leave alone the models that are held.
+
+Counted: what providers say they used, the hash of the source's schema, and which fields records have. Values of
+customers stay where they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from tilores_core.contracts import Outcome
+from tilores_core.errors import StoreError
+from tilores_core.quality.live import ScoreObserver
+from tilores_core.store.lazy import LazyStore
+from tilores_core.store.topics import HEALING
+
+if TYPE_CHECKING:
+    from tilores_core.store.healing import SignalKind
+
+log = structlog.get_logger(part="improve")
+
+FLUSH_SECONDS: Final = 10.0
+_MOST_SEEN: Final = 2_000
+_AGAIN_SECONDS: Final = 5.0
+
+
+class HealthSignals:
+    """A `ScoreObserver` of a web process; `behind` gets every turn as well. `shown`: the name under which a
+    model is kept, since callers choose those of unlisted models freely. `source`: the customer source's name."""
+
+    def __init__(
+        self,
+        store: LazyStore,
+        behind: ScoreObserver,
+        *,
+        shown: Callable[[str], str],
+        source: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._behind = behind
+        self._shown = shown
+        self._source = source
+        self._clock = clock
+        self._seen: Counter[tuple[SignalKind, str, str]] = Counter()
+        self._task: asyncio.Task[None] | None = None
+
+    def record(self, outcome: Outcome, score: float | None) -> None:
+        """Count what a turn shows. Never waits."""
+        self._behind.record(outcome, score)
+        if len(self._seen) > _MOST_SEEN:
+            return
+        for attempt in outcome.attempts:
+            if attempt.served_by is not None:
+                self._seen["served_by", self._shown(attempt.model), attempt.served_by] += 1
+        if outcome.answer is not None and outcome.answer.schema_hash:
+            self._seen["schema", self._source, outcome.answer.schema_hash] += 1
+        if outcome.customer is not None:
+            names = {name for record in outcome.customer.records for name in record.fields}
+            self._seen.update(("field", self._source, name) for name in ("", *names))
+
+    def record_unreliable(self, outcome: Outcome) -> None:
+        self._behind.record_unreliable(outcome)
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="health signals")
+
+    async def aclose(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._store.opened is not None:
+            with suppress(StoreError):
+                await self.flush()
+
+    async def flush(self) -> None:
+        """Add what was seen to the store. Raises `StoreError`; it is kept then."""
+        seen, self._seen = self._seen, Counter()
+        if not seen:
+            return
+        try:
+            store = await self._store.get()
+            await store.healing.add_signals(seen, now_ms=round(self._clock() * 1000))
+        except BaseException:
+            self._seen.update(seen)
+            raise
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            with suppress(StoreError):  # live quality reports it
+                await self.flush()
+
+
+class ModelHolds:
+    """Keeps the models that episodes hold out of the way of this process's turns, until their time is over.
+
+    `hold`: gets the seconds by model; replaces what it got before. Each process follows the store's change feed.
+    """
+
+    def __init__(
+        self,
+        store: LazyStore,
+        hold: Callable[[Mapping[str, float]], None],
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._hold = hold
+        self._clock = clock
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._store.listen(HEALING, lambda _: self._changed.set())
+        self._task = asyncio.create_task(self._run(), name="model holds")
+
+    async def aclose(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def follow(self) -> dict[str, float]:
+        """Hold what is to be held now: seconds by model. Raises `StoreError`."""
+        now = self._clock() * 1000
+        episodes = await (await self._store.get()).healing.recent(limit=100)
+        held = {
+            one.body["model"]: (one.body["held_until_ms"] - now) / 1000
+            for one in reversed(episodes)
+            if one.body.get("held_until_ms", 0) > now
+        }
+        self._hold(held)
+        return held
+
+    async def _run(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            try:
+                if held := await self.follow():
+                    log.info("healing.models_held", models=sorted(held))
+            except StoreError:
+                await asyncio.sleep(_AGAIN_SECONDS)
+                self._changed.set()

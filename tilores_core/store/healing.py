@@ -1,0 +1,176 @@
+"""Healing: episodes with their evidence, and signals of live turns by which a change around the models is seen.
+
+A signal is a value that was seen, how often, first and last: the model that a provider says it used, the hash of a
+source's schema, a field that customers' records have. No signal holds a customer's value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from sqlalchemy import JSON, BigInteger, Column, Index, Row, String, Table, delete, select, update
+
+from tilores_core.store.changes import bump
+from tilores_core.store.database import Database
+from tilores_core.store.leases import require_lease
+from tilores_core.store.schema import PREFIX, fitting, insert, instant, instant_or_none, metadata
+from tilores_core.store.topics import HEALING
+from tilores_core.store.windows import HOUR_MS
+
+EpisodeState = Literal["verifying", "healed", "not healed", "reported"]
+SignalKind = Literal["served_by", "schema", "field"]
+LEASE: Final = "healing"
+"""Its holder alone writes episodes."""
+
+_MOST: Final = 1_000
+_MOST_SIGNALS: Final = 5_000
+_KEEP_MS: Final = 30 * 24 * HOUR_MS
+_KEEP_FIELDS_MS: Final = 8 * 24 * HOUR_MS
+
+healing_episodes = Table(
+    f"{PREFIX}healing_episodes",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("diagnosis", String(32), nullable=False),
+    Column("subject", String(200), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("ended_ms", BigInteger),
+    Column("body", JSON, nullable=False),
+    Index(None, "created_ms"),
+)
+
+health_signals = Table(
+    f"{PREFIX}health_signals",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("subject", String(200), primary_key=True),
+    Column("value", String(256), primary_key=True),
+    Column("start_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("count", BigInteger, nullable=False),
+    Column("first_ms", BigInteger, nullable=False),
+    Column("last_ms", BigInteger, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Episode:
+    """`subject`: what it is about: a model, a prompt version, a source. `body`: evidence, action, result, lesson."""
+
+    id: str
+    state: EpisodeState
+    diagnosis: str
+    subject: str
+    created: datetime
+    ended: datetime | None = None
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """`start_ms`: of the hour for the kind `field`, else 0."""
+
+    kind: str
+    subject: str
+    value: str
+    start_ms: int
+    count: int
+    first_ms: int
+    last_ms: int
+
+
+class Healing:
+    """Every method raises `StoreError`; what has returned is committed. Times are milliseconds since 1970."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # --- episodes ----------------------------------------------------------------------------------------
+
+    async def put(self, episode: Episode, *, fence: int) -> None:
+        """Add an episode, or replace it. Bumps `healing`."""
+        table = healing_episodes
+        row = {
+            "state": episode.state,
+            "diagnosis": episode.diagnosis,
+            "subject": fitting(table.c.subject, episode.subject),
+            "created_ms": _milliseconds(episode.created),
+            "ended_ms": None if episode.ended is None else _milliseconds(episode.ended),
+            "body": dict(episode.body),
+        }
+        async with self._database.write() as connection:
+            await require_lease(connection, LEASE, fence)
+            changed = await connection.execute(update(table).where(table.c.id == episode.id).values(**row))
+            if not changed.rowcount:
+                await connection.execute(table.insert().values(id=fitting(table.c.id, episode.id), **row))
+            await bump(connection, HEALING)
+
+    async def recent(self, *, limit: int = 20, state: EpisodeState | None = None) -> list[Episode]:
+        """The latest, newest first."""
+        table = healing_episodes
+        statement = select(table).order_by(table.c.created_ms.desc(), table.c.id.desc()).limit(min(limit, _MOST))
+        if state is not None:
+            statement = statement.where(table.c.state == state)
+        async with self._database.read() as connection:
+            return [_episode(row) for row in await connection.execute(statement)]
+
+    # --- signals -----------------------------------------------------------------------------------------
+
+    async def add_signals(self, counts: Mapping[tuple[SignalKind, str, str], int], *, now_ms: int) -> None:
+        """Add what was seen, by kind, subject and value; forget what was last seen long ago."""
+        table = health_signals
+        rows = [
+            {
+                "kind": kind,
+                "subject": subject[:200],
+                "value": value[:256],
+                "start_ms": now_ms - now_ms % HOUR_MS if kind == "field" else 0,
+                "count": count,
+                "first_ms": now_ms,
+                "last_ms": now_ms,
+            }
+            for (kind, subject, value), count in sorted(counts.items())
+        ]
+        if not rows:
+            return
+        async with self._database.write() as connection:
+            statement = insert(connection, table)
+            added = {"count": table.c["count"] + statement.excluded["count"], "last_ms": statement.excluded.last_ms}
+            keys = list(table.primary_key.columns)
+            await connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=added), rows)
+            old = (table.c.last_ms < now_ms - _KEEP_MS) | (
+                (table.c.kind == "field") & (table.c.last_ms < now_ms - _KEEP_FIELDS_MS)
+            )
+            await connection.execute(delete(table).where(old))
+
+    async def signals(self, kinds: Sequence[SignalKind], *, since_ms: int = 0) -> list[Signal]:
+        """Those last seen since then, in the order in which they were first seen."""
+        table = health_signals
+        statement = (
+            select(table)
+            .where(table.c.kind.in_(kinds), table.c.last_ms >= since_ms)
+            .order_by(table.c.first_ms, table.c.subject, table.c.value)
+            .limit(_MOST_SIGNALS)
+        )
+        async with self._database.read() as connection:
+            rows = (await connection.execute(statement)).all()
+        return [Signal(**row._mapping) for row in rows]
+
+
+def _episode(row: Row[Any]) -> Episode:
+    return Episode(
+        id=row.id,
+        state=row.state,
+        diagnosis=row.diagnosis,
+        subject=row.subject,
+        created=instant(row.created_ms),
+        ended=instant_or_none(row.ended_ms),
+        body=row.body,
+    )
+
+
+def _milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
