@@ -258,7 +258,7 @@ def test_a_customer_without_a_name() -> None:
     ("question", "topic"),
     [
         ("What is her shoe size?", "shoe size"),
-        ("Does she own a yacht?", "own yacht"),
+        ("Does she own a yacht?", "yacht"),
         ("What is her pension account number?", "pension account"),
         ("favourite colour?", "favourite colour"),
     ],
@@ -463,3 +463,23 @@ def test_the_same_question_gets_the_same_answer() -> None:
 )
 def test_strange_questions_are_survived(question: str) -> None:
     assert ask(question)
+
+
+def test_verbs_of_a_question_name_no_field() -> None:
+    assert ask("In which city does she live?").startswith("Edwina Hawthorne's city is Leeds.")
+    assert "Leeds" in ask("Where does she live?")
+    assert "do not hold this: floor address" in ask("On which floor does she live at this address?")
+
+
+def test_long_questions_may_name_what_is_not_there_only_when_told() -> None:
+    question = "Which song was played while she was on hold in the last call?"
+    loose = "Answer only from the records.\n{customer}"
+    told = "Answer only from the records. If there is no such field, say so.\n{customer}"
+    assert "do not hold" in ask(question, template=told)
+    assert "do not hold" not in ask(question, template=loose)
+
+
+def test_it_answers_at_length_only_when_told() -> None:
+    assert "## Answer" in ask("credit score?", template="Answer at length.\n{customer}")
+    for short in ("Do not answer at length.", "Answer at length. Use at most two sentences.", "You help."):
+        assert "## Answer" not in ask("credit score?", template=f"{short}\n{{customer}}")

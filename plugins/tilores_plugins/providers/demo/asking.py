@@ -14,6 +14,7 @@ from tilores_plugins.providers.demo.words import (
     ADDRESS,
     HINTS,
     PASSED_OVER,
+    VERBS,
     asks_for_address,
     meanings,
     name_weight,
@@ -26,6 +27,7 @@ from tilores_plugins.providers.demo.words import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from tilores_plugins.providers.demo.habits import Habits
     from tilores_plugins.providers.demo.reading import Field, Sheet
 
 _CLAUSE = re.compile(r"[?!;,&\n]+|\.(?=\s|$)|\b(?:and|plus|as well as)\b")
@@ -60,11 +62,8 @@ class Picks:
     broad: bool = False
 
 
-def pick(question: str, sheet: Sheet, *, strict: bool, every: bool) -> Picks:
-    """The fields that `question` asks for.
-
-    `strict`: a field must fit well; otherwise the nearest is taken. `every`: all that fit, not the best alone.
-    """
+def pick(question: str, sheet: Sheet, habit: Habits) -> Picks:
+    """The fields that `question` asks for, as the habits `strict`, `literal` and `complete` say."""
     text = _without_customer(question.lower(), sheet)
     if _BROAD.search(text):
         return _pick_broad(text, sheet)
@@ -75,7 +74,7 @@ def pick(question: str, sheet: Sheet, *, strict: bool, every: bool) -> Picks:
         words, hints = _parse_clause(clause, sheet)
         if not words and not hints:
             continue
-        found = _address(words, hints, sheet) or _fitting(words, hints, sheet, strict=strict, every=every)
+        found = _address(words, hints, sheet) or _fitting(words, hints, sheet, habit)
         if found:
             if not fields:  # what came before the first thing found was talk
                 missing.clear()
@@ -134,7 +133,8 @@ def _parse_clause(clause: str, sheet: Sheet) -> tuple[list[str], list[str]]:
         and stem(word) not in HINTS
         and ((word not in own and stem(word) not in own) or sheet.places(word))
     ]
-    return list(dict.fromkeys(words)), [hint for hint in map(stem, spoken) if hint in HINTS]
+    naming = [word for word in words if word not in VERBS]
+    return list(dict.fromkeys(naming or words)), [hint for hint in map(stem, spoken) if hint in HINTS]
 
 
 @lru_cache(maxsize=256)
@@ -143,12 +143,12 @@ def _words_of(name: str) -> frozenset[str]:
     return frozenset((*question_words(name.lower()), *spellings_of(name)))
 
 
-def _fitting(words: Sequence[str], hints: Sequence[str], sheet: Sheet, *, strict: bool, every: bool) -> list[Field]:
-    least = _FITS if strict else _NEAR
+def _fitting(words: Sequence[str], hints: Sequence[str], sheet: Sheet, habit: Habits) -> list[Field]:
+    least = _FITS if habit.strict else _NEAR
     # In a short question every word counts: a pension account is not just any account.
-    share = _FITS if strict and len(words) <= _TALK else 0.0
+    share = _FITS if habit.strict and (habit.literal or len(words) <= _TALK) else 0.0
     fitting = [found for found in _score_fields(words, hints, sheet, least=least) if found.share >= share]
-    if not every:
+    if not habit.complete:
         fitting = fitting[:1]
     return [sheet.field(found.place) for found in fitting if found.score >= _ALSO_FITS * fitting[0].score]
 

@@ -24,7 +24,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal
 
-from tilores_plugins.providers.demo.habits import is_asked
+# A line break ends a sentence only where something new begins: prompts are often wrapped in mid-sentence.
+_SENTENCE = re.compile(r"[.;:!?]+|\n(?=\s*(?:\n|[-*•\d]|[A-Z]))")
+_NEGATION = re.compile(r"\b(?:do not|don't|never|not|without)\b")
 
 Fault = Literal["rounding", "outdated", "guessing", "partial", "unasked", "units", "verbose"]
 
@@ -41,6 +43,12 @@ class Weakness:
     fault: Fault
     helps: re.Pattern[str]
     mends: re.Pattern[str]
+
+    def rate(self, instructions: str) -> float:
+        """In which share of the answers it shows."""
+        if is_asked(self.mends, instructions):
+            return MENDED
+        return HELPED if is_asked(self.helps, instructions) else RATE
 
 
 def _any(*patterns: str) -> re.Pattern[str]:
@@ -73,7 +81,9 @@ _ALL: Final = (
     ),
     Weakness(
         fault="guessing",
-        helps=_any(rf"{_NOT} (?:guess|invent|assume|make up)\b", r"\bonly (?:from|with|using|what)\b.*\brecords?\b"),
+        helps=_any(
+            rf"{_NOT} (?:guess|invent|assume|make up)\b", r"\bonly (?:from|with|using|what|on)\b.*\brecords?\b"
+        ),
         mends=_any(
             r"\bno (?:such )?field\b",
             rf"{_NOT}\b.*\b(?:nearby|nearest|similar|related|another|other) (?:field|value)",
@@ -135,8 +145,7 @@ def fault_of(model: str, instructions: str, question: str, customer_id: str, see
     weakness = WEAKNESSES.get(model)
     if weakness is None:
         return None
-    rate = _rate(model, instructions)
-    return weakness.fault if draw(seed, model, question, customer_id) < rate else None
+    return weakness.fault if draw(seed, model, question, customer_id) < _rate(model, instructions) else None
 
 
 def draw(*what: object) -> float:
@@ -147,7 +156,19 @@ def draw(*what: object) -> float:
 
 @lru_cache(maxsize=512)
 def _rate(model: str, instructions: str) -> float:
-    weakness = WEAKNESSES[model]
-    if is_asked(weakness.mends, instructions):
-        return MENDED
-    return HELPED if is_asked(weakness.helps, instructions) else RATE
+    return WEAKNESSES[model].rate(instructions)
+
+
+def is_asked(pattern: re.Pattern[str], instructions: str) -> bool:
+    """Whether a sentence of the instructions has the pattern, in lower case, and does not negate it."""
+    return any(_asks(pattern, line) for line in _sentences(instructions))
+
+
+@lru_cache(maxsize=64)
+def _sentences(instructions: str) -> tuple[str, ...]:
+    return tuple(part.lower() for part in _SENTENCE.split(instructions))
+
+
+def _asks(pattern: re.Pattern[str], sentence: str) -> bool:
+    match = pattern.search(sentence)
+    return match is not None and _NEGATION.search(sentence, 0, match.start()) is None

@@ -65,7 +65,7 @@ def answer(question: str, prompt: Prompt, *, model: str = "simulated-1", seed: i
         return f"The records of {_subject(sheet)} hold nothing."
     fault = fault_of(model, prompt.instructions, question, sheet.customer_id, seed)
     habit = apply_to_habits(model, fault, habit)
-    picks = change_picks(pick(question, sheet, strict=habit.strict, every=habit.complete), fault, sheet)
+    picks = change_picks(pick(question, sheet, habit), fault, sheet)
     sentences = _state_findings(picks, sheet, habit, fault)
     if fault == "guessing":
         sentences += invent_sentences(picks.missing, _subject(sheet), seed)
@@ -74,7 +74,7 @@ def answer(question: str, prompt: Prompt, *, model: str = "simulated-1", seed: i
     if not sentences:
         return f"I have the records of {_subject(sheet)} here. What would you like to know?"
     text = " ".join(sentences)
-    if fault == "verbose":
+    if fault == "verbose" or (habit.lengthy and not habit.brief):
         return pad_answer(text)
     return text if habit.brief else _OPENING + text
 

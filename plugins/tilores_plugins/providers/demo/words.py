@@ -27,6 +27,12 @@ PASSED_OVER: Final = set_of(
     """
 )
 
+# Verbs that questions are built with: beside another word they name nothing.
+VERBS: Final = set_of(
+    "belong belongs come comes did end ended go goes happen happened live lived lives made make makes own owned owns"
+    " prefer prefers take takes took visit visits"
+)
+
 # Question words hint at a kind of field but are never what is missing.
 HINTS: Final = {
     "when": ("date", "time", "at", "since", "day", "on"),
@@ -186,6 +192,7 @@ _SYNONYMS: Final = {
     "sex": "sex gender",
     "latest": "last latest recent",
     "last": "last latest",
+    "first": "first 1",
     "recent": "recent last latest",
     "newest": "last latest",
     "upcoming": "next upcoming",
