@@ -59,7 +59,9 @@ async def send_test(
 
 
 class AlertDesk:
-    """`channels`: names of `[use] alerts`. `wake`: wakes the process that delivers. `clock`: seconds since the epoch.
+    """Lists, tests, acknowledges, resolves and silences alerts, for the command line and `/admin/alerts`.
+
+    `channels`: names of `[use] alerts`. `wake`: wakes the process that delivers. `clock`: seconds since the epoch.
 
     All methods raise `StoreError`, and `InvalidRequestError` for what is not there.
     """

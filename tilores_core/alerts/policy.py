@@ -47,7 +47,10 @@ def _matches(route: RouteTable, alert: Alert) -> bool:
 
 
 class AlertPolicy:
-    """`channels`: the names of those that are there, in the order of `[use] alerts`."""
+    """Decides when and to which channels an alert is sent, from `[alerts]`.
+
+    `channels`: the names of those that are there, in the order of `[use] alerts`.
+    """
 
     def __init__(self, table: AlertsTable, channels: Sequence[str]) -> None:
         self._table = table

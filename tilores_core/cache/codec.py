@@ -59,7 +59,9 @@ def decode(data: bytes) -> Any:
 
 
 class Codec:
-    """`encode` and `decode` for cache keys, with a signed pickle for what JSON cannot hold, where `pickle` allows it.
+    """Serialises cached values.
+
+    `encode` and `decode` for cache keys, with a signed pickle for what JSON cannot hold, where `pickle` allows it.
 
     The signature covers the key: a value copied under another key is refused. Without `secret` nothing is ever
     pickled or unpickled.

@@ -24,7 +24,9 @@ Defer = Callable[[GuardedTier, str, Hit, int], Awaitable[None]]
 
 
 class Stack:
-    """`tiers`, fastest first. The first in this process (`SupportsPeek`) is the local one.
+    """The cache tiers as one: reads go from the fastest tier to the slowest, writes go to all.
+
+    `tiers`, fastest first. The first in this process (`SupportsPeek`) is the local one.
 
     Every store gets the `revision` of `log` that was noted before what is stored was read: see `InvalidationLog`.
     """

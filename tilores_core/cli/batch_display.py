@@ -23,7 +23,10 @@ _EVERY_EVENT: Final = 1.0
 
 
 class BatchDisplay(ABC):
-    """`every`: seconds between two calls of `progress`, all of which are made inside its `with` block."""
+    """Shows the progress of a batch.
+
+    `every`: seconds between two calls of `progress`, all of which are made inside its `with` block.
+    """
 
     every: float
 

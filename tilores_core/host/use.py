@@ -63,7 +63,10 @@ def selections(use: UseTable) -> list[Selection]:
 
 @dataclass(frozen=True, slots=True)
 class UseCheck:
-    """`registrations`: those of active plugins, by role and name."""
+    """Checks the names in `[use]` against what active plugins register.
+
+    `registrations`: those of active plugins, by role and name.
+    """
 
     loaded: LoadedConfig
     plugins: Sequence[Plugin]

@@ -26,7 +26,9 @@ _TAU: Final = 0.08
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """`difference`: mean of the overall score, candidate minus present prompt, over `questions` held-out questions,
+    """What is done with the best candidate of a cycle, and why.
+
+    `difference`: mean of the overall score, candidate minus present prompt, over `questions` held-out questions,
     with an interval that holds at every look. `confidence`: 1 minus the always-valid p-value, 0 unless it is better.
 
     `outcome`: `deploy` without a person; `propose`: a version that a person may deploy; `validate more`: better, but
@@ -47,7 +49,10 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
-    """`gain`: least difference in points of 1; `propose`, `auto`: confidence to propose, and to deploy by itself."""
+    """What a candidate must reach.
+
+    `gain`: least difference in points of 1; `propose`, `auto`: confidence to propose, and to deploy by itself.
+    """
 
     gain: float = 0.02
     propose: float = 0.8

@@ -52,7 +52,10 @@ class Means:
 
 
 class SelfHealing:
-    """`run` in the worker process; several may run, one leads. `clock`: seconds since the epoch."""
+    """Diagnoses faults of live answers, acts, verifies on live traffic, and keeps what was learned.
+
+    `run` in the worker process; several may run, one leads. `clock`: seconds since the epoch.
+    """
 
     def __init__(
         self,

@@ -37,8 +37,11 @@ _HOPELESS: Final = 0.3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """`subject`: what it is about: a model, a prompt version, a source. `actions`: what may help, the first one
-    first. `spectrums`: where quality is breached; empty: all, or no breach."""
+    """A diagnosis.
+
+    `subject`: what it is about: a model, a prompt version, a source. `actions`: what may help, the first one
+    first. `spectrums`: where quality is breached; empty: all, or no breach.
+    """
 
     diagnosis: Diagnosis
     subject: str

@@ -78,8 +78,11 @@ class Drift:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """`down`: models whose breaker is open, and since when. `regressions`: by spectrum, of the version in production
-    against the one before. `served_by`: by model, what its provider says it uses. `schema`: by source."""
+    """The measurements that a diagnosis is made from.
+
+    `down`: models whose breaker is open, and since when. `regressions`: by spectrum, of the version in production
+    against the one before. `served_by`: by model, what its provider says it uses. `schema`: by source.
+    """
 
     now_ms: int
     down: Mapping[str, int] = field(default_factory=dict)

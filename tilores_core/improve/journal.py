@@ -37,7 +37,7 @@ class CycleBudget:
 
 @dataclass(slots=True, kw_only=True)
 class CycleSpending:
-    """`reflections`: the calls of the reflection model, which `calls` includes."""
+    """What a cycle has spent. `reflections`: the calls of the reflection model, which `calls` includes."""
 
     calls: int = 0
     tokens: int = 0
@@ -58,7 +58,10 @@ class ModelReply:
 
 
 class CycleJournal:
-    """`await load()` first. `make_evaluator`: an evaluator that keeps its answers in the given place."""
+    """What a cycle has finished, kept in the store so that it resumes after a crash and pays no call twice.
+
+    `await load()` first. `make_evaluator`: an evaluator that keeps its answers in the given place.
+    """
 
     def __init__(self, store: Improvement, cycle_id: str, budget: CycleBudget, make_evaluator: MakeEvaluator) -> None:
         self.spent = CycleSpending()

@@ -35,9 +35,12 @@ Run = Callable[[tuple[str, ...]], "Awaitable[StoredCycle | None]"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """`breached`: spectrums with an open breach. `due`: those of them that a cycle may take now. `held`: why the
+    """Which spectrums need a cycle, and whether one may run now.
+
+    `breached`: spectrums with an open breach. `due`: those of them that a cycle may take now. `held`: why the
     others, or all, may not. `paused`: who did it, when and why; None while it is not. `rolling_out`: a code roll-out
-    is in progress, during which no cycle begins or goes on."""
+    is in progress, during which no cycle begins or goes on.
+    """
 
     breached: tuple[str, ...]
     due: tuple[str, ...]
@@ -49,7 +52,9 @@ class Situation:
 
 
 class ContinuousImprovementOrchestrator:
-    """`run`: runs a cycle for these spectrums, or goes on with an interrupted one; None when another process does.
+    """Triggers improvement cycles on quality breaches, within limits; one process leads.
+
+    `run`: runs a cycle for these spectrums, or goes on with an interrupted one; None when another process does.
     Without it this process only looks, pauses and resumes. `clock`: seconds since the epoch.
     """
 

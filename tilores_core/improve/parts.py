@@ -64,7 +64,10 @@ class CycleQuestions:
 
 
 class CycleParts:
-    """`max_tokens`: longest prompt. `ask`: the reflection model instead of `reflection_model`."""
+    """What the phases of a cycle work with.
+
+    `max_tokens`: longest prompt. `ask`: the reflection model instead of `reflection_model`.
+    """
 
     def __init__(
         self,

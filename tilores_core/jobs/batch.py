@@ -46,7 +46,9 @@ class Processor(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchPlan:
-    """`source` -> `output`, with `concurrency` lines in progress at once, `group` lines read at a time.
+    """What a batch reads and writes.
+
+    `source` -> `output`, with `concurrency` lines in progress at once, `group` lines read at a time.
 
     `resume`: continue where an earlier run of the same ended, or begin.
     """

@@ -94,7 +94,10 @@ class AnsweredIndex:
 
 @dataclass(frozen=True, slots=True)
 class PendingLine:
-    """`earlier`: the row of a line before it that asked the same, when that was written before this was read."""
+    """A line of the input that has no answer yet.
+
+    `earlier`: the row of a line before it that asked the same, when that was written before this was read.
+    """
 
     line: BatchLine
     key: bytes

@@ -31,7 +31,9 @@ _BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchLine:
-    """`place` counts the lines from 0, empty ones not; `number` is that of the file, from 1, where it begins.
+    """One line of the input.
+
+    `place` counts the lines from 0, empty ones not; `number` is that of the file, from 1, where it begins.
 
     A line asks (`question`), or only looks a customer up. `problem`: why it cannot be done; the rest is then empty.
     """

@@ -15,7 +15,9 @@ from tilores_core.jobs.batch_rows import REPEATED
 
 @dataclass(slots=True)
 class Totals:
-    """`lines`: that were finished, of which `failed` ended with an error.
+    """Counts of finished lines.
+
+    `lines`: that were finished, of which `failed` ended with an error.
 
     `cached`: answered by a cache tier, `repeated`: by an earlier line, `unidentified`: no customer, or more than one,
     is meant. `attempts`: how often lines were tried; `cost` in US dollars, of what has a known price.

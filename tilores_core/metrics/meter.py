@@ -24,7 +24,9 @@ _SECONDS_PER_PART = 1.0
 
 
 class Metrics:
-    """`requests`, `models`, `sources`, `batches` count what is reported to them.
+    """All metrics of the server, rendered for Prometheus.
+
+    `requests`, `models`, `sources`, `batches` count what is reported to them.
 
     Other parts are read at a scrape (`watch`).
 

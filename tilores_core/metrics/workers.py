@@ -31,7 +31,10 @@ _OLD = 10.0
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """`includes`: names of files whose numbers are in `values` already."""
+    """The file in which one worker process keeps its numbers.
+
+    `includes`: names of files whose numbers are in `values` already.
+    """
 
     path: Path
     pid: int

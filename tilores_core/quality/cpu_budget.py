@@ -11,7 +11,9 @@ _BURST_SECONDS: Final = 2.0
 
 
 class CpuBudget:
-    """`share`: of one core, 0.01 for one per cent. What is not used is kept for two seconds.
+    """A share of CPU time for optional work.
+
+    `share`: of one core, 0.01 for one per cent. What is not used is kept for two seconds.
 
     Work may take more than is left, because its time is known only afterwards; then none is allowed until that is
     made up.

@@ -17,7 +17,9 @@ _SAMPLE: Final = 2_000
 
 
 class RecentRuns:
-    """`recent` takes (run id, key of the stored answer, model, prompt version), or (run id, None, cell, None).
+    """Run ids of recent answers, so that feedback can be joined to the answer it is about.
+
+    `recent` takes (run id, key of the stored answer, model, prompt version), or (run id, None, cell, None).
 
     `hits` counts the replies from memory, whose spectrum is looked up only when it is needed.
     """

@@ -104,7 +104,10 @@ class Regression:
 
 
 class ProductionPerformanceMonitor:
-    """`clock`: seconds since the epoch."""
+    """Watches the prompt in production after a deployment, and rolls back on a regression.
+
+    `clock`: seconds since the epoch.
+    """
 
     def __init__(
         self,

@@ -32,9 +32,12 @@ _FIRST_SECONDS: Final = 0.5
 
 
 class ProductionIntegrationOrchestrator:
-    """`resolve`: the full name of a model, of None that of the default one. `recorder` gets the outcomes of this
+    """Prompts, experiments and the monitor of one process, put together.
+
+    `resolve`: the full name of a model, of None that of the default one. `recorder` gets the outcomes of this
     process's turns. `mark` wakes the worker. `version`: the code that runs, which a process that serves or decides,
-    its `part`, notes in the store; a command has none."""
+    its `part`, notes in the store; a command has none.
+    """
 
     def __init__(
         self,

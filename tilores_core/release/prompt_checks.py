@@ -43,8 +43,11 @@ _NO_NAMES: Final[frozenset[str]] = frozenset()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """`said`: what was found, without any customer's data. `ran`: False when it could not be made. `skipped`: the
-    operator said so."""
+    """The result of one check of a prompt version.
+
+    `said`: what was found, without any customer's data. `ran`: False when it could not be made. `skipped`: the
+    operator said so.
+    """
 
     name: str
     passed: bool

@@ -10,7 +10,9 @@ from typing import Any
 
 @dataclass(slots=True)
 class Moments:
-    """`count`, `mean`, and `squares`: the sum of squared distances from the mean (Welford's algorithm).
+    """Count, mean and variance of a series, in constant memory.
+
+    `count`, `mean`, and `squares`: the sum of squared distances from the mean (Welford's algorithm).
 
     quality = Moments()
     quality.add(0.9)

@@ -20,7 +20,10 @@ _FORMS: Final = "write postgresql://user:password@host:5432/name, or sqlite:///p
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """`path` is that of a SQLite file, `dsn` what PostgreSQL's driver takes; `shown` has no secret in it."""
+    """Where the database is.
+
+    `path` is that of a SQLite file, `dsn` what PostgreSQL's driver takes; `shown` has no secret in it.
+    """
 
     kind: Literal["sqlite", "postgresql"]
     shown: str

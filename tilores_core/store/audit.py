@@ -32,8 +32,11 @@ audit = Table(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
-    """`action`: dotted (`prompts.deploy`); `subject`: what was changed (`prompts/production`). `detail`: plain JSON
-    with the figures; no customer's data."""
+    """Who did what, when and why.
+
+    `action`: dotted (`prompts.deploy`); `subject`: what was changed (`prompts/production`). `detail`: plain JSON
+    with the figures; no customer's data.
+    """
 
     id: str
     at: datetime

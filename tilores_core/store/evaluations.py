@@ -58,7 +58,10 @@ evaluation_results = Table(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredRun:
-    """`options`: what was asked for (models, split, seed, …); `summary`: means and counts, empty while it runs."""
+    """An evaluation in the store.
+
+    `options`: what was asked for (models, split, seed, …); `summary`: means and counts, empty while it runs.
+    """
 
     id: str
     digest: str

@@ -71,9 +71,12 @@ experiment_sums = Table(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
-    """`plan`: as `ExperimentPlan` dumps it. `control`: the version in production at the start. `slice`: buckets that
+    """An experiment in the store.
+
+    `plan`: as `ExperimentPlan` dumps it. `control`: the version in production at the start. `slice`: buckets that
     take part. `weights`: the candidate's share by step, the last one in force since `step_began`. `outcome`: how it
-    ended. `verdict`: the last look's numbers. `looks`: a few of all looks, for charts."""
+    ended. `verdict`: the last look's numbers. `looks`: a few of all looks, for charts.
+    """
 
     id: str
     name: str

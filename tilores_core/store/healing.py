@@ -58,7 +58,10 @@ health_signals = Table(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Episode:
-    """`subject`: what it is about: a model, a prompt version, a source. `body`: evidence, action, result, lesson."""
+    """One diagnosis with the action taken and its result.
+
+    `subject`: what it is about: a model, a prompt version, a source. `body`: evidence, action, result, lesson.
+    """
 
     id: str
     state: EpisodeState
@@ -71,7 +74,7 @@ class Episode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
-    """`start_ms`: of the hour for the kind `field`, else 0."""
+    """A measurement that is kept for later comparison. `start_ms`: of the hour for the kind `field`, else 0."""
 
     kind: str
     subject: str

@@ -55,7 +55,10 @@ improve_lessons = Table(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredCycle:
-    """`options`: what it was begun with; `phases`: by name, the output of each that has ended."""
+    """An improvement cycle in the store.
+
+    `options`: what it was begun with; `phases`: by name, the output of each that has ended.
+    """
 
     id: str
     state: CycleState

@@ -55,7 +55,10 @@ jobs = Table(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """`lines` is how many there are to do, None until they are counted. `totals` is what the runner counts."""
+    """A background job in the store.
+
+    `lines` is how many there are to do, None until they are counted. `totals` is what the runner counts.
+    """
 
     id: str
     kind: Kind

@@ -49,8 +49,11 @@ prompt_labels = Table(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptVersion:
-    """`parts`: texts by name. `parent`: the version it was made from. `scores`: what evaluations found, newest last
-    by name; the only thing that is ever added to a version."""
+    """An immutable version of the prompt.
+
+    `parts`: texts by name. `parent`: the version it was made from. `scores`: what evaluations found, newest last
+    by name; the only thing that is ever added to a version.
+    """
 
     number: int
     parts: Mapping[str, str]

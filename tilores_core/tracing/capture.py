@@ -39,7 +39,10 @@ NOTHING: Final = CapturedTrace()
 
 
 class Capture:
-    """`remembered`: the customer with a fingerprint, if this process still knows the records."""
+    """Takes questions, answers and records into traces, as far as `[tracing]` allows, redacted.
+
+    `remembered`: the customer with a fingerprint, if this process still knows the records.
+    """
 
     def __init__(self, mode: Mode, *, longest: int, remembered: Callable[[str], Customer | None]) -> None:
         self.mode: Mode = mode

@@ -34,8 +34,11 @@ _DIGEST: Final = 24
 
 
 class TreeMaker:
-    """`resolve`: the full name of the model that a turn asks for. `shown`: a full name as a trace may hold it, where
-    no model answered to it. `deployment`: metadata of every trace."""
+    """Builds the trace of a turn from its outcome.
+
+    `resolve`: the full name of the model that a turn asks for. `shown`: a full name as a trace may hold it, where
+    no model answered to it. `deployment`: metadata of every trace.
+    """
 
     def __init__(self, *, resolve: Resolve, shown: Shown, deployment: Mapping[str, str], full: bool) -> None:
         self._resolve = resolve

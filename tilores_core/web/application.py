@@ -31,7 +31,10 @@ ASGI = Callable[[Scope, Receive, Send], Any]
 
 
 class Application:
-    """`open_parts` builds the chat service and the rest's ASGI application and closes them afterwards."""
+    """The ASGI application.
+
+    `open_parts` builds the chat service and the rest's ASGI application and closes them afterwards.
+    """
 
     def __init__(
         self,

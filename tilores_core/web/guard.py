@@ -22,7 +22,9 @@ log = structlog.get_logger(part="web")
 
 
 class Guard:
-    """`limit` is in bytes; `own`: those of paths that have another. `app` has an answer for every fault; what it
+    """Limits request bodies, and logs faults after a reply has begun.
+
+    `limit` is in bytes; `own`: those of paths that have another. `app` has an answer for every fault; what it
     raises afterwards is logged here.
     """
 

@@ -56,7 +56,7 @@ class WorkersSeen(Protocol):
 
 
 class Fault(BaseModel):
-    """`code`: an error's code or class, never its text."""
+    """A fault of one part. `code`: an error's code or class, never its text."""
 
     code: str
     at: datetime
@@ -73,7 +73,10 @@ class Part(BaseModel):
 
 
 class DetailedHealth(BaseModel):
-    """`failed`: the customer source or all models of `[use]`; `degraded`: anything else that is on and not ok."""
+    """The state of each part.
+
+    `failed`: the customer source or all models of `[use]`; `degraded`: anything else that is on and not ok.
+    """
 
     status: Literal["ok", "degraded", "failed"]
     version: str = __version__

@@ -24,7 +24,10 @@ _FORGOTTEN_SECONDS: Final = 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class WorkersSeen:
-    """`last_seen`: seconds since the epoch, None when no worker was seen; `restarts`: of the one seen last."""
+    """The worker processes that have reported to the store.
+
+    `last_seen`: seconds since the epoch, None when no worker was seen; `restarts`: of the one seen last.
+    """
 
     running: int = 0
     last_seen: float | None = None

@@ -23,7 +23,9 @@ _HEALTHY_SECONDS: Final = 60.0
 
 
 class WorkerSupervisor:
-    """`start` once the server is ready; `end` when it begins to end; `close` when it has ended.
+    """Starts the worker process, and restarts it with back-off.
+
+    `start` once the server is ready; `end` when it begins to end; `close` when it has ended.
 
     The worker watches a pipe that only this process holds, so it ends also when this process is killed.
     """

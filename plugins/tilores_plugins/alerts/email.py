@@ -48,7 +48,7 @@ class Settings(BaseModel):
 
 
 class EmailChannel:
-    """`tls`: the context for both kinds of encryption."""
+    """Sends alerts as e-mail over SMTP. `tls`: the context for both kinds of encryption."""
 
     def __init__(self, settings: Settings, tls: ssl.SSLContext) -> None:
         self._settings = settings

@@ -19,7 +19,10 @@ _LONGEST_REPLY: Final = 4096
 
 
 class HttpPost:
-    """`url`: of the receiver. `seconds`: the longest time for one request."""
+    """POST requests to one receiver, with a deadline and errors that hold no secret.
+
+    `url`: of the receiver. `seconds`: the longest time for one request.
+    """
 
     def __init__(self, url: str, *, seconds: float) -> None:
         self._url = url

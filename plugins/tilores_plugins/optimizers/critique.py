@@ -56,7 +56,7 @@ Reply with a JSON list alone: [{{"part": "one of {parts}", "instruction": "…"}
 
 
 class CritiqueSettings(BaseModel):
-    """`rounds` of criticism; `beam`: how many candidates go on after each."""
+    """Settings of the `critique` strategy. `rounds` of criticism; `beam`: how many candidates go on after each."""
 
     model_config = ConfigDict(extra="forbid")
 

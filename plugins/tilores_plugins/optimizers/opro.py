@@ -37,7 +37,10 @@ value. Put each between <instructions> and </instructions>."""
 
 
 class OproSettings(BaseModel):
-    """`steps`: how often the model is asked; `proposals`: texts that it writes each time."""
+    """Settings of the `opro` strategy.
+
+    `steps`: how often the model is asked; `proposals`: texts that it writes each time.
+    """
 
     model_config = ConfigDict(extra="forbid")
 

@@ -14,7 +14,10 @@ from tilores_core.resilience import Priority
 
 @dataclass(slots=True)
 class Budget(resilience.Budget):
-    """`until`: the end, on `time.monotonic()`. It moves when another turn joins in that has more time."""
+    """The time that a call of a model may still take.
+
+    `until`: the end, on `time.monotonic()`. It moves when another turn joins in that has more time.
+    """
 
     @classmethod
     def of(cls, turn: Turn, *, default: float) -> Budget:

@@ -26,7 +26,10 @@ _LAST_WORDS_SECONDS = 1.0
 
 
 class FailedAttemptError(Exception):
-    """`error`: what happened, in our words; `begun`: whether the model had said something by then."""
+    """One attempt to call a model failed.
+
+    `error`: what happened, in our words; `begun`: whether the model had said something by then.
+    """
 
     def __init__(self, error: Exception, verdict: Verdict, *, begun: bool) -> None:
         super().__init__(type(error).__name__)

@@ -27,9 +27,12 @@ class BrokenOffError(ProviderUnavailableError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """`again`: the same model may be asked once more, after `wait` seconds if it said so. `elsewhere`: another may be
+    """What follows from a failed attempt.
+
+    `again`: the same model may be asked once more, after `wait` seconds if it said so. `elsewhere`: another may be
     asked, with `larger` only one with a larger context window. `counts`: against the model's breaker, which opens at
-    once when `certain`."""
+    once when `certain`.
+    """
 
     again: bool = False
     elsewhere: bool = True

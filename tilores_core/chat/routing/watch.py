@@ -14,7 +14,10 @@ Reason = Literal["silent", "stalled", "late"]
 
 
 class WatchExpiredError(Exception):
-    """`reason`: nothing came at all, nothing more came, or the turn's time is over."""
+    """A limit of the wait for a model's answer has passed.
+
+    `reason`: nothing came at all, nothing more came, or the turn's time is over.
+    """
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason)

@@ -37,7 +37,10 @@ _LONGEST_ARGUMENTS: Final = 20_000  # characters
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """`calls` at once, `characters` of one result, `seconds` for one call; `region`: of telephone numbers."""
+    """Limits of tool calls.
+
+    `calls` at once, `characters` of one result, `seconds` for one call; `region`: of telephone numbers.
+    """
 
     calls: int
     characters: int

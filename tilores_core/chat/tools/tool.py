@@ -37,7 +37,10 @@ class ToolFailedError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
-    """`definition` has the OpenAI shape. `run` raises `InvalidArgumentsError`, `OtherCustomerError`, or anything."""
+    """A tool that the server runs for the model.
+
+    `definition` has the OpenAI shape. `run` raises `InvalidArgumentsError`, `OtherCustomerError`, or anything.
+    """
 
     definition: Mapping[str, Any]
     run: Callable[[Mapping[str, Any]], Awaitable[Found]]

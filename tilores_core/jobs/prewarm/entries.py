@@ -21,7 +21,10 @@ _ANSWERS: Final = "answers:"
 
 
 class WarmedEntries:
-    """`watched`: hits by answer key (`ChatEngine.watched_hits`). `most_pinned`: entries kept in memory."""
+    """The entries that pre-warming keeps fresh, and whether callers use them.
+
+    `watched`: hits by answer key (`ChatEngine.watched_hits`). `most_pinned`: entries kept in memory.
+    """
 
     def __init__(self, cache: TieredCache, watched: dict[str, int], *, most_pinned: int) -> None:
         self._cache = cache

@@ -269,7 +269,9 @@ class _Budget(_Part):
 
 
 class WarmPlan(_Part):
-    """`concurrency`: customers of the lists at one time. `budget`: None for no limit.
+    """All lists and limits of pre-warming.
+
+    `concurrency`: customers of the lists at one time. `budget`: None for no limit.
 
     `memory_entries`: how many warmed entries a web process keeps in memory past that tier's own time.
     """

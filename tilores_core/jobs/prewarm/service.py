@@ -33,7 +33,9 @@ RUNS_KEPT = 64
 
 
 class Prewarming:
-    """`calls` takes what phone applications report; `run` goes through lists now; `start` follows the schedule.
+    """Pre-warming: scheduled lists, lists on request, and callers that are reported.
+
+    `calls` takes what phone applications report; `run` goes through lists now; `start` follows the schedule.
 
     `leases`: where it is decided which of several replicas follows it; without them this one does not.
     """

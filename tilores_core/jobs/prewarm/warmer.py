@@ -59,7 +59,10 @@ class WarmTask:
 
 
 class Warmer:
-    """`source_seconds`, `seconds`: the longest one search, and one question, may take."""
+    """Answers the opening questions of one customer so that they are in the cache.
+
+    `source_seconds`, `seconds`: the longest one search, and one question, may take.
+    """
 
     def __init__(
         self,

@@ -22,7 +22,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """`dollars`: None when the price of a model is not known (`unpriced`)."""
+    """What an evaluation will cost. `dollars`: None when the price of a model is not known (`unpriced`)."""
 
     calls: int
     finished: int

@@ -36,8 +36,11 @@ class PairedTest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """`verdict`: `better`, `worse` or `no difference found`; `sentence` says why. `worse_cells`: model and spectrum
-    of the cells that fell, each tested at 0.05 / number of cells (Bonferroni)."""
+    """Two evaluations compared question by question.
+
+    `verdict`: `better`, `worse` or `no difference found`; `sentence` says why. `worse_cells`: model and spectrum
+    of the cells that fell, each tested at 0.05 / number of cells (Bonferroni).
+    """
 
     overall: PairedTest
     by_model: Mapping[str, PairedTest]

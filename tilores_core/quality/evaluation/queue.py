@@ -33,7 +33,9 @@ CheckIt = Callable[[EvaluationRequest], Awaitable[None]]
 
 
 class EvaluationQueue:
-    """`ask` in any process; `work` in the worker process. Both raise `StoreError`.
+    """Evaluations that wait for the worker process.
+
+    `ask` in any process; `work` in the worker process. Both raise `StoreError`.
 
     `check`: raises for a request that names what is not there.
     """

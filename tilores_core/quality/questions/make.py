@@ -35,7 +35,10 @@ _ABSENT_SHARE: Final = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MakeOptions:
-    """`customers`: how many, over all splits; `per_spectrum`: questions of each split and spectrum."""
+    """How many golden questions are made.
+
+    `customers`: how many, over all splits; `per_spectrum`: questions of each split and spectrum.
+    """
 
     customers: int = 60
     per_spectrum: int = 20

@@ -32,9 +32,12 @@ _LIKELY_SCORE: Final = 0.9
 
 
 class ProductionABTester:
-    """`holdout`: the share of traffic that never takes part. `scored`: whether live answers are scored. `resolve`:
+    """Starts, watches, decides and stops experiments on live traffic.
+
+    `holdout`: the share of traffic that never takes part. `scored`: whether live answers are scored. `resolve`:
     the full name of a model, of None that of the default one; None where only what is stored is read. `clock`:
-    seconds since the epoch."""
+    seconds since the epoch.
+    """
 
     def __init__(
         self,

@@ -33,9 +33,12 @@ _NAME = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """`phrases` and `words` without spaces between; `names`: the words that are of names; `stems`: the longer ones of
+    """The values of a customer's records, prepared for finding them in a text.
+
+    `phrases` and `words` without spaces between; `names`: the words that are of names; `stems`: the longer ones of
     them, also looked for inside other words; `shingles` as `shingle` makes them; `initials` of names, two letters or
-    more; `nearly`: words of names and addresses, whole and with one letter left out."""
+    more; `nearly`: words of names and addresses, whole and with one letter left out.
+    """
 
     phrases: frozenset[str] = frozenset()
     words: frozenset[str] = frozenset()

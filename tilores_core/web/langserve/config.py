@@ -48,7 +48,7 @@ class ConfigBody(Struct):
 
 
 class RunConfig(NamedTuple):
-    """`fields`: the fields of `ChatRequest` that were given."""
+    """The `config` of a LangServe request. `fields`: the fields of `ChatRequest` that were given."""
 
     fields: Mapping[str, Any]
     tags: tuple[str, ...] = ()

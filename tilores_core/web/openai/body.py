@@ -71,7 +71,10 @@ class CalledFunction(Struct):
 
 
 class ToolCall(Struct):
-    """`extra_content`: what the provider must see again with the call, as an answer of this server gave it."""
+    """A tool call in the history.
+
+    `extra_content`: what the provider must see again with the call, as an answer of this server gave it.
+    """
 
     id: ShortText
     function: CalledFunction
@@ -135,7 +138,7 @@ class StreamOptions(Struct):
 
 
 class Metadata(Struct):
-    """`customer_id`, `session_id`, `max_age` (seconds) and `no_cache` take effect."""
+    """The request's metadata. `customer_id`, `session_id`, `max_age` (seconds) and `no_cache` take effect."""
 
     customer_id: Identifier | None = None
     session_id: Identifier | None = None

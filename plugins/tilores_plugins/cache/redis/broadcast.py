@@ -25,7 +25,10 @@ _LONGEST_PAUSE = 1.0
 
 
 class Broadcast:
-    """`sender` marks our own messages, which we do not want to hear."""
+    """Invalidations published to, and received from, the other processes over Redis pub/sub.
+
+    `sender` marks our own messages, which we do not want to hear.
+    """
 
     def __init__(self, server: Server, channel: str, sender: bytes) -> None:
         self._server = server

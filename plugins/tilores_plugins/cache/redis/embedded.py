@@ -61,7 +61,10 @@ def _version(path: str) -> tuple[int, int]:
 
 
 class EmbeddedServer:
-    """`patience`: how long `ready` waits, in seconds, for a server that is still starting."""
+    """A redis-server that the first process starts and all processes of the data folder share.
+
+    `patience`: how long `ready` waits, in seconds, for a server that is still starting.
+    """
 
     def __init__(self, folder: Path, binary: str, patience: float) -> None:
         self._folder = folder

@@ -49,7 +49,10 @@ class _Request:
 
 
 class Link(asyncio.Protocol):
-    """`timeout`: seconds from a request to its last reply."""
+    """One connection to Redis, on which many requests are pipelined.
+
+    `timeout`: seconds from a request to its last reply.
+    """
 
     def __init__(self, connection: AbstractConnection, timeout: float) -> None:
         # The one place where redis-py's private parts are touched (a test notices when they move): its stream

@@ -106,8 +106,11 @@ class _Gathering:
 
 
 class SingleServer:
-    """`connection` makes a redis-py connection without connecting it; `before` is awaited ahead of every attempt to
-    connect. Times in seconds."""
+    """One Redis server, over a few pipelined connections.
+
+    `connection` makes a redis-py connection without connecting it; `before` is awaited ahead of every attempt to
+    connect. Times in seconds.
+    """
 
     single = True
 

@@ -32,7 +32,10 @@ _GLOB = re.compile(r"([*?\[\]\\])")
 
 
 class RedisTier:
-    """`CacheTier`, `SupportsLease` and `SupportsBroadcast`. Connects when first used; belongs to one event loop."""
+    """The Redis cache tier.
+
+    `CacheTier`, `SupportsLease` and `SupportsBroadcast`. Connects when first used; belongs to one event loop.
+    """
 
     def __init__(self, server: Server, settings: RedisSettings) -> None:
         self._server = server

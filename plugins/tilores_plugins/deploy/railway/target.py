@@ -48,7 +48,7 @@ _LOOKS_FOR_NEW: Final = 6
 
 
 class RailwayTarget:
-    """`wait_unit`: seconds of a second, less in tests."""
+    """Deploys to Railway through its GraphQL API. `wait_unit`: seconds of a second, less in tests."""
 
     def __init__(self, settings: Settings, *, wait_unit: float = 1.0) -> None:
         self._settings = settings

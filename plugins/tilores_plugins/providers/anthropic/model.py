@@ -29,7 +29,9 @@ _ASKED = "prompt_usage"  # what `message_start` counted, in the metadata of its 
 
 
 class Claude(ChatAnthropic):
-    """`client` and `async_client` are the SDK's, shared by all models of the provider.
+    """LangChain's Anthropic chat model on the provider's shared client.
+
+    `client` and `async_client` are the SDK's, shared by all models of the provider.
 
     With `cache_prompt` the system message is marked to be remembered by Anthropic, for five minutes.
     """

@@ -38,7 +38,10 @@ PREFIX: Final = "simulated-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weakness:
-    """`helps` and `mends`: patterns of instructions, found in one sentence of the prompt's own text in lower case."""
+    """A weakness of a simulated model, and the instructions that mend it.
+
+    `helps` and `mends`: patterns of instructions, found in one sentence of the prompt's own text in lower case.
+    """
 
     fault: Fault
     helps: re.Pattern[str]

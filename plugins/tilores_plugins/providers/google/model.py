@@ -30,8 +30,11 @@ _ENDS = {
 
 
 class Gemini(ChatGoogleGenerativeAI):
-    """`sdk` is the SDK's client, shared by all models of the provider; `bound` goes to each of LangChain's calls
-    (`tools`, `tool_choice`, `response_format`)."""
+    """LangChain's Google chat model on the provider's shared client.
+
+    `sdk` is the SDK's client, shared by all models of the provider; `bound` goes to each of LangChain's calls
+    (`tools`, `tool_choice`, `response_format`).
+    """
 
     sdk: Any = Field(exclude=True, repr=False)
     bound: dict[str, Any] = Field(default_factory=dict)

@@ -17,8 +17,11 @@ _TITLE = "Ollama"
 
 
 class Ollama(ChatOllama):
-    """`client` and `async_client` are the SDK's, shared by all models of the provider; `bound_tools` as OpenAI
-    describes them."""
+    """LangChain's Ollama chat model on the provider's shared clients.
+
+    `client` and `async_client` are the SDK's, shared by all models of the provider; `bound_tools` as OpenAI
+    describes them.
+    """
 
     client: Any = Field(exclude=True, repr=False)
     async_client: Any = Field(exclude=True, repr=False)

@@ -12,7 +12,7 @@ from tilores_core import FieldInfo, SourceSchema
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """`systems` that have it; `share` of the customers that have it there, if any."""
+    """A field of the demo records. `systems` that have it; `share` of the customers that have it there, if any."""
 
     info: FieldInfo
     systems: frozenset[str]

@@ -61,7 +61,10 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Trait:
-    """`kind`: `year`, `beginning` or `value`, what of the column's value is shown."""
+    """A column that tells customers of one name apart.
+
+    `kind`: `year`, `beginning` or `value`, what of the column's value is shown.
+    """
 
     label: str
     column: Column

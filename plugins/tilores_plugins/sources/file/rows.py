@@ -14,7 +14,10 @@ LONGEST_ROW = 1024 * 1024  # bytes; a longer one is a problem, not a row
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`offset` and `length` in bytes: where to read it again; `group`: the list it was in, if lists have names."""
+    """One row of a file, and its position.
+
+    `offset` and `length` in bytes: where to read it again; `group`: the list it was in, if lists have names.
+    """
 
     offset: int
     length: int

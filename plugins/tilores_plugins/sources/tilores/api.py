@@ -26,7 +26,7 @@ _WORTH_TRYING = 0.1  # seconds; with less left a second try cannot succeed
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`data` may be partial: then `errors` say what is missing."""
+    """The result of a GraphQL query. `data` may be partial: then `errors` say what is missing."""
 
     data: Mapping[str, Any] | None
     errors: tuple[Problem, ...] = ()

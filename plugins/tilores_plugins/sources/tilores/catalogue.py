@@ -68,8 +68,11 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """`search_type`, `entity_type`: their names. `abilities`: `Type.field` and `Type.field.argument` of the
-    fixed part, as far as the plugin cares; which version the instance has is never asked."""
+    """What an instance's schema offers: search parameters, record fields and optional features.
+
+    `search_type`, `entity_type`: their names. `abilities`: `Type.field` and `Type.field.argument` of the
+    fixed part, as far as the plugin cares; which version the instance has is never asked.
+    """
 
     parameters: tuple[Parameter, ...]
     leaves: tuple[Leaf, ...]

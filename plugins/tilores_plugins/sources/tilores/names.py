@@ -11,7 +11,7 @@ _LONGEST = 200
 
 @dataclass(frozen=True, slots=True)
 class SplitName:
-    """`first` is empty when the name is one word."""
+    """A name split into first and last name. `first` is empty when the name is one word."""
 
     first: str
     last: str

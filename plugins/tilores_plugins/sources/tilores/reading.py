@@ -30,7 +30,10 @@ _SYSTEM = "tilores"
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """`scalars`: the paths that were asked for. `agreeing`: fields whose agreement is in the answer, by number."""
+    """How records are read from a query's result.
+
+    `scalars`: the paths that were asked for. `agreeing`: fields whose agreement is in the answer, by number.
+    """
 
     roles: Roles
     scalars: frozenset[str]

@@ -42,7 +42,10 @@ _SINCE: Final = re.compile(r"(customer|member|client)since|signupdate|joined(at|
 
 @dataclass(frozen=True, slots=True)
 class Trait:
-    """`kind`: `year`, `beginning` or `value`, what of the field's value is said."""
+    """A field that tells customers of one name apart.
+
+    `kind`: `year`, `beginning` or `value`, what of the field's value is said.
+    """
 
     label: str
     path: str

@@ -27,7 +27,7 @@ _EARLY = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """`refresh_at` and `expires_at` on `time.monotonic()`."""
+    """An access token. `refresh_at` and `expires_at` on `time.monotonic()`."""
 
     value: str
     refresh_at: float

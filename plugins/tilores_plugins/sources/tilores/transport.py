@@ -30,7 +30,7 @@ _SHORTEST_LIFE, _LONGEST_LIFE = 0.1, 7 * 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """`body` is None when it was not JSON."""
+    """An HTTP reply. `body` is None when it was not JSON."""
 
     status: int
     body: Any

@@ -41,7 +41,7 @@ class _Session(requests.Session):
 
 
 class LangSmith:
-    """`seconds`: for one call, all its requests together."""
+    """LangSmith's client, with a deadline for each call. `seconds`: for one call, all its requests together."""
 
     def __init__(self, *, endpoint: str, api_key: str, project: str, seconds: float) -> None:
         for name in _NOISY:

@@ -37,7 +37,10 @@ class CollectorRefusedError(InvalidRequestError):
 
 
 class Sender:
-    """`send` raises one of the two errors above; none quotes an address, a header or what the collector wrote."""
+    """Sends spans to an OTLP collector over HTTP.
+
+    `send` raises one of the two errors above; none quotes an address, a header or what the collector wrote.
+    """
 
     def __init__(self, settings: Settings, status: Status) -> None:
         self._address = settings.address
