@@ -153,7 +153,7 @@ class SelfHealing:
             and self._age(one) < _DAY
         }
         action = choose(finding, self._possible(finding, down) - failed, lessons(episodes))
-        held = await self._held(action, episodes)
+        held = await self._hold_reason(action, episodes)
         now = datetime.fromtimestamp(self._clock(), UTC)
         body: dict[str, Any] = {
             "spectrums": list(finding.spectrums),
@@ -196,7 +196,7 @@ class SelfHealing:
             possible.add("re-optimise")
         return possible
 
-    async def _held(self, action: Action, episodes: list[Episode]) -> str:
+    async def _hold_reason(self, action: Action, episodes: list[Episode]) -> str:
         """Why nothing may be done now; empty when it may."""
         if self._table.mode == "watch":
             return 'dry run ([healing] mode = "watch")'
@@ -253,7 +253,7 @@ class SelfHealing:
         if verdict is not None and verdict.healed:
             for fingerprint in body["breaches"]:  # what they are about is not served any more, or good again
                 self._alerts.clear(fingerprint)
-        said = [f"evidence: {_shown(body['evidence'])}", body["done"], body.get("result", "")]
+        said = [f"evidence: {_format_evidence(body['evidence'])}", body["done"], body.get("result", "")]
         title = f"Healing: {ended.diagnosis} ({ended.subject}): {state}"
         self._raise(ended, "healing.ended", severity, title, "; ".join(part for part in said if part))  # type: ignore[arg-type]
         return ended
@@ -273,7 +273,7 @@ class SelfHealing:
         return self._clock() - episode.created.timestamp()
 
 
-def _shown(evidence: Mapping[str, Any]) -> str:
+def _format_evidence(evidence: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value}" for name, value in evidence.items()
     )
