@@ -40,7 +40,13 @@ def run(words: list[str], state: dict[str, Any]) -> str:
             images.remove(name)
         case ["ps", *rest]:
             rows = [
-                {"Names": name, "State": one["state"], "Status": one["state"].title(), "Image": one["image"]}
+                {
+                    "Names": name,
+                    "State": one["state"],
+                    "Status": one["state"].title(),
+                    "Image": one["image"],
+                    "Labels": f"a=b,com.docker.compose.service={name.removeprefix('tilores-')}",
+                }
                 for name, one in containers.items()
                 if "--all" in rest or one["state"] == "running"
             ]
@@ -64,7 +70,9 @@ def run(words: list[str], state: dict[str, Any]) -> str:
         case ["compose", *rest]:
             tag = os.environ["TILORES_TAG"]
             env = {name: value for name, value in os.environ.items() if name.endswith("_KEYS")}
-            containers["tilores-web-1"] = {"state": "running", "image": f"tilores:{tag}", "env": env}
+            chosen = [rest[-1]] if "--no-deps" in rest else ["web-1", "web-2"]
+            for service in chosen:
+                containers[f"tilores-{service}"] = {"state": "running", "image": f"tilores:{tag}", "env": env}
             state["folder"] = str(Path.cwd())
         case ["version"]:
             return "Version: 0"

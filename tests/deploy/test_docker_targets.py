@@ -28,7 +28,7 @@ class Docker:
         self.folder = folder
         self.program = folder / "docker"
         text = Path(docker_program.__file__).read_text().splitlines(keepends=True)
-        self.program.write_text("".join([f"#!{sys.executable}\n", *text[1:]]))
+        self.program.write_text("".join([f"#!{sys.executable} -IS\n", *text[1:]]))
         self.program.chmod(0o700)
 
     @property
@@ -75,12 +75,16 @@ async def test_up_builds_and_runs_one_container_whose_secrets_are_not_arguments(
     made = await ContainerTarget(settings(docker)).up(project, journal, quiet)
     assert (made.id, made.state, made.url) == (TAGS[0], "running", "http://127.0.0.1:8000")
     container = docker.state["containers"][f"tilores-{TAGS[0]}"]
-    assert container["env"] == VALUES | {"PORT": "8000", "TILORES_DATA_DIR": "/data"}
+    assert container["env"] == VALUES | {
+        "PORT": "8000",
+        "TILORES_DATA_DIR": "/data",
+        "TILORES_DEPLOYMENT": TAGS[0],
+    }
     arguments = json.dumps(docker.state["calls"])
     assert not any(value in arguments for name, value in VALUES.items() if name != "TILORES_HOST")
 
 
-@pytest.mark.parametrize("step", ["build", "image", "ps", "create", "start"])
+@pytest.mark.parametrize("step", ["build", "image", "ps", "create"])
 async def test_up_that_failed_at_a_step_goes_on_with_the_same_tag(
     docker: Docker, project: DeployProject, journal: Journal, step: str
 ) -> None:
@@ -91,6 +95,19 @@ async def test_up_that_failed_at_a_step_goes_on_with_the_same_tag(
     assert (await target.up(project, journal, quiet)).id == TAGS[0]
     assert docker.state["images"] == [f"tilores:{TAGS[0]}"]
     assert [one["state"] for one in docker.state["containers"].values()] == ["running"]
+
+
+async def test_container_that_does_not_start_has_failed_and_the_one_before_can_be_started(
+    docker: Docker, project: DeployProject, journal: Journal
+) -> None:
+    target = ContainerTarget(settings(docker))
+    await target.up(project, journal, quiet)
+    journal.write({})
+    docker.fail("start")
+    failed = await target.up(project, journal, quiet)
+    assert (failed.id, failed.state) == (TAGS[1], "failed")
+    before = next(one for one in await target.status() if one.id == TAGS[0])
+    assert (await target.rollback(project, before, quiet)).state == "running"
 
 
 async def test_rollback_starts_the_container_before_again(
@@ -120,7 +137,25 @@ async def test_compose_runs_a_tag_and_goes_back_to_another(
     web = docker.state["containers"]["tilores-web-1"]
     assert web["env"]["TILORES_API_KEYS"] == VALUES["TILORES_API_KEYS"]
     assert docker.state["folder"] == str(project.folder)
-    assert [line.text async for line in target.logs()] == ["tilores-web-1: log of tilores-web-1"]
+    names = ["tilores-web-1", "tilores-web-2"]
+    assert [line.text async for line in target.logs()] == [f"{name}: log of {name}" for name in names]
+
+
+async def test_compose_replaces_servers_one_after_the_other_and_says_that_one_failed(
+    docker: Docker, project: DeployProject, journal: Journal
+) -> None:
+    target = ComposeTarget(settings(docker))
+    await target.up(project, journal, quiet)
+    journal.write({})
+    made = len(docker.state["calls"])
+    await target.up(project, journal, quiet)
+    words = [call[9:] for call in docker.state["calls"][made:] if call[0] == "compose"]
+    assert words == [["--no-deps", "web-1"], ["--no-deps", "web-2"], ["--remove-orphans"]]
+    journal.write({})
+    docker.fail("compose")
+    failed = await target.up(project, journal, quiet)
+    assert (failed.id, failed.state) == (TAGS[2], "failed")
+    assert [one.id for one in await target.status() if one.active] == [TAGS[1]]
 
 
 async def test_old_images_are_removed_but_those_in_use(

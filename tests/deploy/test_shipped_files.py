@@ -6,6 +6,8 @@ import dataclasses
 import json
 import re
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import yaml
 from typer.testing import CliRunner
 
 from tests.cli.command import Command
+from tests.web.test_behind_nginx import NGINX
 from tilores_core import DeployProject
 from tilores_core.cli.command import app
 from tilores_core.deploy import make_project
@@ -88,7 +91,7 @@ def test_compose_file_names_files_services_and_variables_that_exist() -> None:
     assert "secret" not in str(services["web-1"]["environment"]["TILORES_API_KEYS"]).lower()
 
 
-@pytest.mark.parametrize("path", ["Procfile", "deploy/compose.yaml", "deploy/systemd/tilores.service",
+@pytest.mark.parametrize("path", ["Procfile", "deploy/compose.yaml", "deploy/systemd/tilores@.service",
                                   "deploy/systemd/tilores-worker.service", "deploy/kubernetes/tilores.yaml",
                                   "railway.json"])  # fmt: skip
 def test_commands_that_are_started_exist(path: str) -> None:
@@ -118,6 +121,52 @@ def test_kubernetes_manifest_is_whole() -> None:
     assert service["spec"]["selector"].items() <= web["spec"]["template"]["metadata"]["labels"].items()
 
 
+def test_kubernetes_names_and_times_fit_the_program(project: DeployProject) -> None:
+    web, worker, *_ = yaml.safe_load_all((ROOT / "deploy/kubernetes/tilores.yaml").read_text())
+    for deployment in (web, worker):
+        pod = deployment["spec"]["template"]["spec"]
+        assert pod["enableServiceLinks"] is False  # TILORES_PORT=tcp://… would come from a service called tilores
+        assert pod["automountServiceAccountToken"] is False
+        [container] = pod["containers"]
+        assert container["envFrom"] == [{"secretRef": {"name": "tilores"}}]  # no value of a secret
+        assert [one["name"] for one in container["env"]] == ["TILORES_DEPLOYMENT"]
+    [container] = web["spec"]["template"]["spec"]["containers"]
+    sleep = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
+    assert web["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] >= sleep + project.draining_seconds
+
+
+LINTERS = {
+    "hadolint": ("hadolint", "Dockerfile"),
+    "kubernetes-validate": ("kubernetes-validate", "--strict", "deploy/kubernetes/tilores.yaml"),
+    "systemd-analyze": ("systemd-analyze", "security", "--offline=true", "--threshold=25"),
+}
+
+
+@pytest.mark.parametrize("name", LINTERS)
+def test_linter_that_is_installed_here_finds_nothing(name: str, tmp_path: Path) -> None:
+    if shutil.which(name) is None:
+        pytest.skip(f"{name} is not installed")
+    units = []
+    for path in (ROOT / "deploy/systemd").iterdir() if name == "systemd-analyze" else ():
+        units.append(tmp_path / path.name.replace("@", "-8001"))  # of a template there is no instance without systemd
+        units[-1].write_text(path.read_text().replace("%i", "8001"))
+    done = subprocess.run([*LINTERS[name], *units], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+def test_nginx_takes_the_configuration_of_the_stack(tmp_path: Path) -> None:
+    text = (ROOT / "deploy/nginx.conf").read_text()
+    assert text.count(" resolve ") == 2
+    text = re.sub(r"web-\d:8000 resolve", "127.0.0.1:8000", text)  # its names are those of the stack
+    (tmp_path / "nginx.conf").write_text(
+        f"pid {tmp_path}/pid;\nevents {{}}\nhttp {{ access_log off; client_body_temp_path {tmp_path}; {text} }}"
+    )
+    command = [str(NGINX), "-t", "-p", str(tmp_path), "-e", str(tmp_path / "log"), "-c", str(tmp_path / "nginx.conf")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_railway_file_has_nothing_that_the_check_finds(project: DeployProject) -> None:
     config, findings = config_file.read(project)
     assert config is not None
@@ -126,7 +175,8 @@ def test_railway_file_has_nothing_that_the_check_finds(project: DeployProject) -
 
 def test_time_to_end_is_longer_than_requests_may_take(project: DeployProject) -> None:
     longer = render(dataclasses.replace(project, draining_seconds=120))
-    assert "TimeoutStopSec=125" in longer["deploy/systemd/tilores.service"]
+    assert "TimeoutStopSec=125" in longer["deploy/systemd/tilores@.service"]
+    assert "terminationGracePeriodSeconds: 130" in longer["deploy/kubernetes/tilores.yaml"]  # with the hook before it
     assert "terminationGracePeriodSeconds: 125" in longer["deploy/kubernetes/tilores.yaml"]
     assert "stop_grace_period: 125s" in longer["deploy/compose.yaml"]
     assert json.loads(longer["railway.json"])["deploy"]["drainingSeconds"] == 125

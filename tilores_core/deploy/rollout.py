@@ -122,13 +122,18 @@ class Rollout:
         self, deployment: Deployment, before: Deployment | None, error: DeployError, rollout_id: str
     ) -> DeploymentFailedError:
         self.progress(f"failed: {error.message}")
-        active, then = None, "there is no earlier deployment to go back to"
+        active: Deployment | None = None
+        then = "there is no earlier deployment to go back to"
         if not self.table.rollback:
             then = "it stays, as [deploy] rollback is off"
         elif before is not None:
             try:
-                active = await self._go_back(before)
-                then = f"{before.id} is active again"
+                # A deployment that failed early has replaced nothing.
+                stays = [one.id for one in await self.target.status() if one.active] == [before.id]
+                active = before if stays else await self._go_back(before)
+                if stays:
+                    await self.verify(before)
+                then = f"{before.id} is {'still active' if stays else 'active again'}"
             except DeployError as second:
                 then = f"and going back to {before.id} failed: {second.message}"
         result = "failed" if active is None else "rolled back"

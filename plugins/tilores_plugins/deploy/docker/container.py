@@ -41,9 +41,9 @@ class ContainerTarget:
         if tag not in await engine.tags():
             progress(f"building {self._settings.name}:{tag}")
             await engine.build(project, tag)
-        await self._start(engine, project, tag, progress)
+        made = await self._start(engine, project, tag, progress)
         await engine.remove_old([one.id for one in await self.status()])
-        return await self._get(tag)
+        return made
 
     async def status(self) -> list[Deployment]:
         engine = Engine.of(self._settings)
@@ -87,11 +87,11 @@ class ContainerTarget:
     async def aclose(self) -> None:
         return None
 
-    async def _start(self, engine: Engine, project: DeployProject, tag: str, progress: Progress) -> None:
+    async def _start(self, engine: Engine, project: DeployProject, tag: str, progress: Progress) -> Deployment:
         known = {one.id: one for one in await self.status()}
         container = self._container(tag)
         if tag in known and known[tag].state == "running":
-            return
+            return known[tag]
         if tag in known and known[tag].detail != "image only":
             await engine.call("rm", "--force", container)  # begun before an interruption
         settings = self._settings
@@ -117,13 +117,19 @@ class ContainerTarget:
             f"{settings.address}:{settings.port}:{_PORT}",
             "--env",
             f"PORT={_PORT}",
+            "--env",
+            f"TILORES_DEPLOYMENT={tag}",
             *names,
             *options,
             f"{settings.name}:{tag}",
         )
         await self._stop_others(engine, tag, progress, seconds=project.draining_seconds + 5)
-        await engine.call("start", container)
+        try:
+            await engine.call("start", container)
+        except DeployError as error:  # the one before is stopped, and the caller starts it again
+            return Deployment(id=tag, state="failed", detail=error.message)
         progress(f"{container} runs")
+        return await self._get(tag)
 
     async def _stop_others(self, engine: Engine, tag: str, progress: Progress, *, seconds: int = 35) -> None:
         """One port of this machine leads to one container. It drains first."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from tilores_core import (
@@ -19,6 +19,7 @@ from tilores_plugins.deploy.docker.engine import Engine, check_engine, container
 from tilores_plugins.deploy.docker.settings import Settings
 
 TAG_VARIABLE = "TILORES_TAG"
+_SERVICE_LABEL = "com.docker.compose.service"
 
 
 class ComposeTarget:
@@ -73,31 +74,52 @@ class ComposeTarget:
         return None
 
     async def _start(self, project: DeployProject, tag: str, progress: Progress) -> Deployment:
-        """The compose file refers to the variables, so that they need not be written anywhere."""
+        """The compose file refers to the variables, so that they need not be written anywhere.
+
+        Services of our image that run already are replaced one after the other, each when the one before is healthy.
+        """
         settings = self._settings
         engine = Engine.of(settings, {**values(project), TAG_VARIABLE: tag})
-        await engine.call(
-            "compose",
-            "--project-name",
-            settings.name,
-            "--file",
-            settings.compose_file,
-            "up",
-            "--detach",
-            "--no-build",
-            "--remove-orphans",
-            "--wait",
-            seconds=settings.build_seconds,
-            folder=project.folder,
-        )
+        running = [row for row in await self._containers(engine) if _is_of(row, settings.name)]
+        services = sorted({_service(row) for row in running if not str(row["Image"]).endswith(f":{tag}")})
+        try:
+            for service in services:
+                await self._up(engine, project, "--no-deps", service)
+                progress(f"{service} runs {settings.name}:{tag}")
+            await self._up(engine, project, "--remove-orphans")
+        except DeployError as error:
+            if not running:
+                raise
+            return Deployment(id=tag, state="failed", detail=error.message)  # what ran before is made active again
         progress(f"the stack runs with {settings.name}:{tag}")
         found = next((one for one in await self.status() if one.id == tag), None)
         if found is None or not found.active:
             raise DeployError(f"the stack does not run with {tag}", fix="tilores deploy logs")
         return found
 
+    async def _up(self, engine: Engine, project: DeployProject, *words: str) -> None:
+        settings = self._settings
+        which = ("--project-name", settings.name, "--file", settings.compose_file)
+        await engine.call(
+            *("compose", *which, "up", "--detach", "--no-build", "--wait", *words),
+            seconds=settings.build_seconds,
+            folder=project.folder,
+        )
+
     async def _containers(self, engine: Engine) -> list[dict[str, Any]]:
         return await engine.rows("ps", "--filter", f"label=com.docker.compose.project={self._settings.name}")
+
+
+def _is_of(row: Mapping[str, Any], image: str) -> bool:
+    return str(row.get("Image", "")).startswith(f"{image}:")
+
+
+def _service(row: Mapping[str, Any]) -> str:
+    """The service of a container: labels are a text of docker and a table of podman."""
+    labels = row.get("Labels") or {}
+    if isinstance(labels, str):
+        labels = dict(label.partition("=")[::2] for label in labels.split(","))
+    return str(labels[_SERVICE_LABEL])
 
 
 def build(context: PluginContext) -> ComposeTarget:

@@ -16,7 +16,7 @@ PATHS: Final = {
     "Procfile": "Procfile",
     "deploy/compose.yaml": "compose.yaml",
     "deploy/nginx.conf": "nginx.conf",
-    "deploy/systemd/tilores.service": "tilores.service",
+    "deploy/systemd/tilores@.service": "tilores@.service",
     "deploy/systemd/tilores-worker.service": "tilores-worker.service",
     "deploy/kubernetes/tilores.yaml": "kubernetes.yaml",
 }
@@ -25,19 +25,6 @@ PATHS: Final = {
 _MORE_SECONDS: Final = 5
 _GIVEN: Final = frozenset(("TILORES_HOST", "TILORES_LOG_FORMAT", "TILORES_CONFIG", "REDIS_URL", "DATABASE_URL"))
 _ALWAYS: Final = ("postgres", "redis")
-
-_HARDENING: Final = """\
-NoNewPrivileges=yes
-ProtectSystem=strict
-ProtectHome=yes
-PrivateTmp=yes
-PrivateDevices=yes
-ProtectKernelTunables=yes
-ProtectControlGroups=yes
-RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
-RestrictSUIDSGID=yes
-LockPersonality=yes
-"""
 
 _FROM_SOURCE: Final = """\
 COPY requirements requirements
@@ -60,14 +47,15 @@ def render(project: DeployProject) -> dict[str, str]:
     monitored = (project.folder / "deploy/grafana/tilores.json").is_file()
     extras = ",".join(sorted({*project.extras, *_ALWAYS}))
     has_config = project.config.resolve().parent == project.folder.resolve()
-    values = {
+    values = {  # in this order: what is filled in may hold others
+        "SERVICE": _template("service").rstrip("\n"),
         "PYTHON": project.python,
         "HEALTH": project.health_path,
         "GRACE": str(project.draining_seconds + _MORE_SECONDS),
+        "POD_GRACE": str(project.draining_seconds + 2 * _MORE_SECONDS),  # the hook before the end counts as well
         "INSTALL": (_FROM_SOURCE if is_source else _FROM_INDEX).replace("@EXTRAS@", extras),
         "CONFIG": f"COPY {project.config.name} ./\n" if has_config else "",
         "ENVIRONMENT": _environment(project),
-        "HARDENING": _HARDENING,
         "MONITORING": _template("monitoring.yaml").rstrip("\n") + "\n" if monitored else "",
         "VOLUMES": "  prometheus: {}\n  grafana: {}" if monitored else "",
     }
