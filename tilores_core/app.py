@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from tilores_core.alerts.conditions import worker_check
+from tilores_core.alerts.conditions import prewarm_budget_check, worker_check
 from tilores_core.alerts.desk import AlertDesk
 from tilores_core.alerts.queue import MARK as ALERTS_MARK
 from tilores_core.alerts.system import check_routes
@@ -100,6 +100,7 @@ def create_app(
             prewarming = build_prewarming(services, prewarm_plan, entries=entries, follows=not shared)
             host.services.open(calls=prewarming.calls, require_key=require_key)
             sync = EntrySync(services.store, entries) if shared else None
+            services.watch.add(prewarm_budget_check(lambda: prewarming.budget.is_spent))
             warm_jobs = PrewarmJobs(prewarming, store=services.store, folder=folder, sync=sync)
             if metrics is not None:
                 metrics.watch(lambda: prewarm_samples(prewarming.statistics()))

@@ -162,7 +162,11 @@ async def open_services(
         lookup = _build_lookup(config, source, finder, cache, metrics, locale)
         tracing = _open_tracing(stack, host, models, lookup)
         shown = models.display_name
-        quality = _open_quality(stack, environment, store, cache, config, metrics, release, shown) if live else None
+        quality = (
+            _open_quality(stack, environment, store, cache, config, metrics, release, tracing, shown)
+            if live
+            else None
+        )
         engine = _open_engine(stack, host, models, lookup, cache, prompts, tracing, metrics, quality)
         if config.healing.mode != "off":
             holds = ModelHolds(store, engine.hold_models)
@@ -313,6 +317,7 @@ def _open_quality(
     config: Config,
     metrics: Metrics | None,
     release: ProductionIntegrationOrchestrator,
+    tracing: Tracing,
     shown: Callable[[str], str],
 ) -> LiveQuality | None:
     share = config.quality.live_cpu_percent / 100
@@ -324,7 +329,9 @@ def _open_quality(
         observer = signals = HealthSignals(store, observer, shown=shown, source=config.use.source)
         stack.push_async_callback(signals.aclose)
         signals.start()
-    quality = LiveQuality(store, cache, cpu_share=share, wake_monitor=mark.set, observer=observer)
+    quality = LiveQuality(
+        store, cache, cpu_share=share, wake_monitor=mark.set, observer=observer, note=tracing.note_scores
+    )
     if metrics is not None:
         metrics.watch(lambda: quality_samples(quality, metrics.labels))
     quality.start()

@@ -17,6 +17,7 @@ from tilores_core.improve.learning import LearningAccumulator
 from tilores_core.improve.report import as_markdown, cycle_row
 from tilores_core.services import Services
 from tilores_core.store.improvement import LEASE, StoredCycle
+from tilores_core.testing import eventually
 from tilores_core.testing.optimizers import PARTS
 from tilores_core.worker.improving import build_cycles, build_request
 
@@ -155,6 +156,13 @@ async def test_budgets_are_kept(tmp_path: Path) -> None:
         generation = done.phases["generation"]
         assert "reserved" in generation["ended"]
         assert cycle_row(done)["calls"] <= least + 60
+        opened_ = await services.store.get()
+
+        async def is_open() -> bool:
+            found = [(one.alert.kind, one.state) for one in await opened_.alerts.recent()]
+            return found == [("budget.spent", "open")]
+
+        await eventually(is_open)
         with pytest.raises(BudgetSpentError, match="of the budget"):
             await run(services, max_calls=20)
         failed = (await (await services.store.get()).improvement.recent(limit=1))[0]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.quality.evaluated import evaluator, golden, opened
-from tilores_core import LLMProviderSpec, ModelInfo, hookimpl
+from tilores_core import LLMProviderSpec, ModelInfo, SupportsFeedback, TracerSpec, hookimpl
 from tilores_core.chat.prompts import BUILTIN_PARTS, build_prompt
 from tilores_core.errors import ConfigError, ProviderAuthError, UnknownModelError, UnsupportedParameterError
 from tilores_core.host import Plugin, scan
@@ -25,7 +25,7 @@ from tilores_core.quality.evaluation import (
 from tilores_core.quality.evaluation.judge import agreement
 from tilores_core.quality.questions.splits import split_of
 from tilores_core.services import Services
-from tilores_core.testing import FakeProvider
+from tilores_core.testing import FakeProvider, FakeTracer
 from tilores_core.testing.fake_provider import FakeCall
 
 MODELS = ("demo:simulated-rounding", "demo:simulated-partial", "demo:simulated-1")
@@ -171,9 +171,30 @@ async def with_acme(folder: Path, **use: Any) -> AsyncIterator[tuple[Services, F
         def register_llm_providers() -> list[LLMProviderSpec]:
             return [LLMProviderSpec(name="acme", factory=lambda context: provider, summary="for tests")]
 
+        @staticmethod
+        @hookimpl
+        def register_tracers() -> list[TracerSpec]:
+            return [TracerSpec(name="kept", factory=lambda context: TRACER, abilities=(SupportsFeedback,))]
+
     own = Plugin(id="acme", target="acme", distribution="acme", version="0", module=Hooks)
     async with opened(folder, {"use": use}, discovered=[*scan(), own]) as services:
         yield services, provider
+
+
+TRACER = FakeTracer()
+
+
+async def test_answers_are_traced_with_their_scores(tmp_path: Path) -> None:
+    questions = golden().validation[:3]
+    async with with_acme(tmp_path, tracers=["kept"]) as (services, _):
+        evaluating = evaluator(services, note=services.tracing.note_scores)
+        run = await evaluating.evaluate(plan(models=("acme:good",), questions=questions))
+    roots = [trace.root for trace in TRACER.traces]
+    assert [root.attributes["purpose"] for root in roots] == ["evaluation"] * 3
+    scores = sorted(result.scores.overall for result in run.results if result.scores)
+    assert sorted(float(root.attributes["score_overall"]) for root in roots) == scores
+    assert {root.attributes["score_correctness"] for root in roots} <= {0.0, 1.0}
+    assert {root.attributes["prompt_version"] for root in roots} == {run.prompt_version}
 
 
 async def test_a_budget_in_money_is_kept(tmp_path: Path) -> None:

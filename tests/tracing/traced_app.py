@@ -25,6 +25,11 @@ class App(TestApp):
         assert self.application._service is not None
         return self.application._service.tracing
 
+    @property
+    def quality(self) -> Any:
+        assert self.application._service is not None
+        return self.application._service.quality
+
     async def invoke(self, question: str = QUESTION, **configurable: Any) -> httpx.Response:
         return await super().invoke(question, **configurable)
 

@@ -174,6 +174,26 @@ def model_check(engine: ChatEngine) -> Check:
     return check
 
 
+def prewarm_budget_check(is_spent: Callable[[], bool]) -> Check:
+    """`budget.spent`: the hourly budget of pre-warming is used up; answers are made when they are asked for."""
+
+    async def check() -> list[Alert]:
+        if not is_spent():
+            return []
+        return [
+            Alert(
+                kind="budget.spent",
+                severity="LOW",
+                title="The hourly budget of pre-warming is used up",
+                detail="Customers are not warmed until the hour has passed; raise `budget` in the plan to warm more.",
+                source="prewarm",
+                expires_seconds=EXPIRES_SECONDS,
+            )
+        ]
+
+    return check
+
+
 def _chain(engine: ChatEngine) -> tuple[str, ...]:
     return (engine.models.default, *engine.models.fallbacks)
 

@@ -17,6 +17,7 @@ from tilores_core.contracts import (
     DeployProject,
     DeployTarget,
     Progress,
+    Severity,
 )
 from tilores_core.deploy.journal import Journal
 from tilores_core.deploy.verify import Endpoint
@@ -66,8 +67,9 @@ class Rollout:
             await self._report(before, "begin", id=noted["id"], target=self.name)
             try:
                 deployment = await self.target.up(self.project, self.journal, self.progress)
-            except DeployError:
+            except DeployError as error:
                 await self._report(before, "end", id=noted["id"], result="failed")
+                self.alerts.raise_alert(self._on_failure("HIGH", f"nothing was deployed: {error.message}"))
                 raise
             try:
                 await self.verify(deployment)
@@ -75,6 +77,7 @@ class Rollout:
                 raise await self._take_back(deployment, before, error, noted["id"]) from None
             await self._report(before and deployment, "end", id=noted["id"], result="succeeded")
             self.journal.write({})
+            self.alerts.clear(self._on_failure("HIGH", "").fingerprint)
             return deployment
 
     async def verify(self, deployment: Deployment) -> None:
@@ -97,6 +100,17 @@ class Rollout:
         if self.table.watch_seconds:
             await endpoint.stays_ready(self.table.watch_seconds)
             self.progress(f"still ready after {self.table.watch_seconds:g} s")
+
+    def _on_failure(self, severity: Severity, detail: str) -> Alert:
+        """One for each target, which the next deployment that works ends."""
+        return Alert(
+            kind="deployment.failed",
+            severity=severity,
+            title=f"A deployment to {self.name} failed",
+            detail=detail,
+            source="deploy",
+            labels={"target": self.name},
+        )
 
     async def rollback(self, deployment_id: str | None = None) -> Deployment:
         """Make an earlier deployment active, by default the newest that the platform can go back to; verify it.
@@ -139,16 +153,8 @@ class Rollout:
         result = "failed" if active is None else "rolled back"
         await self._report(active or before, "end", id=rollout_id, result=result)
         self.journal.write({})
-        self.alerts.raise_alert(
-            Alert(
-                kind="deployment.failed",
-                severity="CRITICAL" if active is None else "HIGH",
-                title=f"A deployment to {self.name} failed",
-                detail=f"{error.message}; {then}",
-                source="deploy",
-                labels={"target": self.name, "deployment": deployment.id},
-            )
-        )
+        detail = f"{deployment.id}: {error.message}; {then}"
+        self.alerts.raise_alert(self._on_failure("CRITICAL" if active is None else "HIGH", detail))
         return DeploymentFailedError(
             f"{deployment.id} does not work: {error.message}; {then}", rolled_back=active is not None, fix=error.fix
         )

@@ -141,8 +141,9 @@ class VirtuousCycleOrchestrator:
 
     async def _go(self, store: Improvement, cycle: StoredCycle, fence: int, progress: Progress | None) -> None:
         log.info("improve.cycle", cycle=cycle.id, finished=len(cycle.phases))
+        work = _Cycle(self._parts, self._strategy_of, self._deployment, store, cycle, fence, progress)
         try:
-            await _Cycle(self._parts, self._strategy_of, self._deployment, store, cycle, fence, progress).run()
+            await work.run()
         except StoreError:
             raise  # gone on with later
         except TiloresError as error:
@@ -152,6 +153,7 @@ class VirtuousCycleOrchestrator:
             }
             await store.keep(cycle.id, phases, fence=fence)
             await store.end(cycle.id, "failed", fence=fence)
+            self._tell_of_budget(work.journal.ended)
             self._alerts.raise_alert(
                 Alert(
                     kind="improvement.failed",
@@ -163,6 +165,20 @@ class VirtuousCycleOrchestrator:
             )
             raise
         await store.end(cycle.id, "done", fence=fence)
+        self._tell_of_budget(work.journal.ended)
+
+    def _tell_of_budget(self, ended: str | None) -> None:
+        alert = Alert(
+            kind="budget.spent",
+            severity="LOW",
+            title="The budget of an improvement cycle ended before its work",
+            detail=ended or "",
+            source="improve",
+        )
+        if ended is not None:
+            self._alerts.raise_alert(alert)
+        else:
+            self._alerts.clear(alert.fingerprint)
 
 
 async def _phases(store: Improvement, cycle: StoredCycle) -> dict[str, Any]:
@@ -191,16 +207,16 @@ class _Cycle:
         self._fence = fence
         self._progress = progress
         self.request = CycleRequest.from_state(cycle.options)
+        self.journal = CycleJournal(store, cycle.id, self.request.budget, parts.make_evaluator)
         self._phases: dict[str, Any] = dict(cycle.phases)
         self._lessons: Sequence[Mapping[str, Any]] = ()
 
     async def run(self) -> None:
-        self._journal = CycleJournal(self._store, self._cycle.id, self.request.budget, self._parts.make_evaluator)
-        await self._journal.load()
+        await self.journal.load()
         if "generation" in self._phases:
-            self._journal.restore(self._phases["generation"]["spent"])
+            self.journal.restore(self._phases["generation"]["spent"])
         elif "baseline" in self._phases:
-            self._journal.restore(self._phases["baseline"]["spent"], present=self.request.parts)
+            self.journal.restore(self._phases["baseline"]["spent"], present=self.request.parts)
         self._ground = await self._parts.ground(self.request)
         if self._phases.get("baseline", {}).get("questions", self._ground.digest) != self._ground.digest:
             raise ConfigError(
@@ -227,13 +243,13 @@ class _Cycle:
 
     async def _baseline(self) -> dict[str, Any]:
         ground = self._ground
-        rows = await self._journal.evaluate(
+        rows = await self.journal.evaluate(
             ground.prompt(self.request.parts),
             [*ground.training, *ground.validation],
             self.request.models,
             seed=self.request.seed,
         )
-        spent = self._journal.spent.to_state()
+        spent = self.journal.spent.to_state()
         return {
             **baseline_output([*rows.values()], ground.answerable),
             "questions": ground.digest,
@@ -257,16 +273,16 @@ class _Cycle:
         engine = self._parts.engine(
             self.request,
             self._ground,
-            self._journal,
+            self.journal,
             await accumulator.lessons(models=self.request.models, now_ms=at_ms),
         )
         asked, models = self._ground.sizes, len(self.request.models)
         # Three candidates on validation questions; the winner and the present prompt on held-out ones.
-        self._journal.reserved = models * (3 * asked["validation"] + 2 * asked["held-out"])
+        self.journal.reserved = models * (3 * asked["validation"] + 2 * asked["held-out"])
         await engine.measure_baseline()
         found = await SelfImprovingOptimizer(self._strategy_of(self.request.strategy)).run(engine)
         self._lessons = observations(self._cycle.id, at_ms, found.gains)
-        self._journal.reserved = 0
+        self.journal.reserved = 0
         try:
             best, validated = await self._choose(found.best)
         except BudgetSpentError:
@@ -279,7 +295,7 @@ class _Cycle:
             "training": {"present": engine.baseline.score, "best": best.score if best else None},
             "validation": validated,
             "winner": None if best is None else as_row(best),
-            "spent": self._journal.spent.to_state(),
+            "spent": self.journal.spent.to_state(),
         }
 
     async def _choose(self, best: Sequence[ScoredCandidate]) -> tuple[ScoredCandidate | None, dict[str, float]]:
@@ -290,7 +306,7 @@ class _Cycle:
         scores: dict[str, float] = {}
         present = ScoredCandidate(candidate=Candidate(parts=self.request.parts), score=0.0, tokens=0)
         for place, one in enumerate([present, *best]):
-            rows = await self._journal.evaluate(
+            rows = await self.journal.evaluate(
                 self._ground.prompt(one.candidate.parts),
                 self._ground.validation,
                 self.request.models,
@@ -315,7 +331,7 @@ class _Cycle:
 
     async def _compare(self, winner: Mapping[str, Any]) -> dict[str, Any]:
         """The winner and the present prompt on held-out questions."""
-        journal = self._journal
+        journal = self.journal
         test = HeldOutTest(self.request.thresholds)
         before: dict[tuple[str, str], Any] = {}
         after: dict[tuple[str, str], Any] = {}
@@ -342,7 +358,7 @@ class _Cycle:
             "decision": decision.to_state(),
             "present": baseline_output([*before.values()], self._ground.answerable),
             "winner": baseline_output([*after.values()], self._ground.answerable),
-            "spent": self._journal.spent.to_state(),
+            "spent": self.journal.spent.to_state(),
         }
 
     async def _recommendations(self) -> dict[str, Any]:

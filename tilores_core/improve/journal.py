@@ -73,6 +73,8 @@ class CycleJournal:
         self._used: set[tuple[str, str]] = set()
         self._begun = time.monotonic()
         self._asked: dict[str, int] = {}
+        self.ended: str | None = None
+        """Why the budget did not allow what was wanted, None while it did."""
         self.reserved = 0
         """Calls that what comes later needs: a search may not spend them."""
 
@@ -121,7 +123,7 @@ class CycleJournal:
                 self._used.add((subject, key))
                 self._count(row.input_tokens + row.output_tokens, row.cost or 0.0)
         if run.state == "stopped":
-            raise BudgetSpentError("the budget in money ends here", fix="raise [improve] max_dollars")
+            raise self._spent("the budget in money ends here", "max_dollars")
         return found
 
     async def reply(self, prompt: str, ask: Callable[[str], Awaitable[ModelReply]]) -> str:
@@ -145,15 +147,17 @@ class CycleJournal:
     def _require(self, calls: int) -> None:
         limits, spent = self._budget, self.spent
         if calls and limits.calls is not None and spent.calls + calls + self.reserved > limits.calls:
-            raise BudgetSpentError(
-                f"{calls} more calls would be more than the {limits.calls} of the budget"
-                + (f", {self.reserved} of which are reserved" if self.reserved else ""),
-                fix="raise [improve] max_calls, or ask fewer questions or models",
-            )
+            reserved = f", {self.reserved} of which are reserved" if self.reserved else ""
+            message = f"{calls} more calls would be more than the {limits.calls} of the budget{reserved}"
+            raise self._spent(message, "max_calls, or ask fewer questions or models")
         if calls and limits.tokens is not None and spent.tokens >= limits.tokens:
-            raise BudgetSpentError("the budget in tokens is spent", fix="raise [improve] max_tokens")
+            raise self._spent("the budget in tokens is spent", "max_tokens")
         if calls and limits.seconds is not None and time.monotonic() - self._begun >= limits.seconds:
-            raise BudgetSpentError("the time is over", fix="raise [improve] max_seconds")
+            raise self._spent("the time is over", "max_seconds")
+
+    def _spent(self, message: str, setting: str) -> BudgetSpentError:
+        self.ended = message
+        return BudgetSpentError(message, fix=f"raise [improve] {setting}")
 
 
 class PromptAnswers:

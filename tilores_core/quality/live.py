@@ -75,7 +75,7 @@ class LiveQuality:
 
     `cpu_share`: of one core, for scoring. `observer`: hears of each turn that a model answered or that failed.
     `cache`: where the answers are whose replies are served from memory.
-    `wake_monitor`: called when there are new scores in the store.
+    `note`: hears the scores of a run, for its trace. `wake_monitor`: called when there are new scores in the store.
     """
 
     def __init__(
@@ -86,6 +86,7 @@ class LiveQuality:
         cpu_share: float,
         score: Scorer | None = None,
         observer: ScoreObserver | None = None,
+        note: Callable[[str, Mapping[str, float]], None] = lambda run_id, scores: None,
         wake_monitor: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
         flush_seconds: float = FLUSH_SECONDS,
@@ -94,6 +95,7 @@ class LiveQuality:
         self._budget = CpuBudget(cpu_share)
         self._score = score or _score
         self._observer = observer
+        self._note_scores = note
         self._wake_monitor = wake_monitor
         self._clock = clock
         self._flush_seconds = flush_seconds
@@ -225,6 +227,7 @@ class LiveQuality:
         self.counts["scored"] += 1
         if outcome.answer is not None:
             self._note(_cell(outcome.answer), scores)
+            self._note_scores(outcome.turn.run_id, scores.as_numbers())
         self._tell(outcome, scores.overall)
 
     def _tell(self, outcome: Outcome, score: float | None) -> None:

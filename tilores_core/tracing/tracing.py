@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import structlog
+from cachetools import LRUCache
 
 from tilores_core.contracts import Customer, Feedback, Outcome, Trace, Tracer
 from tilores_core.errors import OverloadedError
@@ -27,6 +28,7 @@ _RAILWAY: Final = {
     "RAILWAY_GIT_COMMIT_SHA": "commit",
 }
 _LONGEST_VALUE: Final = 200
+_SCORES_KEPT: Final = 2_000
 
 Remembered = Callable[[str], Customer | None]
 
@@ -59,7 +61,14 @@ class Tracing:
         self._failed = 0
         self._table = table
         self._capture = Capture(table.capture, longest=table.max_characters, remembered=remembered)
-        self._maker = TreeMaker(resolve=resolve, shown=shown, deployment=deployment, full=table.capture == "full")
+        self._scores: LRUCache[str, Mapping[str, float]] = LRUCache(_SCORES_KEPT)
+        self._maker = TreeMaker(
+            resolve=resolve,
+            shown=shown,
+            deployment=deployment,
+            full=table.capture == "full",
+            scores=lambda run_id: self._scores.get(run_id) or {},
+        )
         self._random = random
 
     def __bool__(self) -> bool:
@@ -84,6 +93,12 @@ class Tracing:
         pending = _PendingTrace(self, outcome)
         for queue in self.queues:
             queue.put(pending)
+
+    def note_scores(self, run_id: str, scores: Mapping[str, float]) -> None:
+        """Scores of an answer, each from 0 to 1. They are on its trace when they come before it is sent, which is
+        `schedule_delay_seconds` after the reply."""
+        if self.queues:
+            self._scores[run_id] = scores
 
     @property
     def takes_feedback(self) -> bool:

@@ -37,14 +37,23 @@ class TreeMaker:
     """Builds the trace of a turn from its outcome.
 
     `resolve`: the full name of the model that a turn asks for. `shown`: a full name as a trace may hold it, where
-    no model answered to it. `deployment`: metadata of every trace.
+    no model answered to it. `deployment`: metadata of every trace. `scores`: what is known of the answer of a run.
     """
 
-    def __init__(self, *, resolve: Resolve, shown: Shown, deployment: Mapping[str, str], full: bool) -> None:
+    def __init__(
+        self,
+        *,
+        resolve: Resolve,
+        shown: Shown,
+        deployment: Mapping[str, str],
+        full: bool,
+        scores: Callable[[str], Mapping[str, float]] = lambda _: {},
+    ) -> None:
         self._resolve = resolve
         self._shown = shown
         self._deployment = deployment
         self._full = full
+        self._scores = scores
 
     def trace(self, outcome: Outcome, captured: CapturedTrace) -> Trace:
         turn, answer = outcome.turn, outcome.answer
@@ -95,6 +104,7 @@ class TreeMaker:
             attributes |= {"spectrum": answer.spectrum, "prompt_version": answer.prompt_version} | _answer_attributes(
                 answer
             )
+            attributes |= {f"score_{name}": value for name, value in self._scores(outcome.turn.run_id).items()}
         if not shared:
             attributes |= _paid(outcome)
         return Span(

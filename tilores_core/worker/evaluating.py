@@ -82,7 +82,13 @@ async def plan_of(services: Services, request: EvaluationRequest, questions: Pat
 
 
 def evaluator_of(services: Services, *, concurrent: int = 8) -> Evaluator:
-    return Evaluator(engine=services.engine, source=services.source, store=services.store, concurrent=concurrent)
+    return Evaluator(
+        engine=services.engine,
+        source=services.source,
+        store=services.store,
+        concurrent=concurrent,
+        note=services.tracing.note_scores,
+    )
 
 
 def simulated(services: Services, plan: EvaluationPlan) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from tilores_core.alerts.conditions import prewarm_budget_check
 from tilores_core.jobs.job_folder import Kind
 from tilores_core.jobs.job_runner import JobRunner, Start
 from tilores_core.jobs.prewarm.jobs import prewarm_start
@@ -51,6 +52,7 @@ async def run_jobs(services: Services, plan: WarmPlan) -> AsyncIterator[None]:
             entries = PublishedEntries(store, services.cache)
             prewarming = build_prewarming(services, plan, entries=entries)
             stack.push_async_callback(prewarming.aclose)
+            services.watch.add(prewarm_budget_check(lambda: prewarming.budget.is_spent))
             start["prewarm"] = prewarm_start(prewarming, entries, folder)
             if services.metrics is not None:
                 services.metrics.watch(lambda: prewarm_samples(prewarming.statistics()))

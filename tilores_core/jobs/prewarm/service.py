@@ -63,7 +63,7 @@ class Prewarming:
         self._keep_seconds = keep_seconds
         self._check_models(plan)
         self.entries = entries or WarmedEntries(cache, engine.watched_hits, most_pinned=plan.memory_entries)
-        self._budget = HourlyBudget(calls=plan.budget.calls_per_hour, cost=plan.budget.cost_per_hour)
+        self.budget = HourlyBudget(calls=plan.budget.calls_per_hour, cost=plan.budget.cost_per_hour)
         self._warmer = Warmer(
             engine=engine,
             source=source,
@@ -75,7 +75,7 @@ class Prewarming:
         )
         self._pool = WorkerPool(plan.concurrency)
         self._list_runs = ListRuns(self._warmer, self._pool)
-        self.calls = CallWarming(warmer=self._warmer, budget=self._budget, plan=plan.calls, region=decoders.region)
+        self.calls = CallWarming(warmer=self._warmer, budget=self.budget, plan=plan.calls, region=decoders.region)
         self._totals = WarmStats()
         self._latest: dict[str, WarmStats] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -133,7 +133,7 @@ class Prewarming:
         """
         if sum(run is None for run in self._runs.values()) >= MOST_RUNS:
             raise OverloadedError("too much is being warmed", retry_after=5.0, fix="wait until some of it is done")
-        budget = self._budget if sent is None else self.budget_of(sent)
+        budget = self.budget if sent is None else self.budget_of(sent)
         name = uuid.uuid4().hex[:12]
         self._runs[name] = None
         while len(self._runs) > RUNS_KEPT:
@@ -152,7 +152,7 @@ class Prewarming:
     def budget_of(self, sent: WarmPlan) -> HourlyBudget:
         """The budget of a plan that was sent, which counts beside the own one."""
         limits = sent.budget
-        return HourlyBudget(calls=limits.calls_per_hour, cost=limits.cost_per_hour, within=self._budget)
+        return HourlyBudget(calls=limits.calls_per_hour, cost=limits.cost_per_hour, within=self.budget)
 
     def choose(self, names: Sequence[str]) -> list[WarmList]:
         """The plan's lists of these names. Raises `InvalidRequestError` for one that there is not."""
@@ -193,13 +193,13 @@ class Prewarming:
             "runs": {name: run.as_plain() if run else None for name, run in self._runs.items()},
             "calls": self.calls.as_plain(),
             "worth": self.entries.as_plain(),
-            "budget": self._budget.as_plain(),
+            "budget": self.budget.as_plain(),
         }
 
     # --- inside ------------------------------------------------------------------------------------------
 
     async def _run(self, one: WarmList, budget: HourlyBudget | None = None) -> WarmStats:
-        stats = await self._list_runs.run(one, budget or self._budget)
+        stats = await self._list_runs.run(one, budget or self.budget)
         if self._latest.get(one.name) is not stats:  # several may have waited for one round
             if any(known is one for known in self.plan.lists):
                 self._latest[one.name] = stats

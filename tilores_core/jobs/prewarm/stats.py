@@ -89,9 +89,7 @@ class HourlyBudget:
 
     def take(self) -> bool:
         """Take one call, if one is left; give it back when no model was called."""
-        calls, cost = self._limits
-        used, spent = self.get_used()
-        if (calls is not None and used >= calls) or (cost is not None and spent >= cost):
+        if self.is_spent:
             return False
         if self._within is not None and not self._within.take():
             return False
@@ -115,6 +113,12 @@ class HourlyBudget:
         while self._slices and self._slices[0][0] <= oldest:
             self._slices.popleft()
         return int(sum(one[1] for one in self._slices)), sum(one[2] for one in self._slices)
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the limits allow no call now."""
+        (calls, cost), (used, spent) = self._limits, self.get_used()
+        return (calls is not None and used >= calls) or (cost is not None and spent >= cost)
 
     def as_plain(self) -> dict[str, float | int | None]:
         used, spent = self.get_used()

@@ -14,7 +14,7 @@ import structlog
 
 from tilores_core.chat.context.estimate import estimate_tokens
 from tilores_core.chat.engine import ChatEngine
-from tilores_core.contracts import CachePolicy, CustomerSource, Prompt, Turn, current_purpose
+from tilores_core.contracts import Answer, CachePolicy, CustomerSource, Prompt, Turn, current_purpose
 from tilores_core.errors import (
     ConfigError,
     OverloadedError,
@@ -91,7 +91,8 @@ class Evaluator:
         evaluator = Evaluator(engine=services.engine, source=services.source, store=services.store)
         run = await evaluator.evaluate(EvaluationPlan(models=models, questions=golden.validation, prompt=prompt))
 
-    `store` None: nothing is kept, and nothing can be resumed. `concurrent`: calls at once.
+    `store` None: nothing is kept, and nothing can be resumed. `concurrent`: calls at once. `note`: hears the
+    scores of an answer by its run id, for its trace.
     """
 
     def __init__(
@@ -101,12 +102,14 @@ class Evaluator:
         source: CustomerSource,
         store: OpensEvaluations | None = None,
         concurrent: int = 8,
+        note: Callable[[str, Mapping[str, float]], None] = lambda run_id, scores: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._engine = engine
         self._source = source
         self._store = store
         self._concurrent = max(1, concurrent)
+        self._note = note
         self._sleep = sleep
         self._records: dict[str, IndexedRecords] = {}
         self._without_seed: set[str] = set()
@@ -217,7 +220,7 @@ class Evaluator:
         empty = AnswerResult(model=model, question_id=question.id, spectrum=question.spectrum)
         try:
             records = await self._index(question.customer_id)
-            answer = await self._ask(plan, prompt, model, question)
+            answer, trace_id = await self._ask(plan, prompt, model, question)
         except TiloresError as error:
             spending.settle(model, None)
             return replace(empty, error=error_code(error), seconds=time.monotonic() - begun)
@@ -225,6 +228,7 @@ class Evaluator:
         if answer.model != model:  # a fallback has answered: it says nothing of this model
             return replace(empty, error="answered_by_fallback", seconds=time.monotonic() - begun)
         report = report_answer(question, answer.text, records, weights=plan.weights)
+        self._note(trace_id, report.scores.as_numbers())
         judged = await self._judge_answer(plan, question, answer.text, spending)
         return replace(
             empty,
@@ -242,7 +246,10 @@ class Evaluator:
             },
         )
 
-    async def _ask(self, plan: EvaluationPlan, prompt: Prompt, model: str, question: GoldenQuestion) -> Any:
+    async def _ask(
+        self, plan: EvaluationPlan, prompt: Prompt, model: str, question: GoldenQuestion
+    ) -> tuple[Answer, str]:
+        """The answer, and the run id of its trace."""
         for attempt in range(1, _TRIES + 1):
             turn = Turn(
                 messages=({"role": "user", "content": question.text},),
@@ -252,9 +259,10 @@ class Evaluator:
                 purpose=plan.purpose,
                 prompt=prompt,
                 cache=_FRESH,
+                run_id=str(uuid.uuid4()),
             )
             try:
-                return await self._engine.answer(turn)
+                return await self._engine.answer(turn), turn.run_id
             except UnsupportedParameterError as error:
                 if error.param != "seed" or model in self._without_seed:
                     raise
@@ -263,7 +271,7 @@ class Evaluator:
                 if attempt == _TRIES or isinstance(error, ProviderQuotaError):
                     raise
                 await self._sleep(min(_LONGEST_WAIT, (getattr(error, "retry_after", None) or 0.0) + _PAUSE * attempt))
-        return await self._engine.answer(turn)
+        return await self._engine.answer(turn), turn.run_id
 
     async def _judge_answer(
         self, plan: EvaluationPlan, question: GoldenQuestion, text: str, spending: Spending

@@ -54,6 +54,10 @@ class Scores:
         """The five scores and `overall`, by name."""
         return {name: getattr(self, name) for name in (*SCORES, "overall")}
 
+    def as_numbers(self) -> Mapping[str, float]:
+        """Those that apply, by name."""
+        return {name: value for name, value in self.values().items() if value is not None}
+
 
 def weigh(values: Mapping[str, float | None], weights: Weights, *, leaked: bool = False) -> Scores:
     """`Scores` of these values with their weighted mean. `leaked`: another customer's value was stated."""
