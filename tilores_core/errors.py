@@ -7,6 +7,7 @@
     │   └── IncompatiblePluginError made for another version of the host
     ├── RequestError                the caller can correct it
     │   ├── InvalidRequestError     a field is wrong; `param` names it
+    │   │   ├── ConflictError               it does not fit what is there by now
     │   │   ├── UnsupportedParameterError   the chosen model cannot do that
     │   │   └── ContextTooLongError         the prompt does not fit the model
     │   ├── UnknownModelError
@@ -102,6 +103,10 @@ class InvalidRequestError(RequestError):
 
 class UnknownNameError(InvalidRequestError):
     """What the request names is not there; `fix` says what is, or where to look."""
+
+
+class ConflictError(InvalidRequestError):
+    """What is asked for does not fit the present state; `fix` says how to look at it."""
 
 
 class UnsupportedParameterError(InvalidRequestError):

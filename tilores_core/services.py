@@ -43,7 +43,6 @@ from tilores_core.metrics.quality import quality_samples
 from tilores_core.quality.live import QUALITY_WORK, LiveQuality, ScoreObserver
 from tilores_core.release import ProductionIntegrationOrchestrator, ProductionPromptManager, PromptChecks
 from tilores_core.release.golden_questions import GoldenQuestions
-from tilores_core.release.orchestrator import WORK
 from tilores_core.resilience.work_mark import WorkMark
 from tilores_core.settings import Config, Environment, LoadedConfig, load_config, variables
 from tilores_core.settings.data_folder import create_data_folder
@@ -146,7 +145,7 @@ async def open_services(
             config,
             resolve=models.resolve,
             alerts=alerts,
-            mark=WorkMark(environment.data_dir, WORK),
+            mark=partial(WorkMark, environment.data_dir),
             version=version,
             part="web" if live else "worker",
         )

@@ -297,7 +297,7 @@ async def test_needs_are_told_from_the_traffic_of_the_last_week(replica: Replica
     sums = {"turns": 7000, "overall_count": 7000, "overall_sum": 5950, "overall_squares": 5100}
     await store.windows.add({(Cell("m", "s", "1-a"), int(NOW * 1000)): sums}, now_ms=int(NOW * 1000))
     one.now = NOW + 60
-    found = await one.tester.plan(plan(2, lift=0.05))
+    found = await one.tester.plan(plan(await make(one.replica), lift=0.05))
     assert (found.per_arm, found.days) == (686, 1.4)
 
 

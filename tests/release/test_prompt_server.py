@@ -22,7 +22,7 @@ QUESTION = {"input": "What is the credit score of Edwina Hawthorne?"}
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     toml = '[use]\ncache = ["memory"]\n[deploy]\npause_seconds = 1800\n'
-    with RunningServer(tmp_path_factory.mktemp("prompts"), toml=toml) as server:
+    with RunningServer(tmp_path_factory.mktemp("prompts"), toml=toml, worker=True) as server:
         yield server
 
 
@@ -90,30 +90,63 @@ def test_refused_version_is_a_409_with_the_check(admin: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "body"),
+    ("path", "body", "status", "said"),
     [
-        ("", {"parts": {"tone": "x"}, "reason": "x"}),
-        ("", {"parts": {"role": "x"}}),
-        ("", {"parts": {"role": "x" * 20_001}, "reason": "x"}),
-        ("/deploy", {"version": 999, "reason": "x"}),
-        ("/deploy", {"version": 1, "reason": "x", "label": "No!"}),
-        ("/rollback", {"reason": "x", "to": 999}),
+        ("prompts", {"parts": {"tone": "x"}, "reason": "x"}, 422, "parts"),
+        ("prompts", {"parts": {"role": "x"}}, 422, "reason"),
+        ("prompts", {"parts": {"role": "x" * 20_001}, "reason": "x"}, 422, "role"),
+        ("prompts", {"parts": {"role": "x"}, "reason": "x", "parent": 999}, 404, "there are 1 to "),
+        ("prompts/check?version=999", {}, 404, "there are 1 to "),
+        ("prompts/check?version=none", {}, 422, "version"),
+        ("prompts/deploy", {"version": 999, "reason": "x"}, 404, "there are 1 to "),
+        ("prompts/deploy", {"version": 999, "reason": "x", "skip_evaluation": True}, 404, "there are 1 to "),
+        ("prompts/deploy", {"version": 1, "reason": "x", "label": "No!"}, 422, "label"),
+        ("prompts/rollback", {"reason": "x", "to": 999}, 409, "no version before"),
+        ("prompts/rollback", {"reason": "x", "label": "other"}, 409, "no version before"),
+        ("experiments/plan", {"name": "a", "candidate": 2, "weight": 1}, 422, "weight"),
+        ("experiments/plan", {"name": "a", "candidate": 999}, 404, "there are 1 to "),
+        ("experiments/plan", {"name": "a"}, 422, "name a candidate"),
+        ("experiments", {"plan": {"name": "a", "candidate": 999}, "reason": "x"}, 404, "there are 1 to "),
+        ("experiments", {"plan": {"name": "a", "model": "nothing"}, "reason": "x"}, 422, "no model 'nothing'"),
+        ("experiments/runs/none/stop", {"reason": "x"}, 404, "there is no experiment 'none'; there are: none"),
     ],
 )
-def test_what_cannot_be_done_is_a_422(admin: httpx.Client, path: str, body: dict[str, Any]) -> None:
-    make(admin, role="Any.")
-    assert admin.post(f"/admin/prompts{path}", json=body).status_code == 422
+def test_what_cannot_be_done_is_answered_with_the_field_or_with_what_there_is(
+    admin: httpx.Client, path: str, body: dict[str, Any], status: int, said: str
+) -> None:
+    refused = admin.post(f"/admin/{path}", json=body)
+    assert (refused.status_code, said in refused.text) == (status, True), refused.text
+
+
+def test_golden_questions_are_asked_by_the_worker_and_the_request_waits_as_long_as_it_likes(
+    admin: httpx.Client,
+) -> None:
+    number = make(admin, answer_style="Give exact values. Use plain words.")
+    body = {"version": number, "reason": "plain"}
+    accepted = admin.post("/admin/prompts/deploy?wait=0", json=body)
+    assert (accepted.status_code, accepted.json()["state"]) == (202, "queued")
+    place = accepted.headers["location"]
+    wait_until(lambda: admin.get(place).json()["ended"], "the worker does not deploy")
+    done = admin.get(place).json()
+    assert (done["state"], done["result"]["version"], done["error"]) == ("done", number, None)
+    assert {check["check"]: check["result"] for check in done["result"]["checks"]}["evaluation"] == "passed"
+    checked = admin.post(f"/admin/prompts/check?version={number}&wait=60")
+    assert (checked.status_code, checked.json()["checks"][0]["result"]) == (200, "passed")
+    body["version"] = make(admin, hedging="Say {word}.")
+    refused = admin.post("/admin/prompts/deploy?wait=60", json=body)
+    assert (refused.status_code, "{word} in hedging" in refused.json()["detail"]) == (409, True)
+    assert admin.post("/admin/prompts/rollback", json={"reason": "over"}).json()["version"] == 1
+    assert admin.get("/admin/prompts/jobs/none").status_code == 404
 
 
 def test_versions_are_shown_by_number_and_label(admin: httpx.Client) -> None:
     number = make(admin, role="Shown.")
     assert admin.get(f"/admin/prompts/versions/{number}").json()["parts"]["role"] == "Shown."
     assert admin.get("/admin/prompts/versions/production").json()["version"] == 1
-    assert admin.get("/admin/prompts/versions/nothing").status_code == 422
+    unknown = admin.get("/admin/prompts/versions/nothing")
+    assert (unknown.status_code, unknown.json()["fix"]) == (404, "give a number, or one of: production")
     overview = admin.get("/admin/prompts?limit=1").json()
     assert (len(overview["versions"]), overview["stale"]) == (1, None)
-    checks = admin.post(f"/admin/prompts/check?version={number}").json()
-    assert {row["check"]: row["result"] for row in checks}["parts"] == "passed"
 
 
 def test_admin_key_is_needed(server: RunningServer) -> None:

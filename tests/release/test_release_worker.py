@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ class Released:
         replica = await self._replica(f"p{len(self.made)}")
         tables = {"experiments": {"look_seconds": 0.05} | experiments, "deploy": {"settle_seconds": settle}}
         config = Config.model_validate({"schema": 1, **tables})
-        mark = WorkMark(self._folder, WORK)
+        mark = partial(WorkMark, self._folder)
         release = ProductionIntegrationOrchestrator(
             replica.store,
             replica.manager,

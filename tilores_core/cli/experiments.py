@@ -86,7 +86,7 @@ def start(
     json: JsonOption = False,
 ) -> None:
     """Split live traffic between what is in production and a candidate: a prompt version, a model, or both."""
-    from tilores_core.release.experiments.report import versus
+    from tilores_core.release.experiments.report import as_json, versus
 
     made = _plan(name, candidate, model, file, share, rollout, min_hours, min_per_arm)
 
@@ -94,17 +94,17 @@ def start(
         return await tester.start(made, actor=getpass.getuser(), reason=reason, skip_evaluation=skip_evaluation)
 
     experiment = _with_tester(ctx.obj, work, services=True)
-    _echo(_row(experiment), f"{experiment.name} runs: {versus(experiment)}", json)
+    _echo(as_json(experiment), f"{experiment.name} runs: {versus(experiment)}", json)
 
 
 @app.command("list")
 def list_experiments(ctx: typer.Context, json: JsonOption = False) -> None:
     """List experiments, the newest first."""
-    from tilores_core.release.experiments.report import has_lift
+    from tilores_core.release.experiments.report import as_json, has_lift
 
     found = _with_tester(ctx.obj, lambda tester: tester.recent())
     if json:
-        typer.echo(json_module.dumps([_row(one) for one in found]))
+        typer.echo(json_module.dumps([as_json(one) for one in found]))
         return
     for one in found:
         shown = f"{one.verdict['lift']:+.3f}" if has_lift(one.verdict) else "-"
@@ -116,21 +116,21 @@ def list_experiments(ctx: typer.Context, json: JsonOption = False) -> None:
 @app.command()
 def status(ctx: typer.Context, name: NameArgument, json: JsonOption = False) -> None:
     """Say what the data of an experiment say now. Nothing is decided."""
-    from tilores_core.release.experiments.report import describe
+    from tilores_core.release.experiments.report import as_json, describe
     from tilores_core.release.experiments.tester import as_row
 
     experiment, verdict = _with_tester(ctx.obj, lambda tester: tester.status(name))
-    _echo({**_row(experiment), "verdict": as_row(verdict)}, describe(experiment, as_row(verdict)), json)
+    _echo({**as_json(experiment), "verdict": as_row(verdict)}, describe(experiment, as_row(verdict)), json)
 
 
 @app.command()
 def report(ctx: typer.Context, name: NameArgument, json: JsonOption = False) -> None:
     """Print the last look with a chart of the lift's interval over time."""
-    from tilores_core.release.experiments.report import chart, describe
+    from tilores_core.release.experiments.report import as_json, chart, describe
 
     experiment = _with_tester(ctx.obj, lambda tester: tester.get(name))
     text = f"{describe(experiment, experiment.verdict)}\n\n{chart(experiment.looks)}"
-    _echo({**_row(experiment), "looks": list(experiment.looks)}, text, json)
+    _echo({**as_json(experiment), "looks": list(experiment.looks)}, text, json)
 
 
 @app.command()
@@ -142,12 +142,13 @@ def stop(
     json: JsonOption = False,
 ) -> None:
     """End an experiment; all traffic gets the version in production."""
+    from tilores_core.release.experiments.report import as_json
 
     async def work(tester: ProductionABTester) -> Any:
         return await tester.stop(name, actor=getpass.getuser(), reason=reason, deploy=deploy)
 
     experiment = _with_tester(ctx.obj, work, services=deploy)
-    _echo(_row(experiment), f"{name} has ended: {experiment.outcome}", json)
+    _echo(as_json(experiment), f"{name} has ended: {experiment.outcome}", json)
 
 
 def _plan(
@@ -219,21 +220,6 @@ def _with_tester(
             await store.aclose()
 
     return asyncio.run(main())
-
-
-def _row(experiment: Any) -> dict[str, Any]:
-    return {
-        "name": experiment.name,
-        "state": experiment.state,
-        "outcome": experiment.outcome,
-        "reason": experiment.reason,
-        "control": experiment.control,
-        "plan": dict(experiment.plan),
-        "weights": list(experiment.weights),
-        "started": experiment.started.isoformat(),
-        "ended": None if experiment.ended is None else experiment.ended.isoformat(),
-        "verdict": dict(experiment.verdict),
-    }
 
 
 def _echo(row: dict[str, Any], text: str, json: bool) -> None:

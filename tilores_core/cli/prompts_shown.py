@@ -101,9 +101,8 @@ def print_checks(checks: Sequence[Check], *, as_json: bool) -> None:
 
 
 def print_deployment(done: Deployment, *, as_json: bool) -> None:
-    row = {"label": done.label, "version": done.number, "before": done.before}
     if as_json:
-        typer.echo(json_module.dumps({**row, "checks": [check.as_row() for check in done.checks]}))
+        typer.echo(json_module.dumps(done.as_row()))
         return
     print_checks(done.checks, as_json=False)
     before = "" if done.before is None else f", before: {done.before}"

@@ -7,6 +7,7 @@ golden_questions.py the golden questions that the checks ask
 prompt_versions.py  making and reading versions
 prompt_files.py     versions as files, to be reviewed in git
 experiments/        ProductionABTester: versions compared on live traffic; plan, assignment, sums, analysis, decision
+jobs.py             ReleaseJobs: checks and deployments with golden questions, done in the worker process
 monitor.py          ProductionPerformanceMonitor: figures, and a regression rolled back
 orchestrator.py     ProductionIntegrationOrchestrator: all of it in one process, and the worker's part
 """

@@ -12,6 +12,7 @@ import structlog
 from tilores_core.contracts import AlertSink
 from tilores_core.errors import StoreError
 from tilores_core.release.experiments import Assignment, ExperimentRecorder, ProductionABTester
+from tilores_core.release.jobs import JOBS, ReleaseJobs
 from tilores_core.release.monitor import ProductionPerformanceMonitor
 from tilores_core.release.prompts import ProductionPromptManager
 from tilores_core.resilience import acquire_lease
@@ -35,8 +36,8 @@ class ProductionIntegrationOrchestrator:
     """Prompts, experiments and the monitor of one process, put together.
 
     `resolve`: the full name of a model, of None that of the default one. `recorder` gets the outcomes of this
-    process's turns. `mark` wakes the worker. `version`: the code that runs, which a process that serves or decides,
-    its `part`, notes in the store; a command has none.
+    process's turns. `mark`: wakes the worker for a kind of work. `version`: the code that runs, which a process that
+    serves or decides, its `part`, notes in the store; a command has none.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class ProductionIntegrationOrchestrator:
         *,
         resolve: Callable[[str | None], str],
         alerts: AlertSink,
-        mark: WorkMark,
+        mark: Callable[[str], WorkMark],
         version: str = "",
         part: Literal["web", "worker"] = "web",
     ) -> None:
@@ -64,13 +65,14 @@ class ProductionIntegrationOrchestrator:
             resolve=resolve,
             alerts=alerts,
         )
+        self.jobs = ReleaseJobs(store, prompts, self.tester, mark(JOBS))
         self.monitor = ProductionPerformanceMonitor(store, prompts, config.monitor, alerts=alerts)
         self._look_seconds = table.look_seconds
         self._settle_seconds = config.deploy.settle_seconds
         self.version = version
         self._part = part
         self._store = store
-        self._mark = mark
+        self._mark = mark(WORK)
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 

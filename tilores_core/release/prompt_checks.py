@@ -72,13 +72,7 @@ class Check:
     def as_row(self) -> dict[str, Any]:
         return {
             "check": self.name,
-            "result": "skipped"
-            if self.skipped
-            else "passed"
-            if self.passed
-            else "refused"
-            if self.ran
-            else "not run",
+            "result": self.result,
             "said": self.said,
             "values": dict(self.values),
         }

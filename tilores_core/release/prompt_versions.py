@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from tilores_core.chat.prompts import BUILTIN_PARTS
-from tilores_core.errors import InvalidRequestError
+from tilores_core.errors import UnknownNameError
 from tilores_core.release.prompt_checks import check_texts
 from tilores_core.store.lazy import LazyStore
 from tilores_core.store.topics import PRODUCTION, PROMPTS
@@ -67,7 +67,8 @@ class PromptVersions:
             return version
         if number == 1:
             return _builtin()
-        raise missing(number)
+        newest = [] if store is None else await store.prompts.recent(limit=1)
+        raise missing(number, newest[0].number if newest else None)
 
     async def number_of(self, name: str) -> int:
         """The number that `name` means: a number, or a label. Raises `InvalidRequestError`."""
@@ -75,7 +76,7 @@ class PromptVersions:
             return int(name[:18])
         labels = await self.labels()
         if name not in labels:
-            raise InvalidRequestError(
+            raise UnknownNameError(
                 f"there is no label {name[:64]!r}",
                 param="version",
                 fix=f"give a number, or one of: {', '.join(labels)}",

@@ -21,7 +21,7 @@ import structlog
 
 from tilores_core.chat.prompts import BUILTIN_PARTS, build_prompt
 from tilores_core.contracts import Alert, AlertSink, NoAlerts, PromptChoice, Turn
-from tilores_core.errors import DeploymentRefusedError, InvalidRequestError, StoreError, TiloresError
+from tilores_core.errors import ConflictError, DeploymentRefusedError, InvalidRequestError, StoreError, TiloresError
 from tilores_core.release.prompt_checks import Check, PromptChecks
 from tilores_core.release.prompt_state import PromptState, StateFile, builtin_state, make_state
 from tilores_core.release.prompt_versions import PromptVersions
@@ -50,6 +50,11 @@ class Deployment:
     number: int
     before: int | None
     checks: tuple[Check, ...] = ()
+
+    def as_row(self) -> dict[str, Any]:
+        """As plain JSON."""
+        checks = [check.as_row() for check in self.checks]
+        return {"label": self.label, "version": self.number, "before": self.before, "checks": checks}
 
 
 class ProductionPromptManager:
@@ -214,20 +219,26 @@ class ProductionPromptManager:
         label: str = PRODUCTION,
         skip_evaluation: bool = False,
         model: str | None = None,
+        expected: int | None = None,
     ) -> Deployment:
-        """Check a version, then point a label at it. `model`: answers the golden questions; None: the default one.
+        """Check a version, then point a label at it.
 
-        Raises `DeploymentRefusedError` with the checks, `InvalidRequestError`, `StoreError`. Attempts that are
-        refused are in the audit log, and raise an alert.
+        `model`: answers the golden questions; None: the default one. `expected`: only while the label points at this
+        version. Raises `DeploymentRefusedError` with the checks, `InvalidRequestError`, `StoreError`. Attempts that
+        are refused are in the audit log, and raise an alert.
         """
+        from tilores_core.store.prompts import moved_meanwhile  # with SQLAlchemy, when the store is needed
+
         check_label(label)
         store = await self._store.get()
         found = (await store.prompts.get_labelled()).labels.get(label)
         before = found.number if found is not None else None
         if before is None and label == PRODUCTION and number == 1:  # nothing was ever deployed: the built-in serves
-            raise InvalidRequestError(
+            raise ConflictError(
                 "version 1 is in production already", param="version", fix="make another: tilores prompts new"
             )
+        if expected is not None and (before or 1) != expected:
+            raise moved_meanwhile(label, before, expected)
         checks = await self.check(number, skip_evaluation=skip_evaluation, model=model)
         detail = {"checks": [check.as_row() for check in checks], "skip_evaluation": skip_evaluation}
         refused = [check for check in checks if check.refuses]

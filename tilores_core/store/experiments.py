@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 from sqlalchemy import JSON, BigInteger, Column, Float, Index, Row, String, Table, Text, select, update
 
-from tilores_core.errors import InvalidRequestError
+from tilores_core.errors import ConflictError
 from tilores_core.store.audit import record
 from tilores_core.store.changes import bump
 from tilores_core.store.database import Database
@@ -119,7 +119,7 @@ class Experiments:
         return None if row is None else _experiment(row)
 
     async def start(self, experiment: Experiment, *, actor: str, reason: str) -> None:
-        """Raises `InvalidRequestError` when one of the name runs, or one has buckets of the slice."""
+        """Raises `ConflictError` when one of the name runs, or one has buckets of the slice."""
         first, end = experiment.slice
         row = {
             "id": experiment.id,
@@ -140,11 +140,9 @@ class Experiments:
             running = select(experiments).where(experiments.c.state == "running")
             for other in (await connection.execute(running)).all():
                 if other.name == experiment.name:
-                    raise InvalidRequestError(f"the experiment '{other.name}' runs already", param="name")
+                    raise ConflictError(f"the experiment '{other.name}' runs already", param="name")
                 if first < other.slice_end and other.slice_first < end:
-                    raise InvalidRequestError(
-                        f"the experiment '{other.name}' has this part of the traffic", param="share"
-                    )
+                    raise ConflictError(f"the experiment '{other.name}' has this part of the traffic", param="share")
             await connection.execute(experiments.insert().values(**row))
             await record(
                 connection,

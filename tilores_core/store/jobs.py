@@ -1,4 +1,5 @@
-"""Jobs of the worker process: what was asked for, how far it is, how it ended. Their inputs and results are in files.
+"""Jobs of the worker process: what was asked for, how far it is, how it ended. Inputs and results of batches and
+pre-warmings are in files; those of releases in `options` and `totals`.
 
     queued -> running -> done | failed
        |         |
@@ -28,7 +29,7 @@ from tilores_core.store.topics import BATCH
 
 ERROR_CHARACTERS: Final = 2000
 
-Kind = Literal["batch", "prewarm"]
+Kind = Literal["batch", "prewarm", "release"]
 State = Literal["queued", "running", "cancelling", "done", "failed", "cancelled"]
 OPEN: Final[tuple[State, ...]] = ("queued", "running", "cancelling")
 ENDED: Final[tuple[State, ...]] = ("done", "failed", "cancelled")

@@ -15,7 +15,7 @@ from typing import Any, Final
 from sqlalchemy import JSON, BigInteger, Column, Row, String, Table, Text, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tilores_core.errors import InvalidRequestError
+from tilores_core.errors import ConflictError, InvalidRequestError, UnknownNameError
 from tilores_core.store.audit import record
 from tilores_core.store.changes import bump
 from tilores_core.store.database import Database
@@ -45,6 +45,8 @@ prompt_labels = Table(
     Column("previous", JSON, nullable=False),
     Column("changed_ms", BigInteger, nullable=False),
 )
+
+_NEWEST: Final = select(func.max(prompt_versions.c.number))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,8 +133,8 @@ class Prompts:
         """
         async with self._change(builtin) as connection:
             if parent is not None and await _get(connection, parent) is None:
-                raise missing(parent)
-            number = 1 + (await connection.scalar(select(func.max(prompt_versions.c.number))) or 0)
+                raise missing(parent, await connection.scalar(_NEWEST))
+            number = 1 + (await connection.scalar(_NEWEST) or 0)
             made = await _insert(connection, number, parts, author, reason, parent, scores or {})
             await record(
                 connection,
@@ -166,11 +168,7 @@ class Prompts:
             before = await _get_label(connection, label)
             now = None if before is None else before.number
             if now != expected:
-                raise InvalidRequestError(
-                    f"'{label}' was moved meanwhile: it is {_name_version(now)} and not {_name_version(expected)}",
-                    param="label",
-                    fix="look at `tilores prompts history`, then deploy again",
-                )
+                raise moved_meanwhile(label, now, expected)
             previous = () if before is None else before.previous
             if before is not None and before.number != number:
                 previous = (*previous, before.number)
@@ -194,24 +192,20 @@ class Prompts:
         async with self._change(None) as connection:
             before = await _get_label(connection, label)
             if before is not None and to == before.number:
-                raise InvalidRequestError(
+                raise ConflictError(
                     f"version {to} is '{label}' already", param="to", fix="look at `tilores prompts history`"
                 )
             if before is None or not before.previous:
-                raise InvalidRequestError(
+                raise ConflictError(
                     f"'{label}' has no version before {_name_version(None if before is None else before.number)}",
                     param="label",
                     fix="deploy a version instead: tilores prompts deploy N",
                 )
             if expected is not None and before.number != expected:
-                raise InvalidRequestError(
-                    f"'{label}' is version {before.number} and not {expected}",
-                    param="label",
-                    fix="look at `tilores prompts history`",
-                )
+                raise moved_meanwhile(label, before.number, expected)
             if to is not None and to not in before.previous:
                 known = ", ".join(map(str, before.previous))
-                raise InvalidRequestError(
+                raise UnknownNameError(
                     f"version {to} was never '{label}'; these were: {known}",
                     param="to",
                     fix=f"tilores prompts deploy {to}",
@@ -251,9 +245,20 @@ class Prompts:
             yield connection
 
 
-def missing(number: int) -> InvalidRequestError:
-    return InvalidRequestError(
-        f"there is no prompt version {number}", param="version", fix="list them: tilores prompts list"
+def moved_meanwhile(label: str, now: int | None, expected: int | None) -> ConflictError:
+    return ConflictError(
+        f"'{label}' was moved meanwhile: it is {_name_version(now)} and not {_name_version(expected)}",
+        param="label",
+        fix="look at `tilores prompts history`, then deploy again",
+    )
+
+
+def missing(number: int, newest: int | None) -> UnknownNameError:
+    """`newest`: the number of the newest version; they are counted from 1 without a gap."""
+    return UnknownNameError(
+        f"there is no prompt version {number}: there are 1 to {newest or 1}",
+        param="version",
+        fix="list them: tilores prompts list",
     )
 
 
@@ -306,7 +311,7 @@ async def _get(connection: AsyncConnection, number: int, *, lock: bool = False) 
 async def _add_scores(connection: AsyncConnection, number: int, scores: Mapping[str, Any]) -> None:
     found = await _get(connection, number, lock=True)
     if found is None:
-        raise missing(number)
+        raise missing(number, await connection.scalar(_NEWEST))
     if scores:
         change = update(prompt_versions).where(prompt_versions.c.number == number)
         await connection.execute(change.values(scores={**found.scores, **scores}))

@@ -160,8 +160,8 @@ class AdminApp:
         if alerts is not None:
             self.app.include_router(alert_routes(alerts, note))
         if release is not None:
-            self.app.include_router(prompt_routes(release.prompts))
-            self.app.include_router(experiment_routes(release))
+            self.app.include_router(prompt_routes(release, note))
+            self.app.include_router(experiment_routes(release, note))
         if improvement is not None:
             self.app.include_router(improvement_routes(improvement))
         own_limits: dict[str, int] = {}

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from tilores_core.release import ProductionIntegrationOrchestrator
 from tilores_core.release.experiments import ExperimentPlan
+from tilores_core.release.experiments.report import as_json
 from tilores_core.release.experiments.tester import as_row
 from tilores_core.web.auth import route_with_key
-from tilores_core.web.problems import ERRORS, WITH_BODY, Problem, Responses
+from tilores_core.web.problems import ERRORS, MISSING, WITH_BODY, Problem, Responses
+from tilores_core.web.release_jobs import ACCEPTED, JobDesk, Wait
 
 if TYPE_CHECKING:
-    from tilores_core.store.experiments import Experiment
+    pass
 
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=2000), Field(description="kept in the audit log")]
 _NO_STORE: Final[Responses] = {503: {"model": Problem, "description": "The database does not answer"}}
-_REFUSED: Final[Responses] = {409: {"model": Problem, "description": "A check refuses the candidate"}}
+PATH: Final = "/admin/experiments"
 
 
 class Start(BaseModel):
@@ -35,11 +39,11 @@ class Stop(BaseModel):
     deploy: bool = False
 
 
-def experiment_routes(release: ProductionIntegrationOrchestrator) -> APIRouter:
-    """For admin keys. The name of the key is the actor in the audit log."""
-    tester = release.tester
+def experiment_routes(release: ProductionIntegrationOrchestrator, note: Callable[[], str | None]) -> APIRouter:
+    """For admin keys. The name of the key is the actor in the audit log. `note`: says when no worker process runs."""
+    tester, desk = release.tester, JobDesk(release.jobs, PATH, note)
     router = APIRouter(
-        prefix="/admin/experiments",
+        prefix=PATH,
         tags=["admin"],
         route_class=route_with_key("admin"),
         responses={**ERRORS, **_NO_STORE, 422: WITH_BODY[422]},
@@ -48,15 +52,19 @@ def experiment_routes(release: ProductionIntegrationOrchestrator) -> APIRouter:
     @router.get("")
     async def overview(limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> list[dict[str, Any]]:
         """Experiments, the newest first."""
-        return [_row(one) for one in await tester.recent(limit=limit)]
+        return [as_json(one) for one in await tester.recent(limit=limit)]
 
-    @router.post("", status_code=201, responses={**WITH_BODY, **_REFUSED})
-    async def start(body: Start, request: Request) -> dict[str, Any]:
-        """Split live traffic between what is in production and a candidate: a prompt version, a model, or both."""
-        made = await tester.start(
-            body.plan, actor=request.state.caller.name, reason=body.reason, skip_evaluation=body.skip_evaluation
-        )
-        return _row(made)
+    @router.post("", status_code=201, response_model=None, responses={**WITH_BODY, **ACCEPTED})
+    async def start(body: Start, request: Request, wait: Wait = 10.0) -> dict[str, Any] | JSONResponse:
+        """Split live traffic between what is in production and a candidate: a prompt version, a model, or both.
+
+        The candidate is checked before, by the worker process.
+        """
+        owner = request.state.caller.name
+        if body.skip_evaluation:
+            return as_json(await tester.start(body.plan, actor=owner, reason=body.reason, skip_evaluation=True))
+        asked = {"plan": body.plan.model_dump(mode="json"), "reason": body.reason}
+        return await desk.run("start", asked, owner=owner, seconds=wait, status=201)
 
     @router.post("/plan", responses=WITH_BODY)
     async def plan(body: ExperimentPlan) -> dict[str, Any]:
@@ -71,30 +79,21 @@ def experiment_routes(release: ProductionIntegrationOrchestrator) -> APIRouter:
         """Quality, errors, latency, cost and feedback per model, spectrum and prompt version."""
         return [asdict(one) for one in await release.monitor.performance(hours=hours, step_hours=step_hours)]
 
-    @router.get("/runs/{name}")
+    @router.get("/runs/{name}", responses=MISSING)
     async def status(name: Annotated[str, Field(max_length=40)]) -> dict[str, Any]:
         """What the data say now, and the looks so far. Nothing is decided."""
         experiment, verdict = await tester.status(name)
-        return {**_row(experiment), "verdict": as_row(verdict), "looks": list(experiment.looks)}
+        return {**as_json(experiment), "verdict": as_row(verdict), "looks": list(experiment.looks)}
 
-    @router.post("/runs/{name}/stop", responses={**WITH_BODY, **_REFUSED})
-    async def stop(name: Annotated[str, Field(max_length=40)], body: Stop, request: Request) -> dict[str, Any]:
-        """End it; `deploy`: with the candidate in production."""
-        return _row(await tester.stop(name, actor=request.state.caller.name, reason=body.reason, deploy=body.deploy))
+    @router.post("/runs/{name}/stop", response_model=None, responses={**WITH_BODY, **ACCEPTED, **MISSING})
+    async def stop(
+        name: Annotated[str, Field(max_length=40)], body: Stop, request: Request, wait: Wait = 10.0
+    ) -> dict[str, Any] | JSONResponse:
+        """End it; `deploy`: with the candidate in production, after its checks in the worker process."""
+        owner = request.state.caller.name
+        if not body.deploy:
+            return as_json(await tester.stop(name, actor=owner, reason=body.reason))
+        return await desk.run("stop", {"name": name, "reason": body.reason}, owner=owner, seconds=wait)
 
+    desk.add_route(router)
     return router
-
-
-def _row(experiment: Experiment) -> dict[str, Any]:
-    return {
-        "name": experiment.name,
-        "state": experiment.state,
-        "outcome": experiment.outcome,
-        "reason": experiment.reason,
-        "control": experiment.control,
-        "plan": experiment.plan,
-        "weights": experiment.weights,
-        "started": experiment.started.isoformat(),
-        "ended": None if experiment.ended is None else experiment.ended.isoformat(),
-        "verdict": experiment.verdict,
-    }

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from tilores_core.release import Check, Deployment, ProductionPromptManager
+from tilores_core.release import ProductionIntegrationOrchestrator
 from tilores_core.release.prompt_checks import LONGEST_PART
+from tilores_core.release.prompts import check_label
 from tilores_core.store.topics import PRODUCTION
 from tilores_core.web.auth import route_with_key
-from tilores_core.web.problems import ERRORS, WITH_BODY, Problem, Responses
+from tilores_core.web.problems import ERRORS, MISSING, WITH_BODY, Problem, Responses
+from tilores_core.web.release_jobs import ACCEPTED, JobDesk, Wait
 
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=2000), Field(description="kept in the audit log")]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Version = Annotated[int, Field(ge=1, le=10**15)]
 _NO_STORE: Final[Responses] = {503: {"model": Problem, "description": "The database does not answer"}}
-_REFUSED: Final[Responses] = {409: {"model": Problem, "description": "A check refuses it; `detail` says which"}}
+_CONFLICT: Final[Responses] = {409: {"model": Problem, "description": "It does not fit what is in production"}}
+PATH: Final = "/admin/prompts"
 
 
 class NewVersion(BaseModel):
@@ -48,24 +53,14 @@ class RollBack(BaseModel):
     to: Annotated[Version | None, Field(description="an earlier version; default: the last")] = None
 
 
-class LabelMoved(BaseModel):
-    label: str
-    version: int
-    before: int | None = None
-    checks: list[dict[str, Any]]
-
-    @classmethod
-    def of(cls, done: Deployment) -> LabelMoved:
-        return cls(label=done.label, version=done.number, before=done.before, checks=_rows(done.checks))
-
-
-def prompt_routes(prompts: ProductionPromptManager) -> APIRouter:
-    """For admin keys. The name of the key is the actor in the audit log."""
+def prompt_routes(release: ProductionIntegrationOrchestrator, note: Callable[[], str | None]) -> APIRouter:
+    """For admin keys. The name of the key is the actor in the audit log. `note`: says when no worker process runs."""
+    prompts, desk = release.prompts, JobDesk(release.jobs, PATH, note)
     router = APIRouter(
-        prefix="/admin/prompts",
+        prefix=PATH,
         tags=["admin"],
         route_class=route_with_key("admin"),
-        responses={**ERRORS, **_NO_STORE, 422: WITH_BODY[422]},
+        responses={**ERRORS, **_NO_STORE, **MISSING, 422: WITH_BODY[422]},
     )
 
     @router.get("")
@@ -126,33 +121,39 @@ def prompt_routes(prompts: ProductionPromptManager) -> APIRouter:
         )
         return {"version": number, "new": is_new}
 
-    @router.post("/check", responses=WITH_BODY)
-    async def check(what: Annotated[Version, Query(alias="version")]) -> list[dict[str, Any]]:
-        """Make the checks that a deployment makes."""
-        return _rows(await prompts.check(what))
+    @router.post("/check", response_model=None, responses={**WITH_BODY, **ACCEPTED})
+    async def check(
+        request: Request, what: Annotated[Version, Query(alias="version")], wait: Wait = 10.0
+    ) -> JSONResponse:
+        """Make the checks that a deployment makes, in the worker process; `checks` says what each one found."""
+        await prompts.versions.get(what)
+        return await desk.run("check", {"version": what}, owner=request.state.caller.name, seconds=wait)
 
-    @router.post("/deploy", responses={**WITH_BODY, **_REFUSED})
-    async def deploy(request: Request, what: Deploy) -> LabelMoved:
-        """Check a version and point a label at it. All servers use it within a second."""
-        done = await prompts.deploy(
-            what.version,
-            actor=request.state.caller.name,
-            reason=what.reason,
-            label=what.label,
-            skip_evaluation=what.skip_evaluation,
-        )
-        return LabelMoved.of(done)
+    @router.post("/deploy", response_model=None, responses={**WITH_BODY, **ACCEPTED})
+    async def deploy(request: Request, what: Deploy, wait: Wait = 10.0) -> dict[str, Any] | JSONResponse:
+        """Check a version and point a label at it. All servers use it within a second.
 
-    @router.post("/rollback", responses=WITH_BODY)
-    async def rollback(request: Request, what: RollBack) -> LabelMoved:
+        The golden questions are asked by the worker process, unless `skip_evaluation` is set.
+        """
+        owner = request.state.caller.name
+        if what.skip_evaluation:
+            done = await prompts.deploy(
+                what.version, actor=owner, reason=what.reason, label=what.label, skip_evaluation=True
+            )
+            return done.as_row()
+        check_label(what.label)
+        await prompts.versions.get(what.version)
+        expected = (await prompts.versions.labels()).get(what.label)
+        asked = {"version": what.version, "reason": what.reason, "label": what.label, "expected": expected}
+        return await desk.run("deploy", asked, owner=owner, seconds=wait)
+
+    @router.post("/rollback", responses={**WITH_BODY, **_CONFLICT})
+    async def rollback(request: Request, what: RollBack) -> dict[str, Any]:
         """Go back to the version before, at once and without checks."""
         done = await prompts.roll_back(
             actor=request.state.caller.name, reason=what.reason, label=what.label, to=what.to
         )
-        return LabelMoved.of(done)
+        return done.as_row()
 
+    desk.add_route(router)
     return router
-
-
-def _rows(checks: tuple[Check, ...]) -> list[dict[str, Any]]:
-    return [check.as_row() for check in checks]

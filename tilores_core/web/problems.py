@@ -13,6 +13,7 @@ from starlette.routing import Match
 
 from tilores_core.errors import (
     AuthenticationError,
+    ConflictError,
     DeploymentRefusedError,
     InvalidRequestError,
     PayloadTooLargeError,
@@ -29,10 +30,11 @@ _LONGEST_PROBLEM: Final = 500
 
 
 class Problem(BaseModel):
-    """An error. `fix` says what to do about it."""
+    """An error. `fix` says what to do about it, `param` which field is wrong."""
 
     detail: str
     fix: str | None = None
+    param: str | None = None
 
 
 ERRORS: Final[Responses] = {
@@ -65,6 +67,7 @@ _STATUS = (
     (PermissionDeniedError, 403),
     (PayloadTooLargeError, 413),
     (DeploymentRefusedError, 409),
+    (ConflictError, 409),
     (UnknownModelError, 422),
     (UnknownNameError, 404),
     (InvalidRequestError, 422),
@@ -80,7 +83,10 @@ async def problem(request: Request, error: Exception) -> JSONResponse:
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
     if (seconds := getattr(error, "retry_after", None)) is not None:
         headers["Retry-After"] = str(math.ceil(seconds))
-    return JSONResponse(Problem(detail=message, fix=fix).model_dump(), status, headers)
+    body: dict[str, str | None] = {"detail": message, "fix": fix}
+    if isinstance(error, InvalidRequestError) and error.param is not None:
+        body["param"] = error.param
+    return JSONResponse(body, status, headers)
 
 
 _METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
@@ -103,4 +109,4 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     said = "; ".join(f"{'.'.join(str(step) for step in item['loc'])}: {item['msg']}" for item in problems[:5])
     # Unknown keys are named too, and JSON may smuggle in what is no character.
     said = said.encode("utf-8", "backslashreplace").decode()[:_LONGEST_PROBLEM]
-    return JSONResponse(Problem(detail=said).model_dump(), 422)
+    return JSONResponse(Problem(detail=said).model_dump(exclude={"param"}), 422)

@@ -27,6 +27,7 @@ TASKS: tuple[WorkerTask, ...] = (
     WorkerTask("evaluations", run_evaluations),
     WorkerTask("quality", watch_quality),
     WorkerTask("release", lambda services: services.release.work()),
+    WorkerTask("release jobs", lambda services: services.release.jobs.work()),
     WorkerTask("improvement", run_triggered),
     WorkerTask("healing", run_healing),
 )

@@ -1,4 +1,4 @@
-"""An experiment in words, and its lift over time as a chart for a terminal."""
+"""An experiment as JSON, in words, and its lift over time as a chart for a terminal."""
 
 from __future__ import annotations
 
@@ -12,6 +12,22 @@ if TYPE_CHECKING:
 
 _WIDTH: Final = 61
 _ROWS: Final = 20
+
+
+def as_json(experiment: Experiment) -> dict[str, Any]:
+    """An experiment as plain JSON."""
+    return {
+        "name": experiment.name,
+        "state": experiment.state,
+        "outcome": experiment.outcome,
+        "reason": experiment.reason,
+        "control": experiment.control,
+        "plan": dict(experiment.plan),
+        "weights": list(experiment.weights),
+        "started": experiment.started.isoformat(),
+        "ended": None if experiment.ended is None else experiment.ended.isoformat(),
+        "verdict": dict(experiment.verdict),
+    }
 
 
 def describe(experiment: Experiment, verdict: Mapping[str, Any]) -> str:

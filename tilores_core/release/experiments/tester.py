@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from tilores_core.contracts import Alert, AlertSink, NoAlerts
-from tilores_core.errors import DeploymentRefusedError, InvalidRequestError, StoreError
+from tilores_core.errors import (
+    ConflictError,
+    DeploymentRefusedError,
+    InvalidRequestError,
+    StoreError,
+    UnknownNameError,
+)
 from tilores_core.release.experiments.analysis import ArmSums, Steps, Verdict, analyse
 from tilores_core.release.experiments.assignment import Assignment, RunningExperiment, free_slice
 from tilores_core.release.experiments.plan import ARMS, ExperimentPlan, ExperimentRequirements, needs
@@ -63,7 +69,10 @@ class ProductionABTester:
     # --- people ------------------------------------------------------------------------------------------
 
     async def plan(self, plan: ExperimentPlan) -> ExperimentRequirements:
-        """What it would take at the traffic of the last seven days. Raises `StoreError`."""
+        """What it would take at the traffic of the last seven days. Raises as `start`."""
+        plan = self._resolved(plan)
+        if plan.candidate is not None:
+            await self._prompts.versions.get(plan.candidate)
         store = await self._store.get()
         now = int(self._clock() * 1000)
         windows = await store.windows.query(now - 7 * _DAY_MS, now, by=())
@@ -86,21 +95,21 @@ class ProductionABTester:
         store = await self._store.get()
         running = await store.experiments.list(state="running")
         if any(one.name == plan.name for one in running):
-            raise InvalidRequestError(
+            raise ConflictError(
                 f"the experiment '{plan.name}' runs already", param="name", fix="choose another name, or stop it"
             )
         await self._prompts.refresh()
         control = self._prompts.state.number
         candidate = plan.candidate or control
         if control == candidate and plan.model is None:
-            raise InvalidRequestError(
+            raise ConflictError(
                 f"version {control} is in production already", param="candidate", fix="name another version"
             )
         plan = plan.model_copy(update={"candidate": candidate})
         part = free_slice(plan.share, [one.slice for one in running], holdout=self._holdout)
         if part is None:
             names = ", ".join(one.name for one in running) or "none"
-            raise InvalidRequestError(
+            raise ConflictError(
                 f"less than {plan.share:.0%} of the traffic is free; experiments that run: {names}",
                 param="share",
                 fix="stop one of them, or take a smaller share",
@@ -162,11 +171,15 @@ class ProductionABTester:
         return found or experiment
 
     async def get(self, name: str) -> Experiment:
-        """Raises `InvalidRequestError` when there is none, `StoreError`."""
-        found = await (await self._store.get()).experiments.get(name)
+        """The newest one of this name. Raises `UnknownNameError`, `StoreError`."""
+        experiments = (await self._store.get()).experiments
+        found = await experiments.get(name)
         if found is None:
-            raise InvalidRequestError(
-                f"there is no experiment '{name}'", param="name", fix="list them: tilores experiments list"
+            known = ", ".join(dict.fromkeys(one.name for one in await experiments.list(limit=20))) or "none"
+            raise UnknownNameError(
+                f"there is no experiment '{name}'; there are: {known}",
+                param="name",
+                fix="list them: tilores experiments list",
             )
         return found
 
@@ -277,10 +290,15 @@ class ProductionABTester:
             mismatch_p=float(experiment.verdict.get("mismatch_p", 1.0)),
         )
 
+    async def running(self, name: str) -> Experiment | None:
+        """The experiment of this name that runs. Raises `StoreError`."""
+        running = await (await self._store.get()).experiments.list(state="running")
+        return next((one for one in running if one.name == name), None)
+
     async def _running(self, name: str) -> Experiment:
         experiment = await self.get(name)
         if experiment.state != "running":
-            raise InvalidRequestError(
+            raise ConflictError(
                 f"the experiment '{name}' has ended: {experiment.outcome}",
                 param="name",
                 fix="list those that run: tilores experiments list",
