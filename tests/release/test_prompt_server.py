@@ -106,8 +106,8 @@ def test_refused_version_is_a_409_with_the_check(admin: httpx.Client) -> None:
         ("experiments/plan", {"name": "a", "candidate": 2, "weight": 1}, 422, "weight"),
         ("experiments/plan", {"name": "a", "candidate": 999}, 404, "there are 1 to "),
         ("experiments/plan", {"name": "a"}, 422, "name a candidate"),
-        ("experiments", {"plan": {"name": "a", "candidate": 999}, "reason": "x"}, 404, "there are 1 to "),
-        ("experiments", {"plan": {"name": "a", "model": "nothing"}, "reason": "x"}, 422, "no model 'nothing'"),
+        ("experiments?wait=60", {"plan": {"name": "a", "candidate": 999}, "reason": "x"}, 404, "there are 1 to "),
+        ("experiments?wait=60", {"plan": {"name": "a", "model": "nothing"}, "reason": "x"}, 422, "no model 'no"),
         ("experiments/runs/none/stop", {"reason": "x"}, 404, "there is no experiment 'none'; there are: none"),
     ],
 )
