@@ -142,7 +142,7 @@ class ReleaseJobs:
     async def _moved_before(self, job: Job) -> Deployment | None:
         """What a worker that was killed has deployed for this job already."""
         request = job.options["request"]
-        label = (await (await self._store.get()).prompts.labelled()).labels.get(request["label"])
+        label = (await (await self._store.get()).prompts.get_labelled()).labels.get(request["label"])
         if label is None or label.number != request["version"] or label.changed < job.created:
             return None
         before = label.previous[-1] if label.previous else None
