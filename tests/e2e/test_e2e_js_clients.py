@@ -23,4 +23,4 @@ def test_javascript_clients(run_node: Callable[..., Any], server: RunningServer)
         assert (saw["text"], saw["stream"], saw["cache"]) == (ANSWER, ANSWER, "l1"), package
         assert saw["tokens"] > 0
         assert "demo:simulated-1" in saw["models"]
-        assert saw["errors"] == ["UnknownNameError", "BadRequestError"]
+        assert saw["errors"] == ["NotFoundError", "BadRequestError"]

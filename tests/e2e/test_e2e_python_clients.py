@@ -160,12 +160,12 @@ async def test_openai_models(client: openai.OpenAI, aclient: openai.AsyncOpenAI)
     assert MODEL in listed
     for name in listed:
         assert (await aclient.models.retrieve(name)).id == name
-    with pytest.raises(openai.UnknownNameError):
+    with pytest.raises(openai.NotFoundError):
         client.models.retrieve("nobody:nothing")
 
 
 def test_openai_errors(client: openai.OpenAI) -> None:
-    with pytest.raises(openai.UnknownNameError) as unknown:
+    with pytest.raises(openai.NotFoundError) as unknown:
         client.chat.completions.create(model="nobody:nothing", messages=user(SCORE))
     assert (unknown.value.code, unknown.value.param) == ("model_not_found", "model")
     with pytest.raises(openai.BadRequestError) as empty:
@@ -175,5 +175,5 @@ def test_openai_errors(client: openai.OpenAI) -> None:
         client.chat.completions.create(model=MODEL, messages=user(SCORE), temperature=3)
     assert (hot.value.param, hot.value.type) == ("temperature", "invalid_request_error")
     assert hot.value.request_id
-    with pytest.raises(openai.UnknownNameError):
+    with pytest.raises(openai.NotFoundError):
         client.embeddings.create(model=MODEL, input=SCORE)

@@ -49,13 +49,13 @@ def test_every_failure_has_its_class(running: Running, run_node: RunNode, packag
         "late": ("InternalServerError", 503, "service_unavailable"),
         "long": ("BadRequestError", 400, "context_length_exceeded"),
         "forbidden": ("PermissionDeniedError", 403, None),
-        "nothing": ("UnknownNameError", 404, "model_not_found"),
+        "nothing": ("NotFoundError", 404, "model_not_found"),
         "bug": ("InternalServerError", 500, None),
         "breaks": ("APIError", None, "service_unavailable"),
         "plain": ("RateLimitError", 429, "rate_limit_exceeded"),
         "field": ("BadRequestError", 400, None),
         "key": ("AuthenticationError", 401, "invalid_api_key"),
-        "route": ("UnknownNameError", 404, None),
+        "route": ("NotFoundError", 404, None),
     }
     assert failures["field"]["param"] == "messages[0].content"
     assert failures["limited"]["requestId"] == "req-test"

@@ -129,7 +129,7 @@ def test_models(client: OpenAI) -> None:
     assert models["openai:gpt-4o-mini"].to_dict()["unavailable_reason"] == "set OPENAI_API_KEY"
     for identifier, model in models.items():
         assert client.models.retrieve(identifier) == model
-    with pytest.raises(openai.UnknownNameError) as caught:
+    with pytest.raises(openai.NotFoundError) as caught:
         client.models.retrieve("demo:nothing")
     assert caught.value.code == "model_not_found"
 
@@ -153,7 +153,7 @@ def test_a_models_id_may_be_encoded_or_not(running: Running, path: str) -> None:
         ("demo:refused", openai.BadRequestError, 400, "content_filter"),
         ("demo:forbidden", openai.PermissionDeniedError, 403, None),
         ("demo:large", openai.APIStatusError, 413, None),
-        ("demo:nothing", openai.UnknownNameError, 404, "model_not_found"),
+        ("demo:nothing", openai.NotFoundError, 404, "model_not_found"),
         ("demo:bug", openai.InternalServerError, 500, None),
     ],
 )
@@ -184,7 +184,7 @@ def test_a_wrong_key(running: Running) -> None:
 
 
 def test_other_endpoints_are_not_pretended(client: OpenAI, running: Running) -> None:
-    with pytest.raises(openai.UnknownNameError) as caught:
+    with pytest.raises(openai.NotFoundError) as caught:
         client.embeddings.create(model="demo:plain", input="x")
     assert caught.value.type == "invalid_request_error"
     wrong = httpx.get(f"{running.v1}/chat/completions", headers={"Authorization": f"Bearer {KEY}"})
