@@ -49,6 +49,7 @@ NOT_ANSWERED = frozenset(
         "StoreUnavailableError",
         "DeploymentRefusedError",
         "UnknownNameError",
+        "ConflictError",
     }
 )
 
