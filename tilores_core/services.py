@@ -37,7 +37,7 @@ from tilores_core.identity import Locale
 from tilores_core.improve.healing_signals import HealthSignals, ModelHolds
 from tilores_core.jobs.job_folder import JobFolder
 from tilores_core.metrics import Metrics
-from tilores_core.metrics.collectors import alert_queue_samples, prompt_samples, watch_parts
+from tilores_core.metrics.collectors import alert_queue_samples, experiment_samples, prompt_samples, watch_parts
 from tilores_core.metrics.meters import ModelLabels
 from tilores_core.metrics.quality import quality_samples
 from tilores_core.quality.live import QUALITY_WORK, LiveQuality, ScoreObserver
@@ -176,6 +176,7 @@ async def open_services(
         if metrics is not None:
             watch_parts(metrics, cache=cache, engine=engine, tracers=tracing.report)
             metrics.watch(lambda: prompt_samples(prompts))
+            metrics.watch(lambda: experiment_samples(release))
         await _check_source(lookup, config.use.source)
         prompts.checks.evaluator = GoldenQuestions(engine, source, config.prompts.golden_customers)
         _open_plugin_services(stack, host, engine, lookup)

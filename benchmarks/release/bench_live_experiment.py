@@ -1,6 +1,6 @@
 """Experiments end to end: a running server with two web processes and a worker, a simulated model, HTTP.
 
-    python benchmarks/release/bench_live_experiment.py --requests 20000
+    python -m benchmarks.release.bench_live_experiment --requests 20000
 
 1. A poor prompt is in production, and a better candidate is tried at 50/50: it must win and be deployed by itself.
 2. Then the poor prompt is the candidate: it must be stopped, and meet no caller after that.
@@ -25,6 +25,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -168,13 +170,11 @@ def free_port() -> int:
         return port
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--requests", type=int, default=20_000, help="most requests of each experiment")
-    parser.add_argument("--at-once", type=int, default=16)
-    given = parser.parse_args()
+@contextmanager
+def running_server(toml: str) -> Iterator[str]:
+    """A server with two web processes and a worker; its address. What it logged is printed at its end."""
     folder, port = Path(tempfile.mkdtemp(prefix="tilores-bench-")), free_port()
-    (folder / "plugins.toml").write_text(TOML)
+    (folder / "plugins.toml").write_text(toml)
     env = {name: value for name, value in os.environ.items() if not name.startswith("TILORES_")}
     env |= {"TILORES_API_KEYS": f"bench:{KEY}", "TILORES_ADMIN_KEYS": f"ops:{KEY}"}
     env |= {"TILORES_DATA_DIR": str(folder / "data"), "TILORES_LOG_LEVEL": "warning"}
@@ -182,14 +182,22 @@ def main() -> None:
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log)
     try:
-        passed = asyncio.run(run(given, f"http://127.0.0.1:{port}"))
+        yield f"http://127.0.0.1:{port}"
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(60)
-        said = (folder / "log").read_text()
-        if said:
+        if said := (folder / "log").read_text():
             print(f"the server's log: {said[-2000:]}")
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=20_000, help="most requests of each experiment")
+    parser.add_argument("--at-once", type=int, default=16)
+    given = parser.parse_args()
+    with running_server(TOML) as url:
+        passed = asyncio.run(run(given, url))
     sys.exit(0 if passed else 1)
 
 

@@ -100,7 +100,7 @@ def test_rising_weight_moves_no_unit_back_to_the_control() -> None:
         ({}, {"purpose": "evaluation"}),
     ],
 )
-def test_turn_that_is_no_target_takes_no_part(limits: dict[str, Any], asked: dict[str, Any]) -> None:
+def test_turn_that_is_not_a_target_takes_no_part(limits: dict[str, Any], asked: dict[str, Any]) -> None:
     assert arm_of(assignment(running(plan(**limits))), turn("s1", **asked)) is None
 
 

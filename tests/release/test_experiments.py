@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -12,6 +13,9 @@ from tests.release.conftest import Replica, ReplicaStart
 from tilores_core import Answer, Outcome, Turn
 from tilores_core.chat.prompts import BUILTIN_PARTS
 from tilores_core.errors import DeploymentRefusedError, InvalidRequestError, RequestError, UnknownModelError
+from tilores_core.metrics.collectors import experiment_samples
+from tilores_core.metrics.family import values_of
+from tilores_core.release import ProductionIntegrationOrchestrator
 from tilores_core.release.experiments import Assignment, ExperimentPlan, ExperimentRecorder, ProductionABTester
 from tilores_core.release.experiments.report import chart, describe
 from tilores_core.release.experiments.tester import as_row
@@ -261,6 +265,29 @@ async def test_turns_that_say_nothing_of_the_prompt_are_left_out_and_counted(
     assert sum(arm["scored"] for arm in found[0].values()) == 0
 
 
+async def test_metrics_have_assignments_exposures_exclusions_lift_and_decision(replica: ReplicaStart) -> None:
+    one = Process(await replica())
+    await start(one, plan(await make(one.replica)))
+    await one.answer(200, lambda _: 0.9)
+    await one.answer(30, lambda _: 0.9)
+    await one.tester.look()
+    release = SimpleNamespace(tester=one.tester, assignment=one.assignment, recorder=one.recorder)
+
+    def samples() -> dict[str, dict[tuple[str, ...], Any]]:
+        return values_of(experiment_samples(cast("ProductionIntegrationOrchestrator", release)))
+
+    found = samples()
+    assert sum(found["tilores_experiment_assignments_total"].values()) == 230
+    assert sum(found["tilores_experiment_exposures_total"].values()) == 200
+    assert found["tilores_experiment_exclusions_total"] == {("kinder", "repeat"): 30}
+    assert found["tilores_experiment_decision"] == {("kinder", "continue"): 1}
+    bounds = {bound: value for (_, bound), value in found["tilores_experiment_lift"].items()}
+    assert bounds["low"] < bounds["estimate"] < bounds["high"]
+    assert 0 <= found["tilores_experiment_confidence"]["kinder",] <= 1
+    await one.tester.stop("kinder", actor="jo", reason="enough")
+    assert samples() == {"tilores_experiments_ended_total": {("stopped",): 1}}
+
+
 async def test_second_score_of_a_session_is_not_another_observation(replica: ReplicaStart) -> None:
     one = Process(await replica())
     await start(one, plan(await make(one.replica)))
@@ -291,7 +318,7 @@ async def test_report_has_words_and_a_chart(replica: ReplicaStart) -> None:
     assert "not decided yet" not in ended
 
 
-async def test_needs_are_told_from_the_traffic_of_the_last_week(replica: ReplicaStart) -> None:
+async def test_plan_says_what_it_needs_at_the_traffic_of_the_last_week(replica: ReplicaStart) -> None:
     one = Process(await replica())
     store = await one.replica.store.get()
     sums = {"turns": 7000, "overall_count": 7000, "overall_sum": 5950, "overall_squares": 5100}
@@ -357,7 +384,7 @@ async def test_regression_after_a_deployment_is_rolled_back_with_an_alert_and_an
     ],
     ids=["same", "better", "long ago", "not watched so long", "switched off", "within tolerance"],
 )
-async def test_what_is_no_regression_stays(
+async def test_change_that_is_not_a_regression_stays(
     replica: ReplicaStart, before: float, after: float, hours: float, table: dict[str, Any]
 ) -> None:
     one = Process(await replica())

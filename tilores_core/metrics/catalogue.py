@@ -117,6 +117,43 @@ PROMPT_DEPLOYMENTS = _counter(
     "result",
 )
 
+# --- experiments -----------------------------------------------------------------------------------------
+
+EXPERIMENT_ASSIGNMENTS = _counter(
+    "experiment_assignments",
+    "Live turns to which a running experiment gave an arm, answers from the cache among them.",
+    *("experiment", "arm"),
+)
+EXPERIMENT_EXPOSURES = _counter(
+    "experiment_exposures",
+    "Sessions or customers that met their arm for the first time in a web process.",
+    *("experiment", "arm"),
+)
+EXPERIMENT_EXCLUSIONS = _counter(
+    "experiment_exclusions",
+    "Turns of a running experiment that were left out of its scores. reason: fallback (another model answered), "
+    "unreliable (not scored), repeat (the session has a score).",
+    *("experiment", "reason"),
+)
+EXPERIMENT_LIFT = _make_shared_gauge(
+    "experiment_lift",
+    "Difference of the mean scores at the last look. bound: estimate, and low and high of the always-valid interval.",
+    *("experiment", "bound"),
+)
+EXPERIMENT_CONFIDENCE = _make_shared_gauge(
+    "experiment_confidence", "Confidence at the last look that the candidate is better.", "experiment"
+)
+EXPERIMENT_DECISION = _make_shared_gauge(
+    "experiment_decision",
+    "1 for what the last look at a running experiment came to: continue, propose, advance, deploy and so on.",
+    *("experiment", "decision"),
+)
+EXPERIMENTS_ENDED = _counter(
+    "experiments_ended",
+    "Experiments that this server ended. outcome: deployed, won, kept, harm, mismatch, superseded, refused, stopped.",
+    "outcome",
+)
+
 # --- cache -----------------------------------------------------------------------------------------------
 
 CACHE_HITS = _counter("cache_hits", "Entries found in a tier.", *_ENTRY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -10,9 +11,10 @@ from tilores_core.cache.tiered import TieredCache
 from tilores_core.chat.engine import ChatEngine
 from tilores_core.contracts import SEVERITIES
 from tilores_core.metrics import catalogue
-from tilores_core.metrics.family import Sample
+from tilores_core.metrics.family import Family, Sample
 from tilores_core.metrics.meter import Metrics
-from tilores_core.release import ProductionPromptManager
+from tilores_core.release import ProductionIntegrationOrchestrator, ProductionPromptManager
+from tilores_core.release.experiments import Verdict
 from tilores_core.store.topics import PRODUCTION
 
 _RESULTS: Final = ("warmed", "failed", "kept")
@@ -147,6 +149,36 @@ def prompt_samples(prompts: ProductionPromptManager) -> Iterator[Sample]:
     yield Sample(catalogue.PROMPT_STALE, (), float(prompts.stale is not None))
     for result, number in prompts.deployments.items():
         yield Sample(catalogue.PROMPT_DEPLOYMENTS, (result,), number)
+
+
+def experiment_samples(release: ProductionIntegrationOrchestrator) -> Iterator[Sample]:
+    """Of running experiments, whose names operators give; the first 20 by name are shown."""
+    tester, assignment = release.tester, release.assignment
+    named = sorted({one.plan.name for one in assignment.running} | set(tester.looked))[:_MOST_LABELS]
+    counted: tuple[tuple[Family, Mapping[tuple[str, str], int]], ...] = (
+        (catalogue.EXPERIMENT_ASSIGNMENTS, assignment.assigned),
+        (catalogue.EXPERIMENT_EXPOSURES, assignment.exposed),
+        (catalogue.EXPERIMENT_EXCLUSIONS, release.recorder.excluded),
+    )
+    for family, counts in counted:
+        for labels, number in counts.items():
+            if labels[0] in named:
+                yield Sample(family, labels, number)
+    for name in named:
+        if (verdict := tester.looked.get(name)) is not None:
+            yield from _verdict_samples(name, verdict)
+    for outcome, number in tester.ended.items():
+        yield Sample(catalogue.EXPERIMENTS_ENDED, (outcome,), number)
+
+
+def _verdict_samples(name: str, verdict: Verdict) -> Iterator[Sample]:
+    yield Sample(catalogue.EXPERIMENT_DECISION, (name, verdict.action), 1.0)
+    if min(verdict.scored.values()):
+        lift = verdict.lift
+        for bound, value in (("estimate", lift.difference), ("low", lift.low), ("high", lift.high)):
+            if math.isfinite(value):
+                yield Sample(catalogue.EXPERIMENT_LIFT, (name, bound), value)
+        yield Sample(catalogue.EXPERIMENT_CONFIDENCE, (name,), verdict.confidence)
 
 
 def _tracer_samples(report: Mapping[str, Any]) -> Iterator[Sample]:

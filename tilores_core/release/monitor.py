@@ -123,6 +123,8 @@ class ProductionPerformanceMonitor:
         self._table = table
         self._alerts = alerts or NoAlerts()
         self._clock = clock
+        self.watching = False
+        """Whether the last look found a deployment that is recent enough to be watched."""
 
     async def performance(
         self, *, hours: float = 24.0, step_hours: float | None = None, by: Sequence[Dimension] = DIMENSIONS
@@ -156,6 +158,7 @@ class ProductionPerformanceMonitor:
         """Compare only, in all spectrums together or in one; None also while nothing is watched. Raises
         `StoreError`."""
         label = await self._get_watched()
+        self.watching = label is not None
         if label is None or await (await self._store.get()).rollouts.current() is not None:
             return None
         deployed_ms, now = int(label.changed.timestamp() * 1000), int(self._clock() * 1000)
@@ -187,10 +190,6 @@ class ProductionPerformanceMonitor:
     async def version_name(self, number: int) -> str:
         """What answers and windows call a version. Raises `InvalidRequestError`, `StoreError`."""
         return build_prompt(number, (await self._prompts.versions.get(number)).parts).version
-
-    async def is_watching(self) -> bool:
-        """Whether a deployment is recent enough to be watched. Raises `StoreError`."""
-        return await self._get_watched() is not None
 
     async def _get_watched(self) -> PromptLabel | None:
         """The label in production while what it points at is new; None after a roll-back, which serves what was

@@ -143,7 +143,7 @@ class ProductionIntegrationOrchestrator:
         """Whether to look again soon. Raises `StoreError`."""
         looked = await self.tester.look()
         await self.monitor.watch()
-        return bool(looked) or await self.monitor.is_watching()
+        return bool(looked) or self.monitor.watching
 
 
 async def _whole(work: Coroutine[Any, Any, T]) -> T:

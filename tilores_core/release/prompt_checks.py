@@ -129,7 +129,7 @@ class PromptChecks:
         return (*checks, await self._evaluation(prompt, model, skip=skip_evaluation, refused=refused))
 
     def _without_allowed(self, parts: Mapping[str, str]) -> dict[str, str]:
-        """The texts without `[prompts] allowed`: a company's name and hotline are no personal data."""
+        """The texts without `[prompts] allowed`: a company's name and hotline are not personal data."""
         texts = dict(parts)
         for allowed in self._table.allowed:
             pattern = re.compile(re.escape(allowed), re.IGNORECASE)

@@ -54,9 +54,9 @@ class Assignment:
         self._running: tuple[RunningExperiment, ...] = ()
         self._known: OrderedDict[tuple[str, int, str], ExperimentArm | None] = OrderedDict()
         self._exposures: Counter[tuple[str, int, Arm]] = Counter()
-        self.assigned: Counter[tuple[str, Arm]] = Counter()
+        self.assigned: Counter[tuple[str, str]] = Counter()
         """Turns by experiment and arm, and..."""
-        self.exposed: Counter[tuple[str, Arm]] = Counter()
+        self.exposed: Counter[tuple[str, str]] = Counter()
         """... units that met an arm for the first time in this process; of experiments that run."""
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -65,6 +66,10 @@ class ProductionABTester:
         self._resolve = resolve
         self._alerts = alerts or NoAlerts()
         self._clock = clock
+        self.looked: dict[str, Verdict] = {}
+        """The last looks of this process at experiments that run, by name."""
+        self.ended: Counter[str] = Counter()
+        """Experiments that this process ended, by outcome."""
 
     # --- people ------------------------------------------------------------------------------------------
 
@@ -214,10 +219,14 @@ class ProductionABTester:
         done = []
         paused = await store.rollouts.current() is not None
         await self._prompts.refresh()
-        for experiment in await store.experiments.list(state="running"):
+        running = await store.experiments.list(state="running")
+        for name in self.looked.keys() - {one.name for one in running}:
+            del self.looked[name]
+        for experiment in running:
             verdict = await self._analyse(experiment)
             if paused:
                 verdict = replace(verdict, action="continue", reason="nothing is decided during a code roll-out")
+            self.looked[experiment.name] = verdict
             await store.experiments.keep_look(experiment, as_row(verdict), _with_look(experiment, verdict))
             await self._act(experiment, verdict)
             done.append((experiment, verdict))
@@ -274,6 +283,8 @@ class ProductionABTester:
         store = await self._store.get()
         if await store.experiments.end(experiment, outcome=outcome, actor=actor, reason=reason, verdict=verdict):
             log.info("experiments.ended", name=experiment.name, outcome=outcome)
+            self.ended[outcome] += 1
+            self.looked.pop(experiment.name, None)
             await self._prompts.remove_label(plan.label, actor=actor, reason=reason)
         await self._announce_change()
 
