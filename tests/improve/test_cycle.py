@@ -11,10 +11,14 @@ import pytest
 
 from tests.quality.evaluated import opened
 from tilores_core import Candidate, Change, OptimizerStrategySpec, OptimizerTask, hookimpl
+from tilores_core.chat.prompts import BUILTIN_PARTS
 from tilores_core.errors import BudgetSpentError, ConfigError, InvalidRequestError
 from tilores_core.host import Plugin, scan
+from tilores_core.improve import AutomatedImprovementDeployment, Decision
 from tilores_core.improve.learning import LearningAccumulator
 from tilores_core.improve.report import as_markdown, cycle_row
+from tilores_core.improve.report_page import as_html
+from tilores_core.resilience import acquire_lease
 from tilores_core.services import Services
 from tilores_core.store.improvement import LEASE, StoredCycle
 from tilores_core.testing import eventually
@@ -208,6 +212,40 @@ async def test_settings_reach_a_cycle(tmp_path: Path) -> None:
     budget, limits = request.budget, request.thresholds
     assert (budget.calls, budget.tokens, budget.dollars, budget.seconds) == (11, 12, 13.0, 14.0)
     assert (limits.gain, limits.propose, limits.auto) == (0.15, 0.66, 0.97)
+
+
+async def test_cycle_waits_for_its_roll_out_without_blocking_and_ends_with_what_became_of_it(tmp_path: Path) -> None:
+    config = {**CONFIG, "improve": {"rollout_hours": 2.0, "rollout_step_hours": 0.5, "rollout_scores": 20}}
+    async with opened(tmp_path, config) as services:
+        tester, cycles = services.release.tester, build_cycles(services)
+        deployment = AutomatedImprovementDeployment(services.prompts, tester, services.host.config.improve)
+        decision = Decision(outcome="deploy", reasons=("+5.0 points",))
+        parts = {**BUILTIN_PARTS, "answer_style": "Copy every digit. Use short sentences."}
+        done = {}
+        for _ in range(2):  # the second after a crash: nothing is made twice
+            done = await deployment.carry_out(decision, "cycle-000abc", parts, parent=1, automatic=True)
+        (experiment,) = await tester.recent()
+        plan = experiment.plan
+        assert (done["rollout"], experiment.weights) == ("improve-000abc", (0.01,))
+        assert (plan["min_hours"], plan["step_hours"], plan["min_per_arm"]) == (2.0, 0.5, 20)
+        store = await services.store.get()
+        lease = await acquire_lease(store.leases, LEASE, seconds=30.0)
+        assert lease is not None
+        async with lease:
+            request = await build_request(services)
+            await store.improvement.begin("cycle-000abc", request.to_state(), fence=lease.fence)
+            phases = {"recommendations": {**done, "next": []}}
+            await store.improvement.keep("cycle-000abc", phases, fence=lease.fence)
+            await store.improvement.end("cycle-000abc", "rolling out", fence=lease.fence)
+        assert await cycles.conclude_rollouts() == []
+        await tester.stop("improve-000abc", actor="jo", reason="it is good", deploy=True)
+        await cycles.conclude_rollouts()
+        ended = await store.improvement.get("cycle-000abc")
+        assert ended is not None
+        assert (ended.state, ended.phases["rollout"]["outcome"]) == ("done", "deployed")
+        assert "**deployed**: it is good. Steps taken: 1%" in as_markdown(ended)
+        assert "Steps taken: 1%" in as_html(ended)
+        assert services.prompts.state.number == done["version"]
 
 
 async def test_one_process_at_a_time_and_clear_errors(tmp_path: Path) -> None:

@@ -160,9 +160,19 @@ def episodes(
 
 
 @app.command()
-def report(ctx: typer.Context, cycle: CycleArgument = "last") -> None:
-    """Print the report of a cycle as Markdown."""
-    from tilores_core.improve.report import as_markdown
+def report(
+    ctx: typer.Context,
+    cycle: CycleArgument = "last",
+    form: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="markdown, or html: one page with charts.")
+    ] = "markdown",
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Where to; default: standard output.")
+    ] = None,
+) -> None:
+    """Print the report of a cycle."""
+    if form not in ("markdown", "html"):
+        raise typer.BadParameter("choose markdown or html", param_hint="--format")
 
     async def work(services: Services) -> StoredCycle:
         store = (await services.store.get()).improvement
@@ -174,7 +184,15 @@ def report(ctx: typer.Context, cycle: CycleArgument = "last") -> None:
             )
         return found
 
-    typer.echo(as_markdown(_options(ctx).run(work)), nl=False)
+    found = _options(ctx).run(work)
+    if form == "html":
+        from tilores_core.improve.report_page import as_html as render
+    else:
+        from tilores_core.improve.report import as_markdown as render
+    if output is None:
+        typer.echo(render(found), nl=False)
+    else:
+        _write(output, render(found).encode())
 
 
 @learning_app.callback()
@@ -229,13 +247,7 @@ def export_lessons(
 
         return await LearningAccumulator((await services.store.get()).improvement).export_json()
 
-    data = _options(ctx).run(work)
-    try:
-        file.write_bytes(data)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot be written: {error.strerror}", where=str(file), fix="check path and rights"
-        ) from error
+    _write(file, _options(ctx).run(work))
 
 
 @learning_app.command("import")
@@ -280,6 +292,15 @@ def _switch(ctx: typer.Context, reason: str, *, paused: bool) -> None:
 
     asyncio.run(work())
     typer.echo("No cycle is triggered until: tilores improve resume" if paused else "Cycles may be triggered again.")
+
+
+def _write(file: Path, data: bytes) -> None:
+    try:
+        file.write_bytes(data)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot be written: {error.strerror}", where=str(file), fix="check path and rights"
+        ) from error
 
 
 def _options(ctx: typer.Context) -> Options:

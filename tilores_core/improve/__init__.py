@@ -4,18 +4,22 @@ cases       training questions without customers' values, with the faults that f
 journal     every paid call of a cycle, kept before it counts; what may be spent
 engine      `ContinuousOptimizationEngine`: runs a strategy under the rules that hold for all
 learning    `LearningAccumulator`: what helped and what hurt; `SelfImprovingOptimizer`: apply that first, else explore
-decision    `AutomatedImprovementDeployment`: held-out questions decide, always-valid; reasons
-cycle       `VirtuousCycleOrchestrator`: six phases, each kept in the store
-report      a cycle as Markdown
+decision    held-out questions decide, always-valid; reasons
+deployment  `AutomatedImprovementDeployment`: a version, and a guarded roll-out on live traffic
+phases      the six phases of a cycle, each kept in the store
+cycle       `VirtuousCycleOrchestrator`: runs cycles, one at a time
+report      a cycle as Markdown; report_page as one HTML page; events as it happens
 orchestrator  `ContinuousImprovementOrchestrator`: cycles triggered by breaches, within limits; pause and resume
 """
 
-from tilores_core.improve.cycle import CycleRequest, VirtuousCycleOrchestrator
-from tilores_core.improve.decision import AutomatedImprovementDeployment, Decision
+from tilores_core.improve.cycle import VirtuousCycleOrchestrator
+from tilores_core.improve.decision import Decision
+from tilores_core.improve.deployment import AutomatedImprovementDeployment
 from tilores_core.improve.engine import ContinuousOptimizationEngine
 from tilores_core.improve.journal import CycleBudget
 from tilores_core.improve.learning import LearningAccumulator, SelfImprovingOptimizer
 from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
+from tilores_core.improve.parts import CycleRequest
 
 __all__ = [
     "AutomatedImprovementDeployment",

@@ -1,4 +1,4 @@
-"""Whether a candidate is better than the present prompt, and what follows: held-out questions decide."""
+"""Whether a candidate is better than the present prompt: held-out questions decide."""
 
 from __future__ import annotations
 
@@ -9,17 +9,12 @@ from typing import Any, Final, Literal
 
 import structlog
 
-from tilores_core.errors import DeploymentRefusedError, InvalidRequestError
 from tilores_core.quality.evaluation import AnswerResult, compare
-from tilores_core.release import ProductionPromptManager
-from tilores_core.release.experiments import ExperimentPlan, ProductionABTester
-from tilores_core.release.experiments.plan import ROLLOUT_STEPS
 from tilores_core.statistics import MeanSPRT, Moments
 
 log = structlog.get_logger(part="improve")
 
 Outcome = Literal["deploy", "propose", "validate more", "optimize more", "reject"]
-ACTOR: Final = "improvement"
 _ENOUGH: Final = 0.99
 _TAU: Final = 0.08
 
@@ -127,43 +122,3 @@ def question_differences(
 
 def worse_cells(before: Iterable[AnswerResult], after: Iterable[AnswerResult]) -> tuple[tuple[str, str], ...]:
     return compare(before, after).worse_cells
-
-
-class AutomatedImprovementDeployment:
-    """Makes a version of a candidate, and deploys it by a guarded roll-out where the decision says so.
-
-    Every step may be made again after a crash: a version of the same cycle is found again. `tester` None: versions
-    are proposed only.
-    """
-
-    def __init__(self, prompts: ProductionPromptManager, tester: ProductionABTester | None) -> None:
-        self._prompts = prompts
-        self._tester = tester
-
-    async def carry_out(
-        self, decision: Decision, cycle_id: str, parts: Mapping[str, str], *, parent: int, automatic: bool
-    ) -> dict[str, Any]:
-        """`version` that was made, or None, and `done`: what was done, for the report. Raises `StoreError`."""
-        if decision.outcome not in ("deploy", "propose"):
-            return {"version": None, "done": "nothing"}
-        reason = f"improvement cycle {cycle_id}: {decision.reasons[0]}"
-        number = await self._version(cycle_id, parts, reason, parent)
-        if decision.outcome == "propose" or not automatic or self._tester is None:
-            return {"version": number, "done": f"proposed: tilores prompts deploy {number}"}
-        plan = ExperimentPlan(
-            name=f"improve-{cycle_id[-6:]}", candidate=number, weights=ROLLOUT_STEPS, auto_confidence=0.95
-        )
-        try:
-            await self._tester.start(plan, actor=ACTOR, reason=reason)
-        except (DeploymentRefusedError, InvalidRequestError) as error:
-            if "runs already" not in error.message:
-                log.warning("improve.not_deployed", version=number, error=type(error).__name__)
-                return {"version": number, "done": f"proposed, as the roll-out was refused: {error.message}"}
-        return {"version": number, "done": f"a guarded roll-out of version {number} was begun ({plan.name})"}
-
-    async def _version(self, cycle_id: str, parts: Mapping[str, str], reason: str, parent: int) -> int:
-        for version in await self._prompts.versions.recent(limit=100):
-            if version.author == ACTOR and cycle_id in version.reason:
-                return version.number
-        number, _ = await self._prompts.versions.new(parts, author=ACTOR, reason=reason, parent=parent)
-        return number

@@ -77,25 +77,24 @@ class ContinuousImprovementOrchestrator:
         kinds = sorted(breached | asked)
         cycles = await store.improvement.recent(limit=100)
         today = [cycle for cycle in cycles if now - cycle.created.timestamp() < _DAY]
-        paused = await self.get_pause()
-        held = []
+        paused, rollout = await self.get_pause(), await store.rollouts.current()
+        stops = []
         if paused is not None:
-            held.append(f"paused by {paused['by']}: {paused['reason']}")
-        rollout = await store.rollouts.current()
+            stops.append(f"paused by {paused['by']}: {paused['reason']}")
         if rollout is not None:
-            held.append(f"a code roll-out is in progress ({rollout.target or rollout.version})")
+            stops.append(f"a code roll-out is in progress ({rollout.target or rollout.version})")
+        if waits := next((one.id for one in cycles if one.state == "rolling out"), None):
+            stops.append(f"what cycle {waits} has found is being rolled out")
         if len(today) >= self._table.cycles_per_day:
-            held.append(f"{len(today)} cycles in the last 24 hours, which is the limit")
-        held += [f"{name}: what healing did there is being verified" for name in kinds if name in healed]
-        waiting = [name for name in kinds if name not in healed]
-        rested = [name for name in waiting if not self._is_cooling(name, cycles, now)]
+            stops.append(f"{len(today)} cycles in the last 24 hours, which is the limit")
         recent = f"a cycle took it within {self._table.cooldown_hours:g} hours"
-        held += [f"{name}: {recent}" for name in waiting if name not in rested]
-        blocked = paused is not None or rollout is not None or len(today) >= self._table.cycles_per_day
+        rest = {name: recent for name in kinds if self._is_cooling(name, cycles, now)}
+        rest |= {name: "what healing did there is being verified" for name in kinds if name in healed}
+        due = [name for name in kinds if name not in rest]
         return Situation(
             breached=tuple(kinds),
-            due=() if blocked else tuple(rested[: self._table.spectrums_at_once]),
-            held=tuple(held),
+            due=() if stops else tuple(due[: self._table.spectrums_at_once]),
+            held=(*stops, *(f"{name}: {reason}" for name, reason in rest.items())),
             paused=paused,
             cycles_today=len(today),
             interrupted=any(cycle.state == "running" for cycle in cycles),

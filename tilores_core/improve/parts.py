@@ -1,29 +1,64 @@
-"""What a cycle is made of in a process: questions, evaluators, the reflection model."""
+"""What a cycle is made of: what is asked for, questions, evaluators, the reflection model."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
 from tilores_core.chat.engine import ChatEngine
 from tilores_core.chat.prompts import build_prompt
 from tilores_core.contracts import CustomerSource, Lesson, Prompt
 from tilores_core.errors import ConfigError, ProviderError
 from tilores_core.improve.cases import mask_questions
+from tilores_core.improve.decision import Thresholds
 from tilores_core.improve.engine import ContinuousOptimizationEngine
-from tilores_core.improve.journal import CycleJournal, ModelReply, PromptAnswers
+from tilores_core.improve.journal import CycleBudget, CycleJournal, ModelReply, PromptAnswers
 from tilores_core.quality.evaluation import Evaluator
 from tilores_core.quality.questions import GoldenSet, MakeOptions, make_questions
 from tilores_core.quality.scoring import GoldenQuestion
 from tilores_core.release.prompt_checks import PromptCase
 
 if TYPE_CHECKING:
-    from tilores_core.improve.cycle import CycleRequest
     from tilores_core.store.lazy import LazyStore
 
 _CUSTOMERS_PER_QUESTION: Final = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleRequest:
+    """What a cycle is to do. `parts`: the present prompt, of version `number`. `spectrums`: training questions of
+    these alone; empty: all. `automatic`: a decision to deploy begins a guarded roll-out."""
+
+    strategy: str
+    models: tuple[str, ...]
+    parts: Mapping[str, str]
+    number: int = 1
+    spectrums: tuple[str, ...] = ()
+    seed: int = 1
+    per_spectrum: int = 6
+    automatic: bool = True
+    budget: CycleBudget = field(default_factory=CycleBudget)
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    reason: str = ""
+    mock: bool = False
+
+    def to_state(self) -> dict[str, Any]:
+        state = asdict(self)
+        return {**state, "models": list(self.models), "spectrums": list(self.spectrums), "parts": dict(self.parts)}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> CycleRequest:
+        return cls(
+            **{
+                **state,
+                "models": tuple(state["models"]),
+                "spectrums": tuple(state["spectrums"]),
+                "budget": CycleBudget(**state["budget"]),
+                "thresholds": Thresholds(**state["thresholds"]),
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tilores_core.improve.cycle import PHASES, CycleRequest
+from tilores_core.improve.parts import CycleRequest
+from tilores_core.improve.phases import PHASES
 
 if TYPE_CHECKING:
     from tilores_core.improve.healing_diagnosis import HealingLesson
@@ -84,6 +85,11 @@ def _lines(cycle: StoredCycle) -> Iterator[str]:
         yield from _write_tried(phases["generation"])
     if "validation" in phases:
         yield from _write_decided(phases)
+    if "rollout" in phases:
+        rollout = phases["rollout"]
+        steps = ", ".join(f"{weight:.0%}" for weight in rollout["steps"])
+        yield from ("", "## The roll-out on live traffic", "")
+        yield f"**{rollout['outcome']}**: {rollout['reason']}. Steps taken: {steps}, in {rollout['hours']:.1f} hours."
     if "recommendations" in phases:
         yield from ("", "## Next", "")
         yield f"- Done: {phases['recommendations']['done']}"

@@ -27,6 +27,11 @@ class ImproveTable(Table):
         0.95, gt=0.5, le=2, description="confidence that deploys without a person; above 1: never"
     )
     automatic: bool = Field(True, description="false: what could be deployed is proposed only")
+    rollout_hours: float = Field(24.0, ge=0, le=24 * 365, description="shortest time of a roll-out on live traffic")
+    rollout_step_hours: float = Field(1.0, ge=0, le=24 * 30, description="shortest step of it: 1, 5, 25, 50, 100 %")
+    rollout_scores: int = Field(
+        200, ge=20, le=1_000_000, description="scored answers of the better version that the last step needs"
+    )
     triggered: bool = Field(
         False, description="true: the worker runs a cycle by itself when live quality falls below a level"
     )

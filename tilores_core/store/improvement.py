@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from sqlalchemy import JSON, BigInteger, Column, Index, Row, String, Table, delete, select, update
+from sqlalchemy import JSON, BigInteger, Column, Index, Row, String, Table, delete, func, select, update
 
+from tilores_core.store.changes import bump
 from tilores_core.store.database import Database
 from tilores_core.store.leases import require_lease
 from tilores_core.store.schema import PREFIX, fitting, insert, instant, instant_or_none, metadata, now_ms
+from tilores_core.store.topics import IMPROVEMENT
 
-CycleState = Literal["running", "done", "failed"]
+CycleState = Literal["running", "rolling out", "done", "failed"]
 LEASE: Final = "improve"
 """Its holder alone writes cycles."""
 
@@ -82,7 +84,9 @@ class Improvement:
         async with self._database.write() as connection:
             await require_lease(connection, LEASE, fence)
             statement = insert(connection, improve_cycles).values(**row, phases={}, created_ms=now_ms())
-            return _cycle((await connection.execute(statement.returning(*improve_cycles.c))).one())
+            begun = _cycle((await connection.execute(statement.returning(*improve_cycles.c))).one())
+            await bump(connection, IMPROVEMENT)
+            return begun
 
     async def keep(
         self, cycle_id: str, phases: Mapping[str, Any], *, fence: int, lessons: Iterable[Mapping[str, Any]] = ()
@@ -96,15 +100,18 @@ class Improvement:
             rows = list(lessons)
             if rows:
                 await connection.execute(insert(connection, improve_lessons).on_conflict_do_nothing(), rows)
+            await bump(connection, IMPROVEMENT)
 
     async def end(self, cycle_id: str, state: CycleState, *, fence: int) -> None:
-        """The cycle has ended; its calls are removed."""
+        """The cycle has ended, or all but its roll-out; its calls are removed."""
+        ended = {} if state == "rolling out" else {"ended_ms": now_ms()}
         async with self._database.write() as connection:
             await require_lease(connection, LEASE, fence)
             await connection.execute(
-                update(improve_cycles).where(improve_cycles.c.id == cycle_id).values(state=state, ended_ms=now_ms())
+                update(improve_cycles).where(improve_cycles.c.id == cycle_id).values(state=state, **ended)
             )
             await connection.execute(delete(improve_calls).where(improve_calls.c.cycle_id == cycle_id))
+            await bump(connection, IMPROVEMENT)
 
     async def get(self, cycle_id: str) -> StoredCycle | None:
         async with self._database.read() as connection:
@@ -130,12 +137,19 @@ class Improvement:
         if rows:
             async with self._database.write() as connection:
                 await connection.execute(insert(connection, improve_calls).on_conflict_do_nothing(), rows)
+                await bump(connection, IMPROVEMENT)
 
     async def calls(self, cycle_id: str) -> dict[tuple[str, str], dict[str, Any]]:
         """All finished calls of a cycle, by subject and key."""
         statement = select(improve_calls).where(improve_calls.c.cycle_id == cycle_id)
         async with self._database.read() as connection:
             return {(row.subject, row.call): row.body for row in await connection.execute(statement)}
+
+    async def count_calls(self, cycle_id: str) -> int:
+        """How many calls of a cycle that runs are finished."""
+        statement = select(func.count()).where(improve_calls.c.cycle_id == cycle_id)
+        async with self._database.read() as connection:
+            return int((await connection.execute(statement)).scalar_one())
 
     # --- lessons -----------------------------------------------------------------------------------------
 

@@ -163,7 +163,7 @@ class AdminApp:
             self.app.include_router(prompt_routes(release, note))
             self.app.include_router(experiment_routes(release, note))
         if improvement is not None:
-            self.app.include_router(improvement_routes(improvement))
+            self.app.include_router(improvement_routes(improvement, is_ready))
         own_limits: dict[str, int] = {}
         if batches is not None:
             own_limits[BATCH_PATH] = batches.max_body_bytes

@@ -8,15 +8,14 @@ from datetime import datetime
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-import orjson
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
-from tilores_core.errors import OverloadedError
 from tilores_core.jobs.intake import BatchIntake
 from tilores_core.web.auth import route_with_key
 from tilores_core.web.problems import ERRORS, WITH_BODY, Problem, Responses
+from tilores_core.web.server_events import STILL_THERE, STILL_THERE_SECONDS, Followers, encode_event
 
 if TYPE_CHECKING:
     from tilores_core.store.jobs import Job as StoredJob
@@ -26,8 +25,6 @@ NDJSON: Final = "application/x-ndjson"
 _CSV: Final = "text/csv"
 _SECONDS_PER_PIECE: Final = 30.0
 _LOOK_SECONDS: Final = 0.5
-_STILL_THERE_SECONDS: Final = 15.0
-_MOST_LISTENERS: Final = 64
 _BLOCK: Final = 64 * 1024
 _LINES: Final = {"description": "A line for each question; what may be in one is each line's own matter."}
 _EVENT: Final = {
@@ -65,7 +62,7 @@ def batch_routes(batches: BatchIntake, is_ready: Callable[[], bool], note: Calla
         route_class=route_with_key("admin"),
         responses={**ERRORS, 422: WITH_BODY[422], **down},
     )
-    listeners = _Listeners()
+    followers = Followers("batches", "ask for the job itself instead")
     missing: Responses = {404: {"model": Problem, "description": "There is no such batch"}}
     too_much: Responses = {
         413: {"model": Problem, "description": "The body is larger than [batch] max_body_bytes"},
@@ -110,8 +107,8 @@ def batch_routes(batches: BatchIntake, is_ready: Callable[[], bool], note: Calla
     async def events(id: JobId) -> StreamingResponse:
         """Its progress as server-sent events, until it has ended: `progress`, then `end`; the data is the job."""
         job = await _job(batches, id)
-        listeners.check()
-        events = _follow(batches, job, is_ready, listeners, note)
+        followers.check()
+        events = _follow(batches, job, is_ready, followers, note)
         return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
     @router.get(
@@ -132,17 +129,6 @@ def batch_routes(batches: BatchIntake, is_ready: Callable[[], bool], note: Calla
         return _to_job(job) if job is not None else _to_job(await _job(batches, id))
 
     return router
-
-
-class _Listeners:
-    """How many follow events now."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def check(self) -> None:
-        if self.count >= _MOST_LISTENERS:
-            raise OverloadedError(f"{_MOST_LISTENERS} follow batches already", fix="ask for the job itself instead")
 
 
 async def _job(batches: BatchIntake, job_id: str) -> StoredJob:
@@ -175,34 +161,28 @@ async def _follow(
     batches: BatchIntake,
     job: StoredJob,
     is_ready: Callable[[], bool],
-    listeners: _Listeners,
+    followers: Followers,
     note: Callable[[], str | None],
 ) -> AsyncIterator[bytes]:
     """Until the job has ended, or the server is about to."""
-    listeners.count += 1
     loop = asyncio.get_running_loop()
-    try:
+    with followers.one():
         last, at = b"", loop.time()
         current: StoredJob | None = job
         while current is not None:
             ended = current.ended is not None
-            event = _event("end" if ended else "progress", _to_job(current, note()))
+            shown = _to_job(current, note()).model_dump(mode="json")
+            event = encode_event("end" if ended else "progress", shown)
             if event != last:
                 last, at = event, loop.time()
                 yield event
-            elif loop.time() - at > _STILL_THERE_SECONDS:
+            elif loop.time() - at > STILL_THERE_SECONDS:
                 at = loop.time()
-                yield b": still there\n\n"
+                yield STILL_THERE
             if ended or not is_ready():
                 return
             await asyncio.sleep(_LOOK_SECONDS)
             current = await batches.get(job.id)
-    finally:
-        listeners.count -= 1
-
-
-def _event(name: str, job: Job) -> bytes:
-    return b"event: %b\ndata: %b\n\n" % (name.encode(), orjson.dumps(job.model_dump(mode="json")))
 
 
 async def _lines(path: FilePath) -> AsyncIterator[bytes]:

@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import asdict
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from tilores_core.errors import InvalidRequestError
+from tilores_core.errors import UnknownNameError
+from tilores_core.improve.events import ImprovementEvents
 from tilores_core.improve.healing_diagnosis import lessons
 from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
 from tilores_core.improve.report import as_markdown, cycle_row, episode_row, lesson_row
+from tilores_core.improve.report_page import as_html
 from tilores_core.settings.improve import ImproveTable
 from tilores_core.store.lazy import LazyStore
 from tilores_core.web.auth import route_with_key
-from tilores_core.web.problems import ERRORS, WITH_BODY, Problem, Responses
+from tilores_core.web.problems import ERRORS, MISSING, WITH_BODY, Problem, Responses
+from tilores_core.web.server_events import STILL_THERE, STILL_THERE_SECONDS, Followers, encode_event
 
+if TYPE_CHECKING:
+    from tilores_core.store.improvement import StoredCycle
+
+_LOOK_SECONDS: Final = 1.0
+_NO_SCRIPTS: Final = "default-src 'none'; style-src 'unsafe-inline'"
+_LIST: Final = "GET /admin/improvement lists them"
+_EVENT: Final = {
+    "type": "object",
+    "description": "`data`: JSON; see docs/improvement.md",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"enum": ["cycle", "phase", "progress", "decision", "episode"]},
+        "data": {"type": "string"},
+    },
+    "additionalProperties": False,
+}
 _NO_STORE: Final[Responses] = {503: {"model": Problem, "description": "The database does not answer"}}
 
 
@@ -35,6 +57,7 @@ class ImprovementDesk:
         self.healing = healing
         self.orchestrator = ContinuousImprovementOrchestrator(store, table)
         self.triggered = table.triggered
+        self.events = ImprovementEvents(store)
 
     async def overview(self, limit: int) -> dict[str, Any]:
         found = asdict(await self.orchestrator.look())
@@ -42,7 +65,7 @@ class ImprovementDesk:
         return {"triggered": self.triggered, **found, "cycles": [cycle_row(one) for one in cycles]}
 
 
-def improvement_routes(desk: ImprovementDesk) -> APIRouter:
+def improvement_routes(desk: ImprovementDesk, is_ready: Callable[[], bool]) -> APIRouter:
     """For admin keys. The name of the key is the actor in the audit log."""
     router = APIRouter(
         prefix="/admin/improvement",
@@ -68,6 +91,23 @@ def improvement_routes(desk: ImprovementDesk) -> APIRouter:
         await desk.orchestrator.resume(actor=request.state.caller.name, reason=what.reason)
         return await desk.overview(1)
 
+    followers = Followers("improvement", "ask for /admin/improvement instead")
+
+    @router.get(
+        "/events",
+        response_class=StreamingResponse,
+        responses={200: {"content": {"text/event-stream": {"schema": _EVENT}}}},
+    )
+    async def events() -> StreamingResponse:
+        """What happens in cycles and episodes, as server-sent events, until the client goes away: at first how things
+        stand, then each change."""
+        followers.check()
+        return StreamingResponse(
+            _follow(desk.events, followers, is_ready),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store"},
+        )
+
     @router.get("/episodes")
     async def episodes(limit: Annotated[int, Query(ge=1, le=1000)] = 20) -> dict[str, Any]:
         """What healing has found and done, the newest first, and what was learned from it."""
@@ -78,12 +118,39 @@ def improvement_routes(desk: ImprovementDesk) -> APIRouter:
             "lessons": [lesson_row(one) for one in lessons(found)],
         }
 
-    @router.get("/cycles/{cycle}")
-    async def show(cycle: Annotated[str, Field(max_length=64)]) -> dict[str, Any]:
-        """A cycle with what each phase found, and its report as Markdown."""
+    async def find(cycle: str) -> StoredCycle:
         found = await (await desk.store.get()).improvement.get(cycle)
         if found is None:
-            raise InvalidRequestError(f"there is no improvement cycle '{cycle}'", param="cycle")
+            raise UnknownNameError(f"there is no improvement cycle '{cycle}'", param="cycle", fix=_LIST)
+        return found
+
+    @router.get("/cycles/{cycle}", responses=MISSING)
+    async def show(cycle: Annotated[str, Field(max_length=64)]) -> dict[str, Any]:
+        """A cycle with what each phase found, and its report as Markdown."""
+        found = await find(cycle)
         return {**cycle_row(found), "phases": found.phases, "report": as_markdown(found)}
 
+    @router.get("/cycles/{cycle}/report", responses=MISSING, response_class=HTMLResponse)
+    async def report(cycle: Annotated[str, Field(max_length=64)]) -> HTMLResponse:
+        """Its report as one page with charts, without scripts."""
+        page = as_html(await find(cycle))
+        return HTMLResponse(page, headers={"Content-Security-Policy": _NO_SCRIPTS})
+
     return router
+
+
+async def _follow(
+    events: ImprovementEvents, followers: Followers, is_ready: Callable[[], bool]
+) -> AsyncIterator[bytes]:
+    quiet = 0.0
+    with followers.one():
+        async with aclosing(events.follow(_LOOK_SECONDS)) as changes:
+            async for changed in changes:
+                quiet = 0.0 if changed else quiet + _LOOK_SECONDS
+                if quiet >= STILL_THERE_SECONDS:
+                    quiet = 0.0
+                    yield STILL_THERE
+                for name, data in changed:
+                    yield encode_event(name, data)
+                if not is_ready():
+                    return

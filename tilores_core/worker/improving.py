@@ -8,14 +8,16 @@ from typing import Final
 from tilores_core.contracts import OptimizerStrategy
 from tilores_core.errors import ConfigError
 from tilores_core.host.roles import OPTIMIZER
-from tilores_core.improve.cycle import CycleRequest, VirtuousCycleOrchestrator
-from tilores_core.improve.decision import AutomatedImprovementDeployment, Thresholds
+from tilores_core.improve.cycle import VirtuousCycleOrchestrator
+from tilores_core.improve.decision import Thresholds
+from tilores_core.improve.deployment import AutomatedImprovementDeployment
 from tilores_core.improve.journal import CycleBudget, ModelReply
 from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
-from tilores_core.improve.parts import CycleParts
+from tilores_core.improve.parts import CycleParts, CycleRequest
 from tilores_core.quality.evaluation import default_models
 from tilores_core.services import Services
 from tilores_core.store.improvement import StoredCycle
+from tilores_core.store.topics import EXPERIMENTS
 
 IMPROVE_WORK: Final = "improve"
 _LOOK_SECONDS: Final = 30.0
@@ -56,7 +58,7 @@ def build_cycles(
     return VirtuousCycleOrchestrator(
         parts,
         strategy_of=strategy_of,
-        deployment=AutomatedImprovementDeployment(services.prompts, services.release.tester),
+        deployment=AutomatedImprovementDeployment(services.prompts, services.release.tester, config.improve),
         alerts=services.alerts,
         lease_seconds=lease_seconds,
     )
@@ -131,13 +133,17 @@ def build_orchestrator(services: Services) -> ContinuousImprovementOrchestrator:
 
 
 async def run_triggered(services: Services) -> None:
-    """The worker's task: look for breaches, and run cycles. Ends at once where `[improve] triggered` is off."""
+    """The worker's task: end cycles whose roll-out has ended; where `[improve] triggered` is on, look for breaches,
+    and run cycles."""
     config = services.host.config
-    if not config.improve.triggered or config.use.optimizer is None:
-        return
-    orchestrator, mark = build_orchestrator(services), services.work_mark(IMPROVE_WORK)
+    triggered = config.improve.triggered and config.use.optimizer is not None
+    cycles, mark = build_cycles(services), services.work_mark(IMPROVE_WORK)
+    orchestrator = build_orchestrator(services)
+    services.store.listen(EXPERIMENTS, lambda _: mark.set())
     while True:
         mark.take()
-        await orchestrator.step()
+        await cycles.conclude_rollouts()
+        if triggered:
+            await orchestrator.step()
         mark.clear()
         await mark.wait(_LOOK_SECONDS)

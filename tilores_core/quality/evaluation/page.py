@@ -14,7 +14,7 @@ from tilores_core.quality.scoring import SCORES
 from tilores_core.settings import QualityTable
 from tilores_core.spectrums import current_spectrums
 
-_STYLE: Final = """
+PAGE_STYLE: Final = """
 :root { color-scheme: light dark; --text: #1d2330; --soft: #667085; --line: #d9dee7; --back: #fff; }
 @media (prefers-color-scheme: dark) {
   :root { --text: #e8ebf1; --soft: #9aa4b5; --line: #39414f; --back: #171b22; }
@@ -59,7 +59,7 @@ def as_html(run: Evaluation, levels: QualityTable, *, simulated: bool, compariso
     parts = [
         '<!doctype html><html lang="en"><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>Evaluation {escape(run.id)}</title><style>{_STYLE}</style>",
+        f"<title>Evaluation {escape(run.id)}</title><style>{PAGE_STYLE}</style>",
         f"<h1>Evaluation {escape(run.id)}</h1>",
         f"<p>Prompt {escape(run.prompt_version)}. {len(run.results)} of {run.planned} answers, {run.errors} failed, "
         f"{run.calls} calls, {run.dollars:.4f} USD. State: {run.state}.</p>",

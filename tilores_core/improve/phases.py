@@ -1,0 +1,229 @@
+"""The six phases of a cycle, each kept in the store when it has ended.
+
+baseline          the present prompt on training and validation questions
+trends            how it scored in earlier cycles
+opportunities     which faults cost most, and where
+generation        a strategy proposes, training questions choose, validation questions choose again
+validation        the winner against the present prompt on held-out questions, which no strategy has seen
+recommendations   what was decided, done and learned, and what the next cycle should look at
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from tilores_core.contracts import Candidate, OptimizerStrategy, ScoredCandidate
+from tilores_core.errors import BudgetSpentError, ConfigError
+from tilores_core.improve.analysis import baseline_output, opportunities, recommendations, trends
+from tilores_core.improve.decision import Decision, HeldOutTest, question_differences, worse_cells
+from tilores_core.improve.deployment import AutomatedImprovementDeployment
+from tilores_core.improve.engine import as_row
+from tilores_core.improve.journal import CycleJournal
+from tilores_core.improve.learning import LearningAccumulator, SelfImprovingOptimizer, observations
+from tilores_core.improve.parts import CycleParts, CycleRequest
+
+if TYPE_CHECKING:
+    from tilores_core.store.improvement import Improvement, StoredCycle
+
+PHASES: Final = ("baseline", "trends", "opportunities", "generation", "validation", "recommendations")
+_LOOKS: Final = 4
+_FEWEST_IN_A_LOOK: Final = 20
+Progress = Callable[[str, int], None]
+
+
+class CycleWork:
+    """The work of one cycle in one process."""
+
+    def __init__(
+        self,
+        parts: CycleParts,
+        strategy_of: Callable[[str], OptimizerStrategy],
+        deployment: AutomatedImprovementDeployment,
+        store: Improvement,
+        cycle: StoredCycle,
+        fence: int,
+        progress: Progress | None,
+    ) -> None:
+        self._parts = parts
+        self._strategy_of = strategy_of
+        self._deployment = deployment
+        self._store = store
+        self._cycle = cycle
+        self._fence = fence
+        self._progress = progress
+        self.request = CycleRequest.from_state(cycle.options)
+        self.journal = CycleJournal(store, cycle.id, self.request.budget, parts.make_evaluator)
+        self._phases: dict[str, Any] = dict(cycle.phases)
+        self._lessons: Sequence[Mapping[str, Any]] = ()
+
+    async def run(self) -> None:
+        await self.journal.load()
+        if "generation" in self._phases:
+            self.journal.restore(self._phases["generation"]["spent"])
+        elif "baseline" in self._phases:
+            self.journal.restore(self._phases["baseline"]["spent"], present=self.request.parts)
+        self._ground = await self._parts.ground(self.request)
+        if self._phases.get("baseline", {}).get("questions", self._ground.digest) != self._ground.digest:
+            raise ConfigError(
+                "the customers' records have changed since the cycle began",
+                where="improve",
+                fix="begin another cycle: tilores improve run",
+            )
+        steps: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
+            "baseline": self._baseline,
+            "trends": self._trends,
+            "opportunities": self._opportunities,
+            "generation": self._generation,
+            "validation": self._validation,
+            "recommendations": self._recommendations,
+        }
+        for name in PHASES:
+            if self._progress is not None:
+                self._progress(name, PHASES.index(name))
+            if name in self._phases:
+                continue
+            self._lessons = ()
+            self._phases[name] = await steps[name]()
+            await self._store.keep(self._cycle.id, self._phases, fence=self._fence, lessons=self._lessons)
+
+    async def _baseline(self) -> dict[str, Any]:
+        ground = self._ground
+        rows = await self.journal.evaluate(
+            ground.prompt(self.request.parts),
+            [*ground.training, *ground.validation],
+            self.request.models,
+            seed=self.request.seed,
+        )
+        spent = self.journal.spent.to_state()
+        return {
+            **baseline_output([*rows.values()], ground.answerable),
+            "questions": ground.digest,
+            "spent": spent,
+        }
+
+    async def _trends(self) -> dict[str, Any]:
+        before = [
+            one
+            for one in reversed(await self._store.recent(limit=20, state="done"))
+            if one.id != self._cycle.id and tuple(one.options["models"]) == self.request.models
+        ]
+        return trends([one.phases["baseline"]["spectrums"] for one in before], self._phases["baseline"]["spectrums"])
+
+    async def _opportunities(self) -> dict[str, Any]:
+        return opportunities(self._phases["baseline"])
+
+    async def _generation(self) -> dict[str, Any]:
+        accumulator = LearningAccumulator(self._store)
+        at_ms = _milliseconds(self._cycle.created)
+        engine = self._parts.engine(
+            self.request,
+            self._ground,
+            self.journal,
+            await accumulator.lessons(models=self.request.models, now_ms=at_ms),
+        )
+        asked, models = self._ground.sizes, len(self.request.models)
+        # Three candidates on validation questions; the winner and the present prompt on held-out ones.
+        self.journal.reserved = models * (3 * asked["validation"] + 2 * asked["held-out"])
+        await engine.measure_baseline()
+        found = await SelfImprovingOptimizer(self._strategy_of(self.request.strategy)).run(engine)
+        self._lessons = observations(self._cycle.id, at_ms, found.gains)
+        self.journal.reserved = 0
+        try:
+            best, validated = await self._choose(found.best)
+        except BudgetSpentError:
+            best, validated = found.best[0], {}
+        return {
+            "tried": found.tried,
+            "rejected": list(found.rejected),
+            "ended": found.ended,
+            "learned": len(found.gains),
+            "training": {"present": engine.baseline.score, "best": best.score if best else None},
+            "validation": validated,
+            "winner": None if best is None else as_row(best),
+            "spent": self.journal.spent.to_state(),
+        }
+
+    async def _choose(self, best: Sequence[ScoredCandidate]) -> tuple[ScoredCandidate | None, dict[str, float]]:
+        """The best on validation questions, of equal ones the shorter; none when the present prompt is as good."""
+        if not best:
+            return None, {}
+        ranked = []
+        scores: dict[str, float] = {}
+        present = ScoredCandidate(candidate=Candidate(parts=self.request.parts), score=0.0, tokens=0)
+        for place, one in enumerate([present, *best]):
+            rows = await self.journal.evaluate(
+                self._ground.prompt(one.candidate.parts),
+                self._ground.validation,
+                self.request.models,
+                seed=self.request.seed,
+            )
+            mean = sum(row.scores.overall if row.scores else 0.0 for row in rows.values()) / max(1, len(rows))
+            scores["present" if not place else f"candidate {place}"] = mean
+            if place:
+                ranked.append((-round(mean, 6), one.tokens, place, one))
+        first = min(ranked, key=lambda row: row[:3])
+        return (first[3] if -first[0] > scores["present"] else None), scores
+
+    async def _validation(self) -> dict[str, Any]:
+        winner = self._phases["generation"]["winner"]
+        if winner is None:
+            reason = "no candidate is better than the present prompt on training and validation questions"
+            return {"decision": Decision(outcome="optimize more", reasons=(reason,)).to_state()}
+        try:
+            return await self._compare(winner)
+        except BudgetSpentError as error:
+            return {"decision": Decision(outcome="validate more", reasons=(error.message,)).to_state()}
+
+    async def _compare(self, winner: Mapping[str, Any]) -> dict[str, Any]:
+        """The winner and the present prompt on held-out questions."""
+        journal = self.journal
+        test = HeldOutTest(self.request.thresholds)
+        before: dict[tuple[str, str], Any] = {}
+        after: dict[tuple[str, str], Any] = {}
+        questions = self._ground.held_out(self.request.seed)
+        size = max(_FEWEST_IN_A_LOOK, -(-len(questions) // _LOOKS))
+        for start in range(0, len(questions), size):
+            batch = questions[start : start + size]
+            pairs = [
+                await journal.evaluate(
+                    self._ground.prompt(parts),
+                    batch,
+                    self.request.models,
+                    seed=self.request.seed,
+                    purpose="evaluation",
+                )
+                for parts in (self.request.parts, winner["parts"])
+            ]
+            before.update(pairs[0])
+            after.update(pairs[1])
+            if test.add(question_differences(*pairs)):
+                break
+        decision = test.decide(worse_cells(before.values(), after.values()))
+        return {
+            "decision": decision.to_state(),
+            "present": baseline_output([*before.values()], self._ground.answerable),
+            "winner": baseline_output([*after.values()], self._ground.answerable),
+            "spent": self.journal.spent.to_state(),
+        }
+
+    async def _recommendations(self) -> dict[str, Any]:
+        validation = self._phases["validation"]
+        state = dict(validation["decision"])
+        decision = Decision(**{**state, "reasons": tuple(state["reasons"])})
+        winner = self._phases["generation"]["winner"]
+        carried_out: Mapping[str, Any] = {"version": None, "done": "nothing"}
+        if winner is not None:
+            carried_out = await self._deployment.carry_out(
+                decision,
+                self._cycle.id,
+                winner["parts"],
+                parent=self.request.number,
+                automatic=self.request.automatic,
+            )
+        return {**carried_out, "next": recommendations(self._phases)}
+
+
+def _milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
