@@ -73,13 +73,13 @@ def _parts(cycle: StoredCycle) -> Iterator[str]:
         yield f"<h2>The gain, with its interval over {decision['questions']} questions</h2>"
         yield _interval(decision, options["thresholds"]["gain"])
     if "baseline" in phases:
-        yield from _found(phases, shown="winner" in validation)
+        yield from _render_scores(phases, shown="winner" in validation)
     if "generation" in phases:
-        yield from _tried(phases["generation"])
-    yield from _done(phases)
+        yield from _render_search(phases["generation"])
+    yield from _render_end(phases)
 
 
-def _found(phases: Mapping[str, Any], *, shown: bool) -> Iterator[str]:
+def _render_scores(phases: Mapping[str, Any], *, shown: bool) -> Iterator[str]:
     baseline = phases["baseline"]
     yield "<h2>What was found</h2>"
     yield f"<p>The present prompt scores {baseline['overall']:.1%} over {baseline['answers']} answers, "
@@ -100,7 +100,7 @@ def _found(phases: Mapping[str, Any], *, shown: bool) -> Iterator[str]:
         )
 
 
-def _tried(generation: Mapping[str, Any]) -> Iterator[str]:
+def _render_search(generation: Mapping[str, Any]) -> Iterator[str]:
     yield "<h2>What was tried</h2>"
     yield f"<p>{generation['tried']} candidates were scored, "
     yield f"{generation['learned']} instructions were learned from.</p>"
@@ -116,7 +116,7 @@ def _tried(generation: Mapping[str, Any]) -> Iterator[str]:
     yield from _list(f"{change['part']}: {change['instruction']}" for change in winner["changes"])
 
 
-def _done(phases: Mapping[str, Any]) -> Iterator[str]:
+def _render_end(phases: Mapping[str, Any]) -> Iterator[str]:
     if "recommendations" in phases:
         yield "<h2>What was done</h2>"
         yield f"<p>{escape(phases['recommendations']['done'])}</p>"
