@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Generator, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from tests.processes.forked import SOCKETS
 from tests.redis_server import redis_binaries
 
 JS = Path(__file__).parent / "js"
@@ -49,6 +52,26 @@ _RANK = {folder: rank for rank, folder in enumerate(_WAITING)}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests = Path(__file__).parent
     items.sort(key=lambda item: _RANK.get(item.path.relative_to(tests).parts[0], len(_RANK)))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """All processes of this run share the fork servers; those of xdist are told by the variable."""
+    if not hasattr(config, "workerinput"):
+        folder = tempfile.mkdtemp(prefix="tl-")
+        os.environ[SOCKETS] = folder
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None]:
+    """Garbage is not looked for while 10,000 tests are collected; what is there then stays, and is not walked over
+    by each collection of the tests."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True)

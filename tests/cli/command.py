@@ -94,10 +94,11 @@ class Terminal:
 
     def __init__(self, command: Command, *words: str) -> None:
         self.seen = ""
+        commanded = commands_folder(TILORES) / TILORES.name
         self._pid, self._fd = pty.fork()
         if self._pid == 0:
             os.chdir(command.folder)
-            os.execve(TILORES, [str(TILORES), *words], command.environment(TERM="dumb"))
+            os.execve(commanded, [str(commanded), *words], command.environment(TERM="dumb"))
 
     def wait_for(self, text: str) -> str:
         """Read until `text` was seen, and forget up to there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import select
@@ -9,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +20,10 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 Done = subprocess.CompletedProcess[str]
+
+SOCKETS = "TESTS_FORK_SERVERS"
+"""The variable that names the folder of their sockets, which all processes of one run of tests share."""
+SERVERS = 2
 
 _SERVER = Path(__file__).with_name("fork_server.py")
 _LANGUAGE = ("LANG", "LANGUAGE")
@@ -46,7 +52,7 @@ class Forked:
                 raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
             told = os.read(self._ended, 16)
             os.close(self._ended)
-            if not told:  # then nobody else ends it
+            if not told:  # then nothing else ends it
                 self.returncode = -signal.SIGKILL
                 with suppress(ProcessLookupError):
                     os.kill(self.pid, signal.SIGKILL)
@@ -76,23 +82,28 @@ def start(
     stdin: int,
     stdout: int,
     stderr: int,
+    fresh: bool = False,
 ) -> Process:
-    """`words[0]`: a Python script. The last three are file descriptors.
+    """`words[0]`: a Python script. The last three numbers are file descriptors.
 
-    Not by a fork server where the process starts itself anew, or where Python itself would start otherwise. What is
-    made at random when Python starts (the seed of `hash`) or when a module is imported is the same in all that one
-    fork server starts; so there are two, which take turns, and two processes in a row never have it in common.
+    Not by a fork server when `fresh`, or where Python itself would start otherwise. What is made at random when
+    Python starts (the seed of `hash`) or when a module is imported is the same in all that one fork server starts; so
+    there are two, which take turns, and two processes in a row never have it in common.
     """
-    anew = any(word.startswith("--workers") for word in words) or "TILORES_WORKERS" in env
-    otherwise = _of_python(env) != _of_python(os.environ)
-    if anew or otherwise or not hasattr(os, "pidfd_open"):
+    if fresh or select_of_python(env) != select_of_python(os.environ) or not hasattr(os, "pidfd_open"):
         line = [sys.executable, *words]  # a script of a test is not executable
         return subprocess.Popen(line, cwd=cwd, env=dict(env), stdin=stdin, stdout=stdout, stderr=stderr)
-    return _fork_server(next(_turns) % 2).start(words, cwd, env, (stdin, stdout, stderr))
+    return _fork_server(next(_turns) % SERVERS).start(words, cwd, env, (stdin, stdout, stderr))
 
 
 def run(
-    words: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], stdin: str = "", timeout: float = 90.0
+    words: Sequence[str | Path],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    stdin: str = "",
+    timeout: float = 90.0,
+    fresh: bool = False,
 ) -> Done:
     """As `subprocess.run` with both outputs captured as text, without `check`. Raises `subprocess.TimeoutExpired`."""
     line = [str(word) for word in words]
@@ -100,7 +111,7 @@ def run(
         given.write(stdin.encode())
         given.seek(0)
         files = {"stdin": given.fileno(), "stdout": out.fileno(), "stderr": err.fileno()}
-        process = start(line, cwd=cwd, env=env, **files)
+        process = start(line, cwd=cwd, env=env, fresh=fresh, **files)
         try:
             code = process.wait(timeout)
         finally:
@@ -110,35 +121,65 @@ def run(
         return Done(line, code, out.read().decode(), err.read().decode())
 
 
-def _of_python(env: Mapping[str, str]) -> dict[str, str]:
+def select_of_python(env: Mapping[str, str]) -> dict[str, str]:
     """What decides how Python starts. Not LANGSMITH_… and the like, which settings of this process may have set."""
     return {name: value for name, value in env.items() if name.startswith(("PYTHON", "LC_")) or name in _LANGUAGE}
 
 
 @cache
-def _fork_server(_: int) -> _ForkServer:
-    return _ForkServer()
+def connection(number: int) -> socket.socket:
+    """To a fork server, which is started where none is running."""
+    folder = Path(os.environ.get(SOCKETS) or os.environ.setdefault(SOCKETS, tempfile.mkdtemp(prefix="tl-")))
+    path = folder / f"{number}.socket"
+    asked = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            asked.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            path.unlink(missing_ok=True)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+                listener.bind(str(path))
+                listener.listen(64)
+                line = [sys.executable, str(_SERVER), str(path)]
+                _started.append(subprocess.Popen(line, stdin=listener.fileno(), stdout=subprocess.DEVNULL))
+            asked.connect(str(path))
+    return asked
+
+
+@cache
+def _fork_server(number: int) -> _ForkServer:
+    from tests.processes.on_path import python
+
+    return _ForkServer(connection(number), str(python()))
 
 
 _turns = count()
+_started: list[subprocess.Popen[bytes]] = []
 
 
 class _ForkServer:
-    """It ends with this process, as the socket is closed then."""
+    """The connection to it, as long as this process lives."""
 
-    def __init__(self) -> None:
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = subprocess.Popen([sys.executable, str(_SERVER)], stdin=theirs.fileno())
+    def __init__(self, control: socket.socket, python: str) -> None:
+        self._control = control
+        self._python = python
         self._lock = threading.Lock()
 
     def start(
         self, words: Sequence[str], cwd: Path, env: Mapping[str, str], standard: tuple[int, int, int]
     ) -> Forked:
-        order = {"script": words[0], "words": list(words[1:]), "cwd": str(cwd), "env": dict(env)}
+        order = {
+            "words": list(words),
+            "cwd": str(cwd),
+            "env": dict(env),
+            "python": self._python,
+            "tied": False,
+            "descriptors": [0, 1, 2],
+        }
         ended, told = os.pipe()
         with self._lock:
-            socket.send_fds(self._control, [json.dumps(order).encode()], [*standard, told])
+            socket.send_fds(self._control, [json.dumps(order).encode()], [told, *standard])
             os.close(told)
             answer = self._control.recv(16)
         if not answer:

@@ -1,99 +1,109 @@
-"""A folder for PATH whose `tilores` is started by the fork server: for commands in a shell, which is not ours.
+"""Programs that stand for commands and are run by a fork server: `tilores` for a shell, which is not ours, and Python
+itself for what a process of ours starts.
 
-The command there is a small program. It hands its words, folder, variables and standard files to this process over a
-Unix socket, passes on the signals that it gets, and ends as what was started for it ends.
+Such a program hands its words, folder, variables and open files to the fork server, passes on the signals that it
+gets, and ends as what was started for it ends; when it is killed, so is that. What a fork server cannot do for it, it
+becomes.
 """
 
 from __future__ import annotations
 
 import atexit
-import json
 import os
-import select
 import shutil
-import socket
+import subprocess
 import sys
 import tempfile
-import threading
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from tests.processes.forked import Process, start
+from tests.processes.forked import SERVERS, connection, select_of_python
 
-_LONGEST_ORDER = 1 << 20
 _PROGRAM = """#!{python} -ISE
 import json, os, signal, socket, sys
+python, words, flags, known = {python!r}, {words!r}, {flags!r}, {known!r}
+given = sys.argv[1:]
+forked = words + given
+while not words and forked and forked[0] in flags:
+    forked = forked[1:]
+of_python = {{
+    name: value for name, value in os.environ.items()
+    if name.startswith(("PYTHON", "LC_")) or name in ("LANG", "LANGUAGE")
+}}
 try:
-    for number in (0, 1, 2):
-        os.fstat(number)
-except OSError:  # closed, which cannot be handed over
-    os.execv({script!r}, [{script!r}, *sys.argv[1:]])
-here = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-here.connect({address!r})
+    files = sorted(int(name) for name in os.listdir("/proc/self/fd"))
+    files = [file for file in files if os.path.exists(f"/proc/self/fd/{{file}}")]
+    here = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if of_python != known or len(forked) < 1 or files[:3] != [0, 1, 2] or not (words or forked[0] in ("-m", "-c")):
+        raise OSError
+    here.connect({sockets!r}[os.getpid() % {servers}])
+except (OSError, IndexError):
+    os.execv((words or [python])[0], [*(words or [python]), *given])
+order = {{
+    "words": forked, "cwd": os.getcwd(), "env": dict(os.environ), "python": {itself!r}, "tied": True,
+    "descriptors": files,
+}}
+ended, told = os.pipe()
+waiting = []
 for number in (signal.SIGINT, signal.SIGTERM):
-    signal.signal(number, lambda number, _: here.send(str(number).encode()))
-order = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
-socket.send_fds(here, [order], [0, 1, 2])
-code = int(here.recv(16))
-sys.exit(code if code >= 0 else 128 - code)
+    signal.signal(number, lambda number, _: waiting.append(number))
+socket.send_fds(here, [json.dumps(order).encode()], [told, *files])
+for file in (told, *files):
+    os.close(file)
+pid = int(here.recv(16))
+process = os.pidfd_open(pid)
+def pass_on(number, _):
+    try:
+        signal.pidfd_send_signal(process, number)
+    except ProcessLookupError:
+        pass
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, pass_on)
+for number in waiting:
+    pass_on(number, None)
+code = int(os.read(ended, 16) or 125)
+if code < 0:
+    if -code != signal.SIGKILL:
+        signal.signal(-code, signal.SIG_DFL)
+    os.kill(os.getpid(), -code)
+os._exit(code)
 """
 
 
 @cache
 def commands_folder(script: Path) -> Path:
     """The folder; its one command does what `script`, a Python program, does."""
+    return _program(script.name, (str(script),)).parent
+
+
+@cache
+def python() -> Path:
+    """It does what this Python does, with modules that are imported already."""
+    return _program("python", ())
+
+
+def _program(name: str, words: tuple[str, ...]) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="tl-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    listener.bind(str(folder / "socket"))
-    listener.listen(64)
-    command = folder / "bin" / script.name
-    command.parent.mkdir()
-    command.write_text(_PROGRAM.format(python=sys.executable, script=str(script), address=str(folder / "socket")))
+    command = folder / name
+    itself = command if not words else python()
+    command.write_text(
+        _PROGRAM.format(
+            python=sys.executable,
+            words=list(words),
+            flags=subprocess._args_from_interpreter_flags(),  # type: ignore[attr-defined]
+            known=select_of_python(os.environ),
+            sockets=_sockets(),
+            servers=SERVERS,
+            itself=str(itself),
+        )
+    )
     command.chmod(0o755)
-    threading.Thread(target=_listen, args=(listener, script), name="commands", daemon=True).start()
-    return command.parent
+    return command
 
 
-def _listen(listener: socket.socket, script: Path) -> None:
-    while True:
-        asked, _ = listener.accept()
-        threading.Thread(target=_serve, args=(asked, script), daemon=True).start()
-
-
-def _serve(asked: socket.socket, script: Path) -> None:
-    with asked:
-        data, files, _, _ = socket.recv_fds(asked, _LONGEST_ORDER, 3)
-        words, folder, variables = json.loads(data)
-        try:
-            stdin, stdout, stderr = files
-            line = [str(script), *words]
-            process = start(line, cwd=Path(folder), env=variables, stdin=stdin, stdout=stdout, stderr=stderr)
-        finally:
-            for file in files:
-                os.close(file)
-        ending = threading.Thread(target=_pass_on_signals, args=(asked, process), daemon=True)
-        ending.start()
-        code = process.wait()
-        try:
-            asked.send(str(code).encode())
-        except OSError:  # its shell was killed
-            return
-
-
-def _pass_on_signals(asked: socket.socket, process: Process) -> None:
-    """Until the command has ended; when it was killed, so is what it stands for."""
-    while process.returncode is None:
-        try:
-            ready, _, _ = select.select([asked], [], [], 1.0)
-            if not ready:
-                continue
-            told = asked.recv(16)
-        except (OSError, ValueError):  # closed, as it has ended
-            return
-        if not told:
-            process.kill()
-            return
-        with suppress(ProcessLookupError):  # it has just ended
-            os.kill(process.pid, int(told))
+def _sockets() -> list[str]:
+    """Of the fork servers, which live as long as this process; none where the system cannot do it."""
+    if not hasattr(os, "pidfd_open"):
+        return []
+    return [connection(number).getpeername() for number in range(SERVERS)]

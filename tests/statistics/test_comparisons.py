@@ -1,4 +1,7 @@
-"""Tests at a planned sample size against SciPy, statsmodels and a published table."""
+"""Tests at a planned sample size against SciPy, statsmodels and a published table.
+
+Both libraries are imported where they are used: every process of the suite imports this module, and one runs it.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,7 @@ import random
 from typing import Any
 
 import pytest
-from scipy import integrate, stats
-from statsmodels.stats import inter_rater, proportion, weightstats
-from statsmodels.stats.contingency_tables import mcnemar
+import scipy
 
 from tilores_core.statistics import (
     Moments,
@@ -38,7 +39,7 @@ def _close(value: float, expected: float) -> bool:
 
 
 def test_paired_t_equals_scipy() -> None:
-    ours, theirs = paired_t(_FIRST, _SECOND), stats.ttest_rel(_SECOND, _FIRST)
+    ours, theirs = paired_t(_FIRST, _SECOND), scipy.stats.ttest_rel(_SECOND, _FIRST)
     interval = theirs.confidence_interval(0.95)
     assert _close(ours.statistic, theirs.statistic)
     assert _close(ours.p_value, theirs.pvalue)
@@ -47,8 +48,10 @@ def test_paired_t_equals_scipy() -> None:
 
 
 def test_welch_t_equals_scipy_and_statsmodels() -> None:
+    from statsmodels.stats import weightstats
+
     ours = welch_t(Moments.of(_FIRST), Moments.of(_SECOND[:25]))
-    theirs = stats.ttest_ind(_SECOND[:25], _FIRST, equal_var=False)
+    theirs = scipy.stats.ttest_ind(_SECOND[:25], _FIRST, equal_var=False)
     assert _close(ours.statistic, theirs.statistic)
     assert _close(ours.p_value, theirs.pvalue)
     assert _close(ours.df, theirs.df)
@@ -66,12 +69,16 @@ def test_means_without_any_spread_are_compared_exactly() -> None:
 
 @pytest.mark.parametrize(("only_first", "only_second"), [(0, 0), (3, 3), (1, 9), (40, 22), (300, 371)])
 def test_mcnemar_exact_equals_statsmodels(only_first: int, only_second: int) -> None:
+    from statsmodels.stats.contingency_tables import mcnemar
+
     theirs = mcnemar([[5, only_first], [only_second, 5]], exact=True).pvalue if only_first + only_second else 1.0
     assert _close(mcnemar_exact(only_first, only_second), theirs)
 
 
 @pytest.mark.parametrize(("s1", "n1", "s2", "n2"), [(0, 10, 1, 12), (80, 100, 92, 110), (850, 1_000, 871, 1_000)])
 def test_proportions_equal_statsmodels(s1: int, n1: int, s2: int, n2: int) -> None:
+    from statsmodels.stats import proportion
+
     for ours, theirs in zip(wilson(s1, n1), proportion.proportion_confint(s1, n1, method="wilson"), strict=True):
         assert _close(ours, theirs)
     interval = proportion.confint_proportions_2indep(s2, n2, s1, n1, method="newcomb", compare="diff")
@@ -100,6 +107,8 @@ def test_sample_size_equals_published_table_and_inverts_power(
 
 
 def test_cohens_kappa_equals_statsmodels() -> None:
+    from statsmodels.stats import inter_rater
+
     first = [_RANDOM.choice("abc") for _ in range(200)]
     second = [label if _RANDOM.random() < 0.7 else _RANDOM.choice("abc") for label in first]
     table, _ = inter_rater.to_table(
@@ -133,23 +142,23 @@ def _log_beta(a: float, b: float) -> float:
 
 def test_expected_loss_equals_scipy_integral() -> None:
     for a, b in [((3, 5), (6, 4)), ((81, 21), (85, 17))]:
-        density_a, density_b = stats.beta(*a), stats.beta(*b)
+        density_a, density_b = scipy.stats.beta(*a), scipy.stats.beta(*b)
 
         def lost(y: float, x: float, first: Any = density_a, second: Any = density_b) -> float:
             return float((x - y) * first.pdf(x) * second.pdf(y))
 
-        loss, _ = integrate.dblquad(lost, 0, 1, 0, lambda x: x, epsabs=1e-11)
+        loss, _ = scipy.integrate.dblquad(lost, 0, 1, 0, lambda x: x, epsabs=1e-11)
         assert math.isclose(expected_loss(a, b), loss, rel_tol=1e-9, abs_tol=1e-11)
 
 
 def test_slope_equals_scipy() -> None:
     times = [0.0, 1.0, 2.5, 3.0, 4.0, 7.0, 8.5]
     values = [0.91, 0.9, 0.92, 0.88, 0.87, 0.86, 0.83]
-    ours, theirs = slope(values, times), stats.linregress(times, values)
+    ours, theirs = slope(values, times), scipy.stats.linregress(times, values)
     assert _close(ours.slope, theirs.slope)
     assert _close(ours.intercept, theirs.intercept)
     assert _close(ours.p_value, theirs.pvalue)
-    half = stats.t.ppf(0.975, len(times) - 2) * theirs.stderr
+    half = scipy.stats.t.ppf(0.975, len(times) - 2) * theirs.stderr
     assert _close(ours.high - ours.low, 2 * half)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from scipy import special
+import scipy
 
 from tilores_core.statistics import (
     ConfidenceSequence,
@@ -109,8 +109,10 @@ def test_ratio_mismatch_equals_dirichlet_multinomial_bayes_factor() -> None:
     for arm, count in enumerate(counts):
         test.add(arm, count)
     prior = [100 * share for share in shares]
-    marginal = special.gammaln(100) - special.gammaln(100 + sum(counts))
-    marginal += sum(special.gammaln(a + n) - special.gammaln(a) for a, n in zip(prior, counts, strict=True))
+    marginal = scipy.special.gammaln(100) - scipy.special.gammaln(100 + sum(counts))
+    marginal += sum(
+        scipy.special.gammaln(a + n) - scipy.special.gammaln(a) for a, n in zip(prior, counts, strict=True)
+    )
     expected = sum(n * math.log(share) for n, share in zip(counts, shares, strict=True))
     once = RatioMismatchTest(shares=shares)
     once.update(counts)
