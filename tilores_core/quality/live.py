@@ -1,8 +1,9 @@
 """Live answers, scored in the web process: sampled within a CPU budget, after the reply, and only scores leave it.
 
-The engine hands over what happened (`take`, `hit`), which costs an append to a queue. A task counts it, scores what
-the budget allows in a thread, and adds the sums to the store every few seconds. While the store does not answer, the
-sums of up to `_MOST_KEPT` windows are kept.
+The engine hands over what happened (`take`, `hit`); it is counted at once, which costs some microseconds. A task
+scores what the budget allows, one answer after another in a thread with pauses for callers between them, and another
+adds the sums to the store every few seconds. While the store does not answer, the sums of up to `_MOST_KEPT` windows
+are kept.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
 
@@ -27,19 +28,21 @@ from tilores_core.quality.scoring import Scores, score_live
 from tilores_core.spectrums import classify
 from tilores_core.store.lazy import LazyStore
 from tilores_core.store.topics import FEEDBACK
-from tilores_core.store.windows import WINDOW_MS, Cell
+from tilores_core.store.windows import MEASURES, PARTS, WINDOW_MS, Cell
 
 log = structlog.get_logger(part="quality")
 
 QUALITY_WORK: Final = "quality"
 """The mark that wakes the worker process for the monitor."""
 FLUSH_SECONDS: Final = 10.0
-_QUEUE: Final = 1_000
 _CANDIDATES: Final = 16
+_PAUSE_SECONDS: Final = 0.02
+"""Between two answers that are scored: a thread that computes holds up the event loop."""
 _MOST_KEPT: Final = 2_000
 _MOST_SCORES: Final = 10_000
 _MOST_FEEDBACK: Final = 1_000
 _SCORES: Final = ("overall", "groundedness", "abstention", "format")
+_PARTS: Final = {name: tuple(f"{name}_{part}" for part in PARTS) for name in MEASURES}
 _CALLERS_FAULT: Final = frozenset(
     {
         "invalid_request",
@@ -55,7 +58,7 @@ _CALLERS_FAULT: Final = frozenset(
 )
 
 Scorer = Callable[[str, Outcome], Scores]
-Sums = dict[tuple[Cell, int], defaultdict[str, float]]
+Sums = defaultdict[str, float]
 
 
 class ScoreObserver(Protocol):
@@ -99,11 +102,10 @@ class LiveQuality:
         self._wake_monitor = wake_monitor
         self._clock = clock
         self._flush_seconds = flush_seconds
-        self._queue: deque[tuple[Outcome, str, str]] = deque(maxlen=_QUEUE)
         self._candidates: deque[Outcome] = deque(maxlen=_CANDIDATES)
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._sums: Sums = {}
+        self._sums: dict[tuple[Cell, int], Sums] = {}
         self._scores: dict[Cell, list[float]] = {}
         self._feedback: list[tuple[str, float]] = []
         self._feedback_elsewhere = False
@@ -125,10 +127,33 @@ class LiveQuality:
         """A turn has ended that was not answered from memory. `model`: the one that was asked for."""
         if outcome.turn.purpose != "live":
             return
-        if len(self._queue) == _QUEUE:
-            self.counts["dropped"] += 1
-        self._queue.append((outcome, model, prompt_version))
-        self._wake.set()
+        answer = outcome.answer
+        if answer is None:
+            if outcome.error is not None and outcome.error not in _CALLERS_FAULT:
+                sums = self._sums_of(Cell(model, classify(last_question(outcome.turn.messages)), prompt_version))
+                sums["turns"] += 1
+                sums["errors"] += 1
+                self._tell(outcome, None)
+            return
+        cell = _cell(answer)
+        self.runs.recent.append((outcome.turn.run_id, None, cell, None))
+        sums = self._sums_of(cell)
+        sums["turns"] += 1
+        if answer.cache_tier != "miss":
+            sums["hits"] += 1
+            return
+        _measure(sums, "latency", outcome.timings.get("total", 0.0))
+        if answer.cost is not None:
+            _measure(sums, "cost", answer.cost)
+        if not _is_scorable(outcome, answer):
+            self.counts["not_scorable"] += 1
+            self._tell(outcome, None)
+        elif len(self._candidates) == _CANDIDATES or not self._budget.allows():
+            self.counts["over_budget"] += 1
+            self._tell(outcome, None)
+        else:
+            self._candidates.append(outcome)
+            self._wake.set()
 
     def hit(self, run_id: str, key: str, model: str, prompt_version: str) -> None:
         """A reply was served from memory. `key`: of the stored answer."""
@@ -156,7 +181,6 @@ class LiveQuality:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
-        self._count_queue()
         if self._store.opened is not None:
             try:
                 async with asyncio.timeout(seconds):
@@ -173,43 +197,15 @@ class LiveQuality:
         """Windows that are not in the store yet."""
         return len(self._sums)
 
-    # --- counting and scoring ----------------------------------------------------------------------------
+    # --- scoring --------------------------------------------------------------------------------------
 
     async def _work(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            self._count_queue()
             while self._candidates:
                 await self._score_one(self._candidates.popleft())
-                self._count_queue()
-
-    def _count_queue(self) -> None:
-        while self._queue:
-            outcome, model, version = self._queue.popleft()
-            answer = outcome.answer
-            if answer is None:
-                if outcome.error is not None and outcome.error not in _CALLERS_FAULT:
-                    cell = Cell(model, classify(last_question(outcome.turn.messages)), version)
-                    self._add(cell, {"turns": 1, "errors": 1})
-                    self._tell(outcome, None)
-                continue
-            cell = _cell(answer)
-            self.runs.recent.append((outcome.turn.run_id, None, cell, None))
-            if answer.cache_tier != "miss":
-                self._add(cell, {"turns": 1, "hits": 1})
-                continue
-            self._add(cell, {"turns": 1, **_measure("latency", outcome.timings.get("total", 0.0))})
-            if answer.cost is not None:
-                self._add(cell, _measure("cost", answer.cost))
-            if not _is_scorable(outcome, answer):
-                self.counts["not_scorable"] += 1
-                self._tell(outcome, None)
-            elif len(self._candidates) == _CANDIDATES or not self._budget.allows():
-                self.counts["over_budget"] += 1
-                self._tell(outcome, None)
-            else:
-                self._candidates.append(outcome)
+                await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _score_one(self, outcome: Outcome) -> None:
         if not self._budget.allows():
@@ -239,28 +235,30 @@ class LiveQuality:
             return self._score(last_question(outcome.turn.messages), outcome)
 
     def _note(self, cell: Cell, scores: Scores) -> None:
+        sums = self._sums_of(cell)
         for name in _SCORES:
             value = getattr(scores, name)
             if value is None:
                 continue
-            self._add(cell, _measure(name, value))
+            _measure(sums, name, value)
             total = self.totals.setdefault((cell.model, cell.spectrum, name), [0, 0.0])
             total[0] += 1
             total[1] += value
         if sum(map(len, self._scores.values())) < _MOST_SCORES and scores.overall is not None:
             self._scores.setdefault(cell, []).append(scores.overall)
 
-    def _add(self, cell: Cell, values: Mapping[str, float], at_ms: int | None = None) -> None:
+    def _sums_of(self, cell: Cell, at_ms: int | None = None) -> Sums:
+        """Where what happens now, or happened then, is counted."""
         at_ms = round(self._clock() * 1000) if at_ms is None else at_ms
         key = (cell, at_ms - at_ms % WINDOW_MS)
         sums = self._sums.get(key)
         if sums is None:
-            if len(self._sums) >= _MOST_KEPT:
+            sums = defaultdict(float)
+            if len(self._sums) < _MOST_KEPT:
+                self._sums[key] = sums
+            else:
                 self.counts["dropped"] += 1
-                return
-            sums = self._sums[key] = defaultdict(float)
-        for name, value in values.items():
-            sums[name] += value
+        return sums
 
     # --- to the store ------------------------------------------------------------------------------------
 
@@ -272,7 +270,9 @@ class LiveQuality:
     async def flush(self) -> None:
         """Add what was counted to the store; what cannot be added is kept for the next time."""
         for cell, number in self.runs.take_hits().items():
-            self._add(cell, {"turns": number, "hits": number})
+            sums = self._sums_of(cell)
+            sums["turns"] += number
+            sums["hits"] += number
         try:
             await self._join_feedback()
             await self._add_to_store()
@@ -295,7 +295,9 @@ class LiveQuality:
             self._wake_monitor()
         except BaseException:
             for (cell, at_ms), values in sums.items():
-                self._add(cell, values, at_ms)
+                kept = self._sums_of(cell, at_ms)
+                for name, value in values.items():
+                    kept[name] += value
             for cell, given in scores.items():
                 self._scores[cell] = given + self._scores.get(cell, [])
             raise
@@ -325,7 +327,7 @@ class LiveQuality:
         cell = self.runs.find(run_id)
         if cell is None:
             return False
-        self._add(cell, _measure("feedback", score))
+        _measure(self._sums_of(cell), "feedback", score)
         self.joined["joined"] += 1
         return True
 
@@ -347,8 +349,11 @@ def _cell(answer: Answer) -> Cell:
     return Cell(answer.model, answer.spectrum, answer.prompt_version)
 
 
-def _measure(name: str, value: float) -> dict[str, float]:
-    return {f"{name}_count": 1, f"{name}_sum": value, f"{name}_squares": value * value}
+def _measure(sums: Sums, name: str, value: float) -> None:
+    count, total, squares = _PARTS[name]
+    sums[count] += 1
+    sums[total] += value
+    sums[squares] += value * value
 
 
 def _is_scorable(outcome: Outcome, answer: Answer) -> bool:

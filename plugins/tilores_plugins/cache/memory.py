@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 
-from cachetools import Cache, LRUCache
 from pydantic import BaseModel, ConfigDict, Field
 
 from tilores_core import (
@@ -81,8 +80,8 @@ class MemoryTier:
         self._ttl = ttl_seconds
         self._clock = clock
         self._lock = threading.Lock()
-        # When this tier drops the entry, which may be before it expires, and the entry.
-        self._entries: LRUCache[str, tuple[float, CacheEntry]] = LRUCache(max_entries)
+        # When this tier drops the entry, which may be before it expires, and the entry; the least recently used first.
+        self._entries: OrderedDict[str, tuple[float, CacheEntry]] = OrderedDict()
         # A tag of one entry is kept as that entry's key: a set for each would take more room than the entry's key.
         self._tags: dict[str, str | set[str]] = {}
         self._unswept: list[str] = []
@@ -96,17 +95,18 @@ class MemoryTier:
 
     def peek(self, key: str) -> CacheEntry | None:
         with self._lock:
-            try:
-                until, entry = self._entries[key]
-            except KeyError:
+            held = self._entries.get(key)
+            if held is None:
                 self._misses += 1
                 return None
+            until, entry = held
             if until <= self._clock():
                 self._remove(key)
                 self._expirations[_namespace(key)] += 1
                 self._misses += 1
                 return None
             self._hits += 1
+            self._entries.move_to_end(key)
             return entry
 
     def put(self, key: str, entry: CacheEntry) -> None:
@@ -140,8 +140,7 @@ class MemoryTier:
             keys = self._tags.get(tag, ())
             now = self._clock()
             listed = [keys] if isinstance(keys, str) else keys
-            # Past LRUCache's own subscript: looking at an entry here must not count as using it.
-            return [key for key in listed if Cache.__getitem__(self._entries, key)[0] > now]
+            return [key for key in listed if self._entries[key][0] > now]
 
     async def clear(self, namespace: str | None = None) -> int:
         with self._lock:
@@ -152,8 +151,7 @@ class MemoryTier:
     async def stats(self) -> TierStats:
         with self._lock:
             now = self._clock()
-            for key in list(self._entries):
-                self._expire(key, now)
+            self._expire(list(self._entries), now)
             return TierStats(
                 entries=len(self._entries),
                 bytes=self._bytes,
@@ -188,7 +186,7 @@ class MemoryTier:
             self._index(tag, key)
 
     def _evict(self) -> None:
-        key, (_, entry) = self._entries.popitem()
+        key, (_, entry) = self._entries.popitem(last=False)
         self._forget(key, entry)
         self._evictions[_namespace(key)] += 1
 
@@ -201,11 +199,10 @@ class MemoryTier:
         self._forget(key, entry)
         return int(until > now)
 
-    def _expire(self, key: str, now: float) -> None:
-        if key in self._entries:
-            # Past LRUCache's own subscript: looking at an entry here must not count as using it.
-            until, _ = Cache.__getitem__(self._entries, key)
-            if until <= now:
+    def _expire(self, keys: Sequence[str], now: float) -> None:
+        for key in keys:
+            held = self._entries.get(key)
+            if held is not None and held[0] <= now:
                 self._remove(key)
                 self._expirations[_namespace(key)] += 1
 
@@ -213,8 +210,7 @@ class MemoryTier:
         """Check a few entries with every store, so that expired ones leave although they are not asked for."""
         if not self._unswept:
             self._unswept = list(self._entries)
-        for key in self._unswept[-_SWEPT_AT_ONCE:]:
-            self._expire(key, now)
+        self._expire(self._unswept[-_SWEPT_AT_ONCE:], now)
         del self._unswept[-_SWEPT_AT_ONCE:]
 
     def _forget(self, key: str, entry: CacheEntry) -> None:
@@ -246,10 +242,10 @@ class MemoryTier:
             }
             for name in names
         }
-        for key in self._entries:
+        for key, (_, entry) in self._entries.items():
             mine = figures[_namespace(key)]
             mine["entries"] += 1
-            mine["bytes"] += _size(key, Cache.__getitem__(self._entries, key)[1])
+            mine["bytes"] += _size(key, entry)
         return figures
 
 

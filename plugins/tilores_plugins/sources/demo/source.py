@@ -45,6 +45,7 @@ class DemoSource:
         self._catalogue = load_catalogue()
         self._schema = schema_of(self._catalogue)
         self._people = {person.id: person for person in build_people()}
+        self._places = {person_id: place for place, person_id in enumerate(self._people)}
         self._ids = {person_id.casefold(): person_id for person_id in self._people}
         self._words: set[str] = set()
         self._index: dict[str, list[str]] = defaultdict(list)
@@ -112,7 +113,7 @@ class DemoSource:
 
     def _find_by_name(self, name: str) -> list[str]:
         found = {person: None for key in query_keys(name) for person in self._index.get(f"name:{key}", ())}
-        return [person for person in self._people if person in found]
+        return sorted(found, key=self._places.__getitem__)
 
     def _fits(self, customer_id: str, name: str) -> bool:
         return name_fits(name, _spellings(self._people[customer_id]))
