@@ -80,7 +80,7 @@ class MemoryTier:
         self._ttl = ttl_seconds
         self._clock = clock
         self._lock = threading.Lock()
-        # When this tier drops the entry, which may be before it expires, and the entry; the least recently used first.
+        # When this tier drops the entry, perhaps before it expires, and the entry; the least recently used first.
         self._entries: OrderedDict[str, tuple[float, CacheEntry]] = OrderedDict()
         # A tag of one entry is kept as that entry's key: a set for each would take more room than the entry's key.
         self._tags: dict[str, str | set[str]] = {}
