@@ -55,6 +55,7 @@ from tilores_core.tracing import Tracing, deployment_of
 log = structlog.get_logger(part="services")
 
 _BACKGROUND_TIER_SECONDS = 15.0
+_WRITE_PAUSE = 0.002  # a request to a shared tier costs as much as ten writes in it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +208,7 @@ async def _open_cache(
     if background:  # the limit counts what this process waits for a processor as well
         seconds = max(table.tier_timeout_seconds, _BACKGROUND_TIER_SECONDS)
         table = table.model_copy(update={"tier_timeout_seconds": seconds})
-    cache = TieredCache(tiers, table=table)
+    cache = TieredCache(tiers, table=table, write_pause=_WRITE_PAUSE)
     await cache.start()
     stack.push_async_callback(cache.aclose)
     return cache

@@ -48,8 +48,6 @@ MAX_REFRESHES = 64
 """Refreshes behind requests at one time; beyond it a stale entry is served and not renewed yet."""
 
 _RETRY_AFTER_FAILURE = 1.0
-_WRITE_PAUSE = 0.002
-"""Seconds in which writes gather: one request to a shared tier costs as much as ten writes in it."""
 _SECONDS_FOR_WRITES = 1.0
 _SECONDS_TO_END = 5.0
 
@@ -69,8 +67,11 @@ class TieredCache:
         clock: Callable[[], float] = time.time,
         random: Callable[[], float] = _random.random,
         breaker: Callable[[], CircuitBreaker] = CircuitBreaker,
+        write_pause: float = 0.0,
     ) -> None:
+        """`write_pause`: seconds in which writes that no request waits for gather, to go out together."""
         self._table = table
+        self._write_pause = write_pause
         self._clock = clock
         self._random = random
         self._stack = Stack(
@@ -281,7 +282,8 @@ class TieredCache:
 
     async def _write_behind(self, tier: GuardedTier, waiting: Writes) -> None:
         try:
-            await asyncio.sleep(_WRITE_PAUSE)
+            if self._write_pause and self.has_memory:  # without memory what was just stored would not be found
+                await asyncio.sleep(self._write_pause)
             while waiting:
                 writes = dict(waiting)
                 waiting.clear()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from tilores_core.chat.customer import facts
 from tilores_core.chat.customer.extraction import Reading
@@ -26,21 +25,21 @@ class Matcher:
         for item in given:
             by_kind.setdefault(item.kind, []).append(item)
         whole = [e for e in (reading.born if reading else ()) if e.polarity != "negated" and len(e.value) == 10]
-        base: list[Identifiers] = [Identifiers()]
+        base: list[dict[str, str]] = [{}]
         names = by_kind.pop("name", [])
         if names:
-            base = [replace(w, name=n) for w in base for n in (names[0].value, *names[0].alternatives)]
+            base = [{"name": value} for value in (names[0].value, *names[0].alternatives)]
         elif partial and by_kind:
-            base = [replace(w, name=partial[0].value) for w in base]
+            base = [{"name": partial[0].value}]
         if whole:
-            base = [replace(w, date_of_birth=d) for w in base for d in (whole[0].value, *whole[0].alternatives)]
+            base = [{**w, "date_of_birth": d} for w in base for d in (whole[0].value, *whole[0].alternatives)]
         found: dict[str, Customer] | None = None
         complete = True
         for choice in combinations(by_kind):
             here: dict[str, Customer] = {}
             for reading_of in readings(choice):
                 for who in base:
-                    asked = replace(who, **reading_of)
+                    asked = Identifiers(**{**who, **reading_of})
                     here.update((customer.id, customer) for customer in self._candidates.of(asked))
                     complete = complete and self._candidates.is_complete(asked)
                 if here:
