@@ -46,7 +46,8 @@ async def test_written_conversations_are_about_the_right_customer_or_none(path: 
     options = dict(setting.split("=") for setting in settings)
     source = make(FOLDER / name, reload_seconds=0, **options)
     await source.schema()
-    finder = CustomerFinder(source, options.get("phone_region", "US"))
+    order = {"true": True}.get(options.get("day_first", ""))
+    finder = CustomerFinder(source, options.get("phone_region", "US"), day_first=order)
     wrong = []
     for line in lines:
         said, _, wanted = line.rpartition(" => ")

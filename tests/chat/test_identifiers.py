@@ -13,7 +13,7 @@ FAINT, WEAK, STRONG = Strength.FAINT, Strength.WEAK, Strength.STRONG
 
 
 def read(text: str, region: str = "US", mentions: tuple[Identifiers, ...] = ()) -> Reading:
-    return extract(text, region=region, mentions=mentions)
+    return extract(text, region=region, mentions=lambda _: mentions)
 
 
 def values(found: Reading, kind: str) -> list[str]:

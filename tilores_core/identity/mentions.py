@@ -135,10 +135,14 @@ def _last_of_name(
     words: list[tuple[str, int]], forms: dict[int, tuple[str, ...]], position: int, is_name: Known
 ) -> int | None:
     """The position of the last word of the name that begins at `position`, or None."""
+    found = None
     for last in range(position + 1, min(position + 1 + _WIDEST_GAP, len(words))):
+        # "Lucas Pereira da Silva" goes on behind Pereira, "Ann Lee, Ann King" does not behind Lee.
+        if found is not None and words[last][1] != words[last - 1][1] + len(words[last - 1][0]) + 1:
+            break
         if any(is_name(pair_key(a, b)) for a in forms[position] for b in forms.get(last, ())):
-            return last
+            found = last
         between = words[last][0]
         if not (last in forms or len(between) == 1 or between[0].isupper()):
-            return None
-    return None
+            break
+    return found

@@ -23,7 +23,23 @@ _MOST_MIDDLE = 1  # words said between first and last name that the records do n
 
 _TITLES = frozenset(
     {
-        *("mr", "mrs", "ms", "miss", "mx", "dr", "prof", "professor", "sir", "dame", "lord", "lady", "rev"),
+        *(
+            "mr",
+            "mister",
+            "mrs",
+            "missus",
+            "ms",
+            "miss",
+            "mx",
+            "dr",
+            "prof",
+            "professor",
+            "sir",
+            "dame",
+            "lord",
+            "lady",
+            "rev",
+        ),
         *("herr", "frau", "monsieur", "madame", "mme", "mlle", "senor", "senora", "sra", "signor", "signora"),
     }
 )
@@ -272,8 +288,10 @@ def _fits(asked: _Name, known: _Name) -> bool:
             longer.remove(initial)
     if not all(_take(longer, initial) for initial in initials):
         return False
-    if min(len(one), len(other)) < 2 or not longer:
+    if min(len(one), len(other)) < 2:
         return True
+    if not longer:
+        return bool(initials) or len(one) < 3 or _is_rotated(one, other)
     if any(word in PARTICLES for word in longer):
         return False
     if any(set(unit) & set(longer) for unit in (*known.hyphened, *asked.hyphened)):
@@ -281,6 +299,13 @@ def _fits(asked: _Name, known: _Name) -> bool:
     if one[-1] in longer or other[-1] in longer or len(one) - len(other) > _MOST_MIDDLE:
         return False  # Rose Martin is not Rose Martin Dubois Martin
     return _same_ends(asked, known)
+
+
+def _is_rotated(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether the words have the same order, or the family name stands first: Silva Pereira is not Pereira Silva."""
+    if len(one) != len(other):
+        return True
+    return any(tuple(one[n:]) + tuple(one[:n]) == tuple(other) for n in range(len(one)))
 
 
 def _same_ends(asked: _Name, known: _Name) -> bool:

@@ -7,7 +7,9 @@ mentioned          those names and the ones that the source knows, as evidence
 numbers, dates     numbers as they are said, dates in part or in full
 contacts           e-mail addresses, phone numbers and ids
 unmarked           numbers, dates and words that nothing announces, beside what identifies
-said               what is negated, corrected or referred to
+said               what is negated or corrected
+references         choices, rejections and relatives that a message refers to
+fluency            hesitation and spelling, as speech recognition writes them
 extraction         all of that for one message, as evidence
 facts, choices     what records say of birth and place; what tells several customers apart, and how to ask
 narrowing          what a reply leaves of several customers

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, Literal
 
-from tilores_core.chat.customer.words import LANGUAGES, all_phrases, alternation, data_of, words_in_any
+from tilores_core.chat.customer.words import ENGLISH, LANGUAGES, all_phrases, alternation, data_of, words_in_any
 from tilores_core.contracts import Evidence, Strength
 from tilores_core.identity import normalise_email, normalise_phone
 from tilores_core.identity.mentions import BEFORE_NUMBER
@@ -74,7 +74,7 @@ _SUPPLEMENT = re.compile(
 _PART = re.compile(r"(?<![\w$€£#@+./\-])\d[\d ().\-]{1,10}(?<=\d)(?![\w@€$£%/])", re.ASCII)
 _ONLY_DIGITS = re.compile(r"\W*(?:(?:and|then|und|et|y|e|en)\W+)?(\d[\d ().\-]{0,10}\d)\W*", re.ASCII)
 _ENDING = re.compile(
-    r"\b(?:(?:phone|mobile|cell|telephone)(?:[ ]number)?(?:'s)?[ ](?:ends|ending|that[ ]ends)[ ](?:in|with)|"
+    r"\b(?:(?:phone|mobile|cell|telephone)(?:[ ]number)?(?:'s)?[ ](?:ends|ending|that[ ]ends)(?:[ ](?:in|with))?|"
     r"last[ ](?:two|three|four|five|[2-5])(?:[ ]digits)?[ ]of[ ](?:the|my|her|his)[ ](?:phone|mobile|cell)"
     r"(?:[ ]number)?(?:[ ](?:is|are))?)"
     r"[ :]{1,2}(?P<digits>\d{2,6})(?!\d)",
@@ -108,10 +108,17 @@ _CUED_ID = re.compile(
     rf"[\"']?{_IS}(?P<id>\w[\w\-./:]{{0,63}})",
 )
 _ANOTHER_ID = re.compile(
-    r"[ ]?(?:[,/&]|,?[ ](?:and|or|und|oder|et|ou|y|o|e|of))[ ]?#?(\d{2,20})"
+    r"[ ]?(?:[,/&]|,?[ ](?:and|or|und|oder|et|ou|y|o|e|of))[ ]?#?(\d{1,20})"
     r"(?![\w%€$£]|[.,\-]\d)(?![ ](?:[A-Z]|dollars|euros?))",
     re.ASCII,
 )
+# "3 0 0 1", "x k 42": an id that is said in parts
+_IN_PARTS = re.compile(
+    r"(?:\d{1,2}(?:[ ]\d{1,2}(?![\w%€$£]|[.,]\d)){1,9}|"
+    r"[a-z](?:[ ][a-z](?![\w'’])){0,4}(?:[ ]\d{1,6}(?![\w%€$£]|[.,]\d)){1,6})",
+    re.ASCII,
+)
+_NEXT_WORD = re.compile(r"[ ]([^\W\d_]+)")
 _LAST_WORD = re.compile(r"([^\W_]+(?:['’]s)?)(?:(?<=ref|inv)\.)?[ ]?[(\[]?$", re.IGNORECASE)
 _SOMEBODYS_NUMBER = re.compile(r"\b(?:the|my|her|his|their|contact|caller['’]?s)[ ]$", re.IGNORECASE)
 _LAST_POSSESSIVE = re.compile(r"['’]s?[ ]$")
@@ -135,9 +142,14 @@ _THINGS: Final = "|".join(sorted(map(re.escape, words_in_any("other_numbers")), 
 _THING_BEFORE = re.compile(
     rf"(?<![^\W_])(?:{_THINGS})s?(?:nummer|nr)?\.?(?:[ ](?:with|has|having|whose)(?:[ ]the)?)?"
     r"(?:[ ]?(?:numbers?|no|nr|num|nummer|numéro|número|numero|id|ref|code|n°|nº)\.?)?"
-    r"(?:[ ]?(?:ending in|ending with|ends in|is|was|of|with|has|having|:|=|\#|\())*[ ]?$",
+    r"(?:[ ]?(?:ending in|ending with|ends in|is|was|ist|lautet|est|es|è|é|of|with|has|having|:|=|\#|\())*[ ]?$",
     re.IGNORECASE,
 )
+_TAKEN_BACK = re.compile(  # "customer 3001, no wait, that's the invoice number"
+    rf"(?:[ ,.;]+(?:no|wait|sorry|oops|oh))*[ ,.;]+(?:that|this|it)(?:['’]?s|[ ]is|[ ]was)[ ]"
+    rf"(?:(?:the|a|an|my|his|her)[ ])?(?:{_THINGS})(?![^\W_])"
+)
+_ENDS = re.compile(r"[ ]?(?:[.,;?!]|$)")
 _SHORT_ID: Final = 3
 _SHORT_CUE = re.compile(rf"(?<![^\W_])(?:{_OWNER}|{_NUMBER}|\#)\.?(?:[ ]?(?:is|:|=|\#))*[ ]?$", re.IGNORECASE)
 _PERIOD = re.compile(r"[qhwy]\d{1,2}|\d{1,2}(?:st|nd|rd|th|am|pm|k|m|x)", re.IGNORECASE)
@@ -178,11 +190,12 @@ def as_evidence(item: Contact) -> Evidence:
 
 
 class TextScan:
-    """A text, and what is left to read of it."""
+    """A text, and what is left to read of it. `taken_back`: where ids begin that the text says are none."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.left = text
+        self.taken_back: set[int] = set()
 
     def blank(self, start: int, end: int) -> None:
         self.left = self.left[:start] + _BLANK * (end - start) + self.left[end:]
@@ -304,8 +317,20 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
         position = match.start("id")  # in "customer number 7" the first word announces the second
         token = page.left[position : match.end("id")].rstrip("-./:")
         start, end = position, position + len(token)
+        apart = not lower[start - 1].isalnum()  # else it is the "t" of "not"
+        if (
+            len(token) < 3
+            and apart
+            and (parts := _IN_PARTS.match(lower, start))
+            and not _is_counted(page, parts.end())
+        ):
+            token, end = parts[0].replace(" ", ""), parts.end()
         telling = any(c.isdigit() for c in token) or (match["sure"] is not None and "_" in token)
         if not telling or _COUNTED.match(page.left, end) or not _is_customers(page, match):
+            continue
+        if _TAKEN_BACK.match(lower, end):
+            page.taken_back.add(start)
+            page.blank(start, end)
             continue
         bare = match["bare"] is not None and match["bare"].lower() not in ("id", "identifier")
         if bare and (len(token) < 3 or _SOMEBODYS_NUMBER.search(page.before(match.start()))):
@@ -322,7 +347,9 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
         )
         page.blank(start, end)
         position = end
-        while token.isdigit() and (more := _ANOTHER_ID.match(page.left, position)) and len(more[1]) == len(token):
+        while token.isdigit() and (more := _ANOTHER_ID.match(page.left, position)):
+            if len(more[1]) != len(token) and not _ENDS.match(page.left, more.end()):
+                break
             found.append(Contact("customer_id", more[1], *more.span(1), strength))
             page.blank(*more.span(1))
             position = more.end()
@@ -340,6 +367,12 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
             found.append(Contact("customer_id", token, match.start(), match.start() + len(token), strength))
             page.blank(*match.span())
     return found
+
+
+def _is_counted(page: TextScan, end: int) -> bool:
+    """Whether the number before `end` counts something: "customer 12 3 payments"."""
+    word = _NEXT_WORD.match(page.left, end)
+    return word is not None and word[1].lower() in ENGLISH.subjects
 
 
 def _is_customers(page: TextScan, match: re.Match[str]) -> bool:

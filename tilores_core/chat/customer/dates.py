@@ -65,12 +65,19 @@ _WRITTEN = re.compile(
 )
 _AFTER_CUE: Final = (
     r"(?:['’]s)?(?:[ ]?(?:is|was|are|on|in|at|am|im|the|year|of|it's|ist|war|jahr|le|en|el|il|est|es|era|fue|em|op|"
-    r"é|è|:|=|-|,|\(|\.)){0,4}[ ]{0,3}\(?"
+    r"nel|nell['’]|anno|año|ano|année|l['’]|jaar|het|é|è|:|=|-|,|\(|\.)){0,4}[ ]{0,3}\(?"
 )
+_ORDINALS: Final = {
+    word for language in LANGUAGES for entry in phrases(numbers_of(language)["days"]) for word in entry.split()
+}
 _BORN: Final = alternation((*all_phrases("born"), "b."))
 _HEDGE: Final = alternation(words_in_any("hedges"))
 _HEDGED = re.compile(rf"{_AFTER_CUE}(?P<what>(?:{_HEDGE})[ ][^.?!;\d]{{0,16}}?(?:\d{{2}}|\w+ies\b))")
 _MONTH_ALONE = re.compile(rf"{_AFTER_CUE}(?P<month>{_MONTH})(?!\w)(?!\W{{0,3}}(?:the[ ])?\d)")
+_TOO_LITTLE = re.compile(  # "in the fifties", "on the fifteenth"
+    rf"{_AFTER_CUE}(?P<what>(?:(?:early|mid|late)[ ])?(?:\d{{1,3}}0s|(?:twen|thir|for|fif|six|seven|eigh|nine)ties)|"
+    rf"(?:{alternation(_ORDINALS)}|\d{{1,2}}(?:st|nd|rd|th)))(?!\w)"
+)
 _STARRED = re.compile(r"\([*∗][ ]?$")
 _BIRTH_CUE = re.compile(rf"(?<![^\W_])(?:{_BORN}){_AFTER_CUE}$")
 _BIRTH_BEHIND = re.compile(
@@ -176,6 +183,10 @@ def find_dates(
             start, end = hedged.span("what") if hedged else month.span("month") if month else (cue, cue)
             found = [item for item in found if not start <= item.start < end + _HEDGE_REACH]
             found.append(FoundDate(value, start, end, True))
+            continue
+        little = _TOO_LITTLE.match(text, cue)
+        if little and not any(item.start < little.end() and item.end > cue for item in found):
+            found.append(FoundDate("", *little.span("what"), True))
             continue
         soon = _DIGIT_SOON.match(text, cue)
         if soon is None or any(date.start <= soon.start("what") < date.end for date in found):

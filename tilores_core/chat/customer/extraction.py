@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
@@ -19,10 +19,12 @@ from tilores_core.chat.customer.contacts import (
     find_phones,
 )
 from tilores_core.chat.customer.dates import find_dates, may_be_dated
+from tilores_core.chat.customer.fluency import fluent, is_disfluent, spelled_names
 from tilores_core.chat.customer.mentioned import name_evidence, says_parts, with_parts_joined
 from tilores_core.chat.customer.names import find_names
 from tilores_core.chat.customer.numbers import number_language, with_figures
-from tilores_core.chat.customer.said import Said, references
+from tilores_core.chat.customer.references import beside, references
+from tilores_core.chat.customer.said import Said
 from tilores_core.chat.customer.spans import NameSpan
 from tilores_core.chat.customer.tokens import Word, split_words
 from tilores_core.chat.customer.unmarked import (
@@ -35,8 +37,11 @@ from tilores_core.chat.customer.unmarked import (
 from tilores_core.chat.customer.words import (
     NAMES_TOO,
     THINGS,
+    Phrases,
     Vocabulary,
     all_phrases,
+    alternation,
+    is_unknown,
     language_of,
     vocabulary,
     words_in_any,
@@ -52,7 +57,7 @@ KINDS: Final = ("customer_id", "email", "phone", "name")
 
 _SPACES = str.maketrans({"\t": " ", "\u00a0": " ", "\u202f": " ", "\u2007": " ", "\r": "\n"})
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
-_SPELLED = re.compile(r"(?<![\w\-])(?:[^\W\d_]-){2,}[^\W\d_](?![\w\-])")
+_SPELLED = re.compile(r"(?<![\w\-'’])(?:[^\W\d_]-){2,}[^\W\d_](?![\w\-])")
 _DIGIT = re.compile(r"\d")
 _LOWER_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _YOUNGEST: Final = 12  # years, of somebody whose date of birth is said without saying so
@@ -60,6 +65,11 @@ _PLACE_WORDS: Final = words_in_any("places")
 _OF: Final = frozenset(("of", "de", "von", "van", "di", "do", "da"))
 _ONE: Final = words_in_any("one")
 _BORN: Final = frozenset(word for phrase in all_phrases("born") for word in phrase.split())
+_LIVES_IN: Final = Phrases("lives_in")
+_LIVING: Final = re.compile(
+    rf"(?:(?<![^\W_])(?P<lives>{alternation(all_phrases('lives_in'))})|^in)[ ](?P<place>[^\W\d_]+)(?=[ .,;?!]|$)"
+)
+_DOES: Final = re.compile(r"(?:does|do|did|where|is|who|which|what|if|can|could)\b")
 _PLACE_ENDS: Final = 3  # words of the longest place
 _REFERRING: Final = frozenset(("this", "the", "that", "same"))
 _REFERRED: Final = frozenset(("customer", "client", "caller", "person"))
@@ -109,7 +119,7 @@ def extract(
     *,
     region: str,
     day_first: bool | None = None,
-    mentions: Sequence[Identifiers] = (),
+    mentions: Callable[[str], Sequence[Identifiers]] | None = None,
     asked: str = "",
     today: date | None = None,
 ) -> Reading:
@@ -117,13 +127,17 @@ def extract(
     `LONGEST_TEXT` characters are read.
 
     `region` (ISO 3166) is where phone numbers without a country code belong; it tells the order of day and month as
-    well, unless `day_first` does. `mentions`: customers that the source spotted in the same text; they count as
+    well, unless `day_first` does. `mentions` spots customers that the source knows in a text; they count as
     strong. Raises nothing, whatever the text.
     """
     today = today or date.today()
     plain = readable(text)
     low = _words_of(plain)
     known = vocabulary(language_of(low))
+    spelled: frozenset[str] = frozenset()
+    if is_disfluent(low, known.language):
+        plain, spelled = fluent(plain, known.language)
+        low = _words_of(plain)
     figures = with_figures(plain, low, number_language(low, known.language))
     page = TextScan(figures.text)
     numeric = _DIGIT.search(page.text) is not None
@@ -139,30 +153,37 @@ def extract(
     for part in parts:
         if part.strength:
             page.blank(part.start, part.end)
-    named = bool(mentions) or _may_name(page.left, low, known)
+    spotted = mentions(plain) if mentions is not None else ()
+    named = bool(spotted) or _may_name(page.left, low, known)
     words = split_words(page.left, elided=known.language in ("fr", "it")) if named else []
     names = find_names(words, known) if named else []
     if names and says_parts(low):
         names = with_parts_joined(page.left, names)
+    names += spelled_names(words, names, spelled)
     if emails or phones or parts or ids:
         names += beside_contacts(page, words, names, [*emails, *phones, *parts, *ids], known)
 
     said = Said(figures.text, known.language, low)
     said.dated = any(len(item.value) == 10 for item in dates)
     evidence = [as_evidence(item) for item in (*emails, *phones, *parts, *ids)]
+    evidence += name_evidence(names, words, spotted, page, known, identified=bool(emails or phones or ids))
+    said.correct_at_no([(e.start, e.end) for e in evidence] + [(d.start, d.end) for d in dates])
     if numeric:
         evidence += bare_numbers(page, names, known, said)
         evidence += find_corrected_number(ids, phones, said)
-    evidence += name_evidence(names, words, mentions, page, known, identified=bool(emails or phones or ids))
     if dates:
         evidence += births(page, dates, names, [*emails, *phones, *ids], said, today.year - _YOUNGEST)
     if not words and not _ONE.isdisjoint(low) and not _PLACE_WORDS.isdisjoint(low):
         words = split_words(page.left)  # "the one in York"
+    evidence += _lives_in(said, low)
     if places := list(_places(words, names, known, said)):
+        inside = [(e.start, e.end) for e in evidence if e.kind == "name" and not e.partial]
+        places = [p for p in places if not any(start <= p.start < end for start, end in inside)]
         taken = {place.start for place in places}
         evidence = [e for e in evidence if not (e.kind == "name" and e.partial and e.start in taken)]
         evidence += places
     evidence += references(said, low)
+    evidence += beside(said, [item for item in evidence if item.kind == "name"])
     evidence += _pronouns(said.low, low, known)
     polarised = _with_polarity(evidence, said)
     if figures.places:
@@ -258,6 +279,17 @@ def _places(words: Sequence[Word], names: Sequence[NameSpan], known: Vocabulary,
             yield Evidence(kind="place", value=" ".join(part.text for part in place), start=start, end=end)
 
 
+def _lives_in(said: Said, low: frozenset[str]) -> Iterator[Evidence]:
+    """ "She lives in Leeds", "the city is Leeds", "in Leeds", where no question begins the message."""
+    alone = said.low.startswith("in ") and len(low) <= _PLACE_ENDS
+    if not alone and (not _LIVES_IN.may_be_in(low) or _DOES.match(said.low)):
+        return
+    for match in _LIVING.finditer(said.low):
+        if (match["lives"] or alone) and is_unknown(match["place"]):
+            start, end = match.span("place")
+            yield Evidence(kind="place", value=said.text[start:end], start=start, end=end)
+
+
 def _pronouns(text: str, low: frozenset[str], known: Vocabulary) -> Iterator[Evidence]:
     """The first pronoun, or "this customer"; `text` is in lower case."""
     said = [*(known.pronouns & low)]
@@ -302,6 +334,7 @@ def _with_polarity(evidence: Sequence[Evidence], said: Said) -> list[Evidence]:
         for e in evidence
         if e.kind in (*KINDS, "date_of_birth") and e.start >= corrected_at >= 0 and e.strength
     }
+    faint = {e.kind for e in evidence if e.kind == "name" and e.start >= corrected_at >= 0}
     found = []
     for item in evidence:
         if item.polarity == "asserted" and item.start >= 0:
@@ -309,7 +342,7 @@ def _with_polarity(evidence: Sequence[Evidence], said: Said) -> list[Evidence]:
                 item = replace(item, polarity="negated")
             elif 0 <= corrected_at <= item.start:
                 item = replace(item, polarity="corrected")
-            elif corrected_at >= 0 and item.kind in kinds and item.end <= corrected_at:
+            elif item.end <= corrected_at and item.kind in (kinds if item.strength else kinds | faint):
                 item = replace(item, polarity="negated")
         found.append(item)
     return found

@@ -45,8 +45,22 @@ _BIRTH_FIELDS: Final = frozenset(
 )
 _SEX_FIELDS: Final = frozenset(("gender", "sex", "salutation", "title", "anrede", "geschlecht"))
 _SEXES: Final = {word: key for key in ("female", "male") for word in words_in_any(key)}
+_SPELT = re.compile(
+    r"(?:(?<!\w)(?P<name>[^\W\d_]+) )?(?:(?P<with>with|without) (?:(?P<how>an?|one|two|double|the) )?"
+    r"(?P<letter>[a-z])(?:['’]?s)?(?=[.,;?!]|$| instead| not)|(?P<end>[a-z]) at the end)"
+)
 _NOT_DIGIT = re.compile(r"\D")
 _SHORTEST_PHONE: Final = 7
+_PRONOUNS: Final = {
+    **dict.fromkeys(("he", "him", "his", "he's"), "male"),
+    **dict.fromkeys(("she", "her", "hers", "she's"), "female"),
+}
+_PEOPLE: Final = {
+    **dict.fromkeys(("man", "gentleman", "guy", "male"), "male"),
+    **dict.fromkeys(("woman", "lady", "female"), "female"),
+}
+_IT_IS: Final = frozenset(("it's", "its", "it", "he's", "she's", "that's", "he", "she"))
+_SHORT_MESSAGE: Final = 6  # words
 _SHORT = 3  # a value this short may be a word ("IN", "OR"): its capitals count
 
 
@@ -113,6 +127,30 @@ def ends_fit(customer: Customer, reading: Reading) -> bool:
     return all(any(number.endswith(ending) for number in numbers) for ending in said)
 
 
+def spells(reading: Reading) -> bool:
+    """Whether the message may say how a name is spelt."""
+    words = reading.said.plain
+    may = words is None or not words.isdisjoint(("with", "without", "end"))
+    return may and _SPELT.search(reading.said.low) is not None
+
+
+def spelling_fits(customer: Customer, reading: Reading) -> bool:
+    """Whether the name is spelt as the message says: "with a y", "without an e", "with double l"."""
+    if not spells(reading):
+        return True
+    given, _, family = fold(customer.name or "").partition(" ")
+    for match in _SPELT.finditer(reading.said.low):
+        name = given if match["name"] == given else family or given
+        if match["end"] is not None:
+            fits = name.endswith(match["end"])
+        else:
+            letters = match["letter"] * (2 if match["how"] in ("two", "double") else 1)
+            fits = (letters in name) is (match["with"] == "with")
+        if not fits:
+            return False
+    return True
+
+
 def title_fits(customer: Customer, title: str) -> bool:
     """Whether "Mr" or "Mrs" before a name may be the customer's; true when the records do not say."""
     return sex_fits(customer, _SEXES.get(title) if title else None)
@@ -153,6 +191,8 @@ def fits_all(customer: Customer, reading: Reading, names: Iterable[Evidence]) ->
             return False
         if item.kind == "place" and not is_at(customer, item.value):
             return False
+    if not spelling_fits(customer, reading):
+        return False
     return ends_fit(customer, reading) and not any(_is_turned_round(customer, name.value) for name in names)
 
 
@@ -193,6 +233,8 @@ def says(said: Said, value: str, *, after: int = -1) -> int:
         return 0
     places = said.places
     words = said.folded
+    if year is not None and said.is_short_number():
+        wanted = [year[2:]]
     for i in range(len(words) - len(wanted) + 1):
         if words[i : i + len(wanted)] == wanted and places[i][0] >= after:
             return -1 if said.is_negated(places[i][0]) else 1
@@ -204,3 +246,20 @@ def denies_trait(said: Said, customer: Customer) -> bool:
     if not said.negated:
         return False
     return any(says(said, value) < 0 for value in customer.traits.values())
+
+
+def sex_meant(reading: Reading) -> str | None:
+    """The sex that the pronouns of an English message all have."""
+    if reading.language != "en":
+        return None
+    words = reading.said.plain if reading.said.plain is not None else frozenset(reading.said.words)
+    known = _PRONOUNS if reading.refers_back else {}
+    if len(words) <= _SHORT_MESSAGE and not _IT_IS.isdisjoint(words):
+        known = _PRONOUNS | _PEOPLE  # "it's a man"
+    sexes = {known[word] for word in known.keys() & words}
+    return sexes.pop() if len(sexes) == 1 else None
+
+
+def says_trait(reading: Reading) -> bool:
+    """Whether the message may say how the name is spelt, or the sex, of the customer."""
+    return spells(reading) or sex_meant(reading) is not None

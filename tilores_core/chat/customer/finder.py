@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from tilores_core.chat.customer.choices import clarification, several
-from tilores_core.chat.customer.extraction import Reading, extract, readable
+from tilores_core.chat.customer.extraction import Reading, extract
 from tilores_core.chat.customer.resolution import UNNAMED, Candidates, LookupNeeded, State, resolve
 from tilores_core.chat.messages import text_of
 from tilores_core.contracts import (
@@ -31,7 +31,7 @@ from tilores_core.spectrums import classify
 
 __all__ = ["CustomerFinder", "Resolution", "clarification"]
 
-_RULE = "2"  # changes with the rule of resolution
+_RULE = "3"  # changes with the rule of resolution
 _BESIDE = frozenset(
     ("to", "from", "with", "by", "at", "via", "through", "an", "mit", "bei", "à", "avec", "con", "met")
 )
@@ -166,8 +166,7 @@ class CustomerFinder:
         candidates.add(who, found, complete=len(found) < MOST_NAMESAKES)
 
     def _extract(self, text: str, asked: str) -> Reading:
-        known = () if self._mentions is None else self._mentions(readable(text))
-        return extract(text, region=self._region, day_first=self._day_first, mentions=known, asked=asked)
+        return extract(text, region=self._region, day_first=self._day_first, mentions=self._mentions, asked=asked)
 
     async def _by_plugin(self, extractor: CustomerExtractor, text: str, asked: str) -> Reading:
         """What a plugin reads; what it could not bring into the form of its kind counts as said but not read."""

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
 from tilores_core.chat.customer.contacts import TextScan, is_supplement, may_be_id
-from tilores_core.chat.customer.spans import NameSpan
+from tilores_core.chat.customer.spans import NameSpan, stands_as_word
 from tilores_core.chat.customer.tokens import Word, cue_before
 from tilores_core.chat.customer.words import (
+    DETERMINERS,
     ENGLISH,
     FAMILY_NAMES,
     GIVEN_NAMES,
+    PARTICLES,
+    WORDS_TOO,
     Vocabulary,
     all_phrases,
     alternation,
@@ -21,6 +25,7 @@ from tilores_core.chat.customer.words import (
 )
 from tilores_core.contracts import Evidence, Identifiers, Strength
 from tilores_core.identity import normalise_name
+from tilores_core.identity.names import GENERATIONS
 
 _PART_IS: Final = r"(?:['’]s)?(?:[ ]?(?:is|ist|est|es|è|é|was|:|=)){0,2}[ ]+(?P<name>[^\W\d_]+(?:[-'’][^\W\d_]+)*"
 _FIRST_NAME: Final = re.compile(rf"(?<![^\W_])(?:{alternation(all_phrases('first_name'))}){_PART_IS})", re.IGNORECASE)
@@ -29,39 +34,24 @@ _LAST_NAME: Final = re.compile(
     re.IGNORECASE,
 )
 _FIRST_PARTS: Final = frozenset(entry.split()[0] for entry in all_phrases("first_name"))
-_LAST_PARTS: Final = frozenset(entry.split()[0] for entry in all_phrases("last_name"))
-_DETERMINERS: Final = frozenset(
-    [
-        "the",
-        "a",
-        "an",
-        "this",
-        "that",
-        "any",
-        "no",
-        "each",
-        "every",
-        "what",
-        "which",
-        "is",
-        "are",
-        "was",
-        "my",
-        "your",
-        "some",
-    ]
-)
+_BORN: Final = frozenset(phrase.split()[0] for phrase in all_phrases("born"))
+_SUFFIXES: Final = GENERATIONS.keys() - {"second", "third", "fourth", "elder", "younger"}
 _OF: Final = frozenset(("of", "de", "von", "van", "di", "do", "da"))
 
 
 def says_parts(words: frozenset[str]) -> bool:
     """A cheap test for "first name Tom, last name Fern"."""
-    return not (_FIRST_PARTS.isdisjoint(words) or _LAST_PARTS.isdisjoint(words))
+    return not _FIRST_PARTS.isdisjoint(words)
 
 
 def with_parts_joined(text: str, names: list[NameSpan]) -> list[NameSpan]:
     """ "first name Tom, last name Fern" is one name."""
     first, last = _FIRST_NAME.search(text), _LAST_NAME.search(text)
+    titled = [span for span in names if span.partial and span.title]
+    if first is not None and last is None and len(titled) == 1:  # "Ms Roe, first name Jane"
+        family = titled[0]
+        whole = replace(family, name=f"{first['name']} {family.name}", strength=Strength.STRONG, partial=False)
+        return [whole, *(s for s in names if s is not family and not s.start <= first.start("name") < s.end)]
     if first is None or last is None or first.start("name") == last.start("name"):
         return names
     start = min(first.start("name"), last.start("name"))
@@ -83,11 +73,14 @@ def name_evidence(
     text = page.text
     shaped = {normalise_name(span.name): span for span in names}
     spotted: set[str] = set()
+    covered: list[tuple[int, int]] = []
     for who in known:
         if who.customer_id:
             at = text.lower().find(who.customer_id.lower())
             said = text[at : at + len(who.customer_id)]
             word = said.lower() in known_words.never and not said.isupper()  # "customer id or name"
+            if at in page.taken_back:
+                continue
             if at < 0 or (may_be_id(who.customer_id, text[max(0, at - 40) : at]) and not word):
                 start = max(at, 0)
                 yield Evidence(
@@ -103,25 +96,32 @@ def name_evidence(
         name = normalise_name(who.name)
         at = max(0, text.lower().find(who.name.lower()))
         shape = next((span for span in names if span.start <= at < span.end), None)
+        if _is_phrase(who.name, at, page.text, words, known_words):
+            continue  # "the grace period"
         if shape is None and (follower := _find_extra_name(words, at + len(who.name), known_words)) is not None:
             yield Evidence(kind="name", value=f"{who.name} {follower.text}", start=at, end=follower.end)
             continue
-        if page.is_read(at) or _is_phrase(who.name, at, page.text, words, known_words):
-            continue  # inside an address; "the grace period"
+        if page.is_read(at):
+            continue  # inside an address
         longer = next((other for other in shaped if other != name and _within(name, other)), None)
         if longer is None and shape is not None and shape.end >= at + len(who.name):
             covering = normalise_name(shape.name)  # "van der Berg, Anna" where "Berg, Anna" was spotted
             longer = covering if covering in shaped and set(name.split()) < set(covering.split()) else None
+        if longer is not None and PARTICLES.issuperset(set(longer.split()) - set(name.split())):
+            name, longer = longer, None  # "de vries petra", of which "vries petra" is known
         if longer is None:
             twin = shaped.pop(name, None)
+            suffix = _suffix(words, at + len(who.name))
+            covered.append((at, at + len(who.name) + len(suffix)))
             spotted.add(name)
             yield Evidence(
                 kind="name",
-                value=twin.name if twin else who.name,  # with "Jr." where it was said
+                value=twin.name if twin else f"{who.name}{suffix}",  # with "Jr." where it was said
                 start=twin.start if twin else at,
-                end=twin.end if twin else at + len(who.name),
+                end=twin.end if twin else at + len(who.name) + len(suffix),
+                alternatives=_with_particles(who.name, at, words),
                 title=twin.title if twin else "",
-                speaker=bool(twin and twin.speaker),
+                speaker=twin.speaker if twin else _is_speaker(words, at, known_words),
                 supplement=is_supplement(page.before(at)),
             )
         elif _begins_with_a_verb(shaped[longer], words, name, longer):
@@ -131,6 +131,8 @@ def name_evidence(
     for span in shaped.values():
         beside = identified or _is_beside(span, page)
         if span.partial and any(_within(normalise_name(span.name), name) for name in spotted):
+            continue
+        if any(start <= span.start and span.end <= end for start, end in covered):
             continue
         yield Evidence(
             kind="name",
@@ -150,24 +152,58 @@ def _is_phrase(name: str, at: int, text: str, words: Sequence[Word], known: Voca
     """Whether words that are also a customer's name are not meant as one: "is the bill due", "grace period"."""
     spelling = name.split()
     written = text[at : at + len(name)]
-    person = spelling[0].lower() in GIVEN_NAMES
-    if any(is_unknown(word) and word not in GIVEN_NAMES for word in (w.lower().strip(",'’") for w in spelling)):
-        return False
+    plain = [word.lower().strip(",'’") for word in spelling]
+    person = plain[0] in GIVEN_NAMES or any(word in GIVEN_NAMES and word not in WORDS_TOO for word in plain)
+    unknown = any(is_unknown(word) and word not in GIVEN_NAMES for word in plain)
     i = next((n for n, word in enumerate(words) if word.start == at), None)
     if i is None:
         return False
     before = words[i - 1].low if i and words[i].joined else ""
-    if before in _DETERMINERS:
-        return True
     j = next((n for n in range(i, len(words)) if words[n].end >= at + len(name)), i)
+    behind = words[j + 1] if j + 1 < len(words) else None
+    if stands_as_word(words, i, j, known):
+        return True
+    if not unknown and before in DETERMINERS:
+        return True
+    if unknown:
+        return False
     if written != written.lower() or words[j].owner or before in known.prepositions or cue_before(words, i, known):
         return False
-    behind = words[j + 1] if j + 1 < len(words) else None
-    if "," in text[at : words[j].start] or (behind is not None and behind.low in _OF | _DETERMINERS):
+    if (not person and "," in text[at : words[j].start]) or (behind is not None and behind.low in _OF | DETERMINERS):
         return True
     alone = i == 0 and behind is None
-    framed = behind is not None and (behind.low in known.subjects or behind.low in known.followers)
+    framed = behind is not None and (
+        behind.low in known.subjects or behind.low in known.followers or behind.low in _BORN
+    )
     return not (person or alone or framed)
+
+
+def _suffix(words: Sequence[Word], end: int) -> str:
+    i = _next(words, end)
+    said = i < len(words) and words[i].joined and words[i].low in _SUFFIXES
+    return f" {words[i].text}" if said else ""
+
+
+def _next(words: Sequence[Word], end: int) -> int:
+    return next((n for n, word in enumerate(words) if word.start >= end), len(words))
+
+
+def _with_particles(name: str, at: int, words: Sequence[Word]) -> tuple[str, ...]:
+    """ "de Vries, Petra" where "Vries, Petra" is a known name."""
+    hyphened = next((word.text[: at - word.start] for word in words if word.start < at < word.end), None)
+    if hyphened is not None and PARTICLES.issuperset(hyphened.lower().split("-")[:-1]):
+        return (f"{hyphened}{name}",)  # "al-Rashid, Mohammed"
+    before: list[str] = []
+    for word in reversed(words[: _next(words, at)]):
+        if word.low not in PARTICLES or word.low in ("e", "y", "san", "st"):
+            break
+        before.insert(0, word.text)
+    return (f"{' '.join(before)} {name}",) if before else ()
+
+
+def _is_speaker(words: Sequence[Word], at: int, known: Vocabulary) -> bool:
+    i = next((n for n, word in enumerate(words) if word.start == at), 0)
+    return cue_before(words, i, known) == "speaker"
 
 
 def _find_extra_name(words: Sequence[Word], end: int, known: Vocabulary) -> Word | None:
@@ -176,7 +212,11 @@ def _find_extra_name(words: Sequence[Word], end: int, known: Vocabulary) -> Word
     for before, word in pairwise(words):
         if before.end == end:
             odd = word.low in FAMILY_NAMES or word.low not in (plain if word.capital else known.common)
-            return word if odd and word.joined and word.capital == before.capital else None
+            return (
+                word
+                if odd and word.low not in GENERATIONS and word.joined and word.capital == before.capital
+                else None
+            )
     return None
 
 

@@ -20,10 +20,12 @@ from tilores_core.chat.customer.spans import (
     is_thing,
     split_given_prefix,
     stands_as_name,
+    stands_as_word,
     without_possessive,
 )
 from tilores_core.chat.customer.tokens import Cue, Word, cue_before
 from tilores_core.chat.customer.words import (
+    CONNECTING,
     ENGLISH,
     FAMILY_NAMES,
     GIVEN_NAMES,
@@ -47,6 +49,7 @@ _CAMEL = re.compile(r"(?<=[a-zà-ÿ])(?=[A-ZÀ-Þ])")
 _PREFIXES: Final = frozenset(("o", "d", "mc", "mac"))  # of a family name, where speech has no apostrophes
 _NOT: Final = words_in_any("negators")
 SUFFIX_WORDS: Final = GENERATIONS.keys() | {"the"}
+_BETWEEN: Final = CONNECTING | {"or", "oder", "ou", "o", "of"}
 _THIRD: Final = frozenset(("second", "third", "fourth", "elder", "younger"))
 
 
@@ -61,7 +64,7 @@ class _Names:
         self.vocabulary = vocabulary
 
     def find_all(self) -> list[NameSpan]:
-        found = []
+        found: list[NameSpan] = []
         position = 0
         words, never, common = self.words, self.vocabulary.never, self.vocabulary.common
         while position < len(words):
@@ -71,6 +74,7 @@ class _Names:
                 continue
             run, span = self._name_at(position)
             if span is not None:
+                found += self._sharing_family(span, position, found)
                 found.append(self._with_title(span, position))
             position += max(run, 1)
         return found
@@ -87,6 +91,18 @@ class _Names:
             return 1, None
         run = self._lower_run(i)
         return len(run), self._find_spoken(i, run, cue)
+
+    def _sharing_family(self, span: NameSpan, i: int, found: Sequence[NameSpan]) -> list[NameSpan]:
+        """ "Jane or Richard Roe": Jane Roe is named as well."""
+        words = self.words
+        if span.partial or i < 2 or words[i].start != span.start or words[i - 1].low not in _BETWEEN:
+            return []
+        other, (_, _, family) = words[i - 2], span.name.partition(" ")
+        if not (is_given(other) and words[i - 1].joined and words[i].joined and family):
+            return []
+        if any(name.start <= other.start < name.end for name in found if not name.partial):
+            return []
+        return [replace(span, name=f"{other.text} {family}", start=other.start, end=other.end, alternatives=())]
 
     def _with_title(self, span: NameSpan, i: int) -> NameSpan:
         before = self.words[i - 1].low if i else ""
@@ -282,6 +298,8 @@ class _Names:
         return (may and is_family(word)) or (word.owner and word.low not in self.vocabulary.never)
 
     def _find_spoken(self, i: int, run: list[Word], cue: Cue | None) -> NameSpan | None:
+        if stands_as_word(self.words, i, i + len(run) - 1, self.vocabulary):
+            return None
         end = len(run)
         while end > 1 and run[end - 1].low in PARTICLES:
             end -= 1

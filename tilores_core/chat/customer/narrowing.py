@@ -72,7 +72,7 @@ class Narrower:
             among = earlier.pool
         born = tuple(item for item in reading.born if item.polarity != "negated")
         left = tuple(c for c in among if all(self._match.born(c, item) for item in born))
-        left = tuple(c for c in left if facts.ends_fit(c, reading))
+        left = tuple(c for c in left if facts.ends_fit(c, reading) and facts.spelling_fits(c, reading))
         if not left:
             return State("none", reason="contradiction", pending=born)
         places = [e for e in reading.of_kind("place") if e.polarity != "negated"]

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from tilores_core.chat.customer.words import LANGUAGES, numbers_of, phrases
+from tilores_core.chat.customer.words import LANGUAGES, all_phrases, numbers_of, phrases, words_in_any
 
 _TOKEN = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*|\d{1,4}(?!\d)")
 _ADDRESS = re.compile(r"\S+@\S+")
@@ -23,6 +23,19 @@ _SCALES: Final = frozenset(("hundred", "thousand", "hundert", "tausend", "cent",
 _CENTURIES: Final = ("18", "19", "20")
 _LEAST_YEAR: Final = 1800
 _MOST_RUN: Final = 40  # tokens
+_OWNERS: Final = words_in_any("owner")
+_NUMBER_NOUNS: Final = frozenset(("id", "numero", "número", "numéro", "kundennummer", "klantnummer"))
+_BEFORE_SINGLE: Final = (
+    _OWNERS | _NUMBER_NOUNS
+    | frozenset(word for phrase in all_phrases("born") for word in phrase.split() if len(word) > 2)
+)  # fmt: skip
+_ONES: Final = frozenset(("one", "ein", "eine", "eins", "un", "une", "uno", "una", "een", "um", "uma"))
+_LINKING: Final = frozenset(
+    (
+        *("is", "was", "in", "the", "year", "of", "ist", "im", "jahr", "en", "l'année", "le", "nel", "el", "anno"),
+        *("año", "ano", "em", "het", "jaar", "no", "number", "nummer"),
+    )
+)
 
 
 class Text(NamedTuple):
@@ -83,6 +96,15 @@ def _is_number_word(word: str, language: str) -> bool:
     return word not in numbers.joins and numbers.word.fullmatch(word) is not None
 
 
+@lru_cache(maxsize=4096)
+def _glued_language(word: str) -> str | None:
+    """The language of a number in one word: "novantacinque", "neunzehnhundertvierzig"."""
+    if len(word) < _SHORTEST_GLUED:
+        return None
+    return next((name for name in ("de", "it", "nl") if _is_number_word(word, name)), None)
+
+
+_SHORTEST_GLUED: Final = 8
 _MONTHS: Final = {name: frozenset(numbers_of(name)["months"].replace("|", " ").split()) for name in LANGUAGES}
 _DIGITS: Final = {name: frozenset(numbers_of(name)["digits"].split()) for name in LANGUAGES}
 _ANY_FOREIGN: Final = frozenset().union(*(_MONTHS[name] | _DIGITS[name] for name in LANGUAGES[1:]))
@@ -92,6 +114,8 @@ _FEWEST_DIGITS: Final = 3
 def number_language(words: frozenset[str], language: str) -> str:
     """The language of the numbers in a text: mostly the text's, but a date or a number may be said in another."""
     foreign = words & _ANY_FOREIGN
+    if not foreign and (glued := next(filter(None, map(_glued_language, words)), None)) is not None:
+        return glued
     if not foreign or foreign & (_MONTHS[language] | _DIGITS[language]):
         return language
     counts = {
@@ -101,6 +125,8 @@ def number_language(words: frozenset[str], language: str) -> str:
     return best if counts[best] >= _FEWEST_DIGITS else language
 
 
+_TWO_PARTS = re.compile("(negentien|achttien)(?!honderd)([a-zë]+)")  # of a year in Dutch
+_MULTIPLIED = re.compile(r"(?:double|triple) \d(?!\d)", re.IGNORECASE)
 _ENGLISH_WORDS: Final = frozenset(numbers_of("en")["word"].split("|"))
 
 
@@ -111,13 +137,16 @@ def with_figures(text: str, words: frozenset[str], language: str, *, least: int 
     """
     numbers = _numbers(language)
     dated = not numbers.months.isdisjoint(words)
+    cued = not words.isdisjoint(_BEFORE_SINGLE)
     if language == "en":
-        fewest = 1 if dated or least < _LEAST_YEAR or "double" in words or "triple" in words else 2
+        multiplied = "double" in words or "triple" in words
+        fewest = 1 if dated or cued or least < _LEAST_YEAR or multiplied else 2
         ordinal = dated and not numbers.day_words.isdisjoint(words)
         said = words & _ENGLISH_WORDS
         enough = len(said) >= fewest
         if not enough and len(said) == 1 and said.isdisjoint(numbers.zero):  # "five five five"
             enough = _TOKEN.findall(text.lower()).count(next(iter(said))) >= fewest
+        enough = enough or (multiplied and _MULTIPLIED.search(text) is not None)
         if not enough and not ordinal and not _HYPHENED.search(text):
             return Text(text)
     elif not dated and not any(_is_number_word(word, language) for word in words):
@@ -143,6 +172,8 @@ def _runs(
             i += used
             continue
         j = _end_of_run(text, tokens, i, numbers, figures=least == _LEAST_YEAR)
+        if j > i + 1 and i and tokens[j - 1][2] == "one" and tokens[i - 1][2] == "the":
+            j -= 1  # "the sixty seven one"
         if j > i:
             figures = _figures(tokens, i, j, numbers, language, least)
             if figures is not None:
@@ -165,12 +196,8 @@ def _day(text: str, tokens: Sequence[tuple[int, int, str]], i: int, numbers: _Nu
         if value is None:
             continue
         after = i + used
-        if (
-            numbers.month_ordinals
-            and after < len(tokens)
-            and (month := numbers.days.get(tokens[after][2]))
-            and month <= 12
-        ):
+        dated = numbers.month_ordinals or (after + 1 < len(tokens) and _is_number(tokens[after + 1][2], numbers))
+        if dated and after < len(tokens) and (month := numbers.days.get(tokens[after][2])) and month <= 12:
             return used + 1, f"{value}. {month}."  # "dritter fünfter neunzehnhundertachtzig"
         while after < len(tokens) and tokens[after][2] in numbers.of:
             after += 1
@@ -209,6 +236,19 @@ def _end_of_run(
     return last if said else i
 
 
+def _is_announced(tokens: Sequence[tuple[int, int, str]], i: int) -> bool:
+    """Whether an id or a year must follow: "customer number twelve", "nata nel novantacinque"."""
+    word = tokens[i][2]
+    if i > 1 and tokens[i - 1][2] == "no" and (tokens[i - 2][2].isdigit() or _is_number_word(tokens[i - 2][2], "en")):
+        return True  # "customer three zero zero one no five"
+    before = [token[2] for token in tokens[max(0, i - 4) : i]]
+    while before and before[-1] in _LINKING:
+        before.pop()
+    if not before or before[-1] not in _BEFORE_SINGLE:
+        return False
+    return word not in _ONES or before[-1] in _NUMBER_NOUNS
+
+
 def _figures(
     tokens: Sequence[tuple[int, int, str]], i: int, j: int, numbers: _Numbers, language: str, least: int
 ) -> str | None:
@@ -242,7 +282,8 @@ def _figures(
         return None  # "two and three" are two numbers
     if len(words) == 1 and words[0] in _ZEROS:
         return None  # "April O'Brien"
-    if len(groups) == 1 and len(words) == 1 and int(groups[0]) < least and not beside_month:
+    single = len(groups) == 1 and len(words) == 1 and int(groups[0]) < least
+    if single and not (beside_month or _is_announced(tokens, i)):
         return None
     if least < _LEAST_YEAR and groups in (["100"], ["1000"]):
         return None
@@ -256,6 +297,8 @@ def _figures(
 def _plain(word: str, numbers: _Numbers) -> list[str]:
     if word in numbers.zero:
         return [min(numbers.zero & _ZEROS) if numbers.zero & _ZEROS else "zero"]
+    if (parts := _TWO_PARTS.fullmatch(word)) is not None:
+        return list(parts.groups())
     if word == "meia":
         return ["seis"]
     if word == "zwo":

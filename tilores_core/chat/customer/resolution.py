@@ -25,21 +25,21 @@ from tilores_core.chat.customer.state import (
     State,
     contains,
     distinct_names,
+    is_introduced,
+    without_particles,
     without_speaker,
 )
-from tilores_core.chat.customer.words import GIVEN_NAMES, ORDINARY, is_unknown
+from tilores_core.chat.customer.words import GIVEN_NAMES, is_unknown, vocabulary, words_in_any
 from tilores_core.contracts import Customer, CustomerKind, Evidence, Identifiers, Strength
-from tilores_core.identity import normalise_phone
+from tilores_core.identity import normalise_name, normalise_phone
 from tilores_core.spectrums import GENERAL
 
 _MOST_NAMES = 4  # looked up in one message
 _MOST_FAINT = 20  # look-ups of faint evidence in one resolution
-_ASKS_FOR: Final = frozenset(("there", "have", "know", "find", "got", "named", "called", "see"))
 _SHORTEST_PHONE = 10  # digits of one that nothing announces
-_PRONOUNS: Final = {
-    **dict.fromkeys(("he", "him", "his", "he's"), "male"),
-    **dict.fromkeys(("she", "her", "hers", "she's"), "female"),
-}
+_BARE: Final = words_in_any("choosing").union(
+    words_in_any("number"), words_in_any("owner"), words_in_any("phone_words"), vocabulary("en").courtesies
+) - {"and", "what", "how"}  # beside an identifier that says nothing else
 _MOST_PARTS = 6  # messages that a phone number is said over
 
 
@@ -83,10 +83,10 @@ class _Resolver:
         """The state before message `i` where that says nothing of a customer; with several before, it may still tell
         them apart."""
         reading = self._readings[i]
-        if reading.evidence or reading.dates or reading.said.means_another():
+        if reading.evidence or reading.dates or reading.said.means_another() or facts.says_trait(reading):
             return None
         before = self.after(i - 1)
-        return None if before.pool or len(before.customers) > 1 else before
+        return self._recalled(i, reading) or (None if before.pool or len(before.customers) > 1 else before)
 
     # --- one message -------------------------------------------------------------------------------------
 
@@ -106,9 +106,13 @@ class _Resolver:
             if joined is not None:
                 return joined
         choices = reading.of_kind("choice")
+        if choices and ((earlier := self.after(i - 1)).pool or len(earlier.customers) > 1):
+            asserted = [
+                e for e in asserted if e.kind != "customer_id" or len(e.value) > 2 or e.strength >= Strength.STRONG
+            ]
         if not any(item.strength for item in asserted) and any(c.value in ("previous", "initial") for c in choices):
             return self._go_back(i, "initial" if any(c.value == "initial" for c in choices) else "previous")
-        state = self._resolve_named(i, reading, asserted) if asserted else None
+        state = self._resolve_named(i, reading, asserted) if asserted else self._recalled(i, reading)
         return state if state is not None else self._without_name(i, reading)
 
     def _with_joined_phone(self, i: int, asserted: list[Evidence]) -> tuple[list[Evidence], State | None]:
@@ -205,6 +209,8 @@ class _Resolver:
         """One word of a name: of a customer spoken of before, or not enough."""
         earlier = self.after(i - 1)
         among = earlier.customers or earlier.pool
+        if any(reading.said.says_other(part.start) for part in partial):
+            return self._another_called(partial[0], earlier)
         fitting = self._find_by_names(partial, earlier.customers) or self._find_by_names(partial, earlier.pool)
         if not fitting and (before := self._find_by_names(partial, self._history(i))):
             return State("one", before[-1:], "fits", named=True)
@@ -228,6 +234,16 @@ class _Resolver:
             return self._nobody(i, reading, partial)
         return None
 
+    def _another_called(self, name: Evidence, earlier: State) -> State:
+        """ "The other Roe": not the present one."""
+        now = {customer.id for customer in earlier.customers}
+        found = self._candidates.of(Identifiers(name=name.value))
+        others = tuple(customer for customer in found if customer.id not in now)
+        if not others:
+            return State("none", reason="unknown")
+        kind: CustomerKind = "one" if len(others) == 1 else "several"
+        return State(kind, others, "fits", pool=others, named=True)
+
     def _find_by_names(self, names: Sequence[Evidence], among: Customers) -> Customers:
         return tuple(c for c in among if all(self._match.is_called(c, name) for name in names))
 
@@ -246,7 +262,7 @@ class _Resolver:
         if len(names) == len(given):
             earlier = self.after(i - 1)
             among = earlier.customers if len(earlier.customers) > 1 else earlier.pool
-            if among and all(facts.is_trait(among, name.value) for name in names):
+            if among and all(facts.is_trait(among, without_particles(name.value)) for name in names):
                 return None  # the answer to "which one?"
         if any(item.strength is Strength.STRONG or item.kind != "name" for item in given):
             return State("none", reason="unknown")
@@ -264,10 +280,12 @@ class _Resolver:
             return None
         odd = [e for e in asserted if e.kind == "name" and not e.partial and e.value == e.value.lower()]
         odd = [e for e in odd if any(map(is_unknown, e.value.split()))]
+        earlier = self.after(i - 1)
+        odd = [e for e in odd if not facts.is_trait(earlier.customers, without_particles(e.value))]
         said = self._readings[i].said
         sure = self._spectrum(i) != GENERAL or self._readings[i].language != "en" or said.corrects()
-        sure = sure or any(_introduces_name(said.low, item.value) for item in odd)
-        if odd and sure and self.after(i - 1).kind != "unnamed":
+        sure = sure or any(is_introduced(said.low, item.value) for item in odd)
+        if odd and sure and earlier.kind != "unnamed":
             return State("none", reason="unknown")
         return None
 
@@ -288,12 +306,7 @@ class _Resolver:
         elif choice is not None and choice.value in ("older", "younger") and len(found) > 1:
             chosen = pick_at(found, choice.value, shown=False, comparative=is_comparative(reading, choice))
             found = (chosen,) if chosen else found
-        if (
-            earlier.kind == "several"
-            and earlier.named
-            and not any(_is_by_itself(item) for item in given)
-            and not both
-        ):
+        if not both and self._completes(i, reading, given, earlier):
             return State("none", reason="contradiction")  # "Ann Lee", then another customer's phone number
         both = tuple(customer for customer in found if customer.id in before)
         if any(item.supplement for item in given) and before and not (earlier.named and named):
@@ -317,6 +330,40 @@ class _Resolver:
         kind: CustomerKind = "one" if len(found) == 1 else "several"
         return State(kind, found, "fits", complete, pool=pool, named=named)
 
+    def _completes(self, i: int, reading: Reading, given: Sequence[Evidence], earlier: State) -> bool:
+        """Whether a message that is no more than an identifier belongs to what was said just before: a phone number
+        after a name, a name after a phone number. With anything else it begins a question about another customer."""
+        named = any(item.kind == "name" for item in given)
+        speaker = any(item.speaker for item in given)
+        if earlier.kind == "several" and earlier.named and not named:
+            if not any(item.kind == "customer_id" for item in given):
+                return True
+        else:
+            before = self._readings[i - 1].found if earlier.kind == "one" and not earlier.named and named else ()
+            if not any(item.kind in ("phone", "email") for item in before):
+                return False
+        said = reading.said
+        taken = [(item.start, item.end) for item in reading.found]
+        rest = [word for start, end, word in said.places if not any(a < end and start < b for a, b in taken)]
+        allowed = _BARE if speaker or not named else _BARE - {"for", "customer", "client"}
+        return all(word in allowed or (speaker and word == "and") for word in rest)
+
+    def _recalled(self, i: int, reading: Reading) -> State | None:
+        """ "Back to Bill", where the name of a customer of before is a word as well."""
+        words = reading.said.low.rstrip(" .?!").split()[-4:]
+        if len(words) < 2 or words[-2] not in ("to", "about") or i < 2:
+            return None
+        earlier = {customer.id for customer in self.after(i - 1).customers}
+        called = [
+            customer
+            for customer in self._history(i)
+            if words[-1] in normalise_name(customer.name or "").split() and customer.id not in earlier
+        ]
+        if not called:
+            return None
+        sure = words[-2] == "to" and "back" in words
+        return State("one", tuple(called[-1:]), "fits") if sure else State("none", reason="which")
+
     # --- no customer is identified ----------------------------------------------------------------------------
 
     def _without_name(self, i: int, reading: Reading) -> State:
@@ -328,7 +375,7 @@ class _Resolver:
                 return left
             if earlier.customers and any(item.kind == "name" for item in negated) and reading.said.corrects():
                 return State("none", reason="unread")  # "sorry not marie banks john becker"
-        if earlier.kind == "one" and not facts.sex_fits(earlier.customers[0], sex := _sex_meant(reading)):
+        if earlier.kind == "one" and not facts.sex_fits(earlier.customers[0], sex := facts.sex_meant(reading)):
             before = tuple(c for c in self._history(i) if facts.sex_fits(c, sex))
             return State("one", before[-1:], "fits") if before else State("none", reason="contradiction")
         if not earlier.customers and not earlier.pool:
@@ -340,6 +387,8 @@ class _Resolver:
         if reading.of_kind("rejection"):
             return self._narrow.reject(earlier)
         state = self._narrow.choose(reading, earlier)
+        if state == earlier and earlier.kind == "one" and reading.said.is_short_number():
+            return State("none", reason="unread")
         if (
             (reading.said.means_another() or says_no_to(reading))
             and state.customers == earlier.customers
@@ -347,28 +396,3 @@ class _Resolver:
         ):
             return State("none", reason="unread")  # what was meant was not understood
         return state
-
-
-def _sex_meant(reading: Reading) -> str | None:
-    """The sex that the pronouns of an English message all have."""
-    if not reading.refers_back or reading.language != "en":
-        return None
-    words = reading.said.plain if reading.said.plain is not None else frozenset(reading.said.words)
-    sexes = {_PRONOUNS[word] for word in _PRONOUNS.keys() & words}
-    return sexes.pop() if len(sexes) == 1 else None
-
-
-def _is_by_itself(item: Evidence) -> bool:
-    """Whether it names a customer without what was said before; a bare phone number or address may complete that."""
-    return item.kind in ("name", "customer_id")
-
-
-def _introduces_name(text: str, name: str) -> bool:
-    """Whether the message is little more than the name, or asks whether there is such a customer."""
-    words, named = text.split(), name.lower().split()
-    if len(words) <= len(named) + 2:
-        return True
-    if len(words) <= len(named) + 4 and any(map(is_unknown, named)):
-        return all(word in named or word.strip(".,!?") in ORDINARY for word in words)
-    before, _, _ = text.partition(name.lower())
-    return bool(_ASKS_FOR.intersection(before.split()[-4:]))

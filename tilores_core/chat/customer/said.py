@@ -7,30 +7,27 @@ but not "why has the one in Leeds not paid".
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from functools import cached_property, lru_cache
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Final
 
 from tilores_core.chat.customer.words import (
     LANGUAGES,
     PARTICLES,
-    TITLES,
     Phrases,
     all_phrases,
     alternation,
     data_of,
-    phrases,
     vocabulary,
     words_in_any,
 )
-from tilores_core.contracts import Evidence, Strength
 from tilores_core.identity.names import fold
 
 _WHOLE = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _WORD = re.compile(r"(?:[cdjlmnst]|qu)(?=['’][^\W_]{2})|[^\W_]+(?:['’][^\W_]+)*")  # "d'Oslo" is two words
 _BREAK = re.compile(r"[,;.!?:\n]")
 _MOST_CONTENT = 3  # words that one negation reaches
-_LONGEST_REPLY = 8  # words of a message that may be no more than a choice
+_LONGEST_CHOICE = 40  # characters
 
 _PLAIN: Final = {
     language: frozenset(f"{data_of('en')['said']['plain']} {data_of(language)['said']['plain']}".split())
@@ -49,7 +46,7 @@ _OR: Final = frozenset(("or", "nor", "and", "oder", "und", "ou", "et", "o", "y",
 _BUT: Final = words_in_any("but")
 
 
-def _phrase(key: str) -> re.Pattern[str]:
+def phrase_pattern(key: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![^\W_])(?:{alternation(all_phrases(key))})(?![^\W_])")
 
 
@@ -57,8 +54,11 @@ _CORRECTION: Final = re.compile(
     rf"(?<![^\W_])(?:{alternation(all_phrases('correction'))})(?![^\W_])(?![ ](?:of|than|que|di|van|von|statt)\b)"
 )
 _NO: Final = re.compile(r"(?:(?:^|[.!?;\n]\s*)(?:{0})\b[ ,.]|,[ ](?:{0})[,.])".format("no|nein|non|nee|não|nope"))
+_NO_BETWEEN: Final = re.compile(
+    r"[\s,.;\-]{1,3}(?:no|nein|non|nee|não|nope)[\s,.;\-]{1,3}(?:(?:wait|sorry|it's|doch)[\s,]{1,2})?(?=\w)"
+)
 _NO_WORDS: Final = frozenset(("no", "nein", "non", "nee", "não", "nope"))
-_MEANT: Final = _phrase("meant")
+_MEANT: Final = phrase_pattern("meant")
 _WORDS = re.compile(r"[^\W\d_]+")
 
 
@@ -70,53 +70,12 @@ def _beginnings(words: Iterable[str]) -> frozenset[str]:
 _CORRECTING: Final = Phrases("correction", "meant")
 _NEGATING: Final = _beginnings(word for words in _NEGATORS.values() for word in words)
 _RULING_OUT: Final = Phrases("unwanted")
-_REFERRING: Final = {key: Phrases(key) for key in ("previous", "first_one", "rejection", "other")}
-_REJECTION: Final = _phrase("rejection")
-_REJECTED_ALONE: Final = frozenset(all_phrases("rejection_alone"))
-_OTHER: Final = _phrase("other")
-_PREVIOUS: Final = _phrase("previous")
-_INITIAL: Final = _phrase("first_one")
-_OTHER_NAMES: Final = words_in_any("other_name")
-_OTHER_OF_NAME: Final = re.compile(  # "another Ann Lee"
-    rf"(?<![^\W_])(?:{alternation(words_in_any('other_name'))})[ ](?=[^\W\d_a-z][^\W\d_]+[ ][^\W\d_a-z])"
-)
-_FAMOUS: Final = _phrase("famous")
-_RELATIONS: Final = words_in_any("relations")
-_RELATIVE_WORDS: Final = _RELATIONS | {f"{word}s" for word in _RELATIONS}
-_POSSESSIVES: Final = words_in_any("possessives")
-_RELATION_FIELDS: Final = words_in_any("relation_field")
+OTHER_NAMES: Final = words_in_any("other_name")
+_FAMOUS: Final = phrase_pattern("famous")
 _ONE: Final = words_in_any("one")
-_ASKING: Final = words_in_any("asking")
-_OF: Final = frozenset(("of", "von", "de", "van", "di", "do", "da", "del", "d"))
-_ARTICLES: Final = frozenset(("die", "der", "seine", "ihre", "la", "a", "de", "the"))
-_PRONOUNS_OF: Final = frozenset(("dele", "dela", "deles", "delas", "suya", "suyo"))  # "a esposa dele"
-_QUESTIONS: Final = frozenset(("who", "when", "where", "why"))
-_OWNING: Final = frozenset(("his", "her", "their", "my"))
-_OWNS: Final = re.compile(r"\b(?:his|her|their|my) [^\W\d_]+'s\b")
-_OWNED_THINGS: Final = vocabulary("en").subjects | frozenset(
-    ["customer", "client", "car", "house", "home", "phone", "job"]
-)
-_OLDER: Final = words_in_any("older")
-_YOUNGER: Final = words_in_any("younger")
-_LAST: Final = words_in_any("last")
-_AGES: Final = _OLDER | _YOUNGER
 COMPARATIVES: Final = words_in_any("comparative")
-_ORDINAL_NUMBER: Final = words_in_any("ordinal_number")
-_ORDINALS: Final = {
-    form: str(place)
-    for language in LANGUAGES
-    for place, entry in enumerate(phrases(data_of(language)["said"]["ordinals"]), 1)
-    for spelling in entry.split()
-    for form in (spelling, fold(spelling))
-}
-_CARDINALS: Final = {
-    word: str(place)
-    for language in LANGUAGES
-    for place, word in enumerate([w for w in data_of(language)["numbers"]["digits"].split() if w != "zwo"][1:], 1)
-    if language in ("en", "de", "es", "it", "nl", "pt")
-}
 # What may stand in a reply that chooses by a number alone: "the second one please".
-_CHOOSING: Final = (
+CHOOSING: Final = (
     _ONE | words_in_any("light") | words_in_any("correction") | words_in_any("choosing")
     | frozenset().union(*(vocabulary(language).courtesies for language in LANGUAGES))
 )  # fmt: skip
@@ -188,10 +147,31 @@ class Said:
             self._corrected_at = max((match.end() for match in found), default=-1)
         return self._corrected_at
 
+    def correct_at_no(self, spans: Sequence[tuple[int, int]]) -> None:
+        """Take "no" between two things of `spans` for a correction: "jane roe no richard roe", "customer 7 no 12"."""
+        if not self._may_say_no or not spans:
+            return
+        for match in _NO_BETWEEN.finditer(self.low):
+            before = any(end == match.start() for _, end in spans)
+            if before and (self.low[match.end()].isdigit() or any(start == match.end() for start, _ in spans)):
+                self._corrected_at = max(self.last_correction(), match.end())
+
     def last_no(self) -> int:
         """Where the last correction or "no" ends; -1 when there is none."""
         found = _NO.finditer(self.low) if self._may_say_no else ()
         return max(self.last_correction(), max((match.end() for match in found), default=-1))
+
+    def says_other(self, start: int) -> bool:
+        """Whether "other" or "another" stands right before what begins at `start`."""
+        if self.plain is not None and OTHER_NAMES.isdisjoint(self.plain):
+            return False
+        words = self.low[:start].split()
+        return bool(words) and words[-1] in OTHER_NAMES
+
+    def is_short_number(self) -> bool:
+        """Whether the message is no more than a number of two digits, as a year is said: "the sixty seven one"."""
+        digits = [word for word in self.words if word.isdigit()] if len(self.low) < _LONGEST_CHOICE else []
+        return len(digits) == 1 and len(digits[0]) == 2 and all(w in CHOOSING or w in digits for w in self.words)
 
     def is_famous(self) -> bool:
         """Whether the question is of the kind that is asked about people of history: "who was …"."""
@@ -227,154 +207,3 @@ class Said:
                 return
             content += 1
             yield start
-
-
-# --- references ------------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=1)
-def _any_reference() -> frozenset[str]:
-    """Words of which a message must have one to refer to something: a cheap test."""
-    return _RELATIVE_WORDS | frozenset(_ORDINALS) | _OLDER | _YOUNGER | _LAST | _ORDINAL_NUMBER
-
-
-def references(said: Said, plain: frozenset[str]) -> Iterator[Evidence]:
-    """Choices, rejections and relatives that the message speaks of; `plain` are its words, without a number among
-    them."""
-    low = said.low
-    short = len(plain) <= _LONGEST_REPLY
-    related = not plain.isdisjoint(_RELATIVE_WORDS) or ("'s" in low and _OWNS.search(low) is not None)
-    if short and (alone := low.strip(" .,!?")) in _REJECTED_ALONE:
-        yield Evidence(kind="rejection", value="", start=0, end=len(alone), polarity="negated")
-        return
-    refers = {key for key, phrases in _REFERRING.items() if phrases.may_be_in(plain)}
-    other = not _OTHER_NAMES.isdisjoint(plain)
-    if (
-        not (related or refers or other)
-        and _any_reference().isdisjoint(plain)
-        and not (short and _is_number_alone(said.words))
-    ):
-        return
-    if "previous" in refers and (match := _PREVIOUS.search(low)):
-        yield _reference("choice", "previous", match)
-    elif "first_one" in refers and (match := _INITIAL.search(low)):
-        yield _reference("choice", "initial", match)
-    elif (
-        "rejection" in refers and (match := _REJECTION.search(low)) and not (match[0] == "neither" and "nor" in plain)
-    ):
-        yield Evidence(kind="rejection", value="", start=match.start(), end=match.end(), polarity="negated")
-    if ("other" in refers and short and len(said.places) <= _LONGEST_REPLY and (match := _OTHER.search(low))) or (
-        other and (match := _OTHER_OF_NAME.search(said.text))
-    ):
-        yield _reference("choice", "other", match)
-    if len(plain) <= _LONGEST_REPLY or not _AGES.isdisjoint(plain):
-        yield from _ordinals(said)
-    if related:
-        yield from _relatives(said)
-
-
-def _is_number_alone(words: list[str]) -> bool:
-    return 0 < len(words) <= _LONGEST_REPLY and any(
-        word in _CARDINALS or word in _ORDINALS or (word.isascii() and word.isdigit()) for word in words
-    )
-
-
-def _reference(kind: str, value: str, match: re.Match[str]) -> Evidence:
-    return Evidence(
-        kind=kind,  # type: ignore[arg-type]  # one of the kinds
-        value=value,
-        start=match.start(),
-        end=match.end(),
-        polarity="reference",
-    )
-
-
-def _ordinals(said: Said) -> Iterator[Evidence]:
-    places = said.places
-    if len(places) > _LONGEST_REPLY or (places and places[0][2] in _QUESTIONS):
-        return
-    found: dict[str, tuple[int, int]] = {}
-    for i, (start, end, word) in enumerate(places):
-        plain = fold(word)
-        before = places[i - 1][2] if i else ""
-        if plain in _ORDINALS:
-            found[_ORDINALS[plain]] = (start, end)
-        elif word in _LAST:
-            found["-1"] = (start, end)
-        elif word in _OLDER:
-            found["older"] = (start, end)
-        elif word in _YOUNGER:
-            found["younger"] = (start, end)
-        elif before in _ORDINAL_NUMBER or before == "#" or len(places) == 1:
-            if plain in _CARDINALS:
-                found[_CARDINALS[plain]] = (start, end)
-            elif word.isascii() and word.isdigit() and len(word) < 3 and 0 < int(word) <= 10:
-                found[str(int(word))] = (start, end)
-        elif plain not in _CHOOSING and word not in _CHOOSING and word not in _ORDINAL_NUMBER:
-            yield from _by_age(said, found)
-            return  # it says more than which one
-    taken_back = said.last_no()
-    meant = {value: place for value, place in found.items() if place[0] >= taken_back} or found
-    negated = [said.is_negated(start) for start, _ in meant.values()]
-    if len(meant) == 1 or all(negated):
-        for (value, (start, end)), ruled_out in zip(meant.items(), negated, strict=True):
-            yield Evidence(
-                kind="choice", value=value, start=start, end=end, polarity="negated" if ruled_out else "reference"
-            )
-
-
-def _by_age(said: Said, found: dict[str, tuple[int, int]]) -> Iterator[Evidence]:
-    """ "Clara Holm, the younger one", "the older Clara Holm"."""
-    words = said.words
-    for i, word in enumerate(words):
-        value = "older" if word in _OLDER else "younger" if word in _YOUNGER else None
-        if (
-            value
-            and i
-            and words[i - 1] in _ARTICLES
-            and (
-                words[i + 1 : i + 2] == ["one"]
-                or (said.places[i][1] + 1 < len(said.text) and said.text[said.places[i][1] + 1].isupper())
-            )
-        ):
-            yield Evidence(
-                kind="choice", value=value, start=said.places[i][0], end=said.places[i][1], polarity="reference"
-            )
-            return
-
-
-def _relatives(said: Said) -> Iterator[Evidence]:
-    """ "His wife's balance", "what about her husband", "his landlord's": not the customer, but not "the name of his
-    wife". A name behind "the wife of" is that of the customer, who is not meant either (`supplement`)."""
-    places = said.places
-    for i, (start, end, word) in enumerate(places):
-        relation = word.removesuffix("'s")
-        before = places[i - 1][2] if i else ""
-        following = places[i + 1][2] if i + 1 < len(places) else ""
-        known = relation in _RELATIONS or (word.endswith("s") and word[:-1] in _RELATIONS)
-        if not known and not (relation != word and before in _OWNING and relation not in _OWNED_THINGS):
-            continue
-        of = following in _OF and (relation not in TITLES or before in _ARTICLES)
-        owned = before in _POSSESSIVES or before.endswith("'s") or (i > 1 and places[i - 2][2] in _POSSESSIVES)
-        owned = owned or (before[-1:] == "s" and before not in ("is", "was", "has", "does", "as"))
-        owned = owned or of or following in _PRONOUNS_OF
-        if not owned or following in _RELATION_FIELDS or _asks_who(said, i):
-            continue
-        yield Evidence(
-            kind="relative",
-            value=relation,
-            start=start,
-            end=end,
-            polarity="reference",
-            strength=Strength.STRONG,
-            supplement=of,
-        )
-        return
-
-
-def _asks_who(said: Said, i: int) -> bool:
-    """Whether the relation itself is what is asked for: "who is her husband", "does he have a wife"."""
-    words = [word for _, _, word in said.places]
-    before = set(words[max(0, i - 6) : i])
-    asks = before & _ASKING
-    return bool(asks) and words[i : i + 1] != [] and not words[i].endswith("'s")

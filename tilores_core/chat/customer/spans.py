@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tilores_core.chat.customer.tokens import Word
+from tilores_core.chat.customer.tokens import Word, cue_before
 from tilores_core.chat.customer.words import (
     CONNECTING,
+    DETERMINERS,
     FAMILY_NAMES,
     GIVEN_NAMES,
+    MODALS,
     TAKING_BACK,
     THINGS,
     TITLES,
+    WORDS_TOO,
     Vocabulary,
     is_unknown,
 )
@@ -24,6 +27,9 @@ SHORTEST_PART = 3  # of a name written in one word
 _NAMING_PREPOSITIONS: Final = frozenset(
     ("for", "of", "about", "regarding", "für", "von", "pour", "para", "per", "voor")
 )
+_OTHERS: Final = frozenset(("other", "another"))
+_SUBJECTS: Final = frozenset(("i", "we", "you", "they", "he", "she", "it", "who"))
+_ASKING: Final = frozenset(("much", "when", "what", "why", "where", "how", "many", "soon", "often"))
 _ARTICLES: Final = frozenset((
     "the", "der", "die", "das", "den", "dem", "ein", "eine", "le", "la", "les", "un", "une", "el", "los", "las",
     "il", "lo", "gli", "i", "de", "het", "een", "o", "a", "os", "as", "um", "uma",
@@ -65,11 +71,27 @@ def stands_as_name(words: Sequence[Word], i: int, vocabulary: Vocabulary) -> boo
         return False
     if word.owner or before.low in TAKING_BACK or (before.initial and before.low in CONNECTING):
         return ends or word.owner or before.low in TAKING_BACK
-    if before.low in _NAMING_PREPOSITIONS or _owns(word, behind, vocabulary):
+    if before.low in _NAMING_PREPOSITIONS or before.low in _OTHERS or _owns(word, behind, vocabulary):
         return ends or (behind is not None and behind.low in vocabulary.subjects)
     return (ends and is_alone(words, [word], vocabulary)) or (
         ends and word.comma and (word.capital or not word.low.isascii())
     )
+
+
+def stands_as_word(words: Sequence[Word], i: int, last: int, vocabulary: Vocabulary) -> bool:
+    """Whether the words from `i` to `last`, which could be a name, are a verb or a noun here: "I hope Rose is fine",
+    "how much will chase owe", "any grace period", "the bill payne got"."""
+    word = words[i]
+    if word.capital or not i or (word.low not in WORDS_TOO and word.low not in MODALS):
+        return False
+    before = words[i - 1]
+    if not word.joined or cue_before(words, i, vocabulary):
+        return False
+    if before.low in _SUBJECTS or (word.low in MODALS and before.low in _ASKING):
+        return True
+    behind = words[last + 1] if last + 1 < len(words) else None
+    owned = words[last].owner or (behind is not None and behind.low in vocabulary.subjects)
+    return before.low in DETERMINERS and not owned
 
 
 def _owns(word: Word, behind: Word | None, vocabulary: Vocabulary) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from tilores_core.chat.customer.words import ORDINARY, PARTICLES, is_unknown
 from tilores_core.contracts import Customer, CustomerKind, Evidence, Identifiers
 from tilores_core.identity import name_fits
 
@@ -75,6 +76,7 @@ class State:
 UNNAMED: Final = State()
 
 
+_ASKS_FOR: Final = frozenset(("there", "have", "know", "find", "got", "named", "called", "see"))
 _MOST_NAMES = 4  # looked up in one message
 
 
@@ -121,3 +123,18 @@ def readings(choice: Sequence[Evidence]) -> list[dict[str, str]]:
         for value in (ids.value, *ids.alternatives)
         if not (value.startswith("+") and "phone" in plain)
     ]
+
+
+def is_introduced(text: str, name: str) -> bool:
+    """Whether the message is little more than the name, or asks whether there is such a customer."""
+    words, named = text.split(), name.lower().split()
+    if len(words) <= len(named) + 2:
+        return True
+    if len(words) <= len(named) + 4 and any(map(is_unknown, named)):
+        return all(word in named or word.strip(".,!?") in ORDINARY for word in words)
+    before, _, _ = text.partition(name.lower())
+    return bool(_ASKS_FOR.intersection(before.split()[-4:]))
+
+
+def without_particles(name: str) -> str:
+    return " ".join(word for word in name.split() if word.lower() not in PARTICLES) or name

@@ -53,6 +53,10 @@ def split_words(text: str, *, elided: bool = False) -> list[Word]:
         if elided and quoted and (article := _ELIDED.match(word)):
             start, word = start + article.end(), word[article.end() :]
         owner = False
+        if word == "s" and words and text[reached:start] == " " and len(words[-1].text) > 1:  # "jane roe s balance"
+            words[-1] = words[-1]._replace(owner=True)
+            reached = end
+            continue
         if quoted:
             if word in ("s", "S") and words and text[reached:start] in (".'", ".’"):  # "Smith Jr.'s"
                 words[-1] = words[-1]._replace(owner=True)

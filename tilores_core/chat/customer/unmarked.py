@@ -14,8 +14,11 @@ from tilores_core.chat.customer.tokens import Word
 from tilores_core.chat.customer.words import FAMILY_NAMES, GIVEN_NAMES, Vocabulary, is_unknown, words_in_any
 from tilores_core.contracts import Evidence, Strength
 
-_BARE_NUMBER = re.compile(r"(?<![\w$€£.,+\-/])#?(\d{3,20})(?![\w%€$£/]|[.,\-]\d)", re.ASCII)
-_PUT_RIGHT = re.compile(r"\W*(?:it'?s|i mean|that'?s|is)?\W*([A-Za-z]{0,3}-?\d{3,20})\b", re.IGNORECASE)
+_BARE_NUMBER = re.compile(r"(?<![\w$€£.,+\-/])#?(\d{1,20})(?![\w%€$£/]|[.,\-]\d)", re.ASCII)
+_PUT_RIGHT = re.compile(
+    r"\W*(?:it'?s|i mean|that'?s|is)?\W*([A-Za-z]{0,3}-?\d{1,20})\b(?![ ](?:years?|months?|weeks?|days?|times)\b)",
+    re.IGNORECASE,
+)
 _NUMBER_BEFORE_NAME = re.compile(r"[ ]?[\-–:,)\]][ ]?")
 _NUMBER_BEHIND_NAME = re.compile(r"(?:['’]s)?[ ]?(?:[(\[#–:,\-][ ]?){0,2}(?:(?:id|no|number|nr)[ .:#]{0,3})?")
 _NUMBER_ENDS = re.compile(r"[ ]?(?:[)\].,;?!]|$)")
@@ -29,6 +32,7 @@ _AROUND_NUMBER: Final = words_in_any("choosing").union(
     ("customer", "client"),
 )
 _SHORTEST_PHONE: Final = 7
+_LONG: Final = 3  # digits that are hardly a count or a place in a list
 _BESIDE = re.compile(r"(?:['’]s)?[ ,;:(\-–]{1,3}")
 _LISTED = re.compile(r"(?:^|[,;:(\n|\-–])[ ]?$")
 _ENDS = re.compile(r"[ ]?(?:[,.;:?!)\n]|$)")
@@ -51,7 +55,7 @@ def bare_numbers(page: TextScan, names: Sequence[NameSpan], known: Vocabulary, s
     """A number that may be an id though nothing says so: all of a message ("no, 1043"), or beside a name."""
     for number in _BARE_NUMBER.finditer(page.left):
         start, end = number.span(1)
-        before = page.left[:start]
+        before, long = page.left[:start], len(number[1]) >= _LONG
         year = len(number[1]) == 4 and number[1].startswith(("19", "20")) and len(said.words) > 1
         if year or is_number_of_something(before[-40:]):
             continue
@@ -61,8 +65,8 @@ def bare_numbers(page: TextScan, names: Sequence[NameSpan], known: Vocabulary, s
             yield Evidence(kind="customer_id", value=number[1], start=start, end=end, strength=strength)
         elif any(
             (span.end <= number.start() and _NUMBER_BEHIND_NAME.fullmatch(page.left, span.end, start)
-             and _NUMBER_ENDS.match(page.left, end))
-            or (span.start >= end and _NUMBER_BEFORE_NAME.fullmatch(page.left, end, span.start))
+             and _NUMBER_ENDS.match(page.left, end) and (long or not page.left[end:].strip(" .,;?!)]")))
+            or (long and span.start >= end and _NUMBER_BEFORE_NAME.fullmatch(page.left, end, span.start))
             for span in names
         ):  # fmt: skip
             yield Evidence(kind="customer_id", value=number[1], start=start, end=end, strength=Strength.FAINT)
@@ -97,8 +101,10 @@ def births(
     if born and 0 <= born[-1].end <= taken_back:
         born += [item for item in dates if item.start >= taken_back]  # "born 4 May, sorry, 3 May 1980"
     elif not born:
+        ids = [(item.start, item.end) for item in found if item.kind == "customer_id"]
+        dates = [item for item in dates if not any(a <= item.start < b for a, b in ids)]  # "customer 1984"
         likely = [item for item in dates if not item.value[:1].isdigit() or int(item.value[:4]) <= latest]
-        if all(word in _AROUND_DATE or word[:1].isdigit() for word in said.words):
+        if not ids and all(word in _AROUND_DATE or word[:1].isdigit() for word in said.words):
             born = [item for item in likely if item.value[:1].isdigit()]
         else:
             spans = [(span.start, span.end) for span in names if not span.partial]

@@ -110,6 +110,7 @@ def vocabulary(language: str) -> Vocabulary:
     months = _words(" ".join(words["numbers"]["months"].replace("|", " ") for words in lists))
     things = _words(" ".join(words["said"]["other_numbers"] for words in lists))
     born = _words(" ".join(words["said"]["born"].replace("|", " ") for words in lists))
+    relations = _words(" ".join(words["said"]["relations"] for words in lists)) - _words(lists[0]["names_too"])
     never = joined("grammar", "subjects", "weekdays") | months | things | born
     cues = {
         tuple(phrase.split()[-2:]): kind
@@ -120,7 +121,7 @@ def vocabulary(language: str) -> Vocabulary:
     return Vocabulary(
         language=language,
         never=never,
-        common=never | joined("common"),
+        common=never | joined("common") | relations,
         subjects=joined("subjects"),
         prepositions=joined("prepositions"),
         followers=joined("followers"),
@@ -139,6 +140,9 @@ GIVEN_NAMES: Final = _words(_DATA.joinpath("given_names.txt").read_text(encoding
 FAMILY_NAMES: Final = _words(_FILES["en"]["family_names"])
 PLACES: Final = frozenset(phrases(_FILES["en"]["places"]))
 THINGS: Final = _words(_FILES["en"]["things"])
+DETERMINERS: Final = _words(_FILES["en"]["determiners"])
+WORDS_TOO: Final = _words(_FILES["en"]["words_too"])
+"""Given and family names that are English words as well, in lower case."""
 MODALS: Final = _words(_FILES["en"]["modals"])
 ORDINARY: Final = (
     frozenset().union(
@@ -168,8 +172,9 @@ PARTICLES: Final = _words(
     "van von der den de del della di da dos das do du la le zu zur zum ten ter bin bint ibn al el af y e st san"
 )
 TITLES: Final = _words(
-    "mr mrs ms miss mx dr prof professor sir madam madame lord lady herr herrn frau monsieur mme mlle señor señora "
-    "senor senora sr sra signor signora signorina sig meneer mevrouw mevr dhr senhor senhora dona don doña"
+    "mr mister mrs missus ms miss mx dr prof professor sir madam madame lord lady herr herrn frau monsieur mme mlle "
+    "señor señora senor senora sr sra signor signora signorina sig meneer mevrouw mevr dhr senhor senhora dona don "
+    "doña"
 )
 
 _NOUN_ENDINGS: Final = (
@@ -187,8 +192,14 @@ def is_unknown(word: str) -> bool:
 
 _GREETING: Final = frozenset().union(*(_words(_FILES[name]["grammar"]) for name in LANGUAGES[1:]))
 _LETTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz")
+_FILLERS: Final = words_in_any("fillers")
 _FOREIGN: Final = {
-    name: (vocabulary(name).common | _words(numbers_of(name)["digits"])) - COMMON - PARTICLES - GIVEN_NAMES - _LETTERS
+    name: (vocabulary(name).common | _words(numbers_of(name)["digits"]))
+    - COMMON
+    - PARTICLES
+    - GIVEN_NAMES
+    - _LETTERS
+    - _FILLERS
     for name in LANGUAGES[1:]
 }
 _ANY_FOREIGN: Final = frozenset().union(*_FOREIGN.values())

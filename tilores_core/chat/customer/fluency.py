@@ -1,0 +1,62 @@
+"""What speech recognition writes down of hesitation and of spelling: "um", "s m i t h", "roe with an e"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Final
+
+from tilores_core.chat.customer.spans import NameSpan
+from tilores_core.chat.customer.tokens import Word
+from tilores_core.chat.customer.words import alternation, data_of, is_unknown
+from tilores_core.contracts import Strength
+
+_LETTERS = re.compile(r"(?<![\w\-'’])(?:[^\W\d_] ){2,}[^\W\d_](?![\w\-'’]| \d)")
+_NAMED_BEFORE = re.compile(
+    r"([^\W\d_]+)(?:'s)?,?(?: (?:that's|thats|is|it's|its|as|spelled|spelt|spelling|in))*[ :]*$"
+)
+_SINGLE: Final = frozenset("bcdefghjklmnopqrstuvwxyz")  # "a" and "i" are words
+
+
+@lru_cache(maxsize=16)
+def _fillers(language: str) -> frozenset[str]:
+    return frozenset(data_of(language)["said"]["fillers"].split())
+
+
+@lru_cache(maxsize=16)
+def _filler(language: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![^\W_])(?:{alternation(_fillers(language))})(?![^\W_])[ ,.…]*", re.IGNORECASE)
+
+
+def is_disfluent(words: frozenset[str], language: str) -> bool:
+    """A cheap test, by the words in lower case, whether `fluent` would change a text."""
+    return not (_SINGLE.isdisjoint(words) and _fillers(language).isdisjoint(words))
+
+
+def fluent(text: str, language: str) -> tuple[str, frozenset[str]]:
+    """`text` without fillers and with spelled words joined, and those words in lower case.
+
+    What is spelled takes the place of the same word before it: "roe spelled r o w e" is "rowe".
+    """
+    text = _filler(language).sub("", text)
+    spelled: list[str] = []
+    parts: list[str] = []
+    reached = 0
+    for match in _LETTERS.finditer(text):
+        word = match[0].replace(" ", "")
+        before = text[reached : match.start()]
+        said = _NAMED_BEFORE.search(before)
+        if said is not None and said[1][0].lower() == word[0].lower():
+            before = before[: said.start()]
+        parts += [before, word]
+        spelled.append(word.lower())
+        reached = match.end()
+    return "".join([*parts, text[reached:]]), frozenset(spelled)
+
+
+def spelled_names(words: Sequence[Word], names: Sequence[NameSpan], spelled: frozenset[str]) -> Iterator[NameSpan]:
+    """The words that were spelled and are in no name that was found."""
+    for word in words if spelled else ():
+        if word.low in spelled and is_unknown(word.low) and not any(n.start <= word.start < n.end for n in names):
+            yield NameSpan(word.text, word.start, word.end, Strength.STRONG, partial=True)
