@@ -339,7 +339,8 @@ class _Resolver:
             if not any(item.kind == "customer_id" for item in given):
                 return True
         else:
-            before = self._readings[i - 1].found if earlier.kind == "one" and not earlier.named and named else ()
+            alone = all(item.kind == "name" for item in given) and not earlier.named
+            before = self._readings[i - 1].found if earlier.kind == "one" and alone else ()
             if not any(item.kind in ("phone", "email") for item in before):
                 return False
         said = reading.said
