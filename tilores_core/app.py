@@ -114,7 +114,7 @@ def create_app(
                 table=host.config.chat,
                 metrics=metrics,
                 tracers=services.tracing.report,
-                store=services.store.ping,
+                store=services.store,
                 improvement=ImprovementDesk(services.store, host.config.improve, host.config.healing.mode),
                 release=services.release,
                 prewarming=warm_jobs,

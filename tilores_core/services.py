@@ -330,8 +330,19 @@ def _open_quality(
         observer = signals = HealthSignals(store, observer, shown=shown, source=config.use.source)
         stack.push_async_callback(signals.aclose)
         signals.start()
+    collector = None
+    if config.quality.collect_questions:
+        from tilores_core.quality.questions.collecting import QuestionCollector  # a server does without it else
+
+        collector = QuestionCollector(store)
     quality = LiveQuality(
-        store, cache, cpu_share=share, wake_monitor=mark.set, observer=observer, note=tracing.note_scores
+        store,
+        cache,
+        cpu_share=share,
+        wake_monitor=mark.set,
+        observer=observer,
+        collector=collector,
+        note=tracing.note_scores,
     )
     if metrics is not None:
         metrics.watch(lambda: quality_samples(quality, metrics.labels))

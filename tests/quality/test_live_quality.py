@@ -228,6 +228,7 @@ async def test_no_customer_value_reaches_the_store_with_capture_off(tmp_path: Pa
         }
     assert rows["tilores_score_windows"]
     assert rows["tilores_score_log"]
+    assert rows["tilores_collected_questions"] == []
     stored = json.dumps(rows).lower()
     values = {"edwina", "hawthorne", "(503)", "credit score"}
     values |= {word for reply in replies for word in reply.json()["output"]["content"].lower().split() if "@" in word}

@@ -52,9 +52,9 @@ PROOFS = {
     "experiments.look_seconds": (
         "tests/release/test_release_worker.py::test_worker_looks_as_often_as_the_setting_says"
     ),
-    "monitor.roll_back": "tests/release/test_experiments.py::test_what_is_no_regression_stays",
-    "monitor.watch_hours": "tests/release/test_experiments.py::test_what_is_no_regression_stays",
-    "monitor.tolerance": "tests/release/test_experiments.py::test_what_is_no_regression_stays",
+    "monitor.roll_back": "tests/release/test_experiments.py::test_change_that_is_not_a_regression_stays",
+    "monitor.watch_hours": "tests/release/test_experiments.py::test_change_that_is_not_a_regression_stays",
+    "monitor.tolerance": "tests/release/test_experiments.py::test_change_that_is_not_a_regression_stays",
     "prompts.allowed": "tests/release/test_prompt_checks.py::test_texts_of_allowed_are_not_personal_data",
     "prompts.golden_customers": (
         "tests/release/test_prompt_golden.py::test_golden_customers_of_the_settings_are_a_set_of_their_own"
@@ -101,6 +101,9 @@ PROOFS = {
     "quality.target": "tests/quality/test_quality_thresholds.py::test_levels_of_the_settings_decide",
     "quality.warning": "tests/quality/test_quality_thresholds.py::test_levels_of_the_settings_decide",
     "quality.critical": "tests/quality/test_quality_thresholds.py::test_levels_of_the_settings_decide",
+    "quality.collect_questions": (
+        "tests/quality/test_collected_questions.py::test_rated_questions_become_golden_ones_and_hold_no_value_before"
+    ),
     "quality.keep_days": "tests/quality/test_quality_thresholds.py::test_run_forgets_what_is_too_old_under_the_lease",
     "chat.grounding": "tests/chat/test_context_fitting.py::test_settings_that_change_what_is_told_change_the_key",
     "chat.records_share": "tests/chat/test_context_fitting.py::test_settings_that_change_what_is_told_change_the_key",
@@ -270,7 +273,7 @@ PROOFS = {
     "alerts.escalation.medium_times": "tests/alerts/test_alerting.py::test_escalation_is_as_set",
     "alerts.expire_hours": "tests/alerts/test_alerting.py::test_alert_that_nobody_raises_any_more_ends",
     "alerts.give_up_hours": "tests/alerts/test_alerting.py::test_message_is_given_up_after_its_time",
-    "alerts.grounding_blocked": "tests/alerts/test_conditions.py::test_answers_that_are_blocked",
+    "alerts.grounding_blocked": "tests/alerts/test_conditions.py::answers_that_are_blocked",
     "alerts.group_seconds": (
         "tests/alerts/test_alerting.py::test_alerts_of_one_kind_share_a_message_when_they_come_together"
     ),

@@ -275,6 +275,20 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     "tilores_experiment_sums": [
         {"experiment_id": "kinder-2", "step": 0, "arm": "control", **dict.fromkeys(SUMS, 1.5)},
     ],
+    "tilores_collected_questions": [
+        {
+            "run_id": "0f" * 16,
+            "at_ms": 1_790_000_000_000,
+            "customer_id": "ü-1",
+            "question": "How much?\n☎",
+            "spectrum": "general",
+            "model": "demo:simulated-1",
+            "prompt_version": "1-0f",
+            "fields": ["größe"],
+            "abstained": False,
+            "score": 0.5,
+        }
+    ],
     "tilores_healing_episodes": [
         {
             "id": "episode-1",

@@ -73,7 +73,7 @@ def test_forgotten_customer_is_in_no_cache_and_no_batch(server: RunningServer, a
 def test_forgetting_again_removes_nothing(admin: httpx.Client) -> None:
     admin.delete(f"/admin/customers/{EDWINA}").raise_for_status()
     again = admin.delete(f"/admin/customers/{EDWINA}").raise_for_status().json()
-    assert again["removed"] == {"cache": {}, "batch_results": 0, "batch_inputs": 0}
+    assert again["removed"] == {"cache": {}, "batch_results": 0, "batch_inputs": 0, "questions": 0}
     assert admin.delete("/admin/customers/no%2Fsuch/customer").status_code == 200
 
 

@@ -8,11 +8,15 @@ from urllib.parse import quote
 
 import typer
 
+from tilores_core.cache.tiered import TieredCache
 from tilores_core.cli.cache_tiers import with_cache
 from tilores_core.cli.options import Options
 from tilores_core.cli.remote import Server
+from tilores_core.host.host import PluginHost
 from tilores_core.jobs.forget import check_customer_id, forget_everywhere
 from tilores_core.services import job_folder
+from tilores_core.store.address import store_address
+from tilores_core.store.lazy import LazyStore
 
 
 def forget(options: Options, customer_id: str, *, url: str | None, admin_key: str | None, as_json: bool) -> None:
@@ -24,7 +28,16 @@ def forget(options: Options, customer_id: str, *, url: str | None, admin_key: st
         found = server.delete(f"/admin/customers/{quote(customer_id, safe='')}")
     else:
         folder = job_folder(environment)
-        found = with_cache(options, lambda cache, host: forget_everywhere(cache, folder, host, customer_id))
+        address = store_address(environment.database_url, environment.data_dir)
+
+        async def work(cache: TieredCache, host: PluginHost) -> dict[str, Any]:
+            store = LazyStore(address)
+            try:
+                return await forget_everywhere(cache, folder, store, host, customer_id)
+            finally:
+                await store.aclose()
+
+        found = with_cache(options, work)
     typer.echo(json.dumps(found) if as_json else _lines(found))
 
 
@@ -34,5 +47,6 @@ def _lines(found: dict[str, Any]) -> str:
     lines = [
         f"removed from the cache: {cache}",
         f"removed from batches: {removed['batch_results']} results, {removed['batch_inputs']} inputs",
+        f"removed from questions of live traffic: {removed['questions']}",
     ]
     return "\n".join([*lines, *(f"not reached: {one['where']}: {one['reason']}" for one in found["not_reached"])])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,6 +51,49 @@ def make(
 
     count, sizes = options.run(work)
     typer.echo(f"{output}: {count} questions ({', '.join(f'{split} {size}' for split, size in sizes.items())})")
+
+
+@app.command()
+def collect(
+    ctx: typer.Context,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")],
+    days: Annotated[float, typer.Option(metavar="N", min=0.001, max=90, help="Of the last N days.")] = 90,
+    disliked: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write those with bad feedback here, to be given facts by hand."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Make golden questions of live ones with good feedback, where [quality] collect_questions is on.
+
+    Their facts are read from the records as they are now. The files hold values of customers.
+    """
+    options: Options = ctx.obj
+
+    async def work(services: Services) -> dict[str, int]:
+        from tilores_core.quality.questions.collecting import collect_questions
+        from tilores_core.quality.questions.files import write_drafts, write_questions
+
+        since = round((time.time() - days * 86_400) * 1000)
+        rows = await (await services.store.get()).questions.list_since(since)
+        found = await collect_questions(rows, services.source)
+        if found.good:
+            write_questions(output, found.good)
+        if disliked is not None and found.bad:
+            write_drafts(disliked, found.bad)
+        return {"rated": len(rows), "good": len(found.good), "bad": len(found.bad), "unusable": found.unusable}
+
+    counts = options.run(work)
+    if json:
+        _echo_json(counts)
+        return
+    wrote = f"{output}: {counts['good']} questions" if counts["good"] else "there is no question to write yet"
+    typer.echo(
+        f"{wrote}; of {counts['rated']} rated ones {counts['bad']} got bad feedback and {counts['unusable']} "
+        "could not be used"
+    )
+    if not counts["rated"]:
+        typer.echo("  fix:  set collect_questions = true in [quality], and send feedback", err=True)
 
 
 @app.command()

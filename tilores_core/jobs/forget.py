@@ -7,10 +7,11 @@ from typing import Any
 
 from tilores_core.cache.forget import forget_customer
 from tilores_core.cache.tiered import TieredCache
-from tilores_core.errors import InvalidRequestError
+from tilores_core.errors import InvalidRequestError, StoreError
 from tilores_core.host.host import PluginHost
 from tilores_core.host.roles import TRACERS
 from tilores_core.jobs.job_folder import JobFolder
+from tilores_core.store.lazy import LazyStore
 
 LONGEST_ID = 500
 
@@ -26,24 +27,30 @@ def check_customer_id(customer_id: str) -> None:
 
 
 async def forget_everywhere(
-    cache: TieredCache, folder: JobFolder, host: PluginHost, customer_id: str
+    cache: TieredCache, folder: JobFolder, store: LazyStore, host: PluginHost, customer_id: str
 ) -> dict[str, Any]:
     """Remove the customer; what was removed, and what cannot be reached from here. Repeating it is harmless.
 
     Args:
         cache: its tiers are cleared of the customer, and other replicas do the same.
         folder: of the batches. Those that still run are left as they are and reported.
+        store: its questions from live traffic.
         host: what the server uses.
         customer_id: as the source has it.
 
     Returns:
-        `removed`: entries of the cache by namespace, lines of batch results, and inputs of batches. `not_reached`:
-        objects with `where` and `reason`.
+        `removed`: entries of the cache by namespace, lines of batch results, inputs of batches, and questions of live
+        traffic. `not_reached`: objects with `where` and `reason`.
     """
     check_customer_id(customer_id)
     config = host.config
     entries = await forget_customer(cache, config.use.source, customer_id)
     lines, inputs, running = await asyncio.to_thread(folder.forget, customer_id)
+    questions, unreachable = 0, None
+    try:
+        questions = await (await store.get()).questions.forget(customer_id)
+    except StoreError as error:
+        unreachable = error.message
     not_reached = [
         {"where": f"cache tier '{name}'", "reason": "it does not answer; its entries go when it is back"}
         for name in entries.pending
@@ -60,6 +67,8 @@ async def forget_everywhere(
         {"where": f"batch {job_id}", "reason": "it has not ended; cancel it or wait, and send this again"}
         for job_id in running
     ]
+    if unreachable is not None:
+        not_reached.append({"where": "questions from live traffic in the database", "reason": unreachable})
     not_reached.append({"where": f"customer source '{config.use.source}'", "reason": "the records are kept there"})
     if config.prewarm.file:
         reason = "a list in it that names the customer would have the answers made again"
@@ -70,5 +79,5 @@ async def forget_everywhere(
     if not host.is_simulated(config.use.model):
         provider = config.use.model.partition(":")[0]
         not_reached.append({"where": f"logs of the model provider '{provider}'", "reason": "its own rules apply"})
-    removed = {"cache": dict(entries.removed), "batch_results": lines, "batch_inputs": inputs}
+    removed = {"cache": dict(entries.removed), "batch_results": lines, "batch_inputs": inputs, "questions": questions}
     return {"removed": removed, "not_reached": not_reached}

@@ -73,6 +73,16 @@ class ScoreObserver(Protocol):
         ...
 
 
+class Collector(Protocol):
+    """Keeps questions of answers that got feedback; `QuestionCollector` is one."""
+
+    def remember(self, outcome: Outcome) -> None: ...
+
+    def rate(self, run_id: str, score: float) -> None: ...
+
+    async def flush(self) -> None: ...
+
+
 class LiveQuality:
     """Scores and counts live turns. One per web process; `take`, `hit` and `feedback` are called on its event loop.
 
@@ -89,6 +99,7 @@ class LiveQuality:
         cpu_share: float,
         score: Scorer | None = None,
         observer: ScoreObserver | None = None,
+        collector: Collector | None = None,
         note: Callable[[str, Mapping[str, float]], None] = lambda run_id, scores: None,
         wake_monitor: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
@@ -98,6 +109,7 @@ class LiveQuality:
         self._budget = CpuBudget(cpu_share)
         self._score = score or _score
         self._observer = observer
+        self._collector = collector
         self._note_scores = note
         self._wake_monitor = wake_monitor
         self._clock = clock
@@ -142,6 +154,8 @@ class LiveQuality:
         if answer.cache_tier != "miss":
             sums["hits"] += 1
             return
+        if self._collector is not None:
+            self._collector.remember(outcome)
         _measure(sums, "latency", outcome.timings.get("total", 0.0))
         if answer.cost is not None:
             _measure(sums, "cost", answer.cost)
@@ -275,6 +289,8 @@ class LiveQuality:
             sums["hits"] += number
         try:
             await self._join_feedback()
+            if self._collector is not None:
+                await self._collector.flush()
             await self._add_to_store()
         except TiloresError as error:
             self.failures += 1
@@ -329,6 +345,8 @@ class LiveQuality:
             return False
         _measure(self._sums_of(cell), "feedback", score)
         self.joined["joined"] += 1
+        if self._collector is not None:
+            self._collector.rate(run_id, score)
         return True
 
     def _note_feedback_elsewhere(self, _: int) -> None:

@@ -354,11 +354,18 @@ class QualityTable(_Table):
     warning: float = Field(0.90, gt=0, lt=1, description="below it: HIGH; windows that reach it count as achieved")
     critical: float = Field(0.85, gt=0, lt=1, description="below it: CRITICAL")
     keep_days: int = Field(400, ge=1, le=4000, description="how long live scores are kept, by the day")
+    collect_questions: bool = Field(
+        False,
+        description="keep the question, the customer's id and the names of the fields of a live answer that got "
+        "feedback, for 90 days, for `tilores questions collect`",
+    )
 
     @model_validator(mode="after")
     def _descend(self) -> QualityTable:
         if not self.excellent > self.target > self.warning > self.critical:
             raise ValueError("excellent, target, warning and critical must each be lower than the one before")
+        if self.collect_questions and not self.live_cpu_percent:
+            raise ValueError("collect_questions needs live_cpu_percent above 0")
         return self
 
 

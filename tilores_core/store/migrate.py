@@ -15,7 +15,7 @@ from tilores_core.store.address import Address
 from tilores_core.store.database import Database
 from tilores_core.store.schema import PREFIX, metadata
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
 """Every released schema, oldest first. (Known without Alembic, which costs a second to import.)"""
 HEAD: Final = REVISIONS[-1]
 VERSION_TABLE: Final = f"{PREFIX}revision"

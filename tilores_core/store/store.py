@@ -13,6 +13,7 @@ from tilores_core.store.alert_silences import Silences, alert_silences
 from tilores_core.store.alerts import Alerts, alerts
 from tilores_core.store.audit import AuditLog, audit
 from tilores_core.store.changes import Changes, changes
+from tilores_core.store.collected_questions import CollectedQuestions, collected_questions
 from tilores_core.store.database import Database, Limits, make_file
 from tilores_core.store.evaluations import Evaluations, evaluation_results, evaluation_runs
 from tilores_core.store.experiments import Experiments, experiment_sums, experiments
@@ -34,6 +35,7 @@ TABLES: Final = (
     *(alerts, alert_deliveries, alert_silences),
     audit,
     changes,
+    collected_questions,
     *(evaluation_results, evaluation_runs),
     *(experiments, experiment_sums),
     *(healing_episodes, health_signals),
@@ -79,6 +81,7 @@ class Store:
         self.windows = ScoreWindows(database)
         self.quality = QualityStates(database)
         self.feedback = FeedbackQueue(database)
+        self.questions = CollectedQuestions(database)
 
     @classmethod
     async def open(cls, address: Address, limits: Limits | None = None) -> Store:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -28,6 +28,7 @@ from tilores_core.metrics import Metrics
 from tilores_core.quality.evaluation.queue import EvaluationQueue
 from tilores_core.release import ProductionIntegrationOrchestrator
 from tilores_core.settings import ChatTable
+from tilores_core.store.lazy import LazyStore
 from tilores_core.web.admin_alerts import alert_routes
 from tilores_core.web.admin_batch import PATH as BATCH_PATH
 from tilores_core.web.admin_batch import batch_routes
@@ -87,7 +88,8 @@ class ForgottenEverywhere(BaseModel):
     """What was removed, and what cannot be reached from here."""
 
     removed: dict[str, int | dict[str, int]] = Field(
-        description="`cache`: entries by namespace; `batch_results`: lines; `batch_inputs`: files"
+        description="`cache`: entries by namespace; `batch_results`: lines; `batch_inputs`: files; `questions`: of "
+        "live traffic"
     )
     not_reached: list[NotReached]
 
@@ -109,18 +111,19 @@ class AdminApp:
         batches: BatchIntake | None = None,
         metrics: Metrics | None = None,
         tracers: Callable[[], Mapping[str, Any]] | None = None,
-        store: Callable[[], Awaitable[bool]] | None = None,
         release: ProductionIntegrationOrchestrator | None = None,
         workers: Callable[[], WorkersSeen] | None = None,
         alerts: AlertDesk | None = None,
         improvement: ImprovementDesk | None = None,
         quality: APIRouter | None = None,
         jobs: JobFolder,
+        store: LazyStore,
         evaluations: EvaluationQueue | None = None,
         deploy: APIRouter | None = None,
     ) -> None:
-        """`tracers`, `store`, `workers`: see `HealthReport`. `jobs`: the files that hold customers."""
+        """`tracers`, `workers`: see `HealthReport`. `jobs`, `store`: what holds customers."""
         self._jobs = jobs
+        self._store = store
         self._host = host
         self._cache = cache
         self._engine = engine
@@ -131,7 +134,7 @@ class AdminApp:
             cache=cache,
             engine=engine,
             tracers=tracers,
-            store=store,
+            store=store.ping,
             prompts=None if release is None else release.prompts.report,
             workers=workers,
             checks=tuple(host.build_used(HEALTH).items()),
@@ -258,7 +261,7 @@ class AdminApp:
         @router.delete("/customers/{customer_id:path}", responses={404: _NO_SUCH_PATH, 422: WITH_BODY[422]})
         async def forget(customer_id: str) -> ForgottenEverywhere:
             """Forget a customer: what all cache tiers and replicas hold, inputs and results of batches."""
-            found = await forget_everywhere(self._cache, self._jobs, self._host, customer_id)
+            found = await forget_everywhere(self._cache, self._jobs, self._store, self._host, customer_id)
             return ForgottenEverywhere.model_validate(found)
 
         return router

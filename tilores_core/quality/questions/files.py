@@ -18,7 +18,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -31,6 +31,9 @@ from tilores_core.quality.questions.splits import GoldenSet
 from tilores_core.quality.scoring import Fact, FactKind, ForbiddenReason, GoldenQuestion, index_records
 from tilores_core.quality.scoring.numbers import UNITS
 from tilores_core.spectrums import classify, current_spectrums
+
+if TYPE_CHECKING:
+    from tilores_core.store.collected_questions import CollectedQuestion
 
 _MAX_BYTES: Final = 32 * 1024 * 1024
 _MAX_QUESTIONS: Final = 50_000
@@ -198,7 +201,29 @@ def _rows(path: Path) -> Iterator[tuple[str, Any]]:
 
 def write_questions(path: Path, questions: Iterable[GoldenQuestion]) -> int:
     """Write questions as YAML or JSONL, by the file's name; how many. Raises `ConfigError`."""
-    rows = [_row(question) for question in questions]
+    return _write(path, [_row(question) for question in questions])
+
+
+def write_drafts(path: Path, rows: Iterable[CollectedQuestion]) -> int:
+    """Write badly rated questions in the same form, without facts: a person has to add them before `check` passes.
+
+    Raises `ConfigError`.
+    """
+    drafts = [
+        {
+            "id": f"live.{row.run_id}",
+            "customer": row.customer_id,
+            "spectrum": row.spectrum,
+            "text": row.question,
+            "facts": [],
+            "origin": "feedback",
+        }
+        for row in rows
+    ]
+    return _write(path, drafts)
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> int:
     if path.suffix.lower() in (".yaml", ".yml"):
         import yaml
 

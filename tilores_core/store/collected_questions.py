@@ -1,0 +1,93 @@
+"""Questions of live turns that got feedback, where `[quality] collect_questions` is on; else the table is empty.
+
+Kept are the text of the question, the id of its customer, and names: model, spectrum, prompt version, the fields
+whose values the answer stated. No answer, and no value of a record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Index, String, Table, Text, delete, select
+
+from tilores_core.store.database import Database
+from tilores_core.store.schema import PREFIX, fitting, insert, metadata
+
+KEPT: Final = 5_000
+KEPT_DAYS: Final = 90
+_DAY_MS: Final = 86_400_000
+
+collected_questions = Table(
+    f"{PREFIX}collected_questions",
+    metadata,
+    Column("run_id", String(64), primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("customer_id", String(500), nullable=False),
+    Column("question", Text, nullable=False),
+    Column("spectrum", String(64), nullable=False),
+    Column("model", String(200), nullable=False),
+    Column("prompt_version", String(100), nullable=False),
+    Column("fields", JSON, nullable=False),
+    Column("abstained", Boolean, nullable=False),
+    Column("score", Float, nullable=False),
+    Index(None, "at_ms"),
+    Index(None, "customer_id"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectedQuestion:
+    """A rated question.
+
+    `fields`: those whose values the answer stated; `abstained`: the answer said that the records do not hold it;
+    `score`: of the feedback, from 0 to 1.
+    """
+
+    run_id: str
+    at_ms: int
+    customer_id: str
+    question: str
+    spectrum: str
+    model: str
+    prompt_version: str
+    fields: tuple[str, ...]
+    abstained: bool
+    score: float
+
+
+class CollectedQuestions:
+    """All methods raise `StoreError`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def put(self, rows: Sequence[CollectedQuestion], *, now_ms: int) -> None:
+        """Keep these; a later score of a run replaces the one before. What is too old or too much goes."""
+        table = collected_questions
+        async with self._database.write() as connection:
+            for row in rows:
+                for column in (table.c.run_id, table.c.customer_id, table.c.model):
+                    fitting(column, getattr(row, column.name))
+                statement = insert(connection, table).values(**{**asdict(row), "fields": list(row.fields)})
+                await connection.execute(
+                    statement.on_conflict_do_update(index_elements=[table.c.run_id], set_={"score": row.score})
+                )
+            oldest = select(table.c.at_ms).order_by(table.c.at_ms.desc()).offset(KEPT).limit(1)
+            limit = max(now_ms - KEPT_DAYS * _DAY_MS, (await connection.execute(oldest)).scalar() or 0)
+            await connection.execute(delete(table).where(table.c.at_ms <= limit))
+
+    async def list_since(self, since_ms: int) -> list[CollectedQuestion]:
+        """The newest first."""
+        table = collected_questions
+        statement = select(table).where(table.c.at_ms >= since_ms).order_by(table.c.at_ms.desc(), table.c.run_id)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(statement)).mappings().all()
+        return [CollectedQuestion(**{**row, "fields": tuple(row["fields"])}) for row in rows]
+
+    async def forget(self, customer_id: str) -> int:
+        """Remove the questions about a customer; how many there were."""
+        statement = delete(collected_questions).where(collected_questions.c.customer_id == customer_id)
+        async with self._database.write() as connection:
+            return (await connection.execute(statement)).rowcount
