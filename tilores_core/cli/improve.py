@@ -220,6 +220,7 @@ def show(ctx: typer.Context, json: JsonOption = False) -> None:
                 "cycles": one.lesson.observations,
                 "pairs": one.pairs,
                 "models": dict(one.by_model),
+                "spectrums": dict(one.by_spectrum),
             }
             for one in learned
         ]
@@ -229,10 +230,17 @@ def show(ctx: typer.Context, json: JsonOption = False) -> None:
         _print(rows)
         return
     shown = [
-        [f"{100 * row['gain']:+.2f}", f"{row['confidence']:.0%}", str(row["cycles"]), row["part"], row["instruction"]]
+        [
+            f"{100 * row['gain']:+.2f}",
+            f"{row['confidence']:.0%}",
+            str(row["cycles"]),
+            row["fault"] or _EMPTY,
+            row["part"],
+            row["instruction"],
+        ]
         for row in rows
     ]
-    heads = ("points", "sure", "cycles", "part", "instruction")
+    heads = ("points", "sure", "cycles", "fault", "part", "instruction")
     typer.echo(columns(heads, shown, right=heads[:3]) if rows else "Nothing was learned yet.")
 
 

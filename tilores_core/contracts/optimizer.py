@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
@@ -14,6 +15,7 @@ that the records do not bear out; `invented`: a value where the records hold non
 records hold one; `format`: long, with markup, or with values that were not asked for.
 """
 FAULTS: Final[tuple[Fault, ...]] = ("inexact", "incomplete", "unsupported", "invented", "refused", "format")
+_SENTENCE: Final = re.compile(r"[^.!?\n]+[.!?]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,15 @@ class Candidate:
         text = f"{before}\n{change.instruction}" if before else change.instruction
         return Candidate(parts={**self.parts, change.part: text}, changes=(*self.changes, change))
 
+    def with_text(self, part: str, text: str, fault: Fault | None = None) -> Candidate:
+        """This one with another text of a part. The change is what is new in it, from the first new sentence to the
+        last, or all of it where nothing is."""
+        before, text = self.parts.get(part, ""), text.strip()
+        new = [found.span() for found in _SENTENCE.finditer(text) if found[0].strip() not in before]
+        instruction = text[new[0][0] : new[-1][1]].strip() if new else text
+        change = Change(part=part, instruction=instruction, fault=fault)
+        return Candidate(parts={**self.parts, part: text}, changes=(*self.changes, change))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredCandidate:
@@ -103,6 +114,11 @@ class OptimizerTask(Protocol):
         asked and not returned, so that the list may be shorter. Raises `BudgetSpentError`: a strategy lets it
         through, and the best that was scored counts.
         """
+        ...
+
+    async def evaluate(self, candidate: Candidate, ids: Sequence[str]) -> list[ScoredCase]:
+        """The answers of all models to the training questions with these ids, those of `baseline.cases`; none when a
+        check rejects the candidate. Raises as `score`, and `InvalidRequestError` for another id."""
         ...
 
     async def reflect(self, prompt: str) -> str:

@@ -78,6 +78,12 @@ class CycleJournal:
         self.reserved = 0
         """Calls that what comes later needs: a search may not spend them."""
 
+    @property
+    def seconds_left(self) -> float | None:
+        """Of the budget, for this process; None: no limit."""
+        limit = self._budget.seconds
+        return None if limit is None else max(0.0, limit - (time.monotonic() - self._begun))
+
     async def load(self) -> None:
         """Take over what an earlier process has finished of the cycle. Raises `StoreError`."""
         self.known = await self._store.calls(self._cycle_id)
@@ -152,7 +158,7 @@ class CycleJournal:
             raise self._spent(message, "max_calls, or ask fewer questions or models")
         if calls and limits.tokens is not None and spent.tokens >= limits.tokens:
             raise self._spent("the budget in tokens is spent", "max_tokens")
-        if calls and limits.seconds is not None and time.monotonic() - self._begun >= limits.seconds:
+        if calls and self.seconds_left == 0:
             raise self._spent("the time is over", "max_seconds")
 
     def _spent(self, message: str, setting: str) -> BudgetSpentError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +13,7 @@ import orjson
 
 from tilores_core.contracts import Change, Lesson, OptimizerStrategy
 from tilores_core.errors import BudgetSpentError, InvalidRequestError
+from tilores_core.improve.candidates import average
 from tilores_core.improve.engine import ContinuousOptimizationEngine, Gain, SearchResult
 from tilores_core.statistics import Moments
 from tilores_core.statistics.distributions import beta_cdf, normal_quantile
@@ -43,11 +45,12 @@ class LessonSummary:
     low: float
     high: float
     by_model: Mapping[str, float]
+    by_spectrum: Mapping[str, float]
 
 
 class LearningAccumulator:
-    """Observations of instructions, in the store. They are only ever added, each with an id of its own, so that
-    replicas' are merged without loss in any order, and the same one twice counts once.
+    """Observations of instructions, in the store. They are only ever added, and the id of one is a digest of it, so
+    that those of replicas are merged without loss in any order, and the same one twice counts once.
 
     The confidence is the chance that more than half of the answers that an instruction changes get better: a Beta
     posterior over the pairs that changed, from Beta(1, 1), older cycles halved every 60 days, each counting as ten
@@ -57,8 +60,11 @@ class LearningAccumulator:
     def __init__(self, store: Improvement) -> None:
         self._store = store
 
-    async def summarise(self, *, models: Iterable[str] = (), now_ms: int | None = None) -> list[LessonSummary]:
-        """The surest first. `models`: only gains of these, where any was seen. Raises `StoreError`."""
+    async def summarise(
+        self, *, models: Iterable[str] = (), spectrums: Iterable[str] = (), now_ms: int | None = None
+    ) -> list[LessonSummary]:
+        """The surest first. `models`, `spectrums`: only instructions that were seen with one of these. Raises
+        `StoreError`."""
         groups: dict[Change, list[tuple[float, Mapping[str, Any]]]] = {}
         now = time.time_ns() // 1_000_000 if now_ms is None else now_ms
         for row in await self._store.lessons():
@@ -66,17 +72,24 @@ class LearningAccumulator:
             change = Change(part=body["part"], instruction=body["instruction"], fault=body["fault"])
             age = max(0, now - row["at_ms"]) / _DAY_MS
             groups.setdefault(change, []).append((0.5 ** (age / _HALF_LIFE_DAYS), body))
-        wanted = set(models)
-        found = [_summarise_change(change, seen) for change, seen in groups.items()]
-        if wanted:
-            found = [one for one in found if wanted & set(one.by_model)]
+        wanted, about = set(models), set(spectrums)
+        found = [
+            one
+            for change, seen in groups.items()
+            if (one := _summarise_change(change, seen))
+            and (not wanted or wanted & one.by_model.keys())
+            and (not about or about & one.by_spectrum.keys())
+        ]
         return sorted(
             found, key=lambda one: (-one.lesson.confidence, -one.lesson.gain, one.lesson.change.instruction)
         )
 
-    async def lessons(self, *, models: Iterable[str] = (), now_ms: int | None = None) -> list[Lesson]:
+    async def lessons(
+        self, *, models: Iterable[str] = (), spectrums: Iterable[str] = (), now_ms: int | None = None
+    ) -> list[Lesson]:
         """As `summarise`, for a strategy."""
-        return [one.lesson for one in await self.summarise(models=models, now_ms=now_ms)]
+        found = await self.summarise(models=models, spectrums=spectrums, now_ms=now_ms)
+        return [one.lesson for one in found]
 
     async def export_json(self) -> bytes:
         """All observations as a JSON document."""
@@ -104,10 +117,10 @@ class LearningAccumulator:
 def observations(cycle_id: str, at_ms: int, gains: Sequence[Gain]) -> list[dict[str, Any]]:
     """Rows of the store for what a cycle has measured."""
     return [
-        {
-            "id": f"{cycle_id}-{number}",
-            "at_ms": at_ms,
-            "body": {
+        _build_row(
+            at_ms,
+            {
+                "cycle": cycle_id,
                 "part": gain.change.part,
                 "instruction": gain.change.instruction,
                 "fault": gain.change.fault,
@@ -117,10 +130,17 @@ def observations(cycle_id: str, at_ms: int, gains: Sequence[Gain]) -> list[dict[
                 "helped": gain.helped,
                 "hurt": gain.hurt,
                 "by_model": dict(gain.by_model),
+                "by_spectrum": dict(gain.by_spectrum),
             },
-        }
-        for number, gain in enumerate(gains)
+        )
+        for gain in gains
     ]
+
+
+def _build_row(at_ms: int, body: Mapping[str, Any]) -> dict[str, Any]:
+    """The id is a digest of the rest: rows are equal when their ids are, so that merging is a union of sets."""
+    data = orjson.dumps([at_ms, body], option=orjson.OPT_SORT_KEYS)
+    return {"id": hashlib.sha256(data).hexdigest()[:40], "at_ms": at_ms, "body": body}
 
 
 class SelfImprovingOptimizer:
@@ -139,36 +159,42 @@ class SelfImprovingOptimizer:
                 candidate = candidate.with_change(lesson.change)
         if candidate.changes:
             try:
-                scored = await engine.score([candidate])
+                scored = await engine.score(candidate)
             except BudgetSpentError as error:
                 return engine.build_result([], error.message)
-            if scored and scored[0].score - engine.baseline.score > _LEAST_GAIN:
-                if scored[0].score >= _GOOD_ENOUGH:
-                    return engine.build_result(scored)
-                engine.rebase(scored[0])
+            if scored is not None and scored.score - engine.baseline.score > _LEAST_GAIN:
+                if scored.score >= _GOOD_ENOUGH:
+                    return engine.build_result([scored])
+                engine.rebase(scored)
         return await engine.run(self._strategy)
 
 
 def _summarise_change(change: Change, seen: Sequence[tuple[float, Mapping[str, Any]]]) -> LessonSummary:
     a = b = 1.0
     moments = Moments()
-    by_model: dict[str, list[float]] = {}
     for weight, body in seen:
         changed = body["helped"] + body["hurt"]
         scale = weight * min(1.0, _MOST_EVIDENCE / changed) if changed else 0.0
         a += scale * body["helped"]
         b += scale * body["hurt"]
         moments.merge(Moments.of_sums(count=body["pairs"], total=body["total"], squares=body["squares"]))
-        for model, gain in body["by_model"].items():
-            by_model.setdefault(model, []).append(gain)
     half = normal_quantile(0.975) * math.sqrt(moments.variance / moments.count) if moments.count else 0.0
     return LessonSummary(
         lesson=Lesson(change=change, gain=moments.mean, confidence=1.0 - beta_cdf(0.5, a, b), observations=len(seen)),
         pairs=round(moments.count),
         low=moments.mean - half,
         high=moments.mean + half,
-        by_model={name: math.fsum(gains) / len(gains) for name, gains in sorted(by_model.items())},
+        by_model=_mean_gains(body["by_model"] for _, body in seen),
+        by_spectrum=_mean_gains(body.get("by_spectrum", {}) for _, body in seen),
     )
+
+
+def _mean_gains(rows: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    gains: dict[str, list[float]] = {}
+    for row in rows:
+        for name, gain in row.items():
+            gains.setdefault(name, []).append(gain)
+    return {name: average(found) for name, found in sorted(gains.items())}
 
 
 def _check_row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,14 +202,17 @@ def _check_row(row: Mapping[str, Any]) -> dict[str, Any]:
     texts = {name: str(body[name]) for name in ("part", "instruction")}
     if any(not text or len(text) > _LONGEST for text in texts.values()):
         raise ValueError
-    return {
-        "id": str(row["id"]),
-        "at_ms": int(row["at_ms"]),
-        "body": {
+    return _build_row(
+        int(row["at_ms"]),
+        {
+            "cycle": str(body.get("cycle", ""))[:64],
             **texts,
             "fault": None if body["fault"] is None else str(body["fault"])[:40],
             **{name: int(body[name]) for name in ("pairs", "helped", "hurt")},
             **{name: float(body[name]) for name in ("total", "squares")},
-            "by_model": {str(name)[:200]: float(gain) for name, gain in body["by_model"].items()},
+            **{
+                name: {str(key)[:200]: float(gain) for key, gain in body.get(name, {}).items()}
+                for name in ("by_model", "by_spectrum")
+            },
         },
-    }
+    )

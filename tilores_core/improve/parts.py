@@ -11,6 +11,7 @@ from tilores_core.chat.engine import ChatEngine
 from tilores_core.chat.prompts import build_prompt
 from tilores_core.contracts import CustomerSource, Lesson, Prompt
 from tilores_core.errors import ConfigError, ProviderError
+from tilores_core.improve.candidates import CandidateScorer
 from tilores_core.improve.cases import mask_questions
 from tilores_core.improve.decision import Thresholds
 from tilores_core.improve.engine import ContinuousOptimizationEngine
@@ -154,8 +155,8 @@ class CycleParts:
     def engine(
         self, request: CycleRequest, ground: CycleQuestions, journal: CycleJournal, lessons: Sequence[Lesson]
     ) -> ContinuousOptimizationEngine:
-        return ContinuousOptimizationEngine(
-            parts=request.parts,
+        scorer = CandidateScorer(
+            request.parts,
             questions=ground.training,
             texts=ground.texts,
             models=request.models,
@@ -163,8 +164,9 @@ class CycleParts:
             forbidden=ground.forbidden,
             max_tokens=self._max_tokens,
             seed=request.seed,
-            lessons=lessons,
-            ask=self._ask,
+        )
+        return ContinuousOptimizationEngine(
+            scorer, journal=journal, seed=request.seed, lessons=lessons, ask=self._ask
         )
 
     async def _ask_model(self, prompt: str) -> ModelReply:

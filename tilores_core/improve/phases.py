@@ -19,7 +19,7 @@ from tilores_core.errors import BudgetSpentError, ConfigError
 from tilores_core.improve.analysis import baseline_output, opportunities, recommendations, trends
 from tilores_core.improve.decision import Decision, HeldOutTest, question_differences, worse_cells
 from tilores_core.improve.deployment import AutomatedImprovementDeployment
-from tilores_core.improve.engine import as_row
+from tilores_core.improve.engine import build_row
 from tilores_core.improve.journal import CycleJournal
 from tilores_core.improve.learning import LearningAccumulator, SelfImprovingOptimizer, observations
 from tilores_core.improve.parts import CycleParts, CycleRequest
@@ -121,12 +121,13 @@ class CycleWork:
             self.request,
             self._ground,
             self.journal,
-            await accumulator.lessons(models=self.request.models, now_ms=at_ms),
+            await accumulator.lessons(models=self.request.models, spectrums=self.request.spectrums, now_ms=at_ms),
         )
         asked, models = self._ground.sizes, len(self.request.models)
         # Three candidates on validation questions; the winner and the present prompt on held-out ones.
         self.journal.reserved = models * (3 * asked["validation"] + 2 * asked["held-out"])
         await engine.measure_baseline()
+        present = engine.baseline.score
         found = await SelfImprovingOptimizer(self._strategy_of(self.request.strategy)).run(engine)
         self._lessons = observations(self._cycle.id, at_ms, found.gains)
         self.journal.reserved = 0
@@ -139,9 +140,9 @@ class CycleWork:
             "rejected": list(found.rejected),
             "ended": found.ended,
             "learned": len(found.gains),
-            "training": {"present": engine.baseline.score, "best": best.score if best else None},
+            "training": {"present": present, "best": best.score if best else None},
             "validation": validated,
-            "winner": None if best is None else as_row(best),
+            "winner": None if best is None else build_row(best),
             "spent": self.journal.spent.to_state(),
         }
 

@@ -162,18 +162,17 @@ class Improvement:
 
     async def add_lessons(self, rows: Sequence[Mapping[str, Any]]) -> int:
         """Add observations made elsewhere; how many were new. The same one twice is one."""
-        before = len(await self.lessons())
-        if rows:
-            async with self._database.write() as connection:
-                await connection.execute(
-                    insert(connection, improve_lessons).on_conflict_do_nothing(),
-                    [{"id": fitting(improve_lessons.c.id, row["id"]), **_lesson(row)} for row in rows],
-                )
-        return len(await self.lessons()) - before
-
-
-def _lesson(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {"at_ms": int(row["at_ms"]), "body": dict(row["body"])}
+        count = select(func.count()).select_from(improve_lessons)
+        values = [
+            {"id": fitting(improve_lessons.c.id, row["id"]), "at_ms": int(row["at_ms"]), "body": dict(row["body"])}
+            for row in rows
+        ]
+        if not values:
+            return 0
+        async with self._database.write() as connection:
+            before: int = (await connection.execute(count)).scalar_one()
+            await connection.execute(insert(connection, improve_lessons).on_conflict_do_nothing(), values)
+            return int((await connection.execute(count)).scalar_one()) - before
 
 
 def _cycle(row: Row[Any]) -> StoredCycle:
