@@ -18,8 +18,9 @@ from tests.tracing.traced_app import App, traced_app
 from tilores_core import Identifiers, LLMProvider, PluginContext, ServicesNotOpenError
 from tilores_core.host import Plugin, scan
 from tilores_core.settings.data_folder import read_key
-from tilores_core.testing import COMMANDS, EXECUTOR, LLM, SOURCE, TRACERS, isolated_host
+from tilores_core.testing import COMMANDS, EXECUTOR, LLM, OPTIMIZER, SOURCE, TRACERS, isolated_host
 from tilores_core.testing.fake_upstream import FakeUpstream
+from tilores_core.testing.optimizers import OptimizerStrategySuite
 from tilores_core.testing.provider_wire import LLMProviderWireSuite
 from tilores_core.testing.sources import CustomerSourceSuite, KnownCustomer
 from tilores_core.testing.tracers import sample_trace
@@ -72,6 +73,16 @@ class TestSource(CustomerSourceSuite):
     @pytest.fixture
     def known(self) -> KnownCustomer:
         return KnownCustomer(id="A1", name="Ada Brown")
+
+
+class TestOptimizer(OptimizerStrategySuite):
+    @pytest.fixture
+    def strategy(self) -> Any:
+        return isolated_host({"acme": load("acme_optimizer")}, data_dir=Path()).build(OPTIMIZER, "acme")
+
+    @pytest.fixture
+    def reply(self) -> Any:
+        return lambda prompt: "Copy every digit." if "inexact" in prompt else "Answer in at most two sentences."
 
 
 async def test_tracer_example_writes_a_line_per_trace(tmp_path: Path) -> None:

@@ -332,6 +332,22 @@ PLUGIN_PROOFS = {
     "plugins.opro.proposals": (
         "tests/improve/test_strategies.py::TestOpro::test_steps_and_proposals_bound_what_is_asked"
     ),
+    "plugins.bandit.instructions": (
+        "tests/improve/test_strategies.py::TestBandit::test_own_instructions_and_lessons_need_no_model"
+    ),
+    "plugins.bandit.proposals": (
+        "tests/improve/test_strategies.py::TestBandit::test_own_instructions_and_lessons_need_no_model"
+    ),
+    "plugins.bandit.rounds": "tests/improve/test_strategies.py::TestBandit::test_rounds_bound_what_is_tried",
+    "plugins.gepa.rounds": (
+        "tests/improve/test_strategies.py::TestGepa::test_rounds_minibatch_and_parts_bound_what_is_asked"
+    ),
+    "plugins.gepa.minibatch": (
+        "tests/improve/test_strategies.py::TestGepa::test_rounds_minibatch_and_parts_bound_what_is_asked"
+    ),
+    "plugins.gepa.parts": (
+        "tests/improve/test_strategies.py::TestGepa::test_rounds_minibatch_and_parts_bound_what_is_asked"
+    ),
     "plugins.slack.timeout_seconds": "tests/alerts/test_channels.py::HttpSuite::test_time_is_as_set",
     "plugins.slack.url": "tests/alerts/test_channels.py::TestSlack::test_markup_in_a_text_is_escaped",
     "plugins.webhook.max_alerts": "tests/alerts/test_channels.py::TestWebhook::test_alerts_listed_are_as_many_as_set",

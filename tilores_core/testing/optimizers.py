@@ -84,6 +84,12 @@ class FakeTask:
             scored.append(self._score(candidate))
         return sorted(scored, key=lambda one: (-one.score, one.tokens))[:keep]
 
+    async def evaluate(self, candidate: Candidate, ids: Sequence[str]) -> list[ScoredCase]:
+        known = {case.id for case in self.baseline.cases}
+        assert known >= set(ids), "the training questions are those of `baseline.cases`"
+        self._spend(len(set(ids)))
+        return [case for case in self._score(candidate).cases if case.id in ids]
+
     async def reflect(self, prompt: str) -> str:
         self._spend(1)
         self.prompts.append(prompt)

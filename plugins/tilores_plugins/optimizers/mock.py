@@ -1,6 +1,6 @@
 """The strategy `mock`: instructions known beforehand for each fault, for tests and the demo; no model is asked.
 
-It tries each instruction alone, puts those that help together, and leaves out again what the whole does not need.
+It tries each instruction alone, and puts those that help together.
 What it proposes is measured as any other candidate: with models that its instructions do not help it finds nothing.
 """
 
@@ -16,9 +16,9 @@ from tilores_core import (
     OptimizerStrategySpec,
     OptimizerTask,
     PluginContext,
-    ScoredCandidate,
     hookimpl,
 )
+from tilores_plugins.optimizers.instructions import LEAST_GAIN, score_changes
 
 _KNOWN: Final[Mapping[Fault, Sequence[tuple[str, str]]]] = {
     "inexact": (
@@ -35,54 +35,23 @@ _KNOWN: Final[Mapping[Fault, Sequence[tuple[str, str]]]] = {
         ("answer_style", "Give only what was asked for."),
     ),
 }
-_SURE: Final = 0.8
-_LEAST_GAIN: Final = 0.002
-_MOST_LESSONS: Final = 12
 
 
 class MockAIPromptOptimizer:
-    """An `OptimizerStrategy`. Lessons of earlier cycles that are sure enough are applied at once, before it tries
-    instructions alone."""
+    """An `OptimizerStrategy`."""
 
     async def improve(self, task: OptimizerTask) -> Sequence[Candidate]:
-        best = await _with_lessons(task) or task.baseline
-        remaining = {fault for case in best.cases for fault in case.faults}
-        used = {change.instruction for change in best.candidate.changes}
-        said = "\n".join(best.candidate.parts.values())
-        changes = [
-            Change(part=part, instruction=text, fault=fault)
+        said = "\n".join(task.parts.values())
+        faults = {fault for case in task.baseline.cases for fault in case.faults}
+        singles = [
+            task.baseline.candidate.with_change(Change(part=part, instruction=text, fault=fault))
             for fault, known in _KNOWN.items()
-            if fault in remaining
+            if fault in faults
             for part, text in known
-            if text not in used and text not in said
+            if text not in said
         ]
-        if changes:
-            singles = [best.candidate.with_change(change) for change in changes]
-            scored = await task.score(singles, keep=len(singles))
-            helpful = [one for one in scored if one.score - best.score > _LEAST_GAIN]
-            together = best.candidate
-            for one in helpful:
-                together = together.with_change(one.candidate.changes[-1])
-            if len(helpful) > 1:
-                best = _better(best, await task.score([together]))
-            best = _better(best, helpful[:1])
-        return [best.candidate] if best.candidate.changes else []
-
-
-def _better(best: ScoredCandidate, others: Sequence[ScoredCandidate]) -> ScoredCandidate:
-    return max([best, *others], key=lambda one: (one.score, -one.tokens))
-
-
-async def _with_lessons(task: OptimizerTask) -> ScoredCandidate | None:
-    said = "\n".join(task.parts.values())
-    candidate = task.baseline.candidate
-    for lesson in task.lessons[:_MOST_LESSONS]:
-        if lesson.confidence >= _SURE and lesson.gain > 0 and lesson.change.instruction not in said:
-            candidate = candidate.with_change(lesson.change)
-    if not candidate.changes:
-        return None
-    scored = await task.score([candidate])
-    return scored[0] if scored and scored[0].score - task.baseline.score > _LEAST_GAIN else None
+        best, *_ = await score_changes(task, task.baseline, singles, keep=len(singles))
+        return [best.candidate] if best.score - task.baseline.score > LEAST_GAIN else []
 
 
 def build(context: PluginContext) -> MockAIPromptOptimizer:

@@ -20,6 +20,7 @@ from tilores_core import (
     ScoredCandidate,
     hookimpl,
 )
+from tilores_plugins.optimizers.instructions import describe_case, rank
 
 _PART: Final = "answer_style"
 _SHOWN: Final = 8
@@ -65,7 +66,7 @@ class OproOptimizer:
             children = [task.baseline.candidate.with_change(Change(part=_PART, instruction=text)) for text in fresh]
             scored = await task.score(children, keep=2) if children else []
             best = known[0].score
-            known = sorted([*known, *scored], key=lambda one: (-one.score, one.tokens))[:_SHOWN]
+            known = rank([*known, *scored])[:_SHOWN]
             without = 0 if known[0].score > best else without + 1
             if without == 2:
                 break
@@ -77,7 +78,7 @@ class OproOptimizer:
             texts="\n".join(
                 f"- {one.score:.3f}: {_describe_candidate(one) or '(nothing added)'}" for one in reversed(known)
             ),
-            cases="\n".join(f"- {case.question} ({', '.join(case.faults)})" for case in failed),
+            cases="\n".join(map(describe_case, failed)),
             most=self._settings.proposals,
         )
 
