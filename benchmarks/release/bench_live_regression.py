@@ -70,7 +70,9 @@ async def run(given: argparse.Namespace, url: str) -> bool:
         seconds, asked = time.monotonic() - begun, sum(bench.seen.values()) - before
         met = bench.seen[f"version {poor}"]
         entry = (await bench.admin("GET", "prompts/history?limit=1"))[0]
-        alerts = {alert["kind"] for alert in (await bench.admin("GET", "alerts"))}
+        alerts = {alert["kind"] for alert in (await bench.admin("GET", "alerts"))["alerts"]}
+        for row in await bench.admin("GET", "experiments/performance?hours=1"):
+            print(f"  version {row['prompt_version']}: {row['turns']} turns, quality {row['quality'] or 0:.3f}")
         await asyncio.sleep(1.0)  # other web processes follow within a second
         for _ in range(0, 256, given.at_once):
             await asyncio.gather(*(bench.ask() for _ in range(given.at_once)))

@@ -28,7 +28,7 @@ def test_experiment_is_planned_started_looked_at_and_stopped(tilores: Command) -
     status = tilores.run("experiments", "status", "kinder").stdout
     assert f"version {number} against 1, running" in status
     assert "continue: not decided yet" in status
-    assert "lift: none yet, as both versions need scored answers" in status
+    assert "lift: none yet, as both arms need scored answers" in status
     assert "no interval yet" in tilores.run("experiments", "report", "kinder").stdout
     ended = tilores.json("experiments", "stop", "kinder", "--reason", "enough")
     assert (ended["state"], ended["outcome"], ended["reason"]) == ("ended", "stopped", "enough")

@@ -1,7 +1,9 @@
-"""Deployments that are killed at each of their steps in turn: before every SQL statement, before and after every
-commit, before the copy in the data folder is opened and before it is renamed.
+"""Deployments, and the worker's looks at a guarded roll-out, that are killed at each of their steps in turn: before
+every SQL statement, before and after every commit, before the copy in the data folder is opened and before it is
+renamed.
 
-    python prompt_child.py FOLDER      prints the number of steps; fails when a state is neither the old nor the new
+    python prompt_child.py FOLDER [rollout]    prints the number of steps; fails when a state is neither the old nor
+                                               the new
 
 This process imports everything once and forks for each deployment.
 """
@@ -12,6 +14,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +23,24 @@ from sqlalchemy.engine import Engine
 
 import tilores_core.store.upgrade  # noqa: F401 - once, for all that are forked
 from tilores_core.chat.prompts import BUILTIN_PARTS
-from tilores_core.release import ProductionPromptManager
+from tilores_core.contracts import Prompt
+from tilores_core.release import ProductionPromptManager, PromptCase, PromptEvaluation
+from tilores_core.release.experiments import Assignment, ExperimentPlan, ProductionABTester
 from tilores_core.release.prompt_state import StateFile
 from tilores_core.store.address import store_address
 from tilores_core.store.lazy import LazyStore
 
 FEWEST_STEPS = 10
+
+
+class Questions:
+    """Golden questions that every prompt answers."""
+
+    async def cases(self) -> Sequence[PromptCase]:
+        return (PromptCase(question="What is the latest credit score of the customer?"),)
+
+    async def evaluate_prompt(self, prompt: Prompt, model: str | None = None) -> PromptEvaluation:
+        return PromptEvaluation(score=0.95, questions=40)
 
 
 def opened(folder: Path) -> tuple[ProductionPromptManager, LazyStore]:
@@ -83,23 +98,93 @@ async def look(folder: Path, before: int, wanted: int, last_step: int) -> int:
     return label.number
 
 
+# --- a guarded roll-out ----------------------------------------------------------------------------------
+
+PLAN = ExperimentPlan(name="guarded", candidate=2, weights=(0.5, 1.0), min_per_arm=20, min_hours=0, step_hours=0)
+
+
+def tester_of(folder: Path) -> tuple[ProductionABTester, ProductionPromptManager, LazyStore]:
+    manager, store = opened(folder)
+    manager.checks.evaluator = Questions()
+    return ProductionABTester(store, manager, Assignment()), manager, store
+
+
+async def begin_rollout(folder: Path) -> str:
+    tester, _, store = tester_of(folder)
+    made = await tester.start(PLAN, actor="jo", reason="try it")
+    good = {"units": 100, "turns": 100, "scored": 100, "score": 93, "score_squares": 87}
+    sums = {(made.id, step, arm): good for step in (0, 1) for arm in ("control", "candidate")}
+    await (await store.get()).experiments.add(sums)
+    await store.aclose()
+    return made.id
+
+
+async def look_once(folder: Path, last_step: int) -> None:
+    tester, manager, store = tester_of(folder)
+    await manager.refresh()
+    kill_at(last_step)
+    await tester.look()
+    await store.aclose()
+
+
+async def check_rollout(folder: Path) -> tuple[int, str]:
+    """The step and the state, when all that is kept agrees on them."""
+    _, store = opened(folder)
+    opened_store = await store.get()
+    (found,) = await opened_store.experiments.list()
+    labels = (await opened_store.prompts.get_labelled()).labels
+    actions = [entry.action for entry in await opened_store.audit.recent()]
+    await store.aclose()
+    production = labels["production"].number
+    assert actions.count("experiments.advance") == len(found.weights) - 1, actions
+    if found.state == "running":
+        assert "experiment.guarded" in labels, labels
+        assert production == 1 or found.weights == PLAN.weights, "in production before its last step"
+    else:
+        assert (found.outcome, production) == ("deployed", 2)
+    return len(found.weights), f"{found.state} {production}"
+
+
+def rollout(folder: Path) -> None:
+    asyncio.run(begin_rollout(folder))
+    seen = {(1, "running 1")}
+    for last_step in range(1, 200):
+        ended = in_child(look_once(folder, last_step))
+        seen.add(asyncio.run(check_rollout(folder)))
+        if ended == 0 and (2, "ended 2") in seen:
+            assert seen >= {(1, "running 1"), (2, "running 1"), (2, "running 2"), (2, "ended 2")}, seen
+            print(last_step - 1)
+            return
+        assert ended in (0, -signal.SIGKILL), ended
+    raise AssertionError("a roll-out has no end")
+
+
+def in_child(work: Coroutine[Any, Any, None]) -> int:
+    """The exit code of a process that does this."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            asyncio.run(work)
+            code = 0
+        finally:
+            os._exit(code)
+    work.close()
+    _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
 def main() -> None:
     folder = Path(sys.argv[1])
     asyncio.run(prepare(folder))
+    if sys.argv[2:] == ["rollout"]:
+        rollout(folder)
+        return
     number = 1
     outcomes: set[str] = set()
     for last_step in range(1, 200):
         wanted = 3 - number
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                asyncio.run(deploy(folder, wanted, last_step))
-                code = 0
-            finally:
-                os._exit(code)
-        _, status = os.waitpid(pid, 0)
-        ended = os.waitstatus_to_exitcode(status)
+        ended = in_child(deploy(folder, wanted, last_step))
         found = asyncio.run(look(folder, number, wanted, last_step))
         if ended == 0:
             assert found == wanted

@@ -156,6 +156,8 @@ def sums(rng: random.Random, n: int, quality: float, **more: Any) -> ArmSums:
     latencies = [max(0.0, rng.gauss(more.get("latency", 0.5), 0.1)) for _ in range(n)]
     costs = [max(0.0, rng.gauss(more.get("cost", 0.001), 0.0001)) for _ in range(n)]
     errors = round(n * more.get("errors", 0.0))
+    if errors > 1e6:  # nothing else
+        return ArmSums(units=n, turns=n, errors=n)
     return ArmSums(
         units=more.get("units", n),
         turns=n + errors,
@@ -192,6 +194,7 @@ CASES: dict[str, Case] = {
         "continue",
     ),
     "below the floor": ({"quality": 0.8}, {"quality": 0.8}, {}, "stop_harm"),
+    "fails always": ({"quality": 0.9}, {"quality": 0.95, "errors": 1e9}, {}, "stop_harm"),
     "fails more": ({"quality": 0.9}, {"quality": 0.95, "errors": 0.1}, {}, "stop_harm"),
     "dearer": ({"quality": 0.9}, {"quality": 0.95, "cost": 0.002}, {}, "stop_harm"),
     "slower": ({"quality": 0.9}, {"quality": 0.95, "latency": 1.0}, {}, "stop_harm"),

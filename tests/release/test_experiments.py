@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -52,8 +52,15 @@ class Process:
             raise UnknownModelError(f"there is no model {name!r}")
         return found
 
-    async def answer(self, sessions: int, quality: Callable[[str], float], **outcome: Any) -> None:
-        """Turns of so many sessions; `quality` of an arm's prompt."""
+    async def answer(
+        self,
+        sessions: int,
+        quality: Callable[[str], float],
+        *,
+        candidate: Mapping[str, Any] | None = None,
+        **outcome: Any,
+    ) -> None:
+        """Turns of so many sessions; `quality` of an arm's prompt. `candidate`: of the candidate's outcomes."""
         rng = random.Random(1)
         for i in range(sessions):
             turn = Turn(messages=({"role": "user", "content": "Hello"},), session_id=f"s{i}")
@@ -61,6 +68,8 @@ class Process:
             model = other or MODEL
             answer = Answer(text="Hello.", model=model, prompt_version=prompt.version, cost=0.001)
             given: dict[str, Any] = {"answer": answer, "timings": {"total": 0.5}} | outcome
+            if arm is not None and arm.arm == "candidate":
+                given |= candidate or {}
             name = prompt.version.split("-")[0] if other is None else other
             score = min(1.0, max(0.0, rng.gauss(quality(name), 0.05)))
             self.recorder.record(Outcome(turn=turn, model=model, arm=arm, **given), score)
@@ -200,6 +209,41 @@ async def test_guarded_rollout_advances_and_ends_in_production(replica: ReplicaS
     assert one.replica.number == number
 
 
+@pytest.mark.parametrize(
+    ("guard", "quality", "candidate"),
+    [
+        ("quality", 0.86, {}),
+        ("errors", 0.93, {"answer": None, "error": "provider_unavailable"}),
+        ("latency", 0.93, {"timings": {"total": 2.0}}),
+        ("cost", 0.93, {"answer": Answer(text="Hello.", model=MODEL, cost=0.01)}),
+    ],
+)
+@pytest.mark.parametrize("healthy", [0, 1])
+async def test_guarded_rollout_stops_at_the_step_where_a_guardrail_breaks(
+    replica: ReplicaStart, guard: str, quality: float, candidate: dict[str, Any], healthy: int
+) -> None:
+    one = Process(await replica())
+    number = await make(one.replica)
+    await start(one, plan(number, weights=(0.2, 0.5, 1.0), step_hours=1, min_per_arm=60))
+    for step in range(healthy + 1):
+        breaks = step == healthy
+        worse = quality if breaks else 0.93
+        await one.answer(
+            600,
+            lambda name, worse=worse: worse if name == str(number) else 0.93,
+            candidate=candidate if breaks else {},
+        )
+        one.recorder = ExperimentRecorder(one.assignment, one.replica.store)  # other callers in the next step
+        one.now = (await one.tester.get("kinder")).step_began.timestamp() + 2 * 3600
+        [(_, verdict)] = await one.tester.look()
+    assert set(verdict.guards) == {guard}
+    ended = await one.tester.get("kinder")
+    assert (ended.outcome, len(ended.weights)) == ("harm", healthy + 1)
+    assert one.assignment.running == ()
+    assert await one.replica.manager.versions.labels() == {"production": 1}
+    assert [alert.kind for alert in one.replica.alerts.raised] == ["experiment.stopped"]
+
+
 async def test_person_stops_an_experiment_with_or_without_the_candidate(replica: ReplicaStart) -> None:
     one = Process(await replica())
     number = await make(one.replica)
@@ -231,6 +275,19 @@ async def test_worker_that_was_killed_after_the_deployment_ends_it_the_next_time
     await one.tester.look()
     assert (await one.tester.get("kinder")).outcome == "deployed"
     assert await one.replica.manager.versions.labels() == {"production": number}
+
+
+async def test_label_of_a_start_or_end_that_was_killed_is_removed(replica: ReplicaStart) -> None:
+    one = Process(await replica())
+    number = await make(one.replica)
+    await one.replica.manager.deploy(number, actor="jo", reason="then it was killed", label="experiment.kinder")
+    store = await one.replica.store.get()
+    one.now = (await store.prompts.get_labelled()).labels["experiment.kinder"].changed.timestamp()
+    await one.tester.look()
+    assert await one.replica.manager.versions.labels() == {"experiment.kinder": number, "production": 1}
+    one.now += 3600
+    await one.tester.look()
+    assert await one.replica.manager.versions.labels() == {"production": 1}
 
 
 async def test_experiments_share_traffic_without_overlap(replica: ReplicaStart) -> None:

@@ -25,10 +25,10 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
 
 
-def test_kill_at_any_step_of_a_deployment_leaves_the_old_or_the_new_version(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, str(CHILD), str(tmp_path)], capture_output=True, text=True, timeout=100, check=False
-    )
+@pytest.mark.parametrize("what", [(), ("rollout",)], ids=["deployment", "guarded roll-out"])
+def test_kill_at_any_step_leaves_the_old_or_the_new_state(tmp_path: Path, what: tuple[str, ...]) -> None:
+    command = [sys.executable, str(CHILD), str(tmp_path), *what]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[-1]) > 10, done.stdout
 

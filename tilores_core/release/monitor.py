@@ -250,5 +250,4 @@ def _quality(window: Window) -> Moments:
 
 
 def _errors(window: Window) -> Moments:
-    sums = window.sums
-    return Moments.of_sums(count=sums["turns"], total=sums["errors"], squares=sums["errors"])
+    return Moments.of_rate(window.sums["turns"], window.sums["errors"])

@@ -233,9 +233,9 @@ class ProductionPromptManager:
         store = await self._store.get()
         found = (await store.prompts.get_labelled()).labels.get(label)
         before = found.number if found is not None else None
-        if before is None and label == PRODUCTION and number == 1:  # nothing was ever deployed: the built-in serves
+        if label == PRODUCTION and number == (before or 1):  # without a deployment the built-in prompt serves
             raise ConflictError(
-                "version 1 is in production already", param="version", fix="make another: tilores prompts new"
+                f"version {number} is in production already", param="version", fix="make another: tilores prompts new"
             )
         if expected is not None and (before or 1) != expected:
             raise moved_meanwhile(label, before, expected)

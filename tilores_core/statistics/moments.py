@@ -37,6 +37,20 @@ class Moments:
             return cls()
         return cls(count, total / count, max(0.0, squares - total * total / count))
 
+    @classmethod
+    def of_rate(cls, count: float, hits: float) -> Moments:
+        """Of values 0 and 1. The variance is that with one more of each, as for Agresti and Caffo (2000): all values
+        the same do not mean that the rate is known for sure."""
+        if count <= 0:
+            return cls()
+        rate = (hits + 1) / (count + 2)
+        return cls(count, hits / count, count * rate * (1 - rate))
+
+    def with_least_deviation(self, deviation: float) -> Moments:
+        """With at least this standard deviation, where values that are all the same are possible."""
+        least = deviation * deviation * max(0.0, self.count - 1)
+        return Moments(self.count, self.mean, max(self.squares, least))
+
     def add(self, value: float) -> None:
         self.count += 1
         away = value - self.mean

@@ -69,7 +69,7 @@ class ArmSums:
 
     @property
     def failures(self) -> Moments:
-        return Moments.of_sums(count=self.turns, total=self.errors, squares=self.errors)
+        return Moments.of_rate(self.turns, self.errors)
 
     @property
     def latencies(self) -> Moments:
@@ -179,7 +179,10 @@ def _adjust(arms: Mapping[Arm, ArmSums]) -> tuple[Moments, Moments]:
 
 
 def _stratify(test: MeanSPRT, strata: list[tuple[Moments, Moments]]) -> Look:
-    """The look at a difference within strata, weighted by inverse variance."""
+    """The look at a difference within strata, weighted by inverse variance. Values that are all the same, such as the
+    cost of answers of one length, are taken to vary a little, else nothing could be said of them."""
+    least = test.tau / 8
+    strata = [(one.with_least_deviation(least), other.with_least_deviation(least)) for one, other in strata]
     usable = []
     for control, candidate in strata:
         if min(control.count, candidate.count) < 2:

@@ -14,6 +14,8 @@ ARMS: tuple[Arm, Arm] = ("control", "candidate")
 
 Percent = Annotated[float, Field(gt=0, le=1, strict=True)]
 
+LABEL_PREFIX = "experiment."
+
 _MOST_DAYS = 3650.0
 
 ROLLOUT_STEPS: tuple[float, ...] = (0.01, 0.05, 0.25, 0.5, 1.0)
@@ -97,7 +99,7 @@ class ExperimentPlan(BaseModel):
     @property
     def label(self) -> str:
         """The prompt label that holds the candidate while the experiment runs."""
-        return f"experiment.{self.name}"
+        return f"{LABEL_PREFIX}{self.name}"
 
 
 class ExperimentRequirements(BaseModel):

@@ -45,7 +45,7 @@ def describe(experiment: Experiment, verdict: Mapping[str, Any]) -> str:
         mean = f"{verdict['means'].get(arm, 0):.3f}" if scored else "-"
         lines.append(f"{arm:<10} {units:>8.0f} units {scored:>8.0f} scored   mean {mean}")
     if not has_lift(verdict):
-        lines.append("lift: none yet, as both versions need scored answers")
+        lines.append("lift: none yet, as both arms need scored answers")
         return "\n".join([*lines, *_ending(experiment, verdict)])
     low, high = verdict.get("low"), verdict.get("high")
     interval = f" [{low:+.3f}, {high:+.3f}]" if low is not None and high is not None else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -22,7 +22,7 @@ from tilores_core.errors import (
 )
 from tilores_core.release.experiments.analysis import ArmSums, Steps, Verdict, analyse
 from tilores_core.release.experiments.assignment import Assignment, RunningExperiment, free_slice
-from tilores_core.release.experiments.plan import ARMS, ExperimentPlan, ExperimentRequirements, needs
+from tilores_core.release.experiments.plan import ARMS, LABEL_PREFIX, ExperimentPlan, ExperimentRequirements, needs
 from tilores_core.release.prompts import ProductionPromptManager
 from tilores_core.store.lazy import LazyStore
 from tilores_core.store.topics import EXPERIMENTS, PRODUCTION
@@ -34,6 +34,7 @@ log = structlog.get_logger(part="release")
 
 ACTOR: Final = "experiments"
 _MOST_LOOKS: Final = 200
+_LEFTOVER_SECONDS: Final = 600.0
 _DAY_MS: Final = 86_400_000
 _LIKELY_SCORE: Final = 0.9
 
@@ -222,6 +223,7 @@ class ProductionABTester:
         running = await store.experiments.list(state="running")
         for name in self.looked.keys() - {one.name for one in running}:
             del self.looked[name]
+        await self._remove_leftover_labels(running)
         for experiment in running:
             verdict = await self._analyse(experiment)
             if paused:
@@ -231,6 +233,17 @@ class ProductionABTester:
             await self._act(experiment, verdict)
             done.append((experiment, verdict))
         return done
+
+    async def _remove_leftover_labels(self, running: Sequence[Experiment]) -> None:
+        """Of processes that were killed between an experiment's label and its beginning or end."""
+        used = {ExperimentPlan.model_validate(one.plan).label for one in running}
+        left = [name for name in self._prompts.state.numbers if name.startswith(LABEL_PREFIX) and name not in used]
+        if not left:
+            return
+        labels = (await (await self._store.get()).prompts.get_labelled()).labels
+        for name in left:
+            if name in labels and self._clock() - labels[name].changed.timestamp() > _LEFTOVER_SECONDS:
+                await self._prompts.remove_label(name, actor=ACTOR, reason="its experiment does not run")
 
     async def _act(self, experiment: Experiment, verdict: Verdict) -> None:
         plan, row = ExperimentPlan.model_validate(experiment.plan), as_row(verdict)
