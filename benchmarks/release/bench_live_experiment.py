@@ -5,8 +5,8 @@
 1. A poor prompt is in production, and a better candidate is tried at 50/50: it must win and be deployed by itself.
 2. Then the poor prompt is the candidate: it must be stopped, and meet no caller after that.
 
-The model is simulated (`demo:simulated-verbose`: it writes long answers with markup unless told not to), so the
-difference is real and known. Live scoring may take a fifth of a core here, so that a decision takes minutes.
+The model is simulated (`demo:simulated-1`: it does as it is instructed, and long answers with markup score some seven
+points lower), so the difference is real and known. Live scoring may take a fifth of a core here, so that a decision takes minutes.
 Exit code 1 when one of the two ends otherwise, a request fails, or more than 5 % of the requests after the end meet
 the worse one.
 """
@@ -34,10 +34,10 @@ import aiohttp
 
 KEY = "bench-secret-of-no-value"
 HEADERS = {"Authorization": f"Bearer {KEY}"}
-MODEL = "demo:simulated-verbose"
+MODEL = "demo:simulated-1"
 AFTER = 512
 CUSTOMERS = ("EDW_HAWTHORNE_001",)
-FIELDS = ("annual income", "credit limit", "account balance", "credit utilization", "monthly income", "total spent")
+FIELDS = ("monthly income", "credit limit", "account balance", "credit utilization", "city", "total spent")
 TOML = f"""schema = 1
 [use]
 cache = ["memory"]
@@ -50,8 +50,9 @@ look_seconds = 1
 [monitor]
 roll_back = false
 """
-POOR = "Give exact values: figures, dates and identifiers as they are written."
-GOOD = f"Use short sentences and plain words, without lists, headings or markup.\n{POOR}"
+EXACT = "Give exact values: figures, dates and identifiers as they are written."
+POOR = f"Answer at length, in detail, with headings and lists.\n{EXACT}"
+GOOD = f"Use short sentences and plain words, without lists, headings or markup.\n{EXACT}"
 
 
 class Bench:

@@ -209,6 +209,10 @@ async def test_guarded_rollout_advances_and_ends_in_production(replica: ReplicaS
     assert one.replica.number == number
 
 
+def _mean_of(means: Mapping[str, float]) -> Callable[[str], float]:
+    return lambda name: means.get(name, 0.93)
+
+
 @pytest.mark.parametrize(
     ("guard", "quality", "candidate"),
     [
@@ -227,12 +231,8 @@ async def test_guarded_rollout_stops_at_the_step_where_a_guardrail_breaks(
     await start(one, plan(number, weights=(0.2, 0.5, 1.0), step_hours=1, min_per_arm=60))
     for step in range(healthy + 1):
         breaks = step == healthy
-        worse = quality if breaks else 0.93
-        await one.answer(
-            600,
-            lambda name, worse=worse: worse if name == str(number) else 0.93,
-            candidate=candidate if breaks else {},
-        )
+        means = {str(number): quality} if breaks else {}
+        await one.answer(600, _mean_of(means), candidate=candidate if breaks else {})
         one.recorder = ExperimentRecorder(one.assignment, one.replica.store)  # other callers in the next step
         one.now = (await one.tester.get("kinder")).step_began.timestamp() + 2 * 3600
         [(_, verdict)] = await one.tester.look()
