@@ -6,7 +6,8 @@
 2. Then the poor prompt is the candidate: it must be stopped, and meet no caller after that.
 
 The model is simulated (`demo:simulated-1`: it does as it is instructed, and long answers with markup score some seven
-points lower), so the difference is real and known. Live scoring may take a fifth of a core here, so that a decision takes minutes.
+points lower), so the difference is real and known. Live scoring may take a fifth of a core here, so that a decision
+takes minutes.
 Exit code 1 when one of the two ends otherwise, a request fails, or more than 5 % of the requests after the end meet
 the worse one.
 """
