@@ -10,7 +10,7 @@ from tests.chat.test_customers import SpottingSource
 from tilores_core.chat.customer.choices import clarification
 from tilores_core.chat.customer.extraction import extract
 from tilores_core.chat.customer.finder import CustomerFinder, Resolution
-from tilores_core.chat.customer.resolution import Candidates, LookupNeeded, resolve
+from tilores_core.chat.customer.resolution import Candidates, Resolver
 from tilores_core.contracts import Customer, CustomerOutcome, Evidence, Identifiers, Message, Record, Strength
 from tilores_core.spectrums import classify
 
@@ -369,16 +369,15 @@ def test_evidence_has_kind_span_polarity_and_strength() -> None:
 
 def test_resolution_needs_no_source() -> None:
     readings = [extract("Nora Whitlock, phone 503 555 0112, balance?", region="US")]
-    candidates = Candidates()
     asked = Identifiers(name="Nora Whitlock", phone="+15035550112")
-    with pytest.raises(LookupNeeded) as needed:
-        resolve(readings, candidates, spectrum=lambda i: "transactions", region="US")
-    assert needed.value.identifiers == asked
-    candidates.add(asked, ())
-    state = resolve(readings, candidates, spectrum=lambda i: "transactions", region="US")
-    assert (state.kind, state.reason) == ("none", "unknown")
-    candidates.add(asked, PEOPLE[8:10])
-    assert resolve(readings, candidates, spectrum=lambda i: "transactions", region="US").kind == "several"
+    for people, expected in (((), ("none", "unknown")), (PEOPLE[8:10], ("several", "fits"))):
+        resolver = Resolver(readings, Candidates(), spectrum=lambda i: "transactions", region="US")
+        assert resolver.resolve() is None
+        assert resolver.needed == asked
+        resolver.candidates.add(asked, people)
+        state = resolver.resolve()
+        assert state is not None
+        assert (state.kind, state.reason) == expected
 
 
 class FromAPlugin:

@@ -21,7 +21,7 @@ from tilores_core.cache.tiered import Hit, MakerResult, TieredCache
 from tilores_core.chat.context.estimate import estimate_tokens
 from tilores_core.chat.context.quality import is_weak
 from tilores_core.chat.customer.finder import CustomerFinder, Resolution
-from tilores_core.chat.customer.resolution import LookupNeeded
+from tilores_core.chat.customer.resolution import Resolver
 from tilores_core.chat.customer_match import NO_CUSTOMER, WEAK_MATCH_SUFFIX, CustomerMatch, CustomerRecords
 from tilores_core.chat.records import fingerprint, render
 from tilores_core.chat.source_calls import SourceCalls, SourceNotes
@@ -161,7 +161,7 @@ class CustomerLookup:
         key = self._mention_key(context.conversation)
         keep = not turn.cache.no_store
         read = self._read(context, key)
-        needed = read if isinstance(read, LookupNeeded) else None
+        begun = read if isinstance(read, Resolver) else None
         if isinstance(read, Resolution) and read.outcome.kind == "unnamed":
             if keep:
                 await self._cache.set(key, _UNNAMED, ttl=self._life.ttl_seconds, grace=self._grace, behind=True)
@@ -170,10 +170,11 @@ class CustomerLookup:
         renew = turn.cache.no_cache or turn.cache.max_age is not None
 
         async def make() -> MakerResult:
-            nonlocal just_found
+            nonlocal just_found, begun
             since = self._cache.revision()
+            begun, search = None, self._search(turn, context.spectrum, begun)  # a second search begins again
             found = await self.calls.note_outcome(
-                self._search(turn, context.spectrum, needed), asked=lambda found: found.outcome.kind != "unnamed"
+                search, asked=lambda found: found.outcome.kind != "unnamed"
             )
             if found.customer is not None:
                 weak = is_weak(found.customer.quality)
@@ -211,7 +212,7 @@ class CustomerLookup:
             return replace(NO_CUSTOMER, tier=hit.tier)
         return CustomerMatch(outcome=outcome_from_bytes(hit.value), tier=hit.tier)
 
-    def _read(self, context: TurnContext, key: str) -> Resolution | LookupNeeded | None:
+    def _read(self, context: TurnContext, key: str) -> Resolution | Resolver | None:
         """What a conversation tells by itself, unless the cache may know more. No call is shared for that: most that
         name no customer end here."""
         cache = self._cache
@@ -307,8 +308,8 @@ class CustomerLookup:
 
     # --- the source and what is stored of it -------------------------------------------------------------
 
-    async def _search(self, turn: Turn, spectrum: str, needed: LookupNeeded | None) -> Resolution:
-        found = await self._finder.resolve(turn.messages, None, spectrum=spectrum, needed=needed)
+    async def _search(self, turn: Turn, spectrum: str, begun: Resolver | None) -> Resolution:
+        found = await self._finder.resolve(turn.messages, None, spectrum=spectrum, begun=begun)
         self.schema_hash = (await self._source.schema()).hash
         return found
 

@@ -6,13 +6,13 @@ Reads the messages, asks the source for what `resolution` needs, and hands the d
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from tilores_core.chat.customer.choices import clarification, several
 from tilores_core.chat.customer.extraction import Reading, extract
-from tilores_core.chat.customer.resolution import UNNAMED, Candidates, LookupNeeded, State, resolve
+from tilores_core.chat.customer.resolution import UNNAMED, Candidates, Resolver, State
 from tilores_core.chat.messages import text_of
 from tilores_core.contracts import (
     Customer,
@@ -79,16 +79,17 @@ class CustomerFinder:
         # The messages before the last one were mostly read when they were the last.
         self._read = lru_cache(maxsize=512)(self._extract)
 
-    def read(self, messages: Sequence[Message], *, spectrum: str) -> Resolution | LookupNeeded | None:
-        """What the user's messages tell without the source, else what it must be asked first; `resolve` goes on from
-        there. None when a plugin's extractor has to read them."""
-        said = list(_pair_with_question(messages))[-_MOST_MESSAGES:]
+    def read(self, messages: Sequence[Message], *, spectrum: str) -> Resolution | Resolver | None:
+        """What the user's messages tell without the source, else how far that goes; `resolve` goes on from there.
+        None when a plugin's extractor has to read them."""
         if self._extractor is not None:
             return None
-        try:
-            return _of(self._state(_Lazily(self._read, said), said, Candidates(), spectrum) if said else UNNAMED)
-        except LookupNeeded as needed:
-            return needed.with_traceback(None)  # a frame that holds its own traceback is garbage in a circle
+        said = list(_pair_with_question(messages))[-_MOST_MESSAGES:]
+        if not said:
+            return _of(UNNAMED)
+        resolver = self._begin(_Lazily(self._read, said), said, spectrum)
+        state = resolver.resolve()
+        return resolver if state is None else _of(state)
 
     async def resolve(
         self,
@@ -96,40 +97,40 @@ class CustomerFinder:
         customer_id: str | None,
         *,
         spectrum: str,
-        needed: LookupNeeded | None = None,
+        begun: Resolver | None = None,
     ) -> Resolution:
         """Which customer the question is about: `customer_id` when given, else the one that the user's messages name.
 
-        `spectrum` is that of the question; `needed` is from `read`. Raises what the source raises (`SourceError`).
+        `spectrum` is that of the question; `begun` is from `read`, for one call. Raises what the source raises
+        (`SourceError`).
         """
         if customer_id is not None:
             customer = await self._source.get(customer_id)
             return _resolution((customer,) if customer is not None else ())
-        said = list(_pair_with_question(messages))[-_MOST_MESSAGES:]
-        if not said:
-            return _of(UNNAMED)
-        readings: Sequence[Reading] = _Lazily(self._read, said)
-        if self._extractor is not None:
-            readings = [await self._by_plugin(self._extractor, text, asked) for text, asked in said]
-        candidates = Candidates()
+        resolver = begun
+        if resolver is None:
+            said = list(_pair_with_question(messages))[-_MOST_MESSAGES:]
+            if not said:
+                return _of(UNNAMED)
+            readings: Sequence[Reading] = _Lazily(self._read, said)
+            if self._extractor is not None:
+                readings = [await self._by_plugin(self._extractor, text, asked) for text, asked in said]
+            resolver = self._begin(readings, said, spectrum)
         for _ in range(_MOST_LOOKUPS):
-            if needed is not None:
-                await self._look_up(needed.identifiers, candidates)
-            try:
-                return _of(self._state(readings, said, candidates, spectrum))
-            except LookupNeeded as asked:
-                needed = asked.with_traceback(None)
+            if resolver.needed is not None:
+                await self._look_up(resolver.needed, resolver.candidates)
+            state = resolver.resolve()
+            if state is not None:
+                return _of(state)
         return _of(State("none", reason="unread"))
 
-    def _state(
-        self, readings: Sequence[Reading], said: Sequence[tuple[str, str]], candidates: Candidates, spectrum: str
-    ) -> State:
+    def _begin(self, readings: Sequence[Reading], said: Sequence[tuple[str, str]], spectrum: str) -> Resolver:
         last = len(said) - 1
 
         def spectrum_of(i: int) -> str:
             return spectrum if i == last else classify(said[i][0])
 
-        return resolve(readings, candidates, spectrum=spectrum_of, region=self._region)
+        return Resolver(readings, Candidates(), spectrum=spectrum_of, region=self._region)
 
     def names_another(self, messages: Sequence[Message], customer: Customer, records: str) -> bool:
         """Whether the last message of the user asks about another person than the `customer` that the request names:
@@ -190,15 +191,19 @@ def _is_subject(item: Evidence, reading: Reading) -> bool:
 class _Lazily(Sequence[Reading]):
     """The readings of messages, each made when it is first asked for."""
 
-    def __init__(self, read: object, said: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, read: Callable[[str, str], Reading], said: Sequence[tuple[str, str]]) -> None:
         self._read = read
         self._said = said
+        self._readings: list[Reading | None] = [None] * len(said)
 
     def __len__(self) -> int:
         return len(self._said)
 
     def __getitem__(self, i: int) -> Reading:  # type: ignore[override]  # slices are not asked for
-        return self._read(*self._said[i])  # type: ignore[operator,no-any-return]
+        reading = self._readings[i]
+        if reading is None:
+            reading = self._readings[i] = self._read(*self._said[i])
+        return reading
 
 
 def _pair_with_question(messages: Sequence[Message]) -> Iterator[tuple[str, str]]:

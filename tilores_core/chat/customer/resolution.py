@@ -43,32 +43,40 @@ _BARE: Final = words_in_any("choosing").union(
 _MOST_PARTS = 6  # messages that a phone number is said over
 
 
-__all__ = ["UNNAMED", "Candidates", "LookupNeeded", "Reason", "State", "resolve"]
+__all__ = ["UNNAMED", "Candidates", "Reason", "Resolver", "State"]
 
 
-def resolve(
-    readings: Sequence[Reading], candidates: Candidates, *, spectrum: Callable[[int], str], region: str
-) -> State:
-    """The state after the last message.
+class Resolver:
+    """Finds the customer of a conversation, as far as `candidates` tells what the source knows.
 
-    `spectrum` tells what a message is about; `region` is where phone numbers without a country code belong. Raises
-    `LookupNeeded` as long as `candidates` lacks an answer of the source.
+    `readings` gives the same object each time. `spectrum` tells what a message is about; `region` is where phone
+    numbers without a country code belong.
     """
-    return _Resolver(readings, candidates, spectrum, region).after(len(readings) - 1)
 
-
-class _Resolver:
     def __init__(
-        self, readings: Sequence[Reading], candidates: Candidates, spectrum: Callable[[int], str], region: str
+        self, readings: Sequence[Reading], candidates: Candidates, *, spectrum: Callable[[int], str], region: str
     ) -> None:
+        self.candidates = candidates
+        self.needed: Identifiers | None = None
+        """What the source must be asked for."""
         self._readings = readings
-        self._candidates = candidates
         self._match = Matcher(candidates)
         self._narrow = Narrower(self._match)
         self._spectrum = spectrum
         self._region = region
         self._states: dict[int, State] = {}
-        self._faint = 0
+        self._borne_out: dict[int, bool] = {}  # by the identity of faint evidence
+
+    def resolve(self) -> State | None:
+        """The state after the last message; None while `candidates` lacks the customers that fit `needed`.
+
+        Then add them and call it again: what was found before is not computed again.
+        """
+        try:
+            return self.after(len(self._readings) - 1)
+        except LookupNeeded as missing:
+            self.needed = missing.identifiers
+            return None
 
     def after(self, i: int) -> State:
         """The state after message `i`; each is found once."""
@@ -153,7 +161,7 @@ class _Resolver:
     def _resolve_named(self, i: int, reading: Reading, asserted: Sequence[Evidence]) -> State | None:
         """The state when the message identifies a customer; None when it names no person after all."""
         sure = [item for item in asserted if item.strength]
-        given = [*sure, *self._borne_out([item for item in asserted if not item.strength], sure)]
+        given = [*sure, *self._find_borne_out([item for item in asserted if not item.strength], sure)]
         partial = [item for item in given if item.kind == "name" and item.partial]
         given = [item for item in given if not (item.kind == "name" and item.partial)]
         names = distinct_names(item for item in given if item.kind == "name")
@@ -175,7 +183,7 @@ class _Resolver:
             return State("none", reason="contradiction", pending=reading.born)
         return self._narrow_found(i, reading, tuple(left), complete, given, named=bool(names))
 
-    def _borne_out(self, faint: Sequence[Evidence], sure: Sequence[Evidence]) -> list[Evidence]:
+    def _find_borne_out(self, faint: Sequence[Evidence], sure: Sequence[Evidence]) -> list[Evidence]:
         """The faint evidence that fits a customer."""
         found = []
         tried = 0
@@ -186,10 +194,12 @@ class _Resolver:
                 found.append(item)
                 continue
             tried += 1
-            self._faint += 1
-            if tried > _MOST_NAMES or self._faint > _MOST_FAINT:
+            fits = self._borne_out.get(id(item))
+            if fits is None and (tried > _MOST_NAMES or len(self._borne_out) >= _MOST_FAINT):
                 break
-            if self._match.fitting([item], (), None)[0]:
+            if fits is None:
+                fits = self._borne_out[id(item)] = bool(self._match.fitting([item], (), None)[0])
+            if fits:
                 found.append(item)
         return found
 
@@ -227,7 +237,7 @@ class _Resolver:
                     return None  # "what about arrears"
                 continue
             who = Identifiers(name=pick.value)
-            if found := self._candidates.of(who):
+            if found := self.candidates.of(who):
                 left = tuple(c for c in found if facts.fits_all(c, reading, ()))
                 return self._narrow_found(i, reading, left, True, partial, named=True) if left else None
         if among or any(item.strength for item in partial):
@@ -237,7 +247,7 @@ class _Resolver:
     def _another_called(self, name: Evidence, earlier: State) -> State:
         """ "The other Roe": not the present one."""
         now = {customer.id for customer in earlier.customers}
-        found = self._candidates.of(Identifiers(name=name.value))
+        found = self.candidates.of(Identifiers(name=name.value))
         others = tuple(customer for customer in found if customer.id not in now)
         if not others:
             return State("none", reason="unknown")
