@@ -173,9 +173,7 @@ class CustomerLookup:
             nonlocal just_found, begun
             since = self._cache.revision()
             begun, search = None, self._search(turn, context.spectrum, begun)  # a second search begins again
-            found = await self.calls.note_outcome(
-                search, asked=lambda found: found.outcome.kind != "unnamed"
-            )
+            found = await self.calls.note_outcome(search, asked=lambda found: found.outcome.kind != "unnamed")
             if found.customer is not None:
                 weak = is_weak(found.customer.quality)
                 match = self._match(found.customer)
