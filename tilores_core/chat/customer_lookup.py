@@ -39,7 +39,7 @@ from tilores_core.settings import CacheTable
 _FINGERPRINT_LENGTH = 64
 _UNNAMED = b"-"
 _ONE = b"1"
-_WEAK = b"w"  # one, whom the search fits only poorly
+_WEAK = b"w"  # one that the search fits only poorly
 _CUSTOMERS_KEPT = 256
 
 
@@ -184,7 +184,7 @@ class CustomerLookup:
                 return MakerResult((_WEAK if weak else _ONE) + found.customer.id.encode(), match.tags, store=keep)
             if found.outcome.kind == "unnamed":
                 return MakerResult(_UNNAMED, store=keep)
-            return self._nobody(outcome_to_bytes(found.outcome), keep, self._mention_negative_ttl)
+            return self._negative_entry(outcome_to_bytes(found.outcome), keep, self._mention_negative_ttl)
 
         async def fetch(*, again: bool) -> Hit:
             return await self._cache.fetch(
@@ -229,7 +229,7 @@ class CustomerLookup:
             since = self._cache.revision()
             customer = await self._load(customer_id)
             if customer is None:
-                return self._nobody(b"", keep, self._life.negative_ttl_seconds)
+                return self._negative_entry(b"", keep, self._life.negative_ttl_seconds)
             match = self._match(customer)
             if keep:
                 await self._store_records(customer, match, since)
@@ -319,7 +319,7 @@ class CustomerLookup:
 
         return await self.calls.note_outcome(load())
 
-    def _nobody(self, value: bytes, keep: bool, ttl: float) -> MakerResult:
+    def _negative_entry(self, value: bytes, keep: bool, ttl: float) -> MakerResult:
         return MakerResult(value, negative=True, ttl=ttl, store=keep)
 
     def _is_stored(self, match: CustomerMatch) -> bool:

@@ -108,7 +108,7 @@ def _names(text: str, is_word: Known, is_name: Known) -> list[tuple[int, int, Id
     if text.isascii() and sum(map(is_word, text.lower().translate(_BLANKS).split())) < fewest:
         return []  # which is most texts, and takes a tenth of what follows
     words = [(match[0], match.start()) for match in _WORD.finditer(text)]
-    # Most words of a question are in nobody's name; the loop below looks at the few that are.
+    # Most words of a question are not in a customer's name; the loop below looks at the few that are.
     forms = {i: known for i, (word, _) in enumerate(words) if (known := _forms(word, is_word))}
     found = []
     reached = -1

@@ -5,6 +5,7 @@ tokens             a text as words
 names, spans       the names of people among them
 mentioned          those names and the ones that the source knows, as evidence
 numbers, dates     numbers as they are said, dates in part or in full
+announced          what the text before a number says of it
 contacts           e-mail addresses, phone numbers and ids
 unmarked           numbers, dates and words that nothing announces, beside what identifies
 said               what is negated or corrected

@@ -51,7 +51,7 @@ def clarification(outcome: CustomerOutcome, asked: Sequence[str] = ()) -> str:
 def wordings(outcome: CustomerOutcome) -> list[str]:
     """Every way in which `clarification` may ask about the outcome, the usual one first."""
     if outcome.kind == "none":
-        return [f"{first} {helping}" for first, helping in zip(_NOBODY, _HELPING, strict=True)]
+        return [f"{first} {helping}" for first, helping in zip(_NOT_FOUND, _HELPING, strict=True)]
     if outcome.kind != "several":
         raise ValueError(f"nothing to clarify about {outcome.kind!r}")
     told = list(dict.fromkeys(_aloud(choice.traits) for choice in outcome.choices if choice.traits))
@@ -65,7 +65,7 @@ def wordings(outcome: CustomerOutcome) -> list[str]:
     return [f"{first} {offer}" for first in _SEVERAL]
 
 
-_NOBODY: Final = (
+_NOT_FOUND: Final = (
     "I could not find a customer for that.",
     "I still find no customer for that.",
     "There is no customer for what you have told me so far.",

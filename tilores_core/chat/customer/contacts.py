@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, Literal
 
-from tilores_core.chat.customer.words import ENGLISH, LANGUAGES, all_phrases, alternation, data_of, words_in_any
+from tilores_core.chat.customer.announced import (
+    THINGS,
+    is_cued_phone,
+    is_number_of_something,
+    is_other_number,
+    is_supplement,
+)
+from tilores_core.chat.customer.words import ENGLISH, LANGUAGES, data_of, words_in_any
 from tilores_core.contracts import Evidence, Strength
 from tilores_core.identity import normalise_email, normalise_phone
 from tilores_core.identity.mentions import BEFORE_NUMBER
@@ -40,37 +47,6 @@ _PHONE = re.compile(
     r"(?:\+[ ]?|\(\+?)?\d[\d ().\-/\u2010-\u2015]{5,30}\d(?:[ ]?(?:ext|x)\.?[ ]?\d{1,5})?(?![\w@€$£%])"
 )
 _AMOUNT_BEHIND = re.compile(r"[ ]?(?:[€$£%]|(?:eur|usd|gbp|chf|dollars?|euros?|pounds?|percent)\b)", re.IGNORECASE)
-_OTHER_NUMBER = re.compile(
-    r"\b(?:account|acct|iban|card|loan|policy|invoice|order|case|ticket|reference|ref|ssn|contract|transaction|"
-    r"passport|id|social security|tax|amount|(?:customer|client|member)(?:'s)?[ ](?=num|no|nr)|\$|€|£)"
-    r"(?:'s)?[ ]?(?:number|no\.?|nr\.?|num|id|ending in)?"
-    r"[ ]?(?:is|was|of|:|=|#)?[ ]?$",
-    re.IGNORECASE,
-)
-_PHONE_WORDS: Final = alternation(
-    (
-        *all_phrases("phone"),
-        "call",
-        "caller",
-        "dial",
-        "ring",
-        "fax",
-        "cell",
-        "handy",
-        "call back",
-        "callback",
-    )
-)
-_PHONE_CUE = re.compile(
-    rf"(?<![^\W_])(?:{_PHONE_WORDS})\.?[ ]?(?:number|no\.?)?"
-    r"(?:[ ]?(?:is|it's|was|ist|lautet|est|es|è|é|at|on|from|to|:|=|,)){0,2}[ ]?$",
-    re.IGNORECASE,
-)
-_SUPPLEMENT = re.compile(
-    r"(?<![^\W_])(?:my|her|his|their|the|mein\w*|ihr\w*|sein\w*|mon|ma|son|sa|le|mi|su|el|mio|suo|il|mijn|haar|zijn|het|"
-    r"meu|seu|o)[ ](?:[^\W\d_]+[ ]){0,3}(?:is|ist|lautet|est|es|è|é|:)[ ]?$",
-    re.IGNORECASE,
-)
 _PART = re.compile(r"(?<![\w$€£#@+./\-])\d[\d ().\-]{1,10}(?<=\d)(?![\w@€$£%/])", re.ASCII)
 _ONLY_DIGITS = re.compile(r"\W*(?:(?:and|then|und|et|y|e|en)\W+)?(\d[\d ().\-]{0,10}\d)\W*", re.ASCII)
 _ENDING = re.compile(
@@ -138,22 +114,16 @@ _ID_PREPOSITION = re.compile(r"\b(?:for|of|about|on|regarding|does|is|has|did|wa
 _BEFORE_ANY: Final = BEFORE_NUMBER | frozenset(
     ("my", "phone", "telephone", "mobile", "cell", "contact", "callback", "back")
 )
-_THINGS: Final = "|".join(sorted(map(re.escape, words_in_any("other_numbers")), key=len, reverse=True))
-_THING_BEFORE = re.compile(
-    rf"(?<![^\W_])(?:{_THINGS})s?(?:nummer|nr)?\.?(?:[ ](?:with|has|having|whose)(?:[ ]the)?)?"
-    r"(?:[ ]?(?:numbers?|no|nr|num|nummer|numéro|número|numero|id|ref|code|n°|nº)\.?)?"
-    r"(?:[ ]?(?:ending in|ending with|ends in|is|was|ist|lautet|est|es|è|é|of|with|has|having|:|=|\#|\())*[ ]?$",
-    re.IGNORECASE,
-)
 _TAKEN_BACK = re.compile(  # "customer 3001, no wait, that's the invoice number"
     rf"(?:[ ,.;]+(?:no|wait|sorry|oops|oh))*[ ,.;]+(?:that|this|it)(?:['’]?s|[ ]is|[ ]was)[ ]"
-    rf"(?:(?:the|a|an|my|his|her)[ ])?(?:{_THINGS})(?![^\W_])"
+    rf"(?:(?:the|a|an|my|his|her)[ ])?(?:{THINGS})(?![^\W_])"
 )
 _ENDS = re.compile(r"[ ]?(?:[.,;?!]|$)")
 _SHORT_ID: Final = 3
 _SHORT_CUE = re.compile(rf"(?<![^\W_])(?:{_OWNER}|{_NUMBER}|\#)\.?(?:[ ]?(?:is|:|=|\#))*[ ]?$", re.IGNORECASE)
 _PERIOD = re.compile(r"[qhwy]\d{1,2}|\d{1,2}(?:st|nd|rd|th|am|pm|k|m|x)", re.IGNORECASE)
 _CUE_REACH = 40
+_LONGEST_LAST: Final = 24  # characters of a word before an id
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +194,7 @@ def find_emails(page: TextScan) -> list[Contact]:
             certain = "@" in match[0] or "." in address.partition("@")[0] or _EMAIL_CUE.search(before) is not None
             certain = certain and not _ADDRESSEE.search(before)
             strength = Strength.STRONG if certain else Strength.FAINT
-            supplement = _SUPPLEMENT.search(page.before(match.start())) is not None
+            supplement = is_supplement(page.before(match.start()))
             found.append(Contact("email", address, *match.span(), strength, supplement=supplement))
             page.blank(*match.span())
     return found
@@ -236,11 +206,11 @@ def find_phones(page: TextScan, region: str) -> list[Contact]:
     for match in _first(_PHONE, page.left):
         if _is_another_number(page, match):
             continue
-        cued = _PHONE_CUE.search(page.before(match.start())) is not None
+        cued = is_cued_phone(page.before(match.start()))
         for start, end, number in _numbers(match[0], region, cued=cued):
             span = (match.start() + start, match.start() + end)
             plain = _PLAIN_DIGITS.fullmatch(match[0]) is not None
-            supplement = _SUPPLEMENT.search(page.before(match.start())) is not None
+            supplement = is_supplement(page.before(match.start()))
             strength = Strength.FAINT if _CHANGED_TO.search(page.before(match.start())) else Strength.STRONG
             found.append(Contact("phone", number, *span, strength, supplement=supplement))
             if cued or not plain:
@@ -255,7 +225,7 @@ def _is_another_number(page: TextScan, match: re.Match[str]) -> bool:
         return True
     if _PLAIN_DIGITS.fullmatch(text) and digits > _LONGEST_NATIONAL and not text.startswith(("00", "011")):
         return True
-    return _OTHER_NUMBER.search(page.before(match.start())) is not None
+    return is_other_number(page.before(match.start()))
 
 
 def _numbers(text: str, region: str, *, cued: bool) -> list[tuple[int, int, str]]:
@@ -292,8 +262,8 @@ def find_parts(page: TextScan, phones: list[Contact]) -> list[Contact]:
     for match in _first(_PART, page.left):
         before = page.before(match.start())
         digits = "".join(filter(str.isdigit, match[0]))
-        other = _OTHER_NUMBER.search(before) or is_number_of_something(before)
-        if len(digits) in range(2, 10) and _PHONE_CUE.search(before) and not other:
+        other = is_other_number(before) or is_number_of_something(before)
+        if len(digits) in range(2, 10) and is_cued_phone(before) and not other:
             word = _LAST_WORD.search(before.partition("number")[0])
             if "number" in before and word and word[1].lower() not in _BEFORE_ANY and not word[1].endswith("s"):
                 continue  # "room number 503"
@@ -340,7 +310,7 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
             if bare:
                 continue
             phones.remove(phone)
-        supplement = _SUPPLEMENT.search(page.before(start)) is not None
+        supplement = is_supplement(page.before(start))
         strength = Strength.WEAK if bare else Strength.STRONG
         found.append(
             Contact("customer_id", token, start, end, strength, phone.value if phone else None, supplement=supplement)
@@ -382,13 +352,8 @@ def _is_customers(page: TextScan, match: re.Match[str]) -> bool:
         return not (match["sure"] is None and is_number_of_something(before + " "))
     if is_number_of_something(before):
         return False  # "the document with id 7"
-    word = _LAST_WORD.search(before)
+    word = _LAST_WORD.search(before[-_LONGEST_LAST:])
     return word is None or word[1].lower() in BEFORE_NUMBER or _LAST_POSSESSIVE.search(before) is not None
-
-
-def is_supplement(before: str) -> bool:
-    """Whether what follows completes what was said before: "her phone number is", "the name is"."""
-    return _SUPPLEMENT.search(before) is not None
 
 
 def may_be_id(token: str, before: str) -> bool:
@@ -399,11 +364,6 @@ def may_be_id(token: str, before: str) -> bool:
         return True
     cued = _ID_PREPOSITION.search(before) or _SHORT_CUE.search(before)
     return cued is not None and not _PERIOD.fullmatch(token)
-
-
-def is_number_of_something(before: str) -> bool:
-    """Whether the text before a number says that it is the number of a thing: an order, a claim, a room."""
-    return _THING_BEFORE.search(before) is not None
 
 
 def _first(pattern: re.Pattern[str], text: str) -> list[re.Match[str]]:

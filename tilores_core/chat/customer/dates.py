@@ -7,11 +7,11 @@ A date is `YYYY-MM-DD`, `YYYY-MM`, `YYYY`, `--MM-DD` or `--MM`. Of 4/12/1980 the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from tilores_core.chat.customer.words import (
     LANGUAGES,
@@ -117,6 +117,9 @@ MONTH_WORDS: Final = MONTHS.keys() | {
 _AGES: Final = range(16, 111)
 _CUE_REACH = 48
 _HEDGE_REACH = 20
+_HEDGES: Final = words_in_any("hedges")
+_LETTERS = re.compile(r"[^\W\d_]+")
+_FIGURES = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +136,20 @@ class FoundDate:
     alternatives: tuple[str, ...] = ()
 
 
-def may_be_dated(text: str, words: frozenset[str]) -> tuple[bool, bool, bool]:
-    """Cheap tests, by the words of a text in lower case: may it have a date, a birth, an age?"""
+class DateTests(NamedTuple):
+    """What a text may have: a date, a birth, an age; and the words of months that it has."""
+
+    written: bool = True
+    cued: bool = True
+    aged: bool = True
+    months: frozenset[str] = frozenset(MONTH_WORDS)
+
+
+_ANY_DATE: Final = DateTests()
+
+
+def may_be_dated(text: str, words: frozenset[str]) -> DateTests:
+    """Cheap tests by the words of a text in lower case."""
     figures = _DIGIT.search(text) is not None
     cued = "b" in words or _BIRTHS.may_be_in(words)
     spelled = cued or "(*" in text or not MONTH_WORDS.isdisjoint(words)
@@ -142,20 +157,18 @@ def may_be_dated(text: str, words: frozenset[str]) -> tuple[bool, bool, bool]:
     spoken = figures or not _AGE_NUMBERS.isdisjoint(words)
     called = not _AGED.isdisjoint(words) and _IS.search(text) is not None
     aged = spoken and (called or not _AGE_WORDS.isdisjoint(words))
-    return written, cued, aged
+    return DateTests(written, cued, aged, words & MONTH_WORDS)
 
 
-def find_dates(
-    text: str, day_first: bool, today: date, *, tests: tuple[bool, bool, bool] = (True, True, True)
-) -> list[FoundDate]:
+def find_dates(text: str, day_first: bool, today: date, *, tests: DateTests = _ANY_DATE) -> list[FoundDate]:
     """The dates in `text`, in order; a date of birth that cannot be read has an empty value. `tests`: what
     `may_be_dated` said of it."""
-    written, cued, aged = tests
+    written, cued, aged, months = tests
     if len(lower := text.lower()) == len(text):
         text = lower
     cues = [match.end() for match in islice(_CUE.finditer(text), _MOST)] if cued else []
     found: list[FoundDate] = []
-    for match in islice(_WRITTEN.finditer(text), _MOST) if written else ():
+    for match in islice(_written(text, months), _MOST) if written else ():
         if match["ns"] == " " and not any(0 <= match.start() - cue <= _CUE_REACH for cue in cues):
             continue
         born = bool(cues) and (
@@ -177,15 +190,18 @@ def find_dates(
             year = today.year - age
             found.append(FoundDate(str(year), *match.span(), True, (str(year - 1),)))
     for cue in cues:
-        hedged, month = _HEDGED.match(text, cue), _MONTH_ALONE.match(text, cue)
+        near = set(_LETTERS.findall(text, cue, cue + _CUE_REACH))
+        hedged = None if near.isdisjoint(_HEDGES) else _HEDGED.match(text, cue)
+        month = None if near.isdisjoint(MONTH_WORDS) else _MONTH_ALONE.match(text, cue)
         if hedged or month:
             value = "" if month is None or hedged else f"--{MONTHS[fold(month['month'])]:02}"
             start, end = hedged.span("what") if hedged else month.span("month") if month else (cue, cue)
             found = [item for item in found if not start <= item.start < end + _HEDGE_REACH]
             found.append(FoundDate(value, start, end, True))
             continue
-        little = _TOO_LITTLE.match(text, cue)
-        if little and not any(item.start < little.end() and item.end > cue for item in found):
+        read = any(0 <= item.start - cue < _CUE_REACH for item in found)
+        little = None if read else _TOO_LITTLE.match(text, cue)
+        if little:
             found.append(FoundDate("", *little.span("what"), True))
             continue
         soon = _DIGIT_SOON.match(text, cue)
@@ -198,6 +214,21 @@ def find_dates(
             value = _compact(soon["what"], day_first)
             found.append(FoundDate(value, *soon.span("what"), True))
     return found
+
+
+def _written(text: str, months: Iterable[str]) -> Iterator[re.Match[str]]:
+    """The matches of `_WRITTEN`, which is tried only where a number or the word of a month begins."""
+    starts = {match.start() for match in _FIGURES.finditer(text)}
+    for month in months:
+        at = text.find(month)
+        while at >= 0:
+            starts.add(at)
+            at = text.find(month, at + 1)
+    reached = 0
+    for start in sorted(starts):
+        if start >= reached and (match := _WRITTEN.match(text, start)):
+            reached = match.end()
+            yield match
 
 
 def _values(match: re.Match[str], day_first: bool, today: date) -> Iterator[str]:

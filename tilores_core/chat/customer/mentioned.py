@@ -8,7 +8,8 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
-from tilores_core.chat.customer.contacts import TextScan, is_supplement, may_be_id
+from tilores_core.chat.customer.announced import is_supplement
+from tilores_core.chat.customer.contacts import TextScan, may_be_id
 from tilores_core.chat.customer.spans import NameSpan, stands_as_word
 from tilores_core.chat.customer.tokens import Word, cue_before
 from tilores_core.chat.customer.words import (

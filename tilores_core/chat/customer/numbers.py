@@ -65,6 +65,7 @@ class _Numbers(NamedTuple):
     days: dict[str, int]
     day_words: frozenset[str]
     of: frozenset[str]
+    language: str
     month_ordinals: bool  # the months are said as numbers, too
 
 
@@ -86,6 +87,7 @@ def _numbers(language: str) -> _Numbers:
         },
         day_words=frozenset(word for entry in phrases(data["days"]) for word in entry.replace("-", " ").split()),
         of=frozenset(data["of"].split()),
+        language=language,
         month_ordinals=language == "de",
     )
 
@@ -107,6 +109,13 @@ def _glued_language(word: str) -> str | None:
 _SHORTEST_GLUED: Final = 8
 _MONTHS: Final = {name: frozenset(numbers_of(name)["months"].replace("|", " ").split()) for name in LANGUAGES}
 _DIGITS: Final = {name: frozenset(numbers_of(name)["digits"].split()) for name in LANGUAGES}
+_DIGIT_OF: Final = {
+    name: {
+        word: str(n) for n, word in enumerate(w for w in numbers_of(name)["digits"].split() if w != "zwo") if n < 10
+    }
+    for name in LANGUAGES
+    if name != "fr"  # whose list leaves out what are common words
+}
 _ANY_FOREIGN: Final = frozenset().union(*(_MONTHS[name] | _DIGITS[name] for name in LANGUAGES[1:]))
 _FEWEST_DIGITS: Final = 3
 
@@ -165,6 +174,10 @@ def _runs(
     found: list[tuple[int, int, str]] = []
     i = 0
     while i < len(tokens):
+        word = tokens[i][2]
+        if not (word.isdigit() or "-" in word or word in numbers.day_words or _is_number(word, numbers)):
+            i += 1
+            continue
         day = _day(text, tokens, i, numbers)
         if day is not None:
             used, value = day
@@ -212,7 +225,15 @@ def _day(text: str, tokens: Sequence[tuple[int, int, str]], i: int, numbers: _Nu
 
 
 def _is_number(word: str, numbers: _Numbers) -> bool:
-    return numbers.word.fullmatch(word) is not None or word in numbers.double or word in numbers.triple
+    known = _is_number_word(word, numbers.language) or word in numbers.joins
+    return known or word in numbers.double or word in numbers.triple
+
+
+@lru_cache(maxsize=1024)
+def _as_groups(words: str, language: str) -> tuple[str, ...]:
+    from text_to_num import alpha2digit  # type: ignore[import-untyped]  # it has no types
+
+    return tuple(alpha2digit(words, language, 0).replace("-", " ").split())
 
 
 def _end_of_run(
@@ -272,10 +293,11 @@ def _figures(
             continue
         expanded += [word] * times
         times = 1
-    from text_to_num import alpha2digit  # type: ignore[import-untyped]  # it has no types
-
-    read = alpha2digit(" ".join(expanded), language, 0).replace("-", " ").split()
-    groups = read
+    digits = _DIGIT_OF.get(language, {})
+    if len(expanded) > 1 and all(word in digits for word in expanded):
+        groups = [digits[word] for word in expanded]
+    else:
+        groups = list(_as_groups(" ".join(expanded), language))
     if least < _LEAST_YEAR and any(group in numbers.joins for group in groups):
         return " ".join(groups)
     if not groups or not all(group.isdigit() for group in groups):

@@ -173,7 +173,7 @@ class Resolver:
             partial = [p for p in partial if p.strength and not contains(names[0], p)]
         found, complete = self._match.fitting(given, partial, reading)
         if not found:
-            return self._nobody(i, reading, given)
+            return self._unmatched(i, reading, given)
         left = [c for c in found if facts.fits_all(c, reading, names)]
         left = [c for c in left if all(facts.title_fits(c, name.title) for name in (*names, *partial))]
         left = [c for c in left if not self._match.is_ruled_out(c, reading, names)]
@@ -209,7 +209,7 @@ class Resolver:
         for name in names[:_MOST_NAMES]:
             found.update((customer.id, customer) for customer in self._match.fitting([name], (), None)[0])
         if not found:
-            return self._nobody(i, reading, names)
+            return self._unmatched(i, reading, names)
         if len(found) < 2:
             return State("none", reason="two_people")
         everyone = tuple(found.values())
@@ -241,7 +241,7 @@ class Resolver:
                 left = tuple(c for c in found if facts.fits_all(c, reading, ()))
                 return self._narrow_found(i, reading, left, True, partial, named=True) if left else None
         if among or any(item.strength for item in partial):
-            return self._nobody(i, reading, partial)
+            return self._unmatched(i, reading, partial)
         return None
 
     def _another_called(self, name: Evidence, earlier: State) -> State:
@@ -266,7 +266,7 @@ class Resolver:
                 history.append(state.customers[0])
         return tuple(history)
 
-    def _nobody(self, i: int, reading: Reading, given: Sequence[Evidence]) -> State | None:
+    def _unmatched(self, i: int, reading: Reading, given: Sequence[Evidence]) -> State | None:
         """What it means that no customer fits: an unknown one, or, where nothing is sure, another subject."""
         names = [item for item in given if item.kind == "name"]
         if len(names) == len(given):

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from tilores_core.chat.customer.contacts import Contact, TextScan, is_number_of_something
+from tilores_core.chat.customer.announced import is_number_of_something
+from tilores_core.chat.customer.contacts import Contact, TextScan
 from tilores_core.chat.customer.dates import MONTHS, FoundDate
 from tilores_core.chat.customer.said import Said
 from tilores_core.chat.customer.spans import NameSpan

@@ -1,0 +1,89 @@
+"""What the text before a number says of it: a phone number, the number of a thing, a completion of what was said.
+
+Each pattern is tried only where one of its first words stands, which most texts do not have.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+
+from tilores_core.chat.customer.words import all_phrases, alternation, words_in_any
+
+_OTHER_NUMBER = re.compile(
+    r"\b(?:account|acct|iban|card|loan|policy|invoice|order|case|ticket|reference|ref|ssn|contract|transaction|"
+    r"passport|id|social security|tax|amount|(?:customer|client|member)(?:'s)?[ ](?=num|no|nr)|\$|€|£)"
+    r"(?:'s)?[ ]?(?:number|no\.?|nr\.?|num|id|ending in)?"
+    r"[ ]?(?:is|was|of|:|=|#)?[ ]?$",
+    re.IGNORECASE,
+)
+_OTHER_BEGINNINGS: Final = frozenset(
+    (
+        *("account", "acct", "iban", "card", "loan", "policy", "invoice", "order", "case", "ticket", "reference"),
+        *("ref", "ssn", "contract", "transaction", "passport", "id", "social", "tax", "amount", "customer", "client"),
+        "member",
+    )
+)
+_CALL_WORDS: Final = ("call", "caller", "dial", "ring", "fax", "cell", "handy", "call back", "callback")
+_PHONE_WORDS: Final = alternation((*all_phrases("phone"), *_CALL_WORDS))
+_PHONE_BEGINNINGS: Final = frozenset(
+    re.findall(r"[^\W_]+", phrase)[0] for phrase in (*all_phrases("phone"), *_CALL_WORDS)
+)
+_PHONE_CUE = re.compile(
+    rf"(?<![^\W_])(?:{_PHONE_WORDS})\.?[ ]?(?:number|no\.?)?"
+    r"(?:[ ]?(?:is|it's|was|ist|lautet|est|es|è|é|at|on|from|to|:|=|,)){0,2}[ ]?$",
+    re.IGNORECASE,
+)
+_SUPPLEMENT = re.compile(
+    r"(?<![^\W_])(?:my|her|his|their|the|mein\w*|ihr\w*|sein\w*|mon|ma|son|sa|le|mi|su|el|mio|suo|il|mijn|haar|zijn|het|"
+    r"meu|seu|o)[ ](?:[^\W\d_]+[ ]){0,3}(?:is|ist|lautet|est|es|è|é|:)[ ]?$",
+    re.IGNORECASE,
+)
+THINGS: Final = "|".join(sorted(map(re.escape, words_in_any("other_numbers")), key=len, reverse=True))
+_THING_BEFORE = re.compile(
+    rf"(?<![^\W_])(?:{THINGS})s?(?:nummer|nr)?\.?(?:[ ](?:with|has|having|whose)(?:[ ]the)?)?"
+    r"(?:[ ]?(?:numbers?|no|nr|num|nummer|numéro|número|numero|id|ref|code|n°|nº)\.?)?"
+    r"(?:[ ]?(?:ending in|ending with|ends in|is|was|ist|lautet|est|es|è|é|of|with|has|having|:|=|\#|\())*[ ]?$",
+    re.IGNORECASE,
+)
+_LETTERS = re.compile(r"[^\W_]+")
+_THING_WORDS: Final = frozenset(
+    word + plural
+    for thing in words_in_any("other_numbers")
+    for word in re.findall(r"[^\W_]+", thing)
+    for plural in ("", "s")
+)
+
+
+def is_cued_phone(before: str) -> bool:
+    """Whether a phone number is announced."""
+    return any(_PHONE_CUE.match(before, at) for at, word in _words_in(before) if word in _PHONE_BEGINNINGS)
+
+
+@lru_cache(maxsize=256)
+def _words_in(before: str) -> tuple[tuple[int, str], ...]:
+    """The words of a short text in lower case and where they begin: patterns are tried there alone."""
+    return tuple((match.start(), match[0].lower()) for match in _LETTERS.finditer(before))
+
+
+def is_other_number(before: str) -> bool:
+    """Whether the number of an account, a card or an amount is announced."""
+    return before.rstrip()[-1:] in ("$", "€", "£") or any(
+        _OTHER_NUMBER.match(before, at) for at, word in _words_in(before) if word in _OTHER_BEGINNINGS
+    )
+
+
+def is_supplement(before: str) -> bool:
+    """Whether what follows completes what was said before: "her phone number is", "the name is"."""
+    verb = before.rstrip().endswith((":", "is", "ist", "lautet", "est", "es", "è", "é"))
+    return verb and _SUPPLEMENT.search(before) is not None
+
+
+def is_number_of_something(before: str) -> bool:
+    """Whether the text before a number says that it is the number of a thing: an order, a claim, a room."""
+    return any(
+        _THING_BEFORE.match(before, at)
+        for at, word in _words_in(before)
+        if word in _THING_WORDS or word.endswith(("nummer", "nr"))
+    )
