@@ -260,6 +260,8 @@ async def test_one_process_at_a_time_and_clear_errors(tmp_path: Path) -> None:
         assert not await (await services.store.get()).improvement.recent()
         with pytest.raises(ConfigError, match="reflection model"):
             await run(services, strategy="critique")
+        # Without a reflection model the mock alone can run.
+        assert (await build_request(services, strategy="auto")).strategy == "mock"
     async with opened(tmp_path / "none") as services:
         with pytest.raises(ConfigError, match="no optimizer strategy is named"):
             await run(services)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 
 from tilores_core.contracts import Change
 from tilores_core.improve.engine import Gain
-from tilores_core.improve.learning import LearningAccumulator, observations
+from tilores_core.improve.learning import LearningAccumulator, choose_strategy, observations
 from tilores_core.store.address import store_address
+from tilores_core.store.improvement import StoredCycle
 from tilores_core.store.store import Store
 
 DAY_MS = 86_400_000
@@ -103,3 +105,20 @@ def test_many_pairs_of_one_cycle_count_as_ten(replicas: list[Replica]) -> None:
     replicas[1].add(observations("many", 100 * DAY_MS, [gain(change, 900, 100)]))
     (found,) = [one for one in replicas[1].summary() if one.lesson.change == change]
     assert 0.95 < found.lesson.confidence < 0.999  # Beta(10, 2), not Beta(901, 101)
+
+
+def test_the_strategy_that_finds_improvements_is_chosen_and_untried_ones_before_those_that_do_not() -> None:
+    now = datetime(2026, 6, 1, tzinfo=UTC)
+
+    def cycle(strategy: str, outcome: str, days: int = 0) -> StoredCycle:
+        phases = {"validation": {"decision": {"outcome": outcome}}}
+        created = now - timedelta(days=days)
+        return StoredCycle(id="c", state="done", created=created, options={"strategy": strategy}, phases=phases)
+
+    names = ["bandit", "critique", "gepa"]
+    assert choose_strategy([], names, now=now) == "bandit"
+    assert choose_strategy([cycle("bandit", "reject")], names, now=now) == "critique"
+    found = [cycle("bandit", "reject"), cycle("critique", "propose"), cycle("gone", "deploy")]
+    assert choose_strategy(found, names, now=now) == "critique"
+    found += [cycle("gepa", "deploy"), cycle("gepa", "deploy"), cycle("critique", "propose", days=600)]
+    assert choose_strategy(found, names, now=now) == "gepa"

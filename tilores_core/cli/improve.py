@@ -33,7 +33,7 @@ def improve() -> None:
 def run(
     ctx: typer.Context,
     strategy: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Optimizer strategy; default: [use] optimizer.")
+        str | None, typer.Option(metavar="NAME", help="Optimizer strategy, or auto; default: [use] optimizer.")
     ] = None,
     models: Annotated[
         str | None, typer.Option(metavar="MODELS", help="Full names, by commas; default: [improve] models.")

@@ -156,8 +156,9 @@ class CycleJournal:
             reserved = f", {self.reserved} of which are reserved" if self.reserved else ""
             message = f"{calls} more calls would be more than the {limits.calls} of the budget{reserved}"
             raise self._spent(message, "max_calls, or ask fewer questions or models")
-        if calls and limits.tokens is not None and spent.tokens >= limits.tokens:
-            raise self._spent("the budget in tokens is spent", "max_tokens")
+        expected = (calls + self.reserved) * spent.tokens / max(1, spent.calls)  # as many for each as so far
+        if calls and limits.tokens is not None and max(spent.tokens + 1, spent.tokens + expected) > limits.tokens:
+            raise self._spent(f"{calls} more calls would be more than the budget in tokens", "max_tokens")
         if calls and self.seconds_left == 0:
             raise self._spent("the time is over", "max_seconds")
 

@@ -19,13 +19,16 @@ from tilores_core.statistics import Moments
 from tilores_core.statistics.distributions import beta_cdf, normal_quantile
 
 if TYPE_CHECKING:
-    from tilores_core.store.improvement import Improvement
+    from datetime import datetime
+
+    from tilores_core.store.improvement import Improvement, StoredCycle
 
 _HALF_LIFE_DAYS: Final = 60.0
 _DAY_MS: Final = 86_400_000
 _MOST_EVIDENCE: Final = 10.0
 """Pairs of one cycle depend on each other: together they count as so many at most."""
 
+_IMPROVED: Final = ("deploy", "propose")
 _SURE: Final = 0.9
 _LEAST_GAIN: Final = 0.002
 _MOST_APPLIED: Final = 12
@@ -141,6 +144,18 @@ def _build_row(at_ms: int, body: Mapping[str, Any]) -> dict[str, Any]:
     """The id is a digest of the rest: rows are equal when their ids are, so that merging is a union of sets."""
     data = orjson.dumps([at_ms, body], option=orjson.OPT_SORT_KEYS)
     return {"id": hashlib.sha256(data).hexdigest()[:40], "at_ms": at_ms, "body": body}
+
+
+def choose_strategy(cycles: Iterable[StoredCycle], names: Iterable[str], *, now: datetime) -> str:
+    """The strategy whose next cycle is the likeliest to find an improvement: the mean of a Beta posterior over its
+    cycles, from Beta(1, 1), older ones halved every 60 days; of equals the first. `names`: at least one."""
+    found = {name: [1.0, 1.0] for name in names}
+    for cycle in cycles:
+        name, validation = cycle.options["strategy"], cycle.phases.get("validation")
+        if name in found and validation is not None:
+            days = max(0.0, (now - cycle.created).total_seconds() * 1000 / _DAY_MS)
+            found[name][validation["decision"]["outcome"] not in _IMPROVED] += 0.5 ** (days / _HALF_LIFE_DAYS)
+    return max(found, key=lambda name: found[name][0] / sum(found[name]))
 
 
 class SelfImprovingOptimizer:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from datetime import UTC, datetime
+from typing import Final, cast
 
 from tilores_core.contracts import OptimizerStrategy
 from tilores_core.errors import ConfigError
+from tilores_core.hookspecs import OptimizerStrategySpec
 from tilores_core.host.roles import OPTIMIZER
 from tilores_core.improve.cycle import VirtuousCycleOrchestrator
 from tilores_core.improve.decision import Thresholds
 from tilores_core.improve.deployment import AutomatedImprovementDeployment
 from tilores_core.improve.journal import CycleBudget, ModelReply
+from tilores_core.improve.learning import choose_strategy
 from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
 from tilores_core.improve.parts import CycleParts, CycleRequest
 from tilores_core.quality.evaluation import default_models
@@ -20,6 +23,7 @@ from tilores_core.store.improvement import StoredCycle
 from tilores_core.store.topics import EXPERIMENTS
 
 IMPROVE_WORK: Final = "improve"
+AUTO: Final = "auto"
 _LOOK_SECONDS: Final = 30.0
 
 
@@ -66,9 +70,27 @@ def build_cycles(
 
 def is_mock(services: Services, strategy: str) -> bool:
     """Whether a strategy is one for tests and the demo; what shows it says so."""
-    if strategy not in services.host.names(OPTIMIZER):
-        return False
-    return bool(getattr(services.host.registration(OPTIMIZER, strategy).spec, "mock", False))
+    return strategy in services.host.names(OPTIMIZER) and _spec_of(services, strategy).mock
+
+
+def _spec_of(services: Services, strategy: str) -> OptimizerStrategySpec:
+    return cast("OptimizerStrategySpec", services.host.registration(OPTIMIZER, strategy).spec)
+
+
+async def _choose(services: Services) -> str:
+    """The strategy that has found the most so far, of those that can run; a mock where there is no other."""
+    names = sorted(services.host.names(OPTIMIZER))
+    reflects = services.host.config.improve.reflection_model is not None
+    able = [name for name in names if reflects or not _spec_of(services, name).reflects]
+    able = [name for name in able if not is_mock(services, name)] or able
+    if not able:
+        raise ConfigError(
+            "no optimizer strategy can run without a reflection model",
+            where="[improve] reflection_model",
+            fix="name a model",
+        )
+    cycles = await (await services.store.get()).improvement.recent(limit=1_000, state="done")
+    return choose_strategy(cycles, able, now=datetime.now(UTC))
 
 
 async def build_request(
@@ -83,12 +105,13 @@ async def build_request(
     automatic: bool | None = None,
     reason: str = "",
 ) -> CycleRequest:
-    """A request with the values of `[improve]` where nothing else is given.
+    """A request with the values of `[improve]` where nothing else is given. `strategy` "auto": the one that has found
+    the most so far.
 
     Raises `ConfigError` without a strategy, `UnknownModelError`, `InvalidRequestError`, `StoreError`.
     """
     table, use = services.host.config.improve, services.host.config.use
-    name = strategy or use.optimizer
+    name = await _choose(services) if strategy == AUTO else strategy or use.optimizer
     if name is None:
         raise ConfigError(
             "no optimizer strategy is named", where="[use] optimizer", fix="name one, or give --strategy"
