@@ -21,24 +21,26 @@ from typing import Any
 
 import aiohttp
 
-from benchmarks.release.bench_live_experiment import GOOD, POOR, TOML, Bench, ready, running_server
+from benchmarks.release.bench_live_experiment import AFTER, GOOD, POOR, TOML, Bench, ready, running_server
 
 
-async def ask_until(bench: Bench, at_once: int, seconds: float, *, scored: tuple[int, int] | None) -> bool:
-    """Ask until the version has so many scores (`scored`: version, scores), or until production is another one."""
-    end, looked = time.monotonic() + seconds, 0.0
-    waiting: set[asyncio.Task[None]] = set()
-    done = False
-    while not done and time.monotonic() < end:
-        while len(waiting) < at_once:
-            waiting.add(asyncio.create_task(bench.ask()))
-        _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        if time.monotonic() - looked > 0.5:
-            looked = time.monotonic()
-            done = await _is_done(bench, scored)
-    if waiting:
-        await asyncio.wait(waiting)
-    return done
+async def ask_until(bench: Bench, rate: float, seconds: float, *, scored: tuple[int, int] | None) -> bool:
+    """Ask until the version has so many scores (`scored`: version, scores), or until production is another one.
+    Requests begin at a fixed rate."""
+    begun, looked = time.monotonic(), 0.0
+    asking: set[asyncio.Task[None]] = set()
+    number = 0
+    while (now := time.monotonic()) < begun + seconds:
+        asking.add(task := asyncio.create_task(bench.ask()))
+        task.add_done_callback(asking.discard)
+        number += 1
+        if now - looked > 1.0:
+            looked = now
+            if await _is_done(bench, scored):
+                break
+        await asyncio.sleep(max(0.0, begun + number / rate - time.monotonic()))
+    await asyncio.gather(*asking)
+    return await _is_done(bench, scored)
 
 
 async def _is_done(bench: Bench, scored: tuple[int, int] | None) -> bool:
@@ -60,13 +62,13 @@ async def run(given: argparse.Namespace, url: str) -> bool:
         good, poor = await bench.version(GOOD), await bench.version(POOR)
         deploy = {"reason": "bench", "skip_evaluation": True}
         await bench.admin("POST", "prompts/deploy", {**deploy, "version": good})
-        if not await ask_until(bench, given.at_once, given.seconds, scored=(good, given.before)):
+        if not await ask_until(bench, given.rate, given.seconds, scored=(good, given.before)):
             print("the good version has too few scores")
             return False
         print(f"before: version {good} in production, {bench.seen[f'version {good}']} answers")
         begun, before = time.monotonic(), sum(bench.seen.values())
         await bench.admin("POST", "prompts/deploy", {**deploy, "version": poor})
-        back = await ask_until(bench, given.at_once, given.seconds, scored=None)
+        back = await ask_until(bench, given.rate, given.seconds, scored=None)
         seconds, asked = time.monotonic() - begun, sum(bench.seen.values()) - before
         met = bench.seen[f"version {poor}"]
         entry = (await bench.admin("GET", "prompts/history?limit=1"))[0]
@@ -74,20 +76,20 @@ async def run(given: argparse.Namespace, url: str) -> bool:
         for row in await bench.admin("GET", "experiments/performance?hours=1"):
             print(f"  version {row['prompt_version']}: {row['turns']} turns, quality {row['quality'] or 0:.3f}")
         await asyncio.sleep(1.0)  # other web processes follow within a second
-        for _ in range(0, 256, given.at_once):
-            await asyncio.gather(*(bench.ask() for _ in range(given.at_once)))
+        for _ in range(0, AFTER, 8):
+            await asyncio.gather(*(bench.ask() for _ in range(8)))
         late = bench.seen[f"version {poor}"] - met
         failed = sum(count for what, count in bench.seen.items() if what.startswith("failed"))
         print(f"regression: rolled back {back} after {asked} requests ({met} met it), {seconds:.1f} s")
         print(f"audit: {entry['actor']} {entry['action']}: {entry['reason']}")
-        print(f"alerts: {', '.join(sorted(alerts))}; met it after that: {late} of 256; failed: {failed}")
+        print(f"alerts: {', '.join(sorted(alerts))}; met it after that: {late} of {AFTER}; failed: {failed}")
         return back and entry["actor"] == "monitor" and "prompt.regression" in alerts and late == failed == 0
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--at-once", type=int, default=8)
-    parser.add_argument("--before", type=int, default=600, help="answers of the good version before the deployment")
+    parser.add_argument("--rate", type=float, default=25, help="requests a second")
+    parser.add_argument("--before", type=int, default=300, help="answers of the good version before the deployment")
     parser.add_argument("--seconds", type=float, default=180, help="most seconds of each of the two parts")
     given = parser.parse_args()
     with running_server(TOML.replace("roll_back = false", "roll_back = true")) as url:

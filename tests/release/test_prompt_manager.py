@@ -10,7 +10,7 @@ import pytest
 from tests.release.conftest import Replica, ReplicaStart
 from tilores_core import Prompt, PromptChoice, Turn
 from tilores_core.chat.prompts import BUILTIN, BUILTIN_PARTS
-from tilores_core.errors import DeploymentRefusedError, InvalidRequestError
+from tilores_core.errors import DeploymentRefusedError, InvalidRequestError, StoreError
 from tilores_core.release.prompt_state import PromptState
 from tilores_core.store.address import store_address
 from tilores_core.testing import eventually
@@ -186,3 +186,18 @@ async def test_damaged_file_is_as_none(replica: ReplicaStart, tmp_path: Path, da
     file.write_bytes(file.read_bytes()[:-1] if damage == b"x" else damage)
     again = await replica("one")
     assert (again.number, again.manager.report()["origin"]) == (2, "store")
+
+
+async def test_database_that_is_gone_does_not_bring_the_builtin_prompt_back(
+    replica: ReplicaStart, tmp_path: Path
+) -> None:
+    one = await replica("one")
+    number = await make(one)
+    await deploy(one, number)
+    again = await replica("one", address=store_address(None, tmp_path / "empty"))
+    assert (again.number, again.manager.stale) == (number, "StoreError")
+    with pytest.raises(StoreError, match=f"no prompt versions, and version {number} was in production"):
+        await again.manager.refresh()
+    await again.manager.versions.new({**BUILTIN_PARTS, "role": "You help us."}, author="jo", reason="new")
+    await again.manager.refresh()  # someone works with the new database
+    assert (again.number, again.manager.state.origin) == (1, "store")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from tilores_core.cli.options import JsonOption, Options, ReasonOption
+from tilores_core.cli.prompts import run_with_store
 from tilores_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -197,29 +198,14 @@ def _with_tester(
     if services:
         return options.run(lambda opened: work(opened.release.tester))
 
-    import asyncio
-
-    from tilores_core.logs import configure_logging
-    from tilores_core.release import ProductionPromptManager
     from tilores_core.release.experiments import Assignment, ProductionABTester
     from tilores_core.settings import load_config
-    from tilores_core.store.address import store_address
-    from tilores_core.store.lazy import LazyStore
 
-    environment = options.environment()
-    configure_logging("debug" if options.verbose else "warning", environment.log_format)
-    config = load_config(environment.config).config
-
-    async def main() -> T:
-        store = LazyStore(store_address(environment.database_url, environment.data_dir))
-        try:
-            prompts = ProductionPromptManager(store, environment.data_dir)
-            assignment = Assignment()
-            return await work(ProductionABTester(store, prompts, assignment, holdout=config.experiments.holdout))
-        finally:
-            await store.aclose()
-
-    return asyncio.run(main())
+    holdout = load_config(options.environment().config).config.experiments.holdout
+    return run_with_store(
+        options,
+        lambda manager, store: work(ProductionABTester(store, manager, Assignment(), holdout=holdout)),
+    )
 
 
 def _echo(row: dict[str, Any], text: str, json: bool) -> None:

@@ -17,6 +17,7 @@ from tilores_core.cli.options import JsonOption, Options, ReasonOption
 
 if TYPE_CHECKING:
     from tilores_core.release import ProductionPromptManager
+    from tilores_core.store.lazy import LazyStore
 
 T = TypeVar("T")
 
@@ -237,18 +238,25 @@ async def _check(manager: ProductionPromptManager, version: str, skip_evaluation
 
 def _with_manager(options: Options, work: Callable[[ProductionPromptManager], Awaitable[T]]) -> T:
     """Do the work with a manager that has the store alone."""
+    return run_with_store(options, lambda manager, store: work(manager))
+
+
+def run_with_store(options: Options, work: Callable[[ProductionPromptManager, LazyStore], Awaitable[T]]) -> T:
+    """Do the work without plugins. Raises what it raises."""
     import asyncio
 
+    from tilores_core.logs import configure_logging
     from tilores_core.release import ProductionPromptManager
     from tilores_core.store.address import store_address
     from tilores_core.store.lazy import LazyStore
 
     environment = options.environment()
+    configure_logging("debug" if options.verbose else "warning", environment.log_format)
 
     async def main() -> T:
         store = LazyStore(store_address(environment.database_url, environment.data_dir))
         try:
-            return await work(ProductionPromptManager(store, environment.data_dir))
+            return await work(ProductionPromptManager(store, environment.data_dir), store)
         finally:
             await store.aclose()
 

@@ -26,27 +26,14 @@ _WIDEST: Final = 60
 def version_row(version: PromptVersion, labels: Mapping[str, int]) -> dict[str, Any]:
     evaluation = version.scores.get("evaluation") or {}
     return {
-        "version": version.number,
+        **version.as_row(),
         "labels": [name for name, number in labels.items() if number == version.number],
-        "parent": version.parent,
         "score": (evaluation.get("values") or {}).get("score"),
-        "author": version.author,
-        "created": version.created.isoformat(timespec="seconds") if version.created.timestamp() else None,
-        "reason": version.reason,
     }
 
 
 def audit_row(entry: AuditEntry) -> dict[str, Any]:
-    return {
-        "at": entry.at.isoformat(timespec="milliseconds"),
-        "actor": entry.actor,
-        "action": entry.action,
-        "subject": entry.subject,
-        "from": entry.detail.get("from"),
-        "to": entry.detail.get("to"),
-        "reason": entry.reason,
-        "detail": dict(entry.detail),
-    }
+    return {**entry.as_row(), "from": entry.detail.get("from"), "to": entry.detail.get("to")}
 
 
 def read_part(text: str) -> tuple[str, str]:

@@ -140,6 +140,11 @@ class ProductionPromptManager:
             known_at = time.time()
             found = await self.versions.get_labelled()
             if found is None:
+                if self.state.origin != "builtin":  # another database, or its file is gone
+                    raise StoreError(
+                        f"the database has no prompt versions, and version {self.state.number} was in production",
+                        fix=f"restore it, or deploy a version; for the built-in prompt, remove {self._file.path}",
+                    )
                 await self._take(builtin_state())
                 return
             numbers = {name: label.number for name, label in found.labels.items()}

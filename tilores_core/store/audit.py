@@ -46,6 +46,17 @@ class AuditEntry:
     reason: str = ""
     detail: Mapping[str, Any] = field(default_factory=dict)
 
+    def as_row(self) -> dict[str, Any]:
+        """As plain JSON, without the id."""
+        return {
+            "at": self.at.isoformat(timespec="milliseconds"),
+            "actor": self.actor,
+            "action": self.action,
+            "subject": self.subject,
+            "reason": self.reason,
+            "detail": dict(self.detail),
+        }
+
 
 async def record(
     connection: AsyncConnection,

@@ -65,6 +65,17 @@ class PromptVersion:
     parent: int | None = None
     scores: Mapping[str, Any] = field(default_factory=dict)
 
+    def as_row(self) -> dict[str, Any]:
+        """As plain JSON, without its parts. `created`: None for the built-in prompt that is not in the database."""
+        return {
+            "version": self.number,
+            "parent": self.parent,
+            "author": self.author,
+            "reason": self.reason,
+            "created": self.created.isoformat(timespec="seconds") if self.created.timestamp() else None,
+            "scores": dict(self.scores),
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptLabel:

@@ -66,17 +66,7 @@ def prompt_routes(release: ProductionIntegrationOrchestrator, note: Callable[[],
     @router.get("")
     async def overview(limit: Annotated[int, Query(ge=1, le=1000)] = 20) -> dict[str, Any]:
         """What this process serves, and the newest versions without their texts."""
-        versions = [
-            {
-                "version": version.number,
-                "parent": version.parent,
-                "author": version.author,
-                "reason": version.reason,
-                "created": version.created.isoformat(),
-                "scores": version.scores,
-            }
-            for version in await prompts.versions.recent(limit=limit)
-        ]
+        versions = [version.as_row() for version in await prompts.versions.recent(limit=limit)]
         report = prompts.report()
         known_at = datetime.fromtimestamp(report["known_at"], UTC).isoformat(timespec="seconds")
         return {**report, "known_at": known_at, "versions": versions}
@@ -85,31 +75,13 @@ def prompt_routes(release: ProductionIntegrationOrchestrator, note: Callable[[],
     async def history(label: str | None = None, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> list[Any]:
         """Who changed what, when and why; the newest first."""
         found = await prompts.versions.history(label=label, limit=limit)
-        return [
-            {
-                "at": entry.at.isoformat(),
-                "actor": entry.actor,
-                "action": entry.action,
-                "subject": entry.subject,
-                "reason": entry.reason,
-                "detail": entry.detail,
-            }
-            for entry in found
-        ]
+        return [entry.as_row() for entry in found]
 
     @router.get("/versions/{version}")
     async def show(version: Annotated[str, Field(max_length=64)]) -> dict[str, Any]:
         """A version with its parts, by number or label."""
         found = await prompts.versions.get(await prompts.versions.number_of(version))
-        return {
-            "version": found.number,
-            "parent": found.parent,
-            "author": found.author,
-            "reason": found.reason,
-            "created": found.created.isoformat(),
-            "scores": found.scores,
-            "parts": found.parts,
-        }
+        return {**found.as_row(), "parts": dict(found.parts)}
 
     @router.post("", status_code=201, responses=WITH_BODY)
     async def new(request: Request, what: NewVersion) -> dict[str, Any]:
