@@ -20,8 +20,8 @@ from tilores_plugins.sources.demo.people import build_people
 from tilores_plugins.sources.demo.source import DemoSource
 
 PATIENCE = 60.0
-CALLERS = 6
-PAUSE = 0.015
+CALLERS = 4
+PAUSE = 0.03
 
 # The first tier holds less than the callers ask for again and again, so that the second one has to work. The
 # time-outs are longer than by default: a busy machine is no fault of Redis.
@@ -32,7 +32,7 @@ cache = ["memory", "redis"]
 source = "demo"
 model = "demo:simulated-1"
 [plugins.memory]
-max_entries = 40
+max_entries = 24
 [plugins.redis]
 url = { env = "REDIS_URL", default = "" }
 connect_timeout_ms = 250

@@ -42,7 +42,6 @@ _PRELOADED = (
     "tilores_core.cli.command",
     "tilores_core.cli.serve",
     "tilores_core.store.store",
-    "tilores_core.store.upgrade",  # almost every command has a data folder of its own
     "tilores_plugins.cache.memory",
     "tilores_plugins.cache.redis.tier",
     "tilores_plugins.providers.demo.model",

@@ -10,6 +10,7 @@ from typing import Any
 
 # Long, because a condition that is going to be true costs no more than it takes, on a slow machine too.
 PATIENCE_SECONDS = 90.0
+_LONGEST_PAUSE = 0.2
 
 
 class Clock:
@@ -42,19 +43,18 @@ async def eventually(
         condition: called again and again, and awaited where it returns something to await.
         what: what is waited for, for the error message; a function is called when the time is over.
         seconds: how long to wait at most.
-        every: pause between two calls, in seconds.
+        every: the first pause between two calls, in seconds; later ones are a tenth of the wait, 0.2 s at most.
 
     Raises:
         AssertionError: it did not become true in time.
     """
-    end = time.monotonic() + seconds
+    begun = time.monotonic()
     while True:
         value = condition()
         found = await value if isawaitable(value) else value
         if found:
             return found
-        assert time.monotonic() < end, f"{what() if callable(what) else what}: not within {seconds:g} s"
-        await asyncio.sleep(every)
+        await asyncio.sleep(_pause(begun, every, seconds, what))
 
 
 def wait_until(
@@ -64,11 +64,17 @@ def wait_until(
     every: float = 0.01,
 ) -> Any:
     """Wait as `eventually` does, without an event loop."""
-    end = time.monotonic() + seconds
+    begun = time.monotonic()
     while not (value := condition()):
-        assert time.monotonic() < end, f"{what() if callable(what) else what}: not within {seconds:g} s"
-        time.sleep(every)
+        time.sleep(_pause(begun, every, seconds, what))
     return value
+
+
+def _pause(begun: float, every: float, seconds: float, what: str | Callable[[], str]) -> float:
+    """What looks again and again takes processor time from what it waits for, so it looks less and less often."""
+    waited = time.monotonic() - begun
+    assert waited < seconds, f"{what() if callable(what) else what}: not within {seconds:g} s"
+    return max(every, min(_LONGEST_PAUSE, waited / 10))
 
 
 async def settle(rounds: int = 50) -> None:
