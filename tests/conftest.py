@@ -20,7 +20,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
-from tests.processes.forked import SOCKETS
+from tests.processes.forked import SOCKETS, TRUSTED_BEFORE
 from tests.redis_server import redis_binaries
 
 JS = Path(__file__).parent / "js"
@@ -66,6 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
             first = Path(certifi.where()).read_text().partition("-----BEGIN")[2].partition("-----END")[0]
             trusted = Path(folder, "authorities.pem")
             trusted.write_text(f"-----BEGIN{first}-----END CERTIFICATE-----\n")
+            os.environ[TRUSTED_BEFORE] = os.environ.get("SSL_CERT_FILE", "")
             os.environ["SSL_CERT_FILE"] = str(trusted)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from tests.processes.forked import TRUSTED_BEFORE
 from tilores_core.cli.plugin_template import host_bounds, render
 from tilores_core.cli.plugins import app
 
@@ -22,10 +23,13 @@ GENERATED = {".venv", "__pycache__", "dist", "build", ".pytest_cache", ".hypothe
 
 def execute(*command: str | Path, cwd: Path, **environment: str) -> str:
     """Run it in a folder outside the repository; its output, or a failure that shows it."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TILORES_", "SSL_CERT_FILE"))}
+    if trusted := os.environ.get(TRUSTED_BEFORE):  # packages are loaded
+        kept["SSL_CERT_FILE"] = trusted
     result = subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
-        env={**{k: v for k, v in os.environ.items() if not k.startswith("TILORES_")}, **environment},
+        env={**kept, **environment},
         capture_output=True,
         text=True,
         timeout=110,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import json
 import os
@@ -23,6 +24,8 @@ Done = subprocess.CompletedProcess[str]
 
 SOCKETS = "TESTS_FORK_SERVERS"
 """The variable that names the folder of their sockets, which all processes of one run of tests share."""
+TRUSTED_BEFORE = "TESTS_SSL_CERT_FILE"
+"""The variable with SSL_CERT_FILE as it was before the tests, for what asks the internet."""
 SERVERS = 2
 
 _SERVER = Path(__file__).with_name("fork_server.py")
@@ -144,6 +147,7 @@ def connection(number: int) -> socket.socket:
                 line = [sys.executable, str(_SERVER), str(path)]
                 _started.append(subprocess.Popen(line, stdin=listener.fileno(), stdout=subprocess.DEVNULL))
             asked.connect(str(path))
+    atexit.register(asked.close)
     return asked
 
 
