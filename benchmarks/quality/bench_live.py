@@ -70,12 +70,13 @@ async def main() -> int:
 
         prompts = service.engine._prompts
         assert isinstance(prompts, ProductionPromptManager)
-        prompts.state = replace(prompts.state, numbers={"production": 1, "candidate": 1})
-        assignment = Assignment()
         plan = ExperimentPlan(name="cost", candidate=1)
+        state = replace(prompts.state, numbers={"production": 1, plan.label: 1})
+        assignment = Assignment()
         assignment.replace((RunningExperiment(id="cost-1", plan=plan, slice=(0, BUCKETS), weight=0.5, step=0),))
 
         def switch_experiment(on: bool) -> None:
+            prompts.state = state  # again: the store's is read when that is opened
             prompts.assignment = assignment if on else None
 
         ok = True
@@ -102,6 +103,7 @@ async def main() -> int:
             ok = ok and ratio < most
             off, on_ = (median(side) * 1e6 for side in zip(*figures, strict=True))
             print(f"{name}: {off:.1f} microseconds of CPU without, {on_:.1f} with; ratio {ratio:.4f} (< {most})")
+        assert sum(assignment.assigned.values()), "no turn took part"
         print(f"answers: {dict(quality.counts)}; CPU of scoring {quality.cpu_seconds:.2f} s")
     return 0 if ok else 1
 
