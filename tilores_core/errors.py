@@ -225,6 +225,10 @@ class StoreError(TiloresError):
     """Durable state cannot be read or written, and a retry will not help."""
 
 
+class NewerSchemaError(StoreError):
+    """A newer version of this program has migrated the database: this one must not use it."""
+
+
 class StoreUnavailableError(StoreError, _RetryLater):
     """The database does not answer, or not in time; `retry_after` in seconds.
 

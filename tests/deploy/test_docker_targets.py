@@ -43,8 +43,7 @@ class Docker:
 @pytest.fixture
 def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Docker:
     tags = iter(TAGS)
-    for module in ("container", "stack"):
-        monkeypatch.setattr(f"tilores_plugins.deploy.docker.{module}.new_tag", lambda: next(tags))
+    monkeypatch.setattr("tilores_plugins.deploy.docker.engine.new_tag", lambda: next(tags))
     return Docker(tmp_path / "docker")
 
 
@@ -158,14 +157,16 @@ async def test_compose_replaces_servers_one_after_the_other_and_says_that_one_fa
     assert [one.id for one in await target.status() if one.active] == [TAGS[1]]
 
 
-async def test_old_images_are_removed_but_those_in_use(
-    docker: Docker, project: DeployProject, journal: Journal
+@pytest.mark.parametrize("kind", [ContainerTarget, ComposeTarget])
+async def test_old_images_are_removed(
+    docker: Docker, project: DeployProject, journal: Journal, kind: type[ContainerTarget | ComposeTarget]
 ) -> None:
-    target = ComposeTarget(settings(docker, keep=2))
+    target = kind(settings(docker, keep=2))
     for _ in TAGS:
         await target.up(project, journal, quiet)
         journal.write({})
     assert docker.state["images"] == [f"tilores:{tag}" for tag in TAGS[1:]]
+    assert f"tilores-{TAGS[0]}" not in docker.state["containers"]
 
 
 @pytest.mark.parametrize(

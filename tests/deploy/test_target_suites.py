@@ -71,7 +71,7 @@ class TestContainerTarget(DeployTargetSuite):
     @pytest.fixture
     def docker(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Docker]:
         numbers = iter(range(10**6))
-        name = "tilores_plugins.deploy.docker.container.new_tag"
+        name = "tilores_plugins.deploy.docker.engine.new_tag"
         monkeypatch.setattr(name, lambda: f"20260101-{next(numbers):06d}")
         docker = Docker(tmp_path / "docker")
         yield docker

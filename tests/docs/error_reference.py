@@ -46,6 +46,7 @@ NOT_ANSWERED = frozenset(
         "BudgetSpentError",
         "AlertRefusedError",
         "StoreError",
+        "NewerSchemaError",
         "StoreUnavailableError",
         "DeploymentRefusedError",
         "UnknownNameError",

@@ -272,7 +272,7 @@ PLUGIN_PROOFS = {
     "plugins.docker.engine": (
         "tests/deploy/test_docker_targets.py::test_up_builds_and_runs_one_container_whose_secrets_are_not_arguments"
     ),
-    "plugins.docker.keep": "tests/deploy/test_docker_targets.py::test_old_images_are_removed_but_those_in_use",
+    "plugins.docker.keep": "tests/deploy/test_docker_targets.py::test_old_images_are_removed",
     "plugins.docker.compose_file": "tests/deploy/test_docker_targets.py::test_each_setting_reaches_the_program",
     "plugins.docker.build_seconds": "tests/deploy/test_docker_targets.py::test_program_that_hangs_is_ended",
     "plugins.docker.call_seconds": "tests/deploy/test_docker_targets.py::test_program_that_hangs_is_ended",

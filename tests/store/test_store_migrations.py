@@ -14,11 +14,11 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, select, text
+from sqlalchemy import create_engine, inspect, select, text
 from sqlalchemy.engine import Connection
 
 from tests.store.postgres_server import NewAddress, PostgresServer
-from tilores_core.errors import StoreError
+from tilores_core.errors import NewerSchemaError
 from tilores_core.store import upgrade
 from tilores_core.store.address import Address
 from tilores_core.store.migrate import HEAD, REVISIONS, VERSION_TABLE
@@ -74,6 +74,32 @@ def test_the_revisions_are_a_line_and_the_program_knows_them() -> None:
     assert scripts.get_heads() == [HEAD]
 
 
+def test_each_migration_leaves_what_the_code_before_it_uses() -> None:
+    """While servers are replaced one by one, the old code reads and writes the new schema."""
+    before: dict[str, dict[str, tuple[str, bool]]] = {}
+    with create_engine("sqlite://").connect() as connection:
+        for revision in REVISIONS:
+            upgrade.upgrade(connection, revision)
+            after = _columns(connection)
+            for table, columns in before.items():
+                assert columns.items() <= after[table].items(), f"{revision} changes {table}"
+                needed = [name for name, (_, needs) in after[table].items() if needs and name not in columns]
+                assert not needed, f"{revision}: the code before does not write {needed} of {table}"
+            before = after
+
+
+def _columns(connection: Connection) -> dict[str, dict[str, tuple[str, bool]]]:
+    """Table -> column -> its type, and whether a row needs it."""
+    seen = inspect(connection)
+    return {
+        table: {
+            column["name"]: (str(column["type"]), not column["nullable"] and column["default"] is None)
+            for column in seen.get_columns(table)
+        }
+        for table in seen.get_table_names()
+    }
+
+
 def _differences(connection: Connection) -> list[Any]:
     options = {"compare_type": True, "compare_server_default": True, "version_table": VERSION_TABLE}
     return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
@@ -117,7 +143,7 @@ async def test_a_newer_database_is_refused_and_left_alone(address: Address) -> N
     await store.aclose()
     for attempt in (Store.open, read_revision):
         with pytest.raises(
-            StoreError, match=f"revision 9999, and this version of tilores-core knows {HEAD}"
+            NewerSchemaError, match=f"revision 9999, and this version of tilores-core knows {HEAD}"
         ) as caught:
             await attempt(address)
         assert "DATABASE_URL" in (caught.value.fix or "")

@@ -21,7 +21,14 @@ import structlog
 
 from tilores_core.chat.prompts import BUILTIN_PARTS, build_prompt
 from tilores_core.contracts import Alert, AlertSink, NoAlerts, PromptChoice, Turn
-from tilores_core.errors import ConflictError, DeploymentRefusedError, InvalidRequestError, StoreError, TiloresError
+from tilores_core.errors import (
+    ConflictError,
+    DeploymentRefusedError,
+    InvalidRequestError,
+    NewerSchemaError,
+    StoreError,
+    TiloresError,
+)
 from tilores_core.release.prompt_checks import Check, PromptChecks
 from tilores_core.release.prompt_state import PromptState, StateFile, builtin_state, make_state
 from tilores_core.release.prompt_versions import PromptVersions
@@ -84,6 +91,7 @@ class ProductionPromptManager:
         self._loading = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._error: str | None = None
+        self._refused: NewerSchemaError | None = None
         self._said_stale = False
         self.deployments = {"deployed": 0, "refused": 0, "rolled_back": 0, "failed": 0}
 
@@ -117,7 +125,10 @@ class ProductionPromptManager:
     # --- following the store -----------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Load the state and follow it. Waits for the store for 5 seconds, then serves what was known last."""
+        """Load the state and follow it. Waits for the store for 5 seconds, then serves what was known last.
+
+        Raises `NewerSchemaError`, which no waiting mends.
+        """
         kept = await asyncio.to_thread(self._file.read)
         if kept is not None:
             self.state = kept
@@ -127,6 +138,8 @@ class ProductionPromptManager:
         with suppress(TimeoutError):
             async with asyncio.timeout(_START_SECONDS):
                 await self._loaded.wait()
+        if self._refused is not None:
+            raise self._refused
 
     async def aclose(self) -> None:
         if self._task is not None:
@@ -187,6 +200,7 @@ class ProductionPromptManager:
             await self.refresh()
         except TiloresError as error:
             self._error = type(error).__name__
+            self._refused = error if isinstance(error, NewerSchemaError) else None
             self._loaded.set()
             return min(2 * pause, _LONGEST_PAUSE)
         self._error = None

@@ -10,7 +10,7 @@ from sqlalchemy import Column, MetaData, PrimaryKeyConstraint, String, Table, in
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tilores_core.errors import StoreError
+from tilores_core.errors import NewerSchemaError
 from tilores_core.store.address import Address
 from tilores_core.store.database import Database
 from tilores_core.store.schema import PREFIX, metadata
@@ -73,8 +73,9 @@ async def _known_revision(connection: AsyncConnection, address: Address) -> str 
     return found
 
 
-def newer(address: Address, found: str) -> StoreError:
-    return StoreError(
+def newer(address: Address, found: str) -> NewerSchemaError:
+    return NewerSchemaError(
         f"the database ({address.shown}) has revision {found}, and this version of tilores-core knows {HEAD} at most",
-        fix="run the version that made it, or a later one; or name another database in DATABASE_URL",
+        fix="run the version that made it, or a later one; or restore the backup from before the upgrade into "
+        "another database, and name that one in DATABASE_URL",
     )

@@ -14,7 +14,7 @@ from tilores_core import (
     PluginContext,
     Progress,
 )
-from tilores_plugins.deploy.docker.engine import Engine, check_engine, container_name, new_tag, values
+from tilores_plugins.deploy.docker.engine import Engine, check_engine, container_name, values
 from tilores_plugins.deploy.docker.settings import Settings
 
 _PORT = 8000
@@ -33,16 +33,14 @@ class ContainerTarget:
 
     async def up(self, project: DeployProject, journal: DeployJournal, progress: Progress) -> Deployment:
         engine = Engine.of(self._settings, values(project))
-        entry = journal.read()
-        tag = entry.get("tag")
-        if tag is None:
-            tag = new_tag()
-            journal.write(entry | {"tag": tag})
-        if tag not in await engine.tags():
-            progress(f"building {self._settings.name}:{tag}")
-            await engine.build(project, tag)
-        made = await self._start(engine, project, tag, progress)
-        await engine.remove_old([one.id for one in await self.status()])
+        known = await self.status()
+        tag = await engine.image(project, journal, [one.id for one in known], progress)
+        made = await self._start(engine, project, tag, known, progress)
+        for old in [one for one in known if one.id != tag][self._settings.keep - 1 :]:
+            if not old.active:
+                if old.can_rollback:
+                    await engine.try_call("rm", self._container(old.id))
+                await engine.try_call("image", "rm", f"{self._settings.name}:{old.id}")
         return made
 
     async def status(self) -> list[Deployment]:
@@ -79,7 +77,7 @@ class ContainerTarget:
     async def rollback(self, project: DeployProject, deployment: Deployment, progress: Progress) -> Deployment:
         """Start the container that was stopped, which has the variables that it had."""
         engine = Engine.of(self._settings)
-        await self._stop_others(engine, deployment.id, progress)
+        await self._stop_others(engine, project, deployment.id, await self.status(), progress)
         await engine.call("start", self._container(deployment.id))
         progress(f"{self._container(deployment.id)} runs again")
         return await self._get(deployment.id)
@@ -87,43 +85,33 @@ class ContainerTarget:
     async def aclose(self) -> None:
         return None
 
-    async def _start(self, engine: Engine, project: DeployProject, tag: str, progress: Progress) -> Deployment:
-        known = {one.id: one for one in await self.status()}
-        container = self._container(tag)
-        if tag in known and known[tag].state == "running":
-            return known[tag]
-        if tag in known and known[tag].detail != "image only":
+    async def _start(
+        self, engine: Engine, project: DeployProject, tag: str, known: list[Deployment], progress: Progress
+    ) -> Deployment:
+        there = next((one for one in known if one.id == tag), None)
+        container, settings = self._container(tag), self._settings
+        if there is not None and there.active:
+            return there
+        if there is not None and there.can_rollback:
             await engine.call("rm", "--force", container)  # begun before an interruption
-        settings = self._settings
-        names = [word for name in sorted(engine.environment) for word in ("--env", name)]  # values by its environment
+        given = {"PORT": str(_PORT), "TILORES_DEPLOYMENT": tag}
         options = ["--network", settings.network] if settings.network else []
-        options += (
-            ["--volume", f"{settings.volume}:{_DATA}", "--env", f"TILORES_DATA_DIR={_DATA}"]
-            if settings.volume
-            else []
-        )
+        if settings.volume:
+            options += ["--volume", f"{settings.volume}:{_DATA}"]
+            given["TILORES_DATA_DIR"] = _DATA
+        for name in sorted(engine.environment):
+            options += ["--env", name]  # its value by the environment of the program
+        for name, value in given.items():
+            options += ["--env", f"{name}={value}"]
         # Before the other is stopped, so that one that cannot be made costs no call.
         await engine.call(
-            "create",
-            "--name",
-            container,
-            "--label",
-            f"{_LABEL}={settings.name}",
-            "--restart",
-            "unless-stopped",
-            "--stop-timeout",
-            str(project.draining_seconds + 5),
-            "--publish",
-            f"{settings.address}:{settings.port}:{_PORT}",
-            "--env",
-            f"PORT={_PORT}",
-            "--env",
-            f"TILORES_DEPLOYMENT={tag}",
-            *names,
+            *("create", "--name", container, "--label", f"{_LABEL}={settings.name}", "--restart", "unless-stopped"),
+            *("--stop-timeout", str(project.draining_seconds + 5)),
+            *("--publish", f"{settings.address}:{settings.port}:{_PORT}"),
             *options,
             f"{settings.name}:{tag}",
         )
-        await self._stop_others(engine, tag, progress, seconds=project.draining_seconds + 5)
+        await self._stop_others(engine, project, tag, known, progress)
         try:
             await engine.call("start", container)
         except DeployError as error:  # the one before is stopped, and the caller starts it again
@@ -131,19 +119,21 @@ class ContainerTarget:
         progress(f"{container} runs")
         return await self._get(tag)
 
-    async def _stop_others(self, engine: Engine, tag: str, progress: Progress, *, seconds: int = 35) -> None:
+    async def _stop_others(
+        self, engine: Engine, project: DeployProject, tag: str, known: list[Deployment], progress: Progress
+    ) -> None:
         """One port of this machine leads to one container. It drains first."""
-        for one in await self.status():
-            if one.state == "running" and one.id != tag:
+        seconds = project.draining_seconds + 5
+        for one in known:
+            if one.active and one.id != tag:
                 name = self._container(one.id)
                 await engine.call("stop", "--time", str(seconds), name, seconds=seconds + self._settings.call_seconds)
                 progress(f"{name} is stopped")
 
     async def _get(self, tag: str) -> Deployment:
         found = next((one for one in await self.status() if one.id == tag), None)
-        if found is None or found.state != "running":
-            detail = found.detail if found is not None else "it is gone"
-            return Deployment(id=tag, state="failed", detail=detail)
+        if found is None or not found.active:
+            return Deployment(id=tag, state="failed", detail=found.detail if found is not None else "it is gone")
         return found
 
     def _container(self, tag: str) -> str:

@@ -8,13 +8,13 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from tilores_core import DeployError, DeployFinding, DeployProject
+from tilores_core import DeployError, DeployFinding, DeployJournal, DeployProject, Progress
 from tilores_plugins.deploy.docker.settings import Settings
 
 _ENGINES: Final = ("docker", "podman")
@@ -97,25 +97,26 @@ class Engine:
         found = {str(row.get("Tag") or _tag_of(row)) for row in rows}
         return sorted((tag for tag in found if _is_ours(tag)), reverse=True)
 
-    async def build(self, project: DeployProject, tag: str) -> None:
-        settings = self.settings
-        await self.call(
-            "build",
-            "--file",
-            settings.dockerfile,
-            "--tag",
-            f"{settings.name}:{tag}",
-            ".",
-            seconds=settings.build_seconds,
-            folder=project.folder,
-        )
+    async def image(
+        self, project: DeployProject, journal: DeployJournal, known: Collection[str], progress: Progress
+    ) -> str:
+        """The tag of the deployment that `journal` remembers, or of a new one, built unless it is in `known`."""
+        entry, settings = journal.read(), self.settings
+        tag = str(entry.get("tag") or new_tag())
+        journal.write(entry | {"tag": tag})
+        if tag not in known:
+            progress(f"building {settings.name}:{tag}")
+            await self.call(
+                *("build", "--file", settings.dockerfile, "--tag", f"{settings.name}:{tag}", "."),
+                seconds=settings.build_seconds,
+                folder=project.folder,
+            )
+        return tag
 
-    async def remove_old(self, in_use: Sequence[str]) -> None:
-        """All images but the newest `keep` and those in use. One that cannot be removed is left."""
-        for tag in (await self.tags())[self.settings.keep :]:
-            if tag not in in_use:
-                with contextlib.suppress(DeployError):
-                    await self.call("image", "rm", f"{self.settings.name}:{tag}")
+    async def try_call(self, *arguments: str) -> None:
+        """For what may as well stay."""
+        with contextlib.suppress(DeployError):
+            await self.call(*arguments)
 
     def _display_command(self, arguments: Sequence[str]) -> str:
         return f"{Path(self.program).name} {' '.join(arguments[:2])}"

@@ -15,7 +15,7 @@ from tilores_core import (
     PluginContext,
     Progress,
 )
-from tilores_plugins.deploy.docker.engine import Engine, check_engine, container_name, new_tag, values
+from tilores_plugins.deploy.docker.engine import Engine, check_engine, container_name, values
 from tilores_plugins.deploy.docker.settings import Settings
 
 TAG_VARIABLE = "TILORES_TAG"
@@ -32,17 +32,12 @@ class ComposeTarget:
         return await check_engine(self._settings, project, self._settings.compose_file)
 
     async def up(self, project: DeployProject, journal: DeployJournal, progress: Progress) -> Deployment:
-        entry = journal.read()
-        tag = entry.get("tag")
-        if tag is None:
-            tag = new_tag()
-            journal.write(entry | {"tag": tag})
         engine = Engine.of(self._settings)
-        if tag not in await engine.tags():
-            progress(f"building {self._settings.name}:{tag}")
-            await engine.build(project, tag)
+        tag = await engine.image(project, journal, await engine.tags(), progress)
         made = await self._start(project, tag, progress)
-        await engine.remove_old([one.id for one in await self.status() if one.active])
+        for old in (await self.status())[self._settings.keep :]:
+            if not old.active:
+                await engine.try_call("image", "rm", f"{self._settings.name}:{old.id}")
         return made
 
     async def status(self) -> list[Deployment]:
