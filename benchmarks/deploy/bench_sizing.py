@@ -97,8 +97,8 @@ async def measure_server(folder: Path, count: int) -> None:
                 each = (client.info("memory")["used_memory"] - before) / (client.dbsize() - keys)
             full = megabytes(process)
             await ask(http, server.url, range(20))
-            repeated = [ask(http, server.url, range(20)) for _ in range(count // 20)]
-            cached = await rate(process, one_by_one(repeated), count)
+            repeated = [ask(http, server.url, range(20)) for _ in range(count // 4)]
+            cached = await rate(process, ask_in_turn(repeated), count // 4 * 20)
     finally:
         server.stop()
         shared.terminate()
@@ -111,7 +111,7 @@ async def measure_server(folder: Path, count: int) -> None:
     print(f"Redis, per cached answer                    {each:8.0f} bytes")
 
 
-async def one_by_one(all_of: list[Any]) -> None:
+async def ask_in_turn(all_of: list[Any]) -> None:
     for one in all_of:
         await one
 
