@@ -63,7 +63,9 @@ class Server:
         try:
             async with http.get(f"{self.url}/health/ready", timeout=aiohttp.ClientTimeout(2)) as reply:
                 self.ready = reply.status == 200
-        except (aiohttp.ClientError, TimeoutError):
+        except TimeoutError:
+            pass  # busy, which says nothing about what it takes
+        except aiohttp.ClientError:
             self.ready = False
         return self.ready
 
