@@ -1,7 +1,7 @@
 """A database of an older schema, migrated by a new server under load, while a server of the old code goes on with it.
 
-    python benchmarks/deploy/bench_upgrade.py                       schemas from 0004 on, each on a SQLite file of its own
-    python benchmarks/deploy/bench_upgrade.py --last 1              the last one alone
+    python benchmarks/deploy/bench_upgrade.py                  schemas from 0004 on, each on a SQLite file of its own
+    python benchmarks/deploy/bench_upgrade.py --last 1         the last one alone
     python benchmarks/deploy/bench_upgrade.py --database postgresql://user:secret@127.0.0.1:5432/postgres
 
 The old code is the last commit that knew the schema, from this repository's history. Questions arrive at both servers
