@@ -79,6 +79,7 @@ def test_dry_run_and_wrong_use(tmp_path: Path) -> None:
     wrong = command.run("evaluate", "--spectrums", "credit_analsis")
     assert wrong.returncode == 2
     assert "credit_analysis" in wrong.stderr
+    assert command.run("evaluate", "--seed", str(2**31)).returncode == 2
     nowhere = command.run(*SMALL, "--html", "nowhere/page.html")
     assert (nowhere.returncode, "of 28 answers" in nowhere.stderr) == (1, False)  # before a call is paid for
     assert "nowhere/page.html: cannot be written" in nowhere.stderr

@@ -86,6 +86,13 @@ async def test_made_questions_pass_the_check() -> None:
         (EDWINA.replace("answerable: false", "answerable: true"), "a question has facts, or else answerable: false"),
         (EDWINA.replace("text:", "txt:", 1), "txt"),
         (EDWINA.replace("value: 32000", "value: much, kind: number"), "without separators"),
+        (EDWINA.replace("value: 32000", "value: nan, kind: number"), "without separators"),
+        (EDWINA.replace("value: 32000", "value: .nan"), "facts.0.value: a number must be finite"),
+        (
+            EDWINA.replace("value: 32000", "tolerance: .inf, value: 32000"),
+            "tolerance: Input should be a finite number",
+        ),
+        ("[1]", "question 1: question: must have keys with values"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said_with_its_place(tmp_path: Path, text: str, problem: str) -> None:

@@ -137,7 +137,9 @@ class AlertDesk:
                 "a silence must say what it matches", fix="name an alert, or a kind, severity, source, …"
             )
         if wanted.get("severity") not in (None, *SEVERITIES):
-            raise InvalidRequestError("there is no such severity", param="severity", fix=f"one of {SEVERITIES}")
+            raise InvalidRequestError(
+                "there is no such severity", param="severity", fix=f"one of {', '.join(SEVERITIES)}"
+            )
         if "fingerprint" in wanted:
             wanted["fingerprint"] = (await self._find(wanted["fingerprint"])).fingerprint
         if until_clear and "fingerprint" not in wanted:

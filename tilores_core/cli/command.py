@@ -245,7 +245,9 @@ def evaluate(
     judge: Annotated[
         str | None, typer.Option(metavar="MODEL", help="A model that grades the answers as well.")
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Runs of one seed are paired.")] = 0,
+    seed: Annotated[
+        int, typer.Option(metavar="N", min=-(2**31), max=2**31 - 1, help="Runs of one seed are paired.")
+    ] = 0,
     max_calls: Annotated[int | None, typer.Option(metavar="N", min=1, help="Most model calls.")] = None,
     max_dollars: Annotated[float | None, typer.Option(metavar="USD", min=0, help="Most money.")] = None,
     minimum: Annotated[

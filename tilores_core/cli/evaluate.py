@@ -90,7 +90,7 @@ async def _evaluate(services: Services, wanted: EvaluateOptions) -> bool:
     _write(wanted, done, levels)
     typer.echo(as_text(done.run, levels, simulated=done.simulated, comparison=done.comparison))
     if done.alerts:
-        typer.echo(f"{done.alerts} alerts were raised: tilores alerts list", err=True)
+        typer.echo(f"alerts raised: {done.alerts}; see tilores alerts list", err=True)
     return _is_good(wanted, done.run, done.comparison)
 
 

@@ -35,7 +35,7 @@ thead th { font-size: .85rem; color: var(--soft); text-align: center; }
 tbody th { white-space: nowrap; vertical-align: middle; }
 td { text-align: center; padding: .45rem .4rem; border-radius: 4px; color: #111; min-width: 5.5rem; }
 td b { display: block; font-size: 1.05rem; }
-td small { color: #222; opacity: .8; }
+td small { color: #222; opacity: .8; white-space: nowrap; }
 td.none { background: none; color: var(--soft); border: 1px dashed var(--line); }
 td.worse { outline: 2px solid #b42318; outline-offset: -2px; }
 dl { display: flex; flex-wrap: wrap; gap: .5rem 2rem; margin: 1rem 0; }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from xml.etree import ElementTree
@@ -51,7 +52,10 @@ def _counts(run: Evaluation) -> str:
     if run.resumed:
         parts.append(f"{run.resumed} from before")
     if run.errors:
-        parts.append(f"{run.errors} failed")
+        kinds = Counter(result.error for result in run.results if result.error)
+        parts.append(
+            f"{run.errors} failed ({', '.join(f'{kind} {number}' for kind, number in kinds.most_common(5))})"
+        )
     parts.append(f"{run.calls} calls, {run.dollars:.4f} USD, {run.seconds:.1f} s")
     return ", ".join(parts)
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
@@ -42,7 +43,7 @@ _KINDS: Final = get_args(FactKind)
 
 
 class _FactRow(BaseModel):
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 
     field: str = Field(min_length=1, max_length=200)
     value: str | float | int | bool
@@ -56,6 +57,8 @@ class _FactRow(BaseModel):
     @field_validator("value", mode="before")
     @classmethod
     def _date_as_text(cls, value: object) -> object:
+        if isinstance(value, float) and not isfinite(value):
+            raise ValueError("a number must be finite")
         return value.isoformat() if hasattr(value, "isoformat") else value  # YAML reads 2025-06-15 as a date
 
     @model_validator(mode="after")
@@ -64,9 +67,11 @@ class _FactRow(BaseModel):
             raise ValueError(f"unit must be one of {', '.join(sorted(UNITS))}")
         if self._kind() == "number":
             try:
-                float(self._text())
+                is_number = isfinite(float(self._text()))
             except ValueError:
-                raise ValueError("a number must be written as 1234.5, without separators") from None
+                is_number = False
+            if not is_number:
+                raise ValueError("a number must be written as 1234.5, without separators")
         return self
 
     def fact(self) -> Fact:
@@ -157,6 +162,8 @@ def read_questions(path: Path) -> GoldenSet:
 
 def _describe_problem(problem: ErrorDetails) -> str:
     where = ".".join(map(str, problem["loc"])) or "question"
+    if problem["type"] == "model_type":
+        return f"{where}: must have keys with values, as 'id: …'"
     return f"{where}: {problem['msg'].removeprefix('Value error, ')}"
 
 
