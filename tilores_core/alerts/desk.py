@@ -238,13 +238,9 @@ def _some(names: Sequence[str]) -> str:
 
 def _to_row(stored: StoredAlert) -> dict[str, Any]:
     """Times are seconds since the epoch."""
-    alert = stored.alert
-    names = ("kind", "severity", "title", "detail", "source", "model", "spectrum", "prompt_version")
     return {
         "fingerprint": stored.fingerprint,
-        **{name: getattr(alert, name) for name in names},
-        "labels": dict(alert.labels),
-        "values": dict(alert.values),
+        **stored.alert.as_dict(),
         "state": stored.state,
         "count": stored.raised,
         "first_at": stored.first_ms / 1000,

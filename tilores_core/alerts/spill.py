@@ -97,23 +97,8 @@ def _is_alive(pid: int) -> bool:
 
 
 def _plain(report: Report) -> dict[str, Any]:
-    alert = report.alert
     kept = {name: getattr(report, name) for name in ("fingerprint", "count", "first_ms", "last_ms", "cleared_ms")}
-    if alert is None:
-        return kept
-    names = (
-        "kind",
-        "severity",
-        "title",
-        "source",
-        "detail",
-        "model",
-        "spectrum",
-        "prompt_version",
-        "expires_seconds",
-    )
-    own = {name: getattr(alert, name) for name in names}
-    return kept | {"alert": own | {"labels": dict(alert.labels), "values": dict(alert.values)}}
+    return kept if report.alert is None else kept | {"alert": report.alert.as_dict()}
 
 
 def _report(value: dict[str, Any]) -> Report:

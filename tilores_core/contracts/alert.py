@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, Literal, Protocol
 
 from tilores_core.contracts.source import empty_mapping
 
@@ -44,6 +44,11 @@ class Alert:
         """32 hex digits of the SHA-256 of what makes it this alert: not of severity, words or figures."""
         parts = [self.kind, self.source, self.model, self.spectrum, self.prompt_version, sorted(self.labels.items())]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Its fields by name, as JSON values."""
+        own = {one.name: getattr(self, one.name) for one in fields(self)}
+        return own | {"labels": dict(self.labels), "values": dict(self.values)}
 
 
 class AlertSink(Protocol):

@@ -224,11 +224,13 @@ class Alerts:
 
 async def _raise(connection: AsyncConnection, report: Report, alert: Alert) -> None:
     expires = None if alert.expires_seconds is None else round(alert.expires_seconds * 1000)
-    texts = ("kind", "severity", "title", "detail", "source", "model", "spectrum", "prompt_version")
+    texts = alert.as_dict()
+    labels, figures = texts.pop("labels"), texts.pop("values")
+    del texts["expires_seconds"]
     latest = {
-        **{name: _cut(name, getattr(alert, name)) for name in texts},
-        "labels": dict(alert.labels),
-        "figures": dict(alert.values),
+        **{name: _cut(name, value) for name, value in texts.items()},
+        "labels": labels,
+        "figures": figures,
         "expires_after_ms": expires,
         "last_ms": report.last_ms,
         "settled": False,

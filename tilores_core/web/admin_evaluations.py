@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -87,15 +88,7 @@ def evaluation_routes(queue: EvaluationQueue, note: Callable[[], str | None]) ->
             )
         table = score_table(AnswerResult.of_row(row) for row in await found.results(run_id))
         cells = [
-            EvaluationCell(
-                model=model,
-                spectrum=spectrum,
-                mean=cell.mean,
-                low=cell.low,
-                high=cell.high,
-                count=cell.count,
-                errors=cell.errors,
-            )
+            EvaluationCell(model=model, spectrum=spectrum, **asdict(cell))
             for (model, spectrum), cell in sorted(table.cells.items())
         ]
         return EvaluationTable(**_row(run), table=cells)

@@ -21,7 +21,6 @@ from tilores_core import (
     AlertNotice,
     NoticeEntry,
     PluginContext,
-    PluginError,
     Severity,
     hookimpl,
 )
@@ -103,12 +102,8 @@ def build(context: PluginContext) -> AlertmanagerChannel:
     from tilores_plugins.alerts.http_post import HttpPost
 
     settings: Settings = context.settings
-    if settings.url is None or not settings.url.get_secret_value():
-        raise PluginError(
-            "there is no address", plugin=context.plugin_id, fix="set ALERTMANAGER_URL, or url in its table"
-        )
-    address = settings.url.get_secret_value().rstrip("/") + "/api/v2/alerts"
-    post = HttpPost(address, seconds=settings.timeout_seconds)
+    fix = "set ALERTMANAGER_URL, or url in its table"
+    post = HttpPost.to(context, settings.url, "/api/v2/alerts", fix=fix, seconds=settings.timeout_seconds)
     return AlertmanagerChannel(post, hold_hours=settings.hold_hours)
 
 

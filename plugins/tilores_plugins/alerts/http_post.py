@@ -11,8 +11,9 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 import httpx
+from pydantic import SecretStr
 
-from tilores_core import AlertChannelError, AlertRefusedError, __version__
+from tilores_core import AlertChannelError, AlertRefusedError, PluginContext, PluginError, __version__
 
 _REFUSED: Final = frozenset((400, 413, 422))
 _LONGEST_REPLY: Final = 4096
@@ -33,6 +34,15 @@ class HttpPost:
             limits=httpx.Limits(max_connections=4, max_keepalive_connections=1),
             follow_redirects=False,
         )
+
+    @classmethod
+    def to(
+        cls, context: PluginContext, url: SecretStr | None, path: str = "", *, fix: str, seconds: float
+    ) -> HttpPost:
+        """Of a channel with this setting. Raises `PluginError` when it has no address."""
+        if url is None or not url.get_secret_value():
+            raise PluginError("there is no address", plugin=context.plugin_id, fix=fix)
+        return cls(url.get_secret_value().rstrip("/") + path if path else url.get_secret_value(), seconds=seconds)
 
     async def post(self, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         """Raises `AlertRefusedError` when this body is refused, `AlertChannelError` for anything else but 2xx."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from tilores_core import AlertChannelSpec, AlertNotice, PluginContext, PluginError, hookimpl
+from tilores_core import AlertChannelSpec, AlertNotice, PluginContext, hookimpl
 from tilores_plugins.alerts.wording import facts, printable, word
 
 if TYPE_CHECKING:
@@ -81,11 +81,8 @@ def build(context: PluginContext) -> SlackChannel:
     from tilores_plugins.alerts.http_post import HttpPost
 
     settings: Settings = context.settings
-    if settings.url is None or not settings.url.get_secret_value():
-        raise PluginError(
-            "there is no address", plugin=context.plugin_id, fix="set SLACK_WEBHOOK_URL to an incoming webhook"
-        )
-    return SlackChannel(HttpPost(settings.url.get_secret_value(), seconds=settings.timeout_seconds))
+    fix = "set SLACK_WEBHOOK_URL to an incoming webhook"
+    return SlackChannel(HttpPost.to(context, settings.url, fix=fix, seconds=settings.timeout_seconds))
 
 
 @hookimpl

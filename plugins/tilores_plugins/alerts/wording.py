@@ -74,16 +74,7 @@ def as_json(notice: AlertNotice, most: int) -> dict[str, Any]:
         "alerts": [
             {
                 "fingerprint": entry.alert.fingerprint,
-                "kind": entry.alert.kind,
-                "severity": entry.alert.severity,
-                "title": entry.alert.title,
-                "detail": entry.alert.detail,
-                "source": entry.alert.source,
-                "model": entry.alert.model,
-                "spectrum": entry.alert.spectrum,
-                "prompt_version": entry.alert.prompt_version,
-                "labels": dict(entry.alert.labels),
-                "values": dict(entry.alert.values),
+                **entry.alert.as_dict(),
                 "reason": entry.reason,
                 "state": entry.state,
                 "count": entry.count,

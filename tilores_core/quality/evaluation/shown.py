@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any, Final
 from xml.etree import ElementTree
 
-from tilores_core.quality.evaluation.compare import Comparison, PairedTest
+from tilores_core.quality.evaluation.compare import Comparison
 from tilores_core.quality.evaluation.evaluator import Evaluation
 from tilores_core.quality.evaluation.judge import PASSED, agreement
 from tilores_core.quality.evaluation.results import Cell, ScoreTable, means, score_table
@@ -101,7 +102,7 @@ def as_json(run: Evaluation, *, simulated: bool, comparison: Comparison | None =
         "resumed": run.resumed,
         "seconds": run.seconds,
         "table": [
-            {"model": model, "spectrum": spectrum, **_cell_row(cell)}
+            {"model": model, "spectrum": spectrum, **asdict(cell)}
             for (model, spectrum), cell in sorted(table.cells.items())
         ],
         "results": [result.row() for result in run.results],
@@ -109,31 +110,14 @@ def as_json(run: Evaluation, *, simulated: bool, comparison: Comparison | None =
     }
 
 
-def _cell_row(cell: Cell) -> dict[str, Any]:
-    return {"mean": cell.mean, "low": cell.low, "high": cell.high, "count": cell.count, "errors": cell.errors}
-
-
 def comparison_row(comparison: Comparison) -> dict[str, Any]:
     """A comparison as JSON."""
-
-    def row(test: PairedTest) -> dict[str, Any]:
-        return {
-            "pairs": test.pairs,
-            "difference": test.difference,
-            "low": test.low,
-            "high": test.high,
-            "p": test.p,
-            "lost": test.lost,
-            "won": test.won,
-            "mcnemar_p": test.mcnemar_p,
-        }
-
     return {
         "verdict": comparison.verdict,
         "sentence": comparison.sentence,
-        "overall": row(comparison.overall),
-        "models": {name: row(test) for name, test in comparison.by_model.items()},
-        "spectrums": {name: row(test) for name, test in comparison.by_spectrum.items()},
+        "overall": asdict(comparison.overall),
+        "models": {name: asdict(test) for name, test in comparison.by_model.items()},
+        "spectrums": {name: asdict(test) for name, test in comparison.by_spectrum.items()},
         "worse_cells": [list(cell) for cell in comparison.worse_cells],
     }
 
