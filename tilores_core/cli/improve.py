@@ -21,6 +21,7 @@ learning_app = typer.Typer(name="learning", no_args_is_help=True, pretty_excepti
 CycleArgument = Annotated[str, typer.Argument(metavar="CYCLE", help="Id of a cycle, or last.")]
 ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")]
 _MOST: int = 20
+_WIDEST: int = 100
 _EMPTY = "-"
 
 
@@ -236,7 +237,7 @@ def show(ctx: typer.Context, json: JsonOption = False) -> None:
             str(row["cycles"]),
             row["fault"] or _EMPTY,
             row["part"],
-            row["instruction"],
+            row["instruction"][:_WIDEST],
         ]
         for row in rows
     ]

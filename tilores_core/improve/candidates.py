@@ -18,8 +18,8 @@ from tilores_core.improve.journal import CycleJournal, prompt_key
 from tilores_core.quality.scoring import GoldenQuestion
 from tilores_core.release.prompt_checks import (
     Check,
+    CopyCheck,
     PromptCase,
-    check_copied,
     check_parts,
     check_personal,
     check_texts,
@@ -62,7 +62,7 @@ class CandidateScorer:
         self._texts = texts
         self._models = models
         self._journal = journal
-        self._forbidden = forbidden
+        self._copied = CopyCheck(forbidden)
         self._max_tokens = max_tokens
         self._seed = seed
 
@@ -131,7 +131,9 @@ class CandidateScorer:
             return [Check(name="parts", passed=False, said=error.message)]
         tokens = estimate_tokens(build_prompt(0, parts).template)
         honest = all(
-            one.instruction in parts.get(one.part, "") and (one.fault is None or one.fault in FAULTS)
+            one.instruction.strip()
+            and one.instruction in parts.get(one.part, "")
+            and (one.fault is None or one.fault in FAULTS)
             for one in candidate.changes
         )
         return [
@@ -139,7 +141,7 @@ class CandidateScorer:
             check_variables(parts),
             Check(name="length", passed=tokens <= self._max_tokens, said=f"{tokens} tokens"),
             check_personal(parts),
-            check_copied(parts, self._forbidden),
+            self._copied.run(parts),
             Check(name="changes", passed=honest, said="a change that is not in the parts of the candidate"),
         ]
 

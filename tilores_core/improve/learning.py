@@ -137,6 +137,7 @@ def observations(cycle_id: str, at_ms: int, gains: Sequence[Gain]) -> list[dict[
             },
         )
         for gain in gains
+        if len(gain.change.instruction) <= _LONGEST  # a whole part rewritten is no lesson for another prompt
     ]
 
 

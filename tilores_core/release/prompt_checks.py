@@ -155,7 +155,7 @@ class PromptChecks:
             cases = await self.evaluator.cases()
         except TiloresError as error:
             return Check(name="copied", passed=False, ran=False, skipped=skip, said=f"not run: {error.message}")
-        return check_copied(texts, cases)
+        return CopyCheck(cases).run(texts)
 
     async def _evaluation(self, prompt: Prompt, model: str | None, *, skip: bool, refused: bool) -> Check:
         def not_run(said: str) -> Check:
@@ -261,36 +261,46 @@ def _personal(text: str) -> Iterator[str]:
         yield "name"
 
 
-def check_copied(parts: Mapping[str, str], cases: Iterable[PromptCase]) -> Check:
-    """Five words in a row that stand in a golden question or in a customer's records."""
-    grams = {gram: part for part, text in sorted(parts.items()) for gram in _grams(text)}
-    copied: dict[str, int] = {}
-    compared = 0
-    seen: set[str] = set()
-    for case in cases:
-        compared += 1
-        texts = [case.question]
-        if case.customer is not None and case.customer.id not in seen:
-            seen.add(case.customer.id)
-            texts += _values(case.customer)
-        for text in texts:
-            for gram in _grams(text):
-                if (part := grams.pop(gram, None)) is not None:
-                    copied[part] = copied.get(part, 0) + 1
-    if not compared:
-        said = "not run: there are no golden questions to compare with"
-        return Check(name="copied", passed=False, ran=False, said=said)
-    total = sum(copied.values())
-    places = ", ".join(f"{count} in {part}" for part, count in copied.items())
-    against = f"{compared} golden questions and the records of {len(seen)} customers"
-    return Check(
-        name="copied",
-        passed=not copied,
-        said=f"{WORDS_IN_A_ROW} words in a row copied from {against}: {places}"
-        if copied
-        else f"nothing of {against}",
-        values={"copied": total, "questions": compared, "customers": len(seen)},
-    )
+class CopyCheck:
+    """Five words in a row that stand in a golden question or in a customer's records, which are read once for many
+    prompts."""
+
+    def __init__(self, cases: Iterable[PromptCase]) -> None:
+        texts: list[str] = []
+        seen: set[str] = set()
+        compared = 0
+        for case in cases:
+            compared += 1
+            texts.append(case.question)
+            if case.customer is not None and case.customer.id not in seen:
+                seen.add(case.customer.id)
+                texts += _values(case.customer)
+        self._cases, self._customers = compared, len(seen)
+        self._text = "\n".join(f" {' '.join(_fold_words(text))} " for text in texts)
+        self._clean: set[str] = set()
+
+    def run(self, parts: Mapping[str, str]) -> Check:
+        """The check of one prompt."""
+        if not self._cases:
+            said = "not run: there are no golden questions to compare with"
+            return Check(name="copied", passed=False, ran=False, said=said)
+        copied: dict[str, int] = {}
+        grams = {gram: part for part, text in sorted(parts.items()) for gram in _grams(text)}
+        for gram, part in grams.items():
+            if gram not in self._clean and f" {gram} " in self._text:
+                copied[part] = copied.get(part, 0) + 1
+            else:
+                self._clean.add(gram)
+        places = ", ".join(f"{count} in {part}" for part, count in copied.items())
+        against = f"{self._cases} golden questions and the records of {self._customers} customers"
+        return Check(
+            name="copied",
+            passed=not copied,
+            said=f"{WORDS_IN_A_ROW} words in a row copied from {against}: {places}"
+            if copied
+            else f"nothing of {against}",
+            values={"copied": sum(copied.values()), "questions": self._cases, "customers": self._customers},
+        )
 
 
 def _values(customer: Customer) -> list[str]:
@@ -299,7 +309,11 @@ def _values(customer: Customer) -> list[str]:
     return [customer.name or "", *values, render(customer)]
 
 
+def _fold_words(text: str) -> list[str]:
+    return [fold(word) for word in _WORD.findall(text)]
+
+
 def _grams(text: str) -> Iterator[str]:
-    words = [fold(word) for word in _WORD.findall(text)]
+    words = _fold_words(text)
     for start in range(len(words) - WORDS_IN_A_ROW + 1):
         yield " ".join(words[start : start + WORDS_IN_A_ROW])
