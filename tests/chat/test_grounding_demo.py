@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tilores_core.chat.grounding.claims import SMALL
+from tilores_core.chat.grounding.figures import SMALL
 from tilores_core.chat.grounding.guard import Guard, Watch
 from tilores_core.chat.grounding.literal import stands_literally
 from tilores_core.chat.prompts import BUILTIN_TEMPLATE, system_message

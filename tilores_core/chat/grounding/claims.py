@@ -9,34 +9,32 @@ figures first.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Final, Literal, NamedTuple
 
-from tilores_core.chat.customer.contacts import TextScan, find_emails
 from tilores_core.chat.customer.dates import find_dates
-from tilores_core.chat.customer.numbers import number_language, with_figures
-from tilores_core.chat.customer.words import LANGUAGES, language_of
+from tilores_core.chat.grounding.figures import SMALL, in_figures, join_groups
 from tilores_core.chat.grounding.names import find_claimed_names
 from tilores_core.chat.grounding.vocabulary import (
     AGED,
+    BOUNDS,
     COUNTED,
+    DAY_BEFORE,
     HEDGES,
     MONTHS,
     OF,
+    PEOPLE,
+    PERCENT,
     SCALES,
-    SMALL_NUMBERS,
-    SPOKEN_NUMBER,
     TAILS,
+    YEARS,
 )
 from tilores_core.identity import normalise_email, parse_date
 
 Kind = Literal["number", "date", "email", "phone", "account", "name"]
 KINDS: Final[tuple[Kind, ...]] = ("number", "date", "email", "phone", "account", "name")
 
-SMALL: Final = 12
-"""Whole numbers up to this one are counts that anybody makes."""
 
 _LONGEST_NUMBER = 15  # digits that a float holds exactly
 _PHONE_DIGITS = range(7, 16)
@@ -59,26 +57,16 @@ _DAY = re.compile(r"(\d{1,2})(?:st|nd|rd|th)?", re.ASCII)
 _YEAR = re.compile(r"(?:1[89]|20|21)\d\d", re.ASCII)
 _GROUP = re.compile(r"[+(]*\d[\d().\-/]*", re.ASCII)
 _PHONE_SHAPE = re.compile(r"\+|\(\d|0\d{2}|\d{3}[-. ]\d{3,4}(?:[-. ]\d{4})?$|\d{2,4}(?:[ -]\d{2,4}){2,}$", re.ASCII)
-_MASKED = re.compile(r"[*•xX…#.]{2,}[ -]?(\d{2,6})")
+_MASKED = re.compile(r"([A-Z]{0,2}\d{2,6})?(?:[*•xX…#.]{2,}|…)[ -]?(\d{2,6})")
+_DAY_AND_MONTH = re.compile(r"(\d{1,2})\.(\d{1,2})\.\.?", re.ASCII)
 _LETTERED = re.compile(r"[^\W\d_]")
 _NOT_CODE = re.compile(r"[\W_]+")
 _PARTS = re.compile(r"[-\u2010-\u2015/:_]+")
-_IBAN_START = re.compile(r"[A-Z]{2}\d\d(?:[A-Z0-9]{4})?", re.ASCII)
-_IBAN_GROUP = re.compile(r"[A-Z0-9]{1,4}", re.ASCII)
+_IBAN_START = re.compile(r"[A-Za-z]{2}\d\d(?:[A-Z0-9]{4})?", re.ASCII)
+_IBAN_GROUP = re.compile(r"[A-Z0-9]{1,4}|[a-z]{0,4}\d{1,4}", re.ASCII)
 
-_WORDS = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
-_SHORT_YEAR = re.compile(r"(?<=[ ,])['’](\d\d)(?!\d)")
-_LAST_CENTURY: Final = 30  # '31 and later years are of the last century
-_TRUNK = re.compile(r"\+(\d{1,3})[ ]?\(0\)[ ]?")
-_MASK = re.compile(r"(?:[xX*•]{2,4}[ \-]){1,4}(\d{2,6})(?!\d)")
 _THOUSANDS = re.compile(r"[1-9]\d{0,2}\.\d{3}", re.ASCII)
 _TAIL_REACH: Final = 6  # words between "digits" or "ends" and the figures
-_SPACED = re.compile(
-    r"(?<![\d.,])(?<!\d )([1-9]\d{0,2}(?:[ \u00a0\u202f]\d{3})+)"
-    r"(?=[.,]\d{1,2}(?!\d)|[ \u00a0\u202f]?(?:[€$£%]|euros?\b|eur\b|usd\b|gbp\b))|"
-    r"(?<![\d.,+])(?<!\d )([1-9]\d?(?:[ \u00a0\u202f]\d{3}){2,})(?![ ]?\d)",
-    re.IGNORECASE,
-)
 
 
 class Claim(NamedTuple):
@@ -96,6 +84,7 @@ class Claim(NamedTuple):
     value: float = 0.0
     slack: float = 0.0
     other: float | None = None
+    other_slack: float = 0.5
 
 
 def claims(text: str, known: frozenset[str] = frozenset()) -> list[Claim]:
@@ -103,36 +92,6 @@ def claims(text: str, known: frozenset[str] = frozenset()) -> list[Claim]:
     found = list(_in_words(join_groups(in_figures(text)).split()))
     found += [Claim("name", "name", name) for name in find_claimed_names(text, known)]
     return found
-
-
-def join_groups(text: str) -> str:
-    """`text` with numbers like 1 234,56 in one piece."""
-    return _SPACED.sub(lambda match: re.sub(r"\D", "", match[0]), text) if _DIGIT.search(text) else text
-
-
-def in_figures(text: str) -> str:
-    """`text` with every number in figures: spoken ones and addresses, those in the digits of other scripts, '83,
-    masked ones."""
-    if not text.isascii():
-        text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() and not c.isascii() else c for c in text)
-    if _DIGIT.search(text):
-        text = _MASK.sub(r"****\1", _TRUNK.sub(r"+\1 ", _SHORT_YEAR.sub(_whole_year, text)))
-    if " dot " in text:
-        for email in reversed(find_emails(TextScan(text))):
-            text = f"{text[: email.start]}{email.value}{text[email.end :]}"
-    words = frozenset(_WORDS.findall(text.lower()))
-    if not any(SPOKEN_NUMBER.match(word) for word in words) and len(words & SMALL_NUMBERS) < 2:
-        return text
-    likely = number_language(words, language_of(words))
-    for language in (likely, *(other for other in LANGUAGES if other != likely)):
-        figures = with_figures(text, words, language, least=SMALL + 1)
-        if figures.places:
-            return figures.text
-    return text
-
-
-def _whole_year(match: re.Match[str]) -> str:
-    return f"{19 if int(match[1]) > _LAST_CENTURY else 20}{match[1]}"
 
 
 def _in_words(words: Sequence[str]) -> Iterator[Claim]:
@@ -227,10 +186,14 @@ def _with_digits(words: Sequence[str], position: int) -> tuple[int, Sequence[Cla
             return used, (claim,)
     if not _stands_alone(bare, word, words, position):
         if masked := _MASKED.fullmatch(word.strip(".,;:!?'\"()")):
-            return 1, (Claim("account", "tail", masked[1]),)
+            return 1, (Claim("account", "tail", f"{(masked[1] or '').lower()}*{masked[2]}"),)
         if (grouped := _read_grouped(words, position)) is not None:
             return grouped
     before, after = _before(words, position), _after(words, position)
+    if before in DAY_BEFORE and (day := _DAY_AND_MONTH.fullmatch(word.rstrip(",;:!?"))) and int(day[2]) <= SMALL:
+        return 1, (_month_day(int(day[2]), int(day[1])),)
+    if before == "is" and not after and _before(words, position - 1) in PEOPLE:
+        after = "years"  # "she is 42"
     if (
         bare.isdigit()
         and len(bare) <= 6
@@ -326,7 +289,7 @@ def _number(match: re.Match[str], before: str, after: str) -> Claim | None:
     digits = match["digits"].strip(",.'’\u00a0\u202f")
     if behind in ("st", "nd", "rd", "th", "x", "s"):
         return None if behind != "s" else _amount(digits, after)  # an ordinal or a factor; "the 1990s"
-    percent = behind == "%" or after in ("percent", "%", "per")
+    percent = behind == "%" or after.lower() in PERCENT
     paid = bool(match["money"])
     scale = SCALES.get(behind) or SCALES.get(after) or SCALES.get(after.lower(), 1.0)
     if not paid and "m" in (behind, after):  # months or metres, unless it is money
@@ -334,13 +297,14 @@ def _number(match: re.Match[str], before: str, after: str) -> Claim | None:
     marked = paid or percent or scale != 1.0 or behind in ("€", "$", "£", "¥")
     if before in AGED:
         after = "years"
-    return _amount(digits, after, scale=scale, percent=percent, marked=marked, hedged=before in HEDGES)
+    return _amount(digits, after, scale=scale, percent=percent, marked=marked, before=before)
 
 
 def _amount(
-    digits: str, after: str, *, scale: float = 1.0, percent: bool = False, marked: bool = False, hedged: bool = False
+    digits: str, after: str, *, scale: float = 1.0, percent: bool = False, marked: bool = False, before: str = ""
 ) -> Claim | None:
     """A number as a claim; None for a small count."""
+    hedged, bounded = before in HEDGES, before in BOUNDS
     plain = plain_number(digits)
     if plain is None:
         return None
@@ -355,13 +319,22 @@ def _amount(
     if (hedged or scale != 1.0) and not decimals:
         unit = 10.0 ** (len(whole) - len(whole.rstrip("0"))) * scale
         if unit > value * scale / 2:  # one figure says too little: "about 700" for 742, but not for 655
-            unit = value * scale / 10
-    slack = unit if hedged else unit / 2
+            unit = value * scale / (5 if hedged and not bounded else 10)
+    slack = unit if bounded else unit / 2
     shape = "percent" if percent else "number"
-    if not marked and not decimals and (after.startswith("year") or after in COUNTED):
+    if not marked and not decimals and (after.lower().startswith(YEARS) or after in COUNTED):
         shape = "count" if after in COUNTED else "years"
     other = float(digits.replace(".", "")) * scale if _THOUSANDS.fullmatch(digits) else None
-    return Claim("number", shape, plain, value * scale, slack, other)
+    zeros = len(digits) - len(digits.rstrip("0"))
+    return Claim(
+        "number",
+        shape,
+        plain,
+        value * scale,
+        slack,
+        other,
+        10.0**zeros * scale * (1.0 if bounded else 0.5) if hedged else 0.5,
+    )
 
 
 def plain_number(digits: str) -> str | None:

@@ -13,7 +13,7 @@ too. An answer may write a value otherwise than the records do; what is accepted
 | 1983-03-14 | 14 March 1983, 14. März 1983, March 14th, 3/14/1983, March 1983, 1983, and the age or "for 14 years" |
 | +1 503-555-0142 | (503) 555-0142, 503.555.0142 |
 | TCK-318852 | tck 318852, 318852 |
-| a card number | its last digits, said to be that |
+| a card number | its last digits, said to be that; 4111 **** **** 4821 |
 | a list of numbers | their sum, their mean, how many they are |
 | 373 fields | "367 further fields" |
 | Hawthorne, Edwina | Edwina Hawthorne, Ms. Hawthorne, Hawthorne's |
@@ -31,7 +31,8 @@ from datetime import date
 from typing import Any, Final
 
 from tilores_core.chat.customer.dates import find_dates
-from tilores_core.chat.grounding.claims import SMALL, Claim, join_groups, plain_number
+from tilores_core.chat.grounding.claims import Claim, plain_number
+from tilores_core.chat.grounding.figures import SMALL, join_groups
 from tilores_core.chat.grounding.names import words_of
 from tilores_core.chat.grounding.vocabulary import OTHER_MONTHS
 from tilores_core.contracts import Customer
@@ -87,7 +88,7 @@ class Evidence:
                 return (
                     self._has_number(claim.value, claim.slack)
                     or (claim.value.is_integer() and claim.value in self.years)
-                    or (claim.other is not None and self._has_number(claim.other, 0.5))
+                    or (claim.other is not None and self._has_number(claim.other, claim.other_slack))
                 )
             case "percent":
                 return self._has_number(claim.value, claim.slack) or self._has_number(
@@ -108,7 +109,8 @@ class Evidence:
             case "digits":
                 return claim.text in self.codes or self._has_digits(claim.text)
             case "tail":
-                return any(code.endswith(claim.text) for code in self.codes)
+                head, _, tail = claim.text.rpartition("*")
+                return any(code.endswith(tail) and code.startswith(head) for code in self.codes)
         return False
 
     def _has_number(self, value: float, slack: float) -> bool:

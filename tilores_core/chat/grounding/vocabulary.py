@@ -57,9 +57,38 @@ ONES: Final = {
 HEDGES: Final = frozenset(
     (
         *("about", "around", "roughly", "approximately", "nearly", "almost", "over", "under", "above", "below"),
-        *("some", "than", "circa", "ca", "up"),
+        *(
+            "some",
+            "than",
+            "circa",
+            "ca",
+            "up",
+            "rund",
+            "etwa",
+            "ungefähr",
+            "knapp",
+            "fast",
+            "über",
+            "environ",
+            "presque",
+        ),
+        *("unos", "unas", "alrededor", "aproximadamente", "casi", "quasi", "ongeveer", "bijna", "cerca", "quase"),
     )
 )
+BOUNDS: Final = frozenset(
+    (
+        *("nearly", "almost", "over", "under", "above", "below", "than", "up", "knapp", "fast", "über", "presque"),
+        *("casi", "quasi", "bijna", "quase"),
+    )
+)
+"""Those of `HEDGES` that say on which side the number is: it may be further away."""
+PERCENT: Final = frozenset(("percent", "%", "per", "prozent", "procent", "percento", "pour", "por"))
+"""Behind a number; "pour cent" and its like by their first word."""
+YEARS: Final = ("year", "jahr", "ans", "años", "anni", "jaar", "anos")
+"""Beginnings of the words for years."""
+DAY_BEFORE: Final = frozenset(("am", "bis", "vom", "zum", "ab", "seit", "dem", "den"))
+"""Before a day and a month in figures, "am 15.7."."""
+PEOPLE: Final = frozenset(("she", "he", "who", "they", "customer"))
 AGED: Final = frozenset(("age", "aged", "turned", "turns"))
 COUNTED: Final = frozenset(("more", "further", "other", "others", "additional", "remaining", "fields", "records"))
 SCALES: Final = {

@@ -1,0 +1,73 @@
+"""A text with its numbers in figures and in one piece, so that each value is a word of its own."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+from tilores_core.chat.customer.contacts import TextScan, find_emails
+from tilores_core.chat.customer.numbers import number_language, with_figures
+from tilores_core.chat.customer.words import LANGUAGES, language_of
+from tilores_core.chat.grounding.vocabulary import MONTHS, SMALL_NUMBERS, SPOKEN_NUMBER
+
+SMALL: Final = 12
+"""Whole numbers up to this one are counts that anybody makes."""
+
+_DIGIT = re.compile(r"[0-9]")
+_WORDS = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+_SHORT_YEAR = re.compile(r"(?<=[ ,])['’](\d\d)(?!\d)")
+_LAST_CENTURY: Final = 30  # '31 and later years are of the last century
+_TRUNK = re.compile(r"\+(\d{1,3})[ ]?\(0\)[ ]?")
+_MASK = re.compile(r"(?:[xX*•]{2,4}[ \-]){1,4}(\d{2,6})(?!\d)")
+_MIDDLE_MASKED = re.compile(r"(?<!\w)([A-Z]{0,2}\d{2,6})[ -]?(?:[xX*•]{2,6}[ -]?){1,5}(\d{2,6})(?!\d)")
+_NAMED_DAY = re.compile(
+    r"(?<!\w)(\d{1,2}(?:st|nd|rd|th|\.)?)[ -]([^\W\d_]{3,9})(\.?,?)[ -](\d{4}|\d\d)(?![\w:]|[.,]\d)"
+)
+_SPACED = re.compile(
+    r"(?<![\d.,])(?<!\d )([1-9]\d{0,2}(?:[ \u00a0\u202f]\d{3})+)"
+    r"(?=[.,]\d{1,2}(?!\d)|[ \u00a0\u202f]?(?:[€$£%]|euros?\b|eur\b|usd\b|gbp\b))|"
+    r"(?<![\d.,+])(?<!\d )([1-9]\d?(?:[ \u00a0\u202f]\d{3}){2,})(?![ ]?\d)",
+    re.IGNORECASE,
+)
+
+
+def join_groups(text: str) -> str:
+    """`text` with numbers like 1 234,56 in one piece."""
+    return _SPACED.sub(lambda match: re.sub(r"\D", "", match[0]), text) if _DIGIT.search(text) else text
+
+
+def in_figures(text: str) -> str:
+    """`text` with every number in figures: spoken ones and addresses, those in the digits of other scripts, '83,
+    masked ones."""
+    if not text.isascii():
+        text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() and not c.isascii() else c for c in text)
+    if _DIGIT.search(text):
+        text = _NAMED_DAY.sub(_in_full, _MIDDLE_MASKED.sub(r"\1****\2", text))
+        text = _MASK.sub(r"****\1", _TRUNK.sub(r"+\1 ", _SHORT_YEAR.sub(_whole_year, text)))
+    if " dot " in text:
+        for email in reversed(find_emails(TextScan(text))):
+            text = f"{text[: email.start]}{email.value}{text[email.end :]}"
+    words = frozenset(_WORDS.findall(text.lower()))
+    if not any(SPOKEN_NUMBER.match(word) for word in words) and len(words & SMALL_NUMBERS) < 2:
+        return text
+    likely = number_language(words, language_of(words))
+    for language in (likely, *(other for other in LANGUAGES if other != likely)):
+        figures = with_figures(text, words, language, least=SMALL + 1)
+        if figures.places:
+            return figures.text
+    return text
+
+
+def _whole_year(match: re.Match[str]) -> str:
+    return f"{19 if int(match[1]) > _LAST_CENTURY else 20}{match[1]}"
+
+
+def _in_full(match: re.Match[str]) -> str:
+    """ "14-Mar-83" as "14 Mar 1983"."""
+    day, month, mark, year = match.groups()
+    if month not in MONTHS and month.lower() not in MONTHS:
+        return match[0]
+    if len(year) == 2:
+        year = f"{19 if int(year) > _LAST_CENTURY else 20}{year}"
+    return f"{day} {month}{mark} {year}"
