@@ -168,7 +168,7 @@ def find_dates(text: str, day_first: bool, today: date, *, tests: DateTests = _A
         text = lower
     cues = [match.end() for match in islice(_CUE.finditer(text), _MOST)] if cued else []
     found: list[FoundDate] = []
-    for match in islice(_written(text, months), _MOST) if written else ():
+    for match in islice(_find_written(text, months), _MOST) if written else ():
         if match["ns"] == " " and not any(0 <= match.start() - cue <= _CUE_REACH for cue in cues):
             continue
         born = bool(cues) and (
@@ -216,7 +216,7 @@ def find_dates(text: str, day_first: bool, today: date, *, tests: DateTests = _A
     return found
 
 
-def _written(text: str, months: Iterable[str]) -> Iterator[re.Match[str]]:
+def _find_written(text: str, months: Iterable[str]) -> Iterator[re.Match[str]]:
     """The matches of `_WRITTEN`, which is tried only where a number or the word of a month begins."""
     starts = {match.start() for match in _FIGURES.finditer(text)}
     for month in months:

@@ -45,7 +45,7 @@ _OWNING: Final = frozenset(("his", "her", "their", "my"))
 _BESIDE_WORDS: Final = frozenset(("same", "share", "shares", "sharing", "before", "after", "lives", "living", "next"))
 _BESIDE: Final = re.compile(
     r"\b(?:(?:same|shares?|sharing)(?: \w+){1,3} (?:as|with)|(?:lives?|living) (?:with|next (?:door )?to)|"
-    r"(?:person|customer|client|caller|one|someone|somebody) (?:right |just )?(?:before|after)) $"
+    rf"(?:{alternation(words_in_any('someone'))}) (?:right |just )?(?:before|after)) $"
 )
 _OWNS: Final = re.compile(r"\b(?:his|her|their|my) [^\W\d_]+'s\b")
 _OWNED_THINGS: Final = vocabulary("en").subjects | frozenset(
