@@ -134,6 +134,8 @@ class SelfHealing:
                 if self._age(one) < _DAY and one.body["evidence"].get("now") == finding.evidence.get("now"):
                     return True
                 continue
+            if one.state == "reported" and one.diagnosis == "not explained" and not same:
+                continue  # now it is explained
             overlaps = bool(finding.spectrums) and bool(set(finding.spectrums) & set(one.body["spectrums"]))
             if not same and not overlaps:
                 continue

@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from tilores_core.improve.healing_evidence import Breach, Evidence
+from tilores_core.improve.healing_evidence import Breach, Change, Evidence
 from tilores_core.release.monitor import Regression
 from tilores_core.store.windows import DAY_MS
 
@@ -31,6 +31,8 @@ Diagnosis = Literal[
 Action = Literal["fail over", "roll back", "re-optimise", "report"]
 
 _DOWN_MS: Final = 30_000
+_SETTLE_MS: Final = 20_000
+"""A breach may be seen before its cause: processes add what they saw every ten seconds."""
 _FEWEST_TRIES: Final = 3
 _HOPELESS: Final = 0.3
 
@@ -81,7 +83,8 @@ def diagnose(evidence: Evidence) -> list[Finding]:
         for name, since in sorted(evidence.down.items())
         if evidence.now_ms - since >= _DOWN_MS
     ]
-    left = [one for one in evidence.breaches if one.model not in evidence.down]
+    settled = [one for one in evidence.breaches if evidence.now_ms - one.first_ms >= _SETTLE_MS]
+    left = [one for one in settled if one.model not in evidence.down]
     left = _take_regressed(evidence, left, found)
     left = _take_changed_models(evidence, left, found)
     found += _about_all(evidence, left)
@@ -136,7 +139,7 @@ def _take_changed_models(evidence: Evidence, breaches: list[Breach], found: list
     for name, change in sorted(evidence.served_by.items()):
         if evidence.now_ms - change.since_ms > DAY_MS:
             continue
-        caused = [one for one in left if one.model == name and one.first_ms >= change.since_ms]
+        caused = [one for one in left if one.model == name and _follows(one, change)]
         left = [one for one in left if one not in caused]
         found.append(
             Finding(
@@ -159,7 +162,7 @@ def _about_all(evidence: Evidence, breaches: Sequence[Breach]) -> list[Finding]:
     for source, change in sorted(evidence.schema.items()):
         if evidence.now_ms - change.since_ms <= DAY_MS:
             state = {**change.to_state(), **evidence.drift.to_state()}
-            caused = tuple(one for one in left if one.first_ms >= change.since_ms)
+            caused = tuple(one for one in left if _follows(one, change))
             found.append(
                 Finding(
                     diagnosis="schema changed",
@@ -195,6 +198,10 @@ def _about_all(evidence: Evidence, breaches: Sequence[Breach]) -> list[Finding]:
             )
         )
     return found
+
+
+def _follows(breach: Breach, change: Change) -> bool:
+    return breach.first_ms >= change.since_ms - _SETTLE_MS
 
 
 def _spectrums(breaches: Iterable[Breach]) -> tuple[str, ...]:
