@@ -129,9 +129,8 @@ async def start_again(old: Server, http: aiohttp.ClientSession) -> str:
         await old.start(http)
     except RuntimeError as error:
         return "refused, with what to do" if "knows" in str(error) and "DATABASE_URL" in str(error) else ""
-    async with http.get(f"{old.url}/health/detailed", headers=HEADERS) as reply:
-        is_without = "the store does not answer" in await reply.text()
-    return "answers without the database" if is_without else ""
+    async with http.get(f"{old.url}/admin/prompts", headers=HEADERS) as reply:
+        return "answers without the database" if reply.status >= 500 else ""
 
 
 def complaints_of(log: Path) -> list[str]:

@@ -139,6 +139,15 @@ async def test_rate_limit_is_waited_for(
     assert (await target().up(project, journal, quiet)).state == "running"
 
 
+async def test_up_shows_each_line_of_the_logs_once_as_it_comes(
+    railway: RailwayServer, target: Make, project: DeployProject, journal: Journal
+) -> None:
+    lines: list[str] = []
+    await target().up(project, journal, lines.append)
+    shown = [line.strip() for line in lines[-5:]]
+    assert shown == ["build: built", "building", "run: listening", "deploying", "success"]
+
+
 async def test_failed_build_shows_the_end_of_its_log(
     railway: RailwayServer, target: Make, project: DeployProject, journal: Journal
 ) -> None:
@@ -146,7 +155,7 @@ async def test_failed_build_shows_the_end_of_its_log(
     lines: list[str] = []
     made = await target().up(project, journal, lines.append)
     assert (made.state, made.url) == ("failed", None)
-    assert "  build: built" in lines
+    assert lines.count("  build: built") == 1
 
 
 async def test_upload_sends_the_files_but_no_env_file(

@@ -162,7 +162,11 @@ def _run(
         async with _rollout(options, target, folder, quiet=json) as (rollout, host):
             return await work(rollout, host)
 
-    return asyncio.run(main())
+    try:
+        return asyncio.run(main())
+    except KeyboardInterrupt:
+        typer.echo("interrupted; `tilores deploy up` goes on where it was, `tilores deploy status` shows it", err=True)
+        raise
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final, Literal
 
@@ -44,6 +45,14 @@ STATES: Final[Mapping[str, State]] = {
 _POLLS: Final = (2.0, 3.0, 5.0, 8.0, 10.0, 15.0)
 _SHOWN: Final = 20
 _LOG_TAIL: Final = 20
+_LOG_LINES: Final = 200
+_POLLS_PER_LOG: Final = 3
+Part = Literal["build", "run"]
+_LOGS: Final[Mapping[Part, tuple[str, str]]] = {
+    "build": (documents.BUILD_LOG, "buildLogs"),
+    "run": (documents.RUN_LOG, "deploymentLogs"),
+}
+_GROWING: Final[Mapping[str, Part]] = {"BUILDING": "build", "DEPLOYING": "run"}
 _LOOKS_FOR_NEW: Final = 6
 
 
@@ -91,17 +100,9 @@ class RailwayTarget:
             if newest is None:
                 raise DeployError("there is no deployment yet", fix="tilores deploy up")
             deployment = newest.id
-        for document, key, part in (
-            (documents.BUILD_LOG, "buildLogs", "build"),
-            (documents.RUN_LOG, "deploymentLogs", "run"),
-        ):
-            for line in (await self._api().query(document, id=deployment, limit=lines))[key]:
-                yield DeployLog(
-                    text=line["message"],
-                    time=line["timestamp"] or "",
-                    severity=line["severity"] or "info",
-                    part="build" if part == "build" else "run",
-                )
+        for part in _LOGS:
+            for line in await self._read_log(part, deployment, lines):
+                yield line
 
     async def rollback(self, project: DeployProject, deployment: Deployment, progress: Progress) -> Deployment:
         scope = await self._find_scope()
@@ -180,12 +181,15 @@ class RailwayTarget:
     async def _wait(self, scope: Scope, deployment_id: str, progress: Progress) -> Deployment:
         """Poll with growing pauses, as the plans' limits are small, until it runs or failed. Raises `DeployError`."""
         waited, shown, polls = 0.0, "", 0
+        printed: set[DeployLog] = set()
         while True:
             answer = await self._api().query(documents.POLL, id=deployment_id)
             node = answer["deployment"]
             state = STATES.get(node["status"], "in progress")
             step = _step(answer["deploymentEvents"])
             told = node["status"].lower() + (f", {step}" if step else "")
+            if told != shown or polls % _POLLS_PER_LOG == 0:  # each look costs a call of the plan's limit
+                await self._show_log(node, printed, progress)
             if told != shown:
                 progress(told)
                 shown = told
@@ -195,7 +199,7 @@ class RailwayTarget:
                     fix="approve it there, and run the same command again",
                 )
             if state != "in progress":
-                return await self._finish(scope, node, progress, _reason(answer["deploymentEvents"]))
+                return await self._finish(scope, node, printed, progress, _reason(answer["deploymentEvents"]))
             pause = _POLLS[min(polls, len(_POLLS) - 1)]
             polls, waited = polls + 1, waited + pause
             if waited > self._settings.deploy_seconds:
@@ -205,13 +209,33 @@ class RailwayTarget:
                 )
             await self._api().pause(pause)
 
-    async def _finish(self, scope: Scope, node: Mapping[str, Any], progress: Progress, reason: str) -> Deployment:
+    async def _finish(
+        self, scope: Scope, node: Mapping[str, Any], printed: set[DeployLog], progress: Progress, reason: str
+    ) -> Deployment:
         if STATES.get(node["status"]) == "running":
             domains = (await self._api().query(documents.INSTANCE, **scope.ids))["domains"]
             return _deployment(node, _address(domains), active={node["id"]})
         async for line in self.logs(node["id"], lines=_LOG_TAIL):
-            progress(f"  {line.part}: {line.text[:300]}")
+            if line not in printed:
+                progress(f"  {line.part}: {line.text[:300]}")
         return _deployment(node, None, active=set(), reason=reason)
+
+    async def _show_log(self, node: Mapping[str, Any], printed: set[DeployLog], progress: Progress) -> None:
+        """What is new in the log that grows in this state. A log that cannot be read stops no deployment."""
+        part = _GROWING.get(node["status"])
+        if part is not None:
+            with contextlib.suppress(DeployError):
+                for line in await self._read_log(part, node["id"], _LOG_LINES):
+                    if line not in printed:
+                        printed.add(line)
+                        progress(f"  {part}: {line.text[:300]}")
+
+    async def _read_log(self, part: Part, deployment_id: str, lines: int) -> list[DeployLog]:
+        document, key = _LOGS[part]
+        return [
+            DeployLog(text=one["message"], time=one["timestamp"] or "", severity=one["severity"] or "info", part=part)
+            for one in (await self._api().query(document, id=deployment_id, limit=lines))[key]
+        ]
 
     async def _list(self, scope: Scope) -> list[Deployment]:
         answer = await self._api().query(documents.DEPLOYMENTS, input=scope.ids, first=_SHOWN, **scope.ids)
