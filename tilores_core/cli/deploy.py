@@ -63,7 +63,11 @@ def up(
 
     Interrupted at any step, the same command goes on where it was.
     """
-    _show(_run(ctx.obj, target, folder, lambda rollout, _: rollout.up(), json=json), json=json)
+    try:
+        _show(_run(ctx.obj, target, folder, lambda rollout, _: rollout.up(), json=json), json=json)
+    except KeyboardInterrupt:
+        typer.echo("interrupted: the same command goes on where it was", err=True)
+        raise
 
 
 @app.command()
@@ -162,11 +166,7 @@ def _run(
         async with _rollout(options, target, folder, quiet=json) as (rollout, host):
             return await work(rollout, host)
 
-    try:
-        return asyncio.run(main())
-    except KeyboardInterrupt:
-        typer.echo("interrupted; `tilores deploy up` goes on where it was, `tilores deploy status` shows it", err=True)
-        raise
+    return asyncio.run(main())
 
 
 @asynccontextmanager
