@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from tests.improve.test_strategies import rewrite
 from tests.quality.evaluated import opened
 from tilores_core import Candidate, Change, OptimizerStrategySpec, OptimizerTask, hookimpl
 from tilores_core.chat.prompts import BUILTIN_PARTS
 from tilores_core.errors import BudgetSpentError, ConfigError, InvalidRequestError
 from tilores_core.host import Plugin, scan
 from tilores_core.improve import AutomatedImprovementDeployment, Decision
+from tilores_core.improve.journal import ModelReply
 from tilores_core.improve.learning import LearningAccumulator
 from tilores_core.improve.report import as_markdown, cycle_row
 from tilores_core.improve.report_page import as_html
@@ -42,10 +44,14 @@ def plugin(strategy: Any) -> Plugin:
     return Plugin(id="own", target="own", distribution="own", version="0", module=Hooks)
 
 
+async def reflect(prompt: str) -> ModelReply:
+    return ModelReply(text=rewrite(prompt), tokens=len(prompt) // 4)
+
+
 async def run(services: Services, **options: Any) -> StoredCycle:
     number, _ = await services.prompts.versions.new(PARTS, author="test", reason="a poor prompt")
     request = await build_request(services, version=str(number), **options)
-    done = await build_cycles(services).run(request)
+    done = await build_cycles(services, ask=reflect if options.get("strategy") == "gepa" else None).run(request)
     assert done is not None
     return done
 
@@ -89,8 +95,9 @@ class Broken(Exception):
 
 
 async def test_an_interrupted_cycle_comes_to_the_same_end_and_pays_for_nothing_twice(tmp_path: Path) -> None:
+    """With the strategy that runs in a thread, and asks a reflection model."""
     async with opened(tmp_path / "whole", CONFIG) as services:
-        whole = await run(services)
+        whole = await run(services, strategy="gepa")
         calls = cycle_row(whole)["calls"]
     async with opened(tmp_path / "parts", CONFIG) as services:
         asked: list[tuple[str, str | None, str]] = []
@@ -106,18 +113,26 @@ async def test_an_interrupted_cycle_comes_to_the_same_end_and_pays_for_nothing_t
 
         services.engine.answer = counted  # type: ignore[method-assign]
         number, _ = await services.prompts.versions.new(PARTS, author="test", reason="a poor prompt")
-        request = await build_request(services, version=str(number))
-        done, rounds = None, 0
+        request = await build_request(services, version=str(number), strategy="gepa")
+        done, rounds, reflections = None, 0, 0
+
+        async def counted_reflection(prompt: str) -> ModelReply:
+            nonlocal reflections
+            reflections += 1
+            return await reflect(prompt)
+
         while done is None:
-            left[0] = 60
+            left[0] = 35
             rounds += 1
             try:
-                done = await build_cycles(services, concurrent=1).run(request)
+                done = await build_cycles(services, ask=counted_reflection, concurrent=1).run(request)
             except Broken:
                 continue
     assert rounds > 2
     assert len(asked) == len(set(asked))
-    assert cycle_row(done)["calls"] == calls == len(asked)
+    assert done.phases["generation"]["winner"] is not None
+    assert reflections == done.phases["generation"]["spent"]["reflections"] > 1
+    assert cycle_row(done)["calls"] == calls == len(asked) + reflections
     assert json.dumps(done.phases) == json.dumps(whole.phases)
 
 
