@@ -76,7 +76,12 @@ class Clause:
 
     @cached_property
     def negated(self) -> bool:
-        return _NEGATION.search(_HEDGE.sub(" ", self.text)) is not None
+        return self.is_negated_beside("")
+
+    def is_negated_beside(self, value: str) -> bool:
+        """Whether it is negated by other words than those of a value: a reason may be "payment not received"."""
+        text = self.text.casefold().replace(value.casefold(), " ") if value else self.text
+        return _NEGATION.search(_HEDGE.sub(" ", text)) is not None
 
     @cached_property
     def hedged(self) -> bool:

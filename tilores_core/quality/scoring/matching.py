@@ -51,7 +51,7 @@ def is_negated(fact: Fact, clause: Clause) -> bool:
     """Whether the clause denies what it states of the fact. A boolean and "none at all" are negations themselves."""
     if fact.kind == "boolean" or (fact.kind == "number" and float(fact.value) == 0.0):
         return False
-    return clause.negated
+    return clause.negated and (fact.kind != "text" or clause.is_negated_beside(fact.value))
 
 
 def states_another(fact: Fact, clause: Clause, others: tuple[Fact, ...], question: Clause) -> bool:
