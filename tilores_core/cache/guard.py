@@ -17,7 +17,7 @@ import structlog
 from tilores_core.cache.counters import TierCounters, Times, as_plain
 from tilores_core.cache.invalidation import EVERYTHING, Invalidation
 from tilores_core.contracts import CacheEntry, CacheTier, SupportsPeek, SupportsTagKeys, TierStats
-from tilores_core.resilience import CircuitBreaker, Condition
+from tilores_core.resilience import CircuitBreaker, Condition, TimeLimit
 
 log = structlog.get_logger(part="cache")
 
@@ -72,7 +72,7 @@ class GuardedTier:
             self.skipped += 1
             return FAILED
         try:
-            async with asyncio.timeout(seconds):
+            with TimeLimit(seconds):
                 result = await work()
         except asyncio.CancelledError:
             if breaker is not None:

@@ -76,7 +76,6 @@ def answer_key(
     return "answers:" + sha256(data).hexdigest()
 
 
-@lru_cache(maxsize=1024)
 def mention_key(*, conversation: bytes, source: str, region: str, schema_hash: str) -> str:
     """`mentions:…`: what a conversation names, as this source and this phone region understand it."""
     _check_digest(conversation)

@@ -111,7 +111,7 @@ class CustomerLookup:
         turn, entries, now = context.turn, context.entries, self._clock()
         named, suffix = turn.customer_id, ""
         if named is None:
-            key = self._mention_key(context.memo.conversation or context.conversation)
+            key = self._mention_key(context)
             hit = entries.get(key) or self._cache.get_from_memory(key)
             if hit is None:
                 context.missing_key = key
@@ -158,7 +158,7 @@ class CustomerLookup:
                 "this key may not search for customers", fix="name the customer with customer_id in the request"
             )
 
-        key = self._mention_key(context.conversation)
+        key = self._mention_key(context)
         keep = not turn.cache.no_store
         read = self._read(context, key)
         begun = read if isinstance(read, Resolver) else None
@@ -348,10 +348,14 @@ class CustomerLookup:
             behind=True,
         )
 
-    def _mention_key(self, conversation: bytes) -> str:
-        return mention_key(
-            conversation=conversation, source=self._name, region=self._finder.mark, schema_hash=self.schema_hash
-        )
+    def _mention_key(self, context: TurnContext) -> str:
+        found, schema = context.memo.mention, self.schema_hash
+        if found is None or found[0] != schema:
+            key = mention_key(
+                conversation=context.conversation, source=self._name, region=self._finder.mark, schema_hash=schema
+            )
+            found = context.memo.mention = (schema, key)
+        return found[1]
 
 
 def _tags_of(customer: Customer) -> tuple[str, ...]:

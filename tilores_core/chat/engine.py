@@ -164,7 +164,7 @@ class ChatEngine:
         """
         context = self._context(turn)
         try:
-            async with context.deadline():
+            with context.deadline():
                 found = await self._find(context, streamed=False)
                 answer = found if isinstance(found, Answer) else await found.result()
         except _TRANSIENT as error:
@@ -191,7 +191,7 @@ class ChatEngine:
         context = self._context(turn)
         answer: Answer | None = None
         try:
-            async with context.deadline():
+            with context.deadline():
                 found = await self._find(context, streamed=True)
             if isinstance(found, Answer):
                 answer = found

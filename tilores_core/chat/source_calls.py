@@ -9,7 +9,7 @@ from typing import Final, Protocol, TypeVar
 
 from tilores_core.contracts import CustomerSource
 from tilores_core.errors import RequestError, SourceUnavailableError, error_code
-from tilores_core.resilience import Condition
+from tilores_core.resilience import Condition, TimeLimit
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ class SourceCalls:
     async def in_time(self, asked: Awaitable[T]) -> T:
         """What the source answers. Raises `SourceUnavailableError` when that takes too long."""
         try:
-            async with asyncio.timeout(self.seconds):
+            with TimeLimit(self.seconds):
                 return await asked
         except TimeoutError:
             raise SourceUnavailableError(

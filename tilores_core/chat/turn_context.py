@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import dataclass, field
-from types import TracebackType
 
 from tilores_core.cache.keys import conversation_digest
 from tilores_core.cache.tiered import Hit
@@ -13,7 +11,7 @@ from tilores_core.chat.customer_match import CustomerMatch
 from tilores_core.chat.messages import last_question
 from tilores_core.chat.routing.budget import Budget, deadline_exceeded
 from tilores_core.contracts import Answer, Attempt, Customer, ExperimentArm, Prompt, ToolUse, Turn
-from tilores_core.resilience import Priority
+from tilores_core.resilience import Priority, TimeLimit
 from tilores_core.spectrums import classify
 
 _DEADLINE_GRACE = 0.25
@@ -25,13 +23,15 @@ class KeyMemo:
     them again.
 
     Only for turns with the same messages and parameters. `key` is the answer's, made from `basis`; `keys` are those
-    that were read from the shared tiers when it was found there.
+    that were read from the shared tiers when it was found there. `mention`: a schema's hash, and the key of what the
+    conversation names under it.
     """
 
     basis: tuple[str, ...] = ()
     key: str = ""
     keys: tuple[str, ...] = ()
     conversation: bytes = b""
+    mention: tuple[str, str] | None = None
 
 
 @dataclass(slots=True)
@@ -92,9 +92,9 @@ class TurnContext:
         before, so that what became of them is known."""
         return self.until + _DEADLINE_GRACE
 
-    def deadline(self) -> _Deadline:
-        """Raise `DeadlineExceededError` in an `async with` block that goes on after the turn's deadline."""
-        return _Deadline(self.latest)
+    def deadline(self) -> TimeLimit:
+        """Raise `DeadlineExceededError` in a `with` block that goes on after the turn's deadline."""
+        return TimeLimit(self.latest - time.monotonic(), deadline_exceeded)
 
     @property
     def budget(self) -> Budget:
@@ -102,23 +102,3 @@ class TurnContext:
         if self._budget is None:
             self._budget = Budget(self.until, Priority(self.turn.purpose))
         return self._budget
-
-
-class _Deadline:
-    """`asyncio.timeout` with our error. A class: a generator costs a request more than the timeout itself."""
-
-    __slots__ = ("_timeout",)
-
-    def __init__(self, until: float) -> None:
-        self._timeout = asyncio.timeout(until - time.monotonic())
-
-    async def __aenter__(self) -> None:
-        await self._timeout.__aenter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            await self._timeout.__aexit__(kind, error, trace)
-        except TimeoutError:
-            raise deadline_exceeded() from None

@@ -4,6 +4,7 @@ from tilores_core.resilience.circuit_breaker import CircuitBreaker, Condition
 from tilores_core.resilience.in_flight import InFlightCall, InFlightCalls
 from tilores_core.resilience.lease import Lease, LeaseBackend, acquire_lease
 from tilores_core.resilience.priority import Budget, Priority
+from tilores_core.resilience.time_limit import TimeLimit
 
 __all__ = [
     "Budget",
@@ -14,5 +15,6 @@ __all__ = [
     "Lease",
     "LeaseBackend",
     "Priority",
+    "TimeLimit",
     "acquire_lease",
 ]

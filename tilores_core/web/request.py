@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
-
-from cachetools import LRUCache
 
 from tilores_core.chat.turn_context import KeyMemo
 from tilores_core.contracts import Message
@@ -83,15 +82,19 @@ class DecodeCache(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self._kept: LRUCache[tuple[bytes | None, ...], T] = LRUCache(_MOST)
+        self._kept: OrderedDict[tuple[bytes | None, ...], T] = OrderedDict()
 
     def get(self, body: bytes, headers: tuple[bytes | None, ...], decode: Callable[[], T]) -> T:
         """The decoded request. Raises what `decode` raises, which is not remembered."""
         if len(body) > _LONGEST_BODY:
             return decode()
         key = (body, *headers)
-        try:
-            return self._kept[key]
-        except KeyError:
-            decoded = self._kept[key] = decode()
-            return decoded
+        kept = self._kept
+        decoded = kept.get(key)
+        if decoded is None:
+            decoded = kept[key] = decode()
+            if len(kept) > _MOST:
+                kept.popitem(last=False)
+        else:
+            kept.move_to_end(key)
+        return decoded
