@@ -62,6 +62,12 @@ async def test_an_evaluation_asked_for_over_http_is_done_by_the_worker(tmp_path:
             await eventually(lambda: not has_work(tmp_path))  # it only waits now
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
+            assert services.metrics is not None
+            counted = (await services.metrics.text())[0].decode()
+            assert 'tilores_evaluation_answers_total{result="ok"} 1' in counted
+            (score,) = [line for line in counted.splitlines() if line.startswith("tilores_evaluation_score{")]
+            assert 'model="simulated-1"' in score
+            assert 'spectrum="credit_analysis"' in score
         row = (await app.http.get(f"/admin/evaluations/{run_id}")).json()
         assert row["summary"]["answers"] == 1
         assert [(cell["spectrum"], cell["count"]) for cell in row["table"]] == [("credit_analysis", 1)]

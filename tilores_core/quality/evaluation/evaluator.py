@@ -6,41 +6,26 @@ import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import structlog
 
-from tilores_core.chat.context.estimate import estimate_tokens
 from tilores_core.chat.engine import ChatEngine
-from tilores_core.contracts import Answer, CachePolicy, CustomerSource, Prompt, Turn, current_purpose
-from tilores_core.errors import (
-    ConfigError,
-    OverloadedError,
-    ProviderQuotaError,
-    ProviderRateLimitedError,
-    ProviderUnavailableError,
-    SourceUnavailableError,
-    TiloresError,
-    UnsupportedParameterError,
-    error_code,
-)
+from tilores_core.contracts import CustomerSource, Prompt, Turn, current_purpose
+from tilores_core.errors import ConfigError
+from tilores_core.quality.evaluation.asking import Note, QuestionAsker
 from tilores_core.quality.evaluation.budget import ANSWER_TOKENS, Budget, Estimate, Spending, price_of
 from tilores_core.quality.evaluation.journal import Journal, KeepsEvaluations, OpensEvaluations
-from tilores_core.quality.evaluation.judge import agreement, grade
+from tilores_core.quality.evaluation.judge import agreement
 from tilores_core.quality.evaluation.plan import EvaluationPlan
 from tilores_core.quality.evaluation.results import AnswerResult, means, score_table
 from tilores_core.quality.questions.splits import HELD_OUT, digest_of, split_of
-from tilores_core.quality.scoring import GoldenQuestion, IndexedRecords, index_records, report_answer
+from tilores_core.quality.scoring import GoldenQuestion
 
 log = structlog.get_logger(part="quality")
 
-_FRESH: Final = CachePolicy(no_store=True)
-_TRIES: Final = 3
-_LONGEST_WAIT: Final = 30.0
-_PAUSE: Final = 0.5
-_PASSING: Final = (OverloadedError, ProviderRateLimitedError, ProviderUnavailableError, SourceUnavailableError)
 Progress = Callable[[int, int], None]
 
 
@@ -102,17 +87,13 @@ class Evaluator:
         source: CustomerSource,
         store: OpensEvaluations | None = None,
         concurrent: int = 8,
-        note: Callable[[str, Mapping[str, float]], None] = lambda run_id, scores: None,
+        note: Note = lambda run_id, scores: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._engine = engine
-        self._source = source
         self._store = store
         self._concurrent = max(1, concurrent)
-        self._note = note
-        self._sleep = sleep
-        self._records: dict[str, IndexedRecords] = {}
-        self._without_seed: set[str] = set()
+        self._asker = QuestionAsker(engine, source, note=note, sleep=sleep)
 
     async def estimate(self, plan: EvaluationPlan, *, resume: bool = True) -> Estimate:
         """What the plan will take, without asking a model. Raises as `evaluate`."""
@@ -122,7 +103,7 @@ class Evaluator:
         left = [(model, question) for model, question in left if (model, question.id) not in finished]
         tokens = dict.fromkeys(plan.models, 0)
         for model, question in left:
-            tokens[model] += await self._input_tokens(question, prompt)
+            tokens[model] += await self._asker.count_input_tokens(question, prompt)
         calls = {model: sum(one == model for one, _ in left) for model in plan.models}
         prices = {
             model: price_of(self._engine.models.info(model), tokens[model], calls[model] * ANSWER_TOKENS)
@@ -177,7 +158,7 @@ class Evaluator:
                         if stopped or not spending.take(model):
                             stopped = True
                             return
-                        result = await self._result(plan, prompt, model, question, spending)
+                        result = await self._asker.ask(plan, prompt, model, question, spending)
                         await journal.add(result)
                         results[model, question.id] = result
                         if progress is not None:
@@ -210,96 +191,6 @@ class Evaluator:
     def digest(self, plan: EvaluationPlan) -> str:
         """Of the plan with the prompt that is in use now: runs that have it are one. Raises as `evaluate`."""
         return plan.digest(self._prompt(plan).version)
-
-    # --- one answer --------------------------------------------------------------------------------------
-
-    async def _result(
-        self, plan: EvaluationPlan, prompt: Prompt, model: str, question: GoldenQuestion, spending: Spending
-    ) -> AnswerResult:
-        begun = time.monotonic()
-        empty = AnswerResult(model=model, question_id=question.id, spectrum=question.spectrum)
-        try:
-            records = await self._index(question.customer_id)
-            answer, trace_id = await self._ask(plan, prompt, model, question)
-        except TiloresError as error:
-            spending.settle(model, None)
-            return replace(empty, error=error_code(error), seconds=time.monotonic() - begun)
-        spending.settle(model, answer.cost)
-        if answer.model != model:  # a fallback has answered: it says nothing of this model
-            return replace(empty, error="answered_by_fallback", seconds=time.monotonic() - begun)
-        report = report_answer(question, answer.text, records, weights=plan.weights)
-        self._note(trace_id, report.scores.as_numbers())
-        judged = await self._judge_answer(plan, question, answer.text, spending)
-        return replace(
-            empty,
-            scores=report.scores,
-            judged=judged,
-            input_tokens=answer.usage.input_tokens,
-            output_tokens=answer.usage.output_tokens,
-            cost=answer.cost,
-            seconds=time.monotonic() - begun,
-            reasons={
-                "wrong": report.wrong,
-                "missing": report.missing,
-                "partial": report.partial,
-                "forbidden": tuple(f"{field}: {reason}" for field, reason in report.forbidden),
-            },
-        )
-
-    async def _ask(
-        self, plan: EvaluationPlan, prompt: Prompt, model: str, question: GoldenQuestion
-    ) -> tuple[Answer, str]:
-        """The answer, and the run id of its trace."""
-        for attempt in range(1, _TRIES + 1):
-            turn = Turn(
-                messages=({"role": "user", "content": question.text},),
-                model=model,
-                customer_id=question.customer_id,
-                parameters={} if model in self._without_seed else {"seed": plan.seed},
-                purpose=plan.purpose,
-                prompt=prompt,
-                cache=_FRESH,
-                run_id=str(uuid.uuid4()),
-            )
-            try:
-                return await self._engine.answer(turn), turn.run_id
-            except UnsupportedParameterError as error:
-                if error.param != "seed" or model in self._without_seed:
-                    raise
-                self._without_seed.add(model)
-            except _PASSING as error:
-                if attempt == _TRIES or isinstance(error, ProviderQuotaError):
-                    raise
-                await self._sleep(min(_LONGEST_WAIT, (getattr(error, "retry_after", None) or 0.0) + _PAUSE * attempt))
-        return await self._engine.answer(turn), turn.run_id
-
-    async def _judge_answer(
-        self, plan: EvaluationPlan, question: GoldenQuestion, text: str, spending: Spending
-    ) -> float | None:
-        if plan.judge is None or not spending.take(plan.judge):
-            return None
-        models = self._engine.models
-        try:
-            value, reply = await grade(models, plan.judge, question, text)
-        except Exception as error:  # the provider's own
-            spending.settle(plan.judge, None)
-            log.warning("quality.judge_failed", model=plan.judge, error=type(error).__name__)
-            return None
-        spending.settle(plan.judge, models.cost_of(plan.judge, reply))
-        return value
-
-    async def _index(self, customer_id: str) -> IndexedRecords:
-        found = self._records.get(customer_id)
-        if found is None:
-            customer = await self._source.get(customer_id)
-            if customer is None:
-                raise ConfigError(
-                    "a golden question is about a customer that the source does not have",
-                    where="golden questions",
-                    fix="check them with: tilores questions check FILE",
-                )
-            found = self._records[customer_id] = index_records(customer)
-        return found
 
     # --- the run -----------------------------------------------------------------------------------------
 
@@ -342,7 +233,7 @@ class Evaluator:
 
     async def _prices(self, plan: EvaluationPlan, prompt: Prompt, budget: Budget) -> Callable[[str], float | None]:
         """The estimated price of one call by model. Raises `ConfigError` where a budget in money cannot be kept."""
-        tokens = await self._input_tokens(plan.questions[0], prompt)
+        tokens = await self._asker.count_input_tokens(plan.questions[0], prompt)
         models = (*plan.models, *((plan.judge,) if plan.judge else ()))
         prices = {model: price_of(self._engine.models.info(model), tokens) for model in models}
         unknown = [model for model, price in prices.items() if price is None]
@@ -353,10 +244,6 @@ class Evaluator:
                 fix="give the model a price in its provider's settings, leave it out, or limit the calls instead",
             )
         return prices.get
-
-    async def _input_tokens(self, question: GoldenQuestion, prompt: Prompt) -> int:
-        records = await self._index(question.customer_id)
-        return estimate_tokens(records.text) + estimate_tokens(prompt.template) + estimate_tokens(question.text)
 
 
 def _options(plan: EvaluationPlan) -> dict[str, Any]:

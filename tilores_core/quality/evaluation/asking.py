@@ -1,0 +1,147 @@
+"""One golden question put to one model through the chat engine: asked again when that may help, scored, judged."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Final
+
+import structlog
+
+from tilores_core.chat.context.estimate import estimate_tokens
+from tilores_core.chat.engine import ChatEngine
+from tilores_core.contracts import Answer, CachePolicy, CustomerSource, Prompt, Turn
+from tilores_core.errors import (
+    ConfigError,
+    OverloadedError,
+    ProviderQuotaError,
+    ProviderRateLimitedError,
+    ProviderUnavailableError,
+    SourceUnavailableError,
+    TiloresError,
+    UnsupportedParameterError,
+    error_code,
+)
+from tilores_core.quality.evaluation.budget import Spending
+from tilores_core.quality.evaluation.judge import grade
+from tilores_core.quality.evaluation.plan import EvaluationPlan
+from tilores_core.quality.evaluation.results import AnswerResult
+from tilores_core.quality.scoring import GoldenQuestion, IndexedRecords, index_records, report_answer
+
+log = structlog.get_logger(part="quality")
+
+_FRESH: Final = CachePolicy(no_store=True)
+_TRIES: Final = 3
+_LONGEST_WAIT: Final = 30.0
+_PAUSE: Final = 0.5
+_PASSING: Final = (OverloadedError, ProviderRateLimitedError, ProviderUnavailableError, SourceUnavailableError)
+Note = Callable[[str, Mapping[str, float]], None]
+
+
+class QuestionAsker:
+    """Asks and scores; keeps the records of the customers that questions are about. See `Evaluator` for `note`."""
+
+    def __init__(
+        self, engine: ChatEngine, source: CustomerSource, *, note: Note, sleep: Callable[[float], Awaitable[None]]
+    ) -> None:
+        self._engine = engine
+        self._source = source
+        self._note = note
+        self._sleep = sleep
+        self._records: dict[str, IndexedRecords] = {}
+        self._without_seed: set[str] = set()
+
+    async def ask(
+        self, plan: EvaluationPlan, prompt: Prompt, model: str, question: GoldenQuestion, spending: Spending
+    ) -> AnswerResult:
+        begun = time.monotonic()
+        empty = AnswerResult(model=model, question_id=question.id, spectrum=question.spectrum)
+        try:
+            records = await self._read_records(question.customer_id)
+            answer, trace_id = await self._answer(plan, prompt, model, question)
+        except TiloresError as error:
+            spending.settle(model, None)
+            return replace(empty, error=error_code(error), seconds=time.monotonic() - begun)
+        spending.settle(model, answer.cost)
+        if answer.model != model:  # a fallback has answered: it says nothing of this model
+            return replace(empty, error="answered_by_fallback", seconds=time.monotonic() - begun)
+        report = report_answer(question, answer.text, records, weights=plan.weights)
+        self._note(trace_id, report.scores.as_numbers())
+        judged = await self._judge_answer(plan, question, answer.text, spending)
+        return replace(
+            empty,
+            scores=report.scores,
+            judged=judged,
+            input_tokens=answer.usage.input_tokens,
+            output_tokens=answer.usage.output_tokens,
+            cost=answer.cost,
+            seconds=time.monotonic() - begun,
+            reasons={
+                "wrong": report.wrong,
+                "missing": report.missing,
+                "partial": report.partial,
+                "forbidden": tuple(f"{field}: {reason}" for field, reason in report.forbidden),
+            },
+        )
+
+    async def _answer(
+        self, plan: EvaluationPlan, prompt: Prompt, model: str, question: GoldenQuestion
+    ) -> tuple[Answer, str]:
+        """The answer, and the run id of its trace."""
+        failed = 0
+        while True:
+            turn = Turn(
+                messages=({"role": "user", "content": question.text},),
+                model=model,
+                customer_id=question.customer_id,
+                parameters={} if model in self._without_seed else {"seed": plan.seed},
+                purpose=plan.purpose,
+                prompt=prompt,
+                cache=_FRESH,
+                run_id=str(uuid.uuid4()),
+            )
+            try:
+                return await self._engine.answer(turn), turn.run_id
+            except UnsupportedParameterError as error:
+                if error.param != "seed" or "seed" not in turn.parameters:
+                    raise
+                self._without_seed.add(model)
+            except _PASSING as error:
+                failed += 1
+                if failed == _TRIES or isinstance(error, ProviderQuotaError):
+                    raise
+                await self._sleep(min(_LONGEST_WAIT, (getattr(error, "retry_after", None) or 0.0) + _PAUSE * failed))
+
+    async def _judge_answer(
+        self, plan: EvaluationPlan, question: GoldenQuestion, text: str, spending: Spending
+    ) -> float | None:
+        if plan.judge is None or not spending.take(plan.judge):
+            return None
+        models = self._engine.models
+        try:
+            value, reply = await grade(models, plan.judge, question, text)
+        except Exception as error:  # the provider's own
+            spending.settle(plan.judge, None)
+            log.warning("quality.judge_failed", model=plan.judge, error=type(error).__name__)
+            return None
+        spending.settle(plan.judge, models.cost_of(plan.judge, reply))
+        return value
+
+    async def _read_records(self, customer_id: str) -> IndexedRecords:
+        found = self._records.get(customer_id)
+        if found is None:
+            customer = await self._source.get(customer_id)
+            if customer is None:
+                raise ConfigError(
+                    "a golden question is about a customer that the source does not have",
+                    where="golden questions",
+                    fix="check them with: tilores questions check FILE",
+                )
+            found = self._records[customer_id] = index_records(customer)
+        return found
+
+    async def count_input_tokens(self, question: GoldenQuestion, prompt: Prompt) -> int:
+        records = await self._read_records(question.customer_id)
+        return estimate_tokens(records.text) + estimate_tokens(prompt.template) + estimate_tokens(question.text)
