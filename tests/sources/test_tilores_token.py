@@ -98,13 +98,16 @@ async def test_tokens_that_are_always_refused_are_not_asked_for_again_and_again(
 async def test_the_old_token_serves_while_none_is_to_be_had(
     how: str, instance: TiloresInstance, tmp_path: Path
 ) -> None:
-    instance.token.expires_in = 1.2
-    async with connected(instance, tmp_path, timeout_seconds=0.5) as source:
+    instance.token.expires_in = 3.0
+    async with connected(instance, tmp_path, timeout_seconds=1.0) as source:
         assert await source.find(WHO)
         setattr(instance.token, how, 503 if how == "status" else True)
         ends = source._status.token_until
         while time.monotonic() < ends - 0.15:
-            assert await source.find(WHO)
+            try:
+                assert await source.find(WHO)
+            except SourceUnavailableError:
+                assert time.monotonic() > ends, "on a slow machine the last one comes too late"
             await asyncio.sleep(0.03)  # a steady load
         # Its renewal was tried, but not by each call.
         assert 2 <= len(instance.token.requests) <= 6
@@ -112,7 +115,7 @@ async def test_the_old_token_serves_while_none_is_to_be_had(
         began = time.monotonic()
         with pytest.raises(SourceUnavailableError) as raised:
             await source.find(WHO)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 4
         assert raised.value.retry_after > 0
         assert "token" in raised.value.message or "did not answer" in raised.value.message
 
