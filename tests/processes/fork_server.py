@@ -155,6 +155,9 @@ def become(order: Order) -> None:
     """What a fresh process would be at its start, and run it."""
     words: list[str] = order["words"]
     os.chdir(order["cwd"])
+    before, wanted = (env.get("PYTHONPATH", "").split(os.pathsep) for env in (os.environ, order["env"]))
+    sys.path[1:] = [*filter(None, wanted), *(path for path in sys.path[1:] if path not in before)]
+    importlib.invalidate_caches()
     os.environ.clear()
     os.environ.update(order["env"])
     time.tzset()

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -93,7 +94,8 @@ def start(
     Python starts (the seed of `hash`) or when a module is imported is the same in all that one fork server starts; so
     there are two, which take turns, and two processes in a row never have it in common.
     """
-    if fresh or select_of_python(env) != select_of_python(os.environ) or not hasattr(os, "pidfd_open"):
+    otherwise = select_of_python(env) != select_of_python(os.environ) or _hides_modules(env.get("PYTHONPATH", ""))
+    if fresh or otherwise or not hasattr(os, "pidfd_open"):
         line = [sys.executable, *words]  # a script of a test is not executable
         return subprocess.Popen(line, cwd=cwd, env=dict(env), stdin=stdin, stdout=stdout, stderr=stderr)
     return _fork_server(next(_turns) % SERVERS).start(words, cwd, env, (stdin, stdout, stderr))
@@ -125,8 +127,23 @@ def run(
 
 
 def select_of_python(env: Mapping[str, str]) -> dict[str, str]:
-    """What decides how Python starts. Not LANGSMITH_… and the like, which settings of this process may have set."""
-    return {name: value for name, value in env.items() if name.startswith(("PYTHON", "LC_")) or name in _LANGUAGE}
+    """What decides how Python starts. Not LANGSMITH_… and the like, which settings of this process may have set, and
+    not PYTHONPATH, which a fork server obeys."""
+    chosen = {name: value for name, value in env.items() if name.startswith(("PYTHON", "LC_")) or name in _LANGUAGE}
+    chosen.pop("PYTHONPATH", None)
+    return chosen
+
+
+def _hides_modules(paths: str) -> bool:
+    """Whether these folders hold modules of names that a fork server may have imported from elsewhere."""
+    if paths == os.environ.get("PYTHONPATH", ""):
+        return False
+    folders = [Path(path) for path in paths.split(os.pathsep) if path]
+    names = {entry.name.partition(".")[0] for folder in folders for entry in folder.glob("*")}
+    return any(
+        name in ("sitecustomize", "usercustomize") or (name.isidentifier() and find_spec(name) is not None)
+        for name in names - {"__pycache__"}
+    )
 
 
 @cache

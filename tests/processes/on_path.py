@@ -30,6 +30,9 @@ of_python = {{
     name: value for name, value in os.environ.items()
     if name.startswith(("PYTHON", "LC_")) or name in ("LANG", "LANGUAGE")
 }}
+if not words:  # what a forked process has on its path, what that starts may have too
+    of_python.pop("PYTHONPATH", None)
+    known.pop("PYTHONPATH", None)
 try:
     files = sorted(int(name) for name in os.listdir("/proc/self/fd"))
     files = [file for file in files if os.path.exists(f"/proc/self/fd/{{file}}")]
@@ -92,7 +95,8 @@ def _program(name: str, words: tuple[str, ...]) -> Path:
             python=sys.executable,
             words=list(words),
             flags=subprocess._args_from_interpreter_flags(),  # type: ignore[attr-defined]
-            known=select_of_python(os.environ),
+            known={name: value for name, value in os.environ.items() if name == "PYTHONPATH"}
+            | select_of_python(os.environ),
             sockets=_sockets(),
             servers=SERVERS,
             itself=str(itself),

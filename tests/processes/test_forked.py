@@ -10,7 +10,9 @@ from tempfile import TemporaryFile
 
 import pytest
 
-from tests.processes.forked import Forked, start
+from tests.processes.forked import Forked, run, start
+from tests.processes.on_path import python
+from tilores_core.testing.waiting import wait_until
 
 if not hasattr(os, "pidfd_open"):
     pytest.skip("this system has no pidfd_open", allow_module_level=True)
@@ -81,3 +83,45 @@ def test_signals_reach_it(tmp_path: Path) -> None:
         process.terminate()
         assert process.wait(30) == -signal.SIGTERM
         process.kill()  # what has ended is left alone
+
+
+def test_modules_of_its_own_path_and_not_those_that_hide_others(tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "only_here.py").write_text("MARK = 'found'\n")
+    (tmp_path / "script.py").write_text("import only_here, sys; print(only_here.MARK, 'tilores_core' in sys.modules)")
+    env = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    assert run([tmp_path / "script.py"], cwd=tmp_path, env=env).stdout == "found True\n"
+    (tmp_path / "site" / "redis.py").touch()
+    assert run([tmp_path / "script.py"], cwd=tmp_path, env=env).stdout == "found False\n", "it hides a library"
+    (tmp_path / "site" / "redis.py").unlink()
+    assert run([tmp_path / "script.py"], cwd=tmp_path, env=env, fresh=True).stdout == "found False\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "code"),
+    [
+        (("-c", "import sys; print(sys.argv, 'tilores_core' in sys.modules)", "x"), "['-c', 'x'] True\n", 0),
+        (("-m", "json.tool", "--help"), "usage: ", 0),
+        (("-I", "-c", "import sys; print('tilores_core' in sys.modules)"), "False\n", 0),  # not what it can do
+        (("-c", "import os; os.kill(os.getpid(), 9)"), "", -signal.SIGKILL),
+        (("-c", "import sys; sys.exit('no')"), "no\n", 1),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_python_that_stands_for_a_forked_one(words: tuple[str, ...], said: str, code: int) -> None:
+    done = subprocess.run([python(), *words], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, (done.stdout + done.stderr)[: len(said) or None]) == (code, said)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
+def test_what_stands_for_a_process_passes_on_files_and_signals_and_takes_it_along(ending: signal.Signals) -> None:
+    inner, outer = os.pipe()
+    code = f"import os, time; os.write({outer}, str(os.getpid()).encode()); time.sleep(60)"
+    stands = subprocess.Popen([python(), "-c", code], pass_fds=[outer])
+    pid = int(os.read(inner, 16))
+    assert pid != stands.pid
+    stands.send_signal(ending)
+    assert stands.wait(30) == -ending
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the process that was forked goes on")
+    os.close(inner)
+    os.close(outer)
