@@ -15,7 +15,11 @@ RUN = (
 
 def test_before_the_first_cycle(tilores: Command) -> None:
     assert tilores.json("improve", "history") == []
-    assert tilores.json("improve", "status") is None
+    assert tilores.json("improve", "status")["cycle"] is None
+    nowhere = tilores.run("improve", "run", "--strategy", "mock", "--spectrums", "credit_analyses")
+    assert (nowhere.returncode, "credit_analysis" in nowhere.stderr) == (1, True)
+    assert tilores.json("improve", "episodes") == {"episodes": [], "lessons": []}
+    assert tilores.run("improve", "report", "--format", "pdf").returncode == 2
     assert "no improvement cycle" in tilores.run("improve", "history").stdout
     assert "Nothing was learned" in tilores.run("learning", "show").stdout
     missing = tilores.run("improve", "report", "0815")
@@ -35,8 +39,15 @@ def test_a_cycle_is_estimated_run_listed_reported_and_learned_from(tilores: Comm
     assert "strategy: mock (mock)" in done.stdout
     assert "6/6 recommendations" in done.stderr
     (row,) = tilores.json("improve", "history")
-    assert tilores.json("improve", "status") == row
-    assert row["id"] in tilores.run("improve", "status").stdout
+    assert tilores.run("improve", "pause", "--reason", "a launch").returncode == 0
+    said = tilores.json("improve", "status")
+    assert (said["cycle"], said["paused"]["reason"]) == (row, "a launch")
+    shown = tilores.run("improve", "status").stdout
+    assert row["id"] in shown
+    assert "a launch" in shown
+    page = tilores.folder / "report.html"
+    assert tilores.run("improve", "report", "--format", "html", "--output", str(page)).returncode == 0
+    assert "<svg" in page.read_text()
     assert tilores.run("improve", "report", row["id"]).stdout == done.stdout
     learned = tilores.json("learning", "show")
     assert learned

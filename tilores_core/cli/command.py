@@ -20,7 +20,7 @@ from tilores_core.cli.deploy import app as deploy_commands
 from tilores_core.cli.experiments import app as experiment_commands
 from tilores_core.cli.group import RootGroup
 from tilores_core.cli.improve import app as improve_commands
-from tilores_core.cli.improve import learning_app as learning_commands
+from tilores_core.cli.learning import app as learning_commands
 from tilores_core.cli.options import (
     AdminKeyOption,
     CustomerOption,

@@ -1,28 +1,36 @@
-"""`tilores improve …` and `tilores learning …`: improvement cycles, and what was learned in them."""
+"""`tilores improve …`: improvement cycles, and what healing did."""
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from tilores_core.cli.columns import columns
 from tilores_core.cli.options import JsonOption, Options
+from tilores_core.cli.prompts import run_with_store
 from tilores_core.errors import ConfigError, InvalidRequestError
+from tilores_core.settings import load_config
 
 if TYPE_CHECKING:
     from tilores_core.services import Services
     from tilores_core.store.improvement import StoredCycle
+    from tilores_core.store.lazy import LazyStore
+
+T = TypeVar("T")
 
 app = typer.Typer(name="improve", no_args_is_help=True, pretty_exceptions_enable=False)
-learning_app = typer.Typer(name="learning", no_args_is_help=True, pretty_exceptions_enable=False)
 
 CycleArgument = Annotated[str, typer.Argument(metavar="CYCLE", help="Id of a cycle, or last.")]
 ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")]
 _MOST: int = 20
-_WIDEST: int = 100
 _EMPTY = "-"
+_NO_CYCLE = "There was no improvement cycle yet."
 
 
 @app.callback()
@@ -76,27 +84,58 @@ def run(
         cycles = build_cycles(services)
         if dry_run:
             return await cycles.estimate(request)
-        return await cycles.run(
-            request, progress=lambda phase, number: typer.echo(f"{number + 1}/6 {phase}", err=True)
-        )
+        with _show_progress(quiet=json) as progress:
+            return await cycles.run(request, progress=progress)
 
-    done = _options(ctx).run(work)
+    done = get_options(ctx).run(work)
     if done is None or isinstance(done, dict):
-        _print(done or {}) if json else typer.echo(_format_estimate(done or {}))
+        print_json(done or {}) if json else typer.echo(_format_estimate(done or {}))
     elif json:
-        _print({**cycle_row(done), "phases": dict(done.phases)})
+        print_json({**cycle_row(done), "phases": dict(done.phases)})
     else:
         typer.echo(as_markdown(done), nl=False)
 
 
 @app.command()
 def status(ctx: typer.Context, json: JsonOption = False) -> None:
-    """Show the cycle that runs or was interrupted, or else the last one."""
-    rows = _rows(ctx, 1)
+    """Show the cycle that runs or was interrupted, or else the last one, and what holds the next."""
+    from dataclasses import asdict
+
+    from tilores_core.improve.report import cycle_row
+
+    options = get_options(ctx)
+    table = load_config(options.environment().config).config.improve
+
+    async def work(store: LazyStore) -> dict[str, Any]:
+        from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
+
+        situation = asdict(await ContinuousImprovementOrchestrator(store, table).look())
+        opened = await store.get()
+        rows = [cycle_row(one) for one in await opened.improvement.recent(limit=1)]
+        if rows and rows[0]["state"] == "running":
+            rows[0]["calls"] = await opened.improvement.count_calls(rows[0]["id"])
+        verifying = await opened.healing.recent(state="verifying")
+        return {
+            "cycle": rows[0] if rows else None,
+            "triggered": table.triggered,
+            **situation,
+            "verifying": [one.id for one in verifying],
+        }
+
+    found = run_on_store(options, work)
     if json:
-        _print(rows[0] if rows else None)
-    else:
-        typer.echo(_table(rows) if rows else "There was no improvement cycle yet.")
+        print_json(found)
+        return
+    typer.echo(_table([found["cycle"]]) if found["cycle"] else _NO_CYCLE)
+    if found["breached"]:
+        due = ", ".join(found["due"]) or "none"
+        typer.echo(f"Quality is breached in {', '.join(found['breached'])}; due now: {due}.")
+    for reason in found["held"]:
+        typer.echo(f"Held: {reason}")
+    if not found["triggered"]:
+        typer.echo("No cycle begins by itself: [improve] triggered is off.")
+    if found["verifying"]:
+        typer.echo(f"Healing verifies {len(found['verifying'])} episodes: tilores improve episodes")
 
 
 @app.command()
@@ -118,11 +157,16 @@ def history(
     json: JsonOption = False,
 ) -> None:
     """List cycles with their outcome, gain and cost."""
-    rows = _rows(ctx, limit)
+    from tilores_core.improve.report import cycle_row
+
+    async def work(store: LazyStore) -> list[dict[str, Any]]:
+        return [cycle_row(one) for one in await (await store.get()).improvement.recent(limit=limit)]
+
+    rows = run_on_store(get_options(ctx), work)
     if json:
-        _print(rows)
+        print_json(rows)
     else:
-        typer.echo(_table(rows) if rows else "There was no improvement cycle yet.")
+        typer.echo(_table(rows) if rows else _NO_CYCLE)
 
 
 @app.command()
@@ -135,16 +179,16 @@ def episodes(
     from tilores_core.improve.healing_diagnosis import lessons
     from tilores_core.improve.report import episode_row, lesson_row
 
-    async def work(services: Services) -> dict[str, list[dict[str, Any]]]:
-        found = await (await services.store.get()).healing.recent(limit=1000)
+    async def work(store: LazyStore) -> dict[str, list[dict[str, Any]]]:
+        found = await (await store.get()).healing.recent(limit=1000)
         return {
             "episodes": [episode_row(one) for one in found[:limit]],
             "lessons": [lesson_row(one) for one in lessons(found)],
         }
 
-    found = _options(ctx).run(work)
+    found = run_on_store(get_options(ctx), work)
     if json:
-        _print(found)
+        print_json(found)
         return
     if not found["episodes"]:
         typer.echo("There was no episode yet.")
@@ -175,17 +219,17 @@ def report(
     if form not in ("markdown", "html"):
         raise typer.BadParameter("choose markdown or html", param_hint="--format")
 
-    async def work(services: Services) -> StoredCycle:
-        store = (await services.store.get()).improvement
-        recent = await store.recent(limit=1)
-        found = (recent[0] if recent else None) if cycle == "last" else await store.get(cycle)
+    async def work(store: LazyStore) -> StoredCycle:
+        cycles = (await store.get()).improvement
+        recent = await cycles.recent(limit=1)
+        found = (recent[0] if recent else None) if cycle == "last" else await cycles.get(cycle)
         if found is None:
             raise InvalidRequestError(
                 f"there is no improvement cycle '{cycle}'", param="CYCLE", fix="list them: tilores improve history"
             )
         return found
 
-    found = _options(ctx).run(work)
+    found = run_on_store(get_options(ctx), work)
     if form == "html":
         from tilores_core.improve.report_page import as_html as render
     else:
@@ -193,117 +237,45 @@ def report(
     if output is None:
         typer.echo(render(found), nl=False)
     else:
-        _write(output, render(found).encode())
-
-
-@learning_app.callback()
-def learning() -> None:
-    """What improvement cycles have learned."""
-
-
-@learning_app.command()
-def show(ctx: typer.Context, json: JsonOption = False) -> None:
-    """List instructions with their gain and confidence, the surest first."""
-
-    async def work(services: Services) -> list[dict[str, Any]]:
-        from tilores_core.improve.learning import LearningAccumulator
-
-        learned = await LearningAccumulator((await services.store.get()).improvement).summarise()
-        return [
-            {
-                "instruction": one.lesson.change.instruction,
-                "part": one.lesson.change.part,
-                "fault": one.lesson.change.fault,
-                "gain": one.lesson.gain,
-                "low": one.low,
-                "high": one.high,
-                "confidence": one.lesson.confidence,
-                "cycles": one.lesson.observations,
-                "pairs": one.pairs,
-                "models": dict(one.by_model),
-                "spectrums": dict(one.by_spectrum),
-            }
-            for one in learned
-        ]
-
-    rows = _options(ctx).run(work)
-    if json:
-        _print(rows)
-        return
-    shown = [
-        [
-            f"{100 * row['gain']:+.2f}",
-            f"{row['confidence']:.0%}",
-            str(row["cycles"]),
-            row["fault"] or _EMPTY,
-            row["part"],
-            row["instruction"][:_WIDEST],
-        ]
-        for row in rows
-    ]
-    heads = ("points", "sure", "cycles", "fault", "part", "instruction")
-    typer.echo(columns(heads, shown, right=heads[:3]) if rows else "Nothing was learned yet.")
-
-
-@learning_app.command("export")
-def export_lessons(
-    ctx: typer.Context, file: Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False, help="Where to.")]
-) -> None:
-    """Write all observations as JSON, for another installation."""
-
-    async def work(services: Services) -> bytes:
-        from tilores_core.improve.learning import LearningAccumulator
-
-        return await LearningAccumulator((await services.store.get()).improvement).export_json()
-
-    _write(file, _options(ctx).run(work))
-
-
-@learning_app.command("import")
-def import_lessons(
-    ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="An exported file.")],
-) -> None:
-    """Merge what was exported elsewhere; what is known already stays as it is."""
-
-    async def work(services: Services) -> int:
-        from tilores_core.improve.learning import LearningAccumulator
-
-        return await LearningAccumulator((await services.store.get()).improvement).import_json(file.read_bytes())
-
-    typer.echo(f"{_options(ctx).run(work)} observations are new")
+        write_file(output, render(found).encode())
 
 
 def _switch(ctx: typer.Context, reason: str, *, paused: bool) -> None:
-    """With the store alone: a plugin that does not work must not stand in the way."""
-    import asyncio
     import getpass
 
-    from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
-    from tilores_core.logs import configure_logging
-    from tilores_core.settings import load_config
-    from tilores_core.store.address import store_address
-    from tilores_core.store.lazy import LazyStore
+    options = get_options(ctx)
+    table = load_config(options.environment().config).config.improve
 
-    options = _options(ctx)
-    environment = options.environment()
-    configure_logging("debug" if options.verbose else "warning", environment.log_format)
-    table = load_config(environment.config).config.improve
+    async def work(store: LazyStore) -> None:
+        from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
 
-    async def work() -> None:
-        store = LazyStore(store_address(environment.database_url, environment.data_dir))
-        try:
-            orchestrator = ContinuousImprovementOrchestrator(store, table)
-            switch = orchestrator.pause if paused else orchestrator.resume
-            await switch(actor=getpass.getuser(), reason=reason)
-        finally:
-            await store.aclose()
+        orchestrator = ContinuousImprovementOrchestrator(store, table)
+        await (orchestrator.pause if paused else orchestrator.resume)(actor=getpass.getuser(), reason=reason)
 
-    asyncio.run(work())
+    run_on_store(options, work)
     typer.echo("No cycle is triggered until: tilores improve resume" if paused else "Cycles may be triggered again.")
 
 
-def _write(file: Path, data: bytes) -> None:
+def run_on_store(options: Options, work: Callable[[LazyStore], Awaitable[T]]) -> T:
+    """With the store alone: it is quick, and a plugin that does not work does not stand in the way."""
+    return run_with_store(options, lambda _, store: work(store))
+
+
+@contextmanager
+def _show_progress(*, quiet: bool) -> Iterator[Callable[[str, int], None]]:
+    """A bar on a terminal, a line for each phase elsewhere; both on standard error."""
+    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not quiet:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("", total=6)
+            yield lambda phase, number: bar.update(task, completed=number, description=phase)
+        return
+    yield lambda phase, number: typer.echo(f"{number + 1}/6 {phase}", err=True)
+
+
+def write_file(file: Path, data: bytes) -> None:
     try:
         file.write_bytes(data)
     except OSError as error:
@@ -312,22 +284,13 @@ def _write(file: Path, data: bytes) -> None:
         ) from error
 
 
-def _options(ctx: typer.Context) -> Options:
+def get_options(ctx: typer.Context) -> Options:
     options: Options = ctx.obj
     return options
 
 
 def _names(text: str | None) -> tuple[str, ...]:
     return tuple(name.strip() for name in (text or "").split(",") if name.strip())
-
-
-def _rows(ctx: typer.Context, limit: int) -> list[dict[str, Any]]:
-    from tilores_core.improve.report import cycle_row
-
-    async def work(services: Services) -> list[dict[str, Any]]:
-        return [cycle_row(one) for one in await (await services.store.get()).improvement.recent(limit=limit)]
-
-    return _options(ctx).run(work)
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
@@ -356,7 +319,7 @@ def _format_estimate(estimate: dict[str, int]) -> str:
     )
 
 
-def _print(value: Any) -> None:
+def print_json(value: Any) -> None:
     import orjson  # not for help
 
     typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final, cast
 
 from tilores_core.contracts import OptimizerStrategy
-from tilores_core.errors import ConfigError
+from tilores_core.errors import ConfigError, InvalidRequestError
 from tilores_core.hookspecs import OptimizerStrategySpec
 from tilores_core.host.roles import OPTIMIZER
 from tilores_core.improve.cycle import VirtuousCycleOrchestrator
@@ -19,6 +19,8 @@ from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
 from tilores_core.improve.parts import CycleParts, CycleRequest
 from tilores_core.quality.evaluation import default_models
 from tilores_core.services import Services
+from tilores_core.settings.nearest import suggest
+from tilores_core.spectrums import current_spectrums
 from tilores_core.store.improvement import StoredCycle
 from tilores_core.store.topics import EXPERIMENTS
 
@@ -108,7 +110,8 @@ async def build_request(
     """A request with the values of `[improve]` where nothing else is given. `strategy` "auto": the one that has found
     the most so far.
 
-    Raises `ConfigError` without a strategy, `UnknownModelError`, `InvalidRequestError`, `StoreError`.
+    Raises `ConfigError` without a strategy, `UnknownModelError`, `InvalidRequestError` (an unknown spectrum or
+    version), `StoreError`.
     """
     table, use = services.host.config.improve, services.host.config.use
     name = await _choose(services) if strategy == AUTO else strategy or use.optimizer
@@ -116,6 +119,10 @@ async def build_request(
         raise ConfigError(
             "no optimizer strategy is named", where="[use] optimizer", fix="name one, or give --strategy"
         )
+    known = [spectrum.name for spectrum in current_spectrums().spectrums]
+    for one in spectrums:
+        if one not in known:
+            raise InvalidRequestError(f"there is no spectrum '{one[:64]}'", fix=suggest(one, known))
     resolve = services.engine.models.resolve
     named = tuple(resolve(model) for model in models or table.models)
     number = await services.prompts.versions.number_of(version)
