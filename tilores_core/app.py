@@ -149,8 +149,10 @@ def create_app(
 
                     await stack.enter_async_context(run_jobs(services, prewarm_plan))
                 if served:
-                    # What is there now stays. A collection that walked over it would stop every caller for 0.2 s.
+                    # What is there now stays: a collection that walked over it would stop every caller for 0.2 s.
+                    # What callers leave behind is entries of caches, which need few whole collections.
                     gc.freeze()
+                    gc.set_threshold(700, 10, 50)
                     gc.enable()
                 with drain_on_signal(application, host.config.chat.drain_seconds):
                     yield chat, admin.asgi
