@@ -318,6 +318,19 @@ async def test_a_write_that_an_invalidation_overtook_is_taken_back(
     assert not store.entries
 
 
+async def test_writes_behind_gather_for_a_moment_where_memory_has_them(
+    build: Build, clock: Clock, store: SharedStore
+) -> None:
+    for has_memory in (True, False):
+        tiers = [memory(clock)] if has_memory else []
+        cache = build(*tiers, SharedTier(store), write_pause=0.01)
+        await cache.set(A, b"a", ttl=60, behind=True)
+        await settle()
+        assert bool(store.entries) is not has_memory
+        await eventually(lambda: A in store.entries)
+        await cache.clear()
+
+
 async def test_writes_behind_go_out_together_while_one_is_under_way_and_none_is_lost(
     build: Build, clock: Clock, store: SharedStore
 ) -> None:
