@@ -28,7 +28,7 @@ from tilores_core.release.prompt_checks import (
 
 log = structlog.get_logger(part="improve")
 
-_FIRST_RUNG: Final = 0.25
+_FIRST_RUNG: Final = 0.125
 _FEWEST: Final = 7
 _MOST_AT_ONCE: Final = 200
 

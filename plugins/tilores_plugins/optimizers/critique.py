@@ -79,7 +79,7 @@ class CritiqueOptimizer:
             if not children:
                 break
             best = beam[0].score
-            scored = await score_changes(task, beam[0], children, keep=max(self._settings.beam, len(children) // 2))
+            scored = await score_changes(task, beam[0], children, keep=max(self._settings.beam, len(children) // 4))
             beam = rank([*scored, *beam[1:]])[: self._settings.beam]
             if beam[0].score - best <= LEAST_GAIN:
                 break
