@@ -388,7 +388,9 @@ async def test_plan_says_what_it_needs_at_the_traffic_of_the_last_week(replica: 
 # --- monitor ---------------------------------------------------------------------------------------------
 
 
-async def with_deployment(one: Process, before: float, after: float, *, scores: int = 400) -> tuple[int, float]:
+async def with_deployment(
+    one: Process, before: float, after: float, *, scores: int = 400, later: float = 600.0
+) -> tuple[int, float]:
     """A version in production with windows of it and of the one before; its number and when it was deployed."""
     number = await make(one.replica)
     old = one.replica.manager.state.production.version
@@ -396,7 +398,7 @@ async def with_deployment(one: Process, before: float, after: float, *, scores: 
     new = one.replica.manager.state.production.version
     store = await one.replica.store.get()
     deployed = (await store.prompts.get_labelled()).labels["production"].changed.timestamp()
-    for version, mean, at in ((old, before, deployed - 3600), (new, after, deployed + 600)):
+    for version, mean, at in ((old, before, deployed - 3600), (new, after, deployed + later)):
         sums = {
             "turns": scores,
             "overall_count": scores,
@@ -411,6 +413,14 @@ def monitor(one: Process, now: float, **table: Any) -> ProductionPerformanceMoni
     return ProductionPerformanceMonitor(
         one.replica.store, one.replica.manager, MonitorTable(**table), alerts=one.replica.alerts, clock=lambda: now
     )
+
+
+async def test_first_start_of_a_process_leaves_no_window_out(replica: ReplicaStart) -> None:
+    """The worker starts with its first work, which a deployment is: the figures after it must count."""
+    one = Process(await replica())
+    _, deployed = await with_deployment(one, 0.95, 0.85, later=0.0)
+    await (await one.replica.store.get()).rollouts.started("1.0", part="worker", seconds=300.0)
+    assert await monitor(one, deployed + 1200).watch() is not None
 
 
 async def test_regression_after_a_deployment_is_rolled_back_with_an_alert_and_an_audit_entry(

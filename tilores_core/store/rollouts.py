@@ -66,7 +66,7 @@ class Rollouts:
             before = next((entry["version"] for entry in entries if entry["part"] == part), None)
             if before == version:
                 return False
-            detail = {"version": version, "part": part, "seconds": 0.0 if before is None else seconds}
+            detail = {"version": version, "part": part, "seconds": seconds, "first": before is None}
             await record(connection, actor="server", action=START, subject=SUBJECT, detail=detail)
             return before is not None
 
@@ -91,6 +91,8 @@ def _rollouts(rows: Sequence[Row[Any]]) -> list[CodeRollout]:
     """From the entries, oldest first."""
     found: dict[str, CodeRollout] = {}
     for row in rows:
+        if row.detail.get("first"):  # nothing ran before: it tells the next one what did
+            continue
         detail, key = row.detail, row.detail.get("rollout", row.id)
         known = found.get(key)
         if row.action == END:
