@@ -75,10 +75,11 @@ async def test_web_process_splits_traffic_while_an_experiment_runs_and_pays_noth
 
 async def test_process_that_starts_as_another_version_pauses_decisions(released: Released) -> None:
     replica, _ = await released.process(version="1.0")
-    rollouts = (await replica.store.get()).rollouts
+    store = await replica.store.get()
+    rollouts = store.rollouts
 
     async def versions() -> list[str]:
-        return [one.version for one in await rollouts.recent()]
+        return [entry.detail["version"] for entry in await store.audit.recent() if entry.action == "deploy.start"]
 
     await eventually(lambda: versions())
     assert await rollouts.current() is None
