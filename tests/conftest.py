@@ -46,7 +46,7 @@ settings.load_profile("any machine")
 
 # Folders whose tests wait for servers and processes. They begin first, so that at the end no long file is left for
 # one process while the others have nothing to do.
-_WAITING = ("e2e", "cli", "docs", "jobs", "metrics", "tracing", "store", "telephony", "host", "web", "sources")
+_WAITING = ("e2e", "cli", "worker", "docs", "jobs", "metrics", "tracing", "store", "host", "web", "sources")
 _RANK = {folder: rank for rank, folder in enumerate(_WAITING)}
 
 

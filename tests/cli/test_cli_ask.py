@@ -118,9 +118,10 @@ def test_a_provider_without_its_library_says_what_to_install(tilores: Command, t
     (line,) = [line for line in tilores.run("models").stdout.splitlines() if line.startswith("elsewhere")]
     assert line.startswith("elsewhere:* ")
     assert install in line
-    (row,) = [row for row in tilores.json("models") if row["id"] == "elsewhere:*"]
+    models = tilores.json("models")
+    (row,) = [row for row in models if row["id"] == "elsewhere:*"]
     assert install in row["unavailable"]
-    assert row.keys() == tilores.json("models")[0].keys()
+    assert row.keys() == models[0].keys()
     said = tilores.fails("ask", QUESTION, "--model", "elsewhere:large")
     assert "the library of 'elsewhere' is not installed" in said
     assert install in said
