@@ -40,3 +40,9 @@ async def test_golden_customers_of_the_settings_are_a_set_of_their_own(services:
     assert PromptsTable().golden_customers == ("EDW_HAWTHORNE_001",)
     none = GoldenQuestions(services.engine, services.source, ("not there",))
     assert 0 < len(await none.cases()) < len(await evaluator.cases())
+
+
+async def test_model_that_does_not_answer_says_nothing_of_the_prompt(services: Services) -> None:
+    checks = await services.prompts.checks.run(BUILTIN, model="openai:gpt-4o-mini")
+    (evaluation,) = [check for check in checks if check.refuses]
+    assert (evaluation.result, "golden questions got no answer" in evaluation.said) == ("not run", True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from tilores_core.chat.engine import ChatEngine
 from tilores_core.contracts import CustomerSource, Prompt
-from tilores_core.errors import ConfigError
+from tilores_core.errors import ConfigError, ProviderUnavailableError
 from tilores_core.release.prompt_checks import PromptCase, PromptEvaluation
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 CUSTOMERS: Final = 15
 PER_SPECTRUM: Final = 5
+_MOST_UNANSWERED: Final = 0.05
 
 
 class GoldenQuestions:
@@ -54,7 +55,16 @@ class GoldenQuestions:
             label="deployment",
         )
         run = await Evaluator(engine=self._engine, source=self._source).evaluate(plan)
-        # A call that got no answer counts as a wrong one.
+        unanswered = sum(one.scores is None for one in run.results)
+        if unanswered > _MOST_UNANSWERED * len(
+            run.results
+        ):  # which says nothing of the prompt
+            raise ProviderUnavailableError(
+                f"{unanswered} of {len(run.results)} golden questions got no answer",
+                provider=plan.models[0].partition(":")[0],
+                fix="try again when the model answers",
+            )
+        # Of the few others, a call that got no answer counts as a wrong one.
         scores = {one.question_id: one.scores.overall if one.scores else 0.0 for one in run.results}
         return PromptEvaluation(
             score=_mean([*scores.values()]),
