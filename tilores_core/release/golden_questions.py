@@ -56,9 +56,7 @@ class GoldenQuestions:
         )
         run = await Evaluator(engine=self._engine, source=self._source).evaluate(plan)
         unanswered = sum(one.scores is None for one in run.results)
-        if unanswered > _MOST_UNANSWERED * len(
-            run.results
-        ):  # which says nothing of the prompt
+        if unanswered > _MOST_UNANSWERED * len(run.results):  # which says nothing of the prompt
             raise ProviderUnavailableError(
                 f"{unanswered} of {len(run.results)} golden questions got no answer",
                 provider=plan.models[0].partition(":")[0],
