@@ -122,7 +122,8 @@ async def ask(http: aiohttp.ClientSession, url: str, number: int, seen: Counter[
         seen[f"failed {kind}: {type(error).__name__}"] += 1
         return
     if reply.status != 200:
-        seen[f"failed {kind}: {reply.status}"] += 1
+        crowded = b"too many requests at once" in data  # the machine is too slow for this rate
+        seen[f"failed {kind}: {reply.status}{', too many at once' if crowded else ''}"] += 1
     elif streamed and not data.rstrip().endswith(b"[DONE]"):
         seen[f"failed {kind}: cut"] += 1
     elif not streamed and not json.loads(data)["choices"][0]["message"]["content"]:
