@@ -134,8 +134,13 @@ async def test_model_that_is_down_is_not_asked_until_the_time_is_over_and_caller
 
 async def test_prompt_that_is_worse_in_one_spectrum_is_rolled_back_and_the_breach_is_over(world: World) -> None:
     manager = world.replica.manager
+    world.now -= 400
     for spectrum in (CREDIT, *(f"other{number}" for number in range(12))):
         await world.scores(GOOD, 0.95, 100, spectrum=spectrum)
+    world.now += 400
+    rollouts = (await world.store.get()).rollouts
+    await rollouts.begin("code", target="test", actor="jo", seconds=60.0)  # of the code, within the same hour
+    await rollouts.end("code", result="", actor="jo")
     number, _ = await manager.versions.new({**BUILTIN_PARTS, "answer_style": "Ramble."}, author="jo", reason="r")
     await manager.deploy(number, actor="jo", reason="better?", skip_evaluation=True)
     world.now += 600

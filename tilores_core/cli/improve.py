@@ -87,7 +87,11 @@ def run(
         with _show_progress(quiet=json) as progress:
             return await cycles.run(request, progress=progress)
 
-    done = get_options(ctx).run(work)
+    try:
+        done = get_options(ctx).run(work)
+    except KeyboardInterrupt:
+        typer.echo("Interrupted. What was finished is kept; go on with: tilores improve run", err=True)
+        raise
     if done is None or isinstance(done, dict):
         print_json(done or {}) if json else typer.echo(_format_estimate(done or {}))
     elif json:
@@ -114,6 +118,8 @@ def status(ctx: typer.Context, json: JsonOption = False) -> None:
         rows = [cycle_row(one) for one in await opened.improvement.recent(limit=1)]
         if rows and rows[0]["state"] == "running":
             rows[0]["calls"] = await opened.improvement.count_calls(rows[0]["id"])
+            if await opened.leases.holder("improve") is None:
+                rows[0]["state"] = "interrupted"
         verifying = await opened.healing.recent(state="verifying")
         return {
             "cycle": rows[0] if rows else None,
@@ -130,6 +136,8 @@ def status(ctx: typer.Context, json: JsonOption = False) -> None:
     if found["breached"]:
         due = ", ".join(found["due"]) or "none"
         typer.echo(f"Quality is breached in {', '.join(found['breached'])}; due now: {due}.")
+    if found["cycle"] and found["cycle"]["state"] == "interrupted":
+        typer.echo("Go on with it: tilores improve run")
     for reason in found["held"]:
         typer.echo(f"Held: {reason}")
     if not found["triggered"]:

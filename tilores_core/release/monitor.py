@@ -27,6 +27,7 @@ log = structlog.get_logger(part="release")
 ACTOR: Final = "monitor"
 _HOUR_MS: Final = 3_600_000
 _BEFORE_MS: Final = 7 * 24 * _HOUR_MS
+_FINE_MS: Final = 11 * _HOUR_MS
 _ALPHA: Final = 0.02
 """Two-sided, so that the side that counts has 1 % for each of the two figures that are watched."""
 _TAU: Final = 0.04
@@ -233,15 +234,20 @@ class ProductionPerformanceMonitor:
         store, version = await self._store.get(), await self.version_name(number)
         rollouts = await store.rollouts.recent(limit=_MOST_ROLLOUTS)
         without = [one.span for one in rollouts if one.begin_ms < until_ms and one.end_ms > since_ms]
-        found = await store.windows.query(
-            since_ms,
-            until_ms,
-            now_ms=now_ms,
-            by=("prompt_version",),
-            prompt_version=version,
-            spectrum=spectrum,
-            without=without,
-        )
+        # A week is read by the hour; where code was rolled out in all hours that there are, the windows of five
+        # minutes that are still kept say more.
+        for since in (since_ms, max(since_ms, now_ms - _FINE_MS)):
+            found = await store.windows.query(
+                since,
+                until_ms,
+                now_ms=now_ms,
+                by=("prompt_version",),
+                prompt_version=version,
+                spectrum=spectrum,
+                without=without,
+            )
+            if found or not without:
+                break
         return found[0] if found else None
 
 
