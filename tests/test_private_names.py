@@ -127,7 +127,7 @@ CANARIES = [
 DOCUMENTED = {"_generate", "_agenerate", "_stream", "_astream", "_llm_type", "_identifying_params", "_get_ls_params"}
 # Public in spite of the underscore, or of our own objects.
 NOT_PRIVATE = {"_exit", "_replace", "_asdict", "_fields"}
-OWN = {("tilores_core.host.host", "_check"), ("tilores_core.jobs.prewarm.plan", "_said")}
+OWN = {("tilores_core.host.host", "_check"), ("tilores_core.jobs.prewarm.plan", "_set_values")}
 
 
 @pytest.mark.parametrize("canary", CANARIES, ids=str)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
+from tilores_core.improve.parts import CycleRequest
 from tilores_core.improve.report import cycle_row
 from tilores_core.quality.evaluation.page import PAGE_STYLE
 
@@ -50,7 +51,7 @@ def _parts(cycle: StoredCycle) -> Iterator[str]:
     yield f"<p>{escape(', '.join(about))}. Models: {escape(', '.join(options['models']))}.</p>"
     if options["reason"]:
         yield f"<p>Why: {escape(options['reason'])}</p>"
-    if options.get("mock"):
+    if CycleRequest.from_state(options).mock:
         yield '<p class="note">The strategy is a mock: it knows its instructions beforehand and asks no model.</p>'
     if "error" in phases:
         yield f'<p class="verdict">It failed: {escape(phases["error"]["said"])}</p>'

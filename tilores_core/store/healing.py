@@ -159,8 +159,8 @@ class Healing:
             .limit(_MOST_SIGNALS)
         )
         async with self._database.read() as connection:
-            rows = (await connection.execute(statement)).all()
-        return [Signal(**row._mapping) for row in rows]
+            rows = (await connection.execute(statement)).mappings().all()
+        return [Signal(**row) for row in rows]
 
 
 def _episode(row: Row[Any]) -> Episode:
