@@ -150,15 +150,13 @@ class Bench:
 
         await asyncio.gather(*(caller() for _ in range(self.at_once)))
 
-    async def heal(self, inject: Any, most: int, *, rest: float = 0.0) -> tuple[bool, dict[str, Any], float, int]:
+    async def heal(self, inject: Any, most: int) -> tuple[bool, dict[str, Any], float, int]:
         """Traffic, the regression, and traffic until an episode has ended (or the monitor has rolled back)."""
         over = asyncio.Event()
         loading = asyncio.create_task(self.load(over, most))
         while self.sent < BEFORE_REQUESTS and not self.failed:
             await asyncio.sleep(0.1)
-        # What was seen before is in the store, and the window of the server's start is over, which comparisons of
-        # prompts leave out.
-        await asyncio.sleep(max(21.0, rest + 21.0 if rest else 0.0))
+        await asyncio.sleep(21)  # what was seen before is in the store
         await inject()
         began, sent = time.time(), self.sent
         print(f"  injected after {sent} requests", file=sys.stderr)
@@ -166,6 +164,9 @@ class Bench:
         while not loading.done() and "verified" not in seen:
             await asyncio.sleep(0.5)
             await self._look(seen, began, sent)
+            back = seen.get("rolled back")
+            if back is not None and "acted" not in seen and time.time() - began - back[0] > 10:
+                break  # the release's monitor was faster than healing
         over.set()
         await loading
         return "verified" in seen, seen, began, sent
@@ -280,9 +281,7 @@ async def prompt(given: argparse.Namespace) -> bool:
                 await bench.admin("POST", "prompts/deploy", body)
 
             await deploy(good)
-            healed, seen, began, sent = await bench.heal(
-                lambda: deploy(poor), given.requests, rest=300 - time.time() % 300
-            )
+            healed, seen, began, sent = await bench.heal(lambda: deploy(poor), given.requests)
             healed = healed or "rolled back" in seen
             production = (await bench.admin("GET", "prompts"))["labels"]["production"]
             print(f"in production: version {production} ({'the good one' if production == good else 'the poor one'})")
