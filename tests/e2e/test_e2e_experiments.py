@@ -42,7 +42,7 @@ async def test_experiment_runs_over_http(tmp_path: Path) -> None:
             begun = await admin("POST", "experiments", body)
             assert (begun["state"], begun["control"]) == ("running", 1)
             again = await http.post("/admin/experiments", json=body, headers=OPS)
-            assert again.status_code == 422
+            assert again.status_code == 409
             arms = {f"s{i}": await ask(f"s{i}", 0) for i in range(24)}
             assert set(arms.values()) == {"1", str(made["version"])}
             assert {session: await ask(session, 1) for session in arms} == arms

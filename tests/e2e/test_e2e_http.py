@@ -51,7 +51,7 @@ def check_shape(path: str, reply: httpx.Response) -> None:
     elif path.startswith("/chat/"):
         assert set(body) == {"detail", "message"}, path
     else:
-        assert set(body) <= {"detail", "fix"}, path
+        assert set(body) <= {"detail", "fix", "param"}, path
         assert body["detail"], path
 
 

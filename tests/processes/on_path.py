@@ -19,6 +19,9 @@ from pathlib import Path
 
 from tests.processes.forked import SERVERS, connection, select_of_python
 
+_KNOWN = {name: value for name, value in os.environ.items() if name == "PYTHONPATH"} | select_of_python(os.environ)
+"""Before any test has changed the environment: the first that asks for a program may have done so."""
+
 _PROGRAM = """#!{python} -ISE
 import json, os, signal, socket, sys
 python, words, flags, known = {python!r}, {words!r}, {flags!r}, {known!r}
@@ -95,8 +98,7 @@ def _program(name: str, words: tuple[str, ...]) -> Path:
             python=sys.executable,
             words=list(words),
             flags=subprocess._args_from_interpreter_flags(),  # type: ignore[attr-defined]
-            known={name: value for name, value in os.environ.items() if name == "PYTHONPATH"}
-            | select_of_python(os.environ),
+            known=dict(_KNOWN),
             sockets=_sockets(),
             servers=SERVERS,
             itself=str(itself),

@@ -50,7 +50,7 @@ class _Nothing:
     def statistics(self) -> Mapping[str, Any]:
         return {"observers": self.observers, "grounding": {"mode": "off"}}
 
-    def shown(self, name: str) -> str:
+    def display_name(self, name: str) -> str:
         return name
 
     def conditions(self) -> Mapping[str, Condition]:
@@ -148,7 +148,7 @@ async def test_the_whole_fails_with_the_source_or_with_all_models() -> None:
     assert (await report(world).get()).status == "failed"
     world = _Nothing()
     world.__dict__["at_source"] = Condition()
-    world.__dict__["at_source"].failed("source_unavailable")
+    world.__dict__["at_source"].record_failure("source_unavailable")
     told = await report(world).get()
     assert told.status == "failed"
     fault = told.parts["source"].last_error

@@ -15,7 +15,6 @@ from tilores_core.cli.columns import columns
 from tilores_core.cli.options import JsonOption, Options
 from tilores_core.cli.prompts import run_with_store
 from tilores_core.errors import ConfigError, InvalidRequestError
-from tilores_core.settings import load_config
 
 if TYPE_CHECKING:
     from tilores_core.services import Services
@@ -106,6 +105,7 @@ def status(ctx: typer.Context, json: JsonOption = False) -> None:
     from dataclasses import asdict
 
     from tilores_core.improve.report import cycle_row
+    from tilores_core.settings import load_config
 
     options = get_options(ctx)
     table = load_config(options.environment().config).config.improve
@@ -250,6 +250,8 @@ def report(
 
 def _switch(ctx: typer.Context, reason: str, *, paused: bool) -> None:
     import getpass
+
+    from tilores_core.settings import load_config
 
     options = get_options(ctx)
     table = load_config(options.environment().config).config.improve

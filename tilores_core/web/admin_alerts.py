@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from tilores_core.alerts.desk import MOST_LISTED, AlertDesk
 from tilores_core.contracts import Severity
@@ -34,7 +34,7 @@ class NewSilence(BaseModel):
     spectrum: Text | None = None
     minutes: Annotated[float, Field(ge=0.1, le=525_600)] | None = None
     starts_in_minutes: Annotated[float, Field(ge=0, le=525_600)] = 0.0
-    until_clear: bool = False
+    until_clear: StrictBool = False
     comment: Annotated[str, Field(max_length=500)] = ""
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
 from tilores_core.release import ProductionIntegrationOrchestrator
 from tilores_core.release.experiments import ExperimentPlan
@@ -30,13 +30,13 @@ class Start(BaseModel):
     model_config = ConfigDict(extra="forbid")
     plan: ExperimentPlan
     reason: Reason
-    skip_evaluation: bool = False
+    skip_evaluation: StrictBool = False
 
 
 class Stop(BaseModel):
     model_config = ConfigDict(extra="forbid")
     reason: Reason
-    deploy: bool = False
+    deploy: StrictBool = False
 
 
 def experiment_routes(release: ProductionIntegrationOrchestrator, note: Callable[[], str | None]) -> APIRouter:

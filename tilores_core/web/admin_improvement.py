@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import HTMLResponse, StreamingResponse
+from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from tilores_core.errors import UnknownNameError
@@ -130,7 +130,10 @@ def improvement_routes(desk: ImprovementDesk, is_ready: Callable[[], bool]) -> A
         found = await find(cycle)
         return {**cycle_row(found), "phases": found.phases, "report": as_markdown(found)}
 
-    @router.get("/cycles/{cycle}/report", responses=MISSING, response_class=HTMLResponse)
+    # Not declared as an HTMLResponse: its errors are JSON as any other's.
+    @router.get(
+        "/cycles/{cycle}/report", response_class=Response, responses={**MISSING, 200: {"content": {"text/html": {}}}}
+    )
     async def report(cycle: Annotated[str, Field(max_length=64)]) -> HTMLResponse:
         """Its report as one page with charts, without scripts."""
         page = as_html(await find(cycle))

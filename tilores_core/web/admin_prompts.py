@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
 from tilores_core.release import ProductionIntegrationOrchestrator
 from tilores_core.release.prompt_checks import LONGEST_PART
@@ -43,7 +43,7 @@ class Deploy(BaseModel):
     version: Version
     reason: Reason
     label: Label = PRODUCTION
-    skip_evaluation: bool = False
+    skip_evaluation: StrictBool = False
 
 
 class RollBack(BaseModel):

@@ -35,7 +35,11 @@ _ERRORS: Final = {error_code(kind("")): kind for kind in _KINDS}
 
 Wait = Annotated[
     float,
-    Query(ge=0, le=60, description="seconds to wait for the golden questions; after them the answer is 202"),
+    Query(
+        ge=0,
+        le=60,
+        description="seconds to wait for the golden questions; then, or without a worker process, the answer is 202",
+    ),
 ]
 
 
@@ -69,8 +73,13 @@ class JobDesk:
     async def run(
         self, action: Action, request: dict[str, Any], *, owner: str, seconds: float, status: int = 200
     ) -> JSONResponse:
-        """What it came to when it ends in time, else 202 with the job. Raises what the work raised."""
-        job = await self._jobs.wait(await self._jobs.ask(action, request, owner=owner), seconds)
+        """What it came to when it ends in time, else 202 with the job; at once when no worker process would do it.
+
+        Raises what the work raised.
+        """
+        job = await self._jobs.ask(action, request, owner=owner)
+        if self._note() is None:
+            job = await self._jobs.wait(job, seconds)
         if job.ended is None:
             headers = {"Location": f"{self._path}/jobs/{job.id}", "Retry-After": "2"}
             return JSONResponse(self._row(job).model_dump(), 202, headers)
