@@ -17,6 +17,8 @@ from tilores_core.testing.waiting import wait_until
 if not hasattr(os, "pidfd_open"):
     pytest.skip("this system has no pidfd_open", allow_module_level=True)
 
+_ENV = dict(os.environ)  # before tests and libraries have changed it: a changed one is given to no fork server
+
 
 def _run(folder: Path, script: str, *words: str, given: bytes = b"", **env: str) -> tuple[int, str]:
     """The exit code, and what it wrote to both."""
@@ -109,7 +111,7 @@ def test_modules_of_its_own_path_and_not_those_that_hide_others(tmp_path: Path) 
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_python_that_stands_for_a_forked_one(words: tuple[str, ...], said: str, code: int) -> None:
-    done = subprocess.run([python(), *words], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([python(), *words], env=_ENV, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, (done.stdout + done.stderr)[: len(said) or None]) == (code, said)
 
 
@@ -117,7 +119,7 @@ def test_python_that_stands_for_a_forked_one(words: tuple[str, ...], said: str, 
 def test_what_stands_for_a_process_passes_on_files_and_signals_and_takes_it_along(ending: signal.Signals) -> None:
     inner, outer = os.pipe()
     code = f"import os, time; os.write({outer}, str(os.getpid()).encode()); time.sleep(60)"
-    stands = subprocess.Popen([python(), "-c", code], pass_fds=[outer])
+    stands = subprocess.Popen([python(), "-c", code], env=_ENV, pass_fds=[outer])
     pid = int(os.read(inner, 16))
     assert pid != stands.pid
     stands.send_signal(ending)
