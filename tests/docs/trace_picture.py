@@ -85,7 +85,7 @@ def _plain(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def shape(runs: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """What does not change from one recording to the next."""
+    """What does not change from one recording to the next; scores come when there is time for them, or not."""
     return [
         (
             run["id"],
@@ -94,7 +94,7 @@ def shape(runs: Sequence[Mapping[str, Any]]) -> list[Any]:
             run["run_type"],
             run["error"],
             sorted(run["tags"]),
-            sorted(run["metadata"]),
+            sorted(name for name in run["metadata"] if not name.startswith("score_")),
         )
         for run in runs
     ]
