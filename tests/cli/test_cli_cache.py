@@ -79,6 +79,8 @@ def test_removing_reaches_the_shared_tier_and_the_memory_of_running_servers(
         forgotten("invalidate", "--customer", "EDW_HAWTHORNE_001")
         forgotten("invalidate", "--namespace", "answers")
         forgotten("clear", "--yes")
+        # Writes to a shared tier follow a little later.
+        wait_until(lambda: redis.run("KEYS", "tilores:entry:answers:*"), "the answer is not in Redis")
         entries = redis.run("KEYS", "tilores:entry:answers:*")
         forgotten("invalidate", "--key", entries[0].decode().removeprefix("tilores:entry:"))
         assert tilores.json("cache", "invalidate", "--customer", "NOBODY") == {"removed": 0}

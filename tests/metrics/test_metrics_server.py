@@ -98,7 +98,7 @@ def test_requests_by_route_status_and_tier(server: RunningServer) -> None:
     assert grown("tilores_model_tokens_total", direction="input", purpose="live") > 100
     assert grown("tilores_source_lookups_total", outcome="ok") >= 1
     assert after("tilores_workers") == 1
-    assert after("tilores_event_loop_lag_seconds_count") > 0
+    wait_until(lambda: scrape(server)("tilores_event_loop_lag_seconds_count") > 0, "no lag was measured")
     assert after("tilores_process_memory_bytes") > 10e6
     assert after("tilores_cache_bytes", tier="l1") > 0
     assert after("tilores_prewarm_leading") <= 1
