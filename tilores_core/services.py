@@ -161,12 +161,10 @@ async def open_services(
         )
         lookup = _build_lookup(config, source, finder, cache, metrics, locale)
         tracing = _open_tracing(stack, host, models, lookup)
-        shown = models.display_name
-        quality = (
-            _open_quality(stack, environment, store, cache, config, metrics, release, tracing, shown)
-            if live
-            else None
-        )
+        quality = None
+        if live:
+            shown = models.display_name
+            quality = _open_quality(stack, environment, store, cache, config, metrics, release, tracing, shown)
         engine = _open_engine(stack, host, models, lookup, cache, prompts, tracing, metrics, quality)
         if config.healing.mode != "off":
             holds = ModelHolds(store, engine.hold_models)
@@ -382,15 +380,9 @@ def _open_engine(
 
 
 def _open_plugin_cache(stack: AsyncExitStack, host: PluginHost, environment: Environment, cache: TieredCache) -> None:
-    secret = environment.secret_key
-    host.services.open(
-        cache=partial(
-            NamespaceCache,
-            cache,
-            table=host.config.cache,
-            secret=None if secret is None else secret.get_secret_value(),
-        )
-    )
+    key = environment.secret_key
+    secret = None if key is None else key.get_secret_value()
+    host.services.open(cache=partial(NamespaceCache, cache, table=host.config.cache, secret=secret))
     stack.callback(host.services.close)
 
 

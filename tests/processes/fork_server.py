@@ -7,7 +7,7 @@ when Python starts or when a module is imported.
 It serves all processes of a run of tests, on the Unix socket that is file descriptor 0 (its path is the first
 argument), and ends with the last of them. An order is one message: JSON with `words` (a script, `-m module` or
 `-c code`, and its arguments), `cwd`, `env`, `python` (what `sys.executable` is to say), `tied` (killed when the
-connection is closed) and `descriptors`; and as many file descriptors as those, behind one that is told how the
+connection is closed) and `descriptors`; and as many file descriptors as those, behind one that receives how the
 process ended. The answer is its process id.
 """
 

@@ -40,7 +40,7 @@ class TierLeases:
 
 
 @asynccontextmanager
-async def wait_for_other_replica(
+async def wait_for_replica(
     backend: LeaseBackend, key: str, seconds: float, look: Callable[[], Awaitable[Hit | None]]
 ) -> AsyncIterator[Hit | None]:
     """Wait until `look` finds what another replica made, or until this one should make it (None).

@@ -25,7 +25,7 @@ from tilores_core.cache.guard import GuardedTier
 from tilores_core.cache.invalidation import EVERYTHING, invalidation
 from tilores_core.cache.invalidator import Invalidator
 from tilores_core.cache.keys import namespace_of
-from tilores_core.cache.lease import TierLeases, wait_for_other_replica
+from tilores_core.cache.lease import TierLeases, wait_for_replica
 from tilores_core.cache.policy import Life, Plan
 from tilores_core.cache.stack import Stack, Writes
 from tilores_core.cache.values import Hit, MakerResult, hit_of
@@ -212,9 +212,7 @@ class TieredCache:
             hit = await self.get_from_tiers(key)  # what another replica makes arrives below
             return hit if hit is not None and accept(hit) else None
 
-        return wait_for_other_replica(
-            self.leases, key, self._table.lease_seconds if seconds is None else seconds, look
-        )
+        return wait_for_replica(self.leases, key, self._table.lease_seconds if seconds is None else seconds, look)
 
     # --- removing -----------------------------------------------------------------------------------------
 
@@ -267,8 +265,7 @@ class TieredCache:
             self._namespaces[namespace_of(key)].dropped += 1
 
     async def _defer(self, tier: GuardedTier, key: str, hit: Hit, revision: int) -> None:
-        """Write it in the background: with all that comes within a moment, or while the write before it is under way,
-        in one call."""
+        """Write it in the background, in one call with what comes within a moment or during the write before it."""
         waiting = self._waiting.get(tier.name)
         if waiting is not None and len(waiting) >= MAX_WRITES_BEHIND:
             await self._stack.write(tier, {key: (hit, revision)})

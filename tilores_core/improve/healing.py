@@ -115,13 +115,18 @@ class SelfHealing:
             production=self._prompts.state.production.version,
             now_ms=round(self._clock() * 1000),
         )
+        findings = diagnose(evidence)
+        if not findings:
+            return changed
         deploying = await store.rollouts.current() is not None  # then scores are those of two releases of the code
-        for finding in diagnose(evidence):
+        episodes = await store.healing.recent(limit=_MOST)
+        for finding in findings:
             if deploying and finding.breaches:
                 continue
-            episodes = await store.healing.recent(limit=_MOST)
             if not self._is_known(finding, episodes):
-                changed.append(await self._begin(finding, episodes, set(evidence.down), fence))
+                begun = await self._begin(finding, episodes, set(evidence.down), fence)
+                changed.append(begun)
+                episodes.insert(0, begun)
         return changed
 
     # --- what to do --------------------------------------------------------------------------------------

@@ -134,7 +134,7 @@ async def acquire_lease(
 
 
 def has_ended(holder: str) -> bool:
-    """Whether a holder, as `acquire_lease` names them, was a process of this machine that is no more."""
+    """Whether a holder, as `acquire_lease` names them, was a process of this machine that has ended."""
     machine, _, rest = holder.rpartition(":")[0].rpartition(":")
     if machine != _machine() or not rest.isdecimal():
         return False

@@ -23,7 +23,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from tilores_core.errors import ConfigError, StoreError
+from tilores_core.errors import ConfigError, StoreError, StoreUnavailableError
 from tilores_core.store.address import Address
 from tilores_core.store.faults import map_errors, sqlite_error
 
@@ -132,9 +132,10 @@ def make_file(address: Address, limits: Limits) -> None:
                 connection.execute("PRAGMA journal_mode = WAL")
                 return
             except sqlite3.Error as error:
+                failure = sqlite_error(address, str(error))
                 # SQLite does not wait for this switch, whatever its timeout says: another process is making it.
-                if "locked" not in str(error) or time.monotonic() > end:
-                    raise sqlite_error(address, str(error)) from None
+                if not isinstance(failure, StoreUnavailableError) or time.monotonic() > end:
+                    raise failure from None
             time.sleep(0.01)
 
 

@@ -341,7 +341,7 @@ class Resolver:
         return State(kind, found, "fits", complete, pool=pool, named=named)
 
     def _completes(self, i: int, reading: Reading, given: Sequence[Evidence], earlier: State) -> bool:
-        """Whether a message that is no more than an identifier belongs to what was said just before: a phone number
+        """Whether a message that holds only an identifier belongs to what was said just before: a phone number
         after a name, a name after a phone number. With anything else it begins a question about another customer."""
         named = any(item.kind == "name" for item in given)
         speaker = any(item.speaker for item in given)

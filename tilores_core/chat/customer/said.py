@@ -169,7 +169,7 @@ class Said:
         return bool(words) and words[-1] in OTHER_NAMES
 
     def is_short_number(self) -> bool:
-        """Whether the message is no more than a number of two digits, as a year is said: "the sixty seven one"."""
+        """Whether the message holds only a number of two digits, as a year is said: "the sixty seven one"."""
         digits = [word for word in self.words if word.isdigit()] if len(self.low) < _LONGEST_CHOICE else []
         return len(digits) == 1 and len(digits[0]) == 2 and all(w in CHOOSING or w in digits for w in self.words)
 
