@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import sqlite3
 import traceback
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from tests.store.postgres_server import PASSWORD, NewAddress, PostgresServer
 from tilores_core.errors import ConfigError, StoreError, StoreUnavailableError
 from tilores_core.store.address import Address, store_address
 from tilores_core.store.database import Limits
+from tilores_core.store.lazy import LazyStore
 from tilores_core.store.store import Store, read_revision
 
 QUICK = Limits(connections=2, connect=0.5, lock=0.2, call=0.8)
@@ -195,3 +198,24 @@ async def test_a_missing_driver_names_the_extra(monkeypatch: pytest.MonkeyPatch,
     with pytest.raises(ConfigError) as caught:
         await Store.open(store_address("postgresql://h/db", tmp_path))
     assert caught.value.fix == "pip install 'tilores-core[postgres]'"
+
+
+async def test_closing_waits_for_an_opening_that_was_given_up(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    store = LazyStore(store_address(None, folder))
+    with closing(sqlite3.connect(store.address.path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        caller = asyncio.create_task(store.get())
+        await asyncio.wait([caller], timeout=0.1)
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        closing_it = asyncio.create_task(store.aclose())
+        done, _ = await asyncio.wait([closing_it], timeout=0.1)
+        assert not done  # a thread is still at the file
+        other.execute("COMMIT")
+    await closing_it
+    shutil.rmtree(folder)
+    assert store.opened is None
+    assert not folder.exists()

@@ -25,7 +25,7 @@ class LazyStore:
     def __init__(self, address: Address, *, announce: Callable[[str], None] = lambda _: None) -> None:
         self.address = address
         self._announce = announce
-        self._opening = asyncio.Lock()
+        self._opening: asyncio.Task[Store] | None = None
         self._store: Store | None = None
         self._feed: ChangeFeed | None = None
         self._listeners: list[tuple[str, Listener]] = []
@@ -42,14 +42,24 @@ class LazyStore:
 
     async def get(self) -> Store:
         """The open store. Raises `ConfigError`, `StoreError`."""
-        if self._store is None:
-            async with self._opening:
-                if self._store is None:
-                    # Half a second of importing: in a thread, so that requests are answered meanwhile.
-                    module: Any = await asyncio.to_thread(import_module, "tilores_core.store.store")
-                    self._store = await module.Store.open(self.address)
-                    self._watch()
-        return self._store
+        if self._store is not None:
+            return self._store
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open())
+            self._opening.add_done_callback(_note_error)
+        # A caller that is cancelled leaves it open for the others, and `aclose` a whole store to close.
+        return await asyncio.shield(self._opening)
+
+    async def _open(self) -> Store:
+        try:
+            # Half a second of importing: in a thread, so that requests are answered meanwhile.
+            module: Any = await asyncio.to_thread(import_module, "tilores_core.store.store")
+            store: Store = await module.Store.open(self.address)
+        finally:
+            self._opening = None
+        self._store = store
+        self._watch()
+        return store
 
     async def warm_up(self) -> None:
         """Open it before it is needed. Never raises: `get` tries again, and its caller says what failed."""
@@ -96,10 +106,17 @@ class LazyStore:
         return True
 
     async def aclose(self) -> None:
-        async with self._opening:
-            if self._feed is not None:
-                await self._feed.aclose()
-                self._feed = None
-            if self._store is not None:
-                await self._store.aclose()
-                self._store = None
+        if self._opening is not None:
+            await asyncio.wait([self._opening])
+        if self._feed is not None:
+            await self._feed.aclose()
+            self._feed = None
+        if self._store is not None:
+            await self._store.aclose()
+            self._store = None
+
+
+def _note_error(opening: asyncio.Task[Store]) -> None:
+    """Its callers raise the error; asyncio is not to report it as well when all of them were cancelled."""
+    if not opening.cancelled():
+        opening.exception()
