@@ -15,6 +15,7 @@ import structlog
 from tilores_core.errors import StoreError, TiloresError
 from tilores_core.jobs.batch_output import OutputBusyError
 from tilores_core.jobs.job_folder import JobFolder, Kind
+from tilores_core.logs import sanitize_exception
 from tilores_core.resilience import Lease, acquire_lease
 from tilores_core.store.lazy import LazyStore
 
@@ -84,7 +85,7 @@ class JobRunner:
                     log.warning("jobs.wait", error=str(getattr(error, "message", type(error).__name__)))
                 except Exception as error:  # the next look may fare better
                     pause = _PAUSE_SECONDS
-                    log.error("jobs.look_failed", error=type(error).__name__)
+                    log.error("jobs.look_failed", error=type(error).__name__, exc_info=sanitize_exception(error))
                 await asyncio.sleep(pause)
 
     def _begin(self, group: asyncio.TaskGroup, kind: Kind, job_id: str) -> None:
@@ -96,17 +97,17 @@ class JobRunner:
 
     async def _take_safely(self, kind: Kind, job_id: str) -> None:
         try:
-            await self._take(kind, job_id)
+            await self._take(job_id)
         except (TiloresError, OSError) as error:
             log.warning("jobs.wait", error=str(getattr(error, "message", type(error).__name__)))
             await asyncio.sleep(_PAUSE_SECONDS)
         except Exception as error:  # one job's fault must not end the others
-            log.error("jobs.look_failed", error=type(error).__name__)
+            log.error("jobs.look_failed", error=type(error).__name__, exc_info=sanitize_exception(error))
             await asyncio.sleep(_PAUSE_SECONDS)
         finally:
             del self._taken[job_id]
 
-    async def _take(self, kind: Kind, job_id: str) -> None:
+    async def _take(self, job_id: str) -> None:
         from tilores_core.store.jobs import ENDED  # SQLAlchemy is imported with the store, when it is first needed
 
         store = await self._store.get()
@@ -115,8 +116,11 @@ class JobRunner:
             if await asyncio.to_thread(self._folder.is_abandoned, job_id):
                 await asyncio.to_thread(self._folder.remove, job_id)
             return
+        # Not the kind by the files: the look may have come before the plan was in its place.
+        if job.kind == "release" or job.kind not in self._start:
+            return
         if job.state not in ENDED:
-            await self._claim(store, job, self._start[kind])
+            await self._claim(store, job, self._start[job.kind])
             job = await store.jobs.get(job_id)
         if job is not None and job.state in ENDED:
             await store.leases.forget(_lease_name(job))  # not earlier: a lease's fence must go on rising
