@@ -126,7 +126,7 @@ class RedisServer:
         """One command, on a connection of its own."""
         import redis
 
-        with redis.Redis.from_url(self.url, socket_timeout=10) as client:
+        with redis.Redis.from_url(self.url, socket_timeout=60) as client:
             return client.execute_command(*command)
 
     def _answers(self) -> bool:

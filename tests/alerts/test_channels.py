@@ -68,7 +68,7 @@ class HttpSuite(AlertChannelSuite):
 
     @pytest.fixture
     async def channel(self, receiver: Receiver, tmp_path: Path) -> AsyncIterator[AlertChannel]:
-        made = build(self.module, self.name, tmp_path, **(self.address(receiver.url) | {"timeout_seconds": 10}))
+        made = build(self.module, self.name, tmp_path, **(self.address(receiver.url) | {"timeout_seconds": 60}))
         yield made
         await made.aclose()
 
@@ -162,7 +162,7 @@ class TestWebhook(HttpSuite):
         assert secret not in str(caught.value)
 
     async def test_alerts_listed_are_as_many_as_set(self, receiver: Receiver, tmp_path: Path) -> None:
-        made = build(webhook, "webhook", tmp_path, url=receiver.url, secret=SECRET, max_alerts=2)
+        made = build(webhook, "webhook", tmp_path, url=receiver.url, secret=SECRET, max_alerts=2, timeout_seconds=60)
         await made.send(sample_notice(*[sample_entry()] * 5))
         body = json.loads(receiver.bodies[0])
         assert (len(body["alerts"]), body["alerts_total"]) == (2, 5)
@@ -196,9 +196,9 @@ class TestAlertmanager(HttpSuite):
         assert all(found["critical"] > ends for severity, ends in found.items() if severity != "critical")
 
     async def test_open_alert_is_held_for_its_hours(self, receiver: Receiver, tmp_path: Path) -> None:
-        made = build(alertmanager, "alertmanager", tmp_path, url=receiver.url, hold_hours=0.001)
+        made = build(alertmanager, "alertmanager", tmp_path, url=receiver.url, hold_hours=0.001, timeout_seconds=60)
         await made.send(sample_notice(sample_entry(first_at=1.0)))
-        usual = build(alertmanager, "alertmanager", tmp_path, url=receiver.url)
+        usual = build(alertmanager, "alertmanager", tmp_path, url=receiver.url, timeout_seconds=60)
         await usual.send(sample_notice(sample_entry(first_at=1.0)))
         first, second = (json.loads(body)[0]["endsAt"] for body in receiver.bodies)
         assert first < second
@@ -214,7 +214,7 @@ class TestApprise(AlertChannelSuite):
 
     @pytest.fixture
     async def channel(self, receiver: Receiver, tmp_path: Path) -> AlertChannel:
-        return build(apprise, "apprise", tmp_path, urls=self.urls(receiver.port))
+        return build(apprise, "apprise", tmp_path, urls=self.urls(receiver.port), timeout_seconds=60)
 
     @pytest.fixture
     def arrived(self, receiver: Receiver) -> Arrived:
@@ -347,7 +347,7 @@ def mail_server(mailbox: Mailbox, certificate: Path) -> Iterator[int]:
 
 class TestEmail(AlertChannelSuite):
     def make(self, tmp_path: Path, port: int, **more: Any) -> AlertChannel:
-        settings = {"host": "localhost", "port": port, "sender": "tilores@example.com", "timeout_seconds": 10.0}
+        settings = {"host": "localhost", "port": port, "sender": "tilores@example.com", "timeout_seconds": 60.0}
         return build(email_plugin, "email", tmp_path, **(settings | {"recipients": ["desk@example.com"]} | more))
 
     @pytest.fixture

@@ -200,17 +200,16 @@ async def deployment_that_fails_until_one_works(stage: Stage) -> AsyncIterator[K
             target=FakePlatform(*servers),
             project=sound_project(stage.folder / "project"),
             journal=Journal(stage.folder / "journal", "fake"),
-            table=DeployTable(ready_seconds=0.2, watch_seconds=0, question_seconds=5.0),
+            table=DeployTable(ready_seconds=60.0, watch_seconds=0, question_seconds=60.0),
             alerts=stage.sink,
             progress=lambda _: None,
         )
         await rollout.up()
         yield {}
         with pytest.raises(DeploymentFailedError):
-            await rollout.up()
+            await replace(rollout, table=DeployTable(ready_seconds=0.2, watch_seconds=0, question_seconds=60.0)).up()
         yield {"deployment.failed": "HIGH"}
-        patient = DeployTable(ready_seconds=30.0, watch_seconds=0, question_seconds=5.0)
-        await replace(rollout, table=patient).up()
+        await rollout.up()
         yield {}
     finally:
         for server in servers:

@@ -27,12 +27,13 @@ from tilores_plugins.alerts.http_post import HttpPost
 from tilores_plugins.alerts.slack import SlackChannel
 
 async def main():
-    system.LEASE_SECONDS = 1.0  # the next process need not wait for ten
     folder, breaches = Path(sys.argv[1]), int(sys.argv[2])
+    if breaches:
+        system.LEASE_SECONDS = 1.0  # the next process need not wait for ten
     store = LazyStore(store_address(None, folder))
     sink = AlertQueue(store, folder)
     sink.start()
-    channel = SlackChannel(HttpPost(sys.argv[3], seconds=2.0))
+    channel = SlackChannel(HttpPost(sys.argv[3], seconds=60.0))
     alerting = system.AutomatedAlertingSystem(store, {"slack": channel}, AlertsTable(group_seconds=0.5))
     running = asyncio.create_task(alerting.run())
     for n in range(breaches):

@@ -127,7 +127,7 @@ async def test_a_listener_that_does_not_want_to_end_does_not_keep_the_cache_from
     cache = build(memory(clock), tier)
     await cache.start()
     await settle()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await cache.aclose()
     assert tier.cancelled == 1
     for task in asyncio.all_tasks() - {asyncio.current_task()}:

@@ -131,7 +131,7 @@ class SlowToMake(FakeProvider):
 
     def chat_model(self, model: str, parameters: Mapping[str, Any]) -> BaseChatModel:
         self.threads.append(threading.current_thread())
-        assert self.release.wait(10)
+        assert self.release.wait(60)
         return super().chat_model(model, parameters)
 
 

@@ -209,4 +209,4 @@ async def test_a_cancelled_observer_task_ends() -> None:
     reporter.start()
     reporter._put(OUTCOME)
     await settle()
-    await asyncio.wait_for(reporter.aclose(0.01), 5)
+    await asyncio.wait_for(reporter.aclose(0.01), 60)

@@ -68,7 +68,7 @@ def offered(call: FakeCall) -> list[str]:
 
 
 async def outcome(here: World) -> Outcome:
-    await asyncio.wait_for(here.reporter._queues[0]._queue.join(), 5)
+    await asyncio.wait_for(here.reporter._queues[0]._queue.join(), 60)
     return here.outcomes[-1]
 
 

@@ -88,7 +88,7 @@ def test_a_signal_while_it_reads_a_pipe_ends_it(tilores: Command) -> None:
     process.stdin.flush()
     assert "742" in process.stdout.readline()
     process.send_signal(signal.SIGINT)  # standard input stays open
-    assert process.wait(20) == 130
+    assert process.wait(60) == 130
     assert process.stderr is not None
     assert "Traceback" not in process.stderr.read()
     process.stdin.close()

@@ -112,7 +112,7 @@ class RunningServer:
         assert self.process is not None
         assert self.process.poll() is None, f"the server ended at once\n{self.log_text}"
         try:
-            return httpx.get(f"{self.url}/health/ready", timeout=5).status_code == 200
+            return httpx.get(f"{self.url}/health/ready", timeout=30).status_code == 200
         except httpx.TransportError:
             return False
 

@@ -53,7 +53,7 @@ def wait_for_redis(server: RunningServer) -> None:
 
     def connected() -> bool:
         ask(server, "How are you?")
-        reply = httpx.get(f"{server.url}/admin/cache", headers=server.admin, timeout=10)
+        reply = httpx.get(f"{server.url}/admin/cache", headers=server.admin, timeout=60)
         return bool(reply.json()["tiers"]["l2"]["extra"]["connected"])
 
     wait_until(connected, "Redis")

@@ -188,7 +188,7 @@ def test_rubbish_is_refused_in_good_order(http: httpx.Client, server: RunningSer
     ],
 )
 def test_rubbish_that_is_no_request(server: RunningServer, http: httpx.Client, head: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         connection.sendall(head)
         connection.shutdown(socket.SHUT_WR)
         answer = b""

@@ -77,7 +77,7 @@ class Raw:
 
     async def rest(self) -> bytes:
         """What comes until the other side closes."""
-        return await asyncio.wait_for(self.reader.read(-1), 5)
+        return await asyncio.wait_for(self.reader.read(-1), 60)
 
     async def reply(self) -> tuple[int, dict[str, str], bytes]:
         """A response with a length."""
@@ -329,7 +329,7 @@ def test_in_a_thread_for_clients_that_block() -> None:
     with FakeUpstream("ollama", otherwise="Good day.") as upstream:
         asked = {"model": "m", "messages": [{"role": "user", "content": "Hello"}], "stream": False}
         request = Request(f"{upstream.base_url}/api/chat", json.dumps(asked).encode())
-        with urlopen(request, timeout=5) as reply:
+        with urlopen(request, timeout=60) as reply:
             assert json.loads(reply.read())["message"]["content"] == "Good day."
     assert upstream.counts == {"m": 1}
 
@@ -370,7 +370,7 @@ def test_the_command_says_where_it_listens_and_ends_when_told() -> None:
                 f"{said['base_url']}/openai/v1/chat/completions", json.dumps(asked).encode(), headers=headers
             )
             with pytest.raises(urllib.error.HTTPError) as caught:
-                urlopen(request, timeout=5)
+                urlopen(request, timeout=60)
             assert (caught.value.code, caught.value.headers["retry-after"]) == (503, "3")
             caught.value.close()
         finally:

@@ -58,7 +58,7 @@ def test_the_pool_has_as_many_threads_as_it_is_told(tmp_path: Path) -> None:
     host = PluginHost.start(loaded, variables={}, data_dir=tmp_path, no_plugins=True)
     pool: Any = host.build(EXECUTOR, "threads")
     at_work: Counter[str] = Counter()
-    barrier = threading.Barrier(3, timeout=20)
+    barrier = threading.Barrier(3, timeout=60)
 
     def blocks(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
         barrier.wait()  # passes only when three are at work at once

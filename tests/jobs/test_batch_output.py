@@ -265,7 +265,7 @@ async def test_a_full_disk_stops_those_who_wait(tmp_path: Path) -> None:
         writer = OrderedWriter(OutputFile(full, tmp_path / "out.jsonl"), window=2)
         writer.start()
         writer.put(0, _row(0))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             with pytest.raises(TiloresError, match="cannot be written: No space left"):
                 await writer.room(100)
             with pytest.raises(TiloresError, match="No space left"):

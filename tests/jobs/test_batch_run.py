@@ -336,7 +336,7 @@ async def test_a_worker_that_cannot_begin_ends_the_batch(tmp_path: Path) -> None
         raise TiloresError("no plugin there", fix="install it")
 
     backend = ExecutorBackend(Shaky(iter(())), broken, concurrency=16)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         with pytest.raises(TiloresError, match="no plugin there"):
             await _batch(tmp_path, Worker(), backend=backend).run()
     assert (await _batch(tmp_path, Worker(), resume=True).run()).lines == 200

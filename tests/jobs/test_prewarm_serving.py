@@ -40,7 +40,7 @@ def _run(folder: Path, *words: str, data: Path | None = None) -> subprocess.Comp
 
 
 def _stats(server: RunningServer) -> Any:
-    return httpx.get(f"{server.url}/admin/prewarm", headers=server.admin, timeout=10).raise_for_status().json()
+    return httpx.get(f"{server.url}/admin/prewarm", headers=server.admin, timeout=60).raise_for_status().json()
 
 
 def test_one_of_two_servers_of_a_machine_warms_and_the_other_goes_on(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_one_of_two_servers_of_a_machine_warms_and_the_other_goes_on(tmp_path: P
     with servers[0] as first:
         wait_until(lambda: _stats(first)["lists"]["vip"]["latest"], "the list is warm from the start")
         body = {"input": "Who is it?", "config": {"configurable": {"customer_id": EDWINA}}}
-        reply = httpx.post(f"{first.chat}/invoke", json=body, timeout=10)
+        reply = httpx.post(f"{first.chat}/invoke", json=body, timeout=60)
         assert reply.headers["X-Tilores-Cache"] == "l1"
         began = _stats(first)["totals"]["customers"]
         wait_until(lambda: _stats(first)["totals"]["customers"] > began, "it is warmed again")
@@ -116,7 +116,7 @@ def test_a_server_does_it_with_its_own_memory(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         assert "2 entries warmed, 0 failed" in done.stdout
         body = {"input": "Who is it?", "config": {"configurable": {"customer_id": EDWINA}}}
-        assert httpx.post(f"{server.chat}/invoke", json=body, timeout=10).headers["X-Tilores-Cache"] == "l1"
+        assert httpx.post(f"{server.chat}/invoke", json=body, timeout=60).headers["X-Tilores-Cache"] == "l1"
         _write(tmp_path, {"lists": [{"name": "vip", "customers": [{"phone": "12"}]}]})
         done = _run(tmp_path, "plan.json", "--url", server.url, data=server.folder / "data")
         assert done.returncode == 1

@@ -161,8 +161,16 @@ def connection(number: int) -> socket.socket:
             with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
                 listener.bind(str(path))
                 listener.listen(64)
-                line = [sys.executable, str(_SERVER), str(path)]
-                _started.append(subprocess.Popen(line, stdin=listener.fileno(), stdout=subprocess.DEVNULL))
+                # It outlives this process where another uses it, so nothing here waits for it.
+                os.posix_spawn(
+                    sys.executable,
+                    [sys.executable, str(_SERVER), str(path)],
+                    os.environ,
+                    file_actions=[
+                        (os.POSIX_SPAWN_DUP2, listener.fileno(), 0),
+                        (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+                    ],
+                )
             asked.connect(str(path))
     atexit.register(asked.close)
     return asked
@@ -176,7 +184,6 @@ def _fork_server(number: int) -> _ForkServer:
 
 
 _turns = count()
-_started: list[subprocess.Popen[bytes]] = []
 
 
 class _ForkServer:

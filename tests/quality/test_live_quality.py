@@ -211,7 +211,7 @@ async def test_no_customer_value_reaches_the_store_with_capture_off(tmp_path: Pa
         assert (
             await app.http.post("/chat/feedback", json={"run_id": run, "key": "ok", "score": 1})
         ).status_code == 200
-        await eventually(lambda: quality.counts["scored"] == 3, lambda: str(quality.counts), seconds=10)
+        await eventually(lambda: quality.counts["scored"] == 3, lambda: str(quality.counts))
         await quality._store.get()
         await quality.flush()
         metrics = (await app.http.get("/metrics")).text

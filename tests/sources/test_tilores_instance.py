@@ -95,7 +95,7 @@ class Asking:
 
 @contextlib.asynccontextmanager
 async def running(**options: Any) -> AsyncIterator[Asking]:
-    async with TiloresInstance(**options) as instance, httpx.AsyncClient(timeout=10, verify=False) as http:
+    async with TiloresInstance(**options) as instance, httpx.AsyncClient(timeout=60, verify=False) as http:
         asking = Asking(instance, http)
         await asking.log_in()
         yield asking
@@ -784,7 +784,7 @@ async def test_a_process_of_its_own() -> None:
     try:
         assert process.stdout is not None
         line = json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
-        async with httpx.AsyncClient(timeout=10) as http:
+        async with httpx.AsyncClient(timeout=60) as http:
             auth, grant = (line["client_id"], line["client_secret"]), {"grant_type": "client_credentials"}
             answer = await http.post(line["token_url"], auth=auth, data=grant)
             headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
@@ -802,7 +802,7 @@ async def test_a_process_of_its_own() -> None:
             assert (await http.post(line["control_url"], json={"tokens": {}})).status_code == 400
         assert process.stdin is not None
         process.stdin.close()  # whoever started it has gone
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
     finally:
         if process.returncode is None:
             process.kill()

@@ -56,12 +56,12 @@ def in_thread(instance: TiloresInstance) -> Iterator[TiloresInstance]:
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
-        asyncio.run_coroutine_threadsafe(instance.__aenter__(), loop).result(20)
+        asyncio.run_coroutine_threadsafe(instance.__aenter__(), loop).result(60)
         yield instance
     finally:
-        asyncio.run_coroutine_threadsafe(instance.__aexit__(None, None, None), loop).result(20)
+        asyncio.run_coroutine_threadsafe(instance.__aexit__(None, None, None), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(20)
+        thread.join(60)
         loop.close()
 
 

@@ -141,7 +141,7 @@ async def test_nobody_listens() -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     tracer = OtelTracer(Settings(endpoint=f"http://127.0.0.1:{port}", timeout_seconds=0.8))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         error = await failure(tracer)
     assert isinstance(error, CollectorUnavailableError)
     assert str(port) not in str(error)

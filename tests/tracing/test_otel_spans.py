@@ -32,7 +32,7 @@ def collector() -> Iterator[OtlpCollector]:
 
 @pytest.fixture
 async def tracer(collector: OtlpCollector) -> AsyncIterator[OtelTracer]:
-    made = OtelTracer(Settings(endpoint=collector.url, timeout_seconds=2.0))
+    made = OtelTracer(Settings(endpoint=collector.url, timeout_seconds=60.0))
     yield made
     await made.aclose()
 
@@ -354,7 +354,7 @@ async def test_the_sdk_would_have_sent_the_same(collector: OtlpCollector, tracer
         )
         for span in collector.spans
     ]
-    exporter = OTLPSpanExporter(endpoint=f"{collector.url}/v1/traces", timeout=5)
+    exporter = OTLPSpanExporter(endpoint=f"{collector.url}/v1/traces", timeout=60)
     exporter.export(again)
     exporter.shutdown()  # type: ignore[no-untyped-call]
     ours, theirs = collector.requests

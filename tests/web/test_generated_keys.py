@@ -62,7 +62,7 @@ class ConsoleServer:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(40)
+        self.process.wait(60)
 
 
 @pytest.fixture

@@ -115,7 +115,7 @@ async def test_waiting_for_a_mark_ends_when_it_is_set_or_the_time_is_over(tmp_pa
     await asyncio.sleep(0)
     assert not waiting.done()
     mark.set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await waiting
 
 

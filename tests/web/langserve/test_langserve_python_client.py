@@ -23,7 +23,7 @@ HELLO = "You said: hello\u2028\x85 – über 漢字 😀"
 
 @pytest.fixture
 async def remote(server: Any) -> AsyncIterator[RemoteRunnable[Any, Any]]:
-    client: RemoteRunnable[Any, Any] = RemoteRunnable(server.url, timeout=20)
+    client: RemoteRunnable[Any, Any] = RemoteRunnable(server.url, timeout=60)
     yield client
     # Of itself it closes them when it is collected, from another event loop.
     client.sync_client.close()
@@ -244,7 +244,7 @@ async def test_a_client_that_leaves_ends_the_engines_work(remote: Any, server: A
 def test_config_in_the_path(server: Any) -> None:
     # Made with lz-string 1.5.0: {"configurable":{"customer_id":"EDW_HAWTHORNE_001"}}
     packed = "N4Igxg9gdgZglgcwK4CcCGAjANgUxALlDCQGcAXCAWxxQH04ATAkAUQBEB1WgCQEEOAKtwDyAJQByLWgAZpARhABfRUA"
-    client: RemoteRunnable[Any, Any] = RemoteRunnable(f"{server.url}/c/{packed}", timeout=20)
+    client: RemoteRunnable[Any, Any] = RemoteRunnable(f"{server.url}/c/{packed}", timeout=60)
     assert client.invoke("hello").content == HELLO
     assert server.engine.asked[-1].customer_id == "EDW_HAWTHORNE_001"
     client.invoke("hello", {"configurable": {"customer_id": "another"}})
