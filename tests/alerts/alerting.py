@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tilores_core import Alert
+from tilores_core import Alert, Trace
 from tilores_core.alerts.queue import AlertQueue
 from tilores_core.alerts.sender import ChannelSender
 from tilores_core.alerts.system import AutomatedAlertingSystem
@@ -32,6 +32,7 @@ class Alerting:
     channels: dict[str, FakeChannel]
     senders: list[ChannelSender]
     fence: int
+    traces: list[Trace]
 
     async def step(self, seconds: float = 0.0) -> None:
         """Let the time pass, write what was raised, decide, and send what is due."""
@@ -64,13 +65,14 @@ async def alerting(
     lazy = LazyStore(store_address(None, folder))
     made = {name: FakeChannel() for name in channels or ("one",)}
     settings = AlertsTable(**({"group_seconds": 0} | table))
-    system = AutomatedAlertingSystem(lazy, made, settings, clock=clock)
+    traces: list[Trace] = []
+    system = AutomatedAlertingSystem(lazy, made, settings, trace=traces.append, clock=clock)
     store = await lazy.get()
     fence = await store.leases.acquire("alerts", f"test {id(system)}", 3600.0) if lead else 0
     assert fence is not None
     try:
         queue = AlertQueue(lazy, folder, clock=clock)
-        yield Alerting(clock, queue, system, store, made, system.senders(store, fence), fence)
+        yield Alerting(clock, queue, system, store, made, system.senders(store, fence), fence, traces)
     finally:
         if lead:
             await store.leases.release("alerts", f"test {id(system)}", fence)

@@ -282,6 +282,23 @@ async def test_failed_message_is_tried_again_with_growing_pauses_and_the_same_id
         assert (sent.state, sent.message) == ("sent", channel.notices[0].id)
 
 
+async def test_each_attempt_to_send_is_traced_with_its_alerts(tmp_path: Path) -> None:
+    async with alerting(tmp_path) as it:
+        it.channels["one"].error = AlertChannelError("down")
+        it.queue.raise_alert(alert("HIGH"))
+        it.queue.raise_alert(alert("HIGH", 1))
+        await it.step()
+        it.channels["one"].error = None
+        await it.minutes(1)
+        failed, sent = (trace.root for trace in it.traces)
+        assert (failed.error, failed.attributes["attempt"]) == ("alert_channel", 1)
+        assert (sent.error, sent.attributes["attempt"], sent.attributes["alerts"]) == (None, 2, 2)
+        assert [span.name for span in sent.children] == ["quality.floor", "quality.floor", "send to one"]
+        assert sent.ended - sent.started == 60.0
+        assert sent.children[0].attributes["severity"] == "HIGH"
+        assert it.traces[0].id != it.traces[1].id
+
+
 async def test_retry_after_is_waited_for_also_over_a_restart(tmp_path: Path) -> None:
     async with alerting(tmp_path) as it:
         it.channels["one"].error = AlertChannelError("slow down", retry_after=100.0)

@@ -27,6 +27,7 @@ def test_version_is_made_deployed_and_rolled_back(tilores: Command) -> None:
     assert (done["label"], done["version"], done["before"]) == ("production", number, 1)
     back = tilores.json("prompts", "rollback")
     assert (back["version"], back["before"]) == (1, number)
+    assert [row["kind"] for row in tilores.json("alerts", "list")] == ["prompt.rolled_back"]
     actions = [(row["action"], row["from"], row["to"]) for row in tilores.json("prompts", "history")]
     assert actions[0] == ("prompts.rollback", number, 1)
     assert actions[1] == ("prompts.deploy", 1, number)

@@ -27,6 +27,7 @@ def test_evaluate_reports_goes_on_after_a_kill_and_compares(tmp_path: Path) -> N
     assert "simulated models: they read instructions by rule" in done.stdout
     assert "28 of 28 answers" in done.stdout
     assert "demo:simulated-units" in done.stdout
+    assert "grounding.flagged" not in done.stderr
     whole = json.loads((tmp_path / "whole.json").read_text())
     assert (whole["simulated"], len(whole["table"]), len(whole["results"])) == (True, 14, CALLS)
     page = (tmp_path / "e.html").read_text()
@@ -79,10 +80,24 @@ def test_dry_run_and_wrong_use(tmp_path: Path) -> None:
     wrong = command.run("evaluate", "--spectrums", "credit_analsis")
     assert wrong.returncode == 2
     assert "credit_analysis" in wrong.stderr
+    unknown = command.run("evaluate", "--models", f"{ROSTER},demo:nope")
+    assert (unknown.returncode, "answers" in unknown.stderr) == (2, False)
+    assert "demo has no model 'nope'; use one of demo:simulated-1" in " ".join(unknown.stderr.split())
+    assert command.run("improve", "run", "--strategy", "mock", "--models", "demo:nope").returncode == 2
     assert command.run("evaluate", "--seed", str(2**31)).returncode == 2
     nowhere = command.run(*SMALL, "--html", "nowhere/page.html")
     assert (nowhere.returncode, "of 28 answers" in nowhere.stderr) == (1, False)  # before a call is paid for
     assert "nowhere/page.html: cannot be written" in nowhere.stderr
+
+
+def test_answers_with_values_of_no_record_are_summed_up_and_not_logged_one_by_one(tmp_path: Path) -> None:
+    command = Command(tmp_path)
+    parts = ("--part", "role=Answer at length.", "--part", "refusal=", "--part", "answer_style=")
+    assert command.run("prompts", "new", *parts, "--reason", "poor").returncode == 0
+    models = "demo:simulated-rounding,demo:simulated-guessing"
+    done = command.run("evaluate", "--models", models, "--per-spectrum", "3", "--prompt", "2")
+    assert "of 42 answers held values that are not in the records" in done.stderr
+    assert "grounding.flagged" not in done.stderr
 
 
 def test_questions_are_made_checked_and_listed(tmp_path: Path) -> None:

@@ -94,6 +94,22 @@ def _labels(cell: Cell) -> tuple[str, str, str]:
     return cell.model, cell.spectrum, cell.prompt_version
 
 
+async def test_scores_from_the_time_of_a_code_rollout_are_left_out(store: LazyStore) -> None:
+    opened, sink = await store.get(), Sink()
+    await opened.rollouts.begin("new", target="railway", actor="test", seconds=600)
+    ((begin, end),) = [rollout.span for rollout in await opened.rollouts.recent()]
+    watching, fence = await monitor(store, sink)
+    poor = scores(0.7, 200)
+    await opened.windows.add({}, {CELL: poor}, now_ms=begin)
+    await opened.windows.add({}, {CELL: poor}, now_ms=end - 1)
+    assert await watching.check(fence)
+    assert sink.open == {}
+    assert not await watching.check(fence), "they are consumed"
+    await opened.windows.add({}, {CELL: poor}, now_ms=end)
+    await watching.check(fence)
+    assert sink.severities["quality.floor"] == "CRITICAL"
+
+
 async def test_one_bad_answer_breaches_nothing(store: LazyStore) -> None:
     sink = Sink()
     watching, fence = await monitor(store, sink)

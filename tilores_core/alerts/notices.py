@@ -1,15 +1,18 @@
-"""From what waits for a channel to the messages that it gets."""
+"""From what waits for a channel to the messages that it gets, and the trace of an attempt to send one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
+from uuid import uuid4
 
-from tilores_core.contracts import SEVERITIES, AlertNotice, AlertState, NoticeEntry
+from tilores_core.contracts import SEVERITIES, AlertNotice, AlertState, NoticeEntry, Span, Trace
 
 if TYPE_CHECKING:
     from tilores_core.store.alert_deliveries import Delivery
     from tilores_core.store.alerts import StoredAlert
+
+_MOST_TRACED: Final = 20
 
 
 def group(ready: Sequence[Delivery], alerts: Mapping[str, StoredAlert], messages: int) -> list[tuple[Delivery, ...]]:
@@ -57,3 +60,57 @@ def notice_of(message: str, deliveries: Sequence[Delivery], alerts: Mapping[str,
         return None
     entries.sort(key=lambda entry: (entry.state == "resolved", SEVERITIES.index(entry.alert.severity)))
     return AlertNotice(id=message, entries=tuple(entries))
+
+
+def trace_of(
+    notice: AlertNotice,
+    deliveries: Sequence[Delivery],
+    channel: str,
+    *,
+    began: float,
+    ended: float,
+    error: str | None,
+) -> Trace:
+    """One attempt to send a message: the wait for it, with the call of the channel and, up to 20, the alerts in it.
+
+    `began`, `ended`: of the call, in seconds since the epoch. `error`: the code of what failed.
+    """
+    alerts = [
+        Span(
+            kind="alert",
+            name=entry.alert.kind,
+            started=entry.last_at,
+            ended=entry.last_at,
+            attributes={
+                "severity": entry.alert.severity,
+                "source": entry.alert.source,
+                "reason": entry.reason,
+                "state": entry.state,
+                "raised": entry.count,
+                **{
+                    name: value
+                    for name in ("model", "spectrum", "prompt_version")
+                    if (value := getattr(entry.alert, name)) is not None
+                },
+            },
+        )
+        for entry in notice.entries[:_MOST_TRACED]
+    ]
+    sending = Span(kind="alert", name=f"send to {channel}", started=began, ended=ended, error=error)
+    started = min(began, *(span.started for span in alerts), *(one.created_ms / 1000 for one in deliveries))
+    root = Span(
+        kind="alert",
+        name="alert delivery",
+        started=started,
+        ended=ended,
+        attributes={
+            "channel": channel,
+            "message": notice.id,
+            "severity": notice.severity,
+            "alerts": len(notice.entries),
+            "attempt": deliveries[0].attempts + 1,
+        },
+        error=error,
+        children=(*alerts, sending),
+    )
+    return Trace(id=str(uuid4()), root=root, tags=(f"channel:{channel}", f"severity:{notice.severity}"))

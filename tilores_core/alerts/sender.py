@@ -13,9 +13,9 @@ from uuid import uuid4
 
 import structlog
 
-from tilores_core.alerts.notices import group, notice_of
-from tilores_core.contracts import AlertChannel
-from tilores_core.errors import AlertChannelError, AlertRefusedError, TiloresError
+from tilores_core.alerts.notices import group, notice_of, trace_of
+from tilores_core.contracts import AlertChannel, AlertNotice, Trace
+from tilores_core.errors import AlertChannelError, AlertRefusedError, TiloresError, error_code
 from tilores_core.settings import AlertsTable
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class ChannelSender:
     """Sends what waits for one channel, with its own queue in the store, so that no channel waits for another.
 
     `fence`: of the lease under which it may write. `clock`: seconds since the epoch. `counted`: what came of messages
-    (`sent`, `failed`, `given_up`), for metrics.
+    (`sent`, `failed`, `given_up`), for metrics. `trace`: takes the trace of each attempt.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class ChannelSender:
         *,
         fence: int,
         counted: Counter[tuple[str, str]],
+        trace: Callable[[Trace], None] = lambda _: None,
         clock: Callable[[], float] = time.time,
         roll: Callable[[], float] = random.random,
     ) -> None:
@@ -61,6 +62,7 @@ class ChannelSender:
         self._store = store
         self._fence = fence
         self._counted = counted
+        self._trace = trace
         self._clock = clock
         self._roll = roll
         self._sent: deque[int] | None = None
@@ -142,24 +144,31 @@ class ChannelSender:
                 message, "its alert was removed", now_ms=self._now_ms(), fence=self._fence
             )
             return None
-        try:
-            async with asyncio.timeout(self._table.send_seconds):
-                await self._channel.send(notice)
-        except TimeoutError:
-            seconds = self._table.send_seconds
-            return await self._record_failure(
-                message, deliveries, AlertChannelError(f"no answer within {seconds:g} s")
-            )
-        except AlertChannelError as error:
-            return await self._record_failure(message, deliveries, error)
-        except Exception as error:  # a stranger's code: its text may hold anything
-            return await self._record_failure(message, deliveries, AlertChannelError(type(error).__name__))
+        began = self._clock()
+        failed = await self._call_channel(notice)
+        code = None if failed is None else error_code(failed)
+        self._trace(trace_of(notice, deliveries, self.name, began=began, ended=self._clock(), error=code))
+        if failed is not None:
+            return await self._record_failure(message, deliveries, failed)
         assert self._sent is not None
         self._sent.append(self._now_ms())
         self._counted[self.name, "sent"] += 1
         self._unnoted.add(message)
         log.info("alerts.sent", channel=self.name, alerts=len(notice.entries), severity=notice.severity)
         await self._note_sent(message)
+        return None
+
+    async def _call_channel(self, notice: AlertNotice) -> AlertChannelError | None:
+        """Send it; why that failed."""
+        try:
+            async with asyncio.timeout(self._table.send_seconds):
+                await self._channel.send(notice)
+        except TimeoutError:
+            return AlertChannelError(f"no answer within {self._table.send_seconds:g} s")
+        except AlertChannelError as error:
+            return error
+        except Exception as error:  # a stranger's code: its text may hold anything
+            return AlertChannelError(type(error).__name__)
         return None
 
     async def _note_sent(self, message: str) -> None:

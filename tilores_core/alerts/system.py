@@ -13,7 +13,7 @@ import structlog
 
 from tilores_core.alerts.policy import AlertPolicy
 from tilores_core.alerts.sender import ChannelSender
-from tilores_core.contracts import AlertChannel
+from tilores_core.contracts import AlertChannel, Trace
 from tilores_core.errors import ConfigError, TiloresError
 from tilores_core.host.host import PluginHost
 from tilores_core.host.roles import ALERTS as ROLE
@@ -62,7 +62,8 @@ def check_routes(host: PluginHost) -> None:
 class AutomatedAlertingSystem:
     """Sends what was raised, whichever process raised it. `run` in the worker process; several may run, one leads.
 
-    `mark`: wakes a worker that starts when there is something to send. `clock`: seconds since the epoch.
+    `mark`: wakes a worker that starts when there is something to send. `trace`: takes the trace of each attempt to
+    send a message. `clock`: seconds since the epoch.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class AutomatedAlertingSystem:
         table: AlertsTable,
         *,
         mark: WorkMark | None = None,
+        trace: Callable[[Trace], None] = lambda _: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.counted: Counter[tuple[str, str]] = Counter()
@@ -83,6 +85,7 @@ class AutomatedAlertingSystem:
         self._table = table
         self._policy = AlertPolicy(table, tuple(channels))
         self._mark = mark
+        self._trace = trace
         self._clock = clock
         self._changed = asyncio.Event()
         self._expired_at = self._tidied_at = 0.0
@@ -129,7 +132,16 @@ class AutomatedAlertingSystem:
     def senders(self, store: Store, fence: int) -> list[ChannelSender]:
         """One for each channel, under the lease with this fence."""
         return [
-            ChannelSender(name, channel, self._table, store, fence=fence, counted=self.counted, clock=self._clock)
+            ChannelSender(
+                name,
+                channel,
+                self._table,
+                store,
+                fence=fence,
+                counted=self.counted,
+                trace=self._trace,
+                clock=self._clock,
+            )
             for name, channel in self._channels.items()
         ]
 

@@ -78,7 +78,8 @@ class AnswerGenerator:
         """
         turn, match = context.turn, context.match or NO_CUSTOMER
         context.prompt = context.prompt.for_spectrum(context.spectrum)  # only here: a hit needs no spectrum
-        watch = self._guard.watch(turn.messages, context.prompt)
+        quiet = turn.purpose in ("evaluation", "improvement")  # a run says at its end how many
+        watch = self._guard.watch(turn.messages, context.prompt, quiet=quiet)
         if match.outcome.kind == "one":
             match = context.match = await self._customers.load_records(match, keep=not turn.cache.no_store)
             if self._customers.names_another(turn, match):

@@ -128,6 +128,21 @@ class Models:
         several = self._several.get(provider)
         return provider if several is None else f"{provider}:{several.upstream(bare)}"
 
+    async def require(self, *names: str) -> None:
+        """Raise `UnknownModelError` for a full name that its provider refuses without being asked."""
+        for name in names:
+            try:
+                pieces, _ = await self.begin(name, ({"role": "user", "content": "?"},), {}, stream=False)
+                await pieces.aclose()
+            except UnknownModelError:
+                provider, _, bare = name.partition(":")
+                known = [full for full, (owner, _) in self._listed.items() if owner == provider]
+                raise UnknownModelError(
+                    f"{provider} has no model '{bare[:_LONGEST_NAME]}'", fix=f"use one of {', '.join(known)}"
+                ) from None
+            except Exception as error:  # such as a key that is missing: it says nothing of the model
+                log.debug("chat.model_not_ready", model=name, error=type(error).__name__)
+
     async def begin(
         self,
         name: str,

@@ -14,7 +14,7 @@ import orjson
 import typer
 
 from tilores_core.cli.options import Options
-from tilores_core.errors import ConfigError, InvalidRequestError
+from tilores_core.errors import ConfigError, InvalidRequestError, UnknownModelError
 
 if TYPE_CHECKING:
     from tilores_core.quality.evaluation import Comparison, Estimate, Evaluation, EvaluationPlan
@@ -74,7 +74,7 @@ async def _evaluate(services: Services, wanted: EvaluateOptions) -> bool:
         plan = await plan_of(services, request, wanted.questions)
         if request.compare is not None:
             await find_run((await services.store.get()).evaluations, request.compare)
-    except InvalidRequestError as error:
+    except (InvalidRequestError, UnknownModelError) as error:
         raise typer.BadParameter(f"{error.message}; {error.fix}" if error.fix else error.message) from None
     resume = not wanted.fresh
     if wanted.dry_run:
@@ -89,9 +89,19 @@ async def _evaluate(services: Services, wanted: EvaluateOptions) -> bool:
     levels = services.host.config.quality
     _write(wanted, done, levels)
     typer.echo(as_text(done.run, levels, simulated=done.simulated, comparison=done.comparison))
+    say_flagged(services)
     if done.alerts:
         typer.echo(f"alerts raised: {done.alerts}; see tilores alerts list", err=True)
     return _is_good(wanted, done.run, done.comparison)
+
+
+def say_flagged(services: Services) -> None:
+    """Say on standard error how many of the answers of this run the guard flagged."""
+    counts = services.engine.statistics()["grounding"]
+    if counts["flagged"]:
+        typer.echo(
+            f"{counts['flagged']} of {counts['checked']} answers held values that are not in the records", err=True
+        )
 
 
 def _is_good(wanted: EvaluateOptions, run: Evaluation, comparison: Comparison | None) -> bool:

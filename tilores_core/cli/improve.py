@@ -14,7 +14,7 @@ import typer
 from tilores_core.cli.columns import columns
 from tilores_core.cli.options import JsonOption, Options
 from tilores_core.cli.prompts import run_with_store
-from tilores_core.errors import ConfigError, InvalidRequestError
+from tilores_core.errors import ConfigError, InvalidRequestError, UnknownModelError
 
 if TYPE_CHECKING:
     from tilores_core.services import Services
@@ -67,24 +67,30 @@ def run(
     from tilores_core.improve.report import as_markdown, cycle_row
 
     async def work(services: Services) -> StoredCycle | dict[str, int] | None:
+        from tilores_core.cli.evaluate import say_flagged
         from tilores_core.worker.improving import build_cycles, build_request
 
         store = (await services.store.get()).improvement
-        request = await build_request(
-            services,
-            strategy=strategy,
-            models=_names(models),
-            spectrums=_names(spectrums),
-            version=prompt,
-            seed=len(await store.recent(limit=1_000)) + 1 if seed is None else seed,
-            max_calls=max_calls,
-            automatic=False if propose else None,
-        )
+        try:
+            request = await build_request(
+                services,
+                strategy=strategy,
+                models=_names(models),
+                spectrums=_names(spectrums),
+                version=prompt,
+                seed=len(await store.recent(limit=1_000)) + 1 if seed is None else seed,
+                max_calls=max_calls,
+                automatic=False if propose else None,
+            )
+        except UnknownModelError as error:
+            raise typer.BadParameter(f"{error.message}; {error.fix}", param_hint="--models") from None
         cycles = build_cycles(services)
         if dry_run:
             return await cycles.estimate(request)
         with _show_progress(quiet=json) as progress:
-            return await cycles.run(request, progress=progress)
+            done = await cycles.run(request, progress=progress)
+        say_flagged(services)
+        return done
 
     try:
         done = get_options(ctx).run(work)

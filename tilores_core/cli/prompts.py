@@ -245,6 +245,7 @@ def run_with_store(options: Options, work: Callable[[ProductionPromptManager, La
     """Do the work without plugins. Raises what it raises."""
     import asyncio
 
+    from tilores_core.alerts.queue import AlertQueue
     from tilores_core.logs import configure_logging
     from tilores_core.release import ProductionPromptManager
     from tilores_core.store.address import store_address
@@ -255,9 +256,12 @@ def run_with_store(options: Options, work: Callable[[ProductionPromptManager, La
 
     async def main() -> T:
         store = LazyStore(store_address(environment.database_url, environment.data_dir))
+        alerts = AlertQueue(store, environment.data_dir)
+        alerts.start()
         try:
-            return await work(ProductionPromptManager(store, environment.data_dir), store)
+            return await work(ProductionPromptManager(store, environment.data_dir, alerts=alerts), store)
         finally:
+            await alerts.aclose()
             await store.aclose()
 
     return asyncio.run(main())

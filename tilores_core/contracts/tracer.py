@@ -8,13 +8,14 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from tilores_core.contracts.source import empty_mapping
 
-SpanKind = Literal["request", "customer", "prompt", "model", "tool", "answer"]
+SpanKind = Literal["request", "customer", "prompt", "model", "tool", "answer", "alert"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """A step of a turn. Times are seconds since the epoch; `attributes` never hold a customer's data or a secret.
+    """A step of a turn, or of the delivery of alerts. Times are seconds since the epoch.
 
+    `attributes` never hold a customer's data or a secret.
     `inputs` and `outputs` are JSON values, already masked as `[tracing] capture` says; None when nothing may be sent.
     `error` is an error code.
     """
@@ -32,7 +33,9 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """One turn as tracers get it. `id` is the `run_id` that the caller was given; `session_id` joins turns.
+    """One turn as tracers get it, or one attempt to deliver alerts, whose root is of the kind `alert`.
+
+    `id` is the `run_id` that the caller was given, a UUID; `session_id` joins turns.
 
     `tags`: short labels, `name:value`. `traceparent`: the W3C header that came with the request, or None.
     """

@@ -1,4 +1,5 @@
-"""Does live quality hold its levels: floors, the own past and variance, watched by always-valid tests.
+"""Does live quality hold its levels: floors, the own past and variance, watched by always-valid tests. Scores from
+the time of a code roll-out are left out.
 
     the store's log of scores  ->  per model, spectrum and prompt version: a `FloorTest` for each level, a quick and a
     slow mean  ->  alerts `quality.floor`, `quality.degradation` and `quality.variance`, raised and cleared
@@ -42,6 +43,7 @@ _RECOVERY_SCORES: Final = 30
 _QUICK: Final = 1 / 50
 _SLOW: Final = 1 / 1000
 _FEWEST_FOR_PAST: Final = 300
+_MOST_ROLLOUTS: Final = 100
 _Z_ALARM: Final = 5.0
 _Z_CLEAR: Final = 2.0
 _VARIANCE_RATIO: Final = 4.0
@@ -205,18 +207,22 @@ class QualityThresholdMonitor:
             self._tell(cell, CellWatch.of(self._table), watch)
 
     async def check(self, fence: int) -> bool:
-        """Look at what was logged; whether there may be more. Raises `StoreError`, also when `fence` is over."""
+        """Look at what was logged, but for the times of code roll-outs; whether there may be more. Raises
+        `StoreError`, also when `fence` is over."""
         store = await self._store.get()
         rows = await store.windows.list_logged()
         if not rows:
             return False
         before: dict[Cell, CellWatch] = {}
+        rollouts = [rollout.span for rollout in await store.rollouts.recent(limit=_MOST_ROLLOUTS)]
         for row in rows:
             watch = self.watched.get(row.cell)
             if watch is None:
                 watch = self.watched[row.cell] = CellWatch.of(self._table)
             if row.cell not in before:
                 before[row.cell] = CellWatch.from_state(watch.to_state(), self._table)
+            if any(begin <= row.at_ms < end for begin, end in rollouts):
+                continue  # versions of the code answer side by side: the prompt and the model are not the cause
             for score in row.scores:
                 watch.add(min(1.0, max(0.0, float(score))))
         now_ms = round(self._clock() * 1000)

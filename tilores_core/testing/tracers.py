@@ -165,6 +165,17 @@ class TracerSuite:
         await self._soon(tracer.record([trace]))
         await self._until_there(arrived, {trace.id})
 
+    async def test_a_delivery_of_alerts_arrives(self, tracer: Tracer, arrived: Arrived) -> None:
+        now = time.time()
+        told: dict[str, str | int] = {"severity": "HIGH", "alerts": 1}
+        sending = Span(kind="alert", name="send to slack", started=now, ended=now + 1, error="alert_channel")
+        root = Span(
+            kind="alert", name="alert delivery", started=now, ended=now + 1, attributes=told, children=(sending,)
+        )
+        trace = Trace(id=str(uuid4()), root=root, tags=("channel:slack",))
+        await self._soon(tracer.record([trace]))
+        await self._until_there(arrived, {trace.id})
+
     async def test_texts_arrive(self, tracer: Tracer, arrived: Arrived) -> None:
         trace = sample_trace(texts=True)
         await self._soon(tracer.record([trace]))

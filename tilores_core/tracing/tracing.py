@@ -94,6 +94,12 @@ class Tracing:
         for queue in self.queues:
             queue.put(pending)
 
+    def record(self, trace: Trace) -> None:
+        """Queue a trace of something else than a turn: always when it failed, else by `[tracing] sample`."""
+        if trace.root.error is not None or self._table.sample >= 1 or self._random() < self._table.sample:
+            for queue in self.queues:
+                queue.put(trace)
+
     def note_scores(self, run_id: str, scores: Mapping[str, float]) -> None:
         """Scores of an answer, each from 0 to 1. They are on its trace when they come before it is sent, which is
         `schedule_delay_seconds` after the reply."""

@@ -18,6 +18,7 @@ async def run_alerts(services: Services) -> None:
         build_channels(services.host),
         services.host.config.alerts,
         mark=services.work_mark(MARK),
+        trace=services.tracing.record,
     )
 
     def samples() -> Iterable[Sample]:

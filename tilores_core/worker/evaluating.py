@@ -39,13 +39,13 @@ _LEASE_SECONDS: Final = 30.0
 async def check_names(services: Services, request: EvaluationRequest) -> None:
     """Raise `InvalidRequestError` that names the field, for a name of the request that there is not. Whether a
     spectrum has questions is seen when they are made."""
-    field = "models"
+    field, models = "models", services.engine.models
     try:
         for model in request.models:
-            services.engine.models.resolve(model)
+            await models.require(models.resolve(model))
         field = "judge"
         if request.judge is not None:
-            services.engine.models.resolve(request.judge)
+            await models.require(models.resolve(request.judge))
         field, known = "spectrums", [spectrum.name for spectrum in current_spectrums().spectrums]
         for name in request.spectrums:
             if name not in known:

@@ -123,14 +123,15 @@ async def build_request(
     for one in spectrums:
         if one not in known:
             raise InvalidRequestError(f"there is no spectrum '{one[:64]}'", fix=suggest(one, known))
-    resolve = services.engine.models.resolve
-    named = tuple(resolve(model) for model in models or table.models)
+    providers = services.engine.models
+    named = tuple(map(providers.resolve, models or table.models))
+    await providers.require(*named)
     number = await services.prompts.versions.number_of(version)
     parts = dict((await services.prompts.versions.get(number)).parts)
     return CycleRequest(
         strategy=name,
         mock=is_mock(services, name),
-        models=named or default_models(services.engine.models.listing())[0],
+        models=named or default_models(providers.listing())[0],
         parts=parts,
         number=number,
         spectrums=spectrums,

@@ -82,16 +82,18 @@ class Guard:
             known = self._templates[key] = evidence_of(text, today=key[1])
         return known
 
-    def watch(self, messages: Sequence[Message], prompt: Prompt) -> Watch | None:
-        """What checks one answer, None when the guard is off. The customers in play are its `about` to tell it."""
-        return None if self.mode == "off" else Watch(self, messages, prompt)
+    def watch(self, messages: Sequence[Message], prompt: Prompt, *, quiet: bool = False) -> Watch | None:
+        """What checks one answer, None when the guard is off. The customers in play are its `about` to tell it.
+        `quiet`: what it finds is counted, and logged as `debug` alone."""
+        return None if self.mode == "off" else Watch(self, messages, prompt, quiet=quiet)
 
 
 class Watch:
     """The guard over one answer: hand it the pieces (`emit`) where there are any, then `finish`."""
 
-    def __init__(self, guard: Guard, messages: Sequence[Message], prompt: Prompt) -> None:
+    def __init__(self, guard: Guard, messages: Sequence[Message], prompt: Prompt, *, quiet: bool = False) -> None:
         self._guard = guard
+        self._quiet = quiet
         self._waiting: list[tuple[Customer, str, str]] = []
         self._records: list[Evidence] = []
         self._messages = messages
@@ -214,7 +216,10 @@ class Watch:
         counts.flagged += 1
         counts.blocked += self.blocked
         counts.values.update(found)
-        log.warning("grounding.flagged", blocked=self.blocked, **dict(found))
+        if self._quiet:
+            log.debug("grounding.flagged", blocked=self.blocked, **dict(found))
+        else:
+            log.warning("grounding.flagged", blocked=self.blocked, **dict(found))
 
 
 def _texts(messages: Iterable[Message]) -> list[str]:

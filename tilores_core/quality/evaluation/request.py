@@ -66,15 +66,16 @@ async def build_plan(
 
     Raises `ConfigError`, `UnknownModelError`, `InvalidRequestError` for a spectrum without questions, `SourceError`.
     """
-    golden = await _golden(request, source, questions)
-    chosen = _choose(request, golden, own=questions is not None)
     names = tuple(models.resolve(name) for name in request.models) or default_models(models.listing())[0]
+    judge = None if request.judge is None else models.resolve(request.judge)
+    await models.require(*names, *(() if judge is None else (judge,)))
+    golden = await _golden(request, source, questions)
     return EvaluationPlan(
         models=names,
-        questions=chosen,
+        questions=_choose(request, golden, own=questions is not None),
         prompt=None if request.prompt is None else await prompt_of(request.prompt),
         seed=request.seed,
-        judge=request.judge,
+        judge=judge,
     )
 
 

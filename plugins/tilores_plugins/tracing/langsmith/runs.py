@@ -22,6 +22,7 @@ _RUN_TYPE: Final = {
     "model": "llm",
     "tool": "tool",
     "answer": "parser",
+    "alert": "chain",
 }
 
 
