@@ -1,13 +1,15 @@
 """A database of an older schema, migrated by a new server under load, while a server of the old code goes on with it.
 
-    python benchmarks/deploy/bench_upgrade.py                  schemas from 0004 on, each on a SQLite file of its own
-    python benchmarks/deploy/bench_upgrade.py --last 1         the last one alone
+    python benchmarks/deploy/bench_upgrade.py                  schemas from 0004 on, on SQLite and on PostgreSQL
+    python benchmarks/deploy/bench_upgrade.py --only 0006,0008 --on postgresql
     python benchmarks/deploy/bench_upgrade.py --database postgresql://user:secret@127.0.0.1:5432/postgres
 
 The old code is the last commit that knew the schema, from this repository's history. Questions arrive at both servers
 at a fixed rate, and both make prompt versions. Then the old server is started again, and must not use the database.
-Printed are failed requests, complaints of the store in the servers' logs, how long the new server
-took until it was ready, and whether everything that was written is there. Exit code 1 when something failed.
+Each schema gets a database of its own: a SQLite file, and one of the server that `--database` names, by default one
+that is started here. Printed is a table: requests that were answered and that failed, prompt versions that were made
+and that are there, lines of the servers' logs in which the store complains, seconds until the new server was ready,
+what the old code does afterwards. Exit code 1 when a row fails.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -40,6 +43,19 @@ model = "demo:simulated-1"
 [plugins.demo-model]
 latency_ms = 20
 """
+ROW = "{:<8} {:<10} {:>8} {:>6} {:>5} {:>5} {:>10} {:>8}  {:<32} {}"
+HEADS = (
+    "schema",
+    "database",
+    "answered",
+    "failed",
+    "made",
+    "there",
+    "complaints",
+    "ready, s",
+    "old code afterwards",
+    "",
+)
 
 
 def commits() -> dict[str, str]:
@@ -108,12 +124,11 @@ async def upgrade(revision: str, code: Path, folder: Path, database: str, given:
             await asyncio.to_thread(new.stop)
     failed = sum(count for what, count in seen.items() if what.startswith("failed"))
     answered = sum(count for what, count in seen.items() if what.startswith("answered"))
-    good = not failed and bool(afterwards) and there >= made and not any(complaints.values())
-    kind = "PostgreSQL" if database else "SQLite"
-    print(
-        f"{revision} on {kind}: {answered} answered, {failed} failed, {made} prompts made and {there} there, "
-        f"new server ready after {ready:.1f} s, old one afterwards: {afterwards or 'USES IT'}"
-    )
+    complained = sum(map(len, complaints.values()))
+    good = not failed and answered > 0 and bool(afterwards) and there >= made > 0 and not complained
+    kind, verdict = "PostgreSQL" if database else "SQLite", "pass" if good else "FAIL"
+    told = (answered, failed, made, there, complained, f"{ready:.1f}", afterwards or "USES THE DATABASE", verdict)
+    print(ROW.format(revision, kind, *told), flush=True)
     for what, count in sorted(seen.items()):
         if what.startswith("failed"):
             print(f"  {what}: {count}")
@@ -154,25 +169,52 @@ async def new_database(server: str, name: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--on", choices=("both", "sqlite", "postgresql"), default="both")
     parser.add_argument("--database", default="", help="a PostgreSQL server; a database is made for each schema")
-    parser.add_argument("--last", type=int, default=100, help="so many schemas, the newest")
+    parser.add_argument("--only", default="", help="these schemas, by commas")
     parser.add_argument("--rate", type=float, default=20)
     parser.add_argument("--seconds", type=float, default=6)
     given = parser.parse_args()
-    good = True
-    known = [(revision, commit) for revision, commit in sorted(commits().items()) if revision >= FIRST]
-    for revision, commit in known[:-1][-given.last :]:
-        folder = Path(tempfile.mkdtemp(prefix="tilores-upgrade-"))
-        code = folder / "code"
-        try:
-            code.mkdir()
-            archive = subprocess.run(["git", "-C", str(ROOT), "archive", commit], capture_output=True, check=True)
-            subprocess.run(["tar", "-x", "-C", str(code)], input=archive.stdout, check=True)
-            database = asyncio.run(new_database(given.database, f"upgrade_{revision}")) if given.database else ""
-            good &= asyncio.run(upgrade(revision, code, folder, database, given))
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-    sys.exit(0 if good else 1)
+    only = [name for name in given.only.split(",") if name]
+    known = sorted((revision, commit) for revision, commit in commits().items() if revision >= FIRST)
+    print(ROW.format(*HEADS))
+    failed = 0
+    with ExitStack() as stack:
+        servers = ["", server_of(given, stack)] if given.on == "both" else [server_of(given, stack)]
+        for revision, commit in known[:-1]:
+            for server in servers if not only or revision in only else ():
+                failed += not measure(revision, commit, server, given)
+    print(f"{failed} failed" if failed else "all pass")
+    sys.exit(1 if failed else 0)
+
+
+def server_of(given: argparse.Namespace, stack: ExitStack) -> str:
+    """The address of the PostgreSQL server; empty for SQLite alone."""
+    if given.on == "sqlite" or given.database:
+        return str(given.database)
+    sys.path.insert(0, str(ROOT))
+    from tests.store.postgres_server import PostgresServer
+
+    return stack.enter_context(PostgresServer()).url("postgres")
+
+
+def measure(revision: str, commit: str, server: str, given: argparse.Namespace) -> bool:
+    folder = Path(tempfile.mkdtemp(prefix="tilores-upgrade-"))
+    code = folder / "code"
+    try:
+        code.mkdir()
+        archive = subprocess.run(["git", "-C", str(ROOT), "archive", commit], capture_output=True, check=True)
+        subprocess.run(["tar", "-x", "-C", str(code)], input=archive.stdout, check=True)
+        database = asyncio.run(new_database(server, f"upgrade_{revision}")) if server else ""
+        return asyncio.run(upgrade(revision, code, folder, database, given))
+    except Exception as error:  # the others are measured all the same
+        print(
+            f"{revision:<8} {'PostgreSQL' if server else 'SQLite':<10} FAIL: {type(error).__name__}: {error}",
+            flush=True,
+        )
+        return False
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
