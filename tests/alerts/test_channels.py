@@ -32,8 +32,7 @@ from tilores_core import (
 )
 from tilores_core.testing import ALERTS, isolated_host
 from tilores_core.testing.alerts import AlertChannelSuite, Arrived, sample_alert, sample_entry, sample_notice
-from tilores_plugins.alerts import alertmanager, apprise, file, log, slack, webhook
-from tilores_plugins.alerts import email as email_plugin
+from tilores_plugins.alerts import alertmanager, apprise, email as email_plugin, file, log, slack, webhook
 
 SECRET = "a-secret-of-enough-length"
 Build = Callable[..., AlertChannel]

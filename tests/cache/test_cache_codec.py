@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 import zstandard
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tilores_core.cache import codec
 from tilores_core.cache.codec import Codec, UnreadableError, decode, encode

@@ -6,8 +6,7 @@ from dataclasses import replace
 from math import inf
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tilores_core.cache import policy
 from tilores_core.cache.coherence import RecentStores

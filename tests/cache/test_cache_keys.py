@@ -16,8 +16,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from hypothesis import assume, given, strategies as st
 
 from tilores_core.cache.keys import (
     answer_key,

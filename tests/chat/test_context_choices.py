@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tilores_core.chat.customer.choices import clarification, several
 from tilores_core.chat.stored import outcome_from_bytes, outcome_to_bytes

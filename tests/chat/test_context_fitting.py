@@ -6,8 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tests.chat.engine_world import EDWINA, Crm, World, question
 from tilores_core.chat.context.estimate import estimate_tokens

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tests.chat.engine_world import ABOUT_EDWINA, EDWINA, Crm, World, question
 from tilores_core.chat.context.quality import confidence, is_weak

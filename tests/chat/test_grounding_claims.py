@@ -6,8 +6,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tilores_core.chat.grounding.claims import claims
 from tilores_core.chat.grounding.evidence import Evidence, evidence_of

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tilores_core.chat.customer.extraction import LONGEST_TEXT, MOST_MENTIONS, Reading, extract, readable
 from tilores_core.contracts import Evidence, Identifiers, Strength

@@ -7,8 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tilores_core import Customer, Record
 from tilores_core.chat.records import fingerprint, render

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from langchain_core.tools import BaseTool, StructuredTool
 
 from tests.chat.engine_world import EDWINA, JOHN_1, JOHN_2, PEOPLE, ROBIN, Crm, World, question

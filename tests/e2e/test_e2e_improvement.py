@@ -13,8 +13,7 @@ import httpx
 from tests.e2e.running_server import RunningServer
 from tilores_core.improve.parts import CycleRequest
 from tilores_core.store.address import store_address
-from tilores_core.store.healing import LEASE as HEALING_LEASE
-from tilores_core.store.healing import Episode
+from tilores_core.store.healing import LEASE as HEALING_LEASE, Episode
 from tilores_core.store.improvement import LEASE, Improvement
 from tilores_core.store.lazy import LazyStore
 

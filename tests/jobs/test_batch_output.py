@@ -15,8 +15,7 @@ from threading import Timer
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tilores_core.errors import InvalidRequestError, TiloresError
 from tilores_core.jobs import batch_output

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 import structlog.testing
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tilores_core.contracts import CompletionPiece, Delta, FinishReason, Usage
 from tilores_core.llm.normalizer import Completion, Normalizer

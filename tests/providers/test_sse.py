@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tilores_core.llm.failures import MalformedReplyError
 from tilores_core.llm.sse import LONGEST_EVENT, EventParser

@@ -8,8 +8,7 @@ from datetime import date
 
 import phonenumbers
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tilores_core import (
     best_name,

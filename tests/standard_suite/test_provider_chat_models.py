@@ -9,15 +9,17 @@ import pytest
 import pytest_asyncio
 from langchain_core.language_models import BaseChatModel
 
-from tests.providers import test_anthropic_provider as anthropic
-from tests.providers import test_deepseek_provider as deepseek
-from tests.providers import test_google_provider as google
-from tests.providers import test_groq_provider as groq
-from tests.providers import test_mistral_provider as mistral
-from tests.providers import test_ollama_provider as ollama
-from tests.providers import test_openai_compatible as openai_compatible
-from tests.providers import test_openai_provider as openai
-from tests.providers import test_openrouter_provider as openrouter
+from tests.providers import (
+    test_anthropic_provider as anthropic,
+    test_deepseek_provider as deepseek,
+    test_google_provider as google,
+    test_groq_provider as groq,
+    test_mistral_provider as mistral,
+    test_ollama_provider as ollama,
+    test_openai_compatible as openai_compatible,
+    test_openai_provider as openai,
+    test_openrouter_provider as openrouter,
+)
 from tests.standard_suite.scripted import scripted
 from tilores_core.contracts import LLMProvider
 from tilores_core.testing.fake_upstream import FakeUpstream

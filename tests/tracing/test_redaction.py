@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tilores_core.contracts import Customer, Record
 from tilores_core.tracing.redaction import Redactor, is_trivial, values_of

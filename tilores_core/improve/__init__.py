@@ -13,23 +13,14 @@ report      a cycle as Markdown; report_page as one HTML page; events as it happ
 orchestrator  `ContinuousImprovementOrchestrator`: cycles triggered by breaches, within limits; pause and resume
 """
 
-from tilores_core.improve.cycle import VirtuousCycleOrchestrator
-from tilores_core.improve.decision import Decision
-from tilores_core.improve.deployment import AutomatedImprovementDeployment
-from tilores_core.improve.engine import ContinuousOptimizationEngine
-from tilores_core.improve.journal import CycleBudget
-from tilores_core.improve.learning import LearningAccumulator, SelfImprovingOptimizer
-from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
-from tilores_core.improve.parts import CycleRequest
-
-__all__ = [
-    "AutomatedImprovementDeployment",
-    "ContinuousImprovementOrchestrator",
-    "ContinuousOptimizationEngine",
-    "CycleBudget",
-    "CycleRequest",
-    "Decision",
-    "LearningAccumulator",
-    "SelfImprovingOptimizer",
-    "VirtuousCycleOrchestrator",
-]
+from tilores_core.improve.cycle import VirtuousCycleOrchestrator as VirtuousCycleOrchestrator
+from tilores_core.improve.decision import Decision as Decision
+from tilores_core.improve.deployment import AutomatedImprovementDeployment as AutomatedImprovementDeployment
+from tilores_core.improve.engine import ContinuousOptimizationEngine as ContinuousOptimizationEngine
+from tilores_core.improve.journal import CycleBudget as CycleBudget
+from tilores_core.improve.learning import (
+    LearningAccumulator as LearningAccumulator,
+    SelfImprovingOptimizer as SelfImprovingOptimizer,
+)
+from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator as ContinuousImprovementOrchestrator
+from tilores_core.improve.parts import CycleRequest as CycleRequest

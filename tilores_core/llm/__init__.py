@@ -25,48 +25,40 @@ and an HTTP client that carries many calls at once.
 `tilores_core.testing` has the suite that such a provider must pass.
 """
 
-from tilores_core.llm.catalogue import Catalogue, ModelData, load_catalogue
-from tilores_core.llm.failures import (
-    Failure,
-    MalformedReplyError,
-    UpstreamError,
-    failure_of,
-    parse_retry_after,
+from tilores_core.llm.catalogue import (
+    Catalogue as Catalogue,
+    ModelData as ModelData,
+    load_catalogue as load_catalogue,
 )
-from tilores_core.llm.mapping import error_of, map_failure
-from tilores_core.llm.openai_protocol import OPENAI_FIELDS, OpenAIProtocolProvider
-from tilores_core.llm.parameters import Field, Fields, in_model_kwargs, translate
-from tilores_core.llm.parts import building, check_addresses, check_inline, check_parts, inline_image
-from tilores_core.llm.provider import ChatProvider
-from tilores_core.llm.settings import KeyedProviderSettings, ModelSettings, ProviderSettings
-from tilores_core.llm.transport import HttpClients, library_of
-
-__all__ = [
-    "OPENAI_FIELDS",
-    "Catalogue",
-    "ChatProvider",
-    "Failure",
-    "Field",
-    "Fields",
-    "HttpClients",
-    "KeyedProviderSettings",
-    "MalformedReplyError",
-    "ModelData",
-    "ModelSettings",
-    "OpenAIProtocolProvider",
-    "ProviderSettings",
-    "UpstreamError",
-    "building",
-    "check_addresses",
-    "check_inline",
-    "check_parts",
-    "error_of",
-    "failure_of",
-    "in_model_kwargs",
-    "inline_image",
-    "library_of",
-    "load_catalogue",
-    "map_failure",
-    "parse_retry_after",
-    "translate",
-]
+from tilores_core.llm.failures import (
+    Failure as Failure,
+    MalformedReplyError as MalformedReplyError,
+    UpstreamError as UpstreamError,
+    failure_of as failure_of,
+    parse_retry_after as parse_retry_after,
+)
+from tilores_core.llm.mapping import error_of as error_of, map_failure as map_failure
+from tilores_core.llm.openai_protocol import (
+    OPENAI_FIELDS as OPENAI_FIELDS,
+    OpenAIProtocolProvider as OpenAIProtocolProvider,
+)
+from tilores_core.llm.parameters import (
+    Field as Field,
+    Fields as Fields,
+    in_model_kwargs as in_model_kwargs,
+    translate as translate,
+)
+from tilores_core.llm.parts import (
+    building as building,
+    check_addresses as check_addresses,
+    check_inline as check_inline,
+    check_parts as check_parts,
+    inline_image as inline_image,
+)
+from tilores_core.llm.provider import ChatProvider as ChatProvider
+from tilores_core.llm.settings import (
+    KeyedProviderSettings as KeyedProviderSettings,
+    ModelSettings as ModelSettings,
+    ProviderSettings as ProviderSettings,
+)
+from tilores_core.llm.transport import HttpClients as HttpClients, library_of as library_of

@@ -6,8 +6,6 @@ happens when `/metrics` is read. No label ever holds a customer's id, a key or a
 
 from __future__ import annotations
 
-from tilores_core.metrics.catalogue import FAMILIES
-from tilores_core.metrics.family import Family, Sample
-from tilores_core.metrics.meter import Metrics
-
-__all__ = ["FAMILIES", "Family", "Metrics", "Sample"]
+from tilores_core.metrics.catalogue import FAMILIES as FAMILIES
+from tilores_core.metrics.family import Family as Family, Sample as Sample
+from tilores_core.metrics.meter import Metrics as Metrics

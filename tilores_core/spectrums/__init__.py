@@ -3,24 +3,16 @@
 The seven are data, in spectrums.toml beside this file; files of the operator's add to them.
 """
 
-from tilores_core.spectrums.classify import GENERAL
+from tilores_core.spectrums.classify import GENERAL as GENERAL
 from tilores_core.spectrums.current import (
-    SpectrumSet,
-    classify,
-    current_spectrums,
-    spectrum_of_field,
-    use_spectrums,
+    SpectrumSet as SpectrumSet,
+    classify as classify,
+    current_spectrums as current_spectrums,
+    spectrum_of_field as spectrum_of_field,
+    use_spectrums as use_spectrums,
 )
-from tilores_core.spectrums.model import SPECTRUMS, Spectrum, read_spectrums
-
-__all__ = [
-    "GENERAL",
-    "SPECTRUMS",
-    "Spectrum",
-    "SpectrumSet",
-    "classify",
-    "current_spectrums",
-    "read_spectrums",
-    "spectrum_of_field",
-    "use_spectrums",
-]
+from tilores_core.spectrums.model import (
+    SPECTRUMS as SPECTRUMS,
+    Spectrum as Spectrum,
+    read_spectrums as read_spectrums,
+)

@@ -7,49 +7,35 @@ Their work per value or look is constant, and `to_state` gives plain JSON from w
 and `Cuped` hold what a stream has shown so far. Wrong arguments raise `ValueError`.
 """
 
-from tilores_core.statistics.assignment import Cuped, RatioMismatchTest, adjust_arms
-from tilores_core.statistics.bayes import expected_loss, probability_better
-from tilores_core.statistics.comparisons import (
-    Comparison,
-    cohens_kappa,
-    mcnemar_exact,
-    newcombe,
-    paired_t,
-    power,
-    sample_size,
-    two_proportions,
-    welch_t,
-    wilson,
+from tilores_core.statistics.assignment import (
+    Cuped as Cuped,
+    RatioMismatchTest as RatioMismatchTest,
+    adjust_arms as adjust_arms,
 )
-from tilores_core.statistics.floor import FloorTest
-from tilores_core.statistics.moments import Moments
-from tilores_core.statistics.sequential import ConfidenceSequence, EmpiricalBernstein, Look, MeanSPRT
-from tilores_core.statistics.series import ChangePoint, Slope, change_point, slope
-
-__all__ = [
-    "ChangePoint",
-    "Comparison",
-    "ConfidenceSequence",
-    "Cuped",
-    "EmpiricalBernstein",
-    "FloorTest",
-    "Look",
-    "MeanSPRT",
-    "Moments",
-    "RatioMismatchTest",
-    "Slope",
-    "adjust_arms",
-    "change_point",
-    "cohens_kappa",
-    "expected_loss",
-    "mcnemar_exact",
-    "newcombe",
-    "paired_t",
-    "power",
-    "probability_better",
-    "sample_size",
-    "slope",
-    "two_proportions",
-    "welch_t",
-    "wilson",
-]
+from tilores_core.statistics.bayes import expected_loss as expected_loss, probability_better as probability_better
+from tilores_core.statistics.comparisons import (
+    Comparison as Comparison,
+    cohens_kappa as cohens_kappa,
+    mcnemar_exact as mcnemar_exact,
+    newcombe as newcombe,
+    paired_t as paired_t,
+    power as power,
+    sample_size as sample_size,
+    two_proportions as two_proportions,
+    welch_t as welch_t,
+    wilson as wilson,
+)
+from tilores_core.statistics.floor import FloorTest as FloorTest
+from tilores_core.statistics.moments import Moments as Moments
+from tilores_core.statistics.sequential import (
+    ConfidenceSequence as ConfidenceSequence,
+    EmpiricalBernstein as EmpiricalBernstein,
+    Look as Look,
+    MeanSPRT as MeanSPRT,
+)
+from tilores_core.statistics.series import (
+    ChangePoint as ChangePoint,
+    Slope as Slope,
+    change_point as change_point,
+    slope as slope,
+)

@@ -13,8 +13,21 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 from uuid import uuid4
 
-from sqlalchemy import BigInteger, Column, ColumnElement, Index, Row, String, Table, Text, and_, delete, func, select
-from sqlalchemy import update as sql_update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Index,
+    Row,
+    String,
+    Table,
+    Text,
+    and_,
+    delete,
+    func,
+    select,
+    update as sql_update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tilores_core.contracts import NoticeReason

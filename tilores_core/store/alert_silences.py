@@ -7,8 +7,19 @@ from fnmatch import fnmatchcase
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Row, String, Table, delete, or_, select
-from sqlalchemy import update as sql_update
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Row,
+    String,
+    Table,
+    delete,
+    or_,
+    select,
+    update as sql_update,
+)
 
 from tilores_core.contracts import Alert
 from tilores_core.store.changes import bump

@@ -28,8 +28,8 @@ from sqlalchemy import (
     delete,
     func,
     select,
+    update as sql_update,
 )
-from sqlalchemy import update as sql_update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tilores_core.contracts import SEVERITIES, Alert, AlertState, Severity

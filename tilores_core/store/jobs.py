@@ -17,8 +17,22 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from sqlalchemy import JSON, BigInteger, Column, Index, Row, String, Table, Text, case, delete, func, select, update
-from sqlalchemy import text as sqltext
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Index,
+    Row,
+    String,
+    Table,
+    Text,
+    case,
+    delete,
+    func,
+    select,
+    text as sqltext,
+    update,
+)
 from sqlalchemy.sql.dml import ReturningUpdate, Update
 
 from tilores_core.errors import StoreError

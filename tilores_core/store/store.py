@@ -22,8 +22,7 @@ from tilores_core.store.healing import Healing, healing_episodes, health_signals
 from tilores_core.store.improvement import Improvement, improve_calls, improve_cycles, improve_lessons
 from tilores_core.store.jobs import Jobs, jobs
 from tilores_core.store.leases import Leases, leases
-from tilores_core.store.migrate import HEAD, current_revision, migrate, newer
-from tilores_core.store.migrate import REVISIONS as KNOWN
+from tilores_core.store.migrate import HEAD, REVISIONS as KNOWN, current_revision, migrate, newer
 from tilores_core.store.prompts import Prompts, prompt_labels, prompt_versions
 from tilores_core.store.quality_states import QualityStates, quality_states
 from tilores_core.store.rollouts import Rollouts

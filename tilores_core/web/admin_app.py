@@ -30,8 +30,7 @@ from tilores_core.release import ProductionIntegrationOrchestrator
 from tilores_core.settings import ChatTable
 from tilores_core.store.lazy import LazyStore
 from tilores_core.web.admin_alerts import alert_routes
-from tilores_core.web.admin_batch import PATH as BATCH_PATH
-from tilores_core.web.admin_batch import batch_routes
+from tilores_core.web.admin_batch import PATH as BATCH_PATH, batch_routes
 from tilores_core.web.admin_evaluations import evaluation_routes
 from tilores_core.web.admin_experiments import experiment_routes
 from tilores_core.web.admin_improvement import ImprovementDesk, improvement_routes

@@ -6,8 +6,7 @@ import warnings
 from typing import Any
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from tilores_core.web.langserve.config_hash import MAX_PACKED, decode_config_hash
 from tilores_core.web.langserve.errors import ConfigHashError, error_reply

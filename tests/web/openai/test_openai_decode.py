@@ -5,8 +5,7 @@ from typing import Any, get_type_hints
 
 import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tilores_core.errors import InvalidRequestError
 from tilores_core.web.openai import CompletionRequest, decode_completion

@@ -8,8 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tilores_core.contracts import Answer, CustomerOutcome, Delta, Usage
 from tilores_core.errors import ProviderUnavailableError

@@ -17,8 +17,7 @@ import orjson
 import structlog
 
 from tilores_core.chat.context.estimate import estimate_tokens
-from tilores_core.chat.customer.choices import clarification
-from tilores_core.chat.customer.choices import several as several_of
+from tilores_core.chat.customer.choices import clarification, several as several_of
 from tilores_core.chat.grounding.guard import Watch
 from tilores_core.chat.records import fingerprint, shorten
 from tilores_core.chat.routing.budget import Budget

@@ -12,24 +12,14 @@ evaluator   `Evaluator`: asks, scores, keeps
 compare     two runs on the same questions: paired tests and a verdict
 """
 
-from tilores_core.quality.evaluation.budget import Budget, Estimate
-from tilores_core.quality.evaluation.compare import Comparison, compare
-from tilores_core.quality.evaluation.evaluator import Evaluation, Evaluator
-from tilores_core.quality.evaluation.plan import EvaluationPlan
-from tilores_core.quality.evaluation.results import AnswerResult, Cell, ScoreTable, score_table
-from tilores_core.quality.evaluation.roster import default_models
-
-__all__ = [
-    "AnswerResult",
-    "Budget",
-    "Cell",
-    "Comparison",
-    "Estimate",
-    "Evaluation",
-    "EvaluationPlan",
-    "Evaluator",
-    "ScoreTable",
-    "compare",
-    "default_models",
-    "score_table",
-]
+from tilores_core.quality.evaluation.budget import Budget as Budget, Estimate as Estimate
+from tilores_core.quality.evaluation.compare import Comparison as Comparison, compare as compare
+from tilores_core.quality.evaluation.evaluator import Evaluation as Evaluation, Evaluator as Evaluator
+from tilores_core.quality.evaluation.plan import EvaluationPlan as EvaluationPlan
+from tilores_core.quality.evaluation.results import (
+    AnswerResult as AnswerResult,
+    Cell as Cell,
+    ScoreTable as ScoreTable,
+    score_table as score_table,
+)
+from tilores_core.quality.evaluation.roster import default_models as default_models

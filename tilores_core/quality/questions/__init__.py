@@ -7,16 +7,12 @@ splits      training, validation and held-out, by customer
 files       YAML and JSONL files of users
 """
 
-from tilores_core.quality.questions.make import MakeOptions, make_questions
-from tilores_core.quality.questions.splits import HELD_OUT, SPLITS, GoldenSet, ImprovementSplit, Split, split_of
-
-__all__ = [
-    "HELD_OUT",
-    "SPLITS",
-    "GoldenSet",
-    "ImprovementSplit",
-    "MakeOptions",
-    "Split",
-    "make_questions",
-    "split_of",
-]
+from tilores_core.quality.questions.make import MakeOptions as MakeOptions, make_questions as make_questions
+from tilores_core.quality.questions.splits import (
+    HELD_OUT as HELD_OUT,
+    SPLITS as SPLITS,
+    GoldenSet as GoldenSet,
+    ImprovementSplit as ImprovementSplit,
+    Split as Split,
+    split_of as split_of,
+)

@@ -12,25 +12,22 @@ answer      `score_answer` for golden questions
 live        `score_live` for answers whose facts are not known
 """
 
-from tilores_core.quality.scoring.answer import AnswerReport, report_answer, score_answer
-from tilores_core.quality.scoring.live import score_live
-from tilores_core.quality.scoring.question import Fact, FactKind, ForbiddenReason, GoldenQuestion
-from tilores_core.quality.scoring.records import IndexedRecords, index_records
-from tilores_core.quality.scoring.scores import DEFAULT_WEIGHTS, SCORES, Scores, Weights
-
-__all__ = [
-    "DEFAULT_WEIGHTS",
-    "SCORES",
-    "AnswerReport",
-    "Fact",
-    "FactKind",
-    "ForbiddenReason",
-    "GoldenQuestion",
-    "IndexedRecords",
-    "Scores",
-    "Weights",
-    "index_records",
-    "report_answer",
-    "score_answer",
-    "score_live",
-]
+from tilores_core.quality.scoring.answer import (
+    AnswerReport as AnswerReport,
+    report_answer as report_answer,
+    score_answer as score_answer,
+)
+from tilores_core.quality.scoring.live import score_live as score_live
+from tilores_core.quality.scoring.question import (
+    Fact as Fact,
+    FactKind as FactKind,
+    ForbiddenReason as ForbiddenReason,
+    GoldenQuestion as GoldenQuestion,
+)
+from tilores_core.quality.scoring.records import IndexedRecords as IndexedRecords, index_records as index_records
+from tilores_core.quality.scoring.scores import (
+    DEFAULT_WEIGHTS as DEFAULT_WEIGHTS,
+    SCORES as SCORES,
+    Scores as Scores,
+    Weights as Weights,
+)

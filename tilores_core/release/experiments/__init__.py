@@ -7,19 +7,13 @@ analysis.py    what the sums say, always valid
 tester.py      ProductionABTester: starts, looks, decides
 """
 
-from tilores_core.release.experiments.analysis import Verdict
-from tilores_core.release.experiments.assignment import Assignment
-from tilores_core.release.experiments.plan import ROLLOUT_STEPS, ExperimentPlan, ExperimentRequirements, Guardrails
-from tilores_core.release.experiments.recorder import ExperimentRecorder
-from tilores_core.release.experiments.tester import ProductionABTester
-
-__all__ = [
-    "ROLLOUT_STEPS",
-    "Assignment",
-    "ExperimentPlan",
-    "ExperimentRecorder",
-    "ExperimentRequirements",
-    "Guardrails",
-    "ProductionABTester",
-    "Verdict",
-]
+from tilores_core.release.experiments.analysis import Verdict as Verdict
+from tilores_core.release.experiments.assignment import Assignment as Assignment
+from tilores_core.release.experiments.plan import (
+    ROLLOUT_STEPS as ROLLOUT_STEPS,
+    ExperimentPlan as ExperimentPlan,
+    ExperimentRequirements as ExperimentRequirements,
+    Guardrails as Guardrails,
+)
+from tilores_core.release.experiments.recorder import ExperimentRecorder as ExperimentRecorder
+from tilores_core.release.experiments.tester import ProductionABTester as ProductionABTester
