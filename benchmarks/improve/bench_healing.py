@@ -211,13 +211,14 @@ def free_port() -> int:
 
 
 class Server:
-    def __init__(self, model: str, upstream: int, more: str = "") -> None:
+    def __init__(self, model: str, upstream: int, more: str = "", workers: int = 1) -> None:
         self.folder, self.port = Path(tempfile.mkdtemp(prefix="tilores-bench-")), free_port()
         (self.folder / "plugins.toml").write_text(TOML.format(model=model, port=upstream) + more)
         self.env = {name: value for name, value in os.environ.items() if not name.startswith("TILORES_")}
         self.env |= {"TILORES_API_KEYS": f"bench:{KEY}", "TILORES_ADMIN_KEYS": f"ops:{KEY}"}
         self.env |= {"TILORES_DATA_DIR": str(self.folder / "data"), "TILORES_LOG_LEVEL": "error"}
         command = [str(Path(sys.executable).with_name("tilores")), "serve", "--port", str(self.port)]
+        command += ["--workers", str(workers)]
         self._log = (self.folder / "log").open("wb")
         self.process = subprocess.Popen(command, cwd=self.folder, env=self.env, stdout=self._log, stderr=self._log)
         self.url, self.model = f"http://127.0.0.1:{self.port}", model

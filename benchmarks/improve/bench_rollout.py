@@ -1,11 +1,12 @@
 """A whole loop on live traffic: a poor prompt in production, a cycle, its guarded roll-out, and the cycle's end.
 
-    python benchmarks/improve/bench_rollout.py [--requests 60000] [--at-once 8]
+    python benchmarks/improve/bench_rollout.py [--seconds 330] [--at-once 6]
 
-A server with a worker runs; `tilores improve run` finds better instructions for `demo:simulated-verbose` by the mock
-strategy, decides on held-out questions, and begins a guarded roll-out (1, 5, 25, 50, 100 % of the sessions) with
-steps that wait for scored answers alone. Pass: the command returned before the roll-out ended, the better version is
-in production, and the cycle says so.
+Two web processes and a worker run; `tilores improve run` finds better instructions for `demo:simulated-verbose` by
+the mock strategy, decides on held-out questions, and begins a guarded roll-out (1, 5, 25, 50, 100 % of the sessions)
+with steps that wait for scored answers alone. It ends by itself within `--seconds`. Pass: the cycle decided to deploy
+and the command returned before the roll-out ended, every step was taken, the better version is in production, the
+cycle says so, and no request failed. Exit code 1 otherwise.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 import aiohttp
 from bench_healing import HEADERS, Bench, Server, ready
 
+from tilores_core.release.experiments import ROLLOUT_STEPS
 from tilores_core.testing.optimizers import PARTS
 
 MODEL = "demo:simulated-verbose"
@@ -28,7 +30,6 @@ SETTINGS = """[improve]
 models = ["demo:simulated-verbose"]
 rollout_hours = 0
 rollout_step_hours = 0
-rollout_scores = 100
 min_gain = 0.005
 [experiments]
 look_seconds = 1
@@ -57,7 +58,7 @@ async def follow_events(http: aiohttp.ClientSession, url: str, counted: dict[str
 
 
 async def run(given: argparse.Namespace) -> bool:
-    server = Server(MODEL, 1, SETTINGS)
+    server, end = Server(MODEL, 1, SETTINGS, workers=2), time.monotonic() + given.seconds
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as http:
             await ready(http, server.url)
@@ -68,50 +69,46 @@ async def run(given: argparse.Namespace) -> bool:
             events: dict[str, int] = {}
             following = asyncio.create_task(follow_events(http, server.url, events))
             begun = time.monotonic()
-            done = await run_command(server, "run", "--strategy", "mock")
+            done = await run_command(server, "run", "--strategy", "mock", "--seed", "1")
             decision = done["phases"]["validation"]["decision"]
             took = time.monotonic() - begun
-            print(f"cycle {done['id']}: {decision['outcome']} after {took:.0f} s, {done['calls']} calls")
-            print(f"  {decision['reasons'][0]}; {done['phases']['recommendations']['done']}")
+            print(f"cycle {done['id']}: {decision['outcome']} after {took:.0f} s, {done['calls']} calls", flush=True)
+            print(f"  {decision['reasons'][0]}; {done['phases']['recommendations']['done']}", flush=True)
             if done["state"] != "rolling out":
                 return False
-            over, begun = asyncio.Event(), time.monotonic()
-            loading = asyncio.create_task(bench.load(over, given.requests))
-            weights: list[float] = []
-            shown: dict[str, Any] = {}
-            while not loading.done():
+            name, begun = done["phases"]["recommendations"]["rollout"], time.monotonic()
+            over, weights = asyncio.Event(), [0.0]
+            loading = asyncio.create_task(bench.load(over, 1_000_000))
+            shown = done
+            while shown["state"] == "rolling out" and not loading.done() and time.monotonic() < end:
                 await asyncio.sleep(0.5)
-                run = await bench.admin("GET", f"experiments/runs/{done['phases']['recommendations']['rollout']}")
-                if run["weights"] != weights:
-                    weights = run["weights"]
-                    print(
-                        f"  {weights[-1]:.0%} after {time.monotonic() - begun:.0f} s and {bench.sent} requests",
-                        file=sys.stderr,
-                    )
+                found = await bench.admin("GET", f"experiments/runs/{name}")
+                if found["weights"] != weights:
+                    weights = found["weights"]
+                    seen = f"{time.monotonic() - begun:.0f} s, {bench.sent} requests"
+                    scored = found["verdict"].get("scored", {}).get("candidate", 0)
+                    print(f"  {weights[-1]:.0%} after {seen}, {scored:.0f} scored of the candidate", flush=True)
                 shown = await bench.admin("GET", f"improvement/cycles/{done['id']}")
-                if shown["state"] != "rolling out":
-                    break
             over.set()
             await loading
             following.cancel()
-            rollout = shown["phases"].get("rollout", {})
+            rollout = shown["phases"].get("rollout", {"steps": weights, "outcome": "not over in time"})
             production = (await bench.admin("GET", "prompts"))["labels"]["production"]
-            print(
-                f"roll-out: {rollout.get('outcome')} after {time.monotonic() - begun:.0f} s and {bench.sent} requests"
-            )
-            print(f"  steps {rollout.get('steps')}, means {rollout.get('means')}, {rollout.get('reason')}")
+            print(f"roll-out: {rollout['outcome']} after {time.monotonic() - begun:.0f} s, {bench.sent} requests")
+            print(f"  steps {rollout['steps']}, means {rollout.get('means')}, {rollout.get('reason')}")
             print(
                 f"in production: version {production} (was {poor}); {bench.failed} requests failed; events {events}"
             )
-            return bool(rollout.get("outcome") == "deployed" and production == done["version"] and not bench.failed)
+            moved = rollout["outcome"] == "deployed" and tuple(rollout["steps"]) == ROLLOUT_STEPS
+            return bool(moved and production == done["version"] and not bench.failed)
     finally:
         server.close()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=60_000)
-    parser.add_argument("--at-once", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=330)
+    parser.add_argument("--at-once", type=int, default=6)
     passed = asyncio.run(run(parser.parse_args()))
     print("pass" if passed else "FAIL")
     sys.exit(0 if passed else 1)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from tilores_core.improve.journal import ModelReply
 from tilores_core.improve.learning import LearningAccumulator
 from tilores_core.improve.report import as_markdown, cycle_row
 from tilores_core.improve.report_page import as_html
+from tilores_core.release.experiments import ROLLOUT_STEPS, ProductionABTester
+from tilores_core.release.experiments.analysis import ArmSums
 from tilores_core.resilience import acquire_lease
 from tilores_core.services import Services
 from tilores_core.store.improvement import LEASE, StoredCycle
@@ -229,8 +233,9 @@ async def test_settings_reach_a_cycle(tmp_path: Path) -> None:
     assert (limits.gain, limits.propose, limits.auto) == (0.15, 0.66, 0.97)
 
 
-async def test_cycle_waits_for_its_roll_out_without_blocking_and_ends_with_what_became_of_it(tmp_path: Path) -> None:
-    config = {**CONFIG, "improve": {"rollout_hours": 2.0, "rollout_step_hours": 0.5, "rollout_scores": 20}}
+async def test_cycle_ends_with_its_roll_out_which_takes_each_step_without_blocking_it(tmp_path: Path) -> None:
+    settings = {"rollout_hours": 2.0, "rollout_step_hours": 0.5, "rollout_risk": 0.1, "rollout_scores": 20}
+    config = {**CONFIG, "improve": settings}
     async with opened(tmp_path, config) as services:
         tester, cycles = services.release.tester, build_cycles(services)
         deployment = AutomatedImprovementDeployment(services.prompts, tester, services.host.config.improve)
@@ -242,7 +247,7 @@ async def test_cycle_waits_for_its_roll_out_without_blocking_and_ends_with_what_
         (experiment,) = await tester.recent()
         plan = experiment.plan
         assert (done["rollout"], experiment.weights) == ("improve-000abc", (0.01,))
-        assert (plan["min_hours"], plan["step_hours"], plan["min_per_arm"]) == (2.0, 0.5, 20)
+        assert [plan[name] for name in ("min_hours", "step_hours", "risk", "min_per_arm")] == [2.0, 0.5, 0.1, 20]
         store = await services.store.get()
         lease = await acquire_lease(store.leases, LEASE, seconds=30.0)
         assert lease is not None
@@ -253,14 +258,27 @@ async def test_cycle_waits_for_its_roll_out_without_blocking_and_ends_with_what_
             await store.improvement.keep("cycle-000abc", phases, fence=lease.fence)
             await store.improvement.end("cycle-000abc", "rolling out", fence=lease.fence)
         assert await cycles.conclude_rollouts() == []
-        await tester.stop("improve-000abc", actor="jo", reason="it is good", deploy=True)
+        now = time.time()
+        worker = ProductionABTester(services.store, services.prompts, services.release.assignment, clock=lambda: now)
+        for step, weight in enumerate(ROLLOUT_STEPS):
+            counts = {"candidate": 100, "control": round(100 / weight) - 100}
+            await store.experiments.add(
+                {(experiment.id, step, arm): sums_of(count, 0.95) for arm, count in counts.items() if count}
+            )
+            now += 3 * 3600
+            await worker.look()
         await cycles.conclude_rollouts()
         ended = await store.improvement.get("cycle-000abc")
         assert ended is not None
         assert (ended.state, ended.phases["rollout"]["outcome"]) == ("done", "deployed")
-        assert "**deployed**: it is good. Steps taken: 1%" in as_markdown(ended)
-        assert "Steps taken: 1%" in as_html(ended)
+        assert "every guardrail held. Steps taken: 1%, 5%, 25%, 50%, 100%" in as_markdown(ended)
+        assert "Steps taken: 1%, 5%, 25%, 50%, 100%" in as_html(ended)
         assert services.prompts.state.number == done["version"]
+
+
+def sums_of(count: int, quality: float) -> dict[str, float]:
+    scores = {"score": count * quality, "score_squares": count * (quality**2 + 0.04)}
+    return asdict(ArmSums(units=count, turns=count, scored=count, **scores))
 
 
 async def test_one_process_at_a_time_and_clear_errors(tmp_path: Path) -> None:

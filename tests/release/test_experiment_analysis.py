@@ -10,7 +10,7 @@ import pytest
 
 from tilores_core.chat.prompts import build_prompt
 from tilores_core.contracts import Arm, ExperimentArm, Turn
-from tilores_core.release.experiments.analysis import Action, ArmSums, Verdict, analyse
+from tilores_core.release.experiments.analysis import Action, ArmSums, Verdict, analyse, is_safe
 from tilores_core.release.experiments.assignment import Assignment, RunningExperiment, bucket, free_slice
 from tilores_core.release.experiments.plan import ROLLOUT_STEPS, ExperimentPlan, Guardrails, needs
 from tilores_core.release.prompt_state import PromptState
@@ -249,18 +249,66 @@ def test_number_of_records_takes_noise_out() -> None:
 
 @pytest.mark.parametrize(
     ("step", "scored", "hours", "action"),
-    [(0, 60, 2.0, "advance"), (0, 20, 2.0, "continue"), (0, 60, 0.5, "continue"), (4, 300, 2.0, "finish")],
+    [
+        (0, 20, 2.0, "advance"),  # 1 %: a fall of 0.4 is ruled out
+        (0, 8, 2.0, "continue"),
+        (0, 20, 0.5, "continue"),
+        (1, 20, 2.0, "continue"),  # 5 %: one of 0.08 is not, by so few
+        (1, 60, 2.0, "advance"),
+        (3, 60, 2.0, "continue"),
+        (4, 300, 2.0, "finish"),
+        (4, 100, 2.0, "continue"),
+    ],
 )
 def test_guarded_rollout_goes_on_step_by_step(step: int, scored: int, hours: float, action: Action) -> None:
-    rng = random.Random(2)
     weights = dict(enumerate(ROLLOUT_STEPS[: step + 1]))
     steps: dict[int, dict[Arm, ArmSums]] = {number: {} for number in weights}
-    control = round(scored * (1 - weights[step]) / weights[step])
-    steps[step] = {"candidate": sums(rng, scored, 0.9)}
-    if control:
-        steps[step]["control"] = sums(rng, control, 0.9)
+    steps[step] = {"candidate": rated(scored, 0.9)}
+    if weights[step] < 1:
+        steps[step]["control"] = rated(round(scored * (1 - weights[step]) / weights[step]), 0.9)
     verdict = analyse(plan(weights=ROLLOUT_STEPS), steps, weights=weights, hours=hours, step_hours=hours)
     assert verdict.action == action
+
+
+def rated(n: int, quality: float, *, deviation: float = 0.2, errors: float = 0) -> ArmSums:
+    """Scores of just this mean and deviation."""
+    squares = n * (quality**2 + deviation**2)
+    return ArmSums(units=n, turns=n + errors, errors=errors, scored=n, score=n * quality, score_squares=squares)
+
+
+@pytest.mark.parametrize(
+    ("risk", "errors", "action"),
+    [(0.02, 0, "continue"), (0.025, 0, "advance"), (0.025, 3, "continue"), (0.05, 3, "advance")],
+)
+def test_rollout_step_needs_what_rules_out_the_risk_of_the_next_one(risk: float, errors: int, action: Action) -> None:
+    """Ten answers at 1 %, before 5 %: a fall of 0.5 is ruled out, one of 0.4 is not; one of 1 needs no answers."""
+    arms: dict[Arm, ArmSums] = {"control": rated(990, 0.9), "candidate": rated(10, 0.9, errors=errors)}
+    the_plan = plan(weights=ROLLOUT_STEPS, risk=risk)
+    assert analyse(the_plan, {0: arms}, weights={0: 0.01}, hours=9, step_hours=9).action == action
+
+
+def test_rollout_with_more_harm_than_the_risk_seldom_takes_the_next_step() -> None:
+    """The candidate of 1 % is worse by what the step to 5 % must rule out, looked at after each of its answers."""
+    rng, the_plan, advanced = random.Random(7), plan(weights=ROLLOUT_STEPS), 0
+    for _ in range(200):
+        candidate = ArmSums()
+        for count in range(1, 60):
+            hit = rng.random() < 0.9 - the_plan.risk / 0.05
+            candidate.units, candidate.turns, candidate.scored = (count,) * 3
+            candidate.score += hit
+            candidate.score_squares += hit
+            if is_safe(the_plan, {0: {"control": rated(99 * count, 0.9), "candidate": candidate}}, 0.05):
+                advanced += 1
+                break
+    assert advanced <= 18  # of 200; more has a probability below 1 in 100 where 5 % are true
+
+
+def test_plan_says_what_each_step_of_a_rollout_needs() -> None:
+    found = needs(plan(weights=ROLLOUT_STEPS), base=0.9, scored_per_day=1000)
+    assert found.steps == (13, 114, 574, 3443, 0)
+    assert found.per_arm == sum(found.steps)
+    assert found.days == pytest.approx(1.3 + 2.3 + 2.3 + 6.9, abs=0.2)
+    assert needs(plan(weights=ROLLOUT_STEPS, risk=0.1), base=0.9, scored_per_day=1000).steps == (0, 13, 50, 138, 0)
 
 
 def test_guarded_rollout_stops_at_harm() -> None:

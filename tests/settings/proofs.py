@@ -7,12 +7,10 @@ hands over.
 
 from tests.settings.plugin_proofs import PLUGIN_PROOFS
 
-_ROLLOUT = (
-    "tests/improve/test_cycle.py::test_cycle_waits_for_its_roll_out_without_blocking_and_ends_with_what_became_of_it"
-)
+_ROLLOUT = "tests/improve/test_cycle.py::test_cycle_ends_with_its_roll_out_which_takes_each_step_without_blocking_it"
 
 PROOFS = {
-    **dict.fromkeys(("improve.rollout_hours", "improve.rollout_step_hours", "improve.rollout_scores"), _ROLLOUT),
+    **dict.fromkeys((f"improve.rollout_{name}" for name in ("hours", "step_hours", "risk", "scores")), _ROLLOUT),
     "healing.mode": (
         "tests/improve/test_healing.py::test_nothing_is_done_in_a_dry_run_over_the_limit_or_while_paused"
     ),

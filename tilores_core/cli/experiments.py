@@ -68,7 +68,10 @@ def plan(
         typer.echo(json_module.dumps({"plan": made.model_dump(mode="json"), "needs": found.model_dump()}))
         return
     days = "no scored traffic in the last week" if found.days is None else f"{found.days:g} days at today's traffic"
-    typer.echo(f"{made.name}: {found.per_arm} scored calls per arm; {days}")
+    steps = "".join(f"\n  {weight:.0%}: {count}" for weight, count in zip(made.weights, found.steps, strict=False))
+    typer.echo(
+        f"{made.name}: {found.per_arm} scored calls {'of the candidate' if steps else 'per arm'}; {days}{steps}"
+    )
 
 
 @app.command()

@@ -83,6 +83,7 @@ class AutomatedImprovementDeployment:
             auto_confidence=0.95,
             min_hours=table.rollout_hours,
             step_hours=table.rollout_step_hours,
+            risk=table.rollout_risk,
             min_per_arm=table.rollout_scores,
         )
 

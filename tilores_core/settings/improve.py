@@ -29,8 +29,14 @@ class ImproveTable(Table):
     automatic: bool = Field(True, description="false: what could be deployed is proposed only")
     rollout_hours: float = Field(24.0, ge=0, le=24 * 365, description="shortest time of a roll-out on live traffic")
     rollout_step_hours: float = Field(1.0, ge=0, le=24 * 30, description="shortest step of it: 1, 5, 25, 50, 100 %")
+    rollout_risk: float = Field(
+        0.02,
+        gt=0,
+        le=1,
+        description="harm to all traffic that must be ruled out before its next step, in points of 1",
+    )
     rollout_scores: int = Field(
-        200, ge=20, le=1_000_000, description="scored answers of the better version that the last step needs"
+        200, ge=20, le=1_000_000, description="scored answers of the better version that the whole roll-out needs"
     )
     triggered: bool = Field(
         False, description="true: the worker runs a cycle by itself when live quality falls below a level"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from tilores_core.contracts import Arm
-from tilores_core.release.experiments.plan import ARMS, ExperimentPlan
+from tilores_core.release.experiments.plan import ARMS, FEWEST, ExperimentPlan
 from tilores_core.statistics import Cuped, Look, MeanSPRT, Moments, RatioMismatchTest, adjust_arms
 
 HARM_ALPHA: Final = 0.05
@@ -21,7 +21,6 @@ SRM_ALPHA: Final = 0.001
 _GUARDS: Final = 5
 _TAU: Final = 0.04
 _RELATIVE_TAU: Final = 0.3
-_MINIMUM: Final = 50.0
 _LEAST_BASE: Final = 1e-9
 
 Action = Literal["continue", "stop_harm", "stop_mismatch", "propose", "deploy", "advance", "finish", "no_difference"]
@@ -118,7 +117,7 @@ def analyse(
     `weights`: the candidate's share by step. `hours` since the start, `step_hours` since the present step began.
     `best_p`, `mismatch_p`: the smallest p-values of earlier looks, which an always-valid p-value keeps.
     """
-    test = MeanSPRT(tau=_TAU, minimum=_MINIMUM, p_value=best_p)
+    test = MeanSPRT(tau=_TAU, minimum=FEWEST, p_value=best_p)
     lift = _stratify(test, [_adjust(arms) for arms in steps.values()])
     ahead = lift.difference > 0
     confidence = 1 - lift.p_value if ahead else min(0.5, lift.p_value)
@@ -150,13 +149,12 @@ def analyse(
         return verdict("stop_harm", "; ".join(harm.values()))
     enough = min(sums.scored for sums in total.values()) >= plan.min_per_arm and hours >= plan.min_hours
     if plan.is_rollout:
-        candidate = steps.get(now, {}).get("candidate", ArmSums())
-        last = now >= len(plan.weights) - 1
-        step_enough = candidate.scored >= _step_need(plan, now) and step_hours >= plan.step_hours
-        if step_enough and last and hours >= plan.min_hours:
-            return verdict("finish", "all traffic was moved, and every guardrail held")
-        if step_enough and not last:
+        following, rested = plan.weights[now + 1 :], step_hours >= plan.step_hours
+        if following and rested and is_safe(plan, steps, following[0]):
             return verdict("advance", f"the guardrails hold at {weights[now]:.0%}")
+        scored = total["candidate"].scored
+        if not following and rested and scored >= plan.min_per_arm and hours >= plan.min_hours:
+            return verdict("finish", "all traffic was moved, and every guardrail held")
     elif enough and ahead and lift.difference >= plan.lift:
         if confidence >= plan.auto_confidence:
             return verdict("deploy", f"{lift.difference:+.3f} with a confidence of {confidence:.1%}")
@@ -167,9 +165,31 @@ def analyse(
     return verdict("continue", "not decided yet")
 
 
-def _step_need(plan: ExperimentPlan, step: int) -> float:
-    """Scored units of the candidate before the next step: few while few callers meet it."""
-    return max(_MINIMUM, plan.min_per_arm * plan.weights[step])
+def is_safe(plan: ExperimentPlan, steps: Steps, weight: float) -> bool:
+    """Whether the candidate may answer this share of the units: harm that is not ruled out costs `risk` at most.
+
+    The risk of a step is the harm to one unit times the share of units that meet it (Xu, Duan and Huang, SQR,
+    arXiv 1801.08532). So that the guardrails for quality and errors are crossed by more than risk / share must be
+    outside the always-valid interval of the difference (one-sided 5 %). Where the share is below the risk nothing is
+    left to rule out. Fewer than 50 values say little of their variance: it is taken as 1/4, the largest of values in
+    [0, 1] (Hoeffding's lemma), so that the interval holds from the second value on.
+    """
+    most, guards = plan.risk / (plan.share * weight), plan.guardrails
+    if most >= 1:
+        return True
+    test = MeanSPRT(tau=most, alpha=2 * HARM_ALPHA, minimum=2)
+    scores = _stratify(test, [_pair(arms, lambda sums: _bounded(sums.scores)) for arms in steps.values()])
+    failures = _stratify(test, [_pair(arms, lambda sums: _bounded(sums.failures)) for arms in steps.values()])
+    return scores.low >= -(guards.quality + most) and failures.high <= guards.errors + most
+
+
+def _bounded(moments: Moments) -> Moments:
+    return moments if moments.count >= FEWEST else moments.with_least_deviation(0.5)
+
+
+def _pair(arms: Mapping[Arm, ArmSums], of: Callable[[ArmSums], Moments]) -> tuple[Moments, Moments]:
+    control, candidate = (of(arms.get(arm, ArmSums())) for arm in ARMS)
+    return control, candidate
 
 
 def _adjust(arms: Mapping[Arm, ArmSums]) -> tuple[Moments, Moments]:
@@ -185,7 +205,7 @@ def _stratify(test: MeanSPRT, strata: list[tuple[Moments, Moments]]) -> Look:
     strata = [(one.with_least_deviation(least), other.with_least_deviation(least)) for one, other in strata]
     usable = []
     for control, candidate in strata:
-        if min(control.count, candidate.count) < 2:
+        if min(control.count, candidate.count) < test.minimum:  # its variance is not known
             continue
         variance = control.variance / control.count + candidate.variance / candidate.count
         if variance > 0:
@@ -212,8 +232,8 @@ def _harm(plan: ExperimentPlan, steps: Steps) -> dict[str, str]:
     alpha = 2 * HARM_ALPHA / _GUARDS  # each looks at one side of a two-sided interval
 
     def look(moments: Callable[[ArmSums], Moments], tau: float) -> Look:
-        pairs = [tuple(moments(arms.get(arm, ArmSums())) for arm in ARMS) for arms in steps.values()]
-        return _stratify(MeanSPRT(tau=tau, alpha=alpha, minimum=_MINIMUM), [(a, b) for a, b in pairs])
+        pairs = [_pair(arms, moments) for arms in steps.values()]
+        return _stratify(MeanSPRT(tau=tau, alpha=alpha, minimum=FEWEST), pairs)
 
     quality = look(lambda sums: sums.scores, _TAU)
     if quality.high < -guards.quality:
@@ -232,7 +252,7 @@ def _harm(plan: ExperimentPlan, steps: Steps) -> dict[str, str]:
                 found[name] = f"{name} is higher by {seen.difference / base:.0%} (at least {seen.low / base:.0%})"
     candidate = _total(steps, "candidate", lambda sums: sums.scores)
     fixed = Moments(1e12, guards.floor, 0.0)
-    floor = MeanSPRT(tau=_TAU, alpha=alpha, minimum=_MINIMUM).look(fixed, candidate)
+    floor = MeanSPRT(tau=_TAU, alpha=alpha, minimum=FEWEST).look(fixed, candidate)
     if floor.high < 0:
         found["floor"] = f"quality is {candidate.mean:.1%}, below the floor of {guards.floor:.0%}"
     return found
