@@ -178,12 +178,12 @@ def is_safe(plan: ExperimentPlan, steps: Steps, weight: float) -> bool:
     if most >= 1:
         return True
     test = MeanSPRT(tau=most, alpha=2 * HARM_ALPHA, minimum=2)
-    scores = _stratify(test, [_pair(arms, lambda sums: _bounded(sums.scores)) for arms in steps.values()])
-    failures = _stratify(test, [_pair(arms, lambda sums: _bounded(sums.failures)) for arms in steps.values()])
+    scores = _stratify(test, [_pair(arms, lambda sums: _widen(sums.scores)) for arms in steps.values()])
+    failures = _stratify(test, [_pair(arms, lambda sums: _widen(sums.failures)) for arms in steps.values()])
     return scores.low >= -(guards.quality + most) and failures.high <= guards.errors + most
 
 
-def _bounded(moments: Moments) -> Moments:
+def _widen(moments: Moments) -> Moments:
     return moments if moments.count >= FEWEST else moments.with_least_deviation(0.5)
 
 
