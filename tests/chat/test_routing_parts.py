@@ -270,7 +270,7 @@ def test_one_failure_may_be_enough() -> None:
         "breaker": "open",
         "opened": 1,
         "resting_s": 0.0,
-        "held_s": 0.0,
+        "held_s": {},
         "first_token_p95_ms": None,
     }
 

@@ -18,7 +18,7 @@ from tilores_core.chat.prompts import BUILTIN_PARTS
 from tilores_core.errors import BudgetSpentError, ConfigError, InvalidRequestError
 from tilores_core.host import Plugin, scan
 from tilores_core.improve import AutomatedImprovementDeployment, Decision
-from tilores_core.improve.journal import ModelReply
+from tilores_core.improve.journal import CycleBudget, ModelReply
 from tilores_core.improve.learning import LearningAccumulator
 from tilores_core.improve.report import as_markdown, cycle_row
 from tilores_core.improve.report_page import as_html
@@ -231,6 +231,16 @@ async def test_settings_reach_a_cycle(tmp_path: Path) -> None:
     budget, limits = request.budget, request.thresholds
     assert (budget.calls, budget.tokens, budget.dollars, budget.seconds) == (11, 12, 13.0, 14.0)
     assert (limits.gain, limits.propose, limits.auto) == (0.15, 0.66, 0.97)
+
+
+async def test_cycle_is_bounded_by_default_in_calls_time_and_money_where_prices_are_known(tmp_path: Path) -> None:
+    gate = {"base_url": "http://127.0.0.1:9/v1"}
+    config = {**CONFIG, "improve": {}, "plugins": {"openai-compatible": {"instances": {"gate": gate}}}}
+    async with opened(tmp_path, config) as services:
+        priced = await build_request(services, models=MODELS)
+        assert priced.budget == CycleBudget(calls=10_000, dollars=20.0, seconds=7_200.0)
+        unpriced = await build_request(services, models=("openai-compatible:gate/some-model",))
+        assert unpriced.budget == CycleBudget(calls=10_000, dollars=None, seconds=7_200.0)
 
 
 async def test_cycle_ends_with_its_roll_out_which_takes_each_step_without_blocking_it(tmp_path: Path) -> None:

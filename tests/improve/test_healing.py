@@ -103,7 +103,7 @@ class World:
     def kinds(self) -> list[str]:
         return [one.kind for one in self.alerts.raised if one.source == "improve.healing"]
 
-    async def held(self) -> Mapping[str, float]:
+    async def held(self) -> Mapping[tuple[str, str], float]:
         return await ModelHolds(self.store, lambda models: None, clock=lambda: self.now).follow()
 
 
@@ -121,7 +121,7 @@ async def test_model_that_is_down_is_not_asked_until_the_time_is_over_and_caller
     world.now += 30
     [begun] = await world.look()
     assert (begun.diagnosis, begun.body["action"], begun.state) == ("model down", "fail over", "verifying")
-    assert await world.held() == {BAD: pytest.approx(3600, abs=1)}
+    assert await world.held() == {(BAD, ""): pytest.approx(3600, abs=1)}
     assert await world.look() == []
     await world.scores(GOOD, 0.95, errors=1)
     [ended] = await world.look()
@@ -191,6 +191,23 @@ async def test_provider_that_changed_is_failed_over_and_when_that_does_not_help_
     await (await world.store.get()).alerts.resolve(breach.fingerprint, round(world.now * 1000))
     [ended] = await world.look()
     assert (ended.state, ended.body["result"]) == ("healed", "quality holds its levels again")
+
+
+async def test_model_that_became_bad_in_one_spectrum_after_another_is_replaced_in_those_alone(world: World) -> None:
+    await world.seen("served_by", BAD, "bad-1 fp_1", ago=7200)
+    await world.seen("served_by", BAD, "bad-1 fp_2", ago=600)
+    first = await world.breach(age=300)
+    [begun] = await world.look()
+    assert begun.body["done"] == f"{BAD} is not asked about {CREDIT} for 60 minutes"
+    assert set(await world.held()) == {(BAD, CREDIT)}
+    await world.scores(GOOD, 0.96)
+    assert [one.state for one in await world.look()] == ["healed"]
+    assert first.fingerprint in world.alerts.cleared
+    await (await world.store.get()).alerts.resolve(first.fingerprint, round(world.now * 1000))
+    await world.breach(spectrum="customer_profile", age=300)
+    [begun] = await world.look()
+    assert (begun.body["action"], begun.body["spectrums"]) == ("fail over", ["customer_profile"])
+    assert set(await world.held()) == {(BAD, CREDIT), (BAD, "customer_profile")}
 
 
 async def test_two_values_beside_each_other_are_not_a_change(world: World) -> None:
@@ -268,7 +285,7 @@ async def test_settings_bound_how_long_and_how_often(world: World) -> None:
     table = {"fail_over_minutes": 5.0, "cooldown_minutes": 30.0, "verify_hours": 1.0, "verify_answers": 10}
     await world.alert("model.down")
     await world.look(**table)
-    assert await world.held() == {BAD: pytest.approx(300, abs=1)}
+    assert await world.held() == {(BAD, ""): pytest.approx(300, abs=1)}
     await world.scores(GOOD, 0.95, 10)
     [ended] = await world.look(**table)
     assert ended.state == "healed"
@@ -294,7 +311,7 @@ async def test_worker_that_takes_over_does_what_was_decided_and_an_old_leader_wr
     await store.healing.put(halfway, fence=world.fence)
     assert await world.held() == {}
     assert await world.look() == []
-    assert set(await world.held()) == {BAD}
+    assert set(await world.held()) == {(BAD, "")}
     with pytest.raises(StoreError, match="healing"):
         await store.healing.put(halfway, fence=world.fence + 1)
 
@@ -326,20 +343,24 @@ async def test_live_turns_leave_signals_without_values_and_a_held_model_is_passe
     async with open_services(host, environment, live=True) as services:
         await services.store.get()
         assert (await services.engine.answer(turn)).model == "demo:simulated-1"
-        services.engine.hold_models({"demo:simulated-1": 60.0})
+        services.engine.hold_models({("demo:simulated-1", "customer_profile"): 60.0})
+        assert (await services.engine.answer(turn)).model == "demo:simulated-1"
+        services.engine.hold_models({("demo:simulated-1", "credit_analysis"): 60.0})
+        assert (await services.engine.answer(turn)).model == "demo:simulated-units"
+        services.engine.hold_models({("demo:simulated-1", ""): 60.0})
         assert (await services.engine.answer(turn)).model == "demo:simulated-units"
         services.engine.hold_models({})
         assert (await services.engine.answer(turn)).model == "demo:simulated-1"
         quality = services.quality
         assert quality is not None
-        await eventually(lambda: quality.counts["scored"] == 3)
+        await eventually(lambda: quality.counts["scored"] == 5)
     async with open_services(load_host(environment, loaded=loaded, discovered=list(scan())), environment) as services:
         store = await services.store.get()
         seen = {one.value: one for one in await store.healing.signals(("served_by", "field", "schema"))}
         customer = await services.source.get("EDW_HAWTHORNE_001")
         schema = (await services.source.schema()).hash
-    assert (seen["simulated-1"].subject, seen["simulated-1"].count) == ("demo:simulated-1", 2)
-    assert (seen[""].subject, seen[""].count, seen[schema].count) == ("demo", 3, 3)
+    assert (seen["simulated-1"].subject, seen["simulated-1"].count) == ("demo:simulated-1", 3)
+    assert (seen[""].subject, seen[""].count, seen[schema].count) == ("demo", 5, 5)
     assert customer is not None
     fields = {name for record in customer.records for name in record.fields}
     assert set(seen) == {"", schema, "simulated-1", "simulated-units", *fields}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from tests.quality.evaluated import opened
 from tilores_core import Candidate, Change, OptimizerTask
 from tilores_core.errors import BudgetSpentError, InvalidRequestError
 from tilores_core.host import scan
+from tilores_core.improve import engine
 from tilores_core.improve.journal import CycleJournal
 from tilores_core.improve.report import as_markdown, cycle_row
 from tilores_core.services import Services
@@ -80,6 +82,16 @@ async def test_errors_of_a_strategy_and_its_silence_about_errors_end_the_cycle_c
         await asyncio.Event().wait()
         return []
 
+    async def hang_though_cancelled(task: OptimizerTask) -> Sequence[Candidate]:
+        for _ in range(2):  # the second time when the test ends
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+        return []
+
+    async def call_for_ever(task: OptimizerTask) -> Sequence[Candidate]:
+        while True:
+            await task.score([task.baseline.candidate])
+
     async def ignore_the_budget(task: OptimizerTask) -> Sequence[Candidate]:
         number = 0
         while True:
@@ -90,8 +102,11 @@ async def test_errors_of_a_strategy_and_its_silence_about_errors_end_the_cycle_c
                 continue
 
     with monkeypatch.context() as clock:
-        clock.setattr(CycleJournal, "seconds_left", 0.05)
-        assert ended(await run(services, strategy, hang)) == "the time is over"
+        clock.setattr(CycleJournal, "seconds_left", 60.0)
+        clock.setattr(engine, "_SECONDS_TO_END", 0.01)
+        clock.setattr(engine, "_SHARE_OF_TIME", 0.0005)
+        for endless in (hang, hang_though_cancelled, call_for_ever):
+            assert ended(await run(services, strategy, endless)) == "the time is over"
     spent = await run(services, strategy, ignore_the_budget, calls=200)
     assert "of the budget" in ended(spent)
     assert cycle_row(spent)["calls"] <= 200

@@ -118,6 +118,7 @@ class AnswerGenerator:
             began=context.started,
             budget=context.budget,
             asked_model=context.asked_model,
+            spectrum=context.spectrum,
         )
         context.timings["model"] = time.perf_counter() - asked
         cost = self._models.cost_of(name, said)

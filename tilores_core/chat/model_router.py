@@ -10,7 +10,7 @@ from tilores_core.chat.models import Models
 from tilores_core.chat.routing.budget import Budget
 from tilores_core.chat.routing.delivery import BufferedDelivery, DirectDelivery, Emit, SentenceDelivery
 from tilores_core.chat.routing.fallback_chain import FallbackChain, RequestForModel, RoutingContext
-from tilores_core.chat.routing.health import Health
+from tilores_core.chat.routing.health import Health, Holds
 from tilores_core.chat.routing.limits import Limits
 from tilores_core.contracts import Attempt, Purpose, Turn
 from tilores_core.errors import ConfigError, UnknownModelError
@@ -59,13 +59,14 @@ class ModelRouter:
         request_for: RequestForModel | None = None,
         budget: Budget | None = None,
         asked_model: str = "",
+        spectrum: str = "",
     ) -> tuple[str, Completion]:
         """The model that answered and what it said; pieces go to `emit` when there is one.
 
         `system`: the system message for a model, by its full name. `attempts` gets a note of each call; `began`: the
         turn's start on `time.perf_counter()`, by default now. `request_for`: how the turn is put to a model; by
         default as it is. `budget`: the time there is, by default the turn's. `asked_model`: the one that the turn
-        asks for, where an experiment puts another before it: it is the first fallback.
+        asks for, where an experiment puts another before it: it is the first fallback. `spectrum`: the turn's.
 
         Raises the first model's error when no model answered, and at once what no other model would mend:
         `ContentRefusedError`, the `RequestError` of the model that was asked for. After the first piece: what ended
@@ -93,6 +94,7 @@ class ModelRouter:
             note=note,
             streamed=not (emit is None or type(delivery) is BufferedDelivery),
             request_for=request_for or (lambda _: (turn, ())),
+            spectrum=spectrum,
         )
         name, said = await route.run()
         if self._notes is not None:
@@ -103,8 +105,8 @@ class ModelRouter:
         """The time a turn has."""
         return Budget.of(turn, default=self._seconds)
 
-    def hold(self, models: Mapping[str, float]) -> None:
-        """Leave these models (full names) alone for so many seconds, while others can be asked; and only these."""
+    def hold(self, models: Holds) -> None:
+        """Leave these models alone for so long, while others can be asked; and only these."""
         self._health.hold(models)
 
     def conditions(self) -> Mapping[str, Condition]:

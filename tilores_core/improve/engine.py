@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -20,6 +20,9 @@ log = structlog.get_logger(part="improve")
 _MOST_FINDINGS: Final = 50
 _MOST_BEST: Final = 3
 _MOST_REFUSALS: Final = 20
+_SHARE_OF_TIME: Final = 0.75
+"""Of the time that is left, for the search; the rest is for what comes after it."""
+_SECONDS_TO_END: Final = 5.0
 Ask = Callable[[str], Awaitable[ModelReply]]
 T = TypeVar("T")
 
@@ -57,6 +60,7 @@ class TrainingTask:
     """The `OptimizerTask` of one cycle, all that a strategy gets.
 
     `failure`: the first error that a call of the strategy ended with, also when the strategy goes on after it.
+    `closed`: whether the strategy was ended; a call of one that goes on all the same never returns.
     """
 
     def __init__(
@@ -74,7 +78,7 @@ class TrainingTask:
         self.lessons = lessons
         self.seed = seed
         self.failure: Exception | None = None
-        self.stopped = False
+        self.closed = False
         self._scorer = scorer
         self._journal = journal
         self._ask = ask
@@ -99,7 +103,11 @@ class TrainingTask:
             raise self.failure
         return await self._note_failure(self._journal.reply(prompt, self._ask))
 
-    async def _note_failure(self, working: Awaitable[T]) -> T:
+    async def _note_failure(self, working: Coroutine[Any, Any, T]) -> T:
+        await asyncio.sleep(0)  # what was scored already is not waited for, and the time must be able to end a loop
+        if self.closed:
+            working.close()
+            await asyncio.Event().wait()
         try:
             return await working
         except InvalidRequestError:
@@ -108,7 +116,6 @@ class TrainingTask:
             self.failure = self.failure or error
             self._refusals += 1
             if self._refusals > _MOST_REFUSALS:  # it does not let the error through, and would go on for ever
-                self.stopped = True
                 raise asyncio.CancelledError from None
             raise
 
@@ -169,27 +176,31 @@ class ContinuousOptimizationEngine:
         return self.build_result(best, ended)
 
     async def _improve(self, strategy: OptimizerStrategy, task: TrainingTask) -> tuple[Sequence[Candidate], str]:
-        limit = asyncio.timeout(self._journal.seconds_left)
-        try:
-            async with limit:
-                return list(await strategy.improve(task)), ""
-        except TimeoutError as error:
-            if limit.expired():
-                return (), "the time is over"
-            return (), self._describe_failure(error, task)
-        except asyncio.CancelledError:
-            if not task.stopped:
-                raise
-            return (), ""
-        except Exception as error:
-            return (), self._describe_failure(error, task)
+        """What the strategy found, and why it ended early. It is cancelled when its share of the time is over; one
+        that does not end then is left behind."""
+        seconds = self._journal.seconds_left
 
-    @staticmethod
-    def _describe_failure(error: Exception, task: TrainingTask) -> str:
-        """The type alone: what an error of a plugin says may hold anything."""
+        async def improve() -> list[Candidate]:
+            return list(await strategy.improve(task))
+
+        work = asyncio.create_task(improve())
+        work.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # or it would be logged
+        try:
+            await asyncio.wait({work}, timeout=None if seconds is None else _SHARE_OF_TIME * seconds)
+            in_time = work.done()
+        finally:
+            task.closed = True
+            if work.cancel():
+                await asyncio.wait({work}, timeout=_SECONDS_TO_END)
+        if not in_time:
+            return (), "the time is over"
+        if work.cancelled():
+            return (), "" if task.failure is not None else "the strategy failed: CancelledError"
+        if (error := work.exception()) is None:
+            return work.result(), ""
         if task.failure is None:
             log.warning("improve.strategy_failed", error=type(error).__name__)
-        return f"the strategy failed: {type(error).__name__}"
+        return (), f"the strategy failed: {type(error).__name__}"  # what a plugin's error says may hold anything
 
     def build_result(self, best: Sequence[ScoredCandidate], ended: str = "") -> SearchResult:
         """The best of these that beat the present prompt, with all that was found on the way."""

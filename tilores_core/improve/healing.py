@@ -135,6 +135,8 @@ class SelfHealing:
         """Whether an episode is about this already, or was a short time ago, or has reported just this."""
         for one in episodes:
             same = (one.diagnosis, one.subject) == (finding.diagnosis, finding.subject)
+            if one.body["spectrums"] and finding.spectrums:  # a model may get worse in one spectrum after another
+                same = same and set(finding.spectrums) <= set(one.body["spectrums"])
             if same and one.state == "reported" and not finding.breaches:
                 if self._age(one) < _DAY and one.body["evidence"].get("now") == finding.evidence.get("now"):
                     return True
@@ -221,7 +223,8 @@ class SelfHealing:
         if body["action"] == "fail over":
             until = self._clock() + self._table.fail_over_minutes * 60
             body["held_until_ms"] = round(until * 1000)
-            body["done"] = f"{body['model']} is not asked for {self._table.fail_over_minutes:g} minutes"
+            about = "".join(f" about {name}" for name in [", ".join(body["spectrums"])] if name)
+            body["done"] = f"{body['model']} is not asked{about} for {self._table.fail_over_minutes:g} minutes"
         elif body["action"] == "roll back":
             regression = Regression(**body["regression"])
             moved = await self._monitor.roll_back(regression, actor=ACTOR)

@@ -100,15 +100,17 @@ class HealthSignals:
 
 
 class ModelHolds:
-    """Keeps the models that episodes hold out of the way of this process's turns, until their time is over.
+    """Keeps the models that episodes hold out of the way of this process's turns, until their time is over: of those
+    of the spectrums where quality was breached, or of all.
 
-    `hold`: gets the seconds by model; replaces what it got before. Each process follows the store's change feed.
+    `hold`: gets the seconds by model and spectrum ("": all); replaces what it got before. Each process follows the
+    store's change feed.
     """
 
     def __init__(
         self,
         store: LazyStore,
-        hold: Callable[[Mapping[str, float]], None],
+        hold: Callable[[Mapping[tuple[str, str], float]], None],
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -127,14 +129,15 @@ class ModelHolds:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def follow(self) -> dict[str, float]:
-        """Hold what is to be held now: seconds by model. Raises `StoreError`."""
+    async def follow(self) -> dict[tuple[str, str], float]:
+        """Hold what is to be held now. Raises `StoreError`."""
         now = self._clock() * 1000
         episodes = await (await self._store.get()).healing.recent(limit=100)
         held = {
-            one.body["model"]: (one.body["held_until_ms"] - now) / 1000
+            (one.body["model"], spectrum): (one.body["held_until_ms"] - now) / 1000
             for one in reversed(episodes)
             if one.body.get("held_until_ms", 0) > now
+            for spectrum in one.body["spectrums"] or [""]
         }
         self._hold(held)
         return held
@@ -145,7 +148,7 @@ class ModelHolds:
             self._changed.clear()
             try:
                 if held := await self.follow():
-                    log.info("healing.models_held", models=sorted(held))
+                    log.info("healing.models_held", models=sorted({model for model, _ in held}))
             except StoreError:
                 await asyncio.sleep(_AGAIN_SECONDS)
                 self._changed.set()

@@ -6,6 +6,7 @@ counts as it did, so that the budget ends at the same place.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -21,7 +22,6 @@ from tilores_core.quality.scoring import GoldenQuestion
 if TYPE_CHECKING:
     from tilores_core.store.improvement import Improvement
 
-MakeEvaluator = Callable[["PromptAnswers"], Evaluator]
 _REFLECTION = "reflection"
 
 
@@ -60,16 +60,16 @@ class ModelReply:
 class CycleJournal:
     """What a cycle has finished, kept in the store so that it resumes after a crash and pays no call twice.
 
-    `await load()` first. `make_evaluator`: an evaluator that keeps its answers in the given place.
+    `await load()` first.
     """
 
-    def __init__(self, store: Improvement, cycle_id: str, budget: CycleBudget, make_evaluator: MakeEvaluator) -> None:
+    def __init__(self, store: Improvement, cycle_id: str, budget: CycleBudget, evaluator: Evaluator) -> None:
         self.spent = CycleSpending()
         self.known: dict[tuple[str, str], dict[str, Any]] = {}
         self._store = store
         self._cycle_id = cycle_id
         self._budget = budget
-        self._make_evaluator = make_evaluator
+        self._evaluator = evaluator
         self._used: set[tuple[str, str]] = set()
         self._begun = time.monotonic()
         self._asked: dict[str, int] = {}
@@ -111,26 +111,32 @@ class CycleJournal:
     ) -> dict[tuple[str, str], AnswerResult]:
         """The answers to the questions, by model and question; those in the journal are not asked again.
 
-        Raises `BudgetSpentError` before the first call when they are more than may be asked.
+        Raises `BudgetSpentError`: before the first call when they are more than may be asked, else when the time or
+        the money is over.
         """
         subject, asked = prompt_key(prompt.parts), tuple(questions)
         cells = [(model, question.id) for question in asked for model in models]
         self._require(sum((subject, cell_key(*cell)) not in self._used for cell in cells))
         left = None if self._budget.dollars is None else max(0.0, self._budget.dollars - self.spent.dollars)
         answers = PromptAnswers(self, subject, {cell_key(*cell) for cell in cells})
-        run = await self._make_evaluator(answers).evaluate(
-            EvaluationPlan(models=models, questions=asked, prompt=prompt, seed=seed, purpose=purpose),
-            budget=Budget(dollars=left),
-            run_id=subject,
-        )
-        found = {(row.model, row.question_id): row for row in run.results}
-        for cell, row in found.items():
-            if (subject, key := cell_key(*cell)) not in self._used:
-                self._used.add((subject, key))
-                self._count(row.input_tokens + row.output_tokens, row.cost or 0.0)
+        limit = asyncio.timeout(self.seconds_left)
+        try:
+            async with limit:
+                run = await self._evaluator.evaluate(
+                    EvaluationPlan(models=models, questions=asked, prompt=prompt, seed=seed, purpose=purpose),
+                    budget=Budget(dollars=left),
+                    run_id=subject,
+                    answers=answers,
+                )
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            self._use(subject, map(AnswerResult.of_row, await answers.load()))
+            raise self._time_over() from None
+        self._use(subject, run.results)
         if run.state == "stopped":
             raise self._spent("the budget in money ends here", "max_dollars")
-        return found
+        return {(row.model, row.question_id): row for row in run.results}
 
     async def reply(self, prompt: str, ask: Callable[[str], Awaitable[ModelReply]]) -> str:
         """What the reflection model says; the same prompt asked again is another call."""
@@ -145,6 +151,12 @@ class CycleJournal:
         self._count(reply.tokens, reply.dollars)
         return reply.text
 
+    def _use(self, subject: str, rows: Iterable[AnswerResult]) -> None:
+        for row in rows:
+            if (subject, key := cell_key(row.model, row.question_id)) not in self._used:
+                self._used.add((subject, key))
+                self._count(row.input_tokens + row.output_tokens, row.cost or 0.0)
+
     def _count(self, tokens: int, dollars: float) -> None:
         self.spent.calls += 1
         self.spent.tokens += tokens
@@ -156,11 +168,18 @@ class CycleJournal:
             reserved = f", {self.reserved} of which are reserved" if self.reserved else ""
             message = f"{calls} more calls would be more than the {limits.calls} of the budget{reserved}"
             raise self._spent(message, "max_calls, or ask fewer questions or models")
-        expected = (calls + self.reserved) * spent.tokens / max(1, spent.calls)  # as many for each as so far
-        if calls and limits.tokens is not None and max(spent.tokens + 1, spent.tokens + expected) > limits.tokens:
+        # As many tokens and dollars for each call as so far.
+        expected = (calls + self.reserved) / max(1, spent.calls)
+        tokens = max(spent.tokens + 1, spent.tokens * (1 + expected))
+        if calls and limits.tokens is not None and tokens > limits.tokens:
             raise self._spent(f"{calls} more calls would be more than the budget in tokens", "max_tokens")
+        if calls and limits.dollars is not None and spent.dollars * (1 + expected) > limits.dollars:
+            raise self._spent(f"{calls} more calls would be more than the budget in money", "max_dollars")
         if calls and self.seconds_left == 0:
-            raise self._spent("the time is over", "max_seconds")
+            raise self._time_over()
+
+    def _time_over(self) -> BudgetSpentError:
+        return self._spent("the time is over", "max_seconds")
 
     def _spent(self, message: str, setting: str) -> BudgetSpentError:
         self.ended = message
@@ -168,43 +187,20 @@ class CycleJournal:
 
 
 class PromptAnswers:
-    """What an `Evaluator` keeps its answers in: those of one prompt, in the journal. Errors are not kept: they are
-    asked again."""
+    """The answers of one prompt in the journal, `wanted` by `cell_key`. Errors are not kept: they are asked again."""
 
     def __init__(self, journal: CycleJournal, subject: str, wanted: set[str]) -> None:
         self._journal = journal
         self._subject = subject
         self._wanted = wanted
 
-    async def get(self) -> PromptAnswers:
-        return self
+    async def load(self) -> list[dict[str, Any]]:
+        known = self._journal.known
+        return [known[self._subject, key] for key in self._wanted if (self._subject, key) in known]
 
-    @property
-    def evaluations(self) -> PromptAnswers:
-        return self
-
-    async def start(self, run_id: str, *, digest: str, prompt_version: str, options: Mapping[str, Any]) -> None:
-        """Nothing: the cycle has begun."""
-
-    async def begin(self, run_id: str, *, digest: str, prompt_version: str, options: Mapping[str, Any]) -> Any:
-        raise NotImplementedError  # evaluations of a cycle have a run_id
-
-    async def find_unfinished(self, digest: str) -> None:
-        return None
-
-    async def results(self, run_id: str) -> list[dict[str, Any]]:
-        return [
-            body
-            for (subject, key), body in self._journal.known.items()
-            if subject == self._subject and key in self._wanted
-        ]
-
-    async def add(self, run_id: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    async def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
         finished = {cell_key(row["model"], row["question_id"]): row for row in rows if row["error"] is None}
         await self._journal.add(self._subject, finished)
-
-    async def end(self, run_id: str, *, state: str, summary: Mapping[str, Any]) -> None:
-        """Nothing: the cycle goes on."""
 
 
 def prompt_key(parts: Mapping[str, str]) -> str:

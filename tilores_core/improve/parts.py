@@ -15,7 +15,7 @@ from tilores_core.improve.candidates import CandidateScorer
 from tilores_core.improve.cases import mask_questions
 from tilores_core.improve.decision import Thresholds
 from tilores_core.improve.engine import ContinuousOptimizationEngine
-from tilores_core.improve.journal import CycleBudget, CycleJournal, ModelReply, PromptAnswers
+from tilores_core.improve.journal import CycleBudget, CycleJournal, ModelReply
 from tilores_core.quality.evaluation import Evaluator
 from tilores_core.quality.questions import GoldenSet, MakeOptions, make_questions
 from tilores_core.quality.scoring import GoldenQuestion
@@ -149,8 +149,9 @@ class CycleParts:
             [PromptCase(question=one.text, customer=customers[one.customer_id]) for one in asked],
         )
 
-    def make_evaluator(self, answers: PromptAnswers) -> Evaluator:
-        return Evaluator(engine=self._engine, source=self._source, store=answers, concurrent=self._concurrent)
+    def build_evaluator(self) -> Evaluator:
+        """For one cycle: it keeps the records of the customers that questions are about."""
+        return Evaluator(engine=self._engine, source=self._source, concurrent=self._concurrent)
 
     def engine(
         self, request: CycleRequest, ground: CycleQuestions, journal: CycleJournal, lessons: Sequence[Lesson]

@@ -54,7 +54,7 @@ class CycleWork:
         self._fence = fence
         self._progress = progress
         self.request = CycleRequest.from_state(cycle.options)
-        self.journal = CycleJournal(store, cycle.id, self.request.budget, parts.make_evaluator)
+        self.journal = CycleJournal(store, cycle.id, self.request.budget, parts.build_evaluator())
         self._phases: dict[str, Any] = dict(cycle.phases)
         self._lessons: Sequence[Mapping[str, Any]] = ()
 

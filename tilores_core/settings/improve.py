@@ -19,8 +19,10 @@ class ImproveTable(Table):
     per_spectrum: int = Field(12, ge=2, le=200, description="golden questions of each spectrum and split")
     max_calls: int = Field(10_000, ge=1, le=10_000_000, description="most model calls of one cycle")
     max_tokens: int | None = Field(None, ge=1, description="most tokens of one cycle")
-    max_dollars: float | None = Field(None, ge=0, description="most US dollars of one cycle")
-    max_seconds: float | None = Field(None, gt=0, description="longest time of one cycle in one process")
+    max_dollars: float = Field(
+        20.0, ge=0, description="most US dollars of one cycle; a value that you give needs models with known prices"
+    )
+    max_seconds: float = Field(7200.0, gt=0, description="longest time of one cycle in one process")
     min_gain: float = Field(0.02, ge=0, le=1, description="least gain on held-out questions, in points of 1")
     confidence: float = Field(0.8, gt=0.5, lt=1, description="confidence that makes a proposal")
     auto_confidence: float = Field(

@@ -18,6 +18,7 @@ from tilores_core.improve.learning import choose_strategy
 from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
 from tilores_core.improve.parts import CycleParts, CycleRequest
 from tilores_core.quality.evaluation import default_models
+from tilores_core.quality.evaluation.budget import price_of
 from tilores_core.services import Services
 from tilores_core.settings.nearest import suggest
 from tilores_core.spectrums import current_spectrums
@@ -128,10 +129,12 @@ async def build_request(
     await providers.require(*named)
     number = await services.prompts.versions.number_of(version)
     parts = dict((await services.prompts.versions.get(number)).parts)
+    asked = named or default_models(providers.listing())[0]
+    priced = all(price_of(providers.info(model), 0) is not None for model in asked)
     return CycleRequest(
         strategy=name,
         mock=is_mock(services, name),
-        models=named or default_models(providers.listing())[0],
+        models=asked,
         parts=parts,
         number=number,
         spectrums=spectrums,
@@ -141,7 +144,8 @@ async def build_request(
         budget=CycleBudget(
             calls=max_calls or table.max_calls,
             tokens=table.max_tokens,
-            dollars=table.max_dollars,
+            # The default does not keep models without a price from being improved: their calls and time are limited.
+            dollars=table.max_dollars if priced or "max_dollars" in table.model_fields_set else None,
             seconds=table.max_seconds,
         ),
         thresholds=Thresholds(gain=table.min_gain, propose=table.confidence, auto=table.auto_confidence),

@@ -55,7 +55,8 @@ RequestForModel = Callable[[str], tuple[Turn, Sequence[Message]]]
 
 @dataclass(slots=True, kw_only=True)
 class FallbackChain:
-    """One turn's way. `chain`: full names in turn; `asked`: the one that the turn asks for; `system`: such a name
+    """One turn's way. `chain`: full names in turn; `asked`: the one that the turn asks for; `spectrum`: its own, or
+    ""; `system`: such a name
     -> its message; `request_for`: how else it is asked; `began` and `note`: those of `ModelCall`."""
 
     context: RoutingContext
@@ -69,6 +70,7 @@ class FallbackChain:
     note: Callable[[Attempt], None]
     streamed: bool
     request_for: RequestForModel
+    spectrum: str
     _calls: dict[str, int] = field(default_factory=dict)  # by upstream
     _window: int = 0  # tokens that the prompt has been found not to fit into
     _first: Exception | None = None
@@ -83,7 +85,8 @@ class FallbackChain:
         for place, name in enumerate(self.chain):
             if not self._is_open_to(name):
                 continue
-            permit = self.context.health.of(name).admit()
+            health = self.context.health
+            permit = None if health.is_held(name, self.spectrum) else health.of(name).admit()
             if permit is None:
                 passed_over.append(name)
                 continue

@@ -65,6 +65,10 @@ class Permit:
         return self._probe or self._breaker.state == "closed"
 
 
+Holds = Mapping[tuple[str, str], float]
+"""Seconds for which a model is not asked, by its full name and the spectrum of turns; "": of all."""
+
+
 class ModelHealth:
     """One model's breaker and its latest first-token times."""
 
@@ -72,13 +76,12 @@ class ModelHealth:
         self._breaker = CircuitBreaker(failures=routing.breaker_failures, pause=routing.breaker_seconds, clock=clock)
         self._clock = clock
         self._rest_until = 0.0
-        self.held_until = 0.0
         self._times: deque[float] = deque(maxlen=_TIMES_KEPT)
         self.condition = Condition()
 
     def admit(self) -> Permit | None:
-        """Permission to call it now; None while its breaker is open, it asked for a pause or it is held."""
-        if max(self._rest_until, self.held_until) > self._clock():
+        """Permission to call it now; None while its breaker is open or it asked for a pause."""
+        if self._rest_until > self._clock():
             return None
         closed = self._breaker.state == "closed"
         return Permit(self, self._breaker, probe=not closed) if self._breaker.allow() else None
@@ -106,7 +109,6 @@ class ModelHealth:
             "breaker": self._breaker.state,
             "opened": self._breaker.opened,
             "resting_s": round(max(0.0, self._rest_until - self._clock()), 1),
-            "held_s": round(max(0.0, self.held_until - self._clock()), 1),
             "first_token_p95_ms": None if late is None else round(late * 1000),
         }
 
@@ -118,21 +120,23 @@ class Health:
         self._routing = routing
         self._clock = clock
         self._models: LRUCache[str, ModelHealth] = LRUCache(_MODELS_KEPT)
-        self._held: dict[str, float] = {}
+        self._held: dict[tuple[str, str], float] = {}
 
     def of(self, model: str) -> ModelHealth:
         known = self._models.get(model)
         if known is None:
             known = self._models[model] = ModelHealth(self._routing, self._clock)
-            known.held_until = self._held.get(model, 0.0)
         return known
 
-    def hold(self, models: Mapping[str, float]) -> None:
+    def hold(self, models: Holds) -> None:
         """Leave these models alone for so many seconds, unless no other is left to ask, and no others any more."""
         now = self._clock()
-        before, self._held = self._held, {name: now + seconds for name, seconds in models.items()}
-        for name in (*before, *self._held):
-            self.of(name).held_until = self._held.get(name, 0.0)
+        self._held = {held: now + seconds for held, seconds in models.items()}
+
+    def is_held(self, model: str, spectrum: str) -> bool:
+        """Whether turns of the spectrum leave the model alone now."""
+        held = self._held
+        return bool(held) and max(held.get((model, one), 0.0) for one in ("", spectrum)) > self._clock()
 
     def note(self, attempt: Attempt) -> None:
         """A call is over. One that was cancelled, or that the request was at fault for, says nothing of the model."""
@@ -147,5 +151,13 @@ class Health:
         return {name: known.condition for name, known in sorted(self._models.items())}
 
     def report(self) -> Mapping[str, Mapping[str, Any]]:
-        """By model: breaker state, how often it opened, seconds that it still rests, first-token times."""
-        return {name: known.report() for name, known in sorted(self._models.items())}
+        """By model: breaker state, how often it opened, seconds that it still rests, first-token times, and by
+        spectrum ("": all) the seconds for which it is left alone."""
+        now = self._clock()
+        held: dict[str, dict[str, float]] = {}
+        for (model, spectrum), until in self._held.items():
+            if until > now:
+                held.setdefault(model, {})[spectrum] = round(until - now, 1)
+        return {
+            name: {**self.of(name).report(), "held_s": held.get(name, {})} for name in sorted({*self._models, *held})
+        }

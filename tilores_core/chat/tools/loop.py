@@ -252,6 +252,7 @@ class _Run:
             request_for=request_for,
             budget=self._context.budget,
             asked_model=self._context.asked_model,
+            spectrum=self._context.spectrum,
         )
         self._only_asked &= model == self._context.model
         self._usage = Usage(

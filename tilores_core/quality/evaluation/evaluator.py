@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 
@@ -17,12 +17,16 @@ from tilores_core.contracts import CustomerSource, Prompt, Turn, current_purpose
 from tilores_core.errors import ConfigError
 from tilores_core.quality.evaluation.asking import Note, QuestionAsker
 from tilores_core.quality.evaluation.budget import ANSWER_TOKENS, Budget, Estimate, Spending, price_of
-from tilores_core.quality.evaluation.journal import Journal, KeepsEvaluations, OpensEvaluations
+from tilores_core.quality.evaluation.journal import Journal, KeepsAnswers, RunAnswers
 from tilores_core.quality.evaluation.judge import agreement
 from tilores_core.quality.evaluation.plan import EvaluationPlan
 from tilores_core.quality.evaluation.results import AnswerResult, means, score_table
 from tilores_core.quality.questions.splits import HELD_OUT, digest_of, split_of
 from tilores_core.quality.scoring import GoldenQuestion
+
+if TYPE_CHECKING:
+    from tilores_core.store.evaluations import Evaluations
+    from tilores_core.store.lazy import LazyStore
 
 log = structlog.get_logger(part="quality")
 
@@ -85,7 +89,7 @@ class Evaluator:
         *,
         engine: ChatEngine,
         source: CustomerSource,
-        store: OpensEvaluations | None = None,
+        store: LazyStore | None = None,
         concurrent: int = 8,
         note: Note = lambda run_id, scores: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -128,29 +132,30 @@ class Evaluator:
         progress: Progress | None = None,
         resume: bool = True,
         run_id: str | None = None,
+        answers: KeepsAnswers | None = None,
     ) -> Evaluation:
         """Ask what the plan says, within the budget; `resume`: go on with an interrupted run of the same plan.
 
-        `run_id`: of a run that the store has already; what it has finished is not asked again. `progress` gets how
-        many answers there are and how many there are to be.
+        `run_id`: of a run that the store has already; what it has finished is not asked again. `answers`: where the
+        answers are kept instead of a run of the store. `progress` gets how many answers there are and how many there
+        are to be.
         Raises `ConfigError` for a plan that cannot be run, `UnknownModelError`, `SourceError`, `StoreError`.
         """
         prompt, begun = self._prompt(plan), time.monotonic()
         digest = plan.digest(prompt.version)
-        evaluations = None if self._store is None else (await self._store.get()).evaluations
-        if run_id is not None and evaluations is not None:
-            await evaluations.start(run_id, digest=digest, prompt_version=prompt.version, options=_options(plan))
-            finished = _without_errors(await evaluations.results(run_id))
-        else:
-            finished = await self._load_finished(digest) if resume else {}
-            run_id = await self._begin(evaluations, plan, prompt, digest, resume=resume)
+        keeps = None if answers is not None or self._store is None else (await self._store.get()).evaluations
+        if keeps is not None:
+            run_id = await self._begin(keeps, plan, prompt, digest, run_id=run_id, resume=resume)
+            answers = RunAnswers(keeps, run_id)
+        run_id = run_id or _new_id()
+        finished = {} if answers is None else _without_errors(await answers.load())
         spending = Spending(budget or Budget(), await self._prices(plan, prompt, budget or Budget()))
         results = dict(finished)
         work = ((m, q) for q in plan.questions for m in plan.models if (m, q.id) not in finished)
         stopped = False
         token = current_purpose.set(plan.purpose)
         try:
-            async with Journal(evaluations, run_id) as journal:
+            async with Journal(answers) as journal:
 
                 async def ask(pending: Iterator[tuple[str, GoldenQuestion]]) -> None:
                     nonlocal stopped
@@ -183,8 +188,8 @@ class Evaluator:
             dollars=spending.dollars,
             seconds=time.monotonic() - begun,
         )
-        if evaluations is not None:
-            await evaluations.end(run_id, state=run.state, summary=run.summary())
+        if keeps is not None:
+            await keeps.end(run_id, state=run.state, summary=run.summary())
         log.info("quality.evaluated", run=run_id, state=run.state, answers=len(results), errors=run.errors)
         return run
 
@@ -215,21 +220,19 @@ class Evaluator:
             return {}
         evaluations = (await self._store.get()).evaluations
         run = await evaluations.find_unfinished(digest)
-        if run is None:
-            return {}
-        return _without_errors(await evaluations.results(run.id))
+        return {} if run is None else _without_errors(await evaluations.results(run.id))
 
+    @staticmethod
     async def _begin(
-        self, evaluations: KeepsEvaluations | None, plan: EvaluationPlan, prompt: Prompt, digest: str, *, resume: bool
+        keeps: Evaluations, plan: EvaluationPlan, prompt: Prompt, digest: str, *, run_id: str | None, resume: bool
     ) -> str:
-        new = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
-        if evaluations is None:
-            return new
-        run = await evaluations.find_unfinished(digest) if resume else None
-        if run is not None:
-            return run.id
-        begun = await evaluations.begin(new, digest=digest, prompt_version=prompt.version, options=_options(plan))
-        return begun.id
+        """The id of the run that is asked for, of an interrupted one of the same digest, or of another one."""
+        given: dict[str, Any] = {"digest": digest, "prompt_version": prompt.version, "options": _options(plan)}
+        if run_id is not None:
+            await keeps.start(run_id, **given)
+            return run_id
+        run = await keeps.find_unfinished(digest) if resume else None
+        return (run or await keeps.begin(_new_id(), **given)).id
 
     async def _prices(self, plan: EvaluationPlan, prompt: Prompt, budget: Budget) -> Callable[[str], float | None]:
         """The estimated price of one call by model. Raises `ConfigError` where a budget in money cannot be kept."""
@@ -244,6 +247,10 @@ class Evaluator:
                 fix="give the model a price in its provider's settings, leave it out, or limit the calls instead",
             )
         return prices.get
+
+
+def _new_id() -> str:
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
 
 
 def _options(plan: EvaluationPlan) -> dict[str, Any]:

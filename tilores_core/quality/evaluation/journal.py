@@ -10,55 +10,45 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tilores_core.quality.evaluation.results import AnswerResult
 
 if TYPE_CHECKING:
-    from tilores_core.store.evaluations import RunState, StoredRun
+    from tilores_core.store.evaluations import Evaluations
 
 
-class KeepsEvaluations(Protocol):
-    """Where runs and their finished calls are kept: `store.evaluations.Evaluations`, or what has its methods."""
+class KeepsAnswers(Protocol):
+    """Where the finished calls of one run are kept, as rows of `AnswerResult`."""
 
-    async def begin(
-        self, run_id: str, *, digest: str, prompt_version: str, options: Mapping[str, Any]
-    ) -> StoredRun: ...
+    async def load(self) -> list[dict[str, Any]]: ...
 
-    async def start(self, run_id: str, *, digest: str, prompt_version: str, options: Mapping[str, Any]) -> None: ...
-
-    async def find_unfinished(self, digest: str) -> StoredRun | None: ...
-
-    async def results(self, run_id: str) -> list[dict[str, Any]]: ...
-
-    async def add(self, run_id: str, rows: Iterable[Mapping[str, Any]]) -> None: ...
-
-    async def end(self, run_id: str, *, state: RunState, summary: Mapping[str, Any]) -> None: ...
+    async def add(self, rows: Iterable[Mapping[str, Any]]) -> None: ...
 
 
-class HoldsEvaluations(Protocol):
-    """A store, as far as an evaluation needs one."""
+class RunAnswers:
+    """The finished calls of a run in the store."""
 
-    @property
-    def evaluations(self) -> KeepsEvaluations: ...
+    def __init__(self, evaluations: Evaluations, run_id: str) -> None:
+        self._evaluations = evaluations
+        self._run_id = run_id
 
+    async def load(self) -> list[dict[str, Any]]:
+        return await self._evaluations.results(self._run_id)
 
-class OpensEvaluations(Protocol):
-    """A `LazyStore`, as far as an evaluation needs one."""
-
-    async def get(self) -> HoldsEvaluations: ...
+    async def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        await self._evaluations.add(self._run_id, rows)
 
 
 class Journal:
     """Writes results in groups: a caller that adds one continues when its group is committed.
 
-    Without a store (`evaluations` None) results are kept in memory alone.
+    With `answers` None results are kept in memory alone.
     """
 
-    def __init__(self, evaluations: KeepsEvaluations | None, run_id: str) -> None:
-        self._evaluations = evaluations
-        self._run_id = run_id
+    def __init__(self, answers: KeepsAnswers | None) -> None:
+        self._answers = answers
         self._waiting: list[tuple[AnswerResult, asyncio.Future[None]]] = []
         self._work = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Journal:
-        if self._evaluations is not None:
+        if self._answers is not None:
             self._task = asyncio.create_task(self._write())
         return self
 
@@ -82,10 +72,10 @@ class Journal:
             await self._work.wait()
             self._work.clear()
             group, self._waiting = self._waiting, []
-            if not group or self._evaluations is None:
+            if not group or self._answers is None:
                 continue
             try:
-                await self._evaluations.add(self._run_id, [result.row() for result, _ in group])
+                await self._answers.add([result.row() for result, _ in group])
             except Exception as error:
                 for _, done in group:
                     if not done.done():
