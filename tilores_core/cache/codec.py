@@ -31,7 +31,7 @@ class UnreadableError(CacheError):
 
 
 def encode(value: object) -> bytes:
-    """`value` as bytes that `decode` turns into an equal value of the same types.
+    """Return `value` as bytes that `decode` turns into an equal value of the same types.
 
     Takes dict with str keys, list, str, int within 64 bits, finite float, bool and None. Raises `TypeError` or
     `ValueError` for all that JSON would give back changed (tuples, NaN, other classes).

@@ -45,7 +45,7 @@ class Times:
         self._seconds.append(seconds)
 
     def quantiles(self) -> dict[str, float | None]:
-        """`p50_us` and `p99_us`, microseconds; None before the first."""
+        """Return the two quantiles: `p50_us` and `p99_us`, microseconds; None before the first."""
         ordered = sorted(self._seconds)
         if not ordered:
             return {"p50_us": None, "p99_us": None}

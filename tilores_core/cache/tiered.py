@@ -69,7 +69,8 @@ class TieredCache:
         breaker: Callable[[], CircuitBreaker] = CircuitBreaker,
         write_pause: float = 0.0,
     ) -> None:
-        """`write_pause`: seconds in which writes that no request waits for gather, to go out together."""
+        """Join the tiers. `write_pause`: seconds in which writes that no request waits for gather, to go out
+        together."""
         self._table = table
         self._write_pause = write_pause
         self._clock = clock

@@ -69,7 +69,7 @@ def hit_of(value: bytes, tier: str, life: Life, tags: tuple[str, ...]) -> Hit:
 
 
 def to_memory_hit(hit: Hit, tier: str) -> Hit:
-    """`hit` as the tier in this process keeps it.
+    """Return `hit` as the tier in this process keeps it.
 
     The value is copied through a memoryview, since bytes(value) would hand back the same object: what orjson
     returns may hold far more memory than its length says.

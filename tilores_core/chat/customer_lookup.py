@@ -59,7 +59,7 @@ class CustomerLookup:
         clock: Callable[[], float] = time.time,
         notes: SourceNotes | None = None,
     ) -> None:
-        """`notes` gets every look-up in the source."""
+        """Look customers up in one source. `notes` gets every look-up in the source."""
         self.calls = SourceCalls(source, name=name, seconds=seconds, notes=notes)
         self._source = source
         self._name = name

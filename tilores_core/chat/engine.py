@@ -79,7 +79,8 @@ class ChatEngine:
         clock: Callable[[], float] = time.time,
         notes: ModelNotes | None = None,
     ) -> None:
-        """`deadline_seconds`: for turns without a deadline of their own. `notes` gets each call of a model."""
+        """Build the engine. `deadline_seconds`: for turns without a deadline of their own. `notes` gets each call
+        of a model."""
         self.models = models
         self.watched_hits: dict[str, int] = {}
         """Live hits by answer key, for the keys that are in it. Who adds a key removes it."""

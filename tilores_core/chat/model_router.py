@@ -27,7 +27,7 @@ class ModelNotes(Protocol):
         ...
 
     def answered(self, asked: str, model: str) -> None:
-        """`model` has answered a turn that asked for `asked`; full names."""
+        """Note that `model` has answered a turn that asked for `asked`; full names."""
         ...
 
 

@@ -240,7 +240,7 @@ def _note(left_out: int, total: int, by_section: Sequence[tuple[str, int]] = ())
 
 
 def _text_of(records: list[Record]) -> Callable[[Any], str]:
-    """`_text`, or where one look at all texts together shows nothing odd, what saves looking at each."""
+    """Return `_text`, or where one look at all texts together shows nothing odd, what saves looking at each."""
     texts = [value for record in records for value in record.fields.values() if type(value) is str]
     together = f" {' '.join(texts)}"
     odd = not together.isprintable() or any(mark in together for mark in _MARKS)

@@ -71,7 +71,7 @@ def problem_of(part: str, error: TiloresError) -> Finding:
 
 
 def warning(part: str, text: str, fix: str | None = None) -> Finding:
-    """`text` may end in a fix of its own, as the errors of tilores_core print it."""
+    """Make a warning. `text` may end in a fix of its own, as the errors of tilores_core print it."""
     detail, mark, own = text.partition("\n  fix:")
     return Finding(part=part, state="warning", detail=detail.strip(), fix=own.strip() if mark else fix)
 

@@ -197,7 +197,8 @@ def _plan(
 def _with_tester(
     options: Options, work: Callable[[ProductionABTester], Awaitable[T]], *, services: bool = False
 ) -> T:
-    """`services`: with all of them, for what asks golden questions; else with the store alone."""
+    """Do the work with a tester. `services`: with all of them, for what asks golden questions; else with the store
+    alone."""
     if services:
         return options.run(lambda opened: work(opened.release.tester))
 

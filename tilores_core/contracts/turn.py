@@ -292,5 +292,5 @@ class PromptSource(Protocol):
     """
 
     def choose(self, turn: Turn, model: str) -> PromptChoice:
-        """`model`: the full name of the model that the turn asks for."""
+        """Choose the prompt of a turn. `model`: the full name of the model that the turn asks for."""
         ...

@@ -85,7 +85,7 @@ def _fold(found: re.Match[str]) -> str:
 
 
 def fold_both(text: str) -> tuple[str, ...]:
-    """`fold`, and the spelling with ae, oe, ue where the text has umlauts."""
+    """Return `fold`, and the spelling with ae, oe, ue where the text has umlauts."""
     plain = fold(text)
     if text.isascii():
         return (plain,)

@@ -36,8 +36,8 @@ class AutomatedImprovementDeployment:
     async def carry_out(
         self, decision: Decision, cycle_id: str, parts: Mapping[str, str], *, parent: int, automatic: bool
     ) -> dict[str, Any]:
-        """`version` that was made, or None; `done`: what was done, for the report; `rollout`: the experiment
-        that goes on, where one was begun. Raises `StoreError`."""
+        """Do what was decided; returned are the `version` that was made, or None; `done`: what was done, for the
+        report; `rollout`: the experiment that goes on, where one was begun. Raises `StoreError`."""
         if decision.outcome not in ("deploy", "propose"):
             return {"version": None, "done": "nothing"}
         reason = f"improvement cycle {cycle_id}: {decision.reasons[0]}"

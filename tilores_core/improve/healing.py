@@ -238,7 +238,7 @@ class SelfHealing:
         return done
 
     async def _end(self, episode: Episode, verdict: Verdict | None, fence: int) -> Episode:
-        """`verdict`: None for what was reported only."""
+        """End an episode. `verdict`: None for what was reported only."""
         body = dict(episode.body)
         body.pop("baseline", None)
         if verdict is None:

@@ -66,7 +66,8 @@ class Batch:
     """One run. `totals` may be looked at while it runs."""
 
     def __init__(self, plan: BatchPlan, processor: Processor, *, backend: ExecutorBackend | None = None) -> None:
-        """`backend`: processes the lines that are not cached in this process; by default this event loop does."""
+        """Prepare a run. `backend`: processes the lines that are not cached in this process; by default this event
+        loop does."""
         self.totals = Totals()
         self.taken_up = 0
         """How many lines an earlier run had written."""

@@ -174,7 +174,7 @@ class OrderedWriter:
     """
 
     def __init__(self, file: OutputFile, *, first: int = 0, window: int = WINDOW, note: Note | None = None) -> None:
-        """`note` is called in a thread, once the rows are in the file."""
+        """Prepare to write. `note` is called in a thread, once the rows are in the file."""
         self._file = file
         self._order: Reorder[tuple[bytes | None, Row]] = Reorder(first=first, window=window)
         self._window = window

@@ -15,7 +15,7 @@ REPEATED: Final = "batch"
 
 
 def answer_row(line_id: str, answer: Answer, *, attempts: int, seconds: float) -> dict[str, Any]:
-    """`cost` in US dollars, None when no price is known."""
+    """Make the row of an answer. `cost` in US dollars, None when no price is known."""
     return {
         "id": line_id,
         "answer": answer.text,

@@ -62,7 +62,8 @@ class JobRunner:
     def __init__(
         self, *, store: LazyStore, folder: JobFolder, start: Mapping[Kind, Start], keep_seconds: float
     ) -> None:
-        """`start`: by kind, prepares a run. `keep_seconds`: how long the files of an ended job are kept."""
+        """Prepare to run jobs. `start`: by kind, prepares a run. `keep_seconds`: how long the files of an ended
+        job are kept."""
         self._store = store
         self._folder = folder
         self._start = start

@@ -23,7 +23,7 @@ _CLOSE_SECONDS: Final = 3.0
 
 
 def library_of(sdk: ModuleType) -> str:
-    """`httpx` or `httpx2`: the library that an SDK is built on, by the `Timeout` that it exports."""
+    """Return `httpx` or `httpx2`: the library that an SDK is built on, by the `Timeout` that it exports."""
     timeout = getattr(sdk, "Timeout", None)
     # Not by the class's __module__: some SDKs write their own name there.
     newer = sys.modules.get("httpx2")

@@ -72,7 +72,7 @@ class ModelMeter:
             self._hedges[model] += 1
 
     def answered(self, asked: str, model: str) -> None:
-        """`model` answered a request for `asked`."""
+        """Count that `model` answered a request for `asked`."""
         if asked != model:
             self._fallbacks[":".join(self._labels.of(asked)), ":".join(self._labels.of(model))] += 1
 
@@ -120,7 +120,7 @@ class SourceMeter:
         self._seconds = Histogram(SOURCE_BOUNDS)
 
     def looked_up(self, outcome: str, seconds: float) -> None:
-        """`outcome`: ok or an error code."""
+        """Count a look-up. `outcome`: ok or an error code."""
         if outcome not in self._outcomes and len(self._outcomes) >= _MOST_OUTCOMES:
             outcome = "other"
         self._outcomes[outcome] += 1

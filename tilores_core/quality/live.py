@@ -65,7 +65,7 @@ class ScoreObserver(Protocol):
     """Gets turns with what they scored, one by one; both methods are quick."""
 
     def record(self, outcome: Outcome, score: float | None) -> None:
-        """`score`: overall, in [0, 1]; None for a turn that failed or was not scored."""
+        """Take the score of a turn. `score`: overall, in [0, 1]; None for a turn that failed or was not scored."""
         ...
 
     def record_unreliable(self, outcome: Outcome) -> None:

@@ -16,7 +16,7 @@ _MEASURES: Final = ("overall", "groundedness", "abstention", "format", "feedback
 
 
 async def quality_overview(store: LazyStore, table: QualityTable, *, now_ms: int, hours: int) -> dict[str, Any]:
-    """`cells` with figures of the last `hours`, and `trends` per model and spectrum. Raises `StoreError`.
+    """Return `cells` with figures of the last `hours`, and `trends` per model and spectrum. Raises `StoreError`.
 
     A cell's `rating` is by its mean: excellent, target, warning, critical, or below; `breached` is what the
     always-valid tests say, None while every level holds.

@@ -62,7 +62,7 @@ class Check:
 
     @property
     def result(self) -> str:
-        """`passed`, `refused`, `not run` or `skipped`."""
+        """Return `passed`, `refused`, `not run` or `skipped`."""
         if self.skipped:
             return "skipped"
         if not self.ran:

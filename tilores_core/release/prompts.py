@@ -111,7 +111,8 @@ class ProductionPromptManager:
         return None if reached else "StoreUnavailableError"
 
     def report(self) -> Mapping[str, Any]:
-        """`production`: the version's name; `labels`: numbers; `origin`, `known_at` as in `PromptState`; `stale`."""
+        """Return the state for `/health/detailed` and commands. `production`: the version's name; `labels`:
+        numbers; `origin`, `known_at` as in `PromptState`; `stale`."""
         state = self.state
         return {
             "production": state.production.version,

@@ -36,7 +36,8 @@ class WorkMark:
     """
 
     def __init__(self, data_dir: Path, name: str) -> None:
-        """`name`: lower-case letters, digits and underscores. Raises `ValueError` for another."""
+        """Name the file of the mark. `name`: lower-case letters, digits and underscores. Raises `ValueError` for
+        another."""
         if not _NAME.fullmatch(name):
             raise ValueError(f"'{name}' is not a name of work: use lower-case letters, digits and underscores")
         self._new = _folder(data_dir) / name

@@ -45,7 +45,7 @@ class LoadedConfig:
 
 
 def find_config(path: Path | None) -> Path:
-    """`path`, else ./plugins.toml, else the packaged file. Raises `ConfigError` when `path` is not a file."""
+    """Return `path`, else ./plugins.toml, else the packaged file. Raises `ConfigError` when `path` is not a file."""
     if path is None:
         local = Path(FILE_NAME)
         return local if local.is_file() else PACKAGED

@@ -110,7 +110,7 @@ def resolve_references(
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """`text` with every one of `secrets` blotted out, the longest first."""
+    """Return `text` with every one of `secrets` blotted out, the longest first."""
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "***")
     return text

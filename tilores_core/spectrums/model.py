@@ -111,7 +111,7 @@ def _problem(table: Any) -> str | None:
 
 
 def merge(added: Iterable[Spectrum], known: Sequence[Spectrum] = SPECTRUMS) -> tuple[Spectrum, ...]:
-    """`known` with those of `added`, which come first, as they are the more particular ones.
+    """Return `known` with those of `added`, which come first, as they are the more particular ones.
 
     One with the name of a known spectrum adds its fields and words to that one, and its other values replace those.
     """

@@ -210,7 +210,7 @@ class Jobs:
             return gone
 
     async def _change(self, statement: Update, *, raised: bool = True) -> Job | None:
-        """`raised`: with the topic, so that others look."""
+        """Carry the statement out. `raised`: with the topic, so that others look."""
         returning: ReturningUpdate[Any] = statement.returning(*jobs.c)
         async with self._database.write() as connection:
             row = (await connection.execute(returning)).first()

@@ -265,7 +265,8 @@ def moved_meanwhile(label: str, now: int | None, expected: int | None) -> Confli
 
 
 def missing(number: int, newest: int | None) -> UnknownNameError:
-    """`newest`: the number of the newest version; they are counted from 1 without a gap."""
+    """Make the error for a version that is not there. `newest`: the number of the newest version; they are counted
+    from 1 without a gap."""
     return UnknownNameError(
         f"there is no prompt version {number}: there are 1 to {newest or 1}",
         param="version",

@@ -53,7 +53,8 @@ class Rollouts:
         await self._add(BEGIN, actor, {"rollout": rollout_id, "target": target, "seconds": seconds})
 
     async def end(self, rollout_id: str, *, result: str, actor: str) -> None:
-        """`result`: one word for people, such as `succeeded`. An id that was not begun has no effect."""
+        """Note the end of a roll-out. `result`: one word for people, such as `succeeded`. An id that was not begun
+        has no effect."""
         await self._add(END, actor, {"rollout": rollout_id, "result": result})
 
     async def started(self, version: str, *, part: str, seconds: float) -> bool:

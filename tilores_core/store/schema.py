@@ -49,7 +49,7 @@ def _postgresql_now(element: now_ms, compiler: Any, **_: Any) -> str:
 
 
 def fitting(column: Column[str], value: str) -> str:
-    """`value`, when it fits: SQLite would take any, PostgreSQL not. Raises `StoreError` naming the column."""
+    """Return `value`, when it fits: SQLite would take any, PostgreSQL not. Raises `StoreError` naming the column."""
     longest = getattr(column.type, "length", None)
     if "\0" in value or (longest is not None and len(value) > longest):
         name = f"{column.table.name.removeprefix(PREFIX)}.{column.name}"

@@ -120,7 +120,8 @@ class AdminApp:
         evaluations: EvaluationQueue | None = None,
         deploy: APIRouter | None = None,
     ) -> None:
-        """`tracers`, `workers`: see `HealthReport`. `jobs`, `store`: what holds customers."""
+        """Keep what the routes need. `tracers`, `workers`: see `HealthReport`. `jobs`, `store`: what holds
+        customers."""
         self._jobs = jobs
         self._store = store
         self._host = host

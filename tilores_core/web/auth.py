@@ -46,7 +46,7 @@ class KeyRing:
         fix: str,
         admin: bool = False,
     ) -> None:
-        """`fix`: the advice in the error for a caller without a valid key."""
+        """Prepare to check keys. `fix`: the advice in the error for a caller without a valid key."""
         self._failures = failures
         self._salt = secrets.token_bytes(32)
         self._fix = fix
@@ -92,7 +92,8 @@ class Authenticator:
     """Chat keys and admin keys, apart: neither kind is accepted for the other. There is always an admin key."""
 
     def __init__(self, environment: Environment, config: Config, folder: Path | None) -> None:
-        """`folder`: where the processes of a server keep what they share; None for a server of one process."""
+        """Read the keys of a server. `folder`: where the processes of a server keep what they share; None for a
+        server of one process."""
         failures = FailedAuthentication(config.chat.failed_authentications, folder)
         fix = _sending_instructions("TILORES_API_KEYS", "chat")
         self.chat = KeyRing(environment.api_keys, config.keys, failures, fix=fix)

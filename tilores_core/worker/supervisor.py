@@ -31,7 +31,8 @@ class WorkerSupervisor:
     """
 
     def __init__(self, variables: Mapping[str, str], *, delay: float = 0.0) -> None:
-        """`variables`: the environment of the worker. `delay`: seconds to wait before the first start."""
+        """Prepare to start a worker. `variables`: the environment of the worker. `delay`: seconds to wait before
+        the first start."""
         self._variables = {**variables, SUPERVISED: "1"}
         self._delay = delay
         self._ending = threading.Event()

@@ -12,7 +12,7 @@ MOST_SHOWN: Final = 20
 
 
 def printable(text: str) -> str:
-    """`text` in one line, without control characters."""
+    """Return `text` in one line, without control characters."""
     return "".join(c for c in " ".join(text.split()) if c.isprintable())
 
 

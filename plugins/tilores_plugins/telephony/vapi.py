@@ -20,7 +20,7 @@ _BEGINNING = frozenset({"queued", "ringing", "in-progress"})
 
 
 def is_authentic(settings: Settings, headers: Mapping[str, str], body: bytes, now: float) -> bool:
-    """`headers`: names in lower case; `now`: seconds since the epoch."""
+    """Say whether the signature is right. `headers`: names in lower case; `now`: seconds since the epoch."""
     if settings.vapi_hmac_key is not None:
         return _is_signed(settings, settings.vapi_hmac_key, headers, body, now)
     if settings.vapi_secret is None:

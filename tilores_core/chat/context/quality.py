@@ -54,7 +54,8 @@ def is_weak(quality: MatchQuality | None) -> bool:
 
 
 def is_inconsistent(quality: MatchQuality | None, shared: int, disputed: Mapping[str, float]) -> bool:
-    """`shared`: how many fields more than one record has; `disputed`: the confidence of those that differ.
+    """Say whether the records contradict each other much. `shared`: how many fields more than one record has;
+    `disputed`: the confidence of those that differ.
 
     What the source says of the consistency counts; else it is the mean confidence of the shared fields.
     """

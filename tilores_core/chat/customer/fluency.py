@@ -35,7 +35,7 @@ def is_disfluent(words: frozenset[str], language: str) -> bool:
 
 
 def fluent(text: str, language: str) -> tuple[str, frozenset[str]]:
-    """`text` without fillers and with spelled words joined, and those words in lower case.
+    """Return `text` without fillers and with spelled words joined, and those words in lower case.
 
     What is spelled takes the place of the same word before it: "roe spelled r o w e" is "rowe".
     """

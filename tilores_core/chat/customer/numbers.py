@@ -140,7 +140,7 @@ _ENGLISH_WORDS: Final = frozenset(numbers_of("en")["word"].split("|"))
 
 
 def with_figures(text: str, words: frozenset[str], language: str, *, least: int = _LEAST_YEAR) -> Text:
-    """`text` with figures for the numbers in it that are said in words; `words` are its words in lower case.
+    """Return `text` with figures for the numbers in it that are said in words; `words` are its words in lower case.
 
     A single number word stays as it is below `least`, as do "a hundred" and "thousand".
     """

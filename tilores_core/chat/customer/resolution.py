@@ -304,7 +304,7 @@ class Resolver:
     def _narrow_found(
         self, i: int, reading: Reading, found: Customers, complete: bool, given: Sequence[Evidence], *, named: bool
     ) -> State:
-        """`found` with what the messages before say of them, and with what this one says of their traits."""
+        """Return `found` with what the messages before say of them, and with what this one says of their traits."""
         earlier = self.after(i - 1) if i else UNNAMED
         before = {customer.id for customer in earlier.customers}
         both = tuple(customer for customer in found if customer.id in before)

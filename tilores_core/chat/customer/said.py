@@ -85,7 +85,8 @@ class Said:
     """The words of a message in lower case without accents, and which of them are negated."""
 
     def __init__(self, text: str, language: str = "en", words: frozenset[str] | None = None) -> None:
-        """`words`: those of the text in lower case, where they are known already; they save most of the work."""
+        """Take the text apart. `words`: those of the text in lower case, where they are known already; they save
+        most of the work."""
         self.text = text
         self.plain = words
         self._may_say_no = words is None or not _NO_WORDS.isdisjoint(words)

@@ -61,7 +61,8 @@ class Phrases:
                 self._by_word.setdefault(max(words, key=len), []).append(frozenset(words))
 
     def may_be_in(self, words: frozenset[str]) -> bool:
-        """`words`: those of the text in lower case, parted at apostrophes and hyphens."""
+        """Say whether a name may be among these words. `words`: those of the text in lower case, parted at
+        apostrophes and hyphens."""
         return any(phrase <= words for word in self._by_word.keys() & words for phrase in self._by_word[word])
 
 

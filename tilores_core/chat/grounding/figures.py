@@ -33,13 +33,13 @@ _SPACED = re.compile(
 
 
 def join_groups(text: str) -> str:
-    """`text` with numbers like 1 234,56 in one piece."""
+    """Return `text` with numbers like 1 234,56 in one piece."""
     return _SPACED.sub(lambda match: re.sub(r"\D", "", match[0]), text) if _DIGIT.search(text) else text
 
 
 def in_figures(text: str) -> str:
-    """`text` with every number in figures: spoken ones and addresses, those in the digits of other scripts, '83,
-    masked ones."""
+    """Return `text` with every number in figures: spoken ones and addresses, those in the digits of other scripts,
+    '83, masked ones."""
     if not text.isascii():
         text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() and not c.isascii() else c for c in text)
     if _DIGIT.search(text):

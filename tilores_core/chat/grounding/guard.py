@@ -117,7 +117,8 @@ class Watch:
         self._said = ()
 
     def through(self, emit: Callable[[Delta], None]) -> Callable[[Delta], None]:
-        """`emit`, with every sentence held until it is checked when the guard blocks; as it is when it reports."""
+        """Return `emit`, with every sentence held until it is checked when the guard blocks; as it is when it
+        reports."""
         if self._guard.mode != "block":
             return emit
 

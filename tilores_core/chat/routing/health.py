@@ -51,7 +51,7 @@ class Permit:
             self._breaker.success()
 
     def failed(self, *, certain: bool = False) -> None:
-        """`certain`: no second call is needed to know that the model cannot be used."""
+        """Note a failed call. `certain`: no second call is needed to know that the model cannot be used."""
         if self._matters:
             self._breaker.failure(certain=certain)
 

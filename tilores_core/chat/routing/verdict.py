@@ -51,8 +51,8 @@ _FAILED = Verdict()
 
 
 def judge(error: Exception, *, timed_out: bool, is_fallback: bool) -> Verdict:
-    """`timed_out`: the SDK gave up waiting. `is_fallback`: the model is not the one that was asked for, so that what
-    it cannot take says nothing of the request."""
+    """Decide what a failed call means for the next one. `timed_out`: the SDK gave up waiting. `is_fallback`: the
+    model is not the one that was asked for, so that what it cannot take says nothing of the request."""
     match error:
         case ContentRefusedError():
             return _FINAL  # another model might answer: but to whom is not for us to choose

@@ -38,11 +38,12 @@ CUT: Final = " … (cut off for length)"
 
 
 def in_play(records: str) -> str:
-    """`records`: as they are rendered; their first line says who it is and what to be careful with."""
+    """Word which customer a tool speaks of. `records`: as they are rendered; their first line says who it is and
+    what to be careful with."""
     who = records.partition("\n")[0].removeprefix("<records ").removesuffix(">")
     return f"{_IN_PLAY.format(who=who)} {_DATA}"
 
 
 def several(question: str) -> str:
-    """`question`: what to ask the user."""
+    """Word that several customers fit. `question`: what to ask the user."""
     return f"Several customers fit, so nothing of their records is shown. Ask the user: {question}"

@@ -84,7 +84,8 @@ class WarmedEntries:
         return unread
 
     def as_plain(self) -> dict[str, Any]:
-        """`used_share`: of the warmed answers, how many were asked for at least once; None before the first."""
+        """Return the figures as plain JSON. `used_share`: of the warmed answers, how many were asked for at least
+        once; None before the first."""
         hits = self._past_hits + sum(self._watched.values())
         used = self._past_used + sum(1 for count in self._watched.values() if count)
         entries = self._past + len(self._watched)

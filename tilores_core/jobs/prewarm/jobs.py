@@ -35,7 +35,7 @@ class PrewarmJobs:
     def __init__(
         self, prewarming: Prewarming, *, store: LazyStore, folder: JobFolder, sync: EntrySync | None
     ) -> None:
-        """`sync`: None when this process goes through the lists itself."""
+        """Prepare to warm. `sync`: None when this process goes through the lists itself."""
         self.prewarming = prewarming
         self._store = store
         self._folder = folder

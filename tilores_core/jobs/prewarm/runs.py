@@ -59,7 +59,8 @@ class WorkerPool:
         return len(self._tasks)
 
     def submit(self, work: Work, *, priority: float = 0, dropped: Drop = lambda: None) -> None:
-        """`dropped` is called instead when there is no room left and this one has waited longest."""
+        """Queue a piece of work. `dropped` is called instead when there is no room left and this one has waited
+        longest."""
         if self._closed:
             dropped()
             return
@@ -215,7 +216,7 @@ class CallWarming:
         region: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`region`: of phone numbers without a country code."""
+        """Begin without any run. `region`: of phone numbers without a country code."""
         self._warmer = warmer
         self._budget = budget
         self._plan = plan

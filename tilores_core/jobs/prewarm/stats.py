@@ -46,7 +46,8 @@ class WarmStats:
         return self.results["failed"]
 
     def as_plain(self) -> dict[str, Any]:
-        """`success_rate`: of what was tried, what is there now as it should be; None when nothing was."""
+        """Return the figures as plain JSON. `success_rate`: of what was tried, what is there now as it should be;
+        None when nothing was."""
         results = self.results
         tried = results["warmed"] + results["failed"] + results["kept"]
         return {
@@ -81,7 +82,8 @@ class HourlyBudget:
         within: HourlyBudget | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`calls`, `cost` (US dollars): None for no limit. `within`: a budget that is used up as well."""
+        """Begin with nothing spent. `calls`, `cost` (US dollars): None for no limit. `within`: a budget that is
+        used up as well."""
         self._limits = calls, cost
         self._within = within
         self._clock = clock

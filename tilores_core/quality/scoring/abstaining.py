@@ -31,7 +31,8 @@ _REFUSES = re.compile(
 
 
 def abstention(text: str) -> Abstention:
-    """`yes`: the text says that the records do not hold something; `refusal`: it only declines to answer."""
+    """Say in which way a text abstains. `yes`: the text says that the records do not hold something; `refusal`: it
+    only declines to answer."""
     if _ABSTAINS.search(text):
         return "yes"
     return "refusal" if _REFUSES.search(text) else "no"

@@ -139,7 +139,7 @@ class Clause:
 
 
 def plain_words(text: str) -> str:
-    """`text` folded, its words joined by single blanks."""
+    """Return `text` folded, its words joined by single blanks."""
     return " ".join(_NOT_WORD.sub(" ", fold(text)).split())
 
 

@@ -27,7 +27,7 @@ _LIGHT: Final = frozenset(
 
 
 def matches(fact: Fact, clause: Clause) -> Match:
-    """`exact` when the clause states the value, `partial` when it is rounded or a date is not whole."""
+    """Return `exact` when the clause states the value, `partial` when it is rounded or a date is not whole."""
     if any(_has_words(clause, spelling) for spelling in fact.spellings):
         return "exact"
     match fact.kind:

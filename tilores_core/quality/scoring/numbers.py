@@ -89,7 +89,7 @@ class NumberMention:
     end: int
 
     def compare(self, value: float, unit: str, tolerance: float) -> str:
-        """`exact`, `rounded` or "" (another number), against a value in a unit ("" fits any)."""
+        """Return `exact`, `rounded` or "" (another number), against a value in a unit ("" fits any)."""
         if unit and self.unit and self.unit != unit:
             own, wanted = _SIZES.get(self.unit), _SIZES.get(unit)
             if own is None or wanted is None or own[0] != wanted[0]:
@@ -107,7 +107,7 @@ class NumberMention:
 
 
 def with_all_figures(text: str) -> str:
-    """`text` with figures for all numbers in words, also single ones and those with "point" and "cents"."""
+    """Return `text` with figures for all numbers in words, also single ones and those with "point" and "cents"."""
     words = frozenset(re.findall(r"[^\W\d_]+", text.lower()))
     text = with_figures(text, words, "en").text
     text = _SMALL.sub(_small, text)

@@ -60,7 +60,7 @@ class Scores:
 
 
 def weigh(values: Mapping[str, float | None], weights: Weights, *, leaked: bool = False) -> Scores:
-    """`Scores` of these values with their weighted mean. `leaked`: another customer's value was stated."""
+    """Return `Scores` of these values with their weighted mean. `leaked`: another customer's value was stated."""
     total = weight = 0.0
     for name in SCORES:
         value = values.get(name)

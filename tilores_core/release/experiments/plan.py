@@ -123,7 +123,8 @@ class ExperimentRequirements(BaseModel):
 
 
 def needs(plan: ExperimentPlan, *, base: float, scored_per_day: float) -> ExperimentRequirements:
-    """`base`: the control's mean score, taken as a success rate, which is the most that a score in [0, 1] can vary.
+    """Work out what an experiment needs. `base`: the control's mean score, taken as a success rate, which is the most
+    that a score in [0, 1] can vary.
 
     The fixed horizon for `lift` at 80 % power (two-sided 5 %), or `min_per_arm` if that is more. Always-valid tests
     take about as many in the median (prompt-optimization statistics, simulated in benchmarks/release).

@@ -56,7 +56,7 @@ def reply(answer: Answer, *, run_id: str, latency_ms: float) -> dict[str, Any]:
 def invoke_template(
     answer: Answer, *, run_id: str, tier: Any, age_s: Any, latency_ms: Any, stale: Any, cost: Any
 ) -> dict[str, Any]:
-    """`invoke_body` with the values that differ from request to request given, and put in as they are.
+    """Return `invoke_body` with the values that differ from request to request given, and put in as they are.
 
     They may be markers where the body is to be cut. `run_id` occurs twice: inside the message's id (`run-…`) and as
     `metadata.run_id`; each of the others once, as a whole JSON value.
@@ -70,7 +70,7 @@ def invoke_template(
 def response_metadata_template(
     answer: Answer, *, tier: Any, age_s: Any, latency_ms: Any, stale: Any, cost: Any
 ) -> dict[str, Any]:
-    """`response_metadata`, with the values that are this request's given."""
+    """Return `response_metadata`, with the values that are this request's given."""
     return {
         "model": answer.model,
         "cache": tier,

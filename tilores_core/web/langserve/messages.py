@@ -63,7 +63,7 @@ def parse_messages(value: object, *, param: str = "input", limits: Limits | None
 
 
 def _history(value: dict[str, Any], param: str) -> tuple[Message, ...]:
-    """`chat_history` beside `input`, as chat templates send it: messages, or pairs of question and answer."""
+    """Read `chat_history` beside `input`, as chat templates send it: messages, or pairs of question and answer."""
     history = value.get("chat_history")
     if not history or "messages" in value:
         return ()

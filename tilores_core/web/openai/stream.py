@@ -118,7 +118,7 @@ class _Frames:
         return opening + (self.ending(item) if isinstance(item, Answer) else self.piece(item))
 
     def opening(self, model: str | None) -> bytes:
-        """`model`: who says what follows, if that is known."""
+        """Make the first piece of a stream. `model`: who says what follows, if that is known."""
         if model is not None and model != self._model:
             self._name(model)
         return self._chunk({"role": "assistant", "content": ""})

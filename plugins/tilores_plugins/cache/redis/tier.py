@@ -137,7 +137,8 @@ class RedisTier:
     # --- the rest --------------------------------------------------------------------------------------
 
     async def stats(self) -> TierStats:
-        """`bytes` and the `server_…` figures are the whole server's, at most five seconds old. Never raises."""
+        """Return the tier's figures. `bytes` and the `server_…` figures are the whole server's, at most five
+        seconds old. Never raises."""
         server = await self._server_stats()
         batches = self._server.batches
         return TierStats(
@@ -255,5 +256,5 @@ class RedisTier:
 
 
 def _literal(text: str) -> str:
-    """`text` as a SCAN pattern that matches only itself."""
+    """Return `text` as a SCAN pattern that matches only itself."""
     return _GLOB.sub(r"\\\1", text)

@@ -98,7 +98,7 @@ async def _on_railway(
 def _variables(
     future: Mapping[str, str], raw: Mapping[str, str], scope: Scope, project: DeployProject
 ) -> Iterator[DeployFinding]:
-    """`future`: what the deployment would get. Names are said, values never."""
+    """Check the variables. `future`: what the deployment would get. Names are said, values never."""
     for name, one in sorted(project.variables.items()):
         if one.required and name not in future:
             detail = f"{name} is not set, which {' and '.join(one.needed_by)} needs"

@@ -22,7 +22,7 @@ class OllamaSettings(ProviderSettings):
     @field_validator("base_url", mode="before")
     @classmethod
     def _as_host(cls, value: object) -> object:
-        """`OLLAMA_HOST` says host, host:port, :port or a whole address."""
+        """Make an address of `OLLAMA_HOST`, which says host, host:port, :port or a whole address."""
         if not isinstance(value, str) or not (text := value.strip()) or "://" in text:
             return value
         host, slash, path = text.partition("/")

@@ -35,7 +35,7 @@ class Dice:
         return values[int(self._next() * len(values))]
 
     def some(self, values: Sequence[T], count: int) -> list[T]:
-        """`count` different values, in random order."""
+        """Return `count` different values, in random order."""
         left = list(values)
         return [left.pop(int(self._next() * len(left))) for _ in range(min(count, len(left)))]
 

@@ -158,7 +158,7 @@ class Reading:
         return not wanted.name or name_fits(wanted.name, (name for row in rows for name in self.names(row)))
 
     def customer(self, customer_id: str, rows: Sequence[tuple[Fields, str | None]]) -> Customer:
-        """`rows` in the file's order, each with its group."""
+        """Make a customer of `rows` in the file's order, each with its group."""
         records = [self._record(customer_id, number, fields, group) for number, (fields, group) in enumerate(rows, 1)]
         dated = [(fields, self.moment(fields)) for fields, _ in rows]
         newest = [fields for fields, _ in sorted(dated, key=lambda item: item[1])][

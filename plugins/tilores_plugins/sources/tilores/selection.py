@@ -36,7 +36,7 @@ def _is_wanted(leaf: Leaf, settings: Settings, weighty: Iterable[str], record_id
 
 
 def _fits(path: str, pattern: str) -> bool:
-    """`address` stands for all that is inside it."""
+    """Say whether a path fits a pattern. `address` stands for all that is inside it."""
     return fnmatchcase(path, pattern) or path.startswith(f"{pattern}.")
 
 

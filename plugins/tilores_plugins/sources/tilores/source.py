@@ -184,7 +184,8 @@ class TiloresSource:
         return self._note_customer(customer)
 
     async def _by_records(self, plan: Plan, wanted: str, limit: Deadline) -> Customer | None:
-        """`wanted` as a record's id, else the entity that all records of the one that is gone are in now."""
+        """Find the customer with `wanted` as a record's id, else the entity that all records of the one that is
+        gone are in now."""
         remembered = self._seen.of(wanted)[:_ASKED_RECORDS]
         asked = list(dict.fromkeys((*remembered, *(() if ":" in wanted else (wanted,)))))
         found = await self._fetch.by_records(plan, asked, limit)

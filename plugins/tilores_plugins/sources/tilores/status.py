@@ -38,14 +38,14 @@ class Status:
         self.latencies.append(seconds)
 
     def record_failure(self, message: str) -> None:
-        """`message` holds neither a secret nor a customer's data."""
+        """Note a failure. `message` holds neither a secret nor a customer's data."""
         self.calls += 1
         self.errors += 1
         self.last_error = message
         self.last_error_at = time.monotonic()
 
     def report(self) -> dict[str, Any]:
-        """`status` and details, as a health check gives them."""
+        """Return `status` and details, as a health check gives them."""
         if not self.in_use:
             return {"status": "off", "reason": "[use] source names another source"}
         now = time.monotonic()

@@ -65,7 +65,7 @@ class Sender:
         )
 
     async def send(self, body: bytes, spans: int, until: float) -> None:
-        """`until` on the loop's clock."""
+        """Send one request. `until` on the loop's clock."""
         try:
             rejected = await self._send(body, until)
         except TiloresError as error:

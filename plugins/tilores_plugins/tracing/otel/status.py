@@ -33,7 +33,7 @@ class Status:
         self.last_success_at = time.monotonic()
 
     def record_failure(self, error: str) -> None:
-        """`error`: a sentence without addresses, headers or texts of the collector's."""
+        """Note a failure. `error`: a sentence without addresses, headers or texts of the collector's."""
         self.failures += 1
         self.last_error = error
         self.last_error_at = time.monotonic()
