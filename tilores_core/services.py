@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
@@ -38,6 +38,7 @@ from tilores_core.improve.healing_signals import HealthSignals, ModelHolds
 from tilores_core.jobs.job_folder import JobFolder
 from tilores_core.metrics import Metrics
 from tilores_core.metrics.collectors import alert_queue_samples, experiment_samples, prompt_samples, watch_parts
+from tilores_core.metrics.family import Sample
 from tilores_core.metrics.meters import ModelLabels
 from tilores_core.metrics.quality import quality_samples
 from tilores_core.quality.live import QUALITY_WORK, LiveQuality, ScoreObserver
@@ -126,60 +127,87 @@ async def open_services(
 
     `live`: this process answers callers, and scores what it answers (`[quality]`).
     """
-    config = host.config
-    use_spectrums(config.chat.spectrum_files)
+    use_spectrums(host.config.chat.spectrum_files)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(host.aclose)
+        yield await _Opening(stack, host, environment, live=live).open(metrics_folder)
+
+
+class _Part(Protocol):
+    def start(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+_P = TypeVar("_P", bound=_Part)
+
+
+class _Opening:
+    """Builds the parts in order. What is opened is closed with `stack`, in reverse."""
+
+    def __init__(self, stack: AsyncExitStack, host: PluginHost, environment: Environment, *, live: bool) -> None:
+        self._stack = stack
+        self._host = host
+        self._config = host.config
+        self._environment = environment
+        self._live = live
+        self._metrics: Metrics | None = None
+
+    async def open(self, metrics_folder: Path | None) -> Services:
+        host, config, environment = self._host, self._config, self._environment
         tiers = build_tiers(host)
-        cache = await _open_cache(stack, tiers, config, background=host.background)
-        _open_plugin_cache(stack, host, environment, cache)
+        cache = await self._open_cache(tiers)
+        self._open_plugin_cache(cache)
         source = host.build(SOURCE, config.use.source)
         models = build_models(host)
-        metrics = _build_metrics(config, models, metrics_folder)
-        store = _open_store(stack, environment, cache)
-        alerts = _open_alerts(stack, environment, store, metrics)
-        prompts = await _open_prompts(stack, environment, config, store, alerts)
-        version = code_version(environment) if live or host.background else ""
-        release = ProductionIntegrationOrchestrator(
-            store,
-            prompts,
-            config,
-            resolve=models.resolve,
-            alerts=alerts,
-            mark=partial(WorkMark, environment.data_dir),
-            version=version,
-            part="web" if live else "worker",
+        if config.metrics.enabled:
+            self._metrics = Metrics(_model_labels(config, models), folder=metrics_folder)
+        store = self._open_store(cache)
+        alerts = self._start(AlertQueue(store, environment.data_dir))
+        self._count(lambda: alert_queue_samples(alerts))
+        prompts = ProductionPromptManager(
+            store, environment.data_dir, checks=PromptChecks(config.prompts), alerts=alerts
         )
-        stack.push_async_callback(release.aclose)
-        release.start()
+        self._stack.push_async_callback(prompts.aclose)
+        await prompts.start()
+        release = self._start(
+            ProductionIntegrationOrchestrator(
+                store,
+                prompts,
+                config,
+                resolve=models.resolve,
+                alerts=alerts,
+                mark=partial(WorkMark, environment.data_dir),
+                version=code_version(environment) if self._live or host.background else "",
+                part="web" if self._live else "worker",
+            )
+        )
         locale = _locale(config, source)
-        finder = CustomerFinder(
-            source,
-            locale.region,
-            next(iter(host.build_used(EXTRACTOR).items()), None),
-            day_first=locale.day_first,
+        lookup = self._build_lookup(source, cache, locale)
+        tracing = self._start(
+            Tracing(
+                host.build_used(TRACERS),
+                config.tracing,
+                resolve=models.resolve,
+                shown=models.display_name,
+                remembered=lookup.get_remembered,
+                deployment=deployment_of(variables()),
+            )
         )
-        lookup = _build_lookup(config, source, finder, cache, metrics, locale)
-        tracing = _open_tracing(stack, host, models, lookup)
-        quality = None
-        if live:
-            shown = models.display_name
-            quality = _open_quality(stack, environment, store, cache, config, metrics, release, tracing, shown)
-        engine = _open_engine(stack, host, models, lookup, cache, prompts, tracing, metrics, quality)
+        quality = self._open_quality(store, cache, release, tracing, models) if self._live else None
+        engine = self._open_engine(models, lookup, cache, prompts, tracing, quality)
         if config.healing.mode != "off":
-            holds = ModelHolds(store, engine.hold_models)
-            stack.push_async_callback(holds.aclose)
-            holds.start()
+            self._start(ModelHolds(store, engine.hold_models))
         for what, reason in host.disabled_roles.items():
             log.info("plugin.disabled", what=what, reason=reason)
-        if metrics is not None:
-            watch_parts(metrics, cache=cache, engine=engine, tracers=tracing.report)
-            metrics.watch(lambda: prompt_samples(prompts))
-            metrics.watch(lambda: experiment_samples(release))
+        if self._metrics is not None:
+            watch_parts(self._metrics, cache=cache, engine=engine, tracers=tracing.report)
+        self._count(lambda: prompt_samples(prompts))
+        self._count(lambda: experiment_samples(release))
         await _check_source(lookup, config.use.source)
         prompts.checks.evaluator = GoldenQuestions(engine, source, config.prompts.golden_customers)
-        _open_plugin_services(stack, host, engine, lookup)
-        yield Services(
+        self._open_plugin_services(engine, lookup)
+        return Services(
             host=host,
             environment=environment,
             source=source,
@@ -188,77 +216,136 @@ async def open_services(
             cache=cache,
             engine=engine,
             tracing=tracing,
-            metrics=metrics,
+            metrics=self._metrics,
             lookup=lookup,
             store=store,
             alerts=alerts,
             prompts=prompts,
-            watch=_build_watch(stack, config, alerts, engine, cache),
+            watch=self._build_watch(alerts, engine, cache),
             release=release,
             quality=quality,
         )
 
+    def _start(self, part: _P) -> _P:
+        self._stack.push_async_callback(part.aclose)
+        part.start()
+        return part
 
-async def _open_cache(
-    stack: AsyncExitStack, tiers: list[tuple[str, CacheTier]], config: Config, *, background: bool
-) -> TieredCache:
-    table = config.cache
-    if background:  # the limit counts what this process waits for a processor as well
-        seconds = max(table.tier_timeout_seconds, _BACKGROUND_TIER_SECONDS)
-        table = table.model_copy(update={"tier_timeout_seconds": seconds})
-    cache = TieredCache(tiers, table=table, write_pause=_WRITE_PAUSE)
-    await cache.start()
-    stack.push_async_callback(cache.aclose)
-    return cache
+    def _count(self, collect: Callable[[], Iterable[Sample]]) -> None:
+        if self._metrics is not None:
+            self._metrics.watch(collect)
 
+    async def _open_cache(self, tiers: list[tuple[str, CacheTier]]) -> TieredCache:
+        table = self._config.cache
+        if self._host.background:  # the limit counts what this process waits for a processor as well
+            seconds = max(table.tier_timeout_seconds, _BACKGROUND_TIER_SECONDS)
+            table = table.model_copy(update={"tier_timeout_seconds": seconds})
+        cache = TieredCache(tiers, table=table, write_pause=_WRITE_PAUSE)
+        await cache.start()
+        self._stack.push_async_callback(cache.aclose)
+        return cache
 
-def _build_metrics(config: Config, models: Models, folder: Path | None) -> Metrics | None:
-    if not config.metrics.enabled:
-        return None
-    named = (models.default, *models.fallbacks)
-    labels = ModelLabels(lambda name: models.info(name) is not None, named=named, most=config.metrics.max_models)
-    return Metrics(labels, folder=folder)
+    def _open_plugin_cache(self, cache: TieredCache) -> None:
+        key = self._environment.secret_key
+        secret = None if key is None else key.get_secret_value()
+        self._host.services.open(cache=partial(NamespaceCache, cache, table=self._config.cache, secret=secret))
+        self._stack.callback(self._host.services.close)
 
+    def _open_store(self, cache: TieredCache) -> LazyStore:
+        address = store_address(self._environment.database_url, self._environment.data_dir)
+        store = LazyStore(address, announce=cache.announce)
+        cache.on_announcement(lambda _: store.poll_now())
+        self._stack.push_async_callback(store.aclose)
+        return store
 
-def _open_store(stack: AsyncExitStack, environment: Environment, cache: TieredCache) -> LazyStore:
-    store = LazyStore(store_address(environment.database_url, environment.data_dir), announce=cache.announce)
-    cache.on_announcement(lambda _: store.poll_now())
-    stack.push_async_callback(store.aclose)
-    return store
+    def _build_lookup(self, source: CustomerSource, cache: TieredCache, locale: Locale) -> CustomerLookup:
+        extractor = next(iter(self._host.build_used(EXTRACTOR).items()), None)
+        return CustomerLookup(
+            source=source,
+            name=self._config.use.source,
+            finder=CustomerFinder(source, locale.region, extractor, day_first=locale.day_first),
+            cache=cache,
+            table=self._config.cache,
+            region=locale.region,
+            seconds=self._config.chat.source_seconds,
+            notes=self._metrics.sources if self._metrics is not None else None,
+        )
 
+    def _open_quality(
+        self,
+        store: LazyStore,
+        cache: TieredCache,
+        release: ProductionIntegrationOrchestrator,
+        tracing: Tracing,
+        models: Models,
+    ) -> LiveQuality | None:
+        config, collector = self._config, None
+        observer: ScoreObserver = release.recorder
+        if not config.quality.live_cpu_percent:
+            return None
+        if config.healing.mode != "off":
+            signals = HealthSignals(store, observer, shown=models.display_name, source=config.use.source)
+            observer = self._start(signals)
+        if config.quality.collect_questions:
+            from tilores_core.quality.questions.collecting import QuestionCollector  # a server does without it else
 
-async def _open_prompts(
-    stack: AsyncExitStack, environment: Environment, config: Config, store: LazyStore, alerts: AlertSink
-) -> ProductionPromptManager:
-    checks = PromptChecks(config.prompts)
-    prompts = ProductionPromptManager(store, environment.data_dir, checks=checks, alerts=alerts)
-    stack.push_async_callback(prompts.aclose)
-    await prompts.start()
-    return prompts
+            collector = QuestionCollector(store)
+        quality = LiveQuality(
+            store,
+            cache,
+            cpu_share=config.quality.live_cpu_percent / 100,
+            wake_monitor=WorkMark(self._environment.data_dir, QUALITY_WORK).set,
+            observer=observer,
+            collector=collector,
+            note=tracing.note_scores,
+        )
+        if (metrics := self._metrics) is not None:
+            metrics.watch(lambda: quality_samples(quality, metrics.labels))
+        return self._start(quality)
 
+    def _open_engine(
+        self,
+        models: Models,
+        lookup: CustomerLookup,
+        cache: TieredCache,
+        prompts: ProductionPromptManager,
+        tracing: Tracing,
+        quality: LiveQuality | None,
+    ) -> ChatEngine:
+        config, observers = self._config, [*self._host.build_used(OBSERVERS).values()]
+        reporter = OutcomeReporter(observers, tracing=tracing or None, quality=quality)
+        reporter.start()
+        engine = ChatEngine(
+            customers=lookup,
+            models=models,
+            prompts=prompts,
+            cache=cache,
+            table=config.cache,
+            reporter=reporter,
+            routing=config.routing,
+            chat=config.chat,
+            deadline_seconds=config.chat.deadline_seconds,
+            notes=self._metrics.models if self._metrics is not None else None,
+        )
+        self._stack.push_async_callback(engine.aclose)
+        return engine
 
-def _open_alerts(
-    stack: AsyncExitStack, environment: Environment, store: LazyStore, metrics: Metrics | None
-) -> AlertQueue:
-    queue = AlertQueue(store, environment.data_dir)
-    queue.start()
-    stack.push_async_callback(queue.aclose)
-    if metrics is not None:
-        metrics.watch(lambda: alert_queue_samples(queue))
-    return queue
+    def _open_plugin_services(self, engine: ChatEngine, lookup: CustomerLookup) -> None:
+        async def find(identifiers: Identifiers, *, limit: int) -> Sequence[Customer]:
+            return await lookup.calls.note_outcome(lookup.source.find(identifiers, limit=limit))
 
+        self._host.services.open(ask=engine.answer, find=find)
+        self._stack.callback(self._host.services.close)
 
-def _build_watch(
-    stack: AsyncExitStack, config: Config, alerts: AlertSink, engine: ChatEngine, cache: TieredCache
-) -> ConditionWatch:
-    """What a process that goes on watches; a command does not start it."""
-    watch = ConditionWatch(alerts)
-    watch.add(model_check(engine))
-    watch.add(source_check(engine, config.use.source))
-    watch.add(tier_check(cache))
-    watch.add(grounding_check(engine, config.alerts))
-    stack.push_async_callback(watch.aclose)
-    return watch
+    def _build_watch(self, alerts: AlertSink, engine: ChatEngine, cache: TieredCache) -> ConditionWatch:
+        """What a process that goes on watches; a command does not start it."""
+        watch = ConditionWatch(alerts)
+        watch.add(model_check(engine))
+        watch.add(source_check(engine, self._config.use.source))
+        watch.add(tier_check(cache))
+        watch.add(grounding_check(engine, self._config.alerts))
+        self._stack.push_async_callback(watch.aclose)
+        return watch
 
 
 def code_version(environment: Environment) -> str:
@@ -274,126 +361,9 @@ def _locale(config: Config, source: CustomerSource) -> Locale:
     return Locale.of(config.chat.phone_region or own.phone_region, day_first)
 
 
-def _build_lookup(
-    config: Config,
-    source: CustomerSource,
-    finder: CustomerFinder,
-    cache: TieredCache,
-    metrics: Metrics | None,
-    locale: Locale,
-) -> CustomerLookup:
-    return CustomerLookup(
-        source=source,
-        name=config.use.source,
-        finder=finder,
-        cache=cache,
-        table=config.cache,
-        region=locale.region,
-        seconds=config.chat.source_seconds,
-        notes=metrics.sources if metrics is not None else None,
-    )
-
-
-def _open_tracing(stack: AsyncExitStack, host: PluginHost, models: Models, lookup: CustomerLookup) -> Tracing:
-    tracing = Tracing(
-        host.build_used(TRACERS),
-        host.config.tracing,
-        resolve=models.resolve,
-        shown=models.display_name,
-        remembered=lookup.get_remembered,
-        deployment=deployment_of(variables()),
-    )
-    tracing.start()
-    stack.push_async_callback(tracing.aclose)
-    return tracing
-
-
-def _open_quality(
-    stack: AsyncExitStack,
-    environment: Environment,
-    store: LazyStore,
-    cache: TieredCache,
-    config: Config,
-    metrics: Metrics | None,
-    release: ProductionIntegrationOrchestrator,
-    tracing: Tracing,
-    shown: Callable[[str], str],
-) -> LiveQuality | None:
-    share = config.quality.live_cpu_percent / 100
-    if not share:
-        return None
-    mark = WorkMark(environment.data_dir, QUALITY_WORK)
-    observer: ScoreObserver = release.recorder
-    if config.healing.mode != "off":
-        observer = signals = HealthSignals(store, observer, shown=shown, source=config.use.source)
-        stack.push_async_callback(signals.aclose)
-        signals.start()
-    collector = None
-    if config.quality.collect_questions:
-        from tilores_core.quality.questions.collecting import QuestionCollector  # a server does without it else
-
-        collector = QuestionCollector(store)
-    quality = LiveQuality(
-        store,
-        cache,
-        cpu_share=share,
-        wake_monitor=mark.set,
-        observer=observer,
-        collector=collector,
-        note=tracing.note_scores,
-    )
-    if metrics is not None:
-        metrics.watch(lambda: quality_samples(quality, metrics.labels))
-    quality.start()
-    stack.push_async_callback(quality.aclose)
-    return quality
-
-
-def _open_engine(
-    stack: AsyncExitStack,
-    host: PluginHost,
-    models: Models,
-    lookup: CustomerLookup,
-    cache: TieredCache,
-    prompts: ProductionPromptManager,
-    tracing: Tracing,
-    metrics: Metrics | None,
-    quality: LiveQuality | None,
-) -> ChatEngine:
-    config = host.config
-    reporter = OutcomeReporter([*host.build_used(OBSERVERS).values()], tracing=tracing or None, quality=quality)
-    reporter.start()
-    engine = ChatEngine(
-        customers=lookup,
-        models=models,
-        prompts=prompts,
-        cache=cache,
-        table=config.cache,
-        reporter=reporter,
-        routing=config.routing,
-        chat=config.chat,
-        deadline_seconds=config.chat.deadline_seconds,
-        notes=metrics.models if metrics is not None else None,
-    )
-    stack.push_async_callback(engine.aclose)
-    return engine
-
-
-def _open_plugin_cache(stack: AsyncExitStack, host: PluginHost, environment: Environment, cache: TieredCache) -> None:
-    key = environment.secret_key
-    secret = None if key is None else key.get_secret_value()
-    host.services.open(cache=partial(NamespaceCache, cache, table=host.config.cache, secret=secret))
-    stack.callback(host.services.close)
-
-
-def _open_plugin_services(
-    stack: AsyncExitStack, host: PluginHost, engine: ChatEngine, lookup: CustomerLookup
-) -> None:
-    async def find(identifiers: Identifiers, *, limit: int) -> Sequence[Customer]:
-        return await lookup.calls.note_outcome(lookup.source.find(identifiers, limit=limit))
-
-    host.services.open(ask=engine.answer, find=find)
-    stack.callback(host.services.close)
+def _model_labels(config: Config, models: Models) -> ModelLabels:
+    named = (models.default, *models.fallbacks)
+    return ModelLabels(lambda name: models.info(name) is not None, named=named, most=config.metrics.max_models)
 
 
 async def _check_source(lookup: CustomerLookup, name: str) -> None:

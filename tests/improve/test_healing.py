@@ -24,8 +24,7 @@ from tilores_core.improve.report import episode_row
 from tilores_core.release.monitor import ProductionPerformanceMonitor
 from tilores_core.services import load_host, open_services
 from tilores_core.settings import LoadedConfig, load_environment
-from tilores_core.settings.config import MonitorTable
-from tilores_core.settings.improve import HealingTable, ImproveTable
+from tilores_core.settings.improve import HealingTable, ImproveTable, MonitorTable
 from tilores_core.settings.loader import validate_config
 from tilores_core.store.alerts import Report
 from tilores_core.store.healing import LEASE, Episode

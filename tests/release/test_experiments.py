@@ -18,9 +18,8 @@ from tilores_core.metrics.family import values_of
 from tilores_core.release import ProductionIntegrationOrchestrator
 from tilores_core.release.experiments import Assignment, ExperimentPlan, ExperimentRecorder, ProductionABTester
 from tilores_core.release.experiments.report import chart, describe
-from tilores_core.release.experiments.tester import as_row
 from tilores_core.release.monitor import ProductionPerformanceMonitor
-from tilores_core.settings.config import MonitorTable
+from tilores_core.settings.improve import MonitorTable
 from tilores_core.store.windows import Cell
 
 MODEL, OTHER = "demo:simulated-1", "demo:simulated-2"
@@ -362,7 +361,7 @@ async def test_report_has_words_and_a_chart(replica: ReplicaStart) -> None:
     await start(one, plan(number))
     await one.answer(300, lambda _: 0.9)
     experiment, verdict = await one.tester.status("kinder")
-    said = describe(experiment, as_row(verdict))
+    said = describe(experiment, verdict.as_row())
     assert "version 2 against 1" in said
     assert "continue: not decided yet" in said
     await one.tester.look()

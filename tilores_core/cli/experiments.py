@@ -121,10 +121,9 @@ def list_experiments(ctx: typer.Context, json: JsonOption = False) -> None:
 def status(ctx: typer.Context, name: NameArgument, json: JsonOption = False) -> None:
     """Say what the data of an experiment say now. Nothing is decided."""
     from tilores_core.release.experiments.report import as_json, describe
-    from tilores_core.release.experiments.tester import as_row
 
     experiment, verdict = _with_tester(ctx.obj, lambda tester: tester.status(name))
-    _echo({**as_json(experiment), "verdict": as_row(verdict)}, describe(experiment, as_row(verdict)), json)
+    _echo({**as_json(experiment), "verdict": verdict.as_row()}, describe(experiment, verdict.as_row()), json)
 
 
 @app.command()

@@ -13,7 +13,7 @@ from tilores_core.chat.prompts import build_prompt
 from tilores_core.contracts import Alert, AlertSink, NoAlerts
 from tilores_core.errors import InvalidRequestError
 from tilores_core.release.prompts import ProductionPromptManager
-from tilores_core.settings.config import MonitorTable
+from tilores_core.settings.improve import MonitorTable
 from tilores_core.statistics import MeanSPRT, Moments
 from tilores_core.store.lazy import LazyStore
 from tilores_core.store.topics import PRODUCTION

@@ -15,12 +15,11 @@ from tilores_core.settings.config import (
     MetricsTable,
     NamespaceTable,
     PrewarmTable,
-    PromptsTable,
-    QualityTable,
     RoutingTable,
     TracingTable,
     UseTable,
 )
+from tilores_core.settings.improve import PromptsTable, QualityTable
 from tilores_core.settings.loader import LoadedConfig, find_config, load_config
 from tilores_core.settings.process import variables
 

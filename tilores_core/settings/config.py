@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import AliasChoices, Field, model_validator
+from pydantic import AliasChoices, Field
 
 from tilores_core.settings.alerts import AlertsTable
-from tilores_core.settings.improve import HealingTable, ImproveTable
+from tilores_core.settings.improve import (
+    ExperimentsTable,
+    HealingTable,
+    ImproveTable,
+    MonitorTable,
+    PromptsTable,
+    QualityTable,
+)
 from tilores_core.settings.table import Table as _Table
 
 ModelName = str
@@ -300,73 +307,6 @@ class BatchTable(_Table):
     max_body_bytes: int = Field(100 * 1024 * 1024, ge=1024, description="size of one batch's input")
     max_jobs: int = Field(16, ge=1, le=1000, description="batches that wait or run at once; more get 429")
     keep_hours: float = Field(168.0, gt=0, description="how long a finished batch and its results are kept")
-
-
-class PromptsTable(_Table):
-    """`[prompts]`: what a prompt version must pass before it is deployed."""
-
-    max_tokens: int = Field(2_000, ge=50, le=100_000, description="longest prompt, with the longest guidance")
-    min_score: float = Field(
-        0.85, ge=0, le=1, description="lowest mean score over the golden questions, and over each set of them"
-    )
-    golden_customers: tuple[str, ...] = Field(
-        ("EDW_HAWTHORNE_001",),
-        max_length=20,
-        description="ids of customers whose golden questions are a set of their own; unknown ids are left out",
-    )
-    allowed: tuple[str, ...] = Field(
-        (), max_length=100, description="texts that are not personal data: your company's name, its hotline"
-    )
-
-
-class ExperimentsTable(_Table):
-    """`[experiments]`: prompt versions compared on live traffic."""
-
-    holdout: float = Field(
-        0.0, ge=0, le=0.5, description="share of traffic that never takes part in an experiment, to compare with"
-    )
-    look_seconds: float = Field(
-        10.0, gt=0, le=3600, description="how often the worker looks at running experiments and a new deployment"
-    )
-
-
-class MonitorTable(_Table):
-    """`[monitor]`: the prompt in production, watched after each deployment."""
-
-    roll_back: bool = Field(True, description="go back by itself to the version before when the new one is worse")
-    watch_hours: float = Field(24.0, gt=0, le=24 * 90, description="how long a new version is watched in this way")
-    tolerance: float = Field(
-        0.01, ge=0, le=1, description="how much worse quality or errors may be, in points, before it is a regression"
-    )
-
-
-class QualityTable(_Table):
-    """`[quality]`: live answers, scored by rule, and the levels that their mean must hold."""
-
-    live_cpu_percent: float = Field(
-        1.0,
-        ge=0,
-        le=100,
-        description="share of one processor core, per web process, that scoring live answers may take; 0: off",
-    )
-    excellent: float = Field(0.98, gt=0, lt=1, description="mean overall score that is excellent")
-    target: float = Field(0.95, gt=0, lt=1, description="mean overall score to hold; below it: an alert, LOW")
-    warning: float = Field(0.90, gt=0, lt=1, description="below it: HIGH; windows that reach it count as achieved")
-    critical: float = Field(0.85, gt=0, lt=1, description="below it: CRITICAL")
-    keep_days: int = Field(400, ge=1, le=4000, description="how long live scores are kept, by the day")
-    collect_questions: bool = Field(
-        False,
-        description="keep the question, the customer's id and the names of the fields of a live answer that got "
-        "feedback, for 90 days, for `tilores questions collect`",
-    )
-
-    @model_validator(mode="after")
-    def _descend(self) -> QualityTable:
-        if not self.excellent > self.target > self.warning > self.critical:
-            raise ValueError("excellent, target, warning and critical must each be lower than the one before")
-        if self.collect_questions and not self.live_cpu_percent:
-            raise ValueError("collect_questions needs live_cpu_percent above 0")
-        return self
 
 
 class WorkerTable(_Table):

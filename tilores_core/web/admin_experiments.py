@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 from tilores_core.release import ProductionIntegrationOrchestrator
 from tilores_core.release.experiments import ExperimentPlan
 from tilores_core.release.experiments.report import as_json
-from tilores_core.release.experiments.tester import as_row
 from tilores_core.web.auth import route_with_key
 from tilores_core.web.problems import ERRORS, MISSING, WITH_BODY, Problem, Responses
 from tilores_core.web.release_jobs import ACCEPTED, JobDesk, Wait
@@ -83,7 +82,7 @@ def experiment_routes(release: ProductionIntegrationOrchestrator, note: Callable
     async def status(name: Annotated[str, Field(max_length=40)]) -> dict[str, Any]:
         """What the data say now, and the looks so far. Nothing is decided."""
         experiment, verdict = await tester.status(name)
-        return {**as_json(experiment), "verdict": as_row(verdict), "looks": list(experiment.looks)}
+        return {**as_json(experiment), "verdict": verdict.as_row(), "looks": list(experiment.looks)}
 
     @router.post("/runs/{name}/stop", response_model=None, responses={**WITH_BODY, **ACCEPTED, **MISSING})
     async def stop(

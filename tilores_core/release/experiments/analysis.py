@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, Literal
 
 from tilores_core.contracts import Arm
 from tilores_core.release.experiments.plan import ARMS, FEWEST, ExperimentPlan
@@ -100,6 +100,12 @@ class Verdict:
     means: Mapping[Arm, float]
     guards: Mapping[str, str] = field(default_factory=dict)
     mismatch_p: float = 1.0
+
+    def as_row(self) -> dict[str, Any]:
+        """As plain JSON, without infinite limits."""
+        limits = {"low": self.lift.low, "high": self.lift.high}
+        row = {**asdict(self), "lift": self.lift.difference, "p_value": self.lift.p_value}
+        return row | {name: value for name, value in limits.items() if abs(value) < 1e9}
 
 
 def analyse(

@@ -31,7 +31,7 @@ def as_json(experiment: Experiment) -> dict[str, Any]:
 
 
 def describe(experiment: Experiment, verdict: Mapping[str, Any]) -> str:
-    """Describe an experiment in a few lines. `verdict`: as `tester.as_row` makes it; empty before the first look."""
+    """Describe an experiment in a few lines. `verdict`: as `Verdict.as_row` makes it; empty before the first look."""
     plan = experiment.plan
     state = experiment.state if experiment.outcome is None else f"{experiment.outcome}: {experiment.reason}"
     lines = [

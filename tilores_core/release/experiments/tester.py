@@ -100,7 +100,7 @@ class ProductionABTester:
         plan = self._resolved(plan)
         store = await self._store.get()
         running = await store.experiments.list(state="running")
-        if any(one.name == plan.name for one in running):
+        if any(experiment.name == plan.name for experiment in running):
             raise ConflictError(
                 f"the experiment '{plan.name}' runs already", param="name", fix="choose another name, or stop it"
             )
@@ -112,9 +112,9 @@ class ProductionABTester:
                 f"version {control} is in production already", param="candidate", fix="name another version"
             )
         plan = plan.model_copy(update={"candidate": candidate})
-        part = free_slice(plan.share, [one.slice for one in running], holdout=self._holdout)
+        part = free_slice(plan.share, [experiment.slice for experiment in running], holdout=self._holdout)
         if part is None:
-            names = ", ".join(one.name for one in running) or "none"
+            names = ", ".join(experiment.name for experiment in running) or "none"
             raise ConflictError(
                 f"less than {plan.share:.0%} of the traffic is free; experiments that run: {names}",
                 param="share",
@@ -181,7 +181,7 @@ class ProductionABTester:
         experiments = (await self._store.get()).experiments
         found = await experiments.get(name)
         if found is None:
-            known = ", ".join(dict.fromkeys(one.name for one in await experiments.list(limit=20))) or "none"
+            known = ", ".join(dict.fromkeys(row.name for row in await experiments.list(limit=20))) or "none"
             raise UnknownNameError(
                 f"there is no experiment '{name}'; there are: {known}",
                 param="name",
@@ -202,8 +202,8 @@ class ProductionABTester:
     async def follow(self) -> None:
         """Load what runs, and split traffic so. Raises `StoreError`."""
         found = await (await self._store.get()).experiments.list(state="running")
-        running = tuple(_running(one) for one in sorted(found, key=lambda one: one.id))
-        if any(one.plan.label not in self._prompts.state.numbers for one in running):
+        running = tuple(_running(experiment) for experiment in sorted(found, key=lambda experiment: experiment.id))
+        if any(experiment.plan.label not in self._prompts.state.numbers for experiment in running):
             await self._prompts.refresh()
         self._assignment.replace(running)
         # With nothing running a turn pays nothing for experiments.
@@ -221,7 +221,7 @@ class ProductionABTester:
         paused = await store.rollouts.current() is not None
         await self._prompts.refresh()
         running = await store.experiments.list(state="running")
-        for name in self.looked.keys() - {one.name for one in running}:
+        for name in self.looked.keys() - {experiment.name for experiment in running}:
             del self.looked[name]
         await self._remove_leftover_labels(running)
         for experiment in running:
@@ -229,14 +229,14 @@ class ProductionABTester:
             if paused:
                 verdict = replace(verdict, action="continue", reason="nothing is decided during a code roll-out")
             self.looked[experiment.name] = verdict
-            await store.experiments.keep_look(experiment, as_row(verdict), _with_look(experiment, verdict))
+            await store.experiments.keep_look(experiment, verdict.as_row(), _with_look(experiment, verdict))
             await self._act(experiment, verdict)
             done.append((experiment, verdict))
         return done
 
     async def _remove_leftover_labels(self, running: Sequence[Experiment]) -> None:
         """Of processes that were killed between an experiment's label and its beginning or end."""
-        used = {ExperimentPlan.model_validate(one.plan).label for one in running}
+        used = {ExperimentPlan.model_validate(experiment.plan).label for experiment in running}
         left = [name for name in self._prompts.state.numbers if name.startswith(LABEL_PREFIX) and name not in used]
         if not left:
             return
@@ -246,7 +246,7 @@ class ProductionABTester:
                 await self._prompts.remove_label(name, actor=ACTOR, reason="its experiment does not run")
 
     async def _act(self, experiment: Experiment, verdict: Verdict) -> None:
-        plan, row = ExperimentPlan.model_validate(experiment.plan), as_row(verdict)
+        plan, row = ExperimentPlan.model_validate(experiment.plan), verdict.as_row()
         production = self._prompts.state.number
         if production != experiment.control:
             outcome = "deployed" if production == plan.candidate else "superseded"
@@ -277,10 +277,10 @@ class ProductionABTester:
         try:
             await self._prompts.deploy(number, actor=ACTOR, reason=f"{experiment.name}: {verdict.reason}")
         except DeploymentRefusedError as error:
-            await self._end(experiment, plan, "refused", error.message, as_row(verdict))
+            await self._end(experiment, plan, "refused", error.message, verdict.as_row())
             self._raise(experiment, "experiment.stopped", "HIGH", verdict)
             return
-        await self._end(experiment, plan, "deployed", verdict.reason, as_row(verdict))
+        await self._end(experiment, plan, "deployed", verdict.reason, verdict.as_row())
         self._raise(experiment, "experiment.deployed", "INFO", verdict)
 
     async def _end(
@@ -317,7 +317,7 @@ class ProductionABTester:
     async def running(self, name: str) -> Experiment | None:
         """The experiment of this name that runs. Raises `StoreError`."""
         running = await (await self._store.get()).experiments.list(state="running")
-        return next((one for one in running if one.name == name), None)
+        return next((experiment for experiment in running if experiment.name == name), None)
 
     async def _running(self, name: str) -> Experiment:
         experiment = await self.get(name)
@@ -350,25 +350,6 @@ class ProductionABTester:
         )
 
 
-def as_row(verdict: Verdict) -> dict[str, Any]:
-    """Plain JSON: infinite limits are left out."""
-    lift = verdict.lift
-    interval = {name: value for name, value in (("low", lift.low), ("high", lift.high)) if abs(value) < 1e9}
-    return {
-        "action": verdict.action,
-        "reason": verdict.reason,
-        "lift": lift.difference,
-        **interval,
-        "p_value": lift.p_value,
-        "confidence": verdict.confidence,
-        "units": dict(verdict.units),
-        "scored": dict(verdict.scored),
-        "means": dict(verdict.means),
-        "guards": dict(verdict.guards),
-        "mismatch_p": verdict.mismatch_p,
-    }
-
-
 def _how_to_deploy(plan: ExperimentPlan) -> str:
     """What a person does to put a candidate with another model into production."""
     return f"write model = {plan.model!r} into [use] of plugins.toml, restart the server, and deploy {plan.candidate}"
@@ -394,7 +375,7 @@ def _steps(experiment: Experiment, found: Mapping[int, Mapping[str, Mapping[str,
 
 def _with_look(experiment: Experiment, verdict: Verdict) -> list[Mapping[str, Any]]:
     """The looks for a chart: at most 200, thinned out evenly as there are more."""
-    row = as_row(verdict)
+    row = verdict.as_row()
     look: dict[str, Any] = {"scored": sum(verdict.scored.values())}
     look |= {name: row[name] for name in ("lift", "low", "high", "confidence") if name in row}
     looks: list[Mapping[str, Any]] = [*experiment.looks, look]
