@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import os
 import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -19,7 +19,9 @@ from hypothesis import given, settings, strategies as st
 
 from tilores_core.errors import InvalidRequestError, TiloresError
 from tilores_core.jobs import batch_output
-from tilores_core.jobs.batch_output import OrderedWriter, OutputFile, Reorder, read_written, resume
+from tilores_core.jobs.batch import Batch, BatchPlan
+from tilores_core.jobs.batch_input import BatchLine
+from tilores_core.jobs.batch_output import OrderedOutput, OutputFile, Slot, read_written, resume
 from tilores_core.testing.waiting import settle
 
 
@@ -29,35 +31,6 @@ def _ids(path: Path) -> list[str]:
 
 def _row(place: int) -> dict[str, Any]:
     return {"id": f"id-{place}", "answer": "ü" * (place % 7), "line\nbreak": "a\nb"}
-
-
-# --- order -----------------------------------------------------------------------
-
-
-@given(st.data())
-def test_any_order_comes_out_in_order(data: st.DataObject) -> None:
-    count, window = data.draw(st.integers(0, 40)), data.draw(st.integers(1, 8))
-    order: Reorder[int] = Reorder(first=0, window=window)
-    todo, out = list(range(count)), []
-    while todo:
-        possible = [place for place in todo if order.has_room(place)]
-        assert possible, "whoever waits for room gets it"
-        place = data.draw(st.sampled_from(possible))
-        todo.remove(place)
-        out += order.put(place, place)
-        assert len(order) < window
-    assert out == list(range(count))
-
-
-def test_a_place_leaves_once() -> None:
-    order: Reorder[str] = Reorder(first=5, window=3)
-    assert order.put(6, "b") == []
-    for place in (4, 6, 8):
-        with pytest.raises(ValueError, match=f"place {place} is not awaited"):
-            order.put(place, "x")
-    assert order.put(5, "a") == ["a", "b"]
-    with pytest.raises(ValueError, match="not awaited"):
-        order.put(5, "x")
 
 
 # --- interruptions ---------------------------------------------------------------
@@ -83,18 +56,15 @@ def test_any_interruption_and_resume_gives_each_line_once(
 
 
 def _some(path: Path, ids: list[str], finished: int, chance: random.Random) -> int:
-    """Write some lines in a random order of finishing; the size before the last write."""
+    """Write some lines, a few at a time; the size before the last write."""
     file = OutputFile.open(path, resume=True)
     try:
         first = resume(path, ids)
         before = path.stat().st_size
-        order: Reorder[dict[str, Any]] = Reorder(first=first, window=8)
-        todo = list(range(first, len(ids)))
-        for _ in range(min(finished, len(todo))):
-            place = chance.choice([place for place in todo if order.has_room(place)])
-            todo.remove(place)
-            before = path.stat().st_size
-            file.append(order.put(place, _row(place)))
+        while first < min(finished, len(ids)):
+            before, last = path.stat().st_size, min(first + chance.randrange(1, 8), finished, len(ids))
+            file.append(_row(place) for place in range(first, last))
+            first = last
         return before
     finally:
         file.close()
@@ -181,132 +151,154 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
 # --- the writer ------------------------------------------------------------------
 
 
-async def test_many_at_work_at_once(tmp_path: Path) -> None:
-    path, count, window = tmp_path / "out.jsonl", 500, 16
-    writer = OrderedWriter(OutputFile.open(path, resume=False), window=window)
-    writer.start()
-    begun = done = widest = 0
+async def _add(output: OrderedOutput[int], *places: int) -> list[Slot[int]]:
+    return [await output.add(place, None) for place in places]
 
-    async def work(place: int) -> None:
-        nonlocal done
-        await asyncio.sleep(random.uniform(0, 0.003))  # they end in any order
-        writer.put(place, _row(place))
-        done += 1
 
-    async with asyncio.TaskGroup() as group:
-        for place in range(count):
-            await writer.room(place)
-            begun += 1
-            widest = max(widest, begun - done)
-            group.create_task(work(place))
-    await writer.aclose()
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_any_order_comes_out_in_order(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("order") / "out.jsonl"
+    count, window = data.draw(st.integers(0, 30)), data.draw(st.integers(1, 8))
+
+    async def main() -> None:
+        output: OrderedOutput[int] = OrderedOutput(OutputFile.open(path, resume=False), window=window)
+        writing, added = asyncio.create_task(output.write()), 0
+        open_slots: list[Slot[int]] = []
+        while added < count or open_slots:
+            if added < count and output.has_room:
+                open_slots += await _add(output, added)
+                added += 1
+            elif open_slots:
+                slot = open_slots.pop(data.draw(st.integers(0, len(open_slots) - 1)))
+                output.finish(slot, _row(slot.line))
+            else:
+                open_slots += await _add(output, added)  # it waits until what is finished was taken
+                added += 1
+        output.end()
+        await writing
+
+    asyncio.run(main())
     assert _ids(path) == [f"id-{place}" for place in range(count)]
-    assert 1 < widest <= window
 
 
 async def test_a_straggler_holds_the_others_back_and_loses_none(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
-    writer = OrderedWriter(OutputFile.open(path, resume=False), window=4)
-    writer.start()
-    for place in (1, 2, 3):
-        await writer.room(place)
-        writer.put(place, _row(place))
-    waiting = asyncio.create_task(writer.room(4))
+    output: OrderedOutput[int] = OrderedOutput(OutputFile.open(path, resume=False), window=4)
+    writing = asyncio.create_task(output.write())
+    slots = await _add(output, 0, 1, 2, 3)
+    for slot in slots[1:]:
+        output.finish(slot, _row(slot.line))
+    waiting = asyncio.create_task(output.add(4, None))
     await settle()
     assert not waiting.done()
     assert _ids(path) == []
-    writer.put(0, _row(0))
-    await waiting
-    await writer.aclose()
-    assert _ids(path) == ["id-0", "id-1", "id-2", "id-3"]
+    output.finish(slots[0], _row(0))
+    output.finish(await waiting, _row(4))
+    output.end()
+    await writing
+    assert _ids(path) == [f"id-{place}" for place in range(5)]
 
 
 async def test_nobody_waits_for_rows_to_be_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of what may wait is written at once, and so is the last."""
     monkeypatch.setattr(batch_output, "_GATHER_SECONDS", 3600.0)
     path = tmp_path / "out.jsonl"
-    writer = OrderedWriter(OutputFile.open(path, resume=False), window=8)
-    writer.start()
+    output: OrderedOutput[int] = OrderedOutput(OutputFile.open(path, resume=False), window=8)
+    writing = asyncio.create_task(output.write())
     async with asyncio.timeout(30):
         for place in range(21):
-            await writer.room(place)
-            writer.put(place, _row(place))
-        await writer.aclose()
+            (slot,) = await _add(output, place)
+            output.finish(slot, _row(place))
+        output.end()
+        await writing
     assert _ids(path) == [f"id-{place}" for place in range(21)]
 
 
 async def test_room_is_there_as_soon_as_a_straggler_has_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch_output, "_GATHER_SECONDS", 3600.0)
-    writer = OrderedWriter(OutputFile.open(tmp_path / "out.jsonl", resume=False), window=8)
-    writer.start()
-    waiting = asyncio.create_task(writer.room(8))
-    await settle()
-    writer.put(0, _row(0))
+    output: OrderedOutput[int] = OrderedOutput(OutputFile.open(tmp_path / "out.jsonl", resume=False), window=8)
+    writing = asyncio.create_task(output.write())
+    first, *_ = await _add(output, *range(8))
+    output.finish(first, _row(0))
     async with asyncio.timeout(30):
-        await waiting
-        await writer.aclose()
+        await output.add(8, None)
+        output.end(unfinished=True)
+        await writing
 
 
 async def test_ending_early_leaves_what_waits_to_the_next_run(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
-    writer = OrderedWriter(OutputFile.open(path, resume=False), window=4)
-    writer.start()
-    for place in (0, 2, 3):
-        writer.put(place, _row(place))
-    await writer.aclose()
+    output: OrderedOutput[int] = OrderedOutput(OutputFile.open(path, resume=False), window=4)
+    writing = asyncio.create_task(output.write())
+    for slot in await _add(output, 0, 1, 2, 3):
+        if slot.line != 1:
+            output.finish(slot, _row(slot.line))
+    output.end(unfinished=True)
+    await writing
     assert resume(path, [f"id-{place}" for place in range(4)]) == 1
+    assert [slot.line for slot in output.early()] == [2, 3]
 
 
-async def test_a_full_disk_stops_those_who_wait(tmp_path: Path) -> None:
+class Quick:
+    """Answers after a moment, and kills its process at the `last` question; 0: never."""
+
+    def __init__(self, last: int = 0) -> None:
+        self.last = last
+        self.asked = 0
+
+    def try_cached(self, line: BatchLine) -> dict[str, Any] | None:
+        return None
+
+    async def process(self, line: BatchLine) -> dict[str, Any]:
+        self.asked += 1
+        if self.asked == self.last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        await asyncio.sleep(random.uniform(0, 0.002))
+        answer = "x" * random.randrange(3000)
+        return {"id": line.id, "answer": answer, "customer": "one", "cache": "miss", "attempts": 1}
+
+
+async def test_a_full_disk_ends_the_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
+    (tmp_path / "in.jsonl").write_text("".join(f'{{"question": "q{n}"}}\n' for n in range(100)))
     with Path("/dev/full").open("wb", buffering=0) as full:
-        writer = OrderedWriter(OutputFile(full, tmp_path / "out.jsonl"), window=2)
-        writer.start()
-        writer.put(0, _row(0))
+        file = OutputFile(full, tmp_path / "out.jsonl")
+        monkeypatch.setattr(OutputFile, "open", lambda path, *, resume: file)
+        plan = BatchPlan(source=tmp_path / "in.jsonl", output=tmp_path / "out.jsonl", concurrency=4, window=8)
         async with asyncio.timeout(60):
             with pytest.raises(TiloresError, match="cannot be written: No space left"):
-                await writer.room(100)
-            with pytest.raises(TiloresError, match="No space left"):
-                await writer.aclose()
+                await Batch(plan, Quick()).run()
 
 
-KILLED = """
-import asyncio, random, sys
+KILLED = f"""
+from __future__ import annotations
+import asyncio, os, random, signal, sys
 from pathlib import Path
-from tilores_core.jobs.batch_output import OrderedWriter, OutputFile, resume
+from typing import Any
+from tilores_core.jobs.batch import Batch, BatchPlan
+from tilores_core.jobs.batch_input import BatchLine
 
-async def main(path, count):
-    file = OutputFile.open(path, resume=True)
-    first = resume(path, (f"id-{place}" for place in range(count)))
-    writer = OrderedWriter(file, first=first, window=32)
-    writer.start()
-    print("ready", flush=True)
-    async def work(place):
-        await asyncio.sleep(random.uniform(0, 0.004))
-        writer.put(place, {"id": f"id-{place}", "answer": "x" * random.randrange(3000)})
-    async with asyncio.TaskGroup() as group:
-        for place in range(first, count):
-            await writer.room(place)
-            group.create_task(work(place))
-    await writer.aclose()
+{inspect.getsource(Quick)}
+
+async def main(folder, last):
+    plan = BatchPlan(source=folder / "in.jsonl", output=folder / "out.jsonl", concurrency=16, window=32, resume=True)
+    await Batch(plan, Quick(last)).run()
 
 asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
 """
 
 
 def test_killed_at_random_moments_and_resumed(tmp_path: Path) -> None:
-    path, count = tmp_path / "out.jsonl", 4000
-    command = [sys.executable, "-c", KILLED, str(path), str(count)]
-    for _ in range(5):
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
-            assert child.stdout is not None
-            assert child.stdout.readline() == b"ready\n"
-            time.sleep(random.uniform(0.02, 0.15))  # the kill comes at any moment
-            child.send_signal(signal.SIGKILL)
-    killed = len(list(read_written(path)))
-    assert 0 < killed < count, "the kills came too early or too late to show anything"
-    subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL)
+    path, count = tmp_path / "out.jsonl", 3000
+    (tmp_path / "in.jsonl").write_text("".join(f'{{"id": "id-{n}", "question": "q{n}"}}\n' for n in range(count)))
+    command = [sys.executable, "-c", KILLED, str(tmp_path)]
+    for _ in range(4):
+        ended = subprocess.run([*command, str(random.randrange(200, 600))], timeout=60, check=False)
+        assert ended.returncode == -signal.SIGKILL
+    assert 0 < len(list(read_written(path))) < count
+    subprocess.run([*command, "0"], check=True, timeout=60)
     assert _ids(path) == [f"id-{place}" for place in range(count)]
 
 

@@ -21,9 +21,10 @@ from tilores_core.jobs.batch_index import AnsweredIndex, PendingLine, ReadAhead,
 from tilores_core.jobs.batch_input import BatchLine, InputOptions, read_batch
 from tilores_core.jobs.batch_output import (
     WINDOW,
-    OrderedWriter,
+    OrderedOutput,
     OutputFile,
     Row,
+    Slot,
     keep_early,
     read_written,
     resume,
@@ -74,14 +75,14 @@ class Batch:
         self._plan = plan
         self._processor = processor
         self._backend = backend
-        self._slots = asyncio.Semaphore(plan.concurrency if backend is None else backend.chunks)
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._fault: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        # What is being asked, and what was answered and is not yet in the index: the window bounds both.
-        self._pending: dict[bytes, asyncio.Future[Row]] = {}
-        self._chunk: list[PendingLine] = []
+        self._limit = asyncio.Semaphore(plan.concurrency if backend is None else backend.chunks)
+        self._asked: dict[bytes, asyncio.Future[Row]] = {}
+        """The rows of the lines that were begun last. An older answer is in the index: at most two windows of rows
+        are not written yet, and at most two groups of lines were read before that."""
+        self._chunk: list[Slot[BatchLine]] = []
         self._early: dict[int, dict[str, Any]] = {}
-        self._writer: OrderedWriter
+        self._output: OrderedOutput[BatchLine]
+        self._tasks: asyncio.TaskGroup
 
     async def run(self) -> Totals:
         """To the end of the input. Cancelled, it ends at once and keeps everything that was finished.
@@ -98,9 +99,9 @@ class Batch:
             except BaseException:
                 file.drop()
                 raise
-            self._writer = OrderedWriter(file, first=self.taken_up, window=plan.window, note=index.note)
-            self._writer.start()
-            await self._write_all(lines, index)
+            self._output = OrderedOutput(file, window=plan.window, note=index.note)
+            async with ReadAhead(lines, index, plan.group) as ahead:
+                await self._write_all(ahead)
             await asyncio.to_thread(keep_early, plan.output, {})
         finally:
             await asyncio.to_thread(_close, lines, index)
@@ -147,131 +148,99 @@ class Batch:
 
     # --- the lines ---------------------------------------------------------------------------------------
 
-    async def _write_all(self, lines: Iterator[BatchLine], index: AnsweredIndex) -> None:
-        doing = asyncio.create_task(self._do_all(lines, index))
+    async def _write_all(self, ahead: ReadAhead) -> None:
+        """What fails first, the reading, a line's work or the writing, ends the others."""
+        writing = asyncio.create_task(self._output.write(), name="batch output")
         try:
-            await asyncio.wait({doing, self._fault}, return_when=asyncio.FIRST_COMPLETED)
-            if self._fault.done():
-                self._fault.result()
-            await doing
-        except BaseException:
-            await asyncio.shield(asyncio.ensure_future(self._leave_off(doing)))
-            raise
-        finally:
-            self._fault.cancel()
-        await self._writer.aclose()
-        if self._writer.early():
-            raise RuntimeError("a batch ended with lines that were finished and not written")
-
-    async def _leave_off(self, doing: asyncio.Task[None]) -> None:
-        """Cancel what is in progress, write what is ready, and keep what was finished before its turn."""
-        doing.cancel()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._writer.aclose()
-        with suppress(OSError):  # no room for it: those lines are asked again
-            await asyncio.to_thread(keep_early, self._plan.output, {**self._early, **self._writer.early()})
-        await asyncio.wait({doing})  # last, as it waits for the thread that reads, and that for its disk or pipe
-
-    async def _do_all(self, lines: Iterator[BatchLine], index: AnsweredIndex) -> None:
-        await self._begin_all(lines, index)
-        while self._tasks:
-            await asyncio.wait(self._tasks)
-
-    async def _begin_all(self, lines: Iterator[BatchLine], index: AnsweredIndex) -> None:
-        async with ReadAhead(lines, index, self._plan.group) as ahead:
-            # What a line finds: the answer in the index, or else its key here. So a key goes when the last group
-            # is begun that was read before the answer was in the index.
-            settled: list[bytes] = []
-            while group := await ahead.next():
-                for todo in group:
-                    if not self._writer.has_room(todo.line.place):
-                        await self._flush()  # what has no room may wait for a line of the chunk
-                        await self._writer.room(todo.line.place)
-                    await self._begin(todo)
-                for key in settled:  # one that failed may be asked again by now
-                    if (asked := self._pending.get(key)) is not None and asked.done():
-                        del self._pending[key]
-                settled, self._writer.settled = self._writer.settled, []
-        await self._flush()
-
-    async def _begin(self, todo: PendingLine) -> None:
-        line = todo.line
-        kept = self._early.pop(line.place, None)
-        if line.problem is not None:
-            self._finish(line, problem_row(line))
-        elif kept is not None and kept["id"] == line.id:
-            self._finish(line, kept, todo.key)
-        elif (known := self._processor.try_cached(line)) is not None:
-            self._finish(line, known, todo.key)
-        elif (asked := self._pending.get(todo.key)) is not None:
-            if asked.done():
-                self._repeat(line, asked)
-            else:
-                asked.add_done_callback(lambda first: self._repeat(line, first))
-        elif todo.earlier is not None:
-            self._finish(line, repeat_row(line.id, todo.earlier))
-        else:
-            self._pending[todo.key] = asyncio.get_running_loop().create_future()
-            await self._start(todo)
-
-    async def _start(self, todo: PendingLine) -> None:
-        if self._backend is not None:
-            self._chunk.append(todo)
-            if len(self._chunk) >= self._backend.chunk_lines:
+            async with asyncio.TaskGroup() as self._tasks:
+                self._tasks.create_task(_end_of(writing))
+                while group := await ahead.next():
+                    for pending in group:
+                        await self._begin(pending)
                 await self._flush()
+                self._output.end()
+        except BaseException as error:
+            await asyncio.shield(asyncio.ensure_future(self._leave_off(writing)))
+            if isinstance(error, BaseExceptionGroup):
+                raise error.exceptions[0] from None
+            raise
+
+    async def _leave_off(self, writing: asyncio.Task[None]) -> None:
+        """Write what is ready, and keep what was finished before its turn."""
+        self._output.end(unfinished=True)
+        await asyncio.wait({writing})
+        rows = {slot.line.place: slot.row.result() for slot in self._output.early()}
+        with suppress(OSError):  # no room for it: those lines are asked again
+            await asyncio.to_thread(keep_early, self._plan.output, {**self._early, **rows})
+
+    async def _begin(self, pending: PendingLine) -> None:
+        line, key = pending.line, pending.key
+        if not self._output.has_room:
+            await self._flush()  # what has no room may wait for a line of the chunk
+        slot = await self._output.add(line, None if line.problem is not None else key)
+        kept, asked = self._early.pop(line.place, None), self._asked.get(key)
+        if asked is not None and asked.done() and "error" in asked.result():
+            asked = None
+        if line.problem is not None:
+            self._finish(slot, problem_row(line))
+        elif kept is not None and kept["id"] == line.id:
+            self._finish(slot, kept)
+        elif (cached := self._processor.try_cached(line)) is not None:
+            self._finish(slot, cached)
+        elif asked is not None:
+            asked.add_done_callback(lambda first: self._finish(slot, repeat_row(line.id, first.result())))
             return
-        await self._slots.acquire()
-        self._spawn([todo])
+        elif pending.earlier is not None:
+            self._finish(slot, repeat_row(line.id, pending.earlier))
+            return
+        else:
+            self._remember(key, slot.row)
+            await self._start(slot)
+            return
+        if line.problem is None:
+            self._remember(key, slot.row)
+
+    def _remember(self, key: bytes, row: asyncio.Future[Row]) -> None:
+        self._asked.pop(key, None)
+        self._asked[key] = row
+        if len(self._asked) > 2 * (self._plan.window + self._plan.group):
+            del self._asked[next(iter(self._asked))]
+
+    async def _start(self, slot: Slot[BatchLine]) -> None:
+        self._chunk.append(slot)
+        if len(self._chunk) >= (1 if self._backend is None else self._backend.chunk_lines):
+            await self._flush()
 
     async def _flush(self) -> None:
-        """Send the lines that are gathered for an executor."""
+        """Have the lines that are gathered processed."""
         if self._chunk:
             chunk, self._chunk = self._chunk, []
-            await self._slots.acquire()
-            self._spawn(chunk)
+            await self._limit.acquire()
+            self._tasks.create_task(self._process(chunk))
 
-    def _spawn(self, todos: Sequence[PendingLine]) -> None:
-        task = asyncio.create_task(self._do(todos))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _do(self, todos: Sequence[PendingLine]) -> None:
+    async def _process(self, chunk: Sequence[Slot[BatchLine]]) -> None:
         try:
-            rows = await self._rows([todo.line for todo in todos])
-            for todo, row in zip(todos, rows, strict=True):
-                self._finish(todo.line, row, todo.key)
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:
-            if not self._fault.done():
-                self._fault.set_exception(error)
+            for slot, row in zip(chunk, await self._rows([slot.line for slot in chunk]), strict=True):
+                self._finish(slot, row)
         finally:
-            self._slots.release()
+            self._limit.release()
 
     async def _rows(self, lines: Sequence[BatchLine]) -> Sequence[dict[str, Any]]:
         if self._backend is not None:
             return await self._backend.process(lines)
         try:
             return [await self._processor.process(lines[0])]
-        except Exception as error:  # `do` answers for everything; a fault in it is one line's, not the batch's
+        except Exception as error:  # `process` answers for everything; a fault in it is one line's, not the batch's
             return [error_row(lines[0].id, error, attempts=1, seconds=0.0)]
 
-    def _repeat(self, line: BatchLine, first: asyncio.Future[Row]) -> None:
-        if not first.cancelled():
-            self._finish(line, repeat_row(line.id, first.result()))
-
-    def _finish(self, line: BatchLine, row: dict[str, Any], key: bytes | None = None) -> None:
-        self._writer.put(line.place, row, key)
+    def _finish(self, slot: Slot[BatchLine], row: dict[str, Any]) -> None:
+        self._output.finish(slot, row)
         self.totals.count(row)
-        if key is None:
-            return
-        asked = self._pending.get(key)
-        if asked is None:
-            asked = self._pending[key] = asyncio.get_running_loop().create_future()
-        if not asked.done():
-            asked.set_result(row)
+
+
+async def _end_of(task: asyncio.Task[None]) -> None:
+    """Raise what the task raises; the task goes on when this is cancelled."""
+    await asyncio.shield(task)
 
 
 def _close(lines: Iterator[BatchLine], index: AnsweredIndex) -> None:

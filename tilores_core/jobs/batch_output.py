@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, Generic, TypeVar
 
@@ -20,40 +22,6 @@ import orjson
 from tilores_core.errors import InvalidRequestError, TiloresError
 
 T = TypeVar("T")
-
-
-class Reorder(Generic[T]):
-    """Holds results that come too early. No I/O, no waiting: `has_room` says which place may begin."""
-
-    def __init__(self, *, first: int, window: int) -> None:
-        self.next = first
-        """The place that leaves next."""
-        self._window = window
-        self._early: dict[int, T] = {}
-
-    def has_room(self, place: int) -> bool:
-        """May `place` be begun? Otherwise its result might have to wait for more than `window` others."""
-        return place < self.next + self._window
-
-    def put(self, place: int, result: T) -> list[T]:
-        """What leaves now, in order. Raises `ValueError` for a place that has left, waits, or has no room."""
-        if place < self.next or place in self._early or not self.has_room(place):
-            raise ValueError(f"place {place} is not awaited; next is {self.next}")
-        self._early[place] = result
-        leaving = []
-        while self.next in self._early:
-            leaving.append(self._early.pop(self.next))
-            self.next += 1
-        return leaving
-
-    def early(self) -> dict[int, T]:
-        """What waits, by place."""
-        return dict(self._early)
-
-    def __len__(self) -> int:
-        """How many wait."""
-        return len(self._early)
-
 
 WINDOW: Final = 1024
 _BLOCK: Final = 64 * 1024
@@ -163,105 +131,101 @@ def resume(path: Path, ids: Iterable[str], tell: Callable[[dict[str, Any], int],
     return place
 
 
-class OrderedWriter:
-    """Takes results in any order and writes them in order, in groups: as many as came while the last was written.
+@dataclass(slots=True, eq=False)
+class Slot(Generic[T]):
+    """What a line gets in the output. `row` is set when it is finished; `key`: for the index of answers."""
 
-    async with asyncio.TaskGroup() as group:
-        async for line in lines:
-            await writer.room(line.place)   # not further ahead than `window`
-            group.create_task(work(line))   # … and in there: writer.put(line.place, row)
-    await writer.aclose()
+    line: T
+    key: bytes | None
+    row: asyncio.Future[Row]
+
+
+class OrderedOutput(Generic[T]):
+    """Rows in the order in which their slots were added, written in groups: as many as came while the last was.
+
+    `window`: how many slots may wait. `note`: called in a thread, once rows are in the file.
     """
 
-    def __init__(self, file: OutputFile, *, first: int = 0, window: int = WINDOW, note: Note | None = None) -> None:
-        """Prepare to write. `note` is called in a thread, once the rows are in the file."""
+    def __init__(self, file: OutputFile, *, window: int = WINDOW, note: Note | None = None) -> None:
         self._file = file
-        self._order: Reorder[tuple[bytes | None, Row]] = Reorder(first=first, window=window)
         self._window = window
         self._note = note
-        self._ready: list[tuple[bytes | None, Row]] = []
+        self._slots: deque[Slot[T]] = deque()
         self._came = asyncio.Event()
         self._pressing = asyncio.Event()
         self._left = asyncio.Event()
-        self._ended = False
-        self._task: asyncio.Task[None] | None = None
-        self.settled: list[bytes] = []
-        """Keys of rows that were written and noted; the caller that puts keys empties it."""
+        self._ended = self._stopped = False
 
-    def start(self) -> None:
-        self._task = asyncio.create_task(self._write(), name="batch output")
+    @property
+    def has_room(self) -> bool:
+        """Whether `add` would return at once."""
+        return len(self._slots) < self._window
 
-    def has_room(self, place: int) -> bool:
-        """Whether `room` would return at once."""
-        return self._order.has_room(place) and len(self._ready) < self._window
-
-    async def room(self, place: int) -> None:
-        """Wait until `place` may be begun. Raises what stopped the writing."""
-        while not self.has_room(place):
-            self._check()
+    async def add(self, line: T, key: bytes | None) -> Slot[T]:
+        """The slot of the next line. It waits for room, which there is none of once `write` has failed."""
+        while not self.has_room:
             self._left.clear()
             await self._left.wait()
-        self._check()
+        slot = Slot(line, key, asyncio.get_running_loop().create_future())
+        self._slots.append(slot)
+        self._notify()
+        return slot
 
-    def put(self, place: int, row: Row, key: bytes | None = None) -> None:
-        """The result of `place`, each place once. Raises `ValueError` for one that is not awaited."""
-        leaving = self._order.put(place, (key, row))
-        if leaving:
-            self._ready += leaving
-            self._came.set()
-            self._left.set()  # those that left may have been all that `room` waits for
-            if len(self._ready) > self._window // 2:
-                self._pressing.set()
+    def finish(self, slot: Slot[T], row: Row) -> None:
+        """The row of a slot, once."""
+        slot.row.set_result(row)
+        self._notify()
 
-    async def aclose(self) -> None:
-        """Write what is ready and end. What waits for a place before it is not written; see `early`."""
-        self._ended = True
+    def end(self, *, unfinished: bool = False) -> None:
+        """Nothing more is added. `unfinished`: nothing more is finished either, so that `write` ends early."""
+        self._ended, self._stopped = True, unfinished
         self._came.set()
         self._pressing.set()
+
+    def early(self) -> list[Slot[T]]:
+        """The slots that are finished and wait for one before them."""
+        return [slot for slot in self._slots if slot.row.done()]
+
+    async def write(self) -> None:
+        """Write until `end`, and close the file. Raises `TiloresError`, e.g. on a full disk."""
         try:
-            if self._task is not None:
-                await self._task
+            while self._is_ready() or not (self._stopped or (self._ended and not self._slots)):
+                await self._came.wait()
+                await self._gather()
+                self._came.clear()
+                group: list[Slot[T]] = []
+                while self._is_ready():
+                    group.append(self._slots.popleft())
+                self._left.set()
+                if group:
+                    await asyncio.to_thread(self._append, group)
         except BaseException:
             await _to_its_end(self._file.drop)
             raise
         await _to_its_end(self._file.close)
 
-    def early(self) -> dict[int, Row]:
-        """What waits for a place before it, by place."""
-        return {place: row for place, (_, row) in self._order.early().items()}
+    def _is_ready(self) -> bool:
+        return bool(self._slots) and self._slots[0].row.done()
 
-    def _check(self) -> None:
-        if self._task is not None and self._task.done() and not self._task.cancelled():
-            error = self._task.exception()
-            if error is not None:
-                raise error
-
-    async def _write(self) -> None:
-        try:
-            while not (self._ended and not self._ready):
-                await self._came.wait()
-                await self._gather()
-                self._came.clear()
-                group, self._ready = self._ready, []
-                if group:
-                    await asyncio.to_thread(self._append, group)
-                    self.settled += [key for key, _ in group if key is not None]
-                self._left.set()
-        finally:
-            self._left.set()  # a caller that waits for room must see that there is no writer any more
+    def _notify(self) -> None:
+        if self._is_ready():
+            self._came.set()
+            if len(self._slots) > self._window // 2:
+                self._pressing.set()
 
     async def _gather(self) -> None:
-        """Until it is time, or half of what may wait has, or nothing more will."""
+        """Until it is time, or half of what may wait is there, or nothing more will be."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_GATHER_SECONDS):
                 await self._pressing.wait()
         if not self._ended:
             self._pressing.clear()
 
-    def _append(self, group: Sequence[tuple[bytes | None, Row]]) -> None:
-        begins = self._file.append(row for _, row in group)
+    def _append(self, group: Sequence[Slot[T]]) -> None:
+        rows = [slot.row.result() for slot in group]
+        begins = self._file.append(rows)
         if self._note is not None:
-            self._note(group, begins)
+            self._note([(slot.key, row) for slot, row in zip(group, rows, strict=True)], begins)
 
 
 async def _to_its_end(close: Callable[[], None]) -> None:
