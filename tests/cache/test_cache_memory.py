@@ -140,6 +140,18 @@ async def test_expired_entries_leave_though_nobody_asks_for_them(clock: Clock) -
     assert stats.extra["namespaces"]["answers"] == {"entries": 0, "bytes": 0, "evictions": 0, "expirations": 500}
 
 
+async def test_counts_by_namespace_follow_the_entries(clock: Clock) -> None:
+    tier = MemoryTier(max_entries=3, clock=clock)
+    for key in ("answers:a", "answers:b", "schemas:a", "answers:b", "answers:c"):  # a is evicted
+        put(tier, key, clock)
+    await tier.delete(["answers:b"])
+    one = {"entries": 1, "bytes": ((await tier.stats()).bytes or 0) // 2, "expirations": 0}
+    answers, schemas = {**one, "evictions": 1}, {**one, "evictions": 0}
+    assert (await tier.stats()).extra["namespaces"] == {"answers": answers, "schemas": schemas}
+    await tier.clear()
+    assert [counts["bytes"] for counts in (await tier.stats()).extra["namespaces"].values()] == [0, 0]
+
+
 async def test_the_tag_index_empties_with_the_entries(clock: Clock) -> None:
     tier = MemoryTier(max_entries=10, clock=clock)
     for number in range(1000):

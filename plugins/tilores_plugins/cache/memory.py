@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -27,6 +28,7 @@ TAG_OVERHEAD = 150
 
 _LARGEST_SHARE = 8  # one entry may take an eighth of `max_bytes`, or it would evict too many others
 _SWEPT_AT_ONCE = 6
+_SWEPT_PER_LOOK = 250
 
 
 class Settings(BaseModel):
@@ -59,6 +61,16 @@ def build(context: PluginContext) -> MemoryTier:
     )
 
 
+@dataclass(slots=True)
+class _Counts:
+    """Of one namespace: what is held, and how many entries left."""
+
+    entries: int = 0
+    bytes: int = 0
+    evictions: int = 0
+    expirations: int = 0
+
+
 class MemoryTier:
     """A bounded LRU cache with an expiry per entry and an index of tags. Thread-safe; no method waits for I/O.
 
@@ -88,8 +100,7 @@ class MemoryTier:
         self._bytes = 0
         self._hits = 0
         self._misses = 0
-        self._evictions: Counter[str] = Counter()
-        self._expirations: Counter[str] = Counter()
+        self._counts: defaultdict[str, _Counts] = defaultdict(_Counts)
 
     # --- SupportsPeek ---
 
@@ -102,7 +113,7 @@ class MemoryTier:
             until, entry = held
             if until <= self._clock():
                 self._remove(key)
-                self._expirations[_namespace(key)] += 1
+                self._counts[_namespace(key)].expirations += 1
                 self._misses += 1
                 return None
             self._hits += 1
@@ -149,17 +160,21 @@ class MemoryTier:
             return sum(self._remove(key, now) for key in chosen)
 
     async def stats(self) -> TierStats:
+        # Once a second: the time it takes must not grow with the number of entries.
         with self._lock:
-            now = self._clock()
-            self._expire(list(self._entries), now)
+            self._sweep(self._clock(), _SWEPT_PER_LOOK)
+            counts = self._counts.values()
             return TierStats(
                 entries=len(self._entries),
                 bytes=self._bytes,
                 hits=self._hits,
                 misses=self._misses,
-                evictions=self._evictions.total(),
-                expirations=self._expirations.total(),
-                extra={"namespaces": self._by_namespace(), "tags": len(self._tags)},
+                evictions=sum(one.evictions for one in counts),
+                expirations=sum(one.expirations for one in counts),
+                extra={
+                    "namespaces": {name: asdict(one) for name, one in self._counts.items()},
+                    "tags": len(self._tags),
+                },
             )
 
     async def aclose(self) -> None:
@@ -167,6 +182,7 @@ class MemoryTier:
             self._entries.clear()
             self._tags.clear()
             self._unswept.clear()
+            self._counts.clear()
             self._bytes = 0
 
     # --- inside; the lock is held ---
@@ -181,14 +197,14 @@ class MemoryTier:
             self._evict()
         until = entry.expires_at if entry.expires_at - now <= self._ttl else now + self._ttl
         self._entries[key] = (until, entry)
-        self._bytes += size
+        self._add(key, 1, size)
         for tag in dict.fromkeys(entry.tags):
             self._index(tag, key)
 
     def _evict(self) -> None:
         key, (_, entry) = self._entries.popitem(last=False)
         self._forget(key, entry)
-        self._evictions[_namespace(key)] += 1
+        self._counts[_namespace(key)].evictions += 1
 
     def _remove(self, key: str, now: float = 0.0) -> int:
         """1 if it was there and alive at `now`."""
@@ -199,28 +215,31 @@ class MemoryTier:
         self._forget(key, entry)
         return int(until > now)
 
-    def _expire(self, keys: Sequence[str], now: float) -> None:
-        for key in keys:
-            held = self._entries.get(key)
-            if held is not None and held[0] <= now:
-                self._remove(key)
-                self._expirations[_namespace(key)] += 1
-
-    def _sweep(self, now: float) -> None:
+    def _sweep(self, now: float, number: int = _SWEPT_AT_ONCE) -> None:
         """Check a few entries with every store, so that expired ones leave although they are not asked for."""
         if not self._unswept:
             self._unswept = list(self._entries)
-        self._expire(self._unswept[-_SWEPT_AT_ONCE:], now)
-        del self._unswept[-_SWEPT_AT_ONCE:]
+        for key in self._unswept[-number:]:
+            held = self._entries.get(key)
+            if held is not None and held[0] <= now:
+                self._remove(key)
+                self._counts[_namespace(key)].expirations += 1
+        del self._unswept[-number:]
 
     def _forget(self, key: str, entry: CacheEntry) -> None:
-        self._bytes -= _size(key, entry)
+        self._add(key, -1, -_size(key, entry))
         for tag in dict.fromkeys(entry.tags):
             keys = self._tags[tag]
             if isinstance(keys, str) or len(keys) == 1:
                 del self._tags[tag]
             else:
                 keys.discard(key)
+
+    def _add(self, key: str, entries: int, size: int) -> None:
+        self._bytes += size
+        counts = self._counts[_namespace(key)]
+        counts.entries += entries
+        counts.bytes += size
 
     def _index(self, tag: str, key: str) -> None:
         keys = self._tags.get(tag)
@@ -230,23 +249,6 @@ class MemoryTier:
             self._tags[tag] = {keys, key}
         else:
             keys.add(key)
-
-    def _by_namespace(self) -> dict[str, dict[str, int]]:
-        names = {_namespace(key) for key in self._entries} | set(self._evictions) | set(self._expirations)
-        figures = {
-            name: {
-                "entries": 0,
-                "bytes": 0,
-                "evictions": self._evictions[name],
-                "expirations": self._expirations[name],
-            }
-            for name in names
-        }
-        for key, (_, entry) in self._entries.items():
-            mine = figures[_namespace(key)]
-            mine["entries"] += 1
-            mine["bytes"] += _size(key, entry)
-        return figures
 
 
 def _size(key: str, entry: CacheEntry) -> int:

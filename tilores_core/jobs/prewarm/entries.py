@@ -16,7 +16,7 @@ from tilores_core.cache.tiered import TieredCache
 
 MOST_WATCHED: Final = 50_000
 _AT_ONCE: Final = 256
-_FETCHED_AT_ONCE: Final = 64
+_FETCHED_AT_ONCE: Final = 16  # a third of a millisecond, for which callers wait
 _ANSWERS: Final = "answers:"
 
 
