@@ -39,10 +39,14 @@ class TraceSink(Protocol):
 
 
 class QualitySink(Protocol):
-    """Where live answers are scored and counted; `LiveQuality` is one. Neither method waits."""
+    """Where live answers are counted and scored; `LiveQuality` is one. No method waits."""
 
-    def take(self, outcome: Outcome, model: str, prompt_version: str) -> None:
-        """A turn has ended that was not answered from memory. `model`: the one that was asked for."""
+    def count(self, context: TurnContext, answer: Answer | None, error: BaseException | None) -> bool:
+        """A turn has ended that was not answered from memory. Whether `take` is to get its outcome."""
+        ...
+
+    def take(self, outcome: Outcome) -> None:
+        """The outcome of a turn that `count` wanted."""
         ...
 
     def hit(self, run_id: str, key: str, model: str, prompt_version: str) -> None:
@@ -81,11 +85,13 @@ class OutcomeReporter:
         self, context: TurnContext, answer: Answer | None = None, *, error: BaseException | None = None
     ) -> None:
         """Report a turn that has ended, with an answer or with an error."""
-        if self._queues or self._tracing is not None or self.quality is not None:
+        quality = self.quality
+        wanted = quality is not None and quality.count(context, answer, error)
+        if wanted or self._queues or self._tracing is not None:
             outcome = _outcome(context, answer, error)
             self._put(outcome)
-            if self.quality is not None:
-                self.quality.take(outcome, context.model, context.prompt.version)
+            if wanted and quality is not None:
+                quality.take(outcome)
 
     def report_cached(self, context: TurnContext, hit: Hit, stored: Callable[[TurnContext], Answer | None]) -> None:
         """Report a reply that was served from memory: all of them to observers, a share of them to tracers.

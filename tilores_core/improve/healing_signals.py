@@ -50,6 +50,8 @@ class HealthSignals:
         self._source = source
         self._clock = clock
         self._seen: Counter[tuple[SignalKind, str, str]] = Counter()
+        self._fields: Counter[str] = Counter()
+        """Customers by the name of a field that they have; "" counts all."""
         self._task: asyncio.Task[None] | None = None
 
     def record(self, outcome: Outcome, score: float | None) -> None:
@@ -62,9 +64,8 @@ class HealthSignals:
                 self._seen["served_by", self._shown(attempt.model), attempt.served_by] += 1
         if outcome.answer is not None and outcome.answer.schema_hash:
             self._seen["schema", self._source, outcome.answer.schema_hash] += 1
-        if outcome.customer is not None:
-            names = {name for record in outcome.customer.records for name in record.fields}
-            self._seen.update(("field", self._source, name) for name in ("", *names))
+        if outcome.customer is not None and len(self._fields) < _MOST_SEEN:
+            self._fields.update({""}.union(*(record.fields for record in outcome.customer.records)))
 
     def record_unreliable(self, outcome: Outcome) -> None:
         self._behind.record_unreliable(outcome)
@@ -83,13 +84,17 @@ class HealthSignals:
     async def flush(self) -> None:
         """Add what was seen to the store. Raises `StoreError`; it is kept then."""
         seen, self._seen = self._seen, Counter()
-        if not seen:
+        fields, self._fields = self._fields, Counter()
+        if not seen and not fields:
             return
         try:
             store = await self._store.get()
-            await store.healing.add_signals(seen, now_ms=round(self._clock() * 1000))
+            counts: dict[tuple[SignalKind, str, str], int] = {**seen}
+            counts |= {("field", self._source, name): number for name, number in fields.items()}
+            await store.healing.add_signals(counts, now_ms=round(self._clock() * 1000))
         except BaseException:
             self._seen.update(seen)
+            self._fields.update(fields)
             raise
 
     async def _run(self) -> None:

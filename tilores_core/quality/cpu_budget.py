@@ -1,10 +1,9 @@
-"""A share of one processor core that work may use: a token bucket over measured CPU time of the working thread."""
+"""A share of one processor core that work may use: a token bucket over the CPU time that was used."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Final
 
 _BURST_SECONDS: Final = 2.0
@@ -19,17 +18,11 @@ class CpuBudget:
     made up.
     """
 
-    def __init__(
-        self,
-        share: float,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        cpu_clock: Callable[[], float] = time.thread_time,
-    ) -> None:
+    def __init__(self, share: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._share = share
         self._clock = clock
-        self._cpu_clock = cpu_clock
-        self._left = share * _BURST_SECONDS
+        self.left = share * _BURST_SECONDS
+        """CPU seconds that may be used now."""
         self._at = clock()
         self.used = 0.0
         """CPU seconds since the start."""
@@ -37,17 +30,11 @@ class CpuBudget:
     def allows(self) -> bool:
         """Whether work may begin now."""
         now = self._clock()
-        self._left = min(self._left + (now - self._at) * self._share, self._share * _BURST_SECONDS)
+        self.left = min(self.left + (now - self._at) * self._share, self._share * _BURST_SECONDS)
         self._at = now
-        return self._left > 0
+        return self.left > 0
 
-    @contextmanager
-    def measure(self) -> Iterator[None]:
-        """Take the CPU time of the block, in this thread, from the budget."""
-        began = self._cpu_clock()
-        try:
-            yield
-        finally:
-            taken = self._cpu_clock() - began
-            self.used += taken
-            self._left -= taken
+    def charge(self, seconds: float) -> None:
+        """Take CPU time that was used from the budget."""
+        self.used += seconds
+        self.left -= seconds

@@ -1,9 +1,9 @@
 """Live answers, scored in the web process: sampled within a CPU budget, after the reply, and only scores leave it.
 
-The engine hands over what happened (`take`, `hit`); it is counted at once, which costs some microseconds. A task
-scores what the budget allows, one answer after another in a thread with pauses for callers between them, and another
-adds the sums to the store every few seconds. While the store does not answer, the sums of up to `_MOST_KEPT` windows
-are kept.
+The engine says what happened (`count`, `hit`); it is counted at once, which costs a few microseconds. Whether the
+answer is scored as well is decided there, by the budget, and only then is its outcome kept (`take`). A task scores
+batches of those in a thread, with pauses for callers, and another adds the sums to the store every few seconds. While
+the store does not answer, the sums of up to `_MOST_KEPT` windows are kept.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from time import perf_counter
 from typing import Final, Protocol
 
 import structlog
@@ -20,12 +21,12 @@ import structlog
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.chat.messages import last_question
 from tilores_core.chat.stored import answer_from_hit
+from tilores_core.chat.turn_context import TurnContext
 from tilores_core.contracts import Answer, Outcome
-from tilores_core.errors import TiloresError
+from tilores_core.errors import TiloresError, error_code
 from tilores_core.quality.cpu_budget import CpuBudget
 from tilores_core.quality.recent_runs import RecentRuns
 from tilores_core.quality.scoring import Scores, score_live
-from tilores_core.spectrums import classify
 from tilores_core.store.lazy import LazyStore
 from tilores_core.store.topics import FEEDBACK
 from tilores_core.store.windows import MEASURES, PARTS, WINDOW_MS, Cell
@@ -36,8 +37,10 @@ QUALITY_WORK: Final = "quality"
 """The mark that wakes the worker process for the monitor."""
 FLUSH_SECONDS: Final = 10.0
 _CANDIDATES: Final = 16
-_PAUSE_SECONDS: Final = 0.02
-"""Between two answers that are scored: a thread that computes holds up the event loop."""
+_BATCH_SECONDS: Final = 0.05
+"""Between two batches, so that a batch has several answers: handing one to a thread costs as much as a score."""
+_PAUSE_SECONDS: Final = 0.001
+"""Between two answers of a batch: a thread that computes holds up the event loop."""
 _MOST_KEPT: Final = 2_000
 _MOST_SCORES: Final = 10_000
 _MOST_FEEDBACK: Final = 1_000
@@ -62,7 +65,8 @@ Sums = defaultdict[str, float]
 
 
 class ScoreObserver(Protocol):
-    """Gets turns with what they scored, one by one; both methods are quick."""
+    """Gets turns with what they scored, one by one: all that belong to an experiment, and of others those for which
+    the budget has time. Both methods are quick."""
 
     def record(self, outcome: Outcome, score: float | None) -> None:
         """Take the score of a turn. `score`: overall, in [0, 1]; None for a turn that failed or was not scored."""
@@ -84,9 +88,9 @@ class Collector(Protocol):
 
 
 class LiveQuality:
-    """Scores and counts live turns. One per web process; `take`, `hit` and `feedback` are called on its event loop.
+    """Scores and counts live turns. One per web process; what comes in is called on its event loop.
 
-    `cpu_share`: of one core, for scoring. `observer`: hears of each turn that a model answered or that failed.
+    `cpu_share`: of one core, for scoring and for `observer`, which gets turns that a model answered or that failed.
     `cache`: where the answers are whose replies are served from memory.
     `note`: hears the scores of a run, for its trace. `wake_monitor`: called when there are new scores in the store.
     """
@@ -135,39 +139,53 @@ class LiveQuality:
 
     # --- what comes in; all of it quick ------------------------------------------------------------------
 
-    def take(self, outcome: Outcome, model: str, prompt_version: str) -> None:
-        """A turn has ended that was not answered from memory. `model`: the one that was asked for."""
-        if outcome.turn.purpose != "live":
-            return
-        answer = outcome.answer
+    def count(self, context: TurnContext, answer: Answer | None, error: BaseException | None) -> bool:
+        """Count a turn that was not answered from memory; whether `take` is to get its outcome."""
+        if context.turn.purpose != "live":
+            return False
         if answer is None:
-            if outcome.error is not None and outcome.error not in _CALLERS_FAULT:
-                sums = self._sums_of(Cell(model, classify(last_question(outcome.turn.messages)), prompt_version))
-                sums["turns"] += 1
-                sums["errors"] += 1
-                self._tell(outcome, None)
-            return
-        cell = _cell(answer)
-        self.runs.recent.append((outcome.turn.run_id, None, cell, None))
+            if error is None or error_code(error) in _CALLERS_FAULT:
+                return False
+            sums = self._sums_of(Cell(context.model, context.spectrum, context.prompt.version))
+            sums["turns"] += 1
+            sums["errors"] += 1
+            return context.arm is not None or self._budget.allows()
+        cell = Cell(answer.model, answer.spectrum, answer.prompt_version)
+        self.runs.recent.append((context.turn.run_id, None, cell, None))
         sums = self._sums_of(cell)
         sums["turns"] += 1
         if answer.cache_tier != "miss":
             sums["hits"] += 1
+            return False
+        _measure(sums, "latency", perf_counter() - context.started)
+        if answer.cost is not None:
+            _measure(sums, "cost", answer.cost)
+        if self._has_time() or context.arm is not None or self._collector is not None:
+            return True
+        self.counts["over_budget"] += 1
+        return False
+
+    def take(self, outcome: Outcome) -> None:
+        """The outcome of a turn that `count` wanted: score its answer, if there is still time for it."""
+        answer = outcome.answer
+        if answer is None:
+            self._tell(outcome, None)
             return
         if self._collector is not None:
             self._collector.remember(outcome)
-        _measure(sums, "latency", outcome.timings.get("total", 0.0))
-        if answer.cost is not None:
-            _measure(sums, "cost", answer.cost)
-        if not _is_scorable(outcome, answer):
-            self.counts["not_scorable"] += 1
-            self._tell(outcome, None)
-        elif len(self._candidates) == _CANDIDATES or not self._budget.allows():
+        if not self._has_time():
             self.counts["over_budget"] += 1
+            if outcome.arm is not None:
+                self._tell(outcome, None)
+        elif not _is_scorable(outcome, answer):
+            self.counts["not_scorable"] += 1
             self._tell(outcome, None)
         else:
             self._candidates.append(outcome)
             self._wake.set()
+
+    def _has_time(self) -> bool:
+        return len(self._candidates) < _CANDIDATES and self._budget.allows()
 
     def hit(self, run_id: str, key: str, model: str, prompt_version: str) -> None:
         """A reply was served from memory. `key`: of the stored answer."""
@@ -217,36 +235,49 @@ class LiveQuality:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._candidates:
-                await self._score_one(self._candidates.popleft())
-                await asyncio.sleep(_PAUSE_SECONDS)
+            batch = list(self._candidates)
+            self._candidates.clear()
+            taken, results = await asyncio.to_thread(self._score_batch, batch, self._budget.left)
+            self._budget.charge(taken)
+            for outcome, scores in zip(batch, results, strict=True):
+                self._note_result(outcome, scores)
+            await asyncio.sleep(_BATCH_SECONDS)
 
-    async def _score_one(self, outcome: Outcome) -> None:
-        if not self._budget.allows():
-            self.counts["over_budget"] += 1
-            self._tell(outcome, None)
-            return
-        try:
-            scores = await asyncio.to_thread(self._score_measured, outcome)
-        except Exception as error:  # one answer that cannot be scored must not end the scoring
+    def _score_batch(self, batch: Sequence[Outcome], seconds: float) -> tuple[float, list[Scores | Exception | None]]:
+        """CPU seconds that it took, and the scores, the error, or None when `seconds` of CPU time were used up."""
+        began = time.thread_time()
+        taken, results = 0.0, list[Scores | Exception | None]()
+        for outcome in batch:
+            if results:
+                time.sleep(_PAUSE_SECONDS)
+            if taken >= seconds:
+                results.append(None)
+                continue
+            try:
+                results.append(self._score(last_question(outcome.turn.messages), outcome))
+            except Exception as error:  # one answer that cannot be scored must not end the scoring
+                results.append(error)
+            taken = time.thread_time() - began
+        return taken, results
+
+    def _note_result(self, outcome: Outcome, scores: Scores | Exception | None) -> None:
+        if isinstance(scores, Exception):
             self.counts["failed"] += 1
-            log.warning("quality.scoring_failed", error=type(error).__name__, failed=self.counts["failed"])
+            log.warning("quality.scoring_failed", error=type(scores).__name__, failed=self.counts["failed"])
             if self._observer is not None:
                 self._observer.record_unreliable(outcome)
             return
-        self.counts["scored"] += 1
-        if outcome.answer is not None:
-            self._note(_cell(outcome.answer), scores)
+        self.counts["over_budget" if scores is None else "scored"] += 1
+        if scores is not None and (answer := outcome.answer) is not None:
+            self._note(Cell(answer.model, answer.spectrum, answer.prompt_version), scores)
             self._note_scores(outcome.turn.run_id, scores.as_numbers())
-        self._tell(outcome, scores.overall)
+        self._tell(outcome, None if scores is None else scores.overall)
 
     def _tell(self, outcome: Outcome, score: float | None) -> None:
         if self._observer is not None:
+            began = time.thread_time()
             self._observer.record(outcome, score)
-
-    def _score_measured(self, outcome: Outcome) -> Scores:
-        with self._budget.measure():
-            return self._score(last_question(outcome.turn.messages), outcome)
+            self._budget.charge(time.thread_time() - began)
 
     def _note(self, cell: Cell, scores: Scores) -> None:
         sums = self._sums_of(cell)
@@ -361,10 +392,6 @@ def _get_stored_spectrum(cache: TieredCache, key: str) -> str | None:
 def _score(question: str, outcome: Outcome) -> Scores:
     assert outcome.answer is not None
     return score_live(question, outcome.answer.text, outcome.customer)
-
-
-def _cell(answer: Answer) -> Cell:
-    return Cell(answer.model, answer.spectrum, answer.prompt_version)
 
 
 def _measure(sums: Sums, name: str, value: float) -> None:

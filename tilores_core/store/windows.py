@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from tilores_core.statistics import Moments
 
@@ -27,8 +27,7 @@ Dimension = Literal["model", "spectrum", "prompt_version"]
 DIMENSIONS: Final[tuple[Dimension, ...]] = ("model", "spectrum", "prompt_version")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Cell:
+class Cell(NamedTuple):
     """What scores are kept apart by."""
 
     model: str

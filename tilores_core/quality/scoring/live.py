@@ -32,7 +32,7 @@ def score_live(
     asked for, or when most of the values that it states are held by no record; 1 otherwise.
     """
     index = records if isinstance(records, IndexedRecords) else index_records(records)
-    stated, ungrounded = index.strange_values(text, question)
+    stated, ungrounded = (0, 0) if index.quotes(text) else index.strange_values(text, question)
     grounded = 1.0 if stated == 0 else 1.0 - ungrounded / stated
     said = abstention(text)
     if said == "no":

@@ -60,6 +60,12 @@ class IndexedRecords:
             words_of(field.replace("_", " ")) for record in self.customer.records for field in record.fields
         )
 
+    def quotes(self, text: str) -> bool:
+        """Whether all that `text` may state stands in the records as it is written, which takes a fraction of the
+        time of `strange_values` to find. False says nothing."""
+        text = with_all_figures(text[:LONGEST_ANSWER])
+        return self.customer is not None and stands_literally(text, [self.text])
+
     def strange_values(self, text: str, question: str) -> tuple[int, int]:
         """How many values `text` states, and how many of them neither the records nor the question bear out.
 
