@@ -1,14 +1,15 @@
 """What live quality and a running experiment cost: cached replies and misses with and without them, in one process,
 interleaved; ratios.
 
-python benchmarks/quality/bench_live.py [--rounds 30]
+python benchmarks/quality/bench_live.py [--rounds 12]
 
-Requests to the ASGI application itself, without a network, so that what a server adds does not hide the cost; in
-rounds with live quality taken off and on. CPU time of the thread with the event loop, to which is added the share of
-a core that adding the sums to the store takes; scoring, which has a budget of its own (1 % of a core, whatever share
-of a core the machine gives to this process), is added to the ratio of a miss as that share. Ends with status 1 when a
-cached reply costs 2 % more or a miss 3 % more (medians). The experiment's candidate has the text of production, so
-that both arms are answered from memory; the first look-up of a unit's arm, which is remembered, is not in the figure.
+Requests to the ASGI application itself, without a network, so that what a server adds does not hide the cost. A few
+without and a few with it, in turn, many times: the ratio is the median of the pairs. What counts is CPU time of the
+whole process, but for what the budget has measured (scoring and observers). That has a share of a core whatever the
+machine leaves to this process, so the share (1 %) is added to the ratio of a miss, and to both the share of a core
+that adding the sums to the store takes. Ends with status 1 when a cached reply costs 2 % more or a miss 3 % more.
+The experiment's candidate has the text of production, so that both arms are answered from memory; the first look-up
+of a session's arm, which is remembered, is not in the figure.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import Any
 import orjson
 import structlog
 
+from tilores_core.improve.healing_signals import HealthSignals
 from tilores_core.quality.live import FLUSH_SECONDS, LiveQuality
 from tilores_core.release import ProductionPromptManager
 from tilores_core.release.experiments.assignment import BUCKETS, Assignment, RunningExperiment
@@ -34,13 +36,13 @@ from tilores_core.testing import TestApp
 from tilores_core.web.application import Application
 
 SHARE = 0.01
+PAIRS = 40
 QUESTION = "What is Edwina Hawthorne's credit score?"
 
 
 async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--seconds", type=float, default=0.5, help="of each round and side")
+    parser.add_argument("--rounds", type=int, default=12, help=f"of {PAIRS} pairs")
     given = parser.parse_args()
     gc.freeze()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
@@ -80,29 +82,27 @@ async def main() -> int:
             prompts.assignment = assignment if on else None
 
         ok = True
-        for name, ask, switch, most in (
-            ("cached", cached, switch_quality, 1.02),
-            ("miss", miss, switch_quality, 1.03),
-            ("cached, experiment", cached, switch_experiment, 1.02),
+        for name, ask, number, switch, most in (
+            ("cached", cached, 300, switch_quality, 1.02),
+            ("miss", miss, 10, switch_quality, 1.03),
+            ("cached, experiment", cached, 300, switch_experiment, 1.02),
         ):
             for _ in range(50):
                 await ask()
-            ratios: list[float] = []
+            pairs: list[tuple[float, float]] = []
             flushes: list[float] = []
-            figures: list[tuple[float, float]] = []
-            for number in range(given.rounds):
-                sides = [False, True] if number % 2 else [True, False]
-                taken: dict[bool, float] = {}
-                for on in sides:
-                    switch(on)
-                    taken[on] = await cost(ask, given.seconds)
+            for _ in range(given.rounds):
+                for pair in range(PAIRS):
+                    taken: dict[bool, float] = {}
+                    for on in (False, True) if pair % 2 else (True, False):
+                        switch(on)
+                        taken[on] = await cost(ask, number, quality)
+                    pairs.append((taken[False], taken[True]))
                 flushes.append(await cost_of_flush(quality) if switch is switch_quality else 0.0)
-                ratios.append(taken[True] / taken[False])
-                figures.append((taken[False], taken[True]))
-            ratio = median(ratios) + median(flushes) + (0.0 if ask is cached else SHARE)
+            ratio = median(on / off for off, on in pairs) + median(flushes) + (SHARE if ask is miss else 0.0)
             ok = ok and ratio < most
-            off, on_ = (median(side) * 1e6 for side in zip(*figures, strict=True))
-            print(f"{name}: {off:.1f} microseconds of CPU without, {on_:.1f} with; ratio {ratio:.4f} (< {most})")
+            off_, on_ = (median(side) * 1e6 for side in zip(*pairs, strict=True))
+            print(f"{name}: {off_:.1f} microseconds of CPU without, {on_:.1f} with; ratio {ratio:.4f} (< {most})")
         assert sum(assignment.assigned.values()), "no turn took part"
         print(f"answers: {dict(quality.counts)}; CPU of scoring {quality.cpu_seconds:.2f} s")
     return 0 if ok else 1
@@ -146,19 +146,20 @@ async def post(application: Application, body: bytes) -> int:
     return status
 
 
-async def cost(ask: Callable[[], Awaitable[None]], seconds: float) -> float:
-    """CPU seconds of a request in this thread."""
-    number, began, until = 0, time.thread_time(), time.perf_counter() + seconds
-    while time.perf_counter() < until:
+async def cost(ask: Callable[[], Awaitable[None]], number: int, quality: LiveQuality) -> float:
+    """CPU seconds of a request, without what the budget has measured."""
+    began = time.process_time() - quality.cpu_seconds
+    for _ in range(number):
         await ask()
-        number += 1
-    return (time.thread_time() - began) / number
+    return (time.process_time() - quality.cpu_seconds - began) / number
 
 
 async def cost_of_flush(quality: LiveQuality) -> float:
     """The share of a core that adding the sums to the store takes, at the end of a round."""
     began = time.process_time()
     await quality.flush()
+    if isinstance(quality._observer, HealthSignals):
+        await quality._observer.flush()
     return (time.process_time() - began) / FLUSH_SECONDS
 
 

@@ -209,7 +209,7 @@ async def test_feedback_finds_its_answer_also_in_another_process(tmp_path: Path)
 def test_hits_are_counted_exactly_and_shared_out_by_their_answers() -> None:
     runs = RecentRuns({"a": "billing", "b": "general"}.get)
     for number in range(30_000):
-        runs.hits += 1
+        next(runs.hits)
         runs.recent.append((str(number), "ab"[number % 4 == 0], "m", "v"))
     counted = {cell.spectrum: number for cell, number in runs.take_hits().items()}
     assert counted == {"billing": 22_500, "general": 7_500}

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tilores_core.chat.prompts import build_prompt
-from tilores_core.contracts import Arm, ExperimentArm, Turn
+from tilores_core.contracts import Answer, Arm, ExperimentArm, Outcome, Turn
+from tilores_core.release.experiments import ExperimentRecorder
 from tilores_core.release.experiments.analysis import Action, ArmSums, Verdict, analyse, is_safe
 from tilores_core.release.experiments.assignment import Assignment, RunningExperiment, bucket, free_slice
 from tilores_core.release.experiments.plan import ROLLOUT_STEPS, ExperimentPlan, Guardrails, needs
 from tilores_core.release.prompt_state import PromptState
+from tilores_core.store.address import store_address
+from tilores_core.store.lazy import LazyStore
 
 PARTS = {"role": "You help.", "refusal": "Say when you do not know."}
 MODEL, OTHER = "demo:simulated-1", "demo:simulated-2"
@@ -140,6 +145,22 @@ def test_exposure_is_counted_once_for_each_unit() -> None:
             one(turn(f"s{i}"), MODEL, STATE)
     assert sum(one.take_exposures().values()) == 100
     assert one.take_exposures() == {}
+
+
+def test_turn_without_session_is_a_unit_of_its_own() -> None:
+    one = assignment(running(plan(), weight=0.3))
+    found = Counter(arm_of(one, replace(turn(None), run_id=f"r{i}")) for i in range(5000))
+    assert {arm.unit for arm in found if arm} == {""}
+    assert {arm.arm: count / 5000 for arm, count in found.items() if arm} == pytest.approx(
+        {"control": 0.7, "candidate": 0.3}, abs=0.05
+    )
+    assert sum(one.take_exposures().values()) == 5000
+    recorder = ExperimentRecorder(one, LazyStore(store_address(None, Path("unused"))))
+    for arm in 10 * list(found):
+        recorder.record(
+            Outcome(turn=turn(None), answer=Answer(text="", model=MODEL), timings={}, model=MODEL, arm=arm), 1
+        )
+    assert not recorder.excluded
 
 
 def test_customer_is_the_unit_where_the_plan_says_so() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -113,6 +114,24 @@ async def test_better_candidate_is_deployed_and_followed_by_other_processes(repl
     assert actions[:2] == ["prompts.remove", "prompts.deploy"] or "prompts.deploy" in actions
     assert [alert.kind for alert in one.replica.alerts.raised] == ["experiment.deployed"]
     assert await one.tester.look() == []
+
+
+async def test_repeated_turns_of_a_session_are_counted_for_its_arm_and_follow_the_state(
+    replica: ReplicaStart,
+) -> None:
+    one = Process(await replica())
+    number = await make(one.replica)
+    await start(one, plan(number))
+    turn = Turn(messages=({"role": "user", "content": "Hello"},), session_id="s1")
+    choice, *others = (one.replica.manager.choose(turn, MODEL) for _ in range(3))
+    assert choice.arm is not None
+    assert others == [choice, choice]
+    assert one.assignment.assigned == {("kinder", choice.arm.arm): 3}
+    assert one.assignment.exposed == {("kinder", choice.arm.arm): 1}
+    assert one.replica.manager.choose(replace(turn, purpose="batch"), MODEL).arm is None
+    one.replica.manager.state = replace(one.replica.manager.state, numbers={"production": 1})
+    assert one.replica.manager.choose(turn, MODEL).arm is None
+    assert one.assignment.assigned == {("kinder", choice.arm.arm): 3}
 
 
 async def test_worse_candidate_is_stopped_at_once_and_never_deployed(replica: ReplicaStart) -> None:

@@ -153,7 +153,8 @@ class ChatEngine:
         if self.watched_hits:
             self._count_hit(context, key)
         if (quality := self._reporter.quality) is not None:
-            quality.hit(context.turn.run_id, key, context.model, context.prompt.version)
+            next(quality.hits)
+            quality.recent.append((context.turn.run_id, key, context.model, context.prompt.version))
         if self._reporter.share_of_hits:
             self._reporter.report_cached(context, hit, self._get_stored_answer)
         return reply, hit

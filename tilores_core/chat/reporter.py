@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import random as _random
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -39,7 +40,14 @@ class TraceSink(Protocol):
 
 
 class QualitySink(Protocol):
-    """Where live answers are counted and scored; `LiveQuality` is one. No method waits."""
+    """Where live answers are counted and scored; `LiveQuality` is one. No method waits.
+
+    For each reply from memory the engine takes one of `hits`, and adds to `recent` the run id, the stored answer's
+    key, the model and the prompt's version: a method would cost as much as both.
+    """
+
+    hits: Iterator[int]
+    recent: deque[tuple[str, str | None, Any, str | None]]
 
     def count(self, context: TurnContext, answer: Answer | None, error: BaseException | None) -> bool:
         """A turn has ended that was not answered from memory. Whether `take` is to get its outcome."""
@@ -47,10 +55,6 @@ class QualitySink(Protocol):
 
     def take(self, outcome: Outcome) -> None:
         """The outcome of a turn that `count` wanted."""
-        ...
-
-    def hit(self, run_id: str, key: str, model: str, prompt_version: str) -> None:
-        """A reply was served from memory. `key`: of the stored answer."""
         ...
 
 

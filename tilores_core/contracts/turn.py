@@ -238,8 +238,8 @@ Arm = Literal["control", "candidate"]
 
 
 class ExperimentArm(NamedTuple):
-    """The arm of an experiment that a turn belongs to. `step`: of a roll-out, from 0. `unit`: the session, customer
-    or turn that keeps the arm."""
+    """The arm of an experiment that a turn belongs to. `step`: of a roll-out, from 0. `unit`: the session or
+    customer that keeps the arm; "" for a turn without one."""
 
     experiment_id: str
     name: str

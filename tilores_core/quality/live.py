@@ -1,6 +1,6 @@
 """Live answers, scored in the web process: sampled within a CPU budget, after the reply, and only scores leave it.
 
-The engine says what happened (`count`, `hit`); it is counted at once, which costs a few microseconds. Whether the
+The engine says what happened (`count`, `hits`); it is counted at once, which costs a few microseconds. Whether the
 answer is scored as well is decided there, by the budget, and only then is its outcome kept (`take`). A task scores
 batches of those in a thread, with pauses for callers, and another adds the sums to the store every few seconds. While
 the store does not answer, the sums of up to `_MOST_KEPT` windows are kept.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from time import perf_counter
 from typing import Final, Protocol
@@ -127,6 +127,8 @@ class LiveQuality:
         self._feedback_elsewhere = False
         self._failing = False
         self.runs = RecentRuns(partial(_get_stored_spectrum, cache))
+        self.hits: Iterator[int] = self.runs.hits
+        self.recent = self.runs.recent
         self.counts: Counter[str] = Counter()
         """Answers by what became of them: scored, over_budget, not_scorable, failed, dropped."""
         self.joined: Counter[str] = Counter()
@@ -151,7 +153,7 @@ class LiveQuality:
             sums["errors"] += 1
             return context.arm is not None or self._budget.allows()
         cell = Cell(answer.model, answer.spectrum, answer.prompt_version)
-        self.runs.recent.append((context.turn.run_id, None, cell, None))
+        self.recent.append((context.turn.run_id, None, cell, None))
         sums = self._sums_of(cell)
         sums["turns"] += 1
         if answer.cache_tier != "miss":
@@ -186,11 +188,6 @@ class LiveQuality:
 
     def _has_time(self) -> bool:
         return len(self._candidates) < _CANDIDATES and self._budget.allows()
-
-    def hit(self, run_id: str, key: str, model: str, prompt_version: str) -> None:
-        """A reply was served from memory. `key`: of the stored answer."""
-        self.runs.hits += 1
-        self.runs.recent.append((run_id, key, model, prompt_version))
 
     def feedback(self, run_id: str, score: float | None) -> None:
         """Join a score to the answer with this run id. Only scores from 0 to 1 are counted."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable
+from itertools import count
 from typing import Any, Final
 
 from cachetools import LRUCache
@@ -21,12 +22,12 @@ class RecentRuns:
 
     `recent` takes (run id, key of the stored answer, model, prompt version), or (run id, None, cell, None).
 
-    `hits` counts the replies from memory, whose spectrum is looked up only when it is needed.
+    One of `hits` is taken for each reply from memory, whose spectrum is looked up only when it is needed.
     """
 
     def __init__(self, stored_spectrum: Callable[[str], str | None]) -> None:
         self.recent: deque[tuple[str, str | None, Any, str | None]] = deque(maxlen=_MOST_RUNS)
-        self.hits = 0
+        self.hits = count()
         self._counted = 0
         self._stored_spectrum = stored_spectrum
         self._spectrums: LRUCache[str, str] = LRUCache(_MOST_SPECTRUMS)
@@ -43,7 +44,8 @@ class RecentRuns:
 
         Their number is exact; which spectrums they are shared out to is estimated from the latest 2,000.
         """
-        new, self._counted = self.hits - self._counted, self.hits
+        reached = next(self.hits)
+        new, self._counted = reached - self._counted, reached + 1
         if not new:
             return {}
         keys: Counter[tuple[str, str, str]] = Counter()

@@ -43,8 +43,18 @@ _LOOK_SECONDS: Final = 0.5
 _LONGEST_PAUSE: Final = 15.0
 
 
+class TurnCounts(Protocol):
+    turns: int
+
+
 class PromptAssignment(Protocol):
     """Gives a turn another prompt or model than those in production: an experiment's arm. No I/O, no waiting."""
+
+    @property
+    def sessions(self) -> Mapping[str | None, tuple[PromptState, TurnCounts, PromptChoice]]:
+        """What live turns of a session get while the state is in force, where nothing else decides, and what counts
+        them."""
+        ...
 
     def __call__(self, turn: Turn, model: str, state: PromptState) -> PromptChoice: ...
 
@@ -98,9 +108,19 @@ class ProductionPromptManager:
     # --- serving -----------------------------------------------------------------------------------------
 
     def choose(self, turn: Turn, model: str) -> PromptChoice:
+        assignment = self.assignment
         if turn.prompt is not None:
             return PromptChoice(turn.prompt)
-        return self.state.choice if self.assignment is None else self.assignment(turn, model, self.state)
+        if assignment is None:
+            return self.state.choice
+        # In the path of every cached reply: as little as can be.
+        known = assignment.sessions.get(turn.session_id)
+        if known is not None and turn.purpose == "live":
+            state, counts, choice = known
+            if state is self.state:
+                counts.turns += 1
+                return choice
+        return assignment(turn, model, self.state)
 
     @property
     def stale(self) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final
@@ -37,46 +38,70 @@ def bucket(salt: bytes, unit: str) -> int:
 
 
 def unit_of(turn: Turn, plan: ExperimentPlan) -> str:
-    """What keeps its arm; a turn without one is a unit of its own."""
+    """What keeps its arm: the session or the customer. "" for a turn without one, which is a unit of its own."""
     if plan.unit == "customer" and turn.customer_id:
         return f"customer {turn.customer_id}"
-    return turn.session_id or turn.customer_id or turn.run_id or turn.request_id
+    return turn.session_id or turn.customer_id or ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Assigned:
-    """What a unit is answered with while `state` is in force; no `choice`: it does not take part. `turns` counts its
-    arm's."""
+@dataclass(slots=True)
+class _ArmCounts:
+    """Of one arm in this process. `exposed`: units that met it for the first time, `new` of them since they were last
+    taken."""
 
-    state: PromptState
-    arm: ExperimentArm | None
-    choice: PromptChoice | None
-    turns: list[int]
+    turns: int = 0
+    exposed: int = 0
+    new: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+_OUTSIDE: Final = _ArmCounts()  # of turns that take part in no experiment
+
+_Assigned = tuple[PromptState, _ArmCounts, PromptChoice]
+"""What a unit is answered with while the state is in force, and what counts its turns."""
+
+
+@dataclass(slots=True)
 class _AtWork:
-    """A running experiment, what its units were assigned to, and the number of turns of each arm."""
+    """A running experiment with its counts. `units`: what they were assigned to. `choices`: of a turn that is a unit
+    of its own, by arm, while `state` is in force; empty while this process does not have the candidate."""
 
     experiment: RunningExperiment
+    arms: dict[Arm, _ArmCounts]
     targeted: bool
-    by_customer: bool
-    turns: dict[Arm, list[int]]
     units: OrderedDict[str, _Assigned] = field(default_factory=OrderedDict)
+    state: PromptState | None = None
+    choices: dict[Arm, PromptChoice] = field(default_factory=dict)
+
+    def choices_in(self, state: PromptState) -> dict[Arm, PromptChoice]:
+        if self.state is not state:
+            self.state, self.choices = state, {}
+            experiment, plan = self.experiment, self.experiment.plan
+            if (prompt := state.get_labelled(plan.label)) is not None:
+                made = (ExperimentArm(experiment.id, plan.name, experiment.step, arm, "") for arm in ARMS)
+                self.choices["control"] = state.choice._replace(arm=next(made))
+                self.choices["candidate"] = PromptChoice(prompt, plan.model, next(made))
+        return self.choices
+
+    def take_new(self) -> Iterator[tuple[tuple[str, int, Arm], int]]:
+        for arm, counts in self.arms.items():
+            if counts.new:
+                yield (self.experiment.id, self.experiment.step, arm), counts.new
+                counts.new = 0
 
 
 class Assignment:
     """The `PromptAssignment` of a process. `holdout`: share of the traffic that never takes part.
 
-    What a unit was assigned to is remembered in a bounded table, since most callers ask more than once.
+    What a unit was assigned to is remembered in bounded tables, since most callers ask more than once.
     """
 
     def __init__(self, *, holdout: float = 0.0) -> None:
         self._holdout = round(holdout * BUCKETS)
         self._at_work: tuple[_AtWork, ...] = ()
+        self._by_session = False
         self._exposures: Counter[tuple[str, int, Arm]] = Counter()
-        self.exposed: Counter[tuple[str, str]] = Counter()
-        """Units that met an arm for the first time here, by experiment and arm; of experiments that run."""
+        self.sessions: dict[str | None, _Assigned] = {}
+        """The choices for sessions that depend on nothing else: all that a cached reply looks at."""
 
     @property
     def running(self) -> tuple[RunningExperiment, ...]:
@@ -85,88 +110,106 @@ class Assignment:
     @property
     def assigned(self) -> dict[tuple[str, str], int]:
         """Turns by experiment and arm, of experiments that run."""
-        return {
-            (one.experiment.plan.name, arm): turns[0]
-            for one in self._at_work
-            for arm, turns in one.turns.items()
-            if turns[0]
-        }
+        return {key: counts.turns for key, counts in self._counts() if counts.turns}
+
+    @property
+    def exposed(self) -> dict[tuple[str, str], int]:
+        """Units that met an arm for the first time here, by experiment and arm; of experiments that run."""
+        return {key: counts.exposed for key, counts in self._counts() if counts.exposed}
 
     def replace(self, running: tuple[RunningExperiment, ...]) -> None:
         """From the next turn on. The same experiments with the same weights give every unit the arm that it had."""
+        self._exposures = self.take_exposures()
         same = {one.experiment: one for one in self._at_work}
-        named = {one.experiment.plan.name: one.turns for one in self._at_work}
-        self._at_work = tuple(same.get(one) or _set_to_work(one, named.get(one.plan.name)) for one in running)
-        names = {one.plan.name for one in running}
-        for key in [key for key in self.exposed if key[0] not in names]:
-            del self.exposed[key]
+        arms = {one.experiment.plan.name: one.arms for one in self._at_work}
+        self._at_work = tuple(
+            same.get(one)
+            or _AtWork(
+                one,
+                arms.get(one.plan.name) or {arm: _ArmCounts() for arm in ARMS},
+                targeted=bool(one.plan.models or one.plan.spectrums),
+            )
+            for one in running
+        )
+        self._by_session = not any(one.targeted or one.experiment.plan.unit == "customer" for one in self._at_work)
+        self.sessions = {}
 
     def __call__(self, turn: Turn, model: str, state: PromptState) -> PromptChoice:
         """What the turn's arm is answered with; what is in production for a turn that takes part in no experiment.
 
-        Only live turns take part. This is in the path of every cached reply: mostly one look-up.
+        Only live turns take part.
         """
         if turn.purpose != "live":
             return state.choice
+        found: _Assigned | None = None
         for one in self._at_work:
             if one.targeted and not _is_target(turn, model, one.experiment.plan):
                 continue
-            unit = turn.session_id
-            if one.by_customer or not unit:
-                unit = unit_of(turn, one.experiment.plan)
-            found = one.units.get(unit)
-            if found is None or found.state is not state:
-                found = self._assign(one, unit, found, state)
-            if found is not None and found.choice is not None:
-                found.turns[0] += 1
-                return found.choice
-        return state.choice
+            if turn.session_id or turn.customer_id:
+                found = self._assign(one, unit_of(turn, one.experiment.plan), state)
+            else:
+                found = self._assign_once(one, turn.run_id or turn.request_id, state)
+            if found[1] is not _OUTSIDE:
+                break
+        found = found or (state, _OUTSIDE, state.choice)
+        if self._by_session and turn.session_id:
+            if len(self.sessions) >= _MOST_UNITS:
+                self.sessions.clear()
+            self.sessions[turn.session_id] = found
+        found[1].turns += 1
+        return found[2]
 
     def take_exposures(self) -> Counter[tuple[str, int, Arm]]:
         """Units that met an arm for the first time in this process, by experiment's id, step and arm, since the last
         call."""
         taken, self._exposures = self._exposures, Counter()
+        for one in self._at_work:
+            taken.update(dict(one.take_new()))
         return taken
 
-    def _assign(self, one: _AtWork, unit: str, before: _Assigned | None, state: PromptState) -> _Assigned | None:
-        """None while this process does not have the candidate."""
-        experiment = one.experiment
-        plan = experiment.plan
-        prompt = state.get_labelled(plan.label)
-        if prompt is None:
-            return None
-        choice: PromptChoice | None = None
-        arm = before.arm if before is not None else _find_arm(experiment, unit, self._holdout)
+    def _counts(self) -> Iterator[tuple[tuple[str, str], _ArmCounts]]:
+        for one in self._at_work:
+            for arm, counts in one.arms.items():
+                yield (one.experiment.plan.name, arm), counts
+
+    def _assign(self, one: _AtWork, unit: str, state: PromptState) -> _Assigned:
+        before = one.units.get(unit)
+        if before is not None and before[0] is state:
+            return before
+        if not one.choices_in(state):  # this process does not have the candidate
+            return state, _OUTSIDE, state.choice
+        if before is None:
+            arm = self._find_arm(one, bucket(_LAYER, unit), bucket(one.experiment.id.encode(), unit))
+        else:
+            arm = None if before[2].arm is None else before[2].arm.arm
+        found = state, _OUTSIDE, state.choice
         if arm is not None:
-            is_candidate = arm.arm == "candidate"
-            choice = PromptChoice(prompt, plan.model, arm) if is_candidate else state.choice._replace(arm=arm)
+            choice, counts = one.choices[arm], one.arms[arm]
+            found = state, counts, choice._replace(arm=choice.arm and choice.arm._replace(unit=unit))
             if before is None:
-                self._exposures[experiment.id, experiment.step, arm.arm] += 1
-                self.exposed[arm.name, arm.arm] += 1
-        found = one.units[unit] = _Assigned(state, arm, choice, one.turns["control" if arm is None else arm.arm])
+                counts.exposed += 1
+                counts.new += 1
+        one.units[unit] = found
         if len(one.units) > _MOST_UNITS:
             one.units.popitem(last=False)
         return found
 
+    def _assign_once(self, one: _AtWork, own: str, state: PromptState) -> _Assigned:
+        """Of a turn that is a unit of its own. No other process sees it: a hash that costs nearly nothing will do."""
+        number = hash(own)
+        arm = self._find_arm(one, number % BUCKETS, number // BUCKETS % BUCKETS)
+        if arm is None or not one.choices_in(state):
+            return state, _OUTSIDE, state.choice
+        counts = one.arms[arm]
+        counts.exposed += 1
+        counts.new += 1
+        return state, counts, one.choices[arm]
 
-def _set_to_work(experiment: RunningExperiment, turns: dict[Arm, list[int]] | None) -> _AtWork:
-    plan = experiment.plan
-    return _AtWork(
-        experiment,
-        targeted=bool(plan.models or plan.spectrums),
-        by_customer=plan.unit == "customer",
-        turns={arm: [0] for arm in ARMS} if turns is None else turns,
-    )
-
-
-def _find_arm(experiment: RunningExperiment, unit: str, holdout: int) -> ExperimentArm | None:
-    place = bucket(_LAYER, unit)
-    first, end = experiment.slice
-    if place < holdout or not first <= place < end:
-        return None
-    is_candidate = bucket(experiment.id.encode(), unit) < experiment.weight * BUCKETS
-    arm: Arm = "candidate" if is_candidate else "control"
-    return ExperimentArm(experiment.id, experiment.plan.name, experiment.step, arm, unit)
+    def _find_arm(self, one: _AtWork, place: int, side: int) -> Arm | None:
+        first, end = one.experiment.slice
+        if place < self._holdout or not first <= place < end:
+            return None
+        return "candidate" if side < one.experiment.weight * BUCKETS else "control"
 
 
 def _is_target(turn: Turn, model: str, plan: ExperimentPlan) -> bool:

@@ -69,9 +69,10 @@ class ExperimentRecorder:
             sums.excluded_repeat += 1
             self.excluded[arm.name, "repeat"] += 1
             return
-        self._scored[unit] = None
-        if len(self._scored) > _MOST_UNITS:
-            self._scored.popitem(last=False)
+        if arm.unit:
+            self._scored[unit] = None
+            if len(self._scored) > _MOST_UNITS:
+                self._scored.popitem(last=False)
         records = float(outcome.customer_records or 0)
         sums.scored += 1
         sums.score += score
