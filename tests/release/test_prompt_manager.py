@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
@@ -91,10 +92,13 @@ async def test_turns_own_prompt_goes_first_then_the_assignment(replica: ReplicaS
     await deploy(one, await make(one), label="candidate")
     assert one.number == 1
 
-    def assignment(turn: Turn, model: str, state: PromptState) -> PromptChoice:
-        return PromptChoice(state.get_labelled("candidate") or state.production)
+    class ToCandidate:
+        sessions: ClassVar[Mapping[str | None, Any]] = {}
 
-    one.manager.assignment = assignment
+        def __call__(self, turn: Turn, model: str, state: PromptState) -> PromptChoice:
+            return PromptChoice(state.get_labelled("candidate") or state.production)
+
+    one.manager.assignment = ToCandidate()
     assert one.manager.choose(TURN, "").prompt.version.startswith("2-")
     own = Prompt(version="own", template="{customer}")
     assert one.manager.choose(Turn(messages=TURN.messages, prompt=own), "").prompt is own
