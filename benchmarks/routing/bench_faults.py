@@ -56,6 +56,7 @@ WHOLE = f"{FIRST}It has a second sentence. The third one ends it."
 LONG = ", ".join(f"item {number} of the long list costs {number * 7} pounds" for number in range(20, 60))
 BACKUP = "The fallback knows it all. Nothing is left out."
 REST = "The fallback goes on from here. It finds an end."
+JOINED = f"{FIRST}It has – {REST}"
 FIRST_TOKEN, STALL = 8.0, 5.0  # the defaults
 OWN = 2.0  # what the fallback, the pauses between calls and all of this machine may take besides
 KINDS = ("pass", "partial", "fail")
@@ -129,13 +130,17 @@ ROWS = (
     Row(name="first token after 20 s", reply=Reply(WHOLE, first_token=20), within=FIRST_TOKEN + OWN, calls=1),
     Row(name="headers after 20 s", reply=Reply(WHOLE, seconds=20), within=FIRST_TOKEN + OWN, calls=1),
     Row(name="first token after 4 s", reply=Reply(WHOLE, first_token=4), whole=WHOLE, streamed=WHOLE, within=4 + OWN),
-    Row(name="cut", reply=spoken(Cut(after=7)), streamed=FIRST + REST),
-    Row(name="reset in the middle", reply=spoken(Cut(after=7, reset=True)), streamed=FIRST + REST),
-    Row(name="stalled", reply=spoken(Stall(after=7)), streamed=FIRST + REST, within=STALL + OWN),
-    Row(name="stalled before a sentence", reply=spoken(Stall(after=2)), within=STALL + OWN),
-    Row(name="malformed event", reply=spoken(MalformedEvent(after=7)), streamed=FIRST + REST),
-    Row(name="error event", reply=spoken(ErrorEvent(after=7)), streamed=FIRST + REST),
-    Row(name="no finish reason", reply=spoken(NoFinish()), streamed=f"{FIRST}It has a second sentence. {REST}"),
+    Row(name="cut", reply=spoken(Cut(after=7)), streamed=JOINED),
+    Row(name="reset in the middle", reply=spoken(Cut(after=7, reset=True)), streamed=JOINED),
+    Row(name="stalled", reply=spoken(Stall(after=7)), streamed=JOINED, within=STALL + OWN),
+    Row(name="stalled in the first word", reply=spoken(Stall(after=1)), within=STALL + OWN),
+    Row(name="malformed event", reply=spoken(MalformedEvent(after=7)), streamed=JOINED),
+    Row(name="error event", reply=spoken(ErrorEvent(after=7)), streamed=JOINED),
+    Row(
+        name="no finish reason",
+        reply=spoken(NoFinish()),
+        streamed=f"{FIRST}It has a second sentence. The third one ends – {REST}",
+    ),
     Row(name="finished, no end mark", reply=spoken(NoEndMark()), whole=WHOLE, streamed=WHOLE, calls=1),
     Row(name="context too long, larger there", reply=ContextTooLong(), calls=1, model="short"),
     Row(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from tests.chat.engine_world import World
+from tests.chat.engine_world import World, question
 from tilores_core.chat.routing.fallback_chain import CONTINUE
 from tilores_core.errors import ProviderUnavailableError
 from tilores_core.llm import KeyedProviderSettings, load_catalogue
@@ -86,10 +86,9 @@ class Failing(World):
             routing=RoutingTable(
                 backoff_seconds=0.0,
                 first_token_seconds=0.5,
-                stall_seconds=0.15,
                 attempts=1,
                 breaker_failures=10_000,
-                **{"sentence_characters": 40, **routing},
+                **{"stall_seconds": 0.15, "sentence_characters": 40, **routing},
             ),
         )
 
@@ -144,13 +143,22 @@ async def test_every_fault_is_answered_whole(upstream: FakeUpstream, fault: Any,
 
 
 @pytest.mark.parametrize(("characters", "pieces"), [(20, 5), (2000, 1)])
-async def test_sentence_without_an_end_is_held_back_up_to_the_characters_of_the_settings(
+async def test_continued_sentence_is_held_back_up_to_the_characters_of_the_settings(
     upstream: FakeUpstream, characters: int, pieces: int
 ) -> None:
     async with Failing(upstream, sentence_characters=characters) as world:
-        upstream.always["m"] = Reply("word " * 40)
+        upstream.always["m"] = Reply(ANSWER, fault=Cut(after=1))
+        world.second.otherwise = "Her " + " ".join(f"word{number}" for number in range(40))
         heard, _ = await world.listen()
         assert (len(heard) >= pieces) if pieces > 1 else len(heard) <= 2
+
+
+async def test_first_word_goes_out_before_the_second_is_there(upstream: FakeUpstream) -> None:
+    async with Failing(upstream, stall_seconds=30.0) as world:
+        upstream.always["m"] = Reply(ANSWER, fault=Stall(after=1))
+        stream = world.engine.stream(question())
+        assert (await anext(stream)).text == "Her"
+        await stream.aclose()
 
 
 async def test_fallback_that_cannot_go_on_is_followed_by_the_next(upstream: FakeUpstream) -> None:

@@ -56,6 +56,10 @@ def test_answer_cut_behind_any_word_is_whole_again(cut: int, way: str) -> None:
         ("", "Hello.", "Hello."),
         ("It is due. ", "It is due on May 5.", "It is due. It is due on May 5."),
         ("It is due. ", "it is DUE! Now.", "It is due. Now."),
+        ("It is due. She may ", "It is due. And she can pay.", "It is due. She may – And she can pay."),
+        ("It is due. She may ", "It is due. She can pay.", "It is due. She may – She can pay."),
+        ("It is due in May. She may ", "in May. She can pay.", "It is due in May. She may – She can pay."),
+        ("It is due. She may ", "It is due when she pays.", "It is due. She may – It is due when she pays."),
         ("You can pay by phone. ", "You can pay by card.", "You can pay by phone. You can pay by card."),
     ],
 )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import time
 
 import pytest
 
 from tilores_core.chat.routing.budget import Budget
-from tilores_core.chat.routing.delivery import DirectDelivery, SentenceDelivery, Start
+from tilores_core.chat.routing.delivery import DirectDelivery, WordDelivery, Start
 from tilores_core.chat.routing.health import Health
 from tilores_core.chat.routing.hedge import Claim, hedged
 from tilores_core.chat.routing.joint import CannotJoinError
@@ -387,7 +388,7 @@ class Listener:
 
 
 def say(
-    delivery: SentenceDelivery | DirectDelivery, start: Start, *pieces: str, finish: bool = True, model: str = "m"
+    delivery: WordDelivery | DirectDelivery, start: Start, *pieces: str, finish: bool = True, model: str = "m"
 ) -> None:
     delivery.begin(model, start)
     for piece in pieces:
@@ -402,19 +403,41 @@ def test_straight_pieces_name_the_model_once() -> None:
     assert [(delta.text, delta.model) for delta in listener.heard] == [("one ", "m"), ("two", None)]
 
 
-def test_whole_sentences_go_out() -> None:
+@pytest.mark.parametrize(
+    ("pieces", "heard", "held"),
+    [
+        (["Her", " balance", " is", " fine", "."], ["Her", " ", "balance ", "is "], "fine."),
+        (["One is", " here. Two", " is no"], ["One ", "is here. ", "Two is "], "no"),
+        (["It is ", "1 ", "234", ".50 ", "euros ", "now"], ["It is ", "1 234.50 euros "], "now"),
+        (["Sie hat 3", ",5", " Mill", "ionen", " Euro"], ["Sie hat ", "3,5 Millionen "], "Euro"),
+        (["It is $", "40", ", due", " on"], ["It is ", "$40, ", "due "], "on"),
+        (["40", " euros", " are"], ["40 euros "], "are"),
+        (["残高は", "4", "0円", "です", "。"], ["残高は", "40円", "です", "。"], ""),
+        ([" ", "\n", "Yes"], [" \nYes"], ""),
+        (["Yes", "!"], ["Yes"], "!"),
+    ],
+)
+def test_words_go_out_as_they_end(pieces: list[str], heard: list[str], held: str) -> None:
     listener = Listener()
-    delivery = SentenceDelivery(listener, longest=300)
-    say(delivery, "fresh", "One is", " here. Two", " is not. Th", "ree", finish=False)
-    assert (listener.texts, delivery.resumable) == (["One is here. ", "Two is not. "], True)
+    delivery = WordDelivery(listener, longest=300)
+    say(delivery, "fresh", *pieces, finish=False)
+    assert (listener.texts, delivery.resumable) == (heard, True)
+    assert "".join([*listener.texts, held]) == "".join(pieces)
     delivery.finish()
-    assert delivery.text == "One is here. Two is not. Three"
+    assert delivery.text == "".join(pieces)
 
 
-def test_long_sentence_that_breaks_off_is_continued_from_its_last_word() -> None:
-    delivery = SentenceDelivery(Listener(), longest=24)
-    say(delivery, "fresh", "this goes on and on, and does not end", finish=False)
-    assert delivery.text == "this goes on and on, "
+@pytest.mark.parametrize("text", ["It is $1 234.50, due on 1 May 2031.", "Er hat 3,5 Millionen Euro und 7 % Zins."])
+def test_amount_is_never_heard_by_halves(text: str) -> None:
+    for at in range(1, len(text)):
+        delivery = WordDelivery(Listener(), longest=300)
+        say(delivery, "fresh", *text[:at], finish=False)
+        assert re.search(r"[\d$]\s*$", delivery.text) is None, text[:at]
+
+
+def test_sentence_that_breaks_off_is_continued_from_its_last_word() -> None:
+    delivery = WordDelivery(Listener(), longest=24)
+    say(delivery, "fresh", "this goes on and on, and does", finish=False)
     say(delivery, "continued", "goes on and on, and then it ends.")
     assert delivery.text == "this goes on and on, and then it ends."
 
@@ -423,12 +446,12 @@ def test_long_sentence_that_breaks_off_is_continued_from_its_last_word() -> None
     ("before", "continuation", "joined"),
     [
         ("One is here. Tw", "  Two it is.", "One is here. Two it is."),
-        ("これは一です。こ", "二です。", "これは一です。二です。"),
+        ("これは一です。", "二です。", "これは一です。二です。"),
         ("- one\n- tw", "- two\n- three", "- one\n- two\n- three"),
     ],
 )
 def test_a_continuation_joins_with_the_space_it_needs(before: str, continuation: str, joined: str) -> None:
-    delivery = SentenceDelivery(Listener(), longest=300)
+    delivery = WordDelivery(Listener(), longest=300)
     say(delivery, "fresh", before, finish=False)
     say(delivery, "continued", continuation, model="other")
     assert delivery.text == joined
@@ -443,22 +466,40 @@ def test_a_continuation_joins_with_the_space_it_needs(before: str, continuation:
     ],
 )
 def test_a_sentence_that_a_continuation_repeats_is_cut_off(again: str, text: str) -> None:
-    delivery = SentenceDelivery(Listener(), longest=300)
+    delivery = WordDelivery(Listener(), longest=300)
     say(delivery, "fresh", "One is here. Tw", finish=False)
     say(delivery, "continued", again)
     assert delivery.text == text
 
 
 def test_a_continuation_that_tells_a_sentence_over_again_is_refused() -> None:
-    delivery = SentenceDelivery(Listener(), longest=300)
+    delivery = WordDelivery(Listener(), longest=300)
     say(delivery, "fresh", "One is here. Tw", finish=False)
     with pytest.raises(CannotJoinError):
         say(delivery, "continued", "Then two is. One is here. So.")
     assert delivery.text == "One is here. Then two is. "
 
 
+@pytest.mark.parametrize(
+    ("again", "text"),
+    [
+        ("Certainly, it is.", "Certainly, it is."),
+        ("Cert. It is.", "Cert. It is."),
+        ("It is so.", "Cert – It is so."),
+        ("هو كذلك.", "Cert – هو كذلك."),
+        ("it is so.", "Cert it is so."),
+    ],
+)
+def test_answer_that_broke_off_in_its_first_word_begins_again(again: str, text: str) -> None:
+    for pieces in ([again], again):
+        delivery = WordDelivery(Listener(), longest=300)
+        say(delivery, "fresh", "Cert", finish=False)
+        say(delivery, "continued", *pieces)
+        assert delivery.text == text
+
+
 def test_a_short_word_may_come_again_later() -> None:
-    delivery = SentenceDelivery(Listener(), longest=300)
+    delivery = WordDelivery(Listener(), longest=300)
     say(delivery, "fresh", "Yes. It is so. A", finish=False)
     say(delivery, "continued", "And it is paid. Yes. Fine.")
     assert delivery.text == "Yes. It is so. And it is paid. Yes. Fine."
@@ -466,16 +507,23 @@ def test_a_short_word_may_come_again_later() -> None:
 
 def test_an_answer_given_again_goes_on_behind_what_was_said() -> None:
     listener = Listener()
-    delivery = SentenceDelivery(listener, longest=300)
-    say(delivery, "fresh", "One is here. Tw", finish=False)
-    say(delivery, "again", "One ", "is here. An", "other one. End.")
-    assert delivery.text == "One is here. Another one. End."
-    assert listener.texts == ["One is here. ", "Another one. ", "End."]
+    delivery = WordDelivery(listener, longest=300)
+    say(delivery, "fresh", "One is here. Then tw", finish=False)
+    say(delivery, "again", "One ", "is here. Th", "en another one. End.")
+    assert delivery.text == "One is here. Then another one. End."
+    assert listener.texts == ["One is here. Then ", "another one. ", "End."]
+
+
+def test_an_answer_given_again_begins_the_open_sentence_again() -> None:
+    delivery = WordDelivery(Listener(), longest=300)
+    say(delivery, "fresh", "One is here. Then tw", finish=False)
+    say(delivery, "again", "One ", "is here. The", "re are two. End.")
+    assert delivery.text == "One is here. Then – There are two. End."
 
 
 @pytest.mark.parametrize("again", ["Something else. Really it is.", "One"])
 def test_another_answer_is_not_joined(again: str) -> None:
-    delivery = SentenceDelivery(Listener(), longest=300)
+    delivery = WordDelivery(Listener(), longest=300)
     say(delivery, "fresh", "One is here. Tw", finish=False)
     with pytest.raises(CannotJoinError):
         say(delivery, "again", again)

@@ -217,7 +217,7 @@ PROOFS = {
     "routing.max_waiting": "tests/chat/test_routing_turns.py::test_full_without_another_model",
     "routing.hedge": "tests/chat/test_routing_turns.py::test_a_late_first_token_brings_a_second_call",
     "routing.sentence_characters": (
-        "tests/chat/test_failover_midway.py::test_sentence_without_an_end_is_held_back_up_to_the_characters_of_the_settings"
+        "tests/chat/test_failover_midway.py::test_continued_sentence_is_held_back_up_to_the_characters_of_the_settings"
     ),
     "routing.filler": "tests/chat/test_routing_turns.py::test_a_filler_is_said_and_not_kept",
     "routing.filler_seconds": "tests/chat/test_routing_turns.py::test_a_filler_is_said_and_not_kept",

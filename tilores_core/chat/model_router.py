@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from tilores_core.chat.models import Models
 from tilores_core.chat.routing.budget import Budget
-from tilores_core.chat.routing.delivery import BufferedDelivery, DirectDelivery, Emit, SentenceDelivery
+from tilores_core.chat.routing.delivery import BufferedDelivery, DirectDelivery, Emit, WordDelivery
 from tilores_core.chat.routing.fallback_chain import FallbackChain, RequestForModel, RoutingContext
 from tilores_core.chat.routing.health import Health, Holds
 from tilores_core.chat.routing.limits import Limits
@@ -121,8 +121,8 @@ class ModelRouter:
         if emit is None or self._policy.on_stream_failure == "buffer":
             return BufferedDelivery()
         if self._policy.on_stream_failure == "resume" and fallbacks:
-            return SentenceDelivery(emit, longest=self._policy.sentence_characters)
-        return DirectDelivery(emit)  # nobody could go on: there is nothing to hold sentences back for
+            return WordDelivery(emit, longest=self._policy.sentence_characters)
+        return DirectDelivery(emit)  # no other model could go on: nothing is held back
 
 
 def _check(routing: RoutingTable, models: Models) -> None:

@@ -161,11 +161,11 @@ class RoutingTable(_Table):
     )
     on_stream_failure: Literal["resume", "buffer", "error"] = Field(
         "resume",
-        description="when a stream breaks off: resume: a fallback continues after the last whole sentence; buffer: "
-        "answers are sent only when complete; error: the caller gets the error",
+        description="when a stream breaks off: resume: a fallback continues after the last word that was sent; "
+        "buffer: answers are sent only when complete; error: the caller gets the error",
     )
     sentence_characters: int = Field(
-        300, ge=20, description="resume: most characters held back while a sentence has not ended"
+        300, ge=20, description="resume: most characters of a continuation held back while a sentence has not ended"
     )
     context_windows: dict[ModelName, int] = Field(
         default_factory=dict, description="context windows in tokens of models whose provider does not list them"

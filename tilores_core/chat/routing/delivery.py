@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
-from tilores_core.chat.routing.joint import CannotJoinError, Joint
+from tilores_core.chat.routing.joint import CannotJoinError, Joint, is_first_word, open_sentence, restart
 from tilores_core.chat.routing.sentences import Sentences
 from tilores_core.contracts import Delta
 
@@ -20,6 +20,10 @@ Start = Literal["fresh", "continued", "again"]
 
 _WORD = re.compile(r"\w+")
 _TELLING = 3  # words: "Yes." may well be said twice
+# A word up to the white space behind it; a script without spaces (and an emoji) is released as it comes.
+_RELEASED = re.compile(r"[^\s\u2e80-\U0010ffff]*(?:\s+|[\u2e80-\U0010ffff]+)")
+# "1 " may become "1 234" or "1 million", and an amount must not be heard by halves. "" is only white space.
+_OPEN_ENDED = frozenset("0123456789$€£¥#+-")
 
 
 class BufferedDelivery:
@@ -58,12 +62,12 @@ class DirectDelivery(BufferedDelivery):
         self._emit(delta)
 
 
-class SentenceDelivery(BufferedDelivery):
-    """Text goes out in whole sentences, in clauses where one is long, and tool calls at the end: another model can go
-    on from there.
+class WordDelivery(BufferedDelivery):
+    """Text goes out word by word and tool calls at the end: another model can go on from there.
 
-    `text`: all that went out. Raises `CannotJoinError` when a continuation tells over again what went out, or an
-    answer given again differs from it.
+    Held back are the last word, which may not have ended, and a number until the word behind it is there. A first
+    word goes out at once. What another model goes on with goes out in sentences. `text`: all that went out.
+    Raises `CannotJoinError` when a continuation repeats what went out, or an answer given again differs from it.
     """
 
     def __init__(self, emit: Emit, *, longest: int) -> None:
@@ -71,10 +75,11 @@ class SentenceDelivery(BufferedDelivery):
         self._longest = longest
         self._model = ""
         self._start: Start = "fresh"
-        self._sentences = Sentences(longest)
+        self._held = ""
         self._calls: list[Delta] = []
         self._again = ""
         self._joint: Joint | None = None
+        self._sentences: Sentences | None = None
         self._said: set[str] = set()
         self.text = ""
         self.spoken = False
@@ -82,58 +87,82 @@ class SentenceDelivery(BufferedDelivery):
     def begin(self, model: str, start: Start) -> None:
         self._model = model
         self._start = start
-        self._sentences = Sentences(self._longest)
+        self._held = self._again = ""
         self._calls = []
-        self._again = ""
-        self._joint = Joint(self.text) if start == "continued" else None
+        self._joint = self._sentences = None
+        if start == "continued":
+            self._joint, self._sentences = Joint(self.text), Sentences(self._longest)
+            said = Sentences(self._longest)
+            ended = (*said.feed(self.text[: open_sentence(self.text)]), said.rest())
+            self._said = {" ".join(words) for words in map(_words_of, ended)}
 
     def add(self, delta: Delta) -> None:
         if delta.tool_calls or delta.state:
             self._calls.append(replace(delta, text=""))
-        if not delta.text:
-            return
         text = delta.text
-        if self._start == "again":
+        if text and self._start == "again":
             text = self._beyond(text)
-        elif self._joint is not None and not self._joint.decided:
+        elif text and self._joint is not None and not self._joint.decided:
             text = self._joint.feed(text)
         if text:
-            for sentence in self._sentences.feed(text):
-                self._deliver(sentence)
+            self._release(text)
 
     def finish(self) -> None:
         if self._start == "again" and self._again.rstrip() != self.text.rstrip():
             raise CannotJoinError
         if self._joint is not None and not self._joint.decided and (rest := self._joint.feed("", final=True)):
-            for sentence in self._sentences.feed(rest):
-                self._deliver(sentence)
+            self._release(rest)
         self._start = "fresh" if self._start == "again" else self._start
-        if rest := self._sentences.rest():
+        if rest := self._held if self._sentences is None else self._sentences.rest():
             self._deliver(rest)
         for delta in self._calls:
             self._emit(self._add_model_name(delta))
 
+    def _release(self, text: str) -> None:
+        if self._sentences is not None:
+            for sentence in self._sentences.feed(text):
+                self._deliver(sentence)
+            return
+        held = self._held + text
+        end = 0
+        for word in _RELEASED.finditer(held):
+            if word.group().rstrip()[-1:] not in _OPEN_ENDED:
+                end = word.end()
+        if not self.text:
+            end = len(held) if is_first_word(held) else end if held[:end].strip() else 0
+        self._held = held[end:]
+        if end:
+            self._deliver(held[:end])
+
     def _beyond(self, text: str) -> str:
         """What of an answer given again lies behind all that went out of the first."""
-        self._again += text
-        if len(self._again) < len(self.text):
+        again = self._again = self._again + text
+        if self.text.startswith(again):
             return ""
-        if not self._again.startswith(self.text):
-            raise CannotJoinError
         self._start = "fresh"
-        return self._again[len(self.text) :]
-
-    def _deliver(self, sentence: str) -> None:
-        words = _WORD.findall(sentence.casefold())
-        key = " ".join(words)
-        if self._start == "continued" and key in self._said and len(words) >= _TELLING:
+        if again.startswith(self.text):
+            return again[len(self.text) :]
+        opened = open_sentence(self.text)
+        if not again.startswith(self.text[:opened]):
             raise CannotJoinError
-        self._said.add(key)
-        self.text += sentence
-        self._emit(self._add_model_name(Delta(text=sentence)))
+        return restart(self.text, again[opened:])
+
+    def _deliver(self, text: str) -> None:
+        if self._sentences is not None:
+            words = _words_of(text)
+            key = " ".join(words)
+            if key in self._said and len(words) >= _TELLING:
+                raise CannotJoinError
+            self._said.add(key)
+        self.text += text
+        self._emit(self._add_model_name(Delta(text=text)))
 
     def _add_model_name(self, delta: Delta) -> Delta:
         if self.spoken:
             return delta
         self.spoken = True
         return replace(delta, model=self._model)
+
+
+def _words_of(text: str) -> list[str]:
+    return _WORD.findall(text.casefold())

@@ -15,7 +15,7 @@ from tilores_core.chat.routing.budget import Budget, deadline_exceeded
 from tilores_core.chat.routing.delivery import BufferedDelivery, Start
 from tilores_core.chat.routing.health import Health, Permit
 from tilores_core.chat.routing.hedge import Claim, hedged
-from tilores_core.chat.routing.joint import CannotJoinError
+from tilores_core.chat.routing.joint import CannotJoinError, is_first_word
 from tilores_core.chat.routing.limits import Limits, ProviderLimit
 from tilores_core.chat.routing.model_call import FailedAttemptError, ModelCall, OnDelta
 from tilores_core.chat.routing.verdict import judge
@@ -234,8 +234,8 @@ class FallbackChain:
             verdict = judge(error, timed_out=False, is_fallback=name != self.asked)
             raise FailedAttemptError(error, verdict, begun=False) from None
         messages = for_model(self.system(name), (*self.turn.messages, *more) if more else self.turn.messages)
-        if start == "continued":
-            messages.append({"role": "assistant", "content": self.delivery.text.rstrip()})
+        if start == "continued" and not is_first_word(self.delivery.text):
+            messages.append({"role": "assistant", "content": self.delivery.text.strip()})
             messages.append({"role": "user", "content": CONTINUE})
         return messages
 

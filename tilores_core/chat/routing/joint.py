@@ -14,15 +14,18 @@ _BEGUN_AGAIN: Final = 2  # words with which a sentence that was cut off begins a
 _RETOLD: Final = 5  # words with which an answer begins again
 _SENTENCE: Final = re.compile(r"[.!?…。！？｡]+[\"'”’»)\]]*(?:\s+|$)|\n+|[。！？｡]+[」』”’）)】]*")
 _END: Final = re.compile(r"\W*?[.!?…。！？｡\n]|\W*$")
+_ENDED: Final = re.compile(r"\W*?[.!?…。！？｡\n]\W*")
 _CLOSING: Final = ".,;:!?…)]}%»”’\"'、。，；：！？"
 _MARKS: Final = ".,;:!?…、。，；：！？"
 _WIDE: Final = "、。，；：！？｡」』）】”"
+_FIRST_WIDE: Final = "\u2e80"  # scripts without spaces begin here
 _RESTART: Final = "– "
 # Words with a capital letter that begin a sentence, and seldom stand in one.
 _BEGINNING: Final = re.compile(
     r"""
     A|After|All|And|As|At|Because|But|For|From|He|Her|Here|His|However|If|In|It|Its|My|No|On|Our|She|Since|So|Sorry
-    |That|The|Their|There|These|They|This|Those|To|We|When|While|With|Yes|You|Your
+    |Based|Certainly|Currently|Hello|Let|Okay|Please|Sure|That|Thank|The|Their|There|These|They|This|Those|To
+    |Unfortunately|We|Well|When|While|With|Yes|You|Your
     |Aber|Auf|Das|Der|Die|Ein|Eine|Es|Für|Hier|Im|Ja|Nein|Und|Wenn|Wir
     """,
     re.VERBOSE,
@@ -44,12 +47,12 @@ class Joint:
         self._said = said
         words = list(_WORD.finditer(said))
         self._words = [match.group().casefold() for match in words]
-        ends = [match.end() for match in _SENTENCE.finditer(said)]
-        opened = ends[-1] if ends else 0
+        opened = open_sentence(said)
         self._is_open = bool(said[opened:].strip())
         self._open_word = next((at for at, match in enumerate(words) if match.start() >= opened), -1)
         self._held = ""
         self._done = not words
+        self._only = said.strip() if is_first_word(said) else ""
 
     @property
     def decided(self) -> bool:
@@ -65,34 +68,45 @@ class Joint:
         if found is None:
             return ""
         self._done, held, self._held = True, self._held, ""
-        return self._space(held[found:]) if found >= 0 else self._restart(held)
+        at, restarts = found
+        if restarts:
+            return restart(self._said, held[at:])
+        return held[at:] if self._only and at else self._space(held[at:])
 
-    def _follow(self, *, final: bool) -> int | None:
-        """Where in the held text the new begins; -1: with a sentence begun again; None: not known yet."""
+    def _follow(self, *, final: bool) -> tuple[int, bool] | None:
+        """Where in the held text the new begins, and whether it begins the open sentence again; None: not known yet."""
         held, words = self._held, self._words
         found = list(_WORD.finditer(held))
         if found and not final and found[-1].end() == len(held):
             found.pop()  # the word may go on
+        if self._only and found:
+            first = found[0].group()
+            if first.casefold().startswith(self._only.casefold()):
+                return found[0].start() + len(self._only), False
+            return 0, not first[0].islower()
         candidates = list(range(len(words)))  # where in `said` the new words may stand already
-        overlap, retold, begun = 0, 0, 0
-        for number, match in enumerate(found):
+        overlap, retold, begun, ended = 0, 0, 0, 0
+        for number, match in enumerate(found, 1):
             word = match.group().casefold()
-            candidates = [at for at in candidates if at + number < len(words) and words[at + number] == word]
+            candidates = [at for at in candidates if at + number <= len(words) and words[at + number - 1] == word]
             if not candidates:
                 break
-            if candidates[-1] + number + 1 == len(words):
-                overlap = number + 1
-            retold = number + 1 if candidates[0] == 0 else retold
-            begun = number + 1 if self._open_word in candidates else begun
+            if candidates[-1] + number == len(words):
+                overlap = number
+            retold = number if candidates[0] == 0 else retold
+            begun = number if self._open_word in candidates else begun
+            ended = number if self._open_word - number in candidates else ended
         else:
             if not final:
                 return None
         first = found[0].group() if found else ""
         if overlap and self._is_repetition(found[overlap - 1].end(), overlap, first):
-            return found[overlap - 1].end()
+            return found[overlap - 1].end(), False
+        if self._is_open and ended and (mark := _ENDED.match(held, found[ended - 1].end())):
+            return mark.end(), True  # it repeats the sentences before, and the open one comes otherwise
         if retold >= _RETOLD and not (self._is_open and self._open_word == 0):
             raise CannotJoinError
-        return -1 if self._is_open and (begun >= _BEGUN_AGAIN or _BEGINNING.fullmatch(first)) else 0
+        return 0, self._is_open and (begun >= _BEGUN_AGAIN or _BEGINNING.fullmatch(first) is not None)
 
     def _is_repetition(self, end: int, words: int, first: str) -> bool:
         """Are the first `words` of the held text, which end at `end`, the last ones that were said?"""
@@ -117,11 +131,23 @@ class Joint:
             return rest
         return f" {rest}"
 
-    def _restart(self, text: str) -> str:
-        space = "" if self._said[-1:].isspace() else " "
-        return f"{space}{_RESTART}{text.lstrip()}"
+
+def is_first_word(said: str) -> bool:
+    """Is it one word, perhaps not all of it? Then an answer begins as well as it goes on."""
+    return said.strip().isalpha() and not said[-1:].isspace() and max(said) < _FIRST_WIDE
+
+
+def open_sentence(said: str) -> int:
+    """Where the sentence begins that has not ended; the length of `said` when all have."""
+    return max((match.end() for match in _SENTENCE.finditer(said)), default=0)
+
+
+def restart(said: str, text: str) -> str:
+    """`text` as the open sentence begun again."""
+    space = "" if said[-1:].isspace() else " "
+    return f"{space}{_RESTART}{text.lstrip()}"
 
 
 def _in_one_word(said: str, rest: str) -> bool:
     """Was it cut within a word? Only a script without spaces, or a very long word, is."""
-    return ord(said[-1]) > 0x2E7F and ord(rest[0]) > 0x2E7F
+    return said[-1] >= _FIRST_WIDE and rest[0] >= _FIRST_WIDE
