@@ -1,13 +1,15 @@
 """An upstream model with an answer always ready: OpenAI's protocol on a bare asyncio protocol, for benchmarks alone.
 
 It reads no more of a request than its length, so that it is never what is measured. `python stub.py PORT`;
-`GET /set?latency_ms=100` changes the delay, `GET /count` tells how many completions were asked for.
+`GET /set?latency_ms=100` changes the delay, `GET /set?gap_ms=20` the time between a stream's words (0: all at once),
+`GET /count` tells how many completions were asked for.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 
 ANSWER = ("The customer's credit score is 742, one of the two records was updated in March. " * 7)[:512]
@@ -34,8 +36,7 @@ def _chunk(delta: dict[str, str], finish: str | None = None) -> bytes:
     return b"data: " + json.dumps(body).encode() + b"\n\n"
 
 
-def _stream() -> bytes:
-    pieces = [ANSWER[at : at + 32] for at in range(0, len(ANSWER), 32)]
+def _stream(pieces: list[str]) -> bytes:
     usage = (
         b"data: " + json.dumps({**COMPLETION, "object": "chat.completion.chunk", "choices": []}).encode() + b"\n\n"
     )
@@ -55,13 +56,17 @@ def _reply(body: bytes, kind: bytes = b"application/json") -> bytes:
 
 
 WHOLE = _reply(json.dumps(COMPLETION).encode())
-STREAMED = _reply(_stream(), b"text/event-stream")
+STREAMED = _reply(_stream([ANSWER[at : at + 32] for at in range(0, len(ANSWER), 32)]), b"text/event-stream")
+# Headers and first word, then one word at a time, as models send them.
+WORDS = _reply(_stream(re.findall(r"\s*\S+", ANSWER)), b"text/event-stream")
+APART = re.findall(rb"(?s)(?:HTTP.*?\n\n)?data: .*?\n\n", WORDS)
 
 
 class Stub(asyncio.Protocol):
     """One connection."""
 
     latency = 0.0
+    gap = 0.0
     count = 0
 
     transport: asyncio.Transport
@@ -87,12 +92,20 @@ class Stub(asyncio.Protocol):
         if head.startswith(b"GET /set?latency_ms="):
             Stub.latency = float(head.split(b"=", 1)[1].split(b" ", 1)[0]) / 1000
             self.transport.write(_reply(b"{}"))
+        elif head.startswith(b"GET /set?gap_ms="):
+            Stub.gap = float(head.split(b"=", 1)[1].split(b" ", 1)[0]) / 1000
+            self.transport.write(_reply(b"{}"))
         elif head.startswith(b"GET /count"):
             self.transport.write(_reply(b"%d" % Stub.count))
         else:
             Stub.count += 1
-            reply = STREAMED if b'"stream":true' in body.replace(b" ", b"") else WHOLE
-            if Stub.latency:
+            streamed = b'"stream":true' in body.replace(b" ", b"")
+            reply = STREAMED if streamed else WHOLE
+            if streamed and Stub.gap:
+                loop = asyncio.get_running_loop()
+                for number, event in enumerate(APART):
+                    loop.call_later(number * Stub.gap, self._write, event)
+            elif Stub.latency:
                 asyncio.get_running_loop().call_later(Stub.latency, self._write, reply)
             else:
                 self.transport.write(reply)

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tilores_core.chat.routing.budget import Budget
-from tilores_core.chat.routing.delivery import DirectDelivery, WordDelivery, Start
+from tilores_core.chat.routing.delivery import DirectDelivery, Start, WordDelivery
 from tilores_core.chat.routing.health import Health
 from tilores_core.chat.routing.hedge import Claim, hedged
 from tilores_core.chat.routing.joint import CannotJoinError

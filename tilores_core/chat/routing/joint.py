@@ -74,7 +74,7 @@ class Joint:
         return held[at:] if self._only and at else self._space(held[at:])
 
     def _follow(self, *, final: bool) -> tuple[int, bool] | None:
-        """Where in the held text the new begins, and whether it begins the open sentence again; None: not known yet."""
+        """Where in the held text the new begins, and whether the open sentence begins again; None: not known yet."""
         held, words = self._held, self._words
         found = list(_WORD.finditer(held))
         if found and not final and found[-1].end() == len(held):
