@@ -6,7 +6,7 @@ Servers with the demo model and with `openai` over `benchmarks/http/stub.py` sta
 the first answer, memory (RSS of the process tree) a second later. Then streams, one at a time: milliseconds to the
 first piece of text through the server, beside the same from the stub itself: with all pieces at once, and with a word
 every 20 ms and a fallback that could go on. Every question is new. Printed are medians; it ends with an error where a
-figure is not as wanted (memory: the demo's + 15 MB; start: 1.2 x the demo's; first token: 2 ms over the upstream's own).
+figure is not as wanted (memory: the demo's + 15 MB; start: 1.2 x the demo's; first token: 2 ms over the upstream's).
 """
 
 from __future__ import annotations
