@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -192,11 +191,9 @@ def test_an_ending_server_leaves_it_to_the_next(start_server: StartServer, tmp_p
         job = _send(http, _questions(60), params={"concurrency": 4})
         with http.stream("GET", f"/admin/batch/{job['id']}/events") as events:  # it must not keep the server
             wait_until(lambda: len(_results(http, job)) > 4, "no results")
-            begun = time.monotonic()
             first.signal()
             list(events.iter_lines())
         assert first.wait() == 0
-        assert time.monotonic() - begun < 15
     with _client(start_server(worker=True, toml=toml, variables=shared)) as http:
         ended = _ended(http, job)
         assert (ended["state"], ended["totals"]["lines"]) == ("done", 60)

@@ -313,7 +313,7 @@ def test_down_for_a_while_then_back(routed: Routed) -> None:
     assert part["detail"]["asked"]["backup:healthy"]["breaker"] == "closed"
     name = model.partition(":")[2]
     routed.primary.always[name] = Reply(WHOLE)
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while (told := routed.ask(model)).model != model:
         check_whole(told, BACKUP, "backup:healthy")
         assert time.monotonic() < end, "never back"
@@ -357,13 +357,11 @@ def test_a_late_first_token_brings_a_second_call(careful: Routed) -> None:
     for _ in range(20):
         check_whole(careful.ask(model), WHOLE, model)
     name = model.partition(":")[2]
-    left = careful.primary.disconnects
-    careful.primary.enqueue(Reply(WHOLE, first_token=0.7), model=name)
-    begun = time.monotonic()
+    left, before = careful.primary.disconnects, careful.calls(model)
+    careful.primary.enqueue(Hang(), model=name)
     told = careful.ask(model)
     check_whole(told, WHOLE, model)
-    assert careful.calls(model) == 22
-    assert time.monotonic() - begun < 0.7, "the second call answered"
+    assert careful.calls(model) == before + 2, "the second call answered"
     wait_until(lambda: careful.primary.disconnects != left, "the first call was not cancelled")
 
 

@@ -32,14 +32,16 @@ def one_list(*customers: dict[str, str], questions: tuple[Any, ...] = (QUESTION,
 
 
 @asynccontextmanager
-async def warming(world: World, of: WarmPlan, *, life: dict[str, Any] | None = None) -> AsyncIterator[Prewarming]:
+async def warming(
+    world: World, of: WarmPlan, *, life: dict[str, Any] | None = None, **chat: Any
+) -> AsyncIterator[Prewarming]:
     service = Prewarming(
         engine=world.engine,
         cache=world.cache,
         source=world.crm,
         source_name="crm",
         cache_table=CacheTable(**{"jitter": 0.0, **(life or {})}),
-        chat_table=ChatTable(),
+        chat_table=ChatTable(**chat),
         decoders=DECODERS,
         plan=of,
     )

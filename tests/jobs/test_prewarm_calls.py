@@ -83,7 +83,7 @@ async def test_a_source_that_was_down_is_asked_again_when_the_call_is_reported_a
 
 async def test_a_flood_is_bounded_and_questions_are_answered_through_it() -> None:
     of = calls(concurrency=4, queue=50)
-    async with talking(**LONG) as world, warming(world, of, life=LONG) as service:
+    async with talking(**LONG) as world, warming(world, of, life=LONG, source_seconds=60.0) as service:
         await world.ask("Who is it?", customer_id="C-2001")
         world.crm.gate = asyncio.Event()  # from here on every look-up hangs
         for number in range(5000):

@@ -85,8 +85,10 @@ async def test_one_replica_works_and_another_follows_it(elections: Make) -> None
     async with replica(elections(), working, 1) as first:
         await eventually(lambda: working == {1})
         async with replica(elections(), working, 2):
+            began = time.monotonic()
             await asyncio.sleep(SECONDS)  # it is renewed meanwhile
-            assert working == {1}
+            # A machine that stood still for so long has lost it, and rightly so.
+            assert working == {1} or time.monotonic() - began > 1.3 * SECONDS
             first.cancel()
             await asyncio.gather(first, return_exceptions=True)
             await eventually(lambda: working == {2})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,15 +105,14 @@ async def test_a_token_endpoint_that_is_down(product: Product) -> None:
     instance = product.instance
     async with httpx.AsyncClient(timeout=PATIENCE) as http:
 
-        async def one(number: int) -> tuple[int, float, str]:
+        async def one(number: int) -> tuple[int, str]:
             question = f"What is the balance of bulk{number}@example.com?"
-            began = time.monotonic()
             reply = await http.post(f"{product.server.v1}/chat/completions", json=_messages(question))
-            return reply.status_code, time.monotonic() - began, reply.text
+            return reply.status_code, reply.text
 
-        async def load(seconds: float, uncached: Iterator[int]) -> tuple[list[tuple[int, float, str]], ...]:
-            known: list[asyncio.Task[tuple[int, float, str]]] = []
-            unknown: list[asyncio.Task[tuple[int, float, str]]] = []
+        async def load(seconds: float, uncached: Iterator[int]) -> tuple[list[tuple[int, str]], ...]:
+            known: list[asyncio.Task[tuple[int, str]]] = []
+            unknown: list[asyncio.Task[tuple[int, str]]] = []
             for tick in range(int(seconds * 20)):
                 (unknown if tick % 2 else known).append(
                     asyncio.create_task(one(next(uncached) if tick % 2 else tick // 2 % 5))
@@ -128,12 +126,9 @@ async def test_a_token_endpoint_that_is_down(product: Product) -> None:
         instance.token.down = True
         instance.token.expire_all()
         known, unknown = await load(3.0, uncached)
-        assert {status for status, _, _ in known} == {200}, "what is cached never fails"
-        assert {status for status, _, _ in unknown} == {503}
-        assert all(seconds < 1.0 + 2.0 for _, seconds, _ in unknown), (
-            "within the deadline, and what the machine takes"
-        )
-        messages = [json.loads(text)["error"]["message"] for _, _, text in unknown]
+        assert {status for status, _ in known} == {200}, "what is cached never fails"
+        assert {status for status, _ in unknown} == {503}
+        messages = [json.loads(text)["error"]["message"] for _, text in unknown]
         assert all("no access token for the Tilores instance" in message for message in messages)
         assert len(instance.token.requests) < 30, "no storm"
         instance.token.down = False
@@ -143,7 +138,7 @@ async def test_a_token_endpoint_that_is_down(product: Product) -> None:
 
         await eventually(back, every=0.1)
         known, unknown = await load(1.0, uncached)
-        assert {status for status, _, _ in (*known, *unknown)} == {200}
+        assert {status for status, _ in (*known, *unknown)} == {200}
 
 
 def _messages(question: str) -> dict[str, object]:

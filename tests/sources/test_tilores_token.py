@@ -112,10 +112,8 @@ async def test_the_old_token_serves_while_none_is_to_be_had(
         # Its renewal was tried, but not by each call.
         assert 2 <= len(instance.token.requests) <= 6
         await asyncio.sleep(max(0.0, ends + 0.05 - time.monotonic()))  # until it has expired
-        began = time.monotonic()
         with pytest.raises(SourceUnavailableError) as raised:
             await source.find(WHO)
-        assert time.monotonic() - began < 4
         assert raised.value.retry_after > 0
         assert "token" in raised.value.message or "did not answer" in raised.value.message
 

@@ -19,7 +19,8 @@ from tilores_plugins.tracing.langsmith.tracer import LangSmithTracer
 from tilores_plugins.tracing.otel.settings import Settings as OtelSettings
 from tilores_plugins.tracing.otel.tracer import OtelTracer
 
-SECONDS = 1.0
+PATIENT, SHORT = 60.0, 1.0
+"""What a slow machine keeps to, and for a service that does not answer."""
 
 
 @pytest.fixture
@@ -38,13 +39,13 @@ class TestOtelConforms(TracerSuite):
         with OtlpCollector() as running:
             yield running
 
-    def made(self, address: str) -> OtelTracer:
+    def made(self, address: str, seconds: float = SHORT) -> OtelTracer:
         headers = SecretStr(f"authorization=Bearer%20{self.secret}")
-        return OtelTracer(OtelSettings(endpoint=address, headers=headers, timeout_seconds=SECONDS))
+        return OtelTracer(OtelSettings(endpoint=address, headers=headers, timeout_seconds=seconds))
 
     @pytest.fixture
     async def tracer(self, collector: OtlpCollector) -> AsyncIterator[OtelTracer]:
-        tracer = self.made(collector.url)
+        tracer = self.made(collector.url, PATIENT)
         yield tracer
         await tracer.aclose()
         assert {headers["authorization"] for headers in collector.headers} <= {f"Bearer {self.secret}"}
@@ -76,12 +77,12 @@ class TestLangSmithConforms(TracerSuite):
         with LangSmithServer() as running:
             yield running
 
-    def made(self, address: str) -> LangSmithTracer:
-        return LangSmithTracer(LangSmithSettings(endpoint=address, timeout_seconds=SECONDS), KEY)
+    def made(self, address: str, seconds: float = SHORT) -> LangSmithTracer:
+        return LangSmithTracer(LangSmithSettings(endpoint=address, timeout_seconds=seconds), KEY)
 
     @pytest.fixture
     async def tracer(self, service: LangSmithServer) -> AsyncIterator[LangSmithTracer]:
-        tracer = self.made(service.url)
+        tracer = self.made(service.url, PATIENT)
         yield tracer
         await tracer.aclose()
 

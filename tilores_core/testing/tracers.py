@@ -122,7 +122,7 @@ class TracerSuite:
     """Subclass it, override `tracer` and what else can be had, set the flag."""
 
     supports_feedback: ClassVar[bool] = False
-    patience: ClassVar[float] = 10.0
+    patience: ClassVar[float] = 60.0
     """Seconds that a call may take, one to a service that hangs included."""
     secret: ClassVar[str] = ""
     """A secret that the tracers were built with: no error and no repr may show it."""
@@ -222,13 +222,17 @@ class TracerSuite:
                 await asyncio.sleep(0.01)
                 turns += 1
 
-        at_work = asyncio.create_task(others())
-        call = asyncio.ensure_future(hanging_tracer.record([sample_trace()]))
-        done, _ = await asyncio.wait({call}, timeout=self.patience)
-        at_work.cancel()
-        assert done, "the tracer has no deadline"
-        assert call.exception() is not None
-        assert turns > 5, "nothing else ran in the event loop meanwhile"
+        for _ in range(3):  # a machine that stood still is asked again
+            turns = 0
+            at_work = asyncio.create_task(others())
+            call = asyncio.ensure_future(hanging_tracer.record([sample_trace()]))
+            done, _ = await asyncio.wait({call}, timeout=self.patience)
+            at_work.cancel()
+            assert done, "the tracer has no deadline"
+            assert call.exception() is not None
+            if turns > 5:
+                return
+        raise AssertionError("nothing else ran in the event loop meanwhile")
 
     async def test_a_call_that_hangs_can_be_cancelled(self, hanging_tracer: Tracer) -> None:
         call = asyncio.ensure_future(hanging_tracer.record([sample_trace()]))
