@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 
@@ -437,15 +438,20 @@ async def test_a_dead_holder_costs_at_most_its_lease(build: Build, clock: Clock,
     assert (await waiting).value == b"1"
 
 
-async def test_a_holder_at_work_keeps_its_lease(build: Build, source: Source) -> None:
-    store = SharedStore()  # real time: the lease is shorter than the work
-    table = CacheTable(single_flight_replicas=True, lease_seconds=0.1)
+async def test_a_holder_at_work_keeps_its_lease(
+    build: Build, source: Source, pass_time: Callable[[float], None]
+) -> None:
+    store = SharedStore(lambda: time.monotonic())  # the lease is shorter than the work
+    table = CacheTable(single_flight_replicas=True, lease_seconds=30.0)
     one, other = (
         TieredCache([("memory", MemoryTier()), ("shared", SharedTier(store))], table=table) for _ in range(2)
     )
     source.gate.clear()
     tasks = [asyncio.create_task(cache.fetch(A, source, ttl=60)) for cache in (one, other)]
-    await asyncio.sleep(0.4)  # four times the lease
+    await settle()
+    for _ in range(12):  # four times the lease
+        pass_time(10.0)
+        await settle()
     source.gate.set()
     assert {(await task).value for task in tasks} == {b"1"}
     for cache in (one, other):

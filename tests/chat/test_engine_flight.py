@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from tests.chat.engine_world import PRICED, World, collect, finished, question, table
+from tilores_core.chat import turn_context
 from tilores_core.contracts import Answer, CacheEntry, CachePolicy, Caller, Delta
 from tilores_core.errors import OverloadedError, ProviderUnavailableError
 from tilores_core.settings import RoutingTable
@@ -252,17 +253,21 @@ async def test_scopes_do_not_share(world: World) -> None:
 
 
 @pytest.mark.parametrize("joins", ["answer", "stream"])
-async def test_who_joins_with_more_time_has_it(world: World, joins: str) -> None:
+async def test_who_joins_with_more_time_has_it(
+    world: World, joins: str, pass_time: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turn_context, "_DEADLINE_GRACE", 100.0)  # both see what becomes of the call
     gate = held(world)
     now = asyncio.get_running_loop().time()
-    first = asyncio.create_task(world.ask(deadline=now + 0.05))
+    first = asyncio.create_task(world.ask(deadline=now + 30))
     await eventually(lambda: world.provider.running)
-    turn = question(deadline=now + 20)
+    turn = question(deadline=now + 300)
     joined: asyncio.Task[Any] = asyncio.create_task(
         world.engine.answer(turn) if joins == "answer" else collect(world.engine, turn)
     )
     await settle()
-    await asyncio.sleep(0.1)  # the first one's time is over
+    pass_time(60)  # the first one's time is over
+    await settle()
     assert not joined.done()
     gate.set()
     answer = await joined if joins == "answer" else (await joined)[1]
@@ -271,13 +276,18 @@ async def test_who_joins_with_more_time_has_it(world: World, joins: str) -> None
     assert world.calls == 1
 
 
-async def test_who_joins_with_less_time_takes_none(world: World) -> None:
+async def test_who_joins_with_less_time_takes_none(
+    world: World, pass_time: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turn_context, "_DEADLINE_GRACE", 100.0)  # both see what becomes of the call
     gate = held(world)
     now = asyncio.get_running_loop().time()
-    first = asyncio.create_task(world.ask(deadline=now + 20))
+    first = asyncio.create_task(world.ask(deadline=now + 300))
     await eventually(lambda: world.provider.running)
-    joined = asyncio.create_task(world.ask(deadline=now + 0.01))
-    await asyncio.sleep(0.05)  # the time of the one that joined is over
+    joined = asyncio.create_task(world.ask(deadline=now + 30))
+    await settle()
+    pass_time(60)  # the time of the one that joined is over
+    await settle()
     gate.set()
     assert (await first).text == (await joined).text == "one two three"
 

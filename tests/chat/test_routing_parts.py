@@ -6,6 +6,7 @@ import asyncio
 import math
 import re
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -60,17 +61,19 @@ async def test_silence_ends_the_wait(limits: dict[str, float], reason: str) -> N
     assert task.cancelling() == 0
 
 
-async def test_what_is_heard_puts_it_off() -> None:
+async def test_what_is_heard_puts_it_off(pass_time: Callable[[float], None]) -> None:
     heard = 0
 
     async def listen() -> None:
         nonlocal heard
-        with watch(between=0.8) as watching:
+        with watch(between=60.0, left=1000.0) as watching:
             for _ in range(3):
                 heard += 1
                 watching.heard()
-                await asyncio.sleep(0.3)  # three of them are longer than the limit, each is far below it
-            await asyncio.sleep(20)
+                pass_time(40.0)  # two of them are longer than the limit
+                await settle()
+            pass_time(40.0)
+            await asyncio.Event().wait()
 
     with pytest.raises(WatchExpiredError) as caught:
         await listen()
@@ -101,19 +104,21 @@ async def test_a_cancellation_from_elsewhere_stays_one() -> None:
 
 
 @pytest.mark.parametrize("spoken", [False, True])
-async def test_more_time_may_be_given_meanwhile(spoken: bool) -> None:
-    budget = Budget(time.monotonic() + 0.02)
+async def test_more_time_may_be_given_meanwhile(spoken: bool, pass_time: Callable[[float], None]) -> None:
+    budget = Budget(time.monotonic() + 30.0)
     slept = False
 
     async def listen() -> None:
         nonlocal slept
-        with Watch(first=math.inf, between=10.0, budget=budget) as watching:
+        with Watch(first=math.inf, between=1000.0, budget=budget) as watching:
             if spoken:
                 watching.heard()
-            budget.extend(Budget(time.monotonic() + 1.0))
-            await asyncio.sleep(0.05)  # longer than the first budget
+            budget.extend(Budget(time.monotonic() + 200.0))
+            pass_time(60.0)  # longer than the first budget
+            await settle()
             slept = True
-            await asyncio.sleep(20)
+            pass_time(200.0)
+            await asyncio.Event().wait()
 
     with pytest.raises(WatchExpiredError) as caught:
         await listen()
@@ -135,7 +140,7 @@ async def test_live_calls_go_before_the_others() -> None:
     order: list[str] = []
 
     async def call(name: str, live: bool) -> None:
-        await limit.enter(Priority("live" if live else "batch"), seconds=5)
+        await limit.enter(Priority("live" if live else "batch"), seconds=60)
         order.append(name)
         await asyncio.sleep(0)
         limit.leave()
@@ -155,7 +160,7 @@ async def test_who_rises_in_line_goes_before_the_others() -> None:
     limit = ProviderLimit("p", limit=4, max_waiting=10)
     assert all(limit.try_enter(live=False) for _ in range(3))
     priorities = [Priority("prewarm") for _ in range(3)]
-    tasks = [asyncio.create_task(limit.enter(priority, seconds=5)) for priority in priorities]
+    tasks = [asyncio.create_task(limit.enter(priority, seconds=60)) for priority in priorities]
     await settle(3)
     assert limit.waiting == 3
     priorities[1].promote()  # the place that is kept for callers is free
@@ -182,7 +187,7 @@ async def test_waiting_is_bounded_in_number_and_time() -> None:
     waiting = asyncio.create_task(limit.enter(Priority("live"), seconds=0.05))
     await settle(2)
     with pytest.raises(OverloadedError):
-        await limit.enter(Priority("live"), seconds=5)
+        await limit.enter(Priority("live"), seconds=60)
     with pytest.raises(OverloadedError):
         await waiting
     assert (limit.busy, limit.waiting) == (1, 0)
@@ -191,13 +196,13 @@ async def test_waiting_is_bounded_in_number_and_time() -> None:
 async def test_who_leaves_in_the_moment_of_his_turn_passes_it_on() -> None:
     limit = ProviderLimit("p", limit=1, max_waiting=5)
     assert limit.try_enter(live=True)
-    first, second = (asyncio.create_task(limit.enter(Priority("live"), seconds=5)) for _ in range(2))
+    first, second = (asyncio.create_task(limit.enter(Priority("live"), seconds=60)) for _ in range(2))
     await settle(3)
     limit.leave()
     first.cancel()
     await second
     assert (limit.busy, limit.waiting) == (1, 0)
-    third = asyncio.create_task(limit.enter(Priority("live"), seconds=5))
+    third = asyncio.create_task(limit.enter(Priority("live"), seconds=60))
     await settle(3)
     third.cancel()
     await asyncio.gather(first, third, return_exceptions=True)

@@ -198,23 +198,29 @@ async def test_the_last_model_may_take_its_time() -> None:
 
 
 @both_ways
-async def test_the_turns_end_is_the_end(streamed: bool) -> None:
+async def test_the_turns_end_is_the_end(streamed: bool, pass_time: Callable[[float], None]) -> None:
     async with two() as world:
         world.one.enqueue(FakeReply(until=asyncio.Event()))
         world.two.enqueue(FakeReply(until=asyncio.Event()))
-        deadline = asyncio.get_running_loop().time() + 0.3
+        deadline = asyncio.get_running_loop().time() + 100
+        asking = asyncio.ensure_future(world.get(streamed, deadline=deadline))
+        await eventually(lambda: world.one.running)
+        pass_time(60)  # half of what was left for the first, the rest for the second
+        await eventually(lambda: world.two.running)
+        assert not asking.done()
+        pass_time(60)
         with pytest.raises(DeadlineExceededError):
-            await world.get(streamed, deadline=deadline)
-        # Half of what was left for the first, the rest for the second.
+            await asking
         assert world.tried == (1, 1)
         assert (world.one.running, world.two.running) == (0, 0)
 
 
-async def test_thinking_is_no_silence() -> None:
-    async with two(stall_seconds=1.0) as world:
+async def test_thinking_is_no_silence(pass_time: Callable[[float], None]) -> None:
+    async with two(stall_seconds=30.0) as world:
 
         async def slowly() -> None:
-            await asyncio.sleep(0.3)  # four of them are longer than the limit, each is far below it
+            pass_time(10.0)  # four of them are longer than the limit, each is far below it
+            await settle()
 
         world.one.enqueue(FakeReply(pieces=("One ", "two ", "three ", "four."), between=slowly))
         assert (await world.ask()).model == "one:m"
