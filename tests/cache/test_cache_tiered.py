@@ -319,14 +319,15 @@ async def test_a_write_that_an_invalidation_overtook_is_taken_back(
 
 
 async def test_writes_behind_gather_for_a_moment_where_memory_has_them(
-    build: Build, clock: Clock, store: SharedStore
+    build: Build, clock: Clock, store: SharedStore, pass_time: Callable[[float], None]
 ) -> None:
     for has_memory in (True, False):
         tiers = [memory(clock)] if has_memory else []
-        cache = build(*tiers, SharedTier(store), write_pause=0.01)
+        cache = build(*tiers, SharedTier(store), write_pause=30.0)
         await cache.set(A, b"a", ttl=60, behind=True)
         await settle()
         assert bool(store.entries) is not has_memory
+        pass_time(60.0)
         await eventually(lambda: A in store.entries)
         await cache.clear()
 

@@ -38,7 +38,7 @@ from tilores_core.contracts import (
 
 _LONG = 60.0
 _HEX = "0123456789abcdef" * 4
-_PATIENCE = 5.0
+_PATIENCE = 60.0
 
 
 def entry(value: bytes = b"value", *tags: str, seconds: float = _LONG) -> CacheEntry:
@@ -144,8 +144,10 @@ class CacheTierSuite:
     # --- life ---
 
     async def test_an_expired_entry_is_never_returned(self, tier: CacheTier) -> None:
-        await tier.set_many({"answers:a": entry(seconds=self.moment), "answers:b": entry()})
-        assert set(await tier.get_many(["answers:a", "answers:b"])) == {"answers:a", "answers:b"}
+        short = entry(seconds=self.moment)
+        await tier.set_many({"answers:a": short, "answers:b": entry()})
+        found = set(await tier.get_many(["answers:a", "answers:b"]))
+        assert found == {"answers:a", "answers:b"} or time.time() >= short.expires_at
         await asyncio.sleep(self.moment * 1.5)
         assert set(await tier.get_many(["answers:a", "answers:b"])) == {"answers:b"}
 

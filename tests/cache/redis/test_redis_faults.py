@@ -36,6 +36,13 @@ async def value_of(tier: RedisTier, key: str) -> bytes | None:
     return found.value if found else None
 
 
+async def value_at_last(tier: RedisTier, key: str) -> bytes | None:
+    """A slow machine may need more than one of the short time limits."""
+    while True:
+        with suppress(CacheError):
+            return await value_of(tier, key)
+
+
 async def comes_back(work: Callable[[], Awaitable[object]]) -> None:
     """Until `work` raises no `CacheError` any more."""
 
@@ -147,18 +154,17 @@ async def test_cut_connections(server: RedisServer, make_tier: MakeTier) -> None
 async def test_a_half_closed_connection_is_replaced(server: RedisServer, make_tier: MakeTier) -> None:
     async with Proxy(server.port) as proxy:
         tier = make_tier(proxy.url, **SHORT)
-        await tier.set_many({"answers:a": entry()})
-        assert await value_of(tier, "answers:a") == b"value"
+        await comes_back(lambda: tier.set_many({"answers:a": entry()}))
+        assert await value_at_last(tier, "answers:a") == b"value"
         proxy.half_close()
-        await comes_back(lambda: tier.get_many(["answers:a"]))
-        assert await value_of(tier, "answers:a") == b"value"
+        assert await value_at_last(tier, "answers:a") == b"value"
         await comes_back(lambda: tier.set_many({"answers:b": entry()}))
         assert proxy.accepted >= 3
 
 
 async def test_a_connection_that_fell_silent_costs_one_time_out(server: RedisServer, make_tier: MakeTier) -> None:
     async with Proxy(server.port) as proxy:
-        tier = make_tier(proxy.url, **SHORT)
+        tier = make_tier(proxy.url, connect_timeout_ms=10_000, command_timeout_ms=1_000)
         await tier.set_many({"answers:a": entry()})
         assert await value_of(tier, "answers:a") == b"value"
         proxy.mute()
@@ -171,7 +177,7 @@ async def test_a_late_reply_never_answers_another_question(server: RedisServer, 
     async with Proxy(server.port) as proxy:
         tier = make_tier(proxy.url, **SHORT)
         keys = [f"answers:{number}" for number in range(50)]
-        await tier.set_many({key: entry(key.encode()) for key in keys})
+        await comes_back(lambda: tier.set_many({key: entry(key.encode()) for key in keys}))
         late = 0
         for number, key in enumerate(keys):
             proxy.delay = 0.0 if number % 3 else 0.12
@@ -376,7 +382,7 @@ async def test_a_cluster_under_more_load_than_it_has_connections(
 async def test_a_cluster_that_hangs_and_goes_on(
     cluster: list[RedisServer], cluster_url: str, make_tier: MakeTier
 ) -> None:
-    tier = make_tier(cluster_url, cluster=True, connect_timeout_ms=1000, command_timeout_ms=200)
+    tier = make_tier(cluster_url, cluster=True, connect_timeout_ms=10_000, command_timeout_ms=1_000)
     keys = [f"answers:{number}" for number in range(50)]
     await tier.set_many({key: entry(key.encode()) for key in keys})
     cluster[1].pause()
