@@ -6,6 +6,7 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from email.utils import formatdate
 from typing import Any
 
@@ -23,7 +24,7 @@ from tilores_plugins.tracing.otel.settings import Settings
 from tilores_plugins.tracing.otel.status import build as build_check
 from tilores_plugins.tracing.otel.tracer import OtelTracer, build
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def collector() -> Iterator[OtlpCollector]:
 
 
 def settings(collector: OtlpCollector, **more: Any) -> Settings:
-    return Settings(**{"endpoint": collector.url, "timeout_seconds": 1.2, **more})
+    return Settings(**{"endpoint": collector.url, "timeout_seconds": PATIENCE, **more})
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ async def test_one_bad_moment_is_got_over(collector: OtlpCollector, tracer: Otel
 @pytest.mark.parametrize("code", [429, 503])
 async def test_retry_after_is_waited_for(collector: OtlpCollector, code: int) -> None:
     collector.faults.append(Status(code, retry_after="1"))
-    patient = OtelTracer(settings(collector, timeout_seconds=60.0))  # a slow machine's second call comes in time too
+    patient = OtelTracer(settings(collector))
     began = time.monotonic()
     await patient.record([sample_trace()])
     await patient.aclose()
@@ -116,24 +117,24 @@ async def test_a_retry_after_beyond_the_deadline_is_kept_to(
 @pytest.mark.parametrize("odd", ["soon", "nan", "inf", "-5", "Thu, 99 Nov 2026"])
 async def test_a_retry_after_without_sense_is_nothing(collector: OtlpCollector, odd: str) -> None:
     collector.faults.append(Status(429, retry_after=odd))
-    patient = OtelTracer(settings(collector, timeout_seconds=60.0))
+    patient = OtelTracer(settings(collector))
     await patient.record([sample_trace()])
     await patient.aclose()
     assert len(collector.spans) == 7
 
 
 @pytest.mark.parametrize("fault", [Status(503), "hang", "drip", "reset", "cut"], ids=str)
-async def test_a_lasting_fault_ends_with_the_deadline(
-    collector: OtlpCollector, tracer: OtelTracer, fault: Any
-) -> None:
-    collector.fault = fault
+async def test_a_lasting_fault_ends_with_the_deadline(collector: OtlpCollector, fault: Any) -> None:
+    collector.fault, tracer = fault, OtelTracer(settings(collector, timeout_seconds=1.2))
     error = await failure(tracer)
     assert isinstance(error, CollectorUnavailableError)
     assert not isinstance(error, InvalidRequestError)
     assert collector.url not in str(error)
     collector.fault = None
-    await tracer.record([sample_trace()])
-    assert status(tracer)["status"] == "ok", "well again"
+    while status(tracer)["status"] != "ok":  # well again; a slow machine may need more than one deadline
+        with suppress(CollectorUnavailableError):
+            await tracer.record([sample_trace()])
+    await tracer.aclose()
 
 
 async def test_nobody_listens() -> None:
@@ -248,7 +249,7 @@ async def test_what_was_refused_is_not_tried_again(collector: OtlpCollector, tra
 
 
 async def test_the_health_check_tells_what_the_tracer_noted(collector: OtlpCollector, tmp_path: Any) -> None:
-    made = settings(collector, timeout_seconds=0.3)
+    made = settings(collector)
     context = PluginContext(plugin_id="otel", settings=made, data_dir=tmp_path)
     check = build_check(context)
     assert (await check())["status"] == "off"
@@ -265,7 +266,7 @@ async def test_the_health_check_tells_what_the_tracer_noted(collector: OtlpColle
         "last_error": None,
         "last_error_seconds_ago": None,
     }
-    collector.fault = Status(503)
+    collector.fault = Status(503, retry_after="120")
     await failure(tracer)
     report = await check()
     assert report["status"] == "degraded"
