@@ -30,8 +30,8 @@ SECRET = re.compile(
     r"hawthorne|edwina|hawthrone|555.?0142|(?<![\w.])742(?!\w|\.\d)|credit (score|limit)", re.IGNORECASE
 )
 # Numbers and ids that may hold any digits.
-_UNTOLD = ("timestamp", "ms", "request_id", "process_id", "age_s")
-_PROCESS = re.compile(r"(?<=process )\[\d+\]")
+_UNTOLD = ("timestamp", "ms", "request_id", "process_id", "pid", "age_s")
+_NUMBERED = re.compile(r"(?<=process )\[\d+\]|(?<=/pytest-)\d+")
 
 
 def clean_environment(**added: str) -> dict[str, str]:
@@ -199,7 +199,7 @@ class RunningServer:
             assert text.startswith("{"), f"a line that is not ours: {text}"
             line = json.loads(text)
             told = {name: value for name, value in line.items() if name not in _UNTOLD}
-            found = SECRET.search(_PROCESS.sub("", json.dumps(told, ensure_ascii=False)))
+            found = SECRET.search(_NUMBERED.sub("", json.dumps(told, ensure_ascii=False)))
             assert found is None, f"the log holds {found and found[0]!r}: {text}"
             faulty = line["level"] in ("error", "critical") or "Traceback" in text
             assert not faulty or self.expects.search(text), text

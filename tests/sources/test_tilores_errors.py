@@ -32,7 +32,7 @@ async def instance() -> AsyncIterator[TiloresInstance]:
 
 @pytest_asyncio.fixture
 async def source(instance: TiloresInstance, tmp_path: Path) -> AsyncIterator[TiloresSource]:
-    async with connected(instance, tmp_path, timeout_seconds=1.5) as source:
+    async with connected(instance, tmp_path, timeout_seconds=30) as source:
         await source.schema()
         yield source
 
@@ -151,7 +151,7 @@ async def test_a_hanging_instance_ends_at_the_deadline(instance: TiloresInstance
 
 async def test_past_the_soft_limit_insights_are_left_out(instance: TiloresInstance, tmp_path: Path) -> None:
     instance.token.latency_seconds = 0.3
-    async with connected(instance, tmp_path, timeout_seconds=5, soft_timeout_seconds=0.2) as source:
+    async with connected(instance, tmp_path, timeout_seconds=30, soft_timeout_seconds=0.2) as source:
         (found,) = await source.find(WHO)
         assert found.quality is None
         assert source._status.slow == 1
@@ -160,7 +160,7 @@ async def test_past_the_soft_limit_insights_are_left_out(instance: TiloresInstan
 
 
 async def test_a_caller_who_leaves_frees_the_place(instance: TiloresInstance, tmp_path: Path) -> None:
-    async with connected(instance, tmp_path, max_in_flight=1, timeout_seconds=5) as source:
+    async with connected(instance, tmp_path, max_in_flight=1, timeout_seconds=30) as source:
         await source.schema()
         instance.faults.hang(times=1)
         caller = asyncio.create_task(source.find(WHO))
@@ -242,7 +242,7 @@ def _noise(seed: int, letters: int) -> str:
 async def test_too_much_for_one_page_comes_in_halves(instance: TiloresInstance, tmp_path: Path) -> None:
     _namesakes(instance, 10, 20_000)
     instance.service.limit_bytes = 60_000
-    async with connected(instance, tmp_path, timeout_seconds=20, soft_timeout_seconds=20) as source:
+    async with connected(instance, tmp_path, timeout_seconds=30, soft_timeout_seconds=30) as source:
         found = await source.find(Identifiers(name="Ottilie Grandison"))
     assert len(set(ids(found))) == 10, "nobody of the name is lost"
     assert all(customer.quality and customer.quality.consistency is not None for customer in found)
@@ -263,7 +263,7 @@ async def test_too_many_records_of_one_customer_are_cut_and_insights_kept(
     instance: TiloresInstance, tmp_path: Path
 ) -> None:
     _many_records(instance)
-    async with connected(instance, tmp_path, timeout_seconds=20, soft_timeout_seconds=20) as source:
+    async with connected(instance, tmp_path, timeout_seconds=30, soft_timeout_seconds=30) as source:
         (found,) = await source.find(Identifiers(email="many@example.com"))
         assert len(found.records) == 8
         assert found.quality is not None
@@ -275,7 +275,7 @@ async def test_too_many_records_of_one_customer_are_cut_and_insights_kept(
 
 async def test_when_time_presses_few_records_are_asked_for_at_once(instance: TiloresInstance, tmp_path: Path) -> None:
     _many_records(instance)
-    async with connected(instance, tmp_path, timeout_seconds=20, soft_timeout_seconds=0.001) as source:
+    async with connected(instance, tmp_path, timeout_seconds=30, soft_timeout_seconds=0.001) as source:
         (found,) = await source.find(Identifiers(email="many@example.com"))
         assert len(found.records) == 8
         assert len(asked(instance)) == 2

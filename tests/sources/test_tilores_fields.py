@@ -62,7 +62,7 @@ async def test_region_and_day_order_of_the_settings_are_the_source_s(
 
 
 async def test_calls_beyond_those_that_may_wait_are_refused(instance: TiloresInstance, tmp_path: Path) -> None:
-    async with connected(instance, tmp_path, max_in_flight=1, max_waiting=1, timeout_seconds=20) as source:
+    async with connected(instance, tmp_path, max_in_flight=1, max_waiting=1, timeout_seconds=30) as source:
         await source.schema()
         instance.faults.hang(times=1)
         hanging = asyncio.create_task(source.find(BY_EMAIL))

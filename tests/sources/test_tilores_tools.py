@@ -28,7 +28,7 @@ async def instance() -> AsyncIterator[TiloresInstance]:
 
 @pytest_asyncio.fixture
 async def source(instance: TiloresInstance, tmp_path: Path) -> AsyncIterator[TiloresSource]:
-    async with connected(instance, tmp_path, timeout_seconds=10) as source:
+    async with connected(instance, tmp_path, timeout_seconds=30) as source:
         yield source
 
 

@@ -9,8 +9,11 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.tilores_instance import SeenRequest, TiloresInstance
 from tilores_core import Customer, PluginContext, PluginServices
+from tilores_plugins.sources.tilores import transport
 from tilores_plugins.sources.tilores.settings import Settings
 from tilores_plugins.sources.tilores.source import TiloresSource, build
 
@@ -26,7 +29,7 @@ def settings_for(instance: TiloresInstance, **given: Any) -> Settings:
             "token_url": instance.token_url,
             "client_id": instance.client_id,
             "client_secret": instance.client_secret,
-            "timeout_seconds": 10.0,  # a slow machine is no fault of the instance
+            "timeout_seconds": 30.0,  # a slow machine is no fault of the instance
             **given,
         }
     )
@@ -44,7 +47,9 @@ async def connected(
     )
     source = build(context)
     try:
-        yield source
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(transport, "_CONNECT_SECONDS", 60.0)
+            yield source
     finally:
         await source.aclose()
 
