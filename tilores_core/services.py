@@ -263,7 +263,13 @@ class _Opening:
         return CustomerLookup(
             source=source,
             name=self._config.use.source,
-            finder=CustomerFinder(source, locale.region, extractor, day_first=locale.day_first),
+            finder=CustomerFinder(
+                source,
+                locale.region,
+                extractor,
+                day_first=locale.day_first,
+                negative_seconds=self._config.cache.customers.negative_ttl_seconds,
+            ),
             cache=cache,
             table=self._config.cache,
             region=locale.region,

@@ -448,10 +448,14 @@ def test_nothing_to_clarify(kind: str) -> None:
 # --- laws ------------------------------------------------------------------------------------------------
 
 NAMING: dict[str, tuple[str, ...]] = {
-    EDWINA.id: ("What is Edwina Hawthorne's score?", "call from (202) 555-0143", "edwina.hawthorne@example.com?"),
+    EDWINA.id: (
+        "What is Edwina Hawthorne's score?",
+        "call from (202) 555-0143",
+        "score of edwina.hawthorne@example.com?",
+    ),
     MULLER.id: ("customer 4711 please", "what about jürgen müller's loans", "+44 20 7946 0018 is on the line"),
     OBRIEN.id: ("Siobhan O'Brien's debts", "customer C-2001", "for customer siobhan o'brien"),
-    SMITH_2.id: ("John Smith, born 1975-11-20", "customer id C-1002", "js2@example.com"),
+    SMITH_2.id: ("John Smith, born 1975-11-20", "customer id C-1002", "what about js2@example.com"),
     PEDRO.id: ("Pedro de la Cruz's credit", "(202) 555-0199, Pedro de la Cruz"),
 }
 STRANGERS = ("John Smithers's score", "customer 9999", "nobody@example.com's debts", "call from (202) 555-0111")
@@ -501,3 +505,27 @@ async def test_work_is_bounded() -> None:
     many = " ".join(f"Abc{chr(97 + i % 26)} Xyz{chr(97 + i // 26)}, and C-{i}" for i in range(600))
     await ask(source, *([many] * 60), "and the score?")
     assert source.lookups <= 40 * 8
+
+
+@pytest.mark.parametrize(
+    ("source", "lookups"), [(MemorySource(), 1), (SpottingSource(), 0)], ids=["memory", "spotting"]
+)
+async def test_word_that_may_be_an_id_is_looked_up_once_or_not_at_all(source: MemorySource, lookups: int) -> None:
+    found = await ask(source, "Question number s1-0-7 please")
+    assert (found.outcome.kind, source.lookups) == ("unnamed", lookups)
+
+
+async def test_id_that_the_source_does_not_have_is_asked_for_again_only_later() -> None:
+    source, now = MemorySource(), 0.0
+    finder = CustomerFinder(source, "US", negative_seconds=15.0, clock=lambda: now)
+
+    async def lookups(*, renew: bool = False) -> int:
+        before = source.lookups
+        await finder.resolve(conversation("What is X-300?"), None, spectrum="general", renew=renew)
+        return source.lookups - before
+
+    assert [await lookups(), await lookups(), await lookups(renew=True), await lookups()] == [1, 0, 1, 0]
+    finder.forget_absent()
+    assert await lookups() == 1
+    now = 20.0
+    assert await lookups() == 1

@@ -12,7 +12,7 @@ FAINT, WEAK, STRONG = Strength.FAINT, Strength.WEAK, Strength.STRONG
 
 
 def read(text: str, region: str = "US", mentions: tuple[Identifiers, ...] = ()) -> Reading:
-    return extract(text, region=region, mentions=lambda _: mentions)
+    return extract(text, region=region, mentions=(lambda _: mentions) if mentions else None)
 
 
 def values(found: Reading, kind: str) -> list[str]:
@@ -73,7 +73,7 @@ def certain(found: Reading) -> list[Evidence]:
         ("what about john smithers", "john smithers", STRONG),
         ("oyelaran adebayo's credit score", "oyelaran adebayo", WEAK),
         ("what does raymond brown owe", "raymond brown", WEAK),
-        ("tell me uwe köhler last payment", "uwe köhler", FAINT),
+        ("tell me uwe köhler last payment", "uwe köhler", WEAK),
         ("jürgen-marie von der heide wants to know", "jürgen-marie von der heide", WEAK),
         ("the oyelaran adebayo credit score", "oyelaran adebayo", FAINT),
         ("wie hoch ist der kreditscore von edwina hawthorne", "edwina hawthorne", WEAK),

@@ -97,6 +97,7 @@ class CustomerLookup:
             if what.matches(customer_key(self._name, customer.id), _tags_of(customer)):
                 del self._records[fingerprint_]
         self._matches.clear()
+        self._finder.forget_absent()
 
     async def refresh_schema(self) -> None:
         """Learn the source's schema; its hash is part of every key."""
@@ -172,7 +173,7 @@ class CustomerLookup:
         async def make() -> MakerResult:
             nonlocal just_found, begun
             since = self._cache.revision()
-            begun, search = None, self._search(turn, context.spectrum, begun)  # a second search begins again
+            begun, search = None, self._search(turn, context.spectrum, begun, renew)  # a second search begins again
             found = await self.calls.note_outcome(search, asked=lambda found: found.outcome.kind != "unnamed")
             if found.customer is not None:
                 weak = is_weak(found.customer.quality)
@@ -306,8 +307,8 @@ class CustomerLookup:
 
     # --- the source and what is stored of it -------------------------------------------------------------
 
-    async def _search(self, turn: Turn, spectrum: str, begun: Resolver | None) -> Resolution:
-        found = await self._finder.resolve(turn.messages, None, spectrum=spectrum, begun=begun)
+    async def _search(self, turn: Turn, spectrum: str, begun: Resolver | None, renew: bool) -> Resolution:
+        found = await self._finder.resolve(turn.messages, None, spectrum=spectrum, begun=begun, renew=renew)
         self.schema_hash = (await self._source.schema()).hash
         return found
 

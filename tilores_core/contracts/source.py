@@ -120,7 +120,8 @@ class CustomerSource(Protocol):
 
 @runtime_checkable
 class SupportsMentions(Protocol):
-    """A source that finds its own customers in free text without I/O, from an index of names and ids.
+    """A source that finds its own customers in free text without I/O, from an index of names and ids. A word that
+    looks like an id ("X-200"), with nothing that says so, is then looked up only if it is among them.
 
     Speech recognition writes in lower case, so capitals cannot be relied on to find names.
     """

@@ -12,8 +12,9 @@ from tilores_core.identity.names import fold_both, pair_key
 
 Known = Callable[[str], bool]
 
-_LONGEST_TEXT = 3_000
-_MOST_MENTIONS = 20
+LONGEST_SPOTTED = 3_000
+"""Characters read of one text, counted from its end."""
+MOST_SPOTTED = 20
 _MOST_TRIED = 200  # words with digits looked up
 _WIDEST_CUE = 40  # characters before "number 7" that are looked at
 _WIDEST_GAP = 3  # "Edwina Rose May Hawthorne": two middle names between
@@ -69,14 +70,14 @@ def find_mentions(text: str, *, is_word: Known, is_name: Known, is_id: Known) ->
     `is_name` knows `name_keys`; `is_id` knows ids in casefolded spelling. All three must answer without I/O.
     Names are found by given and family name in either order, in any case.
     """
-    text = text[-_LONGEST_TEXT:]
+    text = text[-LONGEST_SPOTTED:]
     found = _ids(text, is_id)
     taken = [(start, end) for start, end, _ in found]
     for start, end, who in _names(text, is_word, is_name):
         if all(end <= a or start >= b for a, b in taken):
             found.append((start, end, who))
     found.sort(key=lambda item: item[0])
-    return list(dict.fromkeys(who for _, _, who in found))[:_MOST_MENTIONS]
+    return list(dict.fromkeys(who for _, _, who in found))[:MOST_SPOTTED]
 
 
 def _ids(text: str, is_id: Known) -> list[tuple[int, int, Identifiers]]:

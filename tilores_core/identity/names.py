@@ -64,6 +64,7 @@ _HYPHENED = re.compile(r"[^\W_]+(?:[-\u2010\u2011][^\W_]+)+")
 _ANY_HYPHEN = re.compile("[-\u2010\u2011]")
 _THE = re.compile(r"\bthe\b", re.IGNORECASE)
 
+_SHORT_GENERATION = re.compile(r"\b([js])(?:un|en|nr)\.", re.IGNORECASE)
 _APOSTROPHES = re.compile(r"['’ʼ`´]")
 _NOT_WORD = re.compile(r"[\W_]+")
 # A page of text has few: all the rest needs nothing but lower case, which costs a fiftieth.
@@ -254,6 +255,8 @@ def _words(text: str, folded: Folding) -> tuple[str, ...]:
 
 
 def _split(text: str, folded: Folding) -> list[str]:
+    if "." in text:  # not without the dot: Jun and Sen are names
+        text = _SHORT_GENERATION.sub(r"\1r", text)
     return _NOT_WORD.sub(" ", _APOSTROPHES.sub("", folded(text))).split()
 
 

@@ -22,6 +22,7 @@ MOST_CHOICES = 5
 _MOST_LABELS = 8
 _IDENTIFYING_DIGITS = 7
 _SAID_DIGITS = 2
+_FEW_WORDS = 2  # of a reply that is hardly more than a name: "Will", "Jan please"
 
 # --- asking ----------------------------------------------------------------------------------------------
 
@@ -207,6 +208,8 @@ def _fit(customer: Customer, among: Sequence[Customer], said: Said, after: int) 
     others = {word for other in among if other.id != customer.id for word in normalise_name(other.name or "").split()}
     own = normalise_name(customer.name or "").split()
     verdicts += [
-        says(said, word, after=after) for word in own if word not in others and word not in COMMON and len(word) > 2
+        says(said, word, after=after)
+        for word in own
+        if word not in others and len(word) > 2 and (word not in COMMON or len(said.words) <= _FEW_WORDS)
     ]
     return -1 if -1 in verdicts else max(verdicts, default=0)

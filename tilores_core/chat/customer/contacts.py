@@ -50,7 +50,8 @@ _AMOUNT_BEHIND = re.compile(r"[ ]?(?:[€$£%]|(?:eur|usd|gbp|chf|dollars?|euros
 _PART = re.compile(r"(?<![\w$€£#@+./\-])\d[\d ().\-]{1,10}(?<=\d)(?![\w@€$£%/])", re.ASCII)
 _ONLY_DIGITS = re.compile(r"\W*(?:(?:and|then|und|et|y|e|en)\W+)?(\d[\d ().\-]{0,10}\d)\W*", re.ASCII)
 _ENDING = re.compile(
-    r"\b(?:(?:phone|mobile|cell|telephone)(?:[ ]number)?(?:'s)?[ ](?:ends|ending|that[ ]ends)(?:[ ](?:in|with))?|"
+    r"\b(?:(?:(?:phone|mobile|cell|telephone)(?:[ ]number)?|(?:whose|his|her|their)[ ]number)(?:'s)?"
+    r"[ ](?:ends|ending|that[ ]ends)(?:[ ](?:in|with))?|"
     r"last[ ](?:two|three|four|five|[2-5])(?:[ ]digits)?[ ]of[ ](?:the|my|her|his)[ ](?:phone|mobile|cell)"
     r"(?:[ ]number)?(?:[ ](?:is|are))?)"
     r"[ :]{1,2}(?P<digits>\d{2,6})(?!\d)",
@@ -62,7 +63,7 @@ _NORTH_AMERICA = frozenset({"US", "CA", "PR"})
 _GROUP = re.compile(r"\d+")
 _MOST_GROUPS = 6
 _LONGEST_DICTATED = 30
-_LIKELY_PHONE = re.compile(r"\+|(?:0|\(0?\d)\d*[ ().\-/]+\d[\d ().\-/]{6,}$", re.ASCII)
+_LIKELY_PHONE = re.compile(r"\+|(?:0|\(0?\d)\d*[ ().\-/]+\d[\d ().\-/]{5,}$|00?[1-9]\d{8,11}$", re.ASCII)
 _PLAIN_DIGITS = re.compile(r"\d{6,20}", re.ASCII)
 _LONGEST_NATIONAL = 12
 
@@ -94,6 +95,7 @@ _IN_PARTS = re.compile(
     r"[a-z](?:[ ][a-z](?![\w'’])){0,4}(?:[ ]\d{1,6}(?![\w%€$£]|[.,]\d)){1,6})",
     re.ASCII,
 )
+_LETTERS_THEN_DIGITS = re.compile(r"^([a-z]+)(\d+)$")
 _NEXT_WORD = re.compile(r"[ ]([^\W\d_]+)")
 _LAST_WORD = re.compile(r"([^\W_]+(?:['’]s)?)(?:(?<=ref|inv)\.)?[ ]?[(\[]?$", re.IGNORECASE)
 _SOMEBODYS_NUMBER = re.compile(r"\b(?:the|my|her|his|their|contact|caller['’]?s)[ ]$", re.IGNORECASE)
@@ -130,7 +132,8 @@ _LONGEST_LAST: Final = 24  # characters of a word before an id
 class Contact:
     """A value at `start`:`end`; `phone` is a second reading of the same digits.
 
-    A `part` is some digits of a phone number. `supplement`: said to complete what was said before ("her phone is").
+    A `part` is some digits of a phone number; `hyphened` is another spelling of an id that was said in parts;
+    `supplement`: said to complete what was said before ("her phone is").
     """
 
     kind: Literal["email", "phone", "part", "customer_id"]
@@ -140,13 +143,18 @@ class Contact:
     strength: Strength = Strength.STRONG
     phone: str | None = None
     supplement: bool = False
+    hyphened: str | None = None
 
 
 def as_evidence(item: Contact) -> Evidence:
     """What was found, as evidence; the capitals of an id and its reading as a phone number are alternatives."""
     others: tuple[str, ...] = ()
     if item.kind == "customer_id":
-        others = tuple(v for v in dict.fromkeys((item.value.upper(), item.phone)) if v and v != item.value)
+        sure = item.strength >= Strength.STRONG  # of others one look-up must do
+        spelt = (
+            (item.value.upper(), *((item.hyphened, item.hyphened.upper()) if item.hyphened else ())) if sure else ()
+        )
+        others = tuple(v for v in dict.fromkeys((*spelt, item.phone)) if v and v != item.value)
     return Evidence(
         kind="phone" if item.kind == "part" else item.kind,
         value=item.value,
@@ -288,6 +296,7 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
         token = page.left[position : match.end("id")].rstrip("-./:")
         start, end = position, position + len(token)
         apart = not lower[start - 1].isalnum()  # else it is the "t" of "not"
+        hyphened = None
         if (
             len(token) < 3
             and apart
@@ -295,6 +304,7 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
             and not _is_counted(page, parts.end())
         ):
             token, end = parts[0].replace(" ", ""), parts.end()
+            hyphened = _LETTERS_THEN_DIGITS.sub(r"\1-\2", token) if token[0].isalpha() else None
         telling = any(c.isdigit() for c in token) or (match["sure"] is not None and "_" in token)
         if not telling or _COUNTED.match(page.left, end) or not _is_customers(page, match):
             continue
@@ -312,9 +322,8 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
             phones.remove(phone)
         supplement = is_supplement(page.before(start))
         strength = Strength.WEAK if bare else Strength.STRONG
-        found.append(
-            Contact("customer_id", token, start, end, strength, phone.value if phone else None, supplement=supplement)
-        )
+        other = phone.value if phone else None
+        found.append(Contact("customer_id", token, start, end, strength, other, supplement, hyphened))
         page.blank(start, end)
         position = end
         while token.isdigit() and (more := _ANOTHER_ID.match(page.left, position)):

@@ -74,6 +74,7 @@ _BORN: Final = alternation((*all_phrases("born"), "b."))
 _HEDGE: Final = alternation(words_in_any("hedges"))
 _HEDGED = re.compile(rf"{_AFTER_CUE}(?P<what>(?:{_HEDGE})[ ][^.?!;\d]{{0,16}}?(?:\d{{2}}|\w+ies\b))")
 _MONTH_ALONE = re.compile(rf"{_AFTER_CUE}(?P<month>{_MONTH})(?!\w)(?!\W{{0,3}}(?:the[ ])?\d)")
+_MONTH_BEFORE = re.compile(rf"(?<!\w)(?:im|in|en|em) (?P<month>{_MONTH}) $")  # "im August geboren"
 _TOO_LITTLE = re.compile(  # "in the fifties", "on the fifteenth"
     rf"{_AFTER_CUE}(?P<what>(?:(?:early|mid|late)[ ])?(?:\d{{1,3}}0s|(?:twen|thir|for|fif|six|seven|eigh|nine)ties)|"
     rf"(?:{alternation(_ORDINALS)}|\d{{1,2}}(?:st|nd|rd|th)))(?!\w)"
@@ -166,7 +167,8 @@ def find_dates(text: str, day_first: bool, today: date, *, tests: DateTests = _A
     written, cued, aged, months = tests
     if len(lower := text.lower()) == len(text):
         text = lower
-    cues = [match.end() for match in islice(_CUE.finditer(text), _MOST)] if cued else []
+    cue_spans = [match.span() for match in islice(_CUE.finditer(text), _MOST)] if cued else []
+    cues = [end for _, end in cue_spans]
     found: list[FoundDate] = []
     for match in islice(_find_written(text, months), _MOST) if written else ():
         if match["ns"] == " " and not any(0 <= match.start() - cue <= _CUE_REACH for cue in cues):
@@ -189,7 +191,10 @@ def find_dates(text: str, day_first: bool, today: date, *, tests: DateTests = _A
         if age in _AGES:
             year = today.year - age
             found.append(FoundDate(str(year), *match.span(), True, (str(year - 1),)))
-    for cue in cues:
+    for begin, cue in cue_spans:
+        if months and (before := _MONTH_BEFORE.search(text, max(0, begin - _HEDGE_REACH), begin)):
+            found.append(FoundDate(f"--{MONTHS[fold(before['month'])]:02}", *before.span("month"), True))
+            continue
         near = set(_LETTERS.findall(text, cue, cue + _CUE_REACH))
         hedged = None if near.isdisjoint(_HEDGES) else _HEDGED.match(text, cue)
         month = None if near.isdisjoint(MONTH_WORDS) else _MONTH_ALONE.match(text, cue)
@@ -212,7 +217,8 @@ def find_dates(text: str, day_first: bool, today: date, *, tests: DateTests = _A
             found.append(FoundDate(years[0], *short.span("yy"), True, tuple(years[1:])))
         elif _BIRTH_CUE.search(text, max(0, soon.start("what") - _CUE_REACH), soon.start("what")):
             value = _compact(soon["what"], day_first)
-            found.append(FoundDate(value, *soon.span("what"), True))
+            if value or text[begin:cue] != "b.":  # which may be an initial before a phone number
+                found.append(FoundDate(value, *soon.span("what"), True))
     return found
 
 
@@ -281,6 +287,19 @@ def _compact(written: str, day_first: bool) -> str:
     first, second, year = written[:2], written[2:4], written[4:]
     month, day = (second, first) if day_first else (first, second)
     return next(_day(year, int(month), int(day)), "")
+
+
+def compact_days(digits: str) -> frozenset[str]:
+    """The days that six or eight digits may be, in any order of day, month and year: 280260, 19600228."""
+    found: set[str] = set()
+    if digits.isdigit() and len(digits) in (6, 8):
+        years = [digits[4:]] if len(digits) == 8 else [f"{century}{digits[4:]}" for century in (19, 20)]
+        first, second = _pair(digits[:4])
+        for year in years:
+            found |= {*_day(year, first, second), *_day(year, second, first)}
+        if len(digits) == 8:
+            found |= {*_day(digits[:4], *_pair(digits[4:]))}
+    return frozenset(found)
 
 
 def _pair(digits: str) -> tuple[int, int]:

@@ -48,6 +48,7 @@ from tilores_core.chat.customer.words import (
 )
 from tilores_core.contracts import Evidence, Identifiers
 from tilores_core.identity import Locale, normalise_name
+from tilores_core.identity.mentions import LONGEST_SPOTTED, MOST_SPOTTED
 
 LONGEST_TEXT = 8_000
 """Characters read of one message, counted from its end."""
@@ -58,6 +59,7 @@ KINDS: Final = ("customer_id", "email", "phone", "name")
 _SPACES = str.maketrans({"\t": " ", "\u00a0": " ", "\u202f": " ", "\u2007": " ", "\r": "\n"})
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 _SPELLED = re.compile(r"(?<![\w\-'’])(?:[^\W\d_]-){2,}[^\W\d_](?![\w\-])")
+_GENERATION = re.compile(r"(?<=[^\W\d_] )([js])(?:un|en)\.(?! ?\d)", re.IGNORECASE)  # "Karl Kaiser jun."
 _DIGIT = re.compile(r"\d")
 _LOWER_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _YOUNGEST: Final = 12  # years, of somebody whose date of birth is said without saying so
@@ -154,6 +156,9 @@ def extract(
         if part.strength:
             page.blank(part.start, part.end)
     spotted = mentions(plain) if mentions is not None else ()
+    if ids and mentions is not None and len(plain) <= LONGEST_SPOTTED and len(spotted) < MOST_SPOTTED:
+        own = {who.customer_id.casefold() for who in spotted if who.customer_id}
+        ids = [item for item in ids if item.strength or item.value.isdigit() or item.value.casefold() in own]
     named = bool(spotted) or _may_name(page.left, low, known)
     words = split_words(page.left, elided=known.language in ("fr", "it")) if named else []
     names = find_names(words, known) if named else []
@@ -168,11 +173,12 @@ def extract(
     evidence = [as_evidence(item) for item in (*emails, *phones, *parts, *ids)]
     evidence += name_evidence(names, words, spotted, page, known, identified=bool(emails or phones or ids))
     said.correct_at_no([(e.start, e.end) for e in evidence] + [(d.start, d.end) for d in dates])
+    spans = [(e.start, e.end) for e in evidence if e.kind == "name" and not e.partial]
     if numeric:
-        evidence += bare_numbers(page, names, known, said)
+        evidence += bare_numbers(page, spans, known, said)
         evidence += find_corrected_number(ids, phones, said)
     if dates:
-        evidence += births(page, dates, names, [*emails, *phones, *ids], said, today.year - _YOUNGEST)
+        evidence += births(page, dates, spans, [*emails, *phones, *ids], said, today.year - _YOUNGEST)
     if not words and not _ONE.isdisjoint(low) and not _PLACE_WORDS.isdisjoint(low):
         words = split_words(page.left)  # "the one in York"
     evidence += _lives_in(said, low)
@@ -218,15 +224,11 @@ def readable(text: str) -> str:
         text = unicodedata.normalize("NFC", _INVISIBLE.sub("", text))
     if not text.isascii() or "\t" in text or "\r" in text:
         text = text.translate(_SPACES).strip()
+    if "un." in text or "en." in text:
+        text = _GENERATION.sub(r"\1r. ", text)
     if "-" in text:
         text = _SPELLED.sub(lambda match: match[0].replace("-", ""), text)
     return text.lower() if text.isupper() and text.count(" ") > 2 else text
-
-
-# --- contacts and ids ------------------------------------------------------------------------------------
-
-
-# --- names -----------------------------------------------------------------------------------------------
 
 
 def _distinct(found: Iterable[Evidence]) -> Iterator[Evidence]:

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from tilores_core.chat.customer.dates import fits
+from tilores_core.chat.customer.dates import compact_days, fits
 from tilores_core.chat.customer.extraction import Reading
 from tilores_core.chat.customer.said import Said
-from tilores_core.chat.customer.words import GIVEN_NAMES, words_in_any
+from tilores_core.chat.customer.words import CONNECTING, GIVEN_NAMES, RELATIONS, words_in_any
 from tilores_core.contracts import Customer, Evidence
-from tilores_core.identity import parse_date
-from tilores_core.identity.names import fold
+from tilores_core.identity import normalise_name, parse_date
+from tilores_core.identity.names import PARTICLES, fold, name_words
 
 _WORD = re.compile(r"[^\W_]+")
 _YEAR = re.compile(r"(?:18|19|20)\d\d", re.ASCII)
@@ -45,9 +45,14 @@ _BIRTH_FIELDS: Final = frozenset(
 )
 _SEX_FIELDS: Final = frozenset(("gender", "sex", "salutation", "title", "anrede", "geschlecht"))
 _SEXES: Final = {word: key for key in ("female", "male") for word in words_in_any(key)}
+_WITH: Final = "with|mit|avec|con|met|com"
+_WITHOUT: Final = "without|ohne|sans|sin|senza|zonder|sem"
+_TWICE: Final = ("two", "double", "zwei", "doppel", "deux", "dos", "due", "twee", "dois")
+_SPELLING: Final = frozenset((*_WITH.split("|"), *_WITHOUT.split("|"), "end"))
 _SPELT = re.compile(
-    r"(?:(?<!\w)(?P<name>[^\W\d_]+) )?(?:(?P<with>with|without) (?:(?P<how>an?|one|two|double|the) )?"
-    r"(?P<letter>[a-z])(?:['’]?s)?(?=[.,;?!]|$| instead| not)|(?P<end>[a-z]) at the end)"
+    rf"(?:(?<!\w)(?P<name>[^\W\d_]+) )?(?:(?P<with>{_WITH}|{_WITHOUT}) "
+    rf"(?:(?P<how>an?|one|the|einem|{'|'.join(_TWICE)}) )?"
+    r"(?!us\b)(?P<letter>[a-z])(?:['’]?s)?(?=[.,;?!]|$| instead| not)|(?P<end>[a-z]) at the end)"
 )
 _NOT_DIGIT = re.compile(r"\D")
 _SHORTEST_PHONE: Final = 7
@@ -55,11 +60,16 @@ _PRONOUNS: Final = {
     **dict.fromkeys(("he", "him", "his", "he's"), "male"),
     **dict.fromkeys(("she", "her", "hers", "she's"), "female"),
 }
+_FOREIGN_PRONOUNS: Final = {
+    **dict.fromkeys(("er", "ihm", "ihn", "lui", "él", "ele", "dele", "hij", "hem"), "male"),
+    **dict.fromkeys(("sie", "elle", "lei", "ella", "ela", "dela", "zij"), "female"),
+}
 _PEOPLE: Final = {
     **dict.fromkeys(("man", "gentleman", "guy", "male"), "male"),
     **dict.fromkeys(("woman", "lady", "female"), "female"),
 }
 _IT_IS: Final = frozenset(("it's", "its", "it", "he's", "she's", "that's", "he", "she"))
+_NAMING: Final = re.compile("name|nom|naam|middle|alias|known")
 _SHORT_MESSAGE: Final = 6  # words
 _SHORT = 3  # a value this short may be a word ("IN", "OR"): its capitals count
 
@@ -123,14 +133,22 @@ def ends_fit(customer: Customer, reading: Reading) -> bool:
     said = [item.value[1:] for item in reading.evidence if is_ending(item) and item.polarity != "negated"]
     if not said:
         return True
-    numbers = [digits for text in _texts(customer) if len(digits := _NOT_DIGIT.sub("", text)) >= _SHORTEST_PHONE]
-    return all(any(number.endswith(ending) for number in numbers) for ending in said)
+    return all(any(number.endswith(ending) for number in _numbers(customer)) for ending in said)
+
+
+def _numbers(customer: Customer) -> list[str]:
+    return [digits for text in _texts(customer) if len(digits := _NOT_DIGIT.sub("", text)) >= _SHORTEST_PHONE]
+
+
+def _is_long_number(item: Evidence) -> bool:
+    """A number beside a name, as long as phone numbers are, of which nothing says what it is."""
+    return item.kind == "customer_id" and not item.strength and item.value.isdigit() and len(item.value) >= 9
 
 
 def spells(reading: Reading) -> bool:
     """Whether the message may say how a name is spelt."""
     words = reading.said.plain
-    may = words is None or not words.isdisjoint(("with", "without", "end"))
+    may = words is None or not words.isdisjoint(_SPELLING)
     return may and _SPELT.search(reading.said.low) is not None
 
 
@@ -144,8 +162,8 @@ def spelling_fits(customer: Customer, reading: Reading) -> bool:
         if match["end"] is not None:
             fits = name.endswith(match["end"])
         else:
-            letters = match["letter"] * (2 if match["how"] in ("two", "double") else 1)
-            fits = (letters in name) is (match["with"] == "with")
+            letters = match["letter"] * (2 if match["how"] in _TWICE else 1)
+            fits = (letters in name) is (match["with"] in _WITH.split("|"))
         if not fits:
             return False
     return True
@@ -167,6 +185,31 @@ def sex_fits(customer: Customer, asked: str | None) -> bool:
         if _NOT_LETTER.sub("", label.lower()) in _SEX_FIELDS and (text := str(value).strip(" .").lower()) in _SEXES
     }
     return not known or asked in known
+
+
+def has_longer_name(customer: Customer, said: str) -> bool:
+    """Whether a name that fits has a middle name that no name in the records has: Mary Jo Evans may be another
+    person than Mary Evans."""
+    words = normalise_name(said).split()
+    if len(words) < 3:
+        return False
+    known = {word for text in _names_of(customer) for word in name_words(text)}
+    return any(
+        len(word) > 1
+        and word not in PARTICLES
+        and word != "the"
+        and known.isdisjoint((word, word[0], before + word, word + behind))
+        for before, word, behind in zip(words, words[1:], words[2:], strict=False)
+    )
+
+
+def _names_of(customer: Customer) -> Iterator[str]:
+    yield customer.name or ""
+    for record in customer.records:
+        for label, value in record.fields.items():
+            plain = fold(label)
+            if isinstance(value, str) and _NAMING.search(plain) and RELATIONS.isdisjoint(_NOT_LETTER.split(plain)):
+                yield value
 
 
 def has_field(customer: Customer, word: str) -> bool:
@@ -191,9 +234,18 @@ def fits_all(customer: Customer, reading: Reading, names: Iterable[Evidence]) ->
             return False
         if item.kind == "place" and not is_at(customer, item.value):
             return False
+        if (days := unmarked_days(item)) and item.value != customer.id and days.isdisjoint(births(customer)):
+            return False
+        if _is_long_number(item) and not any(number.endswith(item.value[-9:]) for number in _numbers(customer)):
+            return False
     if not spelling_fits(customer, reading):
         return False
     return ends_fit(customer, reading) and not any(_is_turned_round(customer, name.value) for name in names)
+
+
+def unmarked_days(item: Evidence) -> frozenset[str]:
+    """The days of birth that a number may be of which nothing says what it is: "Hans Maier 290260"."""
+    return compact_days(item.value) if item.kind == "customer_id" and not item.strength else frozenset()
 
 
 def _is_turned_round(customer: Customer, name: str) -> bool:
@@ -251,7 +303,8 @@ def denies_trait(said: Said, customer: Customer) -> bool:
 def sex_meant(reading: Reading) -> str | None:
     """The sex that the pronouns of an English message all have."""
     if reading.language != "en":
-        return None
+        said = reading.said.words
+        return _FOREIGN_PRONOUNS.get(said[1]) if 1 < len(said) <= 3 and said[0] in CONNECTING else None  # "und er?"
     words = reading.said.plain if reading.said.plain is not None else frozenset(reading.said.words)
     known = _PRONOUNS if reading.refers_back else {}
     if len(words) <= _SHORT_MESSAGE and not _IT_IS.isdisjoint(words):

@@ -6,9 +6,12 @@ Reads the messages, asks the source for what `resolution` needs, and hands the d
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+
+from cachetools import TTLCache
 
 from tilores_core.chat.customer.choices import clarification, several
 from tilores_core.chat.customer.extraction import Reading, extract
@@ -42,6 +45,7 @@ MOST_NAMESAKES = 200
 """Customers of one name that are told apart; of more none is chosen by a trait."""
 _MOST_MESSAGES = 40
 _MOST_LOOKUPS = 320
+_MOST_ABSENT = 4096  # ids remembered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +71,17 @@ class CustomerFinder:
         extractor: tuple[str, CustomerExtractor] | None = None,
         *,
         day_first: bool | None = None,
+        negative_seconds: float = 0.0,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        """`negative_seconds`: how long the source is not asked again for an id that it does not have."""
         self._source = source
         self._region = region
         self._day_first = day_first
         name = extractor[0] if extractor else ""
         self._extractor = extractor[1] if extractor else None
         self._mentions = source.mentions if isinstance(source, SupportsMentions) else None
+        self._absent: TTLCache[str, bool] = TTLCache(_MOST_ABSENT, negative_seconds, timer=clock)
         self.mark = f"{region}/{day_first}/{_RULE}{name}"
         """Changes when the same conversation may come to another customer: part of the cache key."""
         # The messages before the last one were mostly read when they were the last.
@@ -98,15 +106,19 @@ class CustomerFinder:
         *,
         spectrum: str,
         begun: Resolver | None = None,
+        renew: bool = False,
     ) -> Resolution:
         """Which customer the question is about: `customer_id` when given, else the one that the user's messages name.
 
-        `spectrum` is that of the question; `begun` is from `read`, for one call. Raises what the source raises
+        `spectrum` is that of the question; `begun` is from `read`, for one call; `renew` asks the source for what it
+        is known not to have, too. Raises what the source raises
         (`SourceError`).
         """
         if customer_id is not None:
             customer = await self._source.get(customer_id)
             return _resolution((customer,) if customer is not None else ())
+        if renew:
+            self.forget_absent()
         resolver = begun
         if resolver is None:
             said = list(_pair_with_question(messages))[-_MOST_MESSAGES:]
@@ -131,6 +143,10 @@ class CustomerFinder:
             return spectrum if i == last else classify(said[i][0])
 
         return Resolver(readings, Candidates(), spectrum=spectrum_of, region=self._region)
+
+    def forget_absent(self) -> None:
+        """Ask the source again for ids that it did not have."""
+        self._absent.clear()
 
     def names_another(self, messages: Sequence[Message], customer: Customer, records: str) -> bool:
         """Whether the last message of the user asks about another person than the `customer` that the request names:
@@ -158,7 +174,10 @@ class CustomerFinder:
 
     async def _look_up(self, who: Identifiers, candidates: Candidates) -> None:
         if who == Identifiers(customer_id=who.customer_id):
-            customer = await self._source.get(str(who.customer_id))
+            wanted = str(who.customer_id)
+            customer = None if wanted in self._absent else await self._source.get(wanted)
+            if customer is None:
+                self._absent[wanted] = True
             candidates.add(who, () if customer is None else (customer,))
             return
         found = await self._source.find(who, limit=LIMIT)

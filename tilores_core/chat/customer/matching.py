@@ -52,6 +52,10 @@ class Matcher:
             return False
         if customer.name is not None and any(name_fits(v, [customer.name]) for v in (name.value, *name.alternatives)):
             return True
+        if "-" in name.value and set(normalise_name(name.value).split()) <= set(
+            normalise_name(customer.name or "").split()
+        ):
+            return True  # "Anna-Lena" alone
         return bool(self._candidates.of(Identifiers(customer_id=customer.id, name=name.value)))
 
     def is_ruled_out(self, customer: Customer, reading: Reading, names: Sequence[Evidence]) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from tilores_core.chat.customer import facts
 from tilores_core.chat.customer.choices import is_offer, match_description, pick_at
@@ -10,8 +13,13 @@ from tilores_core.chat.customer.extraction import Reading
 from tilores_core.chat.customer.matching import Matcher
 from tilores_core.chat.customer.said import COMPARATIVES
 from tilores_core.chat.customer.state import Customers, State
-from tilores_core.chat.customer.words import vocabulary
+from tilores_core.chat.customer.words import alternation, cue_phrases, vocabulary, words_in_any
 from tilores_core.contracts import CustomerKind, Evidence
+
+_BARE: Final = words_in_any("choosing").union(
+    words_in_any("number"), words_in_any("owner"), words_in_any("phone_words"), vocabulary("en").courtesies
+) - {"and", "what", "how"}  # beside an identifier that says nothing else
+_SWITCH: Final = re.compile(rf"(?<![^\W_])(?:{alternation(cue_phrases('switch'))})(?![^\W_])")
 
 
 class Narrower:
@@ -19,6 +27,51 @@ class Narrower:
 
     def __init__(self, match: Matcher) -> None:
         self._match = match
+
+    def narrow_found(
+        self,
+        earlier: State,
+        before: Sequence[Evidence],
+        reading: Reading,
+        found: Customers,
+        complete: bool,
+        given: Sequence[Evidence],
+    ) -> State:
+        """The customers that fit what a message identifies (`given`), with what it says of their traits and with the
+        state before it; `before`: what the message before identified. Not `complete`: there may be more."""
+        named = any(item.kind == "name" for item in given)
+        known = {customer.id for customer in earlier.customers}
+        both = any(customer.id in known for customer in found)
+        choice = next((c for c in reading.of_kind("choice")), None)
+        if choice is not None and choice.value == "other":
+            found = tuple(customer for customer in found if customer.id not in known)
+            if not found:
+                return State("none", reason="unknown")
+        elif choice is not None and choice.value in ("older", "younger") and len(found) > 1:
+            chosen = pick_at(found, choice.value, shown=False, comparative=is_comparative(reading, choice))
+            found = (chosen,) if chosen else found
+        if not both and _completes(reading, given, earlier, before):
+            return State("none", reason="contradiction")  # "Ann Lee", then another customer's phone number
+        if any(item.supplement for item in given) and known and not (earlier.named and named):
+            found = tuple(customer for customer in found if customer.id in known)
+            if not found:
+                return State("none", reason="contradiction")
+        if earlier.pending and not reading.born:
+            fitting = tuple(c for c in found if all(self._match.born(c, born) for born in earlier.pending))
+            if not fitting:
+                return State("none", reason="contradiction")
+            found = fitting
+        if len(found) == 1:
+            pool = earlier.pool if found[0].id in {c.id for c in earlier.pool} else ()
+            return State("one", found, "fits", pool=pool, offered=earlier.offered, named=named)
+        pool = found
+        found = self.born_on_any(found, reading) or found
+        if complete:
+            found = tuple(match_description(found, reading.said))
+        if len(found) > 1:
+            found = tuple(customer for customer in found if customer.id in known) or found
+        kind: CustomerKind = "one" if len(found) == 1 else "several"
+        return State(kind, found, "fits", complete, pool=pool, named=named)
 
     def born_on_any(self, among: Customers, reading: Reading) -> Customers:
         days = [Evidence(kind="date_of_birth", value=day) for day in reading.dates]
@@ -31,6 +84,12 @@ class Narrower:
             return None
         if not left:
             return State("unnamed", reason="rejected")
+        return replace(earlier, kind="one" if len(left) == 1 else "several", customers=left)
+
+    def keep_only(self, earlier: State, left: Customers) -> State:
+        """The state before, of whose customers `left` are left."""
+        if not left:
+            return State("none", reason="contradiction")
         return replace(earlier, kind="one" if len(left) == 1 else "several", customers=left)
 
     def reject(self, earlier: State) -> State:
@@ -95,7 +154,7 @@ class Narrower:
                 return earlier if earlier.customers else replace(earlier, kind="unnamed")
             left = told
         if not earlier.customers:
-            changed = len(left) < len(among)
+            changed = len(left) < len(among) or (earlier.reason == "longer_name" and bool(born))
             return (
                 replace(earlier, kind="one" if len(left) == 1 else "several", customers=left) if changed else earlier
             )
@@ -119,3 +178,27 @@ def says_no_to(reading: Reading) -> bool:
 
 def is_comparative(reading: Reading, choice: Evidence) -> bool:
     return not COMPARATIVES.isdisjoint(reading.said.words) and choice.value in ("older", "younger")
+
+
+def _completes(reading: Reading, given: Sequence[Evidence], earlier: State, before: Sequence[Evidence]) -> bool:
+    """Whether a message that holds only an identifier belongs to what was said just before: a phone number after a
+    name, a name after a phone number. With anything else it begins a question about another customer."""
+    named = any(item.kind == "name" for item in given)
+    speaker = any(item.speaker for item in given)
+    if earlier.kind == "several" and earlier.named and not named:
+        if not any(item.kind == "customer_id" for item in given):
+            return True
+    elif earlier.kind == "one" and earlier.named and all(item.kind in ("phone", "email") for item in given):
+        if any(item.polarity == "corrected" for item in given) or reading.said.corrects():
+            return False
+    else:
+        alone = all(item.kind == "name" for item in given) and not earlier.named
+        if earlier.kind != "one" or not alone or not any(item.kind in ("phone", "email") for item in before):
+            return False
+    said = reading.said
+    if _SWITCH.search(said.low):
+        return False
+    taken = [(item.start, item.end) for item in reading.found]
+    rest = [word for start, end, word in said.places if not any(a < end and start < b for a, b in taken)]
+    allowed = _BARE if speaker or not named else _BARE - {"for", "customer", "client"}
+    return all(word in allowed or (speaker and word == "and") for word in rest)

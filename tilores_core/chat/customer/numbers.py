@@ -25,10 +25,8 @@ _LEAST_YEAR: Final = 1800
 _MOST_RUN: Final = 40  # tokens
 _OWNERS: Final = words_in_any("owner")
 _NUMBER_NOUNS: Final = frozenset(("id", "numero", "número", "numéro", "kundennummer", "klantnummer"))
-_BEFORE_SINGLE: Final = (
-    _OWNERS | _NUMBER_NOUNS
-    | frozenset(word for phrase in all_phrases("born") for word in phrase.split() if len(word) > 2)
-)  # fmt: skip
+_BORN: Final = frozenset(word for phrase in all_phrases("born") for word in phrase.split() if len(word) > 2)
+_BEFORE_SINGLE: Final = _OWNERS | _NUMBER_NOUNS | _BORN
 _ONES: Final = frozenset(("one", "ein", "eine", "eins", "un", "une", "uno", "una", "een", "um", "uma"))
 _LINKING: Final = frozenset(
     (
@@ -172,7 +170,7 @@ def _runs(
     text: str, tokens: Sequence[tuple[int, int, str]], numbers: _Numbers, language: str, least: int
 ) -> list[tuple[int, int, str]]:
     found: list[tuple[int, int, str]] = []
-    i = 0
+    i, dated = 0, -1  # where a day and month end
     while i < len(tokens):
         word = tokens[i][2]
         if not (word.isdigit() or "-" in word or word in numbers.day_words or _is_number(word, numbers)):
@@ -183,12 +181,13 @@ def _runs(
             used, value = day
             found.append((tokens[i][0], tokens[i + used - 1][1], value))
             i += used
+            dated = i
             continue
         j = _end_of_run(text, tokens, i, numbers, figures=least == _LEAST_YEAR)
         if j > i + 1 and i and tokens[j - 1][2] == "one" and tokens[i - 1][2] == "the":
             j -= 1  # "the sixty seven one"
         if j > i:
-            figures = _figures(tokens, i, j, numbers, language, least)
+            figures = _figures(tokens, i, j, numbers, language, least, dated=i == dated)
             if figures is not None:
                 found.append((tokens[i][0], tokens[j - 1][1], figures))
             i = j
@@ -270,13 +269,29 @@ def _is_announced(tokens: Sequence[tuple[int, int, str]], i: int) -> bool:
     return word not in _ONES or before[-1] in _NUMBER_NOUNS
 
 
+def _is_birth(tokens: Sequence[tuple[int, int, str]], i: int, numbers: _Numbers) -> bool:
+    """Whether a date of birth must follow: "born on the twelve nine sixty four"."""
+    while i and (tokens[i - 1][2] in _LINKING or tokens[i - 1][2] in numbers.of):
+        i -= 1
+    return i > 0 and tokens[i - 1][2] in _BORN
+
+
 def _figures(
-    tokens: Sequence[tuple[int, int, str]], i: int, j: int, numbers: _Numbers, language: str, least: int
+    tokens: Sequence[tuple[int, int, str]],
+    i: int,
+    j: int,
+    numbers: _Numbers,
+    language: str,
+    least: int,
+    *,
+    dated: bool,
 ) -> str | None:
+    """The words from token `i` to `j` as figures; `dated`: a day and a month stand right before."""
     words = [word for token in tokens[i:j] for word in _plain(token[2], numbers)]
     slashed = any(token[2] == "slash" for token in (*tokens[max(0, i - 1) : i], *tokens[j : j + 1]))
     beside_month = (
         slashed
+        or dated
         or (i > 0 and tokens[i - 1][2] in numbers.months)
         or any(
             token[2] in numbers.months
@@ -309,8 +324,16 @@ def _figures(
         return None
     if least < _LEAST_YEAR and groups in (["100"], ["1000"]):
         return None
-    if len(groups) >= 2 and groups[-2] in _CENTURIES and len(groups[-1]) == 2 and (len(groups) == 2 or beside_month):
+    born = len(groups) in (3, 4) and _is_birth(tokens, i, numbers)
+    if (
+        len(groups) >= 2
+        and groups[-2] in _CENTURIES
+        and len(groups[-1]) == 2
+        and (len(groups) == 2 or beside_month or born)
+    ):
         groups[-2:] = [groups[-2] + groups[-1]]
+    if born and len(groups) == 3 and len(groups[2]) in (2, 4) and max(map(int, groups[:2])) <= 31:
+        return "/".join(groups)  # "born twelve nine sixty four"
     if len(groups) == 2 and beside_month:
         return " ".join(groups)
     return "".join(groups)

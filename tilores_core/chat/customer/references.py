@@ -9,7 +9,11 @@ from typing import Final
 
 from tilores_core.chat.customer.said import CHOOSING, OTHER_NAMES, Said, phrase_pattern
 from tilores_core.chat.customer.words import (
+    ARTICLES,
+    CONNECTING,
     LANGUAGES,
+    ORDINARY,
+    RELATIONS,
     TITLES,
     Phrases,
     all_phrases,
@@ -26,14 +30,13 @@ _LONGEST_REPLY = 8  # words of a message that may be no more than a choice
 _REFERRING: Final = {key: Phrases(key) for key in ("previous", "first_one", "rejection", "other")}
 _REJECTION: Final = phrase_pattern("rejection")
 _REJECTED_ALONE: Final = frozenset(all_phrases("rejection_alone"))
-_OTHER: Final = phrase_pattern("other")
+_OTHER: Final = re.compile(rf"{phrase_pattern('other').pattern}|\bthe other(?= please|[ .,!?]*$)")
 _PREVIOUS: Final = phrase_pattern("previous")
 _INITIAL: Final = phrase_pattern("first_one")
 _OTHER_OF_NAME: Final = re.compile(  # "another Ann Lee"
     rf"(?<![^\W_])(?:{alternation(words_in_any('other_name'))})[ ](?=[^\W\d_a-z][^\W\d_]+[ ][^\W\d_a-z])"
 )
-_RELATIONS: Final = words_in_any("relations")
-_RELATIVE_WORDS: Final = _RELATIONS | {f"{word}s" for word in _RELATIONS}
+_RELATIVE_WORDS: Final = RELATIONS | {f"{word}s" for word in RELATIONS}
 _POSSESSIVES: Final = words_in_any("possessives")
 _RELATION_FIELDS: Final = words_in_any("relation_field")
 _ASKING: Final = words_in_any("asking")
@@ -102,9 +105,12 @@ def references(said: Said, plain: frozenset[str]) -> Iterator[Evidence]:
         "rejection" in refers and (match := _REJECTION.search(low)) and not (match[0] == "neither" and "nor" in plain)
     ):
         yield Evidence(kind="rejection", value="", start=match.start(), end=match.end(), polarity="negated")
-    if ("other" in refers and short and len(said.places) <= _LONGEST_REPLY and (match := _OTHER.search(low))) or (
-        other and (match := _OTHER_OF_NAME.search(said.text))
-    ):
+    if (
+        ("other" in refers or other)
+        and short
+        and len(said.places) <= _LONGEST_REPLY
+        and (match := _OTHER.search(low))
+    ) or (other and (match := _OTHER_OF_NAME.search(said.text))):
         yield _reference("choice", "other", match)
     if len(plain) <= _LONGEST_REPLY or not _AGES.isdisjoint(plain):
         yield from _ordinals(said)
@@ -207,12 +213,13 @@ def _relatives(said: Said) -> Iterator[Evidence]:
         relation = word.removesuffix("'s")
         before = places[i - 1][2] if i else ""
         following = places[i + 1][2] if i + 1 < len(places) else ""
-        known = relation in _RELATIONS or (word.endswith("s") and word[:-1] in _RELATIONS)
+        known = relation in RELATIONS or (word.endswith("s") and word[:-1] in RELATIONS)
         if not known and not (relation != word and before in _OWNING and relation not in _OWNED_THINGS):
             continue
         of = following in _OF and (relation not in TITLES or before in _ARTICLES)
         owned = before in _POSSESSIVES or before.endswith("'s") or (i > 1 and places[i - 2][2] in _POSSESSIVES)
-        owned = owned or (before[-1:] == "s" and before not in ("is", "was", "has", "does", "as"))
+        owned = owned or (before[-1:] == "s" and before not in ORDINARY)
+        owned = owned or (i == 2 and before in ARTICLES and places[0][2] in CONNECTING)  # "e il marito"
         owned = owned or of or following in _PRONOUNS_OF
         if not owned or following in _RELATION_FIELDS or _asks_who(said, i):
             continue

@@ -12,10 +12,9 @@ from dataclasses import replace
 from typing import Final
 
 from tilores_core.chat.customer import facts
-from tilores_core.chat.customer.choices import match_description, pick_at
 from tilores_core.chat.customer.extraction import Reading
 from tilores_core.chat.customer.matching import Matcher
-from tilores_core.chat.customer.narrowing import Narrower, is_comparative, says_no_to
+from tilores_core.chat.customer.narrowing import Narrower, says_no_to
 from tilores_core.chat.customer.state import (
     UNNAMED,
     Candidates,
@@ -29,7 +28,7 @@ from tilores_core.chat.customer.state import (
     without_particles,
     without_speaker,
 )
-from tilores_core.chat.customer.words import GIVEN_NAMES, is_unknown, vocabulary, words_in_any
+from tilores_core.chat.customer.words import GIVEN_NAMES, is_unknown
 from tilores_core.contracts import Customer, CustomerKind, Evidence, Identifiers, Strength
 from tilores_core.identity import normalise_name, normalise_phone
 from tilores_core.spectrums import GENERAL
@@ -37,9 +36,9 @@ from tilores_core.spectrums import GENERAL
 _MOST_NAMES = 4  # looked up in one message
 _MOST_FAINT = 20  # look-ups of faint evidence in one resolution
 _SHORTEST_PHONE = 10  # digits of one that nothing announces
-_BARE: Final = words_in_any("choosing").union(
-    words_in_any("number"), words_in_any("owner"), words_in_any("phone_words"), vocabulary("en").courtesies
-) - {"and", "what", "how"}  # beside an identifier that says nothing else
+_BACK_TO: Final = frozenset(
+    ("to", "about", "again", "wieder", "nochmal", "zu", "über", "à", "a", "al", "naar", "para")
+)
 _MOST_PARTS = 6  # messages that a phone number is said over
 
 
@@ -92,6 +91,8 @@ class Resolver:
         them apart."""
         reading = self._readings[i]
         if reading.evidence or reading.dates or reading.said.means_another() or facts.says_trait(reading):
+            return None
+        if self._corrects_number(i, reading):
             return None
         before = self.after(i - 1)
         return self._recalled(i, reading) or (None if before.pool or len(before.customers) > 1 else before)
@@ -170,7 +171,7 @@ class Resolver:
         if len(names) > 1:
             return self._several_named(i, reading, names)
         if not any(item.kind != "name" for item in given) and partial:
-            partial = [p for p in partial if p.strength and not contains(names[0], p)]
+            partial = [p for p in partial if (p.strength or p.polarity == "corrected") and not contains(names[0], p)]
         found, complete = self._match.fitting(given, partial, reading)
         if not found:
             return self._unmatched(i, reading, given)
@@ -181,7 +182,19 @@ class Resolver:
             left = [c for c in left if all(self._match.is_called(c, p) for p in partial)]
         if not left:
             return State("none", reason="contradiction", pending=reading.born)
-        return self._narrow_found(i, reading, tuple(left), complete, given, named=bool(names))
+        if len(names) == len(given) and not any(len(item.value) == 10 for item in reading.born):
+            whole = [
+                c for c in left if not facts.has_longer_name(c, names[0].value) or self._is_known_otherwise(i, c)
+            ]
+            if not whole:
+                return State("none", reason="longer_name", pool=tuple(left))
+            left = whole
+        return self._narrow_found(i, reading, tuple(left), complete, given)
+
+    def _is_known_otherwise(self, i: int, customer: Customer) -> bool:
+        """Whether more than a name led to the customer before."""
+        earlier = self.after(i - 1)
+        return customer in earlier.customers and not earlier.named
 
     def _find_borne_out(self, faint: Sequence[Evidence], sure: Sequence[Evidence]) -> list[Evidence]:
         """The faint evidence that fits a customer."""
@@ -239,10 +252,20 @@ class Resolver:
             who = Identifiers(name=pick.value)
             if found := self.candidates.of(who):
                 left = tuple(c for c in found if facts.fits_all(c, reading, ()))
-                return self._narrow_found(i, reading, left, True, partial, named=True) if left else None
+                return self._narrow_found(i, reading, left, True, partial) if left else None
+        if (whole := self._with_part_before(i, earlier, partial)) is not None:
+            return self._resolve_named(i, reading, [whole])
         if among or any(item.strength for item in partial):
             return self._unmatched(i, reading, partial)
         return None
+
+    def _with_part_before(self, i: int, earlier: State, partial: Sequence[Evidence]) -> Evidence | None:
+        """The whole name where the message before, which found no customer, held the other part: "Mrs Dubois"."""
+        before = self._readings[i - 1].found if i and earlier.kind == "none" else ()
+        if len(before) != 1 or len(partial) != 1 or not (before[0].partial and before[0].title):
+            return None
+        title, name = before[0].title, f"{partial[0].value} {before[0].value}"
+        return replace(partial[0], value=name, title=title, partial=False)
 
     def _another_called(self, name: Evidence, earlier: State) -> State:
         """ "The other Roe": not the present one."""
@@ -299,70 +322,24 @@ class Resolver:
             return State("none", reason="unknown")
         return None
 
-    # --- several -----------------------------------------------------------------------------------------
-
     def _narrow_found(
-        self, i: int, reading: Reading, found: Customers, complete: bool, given: Sequence[Evidence], *, named: bool
+        self, i: int, reading: Reading, found: Customers, complete: bool, given: Sequence[Evidence]
     ) -> State:
-        """Return `found` with what the messages before say of them, and with what this one says of their traits."""
-        earlier = self.after(i - 1) if i else UNNAMED
-        before = {customer.id for customer in earlier.customers}
-        both = tuple(customer for customer in found if customer.id in before)
-        choice = next((c for c in reading.of_kind("choice")), None)
-        if choice is not None and choice.value == "other":
-            found = tuple(customer for customer in found if customer.id not in before)
-            if not found:
-                return State("none", reason="unknown")
-        elif choice is not None and choice.value in ("older", "younger") and len(found) > 1:
-            chosen = pick_at(found, choice.value, shown=False, comparative=is_comparative(reading, choice))
-            found = (chosen,) if chosen else found
-        if not both and self._completes(i, reading, given, earlier):
-            return State("none", reason="contradiction")  # "Ann Lee", then another customer's phone number
-        both = tuple(customer for customer in found if customer.id in before)
-        if any(item.supplement for item in given) and before and not (earlier.named and named):
-            if not both:
-                return State("none", reason="contradiction")
-            found = both
-        if earlier.pending and not reading.born:
-            fitting = tuple(c for c in found if all(self._match.born(c, born) for born in earlier.pending))
-            if not fitting:
-                return State("none", reason="contradiction")
-            found = fitting
-        if len(found) == 1:
-            pool = earlier.pool if found[0].id in {c.id for c in earlier.pool} else ()
-            return State("one", found, "fits", pool=pool, offered=earlier.offered, named=named)
-        pool = found
-        found = self._narrow.born_on_any(found, reading) or found
-        if complete:
-            found = tuple(match_description(found, reading.said))
-        if len(found) > 1:
-            found = tuple(customer for customer in found if customer.id in before) or found
-        kind: CustomerKind = "one" if len(found) == 1 else "several"
-        return State(kind, found, "fits", complete, pool=pool, named=named)
+        before = self._readings[i - 1].found if i else ()
+        return self._narrow.narrow_found(self.after(i - 1), before, reading, found, complete, given)
 
-    def _completes(self, i: int, reading: Reading, given: Sequence[Evidence], earlier: State) -> bool:
-        """Whether a message that holds only an identifier belongs to what was said just before: a phone number
-        after a name, a name after a phone number. With anything else it begins a question about another customer."""
-        named = any(item.kind == "name" for item in given)
-        speaker = any(item.speaker for item in given)
-        if earlier.kind == "several" and earlier.named and not named:
-            if not any(item.kind == "customer_id" for item in given):
-                return True
-        else:
-            alone = all(item.kind == "name" for item in given) and not earlier.named
-            before = self._readings[i - 1].found if earlier.kind == "one" and alone else ()
-            if not any(item.kind in ("phone", "email") for item in before):
-                return False
-        said = reading.said
-        taken = [(item.start, item.end) for item in reading.found]
-        rest = [word for start, end, word in said.places if not any(a < end and start < b for a, b in taken)]
-        allowed = _BARE if speaker or not named else _BARE - {"for", "customer", "client"}
-        return all(word in allowed or (speaker and word == "and") for word in rest)
+    def _corrects_number(self, i: int, reading: Reading) -> bool:
+        """ "No, 7 at the end", after an id or a phone number."""
+        at = reading.said.last_no()
+        before = self._readings[i - 1].found if i and at >= 0 else ()
+        return any(item.kind != "name" for item in before) and any(
+            word.isdigit() for start, _, word in reading.said.places if start >= at
+        )
 
     def _recalled(self, i: int, reading: Reading) -> State | None:
         """ "Back to Bill", where the name of a customer of before is a word as well."""
         words = reading.said.low.rstrip(" .?!").split()[-4:]
-        if len(words) < 2 or words[-2] not in ("to", "about") or i < 2:
+        if len(words) < 2 or words[-2] not in _BACK_TO or i < 2:
             return None
         earlier = {customer.id for customer in self.after(i - 1).customers}
         called = [
@@ -392,6 +369,9 @@ class Resolver:
         if not earlier.customers and not earlier.pool:
             born = tuple(item for item in reading.born if item.polarity != "negated")
             return replace(earlier, pending=born) if born else earlier
+        if earlier.customers and any(map(facts.unmarked_days, reading.evidence)):
+            fitting = tuple(c for c in earlier.customers if facts.fits_all(c, reading, ()))
+            return self._narrow.keep_only(earlier, fitting)
         choice = next((c for c in reading.of_kind("choice") if c.value not in ("previous", "initial")), None)
         if choice is not None:
             return self._narrow.choice(earlier, reading, choice)
@@ -401,7 +381,7 @@ class Resolver:
         if state == earlier and earlier.kind == "one" and reading.said.is_short_number():
             return State("none", reason="unread")
         if (
-            (reading.said.means_another() or says_no_to(reading))
+            (reading.said.means_another() or says_no_to(reading) or self._corrects_number(i, reading))
             and state.customers == earlier.customers
             and earlier.kind == "one"
         ):

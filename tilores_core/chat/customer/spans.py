@@ -8,6 +8,7 @@ from typing import Final
 
 from tilores_core.chat.customer.tokens import Word, cue_before
 from tilores_core.chat.customer.words import (
+    ARTICLES,
     CONNECTING,
     DETERMINERS,
     FAMILY_NAMES,
@@ -30,10 +31,6 @@ _NAMING_PREPOSITIONS: Final = frozenset(
 _OTHERS: Final = frozenset(("other", "another"))
 _SUBJECTS: Final = frozenset(("i", "we", "you", "they", "he", "she", "it", "who"))
 _ASKING: Final = frozenset(("much", "when", "what", "why", "where", "how", "many", "soon", "often"))
-_ARTICLES: Final = frozenset((
-    "the", "der", "die", "das", "den", "dem", "ein", "eine", "le", "la", "les", "un", "une", "el", "los", "las",
-    "il", "lo", "gli", "i", "de", "het", "een", "o", "a", "os", "as", "um", "uma",
-))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +64,7 @@ def stands_as_name(words: Sequence[Word], i: int, vocabulary: Vocabulary) -> boo
     before = words[i - 1] if i else None
     if before is None:
         return word.owner or (ends and is_alone(words, [word], vocabulary)) or _owns(word, behind, vocabulary)
-    if before.low in _ARTICLES:
+    if before.low in ARTICLES:
         return False
     if word.owner or before.low in TAKING_BACK or (before.initial and before.low in CONNECTING):
         return ends or word.owner or before.low in TAKING_BACK

@@ -20,7 +20,7 @@ _PUT_RIGHT = re.compile(
     r"\W*(?:it'?s|i mean|that'?s|is)?\W*([A-Za-z]{0,3}-?\d{1,20})\b(?![ ](?:years?|months?|weeks?|days?|times)\b)",
     re.IGNORECASE,
 )
-_NUMBER_BEFORE_NAME = re.compile(r"[ ]?[\-–:,)\]][ ]?")
+_NUMBER_BEFORE_NAME = re.compile(r"[ ]?[\-–:,)\]][ ]?|[ ]")
 _NUMBER_BEHIND_NAME = re.compile(r"(?:['’]s)?[ ]?(?:[(\[#–:,\-][ ]?){0,2}(?:(?:id|no|number|nr)[ .:#]{0,3})?")
 _NUMBER_ENDS = re.compile(r"[ ]?(?:[)\].,;?!]|$)")
 _INSTEAD: Final = frozenset(("about", "and", "switch", "now", "to", "but"))
@@ -52,8 +52,11 @@ _FROM_CONTACT: Final = re.compile(
 )
 
 
-def bare_numbers(page: TextScan, names: Sequence[NameSpan], known: Vocabulary, said: Said) -> Iterator[Evidence]:
-    """A number that may be an id though nothing says so: all of a message ("no, 1043"), or beside a name."""
+def bare_numbers(
+    page: TextScan, names: Sequence[tuple[int, int]], known: Vocabulary, said: Said
+) -> Iterator[Evidence]:
+    """A number that may be an id though nothing says so: all of a message ("no, 1043"), or beside one of the
+    `names`."""
     for number in _BARE_NUMBER.finditer(page.left):
         start, end = number.span(1)
         before, long = page.left[:start], len(number[1]) >= _LONG
@@ -65,10 +68,11 @@ def bare_numbers(page: TextScan, names: Sequence[NameSpan], known: Vocabulary, s
             strength = Strength.WEAK if meant and len(number[1]) < _SHORTEST_PHONE else Strength.FAINT
             yield Evidence(kind="customer_id", value=number[1], start=start, end=end, strength=strength)
         elif any(
-            (span.end <= number.start() and _NUMBER_BEHIND_NAME.fullmatch(page.left, span.end, start)
+            (until <= number.start() and _NUMBER_BEHIND_NAME.fullmatch(page.left, until, start)
              and _NUMBER_ENDS.match(page.left, end) and (long or not page.left[end:].strip(" .,;?!)]")))
-            or (long and span.start >= end and _NUMBER_BEFORE_NAME.fullmatch(page.left, end, span.start))
-            for span in names
+            or (long and begin >= end and _NUMBER_BEFORE_NAME.fullmatch(page.left, end, begin)
+                and (begin - end > 1 or page.left[end] != " " or not before.strip(" #")))
+            for begin, until in names
         ):  # fmt: skip
             yield Evidence(kind="customer_id", value=number[1], start=start, end=end, strength=Strength.FAINT)
 
@@ -90,7 +94,7 @@ def find_corrected_number(ids: Sequence[Contact], phones: Sequence[Contact], sai
 def births(
     page: TextScan,
     dates: Sequence[FoundDate],
-    names: Sequence[NameSpan],
+    names: Sequence[tuple[int, int]],
     found: Sequence[Contact],
     said: Said,
     latest: int,
@@ -108,8 +112,7 @@ def births(
         if not ids and all(word in _AROUND_DATE or word[:1].isdigit() for word in said.words):
             born = [item for item in likely if item.value[:1].isdigit()]
         else:
-            spans = [(span.start, span.end) for span in names if not span.partial]
-            spans += [(item.start, item.end) for item in found]
+            spans = [*names, *((item.start, item.end) for item in found)]
             born = [item for item in likely if _is_listed(page.text, item, spans)][:1]
     for item in born:
         yield Evidence(

@@ -45,6 +45,11 @@ def all_phrases(key: str) -> list[str]:
     return sorted(dict.fromkeys(found), key=len, reverse=True)
 
 
+def cue_phrases(kind: str) -> list[str]:
+    """The phrases under `[cues] kind` of all languages."""
+    return [entry for language in LANGUAGES for entry in phrases(_FILES[language]["cues"][kind])]
+
+
 def words_in_any(key: str) -> frozenset[str]:
     """The words under `[said] key` of all languages."""
     return _words(" ".join(_FILES[language]["said"].get(key, "") for language in LANGUAGES))
@@ -122,7 +127,7 @@ def vocabulary(language: str) -> Vocabulary:
     return Vocabulary(
         language=language,
         never=never,
-        common=never | joined("common") | relations,
+        common=never | joined("common") | relations | {word for phrase in cues for word in phrase},
         subjects=joined("subjects"),
         prepositions=joined("prepositions"),
         followers=joined("followers"),
@@ -163,8 +168,12 @@ ORDINARY: Final = (
 """Words that are not the name of a person, in any of the languages; of every other word nothing is known."""
 NAMES_TOO: Final = _words(_FILES["en"]["names_too"])
 """Never in a name, save in these: "Will Smith", "April Jones". The modals also begin a question: "Will Ann pay?" """
+RELATIONS: Final = words_in_any("relations")
 CONNECTING: Final = frozenset(("and", "und", "et", "y", "e", "en"))
 """Before a name: "and Gwen?"."""
+ARTICLES: Final = _words(
+    "the der die das den dem ein eine le la les un une el los las il lo gli i de het een o a os as um uma"
+)
 TAKING_BACK: Final = _words(
     "no nein non nee não sorry pardon actually meant mean said rather plutôt bedoel meinte meine"
 )
