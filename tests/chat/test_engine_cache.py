@@ -12,8 +12,9 @@ import pytest
 
 from tests.chat.engine_world import ABOUT_EDWINA, EDWINA, PRICED, ROBIN, World, customer, question, table
 from tilores_core.cache.keys import wire_key
+from tilores_core.chat.prompts import BUILTIN, BUILTIN_PARTS, build_prompt
 from tilores_core.chat.turn_context import KeyMemo
-from tilores_core.contracts import CachePolicy, Caller, Message, Prompt, Turn
+from tilores_core.contracts import CachePolicy, Caller, Message, Prompt, PromptChoice, Turn
 from tilores_core.errors import ProviderUnavailableError
 from tilores_core.testing import FakeProvider, FakeReply
 from tilores_core.testing.fake_provider import FakeCall
@@ -61,6 +62,38 @@ async def test_the_peek_finds_the_hit_without_asking_anybody(world: World) -> No
     assert hit.tier == "l1"
     assert first.text.encode() in hit.value
     assert len(world.crm.calls) == asked
+
+
+class OnePrompt:
+    """A `PromptSource`."""
+
+    prompt = BUILTIN
+    varies = False
+
+    def choose(self, turn: Turn, model: str) -> PromptChoice:
+        return PromptChoice(self.prompt)
+
+
+async def test_a_repeated_request_begins_again_with_the_prompt_of_now_and_for_its_caller_alone() -> None:
+    prompts = OnePrompt()
+    provider = FakeProvider(infos=(PRICED,), otherwise=numbered())
+    async with World(provider=provider, prompts=prompts, observers=()) as world:
+        turn, memo = question(), KeyMemo()
+        await world.engine.answer(turn)
+        assert world.engine.begin_again(memo, turn.caller) is None, "it was not answered from memory yet"
+        context = world.engine.begin(turn, memo)
+        assert world.engine.get_cached_reply(context, "p", lambda answer: answer.text.encode(), "run") is not None
+        assert world.engine.begin_again(memo, turn.caller) is context
+        assert world.engine.begin_again(memo, Caller(name="other")) is None
+        prompts.varies = True
+        assert world.engine.begin_again(memo, turn.caller) is None, "its arm may be another than before"
+        prompts.varies = False
+        prompts.prompt = build_prompt(2, {**BUILTIN_PARTS, "role": "You are brief."})
+        again = world.engine.begin_again(memo, turn.caller)
+        assert again is not None
+        assert again.prompt is prompts.prompt
+        assert world.engine.get_cached_reply(again, "p", lambda answer: b"", "run") is None
+        assert world.engine.begin(turn, memo, like=again).prompt is prompts.prompt
 
 
 async def test_the_peek_does_no_io() -> None:

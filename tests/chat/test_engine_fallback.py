@@ -199,6 +199,7 @@ class ThirdModel:
 
     arm = ExperimentArm("models-1", "models", 0, "candidate", "s1")
     model: str | None = "three:m"
+    varies = True
 
     def choose(self, turn: Turn, model: str) -> PromptChoice:
         return PromptChoice(BUILTIN, self.model, self.arm)

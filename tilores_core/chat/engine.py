@@ -37,7 +37,7 @@ from tilores_core.chat.routing.delivery import Emit
 from tilores_core.chat.routing.filler import with_filler
 from tilores_core.chat.stored import answer_from_hit, pieces_of
 from tilores_core.chat.turn_context import KeyMemo, TurnContext
-from tilores_core.contracts import Answer, Delta, PromptSource, Turn, current_purpose
+from tilores_core.contracts import Answer, Caller, Delta, PromptChoice, PromptSource, Turn, current_purpose
 from tilores_core.errors import (
     DeadlineExceededError,
     OverloadedError,
@@ -46,7 +46,7 @@ from tilores_core.errors import (
     TiloresError,
     error_code,
 )
-from tilores_core.resilience import Condition, InFlightCall, InFlightCalls
+from tilores_core.resilience import InFlightCall, InFlightCalls
 from tilores_core.settings import CacheTable, ChatTable, RoutingTable
 
 log = structlog.get_logger(part="chat")
@@ -95,6 +95,12 @@ class ChatEngine:
         self._guard = Guard(chat.grounding)
         self._router = ModelRouter(models, self._routing, deadline_seconds=deadline_seconds, notes=notes)
         self.hold_models = self._router.hold
+        self.routes = self._router.report
+        """`routes()`: by full name of each model that was asked: its breaker's state, its usual time to a token."""
+        self.conditions = self._router.conditions
+        """`conditions()`: by model that was asked: whether its last call worked, since when, and the last error."""
+        self.probe_source = customers.calls.probe
+        self.source_condition = customers.calls.condition
         windows, window = self._routing.context_windows, chat.default_context_window
         self._generator = AnswerGenerator(
             customers=customers,
@@ -112,26 +118,39 @@ class ChatEngine:
 
     # --- a turn ------------------------------------------------------------------------------------------
 
-    def begin(self, turn: Turn, memo: KeyMemo | None = None) -> TurnContext:
-        """The context of a turn, with its model and prompt. `memo`: kept with a request that may be repeated.
+    def begin(self, turn: Turn, memo: KeyMemo | None = None, *, like: TurnContext | None = None) -> TurnContext:
+        """The context of a turn, with its model and prompt, those of `like`, begun for the same request.
+
+        `memo`: kept with a request that may be repeated.
 
         Raises `UnknownModelError`.
         """
-        until = turn.deadline
-        asked = self.models.resolve(turn.model)
-        prompt, model, arm = self._prompts.choose(turn, asked)
-        return TurnContext(
-            turn,
-            model or asked,
-            prompt,
-            memo or KeyMemo(),
-            time.monotonic() + self._deadline_seconds if until is None else until,
-            asked_model=asked,
-            arm=arm,
-        )
+        until = time.monotonic() + self._deadline_seconds if turn.deadline is None else turn.deadline
+        if like is not None:
+            asked, choice = like.asked_model, PromptChoice(like.prompt, like.model, like.arm)
+        else:
+            asked = self.models.resolve(turn.model)
+            choice = self._prompts.choose(turn, asked)
+        prompt, model, arm = choice
+        return TurnContext(turn, model or asked, prompt, memo or KeyMemo(), until, asked_model=asked, arm=arm)
+
+    def begin_again(self, memo: KeyMemo, caller: Caller) -> TurnContext | None:
+        """The context of the turn before with the same decoded request, if it serves for `get_cached_reply` as one of
+        its own would: making both is a fifth of a cached reply. It has the ids and the deadline of that turn."""
+        context = memo.context
+        if context is None or context.turn.caller is not caller or self._reporter.share_of_hits:
+            return None
+        turn = context.turn
+        if self._prompts.varies and turn.session_id is None and turn.customer_id is None:
+            return None
+        choice = self._prompts.choose(turn, context.asked_model)
+        if choice.prompt is context.prompt and choice.arm is context.arm:
+            return context
+        model = choice.model or context.asked_model
+        return replace(context, prompt=choice.prompt, model=model, arm=choice.arm, customer_entry=None)
 
     def get_cached_reply(
-        self, context: TurnContext, protocol: str, render: Callable[[Answer], bytes]
+        self, context: TurnContext, protocol: str, render: Callable[[Answer], bytes], run_id: str
     ) -> tuple[bytes, Hit] | None:
         """A fresh stored answer in memory as the bytes that `protocol` sends, and its entry. Nothing is awaited.
 
@@ -154,9 +173,10 @@ class ChatEngine:
             self._count_hit(context, key)
         if (quality := self._reporter.quality) is not None:
             next(quality.hits)
-            quality.recent.append((context.turn.run_id, key, context.model, context.prompt.version))
+            quality.recent.append((run_id, key, context.model, context.prompt.version))
         if self._reporter.share_of_hits:
-            self._reporter.report_cached(context, hit, self._get_stored_answer)
+            self._reporter.report_cached(context, hit, self.get_from_memory)
+        context.memo.context = context
         return reply, hit
 
     async def answer(self, turn: Turn | TurnContext) -> Answer:
@@ -198,7 +218,7 @@ class ChatEngine:
             if isinstance(found, Answer):
                 answer = found
             else:
-                async with aclosing(_follow(context, found)) as items:
+                async with aclosing(found.follow(context.latest, deadline_exceeded)) as items:
                     async for item in items:
                         if isinstance(item, Answer):
                             answer = item
@@ -317,9 +337,9 @@ class ChatEngine:
         """Report a turn that was rejected before it was answered."""
         self._reporter.report_rejected(turn, error)
 
-    def get_from_memory(self, turn: Turn) -> Answer | None:
+    def get_from_memory(self, turn: Turn | TurnContext) -> Answer | None:
         """The stored answer, if it is fresh and in this process. Not reported. Raises `UnknownModelError`."""
-        hit = self._answers.get_from_memory(self.begin(turn))
+        hit = self._answers.get_from_memory(turn if isinstance(turn, TurnContext) else self.begin(turn))
         return None if hit is None else answer_from_hit(hit, self._clock())
 
     async def find_stored(self, turn: Turn) -> str | None:
@@ -345,10 +365,6 @@ class ChatEngine:
         finally:
             current_purpose.reset(before)
 
-    def _get_stored_answer(self, context: TurnContext) -> Answer | None:
-        hit = self._answers.get_from_memory(context)
-        return None if hit is None else answer_from_hit(hit, self._clock())
-
     # --- state -------------------------------------------------------------------------------------------
 
     async def warm_up(self) -> None:
@@ -358,14 +374,6 @@ class ChatEngine:
         except Exception as error:  # a look-up that needs it reports it
             log.warning("chat.phone_library_failed", error=type(error).__name__)
         await self.models.warm_up_used()
-
-    def routes(self) -> Mapping[str, Mapping[str, Any]]:
-        """By full name of each model that was asked: its breaker's state, its usual time to the first token."""
-        return self._router.report()
-
-    def conditions(self) -> Mapping[str, Condition]:
-        """By model that was asked: whether its last call worked, since when, and the last error."""
-        return self._router.conditions()
 
     def statistics(self) -> Mapping[str, Any]:
         """Since the start: `coalesced`, the turns that shared another's answer; `observers`: outcomes `waiting` for
@@ -384,25 +392,7 @@ class ChatEngine:
             },
         }
 
-    async def probe_source(self, seconds: float) -> bool:
-        """Ask the customer source, unless it has just worked; False when it takes longer than `seconds`."""
-        return await self._customers.calls.probe(seconds)
-
-    @property
-    def source_condition(self) -> Condition:
-        """Whether the customer source's last call worked, since when, and the last error."""
-        return self._customers.calls.condition
-
     async def aclose(self) -> None:
         """Cancel the calls in progress and report what has ended."""
         await self._calls.aclose()
         await self._reporter.aclose()
-
-
-async def _follow(context: TurnContext, call: _SharedCall) -> AsyncGenerator[Delta | Answer, None]:
-    async with aclosing(call.follow(until=context.latest)) as items:
-        try:
-            async for item in items:
-                yield item
-        except TimeoutError:
-            raise deadline_exceeded() from None

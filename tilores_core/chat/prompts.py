@@ -86,6 +86,10 @@ class BuiltinPrompts:
     def choose(self, turn: Turn, model: str) -> PromptChoice:
         return PromptChoice(turn.prompt or BUILTIN)
 
+    @property
+    def varies(self) -> bool:
+        return False
+
 
 def system_message(prompt: Prompt, customer_text: str | None) -> str:
     """The system message for one question.

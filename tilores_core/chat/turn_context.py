@@ -24,7 +24,7 @@ class KeyMemo:
 
     Only for turns with the same messages and parameters. `key` is the answer's, made from `basis`; `keys` are those
     that were read from the shared tiers when it was found there. `mention`: a schema's hash, and the key of what the
-    conversation names under it.
+    conversation names under it. `context`: of a turn that was answered from memory, for `ChatEngine.begin_again`.
     """
 
     basis: tuple[str, ...] = ()
@@ -32,6 +32,7 @@ class KeyMemo:
     keys: tuple[str, ...] = ()
     conversation: bytes = b""
     mention: tuple[str, str] | None = None
+    context: TurnContext | None = None
 
 
 @dataclass(slots=True)

@@ -123,6 +123,10 @@ class ProductionPromptManager:
         return assignment(turn, model, self.state)
 
     @property
+    def varies(self) -> bool:
+        return self.assignment is not None
+
+    @property
     def stale(self) -> str | None:
         """Why the state may be out of date: the code of the error that the store gave. None while it is not."""
         if self._error is not None:

@@ -80,10 +80,12 @@ class InFlightCall(Generic[T, P]):
         finally:
             self.leave()
 
-    async def follow(self, until: float = math.inf) -> AsyncGenerator[P | T, None]:
+    async def follow(
+        self, until: float = math.inf, error: Callable[[], Exception] = TimeoutError
+    ) -> AsyncGenerator[P | T, None]:
         """All pieces from the first on, then the result, for a caller who has joined.
 
-        Raises `TimeoutError` at `until` (`time.monotonic()`), when the caller's own time is over.
+        Raises what `error` makes at `until` (`time.monotonic()`), when the caller's own time is over.
         """
         seen, timer = 0, None
         if until < math.inf:
@@ -97,7 +99,7 @@ class InFlightCall(Generic[T, P]):
                 if self._task.done():
                     break
                 if time.monotonic() >= until:
-                    raise TimeoutError
+                    raise error()
                 await self._news.wait()
             if self._task.cancelled():
                 raise _cancelled_error()

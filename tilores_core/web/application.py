@@ -59,14 +59,12 @@ class Application:
         return self._service is not None and not self.draining
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            await self._http(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1000})
-
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._lifespan(receive, send)
+            elif scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1000})
+            return
         service, rest = self._service, self._rest
         if service is None or rest is None or self._langserve is None or self._openai is None:
             raise RuntimeError("the lifespan has not begun; serve this application with lifespan on")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import aclosing, contextmanager
 from time import monotonic, perf_counter
 from typing import Any, Protocol
@@ -90,9 +90,9 @@ class ChatService:
     async def aclose(self) -> None:
         await self._bodies.aclose()
 
-    async def body(self, exchange: HttpExchange) -> bytes:
+    def body(self, exchange: HttpExchange) -> Coroutine[Any, Any, bytes]:
         """The request's body, within the limits of size and time."""
-        return await self._bodies.read(exchange, self.table.max_body_bytes)
+        return self._bodies.read(exchange, self.table.max_body_bytes)
 
     # --- around every chat request -----------------------------------------------------------------------
 
@@ -168,10 +168,16 @@ class ChatService:
 
         A stored answer in memory is served as bytes without waiting; all else within limits, until the client goes.
         """
-        turn = self.turn(exchange, chat, run_id, with_cache_control=with_cache_control)
-        context = self.engine.begin(turn, chat.memo)
-        template = protocol.template
-        cached = self.engine.get_cached_reply(context, template.name, template.render)
+        engine, template = self.engine, protocol.template
+        cached, context = None, None
+        if not (with_cache_control and b"cache-control" in exchange.headers):
+            context = engine.begin_again(chat.memo, exchange.caller)
+        if context is not None:
+            cached = engine.get_cached_reply(context, template.name, template.render, run_id)
+        if context is None or cached is None:
+            turn = self.turn(exchange, chat, run_id, with_cache_control=with_cache_control)
+            context = engine.begin(turn, chat.memo, like=context)
+            cached = engine.get_cached_reply(context, template.name, template.render, run_id)
         if cached is not None:
             reply, hit = cached
             tier = hit.tier.encode()
