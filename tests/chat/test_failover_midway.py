@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from tests.chat.engine_world import World, question
 from tilores_core.chat.routing.fallback_chain import CONTINUE
+from tilores_core.contracts import CompletionPiece, CompletionRequest
 from tilores_core.errors import ProviderUnavailableError
 from tilores_core.llm import KeyedProviderSettings, load_catalogue
 from tilores_core.settings import RoutingTable
@@ -184,3 +185,29 @@ async def test_fallback_that_fails_midway_is_followed_by_the_next(upstream: Fake
 
 def _broken(text: str) -> FakeReply:
     return FakeReply(text=text, error=ProviderUnavailableError("down", provider="second"), error_after=12)
+
+
+class EndsEachPiece(FakeProvider):
+    """Its model says with every piece that it is the last, and its connection may break."""
+
+    breaks = False
+
+    async def warm_up(self) -> None:
+        """There is nothing to open."""
+
+    async def complete(self, request: CompletionRequest) -> AsyncIterator[CompletionPiece]:
+        for text in ("It ", "is ", "40."):
+            yield CompletionPiece(text, finish_reason="stop")
+        if self.breaks:
+            raise ProviderUnavailableError("down", provider="first")
+
+
+@pytest.mark.parametrize(("breaks", "text"), [(False, "It is 40."), (True, "It is 40 dollars.")])
+async def test_piece_behind_an_end_shows_that_the_end_was_none(breaks: bool, text: str) -> None:
+    first, second = EndsEachPiece("first"), FakeProvider("second", otherwise="40 dollars.")
+    first.breaks = breaks
+    routing = RoutingTable(attempts=1)
+    async with World(
+        providers={"first": first, "second": second}, model="first:m", fallbacks=("second:m",), routing=routing
+    ) as world:
+        assert (await world.listen())[1].text == text

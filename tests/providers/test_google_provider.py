@@ -16,11 +16,10 @@ from tilores_core import (
     ProviderRateLimitedError,
     UnsupportedParameterError,
 )
-from tilores_core.llm import KeyedProviderSettings, load_catalogue
+from tilores_core.llm import KeyedProviderSettings, failure_of, load_catalogue
 from tilores_core.testing.fake_upstream import ContentRefused, FakeUpstream, HttpError, Reply
 from tilores_core.testing.provider_wire import LLMProviderWireSuite
 from tilores_core.testing.providers import TOOL
-from tilores_plugins.providers.google.failures import retry_delay
 from tilores_plugins.providers.google.parameters import FIXED_SAMPLING
 from tilores_plugins.providers.google.provider import GoogleProvider
 
@@ -178,8 +177,8 @@ def test_the_wait_that_a_429_asks_for_in_its_body() -> None:
 
     info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.5s"}
     body = {"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "slow down", "details": [info]}}
-    assert retry_delay(ClientError(429, body)) == 34.5
-    assert retry_delay(ClientError(429, {"error": {"code": 429}})) is None
+    assert failure_of(ClientError(429, body)).retry_after == 34.5
+    assert failure_of(ClientError(429, {"error": {"code": 429}})).retry_after is None
 
 
 async def test_a_limit_with_a_header(upstream: FakeUpstream, provider: GoogleProvider) -> None:

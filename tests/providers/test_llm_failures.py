@@ -78,6 +78,8 @@ CASES: list[tuple[int, Any, type[Exception]]] = [
     (503, "<html>busy</html>", ProviderUnavailableError),
     (529, {"type": "error", "error": {"type": "overloaded_error", "message": PROMPT}}, ProviderUnavailableError),
     (408, None, ProviderUnavailableError),
+    (400, openai(code="tool_use_failed"), ProviderUnavailableError),
+    (308, None, ProviderError),
 ]  # fmt: skip
 
 

@@ -97,10 +97,28 @@ def test_thoughts_in_the_text_are_left_out_however_it_is_cut(size: int) -> None:
         ("<think>never closed", ""),
         ("from the prompt's own tag</think>\nAnswer.", "Answer."),
         ("<think></think>", ""),
+        ("<THINK>a</Think>b", "b"),
+        ("<thought>a</thought> <reasoning>b</reasoning>c", "c"),
+        ("[THINK]a[/THINK]b [think] [link](x)", "b [think] [link](x)"),
+        ("◁think▷a◁/think▷b ◁ c", "b ◁ c"),
+        ("<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>b<|return|>", "b"),
+        ("Fine.<|im_end|>", "Fine."),
+        ("Fine.</s> a <|b|> c", "Fine. a <|b|> c"),
     ],
 )
 def test_tags_of_thoughts(text: str, spoken: str) -> None:
     assert text_of(text) == spoken
+    if "prompt" not in text:
+        assert text_of(*text) == spoken
+
+
+def test_thoughts_without_an_opening_tag_are_not_kept() -> None:
+    _, whole = read("I look ", "it up.", "</think>", "\n\nForty.")
+    assert whole.text == "Forty."
+
+
+def test_nul_is_left_out() -> None:
+    assert text_of("a\0b", "\0", "c") == "abc"
 
 
 @given(st.text("<>/think ab", max_size=40), st.lists(st.integers(0, 40), max_size=6))
@@ -146,6 +164,9 @@ def test_zeros_behind_the_totals_take_nothing_away() -> None:
         ("MALFORMED_FUNCTION_CALL", None, False),
         ("error", None, False),
         ("brand_new_reason", None, True),
+        ("content-filter", "content_filter", True),
+        ("null", None, False),
+        ("None", None, False),
         (None, None, False),
     ],
 )
@@ -224,6 +245,41 @@ def test_arguments_as_an_object_become_text(given: dict[str, Any]) -> None:
 )
 def test_call_without_arguments_has_empty_ones(piece: CompletionPiece) -> None:
     assert calls_of(piece) == [("f", "{}")]
+
+
+def test_id_that_is_used_again_is_of_another_call() -> None:
+    for index in (None, 0):
+        pieces = (
+            call(index=index, id="a", name="f", arguments='{"x":1}'),
+            call(index=index, id="a", name="f", arguments='{"x":2}'),
+        )
+        assert calls_of(*pieces) == [("f", '{"x":1}'), ("f", '{"x":2}')]
+    pieces = call(index=0, id="a", name="f", arguments="{}"), call(index=1, id="a", name="g", arguments="{}")
+    assert calls_of(*pieces) == [("f", "{}"), ("g", "{}")]
+
+
+def test_call_that_is_repeated_whole_at_its_end_is_one_call() -> None:
+    parts = ('{"x"', ":1}")
+    pieces = (call(index=0, id="a", name="f", arguments=""), *(call(index=0, arguments=part) for part in parts))
+    assert calls_of(*pieces, call(index=0, id="a", name="f", arguments="".join(parts))) == [("f", '{"x":1}')]
+
+
+def test_new_id_with_each_piece_is_one_call() -> None:
+    pieces = (
+        call(index=0, id=f"a{number}", name="" if number else "f", arguments=part)
+        for number, part in enumerate(("{", '"x"', ":1}"))
+    )
+    assert calls_of(*pieces) == [("f", '{"x":1}')]
+
+
+@pytest.mark.parametrize("name", ["f<|channel|>commentary", "functions.f"])
+def test_name_in_the_models_own_format_is_the_name(name: str) -> None:
+    assert calls_of(call(id="a", name=name, arguments="null")) == [("f", "{}")]
+
+
+def test_call_without_a_name_is_broken_off() -> None:
+    _, whole = read(call(id="a", arguments="{}"), CompletionPiece(finish_reason="tool_calls"))
+    assert not whole.ended
 
 
 def test_arguments_that_are_text_stay_as_they_are() -> None:

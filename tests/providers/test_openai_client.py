@@ -13,7 +13,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from tests.providers.asked import HELLO, ask, user
-from tilores_core import ContentRefusedError, InvalidRequestError, ProviderUnavailableError
+from tilores_core import ContentRefusedError, InvalidRequestError, ProviderRateLimitedError, ProviderUnavailableError
 from tilores_core.chat.messages import for_model
 from tilores_core.chat.models import Models
 from tilores_core.contracts import Message, Usage
@@ -121,8 +121,31 @@ async def streamed(
             says("forty.", "stop"),
             USED,
         ],
+        [says("It is ", "null"), says("forty.", "null"), says(finish="STOP"), USED],
+        [
+            says("It is ") | {"error": dict.fromkeys(("message", "code"))},
+            [says("forty.", "stop")],
+            USED,
+            "data: []\n\n",
+        ],
+        [
+            {"choices": [{"delta": {"content": "It is "}, "message": {"content": "It is "}}]},
+            {"choices": [{"delta": {"content": "forty."}, "message": {"content": "It is forty."}}]},
+            {"choices": [{"delta": {}, "message": {"content": "It is forty."}, "finish_reason": "stop"}]},
+            USED,
+        ],
+        [{"choices": [{"text": "It is "}]}, {"choices": [{"text": "forty.", "finish_reason": "stop"}]}, USED],
+        [says("It is "), {"choices": [{**says("forty.", "stop")["choices"][0], "usage": USED["usage"]}]}],
+        [says("It is forty.", "stop"), {"usage": {"prompt_tokens": 9.0, "output_tokens": "4", "input_tokens": -1}}],
+        [
+            'data: {"choices": [{"delta": {"content": "It is forty."}, "finish_reason": "stop", "note": "\t"}]}\n\n',
+            USED,
+        ],
     ],
-    ids=["plain", "no-data", "prompt-filter", "no-delta", "no-choices", "parts"],
+    ids=[
+        *("plain", "no-data", "prompt-filter", "no-delta", "no-choices", "parts", "null-reason", "lists"),
+        *("message-too", "text", "usage-in-choice", "odd-counts", "raw-tab"),
+    ],
 )
 async def test_stream_with_events_that_carry_nothing_is_an_answer(
     upstream: Upstream, provider: CompatibleProvider, events: list[Any]
@@ -205,6 +228,18 @@ async def test_refusal_in_its_own_field_is_an_error_with_the_reason(
     mapped = provider.map_error(caught.value)
     assert isinstance(mapped, ContentRefusedError)
     assert "I cannot help." in mapped.message
+
+
+@pytest.mark.parametrize("status", [200, 429])
+async def test_error_in_a_list_is_read(upstream: Upstream, provider: CompatibleProvider, status: int) -> None:
+    retry = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.5s"}
+    upstream.reply([{"error": {"code": 429, "message": "too fast", "details": [retry]}}])
+    upstream.status = status
+    with pytest.raises(Exception, match=r".") as caught:
+        await ask(provider, MODEL)
+    mapped = provider.map_error(caught.value)
+    assert isinstance(mapped, ProviderRateLimitedError)
+    assert mapped.retry_after == 34.5
 
 
 async def test_redirect_is_not_followed(upstream: Upstream, provider: CompatibleProvider) -> None:

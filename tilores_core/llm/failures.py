@@ -19,6 +19,7 @@ Kind = Literal["status", "connection", "timeout", "malformed", "other"]
 _LONGEST_REASON: Final = 200
 _LONGEST_WAIT: Final = 86_400.0
 _DEEPEST_CAUSE: Final = 4
+_SECONDS: Final = re.compile(r"(\d{1,6}(?:\.\d{1,9})?)s")
 _PATH: Final = re.compile(r"[A-Za-z0-9_.\-\[\]]{1,100}")
 
 _TIMEOUTS: Final = frozenset({"TimeoutError", "TimeoutException", "APITimeoutError", "StreamChunkTimeoutError"})
@@ -134,6 +135,7 @@ def _read(error: BaseException) -> Failure:
     if "ContentFilterFinishReasonError" in names:
         codes.append("content_filter")
     headers = getattr(response, "headers", None) or getattr(error, "headers", None)
+    wait = parse_retry_after(headers) if isinstance(headers, Mapping) else None
     text = body.get("message") or body.get("detail") or getattr(error, "message", "") or ""
     return Failure(
         kind=_kind(names, status, codes),
@@ -141,7 +143,7 @@ def _read(error: BaseException) -> Failure:
         codes=tuple(codes),
         text=_with_reasons(text if isinstance(text, str) else "", body),
         param=_param(body),
-        retry_after=parse_retry_after(headers) if isinstance(headers, Mapping) else None,
+        retry_after=_retry_delay(body) if wait is None else wait,
     )
 
 
@@ -184,7 +186,7 @@ def _status(error: BaseException, response: Any, body: Mapping[str, Any]) -> int
         body.get("status"),
     ):
         number = int(value) if isinstance(value, (int, str)) and str(value).isdigit() else 0
-        if 400 <= number < 600:
+        if 300 <= number < 600:
             return number
     return None
 
@@ -192,6 +194,16 @@ def _status(error: BaseException, response: Any, body: Mapping[str, Any]) -> int
 def _param(body: Mapping[str, Any]) -> str | None:
     param = body.get("param")
     return param if isinstance(param, str) and _PATH.fullmatch(param) else None
+
+
+def _retry_delay(body: Mapping[str, Any]) -> float | None:
+    """Google says how long to wait in the body (`RetryInfo`), not in a header."""
+    details = body.get("details")
+    for item in details if isinstance(details, list) else ():
+        if isinstance(item, Mapping) and str(item.get("@type", "")).endswith("RetryInfo"):
+            found = _SECONDS.fullmatch(str(item.get("retryDelay", "")))
+            return float(found[1]) if found else None
+    return None
 
 
 def _with_reasons(text: str, body: Mapping[str, Any]) -> str:

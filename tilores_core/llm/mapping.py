@@ -51,7 +51,7 @@ _DOWN_CODES: Final = frozenset(
     {
         *("api_error", "deadline_exceeded", "engine_overloaded", "internal", "internal_error"),
         *("internal_server_error", "over_capacity", "overloaded", "overloaded_error", "server_error"),
-        *("service_unavailable", "timeout", "timeout_error", "unavailable"),
+        *("service_unavailable", "timeout", "timeout_error", "tool_use_failed", "unavailable"),
     }
 )
 _UNSUPPORTED_CODES: Final = frozenset({"unsupported_parameter", "unsupported_value"})
@@ -173,6 +173,10 @@ class _Mapping:
             return self._unavailable(f"answers {status}" if status else "broke off with an error of its own")
         if status is not None and 400 <= status < 500:
             return self._invalid(status)
+        if status is not None and status < 400:
+            return ProviderError(
+                f"{self.title} answers {status}: it has moved", provider=self.provider, fix="correct base_url"
+            )
         if failure.kind == "timeout":
             return self._unavailable("does not answer in time")
         if failure.kind == "connection":

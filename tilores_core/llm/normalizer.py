@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -35,8 +36,20 @@ _BROKEN: Final = frozenset(
         *("timeout", "too_many_tool_calls", "unexpected_tool_call"),
     }
 )
-_CLOSINGS: Final = {"<think>": "</think>", "<thinking>": "</thinking>"}  # by the tag that opens
-_TAGS: Final = (*_CLOSINGS, *_CLOSINGS.values())
+# Tags around thoughts, by the one that opens; then those that begin or end a model's turn and are no part of it.
+_CLOSINGS: Final = {
+    **{f"<{name}>": f"</{name}>" for name in ("think", "thinking", "thought", "reasoning", "seed:think")},
+    "[THINK]": "[/THINK]",
+    "◁think▷": "◁/think▷",
+    "<|channel|>analysis": "<|end|>",
+}
+_MARKS: Final = (
+    *("<|start|>assistant", "<|channel|>final", "<|message|>", "<|end|>", "<|return|>", "<|im_end|>", "</s>"),
+    *("<|eot_id|>", "<|eom_id|>", "<|endoftext|>", "<|end_of_text|>", "<end_of_turn>", "<｜end▁of▁sentence｜>"),
+)
+_TAGS: Final = (*_CLOSINGS, *_CLOSINGS.values(), *_MARKS)
+_OPENS: Final = re.compile("[<[◁]")
+_NO_REASON: Final = frozenset({"null", "none"})
 
 
 def served_by(said: Mapping[str, Any]) -> str | None:
@@ -85,7 +98,7 @@ class Normalizer:
     """One answer: `add` its pieces, then `finish`, then take the `completion`.
 
     - Text is valid Unicode: the halves of a surrogate pair in two pieces are joined, a lone half is replaced.
-    - `<think>…</think>` is left out, also when it is split over pieces.
+    - `<think>…</think>` and a model's own marks are left out, also when they are split over pieces.
     - Every tool call has an index, an id of its own and arguments that are text, `{}` when there are none.
     - Token counts are totals, however often they are sent.
     """
@@ -120,8 +133,8 @@ class Normalizer:
             self._native = native
         if served_by is not None:
             self._served_by = served_by
-        if reason:
-            self._reason = reason.lower()
+        if reason and (reason := reason.lower().replace("-", "_")) not in _NO_REASON:
+            self._reason = reason
         if state:
             self._add_state(state)
         if text:
@@ -160,7 +173,7 @@ class Normalizer:
             usage=self._usage,
             finish_reason=_FINISH.get(self._reason),
             tool_calls=tuple([known.call for known in self._calls]),
-            ended=self.ended,
+            ended=self.ended and all(known.call["function"]["name"] for known in self._calls),
             cost=self._cost,
             state=self._state if self._calls else {},
             native=self._native if self._calls else None,
@@ -189,7 +202,9 @@ class Normalizer:
     # --- text
 
     def _valid(self, text: str) -> str:
-        if text.isascii() and not self._half:
+        if "\0" in text:  # no database takes it
+            text = text.replace("\0", "")
+        if not text or (text.isascii() and not self._half):
             return text
         text, self._half = self._half + text, ""
         try:
@@ -201,40 +216,42 @@ class Normalizer:
         return text
 
     def _without_thoughts(self, text: str) -> str:
-        if "<" not in text and not self._held and not self._closing and not self._trim:
+        plain = "<" not in text and "[" not in text and "◁" not in text
+        if plain and not self._held and not self._closing and not self._trim:
             return text
         text, self._held = self._held + text, ""
         spoken = []
         while text:
             if self._closing:
-                thoughts, found, text = text.partition(self._closing)
-                if not found:
-                    self._held = thoughts[-len(self._closing) :]  # the tag may be in it in part
+                found = re.search(re.escape(self._closing), text, re.IGNORECASE)
+                if found is None:
+                    self._held = text[-len(self._closing) :]  # the tag may be in it in part
                     break
-                self._closing, self._trim = "", True
+                text, self._closing, self._trim = text[found.end() :], "", True
                 continue
             if self._trim:
                 text = text.lstrip()
                 self._trim = not text
                 continue
-            at = text.find("<")
-            if at < 0:
+            opens = _OPENS.search(text)
+            if opens is None:
                 spoken.append(text)
                 break
-            spoken.append(text[:at])
-            text = text[at:]
-            tag = next((tag for tag in _TAGS if text.startswith(tag)), None)
+            spoken.append(text[: opens.start()])
+            text = text[opens.start() :]
+            tag = next((tag for tag in _TAGS if _is_alike(text[: len(tag)], tag)), None)
             if tag is not None:
                 text = text[len(tag) :]
                 self._closing = _CLOSINGS.get(tag, "")
-                if not self._closing:  # thoughts whose opening tag was part of the prompt
+                if not self._closing and tag not in _MARKS:  # thoughts whose opening tag was part of the prompt
                     spoken.clear()
+                    self._texts.clear()
                     self._trim = True
-            elif any(tag.startswith(text) for tag in _TAGS):
+            elif any(_is_alike(text, tag[: len(text)]) for tag in _TAGS):
                 self._held = text
                 break
             else:
-                spoken.append("<")
+                spoken.append(text[0])
                 text = text[1:]
         return "".join(spoken)
 
@@ -245,10 +262,15 @@ class Normalizer:
         function = piece.get("function")
         function = function if isinstance(function, Mapping) else {}
         name, call_id = function.get("name") or "", piece.get("id") or None
+        name = name.partition("<|")[0].removeprefix("functions.")  # as gpt-oss's own format leaks
         arguments = _write_arguments(function.get("arguments"))
         extra = piece.get("extra_content")
         at = self._place(piece.get("index"), call_id, name, arguments)
         if at is None:
+            if arguments == "null":
+                arguments = ""
+            if any(known.id == call_id for known in self._calls):
+                call_id = None
             call: dict[str, Any] = {
                 "id": call_id or f"call_{uuid.uuid4().hex[:24]}",
                 "type": "function",
@@ -260,6 +282,8 @@ class Normalizer:
             return {"index": len(self._calls) - 1, **call, "function": dict(call["function"])}
         known = self._calls[at]
         known.id = known.id or call_id
+        if name and arguments == known.call["function"]["arguments"]:
+            arguments = ""  # some end with the whole call once more
         known.call["function"]["arguments"] += arguments
         delta: dict[str, Any] = {"index": at, "function": {"arguments": arguments}}
         if name and not known.call["function"]["name"]:
@@ -274,20 +298,26 @@ class Normalizer:
             known = self._calls[at]
             if index is not None and known.index is not None and index != known.index:
                 continue
+            whole = known.call["function"]
             if call_id and known.id and call_id != known.id:
                 if index is None:
                     continue
-                return self._of_id(call_id)  # some providers give every call the same index
-            whole = known.call["function"]
-            if name and whole["name"] and not call_id:
+                same = self._of_id(call_id)  # some providers give every call the same index
+                return at if same is None and not name and not _is_whole(whole["arguments"]) else same
+            if name and whole["name"]:
+                again = call_id and (arguments == whole["arguments"] or not _is_whole(whole["arguments"]))
                 other = index is None and name != whole["name"]
-                if other or ((index is None or arguments) and _is_whole(whole["arguments"])):
+                if not again and (other or ((index is None or arguments) and _is_whole(whole["arguments"]))):
                     return None
             return at
         return None
 
     def _of_id(self, call_id: str) -> int | None:
         return next((at for at, known in enumerate(self._calls) if known.id == call_id), None)
+
+
+def _is_alike(text: str, tag: str) -> bool:
+    return text == tag or (tag[:1] == "<" and text.lower() == tag)
 
 
 def _write_arguments(arguments: Any) -> str:

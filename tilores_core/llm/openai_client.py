@@ -162,23 +162,26 @@ class OpenAIClient:
 
     def _piece(self, event: Any, refusal: list[str]) -> CompletionPiece | None:
         """What an event, or a whole reply, says; None when that is nothing. A refusal's text goes to `refusal`."""
+        event = _unwrap(event)
         if not isinstance(event, dict):
             raise MalformedReplyError
         if self._read_event is not None:
             self._read_event(event)
         if error := _error_of(event):
             raise MalformedReplyError(error)
-        usage, cost = _usage(event.get("usage"))
         choices = event.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices else None
+        counted = event.get("usage") or (choice.get("usage") if isinstance(choice, dict) else None)
+        usage, cost = _usage(counted)
         if not isinstance(choice, dict):
             return CompletionPiece(usage=usage, cost=cost) if usage is not None else None
         if error := _error_of(choice):
             raise MalformedReplyError(error)
-        said = choice.get("delta") or choice.get("message")
+        # A message beside the pieces is all of them once more; a text alone is the older protocol's.
+        said = next((part for key in ("delta", "message") if isinstance(part := choice.get(key), dict)), None)
+        if said is None:
+            said = {"content": choice.get("text")}
         reason = choice.get("finish_reason")
-        if not isinstance(said, dict):
-            said = {}
         if refused := said.get("refusal"):
             refusal.append(str(refused))
         text = said.get("content")
@@ -221,19 +224,32 @@ def _text_of(content: Any) -> str:
 def _usage(counted: Any) -> tuple[Usage | None, float | None]:
     if not isinstance(counted, dict):
         return None, None
-    given, said = counted.get("prompt_tokens"), counted.get("completion_tokens")
     cost = counted.get("cost")
     usage = Usage(
-        input_tokens=given if isinstance(given, int) else 0, output_tokens=said if isinstance(said, int) else 0
+        input_tokens=_count(counted.get("prompt_tokens") or counted.get("input_tokens")),
+        output_tokens=_count(counted.get("completion_tokens") or counted.get("output_tokens")),
     )
     return usage, float(cost) if isinstance(cost, (int, float)) else None
 
 
+def _count(value: Any) -> int:
+    try:
+        return max(int(value or 0), 0)
+    except (TypeError, ValueError, OverflowError):
+        return 0
+
+
+def _unwrap(reply: Any) -> Any:
+    """Google's servers send an object, most of all an error, in a list."""
+    return (reply[0] if reply else {}) if isinstance(reply, list) else reply
+
+
 def _error_of(event: Any) -> Mapping[str, Any] | None:
     """The error that came in place of an answer."""
+    event = _unwrap(event)
     error = event.get("error") if isinstance(event, dict) else None
     if isinstance(error, dict):
-        return error
+        return error if any(error.values()) else None  # some send an empty one with every piece
     if error:
         return {"message": str(error)}
     if isinstance(event, dict) and event.get("object") == "error":
@@ -247,8 +263,8 @@ def _parse(data: bytes) -> Any:
     except orjson.JSONDecodeError:
         pass
     try:
-        # Half a surrogate pair, a number of more than 64 bits or a broken character is no reason to lose an answer.
-        return json.loads(data.decode("utf-8", "replace"))
+        # Half a surrogate pair, a tab, a number of more than 64 bits or a broken character is no reason to lose it.
+        return json.loads(data.decode("utf-8", "replace"), strict=False)
     except ValueError:
         raise MalformedReplyError from None
 
@@ -265,7 +281,7 @@ async def _read(response: ClientResponse, limit: int) -> bytes:
 async def _failure(response: ClientResponse) -> Exception:
     body: Any = None
     try:
-        body = _parse(await _read(response, _LONGEST_ERROR))
+        body = _unwrap(_parse(await _read(response, _LONGEST_ERROR)))
     except Exception:  # a page, or broken off: the status says enough
         body = None
     return UpstreamError(response.status, response.headers, body if isinstance(body, dict) else {})

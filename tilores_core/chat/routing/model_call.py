@@ -130,23 +130,26 @@ class ModelCall:
     ) -> Completion:
         watch = Watch(first=self.first if streamed else self.whole, between=self.between, budget=self.budget)
         answer = Normalizer()
+        goes_on = False  # behind an end: some say with every piece that it is the last
         try:
             with watch:
                 async with aclosing(pieces):
                     async for piece in pieces:
+                        ended = answer.ended
                         delta = answer.add(piece)
+                        goes_on = goes_on or (ended and delta is not None)
                         if streamed and (delta is not None or piece.thinking or piece.state or answer.ended):
                             if not heard:
                                 heard.append(time.perf_counter() - started)
                             watch.heard()
                             if answer.ended:
-                                watch.hurry(_LAST_WORDS_SECONDS)
+                                watch.hurry(self.between if goes_on else min(self.between, _LAST_WORDS_SECONDS))
                         if delta is not None:
                             on_delta(delta)
         except CannotJoinError:
             raise
         except Exception:
-            if not answer.ended:
+            if goes_on or not answer.ended:
                 raise
             # Only what comes behind the end is missing.
         if (rest := answer.finish()) is not None:

@@ -79,8 +79,8 @@ class Watch:
             self._arm(first)
 
     def hurry(self, between: float) -> None:
-        """From now on, have no more patience than this between two things heard."""
-        if between < self._between and self._handle is not None:
+        """From now on, have this much patience between two things heard."""
+        if between != self._between and self._handle is not None:
             self._between = between
             self._handle.cancel()
             self._arm(between)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tilores_core import PluginContext, ProviderRateLimitedError
+from tilores_core import PluginContext
 from tilores_core.llm import ChatProvider, ModelData, load_catalogue
-from tilores_plugins.providers.google.failures import retry_delay
 from tilores_plugins.providers.google.parameters import PARAMETERS
 
 if TYPE_CHECKING:
@@ -40,12 +39,6 @@ class GoogleProvider(ChatProvider):
             sdk=self._client,
             **fields,
         )
-
-    def map_error(self, error: Exception) -> Exception:
-        mapped = super().map_error(error)
-        if isinstance(mapped, ProviderRateLimitedError) and mapped.retry_after is None:
-            mapped.retry_after = retry_delay(error)
-        return mapped
 
     @cached_property
     def _client(self) -> Any:
