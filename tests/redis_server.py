@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -43,12 +45,12 @@ needs_redis = pytest.mark.skipif(not redis_binaries(), reason="no redis-server: 
 
 
 def free_port() -> int:
-    """A port that was free a moment ago, low enough for a cluster's second port above it."""
+    """A port where nothing listens. It stays so: the system gives none below 32768 away, and a cluster's second port,
+    10,000 above it, is below that as well."""
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        if port < 55_000:
+        port = random.SystemRandom().randrange(10_000, 20_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
             return port
 
 

@@ -23,6 +23,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
 
 from tests.alerts.receiver import Receiver
+from tests.redis_server import free_port
 from tilores_core import (
     AlertChannel,
     AlertChannelError,
@@ -47,12 +48,6 @@ def build(module: Any, name: str, tmp_path: Path, **settings: Any) -> AlertChann
 def receiver() -> Iterator[Receiver]:
     with Receiver() as running:
         yield running
-
-
-def free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
 
 
 class HttpSuite(AlertChannelSuite):

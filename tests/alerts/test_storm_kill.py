@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.alerts.receiver import Receiver
+from tests.redis_server import free_port
 from tilores_core.store.address import store_address
 from tilores_core.store.store import Store
 from tilores_core.testing import eventually
@@ -58,7 +59,7 @@ async def test_each_alert_is_delivered_once_through_429_outage_and_kill(tmp_path
         waiting = await store.deliveries.get_claimed("slack")
         return any("cannot be reached" in (one.error or "") for one in waiting)
 
-    with Receiver() as receiver:
+    with Receiver(free_port()) as receiver:
         receiver.fault, receiver.retry_after, port = 429, "1", receiver.port
         first = start(tmp_path, 1000, receiver.url)
         await eventually(lambda: receiver.requests >= 2)

@@ -13,6 +13,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from tests.providers.asked import HELLO, ask, user
+from tests.redis_server import free_port
 from tilores_core import ContentRefusedError, InvalidRequestError, ProviderRateLimitedError, ProviderUnavailableError
 from tilores_core.chat.messages import for_model
 from tilores_core.chat.models import Models
@@ -382,9 +383,7 @@ async def test_warm_up_opens_the_client_once(provider: CompatibleProvider) -> No
 
 
 async def test_nobody_listening_is_unavailable() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+    url = f"http://127.0.0.1:{free_port()}/v1"
     made = CompatibleProvider(Settings(instances={"desk": Instance(base_url=url)}))
     with pytest.raises(Exception, match=r".") as caught:
         await ask(made, MODEL)

@@ -14,7 +14,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -26,6 +25,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.redis_server import free_port
 from tilores_core.store.address import Address
 from tilores_core.testing.waiting import wait_until
 
@@ -45,13 +45,6 @@ def postgres_binaries() -> Path | None:
     return None
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 class PostgresServer:
     def __init__(self) -> None:
         binaries = postgres_binaries()
@@ -65,7 +58,7 @@ class PostgresServer:
         if os.geteuid() == 0:
             shutil.chown(self._folder, "nobody")
             self._options |= {"user": "nobody", "extra_groups": []}
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     def url(self, name: str, password: str = PASSWORD) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 import structlog
 
+from tests.redis_server import free_port
 from tests.tracing.otlp_collector import OtlpCollector, Partial, Status, attributes
 from tilores_core import InvalidRequestError, PluginContext, Span
 from tilores_core.settings import TracingTable
@@ -138,9 +138,7 @@ async def test_a_lasting_fault_ends_with_the_deadline(collector: OtlpCollector, 
 
 
 async def test_nobody_listens() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     tracer = OtelTracer(Settings(endpoint=f"http://127.0.0.1:{port}", timeout_seconds=0.8))
     async with asyncio.timeout(60):
         error = await failure(tracer)

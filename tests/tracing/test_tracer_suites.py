@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
+from tests.redis_server import free_port
 from tests.tracing.langsmith_server import KEY, LangSmithServer
 from tests.tracing.otlp_collector import OtlpCollector, attributes
 from tilores_core.testing import FakeTracer
@@ -25,9 +25,7 @@ PATIENT, SHORT = 60.0, 1.0
 
 @pytest.fixture
 def closed_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+    return f"http://127.0.0.1:{free_port()}"
 
 
 class TestOtelConforms(TracerSuite):

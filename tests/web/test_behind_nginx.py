@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from tests.e2e.running_server import RunningServer
+from tests.redis_server import free_port
 from tilores_core.testing.waiting import wait_until
 
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin")
@@ -53,12 +54,6 @@ ADMIN = (
     ("POST", "/admin/batch"),
     ("POST", "/admin/cache/invalidate"),
 )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
