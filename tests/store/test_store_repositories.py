@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from tilores_core.store.address import Address
 from tilores_core.store.changes import bump
 from tilores_core.store.leases import leases
 from tilores_core.store.store import Store
+from tilores_core.testing.waiting import settle
 
 SOON = 0.4  # long enough for a slow machine to ask twice in
 
@@ -133,7 +135,9 @@ async def test_of_many_replicas_one_gets_the_lease(address: Address) -> None:
         await asyncio.gather(*(one.aclose() for one in stores))
 
 
-async def test_acquired_lease_is_renewed_and_released(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_acquired_lease_is_renewed_and_released(
+    store: Store, monkeypatch: pytest.MonkeyPatch, pass_time: Callable[[float], None]
+) -> None:
     renew, renewed = store.leases.renew, asyncio.Event()
 
     async def noted(name: str, holder: str, fence: int, seconds: float) -> bool:
@@ -142,12 +146,13 @@ async def test_acquired_lease_is_renewed_and_released(store: Store, monkeypatch:
         return done
 
     monkeypatch.setattr(store.leases, "renew", noted)
-    lease = await acquire_lease(store.leases, "warm", seconds=2.0)  # renewed after a third of it
+    lease = await acquire_lease(store.leases, "warm", seconds=60.0)
     assert lease is not None
     async with lease:
-        assert await acquire_lease(store.leases, "warm", seconds=2.0) is None
-        async with asyncio.timeout(60):
-            await renewed.wait()
+        assert await acquire_lease(store.leases, "warm", seconds=60.0) is None
+        await settle()
+        pass_time(25.0)  # it is renewed after a third of it
+        await renewed.wait()
         assert not lease.lost.is_set()
         assert await store.leases.holder("warm") == lease.holder
     assert await store.leases.holder("warm") is None
