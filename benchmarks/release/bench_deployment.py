@@ -267,7 +267,7 @@ class Result:
         return not self.failed and not self.mixed and not self.asked_again and late < within
 
 
-def judge(replies: Sequence[Reply], moves: Sequence[Move]) -> Result:
+def judge(replies: Sequence[Reply], moves: Sequence[Move], stored_within: float) -> Result:
     good = [reply for reply in replies if not reply.failed]
     result = Result(requests=len(replies), failed=[reply.failed for reply in replies if reply.failed])
     texts: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
@@ -294,7 +294,7 @@ def judge(replies: Sequence[Reply], moves: Sequence[Move]) -> Result:
         known = {
             reply.question
             for reply in good
-            if reply.ended < move.committed - 1 and reply.version.partition("-")[0] == move.version
+            if reply.ended < move.committed - stored_within and reply.version.partition("-")[0] == move.version
         }
         back = [
             reply
@@ -352,7 +352,7 @@ async def run(given: argparse.Namespace, folder: Path) -> Result:
                 servers.append(Server(folder, name, env, tiers))
                 await servers[-1].start(http)
             replies, moves = await load(given, servers, http)
-        result = judge(replies, moves)
+        result = judge(replies, moves, given.stored_within)
         report(result, replies, moves)
         return result
     finally:
@@ -383,6 +383,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--changes", type=int, default=4, help="deployments and roll-backs in turns")
     parser.add_argument("--within", type=float, default=1.0, help="seconds in which each server must follow")
+    parser.add_argument("--stored-within", type=float, default=1.0, help="seconds until both servers have an answer")
     parser.add_argument("--fresh", type=float, default=0.1, help="share of requests that ask the model again")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--database-url", help="default: a SQLite file that both servers open")

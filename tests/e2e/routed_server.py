@@ -43,8 +43,8 @@ model = "primary:default"
 fallbacks = ["backup:healthy"]
 
 [routing]
-first_token_seconds = 0.8
-stall_seconds = 0.4
+first_token_seconds = 2.0
+stall_seconds = 1.2
 backoff_seconds = 0.02
 breaker_seconds = 0.5
 {routing}

@@ -10,7 +10,20 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "release" / "bench_deploymen
 
 
 def test_deployment_under_load_fails_no_request_and_mixes_no_versions() -> None:
-    command = [sys.executable, str(SCRIPT), "--rate", "30", "--seconds", "4", "--changes", "2", "--within", "20"]
+    command = [
+        sys.executable,
+        str(SCRIPT),
+        "--rate",
+        "30",
+        "--seconds",
+        "4",
+        "--changes",
+        "2",
+        "--within",
+        "60",
+        "--stored-within",
+        "2",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "failed            0" in done.stdout
