@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-import json as json_module
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -12,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 
 from tilores_core.cli.options import JsonOption, Options
+from tilores_core.cli.output import emit
 
 if TYPE_CHECKING:
     from tilores_core.alerts.desk import AlertDesk
     from tilores_core.settings import Environment, LoadedConfig
+    from tilores_core.store.lazy import LazyStore
 
 T = TypeVar("T")
 
@@ -41,16 +42,8 @@ def list_alerts(
         found = _run(ctx.obj, lambda desk: desk.silences())
     else:
         found = _run(ctx.obj, lambda desk: desk.list_alerts(everything=everything, limit=limit))
-    if json:
-        typer.echo(json_module.dumps(found))
-    elif silences:
-        for one in found:
-            typer.echo(_silence_line(one))
-    else:
-        for one in found:
-            typer.echo(_line(one))
-    if not found and not json:
-        typer.echo("there is none")
+    lines = map(_silence_line if silences else _line, found)
+    emit(found, "\n".join(lines) or "there is none", as_json=json)
 
 
 @app.command()
@@ -96,7 +89,7 @@ def silence(
     """Keep alerts that match from being sent, for a time or until one clears."""
     if end is not None:
         _run(ctx.obj, lambda desk: desk.end_silence(end))
-        typer.echo(json_module.dumps({"ended": end}) if json else f"silence {end} has ended")
+        emit({"ended": end}, f"silence {end} has ended", as_json=json)
         return
     made = _run(
         ctx.obj,
@@ -114,7 +107,7 @@ def silence(
             spectrum=spectrum,
         ),
     )
-    typer.echo(json_module.dumps(made) if json else _silence_line(made))
+    emit(made, _silence_line(made), as_json=json)
 
 
 @app.command("test")
@@ -146,11 +139,8 @@ def send(
             await host.aclose()
 
     results = asyncio.run(main())
-    if json:
-        typer.echo(json_module.dumps(results))
-    else:
-        for name, error in results.items():
-            typer.echo(f"{name}: {'sent' if error is None else f'failed: {error}'}")
+    lines = [f"{name}: {'sent' if error is None else f'failed: {error}'}" for name, error in results.items()]
+    emit(results, "\n".join(lines), as_json=json)
     if any(error is not None for error in results.values()):
         raise typer.Exit(1)
 
@@ -161,18 +151,12 @@ def _run(options: Options, work: Callable[[AlertDesk], Awaitable[T]]) -> T:
     environment = options.environment()
     loaded = load_config(environment.config)
 
-    async def main() -> T:
+    async def main(store: LazyStore) -> T:
         from tilores_core.alerts.desk import AlertDesk
-        from tilores_core.store.address import store_address
-        from tilores_core.store.lazy import LazyStore
 
-        store = LazyStore(store_address(environment.database_url, environment.data_dir))
-        try:
-            return await work(AlertDesk(store, loaded.config.use.alerts))
-        finally:
-            await store.aclose()
+        return await work(AlertDesk(store, loaded.config.use.alerts))
 
-    found = asyncio.run(main())
+    found = options.run_on_store(main)
     _warn(environment, loaded)
     return found
 
@@ -216,22 +200,16 @@ def _silence_line(one: Mapping[str, Any]) -> str:
 
 
 def _show(one: Mapping[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json_module.dumps(one))
-        return
-    typer.echo(_line(one))
-    if one["detail"]:
-        typer.echo(f"  {one['detail']}")
     facts = {name: one[name] for name in ("kind", "source", "model", "spectrum", "prompt_version") if one[name]}
     facts |= {**one["labels"], **{name: f"{value:g}" for name, value in one["values"].items()}}
     facts |= {"first": _format_time(one["first_at"]), "last": _format_time(one["last_at"])}
     facts |= {"resolved": _format_time(one["resolved_at"]), "acknowledged by": one["acknowledged_by"]}
-    for name, value in facts.items():
-        if value:
-            typer.echo(f"  {name}: {value}")
+    lines = [_line(one), *([f"  {one['detail']}"] if one["detail"] else ())]
+    lines += [f"  {name}: {value}" for name, value in facts.items() if value]
     for delivery in one["deliveries"]:
         tail = f", {delivery['error']}" if delivery["error"] else ""
-        typer.echo(
+        lines.append(
             f"  {delivery['channel']}: {delivery['reason']}, {delivery['state']} after {delivery['attempts']} "
             f"attempts{tail}"
         )
+    emit(one, "\n".join(lines), as_json=as_json)

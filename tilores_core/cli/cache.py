@@ -7,15 +7,14 @@ one, ask the server with `--url`.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 
-from tilores_core.cli.columns import columns
 from tilores_core.cli.options import AdminKeyOption, JsonOption, UrlOption
+from tilores_core.cli.output import columns, emit
 from tilores_core.errors import TiloresError
 
 app = typer.Typer(name="cache", no_args_is_help=True, pretty_exceptions_enable=False)
@@ -38,7 +37,7 @@ def stats(
 
         figures = with_cache(ctx.obj, lambda cache, _: cache.stats())
         figures["tiers"] = {label: tier for label, tier in figures["tiers"].items() if tier["breaker"] is not None}
-    typer.echo(json.dumps(figures) if as_json else _tables(figures))
+    emit(figures, _tables(figures), as_json=as_json)
     if url is None and not as_json:
         typer.echo("Hits and misses are counted by each server: --url asks one.", err=True)
 
@@ -116,7 +115,7 @@ def _server(ctx: typer.Context, url: str, key: str | None) -> Any:
 def _say(removed: Any, *, as_json: bool) -> None:
     if not isinstance(removed, int):
         raise TiloresError("the server's answer cannot be read", fix="is this the address of a tilores server?")
-    typer.echo(json.dumps({"removed": removed}) if as_json else f"removed {removed} entries")
+    emit({"removed": removed}, f"removed {removed} entries", as_json=as_json)
 
 
 def _tables(figures: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tilores_core.cli.options import JsonOption, Options
+from tilores_core.cli.output import emit
 from tilores_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -36,12 +37,7 @@ def check(
     from dataclasses import asdict
 
     report = asyncio.run(_report(ctx.obj, file.resolve()))
-    if json:
-        import orjson
-
-        typer.echo(orjson.dumps(asdict(report)))
-    else:
-        typer.echo(format_report(report))
+    emit(asdict(report), format_report(report), as_json=json)
     if not report.customers:
         raise typer.Exit(1)
 

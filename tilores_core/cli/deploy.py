@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from tilores_core.cli.options import JsonOption, Options
+from tilores_core.cli.output import emit
 from tilores_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -44,14 +45,12 @@ def check(
         return [*check_project(rollout.project, host), *await rollout.check()]
 
     findings = _run(ctx.obj, target, folder, work, json=json)
-    if json:
-        typer.echo(json_module.dumps([dataclasses.asdict(one) for one in findings]))
-    else:
-        for one in findings:
-            typer.echo(
-                f"{one.state:<8} {one.check}: {one.detail}" + (f"\n         fix: {one.fix}" if one.fix else "")
-            )
-    if any(one.state == "problem" for one in findings):
+    lines = [
+        f"{one.state:<8} {one.check}: {one.detail}" + (f"\n         fix: {one.fix}" if one.fix else "")
+        for one in findings
+    ]
+    emit([dataclasses.asdict(finding) for finding in findings], "\n".join(lines), as_json=json)
+    if any(finding.state == "problem" for finding in findings):
         raise typer.Exit(1)
 
 
@@ -76,11 +75,11 @@ def status(
 ) -> None:
     """List the deployments that the platform knows, the newest first."""
     found = _run(ctx.obj, target, folder, lambda rollout, _: rollout.target.status(), json=json)
-    if json:
-        typer.echo(json_module.dumps([dataclasses.asdict(one) for one in found]))
-    for one in () if json else found:
-        marks = [mark for mark, is_so in (("active", one.active), ("can go back to", one.can_rollback)) if is_so]
-        typer.echo(f"{one.id}  {one.state:<12} {one.created}  {one.detail}  {', '.join(marks)}".rstrip())
+    lines = []
+    for row in found:
+        marks = ["active"] * row.active + ["can go back to"] * row.can_rollback
+        lines.append(f"{row.id}  {row.state:<12} {row.created}  {row.detail}  {', '.join(marks)}".rstrip())
+    emit([dataclasses.asdict(row) for row in found], "\n".join(lines), as_json=json)
 
 
 @app.command()
@@ -141,17 +140,13 @@ def files(
         return written
 
     written = _run(options, names[0], folder, work, json=json)
-    if json:
-        typer.echo(json_module.dumps([str(path) for path in written]))
-    else:
-        typer.echo("\n".join(f"wrote {path}" for path in written) or "all files are there as they should be")
+    said = "\n".join(f"wrote {path}" for path in written) or "all files are there as they should be"
+    emit([str(path) for path in written], said, as_json=json)
 
 
 def _show(deployment: Deployment, *, json: bool) -> None:
-    if json:
-        typer.echo(json_module.dumps(dataclasses.asdict(deployment)))
-    else:
-        typer.echo(f"{deployment.id} is {deployment.state}" + (f" at {deployment.url}" if deployment.url else ""))
+    where = f" at {deployment.url}" if deployment.url else ""
+    emit(dataclasses.asdict(deployment), f"{deployment.id} is {deployment.state}{where}", as_json=json)
 
 
 def _run(

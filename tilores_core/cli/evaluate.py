@@ -14,7 +14,8 @@ import orjson
 import typer
 
 from tilores_core.cli.options import Options
-from tilores_core.errors import ConfigError, InvalidRequestError, UnknownModelError
+from tilores_core.cli.output import split_names, unwritable, write_file
+from tilores_core.errors import InvalidRequestError, UnknownModelError
 
 if TYPE_CHECKING:
     from tilores_core.quality.evaluation import Comparison, Estimate, Evaluation, EvaluationPlan
@@ -66,8 +67,8 @@ async def _evaluate(services: Services, wanted: EvaluateOptions) -> bool:
     from tilores_core.worker.evaluating import evaluator_of, find_run, plan_of, run_evaluation, simulated
 
     request = EvaluationRequest(
-        models=_names(wanted.models),
-        spectrums=_names(wanted.spectrums),
+        models=split_names(wanted.models),
+        spectrums=split_names(wanted.spectrums),
         **{name: getattr(wanted, name) for name in _AS_GIVEN},
     )
     try:
@@ -116,10 +117,6 @@ def _is_good(wanted: EvaluateOptions, run: Evaluation, comparison: Comparison | 
     return run.state == "done" and not run.errors and (comparison is None or comparison.verdict != "worse")
 
 
-def _names(text: str | None) -> tuple[str, ...]:
-    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
-
-
 def _show_estimate(plan: EvaluationPlan, estimate: Estimate, *, simulated: bool) -> None:
     typer.echo(f"models ({len(plan.models)}{', simulated' if simulated else ''}): {', '.join(plan.models)}")
     spectrums = len({question.spectrum for question in plan.questions})
@@ -143,11 +140,7 @@ def _check_reports(wanted: EvaluateOptions) -> None:
             if is_new:
                 path.unlink()
         except OSError as error:
-            raise _unwritable(path, error) from error
-
-
-def _unwritable(path: Path, error: OSError) -> ConfigError:
-    return ConfigError(f"cannot be written: {error.strerror}", where=str(path), fix="check path and rights")
+            raise unwritable(path, error) from error
 
 
 def _write(wanted: EvaluateOptions, done: Evaluated, levels: QualityTable) -> None:
@@ -162,12 +155,8 @@ def _write(wanted: EvaluateOptions, done: Evaluated, levels: QualityTable) -> No
         (wanted.junit, lambda: as_junit(run)),
     ]
     for path, make in texts:
-        if path is None:
-            continue
-        try:
-            path.write_bytes(make())
-        except OSError as error:
-            raise _unwritable(path, error) from error
+        if path is not None:
+            write_file(path, make())
 
 
 def _json(row: dict[str, Any]) -> bytes:

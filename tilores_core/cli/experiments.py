@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json as json_module
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from tilores_core.cli.options import JsonOption, Options, ReasonOption
-from tilores_core.cli.prompts import run_with_store
+from tilores_core.cli.output import emit
+from tilores_core.cli.prompts import run_with_manager
 from tilores_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -64,14 +64,11 @@ def plan(
     """Say what an experiment would need: scored calls per arm, and days at the traffic of the last week."""
     made = _plan(name, candidate, model, file, share, rollout, min_hours, min_per_arm)
     found = _with_tester(ctx.obj, lambda tester: tester.plan(made))
-    if json:
-        typer.echo(json_module.dumps({"plan": made.model_dump(mode="json"), "needs": found.model_dump()}))
-        return
     days = "no scored traffic in the last week" if found.days is None else f"{found.days:g} days at today's traffic"
     steps = "".join(f"\n  {weight:.0%}: {count}" for weight, count in zip(made.weights, found.steps, strict=False))
-    typer.echo(
-        f"{made.name}: {found.per_arm} scored calls {'of the candidate' if steps else 'per arm'}; {days}{steps}"
-    )
+    row = {"plan": made.model_dump(mode="json"), "needs": found.model_dump()}
+    per_arm = f"{found.per_arm} scored calls {'of the candidate' if steps else 'per arm'}"
+    emit(row, f"{made.name}: {per_arm}; {days}{steps}", as_json=json)
 
 
 @app.command()
@@ -98,7 +95,7 @@ def start(
         return await tester.start(made, actor=getpass.getuser(), reason=reason, skip_evaluation=skip_evaluation)
 
     experiment = _with_tester(ctx.obj, work, services=True)
-    _echo(as_json(experiment), f"{experiment.name} runs: {versus(experiment)}", json)
+    emit(as_json(experiment), f"{experiment.name} runs: {versus(experiment)}", as_json=json)
 
 
 @app.command("list")
@@ -107,14 +104,13 @@ def list_experiments(ctx: typer.Context, json: JsonOption = False) -> None:
     from tilores_core.release.experiments.report import as_json, has_lift
 
     found = _with_tester(ctx.obj, lambda tester: tester.recent())
-    if json:
-        typer.echo(json_module.dumps([as_json(one) for one in found]))
-        return
-    for one in found:
-        shown = f"{one.verdict['lift']:+.3f}" if has_lift(one.verdict) else "-"
-        typer.echo(f"{one.name:<24} {one.outcome or one.state:<12} lift {shown:<8} {one.started:%Y-%m-%d %H:%M}")
-    if not found:
-        typer.echo("none yet: tilores experiments start")
+    lines = []
+    for experiment in found:
+        lift = f"{experiment.verdict['lift']:+.3f}" if has_lift(experiment.verdict) else "-"
+        state = experiment.outcome or experiment.state
+        lines.append(f"{experiment.name:<24} {state:<12} lift {lift:<8} {experiment.started:%Y-%m-%d %H:%M}")
+    text = "\n".join(lines) or "none yet: tilores experiments start"
+    emit([as_json(experiment) for experiment in found], text, as_json=json)
 
 
 @app.command()
@@ -123,7 +119,7 @@ def status(ctx: typer.Context, name: NameArgument, json: JsonOption = False) -> 
     from tilores_core.release.experiments.report import as_json, describe
 
     experiment, verdict = _with_tester(ctx.obj, lambda tester: tester.status(name))
-    _echo({**as_json(experiment), "verdict": verdict.as_row()}, describe(experiment, verdict.as_row()), json)
+    emit({**as_json(experiment), "verdict": verdict.as_row()}, describe(experiment, verdict.as_row()), as_json=json)
 
 
 @app.command()
@@ -133,7 +129,7 @@ def report(ctx: typer.Context, name: NameArgument, json: JsonOption = False) -> 
 
     experiment = _with_tester(ctx.obj, lambda tester: tester.get(name))
     text = f"{describe(experiment, experiment.verdict)}\n\n{chart(experiment.looks)}"
-    _echo({**as_json(experiment), "looks": list(experiment.looks)}, text, json)
+    emit({**as_json(experiment), "looks": list(experiment.looks)}, text, as_json=json)
 
 
 @app.command()
@@ -151,7 +147,7 @@ def stop(
         return await tester.stop(name, actor=getpass.getuser(), reason=reason, deploy=deploy)
 
     experiment = _with_tester(ctx.obj, work, services=deploy)
-    _echo(as_json(experiment), f"{name} has ended: {experiment.outcome}", json)
+    emit(as_json(experiment), f"{name} has ended: {experiment.outcome}", as_json=json)
 
 
 def _plan(
@@ -187,8 +183,8 @@ def _plan(
         )
     except ValidationError as error:
         problems = [
-            f"{'.'.join(map(str, one['loc']))}: {one['msg']}" if one["loc"] else one["msg"]
-            for one in error.errors(include_url=False, include_input=False)
+            f"{'.'.join(map(str, item['loc']))}: {item['msg']}" if item["loc"] else item["msg"]
+            for item in error.errors(include_url=False, include_input=False)
         ]
         raise ConfigError("; ".join(problems), where=str(file or "the plan"), fix="correct it") from None
 
@@ -205,11 +201,6 @@ def _with_tester(
     from tilores_core.settings import load_config
 
     holdout = load_config(options.environment().config).config.experiments.holdout
-    return run_with_store(
-        options,
-        lambda manager, store: work(ProductionABTester(store, manager, Assignment(), holdout=holdout)),
+    return run_with_manager(
+        options, lambda manager, store: work(ProductionABTester(store, manager, Assignment(), holdout=holdout))
     )
-
-
-def _echo(row: dict[str, Any], text: str, json: bool) -> None:
-    typer.echo(json_module.dumps(row) if json else text)

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tilores_core.cli.columns import columns
-from tilores_core.cli.options import JsonOption, Options
-from tilores_core.cli.prompts import run_with_store
-from tilores_core.errors import ConfigError, InvalidRequestError, UnknownModelError
+from tilores_core.cli.options import JsonOption, get_options
+from tilores_core.cli.output import columns, emit, split_names, write_file
+from tilores_core.errors import InvalidRequestError, UnknownModelError
 
 if TYPE_CHECKING:
     from tilores_core.services import Services
     from tilores_core.store.improvement import StoredCycle
     from tilores_core.store.lazy import LazyStore
-
-T = TypeVar("T")
 
 app = typer.Typer(name="improve", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -75,8 +72,8 @@ def run(
             request = await build_request(
                 services,
                 strategy=strategy,
-                models=_names(models),
-                spectrums=_names(spectrums),
+                models=split_names(models),
+                spectrums=split_names(spectrums),
                 version=prompt,
                 seed=len(await store.recent(limit=1_000)) + 1 if seed is None else seed,
                 max_calls=max_calls,
@@ -98,11 +95,9 @@ def run(
         typer.echo("Interrupted. What was finished is kept; go on with: tilores improve run", err=True)
         raise
     if done is None or isinstance(done, dict):
-        print_json(done or {}) if json else typer.echo(_format_estimate(done or {}))
-    elif json:
-        print_json({**cycle_row(done), "phases": dict(done.phases)})
+        emit(done or {}, _format_estimate(done or {}), as_json=json)
     else:
-        typer.echo(as_markdown(done), nl=False)
+        emit({**cycle_row(done), "phases": dict(done.phases)}, as_markdown(done).rstrip(), as_json=json)
 
 
 @app.command()
@@ -134,22 +129,19 @@ def status(ctx: typer.Context, json: JsonOption = False) -> None:
             "verifying": [one.id for one in verifying],
         }
 
-    found = run_on_store(options, work)
-    if json:
-        print_json(found)
-        return
-    typer.echo(_table([found["cycle"]]) if found["cycle"] else _NO_CYCLE)
+    found = options.run_on_store(work)
+    lines = [_table([found["cycle"]]) if found["cycle"] else _NO_CYCLE]
     if found["breached"]:
         due = ", ".join(found["due"]) or "none"
-        typer.echo(f"Quality is breached in {', '.join(found['breached'])}; due now: {due}.")
+        lines.append(f"Quality is breached in {', '.join(found['breached'])}; due now: {due}.")
     if found["cycle"] and found["cycle"]["state"] == "interrupted":
-        typer.echo("Go on with it: tilores improve run")
-    for reason in found["held"]:
-        typer.echo(f"Held: {reason}")
+        lines.append("Go on with it: tilores improve run")
+    lines += [f"Held: {reason}" for reason in found["held"]]
     if not found["triggered"]:
-        typer.echo("No cycle begins by itself: [improve] triggered is off.")
+        lines.append("No cycle begins by itself: [improve] triggered is off.")
     if found["verifying"]:
-        typer.echo(f"Healing verifies {len(found['verifying'])} episodes: tilores improve episodes")
+        lines.append(f"Healing verifies {len(found['verifying'])} episodes: tilores improve episodes")
+    emit(found, "\n".join(lines), as_json=json)
 
 
 @app.command()
@@ -176,11 +168,8 @@ def history(
     async def work(store: LazyStore) -> list[dict[str, Any]]:
         return [cycle_row(one) for one in await (await store.get()).improvement.recent(limit=limit)]
 
-    rows = run_on_store(get_options(ctx), work)
-    if json:
-        print_json(rows)
-    else:
-        typer.echo(_table(rows) if rows else _NO_CYCLE)
+    rows = get_options(ctx).run_on_store(work)
+    emit(rows, _table(rows) if rows else _NO_CYCLE, as_json=json)
 
 
 @app.command()
@@ -200,22 +189,17 @@ def episodes(
             "lessons": [lesson_row(one) for one in lessons(found)],
         }
 
-    found = run_on_store(get_options(ctx), work)
-    if json:
-        print_json(found)
-        return
-    if not found["episodes"]:
-        typer.echo("There was no episode yet.")
-        return
+    found = get_options(ctx).run_on_store(work)
     heads = ("began", "state", "diagnosis", "about", "done", "result")
     shown = [
         [row["created"], row["state"], row["diagnosis"], row["subject"], row["done"] or "", row["result"] or _EMPTY]
         for row in found["episodes"]
     ]
-    typer.echo(columns(heads, shown))
+    lines = [columns(heads, shown) if shown else "There was no episode yet."]
     for row in found["lessons"]:
         tried = row["healed"] + row["not_healed"]
-        typer.echo(f"'{row['action']}' helped against '{row['diagnosis']}' in {row['healed']} of {tried} episodes")
+        lines.append(f"'{row['action']}' helped against '{row['diagnosis']}' in {row['healed']} of {tried} episodes")
+    emit(found, "\n".join(lines), as_json=json)
 
 
 @app.command()
@@ -243,7 +227,7 @@ def report(
             )
         return found
 
-    found = run_on_store(get_options(ctx), work)
+    found = get_options(ctx).run_on_store(work)
     if form == "html":
         from tilores_core.improve.report_page import as_html as render
     else:
@@ -268,13 +252,8 @@ def _switch(ctx: typer.Context, reason: str, *, paused: bool) -> None:
         orchestrator = ContinuousImprovementOrchestrator(store, table)
         await (orchestrator.pause if paused else orchestrator.resume)(actor=getpass.getuser(), reason=reason)
 
-    run_on_store(options, work)
+    options.run_on_store(work)
     typer.echo("No cycle is triggered until: tilores improve resume" if paused else "Cycles may be triggered again.")
-
-
-def run_on_store(options: Options, work: Callable[[LazyStore], Awaitable[T]]) -> T:
-    """With the store alone: it is quick, and a plugin that does not work does not stand in the way."""
-    return run_with_store(options, lambda _, store: work(store))
 
 
 @contextmanager
@@ -289,24 +268,6 @@ def _show_progress(*, quiet: bool) -> Iterator[Callable[[str, int], None]]:
             yield lambda phase, number: bar.update(task, completed=number, description=phase)
         return
     yield lambda phase, number: typer.echo(f"{number + 1}/6 {phase}", err=True)
-
-
-def write_file(file: Path, data: bytes) -> None:
-    try:
-        file.write_bytes(data)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot be written: {error.strerror}", where=str(file), fix="check path and rights"
-        ) from error
-
-
-def get_options(ctx: typer.Context) -> Options:
-    options: Options = ctx.obj
-    return options
-
-
-def _names(text: str | None) -> tuple[str, ...]:
-    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
@@ -333,9 +294,3 @@ def _format_estimate(estimate: dict[str, int]) -> str:
         f"{estimate['training']} training, {estimate['validation']} validation and {estimate['held-out']} held-out "
         f"questions; from {estimate['least_calls']} model calls to at most {estimate['most_calls']}"
     )
-
-
-def print_json(value: Any) -> None:
-    import orjson  # not for help
-
-    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tilores_core.cli.columns import columns
-from tilores_core.cli.improve import get_options, print_json, run_on_store, write_file
-from tilores_core.cli.options import JsonOption
+from tilores_core.cli.options import JsonOption, get_options
+from tilores_core.cli.output import columns, emit, write_file
 
 if TYPE_CHECKING:
     from tilores_core.store.lazy import LazyStore
@@ -50,10 +49,7 @@ def show(ctx: typer.Context, json: JsonOption = False) -> None:
             for one in learned
         ]
 
-    rows = run_on_store(get_options(ctx), work)
-    if json:
-        print_json(rows)
-        return
+    rows = get_options(ctx).run_on_store(work)
     shown = [
         [
             f"{100 * row['gain']:+.2f}",
@@ -66,7 +62,7 @@ def show(ctx: typer.Context, json: JsonOption = False) -> None:
         for row in rows
     ]
     heads = ("points", "sure", "cycles", "fault", "part", "instruction")
-    typer.echo(columns(heads, shown, right=heads[:3]) if rows else "Nothing was learned yet.")
+    emit(rows, columns(heads, shown, right=heads[:3]) if rows else "Nothing was learned yet.", as_json=json)
 
 
 @app.command("export")
@@ -80,7 +76,7 @@ def export_lessons(
 
         return await LearningAccumulator((await store.get()).improvement).export_json()
 
-    write_file(file, run_on_store(get_options(ctx), work))
+    write_file(file, get_options(ctx).run_on_store(work))
 
 
 @app.command("import")
@@ -95,4 +91,4 @@ def import_lessons(
 
         return await LearningAccumulator((await store.get()).improvement).import_json(file.read_bytes())
 
-    typer.echo(f"{run_on_store(get_options(ctx), work)} observations are new")
+    typer.echo(f"{get_options(ctx).run_on_store(work)} observations are new")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tilores_core.host import PluginHost
     from tilores_core.services import Services
     from tilores_core.settings import Environment
+    from tilores_core.store.lazy import LazyStore
 
 T = TypeVar("T")
 
@@ -97,6 +98,31 @@ class Options:
                 return await work(opened)
 
         return asyncio.run(main())
+
+    def run_on_store(self, work: Callable[[LazyStore], Awaitable[T]]) -> T:
+        """Do the work with the store alone: it is quick, and a plugin that does not work is not in the way."""
+        import asyncio
+
+        from tilores_core.logs import configure_logging
+        from tilores_core.store.address import store_address
+        from tilores_core.store.lazy import LazyStore
+
+        environment = self.environment()
+        configure_logging("debug" if self.verbose else "warning", environment.log_format)
+
+        async def main() -> T:
+            store = LazyStore(store_address(environment.database_url, environment.data_dir))
+            try:
+                return await work(store)
+            finally:
+                await store.aclose()
+
+        return asyncio.run(main())
+
+
+def get_options(ctx: typer.Context) -> Options:
+    options: Options = ctx.obj
+    return options
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tilores_core.cli.columns import columns
+from tilores_core.cli.output import columns
 from tilores_core.errors import PluginError
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from tilores_core.cli.options import JsonOption, Options, ReasonOption
+from tilores_core.cli.options import JsonOption, Options, ReasonOption, get_options
+from tilores_core.cli.output import emit
 
 if TYPE_CHECKING:
     from tilores_core.release import ProductionPromptManager
@@ -110,7 +111,6 @@ def pull(
     ctx: typer.Context, folder: FolderArgument, version: VersionArgument = "production", json: JsonOption = False
 ) -> None:
     """Write a version into DIR, one file a part, to be edited and kept in git."""
-    from tilores_core.cli import prompts_shown as shown
     from tilores_core.release.prompt_files import write_files
 
     async def work(manager: ProductionPromptManager) -> int:
@@ -119,7 +119,7 @@ def pull(
         return found.number
 
     number = _with_manager(ctx.obj, work)
-    shown.print_done({"version": number, "folder": str(folder)}, f"version {number} is in {folder}", as_json=json)
+    emit({"version": number, "folder": str(folder)}, f"version {number} is in {folder}", as_json=json)
 
 
 @app.command()
@@ -153,12 +153,9 @@ def check(
     """Make the checks that `deploy` makes. Exit code 1 when one refuses."""
     from tilores_core.cli import prompts_shown as shown
 
-    options: Options = ctx.obj
-    checks = options.run(
-        lambda services: _check(services.prompts, version, skip_evaluation),
-    )
+    checks = get_options(ctx).run(lambda services: _check(services.prompts, version, skip_evaluation))
     shown.print_checks(checks, as_json=json)
-    if any(one.refuses for one in checks):
+    if any(check.refuses for check in checks):
         raise typer.Exit(1)
 
 
@@ -189,9 +186,8 @@ def deploy(
             skip_evaluation=skip_evaluation,
         )
 
-    options: Options = ctx.obj
     try:
-        done = options.run(lambda services: work(services.prompts))
+        done = get_options(ctx).run(lambda services: work(services.prompts))
     except DeploymentRefusedError as refused:
         shown.print_checks(refused.checks, as_json=json)
         raise typer.Exit(1) from None
@@ -236,32 +232,23 @@ async def _check(manager: ProductionPromptManager, version: str, skip_evaluation
     return await manager.check(await manager.versions.number_of(version), skip_evaluation=skip_evaluation)
 
 
-def _with_manager(options: Options, work: Callable[[ProductionPromptManager], Awaitable[T]]) -> T:
-    """Do the work with a manager that has the store alone."""
-    return run_with_store(options, lambda manager, store: work(manager))
-
-
-def run_with_store(options: Options, work: Callable[[ProductionPromptManager, LazyStore], Awaitable[T]]) -> T:
-    """Do the work without plugins. Raises what it raises."""
-    import asyncio
-
+def run_with_manager(options: Options, work: Callable[[ProductionPromptManager, LazyStore], Awaitable[T]]) -> T:
+    """Do the work with a manager that has the store alone. Its alerts are written to the store."""
     from tilores_core.alerts.queue import AlertQueue
-    from tilores_core.logs import configure_logging
     from tilores_core.release import ProductionPromptManager
-    from tilores_core.store.address import store_address
-    from tilores_core.store.lazy import LazyStore
 
-    environment = options.environment()
-    configure_logging("debug" if options.verbose else "warning", environment.log_format)
+    data_dir = options.environment().data_dir
 
-    async def main() -> T:
-        store = LazyStore(store_address(environment.database_url, environment.data_dir))
-        alerts = AlertQueue(store, environment.data_dir)
+    async def main(store: LazyStore) -> T:
+        alerts = AlertQueue(store, data_dir)
         alerts.start()
         try:
-            return await work(ProductionPromptManager(store, environment.data_dir, alerts=alerts), store)
+            return await work(ProductionPromptManager(store, data_dir, alerts=alerts), store)
         finally:
             await alerts.aclose()
-            await store.aclose()
 
-    return asyncio.run(main())
+    return options.run_on_store(main)
+
+
+def _with_manager(options: Options, work: Callable[[ProductionPromptManager], Awaitable[T]]) -> T:
+    return run_with_manager(options, lambda manager, _: work(manager))

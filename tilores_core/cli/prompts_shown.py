@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json as json_module
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import unified_diff
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import typer
-
 from tilores_core.chat.prompts import ORDER
+from tilores_core.cli.output import columns, emit
 from tilores_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -59,50 +57,33 @@ def difference(old: PromptVersion, new: PromptVersion) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json_module.dumps(rows))
-        return
-    table = [list(columns), *([_cell(row[column]) for column in columns] for row in rows)]
-    widths = [max(len(line[place]) for line in table) for place in range(len(columns))]
-    for line in table:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+def print_rows(rows: Sequence[Mapping[str, Any]], names: Sequence[str], *, as_json: bool) -> None:
+    emit(rows, columns(names, [[_cell(row[name]) for name in names] for row in rows]), as_json=as_json)
 
 
 def print_version(found: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json_module.dumps(found))
-        return
-    for column in VERSION_COLUMNS:
-        typer.echo(f"{column}: {_cell(found[column], widest=1_000)}".rstrip())
-    for name in _in_order(found["parts"]):
-        typer.echo(f"\n[{name}]\n{found['parts'][name].strip()}")
+    lines = [f"{column}: {_cell(found[column], widest=1_000)}".rstrip() for column in VERSION_COLUMNS]
+    lines += [f"\n[{name}]\n{found['parts'][name].strip()}" for name in _in_order(found["parts"])]
+    emit(found, "\n".join(lines), as_json=as_json)
 
 
 def print_checks(checks: Sequence[Check], *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json_module.dumps({"checks": [check.as_row() for check in checks]}))
-        return
-    for check in checks:
-        typer.echo(f"{check.result:8} {check.name:11} {check.said}")
+    emit({"checks": [check.as_row() for check in checks]}, _lines(checks), as_json=as_json)
+
+
+def _lines(checks: Sequence[Check]) -> str:
+    return "\n".join(f"{check.result:8} {check.name:11} {check.said}" for check in checks)
 
 
 def print_deployment(done: Deployment, *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json_module.dumps(done.as_row()))
-        return
-    print_checks(done.checks, as_json=False)
     before = "" if done.before is None else f", before: {done.before}"
-    typer.echo(f"{done.label} is version {done.number}{before}")
+    said = f"{done.label} is version {done.number}{before}"
+    emit(done.as_row(), "\n".join(filter(None, (_lines(done.checks), said))), as_json=as_json)
 
 
 def print_new(number: int, is_new: bool, *, as_json: bool) -> None:
     said = f"version {number} is made" if is_new else f"nothing is different from version {number}"
-    print_done({"version": number, "new": is_new}, said, as_json=as_json)
-
-
-def print_done(row: Mapping[str, Any], said: str, *, as_json: bool) -> None:
-    typer.echo(json_module.dumps(row) if as_json else said)
+    emit({"version": number, "new": is_new}, said, as_json=as_json)
 
 
 def _in_order(parts: Mapping[str, str]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tilores_core.cli.options import JsonOption, Options
+from tilores_core.cli.output import emit
 from tilores_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -84,15 +85,10 @@ def collect(
         return {"rated": len(rows), "good": len(found.good), "bad": len(found.bad), "unusable": found.unusable}
 
     counts = options.run(work)
-    if json:
-        _echo_json(counts)
-        return
     wrote = f"{output}: {counts['good']} questions" if counts["good"] else "there is no question to write yet"
-    typer.echo(
-        f"{wrote}; of {counts['rated']} rated ones {counts['bad']} got bad feedback and {counts['unusable']} "
-        "could not be used"
-    )
-    if not counts["rated"]:
+    rest = f"{counts['bad']} got bad feedback and {counts['unusable']} could not be used"
+    emit(counts, f"{wrote}; of {counts['rated']} rated ones {rest}", as_json=json)
+    if not counts["rated"] and not json:
         typer.echo("  fix:  set collect_questions = true in [quality], and send feedback", err=True)
 
 
@@ -118,15 +114,10 @@ def check(
         return golden.sizes, problems, warnings
 
     sizes, problems, warnings = options.run(work)
-    if json:
-        _echo_json({"questions": sizes, "problems": problems, "warnings": warnings})
-    else:
-        for text in problems:
-            typer.echo(f"problem: {text}")
-        for text in warnings:
-            typer.echo(f"warning: {text}")
-        shown = ", ".join(f"{split} {size}" for split, size in sizes.items())
-        typer.echo(f"{file}: {sum(sizes.values())} questions ({shown}), {len(problems)} problems")
+    shown = ", ".join(f"{split} {size}" for split, size in sizes.items())
+    lines = [*(f"problem: {text}" for text in problems), *(f"warning: {text}" for text in warnings)]
+    lines.append(f"{file}: {sum(sizes.values())} questions ({shown}), {len(problems)} problems")
+    emit({"questions": sizes, "problems": problems, "warnings": warnings}, "\n".join(lines), as_json=json)
     if problems:
         raise typer.Exit(1)
 
@@ -155,19 +146,11 @@ def list_questions(
     if spectrum is not None and spectrum not in known:
         raise typer.BadParameter(f"no question has the spectrum '{spectrum}'; known: {', '.join(sorted(known))}")
     rows = [row for row in rows if spectrum in (None, row["spectrum"])]
-    if json:
-        _echo_json(rows)
-        return
+    lines = []
     for row in rows:
         kind = f"facts: {row['facts']}" if row["answerable"] else "not answerable"
-        typer.echo(f"{row['split']:<10}  {row['spectrum']:<22}  {row['id']:<34}  {kind:<14}  {row['text']}")
-    typer.echo(f"{len(rows)} questions")
-
-
-def _echo_json(value: object) -> None:
-    import orjson  # not for help
-
-    typer.echo(orjson.dumps(value))
+        lines.append(f"{row['split']:<10}  {row['spectrum']:<22}  {row['id']:<34}  {kind:<14}  {row['text']}")
+    emit(rows, "\n".join((*lines, f"{len(rows)} questions")), as_json=json)
 
 
 def _rows(golden: GoldenSet) -> list[dict[str, Any]]:

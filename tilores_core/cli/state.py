@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import json as json_module
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tilores_core.cli.options import JsonOption, Options
+from tilores_core.cli.options import JsonOption, get_options
+from tilores_core.cli.output import emit
 
 if TYPE_CHECKING:
+    from tilores_core.store.lazy import LazyStore
     from tilores_core.store.store import Store
 
 app = typer.Typer(name="state", no_args_is_help=True, pretty_exceptions_enable=False)
@@ -25,7 +25,7 @@ def export_state(
     json: JsonOption = False,
 ) -> None:
     """Write all durable state to FILE, as JSON lines that any database of tilores-core can import."""
-    counts = _with_store(ctx.obj, lambda store: store.export_json(file))
+    counts = _with_store(ctx, lambda store: store.export_json(file))
     _show(f"exported to {file}", counts, as_json=json)
 
 
@@ -40,28 +40,17 @@ def import_state(
 
     Stop servers and workers first. A database that holds state is refused without --replace.
     """
-    counts = _with_store(ctx.obj, lambda store: store.import_json(file, replace=replace))
+    counts = _with_store(ctx, lambda store: store.import_json(file, replace=replace))
     _show(f"imported from {file}", counts, as_json=json)
 
 
-def _with_store(options: Options, work: Callable[[Store], Awaitable[Mapping[str, int]]]) -> Mapping[str, int]:
-    from tilores_core.store.address import store_address
-    from tilores_core.store.store import Store
+def _with_store(ctx: typer.Context, work: Callable[[Store], Awaitable[Mapping[str, int]]]) -> Mapping[str, int]:
+    async def main(store: LazyStore) -> Mapping[str, int]:
+        return await work(await store.get())
 
-    async def main() -> Mapping[str, int]:
-        environment = options.environment()
-        store = await Store.open(store_address(environment.database_url, environment.data_dir))
-        try:
-            return await work(store)
-        finally:
-            await store.aclose()
-
-    return asyncio.run(main())
+    return get_options(ctx).run_on_store(main)
 
 
 def _show(done: str, counts: Mapping[str, int], *, as_json: bool) -> None:
     rows = {name.removeprefix("tilores_"): count for name, count in counts.items()}
-    if as_json:
-        typer.echo(json_module.dumps({"rows": rows}))
-    else:
-        typer.echo(f"{done}: {', '.join(f'{count} {name}' for name, count in rows.items())}")
+    emit({"rows": rows}, f"{done}: {', '.join(f'{count} {name}' for name, count in rows.items())}", as_json=as_json)

@@ -1,0 +1,51 @@
+"""What commands print: JSON, or text such as plain columns, readable in a log and by `grep`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from tilores_core.errors import ConfigError
+
+
+def emit(value: Any, text: str, *, as_json: bool) -> None:
+    """Print the value as JSON, or else the text; nothing for an empty one."""
+    if as_json:
+        import orjson  # not for help
+
+        typer.echo(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode())
+    elif text:
+        typer.echo(text)
+
+
+def split_names(text: str | None) -> tuple[str, ...]:
+    """The names in a text, parted by commas."""
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+
+
+def write_file(file: Path, data: bytes) -> None:
+    """Raises `ConfigError`."""
+    try:
+        file.write_bytes(data)
+    except OSError as error:
+        raise unwritable(file, error) from error
+
+
+def unwritable(file: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"cannot be written: {error.strerror}", where=str(file), fix="check path and rights")
+
+
+def columns(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> str:
+    """The rows under the headings, in columns as wide as their longest cell; those named in `right` to the right."""
+    lines = [headings, *rows]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(headings))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if heading in right else cell.ljust(width)
+            for heading, cell, width in zip(headings, line, widths, strict=True)
+        ).rstrip()
+        for line in lines
+    )
