@@ -8,37 +8,46 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tilores_core.cli.batch_display import BatchDisplay, choose_display
-from tilores_core.cli.options import Options
-from tilores_core.host.roles import EXECUTOR
+from tilores_core.cli.options import JsonOption, ModelOption, get_options
 
 if TYPE_CHECKING:
     from tilores_core.host import PluginHost
     from tilores_core.jobs.batch import Batch
 
-LOOP = "loop"
-
 
 def batch(
-    options: Options,
-    source: Path,
-    output: Path,
-    *,
-    resume: bool,
-    concurrency: int | None,
-    executor: str | None,
-    model: str | None,
-    json: bool,
+    ctx: typer.Context,
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", exists=True, dir_okay=False, help="The questions: JSON lines, or CSV.")
+    ],
+    output: Annotated[Path, typer.Argument(metavar="OUT", dir_okay=False, help="Where the answers go: JSON lines.")],
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what an earlier run has written.")] = False,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, max=10_000, help="Turns in flight; default by the provider's limit."),
+    ] = None,
+    executor: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="As [use] executor; loop: this process."),
+    ] = None,
+    model: ModelOption = None,
+    json: JsonOption = False,
 ) -> None:
-    """Exit code 1 when a line failed."""
+    """Ask many questions, or look many customers up.
+
+    OUT has a line for each line of IN, in the same order. Exit code 1 when one failed; those are in
+    OUT.failed.jsonl then, to be run again.
+    """
     from tilores_core.jobs.batch import check_paths
     from tilores_core.worker.batches import build_batch
 
     check_paths(source, output)
+    options = get_options(ctx)
     host = options.host()
     pool = _pool(host)
     shown = choose_display(json=json)
@@ -106,6 +115,7 @@ async def _run(batch: Batch, source: Path, output: Path, shown: BatchDisplay) ->
 
 def _pool(host: PluginHost) -> ThreadPoolExecutor | None:
     """The threads that `[use]` names. Built before the services, so that they close before it does."""
+    from tilores_core.host.roles import EXECUTOR
     from tilores_core.worker.batches import runs_in_threads
 
     for name in host.used_names(EXECUTOR):

@@ -9,14 +9,16 @@ import gc
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from tilores_core.cli.alerts import app as alert_commands
+from tilores_core.cli.batch import batch
 from tilores_core.cli.cache import app as cache_commands
 from tilores_core.cli.customers import app as customer_commands
 from tilores_core.cli.deploy import app as deploy_commands
+from tilores_core.cli.evaluate import evaluate
 from tilores_core.cli.experiments import app as experiment_commands
 from tilores_core.cli.group import RootGroup
 from tilores_core.cli.improve import app as improve_commands
@@ -143,42 +145,7 @@ def chat(ctx: typer.Context, customer: CustomerOption = None, model: ModelOption
     chat(ctx.obj, customer=customer, model=model)
 
 
-@app.command()
-def batch(
-    ctx: typer.Context,
-    source: Annotated[
-        Path, typer.Argument(metavar="IN", exists=True, dir_okay=False, help="The questions: JSON lines, or CSV.")
-    ],
-    output: Annotated[Path, typer.Argument(metavar="OUT", dir_okay=False, help="Where the answers go: JSON lines.")],
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with what an earlier run has written.")] = False,
-    concurrency: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, max=10_000, help="Turns in flight; default by the provider's limit."),
-    ] = None,
-    executor: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="As [use] executor; loop: this process."),
-    ] = None,
-    model: ModelOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Ask many questions, or look many customers up.
-
-    OUT has a line for each line of IN, in the same order. Exit code 1 when one failed; those are in
-    OUT.failed.jsonl then, to be run again.
-    """
-    from tilores_core.cli.batch import batch
-
-    batch(
-        ctx.obj,
-        source,
-        output,
-        resume=resume,
-        concurrency=concurrency,
-        executor=executor,
-        model=model,
-        json=json,
-    )
+app.command()(batch)
 
 
 @app.command()
@@ -217,65 +184,7 @@ def forget(
     forget(ctx.obj, customer, url=url, admin_key=admin_key, as_json=json)
 
 
-@app.command()
-def evaluate(
-    ctx: typer.Context,
-    models: Annotated[
-        str | None,
-        typer.Option(metavar="M,M,…", help="Full names; default: one per provider with a key, else seven simulated."),
-    ] = None,
-    spectrums: Annotated[str | None, typer.Option(metavar="S,S,…", help="Of these spectrums alone.")] = None,
-    questions: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Default: made of the customer source."),
-    ] = None,
-    per_spectrum: Annotated[
-        int | None, typer.Option(metavar="N", min=1, max=500, help="Questions of each spectrum; default 20.")
-    ] = None,
-    split: Annotated[
-        Literal["training", "validation", "held-out"], typer.Option(metavar="SPLIT", help="Which customers.")
-    ] = "validation",
-    prompt: Annotated[
-        str | None,
-        typer.Option(metavar="VERSION", help="Number or label of a prompt version; default: the one in use."),
-    ] = None,
-    compare: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Compare with this run, or with the last one: last.")
-    ] = None,
-    judge: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="A model that grades the answers as well.")
-    ] = None,
-    seed: Annotated[
-        int, typer.Option(metavar="N", min=-(2**31), max=2**31 - 1, help="Runs of one seed are paired.")
-    ] = 0,
-    max_calls: Annotated[int | None, typer.Option(metavar="N", min=1, help="Most model calls.")] = None,
-    max_dollars: Annotated[float | None, typer.Option(metavar="USD", min=0, help="Most money.")] = None,
-    minimum: Annotated[
-        float | None,
-        typer.Option("--min", metavar="SCORE", min=0, max=1, help="Exit code 1 below this overall score."),
-    ] = None,
-    concurrent: Annotated[int, typer.Option(metavar="N", min=1, max=128, help="Calls at once.")] = 8,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Do not go on with an interrupted run.")] = False,
-    alerts: Annotated[
-        bool, typer.Option("--alerts/--no-alerts", help="Raise alerts for what is below its level, or fell.")
-    ] = True,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and ask nothing.")] = False,
-    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all results as JSON.")] = None,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with a heat map.")] = None,
-    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")] = None,
-) -> None:
-    """Ask golden questions of all spectrums, score the answers, and show a table of models and spectrums.
-
-    Every finished call is kept: the same command after a kill, or with a larger budget, goes on and asks nothing
-    twice. Exit code 1: a call failed, the budget ended, --min is missed, or the comparison says worse.
-    """
-    from tilores_core.cli.evaluate import EvaluateOptions, evaluate
-
-    options: Options = ctx.obj
-    evaluate(
-        options,
-        EvaluateOptions(**{key: value for key, value in locals().items() if key in EvaluateOptions.__slots__}),
-    )
+app.command()(evaluate)
 
 
 @app.command()

@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-import orjson
 import typer
 
-from tilores_core.cli.options import Options
+from tilores_core.cli.options import get_options
 from tilores_core.cli.output import split_names, unwritable, write_file
 from tilores_core.errors import InvalidRequestError, UnknownModelError
 
@@ -24,76 +23,110 @@ if TYPE_CHECKING:
     from tilores_core.worker.evaluating import Evaluated
 
 _LINE_EVERY: Final = 50  # answers, where there is no terminal
-_AS_GIVEN: Final = (
-    *("per_spectrum", "split", "prompt", "judge", "seed", "compare", "alerts", "max_calls", "max_dollars"),
-)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluateOptions:
-    """The options of one call of the command."""
+def evaluate(
+    ctx: typer.Context,
+    models: Annotated[
+        str | None,
+        typer.Option(metavar="M,M,…", help="Full names; default: one per provider with a key, else seven simulated."),
+    ] = None,
+    spectrums: Annotated[str | None, typer.Option(metavar="S,S,…", help="Of these spectrums alone.")] = None,
+    questions: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Default: made of the customer source."),
+    ] = None,
+    per_spectrum: Annotated[
+        int | None, typer.Option(metavar="N", min=1, max=500, help="Questions of each spectrum; default 20.")
+    ] = None,
+    split: Annotated[
+        Literal["training", "validation", "held-out"], typer.Option(metavar="SPLIT", help="Which customers.")
+    ] = "validation",
+    prompt: Annotated[
+        str | None,
+        typer.Option(metavar="VERSION", help="Number or label of a prompt version; default: the one in use."),
+    ] = None,
+    compare: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Compare with this run, or with the last one: last.")
+    ] = None,
+    judge: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="A model that grades the answers as well.")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(metavar="N", min=-(2**31), max=2**31 - 1, help="Runs of one seed are paired.")
+    ] = 0,
+    max_calls: Annotated[int | None, typer.Option(metavar="N", min=1, help="Most model calls.")] = None,
+    max_dollars: Annotated[float | None, typer.Option(metavar="USD", min=0, help="Most money.")] = None,
+    minimum: Annotated[
+        float | None,
+        typer.Option("--min", metavar="SCORE", min=0, max=1, help="Exit code 1 below this overall score."),
+    ] = None,
+    concurrent: Annotated[int, typer.Option(metavar="N", min=1, max=128, help="Calls at once.")] = 8,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Do not go on with an interrupted run.")] = False,
+    alerts: Annotated[
+        bool, typer.Option("--alerts/--no-alerts", help="Raise alerts for what is below its level, or fell.")
+    ] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and ask nothing.")] = False,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all results as JSON.")] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with a heat map.")] = None,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")] = None,
+) -> None:
+    """Ask golden questions of all spectrums, score the answers, and show a table of models and spectrums.
 
-    models: str | None = None
-    spectrums: str | None = None
-    questions: Path | None = None
-    per_spectrum: int | None = None
-    split: Literal["training", "validation", "held-out"] = "validation"
-    prompt: str | None = None
-    compare: str | None = None
-    judge: str | None = None
-    seed: int = 0
-    max_calls: int | None = None
-    max_dollars: float | None = None
-    minimum: float | None = None
-    concurrent: int = 8
-    fresh: bool = False
-    alerts: bool = True
-    dry_run: bool = False
-    json: Path | None = None
-    html: Path | None = None
-    junit: Path | None = None
+    Every finished call is kept: the same command after a kill, or with a larger budget, goes on and asks nothing
+    twice. Exit code 1: a call failed, the budget ended, --min is missed, or the comparison says worse.
+    """
+    from tilores_core.quality.evaluation.request import EvaluationRequest
 
+    request = EvaluationRequest(
+        models=split_names(models),
+        spectrums=split_names(spectrums),
+        per_spectrum=per_spectrum,
+        split=split,
+        prompt=prompt,
+        judge=judge,
+        seed=seed,
+        compare=compare,
+        alerts=alerts,
+        max_calls=max_calls,
+        max_dollars=max_dollars,
+    )
+    reports = _Reports(json, html, junit)
 
-def evaluate(options: Options, wanted: EvaluateOptions) -> None:
-    """Print the table; exit code 1 as the help of the command says."""
-    good = options.run(lambda services: _evaluate(services, wanted))
-    if not good:
+    async def work(services: Services) -> bool:
+        from tilores_core.worker.evaluating import evaluator_of, find_run, plan_of, run_evaluation, simulated
+
+        try:
+            plan = await plan_of(services, request, questions)
+            if compare is not None:
+                await find_run((await services.store.get()).evaluations, compare)
+        except (InvalidRequestError, UnknownModelError) as error:
+            raise typer.BadParameter(f"{error.message}; {error.fix}" if error.fix else error.message) from None
+        if dry_run:
+            estimate = await evaluator_of(services).estimate(plan, resume=not fresh)
+            _show_estimate(plan, estimate, simulated=simulated(services, plan))
+            return True
+        reports.check()  # not after the calls have been paid for
+        with _progress(plan.calls) as progress:
+            done = await run_evaluation(
+                services, request, plan, progress=progress, resume=not fresh, concurrent=concurrent
+            )
+        _show(done, services, reports)
+        return _is_good(minimum, done.run, done.comparison)
+
+    if not get_options(ctx).run(work):
         raise typer.Exit(1)
 
 
-async def _evaluate(services: Services, wanted: EvaluateOptions) -> bool:
-    from tilores_core.quality.evaluation.request import EvaluationRequest
+def _show(done: Evaluated, services: Services, reports: _Reports) -> None:
     from tilores_core.quality.evaluation.shown import as_text
-    from tilores_core.worker.evaluating import evaluator_of, find_run, plan_of, run_evaluation, simulated
 
-    request = EvaluationRequest(
-        models=split_names(wanted.models),
-        spectrums=split_names(wanted.spectrums),
-        **{name: getattr(wanted, name) for name in _AS_GIVEN},
-    )
-    try:
-        plan = await plan_of(services, request, wanted.questions)
-        if request.compare is not None:
-            await find_run((await services.store.get()).evaluations, request.compare)
-    except (InvalidRequestError, UnknownModelError) as error:
-        raise typer.BadParameter(f"{error.message}; {error.fix}" if error.fix else error.message) from None
-    resume = not wanted.fresh
-    if wanted.dry_run:
-        estimate = await evaluator_of(services).estimate(plan, resume=resume)
-        _show_estimate(plan, estimate, simulated=simulated(services, plan))
-        return True
-    _check_reports(wanted)  # not after the calls have been paid for
-    with _progress(plan.calls) as progress:
-        done = await run_evaluation(
-            services, request, plan, progress=progress, resume=resume, concurrent=wanted.concurrent
-        )
     levels = services.host.config.quality
-    _write(wanted, done, levels)
+    reports.write(done, levels)
     typer.echo(as_text(done.run, levels, simulated=done.simulated, comparison=done.comparison))
     say_flagged(services)
     if done.alerts:
         typer.echo(f"alerts raised: {done.alerts}; see tilores alerts list", err=True)
-    return _is_good(wanted, done.run, done.comparison)
 
 
 def say_flagged(services: Services) -> None:
@@ -105,12 +138,12 @@ def say_flagged(services: Services) -> None:
         )
 
 
-def _is_good(wanted: EvaluateOptions, run: Evaluation, comparison: Comparison | None) -> bool:
+def _is_good(minimum: float | None, run: Evaluation, comparison: Comparison | None) -> bool:
     from tilores_core.quality.evaluation import score_table
 
     overall = score_table(run.results).overall.mean
-    if wanted.minimum is not None and (overall is None or overall < wanted.minimum):
-        typer.echo(f"the overall score is below --min {wanted.minimum:g}", err=True)
+    if minimum is not None and (overall is None or overall < minimum):
+        typer.echo(f"the overall score is below --min {minimum:g}", err=True)
         return False
     if run.state == "stopped":
         typer.echo("the budget ended before all was asked; the same command goes on from here", err=True)
@@ -130,37 +163,41 @@ def _show_estimate(plan: EvaluationPlan, estimate: Estimate, *, simulated: bool)
         typer.echo(f"cost, about: {estimate.dollars:.2f} USD")
 
 
-def _check_reports(wanted: EvaluateOptions) -> None:
-    for path in (wanted.json, wanted.html, wanted.junit):
-        if path is None:
-            continue
-        is_new = not path.exists()
-        try:
-            path.open("ab").close()
-            if is_new:
-                path.unlink()
-        except OSError as error:
-            raise unwritable(path, error) from error
+@dataclass(frozen=True, slots=True)
+class _Reports:
+    """The files to write."""
 
+    json: Path | None
+    html: Path | None
+    junit: Path | None
 
-def _write(wanted: EvaluateOptions, done: Evaluated, levels: QualityTable) -> None:
-    from tilores_core.quality.evaluation.page import as_html
-    from tilores_core.quality.evaluation.shown import as_json, as_junit
+    def check(self) -> None:
+        """Raises `ConfigError` for one that cannot be written."""
+        for path in (self.json, self.html, self.junit):
+            if path is None:
+                continue
+            is_new = not path.exists()
+            try:
+                path.open("ab").close()
+                if is_new:
+                    path.unlink()
+            except OSError as error:
+                raise unwritable(path, error) from error
 
-    run = done.run
-    more: dict[str, Any] = {"simulated": done.simulated, "comparison": done.comparison}
-    texts: list[tuple[Path | None, Callable[[], bytes]]] = [
-        (wanted.json, lambda: _json(as_json(run, **more))),
-        (wanted.html, lambda: as_html(run, levels, **more).encode()),
-        (wanted.junit, lambda: as_junit(run)),
-    ]
-    for path, make in texts:
-        if path is not None:
-            write_file(path, make())
+    def write(self, done: Evaluated, levels: QualityTable) -> None:
+        import orjson  # not for help
 
+        from tilores_core.quality.evaluation.page import as_html
+        from tilores_core.quality.evaluation.shown import as_json, as_junit
 
-def _json(row: dict[str, Any]) -> bytes:
-    return orjson.dumps(row, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        more: dict[str, Any] = {"simulated": done.simulated, "comparison": done.comparison}
+        if self.json is not None:
+            option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+            write_file(self.json, orjson.dumps(as_json(done.run, **more), option=option))
+        if self.html is not None:
+            write_file(self.html, as_html(done.run, levels, **more).encode())
+        if self.junit is not None:
+            write_file(self.junit, as_junit(done.run))
 
 
 @contextmanager
