@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, Field, StrictBool
 
 from tilores_core.alerts.desk import MOST_LISTED, AlertDesk
 from tilores_core.contracts import Severity
-from tilores_core.web.auth import route_with_key
+from tilores_core.web.admin import Actor, Body, admin_router
 from tilores_core.web.problems import ERRORS, MISSING, WITH_BODY
 
 Fingerprint = Annotated[str, Path(description="fingerprint, or the beginning of it")]
@@ -22,10 +22,9 @@ class AlertList(BaseModel):
     note: str | None = Field(None, description="why nothing is delivered, and what to do")
 
 
-class NewSilence(BaseModel):
+class NewSilence(Body):
     """What it matches, and when it ends: `minutes`, or `until_clear` with a `fingerprint`."""
 
-    model_config = ConfigDict(extra="forbid")
     fingerprint: Annotated[str, Field(pattern="^[0-9a-f]{4,64}$")] | None = None
     kind: Text | None = None
     severity: Severity | None = None
@@ -38,8 +37,7 @@ class NewSilence(BaseModel):
     comment: Annotated[str, Field(max_length=500)] = ""
 
 
-class NewTest(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class NewTest(Body):
     channel: Text | None = None
     severity: Severity = "INFO"
 
@@ -50,7 +48,7 @@ class SilenceEnded(BaseModel):
 
 def alert_routes(desk: AlertDesk, note: Callable[[], str | None]) -> APIRouter:
     """For admin keys. `note`: says when no worker process is running."""
-    router = APIRouter(prefix="/admin/alerts", tags=["admin"], route_class=route_with_key("admin"), responses=ERRORS)
+    router = admin_router("/admin/alerts")
     body = {**ERRORS, **WITH_BODY}
     named = {**body, **MISSING}
 
@@ -71,9 +69,9 @@ def alert_routes(desk: AlertDesk, note: Callable[[], str | None]) -> APIRouter:
         return await desk.silences()
 
     @router.post("/silences", status_code=201, responses=named)
-    async def silence(request: Request, what: NewSilence) -> dict[str, Any]:
+    async def silence(actor: Actor, what: NewSilence) -> dict[str, Any]:
         """Keep alerts that match from being sent."""
-        return await desk.silence(owner=request.state.caller.name, **what.model_dump())
+        return await desk.silence(owner=actor, **what.model_dump())
 
     @router.delete("/silences/{silence_id}", responses=named)
     async def end_silence(
@@ -94,9 +92,9 @@ def alert_routes(desk: AlertDesk, note: Callable[[], str | None]) -> APIRouter:
         return await desk.show(fingerprint)
 
     @router.post("/{fingerprint}/ack", responses=named)
-    async def acknowledge(request: Request, fingerprint: Fingerprint) -> dict[str, Any]:
+    async def acknowledge(actor: Actor, fingerprint: Fingerprint) -> dict[str, Any]:
         """Someone looks after it: it is neither repeated nor escalated."""
-        return await desk.acknowledge(fingerprint, request.state.caller.name)
+        return await desk.acknowledge(fingerprint, actor)
 
     @router.post("/{fingerprint}/resolve", responses=named)
     async def resolve(fingerprint: Fingerprint) -> dict[str, Any]:

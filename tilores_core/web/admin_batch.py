@@ -13,8 +13,8 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 from tilores_core.jobs.intake import BatchIntake
-from tilores_core.web.auth import route_with_key
-from tilores_core.web.problems import ERRORS, WITH_BODY, Problem, Responses
+from tilores_core.web.admin import Actor, admin_router
+from tilores_core.web.problems import WITH_BODY, Problem, Responses
 from tilores_core.web.server_events import STILL_THERE, STILL_THERE_SECONDS, Followers, encode_event
 
 if TYPE_CHECKING:
@@ -56,12 +56,7 @@ class Job(BaseModel):
 def batch_routes(batches: BatchIntake, is_ready: Callable[[], bool], note: Callable[[], str | None]) -> APIRouter:
     """For admin keys. `note`: says when no worker process is running."""
     down: Responses = {503: {"model": Problem, "description": "The database is down"}}
-    router = APIRouter(
-        prefix="/admin",
-        tags=["admin"],
-        route_class=route_with_key("admin"),
-        responses={**ERRORS, 422: WITH_BODY[422], **down},
-    )
+    router = admin_router("/admin", {422: WITH_BODY[422]}, down)
     followers = Followers("batches", "ask for the job itself instead")
     missing: Responses = {404: {"model": Problem, "description": "There is no such batch"}}
     too_much: Responses = {
@@ -79,6 +74,7 @@ def batch_routes(batches: BatchIntake, is_ready: Callable[[], bool], note: Calla
     async def submit(
         request: Request,
         response: Response,
+        actor: Actor,
         model: Annotated[str | None, Query(min_length=1, max_length=200)] = None,
         concurrency: Annotated[int | None, Query(ge=1, le=10_000)] = None,
     ) -> Job:
@@ -87,7 +83,7 @@ def batch_routes(batches: BatchIntake, is_ready: Callable[[], bool], note: Calla
         job = await batches.submit(
             _pieces(request),
             form="csv" if is_csv else "jsonl",
-            owner=request.state.caller.name,
+            owner=actor,
             model=model,
             concurrency=concurrency or 0,
         )

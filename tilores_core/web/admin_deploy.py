@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from tilores_core.errors import InvalidRequestError
 from tilores_core.settings.config import DeployTable
 from tilores_core.store.lazy import LazyStore
-from tilores_core.web.auth import route_with_key
-from tilores_core.web.problems import ERRORS, WITH_BODY, Problem, Responses
+from tilores_core.web.admin import NO_STORE, Actor, Body, admin_router
+from tilores_core.web.problems import WITH_BODY
 
-_NO_STORE: Final[Responses] = {503: {"model": Problem, "description": "The database does not answer"}}
 Id = Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,64}$", description="made by the deployer")]
 
 
-class Begin(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class Begin(Body):
     id: Id
     target: Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,100}$", description="what is deployed to")]
 
 
-class End(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class End(Body):
     id: Id
     result: Literal["succeeded", "failed", "rolled back"]
 
@@ -54,19 +51,14 @@ class Rollouts(BaseModel):
 
 def deploy_routes(store: LazyStore, version: str, table: DeployTable) -> APIRouter:
     """For admin keys. The name of the key is the actor in the audit log."""
-    router = APIRouter(
-        prefix="/admin/deploy",
-        tags=["admin"],
-        route_class=route_with_key("admin"),
-        responses={**ERRORS, **_NO_STORE, 422: WITH_BODY[422]},
-    )
+    router = admin_router("/admin/deploy", NO_STORE, {422: WITH_BODY[422]})
 
     async def overview(limit: int) -> Rollouts:
         rollouts = (await store.get()).rollouts
         return Rollouts(
             in_progress=await rollouts.current() is not None,
             version=version,
-            rollouts=[RolloutRow.model_validate(one) for one in await rollouts.recent(limit=limit)],
+            rollouts=[RolloutRow.model_validate(rollout) for rollout in await rollouts.recent(limit=limit)],
         )
 
     @router.get("")
@@ -75,20 +67,19 @@ def deploy_routes(store: LazyStore, version: str, table: DeployTable) -> APIRout
         return await overview(limit)
 
     @router.post("/begin", responses=WITH_BODY)
-    async def begin(what: Begin, request: Request) -> Rollouts:
+    async def begin(what: Begin, actor: Actor) -> Rollouts:
         """A roll-out begins, or goes on. Without an end it ends by itself after `[deploy] pause_seconds`."""
         rollouts = (await store.get()).rollouts
-        actor = request.state.caller.name
         await rollouts.begin(what.id, target=what.target, actor=actor, seconds=table.pause_seconds)
         return await overview(1)
 
     @router.post("/end", responses=WITH_BODY)
-    async def end(what: End, request: Request) -> Rollouts:
+    async def end(what: End, actor: Actor) -> Rollouts:
         """A roll-out has ended."""
         rollouts = (await store.get()).rollouts
-        if not any(one.id == what.id for one in await rollouts.recent(limit=100)):
+        if not any(rollout.id == what.id for rollout in await rollouts.recent(limit=100)):
             raise InvalidRequestError(f"no roll-out '{what.id}' was begun", param="id")
-        await rollouts.end(what.id, result=what.result, actor=request.state.caller.name)
+        await rollouts.end(what.id, result=what.result, actor=actor)
         return await overview(1)
 
     return router

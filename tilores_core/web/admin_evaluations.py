@@ -6,15 +6,14 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from tilores_core.contracts import Caller
 from tilores_core.errors import UnknownNameError
 from tilores_core.quality.evaluation.queue import EvaluationQueue
 from tilores_core.quality.evaluation.request import EvaluationRequest
-from tilores_core.web.auth import route_with_key
-from tilores_core.web.problems import ERRORS, MISSING, WITH_BODY, Problem, Responses
+from tilores_core.web.admin import Actor, admin_router
+from tilores_core.web.problems import MISSING, WITH_BODY, Problem, Responses
 
 _MOST: Final = 200
 _SHOWN: Final = 5
@@ -59,7 +58,7 @@ class EvaluationQueued(BaseModel):
 
 def evaluation_routes(queue: EvaluationQueue, note: Callable[[], str | None]) -> APIRouter:
     """For admin keys. `note`: says when no worker process is running."""
-    router = APIRouter(prefix="/admin", tags=["admin"], route_class=route_with_key("admin"), responses=ERRORS)
+    router = admin_router("/admin")
     busy: Responses = {429: {"model": Problem, "description": "Too many evaluations wait"}}
 
     @router.get("/evaluations", responses=WITH_BODY)
@@ -69,10 +68,9 @@ def evaluation_routes(queue: EvaluationQueue, note: Callable[[], str | None]) ->
         return [EvaluationRow(**_row(run)) for run in runs]
 
     @router.post("/evaluations", status_code=202, responses={**WITH_BODY, **busy})
-    async def evaluate(request: Request, what: EvaluationRequest) -> EvaluationQueued:
+    async def evaluate(actor: Actor, what: EvaluationRequest) -> EvaluationQueued:
         """Have the worker process evaluate models and a prompt, as `tilores evaluate` does."""
-        caller: Caller = request.state.caller
-        return EvaluationQueued(id=await queue.ask(what, owner=caller.name), note=note())
+        return EvaluationQueued(id=await queue.ask(what, owner=actor), note=note())
 
     @router.get("/evaluations/{run_id}", responses={**WITH_BODY, **MISSING})
     async def evaluation(run_id: str) -> EvaluationTable:

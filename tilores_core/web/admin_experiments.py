@@ -4,36 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
+from pydantic import Field, StrictBool
 
 from tilores_core.release import ProductionIntegrationOrchestrator
 from tilores_core.release.experiments import ExperimentPlan
 from tilores_core.release.experiments.report import as_json
-from tilores_core.web.auth import route_with_key
-from tilores_core.web.problems import ERRORS, MISSING, WITH_BODY, Problem, Responses
+from tilores_core.web.admin import NO_STORE, Actor, Body, Reason, admin_router
+from tilores_core.web.problems import MISSING, WITH_BODY
 from tilores_core.web.release_jobs import ACCEPTED, JobDesk, Wait
 
-if TYPE_CHECKING:
-    pass
-
-Reason = Annotated[str, StringConstraints(min_length=1, max_length=2000), Field(description="kept in the audit log")]
-_NO_STORE: Final[Responses] = {503: {"model": Problem, "description": "The database does not answer"}}
 PATH: Final = "/admin/experiments"
 
 
-class Start(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class Start(Body):
     plan: ExperimentPlan
     reason: Reason
     skip_evaluation: StrictBool = False
 
 
-class Stop(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class Stop(Body):
     reason: Reason
     deploy: StrictBool = False
 
@@ -41,12 +34,7 @@ class Stop(BaseModel):
 def experiment_routes(release: ProductionIntegrationOrchestrator, note: Callable[[], str | None]) -> APIRouter:
     """For admin keys. The name of the key is the actor in the audit log. `note`: says when no worker process runs."""
     tester, desk = release.tester, JobDesk(release.jobs, PATH, note)
-    router = APIRouter(
-        prefix=PATH,
-        tags=["admin"],
-        route_class=route_with_key("admin"),
-        responses={**ERRORS, **_NO_STORE, 422: WITH_BODY[422]},
-    )
+    router = admin_router(PATH, NO_STORE, {422: WITH_BODY[422]})
 
     @router.get("")
     async def overview(limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> list[dict[str, Any]]:
@@ -54,16 +42,15 @@ def experiment_routes(release: ProductionIntegrationOrchestrator, note: Callable
         return [as_json(one) for one in await tester.recent(limit=limit)]
 
     @router.post("", status_code=201, response_model=None, responses={**WITH_BODY, **ACCEPTED})
-    async def start(body: Start, request: Request, wait: Wait = 10.0) -> dict[str, Any] | JSONResponse:
+    async def start(body: Start, actor: Actor, wait: Wait = 10.0) -> dict[str, Any] | JSONResponse:
         """Split live traffic between what is in production and a candidate: a prompt version, a model, or both.
 
         The candidate is checked before, by the worker process.
         """
-        owner = request.state.caller.name
         if body.skip_evaluation:
-            return as_json(await tester.start(body.plan, actor=owner, reason=body.reason, skip_evaluation=True))
+            return as_json(await tester.start(body.plan, actor=actor, reason=body.reason, skip_evaluation=True))
         asked = {"plan": body.plan.model_dump(mode="json"), "reason": body.reason}
-        return await desk.run("start", asked, owner=owner, seconds=wait, status=201)
+        return await desk.run("start", asked, owner=actor, seconds=wait, status=201)
 
     @router.post("/plan", responses=WITH_BODY)
     async def plan(body: ExperimentPlan) -> dict[str, Any]:
@@ -86,13 +73,12 @@ def experiment_routes(release: ProductionIntegrationOrchestrator, note: Callable
 
     @router.post("/runs/{name}/stop", response_model=None, responses={**WITH_BODY, **ACCEPTED, **MISSING})
     async def stop(
-        name: Annotated[str, Field(max_length=40)], body: Stop, request: Request, wait: Wait = 10.0
+        name: Annotated[str, Field(max_length=40)], body: Stop, actor: Actor, wait: Wait = 10.0
     ) -> dict[str, Any] | JSONResponse:
         """End it; `deploy`: with the candidate in production, after its checks in the worker process."""
-        owner = request.state.caller.name
         if not body.deploy:
-            return as_json(await tester.stop(name, actor=owner, reason=body.reason))
-        return await desk.run("stop", {"name": name, "reason": body.reason}, owner=owner, seconds=wait)
+            return as_json(await tester.stop(name, actor=actor, reason=body.reason))
+        return await desk.run("stop", {"name": name, "reason": body.reason}, owner=actor, seconds=wait)
 
     desk.add_route(router)
     return router

@@ -7,9 +7,9 @@ from contextlib import aclosing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field
 
 from tilores_core.errors import UnknownNameError
 from tilores_core.improve.events import ImprovementEvents
@@ -19,8 +19,8 @@ from tilores_core.improve.report import as_markdown, cycle_row, episode_row, les
 from tilores_core.improve.report_page import as_html
 from tilores_core.settings.improve import ImproveTable
 from tilores_core.store.lazy import LazyStore
-from tilores_core.web.auth import route_with_key
-from tilores_core.web.problems import ERRORS, MISSING, WITH_BODY, Problem, Responses
+from tilores_core.web.admin import NO_STORE, Actor, Body, Reason, admin_router
+from tilores_core.web.problems import MISSING, WITH_BODY
 from tilores_core.web.server_events import STILL_THERE, STILL_THERE_SECONDS, Followers, encode_event
 
 if TYPE_CHECKING:
@@ -39,14 +39,10 @@ _EVENT: Final = {
     },
     "additionalProperties": False,
 }
-_NO_STORE: Final[Responses] = {503: {"model": Problem, "description": "The database does not answer"}}
 
 
-class Switch(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    reason: Annotated[
-        str, StringConstraints(min_length=1, max_length=2000), Field(description="kept in the audit log")
-    ]
+class Switch(Body):
+    reason: Reason
 
 
 class ImprovementDesk:
@@ -67,12 +63,7 @@ class ImprovementDesk:
 
 def improvement_routes(desk: ImprovementDesk, is_ready: Callable[[], bool]) -> APIRouter:
     """For admin keys. The name of the key is the actor in the audit log."""
-    router = APIRouter(
-        prefix="/admin/improvement",
-        tags=["admin"],
-        route_class=route_with_key("admin"),
-        responses={**ERRORS, **_NO_STORE, 422: WITH_BODY[422]},
-    )
+    router = admin_router("/admin/improvement", NO_STORE, {422: WITH_BODY[422]})
 
     @router.get("")
     async def overview(limit: Annotated[int, Query(ge=1, le=1000)] = 20) -> dict[str, Any]:
@@ -80,15 +71,15 @@ def improvement_routes(desk: ImprovementDesk, is_ready: Callable[[], bool]) -> A
         return await desk.overview(limit)
 
     @router.post("/pause", responses=WITH_BODY)
-    async def pause(what: Switch, request: Request) -> dict[str, Any]:
+    async def pause(what: Switch, actor: Actor) -> dict[str, Any]:
         """Let no cycle be triggered; one that runs goes on to its end."""
-        await desk.orchestrator.pause(actor=request.state.caller.name, reason=what.reason)
+        await desk.orchestrator.pause(actor=actor, reason=what.reason)
         return await desk.overview(1)
 
     @router.post("/resume", responses=WITH_BODY)
-    async def resume(what: Switch, request: Request) -> dict[str, Any]:
+    async def resume(what: Switch, actor: Actor) -> dict[str, Any]:
         """End a pause."""
-        await desk.orchestrator.resume(actor=request.state.caller.name, reason=what.reason)
+        await desk.orchestrator.resume(actor=actor, reason=what.reason)
         return await desk.overview(1)
 
     followers = Followers("improvement", "ask for /admin/improvement instead")

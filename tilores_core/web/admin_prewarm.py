@@ -6,22 +6,22 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
 from tilores_core.contracts import Caller, Identifiers
 from tilores_core.errors import InvalidRequestError, PermissionDeniedError
 from tilores_core.jobs.prewarm.jobs import PrewarmJobs
 from tilores_core.jobs.prewarm.service import Prewarming
+from tilores_core.web.admin import Actor, Body, admin_router
 from tilores_core.web.auth import route_with_key
 from tilores_core.web.problems import ERRORS, WITH_BODY, Problem, Responses
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
-class WarmNow(BaseModel):
+class WarmNow(Body):
     """What to warm: the lists of the server's own plan by name (by default all), or those of a plan that is sent."""
 
-    model_config = ConfigDict(extra="forbid")
     lists: Annotated[list[Annotated[str, Field(max_length=40)]], Field(min_length=1, max_length=100)] | None = None
     plan: Annotated[dict[str, Any], Field(description="as in the file of `tilores prewarm`; its lists")] | None = None
 
@@ -33,10 +33,9 @@ class PrewarmAccepted(BaseModel):
     note: str | None = Field(None, description="why it waits, and what to do: no worker process is running")
 
 
-class CallEvent(BaseModel):
+class CallEvent(Body):
     """The caller: anything that identifies a customer; all that is given must fit."""
 
-    model_config = ConfigDict(extra="forbid")
     customer_id: Text | None = None
     phone: Text | None = None
     email: Text | None = None
@@ -52,18 +51,16 @@ class CallAccepted(BaseModel):
 
 def prewarm_routes(jobs: PrewarmJobs, note: Callable[[], str | None]) -> APIRouter:
     """For admin keys. `note`: says when no worker process is running."""
-    router = APIRouter(prefix="/admin", tags=["admin"], route_class=route_with_key("admin"))
-    prewarming = jobs.prewarming
     busy: Responses = {503: {"model": Problem, "description": "Too much is being warmed"}}
-    responses: Responses = {**ERRORS, **WITH_BODY, **busy}
+    router, prewarming = admin_router("/admin", WITH_BODY, busy), jobs.prewarming
 
-    @router.get("/prewarm", responses=responses)
+    @router.get("/prewarm")
     async def statistics() -> dict[str, Any]:
         """What was warmed, by the worker process and by this process, and how much of it was asked for."""
         return await jobs.statistics(worker_runs=note() is None)
 
-    @router.post("/prewarm", status_code=202, responses=responses, response_model_exclude_none=True)
-    async def warm(request: Request, what: WarmNow) -> PrewarmAccepted:
+    @router.post("/prewarm", status_code=202, response_model_exclude_none=True)
+    async def warm(actor: Actor, what: WarmNow) -> PrewarmAccepted:
         """Warm customers now; the reply does not wait for it."""
         if what.plan is not None:
             if what.lists is not None:
@@ -77,7 +74,7 @@ def prewarm_routes(jobs: PrewarmJobs, note: Callable[[], str | None]) -> APIRout
             raise InvalidRequestError(
                 "there is no list to warm", param="plan", fix="send a plan with lists, or name a file in [prewarm]"
             )
-        run = await jobs.begin(lists, what.plan, sent, request.state.caller.name)
+        run = await jobs.begin(lists, what.plan, sent, actor)
         return PrewarmAccepted(
             run=run,
             lists=[one.name for one in lists],

@@ -10,15 +10,15 @@ from fastapi import APIRouter, Query
 from tilores_core.quality.overview import quality_overview
 from tilores_core.settings import QualityTable
 from tilores_core.store.lazy import LazyStore
-from tilores_core.web.auth import route_with_key
-from tilores_core.web.problems import ERRORS, WITH_BODY
+from tilores_core.web.admin import admin_router
+from tilores_core.web.problems import WITH_BODY
 
 
 def quality_routes(store: LazyStore, table: QualityTable) -> APIRouter:
     """For admin keys."""
-    router = APIRouter(prefix="/admin", tags=["admin"], route_class=route_with_key("admin"))
+    router = admin_router("/admin", WITH_BODY)
 
-    @router.get("/quality", responses={**ERRORS, **WITH_BODY})
+    @router.get("/quality")
     async def quality(
         hours: Annotated[int, Query(ge=1, le=24 * 366, description="how far back")] = 24,
     ) -> dict[str, Any]:
