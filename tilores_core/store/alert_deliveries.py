@@ -156,16 +156,14 @@ class Deliveries:
             .where(row.channel == channel, row.state == "sent", row.ended_ms >= since_ms)
             .group_by(row.message)
         )
-        async with self._database.read() as connection:
-            return [int(found[0]) for found in await connection.execute(statement)]
+        return [int(found[0]) for found in await self._database.rows(statement)]
 
     async def of_alert(self, fingerprint: str, limit: int = 50) -> list[Delivery]:
         """The newest first."""
         row = alert_deliveries.c
         statement = select(alert_deliveries).where(row.fingerprint == fingerprint)
-        async with self._database.read() as connection:
-            found = await connection.execute(statement.order_by(row.created_ms.desc(), row.id).limit(limit))
-            return [_delivery(one) for one in found]
+        found = await self._database.rows(statement.order_by(row.created_ms.desc(), row.id).limit(limit))
+        return [_delivery(one) for one in found]
 
     async def counts(self) -> dict[tuple[str, str], int]:
         """How many there are by channel and state."""
@@ -195,9 +193,8 @@ class Deliveries:
     ) -> list[Delivery]:
         row = alert_deliveries.c
         statement = select(alert_deliveries).where(row.state == "waiting", row.channel == channel, condition)
-        async with self._database.read() as connection:
-            found = await connection.execute(statement.order_by(row.created_ms, row.id).limit(limit))
-            return [_delivery(one) for one in found]
+        found = await self._database.rows(statement.order_by(row.created_ms, row.id).limit(limit))
+        return [_delivery(one) for one in found]
 
     async def _end(self, message: str, values: Mapping[str, Any], fence: int) -> None:
         row = alert_deliveries.c

@@ -102,9 +102,8 @@ class Silences:
         statement = select(alert_silences).where(or_(row.ends_ms.is_(None), row.ends_ms > now_ms))
         if not upcoming:
             statement = statement.where(row.starts_ms <= now_ms)
-        async with self._database.read() as connection:
-            found = await connection.execute(statement.order_by(row.created_ms, row.id).limit(limit))
-            return [_silence(one) for one in found]
+        found = await self._database.rows(statement.order_by(row.created_ms, row.id).limit(limit))
+        return [_silence(one) for one in found]
 
     async def end(self, silence_id: str, now_ms: int) -> bool:
         """End it now; False when it is not in force."""

@@ -157,8 +157,7 @@ class Alerts:
         """By its fingerprint, or by the beginning of one that no other has."""
         literal = fingerprint.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         statement = select(alerts).where(alerts.c.fingerprint.like(f"{literal}%", escape="\\")).limit(2)
-        async with self._database.read() as connection:
-            rows = (await connection.execute(statement)).all()
+        rows = await self._database.rows(statement)
         return _read_row(rows[0]) if len(rows) == 1 else None
 
     async def recent(self, *, states: Iterable[AlertState] = (), limit: int = 100) -> list[StoredAlert]:
@@ -166,8 +165,7 @@ class Alerts:
         statement = select(alerts).order_by(alerts.c.last_ms.desc(), alerts.c.fingerprint).limit(limit)
         if wanted := tuple(states):
             statement = statement.where(alerts.c.state.in_(wanted))
-        async with self._database.read() as connection:
-            return [_read_row(row) for row in await connection.execute(statement)]
+        return [_read_row(row) for row in await self._database.rows(statement)]
 
     async def list_unsettled(self, limit: int) -> list[StoredAlert]:
         """Of which something may have to be sent; those that are over or of which nothing was sent come first.
@@ -178,8 +176,7 @@ class Alerts:
         is_later = case((and_(row.noticed_episode == row.episode, row.state != "resolved"), 1), else_=0)
         statement = select(alerts).where(row.settled.is_(False))
         statement = statement.order_by(is_later, row.first_ms, row.fingerprint).limit(limit)
-        async with self._database.read() as connection:
-            return [_read_row(row) for row in await connection.execute(statement)]
+        return [_read_row(row) for row in await self._database.rows(statement)]
 
     async def of(self, fingerprints: Iterable[str]) -> dict[str, StoredAlert]:
         """Those alerts that are there, by fingerprint."""
@@ -196,8 +193,7 @@ class Alerts:
         statement = select(alerts.c.state, alerts.c.severity, func.count()).group_by(
             alerts.c.state, alerts.c.severity
         )
-        async with self._database.read() as connection:
-            return {(row[0], row[1]): row[2] for row in await connection.execute(statement)}
+        return {(state, severity): count for state, severity, count in await self._database.rows(statement)}
 
     async def expire(self, now_ms: int, after_ms: int) -> int:
         """Resolve those that were not raised for as long as they say, or `after_ms`; how many."""

@@ -104,8 +104,7 @@ class AuditLog:
             statement = statement.where(audit.c.subject == subject)
         if area is not None:
             statement = statement.where(audit.c.action.startswith(f"{area}.", autoescape=True))
-        async with self._database.read() as connection:
-            rows = (await connection.execute(statement)).all()
+        rows = await self._database.rows(statement)
         return [
             AuditEntry(
                 id=row.id,

@@ -53,8 +53,7 @@ class Changes:
 
     async def counters(self) -> dict[str, int]:
         """All counters by topic; one that was never raised is not there. Raises `StoreError`."""
-        async with self._database.read() as connection:
-            return {row.topic: row.counter for row in await connection.execute(select(changes))}
+        return {row.topic: row.counter for row in await self._database.rows(select(changes))}
 
     async def since(self, known: Mapping[str, int]) -> dict[str, int]:
         """The counters that are not as in `known`. (They may be lower: another state was put in place.)"""

@@ -11,7 +11,7 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from importlib import import_module
@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import event
+from sqlalchemy import Executable, Row, event
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -61,6 +61,11 @@ class Database:
         """A transaction that only reads, and sees one state throughout. Raises `StoreError`."""
         async with self._transaction(seconds, writes=False) as connection:
             yield connection
+
+    async def rows(self, statement: Executable) -> Sequence[Row[Any]]:
+        """What one statement finds. Raises `StoreError`."""
+        async with self.read() as connection:
+            return (await connection.execute(statement)).all()
 
     @asynccontextmanager
     async def write(self, *, seconds: float | None = None) -> AsyncIterator[AsyncConnection]:

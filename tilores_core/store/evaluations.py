@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from sqlalchemy import JSON, BigInteger, Column, Float, Index, Row, String, Table, delete, select, update
+from sqlalchemy import JSON, BigInteger, Column, Float, Index, String, Table, delete, select, update
 
 from tilores_core.store.database import Database
-from tilores_core.store.schema import PREFIX, fitting, insert, instant, instant_or_none, metadata, now_ms
+from tilores_core.store.schema import PREFIX, fitting, insert, metadata, now_ms, read_row
 
 RunState = Literal["queued", "running", "done", "stopped", "failed"]
 _WAITING: Final[tuple[RunState, ...]] = ("queued", "running")
@@ -102,7 +102,7 @@ class Evaluations:
             if len(kept) == KEPT_RUNS:
                 await connection.execute(delete(evaluation_results).where(evaluation_results.c.run_id.not_in(kept)))
                 await connection.execute(delete(evaluation_runs).where(evaluation_runs.c.id.not_in(kept)))
-            return _run(made)
+            return read_row(StoredRun, made)
 
     async def start(self, run_id: str, *, digest: str, prompt_version: str, options: Mapping[str, Any]) -> None:
         """A queued run begins, or goes on. `options` are added to those that it has."""
@@ -116,28 +116,24 @@ class Evaluations:
     async def waiting(self) -> list[StoredRun]:
         """The runs that the worker has to do, the oldest first; a run that a command began is not among them."""
         statement = select(evaluation_runs).where(evaluation_runs.c.state.in_(_WAITING))
-        async with self._database.read() as connection:
-            rows = await connection.execute(statement.order_by(evaluation_runs.c.created_ms, evaluation_runs.c.id))
-            return [run for run in map(_run, rows) if "asked" in run.options]
+        rows = await self._database.rows(statement.order_by(evaluation_runs.c.created_ms, evaluation_runs.c.id))
+        return [run for run in (read_row(StoredRun, row) for row in rows) if "asked" in run.options]
 
     async def find_unfinished(self, digest: str) -> StoredRun | None:
         """The latest run of this digest that is not done."""
         wanted = evaluation_runs.c.digest == digest, evaluation_runs.c.state.in_(("running", "stopped"))
         statement = select(evaluation_runs).where(*wanted).order_by(evaluation_runs.c.created_ms.desc()).limit(1)
-        async with self._database.read() as connection:
-            row = (await connection.execute(statement)).first()
-            return None if row is None else _run(row)
+        rows = await self._database.rows(statement)
+        return read_row(StoredRun, rows[0]) if rows else None
 
     async def get(self, run_id: str) -> StoredRun | None:
-        async with self._database.read() as connection:
-            row = (await connection.execute(select(evaluation_runs).where(evaluation_runs.c.id == run_id))).first()
-            return None if row is None else _run(row)
+        rows = await self._database.rows(select(evaluation_runs).where(evaluation_runs.c.id == run_id))
+        return read_row(StoredRun, rows[0]) if rows else None
 
     async def recent(self, *, limit: int = 20) -> list[StoredRun]:
         """The latest runs, newest first."""
         statement = select(evaluation_runs).order_by(evaluation_runs.c.created_ms.desc(), evaluation_runs.c.id)
-        async with self._database.read() as connection:
-            return [_run(row) for row in await connection.execute(statement.limit(min(limit, _MOST)))]
+        return [read_row(StoredRun, row) for row in await self._database.rows(statement.limit(min(limit, _MOST)))]
 
     async def end(self, run_id: str, *, state: RunState, summary: Mapping[str, Any]) -> None:
         """Note how a run ended."""
@@ -164,16 +160,3 @@ class Evaluations:
         statement = select(*columns).where(evaluation_results.c.run_id == run_id).order_by(*order)
         async with self._database.read() as connection:
             return [dict(row) for row in (await connection.execute(statement)).mappings()]
-
-
-def _run(row: Row[Any]) -> StoredRun:
-    return StoredRun(
-        id=row.id,
-        digest=row.digest,
-        state=row.state,
-        created=instant(row.created_ms),
-        ended=instant_or_none(row.ended_ms),
-        prompt_version=row.prompt_version,
-        options=row.options,
-        summary=row.summary,
-    )

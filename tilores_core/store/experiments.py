@@ -13,7 +13,7 @@ from tilores_core.errors import ConflictError
 from tilores_core.store.audit import record
 from tilores_core.store.changes import bump
 from tilores_core.store.database import Database
-from tilores_core.store.schema import PREFIX, fitting, insert, instant, instant_or_none, metadata, now_ms
+from tilores_core.store.schema import PREFIX, fitting, insert, instant, metadata, now_ms, read_row
 from tilores_core.store.topics import EXPERIMENTS
 
 ExperimentState = Literal["running", "ended"]
@@ -106,17 +106,15 @@ class Experiments:
         statement = select(experiments).order_by(experiments.c.started_ms.desc(), experiments.c.id).limit(limit)
         if state is not None:
             statement = statement.where(experiments.c.state == state)
-        async with self._database.read() as connection:
-            return [_experiment(row) for row in await connection.execute(statement)]
+        return [_experiment(row) for row in await self._database.rows(statement)]
 
     async def get(self, name: str) -> Experiment | None:
         """The newest one of this name."""
         statement = (
             select(experiments).where(experiments.c.name == name).order_by(experiments.c.started_ms.desc()).limit(1)
         )
-        async with self._database.read() as connection:
-            row = (await connection.execute(statement)).first()
-        return None if row is None else _experiment(row)
+        rows = await self._database.rows(statement)
+        return _experiment(rows[0]) if rows else None
 
     async def start(self, experiment: Experiment, *, actor: str, reason: str) -> None:
         """Raises `ConflictError` when one of the name runs, or one has buckets of the slice."""
@@ -229,19 +227,7 @@ class Experiments:
 
 
 def _experiment(row: Row[Any]) -> Experiment:
-    return Experiment(
-        id=row.id,
-        name=row.name,
-        state=row.state,
-        plan=row.plan,
-        control=row.control,
-        slice=(row.slice_first, row.slice_end),
-        weights=tuple(row.weights),
-        step_began=instant(row.step_ms),
-        started=instant(row.started_ms),
-        ended=instant_or_none(row.ended_ms),
-        outcome=row.outcome,
-        reason=row.reason,
-        verdict=row.verdict,
-        looks=tuple(row.looks),
+    part, weights = (row.slice_first, row.slice_end), tuple(row.weights)
+    return read_row(
+        Experiment, row, slice=part, weights=weights, looks=tuple(row.looks), step_began=instant(row.step_ms)
     )

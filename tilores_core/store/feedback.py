@@ -60,8 +60,7 @@ class FeedbackQueue:
     async def waiting(self) -> list[WaitingFeedback]:
         """The latest, at most `MOST_WAITING`."""
         statement = select(waiting_feedback).order_by(waiting_feedback.c.at_ms.desc()).limit(MOST_WAITING)
-        async with self._database.read() as connection:
-            rows = (await connection.execute(statement)).all()
+        rows = await self._database.rows(statement)
         return [WaitingFeedback(row.id, row.run_id, row.score) for row in rows]
 
     async def claim(self, ids: Sequence[int]) -> set[int]:

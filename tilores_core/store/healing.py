@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from sqlalchemy import JSON, BigInteger, Column, Index, Row, String, Table, delete, select, update
+from sqlalchemy import JSON, BigInteger, Column, Index, String, Table, delete, select, update
 
 from tilores_core.store.changes import bump
 from tilores_core.store.database import Database
 from tilores_core.store.leases import require_lease
-from tilores_core.store.schema import PREFIX, fitting, insert, instant, instant_or_none, metadata
+from tilores_core.store.schema import PREFIX, fitting, insert, metadata, read_row
 from tilores_core.store.topics import HEALING
 from tilores_core.store.windows import HOUR_MS
 
@@ -117,8 +117,7 @@ class Healing:
         statement = select(table).order_by(table.c.created_ms.desc(), table.c.id.desc()).limit(min(limit, _MOST))
         if state is not None:
             statement = statement.where(table.c.state == state)
-        async with self._database.read() as connection:
-            return [_episode(row) for row in await connection.execute(statement)]
+        return [read_row(Episode, row) for row in await self._database.rows(statement)]
 
     # --- signals -----------------------------------------------------------------------------------------
 
@@ -158,21 +157,7 @@ class Healing:
             .order_by(table.c.first_ms, table.c.subject, table.c.value)
             .limit(_MOST_SIGNALS)
         )
-        async with self._database.read() as connection:
-            rows = (await connection.execute(statement)).mappings().all()
-        return [Signal(**row) for row in rows]
-
-
-def _episode(row: Row[Any]) -> Episode:
-    return Episode(
-        id=row.id,
-        state=row.state,
-        diagnosis=row.diagnosis,
-        subject=row.subject,
-        created=instant(row.created_ms),
-        ended=instant_or_none(row.ended_ms),
-        body=row.body,
-    )
+        return [Signal(**row._mapping) for row in await self._database.rows(statement)]
 
 
 def _milliseconds(moment: datetime) -> int:

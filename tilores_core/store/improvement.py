@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from sqlalchemy import JSON, BigInteger, Column, Index, Row, String, Table, delete, func, select, update
+from sqlalchemy import JSON, BigInteger, Column, Index, String, Table, delete, func, select, update
 
 from tilores_core.store.changes import bump
 from tilores_core.store.database import Database
 from tilores_core.store.leases import require_lease
-from tilores_core.store.schema import PREFIX, fitting, insert, instant, instant_or_none, metadata, now_ms
+from tilores_core.store.schema import PREFIX, fitting, insert, metadata, now_ms, read_row
 from tilores_core.store.topics import IMPROVEMENT
 
 CycleState = Literal["running", "rolling out", "done", "failed"]
@@ -84,7 +84,7 @@ class Improvement:
         async with self._database.write() as connection:
             await require_lease(connection, LEASE, fence)
             statement = insert(connection, improve_cycles).values(**row, phases={}, created_ms=now_ms())
-            begun = _cycle((await connection.execute(statement.returning(*improve_cycles.c))).one())
+            begun = read_row(StoredCycle, (await connection.execute(statement.returning(*improve_cycles.c))).one())
             await bump(connection, IMPROVEMENT)
             return begun
 
@@ -114,17 +114,15 @@ class Improvement:
             await bump(connection, IMPROVEMENT)
 
     async def get(self, cycle_id: str) -> StoredCycle | None:
-        async with self._database.read() as connection:
-            row = (await connection.execute(select(improve_cycles).where(improve_cycles.c.id == cycle_id))).first()
-            return None if row is None else _cycle(row)
+        rows = await self._database.rows(select(improve_cycles).where(improve_cycles.c.id == cycle_id))
+        return read_row(StoredCycle, rows[0]) if rows else None
 
     async def recent(self, *, limit: int = 20, state: CycleState | None = None) -> list[StoredCycle]:
         """The latest cycles, newest first."""
         statement = select(improve_cycles).order_by(improve_cycles.c.created_ms.desc(), improve_cycles.c.id.desc())
         if state is not None:
             statement = statement.where(improve_cycles.c.state == state)
-        async with self._database.read() as connection:
-            return [_cycle(row) for row in await connection.execute(statement.limit(min(limit, _MOST)))]
+        return [read_row(StoredCycle, row) for row in await self._database.rows(statement.limit(min(limit, _MOST)))]
 
     # --- calls -------------------------------------------------------------------------------------------
 
@@ -142,8 +140,7 @@ class Improvement:
     async def calls(self, cycle_id: str) -> dict[tuple[str, str], dict[str, Any]]:
         """All finished calls of a cycle, by subject and key."""
         statement = select(improve_calls).where(improve_calls.c.cycle_id == cycle_id)
-        async with self._database.read() as connection:
-            return {(row.subject, row.call): row.body for row in await connection.execute(statement)}
+        return {(row.subject, row.call): row.body for row in await self._database.rows(statement)}
 
     async def count_calls(self, cycle_id: str) -> int:
         """How many calls of a cycle that runs are finished."""
@@ -156,9 +153,8 @@ class Improvement:
     async def lessons(self, *, limit: int = 10_000) -> list[dict[str, Any]]:
         """Observations, the newest first: `id`, `at_ms` and `body`."""
         statement = select(improve_lessons).order_by(improve_lessons.c.at_ms.desc(), improve_lessons.c.id)
-        async with self._database.read() as connection:
-            rows = await connection.execute(statement.limit(limit))
-            return [{"id": row.id, "at_ms": row.at_ms, "body": row.body} for row in rows]
+        rows = await self._database.rows(statement.limit(limit))
+        return [{"id": row.id, "at_ms": row.at_ms, "body": row.body} for row in rows]
 
     async def add_lessons(self, rows: Sequence[Mapping[str, Any]]) -> int:
         """Add observations made elsewhere; how many were new. The same one twice is one."""
@@ -173,14 +169,3 @@ class Improvement:
             before: int = (await connection.execute(count)).scalar_one()
             await connection.execute(insert(connection, improve_lessons).on_conflict_do_nothing(), values)
             return int((await connection.execute(count)).scalar_one()) - before
-
-
-def _cycle(row: Row[Any]) -> StoredCycle:
-    return StoredCycle(
-        id=row.id,
-        state=row.state,
-        created=instant(row.created_ms),
-        ended=instant_or_none(row.ended_ms),
-        options=row.options,
-        phases=row.phases,
-    )

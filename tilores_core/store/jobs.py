@@ -22,7 +22,6 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Index,
-    Row,
     String,
     Table,
     Text,
@@ -38,7 +37,7 @@ from sqlalchemy.sql.dml import ReturningUpdate, Update
 from tilores_core.errors import StoreError
 from tilores_core.store.changes import bump
 from tilores_core.store.database import Database
-from tilores_core.store.schema import PREFIX, fitting, insert, instant, instant_or_none, metadata, now_ms
+from tilores_core.store.schema import PREFIX, fitting, insert, metadata, now_ms, read_row
 from tilores_core.store.topics import BATCH
 
 ERROR_CHARACTERS: Final = 2000
@@ -122,12 +121,11 @@ class Jobs:
             if made is None:
                 raise StoreError(f"there is a batch job '{job_id}' already", fix="give the new one another id")
             await bump(connection, BATCH)
-            return _job(made)
+            return read_row(Job, made)
 
     async def get(self, job_id: str) -> Job | None:
-        async with self._database.read() as connection:
-            row = (await connection.execute(select(jobs).where(jobs.c.id == job_id))).first()
-            return None if row is None else _job(row)
+        rows = await self._database.rows(select(jobs).where(jobs.c.id == job_id))
+        return read_row(Job, rows[0]) if rows else None
 
     async def recent(
         self,
@@ -150,8 +148,7 @@ class Jobs:
             key = select(jobs.c.created_ms).where(jobs.c.id == before.id).scalar_subquery()
             older = (jobs.c.created_ms == key) & (jobs.c.id < before.id)
             statement = statement.where((jobs.c.created_ms < key) | older)
-        async with self._database.read() as connection:
-            return [_job(row) for row in await connection.execute(statement)]
+        return [read_row(Job, row) for row in await self._database.rows(statement)]
 
     async def start(self, job_id: str, fence: int, *, lines: int | None = None) -> Job | None:
         """Take a queued job, or one that was left by a holder with a lower fence; None when it is not to be had."""
@@ -218,25 +215,8 @@ class Jobs:
                 return None
             if raised:
                 await bump(connection, BATCH)
-            return _job(row)
+            return read_row(Job, row)
 
 
 def _open_job(job_id: str) -> Update:
     return update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(OPEN))
-
-
-def _job(row: Row[Any]) -> Job:
-    return Job(
-        id=row.id,
-        kind=row.kind,
-        state=row.state,
-        owner=row.owner,
-        fence=row.fence,
-        created=instant(row.created_ms),
-        started=instant_or_none(row.started_ms),
-        ended=instant_or_none(row.ended_ms),
-        lines=row.lines,
-        totals=row.totals,
-        options=row.options,
-        error=row.error,
-    )

@@ -19,7 +19,7 @@ from tilores_core.errors import ConflictError, InvalidRequestError, UnknownNameE
 from tilores_core.store.audit import record
 from tilores_core.store.changes import bump
 from tilores_core.store.database import Database
-from tilores_core.store.schema import PREFIX, fitting, insert, instant, metadata, now_ms
+from tilores_core.store.schema import PREFIX, fitting, insert, instant, metadata, now_ms, read_row
 from tilores_core.store.topics import PRODUCTION, PROMPTS
 
 _KEPT_MOVES: Final = 100
@@ -107,7 +107,7 @@ class Prompts:
         async with self._database.read() as connection:
             labels = [_label(row) for row in await connection.execute(select(prompt_labels))]
             used = select(prompt_versions).where(prompt_versions.c.number.in_([label.number for label in labels]))
-            versions = [_version(row) for row in await connection.execute(used)]
+            versions = [read_row(PromptVersion, row) for row in await connection.execute(used)]
         return LabelledPrompts(
             labels={label.name: label for label in labels},
             versions={version.number: version for version in versions},
@@ -122,8 +122,7 @@ class Prompts:
         statement = select(prompt_versions).order_by(prompt_versions.c.number.desc()).limit(limit)
         if before is not None:
             statement = statement.where(prompt_versions.c.number < before)
-        async with self._database.read() as connection:
-            return [_version(row) for row in await connection.execute(statement)]
+        return [read_row(PromptVersion, row) for row in await self._database.rows(statement)]
 
     # --- writing -----------------------------------------------------------------------------------------
 
@@ -292,7 +291,7 @@ async def _insert(
         scores=dict(scores),
         created_ms=now_ms(),
     )
-    return _version((await connection.execute(statement.returning(*prompt_versions.c))).one())
+    return read_row(PromptVersion, (await connection.execute(statement.returning(*prompt_versions.c))).one())
 
 
 async def _put_label(
@@ -317,7 +316,7 @@ async def _put_label(
 async def _get(connection: AsyncConnection, number: int, *, lock: bool = False) -> PromptVersion | None:
     statement = select(prompt_versions).where(prompt_versions.c.number == number)
     row = (await connection.execute(statement.with_for_update() if lock else statement)).first()
-    return None if row is None else _version(row)
+    return None if row is None else read_row(PromptVersion, row)
 
 
 async def _add_scores(connection: AsyncConnection, number: int, scores: Mapping[str, Any]) -> None:
@@ -332,18 +331,6 @@ async def _add_scores(connection: AsyncConnection, number: int, scores: Mapping[
 async def _get_label(connection: AsyncConnection, label: str) -> PromptLabel | None:
     row = (await connection.execute(select(prompt_labels).where(prompt_labels.c.name == label))).first()
     return None if row is None else _label(row)
-
-
-def _version(row: Row[Any]) -> PromptVersion:
-    return PromptVersion(
-        number=row.number,
-        parts=row.parts,
-        author=row.author,
-        reason=row.reason,
-        created=instant(row.created_ms),
-        parent=row.parent,
-        scores=row.scores,
-    )
 
 
 def _label(row: Row[Any]) -> PromptLabel:

@@ -34,8 +34,7 @@ class QualityStates:
         self._database = database
 
     async def get_all(self) -> dict[Cell, dict[str, Any]]:
-        async with self._database.read() as connection:
-            rows = (await connection.execute(select(quality_states))).all()
+        rows = await self._database.rows(select(quality_states))
         return {Cell(row.model, row.spectrum, row.prompt_version): row.state for row in rows}
 
     async def put(

@@ -75,8 +75,7 @@ class Rollouts:
         """The newest first."""
         statement = select(audit, now_ms().label("now")).where(audit.c.subject == SUBJECT)
         statement = statement.order_by(audit.c.at_ms.desc(), audit.c.id.desc()).limit(_MOST)
-        async with self._database.read() as connection:
-            rows = (await connection.execute(statement)).all()
+        rows = await self._database.rows(statement)
         return _rollouts(rows[::-1])[: -limit - 1 : -1]
 
     async def current(self) -> CodeRollout | None:

@@ -6,16 +6,19 @@ over as they are. Durations of leases are measured by the database's clock, neve
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
-from sqlalchemy import BigInteger, Column, MetaData, Table
+from sqlalchemy import BigInteger, Column, MetaData, Row, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from tilores_core.errors import StoreError
+
+T = TypeVar("T")
 
 PREFIX: Final = "tilores_"
 """Every table's name begins with it: the database may hold other programs' tables as well."""
@@ -67,6 +70,14 @@ def instant(value: int) -> datetime:
 
 def instant_or_none(value: int | None) -> datetime | None:
     return None if value is None else instant(value)
+
+
+def read_row(kind: type[T], row: Row[Any], **given: Any) -> T:
+    """A dataclass of the columns with the names of its fields; for a field `created` the time in `created_ms`."""
+    columns = row._mapping
+    for name in {field.name for field in fields(cast(Any, kind))} - given.keys():
+        given[name] = columns[name] if name in columns else instant_or_none(columns[f"{name}_ms"])
+    return kind(**given)
 
 
 def insert(connection: AsyncConnection, table: Table) -> postgresql.Insert:

@@ -163,8 +163,7 @@ class ScoreWindows:
                 statement = statement.where(table.c[column] == wanted)
         grouped = [start, *kept] if step_ms is not None else kept
         statement = statement.group_by(*grouped).order_by(*grouped).limit(limit)
-        async with self._database.read() as connection:
-            rows = (await connection.execute(statement)).all()
+        rows = await self._database.rows(statement)
         first = 1 + len(kept)
         return [
             Window(
@@ -180,8 +179,7 @@ class ScoreWindows:
     async def list_logged(self, *, limit: int = 2000) -> list[LoggedScores]:
         """The oldest scores that were not consumed yet (`QualityStates.put`); after six hours they are dropped."""
         statement = select(score_log).order_by(score_log.c.at_ms, score_log.c.id).limit(limit)
-        async with self._database.read() as connection:
-            rows = (await connection.execute(statement)).all()
+        rows = await self._database.rows(statement)
         return [
             LoggedScores(
                 id=row.id,

@@ -84,6 +84,5 @@ class WarmedKeys:
             .where(warmed_entries.c.changed_ms >= changed_ms - _OVERLAP_MS)
             .order_by(warmed_entries.c.changed_ms)
         )
-        async with self._database.read() as connection:
-            rows = (await connection.execute(statement)).all()
+        rows = await self._database.rows(statement)
         return [row.key for row in rows], max((row.changed_ms for row in rows), default=changed_ms)
