@@ -193,7 +193,8 @@ class Alerts:
         statement = select(alerts.c.state, alerts.c.severity, func.count()).group_by(
             alerts.c.state, alerts.c.severity
         )
-        return {(state, severity): count for state, severity, count in await self._database.rows(statement)}
+        found = [tuple(row) for row in await self._database.rows(statement)]
+        return {(state, severity): count for state, severity, count in found}
 
     async def expire(self, now_ms: int, after_ms: int) -> int:
         """Resolve those that were not raised for as long as they say, or `after_ms`; how many."""
