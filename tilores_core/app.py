@@ -28,8 +28,8 @@ from tilores_core.settings import Environment, LoadedConfig, load_environment
 from tilores_core.store.topics import PREWARM
 from tilores_core.web.admin_app import AdminApp
 from tilores_core.web.admin_deploy import deploy_routes
+from tilores_core.web.admin_evaluations import quality_routes
 from tilores_core.web.admin_improvement import ImprovementDesk
-from tilores_core.web.admin_quality import quality_routes
 from tilores_core.web.application import Application
 from tilores_core.web.auth import Authenticator, check_exposure, check_key_tables, provide_keys, require_key
 from tilores_core.web.chat import ChatService

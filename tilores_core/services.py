@@ -37,10 +37,15 @@ from tilores_core.identity import Locale
 from tilores_core.improve.healing_signals import HealthSignals, ModelHolds
 from tilores_core.jobs.job_folder import JobFolder
 from tilores_core.metrics import Metrics
-from tilores_core.metrics.collectors import alert_queue_samples, experiment_samples, prompt_samples, watch_parts
+from tilores_core.metrics.collectors import (
+    alert_queue_samples,
+    experiment_samples,
+    prompt_samples,
+    quality_samples,
+    watch_parts,
+)
 from tilores_core.metrics.family import Sample
 from tilores_core.metrics.meters import ModelLabels
-from tilores_core.metrics.quality import quality_samples
 from tilores_core.quality.live import QUALITY_WORK, LiveQuality, ScoreObserver
 from tilores_core.release import ProductionIntegrationOrchestrator, ProductionPromptManager, PromptChecks
 from tilores_core.release.golden_questions import GoldenQuestions

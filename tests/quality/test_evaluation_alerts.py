@@ -20,8 +20,8 @@ from tilores_core.quality.evaluation.shown import as_text
 from tilores_core.quality.scoring import Scores
 from tilores_core.settings import QualityTable
 from tilores_core.testing import eventually
-from tilores_core.worker.alerting import run_alerts
 from tilores_core.worker.evaluating import Evaluated, plan_of, prompt_of, run_evaluation
+from tilores_core.worker.jobs import run_alerts
 
 MODELS = ("demo:simulated-rounding", "demo:simulated-1")
 CONFIG = {"use": {"source": "demo", "alerts": ["file"]}, "alerts": {"group_seconds": 0}}

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
@@ -96,6 +97,9 @@ class ConditionWatch:
             await self.look()
 
 
+_holding = partial(Alert, expires_seconds=EXPIRES_SECONDS)
+
+
 def worker_check(seen: Callable[[], WorkersSeen], *, clock: Callable[[], float] = time.monotonic) -> Check:
     """`worker.dead`: there was a worker process and there has been none for twenty seconds, or one died and was
     restarted. Without a worker nothing is delivered, so the first is for `/admin/alerts` and for later."""
@@ -113,7 +117,7 @@ def worker_check(seen: Callable[[], WorkersSeen], *, clock: Callable[[], float] 
         if not (died or is_dead):
             return []
         return [
-            Alert(
+            _holding(
                 kind="worker.dead",
                 severity="CRITICAL" if is_dead else "MEDIUM",
                 title="No worker process is running" if is_dead else "A worker process died and was restarted",
@@ -123,7 +127,6 @@ def worker_check(seen: Callable[[], WorkersSeen], *, clock: Callable[[], float] 
                 else "The log says with which code.",
                 source="worker",
                 values={"restarts": float(workers.restarts)},
-                expires_seconds=EXPIRES_SECONDS,
             )
         ]
 
@@ -147,26 +150,24 @@ def model_check(engine: ChatEngine) -> Check:
         for name in down:
             error = conditions[name].error if name in conditions else None
             found.append(
-                Alert(
+                _holding(
                     kind="model.down",
                     severity="CRITICAL" if all_down and name in _chain(engine) else "HIGH",
                     title=f"Model {name} is not called: its last calls failed",
                     detail=f"last error: {error}" if error else "",
                     source="models",
                     model=name,
-                    expires_seconds=EXPIRES_SECONDS,
                 )
             )
             if error == "provider_quota":
                 found.append(
-                    Alert(
+                    _holding(
                         kind="budget.spent",
                         severity="HIGH",
                         title=f"The account at {name.partition(':')[0]} is used up",
                         detail="Add credit at the provider, or name another model in [use].",
                         source="models",
                         labels={"provider": name.partition(":")[0]},
-                        expires_seconds=EXPIRES_SECONDS,
                     )
                 )
         return found
@@ -181,13 +182,12 @@ def prewarm_budget_check(is_spent: Callable[[], bool]) -> Check:
         if not is_spent():
             return []
         return [
-            Alert(
+            _holding(
                 kind="budget.spent",
                 severity="LOW",
                 title="The hourly budget of pre-warming is used up",
                 detail="Customers are not warmed until the hour has passed; raise `budget` in the plan to warm more.",
                 source="prewarm",
-                expires_seconds=EXPIRES_SECONDS,
             )
         ]
 
@@ -208,14 +208,13 @@ def source_check(engine: ChatEngine, name: str, *, clock: Callable[[], float] = 
         if not condition.failing or clock() - condition.since < _SURE_SECONDS:
             return []
         return [
-            Alert(
+            _holding(
                 kind="source.down",
                 severity="CRITICAL",
                 title=f"The customer source {name} does not answer",
                 detail=f"last error: {condition.error}",
                 source="source",
                 labels={"name": name},
-                expires_seconds=EXPIRES_SECONDS,
             )
         ]
 
@@ -227,14 +226,13 @@ def tier_check(cache: TieredCache, *, clock: Callable[[], float] = time.time) ->
 
     async def check() -> list[Alert]:
         return [
-            Alert(
+            _holding(
                 kind="cache.tier_down",
                 severity="HIGH",
                 title=f"Cache tier {tier.name} does not answer",
                 detail=f"last error: {tier.condition.error}. Answers go on without it, only slower.",
                 source="cache",
                 labels={"tier": tier.label, "name": tier.name},
-                expires_seconds=EXPIRES_SECONDS,
             )
             for tier in await cache.probe(_PROBE_SECONDS)
             if tier.condition.failing and clock() - tier.condition.since >= _SURE_SECONDS
@@ -256,14 +254,13 @@ def grounding_check(engine: ChatEngine, table: AlertsTable, *, clock: Callable[[
         if number < table.grounding_blocked:
             return []
         return [
-            Alert(
+            _holding(
                 kind="grounding.blocked",
                 severity="MEDIUM",
                 title=f"{number} answers were blocked within five minutes",
                 detail="They stated values that are neither in the customer's records nor in the conversation.",
                 source="grounding",
                 values={"blocked": float(number)},
-                expires_seconds=EXPIRES_SECONDS,
             )
         ]
 

@@ -13,6 +13,8 @@ from tilores_core.contracts import SEVERITIES
 from tilores_core.metrics import catalogue
 from tilores_core.metrics.family import Family, Sample
 from tilores_core.metrics.meter import Metrics
+from tilores_core.metrics.meters import ModelLabels
+from tilores_core.quality.live import LiveQuality
 from tilores_core.release import ProductionIntegrationOrchestrator, ProductionPromptManager
 from tilores_core.release.experiments import Verdict
 from tilores_core.store.topics import PRODUCTION
@@ -186,3 +188,18 @@ def _tracer_samples(report: Mapping[str, Any]) -> Iterator[Sample]:
         yield from queue_samples(
             f"tracer/{name}", waiting=told["waiting"], dropped=told["dropped"], failed=told["failures"]
         )
+
+
+def quality_samples(quality: LiveQuality, labels: ModelLabels) -> Iterator[Sample]:
+    """Samples of live quality in one web process."""
+    for result, number in quality.counts.items():
+        yield Sample(catalogue.QUALITY_ANSWERS, (result,), number)
+    for (model, spectrum, score), (count, total) in quality.totals.items():
+        named = (*labels.of(model), spectrum, score)
+        yield Sample(catalogue.QUALITY_SCORES, named, count)
+        yield Sample(catalogue.QUALITY_SUM, named, total)
+    yield Sample(catalogue.QUALITY_CPU, (), quality.cpu_seconds)
+    yield Sample(catalogue.QUALITY_WAITING, (), quality.waiting)
+    yield Sample(catalogue.QUALITY_FAILURES, (), quality.failures)
+    for result, number in quality.joined.items():
+        yield Sample(catalogue.QUALITY_FEEDBACK, (result,), number)

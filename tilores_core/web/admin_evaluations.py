@@ -1,7 +1,8 @@
-"""`/admin/evaluations`: ask for an evaluation; the runs, and the scores of one."""
+"""`/admin/evaluations`: ask for an evaluation; the runs, and the scores of one. `/admin/quality`: live quality."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated, Any, Final, Literal
@@ -12,6 +13,9 @@ from pydantic import BaseModel, Field
 from tilores_core.errors import UnknownNameError
 from tilores_core.quality.evaluation.queue import EvaluationQueue
 from tilores_core.quality.evaluation.request import EvaluationRequest
+from tilores_core.quality.overview import quality_overview
+from tilores_core.settings import QualityTable
+from tilores_core.store.lazy import LazyStore
 from tilores_core.web.admin import Actor, admin_router
 from tilores_core.web.problems import MISSING, WITH_BODY, Problem, Responses
 
@@ -90,6 +94,20 @@ def evaluation_routes(queue: EvaluationQueue, note: Callable[[], str | None]) ->
             for (model, spectrum), cell in sorted(table.cells.items())
         ]
         return EvaluationTable(**_row(run), table=cells)
+
+    return router
+
+
+def quality_routes(store: LazyStore, table: QualityTable) -> APIRouter:
+    """For admin keys."""
+    router = admin_router("/admin", WITH_BODY)
+
+    @router.get("/quality")
+    async def quality(
+        hours: Annotated[int, Query(ge=1, le=24 * 366, description="how far back")] = 24,
+    ) -> dict[str, Any]:
+        """Scores, shares and levels of the last hours, and the trend of each model and spectrum."""
+        return await quality_overview(store, table, now_ms=round(time.time() * 1000), hours=hours)
 
     return router
 

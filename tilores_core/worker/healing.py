@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from tilores_core.improve.healing import Means, SelfHealing
 from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
 from tilores_core.metrics.collectors import healing_samples
-from tilores_core.metrics.family import Sample
 from tilores_core.services import Services
 
 
@@ -35,10 +32,6 @@ async def run_healing(services: Services) -> None:
     if services.host.config.healing.mode == "off":
         return
     healing = build_healing(services)
-
-    def samples() -> Iterable[Sample]:
-        return healing_samples(healing.counted)
-
     if services.metrics is not None:
-        services.metrics.watch(samples)
+        services.metrics.watch(lambda: healing_samples(healing.counted))
     await healing.run()

@@ -6,21 +6,42 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from tilores_core.alerts.conditions import prewarm_budget_check
+from tilores_core.alerts.queue import MARK
+from tilores_core.alerts.system import AutomatedAlertingSystem, build_channels
 from tilores_core.jobs.job_folder import Kind
 from tilores_core.jobs.job_runner import JobRunner, Start
 from tilores_core.jobs.prewarm.jobs import prewarm_start
 from tilores_core.jobs.prewarm.plan import WarmPlan
 from tilores_core.jobs.prewarm.publish import PublishedEntries
-from tilores_core.metrics.collectors import prewarm_samples
+from tilores_core.metrics.collectors import alert_samples, prewarm_samples
+from tilores_core.quality.live import QUALITY_WORK
+from tilores_core.quality.thresholds import QualityThresholdMonitor
 from tilores_core.services import Services, job_folder
-from tilores_core.worker.alerting import run_alerts
 from tilores_core.worker.batches import batch_start
 from tilores_core.worker.evaluating import run_evaluations
 from tilores_core.worker.healing import run_healing
 from tilores_core.worker.improving import run_triggered
 from tilores_core.worker.prewarming import build_prewarming
-from tilores_core.worker.quality import watch_quality
 from tilores_core.worker.tasks import WorkerTask, run_tasks
+
+
+async def run_alerts(services: Services) -> None:
+    """Deliver alerts until cancelled, whenever no other process does; watch the conditions of this one."""
+    table, mark = services.host.config.alerts, services.work_mark(MARK)
+    channels = build_channels(services.host)
+    system = AutomatedAlertingSystem(services.store, channels, table, mark=mark, trace=services.tracing.record)
+    if services.metrics is not None:
+        services.metrics.watch(lambda: alert_samples(system.figures, system.counted))
+    services.watch.start()
+    await system.run()
+
+
+async def watch_quality(services: Services) -> None:
+    """Watch the levels of live quality, unless `[quality]` switches scoring off."""
+    table, mark = services.host.config.quality, services.work_mark(QUALITY_WORK)
+    if table.live_cpu_percent:
+        await QualityThresholdMonitor(services.store, services.alerts, table, mark=mark).run()
+
 
 TASKS: tuple[WorkerTask, ...] = (
     WorkerTask("alerts", run_alerts),

@@ -16,10 +16,10 @@ from tilores_core.quality.evaluation.budget import Budget as Budget, Estimate as
 from tilores_core.quality.evaluation.compare import Comparison as Comparison, compare as compare
 from tilores_core.quality.evaluation.evaluator import Evaluation as Evaluation, Evaluator as Evaluator
 from tilores_core.quality.evaluation.plan import EvaluationPlan as EvaluationPlan
+from tilores_core.quality.evaluation.request import default_models as default_models
 from tilores_core.quality.evaluation.results import (
     AnswerResult as AnswerResult,
     Cell as Cell,
     ScoreTable as ScoreTable,
     score_table as score_table,
 )
-from tilores_core.quality.evaluation.roster import default_models as default_models

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from tilores_core.chat.models import Models
-from tilores_core.contracts import CustomerSource, Prompt
+from tilores_core.contracts import CustomerSource, ModelInfo, Prompt
 from tilores_core.errors import InvalidRequestError
 from tilores_core.quality.evaluation.budget import Budget
 from tilores_core.quality.evaluation.plan import EvaluationPlan
-from tilores_core.quality.evaluation.roster import default_models
 from tilores_core.quality.questions import GoldenSet, MakeOptions, make_questions
 from tilores_core.quality.questions.files import read_questions
 from tilores_core.quality.scoring import GoldenQuestion
@@ -24,6 +23,7 @@ PromptOf = Callable[[str], Awaitable[Prompt]]
 
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
 _FEWEST_CUSTOMERS = 12
+_MOST_MODELS = 7
 
 
 class EvaluationRequest(BaseModel):
@@ -107,3 +107,24 @@ def _choose(request: EvaluationRequest, golden: GoldenSet, *, own: bool) -> tupl
         if not own or request.per_spectrum is None or taken[question.spectrum] <= request.per_spectrum:
             chosen.append(question)
     return tuple(chosen)
+
+
+def default_models(listing: Iterable[tuple[str, ModelInfo]]) -> tuple[tuple[str, ...], bool]:
+    """The full names of seven models at most, for when none are named, and whether they are simulated.
+
+    One per provider that can be used: the first that it lists. Where none can, as there are no keys, the simulated
+    ones that have a weakness each, in the order in which they are listed.
+    """
+    real: dict[str, str] = {}
+    simulated: list[str] = []
+    for provider, info in listing:
+        if info.unavailable is not None:
+            continue
+        name = f"{provider}:{info.id}"
+        if info.simulated:
+            simulated.append(name)
+        else:
+            real.setdefault(provider, name)
+    if real:
+        return tuple(real.values())[:_MOST_MODELS], False
+    return tuple(simulated[-_MOST_MODELS:]), True
