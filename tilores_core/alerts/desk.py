@@ -85,19 +85,19 @@ class AlertDesk:
         found = await store.alerts.recent(states=states, limit=min(limit, MOST_LISTED))
         silences = await store.silences.current(self._now_ms())
         return [
-            _to_row(one) | {"silenced": any(it.matches(one.alert, one.fingerprint) for it in silences)}
-            for one in found
+            _to_row(stored) | {"silenced": any(it.matches(stored.alert, stored.fingerprint) for it in silences)}
+            for stored in found
         ]
 
     async def show(self, fingerprint: str) -> dict[str, Any]:
         """One alert, its messages and the silences that match it. `fingerprint`: its beginning is enough."""
         store, stored = await self._store.get(), await self._find(fingerprint)
         silences = await store.silences.current(self._now_ms())
-        matching = [one for one in silences if one.matches(stored.alert, stored.fingerprint)]
+        matching = [silence for silence in silences if silence.matches(stored.alert, stored.fingerprint)]
         return _to_row(stored) | {
             "silenced": bool(matching),
-            "silences": [one.id for one in matching],
-            "deliveries": [_delivery(one) for one in await store.deliveries.of_alert(stored.fingerprint)],
+            "silences": [silence.id for silence in matching],
+            "deliveries": [_delivery(delivery) for delivery in await store.deliveries.of_alert(stored.fingerprint)],
         }
 
     async def acknowledge(self, fingerprint: str, by: str) -> dict[str, Any]:
@@ -160,7 +160,7 @@ class AlertDesk:
             comment=comment,
         )
         made = await (await self._store.get()).silences.add(silence)
-        return next(one for one in await self.silences() if one["id"] == made)
+        return next(silence for silence in await self.silences() if silence["id"] == made)
 
     async def silences(self) -> list[dict[str, Any]]:
         """Those in force, and those that begin later."""
@@ -168,22 +168,22 @@ class AlertDesk:
         return [
             {
                 **{
-                    name: getattr(one, name)
+                    name: getattr(silence, name)
                     for name in ("id", "fingerprint", "kind", "severity", "source", "model", "spectrum")
                 },
-                "starts": one.starts_ms / 1000,
-                "ends": None if one.ends_ms is None else one.ends_ms / 1000,
-                "until_clear": one.until_clear,
-                "owner": one.owner,
-                "comment": one.comment,
+                "starts": silence.starts_ms / 1000,
+                "ends": None if silence.ends_ms is None else silence.ends_ms / 1000,
+                "until_clear": silence.until_clear,
+                "owner": silence.owner,
+                "comment": silence.comment,
             }
-            for one in await store.silences.current(now, upcoming=True)
+            for silence in await store.silences.current(now, upcoming=True)
         ]
 
     async def end_silence(self, silence_id: str) -> None:
         store = await self._store.get()
         if not await store.silences.end(silence_id, self._now_ms()):
-            known = [one["id"] for one in await self.silences()]
+            known = [silence["id"] for silence in await self.silences()]
             raise UnknownNameError(
                 f"there is no silence '{silence_id[:40]}' in force", fix=f"there are: {_some(known)}"
             )
@@ -220,7 +220,7 @@ class AlertDesk:
         store = await self._store.get()
         stored = await store.alerts.get(fingerprint) if _FINGERPRINT.fullmatch(fingerprint) else None
         if stored is None:
-            known = [one.fingerprint[:12] for one in await store.alerts.recent(limit=_SHOWN)]
+            known = [stored.fingerprint[:12] for stored in await store.alerts.recent(limit=_SHOWN)]
             raise UnknownNameError(
                 f"there is no alert '{fingerprint[:40]}', or more than one",
                 param="fingerprint",

@@ -26,7 +26,7 @@ def group(ready: Sequence[Delivery], alerts: Mapping[str, StoredAlert], messages
 
     tests = [(delivery,) for delivery in ready if delivery.reason == "test"]
     kinds: dict[str, list[Delivery]] = {}
-    for delivery in sorted((one for one in ready if one.reason != "test"), key=severity):
+    for delivery in sorted((delivery for delivery in ready if delivery.reason != "test"), key=severity):
         kinds.setdefault(alerts[delivery.fingerprint].alert.kind, []).append(delivery)
     groups = [tuple(found) for found in kinds.values()]
     if len(groups) + len(tests) > messages:
@@ -97,7 +97,7 @@ def trace_of(
         for entry in notice.entries[:_MOST_TRACED]
     ]
     sending = Span(kind="alert", name=f"send to {channel}", started=began, ended=ended, error=error)
-    started = min(began, *(span.started for span in alerts), *(one.created_ms / 1000 for one in deliveries))
+    started = min(began, *(span.started for span in alerts), *(delivery.created_ms / 1000 for delivery in deliveries))
     root = Span(
         kind="alert",
         name="alert delivery",

@@ -141,7 +141,7 @@ class AlertQueue:
             while taken:
                 part = dict(islice(taken.items(), _MOST_PER_WRITE))
                 await self._write(_reports(part))
-                taken = {fingerprint: one for fingerprint, one in taken.items() if fingerprint not in part}
+                taken = {fingerprint: waiting for fingerprint, waiting in taken.items() if fingerprint not in part}
         except (TiloresError, asyncio.CancelledError) as error:
             self._put_back(taken)
             self.failed += 1

@@ -106,7 +106,7 @@ class ChannelSender:
     async def _claim(self, ready: Sequence[Delivery], allowed: int) -> None:
         alerts = await self._store.alerts.of(delivery.fingerprint for delivery in ready)
         known = [delivery for delivery in ready if delivery.fingerprint in alerts]
-        messages: dict[str, Sequence[Delivery]] = {uuid4().hex: one for one in group(known, alerts, allowed)}
+        messages: dict[str, Sequence[Delivery]] = {uuid4().hex: claimed for claimed in group(known, alerts, allowed)}
         if lost := [delivery for delivery in ready if delivery.fingerprint not in alerts]:
             messages[uuid4().hex] = lost  # its alert was removed: it is ended as a message without entries
         await self._store.deliveries.claim(messages, fence=self._fence)

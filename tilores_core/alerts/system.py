@@ -176,7 +176,7 @@ class AutomatedAlertingSystem:
         if unsettled:
             silences = await store.silences.current(now_ms)
             over = {stored.fingerprint for stored in unsettled if stored.state == "resolved"}
-            for silence in [one for one in silences if one.until_clear and one.fingerprint in over]:
+            for silence in [silence for silence in silences if silence.until_clear and silence.fingerprint in over]:
                 await store.silences.end(silence.id, now_ms)
                 silences.remove(silence)
             decided = (self._policy.decide(stored, silences, now_ms) for stored in unsettled)

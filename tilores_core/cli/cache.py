@@ -122,12 +122,14 @@ def _tables(figures: Mapping[str, Any]) -> str:
     """What `TieredCache.stats()` says; a figure that is not known is a dash."""
     tiers: Mapping[str, Any] = figures.get("tiers", {})
     parts = [
-        _figures(("TIER", "NAME", *_TIER), [(label, one["name"], *_row(one, _TIER)) for label, one in tiers.items()])
+        _figures(
+            ("TIER", "NAME", *_TIER), [(label, tier["name"], *_row(tier, _TIER)) for label, tier in tiers.items()]
+        )
     ]
     inside = [
         (label, name, *_row(counted, _IN_TIER))
-        for label, one in tiers.items()
-        for name, counted in sorted(one.get("namespaces", {}).items())
+        for label, tier in tiers.items()
+        for name, counted in sorted(tier.get("namespaces", {}).items())
     ]
     if inside:
         parts.append(_figures(("TIER", "NAMESPACE", *_IN_TIER), inside))
@@ -135,7 +137,7 @@ def _tables(figures: Mapping[str, Any]) -> str:
     if above:
         parts.append(_figures(("NAMESPACE", *_ABOVE), above))
     extras = [
-        f"{label} {name}: {value}" for label, one in tiers.items() for name, value in one.get("extra", {}).items()
+        f"{label} {name}: {value}" for label, tier in tiers.items() for name, value in tier.get("extra", {}).items()
     ]
     if extras:
         parts.append("\n".join(extras))

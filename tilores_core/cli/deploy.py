@@ -46,8 +46,9 @@ def check(
 
     findings = _run(ctx.obj, target, folder, work, json=json)
     lines = [
-        f"{one.state:<8} {one.check}: {one.detail}" + (f"\n         fix: {one.fix}" if one.fix else "")
-        for one in findings
+        f"{finding.state:<8} {finding.check}: {finding.detail}"
+        + (f"\n         fix: {finding.fix}" if finding.fix else "")
+        for finding in findings
     ]
     emit([dataclasses.asdict(finding) for finding in findings], "\n".join(lines), as_json=json)
     if any(finding.state == "problem" for finding in findings):

@@ -49,4 +49,6 @@ def _lines(found: dict[str, Any]) -> str:
         f"removed from batches: {removed['batch_results']} results, {removed['batch_inputs']} inputs",
         f"removed from questions of live traffic: {removed['questions']}",
     ]
-    return "\n".join([*lines, *(f"not reached: {one['where']}: {one['reason']}" for one in found["not_reached"])])
+    return "\n".join(
+        [*lines, *(f"not reached: {left_out['where']}: {left_out['reason']}" for left_out in found["not_reached"])]
+    )

@@ -116,7 +116,7 @@ def status(ctx: typer.Context, json: JsonOption = False) -> None:
 
         situation = asdict(await ContinuousImprovementOrchestrator(store, table).look())
         opened = await store.get()
-        rows = [cycle_row(one) for one in await opened.improvement.recent(limit=1)]
+        rows = [cycle_row(cycle) for cycle in await opened.improvement.recent(limit=1)]
         if rows and rows[0]["state"] == "running":
             rows[0]["calls"] = await opened.improvement.count_calls(rows[0]["id"])
             if await opened.leases.holder("improve") is None:
@@ -126,7 +126,7 @@ def status(ctx: typer.Context, json: JsonOption = False) -> None:
             "cycle": rows[0] if rows else None,
             "triggered": table.triggered,
             **situation,
-            "verifying": [one.id for one in verifying],
+            "verifying": [episode.id for episode in verifying],
         }
 
     found = options.run_on_store(work)
@@ -166,7 +166,7 @@ def history(
     from tilores_core.improve.report import cycle_row
 
     async def work(store: LazyStore) -> list[dict[str, Any]]:
-        return [cycle_row(one) for one in await (await store.get()).improvement.recent(limit=limit)]
+        return [cycle_row(cycle) for cycle in await (await store.get()).improvement.recent(limit=limit)]
 
     rows = get_options(ctx).run_on_store(work)
     emit(rows, _table(rows) if rows else _NO_CYCLE, as_json=json)
@@ -185,8 +185,8 @@ def episodes(
     async def work(store: LazyStore) -> dict[str, list[dict[str, Any]]]:
         found = await (await store.get()).healing.recent(limit=1000)
         return {
-            "episodes": [episode_row(one) for one in found[:limit]],
-            "lessons": [lesson_row(one) for one in lessons(found)],
+            "episodes": [episode_row(episode) for episode in found[:limit]],
+            "lessons": [lesson_row(lesson) for lesson in lessons(found)],
         }
 
     found = get_options(ctx).run_on_store(work)

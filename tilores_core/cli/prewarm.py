@@ -84,7 +84,7 @@ def _warm_here(options: Options, file: Path, interval: float | None, *, json: bo
 async def _repeat_here(prewarming: Prewarming, interval: float, *, json: bool) -> None:
     from tilores_core.jobs.prewarm.schedule import follow
 
-    lists = [one.model_copy(update={"refresh": interval}) for one in prewarming.plan.lists]
+    lists = [warm_list.model_copy(update={"refresh": interval}) for warm_list in prewarming.plan.lists]
     shorter = prewarming.interval(lists[0])
     if shorter < interval:
         typer.echo(f"answers live shorter than --every: renewed every {shorter:.0f} s instead", err=True)
@@ -92,7 +92,7 @@ async def _repeat_here(prewarming: Prewarming, interval: float, *, json: bool) -
     async def run(one: WarmList) -> None:
         _print_stats(await prewarming.run([one]), prewarming, json=json, name=one.name)
 
-    await follow([(one, shorter) for one in lists], run, at_once=True)
+    await follow([(warm_list, shorter) for warm_list in lists], run, at_once=True)
 
 
 def _check(plan: WarmPlan, file: Path) -> None:

@@ -121,7 +121,7 @@ def check_project(project: DeployProject, host: PluginHost) -> list[DeployFindin
 
 def _iterate_used(host: PluginHost) -> Iterator[tuple[Registration[Any], bool]]:
     """What a server with these settings builds, and whether it cannot do without."""
-    chosen = {(one.role, one.name): one.essential for one in selections(host.config.use)}
+    chosen = {(selection.role, selection.name): selection.essential for selection in selections(host.config.use)}
     for role in _SERVING:
         for name in host.names(role):
             if role is ROUTERS or (role.name, name) in chosen:

@@ -62,8 +62,8 @@ class Rollout:
         """
         with self.journal.lock():
             known = await self.target.status()
-            noted = self._remember(next((one.id for one in known if one.active), None))
-            before = next((one for one in known if one.id == noted["before"]), None)
+            noted = self._remember(next((deployment.id for deployment in known if deployment.active), None))
+            before = next((deployment for deployment in known if deployment.id == noted["before"]), None)
             await self._report(before, "begin", id=noted["id"], target=self.name)
             try:
                 deployment = await self.target.up(self.project, self.journal, self.progress)
@@ -120,7 +120,10 @@ class Rollout:
         with self.journal.lock():
             known = await self.target.status()
             chosen = _choose(known, deployment_id)
-            active, rollout_id = next((one for one in known if one.active), None), uuid.uuid4().hex
+            active, rollout_id = (
+                next((deployment for deployment in known if deployment.active), None),
+                uuid.uuid4().hex,
+            )
             await self._report(active, "begin", id=rollout_id, target=self.name)
             back = await self._go_back(chosen)
             await self._report(active and back, "end", id=rollout_id, result="rolled back")
@@ -143,7 +146,9 @@ class Rollout:
         elif before is not None:
             try:
                 # A deployment that failed early has replaced nothing.
-                stays = [one.id for one in await self.target.status() if one.active] == [before.id]
+                stays = [deployment.id for deployment in await self.target.status() if deployment.active] == [
+                    before.id
+                ]
                 active = before if stays else await self._go_back(before)
                 if stays:
                     await self.verify(before)
@@ -190,7 +195,7 @@ class Rollout:
 
 def _choose(known: list[Deployment], deployment_id: str | None) -> Deployment:
     if deployment_id is not None:
-        chosen = next((one for one in known if one.id == deployment_id), None)
+        chosen = next((deployment for deployment in known if deployment.id == deployment_id), None)
         if chosen is None:
             raise DeployError(f"there is no deployment '{deployment_id}'", fix="tilores deploy status")
         if not chosen.can_rollback:
@@ -199,7 +204,7 @@ def _choose(known: list[Deployment], deployment_id: str | None) -> Deployment:
                 fix="choose one that `tilores deploy status` marks as possible, or deploy that version again",
             )
         return chosen
-    chosen = next((one for one in known if one.can_rollback and not one.active), None)
+    chosen = next((deployment for deployment in known if deployment.can_rollback and not deployment.active), None)
     if chosen is None:
         raise DeployError("there is no earlier deployment to go back to", fix="deploy an earlier version again")
     return chosen

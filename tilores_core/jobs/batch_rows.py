@@ -41,8 +41,8 @@ def records_row(
         "customer": outcome.kind,
         "customer_id": outcome.customer_id,
         "records": [
-            {"id": one.id, "system": one.system, "updated_at": one.updated_at, "fields": dict(one.fields)}
-            for one in records
+            {"id": record.id, "system": record.system, "updated_at": record.updated_at, "fields": dict(record.fields)}
+            for record in records
         ],
         "cache": None,
         "attempts": attempts,

@@ -156,7 +156,7 @@ def prompt_samples(prompts: ProductionPromptManager) -> Iterator[Sample]:
 def experiment_samples(release: ProductionIntegrationOrchestrator) -> Iterator[Sample]:
     """Of running experiments, whose names operators give; the first 20 by name are shown."""
     tester, assignment = release.tester, release.assignment
-    named = sorted({one.plan.name for one in assignment.running} | set(tester.looked))[:_MOST_LABELS]
+    named = sorted({experiment.plan.name for experiment in assignment.running} | set(tester.looked))[:_MOST_LABELS]
     counted: tuple[tuple[Family, Mapping[tuple[str, str], int]], ...] = (
         (catalogue.EXPERIMENT_ASSIGNMENTS, assignment.assigned),
         (catalogue.EXPERIMENT_EXPOSURES, assignment.exposed),

@@ -73,16 +73,16 @@ class WorkerFiles:
 
     def _take_over(self) -> None:
         files = self._read()
-        dead = [one for one in files if _is_dead(one.pid)]
+        dead = [file for file in files if _is_dead(file.pid)]
         if not dead:
             return
-        included = {name for one in files for name in one.includes}
-        left = [one for one in dead if one.path.name not in included]
-        self._taken_over = join(self._families, [without_gauges(self._families, one.values) for one in left])
-        self._includes = frozenset(name for one in dead for name in (one.path.name, *one.includes))
+        included = {name for file in files for name in file.includes}
+        left = [file for file in dead if file.path.name not in included]
+        self._taken_over = join(self._families, [without_gauges(self._families, file.values) for file in left])
+        self._includes = frozenset(name for file in dead for name in (file.path.name, *file.includes))
         self.write({})  # from here on they count as this worker's
-        for one in dead:
-            one.path.unlink(missing_ok=True)
+        for file in dead:
+            file.path.unlink(missing_ok=True)
 
     def write(self, values: Values) -> None:
         """Write this worker's numbers, including those it took over. Raises `OSError`."""
@@ -102,14 +102,14 @@ class WorkerFiles:
         reports less than this one did. Raises `OSError`."""
         self.write(values)
         files = self._read()
-        included = {name for one in files for name in one.includes}
+        included = {name for file in files for name in file.includes}
         now = time.time()
         parts = [self._taken_over, values]
-        for one in files:
-            if one.path == self._path or one.path.name in included:
+        for file in files:
+            if file.path == self._path or file.path.name in included:
                 continue
-            gone = _is_dead(one.pid) or now - one.written > _OLD
-            parts.append(without_gauges(self._families, one.values) if gone else one.values)
+            gone = _is_dead(file.pid) or now - file.written > _OLD
+            parts.append(without_gauges(self._families, file.values) if gone else file.values)
         return join(self._families, parts)
 
     def close(self, values: Values) -> None:

@@ -41,7 +41,9 @@ class GoldenQuestions:
         questions = [question for asked in (await self._make()).values() for question in asked]
         ids = dict.fromkeys(question.customer_id for question in questions)
         customers = {customer_id: await self._source.get(customer_id) for customer_id in ids}
-        return [PromptCase(question=one.text, customer=customers[one.customer_id]) for one in questions]
+        return [
+            PromptCase(question=question.text, customer=customers[question.customer_id]) for question in questions
+        ]
 
     async def evaluate_prompt(self, prompt: Prompt, model: str | None = None) -> PromptEvaluation:
         from tilores_core.quality.evaluation import EvaluationPlan, Evaluator
@@ -55,7 +57,7 @@ class GoldenQuestions:
             label="deployment",
         )
         run = await Evaluator(engine=self._engine, source=self._source).evaluate(plan)
-        unanswered = sum(one.scores is None for one in run.results)
+        unanswered = sum(result.scores is None for result in run.results)
         if unanswered > _MOST_UNANSWERED * len(run.results):  # which says nothing of the prompt
             raise ProviderUnavailableError(
                 f"{unanswered} of {len(run.results)} golden questions got no answer",
@@ -63,7 +65,7 @@ class GoldenQuestions:
                 fix="try again when the model answers",
             )
         # Of the few others, a call that got no answer counts as a wrong one.
-        scores = {one.question_id: one.scores.overall if one.scores else 0.0 for one in run.results}
+        scores = {result.question_id: result.scores.overall if result.scores else 0.0 for result in run.results}
         return PromptEvaluation(
             score=_mean([*scores.values()]),
             questions=len(scores),
@@ -77,7 +79,9 @@ class GoldenQuestions:
         async with self._making:
             if self._sets is None:
                 sets = {"held_out": (await make_questions(self._source, options)).held_out()}
-                known = [one for one in self._customers if await self._source.get(one) is not None]
+                known = [
+                    customer_id for customer_id in self._customers if await self._source.get(customer_id) is not None
+                ]
                 if known:
                     made = await make_questions(self._source, options, ids=known)
                     sets["golden_customers"] = (*made.training, *made.validation, *made.held_out())

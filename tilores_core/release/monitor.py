@@ -135,7 +135,7 @@ class ProductionPerformanceMonitor:
         now = int(self._clock() * 1000)
         step = None if step_hours is None else max(1, round(step_hours * _HOUR_MS / WINDOW_MS)) * WINDOW_MS
         store = await self._store.get()
-        spans = [one.span for one in await store.rollouts.recent(limit=_MOST_ROLLOUTS)]
+        spans = [rollout.span for rollout in await store.rollouts.recent(limit=_MOST_ROLLOUTS)]
         return [
             Performance.of(
                 window,
@@ -233,7 +233,7 @@ class ProductionPerformanceMonitor:
         """All windows of a version, perhaps of one spectrum, but those of code roll-outs."""
         store, version = await self._store.get(), await self.version_name(number)
         rollouts = await store.rollouts.recent(limit=_MOST_ROLLOUTS)
-        without = [one.span for one in rollouts if one.begin_ms < until_ms and one.end_ms > since_ms]
+        without = [rollout.span for rollout in rollouts if rollout.begin_ms < until_ms and rollout.end_ms > since_ms]
         # A week is read by the hour; where code was rolled out in all hours that there are, the windows of five
         # minutes that are still kept say more.
         for since in (since_ms, max(since_ms, now_ms - _FINE_MS)):

@@ -104,7 +104,7 @@ class Deliveries:
         """Note the messages and that they were decided, in one transaction."""
         async with self._database.write() as connection:
             await require_lease(connection, LEASE, fence)
-            for plan in sorted(planned, key=lambda one: one.alert.fingerprint):
+            for plan in sorted(planned, key=lambda plan: plan.alert.fingerprint):
                 await _note(connection, plan, now_ms)
                 if plan.reason is not None:
                     for channel in plan.channels:
@@ -163,7 +163,7 @@ class Deliveries:
         row = alert_deliveries.c
         statement = select(alert_deliveries).where(row.fingerprint == fingerprint)
         found = await self._database.rows(statement.order_by(row.created_ms.desc(), row.id).limit(limit))
-        return [_delivery(one) for one in found]
+        return [_delivery(delivery) for delivery in found]
 
     async def counts(self) -> dict[tuple[str, str], int]:
         """How many there are by channel and state."""
@@ -172,7 +172,7 @@ class Deliveries:
             found = await connection.execute(
                 select(row.channel, row.state, func.count()).group_by(row.channel, row.state)
             )
-            return {(one[0], one[1]): one[2] for one in found}
+            return {(row[0], row[1]): row[2] for row in found}
 
     async def remove_before(self, ended_ms: int) -> int:
         """Remove what ended before then; how many."""
@@ -194,7 +194,7 @@ class Deliveries:
         row = alert_deliveries.c
         statement = select(alert_deliveries).where(row.state == "waiting", row.channel == channel, condition)
         found = await self._database.rows(statement.order_by(row.created_ms, row.id).limit(limit))
-        return [_delivery(one) for one in found]
+        return [_delivery(delivery) for delivery in found]
 
     async def _end(self, message: str, values: Mapping[str, Any], fence: int) -> None:
         row = alert_deliveries.c

@@ -103,7 +103,7 @@ class Silences:
         if not upcoming:
             statement = statement.where(row.starts_ms <= now_ms)
         found = await self._database.rows(statement.order_by(row.created_ms, row.id).limit(limit))
-        return [_silence(one) for one in found]
+        return [_silence(silence) for silence in found]
 
     async def end(self, silence_id: str, now_ms: int) -> bool:
         """End it now; False when it is not in force."""

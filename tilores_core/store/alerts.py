@@ -127,7 +127,7 @@ class Alerts:
         """Note what was raised and cleared, in one transaction."""
         async with self._database.write() as connection:
             # In one order, so that two processes do not wait for each other's rows.
-            for report in sorted(reports, key=lambda one: one.fingerprint):
+            for report in sorted(reports, key=lambda report: report.fingerprint):
                 if report.alert is not None and report.count:
                     await _raise(connection, report, report.alert)
                 if report.cleared_ms is not None:

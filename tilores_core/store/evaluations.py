@@ -98,7 +98,7 @@ class Evaluations:
             statement = insert(connection, evaluation_runs).values(**row, options=dict(options), created_ms=now_ms())
             made = (await connection.execute(statement.returning(*evaluation_runs.c))).one()
             newest = select(evaluation_runs.c.id).order_by(evaluation_runs.c.created_ms.desc()).limit(KEPT_RUNS)
-            kept = [one for (one,) in await connection.execute(newest)]
+            kept = [row for (row,) in await connection.execute(newest)]
             if len(kept) == KEPT_RUNS:
                 await connection.execute(delete(evaluation_results).where(evaluation_results.c.run_id.not_in(kept)))
                 await connection.execute(delete(evaluation_runs).where(evaluation_runs.c.id.not_in(kept)))

@@ -80,7 +80,7 @@ class Rollouts:
 
     async def current(self) -> CodeRollout | None:
         """One that is in progress."""
-        return next((one for one in await self.recent(limit=_MOST) if one.in_progress), None)
+        return next((rollout for rollout in await self.recent(limit=_MOST) if rollout.in_progress), None)
 
     async def _add(self, action: str, actor: str, detail: dict[str, Any]) -> None:
         async with self._database.write() as connection:
@@ -108,4 +108,4 @@ def _rollouts(rows: Sequence[Row[Any]]) -> list[CodeRollout]:
             end_ms=row.at_ms + milliseconds(detail["seconds"]),
         )
     now = rows[-1].now if rows else 0
-    return [replace(one, in_progress=not one.result and one.end_ms > now) for one in found.values()]
+    return [replace(rollout, in_progress=not rollout.result and rollout.end_ms > now) for rollout in found.values()]

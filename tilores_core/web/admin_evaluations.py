@@ -84,7 +84,7 @@ def evaluation_routes(queue: EvaluationQueue, note: Callable[[], str | None]) ->
         found = (await queue.store.get()).evaluations
         run = await found.get(run_id) if run_id.isprintable() else None
         if run is None:
-            latest = [one.id for one in await found.recent(limit=_SHOWN)]
+            latest = [run.id for run in await found.recent(limit=_SHOWN)]
             raise UnknownNameError(
                 f"there is no evaluation '{run_id[:64]}'", fix=f"the latest: {', '.join(latest) or 'none yet'}"
             )

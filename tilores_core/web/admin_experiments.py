@@ -39,7 +39,7 @@ def experiment_routes(release: ProductionIntegrationOrchestrator, note: Callable
     @router.get("")
     async def overview(limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> list[dict[str, Any]]:
         """Experiments, the newest first."""
-        return [as_json(one) for one in await tester.recent(limit=limit)]
+        return [as_json(experiment) for experiment in await tester.recent(limit=limit)]
 
     @router.post("", status_code=201, response_model=None, responses={**WITH_BODY, **ACCEPTED})
     async def start(body: Start, actor: Actor, wait: Wait = 10.0) -> dict[str, Any] | JSONResponse:
@@ -63,7 +63,10 @@ def experiment_routes(release: ProductionIntegrationOrchestrator, note: Callable
         step_hours: Annotated[float | None, Query(gt=0, le=24 * 31)] = None,
     ) -> list[dict[str, Any]]:
         """Quality, errors, latency, cost and feedback per model, spectrum and prompt version."""
-        return [asdict(one) for one in await release.monitor.performance(hours=hours, step_hours=step_hours)]
+        return [
+            asdict(performance)
+            for performance in await release.monitor.performance(hours=hours, step_hours=step_hours)
+        ]
 
     @router.get("/runs/{name}", responses=MISSING)
     async def status(name: Annotated[str, Field(max_length=40)]) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class ImprovementDesk:
     async def overview(self, limit: int) -> dict[str, Any]:
         found = asdict(await self.orchestrator.look())
         cycles = await (await self.store.get()).improvement.recent(limit=limit)
-        return {"triggered": self.triggered, **found, "cycles": [cycle_row(one) for one in cycles]}
+        return {"triggered": self.triggered, **found, "cycles": [cycle_row(cycle) for cycle in cycles]}
 
 
 def improvement_routes(desk: ImprovementDesk, is_ready: Callable[[], bool]) -> APIRouter:
@@ -105,8 +105,8 @@ def improvement_routes(desk: ImprovementDesk, is_ready: Callable[[], bool]) -> A
         found = await (await desk.store.get()).healing.recent(limit=1000)
         return {
             "mode": desk.healing,
-            "episodes": [episode_row(one) for one in found[:limit]],
-            "lessons": [lesson_row(one) for one in lessons(found)],
+            "episodes": [episode_row(episode) for episode in found[:limit]],
+            "lessons": [lesson_row(lesson) for lesson in lessons(found)],
         }
 
     async def find(cycle: str) -> StoredCycle:

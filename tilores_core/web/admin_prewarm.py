@@ -77,8 +77,8 @@ def prewarm_routes(jobs: PrewarmJobs, note: Callable[[], str | None]) -> APIRout
         run = await jobs.begin(lists, what.plan, sent, actor)
         return PrewarmAccepted(
             run=run,
-            lists=[one.name for one in lists],
-            customers=sum(len(one.customers) for one in lists),
+            lists=[warm_list.name for warm_list in lists],
+            customers=sum(len(warm_list.customers) for warm_list in lists),
             note=None if jobs.is_local else note(),
         )
 

@@ -121,9 +121,9 @@ async def build_request(
             "no optimizer strategy is named", where="[use] optimizer", fix="name one, or give --strategy"
         )
     known = [spectrum.name for spectrum in current_spectrums().spectrums]
-    for one in spectrums:
-        if one not in known:
-            raise InvalidRequestError(f"there is no spectrum '{one[:64]}'", fix=suggest(one, known))
+    for spectrum in spectrums:
+        if spectrum not in known:
+            raise InvalidRequestError(f"there is no spectrum '{spectrum[:64]}'", fix=suggest(spectrum, known))
     providers = services.engine.models
     named = tuple(map(providers.resolve, models or table.models))
     await providers.require(*named)

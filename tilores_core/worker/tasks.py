@@ -47,8 +47,8 @@ async def run_tasks(
     try:
         yield
     finally:
-        for one in running:
-            one.cancel()
+        for task in running:
+            task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
 

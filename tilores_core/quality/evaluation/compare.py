@@ -86,10 +86,10 @@ def compare(first: Iterable[AnswerResult], second: Iterable[AnswerResult]) -> Co
 
 
 def _test(pairs: Sequence[tuple[AnswerResult, AnswerResult]]) -> PairedTest:
-    first = [one.scores.overall for one, _ in pairs if one.scores]
+    first = [result.scores.overall for result, _ in pairs if result.scores]
     second = [other.scores.overall for _, other in pairs if other.scores]
-    lost = sum(one >= PASSED > other for one, other in zip(first, second, strict=True))
-    won = sum(other >= PASSED > one for one, other in zip(first, second, strict=True))
+    lost = sum(before >= PASSED > other for before, other in zip(first, second, strict=True))
+    won = sum(other >= PASSED > before for before, other in zip(first, second, strict=True))
     count = len(pairs)
     difference = math.fsum(b - a for a, b in zip(first, second, strict=True)) / count if count else 0.0
     if count < 2:

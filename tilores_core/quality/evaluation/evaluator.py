@@ -270,7 +270,7 @@ def _options(plan: EvaluationPlan) -> dict[str, Any]:
 
 def _without_errors(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], AnswerResult]:
     results = [AnswerResult.of_row(row) for row in rows]
-    return {(one.model, one.question_id): one for one in results if one.error is None}
+    return {(result.model, result.question_id): result for result in results if result.error is None}
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -60,7 +60,7 @@ def agreement(results: Sequence[AnswerResult]) -> tuple[float, int] | None:
     ]
     if not both:
         return None
-    return cohens_kappa([one for one, _ in both], [other for _, other in both]), len(both)
+    return cohens_kappa([pair for pair, _ in both], [other for _, other in both]), len(both)
 
 
 def _list_facts(facts: Sequence[Fact]) -> str:

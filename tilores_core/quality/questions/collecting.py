@@ -71,7 +71,7 @@ class QuestionCollector:
         rated, self._rated = self._rated, {}
         try:
             now_ms = round(self._clock() * 1000)
-            rows = await asyncio.to_thread(lambda: [_row(*one, now_ms) for one in rated.values()])
+            rows = await asyncio.to_thread(lambda: [_row(*row, now_ms) for row in rated.values()])
             await (await self._store.get()).questions.put(rows, now_ms=now_ms)
         except BaseException:
             self._rated = rated | self._rated
@@ -84,7 +84,7 @@ def _row(outcome: Outcome, score: float, at_ms: int) -> CollectedQuestion:
     answer, customer = outcome.answer, outcome.customer
     assert answer is not None
     assert customer is not None
-    question = next(str(one["content"]) for one in outcome.turn.messages if one.get("role") == "user")
+    question = next(str(message["content"]) for message in outcome.turn.messages if message.get("role") == "user")
     fields = find_stated_fields(question, answer.text, customer)
     return CollectedQuestion(
         run_id=outcome.turn.run_id,
@@ -107,12 +107,14 @@ def find_stated_fields(question: str, answer: str, customer: Customer) -> tuple[
     whose name the question has the largest share.
     """
     asked = words_of(question)
-    clauses = [one for sentence in clauses_of(answer, datetime.now(UTC).date()) for one in sentence]
+    clauses = [clause for sentence in clauses_of(answer, datetime.now(UTC).date()) for clause in sentence]
     best: dict[tuple[Fact, ...] | tuple[str, ...], tuple[float, str]] = {}
     for field in sorted({name for record in customer.records for name in record.fields}):
         name = words_of(field.replace("_", " "))
         found = facts_of(customer, field) if name & asked else None
-        if found is None or not all(any(matches(fact, one) == "exact" for one in clauses) for fact in found.facts):
+        if found is None or not all(
+            any(matches(fact, clause) == "exact" for clause in clauses) for fact in found.facts
+        ):
             continue
         key = tuple(fact.value for fact in found.facts)
         best[key] = max(best.get(key, (0.0, "")), (len(name & asked) / len(name), field))
@@ -160,7 +162,7 @@ async def collect_questions(rows: Iterable[CollectedQuestion], source: CustomerS
         )
     problems, _ = await check_questions(GoldenSet([*made.values()], name="collected"), source) if made else ([], [])
     wrong = {problem.partition(":")[0] for problem in problems}
-    good = tuple(one for one in made.values() if one.id not in wrong)
+    good = tuple(fact_question for fact_question in made.values() if fact_question.id not in wrong)
     return Collected(good, tuple(bad), unusable + len(made) - len(good))
 
 

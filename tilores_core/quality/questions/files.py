@@ -303,14 +303,14 @@ async def check_questions(golden: GoldenSet, source: CustomerSource) -> tuple[li
         for fact in question.facts:
             known = facts_of(customer, fact.field)
             if known is not None and fact.kind == known.facts[0].kind:
-                if not any(_same(fact, one) for one in known.facts):
+                if not any(_same(fact, spectrum_fact) for spectrum_fact in known.facts):
                     problems.append(f"{question.id}: the newest record does not have this value of {fact.field}")
             elif index.strange_values(fact.value, "")[1] or (fact.kind == "text" and fact.value not in index.text):
                 problems.append(f"{question.id}: no record holds this value of {fact.field}")
         asked = {fact.field for fact in question.facts}
         for fact in question.forbidden:  # a field of its own may hold the former value
             known = facts_of(customer, fact.field) if fact.field in asked else None
-            if known is not None and any(_same(fact, one) for one in known.facts):
+            if known is not None and any(_same(fact, spectrum_fact) for spectrum_fact in known.facts):
                 problems.append(f"{question.id}: forbids what the newest record says of {fact.field}")
     return problems, warnings
 

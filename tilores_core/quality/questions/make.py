@@ -69,7 +69,7 @@ async def make_questions(
     schema = await source.schema()
     by_split: dict[Split, list[_Subject]] = {split: [] for split in SPLITS}
     wanted = -(-options.customers // len(SPLITS))
-    for customer_id in sorted(dict.fromkeys(ids), key=lambda one: _rank(options.seed, one)):
+    for customer_id in sorted(dict.fromkeys(ids), key=lambda customer_id: _rank(options.seed, customer_id)):
         subjects = by_split[split_of(customer_id)]
         if len(subjects) < wanted and (customer := await source.get(customer_id)) is not None:
             subjects.append(_Subject(customer))
@@ -119,7 +119,9 @@ class _Maker:
     def __init__(self, subjects: Sequence[_Subject], schema: SourceSchema, options: MakeOptions) -> None:
         self._subjects = subjects
         self._options = options
-        self._known = frozenset(field.name for field in schema.fields).union(*(one.fields for one in subjects))
+        self._known = frozenset(field.name for field in schema.fields).union(
+            *(subject.fields for subject in subjects)
+        )
         self._fields: dict[str, list[str]] = {spectrum.name: [] for spectrum in current_spectrums().spectrums}
         declared = {field.name: field.spectrum for field in schema.fields}
         for field in sorted(self._known):
@@ -191,9 +193,9 @@ class _Maker:
 
         def suits(subject: _Subject) -> bool:
             found = [subject.facts(field) for field in wording.fields]
-            if any(one is None for one in found):
+            if any(figure is None for figure in found):
                 return False
-            return not has_outdated or any(one is not None and one.outdated for one in found)
+            return not has_outdated or any(figure is not None and figure.outdated for figure in found)
 
         return suits
 
@@ -232,8 +234,8 @@ class _Maker:
             theirs = [one for field in fields if (one := other.facts(field)) is not None]
             found = [
                 replace(fact, reason="other_customer", disputed=False)
-                for one in theirs
-                for fact in one.facts
+                for question in theirs
+                for fact in question.facts
                 if _is_telling(fact) and not subject.holds(fact)
             ]
             if found:

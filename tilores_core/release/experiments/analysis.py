@@ -208,7 +208,7 @@ def _stratify(test: MeanSPRT, strata: list[tuple[Moments, Moments]]) -> Look:
     """The look at a difference within strata, weighted by inverse variance. Values that are all the same, such as the
     cost of answers of one length, are taken to vary a little, else nothing could be said of them."""
     least = test.tau / 8
-    strata = [(one.with_least_deviation(least), other.with_least_deviation(least)) for one, other in strata]
+    strata = [(control.with_least_deviation(least), other.with_least_deviation(least)) for control, other in strata]
     usable = []
     for control, candidate in strata:
         if min(control.count, candidate.count) < test.minimum:  # its variance is not known
@@ -220,7 +220,7 @@ def _stratify(test: MeanSPRT, strata: list[tuple[Moments, Moments]]) -> Look:
         return test.look(*(strata[0] if strata else (Moments(), Moments())))
     weight = sum(1 / v for _, v, _, _ in usable)
     difference = sum(d / v for d, v, _, _ in usable) / weight
-    counts = [sum(one[i] for one in usable) for i in (2, 3)]
+    counts = [sum(arm_pair[i] for arm_pair in usable) for i in (2, 3)]
     return test.look(*_moments_with(difference, 1 / weight, counts[0], counts[1]))
 
 

@@ -101,7 +101,7 @@ class ExperimentRecorder:
 
     async def flush(self) -> None:
         """Add what was seen. Raises `StoreError`; what could not be added is kept for the next time."""
-        running = {one.plan.name for one in self._assignment.running}
+        running = {experiment.plan.name for experiment in self._assignment.running}
         for labels in [labels for labels in self.excluded if labels[0] not in running]:
             del self.excluded[labels]
         for key, units in self._assignment.take_exposures().items():

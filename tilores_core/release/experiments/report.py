@@ -78,22 +78,22 @@ def _ending(experiment: Experiment, verdict: Mapping[str, Any]) -> list[str]:
 
 def chart(looks: Sequence[Mapping[str, Any]]) -> str:
     """The interval of the lift, look by look: `-` the interval, `o` the estimate, `|` no difference."""
-    shown = [one for one in looks if "low" in one and "high" in one]
+    shown = [look for look in looks if "low" in look and "high" in look]
     if not shown:
         return "no interval yet"
     shown = shown[:: max(1, len(shown) // _ROWS)][-_ROWS:]
-    edge = max(0.02, *(min(abs(one[name]), 0.5) for one in shown for name in ("low", "high")))
+    edge = max(0.02, *(min(abs(look[name]), 0.5) for look in shown for name in ("low", "high")))
 
     def column(value: float) -> int:
         place: float = (min(max(value, -edge), edge) + edge) / (2 * edge)
         return round(place * (_WIDTH - 1))
 
     lines = [f"{'scored':>9}  {-edge:<+{_WIDTH // 2}.3f}0{edge:>+{_WIDTH // 2}.3f}"]
-    for one in shown:
+    for look in shown:
         row = [" "] * _WIDTH
         row[_WIDTH // 2] = "|"
-        for at in range(column(one["low"]), column(one["high"]) + 1):
+        for at in range(column(look["low"]), column(look["high"]) + 1):
             row[at] = "-"
-        row[column(one["lift"])] = "o"
-        lines.append(f"{one['scored']:>9.0f}  {''.join(row).rstrip()}")
+        row[column(look["lift"])] = "o"
+        lines.append(f"{look['scored']:>9.0f}  {''.join(row).rstrip()}")
     return "\n".join(lines)

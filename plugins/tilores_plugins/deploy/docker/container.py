@@ -34,9 +34,9 @@ class ContainerTarget:
     async def up(self, project: DeployProject, journal: DeployJournal, progress: Progress) -> Deployment:
         engine = Engine.of(self._settings, values(project))
         known = await self.status()
-        tag = await engine.image(project, journal, [one.id for one in known], progress)
+        tag = await engine.image(project, journal, [deployment.id for deployment in known], progress)
         made = await self._start(engine, project, tag, known, progress)
-        for old in [one for one in known if one.id != tag][self._settings.keep - 1 :]:
+        for old in [deployment for deployment in known if deployment.id != tag][self._settings.keep - 1 :]:
             if not old.active:
                 if old.can_rollback:
                     await engine.try_call("rm", self._container(old.id))
@@ -88,7 +88,7 @@ class ContainerTarget:
     async def _start(
         self, engine: Engine, project: DeployProject, tag: str, known: list[Deployment], progress: Progress
     ) -> Deployment:
-        there = next((one for one in known if one.id == tag), None)
+        there = next((deployment for deployment in known if deployment.id == tag), None)
         container, settings = self._container(tag), self._settings
         if there is not None and there.active:
             return there
@@ -124,14 +124,14 @@ class ContainerTarget:
     ) -> None:
         """One port of this machine leads to one container. It drains first."""
         seconds = project.draining_seconds + 5
-        for one in known:
-            if one.active and one.id != tag:
-                name = self._container(one.id)
+        for deployment in known:
+            if deployment.active and deployment.id != tag:
+                name = self._container(deployment.id)
                 await engine.call("stop", "--time", str(seconds), name, seconds=seconds + self._settings.call_seconds)
                 progress(f"{name} is stopped")
 
     async def _get(self, tag: str) -> Deployment:
-        found = next((one for one in await self.status() if one.id == tag), None)
+        found = next((deployment for deployment in await self.status() if deployment.id == tag), None)
         if found is None or not found.active:
             return Deployment(id=tag, state="failed", detail=found.detail if found is not None else "it is gone")
         return found

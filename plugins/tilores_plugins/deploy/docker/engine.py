@@ -149,7 +149,11 @@ async def check_engine(settings: Settings, project: DeployProject, file: str) ->
 
 
 def values(project: DeployProject) -> dict[str, str]:
-    return {name: one.value.get_secret_value() for name, one in project.variables.items() if one.value is not None}
+    return {
+        name: variable.value.get_secret_value()
+        for name, variable in project.variables.items()
+        if variable.value is not None
+    }
 
 
 def container_name(row: Mapping[str, Any]) -> str:

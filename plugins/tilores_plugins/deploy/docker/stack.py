@@ -87,7 +87,7 @@ class ComposeTarget:
                 raise
             return Deployment(id=tag, state="failed", detail=error.message)  # what ran before is made active again
         progress(f"the stack runs with {settings.name}:{tag}")
-        found = next((one for one in await self.status() if one.id == tag), None)
+        found = next((deployment for deployment in await self.status() if deployment.id == tag), None)
         if found is None or not found.active:
             raise DeployError(f"the stack does not run with {tag}", fix="tilores deploy logs")
         return found

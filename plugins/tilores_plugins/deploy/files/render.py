@@ -68,9 +68,9 @@ def render(project: DeployProject) -> dict[str, str]:
 def _environment(project: DeployProject) -> str:
     """The variables that plugins need, each from that of the machine which runs the stack."""
     lines = []
-    for name, one in sorted(project.variables.items()):
+    for name, variable in sorted(project.variables.items()):
         if name not in _GIVEN:
-            needs = "?needed by " + " and ".join(one.needed_by) if one.required else "-"
+            needs = "?needed by " + " and ".join(variable.needed_by) if variable.required else "-"
             lines.append(f"    {name}: ${{{name}:{needs}}}")
     return "\n".join(lines)
 

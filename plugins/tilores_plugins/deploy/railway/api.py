@@ -123,7 +123,7 @@ def _parts(response: httpx.Response) -> tuple[Mapping[str, Any], list[str]]:
         raise UnclearError(f"Railway answered {response.status_code} with something that is not GraphQL")
     errors = body.get("errors")
     if isinstance(errors, list) and errors:
-        return {}, [str(one.get("message", "")) if isinstance(one, dict) else "" for one in errors]
+        return {}, [str(error.get("message", "")) if isinstance(error, dict) else "" for error in errors]
     data = body.get("data")
     if not isinstance(data, dict):
         raise UnclearError(f"Railway answered {response.status_code} without data")

@@ -46,7 +46,7 @@ async def run_checks(
     except DeployError as error:
         name = "token.missing" if settings.token is None else "api.refused"
         found.append(_finding(name, error.message, error.fix or ""))
-    if all(one.state == "ok" for one in found):
+    if all(finding.state == "ok" for finding in found):
         found.append(_finding("railway", "nothing stands in the way of a deployment", "", "ok"))
     return found
 
@@ -99,11 +99,11 @@ def _variables(
     future: Mapping[str, str], raw: Mapping[str, str], scope: Scope, project: DeployProject
 ) -> Iterator[DeployFinding]:
     """Check the variables. `future`: what the deployment would get. Names are said, values never."""
-    for name, one in sorted(project.variables.items()):
-        if one.required and name not in future:
-            detail = f"{name} is not set, which {' and '.join(one.needed_by)} needs"
+    for name, variable in sorted(project.variables.items()):
+        if variable.required and name not in future:
+            detail = f"{name} is not set, which {' and '.join(variable.needed_by)} needs"
             yield _finding(f"variables.missing.{name}", detail, f"set {name} on Railway, or here to have it sent")
-        elif one.required and not future[name].strip():
+        elif variable.required and not future[name].strip():
             yield _finding("variables.empty", f"{name} is empty", f"give {name} a value on Railway")
     for name in sorted(future):
         value = future[name]
@@ -179,13 +179,13 @@ def _domains(domains: Mapping[str, Any], future: Mapping[str, str]) -> Iterator[
         detail = "the service has no public address, so it cannot be asked whether it works"
         yield _finding("domain.missing", detail, "add a domain to the service on Railway", "warning")
     port = future.get("PORT")
-    for one in every:
-        if one["targetPort"] is not None and port is not None and str(one["targetPort"]) != port:
-            detail = f"the domain leads to port {one['targetPort']}, and the server listens on PORT"
+    for domain in every:
+        if domain["targetPort"] is not None and port is not None and str(domain["targetPort"]) != port:
+            detail = f"the domain leads to port {domain['targetPort']}, and the server listens on PORT"
             yield _finding("domain.port", detail, "make both the same")
-    for one in domains["customDomains"]:
-        if not (one["status"] or {}).get("verified"):
-            detail = f"{one['domain']} is not verified: its DNS records are missing"
+    for domain in domains["customDomains"]:
+        if not (domain["status"] or {}).get("verified"):
+            detail = f"{domain['domain']} is not verified: its DNS records are missing"
             yield _finding("domain.unverified", detail, "add the records that Railway shows", "warning")
 
 

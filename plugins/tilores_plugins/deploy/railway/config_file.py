@@ -120,7 +120,7 @@ def check(config: ConfigFile, project: DeployProject) -> Iterator[DeployFinding]
 def replicas(config: ConfigFile | None, instance: int | None) -> int:
     """How many servers there will be."""
     if config is not None and config.deploy.multiRegionConfig:
-        return sum(one.numReplicas or 1 for one in config.deploy.multiRegionConfig.values())
+        return sum(region.numReplicas or 1 for region in config.deploy.multiRegionConfig.values())
     return (config.deploy.numReplicas if config is not None else None) or instance or 1
 
 

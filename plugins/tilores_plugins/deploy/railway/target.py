@@ -77,7 +77,7 @@ class RailwayTarget:
         if deployment_id is None:
             if entry.get("step") != "deploying":
                 await self._set_variables(project, scope, progress)
-                before = [one.id for one in await self._list(scope)]
+                before = [deployment.id for deployment in await self._list(scope)]
                 entry |= {"service": scope.service, "step": "deploying", "before": before}
                 journal.write(entry)
                 deployment_id = await self._deploy(project, scope, before, progress)
@@ -106,7 +106,7 @@ class RailwayTarget:
 
     async def rollback(self, project: DeployProject, deployment: Deployment, progress: Progress) -> Deployment:
         scope = await self._find_scope()
-        before = [one.id for one in await self._list(scope)]
+        before = [deployment.id for deployment in await self._list(scope)]
         try:
             await self._api().call(documents.ROLLBACK, id=deployment.id)
         except UnclearError:
@@ -173,7 +173,9 @@ class RailwayTarget:
         for look in range(looks):
             if look:
                 await self._api().pause(_POLLS[0])
-            found = next((one.id for one in await self._list(scope) if one.id not in before), None)
+            found = next(
+                (deployment.id for deployment in await self._list(scope) if deployment.id not in before), None
+            )
             if found is not None:
                 return found
         return None
@@ -233,13 +235,15 @@ class RailwayTarget:
     async def _read_log(self, part: Part, deployment_id: str, lines: int) -> list[DeployLog]:
         document, key = _LOGS[part]
         return [
-            DeployLog(text=one["message"], time=one["timestamp"] or "", severity=one["severity"] or "info", part=part)
-            for one in (await self._api().query(document, id=deployment_id, limit=lines))[key]
+            DeployLog(
+                text=line["message"], time=line["timestamp"] or "", severity=line["severity"] or "info", part=part
+            )
+            for line in (await self._api().query(document, id=deployment_id, limit=lines))[key]
         ]
 
     async def _list(self, scope: Scope) -> list[Deployment]:
         answer = await self._api().query(documents.DEPLOYMENTS, input=scope.ids, first=_SHOWN, **scope.ids)
-        ids = {one["id"] for one in answer["serviceInstance"]["activeDeployments"]}
+        ids = {deployment["id"] for deployment in answer["serviceInstance"]["activeDeployments"]}
         address = _address(answer["domains"])
         nodes = [edge["node"] for edge in answer["deployments"]["edges"]]
         nodes.sort(key=lambda node: str(node["createdAt"]), reverse=True)
@@ -270,8 +274,8 @@ def _deployment(node: Mapping[str, Any], address: str | None, *, active: set[str
 
 def _address(domains: Mapping[str, Any]) -> str | None:
     """The service's public address: a custom domain that works before Railway's own."""
-    custom = [one["domain"] for one in domains["customDomains"] if (one["status"] or {}).get("verified")]
-    names = [*custom, *(one["domain"] for one in domains["serviceDomains"])]
+    custom = [domain["domain"] for domain in domains["customDomains"] if (domain["status"] or {}).get("verified")]
+    names = [*custom, *(domain["domain"] for domain in domains["serviceDomains"])]
     if not names:
         return None
     return str(names[0]) if "://" in names[0] else f"https://{names[0]}"

@@ -15,9 +15,9 @@ def wanted_variables(project: DeployProject, settings: Settings) -> dict[str, st
     An address of this machine is left out.
     """
     here = {
-        name: one.value.get_secret_value()
-        for name, one in project.variables.items()
-        if one.value is not None and settings.send and not one.is_local
+        name: variable.value.get_secret_value()
+        for name, variable in project.variables.items()
+        if variable.value is not None and settings.send and not variable.is_local
     }
     return here | settings.variables
 
