@@ -266,3 +266,37 @@ async def test_server_over_a_file_without_customers_is_not_ready(opened: Make) -
     await empty.report()
     assert "serves no customer" in str(await no_customers(empty))
     assert await no_customers(opened(table("customer_id,name", "1,Nora Finch"), "good.csv")) is None
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("Kundennr;Vorname;Familienname;Geburtstag;Telefon (privat);E-Mail-Adresse;Wohnort", "3.5.1980"),
+        ("N° client;Prénom;Nom;Date de naissance;Téléphone;Courriel;Ville", "03/05/1980"),
+        ("Código de cliente;Nombre;Apellidos;F. Nacimiento;Móvil;Correo electrónico;Ciudad", "03/05/1980"),
+        ("Codice cliente;Nome;Cognome;Data di nascita;Cellulare;Indirizzo e-mail;Città", "03/05/1980"),
+        ("Klantnummer;Voornaam;Achternaam;Geboortedatum;Telefoonnummer;E-mailadres;Woonplaats", "03-05-1980"),
+        ("Código do cliente;Nome;Apelido;Data de nascimento;Telemóvel;E-mail;Cidade", "03/05/1980"),
+    ],
+)
+async def test_columns_are_recognised_in_other_languages(opened: Make, header: str, row: str) -> None:
+    source = opened(f"{header}\n7;Nora;Finch;{row};+49 30 1234501;nora@example.com;Rome\n", day_first=True)
+    assert await ids(source, name="Nora Finch", date_of_birth="1980-05-03") == ["7"]
+    assert await ids(source, phone="+49301234501", email="nora@example.com") == ["7"]
+    customer = await source.get("7")
+    assert customer is not None
+    assert customer.traits["city"] == "Rome"
+
+
+@pytest.mark.parametrize("header", ["Nom", "Nombre", "Naam"])
+async def test_whole_name_may_stand_in_a_column_called_as_a_part_of_it(opened: Make, header: str) -> None:
+    assert await ids(opened(f"id,{header}\n7,Nora Finch\n"), name="Nora Finch") == ["7"]
+
+
+async def test_id_of_a_wrapper_and_that_of_the_customer_inside_are_a_question(opened: Make) -> None:
+    rows = '{"_id":"a1","doc":{"customer_id":"C-1","name":"Nora Finch"}}\n'
+    with pytest.raises(ConfigError, match=r"'_id' and 'doc.customer_id' could each"):
+        await opened(rows, "c.jsonl").schema()
+    assert await ids(opened(rows, "c.jsonl", id_column="doc.customer_id"), name="Nora Finch") == ["C-1"]
+    sparse = '{"id":"1","name":"Nora Finch"}\n{"id":"2","name":"Omar Reed","referrer":{"customer_id":"1"}}\n'
+    assert await ids(opened(sparse, "c.jsonl"), name="Omar Reed") == ["2"]

@@ -76,3 +76,22 @@ def test_file_of_another_kind_is_refused_with_what_it_is(
         make(path)
     for word in words:
         assert word in f"{refused.value.message} {refused.value.fix}"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"next_page":null,"users":[{"id":1,"name":"Nora Finch"},{"id":2,"name":"Omar Reed"}],"e":0}',
+        '{"data":{"customers":[{"id":1,"name":"Nora Finch"},{"id":2,"name":"Omar Reed"}]},"paging":{"next":{}}}',
+    ],
+)
+async def test_answer_of_an_api_is_read_for_its_list(opened: Make, content: str) -> None:
+    source = opened(content, "users.json")
+    assert await ids(source, name="Omar Reed") == ["2"]
+    assert source.problem_count == 0
+
+
+@pytest.mark.parametrize("content", ['{"id":1,"name":"Nora Finch"}', '{"1":{"name":"Nora Finch"}}'])
+async def test_object_without_a_list_is_refused_with_the_reason(opened: Make, content: str) -> None:
+    with pytest.raises(ConfigError, match="a list of objects"):
+        await opened(content, "users.json").schema()

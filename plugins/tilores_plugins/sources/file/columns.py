@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
+from unicodedata import combining, normalize
 
 from tilores_core import ConfigError, Locale
 from tilores_plugins.sources.file.dates import Order
@@ -21,6 +22,9 @@ _SQUASH: Final = re.compile(r"[\W_]+")
 _CUSTOMER_IDS: Final = (
     *("customerid", "customernumber", "customerno", "custid", "customer", "clientid", "clientnumber"),
     *("entityid", "personid", "partyid", "memberid", "contactid", "accountholderid", "kundennummer", "kundennr"),
+    *("kundenid", "kdnr", "kundennum", "numeroclient", "nclient", "noclient", "numclient", "codeclient", "idclient"),
+    *("numerodecliente", "numerocliente", "ncliente", "nocliente", "codigocliente", "codigodecliente", "idcliente"),
+    *("codicecliente", "klantnummer", "klantnr", "klantid", "klantcode", "codigodocliente", "numerodocliente"),
 )
 _OTHER_IDS: Final = ("userid", "id")
 _RECORD_IDS: Final = ("recordid", "rowid", "sourcerecordid", "recordkey", "id")
@@ -29,26 +33,54 @@ _UPDATED: Final = (
     *("updatedat", "lastupdated", "lastupdatedat", "modifiedat", "lastmodified", "updatedon", "updated"),
     *("lastmodifieddate", "modifieddate", "updatedate", "recorddate", "receiveddate", "createdat", "timestamp"),
 )
-_NAMES: Final = ("name", "fullname", "customername", "clientname", "displayname", "personname", "contactname")
-_FIRST: Final = ("firstname", "givenname", "forename", "first", "vorname", "fname")
-_MIDDLE: Final = ("middlename", "middleinitial", "secondname")
-_LAST: Final = ("lastname", "familyname", "surname", "last", "nachname", "lname")
+_NAMES: Final = (
+    *("name", "fullname", "customername", "clientname", "displayname", "personname", "contactname"),
+    *("kundenname", "vollername", "nomcomplet", "nomclient", "nombrecompleto", "nomecompleto", "nomecognome"),
+    *("volledigenaam", "klantnaam", "nom", "nombre", "nome", "naam"),
+)
+_FIRST: Final = (
+    *("firstname", "givenname", "forename", "first", "vorname", "fname", "prenom", "voornaam", "primeironome"),
+    *("nombre", "nome"),
+)
+_MIDDLE: Final = ("middlename", "middleinitial", "secondname", "zweitervorname", "segundonombre", "tussenvoegsel")
+_LAST: Final = (
+    *("lastname", "familyname", "surname", "last", "nachname", "lname", "familienname", "nomdefamille", "apellidos"),
+    *("apellido", "cognome", "sobrenome", "apelido", "achternaam", "familienaam", "nom"),
+)
 _NICKNAMES: Final = ("nickname", "preferredname", "knownas", "alias")
-_BORN: Final = ("dateofbirth", "dob", "birthdate", "birthday", "birthdt", "born", "geburtsdatum", "personbirthdate")
+_BORN: Final = (
+    *("dateofbirth", "dob", "birthdate", "birthday", "birthdt", "born", "personbirthdate", "geburtsdatum"),
+    *("geburtstag", "gebdatum", "datedenaissance", "datenaissance", "fechadenacimiento", "fechanacimiento"),
+    *("fnacimiento", "datadinascita", "datanascita", "datadenascimento", "datanascimento", "geboortedatum"),
+)
 _KINDS: Final = (
     "primary|secondary|work|home|office|private|personal|person|other|customer|contact|business|company|billing"
     "|alternate|alternative|main|account|assistant|direct"
 )
-_EMAIL: Final = re.compile(rf"({_KINDS})*\d?(e?mail|email)\d?(address|adresse)?\d?", re.ASCII)
-_PHONE: Final = re.compile(
-    rf"({_KINDS}|mobile|cell|landline)*\d?"
-    r"(phone|telephone|telefon|tel|mobile|mobil|handy|cell|cellphone|mobilephone|rufnummer)\d?"
-    r"(number|nummer|no|nr)?\d?",
+_EMAIL: Final = re.compile(
+    rf"({_KINDS}|adresse)*\d?(e?mails?|courriel|correo(electronico)?|(?:endereco|indirizzo)(?:de)?e?mail)"
+    r"\d?(address(es)?|adresse?|adres)?\d?",
     re.ASCII,
 )
-_CITY: Final = ("city", "town", "ort", "stadt", "mailingcity", "billingcity")
-_POSTCODE: Final = ("postcode", "postalcode", "zip", "zipcode", "plz", "mailingpostalcode")
-_SINCE: Final = ("customersince", "membersince", "clientsince", "signupdate", "joinedat", "joinedon", "registeredat")
+_PHONE: Final = re.compile(
+    rf"({_KINDS}|mobile?|cell|landline|numero|numerode)*\d?"
+    r"(phones?|telephone|telefon|tel|mobile|mobil|handy|cell|cellphone|mobilephone|rufnummer|festnetz|telefon[oe]|"
+    r"telefoon|gsm|movil|celular|cellulare|telemovel|telportable|portable)\d?(numbers?|nummer|no|nr)?"
+    r"(privat|geschaftlich|dienstlich|domicile|fixe|fijo|fisso|vast|thuis|casa|trabajo|lavoro|mobile)?\d?",
+    re.ASCII,
+)
+_CITY: Final = (
+    *("city", "town", "ort", "stadt", "mailingcity", "billingcity", "wohnort", "ville", "ciudad", "citta", "plaats"),
+    *("woonplaats", "cidade", "localidad", "localidade"),
+)
+_POSTCODE: Final = (
+    *("postcode", "postalcode", "zip", "zipcode", "plz", "mailingpostalcode", "postleitzahl", "codepostal"),
+    *("codigopostal", "cap"),
+)
+_SINCE: Final = (
+    *("customersince", "membersince", "clientsince", "signupdate", "joinedat", "joinedon", "registeredat"),
+    *("kundeseit", "clientdepuis", "clientedesde", "klantsinds", "clientedal"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +226,12 @@ class ColumnChoice:
         return columns, warnings
 
     def _identity(self, profile: Profile) -> Column:
+        if not self._known:
+            raise ConfigError(
+                "no row was found: JSON must be a list of objects, an object that holds such lists, or one object a line",
+                where=str(self._path),
+                fix="export the customers as a list",
+            )
         if not self._ids:
             raise ConfigError(
                 "no column names the customer; the columns are " + _format_names(self._known),
@@ -213,6 +251,13 @@ class ColumnChoice:
                 where=str(self._path),
                 fix='say which column does in [plugins.file]: id_column = "…"',
             )
+        inner = [c for c in fitting if _names_customer(c) and profile.ids[c].filled == profile.rows]
+        if inner and len(fitting[0]) == 1 and _squash(fitting[0][0]) in _OTHER_IDS:
+            raise ConfigError(
+                f"{fitting[0][0]!r} and {'.'.join(inner[0])!r} could each name the customer",
+                where=str(self._path),
+                fix=f'say which in [plugins.file]: id_column = "{".".join(inner[0])}"',
+            )
         strong = [column for column in fitting if _squash(".".join(column)) in _CUSTOMER_IDS]
         repeats = {profile.ids[column].repeated for column in strong}
         if len(strong) > 1 and len(repeats) > 1:
@@ -225,10 +270,13 @@ class ColumnChoice:
         return fitting[0]
 
     def _id_candidates(self) -> list[Column]:
-        for names in (self._whole, self._last):
-            if found := [self._column(names[name]) for name in (*_CUSTOMER_IDS, *_OTHER_IDS) if name in names]:
-                return found
-        return []
+        whole, last = (
+            [self._column(names[name]) for name in (*_CUSTOMER_IDS, *_OTHER_IDS) if name in names]
+            for names in (self._whole, self._last)
+        )
+        if whole and _squash(".".join(whole[0])) in _OTHER_IDS:
+            whole += [column for column in last if _names_customer(column)]
+        return whole or last
 
     # --- by name ---------------------------------------------------------------------------------------------
 
@@ -283,7 +331,7 @@ class ColumnChoice:
                 found.append(Name((first, middle, last), last))
         if nickname and last:
             found.append(Name((nickname, last), last))
-        if whole and whole not in {first, last, nickname}:
+        if whole and whole != nickname and not (first and last and whole in {first, last}):
             found.append(Name((whole,)))
         return tuple(found)
 
@@ -303,7 +351,15 @@ class ColumnChoice:
         return tuple(Trait(label, column, kind) for label, column, kind in guessed if column)
 
 
+def _names_customer(column: Column) -> bool:
+    """Whether a column inside an object is called as a customer's id is."""
+    return len(column) > 1 and _squash(column[-1]) in _CUSTOMER_IDS
+
+
 def _squash(name: str) -> str:
+    """Letters and digits in lower case without accents."""
+    if not name.isascii():
+        name = "".join(c for c in normalize("NFKD", name) if not combining(c))
     return _SQUASH.sub("", name).lower()
 
 

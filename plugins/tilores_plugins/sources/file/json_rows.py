@@ -16,6 +16,7 @@ from tilores_plugins.sources.file.problems import Problems
 from tilores_plugins.sources.file.rows import BOM, LONGEST_ROW, Row, skip_line
 
 _CHUNK = 256 * 1024
+_DEEPEST = 3  # objects inside the document's, in which lists are looked for
 _BLANK = re.compile(r"[ \t\r\n]*")
 _BLANK_OR_COMMA = re.compile(r"[ \t\r\n,]*")
 _NEXT_OBJECT = re.compile(r"\}[ \t\r\n]*,(?=[ \t\r\n]*\{)|\n(?=[ \t]*\{)")
@@ -123,6 +124,7 @@ class _Document:
         self._at = 0
         self._line = 1
         self._ended = False
+        self._found = False  # a row
 
     def rows(self) -> Iterator[Row]:
         opening = self._peek(_BLANK)
@@ -131,25 +133,32 @@ class _Document:
             yield from self._list(None)
         elif opening == "{":
             self._skip(1)
-            yield from self._lists()
+            yield from self._lists(_DEEPEST)
+            if not self._found:
+                self._problems.add(self._line, "the document's object holds no list of objects")
         elif opening:
             self._problems.add(self._line, "the document is neither a list nor an object")
 
-    def _lists(self) -> Iterator[Row]:
+    def _lists(self, depth: int) -> Iterator[Row]:
+        """The rows of the lists in an object and in the objects inside it; single values, as an API's answer has them
+        beside the list, are passed over."""
         while (character := self._peek(_BLANK_OR_COMMA)) == '"':
             key, _, _ = self._value()
             if not isinstance(key, str) or self._peek(_BLANK) != ":":
                 break
             self._skip(1)
-            if self._peek(_BLANK) == "[":
+            opening = self._peek(_BLANK)
+            if opening == "[":
                 self._skip(1)
                 yield from self._list(key)
-            elif self._value()[0] is None:
+            elif opening == "{" and depth:
+                self._skip(1)
+                yield from self._lists(depth - 1)
+            elif isinstance(self._value()[0], _Broken):
                 break
-            else:
-                self._problems.add(self._line, "a value of the document's object is not a list")
         else:
             if character == "}":
+                self._skip(1)
                 return
         self._problems.add(self._line, "the document breaks off here")
 
@@ -161,6 +170,7 @@ class _Document:
             line = self._line
             value, offset, length = self._value()
             if isinstance(value, dict):
+                self._found = True
                 yield Row(offset, length, line, value, group)
             elif isinstance(value, _Broken):
                 self._problems.add(line, value.reason)
