@@ -57,6 +57,8 @@ _DAY = re.compile(r"(\d{1,2})(?:st|nd|rd|th)?", re.ASCII)
 _YEAR = re.compile(r"(?:1[89]|20|21)\d\d", re.ASCII)
 _GROUP = re.compile(r"[+(]*\d[\d().\-/]*", re.ASCII)
 _PHONE_SHAPE = re.compile(r"\+|\(\d|0\d{2}|\d{3}[-. ]\d{3,4}(?:[-. ]\d{4})?$|\d{2,4}(?:[ -]\d{2,4}){2,}$", re.ASCII)
+_FIRST_GROUP = re.compile(r"[1-9]\d{0,2}", re.ASCII)
+_SECOND_GROUP = re.compile(r"\d{3}", re.ASCII)
 _MASKED = re.compile(r"([A-Z]{0,2}\d{2,6})?(?:[*•xX…#.]{2,}|…)[ -]?(\d{2,6})")
 _DAY_AND_MONTH = re.compile(r"(\d{1,2})\.(\d{1,2})\.\.?", re.ASCII)
 _LETTERED = re.compile(r"[^\W\d_]")
@@ -73,9 +75,9 @@ class Claim(NamedTuple):
     """One value. `text` is what it is compared by, `value` and `slack` are for numbers, `other` is a second reading
     of the same figures (1.500 may be 1,500).
 
-    `shape` is how to compare: `number`, `percent`, `years` (a span of so many), `count` ("40 more"), `day` (ISO),
-    `month_day` (`--06-30`), `month` (`2025-06`), `digits`, `code`, `tail` (the end of a longer number), `email`,
-    `name`.
+    `shape` is how to compare: `number`, `spaced` (a number in two groups, or two numbers), `percent`, `years` (a span
+    of so many), `count` ("40 more"), `day` (ISO), `month_day` (`--06-30`), `month` (`2025-06`), `digits`, `code`,
+    `tail` (the end of a longer number), `email`, `name`.
     """
 
     kind: Kind
@@ -184,6 +186,8 @@ def _with_digits(words: Sequence[str], position: int) -> tuple[int, Sequence[Cla
         used, claim = _day_first(words, position, bare)
         if claim is not None:
             return used, (claim,)
+    if (spaced := _find_spaced(word, words, position)) is not None:
+        return 2, (spaced,)
     if not _stands_alone(bare, word, words, position):
         if masked := _MASKED.fullmatch(word.strip(".,;:!?'\"()")):
             return 1, (Claim("account", "tail", f"{(masked[1] or '').lower()}*{masked[2]}"),)
@@ -201,6 +205,17 @@ def _with_digits(words: Sequence[str], position: int) -> tuple[int, Sequence[Cla
     ):
         return 1, (Claim("account", "tail", bare),)
     return 1, tuple(_single(bare, word, before, after))
+
+
+def _find_spaced(word: str, words: Sequence[str], position: int) -> Claim | None:
+    """ "309 360": one number or two; of longer rows and of the last digits of a number it is neither."""
+    if not _FIRST_GROUP.fullmatch(word) or position + 1 == len(words):
+        return None
+    second = words[position + 1].rstrip(AROUND)
+    beside = _before(words, position)[-1:] + _after(words, position + 1)[:1]
+    if not _SECOND_GROUP.fullmatch(second) or _DIGIT.search(beside) or _is_tail(words, position):
+        return None
+    return Claim("number", "spaced", f"{word} {second}", float(word + second))
 
 
 def _is_tail(words: Sequence[str], position: int) -> bool:
@@ -292,12 +307,17 @@ def _number(match: re.Match[str], before: str, after: str) -> Claim | None:
     percent = behind == "%" or after.lower() in PERCENT
     paid = bool(match["money"])
     scale = SCALES.get(behind) or SCALES.get(after) or SCALES.get(after.lower(), 1.0)
-    if not paid and "m" in (behind, after):  # months or metres, unless it is money
+    metres = not paid and "m" in (behind, after)  # or months, or millions; of money they are millions
+    if metres:
         scale = 1.0
     marked = paid or percent or scale != 1.0 or behind in ("€", "$", "£", "¥")
     if before in AGED:
         after = "years"
-    return _amount(digits, after, scale=scale, percent=percent, marked=marked, before=before)
+    claim = _amount(digits, after, scale=scale, percent=percent, marked=marked, before=before)
+    if claim is None or not metres:
+        return claim
+    millions = _amount(digits, after, scale=SCALES["m"], marked=True, before=before)
+    return claim if millions is None else claim._replace(other=millions.value, other_slack=millions.slack)
 
 
 def _amount(

@@ -7,6 +7,7 @@ too. An answer may write a value otherwise than the records do; what is accepted
 | --- | --- |
 | 1234.5 | 1,234.50; 1235 (rounded); about 1,200 (with a word that says so); 1.2 thousand |
 | 1.234,56 or 1 234,56 | 1,234.56 |
+| 309360 or 1200000 | 309 360, 1.2m |
 | 742 | seven hundred and forty-two, siebenhundertzweiundvierzig |
 | 1500 | 1.500 (which is 1.5 as well) |
 | 0.45 or 45 or 45,0 % | 45 % |
@@ -89,6 +90,11 @@ class Evidence:
                     self._has_number(claim.value, claim.slack)
                     or (claim.value.is_integer() and claim.value in self.years)
                     or (claim.other is not None and self._has_number(claim.other, claim.other_slack))
+                )
+            case "spaced":
+                parts = map(float, claim.text.split())
+                return self._has_number(claim.value, claim.slack) or all(
+                    part <= SMALL or self._has_number(part, 0.5) for part in parts
                 )
             case "percent":
                 return self._has_number(claim.value, claim.slack) or self._has_number(

@@ -228,7 +228,7 @@ class ColumnChoice:
     def _identity(self, profile: Profile) -> Column:
         if not self._known:
             raise ConfigError(
-                "no row was found: JSON must be a list of objects, an object that holds such lists, or one object a line",
+                "no row was found: JSON must be a list of objects, an object with such lists, or an object a line",
                 where=str(self._path),
                 fix="export the customers as a list",
             )
