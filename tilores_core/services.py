@@ -295,8 +295,7 @@ class _Opening:
         if not config.quality.live_cpu_percent:
             return None
         if config.healing.mode != "off":
-            signals = HealthSignals(store, observer, shown=models.display_name, source=config.use.source)
-            observer = self._start(signals)
+            observer = HealthSignals(store, observer, shown=models.display_name, source=config.use.source)
         if config.quality.collect_questions:
             from tilores_core.quality.questions.collecting import QuestionCollector  # a server does without it else
 

@@ -27,7 +27,6 @@ from typing import Any
 import orjson
 import structlog
 
-from tilores_core.improve.healing_signals import HealthSignals
 from tilores_core.quality.live import FLUSH_SECONDS, LiveQuality
 from tilores_core.release import ProductionPromptManager
 from tilores_core.release.experiments.assignment import BUCKETS, Assignment, RunningExperiment
@@ -158,8 +157,6 @@ async def cost_of_flush(quality: LiveQuality) -> float:
     """The share of a core that adding the sums to the store takes, at the end of a round."""
     began = time.process_time()
     await quality.flush()
-    if isinstance(quality._observer, HealthSignals):
-        await quality._observer.flush()
     return (time.process_time() - began) / FLUSH_SECONDS
 
 

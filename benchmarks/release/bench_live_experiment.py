@@ -2,14 +2,17 @@
 
     python -m benchmarks.release.bench_live_experiment --requests 20000
 
+Half of the requests each:
 1. A poor prompt is in production, and a better candidate is tried at 50/50: it must win and be deployed by itself.
-2. Then the poor prompt is the candidate: it must be stopped, and meet no caller after that.
+2. Then the poor prompt is the candidate: it must be stopped.
+`--at-once` requests wait at a time until the decision, then at least 16 for what is left: one second after the
+decision, when both web processes have followed it, each answer must come from the better prompt.
 
 The model is simulated (`demo:simulated-1`: it does as it is instructed, and long answers with markup score some seven
 points lower), so the difference is real and known. Live scoring may take a fifth of a core here, so that a decision
 takes minutes.
-Exit code 1 when one of the two ends otherwise, a request fails, or more than 5 % of the requests after the end meet
-the worse one.
+Exit code 1 when one of the two ends otherwise, a request fails, the poor prompt answers later than that, or more than
+5 % of the requests meet the worse candidate beyond the half that the split gives it.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,7 +39,8 @@ import aiohttp
 KEY = "bench-secret-of-no-value"
 HEADERS = {"Authorization": f"Bearer {KEY}"}
 MODEL = "demo:simulated-1"
-AFTER = 512
+_AT_ONCE_AFTER = 16
+_MOST_BEYOND = 0.05
 CUSTOMERS = ("EDW_HAWTHORNE_001",)
 FIELDS = ("monthly income", "credit limit", "account balance", "credit utilization", "city", "total spent")
 TOML = f"""schema = 1
@@ -92,23 +96,32 @@ class Bench:
         version = str(data.get("tilores", {}).get("prompt_version", "")).partition("-")[0]
         self.seen[f"version {version}"] += 1
 
-    async def until_ended(self, name: str, most: int, at_once: int) -> dict[str, Any]:
-        """Ask until the experiment has ended, at most so many times, looking twice a second."""
-        begun, sent = time.monotonic(), 0
+    async def ask_many(self, most: int, at_once: int, is_done: Callable[[], Awaitable[bool]] | None = None) -> int:
+        """Ask at most so many times, looking twice a second whether it is done; how often it was."""
+        sent, looked = 0, 0.0
         waiting: set[asyncio.Task[None]] = set()
-        looked = 0.0
         while sent < most:
             while len(waiting) < at_once and sent < most:
                 waiting.add(asyncio.create_task(self.ask()))
                 sent += 1
             _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            if time.monotonic() - looked > 0.5:
+            if is_done is not None and time.monotonic() - looked > 0.5:
                 looked = time.monotonic()
-                found: dict[str, Any] = await self.admin("GET", f"experiments/runs/{name}")
-                if found["state"] == "ended":
+                if await is_done():
                     break
         if waiting:
             await asyncio.wait(waiting)
+        return sent
+
+    async def until_ended(self, name: str, most: int, at_once: int) -> dict[str, Any]:
+        """Ask until the experiment has ended, at most so many times."""
+
+        async def has_ended() -> bool:
+            found: dict[str, Any] = await self.admin("GET", f"experiments/runs/{name}")
+            return bool(found["state"] == "ended")
+
+        begun = time.monotonic()
+        sent = await self.ask_many(most, at_once, has_ended)
         found = await self.admin("GET", f"experiments/runs/{name}")
         verdict = found["verdict"]
         print(
@@ -118,11 +131,20 @@ class Bench:
         )
         return {**found, "sent": sent}
 
+    async def after(self, number: int, at_once: int, poor: int) -> int:
+        """Ask so many times when the decision has reached all processes; how many answers the poor prompt gave."""
+        await asyncio.sleep(1.0)
+        begun, before = time.monotonic(), self.seen[f"version {poor}"]
+        await self.ask_many(number, max(at_once, _AT_ONCE_AFTER))
+        late = self.seen[f"version {poor}"] - before
+        print(f"after that: {number} requests, {time.monotonic() - begun:.0f} s, {late} of them met the poor prompt")
+        return late
+
 
 async def run(given: argparse.Namespace, url: str) -> bool:
     timeout = aiohttp.ClientTimeout(total=60)
     async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as http:
-        bench = Bench(http, url)
+        bench, begun, half = Bench(http, url), time.monotonic(), given.requests // 2
         await ready(http, url)
         poor, good = await bench.version(POOR), await bench.version(GOOD)
         deploy = {"version": poor, "reason": "bench", "skip_evaluation": True}
@@ -131,26 +153,28 @@ async def run(given: argparse.Namespace, url: str) -> bool:
 
         better = {"plan": {"name": "better", "candidate": good, **plan}, "reason": "bench", "skip_evaluation": True}
         await bench.admin("POST", "experiments", better)
-        won = await bench.until_ended("better", given.requests, given.at_once)
+        won = await bench.until_ended("better", half, given.at_once)
         production = (await bench.admin("GET", "prompts"))["labels"]["production"]
-        passed = won["outcome"] == "deployed" and production == good
         print(f"in production: version {production} ({'the better one' if production == good else 'the poor one'})")
+        late = await bench.after(half - won["sent"], given.at_once, poor)
 
         before = bench.seen[f"version {poor}"]
         worse = {"plan": {"name": "worse", "candidate": poor, **plan}, "reason": "bench", "skip_evaluation": True}
         await bench.admin("POST", "experiments", worse)
-        lost = await bench.until_ended("worse", given.requests, given.at_once)
+        lost = await bench.until_ended("worse", half, given.at_once)
+        late += await bench.after(half - lost["sent"], given.at_once, poor)
         met = bench.seen[f"version {poor}"] - before
-        print(f"met the worse candidate: {met} of {lost['sent']} requests until it was stopped")
-        before = bench.seen[f"version {poor}"]
-        await asyncio.sleep(1.0)  # other web processes follow within a second
-        for _ in range(0, AFTER, given.at_once):
-            await asyncio.gather(*(bench.ask() for _ in range(given.at_once)))
-        late = bench.seen[f"version {poor}"] - before
-        print(f"met it after that: {late} of {AFTER} requests")
+        beyond = max(0.0, met - lost["sent"] / 2) / half
+        print(
+            f"met the worse candidate: {met} of {half} requests, {lost['sent'] / 2:.0f} of them by the split; "
+            f"{beyond:.2%} beyond"
+        )
         failed = sum(count for what, count in bench.seen.items() if what.startswith("failed"))
         print(", ".join(f"{what}: {count}" for what, count in sorted(bench.seen.items())))
-        return passed and lost["outcome"] == "harm" and late < 0.05 * AFTER and failed == 0
+        seconds = time.monotonic() - begun
+        print(f"{sum(bench.seen.values())} requests in {seconds:.0f} s")
+        decided = won["outcome"] == "deployed" and production == good and lost["outcome"] == "harm"
+        return decided and late == 0 and beyond < _MOST_BEYOND and failed == 0
 
 
 async def ready(http: aiohttp.ClientSession, url: str) -> None:
@@ -195,11 +219,12 @@ def running_server(toml: str) -> Iterator[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--requests", type=int, default=20_000, help="most requests of each experiment")
+    parser.add_argument("--requests", type=int, default=20_000, help="in all")
     parser.add_argument("--at-once", type=int, default=16)
     given = parser.parse_args()
     with running_server(TOML) as url:
         passed = asyncio.run(run(given, url))
+    print("passed" if passed else "failed")
     sys.exit(0 if passed else 1)
 
 

@@ -21,7 +21,9 @@ from typing import Any
 
 import aiohttp
 
-from benchmarks.release.bench_live_experiment import AFTER, GOOD, POOR, TOML, Bench, ready, running_server
+from benchmarks.release.bench_live_experiment import GOOD, POOR, TOML, Bench, ready, running_server
+
+AFTER = 512
 
 
 async def ask_until(bench: Bench, rate: float, seconds: float, *, scored: tuple[int, int] | None) -> bool:
@@ -72,13 +74,17 @@ async def run(given: argparse.Namespace, url: str) -> bool:
         seconds, asked = time.monotonic() - begun, sum(bench.seen.values()) - before
         met = bench.seen[f"version {poor}"]
         entry = (await bench.admin("GET", "prompts/history?limit=1"))[0]
-        alerts = {alert["kind"] for alert in (await bench.admin("GET", "alerts"))["alerts"]}
         for row in await bench.admin("GET", "experiments/performance?hours=1"):
             print(f"  version {row['prompt_version']}: {row['turns']} turns, quality {row['quality'] or 0:.3f}")
         await asyncio.sleep(1.0)  # other web processes follow within a second
-        for _ in range(0, AFTER, 8):
-            await asyncio.gather(*(bench.ask() for _ in range(8)))
+        await bench.ask_many(AFTER, 8)
         late = bench.seen[f"version {poor}"] - met
+        alerts: set[str] = set()
+        for _ in range(30):  # the worker writes it just after the entry in the audit log
+            alerts = {alert["kind"] for alert in (await bench.admin("GET", "alerts"))["alerts"]}
+            if "prompt.regression" in alerts:
+                break
+            await asyncio.sleep(1.0)
         failed = sum(count for what, count in bench.seen.items() if what.startswith("failed"))
         print(f"regression: rolled back {back} after {asked} requests ({met} met it), {seconds:.1f} s")
         print(f"audit: {entry['actor']} {entry['action']}: {entry['reason']}")

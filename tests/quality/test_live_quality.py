@@ -271,6 +271,8 @@ async def test_observer_hears_of_each_turn_once_with_its_score(tmp_path: Path) -
         def record_unreliable(self, given: Outcome) -> None:
             heard.append((given.turn.run_id, -1.0))
 
+        async def flush(self) -> None: ...
+
     def score(question: str, given: Outcome) -> Scores:
         if given.turn.run_id == "broken":
             raise ValueError
@@ -294,6 +296,8 @@ async def test_observer_hears_over_the_budget_only_of_turns_in_experiments(tmp_p
 
         def record_unreliable(self, given: Outcome) -> None:
             raise AssertionError
+
+        async def flush(self) -> None: ...
 
     async with live(tmp_path, score=always(0.75), observer=Observer(), cpu_share=1e-9) as (quality, _):
         quality._budget.charge(1.0)
@@ -326,6 +330,8 @@ async def test_health_signals_count_fields_and_versions(tmp_path: Path) -> None:
         def record(self, given: Outcome, score: float | None) -> None: ...
 
         def record_unreliable(self, given: Outcome) -> None: ...
+
+        async def flush(self) -> None: ...
 
     store = LazyStore(store_address(None, tmp_path))
     signals = HealthSignals(store, Behind(), shown=str.upper, source="demo", clock=lambda: NOW)

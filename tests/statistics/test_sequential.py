@@ -17,7 +17,6 @@ import scipy
 from tilores_core.statistics import (
     ConfidenceSequence,
     Cuped,
-    EmpiricalBernstein,
     FloorTest,
     MeanSPRT,
     Moments,
@@ -78,29 +77,6 @@ def test_looks_with_too_few_values_say_nothing() -> None:
     for test in (MeanSPRT(), ConfidenceSequence()):
         look = test.look(few, few)
         assert (look.low, look.high, look.p_value) == (-math.inf, math.inf, 1.0)
-
-
-def test_empirical_bernstein_stream_equals_formula_over_all_values() -> None:
-    draw = random.Random(11)
-    scores = [draw.betavariate(9, 1) for _ in range(300)]
-    stream = EmpiricalBernstein()
-    low, high, alpha = 0.0, 1.0, 0.05
-    weights: list[float] = []
-    spent = 0.0
-    deviations = [0.25]
-    for t, score in enumerate(scores, start=1):
-        stream.add(score)
-        mean = (0.5 + sum(scores[: t - 1])) / t
-        variance = sum(deviations) / t
-        weights.append(min(math.sqrt(2 * math.log(2 / alpha) / (variance * t * math.log(1 + t))), 0.5))
-        spent += 4 * (score - mean) ** 2 * (-math.log(1 - weights[-1]) - weights[-1]) / 4
-        deviations.append((score - (0.5 + sum(scores[:t])) / (t + 1)) ** 2)
-        centre = sum(w * s for w, s in zip(weights, scores, strict=False)) / sum(weights)
-        half = (math.log(2 / alpha) + spent) / sum(weights)
-        low, high = max(low, centre - half), min(high, centre + half)
-    assert _close(stream.low, low)
-    assert _close(stream.high, high)
-    assert stream.low < 0.9 < stream.high
 
 
 def test_ratio_mismatch_equals_dirichlet_multinomial_bayes_factor() -> None:
@@ -204,7 +180,6 @@ def test_msprt_in_small_simulation_finds_no_winner_between_equal_arms() -> None:
     ("make", "feed"),
     [
         (lambda: FloorTest(floor=0.9), lambda test, score: test.add(score)),
-        (EmpiricalBernstein, lambda test, score: test.add(score)),
         (Moments, lambda test, score: test.add(score)),
         (Cuped, lambda test, score: test.add(score, score * score)),
         (lambda: RatioMismatchTest(shares=(0.5, 0.5)), lambda test, score: test.add(int(score > 0.85))),

@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(part="improve")
 
-FLUSH_SECONDS: Final = 10.0
 _MOST_SEEN: Final = 2_000
 _AGAIN_SECONDS: Final = 5.0
 
@@ -52,7 +50,6 @@ class HealthSignals:
         self._seen: Counter[tuple[SignalKind, str, str]] = Counter()
         self._fields: Counter[str] = Counter()
         """Customers by the name of a field that they have; "" counts all."""
-        self._task: asyncio.Task[None] | None = None
 
     def record(self, outcome: Outcome, score: float | None) -> None:
         """Count what a turn shows. Never waits."""
@@ -70,17 +67,6 @@ class HealthSignals:
     def record_unreliable(self, outcome: Outcome) -> None:
         self._behind.record_unreliable(outcome)
 
-    def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="health signals")
-
-    async def aclose(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        if self._store.opened is not None:
-            with suppress(StoreError):
-                await self.flush()
-
     async def flush(self) -> None:
         """Add what was seen to the store. Raises `StoreError`; it is kept then."""
         seen, self._seen = self._seen, Counter()
@@ -96,12 +82,6 @@ class HealthSignals:
             self._seen.update(seen)
             self._fields.update(fields)
             raise
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
-            with suppress(StoreError):  # live quality reports it
-                await self.flush()
 
 
 class ModelHolds:

@@ -23,7 +23,7 @@ from tilores_core.chat.messages import last_question
 from tilores_core.chat.stored import answer_from_hit
 from tilores_core.chat.turn_context import TurnContext
 from tilores_core.contracts import Answer, Outcome
-from tilores_core.errors import TiloresError, error_code
+from tilores_core.errors import RequestError, TiloresError
 from tilores_core.quality.cpu_budget import CpuBudget
 from tilores_core.quality.recent_runs import RecentRuns
 from tilores_core.quality.scoring import Scores, score_live
@@ -46,19 +46,6 @@ _MOST_SCORES: Final = 10_000
 _MOST_FEEDBACK: Final = 1_000
 _SCORES: Final = ("overall", "groundedness", "abstention", "format")
 _PARTS: Final = {name: tuple(f"{name}_{part}" for part in PARTS) for name in MEASURES}
-_CALLERS_FAULT: Final = frozenset(
-    {
-        "invalid_request",
-        "unsupported_parameter",
-        "context_too_long",
-        "unknown_model",
-        "authentication",
-        "permission_denied",
-        "payload_too_large",
-        "rate_limited",
-        "cancelled",
-    }
-)
 
 Scorer = Callable[[str, Outcome], Scores]
 Sums = defaultdict[str, float]
@@ -74,6 +61,10 @@ class ScoreObserver(Protocol):
 
     def record_unreliable(self, outcome: Outcome) -> None:
         """The scorer failed at this turn."""
+        ...
+
+    async def flush(self) -> None:
+        """Add what was recorded to the store. Raises `StoreError`; it is kept then."""
         ...
 
 
@@ -146,7 +137,7 @@ class LiveQuality:
         if context.turn.purpose != "live":
             return False
         if answer is None:
-            if error is None or error_code(error) in _CALLERS_FAULT:
+            if isinstance(error, RequestError | asyncio.CancelledError):  # the caller's doing
                 return False
             sums = self._sums_of(Cell(context.model, context.spectrum, context.prompt.version))
             sums["turns"] += 1
@@ -320,6 +311,8 @@ class LiveQuality:
             if self._collector is not None:
                 await self._collector.flush()
             await self._add_to_store()
+            if self._observer is not None:
+                await self._observer.flush()
         except TiloresError as error:
             self.failures += 1
             if not self._failing:

@@ -2,7 +2,7 @@
 
 For a planned number of values: `paired_t`, `welch_t`, `mcnemar_exact`, `two_proportions`, `wilson`, `newcombe`,
 `sample_size`, `power`, `cohens_kappa`, `slope`, `change_point`, `probability_better`, `expected_loss`.
-For looking again and again: `MeanSPRT`, `ConfidenceSequence`, `EmpiricalBernstein`, `FloorTest`, `RatioMismatchTest`.
+For looking again and again: `MeanSPRT`, `ConfidenceSequence`, `FloorTest`, `RatioMismatchTest`.
 Their work per value or look is constant, and `to_state` gives plain JSON from which `from_state` goes on. `Moments`
 and `Cuped` hold what a stream has shown so far. Wrong arguments raise `ValueError`.
 """
@@ -29,7 +29,6 @@ from tilores_core.statistics.floor import FloorTest as FloorTest
 from tilores_core.statistics.moments import Moments as Moments
 from tilores_core.statistics.sequential import (
     ConfidenceSequence as ConfidenceSequence,
-    EmpiricalBernstein as EmpiricalBernstein,
     Look as Look,
     MeanSPRT as MeanSPRT,
 )

@@ -1,8 +1,8 @@
-"""Always-valid statements about a difference of means, and about one mean: look as often as you like.
+"""Always-valid statements about a difference of means: look as often as you like.
 
 `MeanSPRT` and `ConfidenceSequence` are functions of the moments of two arms; so they can be fed by single values as
 well as by windows, and no look depends on how many came before. Both are asymptotic: they hold from `minimum` values
-per arm on. `EmpiricalBernstein` holds from the first value of a score in [0, 1], and is wider.
+per arm on.
 """
 
 from __future__ import annotations
@@ -104,48 +104,6 @@ def _variance_of_difference(control: Moments, treatment: Moments, minimum: float
     if min(control.count, treatment.count) < max(minimum, 2):
         return None
     return (control.variance / control.count + treatment.variance / treatment.count) or None
-
-
-@dataclass(slots=True, kw_only=True)
-class EmpiricalBernstein:
-    """A confidence sequence of the mean of scores in [0, 1], without approximation.
-
-    The predictable plug-in empirical-Bernstein sequence of Waudby-Smith and Ramdas (arXiv 2010.09686, theorem 2),
-    with running intersection: `low` and `high` hold together at all times with probability 1 - `alpha`.
-    """
-
-    alpha: float = 0.05
-    count: int = 0
-    low: float = 0.0
-    high: float = 1.0
-    weights: float = 0.0
-    weighted: float = 0.0
-    spent: float = 0.0
-    total: float = 0.5
-    squares: float = 0.25
-
-    def add(self, score: float) -> None:
-        """Raises `ValueError` for a score outside [0, 1]."""
-        in_unit_interval(score)
-        log_term = math.log(2 / self.alpha)
-        self.count += 1
-        t = self.count
-        mean, variance = self.total / t, self.squares / t  # of what came before, with a first guess of 1/2 and 1/4
-        bet = min(math.sqrt(2 * log_term / (variance * t * math.log1p(t))), 0.5)
-        self.weights += bet
-        self.weighted += bet * score
-        self.spent += 4 * (score - mean) ** 2 * (-math.log1p(-bet) - bet) / 4
-        self.total += score
-        self.squares += (score - self.total / (t + 1)) ** 2
-        centre, half = self.weighted / self.weights, (log_term + self.spent) / self.weights
-        self.low, self.high = max(self.low, centre - half), min(self.high, centre + half)
-
-    def to_state(self) -> dict[str, float]:
-        return asdict(self)
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> EmpiricalBernstein:
-        return cls(**state)
 
 
 def in_unit_interval(score: float) -> None:
