@@ -109,6 +109,15 @@ async def test_the_peek_does_no_io() -> None:
         assert world.shared.calls == asked
 
 
+async def test_a_new_question_that_names_no_customer_reads_the_tiers_below_once() -> None:
+    async with World(provider=FakeProvider(infos=(PRICED,), otherwise="one"), store=SharedStore()) as world:
+        asked = world.shared.calls
+        turn = question("What can you do?")
+        assert await world.find_stored(turn, KeyMemo()) is None
+        assert world.shared.calls - asked == 1, "what it names, and the answer for no customer"
+        assert (await world.ask("What can you do?")).cache_tier == "miss"
+
+
 async def test_the_same_request_again_reads_the_tiers_below_once() -> None:
     store = SharedStore()
     provider = FakeProvider(infos=(PRICED,), otherwise="one")

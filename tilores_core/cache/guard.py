@@ -104,12 +104,8 @@ class GuardedTier:
     def _writes_fail(self) -> bool:
         return self.write_breaker is not None and self.write_breaker.state != "closed"
 
-    async def read(self, keys: Sequence[str]) -> Mapping[str, CacheEntry]:
-        """The entries of `keys`; none when the tier fails, and none that a pending invalidation matches."""
-        return await self.try_read(keys) or {}
-
-    async def try_read(self, keys: Sequence[str]) -> Mapping[str, CacheEntry] | None:
-        """As `read`, but None when the tier fails."""
+    async def read(self, keys: Sequence[str]) -> Mapping[str, CacheEntry] | None:
+        """The entries of `keys`, without those that a pending invalidation matches; None when the tier fails."""
         started = time.perf_counter()
         entries = await self._call(lambda: self.tier.get_many(keys), self.breaker, self._timeout)
         if isinstance(entries, _Failed):

@@ -84,7 +84,7 @@ class Stack:
                 if not skip_local:
                     found |= {key: hit for key in wanted if (hit := self.get_from_memory(key)) is not None}
             else:
-                hits = self._check(tier, wanted, await tier.read(wanted))
+                hits = self._check(tier, wanted, await tier.read(wanted) or {})
                 found |= hits
                 if hits and place:
                     await self._promote(hits, place, revision)
@@ -120,7 +120,7 @@ class Stack:
         for tier in self.tiers:
             if tier.local is not None or not held:
                 continue
-            entries = await tier.try_read(list(held))
+            entries = await tier.read(list(held))
             if entries is None:
                 failed |= held.keys()
                 continue
@@ -157,8 +157,9 @@ class Stack:
             return False
         await self._drop_wire(key)
         self._recent.add(key, hit.tags)
+        namespace = namespace_of(key)
         for tier in self.tiers:
-            tier.counters[namespace_of(key)].stores += 1
+            tier.counters[namespace].stores += 1
             if defer is None or tier.local is not None:
                 await self.write(tier, {key: (hit, revision)})
             else:
@@ -289,8 +290,11 @@ class Stack:
 
     async def _drop_wire(self, key: str) -> None:
         """The bytes made from an older value of `key`."""
-        if self.local is not None and self._protocols and not key.startswith(f"{WIRE}:"):
-            await self._delete(self.local, {wire_key(key, protocol) for protocol in self._protocols})
+        if self.local is None or not self._protocols or key.startswith(f"{WIRE}:"):
+            return
+        wires = {wire_key(key, protocol) for protocol in self._protocols}
+        if held := {wire for wire in wires if self.look_local(wire) is not None}:
+            await self._delete(self.local, held)
 
     async def _delete(self, tier: GuardedTier, keys: set[str]) -> None:
         await self._remove_from(tier, Invalidation(keys=frozenset(keys)))

@@ -73,15 +73,19 @@ class AnswerLookup:
     async def get_from_tiers(self, context: TurnContext) -> Hit | None:
         """The same with the tiers outside this process, after `get_from_memory` has found nothing.
 
-        What the same request read the last time is read at once: one round trip instead of three.
+        What the same request read the last time is read at once: one round trip instead of three. So is the answer
+        to a conversation that names no customer, as most end there that were not asked before.
         """
         if not self._has_shared or context.missing_key is None:
             return None
         entries, memo = context.entries, context.memo
         hit: Hit | None = None
-        if memo.keys:
-            entries |= dict.fromkeys(memo.keys)
-            entries |= await self._cache.get_many(memo.keys)
+        keys = memo.keys
+        if not keys and context.turn.customer_id is None:
+            keys = (context.missing_key, self._key(context, ""))
+        if keys:
+            entries |= dict.fromkeys(keys)
+            entries |= await self._cache.get_many(keys)
             context.missing_key = None
             hit = self.get_from_memory(context)
         while hit is None and (key := context.missing_key) is not None and key not in entries:
@@ -89,7 +93,8 @@ class AnswerLookup:
             context.missing_key = None
             hit = self.get_from_memory(context)
         if hit is not None:
-            memo.keys = tuple(dict.fromkeys((*entries, *memo.keys)))[:_ENTRIES_PER_ANSWER]
+            found = [key for key, entry in entries.items() if entry is not None]
+            memo.keys = tuple(dict.fromkeys((*found, *memo.keys)))[:_ENTRIES_PER_ANSWER]
         return hit
 
     async def resolve(self, context: TurnContext) -> tuple[CustomerMatch, Hit | None]:

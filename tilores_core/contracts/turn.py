@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, TypedDict
 
 from tilores_core.contracts.source import Customer, empty_mapping
@@ -88,7 +88,7 @@ class Prompt:
         guidance = self.parts.get(f"guidance.{spectrum}", "")
         if not guidance:
             after = after.lstrip("\n")
-        return replace(self, template=f"{before}{guidance}{after}")
+        return Prompt(version=self.version, template=f"{before}{guidance}{after}", parts=self.parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

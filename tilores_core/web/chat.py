@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from contextlib import aclosing
 from time import monotonic, perf_counter
 from typing import Any, Protocol
 
@@ -56,6 +56,24 @@ class ChatProtocol(Protocol):
         ...
 
 
+class _AtWork:
+    """Counts a request while it is at work. Raises `OverloadedError` when there are too many."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.number = 0
+
+    def __enter__(self) -> None:
+        if self.number >= self._most:
+            raise OverloadedError(
+                "too many requests at once", retry_after=1.0, fix="try again in a second, or run more workers"
+            )
+        self.number += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.number -= 1
+
+
 class ChatService:
     """One per application. Routes hand it an exchange; it hands them answers."""
 
@@ -81,7 +99,7 @@ class ChatService:
         )
         self._rate = rate_limit
         self._bodies = BodyTimeout(_SECONDS_FOR_BODY)
-        self._at_work = 0
+        self._at_work = _AtWork(table.max_concurrent)
         self._unlogged = 0 if table.log_hits_every else sys.maxsize
 
     def start(self) -> None:
@@ -186,7 +204,7 @@ class ChatService:
             self._note_hit(exchange, hit.tier, context.model)
             return
         bind_request(turn.request_id)
-        with self._admit():
+        with self._at_work:
             exchange.turn = None
             answer = await exchange.run(self.engine.answer(context))
         if answer.cache_tier == "miss":
@@ -217,7 +235,7 @@ class ChatService:
                 raise failures.exceptions[0] from None
             return [task.result() for task in tasks]
 
-        with self._admit():
+        with self._at_work:
             exchange.turn = None
             answers = await exchange.run(together())
         self._line(
@@ -236,7 +254,7 @@ class ChatService:
         first piece; what fails later it reports to the client in the protocol's way."""
         seen: list[Answer] = []
         bind_request(turn.request_id)
-        with self._admit():
+        with self._at_work:
             exchange.turn = None
             async with aclosing(encode(self._watch(exchange, turn, seen))) as events:
                 first = await exchange.run(anext(events))
@@ -284,22 +302,9 @@ class ChatService:
 
         return note
 
-    @contextmanager
-    def _admit(self) -> Iterator[None]:
-        """Count a request while it is at work. Raises `OverloadedError` when there are too many."""
-        if self._at_work >= self.table.max_concurrent:
-            raise OverloadedError(
-                "too many requests at once", retry_after=1.0, fix="try again in a second, or run more workers"
-            )
-        self._at_work += 1
-        try:
-            yield
-        finally:
-            self._at_work -= 1
-
     def samples(self) -> Iterable[Sample]:
         """The samples of `/metrics` that are read when it is asked."""
-        return (Sample(IN_PROGRESS, (), self._at_work),)
+        return (Sample(IN_PROGRESS, (), self._at_work.number),)
 
     def _line(self, exchange: HttpExchange, **fields: Any) -> None:
         log.info(

@@ -123,10 +123,11 @@ class Health:
         self._held: dict[tuple[str, str], float] = {}
 
     def of(self, model: str) -> ModelHealth:
-        known = self._models.get(model)
-        if known is None:
+        try:
+            return self._models[model]
+        except KeyError:
             known = self._models[model] = ModelHealth(self._routing, self._clock)
-        return known
+            return known
 
     def hold(self, models: Holds) -> None:
         """Leave these models alone for so many seconds, unless no other is left to ask, and no others any more."""
