@@ -22,7 +22,7 @@ from tilores_plugins.cache.memory import MemoryTier
 
 A = "customers:a"
 STEADY = CacheTable(jitter=0.0)
-SHARED = CacheTable(jitter=0.0, single_flight_replicas=True, lease_seconds=0.2)
+SHARED = CacheTable(jitter=0.0, single_flight_replicas=True, lease_seconds=60.0)
 
 
 class Source:

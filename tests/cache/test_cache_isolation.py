@@ -54,7 +54,7 @@ class World:
             ("memory", MemoryTier(max_entries=8, clock=lambda: self.now)),
             ("shared", SharedTier(self.store)),
         ]
-        table = CacheTable(single_flight_replicas=self.random.random() < 0.5, lease_seconds=0.1)
+        table = CacheTable(single_flight_replicas=self.random.random() < 0.5, lease_seconds=60.0)
         return TieredCache(tiers, table=table, clock=lambda: self.now, random=self.random.random)
 
     async def pause(self) -> None:

@@ -124,7 +124,7 @@ class Replicas:
                 customers=table(30),
                 answers=table(100, stale=50),
                 single_flight_replicas=shared,
-                lease_seconds=0.2,
+                lease_seconds=60.0,
             )
             for _ in range(2)
         ]

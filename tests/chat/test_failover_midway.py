@@ -86,10 +86,10 @@ class Failing(World):
             fallbacks=("second:m", "third:m"),
             routing=RoutingTable(
                 backoff_seconds=0.0,
-                first_token_seconds=0.5,
+                first_token_seconds=1.5,
                 attempts=1,
                 breaker_failures=10_000,
-                **{"stall_seconds": 0.15, "sentence_characters": 40, **routing},
+                **{"stall_seconds": 0.5, "sentence_characters": 40, **routing},
             ),
         )
 
