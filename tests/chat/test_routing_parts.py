@@ -417,6 +417,8 @@ def test_straight_pieces_name_the_model_once() -> None:
         (["Sie hat 3", ",5", " Mill", "ionen", " Euro"], ["Sie hat ", "3,5 Millionen "], "Euro"),
         (["It is $", "40", ", due", " on"], ["It is ", "$40, ", "due "], "on"),
         (["40", " euros", " are"], ["40 euros "], "are"),
+        (["In Q3", " 2031", " it", " was"], ["In ", "Q3 ", "2031 it "], "was"),
+        ([f" {n}" for n in range(10, 24)], [" 10 11 12 13 14 15 16 17 18 19 20 21 22 "], "23"),
         (["残高は", "4", "0円", "です", "。"], ["残高は", "40円", "です", "。"], ""),
         ([" ", "\n", "Yes"], [" \nYes"], ""),
         (["Yes", "!"], ["Yes"], "!"),

@@ -323,6 +323,17 @@ async def test_state_of_a_server_goes_back_with_the_calls(upstream: Upstream, pr
     assert messages[2]["tool_calls"][0]["extra_content"] == {"acme": {"signature": "t"}}
 
 
+async def test_names_of_speakers_go_to_providers_that_take_them(upstream: Upstream) -> None:
+    upstream.reply({"choices": [{"message": {"content": "Yes."}, "finish_reason": "stop"}]})
+    settings = KeyedProviderSettings(base_url=upstream.url, api_key=SecretStr("k"))
+    messages: list[Message] = [{"role": "user", "content": "Is it due?", "name": "Edwina <Hawthorne>"}]
+    for kind, name in ((DeepSeekProvider, "Edwina_Hawthorne_"), (MistralProvider, None)):
+        made = kind(settings, load_catalogue("tilores_plugins.providers.deepseek"))
+        await ask(made, "m", messages)
+        await made.aclose()
+        assert upstream.asked[-1]["messages"][-1].get("name") == name
+
+
 async def test_state_that_a_provider_does_not_take_is_not_sent(upstream: Upstream) -> None:
     calling = called(("call_that_is_long", "{}"), reasoning_content="I look.")
     calling["tool_calls"][0]["extra_content"] = {"acme": {}}

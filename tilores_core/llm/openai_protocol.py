@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -41,6 +42,7 @@ OPENAI_FIELDS: Final[Mapping[str, Field]] = {
 }
 """The protocol's parameters, each under its own name."""
 
+_NO_NAME: Final = re.compile(r"[\s<|\\/>]+")  # what OpenAI takes in no name
 _USAGE_TOO: Final = {"include_usage": True}
 
 
@@ -48,7 +50,8 @@ class OpenAIProtocolProvider(ChatProvider):
     """A `ChatProvider` at `default_base_url` or, when the settings have one, at theirs.
 
     `parameters` are names of the request's body. `message_state`: which keys of an assistant message that called
-    tools go back to this provider; `extra_content`: whether that of a tool call does.
+    tools go back to this provider; `extra_content`: whether that of a tool call does; `names`: whether it takes the
+    names of those who speak.
     """
 
     default_base_url: ClassVar[str]
@@ -56,6 +59,7 @@ class OpenAIProtocolProvider(ChatProvider):
     parameters: ClassVar[Fields] = OPENAI_FIELDS
     message_state: ClassVar[Sequence[str]] = ()
     extra_content: ClassVar[bool] = False
+    names: ClassVar[bool] = True
 
     def __init__(self, settings: ProviderSettings, catalogue: Catalogue) -> None:
         super().__init__(settings, catalogue)
@@ -82,11 +86,12 @@ class OpenAIProtocolProvider(ChatProvider):
     def message(self, message: Message) -> dict[str, Any]:
         """A message as it goes over the wire."""
         role, content = message["role"], message.get("content") or ""
-        if role == "assistant":
-            return self._assistant(message, content)
         if role == "tool":
             return {"role": "tool", "content": content, "tool_call_id": message.get("tool_call_id", "")}
-        return {"role": role, "content": content}
+        written = self._assistant(message, content) if role == "assistant" else {"role": role, "content": content}
+        if self.names and (name := message.get("name")):
+            written["name"] = _NO_NAME.sub("_", name)[:64]
+        return written
 
     def wire_parameters(self, model: ModelData, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters as keys of the body. Raises `UnsupportedParameterError`."""

@@ -267,3 +267,37 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     for decode in (decode_run, decode_batch):
         error = fault(lambda decode=decode: decode(data, LIMITS))  # type: ignore[misc]
         assert error is None or error_reply(error)[0] == 422
+
+
+def test_parameters_among_the_arguments_of_the_call_take_effect() -> None:
+    config = {"configurable": {"temperature": 0.5, "seed": 1}}
+    arguments = {"stop": "end", "temperature": 0.2, "version": "v2", "top_p": None}
+    body = {"input": "x", "config": config, "kwargs": arguments}
+    assert decode_run(orjson.dumps(body), LIMITS).chat.parameters == {"temperature": 0.2, "seed": 1, "stop": ["end"]}
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "seeds"),
+    [([{"seed": 1}], [1, None]), ({"seed": 2}, [2, 2]), ([{}, {"seed": 3}, {"seed": 4}], [None, 3])],
+)
+def test_arguments_of_a_batch_are_one_object_or_a_list(kwargs: Any, seeds: list[int | None]) -> None:
+    batch = decode_batch(orjson.dumps({"inputs": ["x", "y"], "kwargs": kwargs}), LIMITS)
+    assert [run.chat.parameters.get("seed") for run in batch] == seeds
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "param"),
+    [({"temperature": 9}, "kwargs.temperature"), ({"tools": [{}]}, "kwargs.tools"), ({"n": 2}, "kwargs.n")],
+)
+def test_arguments_of_the_call_that_no_answer_follows_are_refused_by_name(kwargs: dict[str, Any], param: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        decode_run(orjson.dumps({"input": "x", "kwargs": kwargs}), LIMITS)
+    assert caught.value.param == param
+    with pytest.raises(InvalidRequestError) as caught:
+        decode_batch(orjson.dumps({"inputs": ["x", "y"], "kwargs": [{}, kwargs]}), LIMITS)
+    assert caught.value.param == param.replace("kwargs", "kwargs[1]")
+
+
+@pytest.mark.parametrize("kwargs", [None, [], "x", {"version": "v2", "signal": {}, "tools": None}])
+def test_other_arguments_of_the_call_are_ignored(kwargs: Any) -> None:
+    assert decode_run(orjson.dumps({"input": "x", "kwargs": kwargs}), LIMITS).chat.parameters == {}

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import orjson
 import pytest
@@ -379,6 +379,71 @@ def test_every_key_of_the_sdks_request_has_a_decision() -> None:
     assert known - KEYS.keys() == set(), "decide what these come to, in web/openai/body.py"
     decided = {field for field in CompletionBody.__struct_fields__ if field != "config"}
     assert {key for key, decision in KEYS.items() if decision.startswith(("used", "passed", "refused"))} == decided
+
+
+_HINT = "changes no answer"
+_TURN = {"role": "passed on", "content": "passed on", "name": "passed on"}
+_PART = {"type": "used", "prompt_cache_breakpoint": _HINT}
+NESTED: dict[str, dict[str, str]] = {
+    "ChatCompletionStreamOptionsParam": {"include_usage": "used", "include_obfuscation": _HINT},
+    **dict.fromkeys(
+        (f"ChatCompletion{role}MessageParam" for role in ("User", "System", "Developer", "Function")), _TURN
+    ),
+    "ChatCompletionAssistantMessageParam": {
+        **_TURN,
+        **dict.fromkeys(("refusal", "tool_calls", "function_call"), "passed on"),
+        "audio": "refused",
+    },
+    "ChatCompletionToolMessageParam": {"role": "used", "content": "passed on", "tool_call_id": "passed on"},
+    "ChatCompletionContentPartTextParam": {**_PART, "text": "passed on"},
+    "ChatCompletionContentPartImageParam": {**_PART, "image_url": "passed on"},
+    "ChatCompletionContentPartInputAudioParam": {**_PART, "input_audio": "passed on"},
+    "ChatCompletionContentPartRefusalParam": {"type": "used", "refusal": "passed on"},
+    "ChatCompletionFunctionToolParam": {"type": "used", "function": "passed on"},
+    "ChatCompletionNamedToolChoiceParam": {"type": "used", "function": "passed on"},
+    "ChatCompletionMessageFunctionToolCallParam": dict.fromkeys(("id", "type", "function"), "passed on"),
+}
+UNIONS = {
+    "ChatCompletionContentPartParam": {
+        *("ChatCompletionContentPartTextParam", "ChatCompletionContentPartImageParam"),
+        *("ChatCompletionContentPartInputAudioParam", "File"),
+    },
+    "ChatCompletionToolUnionParam": {"ChatCompletionFunctionToolParam", "ChatCompletionCustomToolParam"},
+    "ChatCompletionToolChoiceOptionParam": {
+        *("Literal", "ChatCompletionNamedToolChoiceParam", "ChatCompletionNamedToolChoiceCustomParam"),
+        "ChatCompletionAllowedToolChoiceParam",
+    },
+    "ChatCompletionMessageToolCallUnionParam": {
+        *("ChatCompletionMessageFunctionToolCallParam", "ChatCompletionMessageCustomToolCallParam"),
+    },
+}
+
+
+def test_there_is_a_decision_for_each_nested_key_of_the_sdk() -> None:
+    """The parts that are refused as a whole are in the test below."""
+    from openai.types import chat
+
+    for name, decided in NESTED.items():
+        assert set(get_type_hints(getattr(chat, name))) == decided.keys(), name
+    for name, kinds in UNIONS.items():
+        assert {getattr(kind, "__name__", "") for kind in get_args(getattr(chat, name))} == kinds, name
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"messages": [{"role": "user", "content": [{"type": "file", "file": {}}]}]}, "messages[0].content[0].type"),
+        ({"messages": [USER, {"role": "assistant", "content": "x", "audio": {"id": "a"}}]}, "messages[1].audio"),
+        ({"tools": [TOOL, {"type": "custom", "custom": {"name": "f"}}]}, "tools[1].type"),
+        ({"tools": [TOOL], "tool_choice": {"type": "custom", "custom": {"name": "f"}}}, "tool_choice.type"),
+        ({"tools": [TOOL], "tool_choice": {"type": "allowed_tools", "allowed_tools": {}}}, "tool_choice.type"),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice"),
+        ({"response_format": {"type": "grammar"}}, "response_format.type"),
+    ],
+)
+def test_what_no_answer_would_follow_is_refused_by_name(fields: dict[str, Any], param: str) -> None:
+    assert refuse(**fields) == param
 
 
 def test_a_refusal_beside_empty_content_is_accepted() -> None:

@@ -134,7 +134,7 @@ def test_unknown_route_and_wrong_method() -> None:
     status, body, headers = route_not_found("POST", "/v1/embeddings")
     assert (status, headers) == (404, {})
     assert body["error"] == {
-        "message": "there is no POST /v1/embeddings",
+        "message": "there is no POST /v1/embeddings (this server has /v1/chat/completions and /v1/models)",
         "type": INVALID,
         "param": None,
         "code": None,

@@ -22,8 +22,9 @@ _WORD = re.compile(r"\w+")
 _TELLING = 3  # words: "Yes." may well be said twice
 # A word up to the white space behind it; a script without spaces (and an emoji) is released as it comes.
 _RELEASED = re.compile(r"[^\s\u2e80-\U0010ffff]*(?:\s+|[\u2e80-\U0010ffff]+)")
-# "1 " may become "1 234" or "1 million", and an amount must not be heard by halves. "" is only white space.
-_OPEN_ENDED = frozenset("0123456789$€£¥#+-")
+# "1 " may become "1 234" or "1 million", and an amount must not be heard by halves.
+_AMOUNT = re.compile(r"[^\w\s]*(?:\d(?:[\d.,'’]*\d)?|[$€£¥#+-])")
+_LONGEST_HELD = 40  # characters: digits read out one by one have no end
 
 
 class BufferedDelivery:
@@ -126,7 +127,7 @@ class WordDelivery(BufferedDelivery):
         held = self._held + text
         end = 0
         for word in _RELEASED.finditer(held):
-            if word.group().rstrip()[-1:] not in _OPEN_ENDED:
+            if len(held) > _LONGEST_HELD or not _AMOUNT.fullmatch(word.group().rstrip()):
                 end = word.end()
         if not self.text:
             end = len(held) if is_first_word(held) else end if held[:end].strip() else 0

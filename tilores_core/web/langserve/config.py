@@ -1,4 +1,5 @@
-"""What takes effect of a run config: `configurable`, `tags`, `metadata`, `run_id`. Everything else is ignored."""
+"""What takes effect of a run config (`configurable`, `tags`, `metadata`, `run_id`; everything else is ignored) and of
+the arguments of the client's call."""
 
 from __future__ import annotations
 
@@ -17,6 +18,10 @@ _MAX_TAGS: Final = 64
 _MAX_METADATA_BYTES: Final = 16_384
 _MERGED: Final = ("configurable", "metadata")
 _PARAMETERS: Final = ("temperature", "top_p", "max_tokens", "stop", "seed")
+# They shape an answer, and LangServe's protocol has no place for them.
+_NOT_TAKEN: Final = frozenset(
+    {"tools", "tool_choice", "functions", "function_call", "response_format", "logit_bias", "logprobs", "n"}
+)
 
 Names = Annotated[list[Annotated[str, Meta(max_length=256)]], Meta(max_length=_MAX_TAGS)]
 StopText = Annotated[str, Meta(min_length=1)]
@@ -74,6 +79,24 @@ def read_config(value: object, base: Mapping[str, Any] | None, *, param: str = "
     if config.metadata:
         _check_metadata(config.metadata, f"{param}.metadata")
     return RunConfig(fields, tuple(config.tags or ()), config.metadata or {})
+
+
+def add_kwargs(config: RunConfig, kwargs: object, param: str = "kwargs") -> RunConfig:
+    """`config` with the parameters among the arguments of the client's call (`bind`); clients send others too.
+
+    Raises `InvalidRequestError` for a parameter that is wrong, or that no answer would follow.
+    """
+    if not isinstance(kwargs, dict) or not kwargs:
+        return config
+    if refused := sorted(name for name in _NOT_TAKEN & kwargs.keys() if kwargs[name]):
+        at = f"{param}.{refused[0]}"
+        raise InvalidRequestError(f"{at} is not taken by this protocol", param=at, fix="ask /v1/chat/completions")
+    given = {name: kwargs[name] for name in _PARAMETERS if name in kwargs}
+    fields = _fields(convert(Configurable, given, param), param)
+    if not fields:
+        return config
+    parameters = {**config.fields.get("parameters", {}), **fields["parameters"]}
+    return config._replace(fields={**config.fields, "parameters": parameters})
 
 
 def _merge(base: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:

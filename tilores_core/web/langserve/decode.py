@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 
 from tilores_core.errors import InvalidRequestError
-from tilores_core.web.langserve.config import RunConfig, read_config, read_names
+from tilores_core.web.langserve.config import RunConfig, add_kwargs, read_config, read_names
 from tilores_core.web.langserve.errors import ConfigCountError, InvalidJsonError, MissingFieldError
 from tilores_core.web.langserve.messages import parse_messages
 from tilores_core.web.request import ChatRequest, Limits
@@ -77,7 +77,7 @@ def decode_run(body: bytes, limits: Limits, *, base_config: Mapping[str, Any] | 
     data = _load(body)
     if "input" not in data:
         raise MissingFieldError("input is missing", param="input", fix='send {"input": …}')
-    config = read_config(data.get("config"), base_config)
+    config = add_kwargs(read_config(data.get("config"), base_config), data.get("kwargs"))
     # Three keys are the usual ones; the rest are filters, and only the streams have them.
     filters = _read_filters(data) if len(data) > 3 else NO_FILTERS
     return _run(data["input"], "input", config, limits, filters)
@@ -102,7 +102,7 @@ def decode_batch(
             param="inputs",
             fix="send several smaller batches",
         )
-    configs = _read_configs(data.get("config"), len(inputs), base_config)
+    configs = _add_kwargs(_read_configs(data.get("config"), len(inputs), base_config), data.get("kwargs"))
     runs = [
         _run(value, f"inputs[{index}]", config, limits, NO_FILTERS)
         for index, (value, config) in enumerate(zip(inputs, configs, strict=True))
@@ -128,6 +128,17 @@ def _read_configs(value: object, count: int, base: Mapping[str, Any] | None) -> 
     if len(value) != count:
         raise ConfigCountError(len(value), count)
     return [read_config(config, base, param=f"config[{index}]") for index, config in enumerate(value)]
+
+
+def _add_kwargs(configs: list[RunConfig], kwargs: object) -> list[RunConfig]:
+    """The JavaScript client sends a list of them, the Python client one object."""
+    if not isinstance(kwargs, list):
+        return [add_kwargs(config, kwargs) for config in configs]
+    each = [*kwargs, *[None] * (len(configs) - len(kwargs))]
+    return [
+        add_kwargs(config, one, f"kwargs[{index}]")
+        for index, (config, one) in enumerate(zip(configs, each, strict=False))
+    ]
 
 
 def _run(value: object, param: str, config: RunConfig, limits: Limits, filters: EventFilters) -> RunRequest:

@@ -93,6 +93,7 @@ class MessageBody(Struct):
     reasoning_details: Raw = field(default_factory=lambda: NULL)
     function_call: CalledFunction | None = None
     tool_call_id: Annotated[str, Meta(max_length=256)] | None = None
+    audio: Raw = field(default_factory=lambda: NULL)
 
 
 # --- parameters ----------------------------------------------------------------------------------------------
@@ -106,7 +107,7 @@ class FunctionTool(Struct):
 
 
 class Tool(Struct):
-    """Kinds other than functions are dropped: a request must not fail because it offers them too."""
+    """Kinds that the protocol does not have are dropped: a request must not fail because it offers them too."""
 
     type: str
     function: Raw = field(default_factory=lambda: NULL)

@@ -45,6 +45,7 @@ _FIXES: Final = {
     "*.role": "use one of system, developer, user, assistant, tool, function",
     "*.type": "use one of text, image_url, input_audio for a part, function for a tool",
     "response_format.type": "use one of text, json_object, json_schema",
+    "tool_choice.type": "use function; which tools may be called is said by tools alone",
     "tool_choice": 'use "none", "auto", "required" or an object that names a function',
 }
 _NO_METADATA: Final = Metadata()
@@ -130,6 +131,10 @@ def _add_message(body: MessageBody, at: str, messages: list[Message]) -> None:
     if role == "function":
         _add_function_result(body, at, messages)
         return
+    if body.audio is not NULL and body.audio != NULL:
+        raise _invalid(
+            f"{at}.audio", "cannot be known here: this server answers with text", "send its text as content"
+        )
     message: Message = {"role": "system" if role == "developer" else role}
     calls = _tool_calls(body, at, len(messages)) if role == "assistant" else []
     content = body.content
@@ -276,10 +281,14 @@ def _add_tools(body: ParametersBody, parameters: dict[str, Any]) -> None:
             if tool.type == "function":
                 at = f"tools[{index}].function"
                 tools.append(_function_tool(read_json(FunctionTool, bytes(tool.function), at), at))
+            elif tool.type == "custom":
+                raise _invalid(f"tools[{index}].type", "must be function", "offer it as a function")
     else:
         for index, function in enumerate(body.functions or ()):
             tools.append(_function_tool(function, f"functions[{index}]"))
     if not tools:
+        if body.tool_choice is not None and body.tool_choice not in ("none", "auto"):
+            raise _invalid("tool_choice", "chooses among tools, and there are none", "send tools, or leave it out")
         return
     parameters["tools"] = tools
     choice, at = body.tool_choice, "tool_choice.function.name"

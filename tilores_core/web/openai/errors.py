@@ -62,7 +62,8 @@ def error_reply(error: Exception) -> ErrorReply:
 
 def route_not_found(method: str, path: str) -> ErrorReply:
     """For anything under `/v1` that is not there."""
-    return 404, _body(f"there is no {method} {path[:_LONGEST_PATH]}", _INVALID), {}
+    there = "this server has /v1/chat/completions and /v1/models"
+    return 404, _body(f"there is no {method} {path[:_LONGEST_PATH]} ({there})", _INVALID), {}
 
 
 def nothing_there(text: str) -> ErrorReply:

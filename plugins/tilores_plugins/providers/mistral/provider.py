@@ -42,6 +42,8 @@ class MistralProvider(OpenAIProtocolProvider):
         "seed": "random_seed",
     }
 
+    names = False
+
     def message(self, message: Message) -> dict[str, Any]:
         written = super().message(message)
         if written.get("tool_calls"):
