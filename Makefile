@@ -27,8 +27,8 @@ WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 2)
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # What measures with nothing but this checkout, shortened.
-BENCHES = "cache/bench_keys.py" "cache/bench_l1.py" "context/bench_guard.py" "context/bench_renderings.py --customers 10" \
-	"cli/bench_startup.py --rounds 3 --server-rounds 1"
+BENCHES = "cache.bench_keys" "cache.bench_l1" "context.bench_guard" "context.bench_renderings --customers 10" \
+	"cli.bench_startup --rounds 3 --server-rounds 1"
 
 .PHONY: help serve test quarantine coverage lint fmt types layers check docs build bench lock clean
 .DEFAULT_GOAL := help
@@ -89,7 +89,7 @@ build: $(VENV)/.dev  ## the wheel, the sdist and the example plugin's wheel, int
 	@$(BIN)/python -m build --wheel --outdir dist examples/acme-cache
 
 bench: $(VENV)/.dev  ## a short run of the benchmarks that need nothing but this checkout; benchmarks/README.md has all
-	@for bench in $(BENCHES); do echo "== $$bench"; $(BIN)/python benchmarks/$$bench || exit 1; done
+	@for bench in $(BENCHES); do echo "== $$bench"; $(BIN)/python -m benchmarks.$$bench || exit 1; done
 
 lock: $(VENV)/.dev  ## pin requirements/*.txt again from pyproject.toml (needs uv)
 	@.ci/lock

@@ -1,6 +1,6 @@
 """10,000 breaches of 10 alerts in a minute, while Slack first answers 429, then is down, and everything is killed.
 
-    .venv/bin/python benchmarks/alerts/bench_storm.py [--seconds 60] [--breaches 10000]
+    .venv/bin/python -m benchmarks.alerts.bench_storm [--seconds 60] [--breaches 10000]
 
 A process raises the breaches; the real worker process (`tilores worker`) sends them to a stand-in of Slack. For the
 first third of the time it answers 429 with Retry-After, for the second it does not listen, then it takes messages. In

@@ -1,7 +1,7 @@
 """A batch beside the ideal, beside a bare client and beside a plain loop; what it needs in memory, and after kills.
 
-    .venv/bin/python benchmarks/batch/bench_batch.py --rounds 3
-    .venv/bin/python benchmarks/batch/bench_batch.py --only memory --lines 1000000
+    .venv/bin/python -m benchmarks.batch.bench_batch --rounds 3
+    .venv/bin/python -m benchmarks.batch.bench_batch --only memory --lines 1000000
 
 in flight   1,000 questions that no cache knows, to the demo model at 100 ms: one by one, 5 and 64 in flight, beside
             an ideal that does nothing but wait (as many tasks, each of which sleeps as long as the model). One by

@@ -1,6 +1,6 @@
 """How other processes hear of a removal: pub/sub beside RESP3 client tracking, on one redis-server started here.
 
-    python benchmarks/cache/bench_coherence.py [--rounds 5] [--messages 200] [--writes 3000] [--listeners 4]
+    python -m benchmarks.cache.bench_coherence [--rounds 5] [--messages 200] [--writes 3000] [--listeners 4]
 
 Latency: from the removal to the moment a listener on another connection knows. CPU: what `--writes` ordinary stores
 (no removal at all) cost the server and the listeners, since broadcast tracking reports every one of them.

@@ -1,6 +1,6 @@
 """Making the key of an answer: a prompt of 2 KB and four messages, against orjson and SHA-256 of the same.
 
-python benchmarks/cache/bench_keys.py
+python -m benchmarks.cache.bench_keys
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
-from rounds import compare, report
 
+from benchmarks.cache.rounds import compare, report
 from tilores_core.cache.keys import answer_key, conversation_digest, fingerprint_key, mention_key, wire_key
 
 TIMES = 5_000

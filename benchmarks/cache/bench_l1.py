@@ -1,6 +1,6 @@
 """A hit in the process: through the tiering, against cachetools' LRUCache under a lock, and other libraries.
 
-    python benchmarks/cache/bench_l1.py
+    python -m benchmarks.cache.bench_l1
 
 Peers (cashews, aiocache, gptcache: requirements.txt beside this file) take part when they are installed. Also:
 memory per entry of 1 KB.
@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from cachetools import LRUCache, TTLCache
-from rounds import compare, report
 
+from benchmarks.cache.rounds import compare, report
 from tilores_core.cache.policy import life
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.cache.values import hit_of, to_memory_hit

@@ -1,6 +1,6 @@
 """A hit in Redis: ours beside redis-py, aiocache and cashews, on one redis-server started here.
 
-    python benchmarks/cache/bench_l2.py [--rounds 7] [--gets 4000] [--loop uvloop|asyncio] [--json FILE]
+    python -m benchmarks.cache.bench_l2 [--rounds 7] [--gets 4000] [--loop uvloop|asyncio] [--json FILE]
 
 Every way returns the same JSON value of about 1 KB, decoded. Rounds are interleaved (each way once, then again), the
 server runs on the last core and this process on the first, and what is printed is the median of the rounds and its

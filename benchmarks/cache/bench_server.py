@@ -1,6 +1,6 @@
 """A server whose Redis hangs: cached and uncached requests before and after SIGSTOP, side by side in one run.
 
-    python benchmarks/cache/bench_server.py [--rounds 5] [--seconds 3] [--connections 1,16,64] [--only TEXT]
+    python -m benchmarks.cache.bench_server [--rounds 5] [--seconds 3] [--connections 1,16,64] [--only TEXT]
 
 One server with `cache = ["memory", "redis"]` on core 0, wrk and a redis-server on core 1. In each round every row is
 measured while Redis runs; then Redis is stopped, new questions are asked one after another until the breaker opens,
@@ -28,9 +28,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "http"))
-
-from bench_http import HERE, KEY, Row, Server, free_port, rows
+from benchmarks.http.bench_http import HERE, KEY, Row, Server, rows
+from benchmarks.servers import free_port
 
 WANTED_RATIO = 0.7
 WANTED_TIME_OUTS = 5

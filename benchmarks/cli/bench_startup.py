@@ -1,6 +1,6 @@
 """How long `tilores --help` takes beside `import typer`, and a server from its start until it is ready.
 
-    python benchmarks/cli/bench_startup.py [--rounds 21] [--server-rounds 5]
+    python -m benchmarks.cli.bench_startup [--rounds 21] [--server-rounds 5]
 
 Runs are interleaved and medians are printed, so that a busy machine slows all of them alike. Wanted: `--help` within
 5 x of `import typer`, a server ready in under 3 s on two cores.

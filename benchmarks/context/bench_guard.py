@@ -1,6 +1,6 @@
 """What rendering, estimating and checking cost for a demo customer with some 370 fields; medians.
 
-python benchmarks/context/bench_guard.py
+python -m benchmarks.context.bench_guard
 """
 
 from __future__ import annotations

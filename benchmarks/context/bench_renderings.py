@@ -1,6 +1,6 @@
 """Ways to show a customer's records to a model: how long they are, and what the demo model makes of them.
 
-    python benchmarks/context/bench_renderings.py [--customers N] [--markdown]
+    python -m benchmarks.context.bench_renderings [--customers N] [--markdown]
 
 Every rendering is put into the built-in prompt and asked the questions of golden.toml, four of each spectrum, about
 N of the 520 demo customers (all by default). Counted are

@@ -1,6 +1,6 @@
 """`tilores deploy up` killed by SIGKILL at every call to the platform, before and after its effect, and repeated.
 
-    python benchmarks/deploy/bench_killed_up.py
+    python -m benchmarks.deploy.bench_killed_up
 
 The platform is the tests' own Railway: a server that executes each GraphQL document over Railway's types. Printed are
 deployments and variables after each kill and its repetition, and at the end a deployment that does not work, which
@@ -17,10 +17,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from deploy_servers import TILORES
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
+from benchmarks.deploy.deploy_servers import TILORES
 from tests.deploy.fake_platform import FakeServer
 from tests.deploy.projects import VALUES, sound_project
 from tests.deploy.railway_server import RailwayServer

@@ -1,6 +1,6 @@
 """Servers that are replaced one by one under load, behind a proxy that asks whether they are ready.
 
-    python benchmarks/deploy/bench_restart.py --rate 200 --seconds 30 --restarts 4
+    python -m benchmarks.deploy.bench_restart --rate 200 --seconds 30 --restarts 4
 
 Requests arrive at a fixed rate; every fourth is streamed, and every tenth asks the model again, which takes
 --answer-ms. Meanwhile one server after the other gets SIGTERM, ends, and is started again. After that a batch runs in
@@ -26,7 +26,8 @@ from pathlib import Path
 
 import aiohttp
 from aiohttp import web
-from deploy_servers import HEADERS, TILORES, Server, environment, load
+
+from benchmarks.deploy.deploy_servers import HEADERS, TILORES, Server, environment, load
 
 TOML = """schema = 1
 [use]

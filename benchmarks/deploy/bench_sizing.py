@@ -1,6 +1,6 @@
 """What a server needs: processor, memory, Redis and database; the figures of docs/deployment.md.
 
-    python benchmarks/deploy/bench_sizing.py --requests 2000
+    python -m benchmarks.deploy.bench_sizing --requests 2000
 
 A rate per core is requests by seconds of processor time that the server's process took for them, so that what else
 the machine does has little influence. Memory is what the process has for itself alone (USS). Uncached requests go to
@@ -21,7 +21,9 @@ from typing import Any
 
 import aiohttp
 import psutil
-from deploy_servers import HEADERS, TILORES, Server, environment, free_port
+
+from benchmarks.deploy.deploy_servers import HEADERS, TILORES, Server, environment
+from benchmarks.servers import free_port
 
 TOML = """schema = 1
 [use]

@@ -1,8 +1,8 @@
 """A database of an older schema, migrated by a new server under load, while a server of the old code goes on with it.
 
-    python benchmarks/deploy/bench_upgrade.py                  schemas from 0004 on, on SQLite and on PostgreSQL
-    python benchmarks/deploy/bench_upgrade.py --only 0006,0008 --on postgresql
-    python benchmarks/deploy/bench_upgrade.py --database postgresql://user:secret@127.0.0.1:5432/postgres
+    python -m benchmarks.deploy.bench_upgrade                  schemas from 0004 on, on SQLite and on PostgreSQL
+    python -m benchmarks.deploy.bench_upgrade --only 0006,0008 --on postgresql
+    python -m benchmarks.deploy.bench_upgrade --database postgresql://user:secret@127.0.0.1:5432/postgres
 
 The old code is the last commit that knew the schema, from this repository's history. Questions arrive at both servers
 at a fixed rate, and both make prompt versions. Then the old server is started again, and must not use the database.
@@ -30,7 +30,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiohttp
-from deploy_servers import HEADERS, Server, environment, load
+
+from benchmarks.deploy.deploy_servers import HEADERS, Server, environment, load
 
 FIRST = "0004"
 """Before it no server had the database open while it answered; tests/store loads dumps of those schemas."""
@@ -193,7 +194,6 @@ def server_of(given: argparse.Namespace, stack: ExitStack) -> str:
     """The address of the PostgreSQL server; empty for SQLite alone."""
     if given.on == "sqlite" or given.database:
         return str(given.database)
-    sys.path.insert(0, str(ROOT))
     from tests.store.postgres_server import PostgresServer
 
     return stack.enter_context(PostgresServer()).url("postgres")

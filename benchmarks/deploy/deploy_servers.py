@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
+
+from benchmarks.servers import free_port
 
 KEY = "bench-secret-of-no-value"
 HEADERS = {"Authorization": f"Bearer {KEY}"}
@@ -96,13 +97,6 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
         "TILORES_DATA_DIR": str(folder / "data"),
         **more,
     }
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 async def ask(http: aiohttp.ClientSession, url: str, number: int, seen: Counter[str], name: str = "") -> None:

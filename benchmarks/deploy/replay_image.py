@@ -1,6 +1,6 @@
 """The Dockerfile's steps in a clean folder, without Docker: what it installs starts and is healthy.
 
-    python benchmarks/deploy/replay_image.py
+    python -m benchmarks.deploy.replay_image
 
 `/opt` and `/data` of the image are folders within the clean one; users and the system's packages are left out.
 Printed are the steps with their seconds, and the size of what is installed. Exit code 1 when a step fails or the
@@ -19,7 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from deploy_servers import KEY, free_port
+from benchmarks.deploy.deploy_servers import KEY
+from benchmarks.servers import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 120.0

@@ -1,6 +1,6 @@
 """Cached and uncached chat requests beside bare routes: throughput and latency, as ratios, in one run.
 
-    python benchmarks/http/bench_http.py [--rounds 3] [--seconds 3] [--connections 1,16,64] [--redis]
+    python -m benchmarks.http.bench_http [--rounds 3] [--seconds 3] [--connections 1,16,64] [--redis]
 
 Each row is a server of its own: one worker on one core, the load generator (wrk) on another. Rounds are interleaved
 (every row once, then again), and medians are printed, with the ratio to the bare FastAPI route of the same run. Our
@@ -25,6 +25,8 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from benchmarks.servers import free_port
 
 HERE = Path(__file__).resolve().parent
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -98,12 +100,6 @@ def rows(redis_url: str | None) -> list[Row]:
             Row("ours, invoke, from L2 alone, named", invoke, langserve(NAMED, None), env=env, tier="l1"),
         ]
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def cpu_seconds(pid: int) -> float:

@@ -1,6 +1,6 @@
 """What counting and logging cost an answer from memory: metrics on and off, the access log as by default and off.
 
-    python benchmarks/http/bench_observability.py [--rounds 15] [--seconds 1] [--connections 16]
+    python -m benchmarks.http.bench_observability [--rounds 15] [--seconds 1] [--connections 16]
 
 Servers that differ in two settings run side by side on one core, and only one of them is asked at a time: a short
 burst each, in an order that changes from round to round. Ratios are those of the bursts of one round, to the server
@@ -24,7 +24,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench_http import BY_ID, HERE, KEY, Row, Server, cpu_seconds, langserve, openai
+from benchmarks.http.bench_http import BY_ID, HERE, KEY, Row, Server, cpu_seconds, langserve, openai
 
 TOML = """schema = 1
 [use]

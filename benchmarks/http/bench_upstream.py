@@ -1,6 +1,6 @@
 """What a server adds to its upstream: ours beside LiteLLM's proxy and LangServe, in one run.
 
-    python benchmarks/http/bench_upstream.py --peers DIR [--rounds 3] [--seconds 5] [--connections 64]
+    python -m benchmarks.http.bench_upstream --peers DIR [--rounds 3] [--seconds 5] [--connections 64]
 
 Every request is a new question, so that each goes on to the upstream (`stub.py`), which answers at once or after
 100 ms; that it was asked as often as there were replies is checked. Ours runs as served: key check, request id,
@@ -23,7 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench_http import BY_ID, KEY, NAMED, free_port, langserve, openai
+from benchmarks.http.bench_http import BY_ID, KEY, NAMED, langserve, openai
+from benchmarks.servers import free_port
 
 HERE = Path(__file__).resolve().parent
 LATENCIES = (0, 100)

@@ -1,7 +1,7 @@
 """Improvement cycles on the seven simulated models, from a poor starting prompt.
 
-    python benchmarks/improve/bench_cycles.py [--strategy mock] [--cycles 3] [--per-spectrum 12]
-    python benchmarks/improve/bench_cycles.py --learning 20 [--strategy critique] [--per-spectrum 3]
+    python -m benchmarks.improve.bench_cycles [--strategy mock] [--cycles 3] [--per-spectrum 12]
+    python -m benchmarks.improve.bench_cycles --learning 20 [--strategy critique] [--per-spectrum 3]
 
 The strategies critique, gepa, bandit and opro ask a scripted reflection model: it knows sentences for each fault,
 good and useless ones, and gets the same prompts as a real model. Prints the held-out score before and after each

@@ -1,6 +1,6 @@
 """How often two equal prompts are taken apart: A/A decisions with several shapes of noise.
 
-    python benchmarks/improve/bench_decisions.py [--decisions 1000]
+    python -m benchmarks.improve.bench_decisions [--decisions 1000]
 
 Each decision gets 8 batches of 20 questions and ends at the first look that says deploy. Pass: 5 % or fewer deployed,
 for every shape. Prints also how often a true gain of 5 and of 10 points is deployed.

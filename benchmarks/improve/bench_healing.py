@@ -1,6 +1,6 @@
 """A regression injected on live traffic, healed without a person: a running server with a worker, HTTP, two ways.
 
-    python benchmarks/improve/bench_healing.py [--requests 60000] [--at-once 8]
+    python -m benchmarks.improve.bench_healing [--requests 60000] [--at-once 8]
 
 1. provider: the default model is behind a real server that speaks OpenAI's protocol. It answers as
    `demo:simulated-1`; then, behind the same name and with another `system_fingerprint`, it answers questions of one
@@ -19,7 +19,6 @@ import itertools
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -31,6 +30,7 @@ import aiohttp
 from aiohttp import web
 from langchain_core.messages import HumanMessage, SystemMessage
 
+from benchmarks.servers import free_port, wait_until_ready
 from tilores_core.chat.prompts import BUILTIN_PARTS
 from tilores_plugins.providers.demo.model import SimulatedChatModel
 from tilores_plugins.providers.demo.reading import read_prompt
@@ -191,25 +191,6 @@ class Bench:
                 note("verified" if episode["state"] == "healed" else "not healed", f"{episode['result']}")
 
 
-async def ready(http: aiohttp.ClientSession, url: str) -> None:
-    for _ in range(600):
-        try:
-            async with http.get(f"{url}/health/ready") as reply:
-                if reply.status == 200:
-                    return
-        except aiohttp.ClientError:
-            pass
-        await asyncio.sleep(0.1)
-    raise RuntimeError("the server is not ready within a minute")
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
-
-
 class Server:
     def __init__(self, model: str, upstream: int, more: str = "", workers: int = 1) -> None:
         self.folder, self.port = Path(tempfile.mkdtemp(prefix="tilores-bench-")), free_port()
@@ -251,7 +232,7 @@ async def provider(given: argparse.Namespace) -> bool:
         server = Server("openai-compatible:gate/a-model", upstream.port)
         try:
             async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as http:
-                await ready(http, server.url)
+                await wait_until_ready(http, server.url)
                 bench = Bench(http, server.url, server.model, given.at_once)
 
                 async def inject() -> None:
@@ -269,7 +250,7 @@ async def prompt(given: argparse.Namespace) -> bool:
     server = Server("demo:simulated-units", 1)
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as http:
-            await ready(http, server.url)
+            await wait_until_ready(http, server.url)
             bench = Bench(http, server.url, server.model, given.at_once)
             numbers = []
             for parts in ({f"guidance.{SPECTRUM}": GUIDANCE}, {"role": BUILTIN_PARTS["role"] + " Be friendly."}):

@@ -1,6 +1,6 @@
 """A cycle killed at random points and gone on with each time; and two processes, of which the leader is killed.
 
-    python benchmarks/improve/bench_kills.py [--kills 50] [--seed 1]
+    python -m benchmarks.improve.bench_kills [--kills 50] [--seed 1]
 
 Pass: the end state equals that of an undisturbed cycle, and no call was made twice but the one that was under way at
 a kill; with two processes the other one takes over, and there is one cycle.

@@ -1,6 +1,6 @@
 """A whole loop on live traffic: a poor prompt in production, a cycle, its guarded roll-out, and the cycle's end.
 
-    python benchmarks/improve/bench_rollout.py [--seconds 330] [--at-once 6]
+    python -m benchmarks.improve.bench_rollout [--seconds 330] [--at-once 6]
 
 Two web processes and a worker run; `tilores improve run` finds better instructions for `demo:simulated-verbose` by
 the mock strategy, decides on held-out questions, and begins a guarded roll-out (1, 5, 25, 50, 100 % of the sessions)
@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from bench_healing import HEADERS, Bench, Server, ready
 
+from benchmarks.improve.bench_healing import HEADERS, Bench, Server
+from benchmarks.servers import wait_until_ready
 from tilores_core.release.experiments import ROLLOUT_STEPS
 from tilores_core.testing.optimizers import PARTS
 
@@ -61,7 +62,7 @@ async def run(given: argparse.Namespace) -> bool:
     server, end = Server(MODEL, 1, SETTINGS, workers=2), time.monotonic() + given.seconds
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as http:
-            await ready(http, server.url)
+            await wait_until_ready(http, server.url)
             bench = Bench(http, server.url, MODEL, given.at_once)
             body = {"parts": dict(PARTS), "reason": "a poor prompt", "parent": 1}
             poor = (await bench.admin("POST", "prompts", body))["version"]

@@ -1,6 +1,6 @@
 """A pre-warmed customer's first question, 50 a second, with and without a batch of 10,000 on the same server.
 
-    python benchmarks/prewarm/bench_first_question.py [--rounds 3] [--batch-customers 500] [--nice -15]
+    python -m benchmarks.prewarm.bench_first_question [--rounds 3] [--batch-customers 500] [--nice -15]
 
 A server with its worker process and its embedded Redis on one core, this program on another; rounds of each kind by
 turns. Before each round everything is removed from the cache and warmed again by `POST /admin/prewarm`, so that every

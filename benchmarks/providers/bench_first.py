@@ -1,6 +1,6 @@
 """What the provider `openai` adds where nothing is warm, and to the first token of a stream.
 
-    python benchmarks/providers/bench_first.py [--rounds 3] [--streams 200]
+    python -m benchmarks.providers.bench_first [--rounds 3] [--streams 200]
 
 Servers with the demo model and with `openai` over `benchmarks/http/stub.py` start in turn: seconds from the start to
 the first answer, memory (RSS of the process tree) a second later. Then streams, one at a time: milliseconds to the
@@ -15,7 +15,6 @@ import argparse
 import http.client
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -29,6 +28,8 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.servers import free_port
+
 TILORES = str(Path(sysconfig.get_path("scripts")) / "tilores")
 STUB = Path(__file__).parents[1] / "http" / "stub.py"
 KEY = "benchmark-key-0123456789abcdef"
@@ -37,12 +38,6 @@ GAPS_MS = (0, 20)
 MODELS = {"demo": "demo:simulated-1", "openai": "openai:stub-model"}
 MOST_MB, MOST_START, MOST_FIRST_MS = 15.0, 1.2, 2.0
 NUMBERS = count()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def body(model: str, *, stream: bool) -> str:

@@ -1,6 +1,6 @@
 """200 calls of 100 ms, 64 in flight, through the provider `openai`: asked directly, and by LangChain's chat model.
 
-    .venv/bin/python benchmarks/providers/bench_transport.py --rounds 7
+    .venv/bin/python -m benchmarks.providers.bench_transport --rounds 7
 
 The upstream is `benchmarks/http/stub.py`, a process of its own. The calls alone take 200 / 64 x 0.1 s = 0.4 s.
 """

@@ -1,6 +1,6 @@
 """What an evaluation promises: seven models, seven spectrums, twenty questions each, on the simulated roster.
 
-    python benchmarks/quality/bench_evaluate.py
+    python -m benchmarks.quality.bench_evaluate
 
 Prints figures and says pass or fail: under 60 s; the same table with the same seed; the same table after a kill -9 in
 the middle, with no call asked twice; a spoilt prompt is seen, in the right cells; the right spectrum for 95 %.

@@ -1,7 +1,7 @@
 """What live quality and a running experiment cost: cached replies and misses with and without them, in one process,
 interleaved; ratios.
 
-python benchmarks/quality/bench_live.py [--rounds 12]
+python -m benchmarks.quality.bench_live [--rounds 12]
 
 Requests to the ASGI application itself, without a network, so that what a server adds does not hide the cost. A few
 without and a few with it, in turn, many times: the ratio is the median of the pairs. What counts is CPU time of the

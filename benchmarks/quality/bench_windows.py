@@ -1,6 +1,6 @@
 """A year of windows of live scores in SQLite: size of the file after roll-up, time of roll-up and of each query.
 
-python benchmarks/quality/bench_windows.py [--models 7 --spectrums 7 --versions 5]
+python -m benchmarks.quality.bench_windows [--models 7 --spectrums 7 --versions 5]
 
 The rows are written as the store holds them: 12 hours in windows of 5 minutes, 8 days by the hour, the year by the
 day and by four weeks, every cell active all the time. Ends with status 1 when the file is 300 MB or more, or a query

@@ -1,6 +1,6 @@
 """Prompt versions deployed and rolled back under load, on two servers that share a database and a Redis.
 
-    python benchmarks/release/bench_deployment.py --rate 200 --seconds 20
+    python -m benchmarks.release.bench_deployment --rate 200 --seconds 20
 
 Requests arrive at a fixed rate, whatever the servers do: most may be answered from the cache, `--fresh` of them ask
 the model again; every fourth is streamed. Meanwhile version 2, which asks for the source of each value, is deployed
@@ -22,7 +22,6 @@ import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -36,6 +35,8 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+
+from benchmarks.servers import free_port
 
 KEY = "bench-secret-of-no-value"
 HEADERS = {"Authorization": f"Bearer {KEY}"}
@@ -307,13 +308,6 @@ def judge(replies: Sequence[Reply], moves: Sequence[Move], stored_within: float)
         result.after_return += len(back)
         result.asked_again += sum(reply.tier == "miss" for reply in back)
     return result
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def redis_program() -> str | None:

@@ -23,7 +23,6 @@ import itertools
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -35,6 +34,8 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+
+from benchmarks.servers import free_port, wait_until_ready
 
 KEY = "bench-secret-of-no-value"
 HEADERS = {"Authorization": f"Bearer {KEY}"}
@@ -145,7 +146,7 @@ async def run(given: argparse.Namespace, url: str) -> bool:
     timeout = aiohttp.ClientTimeout(total=60)
     async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as http:
         bench, begun, half = Bench(http, url), time.monotonic(), given.requests // 2
-        await ready(http, url)
+        await wait_until_ready(http, url)
         poor, good = await bench.version(POOR), await bench.version(GOOD)
         deploy = {"version": poor, "reason": "bench", "skip_evaluation": True}
         await bench.admin("POST", "prompts/deploy", deploy)
@@ -175,25 +176,6 @@ async def run(given: argparse.Namespace, url: str) -> bool:
         print(f"{sum(bench.seen.values())} requests in {seconds:.0f} s")
         decided = won["outcome"] == "deployed" and production == good and lost["outcome"] == "harm"
         return decided and late == 0 and beyond < _MOST_BEYOND and failed == 0
-
-
-async def ready(http: aiohttp.ClientSession, url: str) -> None:
-    for _ in range(600):
-        try:
-            async with http.get(f"{url}/health/ready") as reply:
-                if reply.status == 200:
-                    return
-        except aiohttp.ClientError:
-            pass
-        await asyncio.sleep(0.1)
-    raise RuntimeError("the server is not ready within a minute")
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 @contextmanager

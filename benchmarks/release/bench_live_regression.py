@@ -21,7 +21,8 @@ from typing import Any
 
 import aiohttp
 
-from benchmarks.release.bench_live_experiment import GOOD, POOR, TOML, Bench, ready, running_server
+from benchmarks.release.bench_live_experiment import GOOD, POOR, TOML, Bench, running_server
+from benchmarks.servers import wait_until_ready
 
 AFTER = 512
 
@@ -60,7 +61,7 @@ async def run(given: argparse.Namespace, url: str) -> bool:
     timeout = aiohttp.ClientTimeout(total=60)
     async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as http:
         bench = Bench(http, url)
-        await ready(http, url)
+        await wait_until_ready(http, url)
         good, poor = await bench.version(GOOD), await bench.version(POOR)
         deploy = {"reason": "bench", "skip_evaluation": True}
         await bench.admin("POST", "prompts/deploy", {**deploy, "version": good})

@@ -1,6 +1,6 @@
 """What a caller pays while the default model answers 500 to everything: another one stands in, over real HTTP.
 
-    python benchmarks/routing/bench_failover.py [--requests 1000] [--latency-ms 0] [--streamed]
+    python -m benchmarks.routing.bench_failover [--requests 1000] [--latency-ms 0] [--streamed]
 
 Three servers, one process each, asked in turns: `alone` has the healthy model only, `healthy` the same as the
 fallback of a default that is well, `failing` the same as that of a default that is down. Both models are fakes in

@@ -1,6 +1,6 @@
 """What a caller gets when a model misbehaves, with the times that a server has by default.
 
-    python benchmarks/routing/bench_faults.py [--down-seconds 60]
+    python -m benchmarks.routing.bench_faults [--down-seconds 60]
 
 The tests do the same with time-outs scaled down. Here a server in a process of its own has a primary (OpenAI's
 protocol) and a healthy fallback (Anthropic's), fake upstreams both, asked through the real SDKs. Each row spoils one

@@ -1,6 +1,6 @@
 """A Tilores instance whose token endpoint is down for a minute, while customers are asked for 20 times a second.
 
-    python benchmarks/sources/bench_token_outage.py [--down 60] [--rate 20] [--expires-in 20] [--latency 0.1]
+    python -m benchmarks.sources.bench_token_outage [--down 60] [--rate 20] [--expires-in 20] [--latency 0.1]
 
 One server with `source = "tilores"` over the tests' instance, each a process of its own on this machine. Every other
 request asks for one of ten customers whose answers are cached, the rest for a customer nobody has asked for. The

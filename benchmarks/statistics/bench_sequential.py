@@ -1,6 +1,6 @@
 """False alarms and delays of the always-valid tests in seeded simulations, with what each must reach.
 
-python benchmarks/statistics/bench_sequential.py [--runs 1000]
+python -m benchmarks.statistics.bench_sequential [--runs 1000]
 
 Ends with status 1 when a figure is not reached. `--runs`: simulated series per row of the floor's table; the other
 tables take 2,000 runs for experiments with equal arms and 400 for each other row. The delays to reach are those of a

@@ -1,6 +1,6 @@
 """What tracing to LangSmith costs cached requests, beside the same server with tracing off, in one run.
 
-    python benchmarks/tracing/bench_langsmith.py [--rounds 3] [--seconds 6] [--rate 500] [--connections 32]
+    python -m benchmarks.tracing.bench_langsmith [--rounds 3] [--seconds 6] [--rate 500] [--connections 32]
 
 Two tables. At a fixed rate with every cached answer traced: p50 and p99 of both, and whether each run arrived. At
 full load (wrk) with the default sampling: throughput as a share of that with tracing off, with the ingest healthy and
@@ -18,7 +18,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -29,6 +28,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from benchmarks.servers import free_port
 
 HERE = Path(__file__).resolve().parent
 LUA = HERE.parent / "http" / "load.lua"
@@ -96,12 +97,6 @@ class Row:
     results: list[dict[str, float]] = field(default_factory=list)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class Bench:
     """A row's server on core 0 and its ingest on core 1."""
 
@@ -125,7 +120,17 @@ class Bench:
         }
         kind = "--ingest-hanging" if row.hanging else "--ingest"
         self.ingest = subprocess.Popen(
-            ["taskset", "-c", "1", sys.executable, __file__, kind, str(self.ingest_port)], stderr=subprocess.DEVNULL
+            [
+                "taskset",
+                "-c",
+                "1",
+                sys.executable,
+                "-m",
+                "benchmarks.tracing.bench_langsmith",
+                kind,
+                str(self.ingest_port),
+            ],
+            stderr=subprocess.DEVNULL,
         )
         self.log = (folder / "log").open("wb")
         tilores = str(Path(sys.executable).with_name("tilores"))

@@ -1,6 +1,6 @@
 """What tracing by OTLP costs: a whole server at full load and at 500 requests a second, the CPU of making messages.
 
-    python benchmarks/tracing/bench_otel.py [--rounds 3] [--seconds 4]
+    python -m benchmarks.tracing.bench_otel [--rounds 3] [--seconds 4]
 
 Full load: one worker on one core, wrk and the collector on another; cached requests, and requests that all miss, with
 the sampling that is the default (one cached answer in a hundred, each miss). Rows: tracing off, a collector that
@@ -34,6 +34,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.servers import free_port
+
 HERE = Path(__file__).resolve().parent
 LOAD = HERE.parent / "http" / "load.lua"
 BODY = {
@@ -56,12 +58,6 @@ class Row:
     @property
     def name(self) -> str:
         return f"OTLP, the collector {'hangs' if self.hangs else 'answers'}" if self.traced else "tracing off"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def get(url: str) -> Any:

@@ -1,6 +1,6 @@
 """What traces are sent to while load is measured: takes requests and forgets them, or takes them and never answers.
 
-    python benchmarks/tracing/collector.py PORT [hang]
+    python -m benchmarks.tracing.collector PORT [hang]
 
 It speaks as much of OTLP over HTTP as the tracer does. GET /taken says how many root spans came.
 """

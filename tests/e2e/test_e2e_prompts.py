@@ -6,13 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "release" / "bench_deployment.py"
+ROOT = Path(__file__).parents[2]
 
 
 def test_deployment_under_load_fails_no_request_and_mixes_no_versions() -> None:
     command = [
         sys.executable,
-        str(SCRIPT),
+        "-m",
+        "benchmarks.release.bench_deployment",
         "--rate",
         "30",
         "--seconds",
@@ -24,7 +25,7 @@ def test_deployment_under_load_fails_no_request_and_mixes_no_versions() -> None:
         "--stored-within",
         "2",
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "failed            0" in done.stdout
     assert "mixed             0" in done.stdout
