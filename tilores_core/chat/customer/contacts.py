@@ -32,8 +32,8 @@ _CHANGED_TO = re.compile(
     re.IGNORECASE,
 )
 
-_EMAIL = re.compile(
-    r"(?<![\w.+\-])\w[\w.+\-'’%&/=]{0,63}@(?:[\w\-]{1,63}\.){1,8}[^\W\d_]{2,63}(?![\w@])|"
+_EMAIL = re.compile(r"(?<![\w.+\-])\w[\w.+\-'’%&/=]{0,63}@(?:[\w\-]{1,63}\.){1,8}[^\W\d_]{2,63}(?![\w@])")
+_SPOKEN_EMAIL = re.compile(
     r"(?<!\w)[a-z0-9]{1,40}(?:[ ](?:dot|underscore|dash)[ ][a-z0-9]{1,40}){0,4}[ ]at[ ][a-z0-9]{1,40}"
     r"(?:[ ]dot[ ][a-z0-9]{1,40}){0,2}[ ]dot[ ](?:com|net|org|de|uk|io|eu|example|test)(?!\w)",
     re.IGNORECASE,
@@ -61,6 +61,8 @@ _CARD = re.compile(r"\d{4}(?:[ \-]\d{4}){3}|\d{4}[ \-]\d{6}[ \-]\d{5}|\d{3}-\d{2
 _NORTH_AMERICAN = re.compile(r"(?:\+?1[ .\-]?)?(?:\([2-9]\d\d\)[ ]?|[2-9]\d\d[ .\-]?)[2-9]\d\d[ .\-]?\d{4}", re.ASCII)
 _NORTH_AMERICA = frozenset({"US", "CA", "PR"})
 _GROUP = re.compile(r"\d+")
+_ANY_DIGIT = re.compile(r"\d")
+_FEWEST_DIGITS: Final = 7  # of a phone number
 _MOST_GROUPS = 6
 _LONGEST_DICTATED = 30
 _LIKELY_PHONE = re.compile(r"\+|(?:0|\(0?\d)\d*[ ().\-/]+\d[\d ().\-/]{5,}$|00?[1-9]\d{8,11}$", re.ASCII)
@@ -109,6 +111,7 @@ _BARE_ID = re.compile(
     r"(?![\w@])",
     re.ASCII,
 )
+_MAYBE_BARE_ID = re.compile(r"[A-Za-z_\-]\d|_", re.ASCII)
 _THING_PREFIX = re.compile(
     r"(?:inv|ord|tck|tkt|case|clm|po|ref|sr|txn|trx|pay|pol|doc|task|req|shp|rma|bkg)[_\-]?\d", re.IGNORECASE
 )
@@ -188,10 +191,10 @@ class TextScan:
 
 def find_emails(page: TextScan) -> list[Contact]:
     """Addresses, also as they are said ("edwina dot h at example dot com"); faint when mail is sent there."""
-    if "@" not in page.text and not (" at " in page.text and " dot " in page.text):
-        return []
+    typed = _first(_EMAIL, page.left) if "@" in page.text else []
+    spoken = _first(_SPOKEN_EMAIL, page.left) if " at " in page.text and " dot " in page.text else []
     found = []
-    for match in _first(_EMAIL, page.left):
+    for match in (*typed, *spoken):
         written = match[0].rstrip(".'’")
         if "@" not in written:
             for said, meant in _SPOKEN_PARTS.items():
@@ -211,6 +214,8 @@ def find_emails(page: TextScan) -> list[Contact]:
 def find_phones(page: TextScan, region: str) -> list[Contact]:
     """Phone numbers in E.164; no cards, account numbers or amounts. Bare digits stay readable for `find_ids`."""
     found: list[Contact] = []
+    if len(_ANY_DIGIT.findall(page.left)) < _FEWEST_DIGITS:
+        return found
     for match in _first(_PHONE, page.left):
         if _is_another_number(page, match):
             continue
@@ -229,7 +234,7 @@ def find_phones(page: TextScan, region: str) -> list[Contact]:
 def _is_another_number(page: TextScan, match: re.Match[str]) -> bool:
     text = match[0]
     digits = sum(c.isdigit() for c in text)
-    if digits < 7 or _CARD.search(text) or _AMOUNT_BEHIND.match(page.left, match.end()):
+    if digits < _FEWEST_DIGITS or _CARD.search(text) or _AMOUNT_BEHIND.match(page.left, match.end()):
         return True
     if _PLAIN_DIGITS.fullmatch(text) and digits > _LONGEST_NATIONAL and not text.startswith(("00", "011")):
         return True
@@ -332,7 +337,7 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
             found.append(Contact("customer_id", more[1], *more.span(1), strength))
             page.blank(*more.span(1))
             position = more.end()
-    for match in _first(_BARE_ID, page.left):
+    for match in _first(_BARE_ID, page.left) if _MAYBE_BARE_ID.search(page.left) else ():
         token = match[0].rstrip("-_")
         if any(c.isdigit() for c in token) and ("_" in token or "-" in token or token.upper() == token):
             before = page.before(match.start())

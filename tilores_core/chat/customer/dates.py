@@ -80,7 +80,7 @@ _TOO_LITTLE = re.compile(  # "in the fifties", "on the fifteenth"
     rf"(?:{alternation(_ORDINALS)}|\d{{1,2}}(?:st|nd|rd|th)))(?!\w)"
 )
 _STARRED = re.compile(r"\([*∗][ ]?$")
-_BIRTH_CUE = re.compile(rf"(?<![^\W_])(?:{_BORN}){_AFTER_CUE}$")
+_AFTER = re.compile(_AFTER_CUE)
 _BIRTH_BEHIND = re.compile(
     r"\W{0,3}(?:(?:is|was|as|ist|est|es|è|é|his|her|my|their|the|a|he|she|customer['’]?s)[ ]){0,4}"
     rf"(?:{_BORN})(?![^\W_])(?!\W{{0,3}}(?:(?:is|was|on|in|:)\W{{0,2}})?\d)",
@@ -120,6 +120,9 @@ _CUE_REACH = 48
 _HEDGE_REACH = 20
 _HEDGES: Final = words_in_any("hedges")
 _LETTERS = re.compile(r"[^\W\d_]+")
+_BIRTH_WORDS: Final = frozenset(
+    word for phrase in ("b.", *all_phrases("born")) for word in (_LETTERS.findall(phrase)[0], phrase.replace(" ", ""))
+)
 _FIGURES = re.compile(r"\d+")
 
 
@@ -138,12 +141,13 @@ class FoundDate:
 
 
 class DateTests(NamedTuple):
-    """What a text may have: a date, a birth, an age; and the words of months that it has."""
+    """What a text may have: a date, a birth, an age; and the words of months and of births that it has."""
 
     written: bool = True
     cued: bool = True
     aged: bool = True
     months: frozenset[str] = frozenset(MONTH_WORDS)
+    births: frozenset[str] = _BIRTH_WORDS
 
 
 _ANY_DATE: Final = DateTests()
@@ -158,23 +162,23 @@ def may_be_dated(text: str, words: frozenset[str]) -> DateTests:
     spoken = figures or not _AGE_NUMBERS.isdisjoint(words)
     called = not _AGED.isdisjoint(words) and _IS.search(text) is not None
     aged = spoken and (called or not _AGE_WORDS.isdisjoint(words))
-    return DateTests(written, cued, aged, words & MONTH_WORDS)
+    return DateTests(written, cued, aged, words & MONTH_WORDS, words & _BIRTH_WORDS)
 
 
 def find_dates(text: str, day_first: bool, today: date, *, tests: DateTests = _ANY_DATE) -> list[FoundDate]:
     """The dates in `text`, in order; a date of birth that cannot be read has an empty value. `tests`: what
     `may_be_dated` said of it."""
-    written, cued, aged, months = tests
+    written, cued, aged, months, births = tests
     if len(lower := text.lower()) == len(text):
         text = lower
-    cue_spans = [match.span() for match in islice(_CUE.finditer(text), _MOST)] if cued else []
+    cue_spans = [match.span() for match in islice(_matches_at(_CUE, text, births), _MOST)] if cued else []
     cues = [end for _, end in cue_spans]
     found: list[FoundDate] = []
     for match in islice(_find_written(text, months), _MOST) if written else ():
         if match["ns"] == " " and not any(0 <= match.start() - cue <= _CUE_REACH for cue in cues):
             continue
         born = bool(cues) and (
-            _BIRTH_CUE.search(text, max(0, match.start() - _CUE_REACH), match.start()) is not None
+            any(_AFTER.fullmatch(text, cue, match.start()) for cue in cues if 0 <= match.start() - cue <= _CUE_REACH)
             or _BIRTH_BEHIND.match(text, match.end()) is not None
         )
         born = born or _STARRED.search(text, max(0, match.start() - 3), match.start()) is not None
@@ -215,7 +219,7 @@ def find_dates(text: str, day_first: bool, today: date, *, tests: DateTests = _A
         if short := _SHORT_YEAR.match(text, cue):
             years = _years(short["yy"], today)
             found.append(FoundDate(years[0], *short.span("yy"), True, tuple(years[1:])))
-        elif _BIRTH_CUE.search(text, max(0, soon.start("what") - _CUE_REACH), soon.start("what")):
+        elif _AFTER.fullmatch(text, cue, soon.start("what")):
             value = _compact(soon["what"], day_first)
             if value or text[begin:cue] != "b.":  # which may be an initial before a phone number
                 found.append(FoundDate(value, *soon.span("what"), True))
@@ -224,15 +228,22 @@ def find_dates(text: str, day_first: bool, today: date, *, tests: DateTests = _A
 
 def _find_written(text: str, months: Iterable[str]) -> Iterator[re.Match[str]]:
     """The matches of `_WRITTEN`, which is tried only where a number or the word of a month begins."""
-    starts = {match.start() for match in _FIGURES.finditer(text)}
-    for month in months:
-        at = text.find(month)
+    return _matches_at(_WRITTEN, text, months, [match.start() for match in _FIGURES.finditer(text)])
+
+
+def _matches_at(
+    pattern: re.Pattern[str], text: str, words: Iterable[str], starts: Iterable[int] = ()
+) -> Iterator[re.Match[str]]:
+    """The matches that begin at `starts` or where one of the words stands, in order."""
+    places = set(starts)
+    for word in words:
+        at = text.find(word)
         while at >= 0:
-            starts.add(at)
-            at = text.find(month, at + 1)
+            places.add(at)
+            at = text.find(word, at + 1)
     reached = 0
-    for start in sorted(starts):
-        if start >= reached and (match := _WRITTEN.match(text, start)):
+    for start in sorted(places):
+        if start >= reached and (match := pattern.match(text, start)):
             reached = match.end()
             yield match
 

@@ -60,6 +60,7 @@ _SPACES = str.maketrans({"\t": " ", "\u00a0": " ", "\u202f": " ", "\u2007": " ",
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 _SPELLED = re.compile(r"(?<![\w\-'’])(?:[^\W\d_]-){2,}[^\W\d_](?![\w\-])")
 _GENERATION = re.compile(r"(?<=[^\W\d_] )([js])(?:un|en)\.(?! ?\d)", re.IGNORECASE)  # "Karl Kaiser jun."
+_LETTER_BETWEEN = re.compile(r"-[^\W\d_]-")
 _DIGIT = re.compile(r"\d")
 _LOWER_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _YOUNGEST: Final = 12  # years, of somebody whose date of birth is said without saying so
@@ -137,7 +138,7 @@ def extract(
     low = _words_of(plain)
     known = vocabulary(language_of(low))
     spelled: frozenset[str] = frozenset()
-    if is_disfluent(low, known.language):
+    if is_disfluent(plain, low, known.language):
         plain, spelled = fluent(plain, known.language)
         low = _words_of(plain)
     figures = with_figures(plain, low, number_language(low, known.language))
@@ -226,7 +227,7 @@ def readable(text: str) -> str:
         text = text.translate(_SPACES).strip()
     if "un." in text or "en." in text:
         text = _GENERATION.sub(r"\1r. ", text)
-    if "-" in text:
+    if "-" in text and _LETTER_BETWEEN.search(text):
         text = _SPELLED.sub(lambda match: match[0].replace("-", ""), text)
     return text.lower() if text.isupper() and text.count(" ") > 2 else text
 

@@ -29,9 +29,10 @@ def _filler(language: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![^\W_])(?:{alternation(_fillers(language))})(?![^\W_])[ ,.…]*", re.IGNORECASE)
 
 
-def is_disfluent(words: frozenset[str], language: str) -> bool:
-    """A cheap test, by the words in lower case, whether `fluent` would change a text."""
-    return not (_SINGLE.isdisjoint(words) and _fillers(language).isdisjoint(words))
+def is_disfluent(text: str, words: frozenset[str], language: str) -> bool:
+    """A cheap test, by the `words` in lower case, whether `fluent` would change a text."""
+    spelled = not _SINGLE.isdisjoint(words) and _LETTERS.search(text) is not None
+    return spelled or not _fillers(language).isdisjoint(words)
 
 
 def fluent(text: str, language: str) -> tuple[str, frozenset[str]]:

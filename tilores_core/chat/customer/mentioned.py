@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
@@ -51,13 +50,13 @@ def with_parts_joined(text: str, names: list[NameSpan]) -> list[NameSpan]:
     titled = [span for span in names if span.partial and span.title]
     if first is not None and last is None and len(titled) == 1:  # "Ms Roe, first name Jane"
         family = titled[0]
-        whole = replace(family, name=f"{first['name']} {family.name}", strength=Strength.STRONG, partial=False)
+        whole = family._replace(name=f"{first['name']} {family.name}", strength=Strength.STRONG, partial=False)
         return [whole, *(s for s in names if s is not family and not s.start <= first.start("name") < s.end)]
     if first is None or last is None or first.start("name") == last.start("name"):
         return names
     start = min(first.start("name"), last.start("name"))
     end = max(first.end("name"), last.end("name"))
-    whole = NameSpan(f"{first['name']} {last['name']}", start, end, Strength.STRONG, cued=True)
+    whole = NameSpan(f"{first['name']} {last['name']}", start, end, Strength.STRONG)
     return [*(span for span in names if span.end <= start or span.start >= end), whole]
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from tilores_core.chat.customer.spans import (
@@ -102,11 +101,11 @@ class _Names:
             return []
         if any(name.start <= other.start < name.end for name in found if not name.partial):
             return []
-        return [replace(span, name=f"{other.text} {family}", start=other.start, end=other.end, alternatives=())]
+        return [span._replace(name=f"{other.text} {family}", start=other.start, end=other.end, alternatives=())]
 
     def _with_title(self, span: NameSpan, i: int) -> NameSpan:
         before = self.words[i - 1].low if i else ""
-        return replace(span, title=before) if before in TITLES else span
+        return span._replace(title=before) if before in TITLES else span
 
     # --- typed, with capitals ----------------------------------------------------------------------------
 
@@ -203,28 +202,28 @@ class _Names:
         if span.name.lower() in PLACES:
             return None
         owner = run[-1].owner
-        span = replace(span, alone=is_alone(self.words, run, self.vocabulary), speaker=cue == "speaker")
+        span = span._replace(alone=is_alone(self.words, run, self.vocabulary), speaker=cue == "speaker")
         if len(run) == 1:
             return self._find_single_word(i, span, run[0], cue)
         if cue is not None and not (cue == "switch" and is_thing(run)):
-            return replace(span, strength=Strength.STRONG, cued=cue != "speaker")
+            return span._replace(strength=Strength.STRONG)
         if owner:
-            return replace(span, strength=Strength.STRONG, cued=True)
+            return span._replace(strength=Strength.STRONG)
         if all(word.low in self.vocabulary.common for word in run) and run[0].low not in NAMES_TOO:
             return None
-        return replace(span, strength=self._bare_strength(i, run))
+        return span._replace(strength=self._bare_strength(i, run))
 
     def _find_single_word(self, i: int, span: NameSpan, word: Word, cue: Cue | None) -> NameSpan | None:
         parts = _CAMEL.split(word.text)
         if len(parts) in (2, 3) and all(len(part) >= SHORTEST_PART for part in parts):
-            return replace(span, name=" ".join(parts), strength=Strength.WEAK, partial=False, cued=cue is not None)
+            return span._replace(name=" ".join(parts), strength=Strength.WEAK, partial=False)
         if cue is not None:
             strength = Strength.STRONG if cue in _CUED_SURELY else Strength.WEAK
-            return replace(span, cued=cue != "speaker", strength=strength)
+            return span._replace(strength=strength)
         if word.owner:
-            return replace(span, cued=True, strength=Strength.WEAK)
+            return span._replace(strength=Strength.WEAK)
         may = (span.person and not word.initial) or stands_as_name(self.words, i, self.vocabulary)
-        return replace(span, strength=Strength.FAINT) if may else None
+        return span._replace(strength=Strength.FAINT) if may else None
 
     def _family_first(self, i: int, run: list[Word], cue: Cue | None) -> tuple[int, NameSpan] | None:
         """How many words to go on by, and "Hawthorne, Edwina", where it says nothing else or stands behind a cue."""
@@ -246,12 +245,10 @@ class _Names:
         if not alone and cue is None and not asked and not (run[0].initial and given and len(run) > 1):
             return None
         name = f"{' '.join(word.text for word in run)}, {' '.join(word.text for word in pair[len(run) :])}"
-        return len(pair), replace(
-            self._span(i, pair),
+        return len(pair), self._span(i, pair)._replace(
             name=name,
             partial=False,
             strength=Strength.STRONG if cue else Strength.WEAK,
-            cued=cue not in (None, "speaker"),
             alone=alone,
         )
 
@@ -310,7 +307,7 @@ class _Names:
             # Other languages are all unknown words; a given name among them still begins a name.
             given = next((n for n, word in enumerate(run) if is_given(word)), None)
             if given is None:
-                return replace(self._span(i, run[:_MOST_WORDS]), loose=True, alternatives=())
+                return self._span(i, run[:_MOST_WORDS])._replace(alternatives=())
             i, run = i + given, run[given:]
             run = run[: 2 * _MOST_WORDS]
             cue, person = (cue if given == 0 else None), True
@@ -318,7 +315,7 @@ class _Names:
 
     def _judge(self, i: int, run: list[Word], cue: Cue | None, *, person: bool) -> NameSpan | None:
         words = self.words
-        span = replace(self._span(i, run), speaker=cue == "speaker", cued=cue not in (None, "speaker"))
+        span = self._span(i, run)._replace(speaker=cue == "speaker")
         owner = run[-1].owner
         if len(run) == 1:
             return self._single(i, run[0], span, cue, person=person)
@@ -328,31 +325,27 @@ class _Names:
         if cue is not None:
             named = cue in _CUED_SURELY or (cue == "speaker" and words[i - 2].low == "name")
             unsure = Strength.WEAK if cue in ("customer", "switch") else Strength.FAINT
-            return replace(span, strength=Strength.STRONG if named or person else unsure, alone=alone)
+            return span._replace(strength=Strength.STRONG if named or person else unsure, alone=alone)
         if alone:
-            return replace(span, strength=Strength.WEAK if person else Strength.FAINT, alone=person)
+            return span._replace(strength=Strength.WEAK if person else Strength.FAINT, alone=person)
         if owner or person:
-            return replace(span, strength=Strength.WEAK, cued=owner)
-        j = i + len(run)
-        framed = (i > 0 and words[i - 1].low in self.vocabulary.prepositions) or (
-            j < len(words) and (words[j].low in self.vocabulary.subjects or words[j].low in self.vocabulary.followers)
-        )
-        return replace(span, loose=not framed)
+            return span._replace(strength=Strength.WEAK)
+        return span
 
     def _single(self, i: int, word: Word, span: NameSpan, cue: Cue | None, *, person: bool) -> NameSpan | None:
         uncased = word.text.upper() == word.text  # scripts without capitals
         if not person and len(word.low) > 2 * SHORTEST_PART and (split := split_given_prefix(word.low)):
-            return replace(span, name=split, partial=False, strength=Strength.FAINT)
+            return span._replace(name=split, partial=False, strength=Strength.FAINT)
         if cue is not None and (person or uncased or cue in _CUED_SURELY):
-            return replace(span, strength=Strength.STRONG if cue in _CUED_SURELY else Strength.WEAK)
+            return span._replace(strength=Strength.STRONG if cue in _CUED_SURELY else Strength.WEAK)
         if person and (word.owner or span.alternatives):
-            return replace(span, cued=True, strength=Strength.WEAK)
+            return span._replace(strength=Strength.WEAK)
         if span.alternatives and (given := span.alternatives[0]) in GIVEN_NAMES:
-            return replace(span, name=given, cued=True, alternatives=(), strength=Strength.WEAK, person=True)
+            return span._replace(name=given, alternatives=(), strength=Strength.WEAK, person=True)
         if not person and not (cue is not None or uncased or stands_as_name(self.words, i, self.vocabulary)):
             return None
         return (
-            replace(span, strength=Strength.FAINT, alone=is_alone(self.words, [word], self.vocabulary))
+            span._replace(strength=Strength.FAINT, alone=is_alone(self.words, [word], self.vocabulary))
             if person or is_unknown(word.low)
             else None
         )
@@ -369,6 +362,5 @@ class _Names:
             Strength.FAINT,
             person=is_given(run[0]),
             partial=len(counted) == 1,
-            owner=run[-1].owner,
             alternatives=tuple(without_possessive(self.words, i, run, self.vocabulary)),
         )

@@ -28,6 +28,7 @@ _NUMBER_NOUNS: Final = frozenset(("id", "numero", "número", "numéro", "kundenn
 _BORN: Final = frozenset(word for phrase in all_phrases("born") for word in phrase.split() if len(word) > 2)
 _BEFORE_SINGLE: Final = _OWNERS | _NUMBER_NOUNS | _BORN
 _ONES: Final = frozenset(("one", "ein", "eine", "eins", "un", "une", "uno", "una", "een", "um", "uma"))
+_ARTICLES: Final = frozenset(("ein", "eine", "un", "une", "una", "uma"))  # alone they are no number
 _LINKING: Final = frozenset(
     (
         *("is", "was", "in", "the", "year", "of", "ist", "im", "jahr", "en", "l'année", "le", "nel", "el", "anno"),
@@ -59,6 +60,7 @@ class _Numbers(NamedTuple):
     double: frozenset[str]
     triple: frozenset[str]
     joins: frozenset[str]
+    linked: frozenset[str]  # words for double and triple, and `joins`
     months: frozenset[str]
     days: dict[str, int]
     day_words: frozenset[str]
@@ -76,6 +78,7 @@ def _numbers(language: str) -> _Numbers:
         double=frozenset(data["double"].split()),
         triple=frozenset(data["triple"].split()),
         joins=frozenset(data["and"].split()),
+        linked=frozenset(f"{data['and']} {data['double']} {data['triple']}".split()),
         months=frozenset(data["months"].replace("|", " ").split()),
         days={
             spelling: day
@@ -156,9 +159,14 @@ def with_figures(text: str, words: frozenset[str], language: str, *, least: int 
         enough = enough or (multiplied and _MULTIPLIED.search(text) is not None)
         if not enough and not ordinal and not _HYPHENED.search(text):
             return Text(text)
-    elif not dated and not any(_is_number_word(word, language) for word in words):
-        return Text(text)
-    tokens = [(match.start(), match.end(), match[0].lower()) for match in _TOKEN.finditer(text)]
+    elif numbers.day_words.isdisjoint(words):
+        said = frozenset(word for word in words if _is_number_word(word, language))
+        if said <= _ARTICLES:
+            return Text(text)
+    lower = text.lower()
+    tokens = [
+        (*match.span(), match[0].lower()) for match in _TOKEN.finditer(lower if len(lower) == len(text) else text)
+    ]
     runs = _runs(text, tokens, numbers, language, least)
     if "@" in text:  # one.two@example.com stays as it is
         addresses = [match.span() for match in _ADDRESS.finditer(text)]
@@ -224,8 +232,7 @@ def _day(text: str, tokens: Sequence[tuple[int, int, str]], i: int, numbers: _Nu
 
 
 def _is_number(word: str, numbers: _Numbers) -> bool:
-    known = _is_number_word(word, numbers.language) or word in numbers.joins
-    return known or word in numbers.double or word in numbers.triple
+    return word in numbers.linked or _is_number_word(word, numbers.language)
 
 
 @lru_cache(maxsize=1024)

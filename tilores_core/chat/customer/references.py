@@ -28,6 +28,7 @@ from tilores_core.identity.names import fold
 
 _LONGEST_REPLY = 8  # words of a message that may be no more than a choice
 _REFERRING: Final = {key: Phrases(key) for key in ("previous", "first_one", "rejection", "other")}
+_refers: Final = Phrases(*_REFERRING).may_be_in
 _REJECTION: Final = phrase_pattern("rejection")
 _REJECTED_ALONE: Final = frozenset(all_phrases("rejection_alone"))
 _OTHER: Final = re.compile(rf"{phrase_pattern('other').pattern}|\bthe other(?= please|[ .,!?]*$)")
@@ -89,7 +90,7 @@ def references(said: Said, plain: frozenset[str]) -> Iterator[Evidence]:
     if short and (alone := low.strip(" .,!?")) in _REJECTED_ALONE:
         yield Evidence(kind="rejection", value="", start=0, end=len(alone), polarity="negated")
         return
-    refers = {key for key, phrases in _REFERRING.items() if phrases.may_be_in(plain)}
+    refers = {key for key, phrases in _REFERRING.items() if phrases.may_be_in(plain)} if _refers(plain) else set()
     other = not OTHER_NAMES.isdisjoint(plain)
     if (
         not (related or refers or other)

@@ -27,6 +27,7 @@ _WHOLE = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _WORD = re.compile(r"(?:[cdjlmnst]|qu)(?=['’][^\W_]{2})|[^\W_]+(?:['’][^\W_]+)*")  # "d'Oslo" is two words
 _BREAK = re.compile(r"[,;.!?:\n]")
 _MOST_CONTENT = 3  # words that one negation reaches
+_FEW_WORDS = 16  # different ones
 _LONGEST_CHOICE = 40  # characters
 
 _PLAIN: Final = {
@@ -168,6 +169,10 @@ class Said:
             return False
         words = self.low[:start].split()
         return bool(words) and words[-1] in OTHER_NAMES
+
+    def is_short(self) -> bool:
+        """Whether it has few words: a cheap test before all of them are looked at."""
+        return self.plain is None or len(self.plain) <= _FEW_WORDS
 
     def is_short_number(self) -> bool:
         """Whether the message holds only a number of two digits, as a year is said: "the sixty seven one"."""

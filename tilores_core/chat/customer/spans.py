@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from tilores_core.chat.customer.tokens import Word, cue_before
 from tilores_core.chat.customer.words import (
@@ -33,23 +32,19 @@ _SUBJECTS: Final = frozenset(("i", "we", "you", "they", "he", "she", "it", "who"
 _ASKING: Final = frozenset(("much", "when", "what", "why", "where", "how", "many", "soon", "often"))
 
 
-@dataclass(frozen=True, slots=True)
-class NameSpan:
-    """A name at `start`:`end`. `speaker`: said of oneself; `cued`: something says that a name follows, or it owns
-    something; `partial`: one word; `alone`: nothing else is said; `person`: begins with a given name;
-    `alternatives`: other readings, as speech has no apostrophes ("tom ferns balance")."""
+class NameSpan(NamedTuple):
+    """A name at `start`:`end`. `speaker`: said of oneself; `partial`: one word; `alone`: nothing else is said;
+    `person`: begins with a given name; `alternatives`: other readings, as speech has no apostrophes ("tom ferns
+    balance")."""
 
     name: str
     start: int
     end: int
     strength: Strength
-    cued: bool = False
     speaker: bool = False
     partial: bool = False
     alone: bool = False
     person: bool = False
-    owner: bool = False
-    loose: bool = False  # two words that are not known, with nothing that says a name stands here
     title: str = ""
     alternatives: tuple[str, ...] = ()
 

@@ -57,30 +57,32 @@ def bare_numbers(
 ) -> Iterator[Evidence]:
     """A number that may be an id though nothing says so: all of a message ("no, 1043"), or beside one of the
     `names`."""
-    for number in _BARE_NUMBER.finditer(page.left):
+    alone = said.is_short() and all(
+        word in _AROUND_NUMBER or word in known.courtesies or word.isdigit() for word in said.words
+    )
+    for number in _BARE_NUMBER.finditer(page.left) if alone or names else ():
         start, end = number.span(1)
         before, long = page.left[:start], len(number[1]) >= _LONG
-        year = len(number[1]) == 4 and number[1].startswith(("19", "20")) and len(said.words) > 1
-        if year or is_number_of_something(before[-40:]):
-            continue
-        if all(word in _AROUND_NUMBER or word in known.courtesies or word.isdigit() for word in said.words):
-            meant = said.corrects() or any(word in _INSTEAD for word in said.words)
-            strength = Strength.WEAK if meant and len(number[1]) < _SHORTEST_PHONE else Strength.FAINT
-            yield Evidence(kind="customer_id", value=number[1], start=start, end=end, strength=strength)
-        elif any(
+        if len(number[1]) == 4 and number[1].startswith(("19", "20")) and len(said.words) > 1:
+            continue  # a year
+        beside = alone or any(
             (until <= number.start() and _NUMBER_BEHIND_NAME.fullmatch(page.left, until, start)
              and _NUMBER_ENDS.match(page.left, end) and (long or not page.left[end:].strip(" .,;?!)]")))
             or (long and begin >= end and _NUMBER_BEFORE_NAME.fullmatch(page.left, end, begin)
                 and (begin - end > 1 or page.left[end] != " " or not before.strip(" #")))
             for begin, until in names
-        ):  # fmt: skip
-            yield Evidence(kind="customer_id", value=number[1], start=start, end=end, strength=Strength.FAINT)
+        )  # fmt: skip
+        if not beside or is_number_of_something(before[-40:]):
+            continue
+        meant = alone and (said.corrects() or any(word in _INSTEAD for word in said.words))
+        strength = Strength.WEAK if meant and len(number[1]) < _SHORTEST_PHONE else Strength.FAINT
+        yield Evidence(kind="customer_id", value=number[1], start=start, end=end, strength=strength)
 
 
 def find_corrected_number(ids: Sequence[Contact], phones: Sequence[Contact], said: Said) -> Iterator[Evidence]:
     """ "customer 2001, sorry, 2042": a bare number in place of the id, or of the last digits of a phone number."""
-    at = said.last_no()
     known = [*ids, *phones]
+    at = said.last_no() if known else -1
     if at < 0 or not any(item.end <= at for item in known) or any(item.start >= at for item in known):
         return
     if number := _PUT_RIGHT.match(said.text, at):
@@ -109,7 +111,7 @@ def births(
         ids = [(item.start, item.end) for item in found if item.kind == "customer_id"]
         dates = [item for item in dates if not any(a <= item.start < b for a, b in ids)]  # "customer 1984"
         likely = [item for item in dates if not item.value[:1].isdigit() or int(item.value[:4]) <= latest]
-        if not ids and all(word in _AROUND_DATE or word[:1].isdigit() for word in said.words):
+        if not ids and said.is_short() and all(word in _AROUND_DATE or word[:1].isdigit() for word in said.words):
             born = [item for item in likely if item.value[:1].isdigit()]
         else:
             spans = [*names, *((item.start, item.end) for item in found)]

@@ -64,11 +64,12 @@ class Phrases:
             for entry in all_phrases(key):
                 words = _LETTERS_ONLY.findall(entry)
                 self._by_word.setdefault(max(words, key=len), []).append(frozenset(words))
+        self._words = frozenset(self._by_word)
 
     def may_be_in(self, words: frozenset[str]) -> bool:
         """Say whether a name may be among these words. `words`: those of the text in lower case, parted at
         apostrophes and hyphens."""
-        return any(phrase <= words for word in self._by_word.keys() & words for phrase in self._by_word[word])
+        return any(phrase <= words for word in self._words & words for phrase in self._by_word[word])
 
 
 def alternation(entries: Iterable[str]) -> str:
