@@ -118,11 +118,16 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self._fd, text.encode())
 
-    def exit_code(self) -> int:
-        """When it has ended; fails when it does not."""
+    def exit_code(self, again: str = "") -> int:
+        """When it has ended; fails when it does not. `again`: is typed when it has not after some seconds."""
+        missed = time.monotonic() + 5.0
 
         def ended() -> tuple[int] | None:
+            nonlocal missed
             pid, status = os.waitpid(self._pid, os.WNOHANG)
+            if not pid and again and time.monotonic() > missed:
+                missed = time.monotonic() + 5.0
+                self.type(again)
             return (status,) if pid else None
 
         (status,) = wait_until(ended, lambda: f"the end, after {self.seen!r}", PATIENCE)
