@@ -52,6 +52,7 @@ def from_the_beginning(said: str) -> str:
     return ANSWER
 
 
+PATIENT: dict[str, Any] = {"first_token_seconds": 60.0, "stall_seconds": 60.0}
 WAYS: tuple[Way, ...] = (exactly, with_its_last_words, from_the_beginning)
 FAULTS: dict[str, Callable[[int], Any]] = {
     "cut": lambda after: Cut(after=after),
@@ -86,10 +87,9 @@ class Failing(World):
             fallbacks=("second:m", "third:m"),
             routing=RoutingTable(
                 backoff_seconds=0.0,
-                first_token_seconds=1.5,
                 attempts=1,
                 breaker_failures=10_000,
-                **{"stall_seconds": 0.5, "sentence_characters": 40, **routing},
+                **{"first_token_seconds": 1.5, "stall_seconds": 0.5, "sentence_characters": 40, **routing},
             ),
         )
 
@@ -147,7 +147,7 @@ async def test_every_fault_is_answered_whole(upstream: FakeUpstream, fault: Any,
 async def test_continued_sentence_is_held_back_up_to_the_characters_of_the_settings(
     upstream: FakeUpstream, characters: int, pieces: int
 ) -> None:
-    async with Failing(upstream, sentence_characters=characters) as world:
+    async with Failing(upstream, **PATIENT, sentence_characters=characters) as world:
         upstream.always["m"] = Reply(ANSWER, fault=Cut(after=1))
         world.second.otherwise = "Her " + " ".join(f"word{number}" for number in range(40))
         heard, _ = await world.listen()
@@ -155,7 +155,7 @@ async def test_continued_sentence_is_held_back_up_to_the_characters_of_the_setti
 
 
 async def test_first_word_goes_out_before_the_second_is_there(upstream: FakeUpstream) -> None:
-    async with Failing(upstream, stall_seconds=30.0) as world:
+    async with Failing(upstream, **PATIENT) as world:
         upstream.always["m"] = Reply(ANSWER, fault=Stall(after=1))
         stream = world.engine.stream(question())
         assert (await anext(stream)).text == "Her"
