@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -13,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import typer
 
 from tilores_core.cli.options import get_options
-from tilores_core.cli.output import split_names, unwritable, write_file
+from tilores_core.cli.output import show_progress, split_names, unwritable, write_file
 from tilores_core.errors import InvalidRequestError, UnknownModelError
 
 if TYPE_CHECKING:
@@ -107,9 +103,19 @@ def evaluate(
             _show_estimate(plan, estimate, simulated=simulated(services, plan))
             return True
         reports.check()  # not after the calls have been paid for
-        with _progress(plan.calls) as progress:
+
+        def say(done: int, _: str) -> None:
+            if done % _LINE_EVERY == 0 or done == plan.calls:
+                typer.echo(f"{done} of {plan.calls} answers", err=True)
+
+        with show_progress(plan.calls, say) as show:
             done = await run_evaluation(
-                services, request, plan, progress=progress, resume=not fresh, concurrent=concurrent
+                services,
+                request,
+                plan,
+                progress=lambda done, _: show(done, "evaluating"),
+                resume=not fresh,
+                concurrent=concurrent,
             )
         _show(done, services, reports)
         return _is_good(minimum, done.run, done.comparison)
@@ -198,22 +204,3 @@ class _Reports:
             write_file(self.html, as_html(done.run, levels, **more).encode())
         if self.junit is not None:
             write_file(self.junit, as_junit(done.run))
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal, a line now and then elsewhere; both on standard error."""
-    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-        from rich.console import Console
-        from rich.progress import Progress
-
-        with Progress(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("evaluating", total=total)
-            yield lambda done, all_: bar.update(task, completed=done)
-        return
-
-    def line(done: int, all_: int) -> None:
-        if done % _LINE_EVERY == 0 or done == all_:
-            typer.echo(f"{done} of {all_} answers", err=True)
-
-    yield line

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tilores_core.cli.options import JsonOption, get_options
-from tilores_core.cli.output import columns, emit, split_names, write_file
+from tilores_core.cli.output import columns, emit, show_progress, split_names, write_file
 from tilores_core.errors import InvalidRequestError, UnknownModelError
 
 if TYPE_CHECKING:
@@ -84,8 +80,8 @@ def run(
         cycles = build_cycles(services)
         if dry_run:
             return await cycles.estimate(request)
-        with _show_progress(quiet=json) as progress:
-            done = await cycles.run(request, progress=progress)
+        with show_progress(6, lambda done, phase: typer.echo(f"{done + 1}/6 {phase}", err=True), quiet=json) as show:
+            done = await cycles.run(request, progress=lambda phase, number: show(number, phase))
         say_flagged(services)
         return done
 
@@ -254,20 +250,6 @@ def _switch(ctx: typer.Context, reason: str, *, paused: bool) -> None:
 
     options.run_on_store(work)
     typer.echo("No cycle is triggered until: tilores improve resume" if paused else "Cycles may be triggered again.")
-
-
-@contextmanager
-def _show_progress(*, quiet: bool) -> Iterator[Callable[[str, int], None]]:
-    """A bar on a terminal, a line for each phase elsewhere; both on standard error."""
-    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not quiet:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        with Progress(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("", total=6)
-            yield lambda phase, number: bar.update(task, completed=number, description=phase)
-        return
-    yield lambda phase, number: typer.echo(f"{number + 1}/6 {phase}", err=True)
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

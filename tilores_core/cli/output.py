@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,3 +52,19 @@ def columns(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: Se
         ).rstrip()
         for line in lines
     )
+
+
+@contextmanager
+def show_progress(
+    total: int, plain: Callable[[int, str], None], *, quiet: bool = False
+) -> Iterator[Callable[[int, str], None]]:
+    """What takes how much is done, and a word for it: a bar on a terminal, else `plain`. All on standard error."""
+    if quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield plain
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda done, text: bar.update(task, completed=done, description=text)
