@@ -14,15 +14,18 @@ from typing import Annotated
 import typer
 
 from tilores_core.cli.alerts import app as alert_commands
+from tilores_core.cli.ask import ask
 from tilores_core.cli.batch import batch
 from tilores_core.cli.cache import app as cache_commands
 from tilores_core.cli.customers import app as customer_commands
 from tilores_core.cli.deploy import app as deploy_commands
 from tilores_core.cli.evaluate import evaluate
 from tilores_core.cli.experiments import app as experiment_commands
+from tilores_core.cli.forget import forget
 from tilores_core.cli.group import RootGroup
 from tilores_core.cli.improve import app as improve_commands
 from tilores_core.cli.learning import app as learning_commands
+from tilores_core.cli.models import models
 from tilores_core.cli.options import (
     AdminKeyOption,
     CustomerOption,
@@ -120,18 +123,7 @@ def worker(ctx: typer.Context, log_level: LogLevelOption = None) -> None:
     run_worker(environment, loaded, no_plugins=options.no_plugins, disable=options.disable)
 
 
-@app.command()
-def ask(
-    ctx: typer.Context,
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question.")],
-    customer: CustomerOption = None,
-    model: ModelOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Ask one question."""
-    from tilores_core.cli.ask import ask
-
-    ask(ctx.obj, question, customer=customer, model=model, json=json)
+app.command()(ask)
 
 
 @app.command()
@@ -170,29 +162,13 @@ def prewarm(
     prewarm(ctx.obj, file, every=every, url=url, admin_key=admin_key, json=json)
 
 
-@app.command()
-def forget(
-    ctx: typer.Context,
-    customer: Annotated[str, typer.Argument(metavar="ID", help="The customer's id, as the source has it.")],
-    url: UrlOption = None,
-    admin_key: AdminKeyOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Remove a customer from caches, batch inputs and results, and say what cannot be reached."""
-    from tilores_core.cli.forget import forget
-
-    forget(ctx.obj, customer, url=url, admin_key=admin_key, as_json=json)
+app.command()(forget)
 
 
 app.command()(evaluate)
 
 
-@app.command()
-def models(ctx: typer.Context, json: JsonOption = False) -> None:
-    """List the models."""
-    from tilores_core.cli.models import models
-
-    models(ctx.obj, json=json)
+app.command()(models)
 
 
 @app.command()

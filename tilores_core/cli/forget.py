@@ -2,43 +2,53 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
 import typer
 
-from tilores_core.cache.tiered import TieredCache
-from tilores_core.cli.cache_tiers import with_cache
-from tilores_core.cli.options import Options
-from tilores_core.cli.remote import Server
-from tilores_core.host.host import PluginHost
-from tilores_core.jobs.forget import check_customer_id, forget_everywhere
-from tilores_core.services import job_folder
-from tilores_core.store.address import store_address
-from tilores_core.store.lazy import LazyStore
+from tilores_core.cli.options import AdminKeyOption, JsonOption, UrlOption, get_options
+from tilores_core.cli.output import emit
+
+if TYPE_CHECKING:
+    from tilores_core.cache.tiered import TieredCache
+    from tilores_core.host.host import PluginHost
 
 
-def forget(options: Options, customer_id: str, *, url: str | None, admin_key: str | None, as_json: bool) -> None:
-    """Print what was removed, and what cannot be reached from here."""
-    check_customer_id(customer_id)
-    environment = options.environment()
+def forget(
+    ctx: typer.Context,
+    customer: Annotated[str, typer.Argument(metavar="ID", help="The customer's id, as the source has it.")],
+    url: UrlOption = None,
+    admin_key: AdminKeyOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Remove a customer from caches, batch inputs and results, and say what cannot be reached."""
+    from tilores_core.jobs.forget import check_customer_id
+
+    check_customer_id(customer)
+    environment = get_options(ctx).environment()
     if url is not None:
+        from tilores_core.cli.remote import Server
+
         server = Server.of(environment, url, admin_key)
-        found = server.delete(f"/admin/customers/{quote(customer_id, safe='')}")
+        found = server.delete(f"/admin/customers/{quote(customer, safe='')}")
     else:
-        folder = job_folder(environment)
-        address = store_address(environment.database_url, environment.data_dir)
+        from tilores_core.cli.cache_tiers import with_cache
 
         async def work(cache: TieredCache, host: PluginHost) -> dict[str, Any]:
-            store = LazyStore(address)
+            from tilores_core.jobs.forget import forget_everywhere
+            from tilores_core.services import job_folder
+            from tilores_core.store.address import store_address
+            from tilores_core.store.lazy import LazyStore
+
+            store = LazyStore(store_address(environment.database_url, environment.data_dir))
             try:
-                return await forget_everywhere(cache, folder, store, host, customer_id)
+                return await forget_everywhere(cache, job_folder(environment), store, host, customer)
             finally:
                 await store.aclose()
 
-        found = with_cache(options, work)
-    typer.echo(json.dumps(found) if as_json else _lines(found))
+        found = with_cache(get_options(ctx), work)
+    emit(found, _lines(found), as_json=json)
 
 
 def _lines(found: dict[str, Any]) -> str:

@@ -4,32 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from typing import TYPE_CHECKING
 
-import orjson
 import typer
 
-from tilores_core.cli.options import Options
-from tilores_core.contracts import ModelInfo
+from tilores_core.cli.options import JsonOption, Options, get_options
+from tilores_core.cli.output import emit
 
-_NOTHING = dataclasses.asdict(ModelInfo(id=""))
+if TYPE_CHECKING:
+    from tilores_core.contracts import ModelInfo
 
 
-def models(options: Options, *, json: bool) -> None:
-    """One line a model, the default marked; one a provider whose library is not installed, with what to do for it.
+def models(ctx: typer.Context, json: JsonOption = False) -> None:
+    """List the models."""
+    # One line a model, the default marked; one a provider whose library is not installed, with what to do for it.
+    # Needs neither the customer source nor the cache.
+    from tilores_core.contracts import ModelInfo
 
-    Needs neither the customer source nor the cache.
-    """
-    default, rows, idle = asyncio.run(_listing(options))
-    if json:
-        listing = [{**dataclasses.asdict(info), "id": name, "default": name == default} for name, info in rows]
-        listing += [{**_NOTHING, "id": f"{name}:*", "unavailable": fix, "default": False} for name, fix in idle]
-        typer.echo(orjson.dumps(listing))
-        return
+    default, rows, idle = asyncio.run(_listing(get_options(ctx)))
+    nothing = dataclasses.asdict(ModelInfo(id=""))
+    listing = [{**dataclasses.asdict(info), "id": name, "default": name == default} for name, info in rows]
+    listing += [{**nothing, "id": f"{name}:*", "unavailable": fix, "default": False} for name, fix in idle]
     lines = [(name, _notes(info, is_default=name == default)) for name, info in rows]
     lines += [(f"{name}:*", f"unavailable: {fix}") for name, fix in idle]
     width = max((len(name) for name, _ in lines), default=0)
-    for name, notes in lines:
-        typer.echo(f"{name:<{width}}  {notes}".rstrip())
+    emit(listing, "\n".join(f"{name:<{width}}  {notes}".rstrip() for name, notes in lines), as_json=json)
 
 
 async def _listing(options: Options) -> tuple[str, list[tuple[str, ModelInfo]], list[tuple[str, str]]]:
