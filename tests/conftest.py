@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import certifi
+import httpx
 import platformdirs
 import pytest
 import structlog
@@ -66,6 +68,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # A machine that stands still for some seconds is not a database that does not answer.
     patient = partial(database.Limits, connect=60.0, lock=60.0, call=120.0)
     setattr(database, "Limits", patient)  # noqa: B010 - a type, for mypy
+    # Nor is it a server that does not answer: httpx's own limit is 5 s.
+    usual = inspect.signature(httpx.get).parameters["timeout"].default
+    usual.connect = usual.read = usual.write = usual.pool = 60.0
     if not hasattr(config, "workerinput"):
         folder = tempfile.mkdtemp(prefix="tl-")
         os.environ[SOCKETS] = folder

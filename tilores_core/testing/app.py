@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tilores_core.web.application import Application
 
-_START_SECONDS = 40.0
+_START_SECONDS = 90.0
 
 
 class TestApp:
@@ -110,7 +110,7 @@ class TestApp:
         return httpx.AsyncClient(
             transport=httpx.ASGITransport(self.application),
             base_url="http://localhost",
-            timeout=30,
+            timeout=60,
             headers={"Authorization": f"Bearer {key}"} if key else {},
         )
 
