@@ -36,8 +36,8 @@ log = structlog.get_logger(part="quality")
 QUALITY_WORK: Final = "quality"
 """The mark that wakes the worker process for the monitor."""
 FLUSH_SECONDS: Final = 10.0
-_CANDIDATES: Final = 16
-_BATCH_SECONDS: Final = 0.05
+_CANDIDATES: Final = 64
+_BATCH_SECONDS: Final = 0.2
 """Between two batches, so that a batch has several answers: handing one to a thread costs as much as a score."""
 _PAUSE_SECONDS: Final = 0.001
 """Between two answers of a batch: a thread that computes holds up the event loop."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from tilores_core.chat.grounding.claims import Claim, claims
 from tilores_core.chat.grounding.evidence import Evidence, evidence_of
@@ -56,9 +56,7 @@ class IndexedRecords:
         """The words of each field's name, folded."""
         if self.customer is None:
             return frozenset()
-        return frozenset(
-            words_of(field.replace("_", " ")) for record in self.customer.records for field in record.fields
-        )
+        return frozenset(_words_of_field(field) for record in self.customer.records for field in record.fields)
 
     def quotes(self, text: str) -> bool:
         """Whether all that `text` may state stands in the records as it is written, which takes a fraction of the
@@ -86,6 +84,11 @@ class IndexedRecords:
         if claim.kind == "name":
             return not strange_words(claim.text, words)
         return self.evidence.bears_out(claim) or said.bears_out(claim)
+
+
+@lru_cache(4096)
+def _words_of_field(name: str) -> frozenset[str]:
+    return words_of(name.replace("_", " "))
 
 
 def index_records(customer: Customer | None, *, today: date | None = None) -> IndexedRecords:

@@ -3,40 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from contextlib import suppress
-from dataclasses import fields
 from typing import Final
 
 import structlog
 
-from tilores_core.contracts import Arm, Outcome
+from tilores_core.contracts import Outcome
 from tilores_core.errors import StoreError
-from tilores_core.release.experiments.analysis import ArmSums
 from tilores_core.release.experiments.assignment import Assignment
 from tilores_core.store.lazy import LazyStore
 
 log = structlog.get_logger(part="release")
 
 FLUSH_SECONDS: Final = 1.0
-_SUMS: Final = tuple(field.name for field in fields(ArmSums))
 _MOST_UNITS: Final = 50_000
-_MOST_KEYS: Final = 1_000
 
-Key = tuple[str, int, Arm]
+Key = tuple[str, int, str]
 
 
 class ExperimentRecorder:
     """Counts outcomes for their arms. Only sums leave the process: no question, no answer, no unit.
 
     A turn that a fallback answered, that could not be scored, or whose unit has a score already in this process is
-    left out of the scores and counted as such. While the store is away sums are kept, for a bounded number of arms.
+    left out of the scores and counted as such. While the store is away sums are kept: no experiment starts meanwhile.
     """
 
     def __init__(self, assignment: Assignment, store: LazyStore) -> None:
         self._assignment = assignment
         self._store = store
-        self._sums: dict[Key, ArmSums] = {}
+        self._sums: dict[Key, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+        """By the names of `ArmSums`."""
         self._scored: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._task: asyncio.Task[None] | None = None
         self.excluded: Counter[tuple[str, str]] = Counter()
@@ -47,26 +44,26 @@ class ExperimentRecorder:
         arm, answer = outcome.arm, outcome.answer
         if arm is None:
             return
-        sums = self._of(arm.experiment_id, arm.step, arm.arm)
+        sums = self._sums[arm.experiment_id, arm.step, arm.arm]
         if answer is None:
-            sums.turns += 1
-            sums.errors += 1
+            sums["turns"] += 1
+            sums["errors"] += 1
             return
         if answer.model != outcome.model:
-            sums.excluded_fallback += 1
+            sums["excluded_fallback"] += 1
             self.excluded[arm.name, "fallback"] += 1
             return
-        sums.turns += 1
+        sums["turns"] += 1
         seconds, cost = outcome.timings.get("total", 0.0), answer.cost or 0.0
-        sums.latency += seconds
-        sums.latency_squares += seconds * seconds
-        sums.cost += cost
-        sums.cost_squares += cost * cost
+        sums["latency"] += seconds
+        sums["latency_squares"] += seconds * seconds
+        sums["cost"] += cost
+        sums["cost_squares"] += cost * cost
         if score is None:
             return
         unit = (arm.experiment_id, arm.unit)
         if unit in self._scored:
-            sums.excluded_repeat += 1
+            sums["excluded_repeat"] += 1
             self.excluded[arm.name, "repeat"] += 1
             return
         if arm.unit:
@@ -74,17 +71,17 @@ class ExperimentRecorder:
             if len(self._scored) > _MOST_UNITS:
                 self._scored.popitem(last=False)
         records = float(outcome.customer_records or 0)
-        sums.scored += 1
-        sums.score += score
-        sums.score_squares += score * score
-        sums.records += records
-        sums.records_squares += records * records
-        sums.score_records += score * records
+        sums["scored"] += 1
+        sums["score"] += score
+        sums["score_squares"] += score * score
+        sums["records"] += records
+        sums["records_squares"] += records * records
+        sums["score_records"] += score * records
 
     def record_unreliable(self, outcome: Outcome) -> None:
         """A turn whose score cannot be relied on."""
         if (arm := outcome.arm) is not None:
-            self._of(arm.experiment_id, arm.step, arm.arm).excluded_unreliable += 1
+            self._sums[arm.experiment_id, arm.step, arm.arm]["excluded_unreliable"] += 1
             self.excluded[arm.name, "unreliable"] += 1
 
     def start(self) -> None:
@@ -104,19 +101,17 @@ class ExperimentRecorder:
         running = {experiment.plan.name for experiment in self._assignment.running}
         for labels in [labels for labels in self.excluded if labels[0] not in running]:
             del self.excluded[labels]
-        for key, units in self._assignment.take_exposures().items():
-            self._of(*key).units += units
-        taken, self._sums = self._sums, {}
+        for (experiment, step, arm), units in self._assignment.take_exposures().items():
+            self._sums[experiment, step, arm]["units"] += units
+        taken, self._sums = self._sums, defaultdict(lambda: defaultdict(float))
         if not taken:
             return
-        rows: dict[tuple[str, int, str], dict[str, float]] = {}
-        for key, sums in taken.items():
-            rows[key] = {name: getattr(sums, name) for name in _SUMS}
         try:
-            await (await self._store.get()).experiments.add(rows)
+            await (await self._store.get()).experiments.add(taken)
         except BaseException:
             for key, sums in taken.items():
-                self._merge(key, sums)
+                for name, value in sums.items():
+                    self._sums[key][name] += value
             raise
 
     async def _run(self) -> None:
@@ -130,16 +125,3 @@ class ExperimentRecorder:
                 if not failing:
                     log.warning("experiments.sums_waiting", error=type(error).__name__)
                 failing = True
-
-    def _of(self, *key: *Key) -> ArmSums:
-        sums = self._sums.get(key)
-        if sums is None:
-            sums = ArmSums()
-            if len(self._sums) < _MOST_KEYS:
-                self._sums[key] = sums
-        return sums
-
-    def _merge(self, key: Key, sums: ArmSums) -> None:
-        kept = self._of(*key)
-        for name in _SUMS:
-            setattr(kept, name, getattr(kept, name) + getattr(sums, name))
