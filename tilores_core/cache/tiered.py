@@ -88,6 +88,10 @@ class TieredCache:
         self.touch = self._stack.touch
         self.refresh = self._stack.refresh
         self.share = self._stack.share
+        self.has_memory = self._stack.local is not None
+        """A tier is in this process, so that `get_from_memory` can find something."""
+        self.has_shared = any(tier.local is None for tier in self._stack.tiers)
+        """A tier is outside this process, so that `get_from_tiers` can find something."""
         self.revision = self._stack.log.revision
         """`revision()`: to be noted before reading what a value is made from, and given to `set` as `since`."""
         self._calls: InFlightCalls[Hit, Never] = InFlightCalls()
@@ -103,16 +107,6 @@ class TieredCache:
         self.on_invalidation = self._invalidator.on_invalidation
         self.leases: LeaseBackend | None = self._find_leases()
         """Leases among the processes that share a tier; None without such a tier."""
-
-    @property
-    def has_memory(self) -> bool:
-        """A tier is in this process, so that `get_from_memory` can find something."""
-        return self._stack.local is not None
-
-    @property
-    def has_shared(self) -> bool:
-        """A tier is outside this process, so that `get_from_tiers` can find something."""
-        return any(tier.local is None for tier in self._stack.tiers)
 
     # --- life ---------------------------------------------------------------------------------------------
 

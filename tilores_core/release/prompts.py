@@ -129,10 +129,8 @@ class ProductionPromptManager:
     @property
     def stale(self) -> str | None:
         """Why the state may be out of date: the code of the error that the store gave. None while it is not."""
-        if self._error is not None:
-            return self._error
         reached = self._loaded.is_set() and self._store.failing_since is None
-        return None if reached else "StoreUnavailableError"
+        return self._error or (None if reached else "StoreUnavailableError")
 
     def report(self) -> Mapping[str, Any]:
         """Return the state for `/health/detailed` and commands. `production`: the version's name; `labels`:
