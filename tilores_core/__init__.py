@@ -90,6 +90,7 @@ from tilores_core.contracts import (
     Turn as Turn,
     Usage as Usage,
     current_purpose as current_purpose,
+    rank_candidates as rank_candidates,
 )
 from tilores_core.errors import (
     AlertChannelError as AlertChannelError,

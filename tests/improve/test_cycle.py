@@ -263,7 +263,7 @@ async def test_cycle_ends_with_its_roll_out_which_takes_each_step_without_blocki
         assert lease is not None
         async with lease:
             request = await build_request(services)
-            await store.improvement.begin("cycle-000abc", request.to_state(), fence=lease.fence)
+            await store.improvement.begin("cycle-000abc", asdict(request), fence=lease.fence)
             phases = {"recommendations": {**done, "next": []}}
             await store.improvement.keep("cycle-000abc", phases, fence=lease.fence)
             await store.improvement.end("cycle-000abc", "rolling out", fence=lease.fence)

@@ -66,6 +66,7 @@ from tilores_core.contracts.optimizer import (
     OptimizerTask as OptimizerTask,
     ScoredCandidate as ScoredCandidate,
     ScoredCase as ScoredCase,
+    rank_candidates as rank_candidates,
 )
 from tilores_core.contracts.plugin_context import (
     CallEvents as CallEvents,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
@@ -62,11 +62,13 @@ class Candidate:
     parts: Mapping[str, str]
     changes: tuple[Change, ...] = ()
 
-    def with_change(self, change: Change) -> Candidate:
-        """This one with an instruction at the end of a part."""
-        before = self.parts.get(change.part, "").rstrip()
-        text = f"{before}\n{change.instruction}" if before else change.instruction
-        return Candidate(parts={**self.parts, change.part: text}, changes=(*self.changes, change))
+    def with_change(self, *changes: Change) -> Candidate:
+        """This one with instructions, each at the end of a part."""
+        parts = dict(self.parts)
+        for one in changes:
+            before = parts.get(one.part, "").rstrip()
+            parts[one.part] = f"{before}\n{one.instruction}" if before else one.instruction
+        return Candidate(parts=parts, changes=(*self.changes, *changes))
 
     def with_text(self, part: str, text: str, fault: Fault | None = None) -> Candidate:
         """This one with another text of a part. The change is what is new in it, from the first new sentence to the
@@ -86,6 +88,11 @@ class ScoredCandidate:
     score: float
     tokens: int
     cases: tuple[ScoredCase, ...] = ()
+
+
+def rank_candidates(scored: Iterable[ScoredCandidate]) -> list[ScoredCandidate]:
+    """Best first; of equal ones the shorter. The order in which they come does not matter."""
+    return sorted(scored, key=lambda one: (-round(one.score, 9), one.tokens, sorted(one.candidate.parts.items())))
 
 
 class OptimizerTask(Protocol):
@@ -108,7 +115,7 @@ class OptimizerTask(Protocol):
     def seed(self) -> int: ...
 
     async def score(self, candidates: Sequence[Candidate], *, keep: int = 1) -> list[ScoredCandidate]:
-        """The best `keep` of the candidates on all training cases, best first; of equal ones the shorter.
+        """The best `keep` of the candidates on all training cases, ordered as `rank_candidates` does.
 
         The others were left behind on fewer cases (successive halving). Candidates that the checks reject are not
         asked and not returned, so that the list may be shorter. Raises `BudgetSpentError`: a strategy lets it

@@ -11,7 +11,7 @@ import structlog
 
 from tilores_core.chat.context.estimate import estimate_tokens
 from tilores_core.chat.prompts import build_prompt
-from tilores_core.contracts import FAULTS, Candidate, ScoredCandidate, ScoredCase
+from tilores_core.contracts import FAULTS, Candidate, ScoredCandidate, ScoredCase, rank_candidates
 from tilores_core.errors import InvalidRequestError
 from tilores_core.improve.cases import score_case
 from tilores_core.improve.journal import CycleJournal, prompt_key
@@ -47,7 +47,6 @@ class CandidateScorer:
         *,
         questions: Sequence[GoldenQuestion],
         texts: Mapping[str, str],
-        models: tuple[str, ...],
         journal: CycleJournal,
         forbidden: Sequence[PromptCase],
         max_tokens: int,
@@ -60,11 +59,9 @@ class CandidateScorer:
         self._order = list(self._questions)
         random.Random(seed).shuffle(self._order)  # noqa: S311 - the order of questions
         self._texts = texts
-        self._models = models
         self._journal = journal
         self._copied = CopyCheck(forbidden)
         self._max_tokens = max_tokens
-        self._seed = seed
 
     async def score_all(self, candidate: Candidate) -> ScoredCandidate:
         """A candidate on all training questions, without the checks. Raises as `CycleJournal.evaluate`."""
@@ -76,10 +73,10 @@ class CandidateScorer:
         left = [one for one in unique.values() if self._passes(one)]
         count = max(_FEWEST, math.ceil(_FIRST_RUNG * len(self._order)))
         while len(left) > max(1, keep) and count < len(self._order):
-            ranked = rank([await self._score(one, self._order[:count]) for one in left])
+            ranked = rank_candidates([await self._score(one, self._order[:count]) for one in left])
             left = [one.candidate for one in ranked[: max(keep, math.ceil(len(ranked) / 2))]]
             count *= 2
-        return rank([await self._score(one, self._order) for one in left])[: max(1, keep)]
+        return rank_candidates([await self._score(one, self._order) for one in left])[: max(1, keep)]
 
     async def score_cases(self, candidate: Candidate, ids: Sequence[str]) -> list[ScoredCase]:
         """A candidate on the training questions with these ids; none when a check rejects it. Raises
@@ -92,17 +89,15 @@ class CandidateScorer:
 
     def is_whole(self, one: ScoredCandidate) -> bool:
         """Whether it was scored on all training questions."""
-        return len(one.cases) == len(self._order) * len(self._models)
+        return len(one.cases) == len(self._order) * len(self._journal.models)
 
     async def _score(self, candidate: Candidate, ids: Sequence[str]) -> ScoredCandidate:
-        prompt = build_prompt(0, candidate.parts)
-        questions = [self._questions[one] for one in ids]
-        rows = await self._journal.evaluate(prompt, questions, self._models, seed=self._seed)
+        rows = await self._journal.evaluate(candidate.parts, [self._questions[one] for one in ids])
         cases = tuple(
             score_case(row, self._questions[row.question_id], self._texts[row.question_id])
             for _, row in sorted(rows.items())
         )
-        tokens = estimate_tokens(prompt.template)
+        tokens = estimate_tokens(build_prompt(0, candidate.parts).template)
         score = average([case.score for case in cases])
         scored = ScoredCandidate(candidate=candidate, score=score, tokens=tokens, cases=cases)
         key = prompt_key(candidate.parts)
@@ -149,8 +144,3 @@ class CandidateScorer:
 def average(values: Sequence[float]) -> float:
     """The mean; 0 of nothing."""
     return math.fsum(values) / len(values) if values else 0.0
-
-
-def rank(scored: Sequence[ScoredCandidate]) -> list[ScoredCandidate]:
-    """Best first; of equal ones the shorter."""
-    return sorted(scored, key=lambda one: (-round(one.score, 9), one.tokens, prompt_key(one.candidate.parts)))

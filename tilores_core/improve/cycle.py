@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -80,7 +81,7 @@ class VirtuousCycleOrchestrator:
             else:
                 self._strategy_of(request.strategy)  # an unknown one begins no cycle
                 cycle_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
-                cycle = await store.begin(cycle_id, request.to_state(), fence=lease.fence)
+                cycle = await store.begin(cycle_id, asdict(request), fence=lease.fence)
             await lease.run(self._go(store, cycle, lease.fence, progress))
             return await store.get(cycle.id)
 

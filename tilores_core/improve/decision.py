@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Final, Literal
+from dataclasses import dataclass, field
+from typing import Final, Literal
 
 import structlog
 
-from tilores_core.quality.evaluation import AnswerResult, compare
+from tilores_core.quality.evaluation import AnswerResult
 from tilores_core.statistics import MeanSPRT, Moments
 
 log = structlog.get_logger(part="improve")
@@ -37,9 +37,6 @@ class Decision:
     low: float | None = None
     high: float | None = None
     questions: int = 0
-
-    def to_state(self) -> dict[str, Any]:
-        return {**asdict(self), "reasons": list(self.reasons)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +115,3 @@ def question_differences(
         if row.scores is not None and old is not None and old.scores is not None:
             by_question.setdefault(key[1], []).append(row.scores.overall - old.scores.overall)
     return [math.fsum(values) / len(values) for _, values in sorted(by_question.items())]
-
-
-def worse_cells(before: Iterable[AnswerResult], after: Iterable[AnswerResult]) -> tuple[tuple[str, str], ...]:
-    return compare(before, after).worse_cells

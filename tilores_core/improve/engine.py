@@ -5,14 +5,22 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, TypeVar
 
 import structlog
 
-from tilores_core.contracts import Candidate, Change, Lesson, OptimizerStrategy, ScoredCandidate, ScoredCase
+from tilores_core.contracts import (
+    Candidate,
+    Change,
+    Lesson,
+    OptimizerStrategy,
+    ScoredCandidate,
+    ScoredCase,
+    rank_candidates,
+)
 from tilores_core.errors import BudgetSpentError, ConfigError, InvalidRequestError, ProviderError
-from tilores_core.improve.candidates import CandidateScorer, average, rank
+from tilores_core.improve.candidates import CandidateScorer, average
 from tilores_core.improve.journal import CycleJournal, ModelReply, prompt_key
 
 log = structlog.get_logger(part="improve")
@@ -63,45 +71,34 @@ class TrainingTask:
     `closed`: whether the strategy was ended; a call of one that goes on all the same never returns.
     """
 
-    def __init__(
-        self,
-        scorer: CandidateScorer,
-        baseline: ScoredCandidate,
-        *,
-        lessons: Sequence[Lesson],
-        seed: int,
-        journal: CycleJournal,
-        ask: Ask | None,
-    ) -> None:
-        self.parts = baseline.candidate.parts
-        self.baseline = baseline
-        self.lessons = lessons
-        self.seed = seed
+    def __init__(self, engine: ContinuousOptimizationEngine) -> None:
+        self.baseline = engine.baseline
+        self.parts = self.baseline.candidate.parts
+        self.lessons = engine.lessons
+        self.seed = engine.seed
         self.failure: Exception | None = None
         self.closed = False
-        self._scorer = scorer
-        self._journal = journal
-        self._ask = ask
+        self._engine = engine
         self._refusals = 0
 
     async def score(self, candidates: Sequence[Candidate], *, keep: int = 1) -> list[ScoredCandidate]:
         """As `OptimizerTask` says."""
-        return await self._note_failure(self._scorer.select(candidates, keep))
+        return await self._note_failure(self._engine.scorer.select(candidates, keep))
 
     async def evaluate(self, candidate: Candidate, ids: Sequence[str]) -> list[ScoredCase]:
         """As `OptimizerTask` says."""
-        return await self._note_failure(self._scorer.score_cases(candidate, ids))
+        return await self._note_failure(self._engine.scorer.score_cases(candidate, ids))
 
     async def reflect(self, prompt: str) -> str:
         """As `OptimizerTask` says."""
-        if self._ask is None:
+        if (ask := self._engine.ask) is None:
             self.failure = ConfigError(
                 "this strategy asks a reflection model, and there is none",
                 where="[improve] reflection_model",
                 fix="name a model, or use another strategy",
             )
             raise self.failure
-        return await self._note_failure(self._journal.reply(prompt, self._ask))
+        return await self._note_failure(self._engine.journal.reply(prompt, ask))
 
     async def _note_failure(self, working: Coroutine[Any, Any, T]) -> T:
         await asyncio.sleep(0)  # what was scored already is not waited for, and the time must be able to end a loop
@@ -137,18 +134,18 @@ class ContinuousOptimizationEngine:
     ) -> None:
         self.lessons = lessons
         self.baseline = ScoredCandidate(candidate=Candidate(parts=scorer.present), score=0.0, tokens=0)
-        self._scorer = scorer
-        self._journal = journal
-        self._seed = seed
-        self._ask = ask
+        self.scorer = scorer
+        self.journal = journal
+        self.seed = seed
+        self.ask = ask
 
     async def measure_baseline(self) -> None:
         """Score the present prompt. Raises `BudgetSpentError`, and as `Evaluator.evaluate`."""
-        self.baseline = await self._scorer.score_all(self.baseline.candidate)
+        self.baseline = await self.scorer.score_all(self.baseline.candidate)
 
     async def score(self, candidate: Candidate) -> ScoredCandidate | None:
         """A candidate on all training questions; None when a check rejects it. Raises as `measure_baseline`."""
-        return next(iter(await self._scorer.select([candidate], 1)), None)
+        return next(iter(await self.scorer.select([candidate], 1)), None)
 
     def rebase(self, better: ScoredCandidate) -> None:
         """What a strategy is given from now on is this candidate instead of the present prompt."""
@@ -157,9 +154,7 @@ class ContinuousOptimizationEngine:
     async def run(self, strategy: OptimizerStrategy) -> SearchResult:
         """Run a strategy to its end, or until the budget or the time is spent or it fails: then the best that was
         scored counts. Raises what the core raised in its calls: `ConfigError`, `SourceError`, `StoreError`."""
-        task = TrainingTask(
-            self._scorer, self.baseline, lessons=self.lessons, seed=self._seed, journal=self._journal, ask=self._ask
-        )
+        task = TrainingTask(self)
         wanted, ended = await self._improve(strategy, task)
         if isinstance(task.failure, BudgetSpentError):
             ended = task.failure.message
@@ -168,9 +163,9 @@ class ContinuousOptimizationEngine:
             log.warning("improve.reflection_failed", error=type(task.failure).__name__)
         elif task.failure is not None:
             raise task.failure
-        tried = self._scorer.tried
+        tried = self.scorer.tried
         keys = [prompt_key(one.parts) for one in wanted] if not ended else list(tried)
-        best = [one for key in keys if (one := tried.get(key)) and self._scorer.is_whole(one)]
+        best = [one for key in keys if (one := tried.get(key)) and self.scorer.is_whole(one)]
         if self.baseline.candidate.changes and not best:
             best = [self.baseline]  # what was learned earlier has improved it already
         return self.build_result(best, ended)
@@ -178,7 +173,7 @@ class ContinuousOptimizationEngine:
     async def _improve(self, strategy: OptimizerStrategy, task: TrainingTask) -> tuple[Sequence[Candidate], str]:
         """What the strategy found, and why it ended early. It is cancelled when its share of the time is over; one
         that does not end then is left behind."""
-        seconds = self._journal.seconds_left
+        seconds = self.journal.seconds_left
 
         async def improve() -> list[Candidate]:
             return list(await strategy.improve(task))
@@ -204,11 +199,11 @@ class ContinuousOptimizationEngine:
 
     def build_result(self, best: Sequence[ScoredCandidate], ended: str = "") -> SearchResult:
         """The best of these that beat the present prompt, with all that was found on the way."""
-        scorer = self._scorer
+        scorer = self.scorer
         present = prompt_key(scorer.present)
         better = [
             one
-            for one in rank(best)
+            for one in rank_candidates(best)
             if one.candidate.changes
             and prompt_key(one.candidate.parts) != present
             and round(one.score, 9) > round(scorer.tried[present].score, 9)
@@ -258,8 +253,4 @@ def _compare(change: Change, before: Sequence[ScoredCase], after: Sequence[Score
 
 def build_row(one: ScoredCandidate) -> dict[str, Any]:
     """A candidate as a cycle keeps it, without its cases."""
-    changes = [
-        {"part": change.part, "instruction": change.instruction, "fault": change.fault}
-        for change in one.candidate.changes
-    ]
-    return {"parts": dict(one.candidate.parts), "changes": changes, "score": one.score, "tokens": one.tokens}
+    return {**asdict(one.candidate), "score": one.score, "tokens": one.tokens}

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from tilores_core.contracts import Prompt
+from tilores_core.chat.prompts import build_prompt
 from tilores_core.errors import BudgetSpentError
 from tilores_core.quality.evaluation import AnswerResult, Budget, EvaluationPlan, Evaluator
 from tilores_core.quality.evaluation.plan import Purpose
@@ -44,9 +44,6 @@ class CycleSpending:
     dollars: float = 0.0
     reflections: int = 0
 
-    def to_state(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelReply:
@@ -60,16 +57,27 @@ class ModelReply:
 class CycleJournal:
     """What a cycle has finished, kept in the store so that it resumes after a crash and pays no call twice.
 
-    `await load()` first.
+    `models`, `seed`: of every evaluation. `await load()` first.
     """
 
-    def __init__(self, store: Improvement, cycle_id: str, budget: CycleBudget, evaluator: Evaluator) -> None:
+    def __init__(
+        self,
+        store: Improvement,
+        cycle_id: str,
+        budget: CycleBudget,
+        evaluator: Evaluator,
+        *,
+        models: tuple[str, ...],
+        seed: int,
+    ) -> None:
+        self.models = models
         self.spent = CycleSpending()
         self.known: dict[tuple[str, str], dict[str, Any]] = {}
         self._store = store
         self._cycle_id = cycle_id
         self._budget = budget
         self._evaluator = evaluator
+        self._seed = seed
         self._used: set[tuple[str, str]] = set()
         self._begun = time.monotonic()
         self._asked: dict[str, int] = {}
@@ -101,21 +109,18 @@ class CycleJournal:
         self.known.update({(subject, key): dict(body) for key, body in calls.items()})
 
     async def evaluate(
-        self,
-        prompt: Prompt,
-        questions: Iterable[GoldenQuestion],
-        models: tuple[str, ...],
-        *,
-        seed: int,
-        purpose: Purpose = "improvement",
+        self, parts: Mapping[str, str], questions: Iterable[GoldenQuestion], *, purpose: Purpose = "improvement"
     ) -> dict[tuple[str, str], AnswerResult]:
-        """The answers to the questions, by model and question; those in the journal are not asked again.
+        """The answers with a prompt of these parts, by model and question; those in the journal are not asked again.
 
         Raises `BudgetSpentError`: before the first call when they are more than may be asked, else when the time or
         the money is over.
         """
-        subject, asked = prompt_key(prompt.parts), tuple(questions)
-        cells = [(model, question.id) for question in asked for model in models]
+        subject, asked = prompt_key(parts), tuple(questions)
+        plan = EvaluationPlan(
+            models=self.models, questions=asked, prompt=build_prompt(0, parts), seed=self._seed, purpose=purpose
+        )
+        cells = [(model, question.id) for question in asked for model in self.models]
         self._require(sum((subject, cell_key(*cell)) not in self._used for cell in cells))
         left = None if self._budget.dollars is None else max(0.0, self._budget.dollars - self.spent.dollars)
         answers = PromptAnswers(self, subject, {cell_key(*cell) for cell in cells})
@@ -123,10 +128,7 @@ class CycleJournal:
         try:
             async with limit:
                 run = await self._evaluator.evaluate(
-                    EvaluationPlan(models=models, questions=asked, prompt=prompt, seed=seed, purpose=purpose),
-                    budget=Budget(dollars=left),
-                    run_id=subject,
-                    answers=answers,
+                    plan, budget=Budget(dollars=left), run_id=subject, answers=answers
                 )
         except TimeoutError:
             if not limit.expired():

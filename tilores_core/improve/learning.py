@@ -6,7 +6,7 @@ import hashlib
 import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -119,26 +119,12 @@ class LearningAccumulator:
 
 def observations(cycle_id: str, at_ms: int, gains: Sequence[Gain]) -> list[dict[str, Any]]:
     """Rows of the store for what a cycle has measured."""
-    return [
-        _build_row(
-            at_ms,
-            {
-                "cycle": cycle_id,
-                "part": gain.change.part,
-                "instruction": gain.change.instruction,
-                "fault": gain.change.fault,
-                "pairs": gain.pairs,
-                "total": gain.total,
-                "squares": gain.squares,
-                "helped": gain.helped,
-                "hurt": gain.hurt,
-                "by_model": dict(gain.by_model),
-                "by_spectrum": dict(gain.by_spectrum),
-            },
-        )
-        for gain in gains
-        if len(gain.change.instruction) <= _LONGEST  # a whole part rewritten is no lesson for another prompt
-    ]
+    rows = []
+    for gain in gains:
+        if len(gain.change.instruction) <= _LONGEST:  # a whole part rewritten is no lesson for another prompt
+            figures = asdict(gain)
+            rows.append(_build_row(at_ms, {"cycle": cycle_id, **figures.pop("change"), **figures}))
+    return rows
 
 
 def _build_row(at_ms: int, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -167,12 +153,16 @@ class SelfImprovingOptimizer:
 
     async def run(self, engine: ContinuousOptimizationEngine) -> SearchResult:
         """Raises as `OptimizerStrategy.improve`, but for a spent budget."""
-        candidate = engine.baseline.candidate
-        said = "\n".join(candidate.parts.values())
-        for lesson in engine.lessons[:_MOST_APPLIED]:
-            new = lesson.change.instruction not in said and lesson.change.part in candidate.parts
-            if new and lesson.confidence >= _SURE and lesson.gain > 0:
-                candidate = candidate.with_change(lesson.change)
+        present = engine.baseline.candidate
+        said = "\n".join(present.parts.values())
+        candidate = present.with_change(
+            *(
+                lesson.change
+                for lesson in engine.lessons[:_MOST_APPLIED]
+                if lesson.confidence >= _SURE and lesson.gain > 0
+                if lesson.change.instruction not in said and lesson.change.part in present.parts
+            )
+        )
         if candidate.changes:
             try:
                 scored = await engine.score(candidate)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from tilores_core.chat.engine import ChatEngine
-from tilores_core.chat.prompts import build_prompt
-from tilores_core.contracts import CustomerSource, Lesson, Prompt
+from tilores_core.contracts import CustomerSource, Lesson
 from tilores_core.errors import ConfigError, ProviderError
 from tilores_core.improve.candidates import CandidateScorer
 from tilores_core.improve.cases import mask_questions
@@ -44,10 +43,6 @@ class CycleRequest:
     thresholds: Thresholds = field(default_factory=Thresholds)
     reason: str = ""
     mock: bool = False
-
-    def to_state(self) -> dict[str, Any]:
-        state = asdict(self)
-        return {**state, "models": list(self.models), "spectrums": list(self.spectrums), "parts": dict(self.parts)}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> CycleRequest:
@@ -93,10 +88,6 @@ class CycleQuestions:
         questions = list(self.golden.held_out())
         random.Random(seed).shuffle(questions)  # noqa: S311 - the order of questions
         return questions
-
-    @staticmethod
-    def prompt(parts: Mapping[str, str]) -> Prompt:
-        return build_prompt(0, parts)
 
 
 class CycleParts:
@@ -160,7 +151,6 @@ class CycleParts:
             request.parts,
             questions=ground.training,
             texts=ground.texts,
-            models=request.models,
             journal=journal,
             forbidden=ground.forbidden,
             max_tokens=self._max_tokens,

@@ -11,18 +11,21 @@ recommendations   what was decided, done and learned, and what the next cycle sh
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from tilores_core.contracts import Candidate, OptimizerStrategy, ScoredCandidate
+from tilores_core.contracts import Candidate, OptimizerStrategy, ScoredCandidate, rank_candidates
 from tilores_core.errors import BudgetSpentError, ConfigError
 from tilores_core.improve.analysis import baseline_output, opportunities, recommendations, trends
-from tilores_core.improve.decision import Decision, HeldOutTest, question_differences, worse_cells
+from tilores_core.improve.candidates import average
+from tilores_core.improve.decision import Decision, HeldOutTest, question_differences
 from tilores_core.improve.deployment import AutomatedImprovementDeployment
 from tilores_core.improve.engine import build_row
 from tilores_core.improve.journal import CycleJournal
 from tilores_core.improve.learning import LearningAccumulator, SelfImprovingOptimizer, observations
 from tilores_core.improve.parts import CycleParts, CycleRequest
+from tilores_core.quality.evaluation import compare
 
 if TYPE_CHECKING:
     from tilores_core.store.improvement import Improvement, StoredCycle
@@ -54,7 +57,14 @@ class CycleWork:
         self._fence = fence
         self._progress = progress
         self.request = CycleRequest.from_state(cycle.options)
-        self.journal = CycleJournal(store, cycle.id, self.request.budget, parts.build_evaluator())
+        self.journal = CycleJournal(
+            store,
+            cycle.id,
+            self.request.budget,
+            parts.build_evaluator(),
+            models=self.request.models,
+            seed=self.request.seed,
+        )
         self._phases: dict[str, Any] = dict(cycle.phases)
         self._lessons: Sequence[Mapping[str, Any]] = ()
 
@@ -90,17 +100,11 @@ class CycleWork:
 
     async def _baseline(self) -> dict[str, Any]:
         ground = self._ground
-        rows = await self.journal.evaluate(
-            ground.prompt(self.request.parts),
-            [*ground.training, *ground.validation],
-            self.request.models,
-            seed=self.request.seed,
-        )
-        spent = self.journal.spent.to_state()
+        rows = await self.journal.evaluate(self.request.parts, [*ground.training, *ground.validation])
         return {
             **baseline_output([*rows.values()], ground.answerable),
             "questions": ground.digest,
-            "spent": spent,
+            "spent": asdict(self.journal.spent),
         }
 
     async def _trends(self) -> dict[str, Any]:
@@ -143,39 +147,33 @@ class CycleWork:
             "training": {"present": present, "best": best.score if best else None},
             "validation": validated,
             "winner": None if best is None else build_row(best),
-            "spent": self.journal.spent.to_state(),
+            "spent": asdict(self.journal.spent),
         }
 
     async def _choose(self, best: Sequence[ScoredCandidate]) -> tuple[ScoredCandidate | None, dict[str, float]]:
         """The best on validation questions, of equal ones the shorter; none when the present prompt is as good."""
         if not best:
             return None, {}
-        ranked = []
-        scores: dict[str, float] = {}
-        present = ScoredCandidate(candidate=Candidate(parts=self.request.parts), score=0.0, tokens=0)
-        for place, one in enumerate([present, *best]):
-            rows = await self.journal.evaluate(
-                self._ground.prompt(one.candidate.parts),
-                self._ground.validation,
-                self.request.models,
-                seed=self.request.seed,
-            )
-            mean = sum(row.scores.overall if row.scores else 0.0 for row in rows.values()) / max(1, len(rows))
-            scores["present" if not place else f"candidate {place}"] = mean
-            if place:
-                ranked.append((-round(mean, 6), one.tokens, place, one))
-        first = min(ranked, key=lambda row: row[:3])
-        return (first[3] if -first[0] > scores["present"] else None), scores
+
+        async def measure(candidate: Candidate) -> float:
+            rows = await self.journal.evaluate(candidate.parts, self._ground.validation)
+            return average([row.scores.overall if row.scores else 0.0 for row in rows.values()])
+
+        present = await measure(Candidate(parts=self.request.parts))
+        scored = [replace(one, score=await measure(one.candidate)) for one in best]
+        first = rank_candidates(scored)[0]
+        scores = {"present": present, **{f"candidate {place}": one.score for place, one in enumerate(scored, 1)}}
+        return (best[scored.index(first)] if first.score > present else None), scores
 
     async def _validation(self) -> dict[str, Any]:
         winner = self._phases["generation"]["winner"]
         if winner is None:
             reason = "no candidate is better than the present prompt on training and validation questions"
-            return {"decision": Decision(outcome="optimize more", reasons=(reason,)).to_state()}
+            return {"decision": asdict(Decision(outcome="optimize more", reasons=(reason,)))}
         try:
             return await self._compare(winner)
         except BudgetSpentError as error:
-            return {"decision": Decision(outcome="validate more", reasons=(error.message,)).to_state()}
+            return {"decision": asdict(Decision(outcome="validate more", reasons=(error.message,)))}
 
     async def _compare(self, winner: Mapping[str, Any]) -> dict[str, Any]:
         """The winner and the present prompt on held-out questions."""
@@ -188,31 +186,24 @@ class CycleWork:
         for start in range(0, len(questions), size):
             batch = questions[start : start + size]
             pairs = [
-                await journal.evaluate(
-                    self._ground.prompt(parts),
-                    batch,
-                    self.request.models,
-                    seed=self.request.seed,
-                    purpose="evaluation",
-                )
+                await journal.evaluate(parts, batch, purpose="evaluation")
                 for parts in (self.request.parts, winner["parts"])
             ]
             before.update(pairs[0])
             after.update(pairs[1])
             if test.add(question_differences(*pairs)):
                 break
-        decision = test.decide(worse_cells(before.values(), after.values()))
+        decision = test.decide(compare(before.values(), after.values()).worse_cells)
         return {
-            "decision": decision.to_state(),
+            "decision": asdict(decision),
             "present": baseline_output([*before.values()], self._ground.answerable),
             "winner": baseline_output([*after.values()], self._ground.answerable),
-            "spent": self.journal.spent.to_state(),
+            "spent": asdict(self.journal.spent),
         }
 
     async def _recommendations(self) -> dict[str, Any]:
         validation = self._phases["validation"]
-        state = dict(validation["decision"])
-        decision = Decision(**{**state, "reasons": tuple(state["reasons"])})
+        decision = Decision(**validation["decision"])
         winner = self._phases["generation"]["winner"]
         carried_out: Mapping[str, Any] = {"version": None, "done": "nothing"}
         if winner is not None:

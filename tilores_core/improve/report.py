@@ -74,9 +74,13 @@ def _lines(cycle: StoredCycle) -> Iterator[str]:
     yield ""
     yield f"- State: {row['state']}; strategy: {row['strategy']}; seed {options['seed']}; began {row['created']}"
     yield f"- Models: {', '.join(options['models'])}"
+    if CycleRequest.from_state(options).mock:
+        yield "- The strategy is a mock: it knows its instructions beforehand and asks no model"
     if options["reason"]:
         yield f"- Why: {options['reason']}"
     yield f"- Spent: {row['calls']} calls, {row['dollars']:.4f} US dollars where prices are known"
+    if row["outcome"]:
+        yield f"- Decided: {row['outcome']}; {100 * row['gain']:+.1f} points, confidence {row['confidence']:.1%}"
     if "error" in phases:
         yield f"- It failed: {phases['error']['said']}"
     if "baseline" in phases:
@@ -120,7 +124,7 @@ def _write_tried(generation: Any) -> Iterator[str]:
         yield f"The search ended early: {generation['ended']}."
     if generation["rejected"]:
         yield from ("", f"{len(generation['rejected'])} candidates were rejected:", "")
-        yield from (f"- {finding}" for finding in generation["rejected"])
+        yield from (*(f"- {finding}" for finding in generation["rejected"]), "")
     winner = generation["winner"]
     if winner is None:
         yield "No candidate is better than the present prompt."
@@ -128,7 +132,7 @@ def _write_tried(generation: Any) -> Iterator[str]:
     training = generation["training"]
     yield f"On training questions: {training['present']:.1%} before, {training['best']:.1%} with the winner:"
     yield ""
-    yield from (f"- {change['part']}: {change['instruction']}" for change in winner["changes"])
+    yield from (f"- {change['part']}: {' '.join(change['instruction'].split())}" for change in winner["changes"])
 
 
 def _write_decided(phases: Any) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""A cycle as one HTML page with charts: inline SVG, no scripts, nothing is loaded from elsewhere."""
+"""A cycle as one HTML page: its Markdown report with charts as inline SVG; without scripts, and loads nothing."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
-from tilores_core.improve.parts import CycleRequest
-from tilores_core.improve.report import cycle_row
+from tilores_core.improve.report import as_markdown
 from tilores_core.quality.evaluation.page import PAGE_STYLE
 
 if TYPE_CHECKING:
@@ -22,7 +21,9 @@ svg text { fill: var(--text); } svg .soft { fill: var(--soft); } svg line { stro
 .before { fill: #9aa4b5; } .after { fill: #2f7d5b; } .cost { fill: #b7791f; } .bad { fill: #b42318; }
 .level { stroke: #b42318; stroke-dasharray: 4 3; } .interval { stroke: #2f7d5b; stroke-width: 6; }
 .key i { display: inline-block; width: .8rem; height: .8rem; margin: 0 .3rem 0 1rem; border-radius: 2px; }
-ul { padding-left: 1.2rem; }
+h3 { font-size: 1rem; margin: 1.5rem 0 .5rem; } ul { padding-left: 1.2rem; }
+p, td { color: var(--text); } table { border-spacing: 0; margin: 1rem 0; }
+td, thead th { padding: .25rem .75rem .25rem 0; text-align: left; }
 """
 )
 _WIDTH: Final = 800
@@ -36,61 +37,27 @@ _KEY: Final = (
 
 def as_html(cycle: StoredCycle) -> str:
     """The whole report."""
-    title = f"Improvement cycle {escape(cycle.id)}"
-    head = (
+    from markdown_it import MarkdownIt  # not for commands that print Markdown
+
+    # What models wrote is shown as it is: no HTML, links or images.
+    markdown = MarkdownIt("zero").enable(["heading", "list", "table", "emphasis"])
+    begin, *sections = as_markdown(cycle).split("\n## ")
+    page = [
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{_STYLE}</style><h1>{title}</h1>"
-    )
-    return "\n".join([head, *_parts(cycle), "</html>", ""])
+        f"<title>Improvement cycle {escape(cycle.id)}</title><style>{_STYLE}</style>",
+        markdown.render(begin),
+    ]
+    for section in sections:
+        page += [markdown.render(f"## {section}"), *_charts(section.partition("\n")[0], cycle.phases, cycle.options)]
+    return "\n".join([*page, "</html>", ""])
 
 
-def _parts(cycle: StoredCycle) -> Iterator[str]:
-    row, phases, options = cycle_row(cycle), cycle.phases, cycle.options
-    about = [f"{row['state']}", f"strategy {row['strategy']}", f"began {row['created']}", f"seed {options['seed']}"]
-    yield f"<p>{escape(', '.join(about))}. Models: {escape(', '.join(options['models']))}.</p>"
-    if options["reason"]:
-        yield f"<p>Why: {escape(options['reason'])}</p>"
-    if CycleRequest.from_state(options).mock:
-        yield '<p class="note">The strategy is a mock: it knows its instructions beforehand and asks no model.</p>'
-    if "error" in phases:
-        yield f'<p class="verdict">It failed: {escape(phases["error"]["said"])}</p>'
-    validation = phases.get("validation", {})
-    decision = validation.get("decision")
-    figures = [("calls", f"{row['calls']}"), ("US dollars", f"{row['dollars']:.4f}")]
-    if decision:
-        figures = [("decision", decision["outcome"]), ("gain", _points(decision["difference"])), *figures]
-        figures.insert(2, ("confidence", f"{decision['confidence']:.1%}"))
-    yield "<dl>" + "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in figures) + "</dl>"
-    if decision:
-        yield f'<p class="verdict">{escape("; ".join(decision["reasons"]))}</p>'
-    if "winner" in validation:
-        before, after = validation["present"], validation["winner"]
-        yield "<h2>Held-out questions, by spectrum</h2>" + _KEY
-        yield _bars(_pairs("all", before["overall"], after["overall"], before["spectrums"], after["spectrums"]))
-        yield "<h2>Held-out questions, by model</h2>" + _KEY
-        yield _bars([(name, before["models"].get(name), score) for name, score in after["models"].items()])
-    if decision and decision["low"] is not None:
-        yield f"<h2>The gain, with its interval over {decision['questions']} questions</h2>"
-        yield _interval(decision, options["thresholds"]["gain"])
-    if "baseline" in phases:
-        yield from _render_scores(phases, shown="winner" in validation)
-    if "generation" in phases:
-        yield from _render_search(phases["generation"])
-    yield from _render_end(phases)
-
-
-def _render_scores(phases: Mapping[str, Any], *, shown: bool) -> Iterator[str]:
-    baseline = phases["baseline"]
-    yield "<h2>What was found</h2>"
-    yield f"<p>The present prompt scores {baseline['overall']:.1%} over {baseline['answers']} answers, "
-    yield f"{baseline['errors']} calls gave none.</p>"
-    if not shown:
-        yield _bars([(name, score, None) for name, score in baseline["spectrums"].items()])
-    faults = phases.get("opportunities", {}).get("faults", [])
-    if faults:
-        yield "<h2>What mending a fault would gain at most, in points</h2>"
+def _charts(section: str, phases: Mapping[str, Any], options: Mapping[str, Any]) -> Iterator[str]:
+    """Those that belong below a section of the report."""
+    if section == "What was found" and (faults := phases.get("opportunities", {}).get("faults")):
         most = max(fault["gain"] for fault in faults)
+        yield "<h3>What mending a fault would gain at most, in points</h3>"
         yield _svg(
             len(faults) * 24,
             (
@@ -99,46 +66,17 @@ def _render_scores(phases: Mapping[str, Any], *, shown: bool) -> Iterator[str]:
                 for place, fault in enumerate(faults)
             ),
         )
-
-
-def _render_search(generation: Mapping[str, Any]) -> Iterator[str]:
-    yield "<h2>What was tried</h2>"
-    yield f"<p>{generation['tried']} candidates were scored, "
-    yield f"{generation['learned']} instructions were learned from.</p>"
-    if generation["ended"]:
-        yield f"<p>The search ended early: {escape(generation['ended'])}.</p>"
-    yield from _list(f"rejected: {finding}" for finding in generation["rejected"])
-    winner = generation["winner"]
-    if winner is None:
-        yield "<p>No candidate is better than the present prompt.</p>"
-        return
-    training = generation["training"]
-    yield f"<p>Training questions: {training['present']:.1%} before, {training['best']:.1%} with the winner:</p>"
-    yield from _list(f"{change['part']}: {change['instruction']}" for change in winner["changes"])
-
-
-def _render_end(phases: Mapping[str, Any]) -> Iterator[str]:
-    if "recommendations" in phases:
-        yield "<h2>What was done</h2>"
-        yield f"<p>{escape(phases['recommendations']['done'])}</p>"
-    if "rollout" in phases:
-        rollout = phases["rollout"]
-        steps = ", ".join(f"{weight:.0%}" for weight in rollout["steps"])
-        yield "<h2>The roll-out on live traffic</h2>"
-        yield f'<p class="verdict">{escape(str(rollout["outcome"]))}: {escape(str(rollout["reason"]))}</p>'
-        yield f"<p>Steps taken: {steps}, in {rollout['hours']:.1f} hours.</p>"
-        means = rollout["means"]
-        if means:
-            yield _KEY + _bars([("live answers", means.get("control"), means.get("candidate"))])
-    if "recommendations" in phases:
-        yield "<h2>Next</h2>"
-        yield from _list(phases["recommendations"]["next"])
-
-
-def _pairs(
-    name: str, before: float, after: float, was: Mapping[str, float], now: Mapping[str, float]
-) -> list[tuple[str, float | None, float | None]]:
-    return [(name, before, after), *((one, was.get(one), score) for one, score in now.items())]
+    if section == "What was decided" and "winner" in phases["validation"]:
+        before, after = phases["validation"]["present"], phases["validation"]["winner"]
+        for by in ("spectrums", "models"):
+            yield f"<h3>Held-out questions, by {by[:-1]}</h3>{_KEY}"
+            yield _bars([(name, before[by].get(name), score) for name, score in after[by].items()])
+        decision = phases["validation"]["decision"]
+        if decision["low"] is not None:
+            yield f"<h3>The gain, with its interval over {decision['questions']} questions</h3>"
+            yield _interval(decision, options["thresholds"]["gain"])
+    if section == "The roll-out on live traffic" and (means := phases["rollout"]["means"]):
+        yield _KEY + _bars([("live answers", means.get("control"), means.get("candidate"))])
 
 
 def _bars(rows: Sequence[tuple[str, float | None, float | None]]) -> str:
@@ -193,14 +131,5 @@ def _svg(height: float, parts: Iterable[str]) -> str:
     return f'<svg viewBox="0 0 {_WIDTH} {height:.0f}" role="img">{"".join(parts)}</svg>'
 
 
-def _list(texts: Iterable[str]) -> Iterator[str]:
-    if shown := "".join(f"<li>{escape(text)}</li>" for text in texts):
-        yield f"<ul>{shown}</ul>"
-
-
 def _room() -> int:
     return _WIDTH - _LEFT - _RIGHT
-
-
-def _points(value: float) -> str:
-    return f"{100 * value:+.1f} points"

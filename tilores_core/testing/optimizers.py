@@ -31,6 +31,7 @@ from tilores_core.contracts import (
     OptimizerStrategy,
     ScoredCandidate,
     ScoredCase,
+    rank_candidates,
 )
 from tilores_core.errors import BudgetSpentError
 
@@ -82,7 +83,7 @@ class FakeTask:
             assert set(candidate.parts) == set(self.parts), "a candidate is a whole prompt, with the same parts"
             self._spend(len(FAULTS) * _CASES_PER_FAULT)
             scored.append(self._score(candidate))
-        return sorted(scored, key=lambda one: (-one.score, one.tokens))[:keep]
+        return rank_candidates(scored)[:keep]
 
     async def evaluate(self, candidate: Candidate, ids: Sequence[str]) -> list[ScoredCase]:
         known = {case.id for case in self.baseline.cases}

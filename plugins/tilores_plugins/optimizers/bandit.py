@@ -9,23 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from tilores_core import (
-    Candidate,
-    Change,
-    Fault,
-    OptimizerStrategySpec,
-    OptimizerTask,
-    PluginContext,
-    hookimpl,
-)
+from tilores_core import Candidate, Change, Fault, OptimizerTask
 from tilores_plugins.optimizers.instructions import (
     LEAST_GAIN,
     MEANINGS,
+    StrategySettings,
     build_request,
     count_faults,
     read_changes,
+    register,
     score_changes,
 )
 
@@ -40,10 +34,8 @@ Write at most {most} different instructions, some for each fault.
 """
 
 
-class BanditSettings(BaseModel):
+class BanditSettings(StrategySettings):
     """`instructions`: your own. `proposals`: how many the model writes. `rounds` of choice."""
-
-    model_config = ConfigDict(extra="forbid")
 
     instructions: dict[str, list[str]] = Field({}, description="instructions to choose from, by part of the prompt")
     proposals: int = Field(16, ge=0, le=64, description="instructions that the reflection model writes; 0: none")
@@ -93,18 +85,10 @@ class BanditOptimizer:
         return read_changes(reply, task.parts, fault=None, most=self._settings.proposals)
 
 
-def build(context: PluginContext) -> BanditOptimizer:
-    return BanditOptimizer(context.settings)
-
-
-@hookimpl
-def register_optimizer_strategies() -> list[OptimizerStrategySpec]:
-    return [
-        OptimizerStrategySpec(
-            name="bandit",
-            factory=build,
-            settings=BanditSettings,
-            reflects=True,
-            summary="Your own and a model's instructions, the best found by successive halving",
-        )
-    ]
+register_optimizer_strategies = register(
+    BanditOptimizer,
+    name="bandit",
+    settings=BanditSettings,
+    reflects=True,
+    summary="Your own and a model's instructions, the best found by successive halving",
+)

@@ -9,26 +9,17 @@ import random
 from collections.abc import Sequence
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from tilores_core import (
-    Candidate,
-    Change,
-    Fault,
-    OptimizerStrategySpec,
-    OptimizerTask,
-    PluginContext,
-    ScoredCandidate,
-    hookimpl,
-)
+from tilores_core import Candidate, Change, Fault, OptimizerTask, ScoredCandidate, rank_candidates
 from tilores_plugins.optimizers.instructions import (
     LEAST_GAIN,
     MEANINGS,
+    StrategySettings,
     build_request,
-    combine,
     count_faults,
-    rank,
     read_changes,
+    register,
     score_changes,
 )
 
@@ -42,10 +33,8 @@ prevent it.
 """
 
 
-class CritiqueSettings(BaseModel):
+class CritiqueSettings(StrategySettings):
     """Settings of the `critique` strategy. `rounds` of criticism; `beam`: how many candidates go on after each."""
-
-    model_config = ConfigDict(extra="forbid")
 
     rounds: int = Field(3, ge=1, le=10, description="rounds of criticism and selection")
     beam: int = Field(3, ge=1, le=8, description="candidates that go on after each round")
@@ -75,12 +64,12 @@ class CritiqueOptimizer:
                 # The first proposal for each fault together: faults are often independent of each other.
                 firsts = {change.fault: change for change in reversed(changes)}
                 if len(firsts) > 1:
-                    children.append(combine(parent.candidate, reversed(firsts.values())))
+                    children.append(parent.candidate.with_change(*reversed(firsts.values())))
             if not children:
                 break
             best = beam[0].score
             scored = await score_changes(task, beam[0], children, keep=max(self._settings.beam, len(children) // 4))
-            beam = rank([*scored, *beam[1:]])[: self._settings.beam]
+            beam = rank_candidates([*scored, *beam[1:]])[: self._settings.beam]
             if beam[0].score - best <= LEAST_GAIN:
                 break
         return [one.candidate for one in beam if one.candidate.changes and one.score > task.baseline.score]
@@ -93,18 +82,10 @@ def _criticise(task: OptimizerTask, parent: ScoredCandidate, fault: Fault, dice:
     return build_request(begin, task, parent.candidate.parts, shown, [fault])
 
 
-def build(context: PluginContext) -> CritiqueOptimizer:
-    return CritiqueOptimizer(context.settings)
-
-
-@hookimpl
-def register_optimizer_strategies() -> list[OptimizerStrategySpec]:
-    return [
-        OptimizerStrategySpec(
-            name="critique",
-            factory=build,
-            settings=CritiqueSettings,
-            reflects=True,
-            summary="A model criticises failed answers and proposes instructions; the best go on",
-        )
-    ]
+register_optimizer_strategies = register(
+    CritiqueOptimizer,
+    name="critique",
+    settings=CritiqueSettings,
+    reflects=True,
+    summary="A model criticises failed answers and proposes instructions; the best go on",
+)

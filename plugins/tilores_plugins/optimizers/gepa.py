@@ -11,17 +11,10 @@ import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from tilores_core import (
-    Candidate,
-    OptimizerStrategySpec,
-    OptimizerTask,
-    PluginContext,
-    ScoredCase,
-    hookimpl,
-)
-from tilores_plugins.optimizers.instructions import MEANINGS, count_faults, describe_case
+from tilores_core import Candidate, OptimizerTask, ScoredCase
+from tilores_plugins.optimizers.instructions import MEANINGS, StrategySettings, count_faults, describe_case, register
 
 if TYPE_CHECKING:
     from gepa.core.adapter import EvaluationBatch
@@ -41,10 +34,8 @@ Write the part as it should be: what is good in it stays, short general sentence
 customer and no value is mentioned. Put it between ``` and ```, alone."""
 
 
-class GepaSettings(BaseModel):
+class GepaSettings(StrategySettings):
     """`rounds`: rewritings that are tried; `minibatch`: questions that each is tried on first; `parts`: rewritten."""
-
-    model_config = ConfigDict(extra="forbid")
 
     rounds: int = Field(15, ge=1, le=500, description="rewritings that are tried")
     minibatch: int = Field(6, ge=1, le=50, description="questions that a rewriting is tried on first")
@@ -180,19 +171,11 @@ def _optimize(adapter: _Adapter, settings: GepaSettings) -> None:
     )
 
 
-def build(context: PluginContext) -> GepaOptimizer:
-    return GepaOptimizer(context.settings)
-
-
-@hookimpl
-def register_optimizer_strategies() -> list[OptimizerStrategySpec]:
-    return [
-        OptimizerStrategySpec(
-            name="gepa",
-            factory=build,
-            settings=GepaSettings,
-            requires={"gepa": "tilores-core[gepa]"},
-            reflects=True,
-            summary="The package gepa rewrites parts of the prompt after reflection on failed answers",
-        )
-    ]
+register_optimizer_strategies = register(
+    GepaOptimizer,
+    name="gepa",
+    settings=GepaSettings,
+    requires={"gepa": "tilores-core[gepa]"},
+    reflects=True,
+    summary="The package gepa rewrites parts of the prompt after reflection on failed answers",
+)

@@ -1,13 +1,27 @@
-"""What strategies that ask a reflection model share: what faults mean, how cases are shown, how replies are read."""
+"""What the strategies share: what faults mean, how cases are shown, how replies are read, and their registration."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
 
-from tilores_core import FAULTS, Candidate, Change, Fault, OptimizerTask, ScoredCandidate, ScoredCase
+from pydantic import BaseModel, ConfigDict
+
+from tilores_core import (
+    FAULTS,
+    Candidate,
+    Change,
+    Fault,
+    OptimizerStrategy,
+    OptimizerStrategySpec,
+    OptimizerTask,
+    ScoredCandidate,
+    ScoredCase,
+    hookimpl,
+    rank_candidates,
+)
 
 MEANINGS: Final[Mapping[Fault, str]] = {
     "inexact": "a value was wrong, outdated, without its unit, or not as the records have it",
@@ -33,6 +47,22 @@ Reply with a JSON list alone: [{{"part": "one of {parts}", "instruction": "…"}
 <questions>
 {cases}
 </questions>"""
+
+
+class StrategySettings(BaseModel):
+    """Those of one strategy; a name that is not one of them is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def register(strategy: Callable[[Any], OptimizerStrategy], **spec: Any) -> Callable[[], list[OptimizerStrategySpec]]:
+    """The hook of a plugin with one strategy, which is made of its settings. `spec`: as `OptimizerStrategySpec`."""
+
+    @hookimpl
+    def register_optimizer_strategies() -> list[OptimizerStrategySpec]:
+        return [OptimizerStrategySpec(factory=lambda context: strategy(context.settings), **spec)]
+
+    return register_optimizer_strategies
 
 
 def build_request(
@@ -79,13 +109,6 @@ def read_changes(reply: str, parts: Mapping[str, str], *, fault: Fault | None, m
     return changes[:most]
 
 
-def combine(candidate: Candidate, changes: Iterable[Change]) -> Candidate:
-    """All changes together."""
-    for change in changes:
-        candidate = candidate.with_change(change)
-    return candidate
-
-
 async def score_changes(
     task: OptimizerTask, parent: ScoredCandidate, children: Sequence[Candidate], *, keep: int
 ) -> list[ScoredCandidate]:
@@ -94,19 +117,13 @@ async def score_changes(
     Raises as `OptimizerTask.score`.
     """
     scored = await task.score(children, keep=keep)
-    count = len(parent.candidate.changes)
     helpful = [
         one.candidate.changes[-1]
-        for one in rank(scored)
-        if one.candidate.changes[:-1] == parent.candidate.changes
-        and len(one.candidate.changes) == count + 1
+        for one in rank_candidates(scored)
+        if one.candidate.changes
+        and one.candidate.changes[:-1] == parent.candidate.changes
         and one.score - parent.score > LEAST_GAIN
     ]
     if len(helpful) > 1:
-        scored += await task.score([combine(parent.candidate, helpful)])
-    return rank([*scored, parent])
-
-
-def rank(scored: Iterable[ScoredCandidate]) -> list[ScoredCandidate]:
-    """Best first; of equal ones the shorter."""
-    return sorted(scored, key=lambda one: (-one.score, one.tokens))
+        scored += await task.score([parent.candidate.with_change(*helpful)])
+    return rank_candidates([*scored, parent])

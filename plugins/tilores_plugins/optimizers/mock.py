@@ -9,16 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from tilores_core import (
-    Candidate,
-    Change,
-    Fault,
-    OptimizerStrategySpec,
-    OptimizerTask,
-    PluginContext,
-    hookimpl,
-)
-from tilores_plugins.optimizers.instructions import LEAST_GAIN, score_changes
+from tilores_core import Candidate, Change, Fault, OptimizerTask
+from tilores_plugins.optimizers.instructions import LEAST_GAIN, register, score_changes
 
 _KNOWN: Final[Mapping[Fault, Sequence[tuple[str, str]]]] = {
     "inexact": (
@@ -54,14 +46,9 @@ class MockAIPromptOptimizer:
         return [best.candidate] if best.score - task.baseline.score > LEAST_GAIN else []
 
 
-def build(context: PluginContext) -> MockAIPromptOptimizer:
-    return MockAIPromptOptimizer()
-
-
-@hookimpl
-def register_optimizer_strategies() -> list[OptimizerStrategySpec]:
-    return [
-        OptimizerStrategySpec(
-            name="mock", factory=build, mock=True, summary="A mock: instructions known beforehand; no model is asked"
-        )
-    ]
+register_optimizer_strategies = register(
+    lambda _: MockAIPromptOptimizer(),
+    name="mock",
+    mock=True,
+    summary="A mock: instructions known beforehand; no model is asked",
+)

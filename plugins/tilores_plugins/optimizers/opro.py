@@ -9,18 +9,10 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from tilores_core import (
-    Candidate,
-    Change,
-    OptimizerStrategySpec,
-    OptimizerTask,
-    PluginContext,
-    ScoredCandidate,
-    hookimpl,
-)
-from tilores_plugins.optimizers.instructions import describe_case, rank
+from tilores_core import Candidate, Change, OptimizerTask, ScoredCandidate, rank_candidates
+from tilores_plugins.optimizers.instructions import StrategySettings, describe_case, register
 
 _PART: Final = "answer_style"
 _SHOWN: Final = 8
@@ -37,13 +29,11 @@ Write {most} other texts that would score higher, of at most five general senten
 value. Put each between <instructions> and </instructions>."""
 
 
-class OproSettings(BaseModel):
+class OproSettings(StrategySettings):
     """Settings of the `opro` strategy.
 
     `steps`: how often the model is asked; `proposals`: texts that it writes each time.
     """
-
-    model_config = ConfigDict(extra="forbid")
 
     steps: int = Field(5, ge=1, le=50, description="times that the model is asked for texts")
     proposals: int = Field(4, ge=1, le=16, description="texts that it writes each time")
@@ -66,7 +56,7 @@ class OproOptimizer:
             children = [task.baseline.candidate.with_change(Change(part=_PART, instruction=text)) for text in fresh]
             scored = await task.score(children, keep=2) if children else []
             best = known[0].score
-            known = rank([*known, *scored])[:_SHOWN]
+            known = rank_candidates([*known, *scored])[:_SHOWN]
             without = 0 if known[0].score > best else without + 1
             if without == 2:
                 break
@@ -87,18 +77,10 @@ def _describe_candidate(one: ScoredCandidate) -> str:
     return " ".join(change.instruction for change in one.candidate.changes)
 
 
-def build(context: PluginContext) -> OproOptimizer:
-    return OproOptimizer(context.settings)
-
-
-@hookimpl
-def register_optimizer_strategies() -> list[OptimizerStrategySpec]:
-    return [
-        OptimizerStrategySpec(
-            name="opro",
-            factory=build,
-            settings=OproSettings,
-            reflects=True,
-            summary="A model writes instructions from the best ones so far and their scores",
-        )
-    ]
+register_optimizer_strategies = register(
+    OproOptimizer,
+    name="opro",
+    settings=OproSettings,
+    reflects=True,
+    summary="A model writes instructions from the best ones so far and their scores",
+)
