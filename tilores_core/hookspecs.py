@@ -109,8 +109,8 @@ class AlertChannelSpec(Spec[AlertChannel]):
 class OptimizerStrategySpec(Spec[OptimizerStrategy]):
     """A way to improve a prompt: the factory returns an `OptimizerStrategy`.
 
-    `reflects`: it asks the reflection model. `mock`: it knows its instructions beforehand instead of finding them;
-    everything that shows the strategy says so.
+    `reflects`: it asks the reflection model; an attribute `reflects` of the strategy says so for its settings.
+    `mock`: it knows its instructions beforehand instead of finding them; everything that shows the strategy says so.
     """
 
     reflects: bool = False

@@ -297,12 +297,14 @@ async def test_one_process_at_a_time_and_clear_errors(tmp_path: Path) -> None:
         assert await store.leases.acquire(LEASE, "another process", 60.0)
         with pytest.raises(InvalidRequestError, match="another process"):
             await run(services)
-    async with opened(tmp_path / "unknown", CONFIG) as services:
+    async with opened(tmp_path / "unknown", {**CONFIG, "plugins": {"bandit": {"proposals": 0}}}) as services:
         with pytest.raises(ConfigError, match="no optimizer strategy 'best'"):
             await run(services, strategy="best")
-        assert not await (await services.store.get()).improvement.recent()
         with pytest.raises(ConfigError, match="reflection model"):
             await run(services, strategy="critique")
+        assert not await (await services.store.get()).improvement.recent()
+        with pytest.raises(BudgetSpentError):  # not for want of a model
+            await run(services, strategy="bandit", max_calls=1)
         # Without a reflection model the mock alone can run.
         assert (await build_request(services, strategy="auto")).strategy == "mock"
     async with opened(tmp_path / "none") as services:

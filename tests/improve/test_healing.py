@@ -355,7 +355,7 @@ async def test_live_turns_leave_signals_without_values_and_a_held_model_is_passe
         await eventually(lambda: quality.counts["scored"] == 5)
     async with open_services(load_host(environment, loaded=loaded, discovered=list(scan())), environment) as services:
         store = await services.store.get()
-        seen = {one.value: one for one in await store.healing.signals(("served_by", "field", "schema"))}
+        seen = {one.value: one for one in await store.healing.signals()}
         customer = await services.source.get("EDW_HAWTHORNE_001")
         schema = (await services.source.schema()).hash
     assert (seen["simulated-1"].subject, seen["simulated-1"].count) == ("demo:simulated-1", 3)

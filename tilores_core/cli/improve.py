@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -63,7 +63,6 @@ def run(
         from tilores_core.cli.evaluate import say_flagged
         from tilores_core.worker.improving import build_cycles, build_request
 
-        store = (await services.store.get()).improvement
         try:
             request = await build_request(
                 services,
@@ -71,7 +70,7 @@ def run(
                 models=split_names(models),
                 spectrums=split_names(spectrums),
                 version=prompt,
-                seed=len(await store.recent(limit=1_000)) + 1 if seed is None else seed,
+                seed=seed,
                 max_calls=max_calls,
                 automatic=False if propose else None,
             )
@@ -175,17 +174,9 @@ def episodes(
     json: JsonOption = False,
 ) -> None:
     """List what healing has found and done, whether it helped, and what was learned from it."""
-    from tilores_core.improve.healing_diagnosis import lessons
-    from tilores_core.improve.report import episode_row, lesson_row
+    from tilores_core.improve.report import list_episodes
 
-    async def work(store: LazyStore) -> dict[str, list[dict[str, Any]]]:
-        found = await (await store.get()).healing.recent(limit=1000)
-        return {
-            "episodes": [episode_row(episode) for episode in found[:limit]],
-            "lessons": [lesson_row(lesson) for lesson in lessons(found)],
-        }
-
-    found = get_options(ctx).run_on_store(work)
+    found = get_options(ctx).run_on_store(lambda store: list_episodes(store, limit))
     heads = ("began", "state", "diagnosis", "about", "done", "result")
     shown = [
         [row["created"], row["state"], row["diagnosis"], row["subject"], row["done"] or "", row["result"] or _EMPTY]
@@ -203,15 +194,13 @@ def report(
     ctx: typer.Context,
     cycle: CycleArgument = "last",
     form: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help="markdown, or html: one page with charts.")
+        Literal["markdown", "html"], typer.Option("--format", help="html: one page with charts.")
     ] = "markdown",
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Where to; default: standard output.")
     ] = None,
 ) -> None:
     """Print the report of a cycle."""
-    if form not in ("markdown", "html"):
-        raise typer.BadParameter("choose markdown or html", param_hint="--format")
 
     async def work(store: LazyStore) -> StoredCycle:
         cycles = (await store.get()).improvement

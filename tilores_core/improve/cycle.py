@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -65,9 +65,9 @@ class VirtuousCycleOrchestrator:
         """
         from tilores_core.store.improvement import LEASE  # SQLAlchemy is imported with the open store
 
-        store = (await self._parts.store.get()).improvement
-        leases = (await self._parts.store.get()).leases
-        lease = await acquire_lease(leases, LEASE, seconds=self._lease_seconds)
+        opened = await self._parts.store.get()
+        store = opened.improvement
+        lease = await acquire_lease(opened.leases, LEASE, seconds=self._lease_seconds)
         if lease is None:
             raise InvalidRequestError(
                 "another process runs an improvement cycle", fix="wait for its end: tilores improve status"
@@ -117,11 +117,8 @@ class VirtuousCycleOrchestrator:
         except StoreError:
             raise  # gone on with later
         except TiloresError as error:
-            phases = {
-                **(await _phases(store, cycle)),
-                "error": {"error": type(error).__name__, "said": error.message},
-            }
-            await store.keep(cycle.id, phases, fence=fence)
+            work.phases["error"] = {"error": type(error).__name__, "said": error.message}
+            await store.keep(cycle.id, work.phases, fence=fence)
             await store.end(cycle.id, "failed", fence=fence)
             self._tell_of_budget(work.journal.ended)
             self._alerts.raise_alert(
@@ -134,7 +131,7 @@ class VirtuousCycleOrchestrator:
                 )
             )
             raise
-        waits = (await _phases(store, cycle))["recommendations"].get("rollout")
+        waits = work.phases["recommendations"].get("rollout")
         await store.end(cycle.id, "rolling out" if waits else "done", fence=fence)
         self._tell_of_budget(work.journal.ended)
 
@@ -150,8 +147,3 @@ class VirtuousCycleOrchestrator:
             self._alerts.raise_alert(alert)
         else:
             self._alerts.clear(alert.fingerprint)
-
-
-async def _phases(store: Improvement, cycle: StoredCycle) -> dict[str, Any]:
-    found = await store.get(cycle.id)
-    return dict(found.phases) if found is not None else {}

@@ -15,7 +15,7 @@ The first that fits counts. A change without a breach is reported, and nothing i
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tilores_core.improve.healing_evidence import Breach, Change, Evidence
@@ -41,18 +41,21 @@ _HOPELESS: Final = 0.3
 class Finding:
     """A diagnosis.
 
-    `subject`: what it is about: a model, a prompt version, a source. `actions`: what may help, the first one
-    first. `spectrums`: where quality is breached; empty: all, or no breach.
+    `subject`: what it is about: a model, a prompt version, a source. `actions`: what may help, the first one first.
     """
 
     diagnosis: Diagnosis
     subject: str
-    actions: tuple[Action, ...]
-    spectrums: tuple[str, ...] = ()
+    actions: tuple[Action, ...] = ("report",)
     model: str | None = None
     breaches: tuple[Breach, ...] = ()
     evidence: Mapping[str, Any] = field(default_factory=dict)
     regression: Regression | None = None
+
+    @property
+    def spectrums(self) -> tuple[str, ...]:
+        """Where quality is breached; empty: all, or no breach."""
+        return tuple(sorted({one.spectrum for one in self.breaches}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +120,7 @@ def choose(finding: Finding, possible: Collection[str], learned: Sequence[Healin
 
 
 def _take_regressed(evidence: Evidence, breaches: list[Breach], found: list[Finding]) -> list[Breach]:
-    regressed = [one for one in breaches if one.spectrum in evidence.regressions]
+    regressed = tuple(one for one in breaches if one.spectrum in evidence.regressions)
     if regressed:
         worst = max((evidence.regressions[one.spectrum] for one in regressed), key=lambda one: one.by)
         found.append(
@@ -125,8 +128,7 @@ def _take_regressed(evidence: Evidence, breaches: list[Breach], found: list[Find
                 diagnosis="prompt regressed",
                 subject=f"version {worst.version}",
                 actions=("roll back", "report"),
-                spectrums=_spectrums(regressed),
-                breaches=tuple(regressed),
+                breaches=regressed,
                 evidence={"figure": worst.figure, "before": worst.before, "after": worst.after, "by": worst.by},
                 regression=worst,
             )
@@ -135,11 +137,9 @@ def _take_regressed(evidence: Evidence, breaches: list[Breach], found: list[Find
 
 
 def _take_changed_models(evidence: Evidence, breaches: list[Breach], found: list[Finding]) -> list[Breach]:
-    left = list(breaches)
-    for name, change in sorted(evidence.served_by.items()):
-        if evidence.now_ms - change.since_ms > DAY_MS:
-            continue
-        caused = [one for one in left if one.model == name and _follows(one, change)]
+    left = breaches
+    for name, change in _recent(evidence, evidence.served_by):
+        caused = tuple(one for one in left if one.model == name and _follows(one, change))
         left = [one for one in left if one not in caused]
         found.append(
             Finding(
@@ -147,62 +147,39 @@ def _take_changed_models(evidence: Evidence, breaches: list[Breach], found: list
                 subject=name,
                 model=name,
                 actions=("fail over", "re-optimise", "report") if caused else ("report",),
-                spectrums=_spectrums(caused),
-                breaches=tuple(caused),
-                evidence=change.to_state(),
+                breaches=caused,
+                evidence=asdict(change),
             )
         )
     return left
 
 
-def _about_all(evidence: Evidence, breaches: Sequence[Breach]) -> list[Finding]:
+def _about_all(evidence: Evidence, breaches: list[Breach]) -> list[Finding]:
     """Causes that lie behind all models: one finding for all breaches that are left."""
     found: list[Finding] = []
     left = tuple(breaches)
-    for source, change in sorted(evidence.schema.items()):
-        if evidence.now_ms - change.since_ms <= DAY_MS:
-            state = {**change.to_state(), **evidence.drift.to_state()}
-            caused = tuple(one for one in left if _follows(one, change))
-            found.append(
-                Finding(
-                    diagnosis="schema changed",
-                    subject=source,
-                    actions=("report",),
-                    spectrums=_spectrums(caused),
-                    breaches=caused,
-                    evidence=state,
-                )
-            )
-            left = tuple(one for one in left if one not in caused)
+    drift = evidence.drift.to_state()
+    for source, change in _recent(evidence, evidence.schema):
+        caused = tuple(one for one in left if _follows(one, change))
+        left = tuple(one for one in left if one not in caused)
+        state = {**asdict(change), **drift}
+        found.append(Finding(diagnosis="schema changed", subject=source, breaches=caused, evidence=state))
+    actions: tuple[Action, ...] = ("re-optimise", "report") if left else ("report",)
     if evidence.drift and not found:
+        about = "questions and records"
+        found.append(Finding(diagnosis="data drift", subject=about, actions=actions, breaches=left, evidence=drift))
+    elif left:
+        about = ", ".join(sorted({one.spectrum for one in left}))
+        state = {"models": sorted({one.model for one in left})}
         found.append(
-            Finding(
-                diagnosis="data drift",
-                subject="questions and records",
-                actions=("re-optimise", "report") if left else ("report",),
-                spectrums=_spectrums(left),
-                breaches=left,
-                evidence=evidence.drift.to_state(),
-            )
-        )
-        left = ()
-    if left:
-        found.append(
-            Finding(
-                diagnosis="not explained",
-                subject=", ".join(_spectrums(left)),
-                actions=("re-optimise", "report"),
-                spectrums=_spectrums(left),
-                breaches=left,
-                evidence={"models": sorted({one.model for one in left})},
-            )
+            Finding(diagnosis="not explained", subject=about, actions=actions, breaches=left, evidence=state)
         )
     return found
 
 
+def _recent(evidence: Evidence, changes: Mapping[str, Change]) -> list[tuple[str, Change]]:
+    return [(name, one) for name, one in sorted(changes.items()) if evidence.now_ms - one.since_ms <= DAY_MS]
+
+
 def _follows(breach: Breach, change: Change) -> bool:
     return breach.first_ms >= change.since_ms - _SETTLE_MS
-
-
-def _spectrums(breaches: Iterable[Breach]) -> tuple[str, ...]:
-    return tuple(sorted({one.spectrum for one in breaches}))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tilores_core.improve.orchestrator import BREACHES
 from tilores_core.release.monitor import ProductionPerformanceMonitor, Regression
 from tilores_core.store.lazy import LazyStore
-from tilores_core.store.windows import DAY_MS, HOUR_MS, Window
+from tilores_core.store.windows import DAY_MS, HOUR_MS
 
 if TYPE_CHECKING:
     from tilores_core.store.healing import Signal
@@ -37,12 +37,9 @@ class Breach:
     """A cell of live quality that is below a level or its past, and still gets scores."""
 
     fingerprint: str
-    kind: str
     model: str
     spectrum: str
-    prompt_version: str
     first_ms: int
-    last_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +49,6 @@ class Change:
     before: str
     now: str
     since_ms: int
-
-    def to_state(self) -> dict[str, Any]:
-        return {"before": self.before, "now": self.now, "since_ms": self.since_ms}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,34 +109,34 @@ async def gather(
             breaches.append(
                 Breach(
                     fingerprint=one.fingerprint,
-                    kind=alert.kind,
                     model=alert.model or "",
                     spectrum=alert.spectrum,
-                    prompt_version=alert.prompt_version or "",
                     first_ms=one.first_ms,
-                    last_ms=one.last_ms,
                 )
             )
-    regressions = {}
-    for spectrum in sorted({one.spectrum for one in breaches}):
-        if (found := await monitor.find_regression(spectrum)) is not None:
-            regressions[spectrum] = found
-    signals = await opened.healing.signals(("served_by", "schema"), since_ms=now_ms - 8 * DAY_MS)
-    fields = await opened.healing.signals(("field",), since_ms=now_ms - 8 * DAY_MS)
-    recent = await opened.windows.query(now_ms - HOUR_MS, now_ms + 1, by=("spectrum",), measures=())
-    week = await opened.windows.query(now_ms - 7 * DAY_MS, now_ms + 1, by=("spectrum",), measures=())
+    spectrums = sorted({one.spectrum for one in breaches})
+    regressions = {name: found for name in spectrums if (found := await monitor.find_regression(name)) is not None}
+    last_hours = now_ms - now_ms % HOUR_MS - HOUR_MS
+    by_kind: dict[str, list[Signal]] = {}
+    for signal in await opened.healing.signals(since_ms=now_ms - 8 * DAY_MS, recent_ms=last_hours):
+        by_kind.setdefault(signal.kind, []).append(signal)
+
+    async def turns(since_ms: int) -> dict[str, float]:
+        windows = await opened.windows.query(now_ms - since_ms, now_ms + 1, by=("spectrum",), measures=())
+        return {window.spectrum: window.sums["turns"] for window in windows}
+
     return Evidence(
         now_ms=now_ms,
         down=down,
         breaches=tuple(breaches),
         regressions=regressions,
-        served_by=changes(one for one in signals if one.kind == "served_by"),
-        schema=changes(one for one in signals if one.kind == "schema"),
-        drift=drift(_turns(week), _turns(recent), fields, now_ms),
+        served_by=find_changes(by_kind.get("served_by", ())),
+        schema=find_changes(by_kind.get("schema", ())),
+        drift=find_drift(await turns(7 * DAY_MS), await turns(HOUR_MS), by_kind.get("field", ()), last_hours),
     )
 
 
-def changes(signals: Iterable[Signal]) -> dict[str, Change]:
+def find_changes(signals: Iterable[Signal]) -> dict[str, Change]:
     """By subject: the newest value, where it has replaced the others. Two that go on beside each other, as a
     provider's replicas may have them, are not a change."""
     by_subject: dict[str, list[Signal]] = {}
@@ -159,14 +153,16 @@ def changes(signals: Iterable[Signal]) -> dict[str, Change]:
     return found
 
 
-def drift(week: Mapping[str, float], recent: Mapping[str, float], fields: Sequence[Signal], now_ms: int) -> Drift:
-    """The last hour against the time before. `week`: turns by spectrum, those of `recent` among them."""
+def find_drift(
+    week: Mapping[str, float], recent: Mapping[str, float], fields: Sequence[Signal], last_hours: int
+) -> Drift:
+    """The last hour against the time before. `week`: turns by spectrum, those of `recent` among them. `fields`: seen
+    before or since `last_hours`."""
     past = {name: max(0.0, turns - recent.get(name, 0.0)) for name, turns in week.items()}
     index, shares = 0.0, {}
     if min(sum(past.values()), sum(recent.values())) >= _FEWEST_TURNS:
         before, after, index = _shares(past, recent)
         shares = {name: (before[name], after[name]) for name in before}
-    last_hours = now_ms - now_ms % HOUR_MS - HOUR_MS
     then = _present(one for one in fields if one.start_ms < last_hours)
     now = _present(one for one in fields if one.start_ms >= last_hours)
     changed = {
@@ -175,10 +171,6 @@ def drift(week: Mapping[str, float], recent: Mapping[str, float], fields: Sequen
         if abs(now.get(name, 0.0) - then.get(name, 0.0)) >= _FIELD_CHANGE
     }
     return Drift(index=index, spectrums=shares, fields=dict(list(changed.items())[:_MOST_NAMED]))
-
-
-def _turns(windows: Iterable[Window]) -> dict[str, float]:
-    return {window.spectrum: window.sums["turns"] for window in windows}
 
 
 def _shares(

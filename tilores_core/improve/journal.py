@@ -169,7 +169,7 @@ class CycleJournal:
         if calls and limits.calls is not None and spent.calls + calls + self.reserved > limits.calls:
             reserved = f", {self.reserved} of which are reserved" if self.reserved else ""
             message = f"{calls} more calls would be more than the {limits.calls} of the budget{reserved}"
-            raise self._spent(message, "max_calls, or ask fewer questions or models")
+            raise self._spent(message, "max_calls (--max-calls), or ask fewer questions or models")
         # As many tokens and dollars for each call as so far.
         expected = (calls + self.reserved) / max(1, spent.calls)
         tokens = max(spent.tokens + 1, spent.tokens * (1 + expected))

@@ -87,13 +87,6 @@ class LearningAccumulator:
             found, key=lambda one: (-one.lesson.confidence, -one.lesson.gain, one.lesson.change.instruction)
         )
 
-    async def lessons(
-        self, *, models: Iterable[str] = (), spectrums: Iterable[str] = (), now_ms: int | None = None
-    ) -> list[Lesson]:
-        """As `summarise`, for a strategy."""
-        found = await self.summarise(models=models, spectrums=spectrums, now_ms=now_ms)
-        return [one.lesson for one in found]
-
     async def export_json(self) -> bytes:
         """All observations as a JSON document."""
         rows = await self._store.lessons(limit=_MOST_ROWS)

@@ -67,14 +67,6 @@ class CycleQuestions:
     forbidden: Sequence[PromptCase]
 
     @property
-    def validation(self) -> tuple[GoldenQuestion, ...]:
-        return self.golden.validation
-
-    @property
-    def digest(self) -> str:
-        return self.golden.digest
-
-    @property
     def sizes(self) -> dict[str, int]:
         return {**self.golden.sizes, "training": len(self.training)}
 

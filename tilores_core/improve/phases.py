@@ -65,17 +65,17 @@ class CycleWork:
             models=self.request.models,
             seed=self.request.seed,
         )
-        self._phases: dict[str, Any] = dict(cycle.phases)
+        self.phases: dict[str, Any] = dict(cycle.phases)
         self._lessons: Sequence[Mapping[str, Any]] = ()
 
     async def run(self) -> None:
         await self.journal.load()
-        if "generation" in self._phases:
-            self.journal.restore(self._phases["generation"]["spent"])
-        elif "baseline" in self._phases:
-            self.journal.restore(self._phases["baseline"]["spent"], present=self.request.parts)
+        if "generation" in self.phases:
+            self.journal.restore(self.phases["generation"]["spent"])
+        elif "baseline" in self.phases:
+            self.journal.restore(self.phases["baseline"]["spent"], present=self.request.parts)
         self._ground = await self._parts.ground(self.request)
-        if self._phases.get("baseline", {}).get("questions", self._ground.digest) != self._ground.digest:
+        if self.phases.get("baseline", {}).get("questions", self._ground.golden.digest) != self._ground.golden.digest:
             raise ConfigError(
                 "the customers' records have changed since the cycle began",
                 where="improve",
@@ -92,18 +92,18 @@ class CycleWork:
         for name in PHASES:
             if self._progress is not None:
                 self._progress(name, PHASES.index(name))
-            if name in self._phases:
+            if name in self.phases:
                 continue
             self._lessons = ()
-            self._phases[name] = await steps[name]()
-            await self._store.keep(self._cycle.id, self._phases, fence=self._fence, lessons=self._lessons)
+            self.phases[name] = await steps[name]()
+            await self._store.keep(self._cycle.id, self.phases, fence=self._fence, lessons=self._lessons)
 
     async def _baseline(self) -> dict[str, Any]:
         ground = self._ground
-        rows = await self.journal.evaluate(self.request.parts, [*ground.training, *ground.validation])
+        rows = await self.journal.evaluate(self.request.parts, [*ground.training, *ground.golden.validation])
         return {
             **baseline_output([*rows.values()], ground.answerable),
-            "questions": ground.digest,
+            "questions": ground.golden.digest,
             "spent": asdict(self.journal.spent),
         }
 
@@ -113,20 +113,19 @@ class CycleWork:
             for one in reversed(await self._store.recent(limit=20, state="done"))
             if one.id != self._cycle.id and tuple(one.options["models"]) == self.request.models
         ]
-        return trends([one.phases["baseline"]["spectrums"] for one in before], self._phases["baseline"]["spectrums"])
+        return trends([one.phases["baseline"]["spectrums"] for one in before], self.phases["baseline"]["spectrums"])
 
     async def _opportunities(self) -> dict[str, Any]:
-        return opportunities(self._phases["baseline"])
+        return opportunities(self.phases["baseline"])
 
     async def _generation(self) -> dict[str, Any]:
         accumulator = LearningAccumulator(self._store)
         at_ms = _milliseconds(self._cycle.created)
-        engine = self._parts.engine(
-            self.request,
-            self._ground,
-            self.journal,
-            await accumulator.lessons(models=self.request.models, spectrums=self.request.spectrums, now_ms=at_ms),
+        known = await accumulator.summarise(
+            models=self.request.models, spectrums=self.request.spectrums, now_ms=at_ms
         )
+        lessons = [one.lesson for one in known]
+        engine = self._parts.engine(self.request, self._ground, self.journal, lessons)
         asked, models = self._ground.sizes, len(self.request.models)
         # Three candidates on validation questions; the winner and the present prompt on held-out ones.
         self.journal.reserved = models * (3 * asked["validation"] + 2 * asked["held-out"])
@@ -156,7 +155,7 @@ class CycleWork:
             return None, {}
 
         async def measure(candidate: Candidate) -> float:
-            rows = await self.journal.evaluate(candidate.parts, self._ground.validation)
+            rows = await self.journal.evaluate(candidate.parts, self._ground.golden.validation)
             return average([row.scores.overall if row.scores else 0.0 for row in rows.values()])
 
         present = await measure(Candidate(parts=self.request.parts))
@@ -166,7 +165,7 @@ class CycleWork:
         return (best[scored.index(first)] if first.score > present else None), scores
 
     async def _validation(self) -> dict[str, Any]:
-        winner = self._phases["generation"]["winner"]
+        winner = self.phases["generation"]["winner"]
         if winner is None:
             reason = "no candidate is better than the present prompt on training and validation questions"
             return {"decision": asdict(Decision(outcome="optimize more", reasons=(reason,)))}
@@ -202,9 +201,9 @@ class CycleWork:
         }
 
     async def _recommendations(self) -> dict[str, Any]:
-        validation = self._phases["validation"]
+        validation = self.phases["validation"]
         decision = Decision(**validation["decision"])
-        winner = self._phases["generation"]["winner"]
+        winner = self.phases["generation"]["winner"]
         carried_out: Mapping[str, Any] = {"version": None, "done": "nothing"}
         if winner is not None:
             carried_out = await self._deployment.carry_out(
@@ -214,7 +213,7 @@ class CycleWork:
                 parent=self.request.number,
                 automatic=self.request.automatic,
             )
-        return {**carried_out, "next": recommendations(self._phases)}
+        return {**carried_out, "next": recommendations(self.phases)}
 
 
 def _milliseconds(moment: datetime) -> int:

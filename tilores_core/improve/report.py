@@ -9,9 +9,9 @@ from tilores_core.improve.parts import CycleRequest
 from tilores_core.improve.phases import PHASES
 
 if TYPE_CHECKING:
-    from tilores_core.improve.healing_diagnosis import HealingLesson
     from tilores_core.store.healing import Episode
     from tilores_core.store.improvement import StoredCycle
+    from tilores_core.store.lazy import LazyStore
 
 
 def cycle_row(cycle: StoredCycle) -> dict[str, Any]:
@@ -53,14 +53,22 @@ def episode_row(episode: Episode) -> dict[str, Any]:
     }
 
 
-def lesson_row(lesson: HealingLesson) -> dict[str, Any]:
-    return {
-        "diagnosis": lesson.diagnosis,
-        "action": lesson.action,
-        "healed": lesson.healed,
-        "not_healed": lesson.failed,
-        "confidence": lesson.confidence,
-    }
+async def list_episodes(store: LazyStore, limit: int) -> dict[str, list[dict[str, Any]]]:
+    """The latest episodes, and what all of them say of actions. Raises `StoreError`."""
+    from tilores_core.improve.healing_diagnosis import lessons  # not for reports of cycles
+
+    found = await (await store.get()).healing.recent(limit=1_000)
+    learned = [
+        {
+            "diagnosis": one.diagnosis,
+            "action": one.action,
+            "healed": one.healed,
+            "not_healed": one.failed,
+            "confidence": one.confidence,
+        }
+        for one in lessons(found)
+    ]
+    return {"episodes": [episode_row(one) for one in found[:limit]], "lessons": learned}
 
 
 def as_markdown(cycle: StoredCycle) -> str:
@@ -119,7 +127,7 @@ def _write_found(phases: Any) -> Iterator[str]:
 
 def _write_tried(generation: Any) -> Iterator[str]:
     yield from ("", "## What was tried", "")
-    yield f"{generation['tried']} candidates were scored; {generation['learned']} instructions were learned from."
+    yield f"Candidates scored: {generation['tried']}; instructions learned from: {generation['learned']}."
     if generation["ended"]:
         yield f"The search ended early: {generation['ended']}."
     if generation["rejected"]:

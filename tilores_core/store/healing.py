@@ -6,12 +6,12 @@ source's schema, a field that customers' records have. No signal holds a custome
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from sqlalchemy import JSON, BigInteger, Column, Index, String, Table, delete, select, update
+from sqlalchemy import JSON, BigInteger, Column, Index, String, Table, delete, func, select, update
 
 from tilores_core.store.changes import bump
 from tilores_core.store.database import Database
@@ -74,7 +74,7 @@ class Episode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
-    """A measurement that is kept for later comparison. `start_ms`: of the hour for the kind `field`, else 0."""
+    """A measurement that is kept for later comparison. `start_ms`: the latest hour of the kind `field`, else 0."""
 
     kind: str
     subject: str
@@ -148,16 +148,24 @@ class Healing:
             )
             await connection.execute(delete(table).where(old))
 
-    async def signals(self, kinds: Sequence[SignalKind], *, since_ms: int = 0) -> list[Signal]:
-        """Those last seen since then, in the order in which they were first seen."""
-        table = health_signals
+    async def signals(self, *, since_ms: int = 0, recent_ms: int = 0) -> list[Signal]:
+        """Those last seen since then, in the order in which they were first seen; the hours of the kind `field` are
+        summed, apart before and since `recent_ms`."""
+        table = health_signals.c
+        first = func.min(table.first_ms).label("first_ms")
         statement = (
-            select(table)
-            .where(table.c.kind.in_(kinds), table.c.last_ms >= since_ms)
-            .order_by(table.c.first_ms, table.c.subject, table.c.value)
+            select(
+                *(table.kind, table.subject, table.value),
+                *(func.max(table.start_ms).label("start_ms"), func.sum(table["count"]).label("count")),
+                *(first, func.max(table.last_ms).label("last_ms")),
+            )
+            .where(table.last_ms >= since_ms)
+            .group_by(table.kind, table.subject, table.value, table.start_ms >= recent_ms)
+            .order_by(first, table.subject, table.value)
             .limit(_MOST_SIGNALS)
         )
-        return [Signal(**row._mapping) for row in await self._database.rows(statement)]
+        rows = await self._database.rows(statement)
+        return [Signal(**{**row._mapping, "count": int(row._mapping["count"])}) for row in rows]
 
 
 def _milliseconds(moment: datetime) -> int:

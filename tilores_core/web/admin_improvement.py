@@ -13,9 +13,8 @@ from pydantic import Field
 
 from tilores_core.errors import UnknownNameError
 from tilores_core.improve.events import ImprovementEvents
-from tilores_core.improve.healing_diagnosis import lessons
 from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
-from tilores_core.improve.report import as_markdown, cycle_row, episode_row, lesson_row
+from tilores_core.improve.report import as_markdown, cycle_row, list_episodes
 from tilores_core.improve.report_page import as_html
 from tilores_core.settings.improve import ImproveTable
 from tilores_core.store.lazy import LazyStore
@@ -102,12 +101,7 @@ def improvement_routes(desk: ImprovementDesk, is_ready: Callable[[], bool]) -> A
     @router.get("/episodes")
     async def episodes(limit: Annotated[int, Query(ge=1, le=1000)] = 20) -> dict[str, Any]:
         """What healing has found and done, the newest first, and what was learned from it."""
-        found = await (await desk.store.get()).healing.recent(limit=1000)
-        return {
-            "mode": desk.healing,
-            "episodes": [episode_row(episode) for episode in found[:limit]],
-            "lessons": [lesson_row(lesson) for lesson in lessons(found)],
-        }
+        return {"mode": desk.healing, **await list_episodes(desk.store, limit)}
 
     async def find(cycle: str) -> StoredCycle:
         found = await (await desk.store.get()).improvement.get(cycle)

@@ -51,6 +51,13 @@ def build_cycles(
             )
         if name not in built:
             built[name] = services.host.build(OPTIMIZER, name)
+        reflects = getattr(built[name], "reflects", _spec_of(services, name).reflects)
+        if reflects and ask is None and config.improve.reflection_model is None:
+            raise ConfigError(
+                f"the strategy '{name}' asks a reflection model, and there is none",
+                where="[improve] reflection_model",
+                fix="name a model, or use another strategy",
+            )
         return built[name]
 
     parts = CycleParts(
@@ -103,13 +110,13 @@ async def build_request(
     models: tuple[str, ...] = (),
     spectrums: tuple[str, ...] = (),
     version: str = "production",
-    seed: int = 1,
+    seed: int | None = None,
     max_calls: int | None = None,
     automatic: bool | None = None,
     reason: str = "",
 ) -> CycleRequest:
     """A request with the values of `[improve]` where nothing else is given. `strategy` "auto": the one that has found
-    the most so far.
+    the most so far. `seed`: by default another one for each cycle.
 
     Raises `ConfigError` without a strategy, `UnknownModelError`, `InvalidRequestError` (an unknown spectrum or
     version), `StoreError`.
@@ -118,7 +125,9 @@ async def build_request(
     name = await _choose(services) if strategy == AUTO else strategy or use.optimizer
     if name is None:
         raise ConfigError(
-            "no optimizer strategy is named", where="[use] optimizer", fix="name one, or give --strategy"
+            "no optimizer strategy is named",
+            where="[use] optimizer",
+            fix=f"name one there or with --strategy: auto, {', '.join(sorted(services.host.names(OPTIMIZER)))}",
         )
     known = [spectrum.name for spectrum in current_spectrums().spectrums]
     for spectrum in spectrums:
@@ -138,7 +147,7 @@ async def build_request(
         parts=parts,
         number=number,
         spectrums=spectrums,
-        seed=seed,
+        seed=len(await (await services.store.get()).improvement.recent(limit=1_000)) + 1 if seed is None else seed,
         per_spectrum=table.per_spectrum,
         automatic=table.automatic if automatic is None else automatic,
         budget=CycleBudget(
@@ -153,27 +162,18 @@ async def build_request(
     )
 
 
-def build_orchestrator(services: Services) -> ContinuousImprovementOrchestrator:
-    """What triggers cycles in this process."""
-    cycles = build_cycles(services)
-
-    async def run(spectrums: tuple[str, ...]) -> StoredCycle | None:
-        seed = len(await (await services.store.get()).improvement.recent(limit=1_000)) + 1
-        request = await build_request(
-            services, spectrums=spectrums, seed=seed, reason=f"breaches in {', '.join(spectrums)}"
-        )
-        return await cycles.run(request)
-
-    return ContinuousImprovementOrchestrator(services.store, services.host.config.improve, run)
-
-
 async def run_triggered(services: Services) -> None:
     """The worker's task: end cycles whose roll-out has ended; where `[improve] triggered` is on, look for breaches,
     and run cycles."""
     config = services.host.config
     triggered = config.improve.triggered and config.use.optimizer is not None
     cycles, mark = build_cycles(services), services.work_mark(IMPROVE_WORK)
-    orchestrator = build_orchestrator(services)
+
+    async def run(spectrums: tuple[str, ...]) -> StoredCycle | None:
+        reason = f"breaches in {', '.join(spectrums)}"
+        return await cycles.run(await build_request(services, spectrums=spectrums, reason=reason))
+
+    orchestrator = ContinuousImprovementOrchestrator(services.store, config.improve, run)
     services.store.listen(EXPERIMENTS, lambda _: mark.set())
     while True:
         mark.take()

@@ -46,6 +46,7 @@ class BanditOptimizer:
     """An `OptimizerStrategy`. It ends early when a round improves nothing."""
 
     def __init__(self, settings: BanditSettings) -> None:
+        self.reflects = settings.proposals > 0
         self._settings = settings
 
     async def improve(self, task: OptimizerTask) -> Sequence[Candidate]:
