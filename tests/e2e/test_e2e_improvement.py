@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import asdict
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -35,7 +36,7 @@ async def read_events(http: httpx.AsyncClient) -> AsyncIterator[tuple[str, dict[
 async def work(store: Improvement, fence: int, cycle: str) -> None:
     """What a worker writes of a cycle."""
     request = CycleRequest(strategy="mock", models=("demo:simulated-1",), parts={}, reason="<b>a test</b>", mock=True)
-    await store.begin(cycle, request.to_state(), fence=fence)
+    await store.begin(cycle, asdict(request), fence=fence)
     await store.add_calls(cycle, "subject", {"a": {}, "b": {}})
     spent = {"calls": 2, "dollars": 0.0}
     phases: dict[str, Any] = {"baseline": {**SCORES, "answers": 2, "errors": 0, "spent": spent}}

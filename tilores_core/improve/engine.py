@@ -253,4 +253,5 @@ def _compare(change: Change, before: Sequence[ScoredCase], after: Sequence[Score
 
 def build_row(one: ScoredCandidate) -> dict[str, Any]:
     """A candidate as a cycle keeps it, without its cases."""
-    return {**asdict(one.candidate), "score": one.score, "tokens": one.tokens}
+    changes = [asdict(change) for change in one.candidate.changes]
+    return {"parts": dict(one.candidate.parts), "changes": changes, "score": one.score, "tokens": one.tokens}

@@ -7,9 +7,10 @@ import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import orjson
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from tilores_core.contracts import Change, Lesson, OptimizerStrategy
 from tilores_core.errors import BudgetSpentError, InvalidRequestError
@@ -36,6 +37,25 @@ _GOOD_ENOUGH: Final = 0.95
 _LARGEST_FILE: Final = 50_000_000
 _MOST_ROWS: Final = 100_000
 _LONGEST: Final = 2_000
+_Name = Annotated[str, StringConstraints(max_length=200)]
+
+
+class Observation(BaseModel):
+    """What one cycle has measured of one instruction, as it is kept, exported and imported; the fields of `Gain`."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    cycle: str = Field("", max_length=64)
+    part: str = Field(min_length=1, max_length=_LONGEST)
+    instruction: str = Field(min_length=1, max_length=_LONGEST)
+    fault: str | None = Field(max_length=40)
+    pairs: int
+    total: float
+    squares: float
+    helped: int
+    hurt: int
+    by_model: dict[_Name, float] = {}
+    by_spectrum: dict[_Name, float] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +118,7 @@ class LearningAccumulator:
             raise InvalidRequestError("the file is larger than 50 MB", param="FILE")
         try:
             rows = orjson.loads(data)["observations"]
-            checked = [_check_row(row) for row in rows]
+            checked = [_build_row(int(row["at_ms"]), Observation.model_validate(row["body"])) for row in rows]
         except (ValueError, KeyError, TypeError) as error:
             raise InvalidRequestError(
                 f"this is not a file of lessons ({type(error).__name__})",
@@ -116,12 +136,13 @@ def observations(cycle_id: str, at_ms: int, gains: Sequence[Gain]) -> list[dict[
     for gain in gains:
         if len(gain.change.instruction) <= _LONGEST:  # a whole part rewritten is no lesson for another prompt
             figures = asdict(gain)
-            rows.append(_build_row(at_ms, {"cycle": cycle_id, **figures.pop("change"), **figures}))
+            rows.append(_build_row(at_ms, Observation(cycle=cycle_id, **figures.pop("change"), **figures)))
     return rows
 
 
-def _build_row(at_ms: int, body: Mapping[str, Any]) -> dict[str, Any]:
+def _build_row(at_ms: int, observation: Observation) -> dict[str, Any]:
     """The id is a digest of the rest: rows are equal when their ids are, so that merging is a union of sets."""
+    body = observation.model_dump()
     data = orjson.dumps([at_ms, body], option=orjson.OPT_SORT_KEYS)
     return {"id": hashlib.sha256(data).hexdigest()[:40], "at_ms": at_ms, "body": body}
 
@@ -194,24 +215,3 @@ def _mean_gains(rows: Iterable[Mapping[str, float]]) -> dict[str, float]:
         for name, gain in row.items():
             gains.setdefault(name, []).append(gain)
     return {name: average(found) for name, found in sorted(gains.items())}
-
-
-def _check_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    body = row["body"]
-    texts = {name: str(body[name]) for name in ("part", "instruction")}
-    if any(not text or len(text) > _LONGEST for text in texts.values()):
-        raise ValueError
-    return _build_row(
-        int(row["at_ms"]),
-        {
-            "cycle": str(body.get("cycle", ""))[:64],
-            **texts,
-            "fault": None if body["fault"] is None else str(body["fault"])[:40],
-            **{name: int(body[name]) for name in ("pairs", "helped", "hurt")},
-            **{name: float(body[name]) for name in ("total", "squares")},
-            **{
-                name: {str(key)[:200]: float(gain) for key, gain in body.get(name, {}).items()}
-                for name in ("by_model", "by_spectrum")
-            },
-        },
-    )
