@@ -55,6 +55,8 @@ def as_html(cycle: StoredCycle) -> str:
 
 def _charts(section: str, phases: Mapping[str, Any], options: Mapping[str, Any]) -> Iterator[str]:
     """Those that belong below a section of the report."""
+    if section == "What was found" and "winner" not in phases.get("validation", {}):
+        yield _bars([(name, score, None) for name, score in phases["baseline"]["spectrums"].items()])
     if section == "What was found" and (faults := phases.get("opportunities", {}).get("faults")):
         most = max(fault["gain"] for fault in faults)
         yield "<h3>What mending a fault would gain at most, in points</h3>"
