@@ -5,7 +5,7 @@
 
 The strategies critique, gepa, bandit and opro ask a scripted reflection model: it knows sentences for each fault,
 good and useless ones, and gets the same prompts as a real model. Prints the held-out score before and after each
-cycle, what was decided, and the calls. Says pass or fail for: below 0.80 at the start, 0.95 at the end.
+cycle, what was decided, and the calls. Pass: below 0.80 at the start, 0.95 at the end. Exit code 1 otherwise.
 
 `--learning N`: N cycles, each from the poor prompt and with three of the models, in an installation that keeps what
 it has learned, and each in an empty one. Pass: 30 % fewer calls, to the same mean held-out score (less 0.005).
@@ -18,6 +18,7 @@ import asyncio
 import json
 import random
 import re
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -105,7 +106,7 @@ def held_out(cycle: StoredCycle) -> tuple[float | None, float | None]:
     return validation["present"]["overall"], validation["winner"]["overall"]
 
 
-async def improve(strategy: str, cycles: int, per_spectrum: int) -> None:
+async def improve(strategy: str, cycles: int, per_spectrum: int) -> bool:
     async with opened(per_spectrum) as (services, start):
         number, first, last, calls = start, None, None, 0
         for seed in range(1, cycles + 1):
@@ -123,11 +124,13 @@ async def improve(strategy: str, cycles: int, per_spectrum: int) -> None:
                 flush=True,
             )
     print(f"{strategy}: from {first} to {last} with {calls} calls")
-    print(f"start below 0.80: {'pass' if first is not None and first < 0.8 else 'FAIL'}")
-    print(f"end at 0.95 or more: {'pass' if last is not None and last >= 0.95 else 'FAIL'}")
+    poor, good = first is not None and first < 0.8, last is not None and last >= 0.95
+    print(f"start below 0.80: {'pass' if poor else 'FAIL'}")
+    print(f"end at 0.95 or more: {'pass' if good else 'FAIL'}")
+    return poor and good
 
 
-async def learn(strategy: str, cycles: int, per_spectrum: int) -> None:
+async def learn(strategy: str, cycles: int, per_spectrum: int) -> bool:
     calls = {True: 0, False: 0}
     scores: dict[bool, list[float]] = {True: [], False: []}
     async with opened(per_spectrum) as (kept, poor):
@@ -153,6 +156,7 @@ async def learn(strategy: str, cycles: int, per_spectrum: int) -> None:
     print(f"{calls[False]} calls to {means[False]:.4f} without, {calls[True]} to {means[True]:.4f} with learning")
     good = saved >= 0.3 and means[True] >= means[False] - 0.005
     print(f"{saved:.1%} fewer calls: {'pass' if good else 'FAIL'}")
+    return good
 
 
 def main() -> None:
@@ -164,9 +168,10 @@ def main() -> None:
     options = parser.parse_args()
     configure_logging("error", "console")
     if options.learning:
-        asyncio.run(learn(options.strategy, options.learning, options.per_spectrum))
+        passed = asyncio.run(learn(options.strategy, options.learning, options.per_spectrum))
     else:
-        asyncio.run(improve(options.strategy, options.cycles, options.per_spectrum))
+        passed = asyncio.run(improve(options.strategy, options.cycles, options.per_spectrum))
+    sys.exit(0 if passed else 1)
 
 
 if __name__ == "__main__":

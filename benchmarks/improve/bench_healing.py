@@ -1,6 +1,6 @@
 """A regression injected on live traffic, healed without a person: a running server with a worker, HTTP, two ways.
 
-    python -m benchmarks.improve.bench_healing [--requests 60000] [--at-once 8]
+    python -m benchmarks.improve.bench_healing [--seconds 110] [--at-once 8] [--only provider | prompt]
 
 1. provider: the default model is behind a real server that speaks OpenAI's protocol. It answers as
    `demo:simulated-1`; then, behind the same name and with another `system_fingerprint`, it answers questions of one
@@ -8,7 +8,7 @@
 2. prompt: a version without the guidance for one spectrum is put into production. It must be rolled back.
 
 Printed: seconds and requests until the alert, until healing acted, until callers are answered well again, and until
-that was verified. Exit code 1 when one of the two is not healed, or a request fails.
+that was verified. Exit code 1 when one of the two is not healed within `--seconds`, or a request fails.
 """
 
 from __future__ import annotations
@@ -143,17 +143,17 @@ class Bench:
             version = data.get("tilores", {}).get("prompt_version", "")
             self.answers.append((time.time(), sent, data["model"], version))
 
-    async def load(self, until: asyncio.Event, most: int) -> None:
+    async def load(self, until: asyncio.Event) -> None:
         async def caller() -> None:
-            while not until.is_set() and self.sent < most:
+            while not until.is_set():
                 await self.ask()
 
         await asyncio.gather(*(caller() for _ in range(self.at_once)))
 
-    async def heal(self, inject: Any, most: int) -> tuple[bool, dict[str, Any], float, int]:
+    async def heal(self, inject: Any, most_seconds: float) -> tuple[bool, dict[str, Any], float, int]:
         """Traffic, the regression, and traffic until an episode has ended (or the monitor has rolled back)."""
         over = asyncio.Event()
-        loading = asyncio.create_task(self.load(over, most))
+        loading = asyncio.create_task(self.load(over))
         while self.sent < BEFORE_REQUESTS and not self.failed:
             await asyncio.sleep(0.1)
         await asyncio.sleep(21)  # what was seen before is in the store
@@ -161,7 +161,7 @@ class Bench:
         began, sent = time.time(), self.sent
         print(f"  injected after {sent} requests", file=sys.stderr)
         seen: dict[str, Any] = {}
-        while not loading.done() and "verified" not in seen:
+        while time.time() - began < most_seconds and "verified" not in seen:
             await asyncio.sleep(0.5)
             await self._look(seen, began, sent)
             back = seen.get("rolled back")
@@ -238,7 +238,7 @@ async def provider(given: argparse.Namespace) -> bool:
                 async def inject() -> None:
                     upstream.worse = True
 
-                healed, seen, began, sent = await bench.heal(inject, given.requests)
+                healed, seen, began, sent = await bench.heal(inject, given.seconds)
                 return report(
                     "provider", bench, healed, seen, began, sent, lambda one: one[2].startswith("openai-compatible")
                 )
@@ -263,7 +263,7 @@ async def prompt(given: argparse.Namespace) -> bool:
                 await bench.admin("POST", "prompts/deploy", body)
 
             await deploy(good)
-            healed, seen, began, sent = await bench.heal(lambda: deploy(poor), given.requests)
+            healed, seen, began, sent = await bench.heal(lambda: deploy(poor), given.seconds)
             healed = healed or "rolled back" in seen
             production = (await bench.admin("GET", "prompts"))["labels"]["production"]
             print(f"in production: version {production} ({'the good one' if production == good else 'the poor one'})")
@@ -282,7 +282,7 @@ async def run(given: argparse.Namespace) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=60_000, help="most requests of each")
+    parser.add_argument("--seconds", type=float, default=110, help="most seconds of each, from the injection on")
     parser.add_argument("--at-once", type=int, default=8)
     parser.add_argument("--only", nargs="+", default=["provider", "prompt"], choices=["provider", "prompt"])
     passed = asyncio.run(run(parser.parse_args()))

@@ -147,6 +147,7 @@ def main() -> None:
             f"leader killed: the other ended the cycle after {time.monotonic() - began:.1f} s; {count} cycle,", end=""
         )
         print(f" {calls(pair)[1]} calls made twice: {'pass' if good else 'FAIL'}")
+    sys.exit(0 if same and twice <= kills and good else 1)
 
 
 if __name__ == "__main__":

@@ -79,9 +79,9 @@ async def run(given: argparse.Namespace) -> bool:
                 return False
             name, begun = done["phases"]["recommendations"]["rollout"], time.monotonic()
             over, weights = asyncio.Event(), [0.0]
-            loading = asyncio.create_task(bench.load(over, 1_000_000))
+            loading = asyncio.create_task(bench.load(over))
             shown = done
-            while shown["state"] == "rolling out" and not loading.done() and time.monotonic() < end:
+            while shown["state"] == "rolling out" and time.monotonic() < end:
                 await asyncio.sleep(0.5)
                 found = await bench.admin("GET", f"experiments/runs/{name}")
                 if found["weights"] != weights:
