@@ -6,6 +6,7 @@ import ast
 import tomllib
 from pathlib import Path
 
+from tilores_core.hookspecs import HOOK_NAMES
 from tilores_core.host import PluginHost, scan
 from tilores_core.settings.loader import PACKAGED, load_config
 
@@ -19,17 +20,16 @@ def declared() -> dict[str, str]:
 
 
 def with_hooks() -> set[str]:
-    """Modules below plugins/ that mark a function with @hookimpl."""
+    """Modules below plugins/ that define a hook at their top."""
     found = set()
     for path in BUILTINS.rglob("*.py"):
-        tree = ast.parse(path.read_text())
-        marks = [
-            mark.func if isinstance(mark, ast.Call) else mark
-            for node in ast.walk(tree)
-            if isinstance(node, ast.FunctionDef)
-            for mark in node.decorator_list
-        ]
-        if any(isinstance(mark, ast.Name) and mark.id == "hookimpl" for mark in marks):
+        names: set[str] = set()
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                names.add(node.name)
+            elif isinstance(node, ast.Assign):
+                names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+        if names & set(HOOK_NAMES):
             parts = path.relative_to(BUILTINS).with_suffix("").parts
             found.add(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
     return found

@@ -6,16 +6,14 @@ Its phases are in `phases`.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from tilores_core.contracts import Alert, AlertSink, NoAlerts, OptimizerStrategy
+from tilores_core.contracts import Alert
 from tilores_core.errors import InvalidRequestError, StoreError, TiloresError
-from tilores_core.improve.deployment import AutomatedImprovementDeployment
 from tilores_core.improve.parts import CycleParts, CycleRequest
 from tilores_core.improve.phases import CycleWork, Progress
 from tilores_core.resilience import acquire_lease
@@ -29,24 +27,10 @@ LEASE_SECONDS: Final = 30.0
 
 
 class VirtuousCycleOrchestrator:
-    """Runs cycles, one at a time among all processes: the holder of the lease `improve` does.
+    """Runs cycles, one at a time among all processes: the holder of the lease `improve` does."""
 
-    `parts`: what cycles are made of in this process. `strategy_of`: builds a strategy by name; raises `ConfigError`.
-    """
-
-    def __init__(
-        self,
-        parts: CycleParts,
-        *,
-        strategy_of: Callable[[str], OptimizerStrategy],
-        deployment: AutomatedImprovementDeployment,
-        alerts: AlertSink | None = None,
-        lease_seconds: float = LEASE_SECONDS,
-    ) -> None:
+    def __init__(self, parts: CycleParts, *, lease_seconds: float = LEASE_SECONDS) -> None:
         self._parts = parts
-        self._strategy_of = strategy_of
-        self._deployment = deployment
-        self._alerts = alerts or NoAlerts()
         self._lease_seconds = lease_seconds
 
     async def estimate(self, request: CycleRequest) -> dict[str, int]:
@@ -79,7 +63,7 @@ class VirtuousCycleOrchestrator:
             elif request is None:
                 return None
             else:
-                self._strategy_of(request.strategy)  # an unknown one begins no cycle
+                self._parts.strategy_of(request.strategy)  # an unknown one begins no cycle
                 cycle_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
                 cycle = await store.begin(cycle_id, asdict(request), fence=lease.fence)
             await lease.run(self._go(store, cycle, lease.fence, progress))
@@ -100,7 +84,7 @@ class VirtuousCycleOrchestrator:
         ended = []
         async with lease:
             for cycle in waiting:
-                outcome = await self._deployment.find_outcome(cycle.phases["recommendations"]["rollout"])
+                outcome = await self._parts.deployment.find_outcome(cycle.phases["recommendations"]["rollout"])
                 if outcome is not None:
                     phases = {**cycle.phases, "rollout": outcome}
                     await opened.improvement.keep(cycle.id, phases, fence=lease.fence)
@@ -111,7 +95,7 @@ class VirtuousCycleOrchestrator:
 
     async def _go(self, store: Improvement, cycle: StoredCycle, fence: int, progress: Progress | None) -> None:
         log.info("improve.cycle", cycle=cycle.id, finished=len(cycle.phases))
-        work = CycleWork(self._parts, self._strategy_of, self._deployment, store, cycle, fence, progress)
+        work = CycleWork(self._parts, store, cycle, fence, progress)
         try:
             await work.run()
         except StoreError:
@@ -121,7 +105,7 @@ class VirtuousCycleOrchestrator:
             await store.keep(cycle.id, work.phases, fence=fence)
             await store.end(cycle.id, "failed", fence=fence)
             self._tell_of_budget(work.journal.ended)
-            self._alerts.raise_alert(
+            self._parts.alerts.raise_alert(
                 Alert(
                     kind="improvement.failed",
                     severity="MEDIUM",
@@ -144,6 +128,6 @@ class VirtuousCycleOrchestrator:
             source="improve",
         )
         if ended is not None:
-            self._alerts.raise_alert(alert)
+            self._parts.alerts.raise_alert(alert)
         else:
-            self._alerts.clear(alert.fingerprint)
+            self._parts.alerts.clear(alert.fingerprint)

@@ -117,27 +117,23 @@ class TrainingTask:
             raise
 
 
+@dataclass(kw_only=True)
 class ContinuousOptimizationEngine:
     """Scores the present prompt, runs a strategy on a `TrainingTask`, and says what it came to.
 
-    `ask`: the reflection model, None without one.
+    `ask`: the reflection model, None without one. `baseline`: what candidates are compared with; without scores at
+    first.
     """
 
-    def __init__(
-        self,
-        scorer: CandidateScorer,
-        *,
-        journal: CycleJournal,
-        seed: int,
-        lessons: Sequence[Lesson] = (),
-        ask: Ask | None = None,
-    ) -> None:
-        self.lessons = lessons
-        self.baseline = ScoredCandidate(candidate=Candidate(parts=scorer.present), score=0.0, tokens=0)
-        self.scorer = scorer
-        self.journal = journal
-        self.seed = seed
-        self.ask = ask
+    scorer: CandidateScorer
+    journal: CycleJournal
+    seed: int
+    lessons: Sequence[Lesson] = ()
+    ask: Ask | None = None
+    baseline: ScoredCandidate = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.baseline = ScoredCandidate(candidate=Candidate(parts=self.scorer.present), score=0.0, tokens=0)
 
     async def measure_baseline(self) -> None:
         """Score the present prompt. Raises `BudgetSpentError`, and as `Evaluator.evaluate`."""

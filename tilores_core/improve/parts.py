@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from tilores_core.chat.engine import ChatEngine
-from tilores_core.contracts import CustomerSource, Lesson
+from tilores_core.contracts import AlertSink, CustomerSource, Lesson, NoAlerts, OptimizerStrategy
 from tilores_core.errors import ConfigError, ProviderError
 from tilores_core.improve.candidates import CandidateScorer
 from tilores_core.improve.cases import mask_questions
 from tilores_core.improve.decision import Thresholds
+from tilores_core.improve.deployment import AutomatedImprovementDeployment
 from tilores_core.improve.engine import ContinuousOptimizationEngine
 from tilores_core.improve.journal import CycleBudget, CycleJournal, ModelReply
 from tilores_core.quality.evaluation import Evaluator
@@ -82,30 +83,24 @@ class CycleQuestions:
         return questions
 
 
+@dataclass(kw_only=True)
 class CycleParts:
-    """What the phases of a cycle work with.
+    """What the cycles of a process work with.
 
-    `max_tokens`: longest prompt. `ask`: the reflection model instead of `reflection_model`.
+    `strategy_of`: builds a strategy by name; raises `ConfigError`. `max_tokens`: longest prompt. `ask`: what is asked
+    instead of `reflection_model`. `concurrent`: calls at once.
     """
 
-    def __init__(
-        self,
-        *,
-        engine: ChatEngine,
-        source: CustomerSource,
-        store: LazyStore,
-        max_tokens: int,
-        reflection_model: str | None = None,
-        ask: Callable[[str], Awaitable[ModelReply]] | None = None,
-        concurrent: int = 8,
-    ) -> None:
-        self.store = store
-        self._engine = engine
-        self._source = source
-        self._max_tokens = max_tokens
-        self._model = reflection_model
-        self._ask = ask or (None if reflection_model is None else self._ask_model)
-        self._concurrent = concurrent
+    engine: ChatEngine
+    source: CustomerSource
+    store: LazyStore
+    strategy_of: Callable[[str], OptimizerStrategy]
+    deployment: AutomatedImprovementDeployment
+    max_tokens: int
+    reflection_model: str | None = None
+    ask: Callable[[str], Awaitable[ModelReply]] | None = None
+    concurrent: int = 8
+    alerts: AlertSink = field(default_factory=NoAlerts)
 
     async def ground(self, request: CycleRequest) -> CycleQuestions:
         """The questions of a request: made of the source's records, others for each seed. Raises as
@@ -115,7 +110,7 @@ class CycleParts:
             per_spectrum=request.per_spectrum,
             seed=request.seed,
         )
-        golden = await make_questions(self._source, options)
+        golden = await make_questions(self.source, options)
         wanted = set(request.spectrums)
         training = tuple(one for one in golden.training if not wanted or one.spectrum in wanted)
         if not training:
@@ -124,19 +119,19 @@ class CycleParts:
             )
         asked = (*golden.training, *golden.validation, *golden.held_out())
         ids = dict.fromkeys(question.customer_id for question in asked)
-        customers = {one: await self._source.get(one) for one in ids}
+        customers = {one: await self.source.get(one) for one in ids}
         return CycleQuestions(
             golden,
             training,
-            await mask_questions(self._source, training),
+            await mask_questions(self.source, training),
             [PromptCase(question=one.text, customer=customers[one.customer_id]) for one in asked],
         )
 
     def build_evaluator(self) -> Evaluator:
         """For one cycle: it keeps the records of the customers that questions are about."""
-        return Evaluator(engine=self._engine, source=self._source, concurrent=self._concurrent)
+        return Evaluator(engine=self.engine, source=self.source, concurrent=self.concurrent)
 
-    def engine(
+    def build_engine(
         self, request: CycleRequest, ground: CycleQuestions, journal: CycleJournal, lessons: Sequence[Lesson]
     ) -> ContinuousOptimizationEngine:
         scorer = CandidateScorer(
@@ -145,15 +140,16 @@ class CycleParts:
             texts=ground.texts,
             journal=journal,
             forbidden=ground.forbidden,
-            max_tokens=self._max_tokens,
+            max_tokens=self.max_tokens,
             seed=request.seed,
         )
+        ask = self.ask or (None if self.reflection_model is None else self._ask_model)
         return ContinuousOptimizationEngine(
-            scorer, journal=journal, seed=request.seed, lessons=lessons, ask=self._ask
+            scorer=scorer, journal=journal, seed=request.seed, lessons=lessons, ask=ask
         )
 
     async def _ask_model(self, prompt: str) -> ModelReply:
-        models, name = self._engine.models, self._engine.models.resolve(self._model)
+        models, name = self.engine.models, self.engine.models.resolve(self.reflection_model)
         provider = models.provider(name)
         try:
             said = await models.ask(name, [{"role": "user", "content": prompt}], {})

@@ -15,12 +15,11 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from tilores_core.contracts import Candidate, OptimizerStrategy, ScoredCandidate, rank_candidates
+from tilores_core.contracts import Candidate, ScoredCandidate, rank_candidates
 from tilores_core.errors import BudgetSpentError, ConfigError
 from tilores_core.improve.analysis import baseline_output, opportunities, recommendations, trends
 from tilores_core.improve.candidates import average
 from tilores_core.improve.decision import Decision, HeldOutTest, question_differences
-from tilores_core.improve.deployment import AutomatedImprovementDeployment
 from tilores_core.improve.engine import build_row
 from tilores_core.improve.journal import CycleJournal
 from tilores_core.improve.learning import LearningAccumulator, SelfImprovingOptimizer, observations
@@ -42,16 +41,12 @@ class CycleWork:
     def __init__(
         self,
         parts: CycleParts,
-        strategy_of: Callable[[str], OptimizerStrategy],
-        deployment: AutomatedImprovementDeployment,
         store: Improvement,
         cycle: StoredCycle,
         fence: int,
         progress: Progress | None,
     ) -> None:
         self._parts = parts
-        self._strategy_of = strategy_of
-        self._deployment = deployment
         self._store = store
         self._cycle = cycle
         self._fence = fence
@@ -125,13 +120,13 @@ class CycleWork:
             models=self.request.models, spectrums=self.request.spectrums, now_ms=at_ms
         )
         lessons = [one.lesson for one in known]
-        engine = self._parts.engine(self.request, self._ground, self.journal, lessons)
+        engine = self._parts.build_engine(self.request, self._ground, self.journal, lessons)
         asked, models = self._ground.sizes, len(self.request.models)
         # Three candidates on validation questions; the winner and the present prompt on held-out ones.
         self.journal.reserved = models * (3 * asked["validation"] + 2 * asked["held-out"])
         await engine.measure_baseline()
         present = engine.baseline.score
-        found = await SelfImprovingOptimizer(self._strategy_of(self.request.strategy)).run(engine)
+        found = await SelfImprovingOptimizer(self._parts.strategy_of(self.request.strategy)).run(engine)
         self._lessons = observations(self._cycle.id, at_ms, found.gains)
         self.journal.reserved = 0
         try:
@@ -206,7 +201,7 @@ class CycleWork:
         winner = self.phases["generation"]["winner"]
         carried_out: Mapping[str, Any] = {"version": None, "done": "nothing"}
         if winner is not None:
-            carried_out = await self._deployment.carry_out(
+            carried_out = await self._parts.deployment.carry_out(
                 decision,
                 self._cycle.id,
                 winner["parts"],

@@ -64,18 +64,15 @@ def build_cycles(
         engine=services.engine,
         source=services.source,
         store=services.store,
+        strategy_of=strategy_of,
+        deployment=AutomatedImprovementDeployment(services.prompts, services.release.tester, config.improve),
         max_tokens=config.prompts.max_tokens,
         reflection_model=config.improve.reflection_model,
         ask=ask,
         concurrent=concurrent,
-    )
-    return VirtuousCycleOrchestrator(
-        parts,
-        strategy_of=strategy_of,
-        deployment=AutomatedImprovementDeployment(services.prompts, services.release.tester, config.improve),
         alerts=services.alerts,
-        lease_seconds=lease_seconds,
     )
+    return VirtuousCycleOrchestrator(parts, lease_seconds=lease_seconds)
 
 
 def is_mock(services: Services, strategy: str) -> bool:
