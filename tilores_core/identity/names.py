@@ -21,27 +21,12 @@ _LONGEST_NAME = 200
 _MOST_WORDS = 8
 _MOST_MIDDLE = 1  # words said between first and last name that the records do not have
 
-_TITLES = frozenset(
-    {
-        *(
-            "mr",
-            "mister",
-            "mrs",
-            "missus",
-            "ms",
-            "miss",
-            "mx",
-            "dr",
-            "prof",
-            "professor",
-            "sir",
-            "dame",
-            "lord",
-            "lady",
-            "rev",
-        ),
-        *("herr", "frau", "monsieur", "madame", "mme", "mlle", "senor", "senora", "sra", "signor", "signora"),
-    }
+_TITLES: Final = frozenset(
+    (
+        *("mr", "mister", "mrs", "missus", "ms", "miss", "mx", "dr", "prof", "professor", "sir", "dame"),
+        *("lord", "lady", "rev", "herr", "frau", "monsieur", "madame", "mme", "mlle", "senor", "senora"),
+        *("sra", "signor", "signora"),
+    )
 )
 GENERATIONS: Final = {
     **dict.fromkeys(("jr", "junior", "younger", "fils", "hijo", "filho"), "jr"),
@@ -62,7 +47,6 @@ PARTICLES: Final = frozenset(
 _PREFIXES = PARTICLES | {"o", "d", "mc", "mac", "st", "san"}
 _HYPHENED = re.compile(r"[^\W_]+(?:[-\u2010\u2011][^\W_]+)+")
 _ANY_HYPHEN = re.compile("[-\u2010\u2011]")
-_THE = re.compile(r"\bthe\b", re.IGNORECASE)
 
 _SHORT_GENERATION = re.compile(r"\b([js])(?:un|en|nr)\.", re.IGNORECASE)
 _APOSTROPHES = re.compile(r"['’ʼ`´]")

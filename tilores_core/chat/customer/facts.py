@@ -19,28 +19,10 @@ _YEAR = re.compile(r"(?:18|19|20)\d\d", re.ASCII)
 _NOT_LETTER = re.compile(r"[\W\d_]+")
 _BIRTH_FIELDS: Final = frozenset(
     (
-        *(
-            "dateofbirth",
-            "dob",
-            "birthdate",
-            "birthday",
-            "birthdt",
-            "born",
-            "birth",
-            "bday",
-            "yearofbirth",
-            "birthyear",
-        ),
-        *(
-            "geburtsdatum",
-            "geburtstag",
-            "geboren",
-            "datenaissance",
-            "datedenaissance",
-            "fechanacimiento",
-            "geboortedatum",
-        ),
-        *("fechadenacimiento", "datadinascita", "datanascita", "datanascimento", "datadenascimento"),
+        *("dateofbirth", "dob", "birthdate", "birthday", "birthdt", "born", "birth", "bday"),
+        *("yearofbirth", "birthyear", "geburtsdatum", "geburtstag", "geboren", "datenaissance"),
+        *("datedenaissance", "fechanacimiento", "geboortedatum", "fechadenacimiento", "datadinascita"),
+        *("datanascita", "datanascimento", "datadenascimento"),
     )
 )
 _SEX_FIELDS: Final = frozenset(("gender", "sex", "salutation", "title", "anrede", "geschlecht"))

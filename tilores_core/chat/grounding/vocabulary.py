@@ -56,23 +56,10 @@ ONES: Final = {
 }
 HEDGES: Final = frozenset(
     (
-        *("about", "around", "roughly", "approximately", "nearly", "almost", "over", "under", "above", "below"),
-        *(
-            "some",
-            "than",
-            "circa",
-            "ca",
-            "up",
-            "rund",
-            "etwa",
-            "ungefähr",
-            "knapp",
-            "fast",
-            "über",
-            "environ",
-            "presque",
-        ),
-        *("unos", "unas", "alrededor", "aproximadamente", "casi", "quasi", "ongeveer", "bijna", "cerca", "quase"),
+        *("about", "around", "roughly", "approximately", "nearly", "almost", "over", "under", "above"),
+        *("below", "some", "than", "circa", "ca", "up", "rund", "etwa", "ungefähr", "knapp", "fast"),
+        *("über", "environ", "presque", "unos", "unas", "alrededor", "aproximadamente", "casi", "quasi"),
+        *("ongeveer", "bijna", "cerca", "quase"),
     )
 )
 BOUNDS: Final = frozenset(
@@ -111,20 +98,8 @@ ENDING: Final = frozenset(
 """Words before the last digits of a number."""
 TAILS: Final = frozenset(
     (
-        *(
-            "ending",
-            "ends",
-            "end",
-            "digits",
-            "endet",
-            "enden",
-            "ziffern",
-            "stellen",
-            "endziffern",
-            "chiffres",
-            "termine",
-        ),
-        *("terminant", "dígitos", "termina", "terminan", "terminado", "terminada", "cifre", "finisce", "cijfers"),
-        *("eindigt", "eindigend"),
+        *("ending", "ends", "end", "digits", "endet", "enden", "ziffern", "stellen", "endziffern"),
+        *("chiffres", "termine", "terminant", "dígitos", "termina", "terminan", "terminado", "terminada"),
+        *("cifre", "finisce", "cijfers", "eindigt", "eindigend"),
     )
 )

@@ -124,12 +124,6 @@ class Columns:
         single = (self.id, self.record_id, *self.emails, *self.phones, *(p for n in self.names for p in n.parts))
         return frozenset(column[0] for column in single if column)
 
-    def columns_with_role(self) -> frozenset[Column]:
-        """All columns with a role."""
-        single = (self.id, self.record_id, self.system, self.updated, self.born, *self.emails, *self.phones)
-        names = (part for name in self.names for part in name.parts)
-        return frozenset(filter(None, (*single, *names, *(trait.column for trait in self.traits))))
-
 
 def texts_at(fields: Mapping[str, Any], column: Column | None) -> Sequence[str]:
     """The value as text, or of a list each; empty when there is none."""
