@@ -507,10 +507,9 @@ async def test_work_is_bounded() -> None:
     assert source.lookups <= 40 * 8
 
 
-@pytest.mark.parametrize(
-    ("source", "lookups"), [(MemorySource(), 1), (SpottingSource(), 0)], ids=["memory", "spotting"]
-)
-async def test_word_that_may_be_an_id_is_looked_up_once_or_not_at_all(source: MemorySource, lookups: int) -> None:
+@pytest.mark.parametrize(("kind", "lookups"), [(MemorySource, 1), (SpottingSource, 0)])
+async def test_word_that_may_be_an_id_is_looked_up_once_or_not_at_all(kind: type[MemorySource], lookups: int) -> None:
+    source = kind()
     found = await ask(source, "Question number s1-0-7 please")
     assert (found.outcome.kind, source.lookups) == ("unnamed", lookups)
 

@@ -27,8 +27,9 @@ from tilores_core.identity.mentions import BEFORE_NUMBER
 _MOST = 8  # of a kind, per text
 _BLANK = "|"
 _CHANGED_TO = re.compile(
-    r"\b(?:(?:change|update|set|switch|move|new)\w*[ ](?:[\w'’.-]+[ ]){0,5}to|call(?:[ ]me)?[ ]?back[ ](?:at|on)|"
-    r"callback(?:[ ]number)?(?:[ ]is|:)?|reach[ ]me[ ](?:at|on))[ ]$",
+    r"\b(?:(?:change|update|set|switch|move|new)\w*[ ](?:[\w'’.-]+[ ]){0,5}to|"
+    r"call(?:[ ](?:me|him|her|them|us))?[ ]?back[ ](?:at|on)|"
+    r"callback(?:[ ]number)?(?:[ ]is|:)?|reach[ ](?:me|him|her|them|us)[ ](?:at|on))[ ]$",
     re.IGNORECASE,
 )
 

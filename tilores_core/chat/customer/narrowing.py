@@ -50,7 +50,8 @@ class Narrower:
         elif choice is not None and choice.value in ("older", "younger") and len(found) > 1:
             chosen = pick_at(found, choice.value, shown=False, comparative=is_comparative(reading, choice))
             found = (chosen,) if chosen else found
-        if not both and _completes(reading, given, earlier, before):
+        faint = all(item.kind in ("phone", "email") and not item.strength for item in given)  # "call him back on"
+        if not both and ((known and faint) or _completes(reading, given, earlier, before)):
             return State("none", reason="contradiction")  # "Ann Lee", then another customer's phone number
         if any(item.supplement for item in given) and known and not (earlier.named and named):
             found = tuple(customer for customer in found if customer.id in known)
