@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def test_restored_database_and_new_keys_answer_without_redis(tmp_path: Path) -> 
 def test_server_refuses_the_database_of_a_newer_version_and_says_what_to_do(tmp_path: Path) -> None:
     tilores = Command(tmp_path)
     assert tilores.run("state", "export", str(tmp_path / "state.jsonl")).returncode == 0
-    with sqlite3.connect(tmp_path / "data" / "state.sqlite3") as database:
+    with closing(sqlite3.connect(tmp_path / "data" / "state.sqlite3")) as database, database:
         database.execute("UPDATE tilores_revision SET version_num = '9999'")
     database.close()
     done = tilores.run("serve", "--no-worker", "--port", "0")

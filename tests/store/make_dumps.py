@@ -15,6 +15,7 @@ import sqlite3
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -385,7 +386,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, PostgresServer() as server:
         lite = store_address(None, Path(folder))
         asyncio.run(_made(lite))
-        with sqlite3.connect(lite.path) as opened:
+        with closing(sqlite3.connect(lite.path)) as opened, opened:
             (DUMPS / f"{HEAD}.sqlite.sql").write_text("\n".join(opened.iterdump()) + "\n")
         url = server.new_database()
         asyncio.run(_made(store_address(url, Path(folder))))

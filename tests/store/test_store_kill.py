@@ -6,6 +6,7 @@ import random
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -46,7 +47,7 @@ async def test_kill_at_any_moment_leaves_a_state_that_starts(address: Address) -
     finally:
         await store.aclose()
     if address.kind == "sqlite":
-        with sqlite3.connect(address.path) as opened:
+        with closing(sqlite3.connect(address.path)) as opened, opened:
             assert opened.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 

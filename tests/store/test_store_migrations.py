@@ -31,7 +31,7 @@ def _load(revision: str, address: Address, request: pytest.FixtureRequest) -> No
     dump = (DUMPS / f"{revision}.{address.kind}.sql").read_text()
     if address.kind == "sqlite":
         address.path.parent.mkdir(parents=True)
-        with sqlite3.connect(address.path) as opened:
+        with closing(sqlite3.connect(address.path)) as opened, opened:
             opened.executescript(dump)
         opened.close()
     else:
@@ -172,7 +172,7 @@ async def test_tables_of_others_are_left_alone(address: Address, kind: str, requ
     foreign = "CREATE TABLE alembic_version (version_num VARCHAR(32)); INSERT INTO alembic_version VALUES ('theirs');"
     if kind == "sqlite":
         address.path.parent.mkdir(parents=True)
-        with sqlite3.connect(address.path) as opened:
+        with closing(sqlite3.connect(address.path)) as opened, opened:
             opened.executescript(foreign)
         opened.close()
     else:
