@@ -232,8 +232,10 @@ class NewerSchemaError(StoreError):
 class StoreUnavailableError(StoreError, _RetryLater):
     """The database does not answer, or not in time; `retry_after` in seconds.
 
-    A write that fails so may have been done: the reply was lost, not necessarily the write.
+    `perhaps_done`: a write failed while it was committed. The reply was lost, not necessarily the write.
     """
+
+    perhaps_done = False
 
 
 class CacheError(TiloresError):

@@ -17,7 +17,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -110,7 +110,8 @@ class PostgresServer:
             yield
         finally:
             for process in whole:
-                process.resume()
+                with suppress(psutil.NoSuchProcess):  # a connection's own process, ended meanwhile
+                    process.resume()
 
     def __enter__(self) -> PostgresServer:
         password = self._folder / "password"

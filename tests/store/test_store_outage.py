@@ -15,7 +15,10 @@ import pytest
 from sqlalchemy import text
 
 from tests.store.postgres_server import PASSWORD, NewAddress, PostgresServer
+from tilores_core.contracts import ExperimentArm, Outcome, Turn
 from tilores_core.errors import ConfigError, StoreError, StoreUnavailableError
+from tilores_core.release.experiments.assignment import Assignment
+from tilores_core.release.experiments.recorder import ExperimentRecorder
 from tilores_core.store.address import Address, store_address
 from tilores_core.store.database import Limits
 from tilores_core.store.lazy import LazyStore
@@ -228,3 +231,55 @@ async def test_closing_waits_for_an_opening_that_was_given_up(tmp_path: Path) ->
     shutil.rmtree(folder)
     assert store.opened is None
     assert not folder.exists()
+
+
+async def slow_down_commits(store: Store, table: str) -> None:
+    """Commits of rows that were written take a minute."""
+    async with store.database.write() as connection:
+        for statement in (
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql "
+            "AS 'BEGIN PERFORM pg_sleep(60); RETURN NULL; END'",
+            f"CREATE CONSTRAINT TRIGGER slow AFTER INSERT OR UPDATE ON {table} DEFERRABLE INITIALLY DEFERRED "
+            "FOR EACH ROW EXECUTE FUNCTION slow()",
+        ):
+            await connection.execute(text(statement))
+
+
+async def test_only_a_write_that_failed_at_its_commit_was_perhaps_done(new_address: NewAddress) -> None:
+    store = await Store.open(new_address("postgresql"))
+    try:
+        await slow_down_commits(store, "tilores_changes")
+        with impatient(store), pytest.raises(StoreUnavailableError) as at_the_commit:
+            await store.changes.bump("x")
+        async with store.database.write() as connection:
+            await connection.execute(text("LOCK TABLE tilores_changes"))
+            with impatient(store), pytest.raises(StoreUnavailableError) as before:
+                await store.changes.bump("y")
+        assert (at_the_commit.value.perhaps_done, before.value.perhaps_done) == (True, False)
+    finally:
+        await store.aclose()
+
+
+async def test_sums_that_were_perhaps_added_are_not_added_again(new_address: NewAddress) -> None:
+    lazy = LazyStore(new_address("postgresql"))
+    recorder = ExperimentRecorder(Assignment(), lazy)
+    arm = ExperimentArm("e1", "polite", 1, "control", "s1")
+    outcome = Outcome(turn=Turn(messages=()), model="demo:simulated-1", answer=None, timings={}, arm=arm)
+    try:
+        store = await lazy.get()
+        async with store.database.write() as connection:
+            await connection.execute(text("LOCK TABLE tilores_experiment_sums"))
+            recorder.record(outcome, None)
+            with impatient(store), pytest.raises(StoreUnavailableError):
+                await recorder.flush()
+        await recorder.flush()
+        assert (await store.experiments.sums("e1"))[1]["control"]["turns"] == 1  # it was kept
+
+        await slow_down_commits(store, "tilores_experiment_sums")
+        recorder.record(outcome, None)
+        with impatient(store), pytest.raises(StoreUnavailableError):
+            await recorder.flush()
+        await recorder.flush()
+        assert (await store.experiments.sums("e1"))[1]["control"]["turns"] == 1  # it was given up
+    finally:
+        await lazy.aclose()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from tilores_core.contracts import Outcome
-from tilores_core.errors import StoreError
+from tilores_core.errors import StoreError, StoreUnavailableError
 from tilores_core.quality.live import ScoreObserver
 from tilores_core.store.lazy import LazyStore
 from tilores_core.store.topics import HEALING
@@ -78,7 +78,9 @@ class HealthSignals:
             counts: dict[tuple[SignalKind, str, str], int] = {**seen}
             counts |= {("field", self._source, name): number for name, number in fields.items()}
             await store.healing.add_signals(counts, now_ms=round(self._clock() * 1000))
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, StoreUnavailableError) and error.perhaps_done:
+                raise
             self._seen.update(seen)
             self._fields.update(fields)
             raise

@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from time import perf_counter
 from typing import Final, Protocol
@@ -23,10 +24,11 @@ from tilores_core.chat.messages import last_question
 from tilores_core.chat.stored import answer_from_hit
 from tilores_core.chat.turn_context import TurnContext
 from tilores_core.contracts import Answer, Outcome
-from tilores_core.errors import RequestError, TiloresError
+from tilores_core.errors import RequestError, StoreUnavailableError, TiloresError
 from tilores_core.quality.cpu_budget import CpuBudget
 from tilores_core.quality.recent_runs import RecentRuns
 from tilores_core.quality.scoring import Scores, score_live
+from tilores_core.quality.scoring.live import is_scorable
 from tilores_core.store.lazy import LazyStore
 from tilores_core.store.topics import FEEDBACK
 from tilores_core.store.windows import MEASURES, PARTS, WINDOW_MS, Cell
@@ -117,6 +119,7 @@ class LiveQuality:
         self._feedback: list[tuple[str, float]] = []
         self._feedback_elsewhere = False
         self._failing = False
+        self._adding = asyncio.Lock()
         self.runs = RecentRuns(partial(_get_stored_spectrum, cache))
         self.hits: Iterator[int] = self.runs.hits
         self.recent = self.runs.recent
@@ -170,7 +173,7 @@ class LiveQuality:
             self.counts["over_budget"] += 1
             if outcome.arm is not None:
                 self._tell(outcome, None)
-        elif not _is_scorable(outcome, answer):
+        elif not is_scorable(outcome, answer):
             self.counts["not_scorable"] += 1
             self._tell(outcome, None)
         else:
@@ -197,6 +200,9 @@ class LiveQuality:
 
     async def aclose(self, seconds: float = 2.0) -> None:
         """Add what there is to the store, if that is open and answers within `seconds`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds), self._adding:
+                pass  # what is being added is not given up half-way, and then added again
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -301,7 +307,7 @@ class LiveQuality:
             await self.flush()
 
     async def flush(self) -> None:
-        """Add what was counted to the store; what cannot be added is kept for the next time."""
+        """Add what was counted to the store; what is not added, for certain, is kept for the next time."""
         for cell, number in self.runs.take_hits().items():
             sums = self._sums_of(cell)
             sums["turns"] += number
@@ -328,9 +334,12 @@ class LiveQuality:
         sums, self._sums = self._sums, {}
         scores, self._scores = self._scores, {}
         try:
-            await store.windows.add(sums, scores, now_ms=round(self._clock() * 1000))
+            async with self._adding:
+                await store.windows.add(sums, scores, now_ms=round(self._clock() * 1000))
             self._wake_monitor()
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, StoreUnavailableError) and error.perhaps_done:
+                raise  # counted twice is worse than not counted
             for (cell, at_ms), values in sums.items():
                 kept = self._sums_of(cell, at_ms)
                 for name, value in values.items():
@@ -389,10 +398,3 @@ def _measure(sums: Sums, name: str, value: float) -> None:
     sums[count] += 1
     sums[total] += value
     sums[squares] += value * value
-
-
-def _is_scorable(outcome: Outcome, answer: Answer) -> bool:
-    """A whole answer of a model, about one customer whose records are here, or about none."""
-    if answer.finish_reason != "stop" or answer.tool_calls or not answer.text:
-        return False
-    return outcome.customer is not None or answer.customer.kind == "unnamed"

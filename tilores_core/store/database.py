@@ -71,10 +71,17 @@ class Database:
     async def write(self, *, seconds: float | None = None) -> AsyncIterator[AsyncConnection]:
         """A transaction that is committed, on the disk, when the block has ended. Raises `StoreError`.
 
-        After `StoreUnavailableError` it may have been committed or not; any other error: it was not.
+        After a `StoreUnavailableError` with `perhaps_done` it may have been committed or not; after any other error
+        it was not.
         """
-        async with self._transaction(seconds, writes=True) as connection:
-            yield connection
+        ended = False
+        try:
+            async with self._transaction(seconds, writes=True) as connection:
+                yield connection
+                ended = True
+        except StoreUnavailableError as error:
+            error.perhaps_done = ended
+            raise
 
     async def aclose(self) -> None:
         await self._engine.dispose()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tilores_core.chat.grounding.names import words_of
-from tilores_core.contracts import Customer
+from tilores_core.contracts import Answer, Customer, Outcome
 from tilores_core.quality.scoring.abstaining import abstention
 from tilores_core.quality.scoring.records import IndexedRecords, index_records
 from tilores_core.quality.scoring.scores import DEFAULT_WEIGHTS, Scores, Weights, weigh
@@ -48,3 +48,10 @@ def score_live(
         },
         weights,
     )
+
+
+def is_scorable(outcome: Outcome, answer: Answer) -> bool:
+    """Whether it is a whole answer of a model, about one customer whose records are here, or about none."""
+    if answer.finish_reason != "stop" or answer.tool_calls or not answer.text:
+        return False
+    return outcome.customer is not None or answer.customer.kind == "unnamed"

@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from tilores_core.contracts import Outcome
-from tilores_core.errors import StoreError
+from tilores_core.errors import StoreError, StoreUnavailableError
 from tilores_core.release.experiments.assignment import Assignment
 from tilores_core.store.lazy import LazyStore
 
@@ -36,6 +36,7 @@ class ExperimentRecorder:
         """By the names of `ArmSums`."""
         self._scored: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._task: asyncio.Task[None] | None = None
+        self._flushing = asyncio.Lock()
         self.excluded: Counter[tuple[str, str]] = Counter()
         """Turns that were left out of the scores, by experiment and why: fallback, unreliable, repeat."""
 
@@ -89,15 +90,22 @@ class ExperimentRecorder:
             self._task = asyncio.create_task(self._run(), name="experiment sums")
 
     async def aclose(self) -> None:
+        with suppress(StoreError):
+            await self.flush()  # and what is being added is added, not given up half-way and added again
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
-        with suppress(StoreError):
-            await self.flush()
 
     async def flush(self) -> None:
-        """Add what was seen. Raises `StoreError`; what could not be added is kept for the next time."""
+        """Add what was seen. Raises `StoreError`; what was not added is kept for the next time.
+
+        What was perhaps added is given up: counted twice it would tilt an experiment, left out it does not.
+        """
+        async with self._flushing:
+            await self._flush()
+
+    async def _flush(self) -> None:
         running = {experiment.plan.name for experiment in self._assignment.running}
         for labels in [labels for labels in self.excluded if labels[0] not in running]:
             del self.excluded[labels]
@@ -108,7 +116,9 @@ class ExperimentRecorder:
             return
         try:
             await (await self._store.get()).experiments.add(taken)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, StoreUnavailableError) and error.perhaps_done:
+                raise
             for key, sums in taken.items():
                 for name, value in sums.items():
                     self._sums[key][name] += value
