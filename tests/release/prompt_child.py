@@ -112,7 +112,7 @@ def tester_of(folder: Path) -> tuple[ProductionABTester, ProductionPromptManager
 async def begin_rollout(folder: Path) -> str:
     tester, _, store = tester_of(folder)
     made = await tester.start(PLAN, actor="jo", reason="try it")
-    good = {"units": 100, "turns": 100, "scored": 100, "score": 93, "score_squares": 87}
+    good = {"units": 2000, "turns": 2000, "scored": 2000, "score": 1860, "score_squares": 1740}
     sums = {(made.id, step, arm): good for step in (0, 1) for arm in ("control", "candidate")}
     await (await store.get()).experiments.add(sums)
     await store.aclose()
