@@ -126,7 +126,7 @@ CANARIES = [
 # LangChain documents these as what a chat model has to define.
 DOCUMENTED = {"_generate", "_agenerate", "_stream", "_astream", "_llm_type", "_identifying_params", "_get_ls_params"}
 # Public in spite of the underscore, or of our own objects.
-NOT_PRIVATE = {"_exit", "_replace", "_asdict", "_fields"}
+NOT_PRIVATE = {"_exit", "_replace", "_asdict", "_fields", "_mapping"}
 OWN = {("tilores_core.host.host", "_check"), ("tilores_core.jobs.prewarm.plan", "_set_values")}
 
 

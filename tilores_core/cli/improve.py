@@ -194,7 +194,8 @@ def report(
     ctx: typer.Context,
     cycle: CycleArgument = "last",
     form: Annotated[
-        Literal["markdown", "html"], typer.Option("--format", help="html: one page with charts.")
+        Literal["markdown", "html"],
+        typer.Option("--format", metavar="FORMAT", help="markdown, or html: one page with charts."),
     ] = "markdown",
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Where to; default: standard output.")
