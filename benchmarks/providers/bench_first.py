@@ -131,7 +131,7 @@ def main() -> None:
                     if name == "openai":
                         through = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
                         direct = http.client.HTTPConnection("127.0.0.1", upstream, timeout=30)
-                        for gap in GAPS_MS:
+                        for gap in sorted(GAPS_MS, reverse=True):  # 0 last, for the start of the next round
                             direct.request("GET", f"/set?gap_ms={gap}")
                             direct.getresponse().read()
                             for _ in range(given.streams // (10 if gap else 1)):
