@@ -246,6 +246,11 @@ class CacheStartingError(CacheError):
     """A cache tier is starting. A server continues without it; a command waits a little."""
 
 
+def is_perhaps_done(error: BaseException) -> bool:
+    """Whether what was to be added may have been added: adding it again could count it twice."""
+    return isinstance(error, StoreUnavailableError) and error.perhaps_done
+
+
 def error_code(error: BaseException) -> str:
     """A short stable word for an error, for outcomes, metrics and logs: `SourceUnavailableError` gives
     `source_unavailable`. Errors that are not of this tree are `internal`, or `cancelled`."""

@@ -29,7 +29,7 @@ def settings_for(instance: TiloresInstance, **given: Any) -> Settings:
             "token_url": instance.token_url,
             "client_id": instance.client_id,
             "client_secret": instance.client_secret,
-            "timeout_seconds": 30.0,  # a slow machine is no fault of the instance
+            "timeout_seconds": 30.0,  # a slow machine is not the instance's fault
             **given,
         }
     )

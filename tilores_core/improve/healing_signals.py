@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from tilores_core.contracts import Outcome
-from tilores_core.errors import StoreError, StoreUnavailableError
+from tilores_core.errors import StoreError, is_perhaps_done
 from tilores_core.quality.live import ScoreObserver
 from tilores_core.store.lazy import LazyStore
 from tilores_core.store.topics import HEALING
@@ -79,7 +79,7 @@ class HealthSignals:
             counts |= {("field", self._source, name): number for name, number in fields.items()}
             await store.healing.add_signals(counts, now_ms=round(self._clock() * 1000))
         except BaseException as error:
-            if isinstance(error, StoreUnavailableError) and error.perhaps_done:
+            if is_perhaps_done(error):
                 raise
             self._seen.update(seen)
             self._fields.update(fields)

@@ -134,7 +134,7 @@ def observations(cycle_id: str, at_ms: int, gains: Sequence[Gain]) -> list[dict[
     """Rows of the store for what a cycle has measured."""
     rows = []
     for gain in gains:
-        if len(gain.change.instruction) <= _LONGEST:  # a whole part rewritten is no lesson for another prompt
+        if len(gain.change.instruction) <= _LONGEST:  # a whole part rewritten fits no other prompt
             figures = asdict(gain)
             rows.append(_build_row(at_ms, Observation(cycle=cycle_id, **figures.pop("change"), **figures)))
     return rows

@@ -263,7 +263,7 @@ def _parse(data: bytes) -> Any:
     except orjson.JSONDecodeError:
         pass
     try:
-        # Half a surrogate pair, a tab, a number of more than 64 bits or a broken character is no reason to lose it.
+        # Half a surrogate pair, a tab, a number of more than 64 bits or a broken character must not lose it.
         return json.loads(data.decode("utf-8", "replace"), strict=False)
     except ValueError:
         raise MalformedReplyError from None

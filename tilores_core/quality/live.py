@@ -24,7 +24,7 @@ from tilores_core.chat.messages import last_question
 from tilores_core.chat.stored import answer_from_hit
 from tilores_core.chat.turn_context import TurnContext
 from tilores_core.contracts import Answer, Outcome
-from tilores_core.errors import RequestError, StoreUnavailableError, TiloresError
+from tilores_core.errors import RequestError, TiloresError, is_perhaps_done
 from tilores_core.quality.cpu_budget import CpuBudget
 from tilores_core.quality.recent_runs import RecentRuns
 from tilores_core.quality.scoring import Scores, score_live
@@ -338,7 +338,7 @@ class LiveQuality:
                 await store.windows.add(sums, scores, now_ms=round(self._clock() * 1000))
             self._wake_monitor()
         except BaseException as error:
-            if isinstance(error, StoreUnavailableError) and error.perhaps_done:
+            if is_perhaps_done(error):
                 raise  # counted twice is worse than not counted
             for (cell, at_ms), values in sums.items():
                 kept = self._sums_of(cell, at_ms)

@@ -59,7 +59,7 @@ class WorkerPool:
         return len(self._tasks)
 
     def submit(self, work: Work, *, priority: float = 0, dropped: Drop = lambda: None) -> None:
-        """Queue a piece of work. `dropped` is called instead when there is no room left and this one has waited
+        """Queue a piece of work. `dropped` is called instead when the queue is full and this one has waited
         longest."""
         if self._closed:
             dropped()

@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from tilores_core.contracts import Outcome
-from tilores_core.errors import StoreError, StoreUnavailableError
+from tilores_core.errors import StoreError, is_perhaps_done
 from tilores_core.release.experiments.assignment import Assignment
 from tilores_core.store.lazy import LazyStore
 
@@ -117,7 +117,7 @@ class ExperimentRecorder:
         try:
             await (await self._store.get()).experiments.add(taken)
         except BaseException as error:
-            if isinstance(error, StoreUnavailableError) and error.perhaps_done:
+            if is_perhaps_done(error):
                 raise
             for key, sums in taken.items():
                 for name, value in sums.items():

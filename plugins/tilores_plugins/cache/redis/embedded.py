@@ -240,7 +240,7 @@ def _arguments(folder: Path, path: str, log: Path) -> list[str]:
         *("--port", "0", "--unixsocket", path, "--unixsocketperm", "700"),
         *("--dir", str(folder), "--logfile", str(log), "--loglevel", "warning", "--databases", "1"),
         # Written to the file at every change and to the disk when the system likes: killing the server loses
-        # nothing, a power cut half a minute. Writing it anew, seldom and at start, keeps a processor busy.
+        # nothing, a power cut half a minute. Rewriting it keeps a processor busy: seldom, and at start.
         *("--appendonly", "yes", "--appendfsync", "no", "--save", "", "--auto-aof-rewrite-min-size", "64mb"),
         *("--maxmemory", MAX_MEMORY, "--maxmemory-policy", "allkeys-lru"),
     ]
