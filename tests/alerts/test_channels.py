@@ -13,7 +13,9 @@ import ssl
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +190,13 @@ class TestAlertmanager(HttpSuite):
         found = {one["labels"]["severity"]: one["endsAt"] for one in json.loads(receiver.bodies[0])}
         assert set(found) == {"critical", "high", "medium", "low", "info"}
         assert all(found["critical"] > ends for severity, ends in found.items() if severity != "critical")
+
+    async def test_test_message_ends_within_minutes(self, channel: AlertChannel, receiver: Receiver) -> None:
+        now = time.time()
+        await channel.send(sample_notice(sample_entry(reason="test", first_at=now, last_at=now)))
+        (sent,) = json.loads(receiver.bodies[0])
+        ends = datetime.fromisoformat(sent["endsAt"]).timestamp()
+        assert now + 120 < ends < now + 900
 
     async def test_open_alert_is_held_for_its_hours(self, receiver: Receiver, tmp_path: Path) -> None:
         made = build(alertmanager, "alertmanager", tmp_path, url=receiver.url, hold_hours=0.001, timeout_seconds=60)

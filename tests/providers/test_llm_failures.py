@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -133,6 +134,7 @@ def test_what_moderation_objected_to_is_named() -> None:
         ({"retry-after": "1e12"}, 86_400.0),
         ({"retry-after": "soon"}, None),
         ({"retry-after": "nan"}, None),
+        ({"retry-after": "inf"}, None),
         ({}, None),
     ],
 )
@@ -146,6 +148,17 @@ def test_how_long_to_wait_may_be_a_date() -> None:
     later = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
     assert 25 < (parse_retry_after({"retry-after": later}) or 0) <= 30
     assert parse_retry_after({"Retry-After": "Mon, 01 Jan 2024 00:00:00 GMT"}) == 0
+
+
+def test_how_long_to_wait_until_a_date_without_a_zone_is_read_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    later = format_datetime(datetime.now(UTC) + timedelta(seconds=30)).replace("+0000", "-0000")
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert 25 < (parse_retry_after({"retry-after": later}) or 0) <= 30
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_an_empty_account_is_not_worth_a_retry() -> None:

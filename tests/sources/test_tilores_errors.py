@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from functools import partial
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,15 @@ async def test_a_pause_that_is_asked_for_is_kept_or_not_waited_for(
         await source.find(WHO)
     assert raised.value.retry_after == 30
     assert len(asked(instance)) == 3, "it would have been too late"
+
+
+async def test_a_pause_that_is_not_a_number_of_seconds_is_ignored(
+    instance: TiloresInstance, source: TiloresSource
+) -> None:
+    instance.faults.fail(429, times=None, retry_after=nan)
+    with pytest.raises(SourceUnavailableError) as raised:
+        await source.find(WHO)
+    assert raised.value.retry_after == 1
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, Literal
 
@@ -106,13 +107,14 @@ def parse_retry_after(headers: Mapping[str, Any]) -> float | None:
     except ValueError:
         pass
     try:
-        return _bound(parsedate_to_datetime(value).timestamp() - time.time())
+        when = parsedate_to_datetime(value)
+        return _bound((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() - time.time())
     except (ValueError, TypeError, OverflowError):
         return None
 
 
 def _bound(seconds: float) -> float | None:
-    return None if math.isnan(seconds) else min(max(seconds, 0.0), _LONGEST_WAIT)
+    return min(max(seconds, 0.0), _LONGEST_WAIT) if math.isfinite(seconds) else None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

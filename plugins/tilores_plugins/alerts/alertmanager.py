@@ -1,7 +1,7 @@
 """Alerts to a Prometheus Alertmanager, by its API v2: https://prometheus.io/docs/alerting/latest/clients/.
 
 Alertmanager takes alerts with the same labels for one alert. It resolves one whose `endsAt` has passed, so that of an
-open alert is a day ahead, and its end sets it to when it was resolved.
+open alert is a day ahead, and its end sets it to when it was resolved. A test ends by itself after some minutes.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _NO_NAME: Final = re.compile(r"[^a-zA-Z0-9_]")
 _SEVERITIES: Final[tuple[Severity, ...]] = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "INFO")
+_TEST_SECONDS: Final = 300.0  # longer than Alertmanager gathers the alerts of a group before it notifies
 
 
 class Settings(BaseModel):
@@ -62,7 +63,8 @@ class AlertmanagerChannel:
     def _alerts(self, entry: NoticeEntry) -> Iterator[dict[str, Any]]:
         """The alert; and where it was raised before, the end of those of other severities: they have other labels."""
         now = self._clock()
-        ends = (entry.resolved_at or now) if entry.state == "resolved" else now + self._hold
+        held = min(_TEST_SECONDS, self._hold) if entry.reason == "test" else self._hold
+        ends = (entry.resolved_at or now) if entry.state == "resolved" else now + held
         times = {"startsAt": _time(entry.first_at), "endsAt": _time(max(ends, entry.first_at))}
         labels = _labels(entry.alert)
         yield {"labels": labels, "annotations": _annotations(entry), **times}

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import math
-import time
 from collections.abc import Mapping
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 import httpx
 from pydantic import SecretStr
 
 from tilores_core import AlertChannelError, AlertRefusedError, PluginContext, PluginError, __version__
+from tilores_core.llm import parse_retry_after
 
 _REFUSED: Final = frozenset((400, 413, 422))
 _LONGEST_REPLY: Final = 4096
@@ -66,23 +63,8 @@ class HttpPost:
         if not 200 <= status < 300:
             raise AlertChannelError(
                 f"the receiver answers with status {status}",
-                retry_after=retry_after(response.headers.get("retry-after")),
+                retry_after=parse_retry_after(response.headers),
             )
 
     async def aclose(self) -> None:
         await self._client.aclose()
-
-
-def retry_after(header: str | None) -> float | None:
-    """Seconds of a `Retry-After`; None without one, or when it makes no sense."""
-    if header is None:
-        return None
-    try:
-        seconds = float(header)
-    except ValueError:
-        try:
-            at = parsedate_to_datetime(header)
-        except (TypeError, ValueError):
-            return None
-        seconds = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - time.time()
-    return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import httpx
 
 from tilores_core import DeployError, __version__
+from tilores_core.llm import parse_retry_after
 from tilores_plugins.deploy.railway.settings import Settings
 
 _LONGEST_WAIT: Final = 300.0
@@ -100,7 +101,8 @@ class RailwayApi:
             except httpx.HTTPError as error:
                 raise UnclearError(f"Railway did not answer ({type(error).__name__})", fix="try again") from None
             if response.status_code == 429:
-                seconds = _retry_after(response)
+                after = parse_retry_after(response.headers)
+                seconds = 5.0 if after is None else max(after, 0.1)
                 waited += seconds
                 if waited > _LONGEST_WAIT:
                     raise DeployError(
@@ -153,10 +155,3 @@ def _not_authorized() -> NotAuthorizedError:
         fix="the token was removed, or it is that of another project or environment: make a project token for this "
         "environment and set RAILWAY_TOKEN",
     )
-
-
-def _retry_after(response: httpx.Response) -> float:
-    try:
-        return min(max(float(response.headers.get("Retry-After", "5")), 0.1), 3600.0)
-    except ValueError:
-        return 5.0

@@ -162,8 +162,9 @@ class ColumnChoice:
         self.born = self._find_given("date_of_birth_column", settings.date_of_birth_column) or self._guess(_BORN)
         self.updated = self._find_given("updated_column", settings.updated_column) or self._guess(_UPDATED)
         self.names = self._names()
-        self.emails = self._find_all_given("email_columns", settings.email_columns, _EMAIL)
-        self.phones = self._find_all_given("phone_columns", settings.phone_columns, _PHONE)
+        emails, phones = settings.email_columns, settings.phone_columns
+        self.emails = self._guess_all(_EMAIL) if emails is None else self._find_all_given("email_columns", emails)
+        self.phones = self._guess_all(_PHONE) if phones is None else self._find_all_given("phone_columns", phones)
         self.traits = self._traits()
         self.id = self._find_given("id_column", settings.id_column)
         self._ids = [self.id] if self.id else self._id_candidates()
@@ -197,7 +198,7 @@ class ColumnChoice:
         locale = Locale.of(settings.phone_region)
         orders: dict[Column, Order] = {}
         for column, tally in profile.dates.items():
-            orders[column], _, warning = tally.order(
+            orders[column], warning = tally.order(
                 ".".join(column), settings.day_first, region_day_first=locale.day_first
             )
             if warning:
@@ -286,11 +287,10 @@ class ColumnChoice:
             )
         return self._column(name)
 
-    def _find_all_given(
-        self, setting: str, names: Iterable[str] | None, looks_like: re.Pattern[str]
-    ) -> tuple[Column, ...]:
-        if names is not None:
-            return tuple(column for name in names if (column := self._find_given(setting, name)))
+    def _find_all_given(self, setting: str, names: Iterable[str]) -> tuple[Column, ...]:
+        return tuple(column for name in names if (column := self._find_given(setting, name)))
+
+    def _guess_all(self, looks_like: re.Pattern[str]) -> tuple[Column, ...]:
         return tuple(
             self._column(name)
             for name in self._known
@@ -310,11 +310,10 @@ class ColumnChoice:
 
     def _names(self) -> tuple[Name, ...]:
         if self._settings.name_columns is not None:
-            parts = [
-                [self._find_given("name_columns", part.strip()) for part in name.split("+")]
+            names = [
+                self._find_all_given("name_columns", map(str.strip, name.split("+")))
                 for name in self._settings.name_columns
             ]
-            names = [tuple(column for column in columns if column) for columns in parts]
             return tuple(Name(columns, columns[-1] if len(columns) > 1 else None) for columns in names)
         found: list[Name] = []
         first, middle, last = self._guess(_FIRST), self._guess(_MIDDLE), self._guess(_LAST)
@@ -331,11 +330,8 @@ class ColumnChoice:
 
     def _traits(self) -> tuple[Trait, ...]:
         if self._settings.trait_columns is not None:
-            return tuple(
-                Trait(name.replace("_", " ").replace(".", " "), column)
-                for name in self._settings.trait_columns
-                if (column := self._find_given("trait_columns", name))
-            )
+            columns = self._find_all_given("trait_columns", self._settings.trait_columns)
+            return tuple(Trait(" ".join(column).replace("_", " ").replace(".", " "), column) for column in columns)
         guessed = (
             ("born", self.born, "year"),
             ("city", self._guess(_CITY), "value"),

@@ -55,12 +55,8 @@ class CsvFormat:
                 fix="put a header line first",
             )
         self._header = [name.casefold() for name in header]
-        self._columns = _unique(header)
+        self.columns = _unique(header)
         self._first = (lines.offset, lines.line)
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return self._columns
 
     def rows(self, file: BinaryIO, problems: Problems) -> Iterator[Row]:
         lines = _Lines(file, *self._first, self._codec, self._end)
@@ -86,7 +82,7 @@ class CsvFormat:
 
         Raises `ValueError`.
         """
-        width = len(self._columns)
+        width = len(self.columns)
         given = len(values)
         if given > width and not any(map(str.strip, values[width:])):
             values = values[:width]
@@ -97,7 +93,7 @@ class CsvFormat:
         values = [cell(value) for value in values]
         if [value.casefold() for value in values] == self._header:
             raise ValueError("the header line again")
-        return dict(zip(self._columns, values, strict=True))
+        return dict(zip(self.columns, values, strict=True))
 
     def parse(self, raw: bytes) -> Mapping[str, Any]:
         text = io.StringIO(raw.decode(self._codec), newline="")

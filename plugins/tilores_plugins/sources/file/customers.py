@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from math import inf
 from typing import Any
@@ -34,7 +35,6 @@ from tilores_plugins.sources.file.values import (
 )
 
 Fields = Mapping[str, Any]
-
 
 _EPOCH = datetime(1970, 1, 1)
 
@@ -91,16 +91,12 @@ class Reading:
     ) -> tuple[list[str], list[str]]:
         """What a row is found by, as kind:normalised value, and the words of its names."""
         found = [f"id:{customer_id.casefold()}"]
-        for column in self.columns.emails:
-            for text in texts_at(fields, column):
-                emails = emails_in(text)
-                counts.add("e-mail addresses", len(emails), line)
-                found += [f"email:{email}" for email in emails]
-        for column in self.columns.phones:
-            for text in texts_at(fields, column):
-                phones = phones_in(text, self.region)
-                counts.add("phone numbers", len(phones), line)
-                found += [f"phone:{number}" for number in phones]
+        for emails in self.emails(fields):
+            counts.add("e-mail addresses", len(emails), line)
+            found += [f"email:{email}" for email in emails]
+        for phones in self.phones(fields):
+            counts.add("phone numbers", len(phones), line)
+            found += [f"phone:{number}" for number in phones]
         if text_at(fields, self.columns.born):
             born = self.born(fields)
             counts.add("dates of birth", born is not None, line)
@@ -112,15 +108,13 @@ class Reading:
             words += name_words(name)
         return found, words
 
-    def emails(self, fields: Fields) -> Iterator[str]:
-        for column in self.columns.emails:
-            for text in texts_at(fields, column):
-                yield from emails_in(text)
+    def emails(self, fields: Fields) -> Iterator[list[str]]:
+        """The addresses in each cell for them."""
+        return (emails_in(text) for column in self.columns.emails for text in texts_at(fields, column))
 
-    def phones(self, fields: Fields) -> Iterator[str]:
-        for column in self.columns.phones:
-            for text in texts_at(fields, column):
-                yield from phones_in(text, self.region)
+    def phones(self, fields: Fields) -> Iterator[list[str]]:
+        """The numbers in each cell for them."""
+        return (phones_in(text, self.region) for column in self.columns.phones for text in texts_at(fields, column))
 
     def born(self, fields: Fields) -> str | None:
         text = text_at(fields, self.columns.born)
@@ -139,19 +133,13 @@ class Reading:
     def _order(self, column: Column | None) -> Order:
         return self.columns.orders.get(column, "unknown") if column else "unknown"
 
-    def normalise_email(self, text: str) -> list[str]:
-        return [email] if (email := normalise_email(text)) else []
-
-    def normalise_phone(self, text: str) -> list[str]:
-        return [number] if (number := normalise_phone(text, self.region)) else []
-
     def fits(self, rows: Sequence[Fields], wanted: Identifiers) -> bool:
         """Whether everything asked for is in some row."""
         email = normalise_email(wanted.email) if wanted.email else None
         phone = normalise_phone(wanted.phone, self.region) if wanted.phone else None
-        if wanted.email and not any(found == email for row in rows for found in self.emails(row)):
+        if wanted.email and not any(email in found for row in rows for found in self.emails(row)):
             return False
-        if wanted.phone and not any(found == phone for row in rows for found in self.phones(row)):
+        if wanted.phone and not any(phone in found for row in rows for found in self.phones(row)):
             return False
         if wanted.date_of_birth and not any(self.born(row) == wanted.date_of_birth for row in rows):
             return False
@@ -160,22 +148,18 @@ class Reading:
     def customer(self, customer_id: str, rows: Sequence[tuple[Fields, str | None]]) -> Customer:
         """Make a customer of `rows` in the file's order, each with its group."""
         records = [self._record(customer_id, number, fields, group) for number, (fields, group) in enumerate(rows, 1)]
-        dated = [(fields, self.moment(fields)) for fields, _ in rows]
-        newest = [fields for fields, _ in sorted(dated, key=lambda item: item[1])][
-            ::-1
-        ]  # of one moment, the last row
+        newest = sorted((fields for fields, _ in rows), key=self.moment)[::-1]  # of one moment, the last row
+        spellings = [
+            (name, record.updated_at or "")
+            for (fields, _), record in zip(rows, records, strict=True)
+            if (name := next(self.names(fields), ("", None))[0])
+        ]
         return Customer(
             id=customer_id,
-            name=self._name(
-                [(fields, record.updated_at or "") for (fields, _), record in zip(rows, records, strict=True)]
-            ),
+            name=best_name(spellings),
             records=tuple(_distinct(records)),
             traits={trait.label: value for trait in self.columns.traits if (value := self._trait(trait, newest))},
         )
-
-    def _name(self, dated: Sequence[tuple[Fields, str]]) -> str | None:
-        spellings = [(next(self.names(fields), (None, None))[0], when) for fields, when in dated]
-        return best_name((name, when) for name, when in spellings if name)
 
     def _record(self, customer_id: str, number: int, fields: Fields, group: str | None) -> Record:
         columns = self.columns
@@ -227,10 +211,4 @@ def _distinct(records: Sequence[Record]) -> Iterator[Record]:
     seen: dict[str, int] = {}
     for record in records:
         count = seen[record.id] = seen.get(record.id, 0) + 1
-        yield (
-            record
-            if count == 1
-            else Record(
-                id=f"{record.id}/{count}", system=record.system, fields=record.fields, updated_at=record.updated_at
-            )
-        )
+        yield record if count == 1 else replace(record, id=f"{record.id}/{count}")

@@ -57,13 +57,23 @@ def _parse(raw: bytes, codec: str) -> Mapping[str, Any]:
     return value
 
 
-class JsonLinesFormat:
-    """One object a line."""
+class JsonFormat:
+    """A list of objects, or an object whose values are lists of objects; there the key is the row's group."""
 
     columns: tuple[str, ...] = ()
 
     def __init__(self, *, encoding: str) -> None:
         self._codec = encoding.removesuffix("-sig")
+
+    def rows(self, file: BinaryIO, problems: Problems) -> Iterator[Row]:
+        return _Document(file, self._codec, problems).rows()
+
+    def parse(self, raw: bytes) -> Mapping[str, Any]:
+        return _parse(raw, self._codec)
+
+
+class JsonLinesFormat(JsonFormat):
+    """One object a line."""
 
     def rows(self, file: BinaryIO, problems: Problems) -> Iterator[Row]:
         file.seek(0)
@@ -85,24 +95,6 @@ class JsonLinesFormat:
                 problems.add(line, str(error))
                 continue
             yield Row(start, len(raw), line, fields)
-
-    def parse(self, raw: bytes) -> Mapping[str, Any]:
-        return _parse(raw, self._codec)
-
-
-class JsonFormat:
-    """A list of objects, or an object whose values are lists of objects; there the key is the row's group."""
-
-    columns: tuple[str, ...] = ()
-
-    def __init__(self, *, encoding: str) -> None:
-        self._codec = encoding.removesuffix("-sig")
-
-    def rows(self, file: BinaryIO, problems: Problems) -> Iterator[Row]:
-        yield from _Document(file, self._codec, problems).rows()
-
-    def parse(self, raw: bytes) -> Mapping[str, Any]:
-        return _parse(raw, self._codec)
 
 
 class _Document:

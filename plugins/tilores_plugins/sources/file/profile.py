@@ -65,34 +65,26 @@ class DateTally:
         if len(self.first_unread) < 3:
             self.first_unread.append(line)
 
-    def order(self, name: str, setting: bool | None, *, region_day_first: bool) -> tuple[Order, str, str | None]:
-        """The column's order, what it follows from, and what an operator should look at."""
+    def order(self, name: str, setting: bool | None, *, region_day_first: bool) -> tuple[Order, str | None]:
+        """The column's order, and what an operator should look at."""
         if setting is not None:
             order: Order = "day" if setting else "month"
             against = self.month if setting else self.day
             wrong = f"{against} dates of {name!r} prove the other order than day_first says" if against else None
-            return order, "as day_first says", wrong
+            return order, wrong
         if self.day and self.month:
-            return (
-                "unknown",
-                "mixed",
-                (
-                    f"{name!r} mixes day/month ({self.day} dates) and month/day ({self.month}); the {self.either} "
-                    "dates that could be either are not read: set day_first in [plugins.file], or mend the file"
-                ),
+            return "unknown", (
+                f"{name!r} mixes day/month ({self.day} dates) and month/day ({self.month}); the {self.either} "
+                "dates that could be either are not read: set day_first in [plugins.file], or mend the file"
             )
         if self.day or self.month:
-            return ("day" if self.day else "month"), f"as {self.day or self.month} of its dates prove", None
+            return ("day" if self.day else "month"), None
         order = "day" if region_day_first else "month"
         if not self.either:
-            return order, "none of its dates depends on the order", None
-        return (
-            order,
-            "by the region",
-            (
-                f"no date of {name!r} proves whether the day or the month is first; {order} first is assumed for "
-                f"{self.either} dates: set day_first in [plugins.file]"
-            ),
+            return order, None
+        return order, (
+            f"no date of {name!r} proves whether the day or the month is first; {order} first is assumed for "
+            f"{self.either} dates: set day_first in [plugins.file]"
         )
 
 

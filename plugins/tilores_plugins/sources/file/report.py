@@ -10,8 +10,6 @@ from tilores_plugins.sources.file.problems import Problems
 from tilores_plugins.sources.file.profile import Column, Profile
 from tilores_plugins.sources.file.settings import Settings
 
-_PROBLEMS_SHOWN = 3
-
 
 def describe(
     settings: Settings,
@@ -24,12 +22,17 @@ def describe(
 ) -> SourceReport:
     """The report of the file as it was last read."""
     customers, crowded = index.customers(settings.max_records_per_customer)
-    facts = [*_columns(columns, settings), *_identifiers(counts)]
-    warnings = [*warnings, *_unread(counts, settings), *_describe_unused(profile, settings)]
+    facts = _columns(columns, settings)
+    facts += [f"{kind}: {read} read, {counts.unread.get(kind, 0)} not" for kind, read in counts.read.items()]
+    warnings = [*warnings]
+    for kind, number in counts.unread.items():
+        lines = ", ".join(map(str, counts.first_unread[kind]))
+        warnings.append(f"{number} {kind} could not be read ({settings.path}, lines {lines})")
+    warnings += _describe_unused(profile, settings)
     if columns.updated and (updated := profile.dates[columns.updated]).unread:
         lines = ", ".join(map(str, updated.first_unread))
         warnings.append(
-            f"{_display_column(columns.updated)}: {updated.unread} time stamps could not be read (lines {lines}); "
+            f"{'.'.join(columns.updated)}: {updated.unread} time stamps could not be read (lines {lines}); "
             "those rows count as the oldest"
         )
     if crowded:
@@ -43,23 +46,23 @@ def describe(
         customers=customers,
         records=len(index),
         left_out=problems.count,
-        problems=tuple(map(str, problems.kept[:_PROBLEMS_SHOWN])),
+        problems=tuple(problems.first),
         facts=tuple(facts),
         warnings=tuple(warnings),
     )
 
 
 def _columns(columns: Columns, settings: Settings) -> list[str]:
-    names = ["+".join(_display_column(part) for part in name.parts) for name in columns.names]
+    name_of = ".".join
     roles = (
-        ("customer id", [_display_column(columns.id)]),
-        ("record id", [_display_column(columns.record_id)] if columns.record_id else []),
-        ("name", names),
-        ("e-mail", [_display_column(column) for column in columns.emails]),
-        ("phone", [_display_column(column) for column in columns.phones]),
+        ("customer id", [name_of(columns.id)]),
+        ("record id", [name_of(columns.record_id)] if columns.record_id else []),
+        ("name", ["+".join(map(name_of, name.parts)) for name in columns.names]),
+        ("e-mail", [*map(name_of, columns.emails)]),
+        ("phone", [*map(name_of, columns.phones)]),
         ("date of birth", [_describe_dates(columns, columns.born)] if columns.born else []),
         ("updated", [_describe_dates(columns, columns.updated)] if columns.updated else []),
-        ("system", [_display_column(columns.system)] if columns.system else []),
+        ("system", [name_of(columns.system)] if columns.system else []),
     )
     facts = [f"{role}: {', '.join(found)}" for role, found in roles if found]
     missing = [role for role, found in roles[2:6] if not found]
@@ -71,18 +74,7 @@ def _columns(columns: Columns, settings: Settings) -> list[str]:
 
 def _describe_dates(columns: Columns, column: Column) -> str:
     order = {"day": "day before month", "month": "month before day", "unknown": "day and month mixed"}
-    return f"{_display_column(column)} ({order[columns.orders[column]]})"
-
-
-def _identifiers(counts: IdentifierCounts) -> list[str]:
-    return [f"{kind}: {read} read, {counts.unread.get(kind, 0)} not" for kind, read in counts.read.items()]
-
-
-def _unread(counts: IdentifierCounts, settings: Settings) -> list[str]:
-    return [
-        f"{number} {kind} could not be read ({settings.path}, lines {', '.join(map(str, counts.first_unread[kind]))})"
-        for kind, number in counts.unread.items()
-    ]
+    return f"{'.'.join(column)} ({order[columns.orders[column]]})"
 
 
 def _describe_unused(profile: Profile, settings: Settings) -> list[str]:
@@ -94,7 +86,3 @@ def _describe_unused(profile: Profile, settings: Settings) -> list[str]:
         if getattr(settings, setting) is None
         for name in names
     ]
-
-
-def _display_column(column: Column) -> str:
-    return ".".join(column)

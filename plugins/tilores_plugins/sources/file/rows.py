@@ -29,10 +29,8 @@ class Row:
 class Format(Protocol):
     """A way rows are written."""
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns named up front, empty when the format does not."""
-        ...
+    columns: tuple[str, ...]
+    """The columns named up front, empty when the format does not."""
 
     def rows(self, file: BinaryIO, problems: Problems) -> Iterator[Row]:
         """All good rows from the beginning of the file; the others go to `problems`."""

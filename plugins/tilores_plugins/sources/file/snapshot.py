@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,6 +18,8 @@ from tilores_core import (
     SourceReport,
     SourceSchema,
     find_mentions,
+    normalise_email,
+    normalise_phone,
     query_keys,
 )
 from tilores_core.spectrums import spectrum_of_field
@@ -27,7 +28,7 @@ from tilores_plugins.sources.file.csv_rows import CsvFormat
 from tilores_plugins.sources.file.customers import IdentifierCounts, Reading
 from tilores_plugins.sources.file.formats import open_format
 from tilores_plugins.sources.file.index import Index
-from tilores_plugins.sources.file.problems import Problem, Problems
+from tilores_plugins.sources.file.problems import Problems
 from tilores_plugins.sources.file.profile import Profile, value_at
 from tilores_plugins.sources.file.report import describe
 from tilores_plugins.sources.file.rows import Format, Row
@@ -65,12 +66,9 @@ class OpenFile:
 
     def __init__(self, file: BinaryIO) -> None:
         self._descriptor = os.dup(file.fileno())
-        self._lock = threading.Lock()
 
     def read(self, offset: int, length: int) -> bytes:
-        with self._lock:
-            os.lseek(self._descriptor, offset, os.SEEK_SET)
-            return os.read(self._descriptor, length)
+        return os.pread(self._descriptor, length, offset)
 
     def __del__(self) -> None:
         # The last look-up that uses it may end long after its successor took over, at an unknown time.
@@ -87,7 +85,6 @@ class Snapshot:
         reading: Reading,
         index: Index,
         schema: SourceSchema,
-        problems: Problems,
         signature: Signature,
         report: SourceReport,
         settings: Settings,
@@ -97,8 +94,6 @@ class Snapshot:
         self._reading = reading
         self._index = index
         self.schema = schema
-        self.problems: tuple[Problem, ...] = problems.kept
-        self.problem_count = problems.count
         self.signature = signature
         self.report = report
         self._settings = settings
@@ -150,9 +145,9 @@ class Snapshot:
         if wanted.customer_id:
             strong.append(index.owners("id", [wanted.customer_id.strip().casefold()]))
         if wanted.email:
-            strong.append(index.owners("email", reading.normalise_email(wanted.email)))
+            strong.append(index.owners("email", [normalise_email(wanted.email) or ""]))
         if wanted.phone:
-            strong.append(index.owners("phone", reading.normalise_phone(wanted.phone)))
+            strong.append(index.owners("phone", [normalise_phone(wanted.phone, reading.region) or ""]))
         born = [index.owners("born", [wanted.date_of_birth])] if wanted.date_of_birth else []
         named = index.owners("name", query_keys(wanted.name)) if wanted.name else {}
         if strong or not wanted.name:
@@ -190,10 +185,7 @@ def check(settings: Settings) -> None:
         form = open_format(settings, file)
         sample = list(islice(form.rows(file, _Silent(settings.path)), 100))
         choice = _choice(settings, form, sample)
-        profile = choice.profile()
-        for row in sample:
-            profile.add(row.fields, row.line)
-        choice.decide(profile)
+        choice.decide(_profile(choice, sample))
 
 
 def read(settings: Settings, stopped: Callable[[], bool]) -> Snapshot:
@@ -209,16 +201,14 @@ def read(settings: Settings, stopped: Callable[[], bool]) -> Snapshot:
         problems = Problems(path)
         sample = list(islice(form.rows(file, _Silent(path)), _SAMPLE))
         choice = _choice(settings, form, sample)
-        profile = _profile(choice, form, file, stopped, path)
+        profile = _profile(choice, _until(stopped, form.rows(file, _Silent(path))))
         columns, warnings = choice.decide(profile)
         reading = Reading(settings, columns, untyped=isinstance(form, CsvFormat), system=path.stem)
         schema = _Schema(reading, form)
         for row in sample:
             schema.learn(row)
         index, counts = Index(), IdentifierCounts()
-        for number, row in enumerate(form.rows(file, problems)):
-            if number % 1_000 == 0 and stopped():
-                raise StoppedError
+        for number, row in enumerate(_until(stopped, form.rows(file, problems))):
             try:
                 customer_id = reading.id(row.fields)
             except ValueError as error:
@@ -236,7 +226,7 @@ def read(settings: Settings, stopped: Callable[[], bool]) -> Snapshot:
         index.freeze()
         problems.close()
         report = describe(settings, columns, profile, index, counts, problems, warnings)
-        return Snapshot(kept, form, reading, index, schema.build_schema(), problems, signature, report, settings)
+        return Snapshot(kept, form, reading, index, schema.build_schema(), signature, report, settings)
 
 
 def _choice(settings: Settings, form: Format, sample: Sequence[Row]) -> ColumnChoice:
@@ -244,13 +234,19 @@ def _choice(settings: Settings, form: Format, sample: Sequence[Row]) -> ColumnCh
     return ColumnChoice(settings, _find_columns(form, sample), settings.path, nested=nested)
 
 
-def _profile(choice: ColumnChoice, form: Format, file: BinaryIO, stopped: Callable[[], bool], path: Path) -> Profile:
+def _profile(choice: ColumnChoice, rows: Iterable[Row]) -> Profile:
     profile = choice.profile()
-    for number, row in enumerate(form.rows(file, _Silent(path))):
-        if number % 1_000 == 0 and stopped():
-            raise StoppedError
+    for row in rows:
         profile.add(row.fields, row.line)
     return profile
+
+
+def _until(stopped: Callable[[], bool], rows: Iterable[Row]) -> Iterator[Row]:
+    """The rows. Raises `StoppedError` soon after `stopped` says so."""
+    for number, row in enumerate(rows):
+        if number % 1_000 == 0 and stopped():
+            raise StoppedError
+        yield row
 
 
 class _Silent(Problems):

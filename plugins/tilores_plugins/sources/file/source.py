@@ -18,7 +18,6 @@ from tilores_core import (
     SourceSchema,
     SourceUnavailableError,
 )
-from tilores_plugins.sources.file.problems import Problem
 from tilores_plugins.sources.file.settings import Settings
 from tilores_plugins.sources.file.snapshot import (
     Signature,
@@ -99,15 +98,6 @@ class FileSource:
 
     async def report(self) -> SourceReport:
         return (await self._ready()).report
-
-    @property
-    def problems(self) -> tuple[Problem, ...]:
-        """Rows left out of what is served now, the first thousand."""
-        return self._snapshot.problems if self._snapshot else ()
-
-    @property
-    def problem_count(self) -> int:
-        return self._snapshot.problem_count if self._snapshot else 0
 
     async def aclose(self) -> None:
         self._stop.set()

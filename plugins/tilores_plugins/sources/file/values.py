@@ -23,23 +23,10 @@ _INVISIBLE: Final = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u200e
     0xA0: " "
 }
 _NULLS: Final = frozenset(
-    {
-        "null",
-        "(null)",
-        "<null>",
-        "none",
-        "nil",
-        "nan",
-        "n/a",
-        "#n/a",
-        "#na",
-        "na",
-        "nat",
-        "\\n",
-        "-",
-        "--",
-        "undefined",
-    }
+    (
+        *("null", "(null)", "<null>", "none", "nil", "nan", "nat", "undefined"),
+        *("n/a", "#n/a", "#na", "na", "\\n", "-", "--"),
+    )
 )
 _NULL_WORDS: Final = _NULLS - {"na", "none", "nil", "nan", "nat"}  # the others may be a name, or a code
 

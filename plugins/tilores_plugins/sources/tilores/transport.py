@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from tilores_core import __version__
+from tilores_core.llm import parse_retry_after
 from tilores_plugins.sources.tilores import problems
 from tilores_plugins.sources.tilores.problems import BusyError
 from tilores_plugins.sources.tilores.settings import Settings
@@ -92,7 +93,7 @@ class Transport:
                     body += piece
                     if len(body) > most:
                         raise problems.unreadable()
-                after = _seconds(response.headers.get("Retry-After"))
+                after = parse_retry_after(response.headers)
                 status = response.status_code
         except (httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise BusyError(problems.unreachable("no connection in time")) from error
@@ -102,7 +103,7 @@ class Transport:
             raise problems.broken() from error
         except httpx.TransportError as error:
             raise BusyError(problems.unreachable(type(error).__name__)) from error
-        return Reply(status, await _decode(bytes(body)), after)
+        return Reply(status, await _decode(bytes(body)), None if after is None else min(after, _LONGEST_WAIT))
 
     async def _open(self) -> httpx.AsyncClient:
         if self._closed:
@@ -160,12 +161,4 @@ async def _decode(body: bytes) -> Any:
             return await asyncio.to_thread(orjson.loads, body)
         return orjson.loads(body)
     except orjson.JSONDecodeError:
-        return None
-
-
-def _seconds(header: str | None) -> float | None:
-    """`Retry-After` in seconds; a date is not looked at."""
-    try:
-        return min(max(float(header or ""), 0.0), _LONGEST_WAIT)
-    except ValueError:
         return None

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 import ssl
-import time
 import zlib
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 import httpx
@@ -17,6 +13,7 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from tilores_core import InvalidRequestError, TiloresError, __version__
+from tilores_core.llm import parse_retry_after
 from tilores_plugins.tracing.otel.settings import Settings
 from tilores_plugins.tracing.otel.status import Status
 
@@ -69,7 +66,8 @@ class Sender:
         try:
             rejected = await self._send(body, until)
         except TiloresError as error:
-            raise self._note(error) from None
+            self._status.record_failure(error.message)
+            raise
         self._status.record_success(spans, min(rejected, spans))
 
     async def aclose(self) -> None:
@@ -118,11 +116,7 @@ class Sender:
                 reply += piece
                 if len(reply) > _LONGEST_REPLY:
                     break
-            return response.status_code, _retry_after(response.headers.get("retry-after")), reply
-
-    def _note(self, error: TiloresError) -> TiloresError:
-        self._status.record_failure(error.message)
-        return error
+            return response.status_code, parse_retry_after(response.headers), reply
 
 
 def _count_rejected(reply: bytes) -> int:
@@ -132,18 +126,3 @@ def _count_rejected(reply: bytes) -> int:
     except DecodeError:
         return 0
     return max(0, response.partial_success.rejected_spans)
-
-
-def _retry_after(header: str | None) -> float | None:
-    """Seconds; None without the header, or when it makes no sense."""
-    if header is None:
-        return None
-    try:
-        seconds = float(header)
-    except ValueError:
-        try:
-            when = parsedate_to_datetime(header)
-        except (TypeError, ValueError):
-            return None
-        seconds = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() - time.time()
-    return max(0.0, seconds) if math.isfinite(seconds) else None
