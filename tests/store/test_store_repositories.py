@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from tilores_core.errors import StoreError
 from tilores_core.resilience import acquire_lease
@@ -18,6 +18,14 @@ from tilores_core.store.store import Store
 from tilores_core.testing.waiting import settle
 
 SOON = 0.4  # long enough for a slow machine to ask twice in
+
+
+async def test_one_statement_that_reads_needs_no_transaction(store: Store) -> None:
+    sent: list[str] = []
+    engine = store.database._engine.sync_engine
+    event.listen(engine, "before_cursor_execute", lambda *said: sent.append(said[2]))
+    await store.jobs.get("j")
+    assert [statement.split()[0] for statement in sent] == ["SELECT"]
 
 
 # --- changes ---------------------------------------------------------------------

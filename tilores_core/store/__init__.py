@@ -2,7 +2,8 @@
 
     address.py      which database that is, without its secrets
     database.py     connections and transactions, each with a deadline; errors as `StoreError`
-    schema.py       the metadata that every table is part of, and the database's clock
+    schema.py       the metadata that every table is part of, the database's clock, insert-or-update
+    repository.py   what the repositories share
     changes.py  leases.py  jobs.py  worker_reports.py  prompts.py  audit.py    tables and their repositories
     migrate.py, upgrade.py, migrations/     from any released schema to this one, under a lock
     store.py        all of it together; transfer.py writes and reads it as JSON lines

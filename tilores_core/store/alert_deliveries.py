@@ -18,7 +18,6 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Index,
-    Row,
     String,
     Table,
     Text,
@@ -26,15 +25,15 @@ from sqlalchemy import (
     delete,
     func,
     select,
-    update as sql_update,
+    update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tilores_core.contracts import NoticeReason
 from tilores_core.store.alerts import StoredAlert, alerts
 from tilores_core.store.changes import bump
-from tilores_core.store.database import Database
 from tilores_core.store.leases import require_lease
+from tilores_core.store.repository import Repository
 from tilores_core.store.schema import PREFIX, fitting, metadata
 from tilores_core.store.topics import ALERTS
 
@@ -94,11 +93,8 @@ class DeliveryPlan:
     due_ms: int = 0
 
 
-class Deliveries:
+class Deliveries(Repository):
     """All methods raise `StoreError`, and those with a `fence` also when the lease `alerts` has another one."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def plan(self, planned: Sequence[DeliveryPlan], *, now_ms: int, fence: int) -> None:
         """Note the messages and that they were decided, in one transaction."""
@@ -133,10 +129,8 @@ class Deliveries:
         async with self._database.write() as connection:
             await require_lease(connection, LEASE, fence)
             for message, deliveries in messages.items():
-                ids = [delivery.id for delivery in deliveries]
-                for start in range(0, len(ids), 500):
-                    these = alert_deliveries.c.id.in_(ids[start : start + 500])
-                    await connection.execute(sql_update(alert_deliveries).where(these).values(message=message))
+                these = alert_deliveries.c.id.in_([delivery.id for delivery in deliveries])
+                await connection.execute(update(alert_deliveries).where(these).values(message=message))
 
     async def mark_sent(self, message: str, *, now_ms: int, fence: int) -> None:
         await self._end(message, {"state": "sent", "ended_ms": now_ms, "error": None}, fence)
@@ -156,49 +150,41 @@ class Deliveries:
             .where(row.channel == channel, row.state == "sent", row.ended_ms >= since_ms)
             .group_by(row.message)
         )
-        return [int(found[0]) for found in await self._database.rows(statement)]
+        return [int(found[0]) for found in await self._rows(statement)]
 
     async def of_alert(self, fingerprint: str, limit: int = 50) -> list[Delivery]:
         """The newest first."""
         row = alert_deliveries.c
         statement = select(alert_deliveries).where(row.fingerprint == fingerprint)
-        found = await self._database.rows(statement.order_by(row.created_ms.desc(), row.id).limit(limit))
-        return [_delivery(delivery) for delivery in found]
+        return await self._all(Delivery, statement.order_by(row.created_ms.desc(), row.id).limit(limit))
 
     async def counts(self) -> dict[tuple[str, str], int]:
         """How many there are by channel and state."""
         row = alert_deliveries.c
-        async with self._database.read() as connection:
-            found = await connection.execute(
-                select(row.channel, row.state, func.count()).group_by(row.channel, row.state)
-            )
-            return {(row[0], row[1]): row[2] for row in found}
+        statement = select(row.channel, row.state, func.count()).group_by(row.channel, row.state)
+        return {(channel, state): count for channel, state, count in map(tuple, await self._rows(statement))}
 
     async def remove_before(self, ended_ms: int) -> int:
         """Remove what ended before then; how many."""
-        async with self._database.write() as connection:
-            statement = delete(alert_deliveries).where(alert_deliveries.c.ended_ms < ended_ms)
-            return (await connection.execute(statement)).rowcount
+        return await self._change(delete(alert_deliveries).where(alert_deliveries.c.ended_ms < ended_ms))
 
     async def give_up_others(self, channels: Sequence[str], created_ms: int, now_ms: int) -> int:
         """Give up what was decided before then for channels that are no longer there; how many."""
         row = alert_deliveries.c
         old = row.state == "waiting", row.channel.not_in(channels), row.created_ms < created_ms
         values = {"state": "failed", "ended_ms": now_ms, "error": "the channel is no longer in [use] alerts"}
-        async with self._database.write() as connection:
-            return (await connection.execute(sql_update(alert_deliveries).where(*old).values(values))).rowcount
+        return await self._change(update(alert_deliveries).where(*old).values(values))
 
     async def _waiting(
         self, channel: str, condition: ColumnElement[bool], limit: int | None = None
     ) -> list[Delivery]:
         row = alert_deliveries.c
         statement = select(alert_deliveries).where(row.state == "waiting", row.channel == channel, condition)
-        found = await self._database.rows(statement.order_by(row.created_ms, row.id).limit(limit))
-        return [_delivery(delivery) for delivery in found]
+        return await self._all(Delivery, statement.order_by(row.created_ms, row.id).limit(limit))
 
     async def _end(self, message: str, values: Mapping[str, Any], fence: int) -> None:
         row = alert_deliveries.c
-        statement = sql_update(alert_deliveries).where(row.message == message, row.state == "waiting")
+        statement = update(alert_deliveries).where(row.message == message, row.state == "waiting")
         async with self._database.write() as connection:
             await require_lease(connection, LEASE, fence)
             await connection.execute(statement.values(**values, attempts=row.attempts + 1))
@@ -225,7 +211,7 @@ async def _note(connection: AsyncConnection, plan: DeliveryPlan, now_ms: int) ->
         values["settled"] = True
         where += [row.state == alert.state, row.raised == alert.raised]
     if values:
-        await connection.execute(sql_update(alerts).where(*where).values(**values))
+        await connection.execute(update(alerts).where(*where).values(**values))
 
 
 async def _put(
@@ -234,7 +220,7 @@ async def _put(
     """What waits for the channel already, and is in no message yet, becomes the newer one: one message says both."""
     row, values = alert_deliveries.c, {"reason": reason, "escalation": plan.escalation}
     waiting = and_(row.state == "waiting", row.message.is_(None), row.reason != "test")
-    statement = sql_update(alert_deliveries).where(
+    statement = update(alert_deliveries).where(
         waiting, row.channel == channel, row.fingerprint == plan.alert.fingerprint
     )
     if (await connection.execute(statement.values(**values))).rowcount:
@@ -258,7 +244,3 @@ def _row(
         "attempts": 0,
         "next_ms": due_ms,
     }
-
-
-def _delivery(row: Row[Any]) -> Delivery:
-    return Delivery(**row._asdict())

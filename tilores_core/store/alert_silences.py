@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
-from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Index,
-    Row,
-    String,
-    Table,
-    delete,
-    or_,
-    select,
-    update as sql_update,
-)
+from sqlalchemy import BigInteger, Boolean, Column, Index, String, Table, delete, or_, select, update
 
 from tilores_core.contracts import Alert
 from tilores_core.store.changes import bump
-from tilores_core.store.database import Database
-from tilores_core.store.schema import PREFIX, fitting, metadata
+from tilores_core.store.repository import Repository
+from tilores_core.store.schema import PREFIX, fit_row, metadata
 from tilores_core.store.topics import ALERTS
 
 alert_silences = Table(
@@ -79,22 +66,17 @@ class Silence:
         )
 
 
-class Silences:
+class Silences(Repository):
     """All methods raise `StoreError`."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def add(self, silence: Silence) -> str:
         """Its id."""
-        row = {field.name: getattr(silence, field.name) for field in fields(silence)} | {"id": uuid4().hex[:12]}
-        for name, value in row.items():
-            if isinstance(value, str):
-                fitting(alert_silences.c[name], value)
+        silence_id = uuid4().hex[:12]
         async with self._database.write() as connection:
+            row = fit_row(alert_silences, asdict(silence) | {"id": silence_id})
             await connection.execute(alert_silences.insert().values(row))
             await bump(connection, ALERTS)
-        return str(row["id"])
+        return silence_id
 
     async def current(self, now_ms: int, *, upcoming: bool = False, limit: int = 1000) -> list[Silence]:
         """Those in force, and with `upcoming` those that begin later; the oldest first."""
@@ -102,25 +84,15 @@ class Silences:
         statement = select(alert_silences).where(or_(row.ends_ms.is_(None), row.ends_ms > now_ms))
         if not upcoming:
             statement = statement.where(row.starts_ms <= now_ms)
-        found = await self._database.rows(statement.order_by(row.created_ms, row.id).limit(limit))
-        return [_silence(silence) for silence in found]
+        return await self._all(Silence, statement.order_by(row.created_ms, row.id).limit(limit))
 
     async def end(self, silence_id: str, now_ms: int) -> bool:
         """End it now; False when it is not in force."""
         row = alert_silences.c
         over = or_(row.ends_ms.is_(None), row.ends_ms > now_ms)
-        async with self._database.write() as connection:
-            statement = sql_update(alert_silences).where(row.id == silence_id, over).values(ends_ms=now_ms)
-            done = (await connection.execute(statement)).rowcount > 0
-            await bump(connection, ALERTS)
-            return done
+        statement = update(alert_silences).where(row.id == silence_id, over).values(ends_ms=now_ms)
+        return await self._change(statement, ALERTS) > 0
 
     async def remove_before(self, ended_ms: int) -> int:
         """Remove those that ended before then; how many."""
-        async with self._database.write() as connection:
-            statement = delete(alert_silences).where(alert_silences.c.ends_ms < ended_ms)
-            return (await connection.execute(statement)).rowcount
-
-
-def _silence(row: Row[Any]) -> Silence:
-    return Silence(**row._asdict())
+        return await self._change(delete(alert_silences).where(alert_silences.c.ends_ms < ended_ms))

@@ -23,18 +23,19 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    Update,
     and_,
     case,
     delete,
     func,
     select,
-    update as sql_update,
+    update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tilores_core.contracts import SEVERITIES, Alert, AlertState, Severity
 from tilores_core.store.changes import bump
-from tilores_core.store.database import Database
+from tilores_core.store.repository import Repository, read_row
 from tilores_core.store.schema import PREFIX, insert, metadata
 from tilores_core.store.topics import ALERTS
 
@@ -117,11 +118,8 @@ class Report:
     cleared_ms: int | None = None
 
 
-class Alerts:
+class Alerts(Repository):
     """All methods raise `StoreError`. Those that change something raise the topic `alerts`."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def report(self, reports: Sequence[Report]) -> None:
         """Note what was raised and cleared, in one transaction."""
@@ -131,41 +129,36 @@ class Alerts:
                 if report.alert is not None and report.count:
                     await _raise(connection, report, report.alert)
                 if report.cleared_ms is not None:
-                    await _resolve(connection, [report.fingerprint], report.cleared_ms)
+                    resolving = _resolve(alerts.c.fingerprint == report.fingerprint, report.cleared_ms)
+                    await connection.execute(resolving)
             await bump(connection, ALERTS)
 
     async def resolve(self, fingerprint: str, now_ms: int) -> bool:
         """Resolve it by hand; False when it is not open. It opens again when it is raised again."""
-        async with self._database.write() as connection:
-            done = await _resolve(connection, [fingerprint], now_ms)
-            await bump(connection, ALERTS)
-            return done
+        return await self._change(_resolve(alerts.c.fingerprint == fingerprint, now_ms), ALERTS) > 0
 
     async def acknowledge(self, fingerprint: str, now_ms: int, by: str) -> bool:
         """Someone looks after it: no repetition, no escalation. False when it is not open."""
         statement = (
-            sql_update(alerts)
+            update(alerts)
             .where(alerts.c.fingerprint == fingerprint, alerts.c.state == "open")
             .values(state="acknowledged", acknowledged_ms=now_ms, acknowledged_by=by[: LIMITS["acknowledged_by"]])
         )
-        async with self._database.write() as connection:
-            done = (await connection.execute(statement)).rowcount > 0
-            await bump(connection, ALERTS)
-            return done
+        return await self._change(statement, ALERTS) > 0
 
     async def get(self, fingerprint: str) -> StoredAlert | None:
         """By its fingerprint, or by the beginning of one that no other has."""
         literal = fingerprint.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         statement = select(alerts).where(alerts.c.fingerprint.like(f"{literal}%", escape="\\")).limit(2)
-        rows = await self._database.rows(statement)
-        return _read_row(rows[0]) if len(rows) == 1 else None
+        rows = await self._rows(statement)
+        return _stored(rows[0]) if len(rows) == 1 else None
 
     async def recent(self, *, states: Iterable[AlertState] = (), limit: int = 100) -> list[StoredAlert]:
         """Of the given states (default all), the one that was raised last first."""
         statement = select(alerts).order_by(alerts.c.last_ms.desc(), alerts.c.fingerprint).limit(limit)
         if wanted := tuple(states):
             statement = statement.where(alerts.c.state.in_(wanted))
-        return [_read_row(row) for row in await self._database.rows(statement)]
+        return [_stored(row) for row in await self._rows(statement)]
 
     async def list_unsettled(self, limit: int) -> list[StoredAlert]:
         """Of which something may have to be sent; those that are over or of which nothing was sent come first.
@@ -176,47 +169,35 @@ class Alerts:
         is_later = case((and_(row.noticed_episode == row.episode, row.state != "resolved"), 1), else_=0)
         statement = select(alerts).where(row.settled.is_(False))
         statement = statement.order_by(is_later, row.first_ms, row.fingerprint).limit(limit)
-        return [_read_row(row) for row in await self._database.rows(statement)]
+        return [_stored(row) for row in await self._rows(statement)]
 
     async def of(self, fingerprints: Iterable[str]) -> dict[str, StoredAlert]:
-        """Those alerts that are there, by fingerprint."""
-        found: dict[str, StoredAlert] = {}
-        wanted = sorted(set(fingerprints))
-        async with self._database.read() as connection:
-            for start in range(0, len(wanted), 500):
-                statement = select(alerts).where(alerts.c.fingerprint.in_(wanted[start : start + 500]))
-                found |= {row.fingerprint: _read_row(row) for row in await connection.execute(statement)}
-        return found
+        """Those alerts that are there, by fingerprint; of some thousands at most."""
+        statement = select(alerts).where(alerts.c.fingerprint.in_(set(fingerprints)))
+        return {row.fingerprint: _stored(row) for row in await self._rows(statement)}
 
     async def counts(self) -> dict[tuple[str, str], int]:
         """How many there are by state and severity."""
         statement = select(alerts.c.state, alerts.c.severity, func.count()).group_by(
             alerts.c.state, alerts.c.severity
         )
-        found = [tuple(row) for row in await self._database.rows(statement)]
-        return {(state, severity): count for state, severity, count in found}
+        return {(state, severity): count for state, severity, count in map(tuple, await self._rows(statement))}
 
     async def expire(self, now_ms: int, after_ms: int) -> int:
         """Resolve those that were not raised for as long as they say, or `after_ms`; how many."""
         age = now_ms - alerts.c.last_ms
         limit = func.coalesce(alerts.c.expires_after_ms, after_ms)
         stale = select(alerts.c.fingerprint).where(alerts.c.state != "resolved", age > limit)
-        async with self._database.read() as connection:
-            found = [str(row[0]) for row in await connection.execute(stale)]
-        if not found:
+        if not await self._rows(stale.limit(1)):  # without a lock, which most calls need not take
             return 0
-        async with self._database.write() as connection:
-            await _resolve(connection, found, now_ms, only=age > limit)
-            await bump(connection, ALERTS)
-        return len(found)
+        return await self._change(_resolve(age > limit, now_ms), ALERTS)
 
     async def remove_before(self, last_ms: int) -> int:
         """Remove resolved ones that were raised last before then; how many."""
         statement = delete(alerts).where(
             alerts.c.state == "resolved", alerts.c.settled.is_(True), alerts.c.last_ms < last_ms
         )
-        async with self._database.write() as connection:
-            return (await connection.execute(statement)).rowcount
+        return await self._change(statement)
 
 
 async def _raise(connection: AsyncConnection, report: Report, alert: Alert) -> None:
@@ -263,22 +244,12 @@ def _cut(name: str, value: str | None) -> str | None:
     return None if value is None else value.replace("\0", "")[: LIMITS.get(name, DETAIL_CHARACTERS)]
 
 
-async def _resolve(
-    connection: AsyncConnection, fingerprints: Sequence[str], now_ms: int, *, only: ColumnElement[bool] | None = None
-) -> bool:
-    done = 0
-    for start in range(0, len(fingerprints), 500):
-        these = alerts.c.fingerprint.in_(fingerprints[start : start + 500])
-        statement = sql_update(alerts).where(these, alerts.c.state != "resolved")
-        if only is not None:
-            statement = statement.where(only)
-        done += (
-            await connection.execute(statement.values(state="resolved", resolved_ms=now_ms, settled=False))
-        ).rowcount
-    return done > 0
+def _resolve(which: ColumnElement[bool], now_ms: int) -> Update:
+    statement = update(alerts).where(which, alerts.c.state != "resolved")
+    return statement.values(state="resolved", resolved_ms=now_ms, settled=False)
 
 
-def _read_row(row: Row[Any]) -> StoredAlert:
+def _stored(row: Row[Any]) -> StoredAlert:
     alert = Alert(
         kind=row.kind,
         severity=cast(Severity, row.severity if row.severity in SEVERITIES else "HIGH"),
@@ -292,8 +263,4 @@ def _read_row(row: Row[Any]) -> StoredAlert:
         values=row.figures,
         expires_seconds=None if row.expires_after_ms is None else row.expires_after_ms / 1000,
     )
-    names = ("fingerprint", "state", "episode", "raised", "first_ms", "last_ms", "acknowledged_ms", "acknowledged_by")
-    planned = ("noticed_episode", "noticed_ms", "noticed_severity", "noticed_raised", "escalation", "escalated_ms")
-    return StoredAlert(
-        alert=alert, **{name: getattr(row, name) for name in (*names, "resolved_ms", "settled", *planned)}
-    )
+    return read_row(StoredAlert, row, alert=alert)

@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Column, Index, String, Table, Text, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tilores_core.store.database import Database
-from tilores_core.store.schema import PREFIX, fitting, instant, metadata, now_ms
+from tilores_core.store.repository import Repository
+from tilores_core.store.schema import PREFIX, fit_row, metadata, now_ms
 
 audit = Table(
     f"{PREFIX}audit",
@@ -68,25 +68,14 @@ async def record(
     detail: Mapping[str, Any] | None = None,
 ) -> None:
     """Add an entry within the transaction of `connection`."""
-    await connection.execute(
-        insert(audit).values(
-            # In the order in which one process made them, also within one millisecond.
-            id=f"{time.time_ns():020d}-{uuid.uuid4().hex[:12]}",
-            at_ms=now_ms(),
-            actor=fitting(audit.c.actor, actor),
-            action=fitting(audit.c.action, action),
-            subject=fitting(audit.c.subject, subject),
-            reason=fitting(audit.c.reason, reason),
-            detail=dict(detail or {}),
-        )
-    )
+    row = {"actor": actor, "action": action, "subject": subject, "reason": reason, "detail": dict(detail or {})}
+    # In the order in which one process made them, also within one millisecond.
+    entry_id = f"{time.time_ns():020d}-{uuid.uuid4().hex[:12]}"
+    await connection.execute(insert(audit).values(**fit_row(audit, row), id=entry_id, at_ms=now_ms()))
 
 
-class AuditLog:
+class AuditLog(Repository):
     """The entries. Both methods raise `StoreError`."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def add(
         self, *, actor: str, action: str, subject: str, reason: str = "", detail: Mapping[str, Any] | None = None
@@ -104,16 +93,4 @@ class AuditLog:
             statement = statement.where(audit.c.subject == subject)
         if area is not None:
             statement = statement.where(audit.c.action.startswith(f"{area}.", autoescape=True))
-        rows = await self._database.rows(statement)
-        return [
-            AuditEntry(
-                id=row.id,
-                at=instant(row.at_ms),
-                actor=row.actor,
-                action=row.action,
-                subject=row.subject,
-                reason=row.reason,
-                detail=row.detail,
-            )
-            for row in rows
-        ]
+        return await self._all(AuditEntry, statement)

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tilores_core.errors import StoreError
 from tilores_core.store.database import Database
-from tilores_core.store.schema import PREFIX, fitting, insert, metadata
+from tilores_core.store.schema import PREFIX, metadata, upsert
 
 log = structlog.get_logger(part="store")
 
@@ -38,11 +38,7 @@ async def bump(connection: AsyncConnection, *topics: str) -> None:
     its last statement; several topics go into one call, which locks them in one order.
     """
     for topic in sorted(topics):
-        statement = insert(connection, changes).values(topic=fitting(changes.c.topic, topic), counter=1)
-        raised = statement.on_conflict_do_update(
-            index_elements=[changes.c.topic], set_={"counter": changes.c.counter + 1}
-        )
-        await connection.execute(raised)
+        await upsert(connection, changes, [{"topic": topic, "counter": 1}], add=["counter"])
 
 
 class Changes:

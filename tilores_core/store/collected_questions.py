@@ -12,8 +12,8 @@ from typing import Final
 
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Index, String, Table, Text, delete, select
 
-from tilores_core.store.database import Database
-from tilores_core.store.schema import PREFIX, fitting, insert, metadata
+from tilores_core.store.repository import Repository
+from tilores_core.store.schema import PREFIX, metadata, upsert
 
 KEPT: Final = 5_000
 KEPT_DAYS: Final = 90
@@ -57,23 +57,14 @@ class CollectedQuestion:
     score: float
 
 
-class CollectedQuestions:
+class CollectedQuestions(Repository):
     """All methods raise `StoreError`."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def put(self, rows: Sequence[CollectedQuestion], *, now_ms: int) -> None:
         """Keep these; a later score of a run replaces the one before. What is too old or too much goes."""
         table = collected_questions
         async with self._database.write() as connection:
-            for row in rows:
-                for column in (table.c.run_id, table.c.customer_id, table.c.model):
-                    fitting(column, getattr(row, column.name))
-                statement = insert(connection, table).values(**{**asdict(row), "fields": list(row.fields)})
-                await connection.execute(
-                    statement.on_conflict_do_update(index_elements=[table.c.run_id], set_={"score": row.score})
-                )
+            await upsert(connection, table, [asdict(row) for row in rows], replace=["score"])
             oldest = select(table.c.at_ms).order_by(table.c.at_ms.desc()).offset(KEPT).limit(1)
             limit = max(now_ms - KEPT_DAYS * _DAY_MS, (await connection.execute(oldest)).scalar() or 0)
             await connection.execute(delete(table).where(table.c.at_ms <= limit))
@@ -82,12 +73,9 @@ class CollectedQuestions:
         """The newest first."""
         table = collected_questions
         statement = select(table).where(table.c.at_ms >= since_ms).order_by(table.c.at_ms.desc(), table.c.run_id)
-        async with self._database.read() as connection:
-            rows = (await connection.execute(statement)).mappings().all()
-        return [CollectedQuestion(**{**row, "fields": tuple(row["fields"])}) for row in rows]
+        return await self._all(CollectedQuestion, statement)
 
     async def forget(self, customer_id: str) -> int:
         """Remove the questions about a customer; how many there were."""
-        statement = delete(collected_questions).where(collected_questions.c.customer_id == customer_id)
-        async with self._database.write() as connection:
-            return (await connection.execute(statement)).rowcount
+        table = collected_questions
+        return await self._change(delete(table).where(table.c.customer_id == customer_id))

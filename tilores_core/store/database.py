@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import orjson
 from sqlalchemy import Executable, Row, event
@@ -27,7 +27,8 @@ from tilores_core.errors import ConfigError, StoreError, StoreUnavailableError
 from tilores_core.store.address import Address
 from tilores_core.store.faults import map_errors, sqlite_error
 
-_WRITES: Final = "tilores_writes"
+_BEGIN: Final = "tilores_begin"
+"""The statement that begins a transaction in SQLite; "" for a single statement, which needs none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +60,12 @@ class Database:
     @asynccontextmanager
     async def read(self, *, seconds: float | None = None) -> AsyncIterator[AsyncConnection]:
         """A transaction that only reads, and sees one state throughout. Raises `StoreError`."""
-        async with self._transaction(seconds, writes=False) as connection:
+        async with self._transaction(seconds, "BEGIN") as connection:
             yield connection
 
     async def rows(self, statement: Executable) -> Sequence[Row[Any]]:
-        """What one statement finds. Raises `StoreError`."""
-        async with self.read() as connection:
+        """What one statement finds, without a transaction around it. Raises `StoreError`."""
+        async with self._transaction(None, "") as connection:
             return (await connection.execute(statement)).all()
 
     @asynccontextmanager
@@ -76,7 +77,7 @@ class Database:
         """
         ended = False
         try:
-            async with self._transaction(seconds, writes=True) as connection:
+            async with self._transaction(seconds, "BEGIN IMMEDIATE") as connection:
                 yield connection
                 ended = True
         except StoreUnavailableError as error:
@@ -87,19 +88,24 @@ class Database:
         await self._engine.dispose()
 
     @asynccontextmanager
-    async def _transaction(self, seconds: float | None, *, writes: bool) -> AsyncIterator[AsyncConnection]:
+    async def _transaction(
+        self, seconds: float | None, begin: Literal["", "BEGIN", "BEGIN IMMEDIATE"]
+    ) -> AsyncIterator[AsyncConnection]:
         async with AsyncExitStack() as stack:
             stack.enter_context(map_errors(self.address))
             await stack.enter_async_context(asyncio.timeout(self.limits.call if seconds is None else seconds))
-            if writes and self._writing is not None:
+            if begin == "BEGIN IMMEDIATE" and self._writing is not None:
                 await stack.enter_async_context(self._writing)
             with map_errors(self.address, connecting=True):
                 connection = await stack.enter_async_context(self._engine.connect())
-            options: dict[str, Any] = {_WRITES: writes}
-            if not writes and self.address.kind == "postgresql":
+            options: dict[str, Any] = {_BEGIN: begin}
+            if self.address.kind == "postgresql" and begin == "BEGIN":
                 options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+            elif self.address.kind == "postgresql" and not begin:
+                options |= {"isolation_level": "AUTOCOMMIT"}
             await connection.execution_options(**options)
-            await stack.enter_async_context(connection.begin())
+            if begin:
+                await stack.enter_async_context(connection.begin())
             yield connection
 
 
@@ -120,8 +126,8 @@ def _sqlite(address: Address, limits: Limits) -> AsyncEngine:
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Connection) -> None:
         # The driver would begin only before the first write, and then fail where it should wait.
-        writes = connection.get_execution_options().get(_WRITES)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        if begin := connection.get_execution_options()[_BEGIN]:
+            connection.exec_driver_sql(begin)
 
     return engine
 

@@ -15,8 +15,8 @@ from typing import Any, Final, Literal
 
 from sqlalchemy import JSON, BigInteger, Column, Float, Index, String, Table, delete, select, update
 
-from tilores_core.store.database import Database
-from tilores_core.store.schema import PREFIX, fitting, insert, metadata, now_ms, read_row
+from tilores_core.store.repository import Repository, read_row
+from tilores_core.store.schema import PREFIX, fit_row, metadata, now_ms, upsert
 
 RunState = Literal["queued", "running", "done", "stopped", "failed"]
 _WAITING: Final[tuple[RunState, ...]] = ("queued", "running")
@@ -73,11 +73,8 @@ class StoredRun:
     summary: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Evaluations:
+class Evaluations(Repository):
     """Every method raises `StoreError`; what has returned is committed."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def begin(
         self,
@@ -89,13 +86,10 @@ class Evaluations:
         state: RunState = "running",
     ) -> StoredRun:
         """A new run; the oldest are removed."""
-        run_id, version = (
-            fitting(evaluation_runs.c.id, run_id),
-            fitting(evaluation_runs.c.prompt_version, prompt_version),
-        )
-        row = {"id": run_id, "digest": digest, "state": state, "prompt_version": version, "summary": {}}
+        row = {"id": run_id, "digest": digest, "state": state, "prompt_version": prompt_version, "summary": {}}
+        row = fit_row(evaluation_runs, row | {"options": dict(options)})
         async with self._database.write() as connection:
-            statement = insert(connection, evaluation_runs).values(**row, options=dict(options), created_ms=now_ms())
+            statement = evaluation_runs.insert().values(**row, created_ms=now_ms())
             made = (await connection.execute(statement.returning(*evaluation_runs.c))).one()
             newest = select(evaluation_runs.c.id).order_by(evaluation_runs.c.created_ms.desc()).limit(KEPT_RUNS)
             kept = [row for (row,) in await connection.execute(newest)]
@@ -116,47 +110,39 @@ class Evaluations:
     async def waiting(self) -> list[StoredRun]:
         """The runs that the worker has to do, the oldest first; a run that a command began is not among them."""
         statement = select(evaluation_runs).where(evaluation_runs.c.state.in_(_WAITING))
-        rows = await self._database.rows(statement.order_by(evaluation_runs.c.created_ms, evaluation_runs.c.id))
-        return [run for run in (read_row(StoredRun, row) for row in rows) if "asked" in run.options]
+        runs = await self._all(StoredRun, statement.order_by(evaluation_runs.c.created_ms, evaluation_runs.c.id))
+        return [run for run in runs if "asked" in run.options]
 
     async def find_unfinished(self, digest: str) -> StoredRun | None:
         """The latest run of this digest that is not done."""
         wanted = evaluation_runs.c.digest == digest, evaluation_runs.c.state.in_(("running", "stopped"))
         statement = select(evaluation_runs).where(*wanted).order_by(evaluation_runs.c.created_ms.desc()).limit(1)
-        rows = await self._database.rows(statement)
-        return read_row(StoredRun, rows[0]) if rows else None
+        return await self._first(StoredRun, statement)
 
     async def get(self, run_id: str) -> StoredRun | None:
-        rows = await self._database.rows(select(evaluation_runs).where(evaluation_runs.c.id == run_id))
-        return read_row(StoredRun, rows[0]) if rows else None
+        return await self._first(StoredRun, select(evaluation_runs).where(evaluation_runs.c.id == run_id))
 
     async def recent(self, *, limit: int = 20) -> list[StoredRun]:
         """The latest runs, newest first."""
         statement = select(evaluation_runs).order_by(evaluation_runs.c.created_ms.desc(), evaluation_runs.c.id)
-        return [read_row(StoredRun, row) for row in await self._database.rows(statement.limit(min(limit, _MOST)))]
+        return await self._all(StoredRun, statement.limit(min(limit, _MOST)))
 
     async def end(self, run_id: str, *, state: RunState, summary: Mapping[str, Any]) -> None:
         """Note how a run ended."""
         values = {"state": state, "summary": dict(summary), "ended_ms": now_ms()}
-        async with self._database.write() as connection:
-            await connection.execute(update(evaluation_runs).where(evaluation_runs.c.id == run_id).values(**values))
+        await self._change(update(evaluation_runs).where(evaluation_runs.c.id == run_id).values(**values))
 
     async def add(self, run_id: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Finished calls, each with the columns of `evaluation_results`; one that is there stays as it is."""
         values = [{**row, "run_id": run_id} for row in rows]
         if not values:
             return
-        for row in values:
-            fitting(evaluation_results.c.model, str(row["model"]))
-            fitting(evaluation_results.c.question_id, str(row["question_id"]))
         async with self._database.write() as connection:
-            statement = insert(connection, evaluation_results)
-            await connection.execute(statement.on_conflict_do_nothing(), values)
+            await upsert(connection, evaluation_results, values)
 
     async def results(self, run_id: str) -> list[dict[str, Any]]:
         """The finished calls of a run, by model and question."""
         columns = [column for column in evaluation_results.c if column.name != "run_id"]
         order = evaluation_results.c.model, evaluation_results.c.question_id
         statement = select(*columns).where(evaluation_results.c.run_id == run_id).order_by(*order)
-        async with self._database.read() as connection:
-            return [dict(row) for row in (await connection.execute(statement)).mappings()]
+        return [row._asdict() for row in await self._rows(statement)]

@@ -12,8 +12,8 @@ from sqlalchemy import JSON, BigInteger, Column, Float, Index, Row, String, Tabl
 from tilores_core.errors import ConflictError
 from tilores_core.store.audit import record
 from tilores_core.store.changes import bump
-from tilores_core.store.database import Database
-from tilores_core.store.schema import PREFIX, fitting, insert, instant, metadata, now_ms, read_row
+from tilores_core.store.repository import Repository, read_row
+from tilores_core.store.schema import PREFIX, fit_row, instant, metadata, now_ms, upsert
 from tilores_core.store.topics import EXPERIMENTS
 
 ExperimentState = Literal["running", "ended"]
@@ -94,26 +94,23 @@ class Experiment:
     looks: Sequence[Mapping[str, Any]] = ()
 
 
-class Experiments:
+class Experiments(Repository):
     """Every method raises `StoreError`; what a writing one has returned from is committed, with the topic
     `experiments` raised where assignment changes."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def list(self, *, state: ExperimentState | None = None, limit: int = 100) -> list[Experiment]:
         """The newest first."""
         statement = select(experiments).order_by(experiments.c.started_ms.desc(), experiments.c.id).limit(limit)
         if state is not None:
             statement = statement.where(experiments.c.state == state)
-        return [_experiment(row) for row in await self._database.rows(statement)]
+        return [_experiment(row) for row in await self._rows(statement)]
 
     async def get(self, name: str) -> Experiment | None:
         """The newest one of this name."""
         statement = (
             select(experiments).where(experiments.c.name == name).order_by(experiments.c.started_ms.desc()).limit(1)
         )
-        rows = await self._database.rows(statement)
+        rows = await self._rows(statement)
         return _experiment(rows[0]) if rows else None
 
     async def start(self, experiment: Experiment, *, actor: str, reason: str) -> None:
@@ -121,7 +118,7 @@ class Experiments:
         first, end = experiment.slice
         row = {
             "id": experiment.id,
-            "name": fitting(experiments.c.name, experiment.name),
+            "name": experiment.name,
             "state": "running",
             "plan": dict(experiment.plan),
             "control": experiment.control,
@@ -141,7 +138,7 @@ class Experiments:
                     raise ConflictError(f"the experiment '{other.name}' runs already", param="name")
                 if first < other.slice_end and other.slice_first < end:
                     raise ConflictError(f"the experiment '{other.name}' has this part of the traffic", param="share")
-            await connection.execute(experiments.insert().values(**row))
+            await connection.execute(experiments.insert().values(**fit_row(experiments, row)))
             await record(
                 connection,
                 actor=actor,
@@ -196,9 +193,8 @@ class Experiments:
 
     async def keep_look(self, experiment: Experiment, verdict: Mapping[str, Any], looks: Sequence[Any]) -> None:
         """Keep what the last look said."""
-        async with self._database.write() as connection:
-            change = update(experiments).where(experiments.c.id == experiment.id)
-            await connection.execute(change.values(verdict=dict(verdict), looks=list(looks)))
+        change = update(experiments).where(experiments.c.id == experiment.id)
+        await self._change(change.values(verdict=dict(verdict), looks=list(looks)))
 
     # --- sums --------------------------------------------------------------------------------------------
 
@@ -211,23 +207,16 @@ class Experiments:
         if not rows:
             return
         async with self._database.write() as connection:
-            statement: Any = insert(connection, experiment_sums)
-            added = {name: experiment_sums.c[name] + statement.excluded[name] for name in SUMS}
-            keys = list(experiment_sums.primary_key.columns)
-            await connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=added), rows)
+            await upsert(connection, experiment_sums, rows, add=SUMS)
 
     async def sums(self, experiment_id: str) -> dict[int, dict[str, dict[str, float]]]:
         """By step and arm."""
         statement = select(experiment_sums).where(experiment_sums.c.experiment_id == experiment_id)
         found: dict[int, dict[str, dict[str, float]]] = {}
-        async with self._database.read() as connection:
-            for row in await connection.execute(statement):
-                found.setdefault(row.step, {})[row.arm] = {name: float(getattr(row, name)) for name in SUMS}
+        for row in await self._rows(statement):
+            found.setdefault(row.step, {})[row.arm] = {name: float(getattr(row, name)) for name in SUMS}
         return found
 
 
 def _experiment(row: Row[Any]) -> Experiment:
-    part, weights = (row.slice_first, row.slice_end), tuple(row.weights)
-    return read_row(
-        Experiment, row, slice=part, weights=weights, looks=tuple(row.looks), step_began=instant(row.step_ms)
-    )
+    return read_row(Experiment, row, slice=(row.slice_first, row.slice_end), step_began=instant(row.step_ms))

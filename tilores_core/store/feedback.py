@@ -9,8 +9,8 @@ from typing import Final
 from sqlalchemy import BigInteger, Column, Float, Index, String, Table, delete, select
 
 from tilores_core.store.changes import bump
-from tilores_core.store.database import Database
-from tilores_core.store.schema import PREFIX, fitting, metadata
+from tilores_core.store.repository import Repository
+from tilores_core.store.schema import PREFIX, fit_row, metadata
 from tilores_core.store.score_windows import new_row_id
 from tilores_core.store.topics import FEEDBACK
 
@@ -35,33 +35,24 @@ class WaitingFeedback:
     score: float
 
 
-class FeedbackQueue:
+class FeedbackQueue(Repository):
     """All methods raise `StoreError`."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def put(self, feedback: Sequence[tuple[str, float]], *, now_ms: int) -> None:
         """Show these run ids and scores to other processes; forget those of an hour ago. Bumps `feedback`."""
         async with self._database.write() as connection:
             rows = [
-                {
-                    "id": new_row_id(now_ms),
-                    "run_id": fitting(waiting_feedback.c.run_id, run_id),
-                    "score": score,
-                    "at_ms": now_ms,
-                }
+                {"id": new_row_id(now_ms), "run_id": run_id, "score": score, "at_ms": now_ms}
                 for run_id, score in feedback
             ]
-            await connection.execute(waiting_feedback.insert(), rows)
+            await connection.execute(waiting_feedback.insert(), [fit_row(waiting_feedback, row) for row in rows])
             await connection.execute(delete(waiting_feedback).where(waiting_feedback.c.at_ms < now_ms - _KEEP_MS))
             await bump(connection, FEEDBACK)
 
     async def waiting(self) -> list[WaitingFeedback]:
         """The latest, at most `MOST_WAITING`."""
         statement = select(waiting_feedback).order_by(waiting_feedback.c.at_ms.desc()).limit(MOST_WAITING)
-        rows = await self._database.rows(statement)
-        return [WaitingFeedback(row.id, row.run_id, row.score) for row in rows]
+        return await self._all(WaitingFeedback, statement)
 
     async def claim(self, ids: Sequence[int]) -> set[int]:
         """Remove these; the ids that this call has removed, each of which no other process gets."""

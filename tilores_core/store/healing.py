@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from sqlalchemy import JSON, BigInteger, Column, Index, String, Table, delete, func, select, update
+from sqlalchemy import JSON, BigInteger, Column, Index, String, Table, delete, func, select
 
 from tilores_core.store.changes import bump
-from tilores_core.store.database import Database
 from tilores_core.store.leases import require_lease
-from tilores_core.store.schema import PREFIX, fitting, insert, metadata, read_row
+from tilores_core.store.repository import Repository
+from tilores_core.store.schema import PREFIX, metadata, upsert
 from tilores_core.store.topics import HEALING
 from tilores_core.store.windows import HOUR_MS
 
@@ -85,11 +85,8 @@ class Signal:
     last_ms: int
 
 
-class Healing:
+class Healing(Repository):
     """Every method raises `StoreError`; what has returned is committed. Times are milliseconds since 1970."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     # --- episodes ----------------------------------------------------------------------------------------
 
@@ -97,18 +94,17 @@ class Healing:
         """Add an episode, or replace it. Bumps `healing`."""
         table = healing_episodes
         row = {
+            "id": episode.id,
             "state": episode.state,
             "diagnosis": episode.diagnosis,
-            "subject": fitting(table.c.subject, episode.subject),
+            "subject": episode.subject,
             "created_ms": _milliseconds(episode.created),
             "ended_ms": None if episode.ended is None else _milliseconds(episode.ended),
             "body": dict(episode.body),
         }
         async with self._database.write() as connection:
             await require_lease(connection, LEASE, fence)
-            changed = await connection.execute(update(table).where(table.c.id == episode.id).values(**row))
-            if not changed.rowcount:
-                await connection.execute(table.insert().values(id=fitting(table.c.id, episode.id), **row))
+            await upsert(connection, table, [row], replace=row.keys() - {"id"})
             await bump(connection, HEALING)
 
     async def recent(self, *, limit: int = 20, state: EpisodeState | None = None) -> list[Episode]:
@@ -117,7 +113,7 @@ class Healing:
         statement = select(table).order_by(table.c.created_ms.desc(), table.c.id.desc()).limit(min(limit, _MOST))
         if state is not None:
             statement = statement.where(table.c.state == state)
-        return [read_row(Episode, row) for row in await self._database.rows(statement)]
+        return await self._all(Episode, statement)
 
     # --- signals -----------------------------------------------------------------------------------------
 
@@ -139,10 +135,7 @@ class Healing:
         if not rows:
             return
         async with self._database.write() as connection:
-            statement = insert(connection, table)
-            added = {"count": table.c["count"] + statement.excluded["count"], "last_ms": statement.excluded.last_ms}
-            keys = list(table.primary_key.columns)
-            await connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=added), rows)
+            await upsert(connection, table, rows, replace=["last_ms"], add=["count"])
             old = (table.c.last_ms < now_ms - _KEEP_MS) | (
                 (table.c.kind == "field") & (table.c.last_ms < now_ms - _KEEP_FIELDS_MS)
             )
@@ -164,7 +157,7 @@ class Healing:
             .order_by(first, table.subject, table.value)
             .limit(_MOST_SIGNALS)
         )
-        rows = await self._database.rows(statement)
+        rows = await self._rows(statement)
         return [Signal(**{**row._mapping, "count": int(row._mapping["count"])}) for row in rows]
 
 

@@ -14,9 +14,9 @@ from typing import Any, Final, Literal
 from sqlalchemy import JSON, BigInteger, Column, Index, String, Table, delete, func, select, update
 
 from tilores_core.store.changes import bump
-from tilores_core.store.database import Database
 from tilores_core.store.leases import require_lease
-from tilores_core.store.schema import PREFIX, fitting, insert, metadata, now_ms, read_row
+from tilores_core.store.repository import Repository, read_row
+from tilores_core.store.schema import PREFIX, fit_row, metadata, now_ms, upsert
 from tilores_core.store.topics import IMPROVEMENT
 
 CycleState = Literal["running", "rolling out", "done", "failed"]
@@ -70,20 +70,17 @@ class StoredCycle:
     phases: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Improvement:
+class Improvement(Repository):
     """Every method raises `StoreError`; what has returned is committed. Those with a `fence` refuse every process
     but the holder of the lease `improve`."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     # --- cycles ------------------------------------------------------------------------------------------
 
     async def begin(self, cycle_id: str, options: Mapping[str, Any], *, fence: int) -> StoredCycle:
-        row = {"id": fitting(improve_cycles.c.id, cycle_id), "state": "running", "options": dict(options)}
+        row = fit_row(improve_cycles, {"id": cycle_id, "state": "running", "options": dict(options), "phases": {}})
         async with self._database.write() as connection:
             await require_lease(connection, LEASE, fence)
-            statement = insert(connection, improve_cycles).values(**row, phases={}, created_ms=now_ms())
+            statement = improve_cycles.insert().values(**row, created_ms=now_ms())
             begun = read_row(StoredCycle, (await connection.execute(statement.returning(*improve_cycles.c))).one())
             await bump(connection, IMPROVEMENT)
             return begun
@@ -97,9 +94,8 @@ class Improvement:
             await connection.execute(
                 update(improve_cycles).where(improve_cycles.c.id == cycle_id).values(phases=dict(phases))
             )
-            rows = list(lessons)
-            if rows:
-                await connection.execute(insert(connection, improve_lessons).on_conflict_do_nothing(), rows)
+            if rows := list(lessons):
+                await upsert(connection, improve_lessons, rows)
             await bump(connection, IMPROVEMENT)
 
     async def end(self, cycle_id: str, state: CycleState, *, fence: int) -> None:
@@ -114,15 +110,14 @@ class Improvement:
             await bump(connection, IMPROVEMENT)
 
     async def get(self, cycle_id: str) -> StoredCycle | None:
-        rows = await self._database.rows(select(improve_cycles).where(improve_cycles.c.id == cycle_id))
-        return read_row(StoredCycle, rows[0]) if rows else None
+        return await self._first(StoredCycle, select(improve_cycles).where(improve_cycles.c.id == cycle_id))
 
     async def recent(self, *, limit: int = 20, state: CycleState | None = None) -> list[StoredCycle]:
         """The latest cycles, newest first."""
         statement = select(improve_cycles).order_by(improve_cycles.c.created_ms.desc(), improve_cycles.c.id.desc())
         if state is not None:
             statement = statement.where(improve_cycles.c.state == state)
-        return [read_row(StoredCycle, row) for row in await self._database.rows(statement.limit(min(limit, _MOST)))]
+        return await self._all(StoredCycle, statement.limit(min(limit, _MOST)))
 
     # --- calls -------------------------------------------------------------------------------------------
 
@@ -134,38 +129,33 @@ class Improvement:
         ]
         if rows:
             async with self._database.write() as connection:
-                await connection.execute(insert(connection, improve_calls).on_conflict_do_nothing(), rows)
+                await upsert(connection, improve_calls, rows)
                 await bump(connection, IMPROVEMENT)
 
     async def calls(self, cycle_id: str) -> dict[tuple[str, str], dict[str, Any]]:
         """All finished calls of a cycle, by subject and key."""
         statement = select(improve_calls).where(improve_calls.c.cycle_id == cycle_id)
-        return {(row.subject, row.call): row.body for row in await self._database.rows(statement)}
+        return {(row.subject, row.call): row.body for row in await self._rows(statement)}
 
     async def count_calls(self, cycle_id: str) -> int:
         """How many calls of a cycle that runs are finished."""
         statement = select(func.count()).where(improve_calls.c.cycle_id == cycle_id)
-        async with self._database.read() as connection:
-            return int((await connection.execute(statement)).scalar_one())
+        return int((await self._rows(statement))[0][0])
 
     # --- lessons -----------------------------------------------------------------------------------------
 
     async def lessons(self, *, limit: int = 10_000) -> list[dict[str, Any]]:
         """Observations, the newest first: `id`, `at_ms` and `body`."""
         statement = select(improve_lessons).order_by(improve_lessons.c.at_ms.desc(), improve_lessons.c.id)
-        rows = await self._database.rows(statement.limit(limit))
-        return [{"id": row.id, "at_ms": row.at_ms, "body": row.body} for row in rows]
+        return [row._asdict() for row in await self._rows(statement.limit(limit))]
 
     async def add_lessons(self, rows: Sequence[Mapping[str, Any]]) -> int:
         """Add observations made elsewhere; how many were new. The same one twice is one."""
         count = select(func.count()).select_from(improve_lessons)
-        values = [
-            {"id": fitting(improve_lessons.c.id, row["id"]), "at_ms": int(row["at_ms"]), "body": dict(row["body"])}
-            for row in rows
-        ]
+        values = [{"id": row["id"], "at_ms": int(row["at_ms"]), "body": dict(row["body"])} for row in rows]
         if not values:
             return 0
         async with self._database.write() as connection:
             before: int = (await connection.execute(count)).scalar_one()
-            await connection.execute(insert(connection, improve_lessons).on_conflict_do_nothing(), values)
+            await upsert(connection, improve_lessons, values)
             return int((await connection.execute(count)).scalar_one()) - before

@@ -36,8 +36,8 @@ from sqlalchemy.sql.dml import ReturningUpdate, Update
 
 from tilores_core.errors import StoreError
 from tilores_core.store.changes import bump
-from tilores_core.store.database import Database
-from tilores_core.store.schema import PREFIX, fitting, insert, metadata, now_ms, read_row
+from tilores_core.store.repository import Repository, read_row
+from tilores_core.store.schema import PREFIX, fit_row, insert, metadata, now_ms
 from tilores_core.store.topics import BATCH
 
 ERROR_CHARACTERS: Final = 2000
@@ -88,12 +88,9 @@ class Job:
     error: str | None = None
 
 
-class Jobs:
+class Jobs(Repository):
     """Each write is committed before its method returns, with the topic `batch` raised by those that change a job's
     state. All raise `StoreError`."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def create(
         self,
@@ -105,18 +102,10 @@ class Jobs:
         lines: int | None = None,
     ) -> Job:
         """A queued job. `owner`: the name of the key that asked for it. Raises `StoreError` when the id is taken."""
-        job_id, owner = fitting(jobs.c.id, job_id), fitting(jobs.c.owner, owner)
-        row = {
-            "id": job_id,
-            "kind": kind,
-            "state": "queued",
-            "owner": owner,
-            "fence": 0,
-            "lines": lines,
-            "totals": {},
-        }
+        row = {"id": job_id, "kind": kind, "state": "queued", "owner": owner, "fence": 0, "lines": lines}
+        row = fit_row(jobs, row | {"totals": {}, "options": dict(options or {})})
         async with self._database.write() as connection:
-            statement = insert(connection, jobs).values(**row, created_ms=now_ms(), options=dict(options or {}))
+            statement = insert(connection, jobs).values(**row, created_ms=now_ms())
             made = (await connection.execute(statement.on_conflict_do_nothing().returning(*jobs.c))).first()
             if made is None:
                 raise StoreError(f"there is a batch job '{job_id}' already", fix="give the new one another id")
@@ -124,8 +113,7 @@ class Jobs:
             return read_row(Job, made)
 
     async def get(self, job_id: str) -> Job | None:
-        rows = await self._database.rows(select(jobs).where(jobs.c.id == job_id))
-        return read_row(Job, rows[0]) if rows else None
+        return await self._first(Job, select(jobs).where(jobs.c.id == job_id))
 
     async def recent(
         self,
@@ -148,7 +136,7 @@ class Jobs:
             key = select(jobs.c.created_ms).where(jobs.c.id == before.id).scalar_subquery()
             older = (jobs.c.created_ms == key) & (jobs.c.id < before.id)
             statement = statement.where((jobs.c.created_ms < key) | older)
-        return [read_row(Job, row) for row in await self._database.rows(statement)]
+        return await self._all(Job, statement)
 
     async def start(self, job_id: str, fence: int, *, lines: int | None = None) -> Job | None:
         """Take a queued job, or one that was left by a holder with a lower fence; None when it is not to be had."""
@@ -160,7 +148,7 @@ class Jobs:
         }
         if lines is not None:
             values["lines"] = lines
-        return await self._change(statement.values(**values))
+        return await self._change_job(statement.values(**values))
 
     async def progress(
         self, job_id: str, fence: int, totals: Mapping[str, Any], *, lines: int | None = None
@@ -171,7 +159,7 @@ class Jobs:
         """
         values: dict[str, Any] = {"totals": dict(totals)} | ({} if lines is None else {"lines": lines})
         statement = _open_job(job_id).where(jobs.c.fence == fence)
-        return await self._change(statement.values(**values), raised=False)
+        return await self._change_job(statement.values(**values), raised=False)
 
     async def finish(
         self,
@@ -185,12 +173,14 @@ class Jobs:
         """End a job. None: it has ended already, or is not this holder's any more."""
         said = None if error is None else error.replace("\0", "")[:ERROR_CHARACTERS]
         statement = _open_job(job_id).where(jobs.c.fence == fence)
-        return await self._change(statement.values(state=state, ended_ms=now_ms(), totals=dict(totals), error=said))
+        return await self._change_job(
+            statement.values(state=state, ended_ms=now_ms(), totals=dict(totals), error=said)
+        )
 
     async def cancel(self, job_id: str) -> Job | None:
         """A queued job ends at once, a running one is asked to. None: it has ended, or there is none."""
         waiting = jobs.c.state == "queued"
-        return await self._change(
+        return await self._change_job(
             _open_job(job_id).values(
                 state=case((waiting, "cancelled"), else_="cancelling"),
                 ended_ms=case((waiting, now_ms()), else_=jobs.c.ended_ms),
@@ -200,13 +190,9 @@ class Jobs:
     async def delete(self, job_id: str) -> bool:
         """Forget a job that has ended."""
         statement = delete(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(ENDED))
-        async with self._database.write() as connection:
-            gone = (await connection.execute(statement)).rowcount > 0
-            if gone:
-                await bump(connection, BATCH)
-            return gone
+        return await self._change(statement, BATCH) > 0
 
-    async def _change(self, statement: Update, *, raised: bool = True) -> Job | None:
+    async def _change_job(self, statement: Update, *, raised: bool = True) -> Job | None:
         """Carry the statement out. `raised`: with the topic, so that others look."""
         returning: ReturningUpdate[Any] = statement.returning(*jobs.c)
         async with self._database.write() as connection:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tilores_core.errors import StoreError
 from tilores_core.resilience.lease import has_ended
-from tilores_core.store.database import Database
+from tilores_core.store.repository import Repository
 from tilores_core.store.schema import PREFIX, fitting, insert, metadata, milliseconds, now_ms
 
 leases = Table(
@@ -24,11 +24,8 @@ leases = Table(
 )
 
 
-class Leases:
+class Leases(Repository):
     """A `LeaseBackend`. All is measured by the database's clock. Every method raises `StoreError`."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def acquire(self, name: str, holder: str, seconds: float) -> int | None:
         """The fence; None while someone has the lease, even the same holder, which may have been restarted."""
@@ -53,31 +50,28 @@ class Leases:
 
     async def holder(self, name: str) -> str | None:
         """Who has it now."""
-        async with self._database.read() as connection:
-            statement = select(leases.c.holder).where(leases.c.name == name, leases.c.expires_ms > now_ms())
-            holder: str | None = (await connection.execute(statement)).scalar()
-            return holder
+        statement = select(leases.c.holder).where(leases.c.name == name, leases.c.expires_ms > now_ms())
+        rows = await self._rows(statement)
+        return rows[0].holder if rows else None
 
     async def end_of_the_dead(self, name: str) -> bool:
         """End the lease now where its holder was a process of this machine that has ended."""
         holder = await self.holder(name)
         if holder is None or not has_ended(holder):
             return holder is None
-        async with self._database.write() as connection:
-            mine = leases.c.name == name, leases.c.holder == holder
-            await connection.execute(update(leases).where(*mine).values(expires_ms=0))
+        mine = leases.c.name == name, leases.c.holder == holder
+        await self._change(update(leases).where(*mine).values(expires_ms=0))
         return True
 
     async def forget(self, name: str) -> None:
         """Remove a name that will not be asked for again, fence and all; not while someone has it."""
-        async with self._database.write() as connection:
-            await connection.execute(delete(leases).where(leases.c.name == name, leases.c.expires_ms <= now_ms()))
+        await self._change(delete(leases).where(leases.c.name == name, leases.c.expires_ms <= now_ms()))
 
     async def _expire(self, name: str, holder: str, fence: int, at: ColumnElement[int]) -> bool:
         mine = leases.c.name == name, leases.c.holder == fitting(leases.c.holder, holder), leases.c.fence == fence
-        statement = update(leases).where(*mine, leases.c.expires_ms > now_ms()).values(expires_ms=at)
-        async with self._database.write() as connection:
-            return (await connection.execute(statement)).rowcount > 0
+        return (
+            await self._change(update(leases).where(*mine, leases.c.expires_ms > now_ms()).values(expires_ms=at)) > 0
+        )
 
 
 async def require_lease(connection: AsyncConnection, name: str, fence: int) -> None:

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import JSON, BigInteger, Column, Row, String, Table, Text, delete, func, select, update
+from sqlalchemy import JSON, BigInteger, Column, String, Table, Text, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tilores_core.errors import ConflictError, InvalidRequestError, UnknownNameError
 from tilores_core.store.audit import record
 from tilores_core.store.changes import bump
-from tilores_core.store.database import Database
-from tilores_core.store.schema import PREFIX, fitting, insert, instant, metadata, now_ms, read_row
+from tilores_core.store.repository import Repository, read_row
+from tilores_core.store.schema import PREFIX, fitting, insert, metadata, now_ms
 from tilores_core.store.topics import PRODUCTION, PROMPTS
 
 _KEPT_MOVES: Final = 100
@@ -95,17 +95,14 @@ class LabelledPrompts:
     versions: Mapping[int, PromptVersion]
 
 
-class Prompts:
+class Prompts(Repository):
     """Every method raises `StoreError`; what a writing one has returned from is committed."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     # --- reading -----------------------------------------------------------------------------------------
 
     async def get_labelled(self) -> LabelledPrompts:
         async with self._database.read() as connection:
-            labels = [_label(row) for row in await connection.execute(select(prompt_labels))]
+            labels = [read_row(PromptLabel, row) for row in await connection.execute(select(prompt_labels))]
             used = select(prompt_versions).where(prompt_versions.c.number.in_([label.number for label in labels]))
             versions = [read_row(PromptVersion, row) for row in await connection.execute(used)]
         return LabelledPrompts(
@@ -122,7 +119,7 @@ class Prompts:
         statement = select(prompt_versions).order_by(prompt_versions.c.number.desc()).limit(limit)
         if before is not None:
             statement = statement.where(prompt_versions.c.number < before)
-        return [read_row(PromptVersion, row) for row in await self._database.rows(statement)]
+        return await self._all(PromptVersion, statement)
 
     # --- writing -----------------------------------------------------------------------------------------
 
@@ -141,7 +138,7 @@ class Prompts:
 
         Raises `InvalidRequestError` when there is no such parent.
         """
-        async with self._change(builtin) as connection:
+        async with self._writing(builtin) as connection:
             if parent is not None and await _get(connection, parent) is None:
                 raise missing(parent, await connection.scalar(_NEWEST))
             number = 1 + (await connection.scalar(_NEWEST) or 0)
@@ -173,7 +170,7 @@ class Prompts:
 
         Raises `InvalidRequestError` when there is no such version, or another one has moved the label meanwhile.
         """
-        async with self._change(builtin) as connection:
+        async with self._writing(builtin) as connection:
             await _add_scores(connection, number, scores or {})
             before = await _get_label(connection, label)
             now = None if before is None else before.number
@@ -199,7 +196,7 @@ class Prompts:
 
         `expected`: only while the label points at this version. Raises `InvalidRequestError` when it never did.
         """
-        async with self._change(None) as connection:
+        async with self._writing(None) as connection:
             before = await _get_label(connection, label)
             if before is not None and to == before.number:
                 raise ConflictError(
@@ -230,7 +227,7 @@ class Prompts:
         """Whether there was one. Raises `InvalidRequestError` for `production`."""
         if label == PRODUCTION:
             raise InvalidRequestError("'production' cannot be removed", param="label", fix="deploy another version")
-        async with self._change(None) as connection:
+        async with self._writing(None) as connection:
             gone = await connection.execute(delete(prompt_labels).where(prompt_labels.c.name == label))
             if gone.rowcount:
                 subject = f"prompts/{label}"
@@ -243,7 +240,7 @@ class Prompts:
             await _add_scores(connection, number, scores)
 
     @asynccontextmanager
-    async def _change(self, builtin: Mapping[str, str] | None) -> AsyncIterator[AsyncConnection]:
+    async def _writing(self, builtin: Mapping[str, str] | None) -> AsyncIterator[AsyncConnection]:
         async with self._database.write() as connection:
             await bump(connection, PROMPTS)
             if builtin is not None and not await connection.scalar(select(func.count()).select_from(prompt_versions)):
@@ -307,7 +304,7 @@ async def _put_label(
     values = {"number": number, "previous": list(previous[-_KEPT_MOVES:]), "changed_ms": now_ms()}
     statement = insert(connection, prompt_labels).values(name=fitting(prompt_labels.c.name, label), **values)
     statement = statement.on_conflict_do_update(index_elements=[prompt_labels.c.name], set_=values)
-    moved = _label((await connection.execute(statement.returning(*prompt_labels.c))).one())
+    moved = read_row(PromptLabel, (await connection.execute(statement.returning(*prompt_labels.c))).one())
     subject = f"prompts/{label}"
     await record(connection, actor=actor, action=action, subject=subject, reason=reason, detail=detail)
     return moved
@@ -330,13 +327,7 @@ async def _add_scores(connection: AsyncConnection, number: int, scores: Mapping[
 
 async def _get_label(connection: AsyncConnection, label: str) -> PromptLabel | None:
     row = (await connection.execute(select(prompt_labels).where(prompt_labels.c.name == label))).first()
-    return None if row is None else _label(row)
-
-
-def _label(row: Row[Any]) -> PromptLabel:
-    return PromptLabel(
-        name=row.name, number=row.number, previous=tuple(row.previous), changed=instant(row.changed_ms)
-    )
+    return None if row is None else read_row(PromptLabel, row)
 
 
 def _name_version(number: int | None) -> str:

@@ -7,14 +7,13 @@ from typing import Any, Final
 
 from sqlalchemy import JSON, BigInteger, Column, String, Table, delete, select
 
-from tilores_core.store.database import Database
 from tilores_core.store.leases import require_lease
-from tilores_core.store.schema import PREFIX, insert, metadata
+from tilores_core.store.repository import Repository
+from tilores_core.store.schema import PREFIX, metadata, upsert
 from tilores_core.store.score_windows import score_log
 from tilores_core.store.windows import Cell
 
 LEASE: Final = "quality"
-_IDS_AT_ONCE: Final = 500
 
 quality_states = Table(
     f"{PREFIX}quality_states",
@@ -27,14 +26,11 @@ quality_states = Table(
 )
 
 
-class QualityStates:
+class QualityStates(Repository):
     """All methods raise `StoreError`. Only the holder of the lease `quality` writes; another fence is refused."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
     async def get_all(self) -> dict[Cell, dict[str, Any]]:
-        rows = await self._database.rows(select(quality_states))
+        rows = await self._rows(select(quality_states))
         return {Cell(row.model, row.spectrum, row.prompt_version): row.state for row in rows}
 
     async def put(
@@ -43,15 +39,13 @@ class QualityStates:
         """Replace these states, and remove the logged scores with these ids, which they include: all or nothing."""
         async with self._database.write() as connection:
             await require_lease(connection, LEASE, fence)
-            for cell, state in sorted(states.items()):
-                row = {"state": dict(state), "changed_ms": now_ms}
-                key = {"model": cell.model, "spectrum": cell.spectrum, "prompt_version": cell.prompt_version}
-                statement = insert(connection, quality_states).values(**key, **row)
-                columns = list(quality_states.primary_key.columns)
-                await connection.execute(statement.on_conflict_do_update(index_elements=columns, set_=row))
-            for start in range(0, len(consumed), _IDS_AT_ONCE):
-                ids = consumed[start : start + _IDS_AT_ONCE]
-                await connection.execute(delete(score_log).where(score_log.c.id.in_(ids)))
+            rows = [
+                {**cell._asdict(), "state": dict(state), "changed_ms": now_ms}
+                for cell, state in sorted(states.items())
+            ]
+            if rows:
+                await upsert(connection, quality_states, rows, replace=["state", "changed_ms"])
+            await connection.execute(delete(score_log).where(score_log.c.id.in_(consumed)))
 
     async def forget(self, before_ms: int, *, fence: int) -> None:
         """Remove what has not changed since then."""

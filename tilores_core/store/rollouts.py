@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Row, select
 
 from tilores_core.store.audit import audit, record
-from tilores_core.store.database import Database
+from tilores_core.store.repository import Repository
 from tilores_core.store.schema import milliseconds, now_ms
 
 SUBJECT: Final = "deployment"
@@ -42,11 +42,8 @@ class CodeRollout:
         return self.begin_ms, self.end_ms
 
 
-class Rollouts:
+class Rollouts(Repository):
     """All methods raise `StoreError`. Times are of the database's clock."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def begin(self, rollout_id: str, *, target: str, actor: str, seconds: float) -> None:
         """It is in progress until `end`, for `seconds` at most. Again with the same id: for so long from now."""
@@ -75,7 +72,7 @@ class Rollouts:
         """The newest first."""
         statement = select(audit, now_ms().label("now")).where(audit.c.subject == SUBJECT)
         statement = statement.order_by(audit.c.at_ms.desc(), audit.c.id.desc()).limit(_MOST)
-        rows = await self._database.rows(statement)
+        rows = await self._rows(statement)
         return _rollouts(rows[::-1])[: -limit - 1 : -1]
 
     async def current(self) -> CodeRollout | None:

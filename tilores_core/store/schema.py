@@ -6,19 +6,17 @@ over as they are. Durations of leases are measured by the database's clock, neve
 
 from __future__ import annotations
 
-from dataclasses import fields
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, cast
 
-from sqlalchemy import BigInteger, Column, MetaData, Row, Table
+from sqlalchemy import BigInteger, Column, MetaData, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from tilores_core.errors import StoreError
-
-T = TypeVar("T")
 
 PREFIX: Final = "tilores_"
 """Every table's name begins with it: the database may hold other programs' tables as well."""
@@ -60,6 +58,14 @@ def fitting(column: Column[str], value: str) -> str:
     return value
 
 
+def fit_row(table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row, when all of its texts fit. Raises `StoreError` naming the column."""
+    for name, value in row.items():
+        if isinstance(value, str):
+            fitting(table.c[name], value)
+    return dict(row)
+
+
 def milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
 
@@ -68,16 +74,23 @@ def instant(value: int) -> datetime:
     return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=value)
 
 
-def instant_or_none(value: int | None) -> datetime | None:
-    return None if value is None else instant(value)
-
-
-def read_row(kind: type[T], row: Row[Any], **given: Any) -> T:
-    """A dataclass of the columns with the names of its fields; for a field `created` the time in `created_ms`."""
-    columns = row._mapping
-    for name in {field.name for field in fields(cast(Any, kind))} - given.keys():
-        given[name] = columns[name] if name in columns else instant_or_none(columns[f"{name}_ms"])
-    return kind(**given)
+async def upsert(
+    connection: AsyncConnection,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    replace: Iterable[str] = (),
+    add: Iterable[str] = (),
+) -> None:
+    """Insert the rows. Where the key is there, `replace` these columns, and add to the numbers of the columns `add`;
+    all others stay as they are. Raises `StoreError` for a text that does not fit."""
+    statement = insert(connection, table)
+    new = statement.excluded
+    if values := {name: new[name] for name in replace} | {name: table.c[name] + new[name] for name in add}:
+        statement = statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=values)
+    else:
+        statement = statement.on_conflict_do_nothing()
+    await connection.execute(statement, [fit_row(table, row) for row in rows])
 
 
 def insert(connection: AsyncConnection, table: Table) -> postgresql.Insert:

@@ -32,8 +32,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tilores_core.store.database import Database
-from tilores_core.store.schema import PREFIX, fitting, insert, metadata
+from tilores_core.store.repository import Repository, read_row
+from tilores_core.store.schema import PREFIX, fit_row, metadata, upsert
 from tilores_core.store.windows import (
     COUNTS,
     DAY_MS,
@@ -87,11 +87,8 @@ score_log = Table(
 )
 
 
-class ScoreWindows:
+class ScoreWindows(Repository):
     """All methods raise `StoreError`. Times are milliseconds since 1970."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def add(
         self,
@@ -108,7 +105,7 @@ class ScoreWindows:
         rows = _rows(sums)
         logged = [
             {
-                **_labels(cell),
+                **cell._asdict(),
                 "id": new_row_id(now_ms),
                 "at_ms": now_ms,
                 "scores": list(values[start : start + MOST_SCORES]),
@@ -118,9 +115,9 @@ class ScoreWindows:
         ]
         async with self._database.write() as connection:
             if rows:
-                await _upsert(connection, rows)
+                await upsert(connection, score_windows, rows, add=(*COUNTS, *_SUMS))
             if logged:
-                await connection.execute(score_log.insert(), logged)
+                await connection.execute(score_log.insert(), [fit_row(score_log, row) for row in logged])
                 await connection.execute(delete(score_log).where(score_log.c.at_ms < now_ms - _KEEP_SCORES_MS))
 
     async def query(
@@ -163,7 +160,7 @@ class ScoreWindows:
                 statement = statement.where(table.c[column] == wanted)
         grouped = [start, *kept] if step_ms is not None else kept
         statement = statement.group_by(*grouped).order_by(*grouped).limit(limit)
-        rows = await self._database.rows(statement)
+        rows = await self._rows(statement)
         first = 1 + len(kept)
         return [
             Window(
@@ -179,15 +176,9 @@ class ScoreWindows:
     async def list_logged(self, *, limit: int = 2000) -> list[LoggedScores]:
         """The oldest scores that were not consumed yet (`QualityStates.put`); after six hours they are dropped."""
         statement = select(score_log).order_by(score_log.c.at_ms, score_log.c.id).limit(limit)
-        rows = await self._database.rows(statement)
         return [
-            LoggedScores(
-                id=row.id,
-                at_ms=row.at_ms,
-                cell=Cell(row.model, row.spectrum, row.prompt_version),
-                scores=row.scores,
-            )
-            for row in rows
+            read_row(LoggedScores, row, cell=Cell(row.model, row.spectrum, row.prompt_version))
+            for row in await self._rows(statement)
         ]
 
     async def roll_up(self, *, now_ms: int, keep_ms: int = 400 * DAY_MS, reached: float = 0.9) -> None:
@@ -211,15 +202,6 @@ def new_row_id(now_ms: int) -> int:
     return now_ms * 1_000_000 + secrets.randbelow(1_000_000)
 
 
-def _labels(cell: Cell) -> dict[str, str]:
-    table = score_windows.c
-    return {
-        "model": fitting(table.model, cell.model),
-        "spectrum": fitting(table.spectrum, cell.spectrum),
-        "prompt_version": fitting(table.prompt_version, cell.prompt_version),
-    }
-
-
 def _rows(sums: Mapping[tuple[Cell, int], Mapping[str, float]]) -> list[dict[str, Any]]:
     """A row for each cell and width, in one order, so that two writers never wait for each other."""
     added: defaultdict[tuple[Cell, int, int], Counter[str]] = defaultdict(Counter)
@@ -228,7 +210,7 @@ def _rows(sums: Mapping[tuple[Cell, int], Mapping[str, float]]) -> list[dict[str
             added[cell, width, _floor(at_ms, width)].update(values)
     return [
         {
-            **_labels(cell),
+            **cell._asdict(),
             "width_ms": width,
             "start_ms": start,
             **{name: values.get(name, 0) for name in (*COUNTS, *_SUMS)},
@@ -253,13 +235,6 @@ def _width(since_ms: int, until_ms: int, now_ms: int, step_ms: int | None, *, na
     return max([WINDOW_MS, *fits][-1], kept[0])
 
 
-async def _upsert(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
-    statement = insert(connection, score_windows)
-    sums = {name: score_windows.c[name] + statement.excluded[name] for name in (*COUNTS, *_SUMS)}
-    columns = list(score_windows.primary_key.columns)
-    await connection.execute(statement.on_conflict_do_update(index_elements=columns, set_=sums), rows)
-
-
 async def _count_closed(connection: AsyncConnection, before_ms: int, reached: float) -> None:
     """Note of each window that has closed whether its mean is high enough, once, in all widths that hold it."""
     table = score_windows.c
@@ -278,4 +253,4 @@ async def _count_closed(connection: AsyncConnection, before_ms: int, reached: fl
         for row in await connection.execute(statement.where(closed))
     }
     if counts:
-        await _upsert(connection, _rows(counts))
+        await upsert(connection, score_windows, _rows(counts), add=(*COUNTS, *_SUMS))
