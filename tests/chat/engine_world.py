@@ -221,7 +221,7 @@ class World:
     def peek(self, turn: Turn, key: str) -> Hit | None:
         """What memory holds under the key, if the turn may have it, fresh."""
         hit = self.cache.get_from_memory(key)
-        return hit if hit is not None and self.engine._answers.is_good(turn, hit) else None
+        return hit if hit is not None and self.engine._answers.is_good(self.engine.begin(turn), hit) else None
 
     def key_part(self, turn: Turn) -> str | None:
         """The customer's part of it."""

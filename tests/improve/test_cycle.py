@@ -186,11 +186,10 @@ async def test_budgets_are_kept(tmp_path: Path) -> None:
             return found == [("budget.spent", "open")]
 
         await eventually(is_open)
-        with pytest.raises(BudgetSpentError, match="of the budget"):
-            await run(services, max_calls=20)
-        failed = (await (await services.store.get()).improvement.recent(limit=1))[0]
-        assert failed.state == "failed"
-        assert "It failed" in as_markdown(failed)
+        for too_few in (1, least - 1):
+            with pytest.raises(InvalidRequestError, match=f"takes {least} model calls at least, and {too_few} are"):
+                await run(services, max_calls=too_few)
+        assert len(await (await services.store.get()).improvement.recent()) == 1  # none was begun
 
 
 async def test_tokens_and_time_end_a_cycle(tmp_path: Path) -> None:
@@ -203,6 +202,9 @@ async def test_tokens_and_time_end_a_cycle(tmp_path: Path) -> None:
     async with opened(tmp_path / "time", config) as services:
         with pytest.raises(BudgetSpentError, match="the time is over"):
             await run(services)
+        failed = (await (await services.store.get()).improvement.recent(limit=1))[0]
+        assert failed.state == "failed"
+        assert "It failed" in as_markdown(failed)
 
 
 async def test_a_budget_in_money_needs_prices_and_simulated_models_cost_nothing(tmp_path: Path) -> None:
@@ -253,7 +255,7 @@ async def test_cycle_ends_with_its_roll_out_which_takes_each_step_without_blocki
         parts = {**BUILTIN_PARTS, "answer_style": "Copy every digit. Use short sentences."}
         done = {}
         for _ in range(2):  # the second after a crash: nothing is made twice
-            done = await deployment.carry_out(decision, "cycle-000abc", parts, parent=1, automatic=True)
+            done = await deployment.carry_out(decision, "cycle-000abc", parts, parent=1)
         (experiment,) = await tester.recent()
         plan = experiment.plan
         assert (done["rollout"], experiment.weights) == ("improve-000abc", (0.01,))
@@ -303,7 +305,7 @@ async def test_one_process_at_a_time_and_clear_errors(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="reflection model"):
             await run(services, strategy="critique")
         assert not await (await services.store.get()).improvement.recent()
-        with pytest.raises(BudgetSpentError):  # not for want of a model
+        with pytest.raises(InvalidRequestError, match="at least"):  # not for want of a model
             await run(services, strategy="bandit", max_calls=1)
         # Without a reflection model the mock alone can run.
         assert (await build_request(services, strategy="auto")).strategy == "mock"

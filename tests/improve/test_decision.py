@@ -35,6 +35,15 @@ def test_outcomes(mean: float, spread: float, count: int, limits: dict[str, floa
     assert decision.reasons
 
 
+def test_what_a_person_must_decide_is_proposed_and_the_reason_says_so() -> None:
+    test = decided(0.1, 0.1, 100)
+    test.automatic = False
+    decision = test.decide()
+    assert (decision.outcome, decision.confidence > 0.99) == ("propose", True)
+    assert "a person decides (--propose" in decision.reasons[0]
+    assert "without a person" not in decision.reasons[0]
+
+
 def test_a_cell_that_got_worse_is_not_deployed() -> None:
     decision = decided(0.1, 0.1, 100).decide([("demo:one", "billing")])
     assert decision.outcome == "optimize more"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 from tests.release.conftest import Replica, ReplicaStart, replica
 from tilores_core import CachePolicy, Turn
 from tilores_core.chat.prompts import BUILTIN_PARTS
+from tilores_core.chat.routing.health import Hold
 from tilores_core.contracts import Alert
 from tilores_core.errors import StoreError
 from tilores_core.host import scan
@@ -102,7 +105,7 @@ class World:
     def kinds(self) -> list[str]:
         return [one.kind for one in self.alerts.raised if one.source == "improve.healing"]
 
-    async def held(self) -> Mapping[tuple[str, str], float]:
+    async def held(self) -> Mapping[tuple[str, str], Any]:
         return await ModelHolds(self.store, lambda models: None, clock=lambda: self.now).follow()
 
 
@@ -120,7 +123,7 @@ async def test_model_that_is_down_is_not_asked_until_the_time_is_over_and_caller
     world.now += 30
     [begun] = await world.look()
     assert (begun.diagnosis, begun.body["action"], begun.state) == ("model down", "fail over", "verifying")
-    assert await world.held() == {(BAD, ""): pytest.approx(3600, abs=1)}
+    assert await world.held() == {(BAD, ""): (pytest.approx(3600, abs=1), math.inf)}
     assert await world.look() == []
     await world.scores(GOOD, 0.95, errors=1)
     [ended] = await world.look()
@@ -198,7 +201,8 @@ async def test_model_that_became_bad_in_one_spectrum_after_another_is_replaced_i
     first = await world.breach(age=300)
     [begun] = await world.look()
     assert begun.body["done"] == f"{BAD} is not asked about {CREDIT} for 60 minutes"
-    assert set(await world.held()) == {(BAD, CREDIT)}
+    # Its answers from 20 seconds before the change was noticed on are not served.
+    assert await world.held() == {(BAD, CREDIT): (pytest.approx(3600, abs=1), pytest.approx(world.now - 620, abs=1))}
     await world.scores(GOOD, 0.96)
     assert [one.state for one in await world.look()] == ["healed"]
     assert first.fingerprint in world.alerts.cleared
@@ -284,7 +288,7 @@ async def test_settings_bound_how_long_and_how_often(world: World) -> None:
     table = {"fail_over_minutes": 5.0, "cooldown_minutes": 30.0, "verify_hours": 1.0, "verify_answers": 10}
     await world.alert("model.down")
     await world.look(**table)
-    assert await world.held() == {(BAD, ""): pytest.approx(300, abs=1)}
+    assert await world.held() == {(BAD, ""): (pytest.approx(300, abs=1), math.inf)}
     await world.scores(GOOD, 0.95, 10)
     [ended] = await world.look(**table)
     assert ended.state == "healed"
@@ -342,17 +346,34 @@ async def test_live_turns_leave_signals_without_values_and_a_held_model_is_passe
     async with open_services(host, environment, live=True) as services:
         await services.store.get()
         assert (await services.engine.answer(turn)).model == "demo:simulated-1"
-        services.engine.hold_models({("demo:simulated-1", "customer_profile"): 60.0})
+        services.engine.hold_models({("demo:simulated-1", "customer_profile"): Hold(60.0)})
         assert (await services.engine.answer(turn)).model == "demo:simulated-1"
-        services.engine.hold_models({("demo:simulated-1", "credit_analysis"): 60.0})
+        services.engine.hold_models({("demo:simulated-1", "credit_analysis"): Hold(60.0)})
         assert (await services.engine.answer(turn)).model == "demo:simulated-units"
-        services.engine.hold_models({("demo:simulated-1", ""): 60.0})
+        services.engine.hold_models({("demo:simulated-1", ""): Hold(60.0)})
         assert (await services.engine.answer(turn)).model == "demo:simulated-units"
         services.engine.hold_models({})
         assert (await services.engine.answer(turn)).model == "demo:simulated-1"
         quality = services.quality
         assert quality is not None
         await eventually(lambda: quality.counts["scored"] == 5)
+        # What it answered since its provider changed is not served from the cache, where it is held and meanwhile.
+        kept, before = replace(turn, cache=CachePolicy()), time.time()
+        assert (await services.engine.answer(kept)).cache_tier == "miss"
+
+        async def answered(*held: tuple[str, Hold]) -> tuple[str, bool]:
+            services.engine.hold_models({("demo:simulated-1", spectrum): hold for spectrum, hold in held})
+            answer = await services.engine.answer(kept)
+            assert (services.engine.get_from_memory(kept) is None) == (answer.cache_tier == "miss")
+            return answer.model, answer.cache_tier != "miss"
+
+        changed, later = Hold(60.0, before - 1), Hold(60.0, before + 3600)
+        stored, other = ("demo:simulated-1", True), ("demo:simulated-units", False)
+        assert await answered() == stored
+        for hold in ((CREDIT, changed), ("", changed)):
+            assert await answered(hold) == other
+        for hold in (("customer_profile", changed), (CREDIT, Hold(60.0)), (CREDIT, later), (CREDIT, Hold(0, 0))):
+            assert await answered(hold) == stored
     async with open_services(load_host(environment, loaded=loaded, discovered=list(scan())), environment) as services:
         store = await services.store.get()
         seen = {one.value: one for one in await store.healing.signals()}

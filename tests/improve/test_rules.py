@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from tests.quality.evaluated import opened
 from tilores_core import Candidate, Change, OptimizerTask
 from tilores_core.errors import BudgetSpentError, InvalidRequestError
 from tilores_core.host import scan
-from tilores_core.improve import engine
+from tilores_core.improve import engine, strategy_run
 from tilores_core.improve.journal import CycleJournal
 from tilores_core.improve.report import as_markdown, cycle_row
 from tilores_core.services import Services
@@ -74,6 +75,8 @@ def with_text(task: OptimizerTask, text: str, part: str = "answer_style") -> Can
 async def test_errors_of_a_strategy_and_its_silence_about_errors_end_the_cycle_cleanly(
     services: Services, strategy: Changing, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    release, interrupted, blocked = Event(), Event(), list[Any]()
+
     async def crash(task: OptimizerTask) -> Sequence[Candidate]:
         await task.score([with_text(task, GOOD)])
         raise RuntimeError(SECRET)
@@ -87,6 +90,18 @@ async def test_errors_of_a_strategy_and_its_silence_about_errors_end_the_cycle_c
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.Event().wait()
         return []
+
+    async def block(task: OptimizerTask) -> Sequence[Candidate]:
+        release.wait()
+        blocked.append(await task.score([task.baseline.candidate]))
+        return []
+
+    async def compute_for_ever(task: OptimizerTask) -> Sequence[Candidate]:
+        try:
+            while True:
+                pass
+        finally:
+            interrupted.set()
 
     async def call_for_ever(task: OptimizerTask) -> Sequence[Candidate]:
         while True:
@@ -103,16 +118,20 @@ async def test_errors_of_a_strategy_and_its_silence_about_errors_end_the_cycle_c
 
     with monkeypatch.context() as clock:
         clock.setattr(CycleJournal, "seconds_left", 60.0)
-        clock.setattr(engine, "_SECONDS_TO_END", 0.01)
+        clock.setattr(strategy_run, "SECONDS_TO_END", 0.05)
         clock.setattr(engine, "_SHARE_OF_TIME", 0.0005)
-        for endless in (hang, hang_though_cancelled, call_for_ever):
+        for endless in (hang, hang_though_cancelled, block, compute_for_ever, call_for_ever):
             assert ended(await run(services, strategy, endless)) == "the time is over"
+    release.set()
+    await asyncio.to_thread(interrupted.wait, 30)
+    assert interrupted.is_set(), "a strategy that was left behind goes on to use the processor"
     spent = await run(services, strategy, ignore_the_budget, calls=200)
     assert "of the budget" in ended(spent)
     assert cycle_row(spent)["calls"] <= 200
     crashed = await run(services, strategy, crash)
     assert ended(crashed) == "the strategy failed: RuntimeError"
     assert crashed.phases["generation"]["winner"] is not None  # what it had scored before counts
+    assert not blocked, "a strategy that was ended can still ask"
     assert SECRET not in json.dumps(crashed.phases) + as_markdown(crashed) + caplog.text
 
 

@@ -28,22 +28,12 @@ def test_beta_cdf_over_shapes_equals_scipy(a: float) -> None:
 
 @pytest.mark.parametrize("df", [1, 2, 3.7, 19, 20, 150, 4_321.5, 1e7])
 def test_t_distribution_in_both_tails_equals_scipy(df: float) -> None:
-    for t in (-40, -5, -1.96, -1e-3, 0, 1e-9, 0.5, 2, 8, 30):
-        assert _close(ours.t_cdf(t, df), scipy.stats.t.cdf(t, df)), t
-        if t > 0:
-            assert _close(ours.t_tail(t, df), scipy.stats.t.sf(t, df)), t
+    for t in (0, 1e-9, 1e-3, 0.5, 2, 8, 40):
+        assert _close(ours.t_tail(t, df), scipy.stats.t.sf(t, df)), t
     for probability in (1e-6, 0.025, 0.3, 0.5, 0.9, 0.995):
         assert math.isclose(
             ours.t_quantile(probability, df), scipy.stats.t.ppf(probability, df), rel_tol=1e-9, abs_tol=1e-12
         )
-
-
-@pytest.mark.parametrize("shape", _SHAPES)
-def test_gamma_tail_over_shapes_equals_scipy(shape: float) -> None:
-    for factor in (0.01, 0.5, 0.9, 0.999, 1, 1.001, 1.1, 2, 5):
-        expected = scipy.special.gammaincc(shape, shape * factor)
-        assert math.isclose(ours.gamma_tail(shape * factor, shape), expected, rel_tol=1e-9, abs_tol=1e-15), factor
-    assert math.isclose(ours.chi_square_tail(3.84, 1), scipy.stats.chi2.sf(3.84, 1), rel_tol=1e-9)
 
 
 def test_binomial_cdf_over_counts_equals_scipy() -> None:
@@ -54,15 +44,10 @@ def test_binomial_cdf_over_counts_equals_scipy() -> None:
                 assert _close(ours.binomial_cdf(successes, trials, probability), expected)
 
 
-def test_normal_and_kolmogorov_and_beta_quantile_equal_scipy() -> None:
-    for z in (-30, -8, -1, 0, 0.3, 5):
-        assert _close(ours.normal_cdf(z), scipy.stats.norm.cdf(z))
+def test_normal_quantile_and_kolmogorov_tail_equal_scipy() -> None:
     for probability in (1e-12, 0.025, 0.5, 0.999):
         assert math.isclose(
             ours.normal_quantile(probability), scipy.stats.norm.ppf(probability), rel_tol=1e-9, abs_tol=1e-12
-        )
-        assert math.isclose(
-            ours.beta_quantile(probability, 3, 8), scipy.stats.beta.ppf(probability, 3, 8), rel_tol=1e-9
         )
     for x in (0.1, 0.3, 0.8, 1.17, 1.19, 1.36, 3.0):
         assert math.isclose(ours.kolmogorov_tail(x), scipy.stats.kstwobign.sf(x), rel_tol=1e-9)

@@ -15,7 +15,6 @@ import pytest
 import scipy
 
 from tilores_core.statistics import (
-    ConfidenceSequence,
     Cuped,
     FloorTest,
     MeanSPRT,
@@ -60,23 +59,10 @@ def test_msprt_with_equal_arms_equals_published_formula() -> None:
     assert test.look(first, Moments.of(treatment[:100])).p_value <= look.p_value, "a p-value never rises again"
 
 
-def test_confidence_sequence_with_equal_arms_equals_published_formula() -> None:
-    control, treatment = _arms(500)
-    first, second = Moments.of(control), Moments.of(treatment)
-    n, alpha, v = 500, 0.05, first.variance + second.variance
-    rho2 = (-2 * math.log(alpha) + math.log(-2 * math.log(alpha) + 1)) / 2000
-    width = 2 * (n * rho2 + 1) / (n**2 * rho2) * math.log(math.sqrt(n * rho2 + 1) / alpha)
-    look = ConfidenceSequence(horizon=2000).look(first, second)
-    assert _close(look.high - look.low, 2 * math.sqrt(v * width))
-    at_p = ConfidenceSequence(horizon=2000).look(first, second)
-    assert (at_p.p_value <= alpha) == (not look.low <= 0 <= look.high)
-
-
 def test_looks_with_too_few_values_say_nothing() -> None:
     few = Moments.of([0.9] * 49)
-    for test in (MeanSPRT(), ConfidenceSequence()):
-        look = test.look(few, few)
-        assert (look.low, look.high, look.p_value) == (-math.inf, math.inf, 1.0)
+    look = MeanSPRT().look(few, few)
+    assert (look.low, look.high, look.p_value) == (-math.inf, math.inf, 1.0)
 
 
 def test_ratio_mismatch_equals_dirichlet_multinomial_bayes_factor() -> None:
@@ -184,7 +170,6 @@ def test_msprt_in_small_simulation_finds_no_winner_between_equal_arms() -> None:
         (Cuped, lambda test, score: test.add(score, score * score)),
         (lambda: RatioMismatchTest(shares=(0.5, 0.5)), lambda test, score: test.add(int(score > 0.85))),
         (MeanSPRT, lambda test, score: test.look(Moments(100, score, 3), Moments(100, 0.9, 3))),
-        (ConfidenceSequence, lambda test, score: test.look(Moments(100, score, 3), Moments(100, 0.9, 3))),
     ],
 )
 def test_state_as_json_goes_on_as_if_never_stored(

@@ -14,6 +14,7 @@ from tilores_core.cache.keys import answer_key
 from tilores_core.cache.tiered import Hit, TieredCache
 from tilores_core.chat.customer_lookup import CustomerLookup
 from tilores_core.chat.customer_match import CustomerMatch
+from tilores_core.chat.routing.health import Holds
 from tilores_core.chat.stored import answer_to_bytes, is_cacheable
 from tilores_core.chat.turn_context import TurnContext
 from tilores_core.contracts import Answer, Turn, current_purpose
@@ -43,6 +44,7 @@ class AnswerLookup:
         self._life_by_spectrum = table.spectrums
         self._model_key_part = model_key_part
         self._clock = clock
+        self._distrusted: dict[str, dict[str, tuple[float, float]]] = {}
         self._has_shared = cache.has_shared
 
     # --- finding -----------------------------------------------------------------------------------------
@@ -68,7 +70,7 @@ class AnswerLookup:
         if hit is None:
             context.missing_key = key
             return None
-        return hit if self.is_good(context.turn, hit) else None
+        return hit if self.is_good(context, hit) else None
 
     async def get_from_tiers(self, context: TurnContext) -> Hit | None:
         """The same with the tiers outside this process, after `get_from_memory` has found nothing.
@@ -109,9 +111,10 @@ class AnswerLookup:
             return match, None
         key = self.key_of(context)
         if key in context.entries or not self._has_shared:
-            return match, self._cache.get_from_memory(key) or context.entries.get(key)
-        # Another turn may have stored it while the tiers were asked.
-        return match, await self._cache.get(key) or self._cache.get_from_memory(key)
+            hit = self._cache.get_from_memory(key) or context.entries.get(key)
+        else:  # another turn may have stored it while the tiers were asked
+            hit = await self._cache.get(key) or self._cache.get_from_memory(key)
+        return match, None if hit is None or self._is_distrusted(context, hit) else hit
 
     async def find_customer(self, context: TurnContext) -> CustomerMatch:
         """The customer, with the turn's purpose visible to the source, which may let live calls go first."""
@@ -121,15 +124,34 @@ class AnswerLookup:
         finally:
             current_purpose.reset(before)
 
-    def is_good(self, turn: Turn, hit: Hit) -> bool:
-        """Fresh, and no older than the turn accepts."""
-        now, max_age = self._clock(), turn.cache.max_age
-        return hit.fresh_until > now and (max_age is None or now - hit.stored_at <= max_age)
+    def is_good(self, context: TurnContext, hit: Hit) -> bool:
+        """Fresh, no older than the turn accepts, and not of a model that is distrusted."""
+        now, max_age = self._clock(), context.turn.cache.max_age
+        return (
+            hit.fresh_until > now
+            and (max_age is None or now - hit.stored_at <= max_age)
+            and not (self._distrusted and self._is_distrusted(context, hit))
+        )
 
     def is_young(self, turn: Turn, hit: Hit) -> bool:
         """No older than the turn accepts; perhaps stale."""
         max_age = turn.cache.max_age
         return max_age is None or hit.age(self._clock()) <= max_age
+
+    def distrust(self, models: Holds) -> None:
+        """Serve no answers that these models gave since their time, while they are held; and those of all others."""
+        now = self._clock()
+        self._distrusted = {}
+        for (model, spectrum), hold in models.items():
+            self._distrusted.setdefault(model, {})[spectrum] = (hold.since, now + hold.seconds)
+
+    def _is_distrusted(self, context: TurnContext, hit: Hit) -> bool:
+        held = self._distrusted.get(context.model)
+        if held is None:
+            return False
+        now = self._clock()
+        found = (held.get(""), held.get(context.spectrum))
+        return any(one is not None and one[0] <= hit.stored_at and now < one[1] for one in found)
 
     # --- storing -----------------------------------------------------------------------------------------
 

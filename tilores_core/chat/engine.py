@@ -35,6 +35,7 @@ from tilores_core.chat.reporter import OutcomeReporter
 from tilores_core.chat.routing.budget import deadline_exceeded
 from tilores_core.chat.routing.delivery import Emit
 from tilores_core.chat.routing.filler import with_filler
+from tilores_core.chat.routing.health import Holds
 from tilores_core.chat.stored import answer_from_hit, pieces_of
 from tilores_core.chat.turn_context import KeyMemo, TurnContext
 from tilores_core.contracts import Answer, Caller, Delta, PromptChoice, PromptSource, Turn, current_purpose
@@ -94,7 +95,6 @@ class ChatEngine:
         chat = chat or ChatTable()
         self._guard = Guard(chat.grounding)
         self._router = ModelRouter(models, self._routing, deadline_seconds=deadline_seconds, notes=notes)
-        self.hold_models = self._router.hold
         self.routes = self._router.report
         """`routes()`: by full name of each model that was asked: its breaker's state, its usual time to a token."""
         self.conditions = self._router.conditions
@@ -161,7 +161,7 @@ class ChatEngine:
             return None
         stored = wire_key(key, protocol)
         hit = self._cache.get_from_memory(stored)
-        if hit is not None and self._answers.is_good(context.turn, hit):
+        if hit is not None and self._answers.is_good(context, hit):
             reply = hit.value
         else:
             hit = self._answers.get_from_memory(context)
@@ -322,7 +322,7 @@ class ChatEngine:
 
     async def _generate(self, context: TurnContext, name: str, emit: Emit | None) -> Answer:
         current_purpose.set(context.turn.purpose)
-        accept = partial(self._answers.is_good, context.turn)
+        accept = partial(self._answers.is_good, context)
         async with self._cache.lease(name, accept=accept) as hit:
             if hit is not None:  # another replica has answered the same meanwhile
                 return answer_from_hit(hit, self._clock())
@@ -366,6 +366,11 @@ class ChatEngine:
             current_purpose.reset(before)
 
     # --- state -------------------------------------------------------------------------------------------
+
+    def hold_models(self, models: Holds) -> None:
+        """Leave these models alone for so long, while others can be asked; and only these."""
+        self._router.hold(models)
+        self._answers.distrust(models)
 
     async def warm_up(self) -> None:
         """Import what the models of `[use]` need, so that the first caller does not wait for it. Never raises."""

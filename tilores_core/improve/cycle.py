@@ -14,7 +14,7 @@ import structlog
 
 from tilores_core.contracts import Alert
 from tilores_core.errors import InvalidRequestError, StoreError, TiloresError
-from tilores_core.improve.parts import CycleParts, CycleRequest
+from tilores_core.improve.parts import CycleParts, CycleQuestions, CycleRequest
 from tilores_core.improve.phases import CycleWork, Progress
 from tilores_core.resilience import acquire_lease
 
@@ -36,26 +36,25 @@ class VirtuousCycleOrchestrator:
     async def estimate(self, request: CycleRequest) -> dict[str, int]:
         """Model calls that a cycle takes at least (with one candidate) and at most (the budget), and the questions of
         each split. Asks no model. Raises as `run`."""
-        ground = await self._parts.ground(request)
-        sizes = ground.sizes
-        # The present prompt and a candidate on training questions; what is reserved for the phases after the search.
-        least = len(request.models) * (2 * sizes["training"] + 4 * sizes["validation"] + 2 * sizes["held-out"])
-        return {"least_calls": least, "most_calls": max(least, request.budget.calls or least), **sizes}
+        return _estimate(request, await self._parts.ground(request))
 
     async def run(self, request: CycleRequest | None, *, progress: Progress | None = None) -> StoredCycle | None:
         """Go on with the cycle that was interrupted, else begin the one that is asked for; None without either.
 
-        Raises `InvalidRequestError` while another process runs one, `ConfigError`, `SourceError`, `StoreError`.
+        Raises `InvalidRequestError` while another process runs one or for a budget of too few calls, `ConfigError`,
+        `SourceError`, `StoreError`.
         """
         from tilores_core.store.improvement import LEASE  # SQLAlchemy is imported with the open store
 
         opened = await self._parts.store.get()
         store = opened.improvement
+        await self.conclude_rollouts()
         lease = await acquire_lease(opened.leases, LEASE, seconds=self._lease_seconds)
         if lease is None:
             raise InvalidRequestError(
                 "another process runs an improvement cycle", fix="wait for its end: tilores improve status"
             )
+        ground = None
         async with lease:
             running = await store.recent(limit=1, state="running")
             if running:
@@ -64,9 +63,12 @@ class VirtuousCycleOrchestrator:
                 return None
             else:
                 self._parts.strategy_of(request.strategy)  # an unknown one begins no cycle
+                ground = await self._parts.ground(request)
+                _estimate(request, ground)
                 cycle_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
                 cycle = await store.begin(cycle_id, asdict(request), fence=lease.fence)
-            await lease.run(self._go(store, cycle, lease.fence, progress))
+            work = CycleWork(self._parts, store, cycle, lease.fence, progress, ground)
+            await lease.run(self._go(store, cycle, work))
             return await store.get(cycle.id)
 
     async def conclude_rollouts(self) -> list[StoredCycle]:
@@ -93,17 +95,16 @@ class VirtuousCycleOrchestrator:
                     ended.append(cycle)
         return ended
 
-    async def _go(self, store: Improvement, cycle: StoredCycle, fence: int, progress: Progress | None) -> None:
+    async def _go(self, store: Improvement, cycle: StoredCycle, work: CycleWork) -> None:
         log.info("improve.cycle", cycle=cycle.id, finished=len(cycle.phases))
-        work = CycleWork(self._parts, store, cycle, fence, progress)
         try:
             await work.run()
         except StoreError:
             raise  # gone on with later
         except TiloresError as error:
             work.phases["error"] = {"error": type(error).__name__, "said": error.message}
-            await store.keep(cycle.id, work.phases, fence=fence)
-            await store.end(cycle.id, "failed", fence=fence)
+            await store.keep(cycle.id, work.phases, fence=work.fence)
+            await store.end(cycle.id, "failed", fence=work.fence)
             self._tell_of_budget(work.journal.ended)
             self._parts.alerts.raise_alert(
                 Alert(
@@ -116,7 +117,7 @@ class VirtuousCycleOrchestrator:
             )
             raise
         waits = work.phases["recommendations"].get("rollout")
-        await store.end(cycle.id, "rolling out" if waits else "done", fence=fence)
+        await store.end(cycle.id, "rolling out" if waits else "done", fence=work.fence)
         self._tell_of_budget(work.journal.ended)
 
     def _tell_of_budget(self, ended: str | None) -> None:
@@ -131,3 +132,18 @@ class VirtuousCycleOrchestrator:
             self._parts.alerts.raise_alert(alert)
         else:
             self._parts.alerts.clear(alert.fingerprint)
+
+
+def _estimate(request: CycleRequest, ground: CycleQuestions) -> dict[str, int]:
+    """Raises `InvalidRequestError` when the budget is smaller than the least."""
+    sizes, budget = ground.sizes, request.budget.calls
+    # The present prompt and a candidate on training questions; what is reserved for the phases after the search.
+    least = len(request.models) * (2 * sizes["training"] + 4 * sizes["validation"] + 2 * sizes["held-out"])
+    if budget is not None and budget < least:
+        raise InvalidRequestError(
+            f"a cycle with these questions and models takes {least} model calls at least, and {budget} are allowed",
+            param="max_calls",
+            fix=f"allow {least} or more (--max-calls, [improve] max_calls), or ask fewer models or questions "
+            "([improve] per_spectrum)",
+        )
+    return {"least_calls": least, "most_calls": budget or least, **sizes}

@@ -53,11 +53,14 @@ class Thresholds:
 
 @dataclass(slots=True)
 class HeldOutTest:
-    """Paired differences of held-out questions, looked at after every batch; one value a question, the mean over
+    """`automatic`: whether it may say deploy; else what could be deployed is proposed.
+
+    Paired differences of held-out questions, looked at after every batch; one value a question, the mean over
     models, as the answers of several models to a question are not independent. Looking costs nothing: the test is
     the mixture SPRT (Johari et al., arXiv 1512.04922) on the differences."""
 
     thresholds: Thresholds = field(default_factory=Thresholds)
+    automatic: bool = True
     differences: list[float] = field(default_factory=list)
     test: MeanSPRT = field(default_factory=lambda: MeanSPRT(tau=_TAU, minimum=20))
 
@@ -97,6 +100,8 @@ class HeldOutTest:
             return "optimize more", (f"{points}, but worse: {cells}",)
         if difference < limits.gain:
             return "optimize more", (f"{points}; at least {100 * limits.gain:g} points are needed",)
+        if confidence >= limits.auto and not self.automatic:
+            return "propose", (f"{points}; a person decides (--propose, or [improve] automatic = false)",)
         if confidence >= limits.auto:
             return "deploy", (f"{points}; {limits.auto:.0%} is enough to deploy without a person",)
         if confidence >= limits.propose:

@@ -23,18 +23,17 @@ class AutomatedImprovementDeployment:
     """Makes a version of a candidate, and deploys it by a guarded roll-out where the decision says so.
 
     Every step may be made again after a crash: the version and the roll-out of the same cycle are found again.
-    `tester` None: versions are proposed only.
     """
 
     def __init__(
-        self, prompts: ProductionPromptManager, tester: ProductionABTester | None, table: ImproveTable | None = None
+        self, prompts: ProductionPromptManager, tester: ProductionABTester, table: ImproveTable | None = None
     ) -> None:
         self._prompts = prompts
         self._tester = tester
         self._table = table or ImproveTable()
 
     async def carry_out(
-        self, decision: Decision, cycle_id: str, parts: Mapping[str, str], *, parent: int, automatic: bool
+        self, decision: Decision, cycle_id: str, parts: Mapping[str, str], *, parent: int
     ) -> dict[str, Any]:
         """Do what was decided; returned are the `version` that was made, or None; `done`: what was done, for the
         report; `rollout`: the experiment that goes on, where one was begun. Raises `StoreError`."""
@@ -42,7 +41,7 @@ class AutomatedImprovementDeployment:
             return {"version": None, "done": "nothing"}
         reason = f"improvement cycle {cycle_id}: {decision.reasons[0]}"
         number = await self._find_or_make(cycle_id, parts, reason, parent)
-        if decision.outcome == "propose" or not automatic or self._tester is None:
+        if decision.outcome == "propose":
             return {"version": number, "done": f"proposed: tilores prompts deploy {number}"}
         name = f"improve-{cycle_id[-6:]}"
         if name not in {one.name for one in await self._tester.recent()}:
@@ -51,14 +50,15 @@ class AutomatedImprovementDeployment:
             except (DeploymentRefusedError, InvalidRequestError) as error:
                 log.warning("improve.not_deployed", version=number, error=type(error).__name__)
                 return {"version": number, "done": f"proposed, as the roll-out was refused: {error.message}"}
-        done = f"a guarded roll-out of version {number} was begun ({name})"
+        done = (
+            f"a guarded roll-out of version {number} was begun ({name}); it goes on with the callers of "
+            f"`tilores serve` and its worker, and waits while there are none; end it: tilores experiments stop {name}"
+        )
         return {"version": number, "done": done, "rollout": name}
 
     async def find_outcome(self, name: str) -> dict[str, Any] | None:
         """What became of a roll-out; None while it goes on. Raises `StoreError`, `InvalidRequestError` without
         one of this name."""
-        if self._tester is None:
-            return None
         found = await self._tester.get(name)
         if found.state != "ended":
             return None

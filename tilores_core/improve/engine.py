@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import structlog
 
@@ -19,20 +19,18 @@ from tilores_core.contracts import (
     ScoredCase,
     rank_candidates,
 )
-from tilores_core.errors import BudgetSpentError, ConfigError, InvalidRequestError, ProviderError
+from tilores_core.errors import BudgetSpentError, ProviderError
 from tilores_core.improve.candidates import CandidateScorer, average
 from tilores_core.improve.journal import CycleJournal, ModelReply, prompt_key
+from tilores_core.improve.strategy_run import StrategyRun, TrainingTask
 
 log = structlog.get_logger(part="improve")
 
 _MOST_FINDINGS: Final = 50
 _MOST_BEST: Final = 3
-_MOST_REFUSALS: Final = 20
 _SHARE_OF_TIME: Final = 0.75
 """Of the time that is left, for the search; the rest is for what comes after it."""
-_SECONDS_TO_END: Final = 5.0
 Ask = Callable[[str], Awaitable[ModelReply]]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,59 +60,6 @@ class SearchResult:
     rejected: tuple[str, ...] = ()
     gains: tuple[Gain, ...] = ()
     ended: str = ""
-
-
-class TrainingTask:
-    """The `OptimizerTask` of one cycle, all that a strategy gets.
-
-    `failure`: the first error that a call of the strategy ended with, also when the strategy goes on after it.
-    `closed`: whether the strategy was ended; a call of one that goes on all the same never returns.
-    """
-
-    def __init__(self, engine: ContinuousOptimizationEngine) -> None:
-        self.baseline = engine.baseline
-        self.parts = self.baseline.candidate.parts
-        self.lessons = engine.lessons
-        self.seed = engine.seed
-        self.failure: Exception | None = None
-        self.closed = False
-        self._engine = engine
-        self._refusals = 0
-
-    async def score(self, candidates: Sequence[Candidate], *, keep: int = 1) -> list[ScoredCandidate]:
-        """As `OptimizerTask` says."""
-        return await self._note_failure(self._engine.scorer.select(candidates, keep))
-
-    async def evaluate(self, candidate: Candidate, ids: Sequence[str]) -> list[ScoredCase]:
-        """As `OptimizerTask` says."""
-        return await self._note_failure(self._engine.scorer.score_cases(candidate, ids))
-
-    async def reflect(self, prompt: str) -> str:
-        """As `OptimizerTask` says."""
-        if (ask := self._engine.ask) is None:
-            self.failure = ConfigError(
-                "this strategy asks a reflection model, and there is none",
-                where="[improve] reflection_model",
-                fix="name a model, or use another strategy",
-            )
-            raise self.failure
-        return await self._note_failure(self._engine.journal.reply(prompt, ask))
-
-    async def _note_failure(self, working: Coroutine[Any, Any, T]) -> T:
-        await asyncio.sleep(0)  # what was scored already is not waited for, and the time must be able to end a loop
-        if self.closed:
-            working.close()
-            await asyncio.Event().wait()
-        try:
-            return await working
-        except InvalidRequestError:
-            raise  # the strategy's own mistake
-        except Exception as error:
-            self.failure = self.failure or error
-            self._refusals += 1
-            if self._refusals > _MOST_REFUSALS:  # it does not let the error through, and would go on for ever
-                raise asyncio.CancelledError from None
-            raise
 
 
 @dataclass(kw_only=True)
@@ -170,25 +115,17 @@ class ContinuousOptimizationEngine:
         """What the strategy found, and why it ended early. It is cancelled when its share of the time is over; one
         that does not end then is left behind."""
         seconds = self.journal.seconds_left
-
-        async def improve() -> list[Candidate]:
-            return list(await strategy.improve(task))
-
-        work = asyncio.create_task(improve())
-        work.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # or it would be logged
+        running = StrategyRun(strategy, task)
         try:
-            await asyncio.wait({work}, timeout=None if seconds is None else _SHARE_OF_TIME * seconds)
-            in_time = work.done()
+            in_time = await running.wait(None if seconds is None else _SHARE_OF_TIME * seconds)
         finally:
-            task.closed = True
-            if work.cancel():
-                await asyncio.wait({work}, timeout=_SECONDS_TO_END)
+            await running.stop()
         if not in_time:
             return (), "the time is over"
-        if work.cancelled():
-            return (), "" if task.failure is not None else "the strategy failed: CancelledError"
-        if (error := work.exception()) is None:
-            return work.result(), ""
+        if (error := running.found.exception()) is None:
+            return running.found.result(), ""
+        if isinstance(error, asyncio.CancelledError) and task.failure is not None:
+            return (), ""
         if task.failure is None:
             log.warning("improve.strategy_failed", error=type(error).__name__)
         return (), f"the strategy failed: {type(error).__name__}"  # what a plugin's error says may hold anything

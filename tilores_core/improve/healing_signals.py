@@ -7,13 +7,15 @@ customers stay where they are.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from tilores_core.chat.routing.health import Hold, Holds
 from tilores_core.contracts import Outcome
 from tilores_core.errors import StoreError, is_perhaps_done
 from tilores_core.quality.live import ScoreObserver
@@ -27,6 +29,8 @@ log = structlog.get_logger(part="improve")
 
 _MOST_SEEN: Final = 2_000
 _AGAIN_SECONDS: Final = 5.0
+_NOTICED_SECONDS: Final = 20.0
+"""At most, from the first answer of a changed model until the store has a signal of it."""
 
 
 class HealthSignals:
@@ -90,14 +94,16 @@ class ModelHolds:
     """Keeps the models that episodes hold out of the way of this process's turns, until their time is over: of those
     of the spectrums where quality was breached, or of all.
 
-    `hold`: gets the seconds by model and spectrum ("": all); replaces what it got before. Each process follows the
+    What such a model answered there since its provider changed is not served from the cache meanwhile.
+
+    `hold`: gets them by model and spectrum ("": all); they replace what it got before. Each process follows the
     store's change feed.
     """
 
     def __init__(
         self,
         store: LazyStore,
-        hold: Callable[[Mapping[tuple[str, str], float]], None],
+        hold: Callable[[Holds], None],
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -116,12 +122,12 @@ class ModelHolds:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def follow(self) -> dict[tuple[str, str], float]:
+    async def follow(self) -> dict[tuple[str, str], Hold]:
         """Hold what is to be held now. Raises `StoreError`."""
         now = self._clock() * 1000
         episodes = await (await self._store.get()).healing.recent(limit=100)
         held = {
-            (one.body["model"], spectrum): (one.body["held_until_ms"] - now) / 1000
+            (one.body["model"], spectrum): Hold((one.body["held_until_ms"] - now) / 1000, _changed_at(one.body))
             for one in reversed(episodes)
             if one.body.get("held_until_ms", 0) > now
             for spectrum in one.body["spectrums"] or [""]
@@ -139,3 +145,9 @@ class ModelHolds:
             except StoreError:
                 await asyncio.sleep(_AGAIN_SECONDS)
                 self._changed.set()
+
+
+def _changed_at(body: Mapping[str, Any]) -> float:
+    """When the model that an episode holds began to answer otherwise; infinite where it only failed."""
+    since: float = body["evidence"].get("since_ms", math.inf)
+    return since / 1000 - _NOTICED_SECONDS

@@ -83,8 +83,12 @@ class ContinuousImprovementOrchestrator:
             stops.append(f"paused by {paused['by']}: {paused['reason']}")
         if rollout is not None:
             stops.append(f"a code roll-out is in progress ({rollout.target or rollout.version})")
-        if waits := next((one.id for one in cycles if one.state == "rolling out"), None):
-            stops.append(f"what cycle {waits} has found is being rolled out")
+        if waits := next((one for one in cycles if one.state == "rolling out"), None):
+            name = waits.phases["recommendations"]["rollout"]
+            stops.append(
+                f"what cycle {waits.id} has found is being rolled out ({name}), which needs callers of `tilores "
+                f"serve` and its worker; end it: tilores experiments stop {name}"
+            )
         if len(today) >= self._table.cycles_per_day:
             stops.append(f"{len(today)} cycles in the last 24 hours, which is the limit")
         recent = f"a cycle took it within {self._table.cooldown_hours:g} hours"

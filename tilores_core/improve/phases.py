@@ -23,7 +23,7 @@ from tilores_core.improve.decision import Decision, HeldOutTest, question_differ
 from tilores_core.improve.engine import build_row
 from tilores_core.improve.journal import CycleJournal
 from tilores_core.improve.learning import LearningAccumulator, SelfImprovingOptimizer, observations
-from tilores_core.improve.parts import CycleParts, CycleRequest
+from tilores_core.improve.parts import CycleParts, CycleQuestions, CycleRequest
 from tilores_core.quality.evaluation import compare
 
 if TYPE_CHECKING:
@@ -45,11 +45,13 @@ class CycleWork:
         cycle: StoredCycle,
         fence: int,
         progress: Progress | None,
+        ground: CycleQuestions | None = None,
     ) -> None:
+        self._given = ground
         self._parts = parts
         self._store = store
         self._cycle = cycle
-        self._fence = fence
+        self.fence = fence
         self._progress = progress
         self.request = CycleRequest.from_state(cycle.options)
         self.journal = CycleJournal(
@@ -69,7 +71,7 @@ class CycleWork:
             self.journal.restore(self.phases["generation"]["spent"])
         elif "baseline" in self.phases:
             self.journal.restore(self.phases["baseline"]["spent"], present=self.request.parts)
-        self._ground = await self._parts.ground(self.request)
+        self._ground = self._given or await self._parts.ground(self.request)
         if self.phases.get("baseline", {}).get("questions", self._ground.golden.digest) != self._ground.golden.digest:
             raise ConfigError(
                 "the customers' records have changed since the cycle began",
@@ -91,7 +93,7 @@ class CycleWork:
                 continue
             self._lessons = ()
             self.phases[name] = await steps[name]()
-            await self._store.keep(self._cycle.id, self.phases, fence=self._fence, lessons=self._lessons)
+            await self._store.keep(self._cycle.id, self.phases, fence=self.fence, lessons=self._lessons)
 
     async def _baseline(self) -> dict[str, Any]:
         ground = self._ground
@@ -172,7 +174,7 @@ class CycleWork:
     async def _compare(self, winner: Mapping[str, Any]) -> dict[str, Any]:
         """The winner and the present prompt on held-out questions."""
         journal = self.journal
-        test = HeldOutTest(self.request.thresholds)
+        test = HeldOutTest(self.request.thresholds, self.request.automatic)
         before: dict[tuple[str, str], Any] = {}
         after: dict[tuple[str, str], Any] = {}
         questions = self._ground.held_out(self.request.seed)
@@ -206,7 +208,6 @@ class CycleWork:
                 self._cycle.id,
                 winner["parts"],
                 parent=self.request.number,
-                automatic=self.request.automatic,
             )
         return {**carried_out, "next": recommendations(self.phases)}
 

@@ -1,8 +1,7 @@
 """Statistics in pure Python: no I/O, no dependency, nothing here knows of models or prompts.
 
-For a planned number of values: `paired_t`, `welch_t`, `mcnemar_exact`, `two_proportions`, `wilson`, `newcombe`,
-`sample_size`, `power`, `cohens_kappa`, `slope`, `change_point`, `probability_better`, `expected_loss`.
-For looking again and again: `MeanSPRT`, `ConfidenceSequence`, `FloorTest`, `RatioMismatchTest`.
+For a planned number of values: `paired_t`, `mcnemar_exact`, `sample_size`, `cohens_kappa`, `slope`, `change_point`.
+For looking again and again: `MeanSPRT`, `FloorTest`, `RatioMismatchTest`.
 Their work per value or look is constant, and `to_state` gives plain JSON from which `from_state` goes on. `Moments`
 and `Cuped` hold what a stream has shown so far. Wrong arguments raise `ValueError`.
 """
@@ -12,26 +11,16 @@ from tilores_core.statistics.assignment import (
     RatioMismatchTest as RatioMismatchTest,
     adjust_arms as adjust_arms,
 )
-from tilores_core.statistics.bayes import expected_loss as expected_loss, probability_better as probability_better
 from tilores_core.statistics.comparisons import (
     Comparison as Comparison,
     cohens_kappa as cohens_kappa,
     mcnemar_exact as mcnemar_exact,
-    newcombe as newcombe,
     paired_t as paired_t,
-    power as power,
     sample_size as sample_size,
-    two_proportions as two_proportions,
-    welch_t as welch_t,
-    wilson as wilson,
 )
 from tilores_core.statistics.floor import FloorTest as FloorTest
 from tilores_core.statistics.moments import Moments as Moments
-from tilores_core.statistics.sequential import (
-    ConfidenceSequence as ConfidenceSequence,
-    Look as Look,
-    MeanSPRT as MeanSPRT,
-)
+from tilores_core.statistics.sequential import Look as Look, MeanSPRT as MeanSPRT
 from tilores_core.statistics.series import (
     ChangePoint as ChangePoint,
     Slope as Slope,

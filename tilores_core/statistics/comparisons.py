@@ -1,6 +1,6 @@
 """Tests at a planned sample size: two means, pairs, two proportions, and the agreement of two graders.
 
-They hold for one look. What is looked at again and again takes `MeanSPRT` or `ConfidenceSequence`.
+They hold for one look. What is looked at again and again takes `MeanSPRT`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from tilores_core.statistics.distributions import binomial_cdf, normal_cdf, normal_quantile, t_quantile, t_tail
+from tilores_core.statistics.distributions import binomial_cdf, normal_quantile, t_quantile, t_tail
 from tilores_core.statistics.moments import Moments
 
 
@@ -37,19 +37,6 @@ def paired_t(first: Sequence[float], second: Sequence[float], *, alpha: float = 
     return _t_comparison(differences.mean, error, differences.count - 1, alpha)
 
 
-def welch_t(first: Moments, second: Moments, *, alpha: float = 0.05) -> Comparison:
-    """Welch's t test of two means with unequal variances; degrees of freedom by Welch and Satterthwaite.
-
-    Raises `ValueError` with fewer than two values in either.
-    """
-    if first.count < 2 or second.count < 2:
-        raise ValueError("each sample needs at least two values")
-    a, b = first.variance / first.count, second.variance / second.count
-    spread = a * a / (first.count - 1) + b * b / (second.count - 1)
-    df = (a + b) ** 2 / spread if spread else first.count + second.count - 2
-    return _t_comparison(second.mean - first.mean, math.sqrt(a + b), df, alpha)
-
-
 def _t_comparison(difference: float, error: float, df: float, alpha: float) -> Comparison:
     if error == 0:  # all differences are the same
         statistic = math.copysign(math.inf, difference) if difference else 0.0
@@ -65,50 +52,6 @@ def mcnemar_exact(only_first: int, only_second: int) -> float:
     return min(1.0, 2 * binomial_cdf(fewer, pairs, 0.5)) if pairs else 1.0
 
 
-def wilson(successes: float, trials: float, *, alpha: float = 0.05) -> tuple[float, float]:
-    """Wilson's score interval of a proportion (Wilson 1927); (0, 1) without trials."""
-    if trials <= 0:
-        return 0.0, 1.0
-    z = normal_quantile(1 - alpha / 2)
-    share, spread = successes / trials, z * z / trials
-    centre = (share + spread / 2) / (1 + spread)
-    half = z / (1 + spread) * math.sqrt(share * (1 - share) / trials + spread / (4 * trials))
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
-def newcombe(
-    first_successes: float, first_trials: float, second_successes: float, second_trials: float, *, alpha: float = 0.05
-) -> tuple[float, float]:
-    """Newcombe's hybrid interval (1998, method 10) of the difference second minus first."""
-    if first_trials <= 0 or second_trials <= 0:
-        return -1.0, 1.0
-    first, second = first_successes / first_trials, second_successes / second_trials
-    first_low, first_high = wilson(first_successes, first_trials, alpha=alpha)
-    second_low, second_high = wilson(second_successes, second_trials, alpha=alpha)
-    difference = second - first
-    return (
-        difference - math.hypot(second - second_low, first_high - first),
-        difference + math.hypot(second_high - second, first - first_low),
-    )
-
-
-def two_proportions(
-    first_successes: float, first_trials: float, second_successes: float, second_trials: float, *, alpha: float = 0.05
-) -> Comparison:
-    """The z test of two proportions: pooled for the p-value, Newcombe's interval.
-
-    Raises `ValueError` without trials.
-    """
-    if first_trials <= 0 or second_trials <= 0:
-        raise ValueError("each sample needs at least one trial")
-    pooled = (first_successes + second_successes) / (first_trials + second_trials)
-    error = math.sqrt(pooled * (1 - pooled) * (1 / first_trials + 1 / second_trials))
-    difference = second_successes / second_trials - first_successes / first_trials
-    z = difference / error if error else 0.0
-    low, high = newcombe(first_successes, first_trials, second_successes, second_trials, alpha=alpha)
-    return Comparison(difference, low, high, z, 2 * normal_cdf(-abs(z)))
-
-
 def sample_size(first: float, second: float, *, alpha: float = 0.05, power: float = 0.8) -> int:
     """How many trials per arm a two-sided z test needs to tell two proportions apart (Fleiss 1981, uncorrected).
 
@@ -119,16 +62,6 @@ def sample_size(first: float, second: float, *, alpha: float = 0.05, power: floa
     null, own = _deviations(first, second)
     needed = (normal_quantile(1 - alpha / 2) * null + normal_quantile(power) * own) / (second - first)
     return math.ceil(needed * needed)
-
-
-def power(first: float, second: float, trials: float, *, alpha: float = 0.05) -> float:
-    """The power of the two-sided z test with `trials` per arm."""
-    null, own = _deviations(first, second)
-    if own == 0:
-        return 1.0 if first != second else alpha
-    away = abs(second - first) * math.sqrt(trials)
-    z = normal_quantile(1 - alpha / 2) * null
-    return normal_cdf((away - z) / own) + normal_cdf((-away - z) / own)
 
 
 def _deviations(first: float, second: float) -> tuple[float, float]:

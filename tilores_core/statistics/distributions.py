@@ -1,8 +1,8 @@
 """Distribution functions and quantiles, in pure Python, to about 1e-12 of SciPy's.
 
-The regularised incomplete beta function by the continued fraction of Numerical Recipes (3rd ed., 6.4) and the
-incomplete gamma function by series or continued fraction (6.2), both by Lentz's method. For large parameters the
-factors in front are computed from Stirling's series, because differences of `math.lgamma` would lose digits.
+The regularised incomplete beta function by the continued fraction of Numerical Recipes (3rd ed., 6.4), by Lentz's
+method. For large parameters the factors in front are computed from Stirling's series, because differences of
+`math.lgamma` would lose digits.
 """
 
 from __future__ import annotations
@@ -20,11 +20,6 @@ _LARGE: Final = 10.0
 _STIRLING: Final = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
 
 
-def normal_cdf(z: float) -> float:
-    """P(Z <= z) of the standard normal distribution, exact far into both tails."""
-    return math.erfc(-z / math.sqrt(2)) / 2
-
-
 def normal_quantile(probability: float) -> float:
     """The z with P(Z <= z) = `probability`, which must lie between 0 and 1 (`ValueError`)."""
     return _NORMAL.inv_cdf(probability)
@@ -36,20 +31,6 @@ def beta_cdf(x: float, a: float, b: float) -> float:
     if x <= 0:
         return 0.0
     return 1.0 if x >= 1 else _incomplete_beta(a, b, x, 1 - x)
-
-
-def beta_quantile(probability: float, a: float, b: float) -> float:
-    """The x with P(X <= x) = `probability` of Beta(a, b)."""
-    _positive(a, b)
-    if not 0 <= probability <= 1:
-        raise ValueError(f"a probability must lie in [0, 1], not {probability}")
-    return _bisect(lambda x: beta_cdf(x, a, b), probability, 0.0, 1.0)
-
-
-def t_cdf(t: float, df: float) -> float:
-    """P(T <= t) of Student's t distribution with `df` degrees of freedom, which need not be whole."""
-    tail = t_tail(abs(t), df)
-    return tail if t < 0 else 1 - tail
 
 
 def t_tail(t: float, df: float) -> float:
@@ -84,19 +65,6 @@ def binomial_cdf(successes: int, trials: int, probability: float) -> float:
     return (
         0.0 if probability >= 1 else _incomplete_beta(trials - successes, successes + 1, 1 - probability, probability)
     )
-
-
-def chi_square_tail(x: float, df: float) -> float:
-    """P(X > x) of the chi-square distribution."""
-    return gamma_tail(x / 2, df / 2)
-
-
-def gamma_tail(x: float, shape: float) -> float:
-    """P(X > x) of the gamma distribution with scale 1: the regularised upper incomplete gamma function."""
-    _positive(shape)
-    if x <= 0:
-        return 1.0
-    return 1 - _gamma_series(x, shape) if x < shape + 1 else _gamma_fraction(x, shape)
 
 
 def kolmogorov_tail(x: float) -> float:
@@ -183,41 +151,6 @@ def _beta_fraction(a: float, b: float, x: float) -> float:
         if abs(step - 1) < _EPSILON:
             break
     return 1 / result
-
-
-def _gamma_series(x: float, shape: float) -> float:
-    term = total = 1 / shape
-    above = shape
-    while term > total * _EPSILON:
-        above += 1
-        term *= x / above
-        total += term
-    return total * math.exp(_log_gamma_factor(x, shape))
-
-
-def _gamma_fraction(x: float, shape: float) -> float:
-    b = x + 1 - shape
-    c = 1 / _TINY
-    d = 1 / b
-    result = d
-    for i in range(1, 100_000):
-        a = -i * (i - shape)
-        b += 2
-        d = 1 / _away_from_zero(a * d + b)
-        c = _away_from_zero(b + a / c)
-        step = d * c
-        result *= step
-        if abs(step - 1) < _EPSILON:
-            break
-    return result * math.exp(_log_gamma_factor(x, shape))
-
-
-def _log_gamma_factor(x: float, shape: float) -> float:
-    """log(x^shape e^-x / Γ(shape))."""
-    if shape < _LARGE:
-        return shape * math.log(x) - x - math.lgamma(shape)
-    away = (x - shape) / shape
-    return shape * (_log1p(away, x / shape) - away) + math.log(shape / (2 * math.pi)) / 2 - _stirling(shape)
 
 
 def _away_from_zero(value: float) -> float:

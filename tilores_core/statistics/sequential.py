@@ -1,8 +1,7 @@
 """Always-valid statements about a difference of means: look as often as you like.
 
-`MeanSPRT` and `ConfidenceSequence` are functions of the moments of two arms; so they can be fed by single values as
-well as by windows, and no look depends on how many came before. Both are asymptotic: they hold from `minimum` values
-per arm on.
+`MeanSPRT` is a function of the moments of two arms; so it can be fed by single values as well as by windows, and no
+look depends on how many came before. It is asymptotic: it holds from `minimum` values per arm on.
 """
 
 from __future__ import annotations
@@ -62,40 +61,6 @@ class MeanSPRT:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> MeanSPRT:
-        return cls(**state)
-
-
-@dataclass(slots=True, kw_only=True)
-class ConfidenceSequence:
-    """The asymptotic confidence sequence of a difference of means (Waudby-Smith et al., arXiv 2103.06476).
-
-    d ± sqrt(v) sqrt(2 (n rho² + 1) / (n rho²) log(sqrt(n rho² + 1) / alpha)), tightest at `horizon` values per arm:
-    rho² = (-2 log alpha + log(1 - 2 log alpha)) / horizon. With unequal arms n is their harmonic mean.
-    The interval is the one of this look; those of earlier looks hold as well, so that callers may intersect them.
-    """
-
-    horizon: float = 2000.0
-    alpha: float = 0.05
-    minimum: float = 50.0
-
-    def look(self, control: Moments, treatment: Moments) -> Look:
-        """What all values so far say. The p-value is the alpha at which the interval would just leave out 0."""
-        difference = treatment.mean - control.mean
-        v = _variance_of_difference(control, treatment, self.minimum)
-        if v is None:
-            return Look(difference, -math.inf, math.inf, 1.0)
-        spent = -2 * math.log(self.alpha)
-        intrinsic = 2 / (1 / control.count + 1 / treatment.count) * (spent + math.log(1 + spent)) / self.horizon
-        width = 2 * v * (intrinsic + 1) / intrinsic
-        half = math.sqrt(width * (math.log(intrinsic + 1) / 2 - math.log(self.alpha)))
-        log_p = math.log(intrinsic + 1) / 2 - difference * difference / width
-        return Look(difference, difference - half, difference + half, math.exp(min(log_p, 0.0)))
-
-    def to_state(self) -> dict[str, float]:
-        return asdict(self)
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> ConfidenceSequence:
         return cls(**state)
 
 

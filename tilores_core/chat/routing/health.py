@@ -5,10 +5,11 @@ Per model, never per provider: one model of a provider may be down while the oth
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from cachetools import LRUCache
 
@@ -65,8 +66,16 @@ class Permit:
         return self._probe or self._breaker.state == "closed"
 
 
-Holds = Mapping[tuple[str, str], float]
-"""Seconds for which a model is not asked, by its full name and the spectrum of turns; "": of all."""
+class Hold(NamedTuple):
+    """For how many seconds a model is not asked. Its answers that were stored since `since` (seconds since the epoch)
+    are not served meanwhile."""
+
+    seconds: float
+    since: float = math.inf
+
+
+Holds = Mapping[tuple[str, str], Hold]
+"""By a model's full name and the spectrum of turns; "": of all."""
 
 
 class ModelHealth:
@@ -132,7 +141,7 @@ class Health:
     def hold(self, models: Holds) -> None:
         """Leave these models alone for so many seconds, unless no other is left to ask, and no others any more."""
         now = self._clock()
-        self._held = {held: now + seconds for held, seconds in models.items()}
+        self._held = {held: now + hold.seconds for held, hold in models.items()}
 
     def is_held(self, model: str, spectrum: str) -> bool:
         """Whether turns of the spectrum leave the model alone now."""
