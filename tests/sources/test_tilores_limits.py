@@ -15,7 +15,6 @@ from tilores_core.contracts import Purpose
 from tilores_core.testing.waiting import eventually, settle
 from tilores_plugins.sources.tilores.limiter import Limiter
 from tilores_plugins.sources.tilores.source import TiloresSource
-from tilores_plugins.sources.tilores.status import Status
 
 WHO = Identifiers(email=EDWINA_EMAIL)
 
@@ -59,8 +58,8 @@ class _Turns:
 
 
 async def test_live_calls_go_first() -> None:
-    status = Status()
-    turns = _Turns(Limiter(2, 1, 10, status))
+    limiter = Limiter(2, 1, 10)
+    turns = _Turns(limiter)
     for name in ("b1", "b2", "b3"):
         await turns.begin(name, background=True)
     assert turns.running == ["b1"], "the background has one place"
@@ -68,7 +67,7 @@ async def test_live_calls_go_first() -> None:
     await turns.begin("l2", background=False)
     assert turns.running == ["b1", "l1"]
     await turns.begin("l3", background=False)
-    assert (status.in_flight, status.waiting) == (2, 4)
+    assert (limiter.in_flight, limiter.waiting) == (2, 4)
     await turns.end("b1")
     assert turns.running == ["l1", "l2"], "the live call that came last goes before the background"
     await turns.end("l1")
@@ -80,11 +79,11 @@ async def test_live_calls_go_first() -> None:
     await turns.end("b2")
     assert turns.running == ["b3"]
     await turns.clear()
-    assert (status.in_flight, status.waiting) == (0, 0)
+    assert (limiter.in_flight, limiter.waiting) == (0, 0)
 
 
 async def test_who_gives_up_leaves_no_place_taken() -> None:
-    turns = _Turns(Limiter(1, 1, 10, Status()))
+    turns = _Turns(Limiter(1, 1, 10))
     await turns.begin("l1", background=False)
     gone = await turns.begin("l2", background=False)
     await turns.begin("l3", background=False)
@@ -106,7 +105,7 @@ async def test_who_gives_up_leaves_no_place_taken() -> None:
 
 
 async def test_a_place_that_frees_as_its_next_owner_leaves_goes_to_the_one_after() -> None:
-    turns = _Turns(Limiter(1, 1, 10, Status()))
+    turns = _Turns(Limiter(1, 1, 10))
     await turns.begin("l1", background=False)
     gone = await turns.begin("l2", background=False)
     await turns.begin("l3", background=False)
@@ -121,7 +120,7 @@ async def test_a_place_that_frees_as_its_next_owner_leaves_goes_to_the_one_after
 
 
 async def test_no_more_than_that_many_wait() -> None:
-    turns = _Turns(Limiter(1, 1, 2, Status()))
+    turns = _Turns(Limiter(1, 1, 2))
     for name in ("l1", "l2", "l3"):
         await turns.begin(name, background=False)
     refused = await turns.begin("l4", background=False)

@@ -13,7 +13,7 @@ from tilores_core import SourceError
 from tilores_plugins.sources.tilores import problems
 from tilores_plugins.sources.tilores.deadlines import Deadline, in_background
 from tilores_plugins.sources.tilores.limiter import Limiter
-from tilores_plugins.sources.tilores.problems import BusyError, Problem, RejectedTokenError
+from tilores_plugins.sources.tilores.problems import BusyError, Fault, Problem, RejectedTokenError
 from tilores_plugins.sources.tilores.settings import Settings
 from tilores_plugins.sources.tilores.status import Status
 from tilores_plugins.sources.tilores.tokens import Tokens
@@ -39,12 +39,8 @@ class Api:
         self._status = status
         self._transport = Transport(settings)
         self._tokens = Tokens(self._transport.token, settings, status)
-        self._limiter = Limiter(
-            settings.max_in_flight,
-            int(settings.max_in_flight * settings.background_share),
-            settings.max_waiting,
-            status,
-        )
+        background = int(settings.max_in_flight * settings.background_share)
+        self._limiter = status.limiter = Limiter(settings.max_in_flight, background, settings.max_waiting)
 
     async def run(self, document: str, variables: Mapping[str, Any], limit: Deadline) -> Result:
         """The operation's answer.
@@ -86,7 +82,7 @@ class Api:
                 return reply
             if not self._tokens.on_refused(token) or last:
                 break
-        raise problems.token_refused()
+        raise problems.lasting(Fault.TOKEN_REFUSED)
 
     async def aclose(self) -> None:
         await self._tokens.aclose()
@@ -96,7 +92,11 @@ class Api:
 def _result(reply: Reply) -> Result:
     body = reply.body
     if not isinstance(body, dict):
-        raise problems.malformed_reply(reply.status) if reply.status >= 400 else problems.broken()
+        raise (
+            problems.lasting(Fault.MALFORMED_REPLY, status=reply.status)
+            if reply.status >= 400
+            else problems.passing(Fault.BROKEN)
+        )
     given = body.get("errors")
     errors = tuple(error for error in given if isinstance(error, dict)) if isinstance(given, list) else ()
     problem = problems.by_errors(reply.status, errors)
@@ -104,5 +104,5 @@ def _result(reply: Reply) -> Result:
         raise problem
     data = body.get("data")
     if data is None and not errors:
-        raise problems.malformed_reply(reply.status)
+        raise problems.lasting(Fault.MALFORMED_REPLY, status=reply.status)
     return Result(data if isinstance(data, dict) else None, errors)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cache, cached_property
+from typing import Annotated, Literal
 
-import orjson
-
-VERSION = 1
-"""Version of the stored form; a catalogue of another one is fetched again."""
+from pydantic import PlainSerializer, TypeAdapter
 
 _DESCRIPTION = 200
 
@@ -78,8 +75,9 @@ class Catalogue:
     leaves: tuple[Leaf, ...]
     search_type: str
     entity_type: str
-    abilities: frozenset[str]
+    abilities: Annotated[frozenset[str], PlainSerializer(sorted)]
     cut: int = 0  # leaves beyond what is kept
+    version: Literal[2] = 2  # of the stored form; a catalogue of another one is fetched again
 
     def can(self, *abilities: str) -> bool:
         return self.abilities.issuperset(abilities)
@@ -87,7 +85,7 @@ class Catalogue:
     @cached_property
     def hash(self) -> str:
         """SHA-256 (hex) of everything here."""
-        return hashlib.sha256(orjson.dumps(to_json(self), option=orjson.OPT_SORT_KEYS)).hexdigest()
+        return hashlib.sha256(to_json(self)).hexdigest()
 
 
 def shorten(text: object) -> str:
@@ -95,54 +93,19 @@ def shorten(text: object) -> str:
     return " ".join(str(text or "").split())[:_DESCRIPTION]
 
 
-def to_json(catalogue: Catalogue) -> dict[str, Any]:
-    return {
-        "version": VERSION,
-        "parameters": [
-            [list(p.path), p.type, p.scalar, list(p.lists), list(p.needs), list(p.choices), p.description]
-            for p in catalogue.parameters
-        ],
-        "leaves": [
-            [
-                [[step.name, step.on, step.is_list] for step in leaf.steps],
-                leaf.type,
-                leaf.scalar,
-                list(leaf.choices),
-                leaf.description,
-            ]
-            for leaf in catalogue.leaves
-        ],
-        "search_type": catalogue.search_type,
-        "entity_type": catalogue.entity_type,
-        "abilities": sorted(catalogue.abilities),
-        "cut": catalogue.cut,
-    }
+def to_json(catalogue: Catalogue) -> bytes:
+    """The catalogue as it is stored: the same catalogue gives the same bytes."""
+    return _stored().dump_json(catalogue)
 
 
-def from_json(value: Mapping[str, Any]) -> Catalogue:
-    """Raises `ValueError`, `TypeError`, `KeyError` for what `to_json` did not make."""
-    if value["version"] != VERSION:
-        raise ValueError("another version")
-    return Catalogue(
-        parameters=tuple(
-            Parameter(tuple(path), kind, scalar, tuple(lists), tuple(needs), tuple(choices), description)
-            for path, kind, scalar, lists, needs, choices, description in value["parameters"]
-        ),
-        leaves=tuple(
-            Leaf(tuple(Step(*step) for step in steps), kind, scalar, tuple(choices), description)
-            for steps, kind, scalar, choices, description in value["leaves"]
-        ),
-        search_type=_text(value["search_type"]),
-        entity_type=_text(value["entity_type"]),
-        abilities=frozenset(map(_text, value["abilities"])),
-        cut=int(value["cut"]),
-    )
+def from_json(data: str | bytes) -> Catalogue:
+    """Raises `ValueError` for what `to_json` of this version did not make."""
+    return _stored().validate_json(data)
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError("text was expected")
-    return value
+@cache
+def _stored() -> TypeAdapter[Catalogue]:
+    return TypeAdapter(Catalogue)
 
 
 def leaf_paths(leaves: Sequence[Leaf]) -> dict[str, Leaf]:

@@ -15,7 +15,7 @@ from tilores_plugins.sources.tilores import problems
 from tilores_plugins.sources.tilores.api import Api, Result
 from tilores_plugins.sources.tilores.deadlines import Deadline
 from tilores_plugins.sources.tilores.plan import Plan
-from tilores_plugins.sources.tilores.problems import TooLargeError
+from tilores_plugins.sources.tilores.problems import Fault, TooLargeError
 from tilores_plugins.sources.tilores.queries import Shape
 from tilores_plugins.sources.tilores.reading import Entity
 from tilores_plugins.sources.tilores.search_parameters import Given
@@ -42,7 +42,7 @@ class Fetch:
     async def search(self, plan: Plan, variants: Sequence[Given], size: int, limit: Deadline) -> list[Customer]:
         """Who any of the variants finds, the best hits first. `size`: a power of two."""
         if not plan.catalogue.can("SearchInput.page", "SearchInput.pageSize"):
-            raise problems.no_operation("paging in its search")
+            raise problems.lasting(Fault.NO_OPERATION, what="paging in its search")
         found = await self._pages(plan, list(variants), 1, size, self._shape(limit), limit)
         customers = {customer.id: customer for customer in await self._customers(plan, found)}
         # Without sorting by the instance; with it this changes nothing within one variant.
@@ -50,7 +50,7 @@ class Fetch:
 
     async def by_id(self, plan: Plan, entity_id: str, limit: Deadline) -> Customer | None:
         if not plan.catalogue.can("Query.entity"):
-            raise problems.no_operation("entity")
+            raise problems.lasting(Fault.NO_OPERATION, what="entity")
         data = await self._shrinking(plan, plan.documents.by_id, {"id": entity_id}, limit)
         return await self._fetch_one(plan, data.get("entity"))
 
@@ -67,13 +67,13 @@ class Fetch:
     async def edges(self, plan: Plan, entity_id: str, limit: Deadline) -> Entity | None:
         """The entity with its edges and the ids of its records."""
         if not plan.catalogue.can("Query.entity", "Entity.edges"):
-            raise problems.no_operation("edges of an entity")
+            raise problems.lasting(Fault.NO_OPERATION, what="edges of an entity")
         try:
             result = await self._api.run(plan.documents.edges(), {"id": entity_id}, limit)
         except TooLargeError:
-            raise problems.oversized_reply() from None
+            raise problems.lasting(Fault.OVERSIZED_REPLY) from None
         if result.data is None:
-            raise problems.resolver(len(result.errors))
+            raise problems.lasting(Fault.RESOLVER, count=len(result.errors))
         return _entity(result.data.get("entity"))
 
     # --- pages ---------------------------------------------------------------------------------------------------
@@ -131,7 +131,7 @@ class Fetch:
             self._insights_from = time.monotonic() + _WITHOUT_INSIGHTS_SECONDS
             result = await self._api.run(document(replace(shape, insights=False)), variables, limit)
         if result.data is None:
-            raise problems.resolver(len(result.errors))
+            raise problems.lasting(Fault.RESOLVER, count=len(result.errors))
         if result.errors:
             _log.info("tilores.partial_reply", errors=len(result.errors))
         return result.data
@@ -152,7 +152,7 @@ class Fetch:
                 return await asyncio.to_thread(lambda: [plan.reading.customer(entity) for entity in entities])
             return [plan.reading.customer(entity) for entity in entities]
         except (KeyError, TypeError, AttributeError):
-            raise problems.broken() from None
+            raise problems.passing(Fault.BROKEN) from None
 
 
 def _fewer(shape: Shape, plan: Plan, limit: Deadline) -> Shape:
@@ -160,7 +160,7 @@ def _fewer(shape: Shape, plan: Plan, limit: Deadline) -> Shape:
     steps = _FEWER_RECORDS[1:] if limit.pressed else _FEWER_RECORDS
     left = [count for count in steps if shape.records is None or count < shape.records]
     if not left or not plan.documents.can_limit:
-        raise problems.oversized_reply()
+        raise problems.lasting(Fault.OVERSIZED_REPLY)
     _log.info("tilores.reply_too_large", records_asked_for=left[0])
     return replace(shape, records=left[0])
 

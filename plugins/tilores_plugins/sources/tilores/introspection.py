@@ -9,6 +9,7 @@ from typing import Any
 from tilores_core import SourceError
 from tilores_plugins.sources.tilores import problems
 from tilores_plugins.sources.tilores.catalogue import Catalogue, Leaf, Parameter, Step, shorten
+from tilores_plugins.sources.tilores.problems import Fault
 
 _TYPE = "kind name"
 for _ in range(5):  # non-null list of non-null, twice
@@ -41,7 +42,7 @@ def read(data: Mapping[str, Any] | None) -> Catalogue:
     try:
         return _Schema((data or {})["__schema"]).catalogue()
     except (KeyError, TypeError, AttributeError, StopIteration):
-        raise problems.no_operation("part that we understand") from None
+        raise problems.lasting(Fault.NO_OPERATION, what="part that we understand") from None
 
 
 class _Schema:
@@ -52,16 +53,16 @@ class _Schema:
     def catalogue(self) -> Catalogue:
         search = self._field(self._query, "search")
         if search is None:
-            raise problems.no_operation("search")
-        search_input = _type_name(_argument(search, "input")["type"])
-        parameters = self._input(search_input, "parameters")
+            raise problems.lasting(Fault.NO_OPERATION, what="search")
+        search_input = _type_name(next(one for one in search["args"] if one["name"] == "input")["type"])
+        parameters = self._field(search_input, "parameters")
         if parameters is None:
-            raise problems.no_operation("search parameters")
+            raise problems.lasting(Fault.NO_OPERATION, what="search parameters")
         search_type = _type_name(parameters["type"])
         entity = self._entity(search)
         records = self._field(entity, "records")
         if records is None:
-            raise problems.no_operation("records in an entity")
+            raise problems.lasting(Fault.NO_OPERATION, what="records in an entity")
         leaves, cut = self._leaves(_type_name(records["type"]))
         return Catalogue(
             parameters=tuple(self._parameters(search_type)),
@@ -75,7 +76,7 @@ class _Schema:
     def _entity(self, search: Type) -> str:
         entities = self._field(_type_name(search["type"]), "entities")
         if entities is None:
-            raise problems.no_operation("entities in the answer to a search")
+            raise problems.lasting(Fault.NO_OPERATION, what="entities in the answer to a search")
         return _type_name(entities["type"])
 
     # --- the fixed part ----------------------------------------------------------------------------------------
@@ -157,20 +158,12 @@ class _Schema:
         return [field for field in self._types[name].get("fields") or () if not field["name"].startswith("__")]
 
     def _field(self, name: str, wanted: str) -> Type | None:
-        return next((field for field in self._fields(name) if field["name"] == wanted), None)
-
-    def _input(self, name: str, wanted: str) -> Type | None:
-        fields = self._types[name].get("inputFields") or ()
+        fields = (*self._fields(name), *(self._types[name].get("inputFields") or ()))
         return next((field for field in fields if field["name"] == wanted), None)
 
 
 def _is_plain(field: Type) -> bool:
     return not any(argument["type"]["kind"] == "NON_NULL" for argument in field.get("args") or ())
-
-
-def _argument(field: Type, name: str) -> Type:
-    found: Type = next(argument for argument in field["args"] if argument["name"] == name)
-    return found
 
 
 def _type_name(kind: Type) -> str:

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from tilores_core import SourceUnavailableError
-from tilores_plugins.sources.tilores.status import Status
 
 
 class Limiter:
@@ -17,13 +16,20 @@ class Limiter:
     A live call goes before every call of the background that still waits. At most `waiting` wait.
     """
 
-    def __init__(self, limit: int, background: int, waiting: int, status: Status) -> None:
+    def __init__(self, limit: int, background: int, waiting: int) -> None:
         self._limit = limit
         self._background_limit = max(1, min(background, limit))
         self._most_waiting = waiting
-        self._status = status
         self._running = {True: 0, False: 0}  # by whether it is background
         self._queues: dict[bool, deque[asyncio.Future[None]]] = {True: deque(), False: deque()}
+
+    @property
+    def in_flight(self) -> int:
+        return sum(self._running.values())
+
+    @property
+    def waiting(self) -> int:
+        return sum(map(len, self._queues.values()))
 
     @asynccontextmanager
     async def turn(self, *, background: bool) -> AsyncIterator[None]:
@@ -36,16 +42,15 @@ class Limiter:
 
     async def _enter(self, background: bool) -> None:
         if self._has_room(background) and not self._queues[background]:
-            self._start(background)
+            self._running[background] += 1
             return
-        if sum(map(len, self._queues.values())) >= self._most_waiting:
+        if self.waiting >= self._most_waiting:
             raise SourceUnavailableError(
                 "too many calls to the Tilores instance wait for their turn",
                 fix="try again; [plugins.tilores] max_in_flight and max_waiting set the limits",
             )
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queues[background].append(future)
-        self._tell()
         try:
             await future
         except asyncio.CancelledError:
@@ -54,16 +59,10 @@ class Limiter:
             else:
                 with suppress(ValueError):  # its turn was given away in the moment before
                     self._queues[background].remove(future)
-                self._tell()
             raise
 
     def _has_room(self, background: bool) -> bool:
-        running = self._running[True] + self._running[False]
-        return running < self._limit and not (background and self._running[True] >= self._background_limit)
-
-    def _start(self, background: bool) -> None:
-        self._running[background] += 1
-        self._tell()
+        return self.in_flight < self._limit and not (background and self._running[True] >= self._background_limit)
 
     def _leave(self, background: bool) -> None:
         self._running[background] -= 1
@@ -74,8 +73,3 @@ class Limiter:
                 if not future.done():
                     self._running[kind] += 1
                     future.set_result(None)
-        self._tell()
-
-    def _tell(self) -> None:
-        self._status.in_flight = self._running[True] + self._running[False]
-        self._status.waiting = len(self._queues[True]) + len(self._queues[False])

@@ -50,18 +50,13 @@ class ParameterStats:
 
     def sort_by_success(self, variants: Sequence[Given]) -> list[Given]:
         """Sets that never found anybody go behind, if another one did."""
-        if not any(self._count(given).found for given in variants):
+        counts = [self._counts.get(tuple(sorted(given)), _Count()) for given in variants]
+        if not any(count.found for count in counts):
             return list(variants)
-        return sorted(variants, key=lambda given: self._is_hopeless(self._count(given)))
+        hopeless = [count.asked >= _HOPELESS and not count.found for count in counts]
+        return [variants[place] for place in sorted(range(len(variants)), key=hopeless.__getitem__)]
 
     def successful(self) -> list[tuple[str, ...]]:
         """Those that found a customer, the most successful first."""
         hits = [(names, count.found) for names, count in self._counts.items() if count.found]
         return [names for names, _ in sorted(hits, key=lambda item: -item[1])]
-
-    def _count(self, given: Given) -> _Count:
-        return self._counts.get(tuple(sorted(given)), _Count())
-
-    @staticmethod
-    def _is_hopeless(count: _Count) -> bool:
-        return count.asked >= _HOPELESS and not count.found

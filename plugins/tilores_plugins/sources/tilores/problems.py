@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from typing import Any
 
 from tilores_core import SourceError, SourceUnavailableError
@@ -40,194 +41,144 @@ class BusyError(Exception):
         self.after = after
 
 
-# --- the API -------------------------------------------------------------------------------------------------
+class Fault(Enum):
+    """Why a call fails: what is wrong, with values in braces, and what to do about it."""
 
-
-def unreachable(kind: str) -> SourceUnavailableError:
-    return SourceUnavailableError(
-        f"the Tilores instance cannot be reached ({kind})",
-        fix="is TILORES_API_URL right, and is the network up? Asking again may help",
+    UNREACHABLE = (
+        "the Tilores instance cannot be reached ({kind})",
+        "is TILORES_API_URL right, and is the network up? Asking again may help",
     )
-
-
-def slow() -> SourceUnavailableError:
-    return SourceUnavailableError(
-        "the Tilores instance did not answer in time",
-        fix="try again; TILORES_TIMEOUT_SECONDS sets the limit",
+    SLOW = ("the Tilores instance did not answer in time", "try again; TILORES_TIMEOUT_SECONDS sets the limit")
+    THROTTLED = (
+        "the Tilores instance has too much to do ({status})",
+        "ask less at once: max_in_flight, or its limits",
     )
-
-
-def busy(status: int, after: float | None) -> SourceUnavailableError:
-    if status == 429:
-        message, fix = (
-            "the Tilores instance has too much to do (429)",
-            "ask less at once: max_in_flight, or its limits",
-        )
-    else:
-        message, fix = (
-            f"the Tilores instance failed ({status})",
-            "try again; if it stays so, look at the instance's log",
-        )
-    return SourceUnavailableError(message, retry_after=after or 1.0, fix=fix)
-
-
-def token_refused() -> SourceError:
-    return SourceError(
+    FAILED = (
+        "the Tilores instance failed ({status})",
+        "try again; if it stays so, look at the instance's log",
+    )
+    BROKEN = ("the Tilores instance's answer cannot be read", "try again; something between may have cut it")
+    TOKEN_REFUSED = (
         "the Tilores instance refuses our access token, a new one too (401)",
-        fix="do TILORES_API_URL, TILORES_TOKEN_URL and TILORES_CLIENT_ID belong to the same instance?",
+        "do TILORES_API_URL, TILORES_TOKEN_URL and TILORES_CLIENT_ID belong to the same instance?",
     )
-
-
-def forbidden() -> SourceError:
-    return SourceError(
+    FORBIDDEN = (
         "the Tilores instance's gateway forbids the call (403)",
-        fix="may this address call it (is there an IP allow-list?), and may the client use this API?",
+        "may this address call it (is there an IP allow-list?), and may the client use this API?",
     )
-
-
-def not_there(status: int) -> SourceError:
-    return SourceError(
-        f"there is no Tilores API at this address ({status})",
-        fix="TILORES_API_URL is the instance's address alone, without a path",
+    NOT_THERE = (
+        "there is no Tilores API at this address ({status})",
+        "TILORES_API_URL is the instance's address alone, without a path",
     )
-
-
-def elsewhere(status: int) -> SourceError:
-    return SourceError(
-        f"the address of the Tilores instance points elsewhere ({status})",
-        fix="set TILORES_API_URL to the address that it leads to, if you trust it",
+    ELSEWHERE = (
+        "the address of the Tilores instance points elsewhere ({status})",
+        "set TILORES_API_URL to the address that it leads to, if you trust it",
     )
-
-
-def malformed_reply(status: int) -> SourceError:
-    return SourceError(
-        f"what answers at the Tilores instance's address does not speak its protocol ({status})",
-        fix="is TILORES_API_URL the GraphQL address of the instance?",
+    MALFORMED_REPLY = (
+        "what answers at the Tilores instance's address does not speak its protocol ({status})",
+        "is TILORES_API_URL the GraphQL address of the instance?",
     )
-
-
-def broken() -> SourceUnavailableError:
-    return SourceUnavailableError(
-        "the Tilores instance's answer cannot be read", fix="try again; something between may have cut it"
+    BAD_REQUEST = (
+        "the Tilores instance refused our request ({status})",
+        "this looks like a fault of the plugin; please report it with the instance's version",
     )
-
-
-def bad_request(status: int) -> SourceError:
-    return SourceError(
-        f"the Tilores instance refused our request ({status})",
-        fix="this looks like a fault of the plugin; please report it with the instance's version",
-    )
-
-
-def oversized_reply() -> SourceError:
-    return SourceError(
+    OVERSIZED_REPLY = (
         "the customer's records are more than the Tilores instance can send at once",
-        fix="name the fields that matter in [plugins.tilores] include_fields",
+        "name the fields that matter in [plugins.tilores] include_fields",
     )
-
-
-def unreadable() -> SourceError:
-    return SourceError(
+    UNREADABLE = (
         "the Tilores instance's answer is larger than we read",
-        fix="name the fields that matter in [plugins.tilores] include_fields",
+        "name the fields that matter in [plugins.tilores] include_fields",
     )
-
-
-def scope_missing(scope: str | None) -> SourceError:
-    named = f"the scope {scope}" if scope else "a scope"
-    return SourceError(
-        f"the Tilores client lacks {named}",
-        fix=f"grant it to the client, and name it in TILORES_SCOPE{f': {scope}' if scope else ''}",
+    SCOPE_MISSING = (
+        "the Tilores client lacks the scope {scope}",
+        "grant it to the client, and name it in TILORES_SCOPE: {scope}",
     )
-
-
-def schema_disagrees() -> SourceError:
-    return SourceError(
+    SOME_SCOPE_MISSING = (
+        "the Tilores client lacks a scope",
+        "grant it to the client, and name it in TILORES_SCOPE",
+    )
+    SCHEMA_DISAGREES = (
         "the Tilores instance finds our query invalid, though its schema was just read (422)",
-        fix="leave out the fields it objects to with [plugins.tilores] exclude_fields, and report it",
+        "leave out the fields it objects to with [plugins.tilores] exclude_fields, and report it",
     )
-
-
-def resolver(count: int) -> SourceError:
-    return SourceError(
-        f"the Tilores instance could not answer ({count} error{'s' if count != 1 else ''} inside it)",
-        fix="look at the instance's log; a field that always fails can be left out with exclude_fields",
+    RESOLVER = (
+        "the Tilores instance could not answer (errors inside it: {count})",
+        "look at the instance's log; a field that always fails can be left out with exclude_fields",
     )
-
-
-def no_operation(what: str) -> SourceError:
-    return SourceError(
-        f"the Tilores instance's schema has no {what}",
-        fix="is TILORES_API_URL the address of a Tilores instance?",
+    NO_OPERATION = (
+        "the Tilores instance's schema has no {what}",
+        "is TILORES_API_URL the address of a Tilores instance?",
     )
-
-
-# --- the token endpoint ----------------------------------------------------------------------------------------
-
-_TOKEN_PROBLEMS = {
-    "invalid_client": (
+    TOKEN_DENIED = (
+        "the token endpoint refused us ({status}{code})",
+        "check TILORES_TOKEN_URL, TILORES_CLIENT_ID and TILORES_CLIENT_SECRET",
+    )
+    INVALID_CLIENT = (
         "the token endpoint does not know the client (invalid_client)",
         "check TILORES_CLIENT_ID and TILORES_CLIENT_SECRET",
-    ),
-    "invalid_scope": (
+    )
+    INVALID_SCOPE = (
         "the client may not have a scope that was asked for (invalid_scope)",
         "set TILORES_SCOPE to what the client has; empty asks for all of it",
-    ),
-    "invalid_grant": (
+    )
+    INVALID_GRANT = (
         "the token endpoint refuses the client's grant (invalid_grant)",
         "allow the client the client-credentials grant",
-    ),
-    "unauthorized_client": (
+    )
+    UNAUTHORIZED_CLIENT = (
         "the client may not use client credentials (unauthorized_client)",
         "allow the client the client-credentials grant",
-    ),
+    )
+    TOKEN_UNAVAILABLE = (
+        "there is no access token for the Tilores instance: the token endpoint does not answer ({kind})",
+        "it is tried again by itself; is TILORES_TOKEN_URL right?",
+    )
+    TOKEN_UNREADABLE = ("the token endpoint's reply holds no token", "TILORES_TOKEN_URL ends in /oauth2/token")
+
+
+_TOKEN_FAULTS = {
+    "invalid_client": Fault.INVALID_CLIENT,
+    "invalid_scope": Fault.INVALID_SCOPE,
+    "invalid_grant": Fault.INVALID_GRANT,
+    "unauthorized_client": Fault.UNAUTHORIZED_CLIENT,
 }
 
 
+def lasting(fault: Fault, **values: object) -> SourceError:
+    """The error for a fault that another call would meet as well. `values`: those in its message."""
+    message, fix = fault.value
+    return SourceError(message.format(**values), fix=fix.format(**values))
+
+
+def passing(fault: Fault, retry_after: float = 1.0, **values: object) -> SourceUnavailableError:
+    """The error for a fault that may be over after `retry_after` seconds."""
+    error = lasting(fault, **values)
+    return SourceUnavailableError(error.message, retry_after=retry_after, fix=error.fix)
+
+
 def token_denied(status: int, code: object) -> SourceError:
-    if isinstance(code, str) and code in _TOKEN_PROBLEMS:
-        message, fix = _TOKEN_PROBLEMS[code]
-        return SourceError(message, fix=fix)
+    if isinstance(code, str) and code in _TOKEN_FAULTS:
+        return lasting(_TOKEN_FAULTS[code])
     named = f" {code}" if isinstance(code, str) and _CODE.fullmatch(code) else ""
-    return SourceError(
-        f"the token endpoint refused us ({status}{named})",
-        fix="check TILORES_TOKEN_URL, TILORES_CLIENT_ID and TILORES_CLIENT_SECRET",
-    )
-
-
-def token_unavailable(kind: str, after: float) -> SourceUnavailableError:
-    return SourceUnavailableError(
-        f"there is no access token for the Tilores instance: the token endpoint does not answer ({kind})",
-        retry_after=after,
-        fix="it is tried again by itself; is TILORES_TOKEN_URL right?",
-    )
-
-
-def token_unreadable() -> SourceError:
-    return SourceError(
-        "the token endpoint's reply holds no token",
-        fix="TILORES_TOKEN_URL ends in /oauth2/token",
-    )
-
-
-# --- classification ----------------------------------------------------------------------------------------------
+    return lasting(Fault.TOKEN_DENIED, status=status, code=named)
 
 
 def by_status(status: int, after: float | None) -> Exception | None:
     """What a status says whatever the body is; None when the body must tell (2xx, 400, 422)."""
-    if status in _BUSY:
-        return BusyError(busy(status, after), after)
+    if status >= 500 or status == 429:
+        fault = Fault.THROTTLED if status == 429 else Fault.FAILED
+        error = passing(fault, after or 1.0, status=status)
+        return BusyError(error, after) if status in _BUSY else error
     if status == 401:
         return RejectedTokenError()
     if status == 403:
-        return forbidden()
+        return lasting(Fault.FORBIDDEN)
     if status in (404, 405):
-        return not_there(status)
+        return lasting(Fault.NOT_THERE, status=status)
     if 300 <= status < 400:
-        return elsewhere(status)
-    if status >= 500:
-        return busy(status, after)
-    return None if status < 300 or status in (400, 422) else bad_request(status)
+        return lasting(Fault.ELSEWHERE, status=status)
+    return None if status < 300 or status in (400, 422) else lasting(Fault.BAD_REQUEST, status=status)
 
 
 def by_errors(status: int, errors: Sequence[Problem]) -> Exception | None:
@@ -237,10 +188,10 @@ def by_errors(status: int, errors: Sequence[Problem]) -> Exception | None:
         return TooLargeError()
     for text in texts:
         if denied := _DENIED.search(text):
-            return scope_missing(denied[1])
+            return lasting(Fault.SCOPE_MISSING, scope=denied[1]) if denied[1] else lasting(Fault.SOME_SCOPE_MISSING)
     if status == 422 or any(_code(error) in _INVALID for error in errors):
         return StaleSchemaError()
-    return bad_request(status) if status == 400 else None
+    return lasting(Fault.BAD_REQUEST, status=status) if status == 400 else None
 
 
 def _code(error: Problem) -> object:

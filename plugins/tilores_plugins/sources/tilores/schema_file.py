@@ -8,7 +8,6 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-import orjson
 import structlog
 
 from tilores_plugins.sources.tilores.catalogue import Catalogue, from_json, to_json
@@ -30,16 +29,16 @@ class SchemaFile:
         try:
             with self._path.open("rb") as file:
                 data = file.read(_MOST_BYTES + 1)
-            return None if len(data) > _MOST_BYTES else from_json(orjson.loads(data))
+            return None if len(data) > _MOST_BYTES else from_json(data)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (OSError, ValueError) as error:
             _log.warning("tilores.schema_file_unusable", error=type(error).__name__)
             return None
 
     def save(self, catalogue: Catalogue) -> None:
         """Replace the file as a whole. That it cannot be written is only logged."""
-        data = orjson.dumps(to_json(catalogue))
+        data = to_json(catalogue)
         if len(data) > _MOST_BYTES:
             _log.warning("tilores.schema_file_too_large", bytes=len(data))
             return

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-import orjson
 import structlog
 
 from tilores_core import PluginCache, SourceError, current_purpose
@@ -21,7 +20,7 @@ from tilores_plugins.sources.tilores import introspection, problems
 from tilores_plugins.sources.tilores.api import Api
 from tilores_plugins.sources.tilores.catalogue import Catalogue, from_json, to_json
 from tilores_plugins.sources.tilores.deadlines import Deadline
-from tilores_plugins.sources.tilores.problems import StaleSchemaError, TooLargeError
+from tilores_plugins.sources.tilores.problems import Fault, StaleSchemaError, TooLargeError
 from tilores_plugins.sources.tilores.schema_file import SchemaFile
 from tilores_plugins.sources.tilores.settings import Settings
 from tilores_plugins.sources.tilores.status import Status
@@ -88,12 +87,12 @@ class Schemas:
         if self._catalogue is old:
             now = time.monotonic()
             if now - self._forced_at < _BETWEEN_FORCED:
-                raise problems.schema_disagrees()
+                raise problems.lasting(Fault.SCHEMA_DISAGREES)
             self._forced_at = now
         if self._catalogue is None or self._catalogue is old:
             await asyncio.shield(self._read(fresh=True))
         if self._catalogue is None or self._catalogue.hash == old.hash:
-            raise problems.schema_disagrees()
+            raise problems.lasting(Fault.SCHEMA_DISAGREES)
         return self._catalogue
 
     def _use(self, catalogue: Catalogue, origin: str) -> None:
@@ -122,7 +121,7 @@ class Schemas:
         async def ask() -> str:
             nonlocal asked
             asked = True
-            return orjson.dumps(to_json(await self._introspect())).decode()
+            return to_json(await self._introspect()).decode()
 
         if cache is None:
             catalogue = await self._introspect()
@@ -130,10 +129,10 @@ class Schemas:
             if fresh:
                 await cache.delete(self._key)
             try:
-                catalogue = from_json(orjson.loads(await cache.get_or_load(self._key, ask)))
-            except (ValueError, TypeError, KeyError, AttributeError):  # stored by another version
+                catalogue = from_json(await cache.get_or_load(self._key, ask))
+            except ValueError:  # stored by another version
                 catalogue, asked = await self._introspect(), True
-                await cache.set(self._key, orjson.dumps(to_json(catalogue)).decode())
+                await cache.set(self._key, to_json(catalogue).decode())
             await cache.set(f"{self._key} hash", catalogue.hash)
         self._use(catalogue, "instance" if asked or cache is None else "cache")
         await asyncio.to_thread(self._schema_file.save, catalogue)
@@ -145,13 +144,13 @@ class Schemas:
             async with asyncio.timeout(_SECONDS):
                 result = await self._api.run(introspection.QUERY, {}, Deadline(now + _SECONDS, now + _SECONDS))
         except TimeoutError:
-            raise problems.slow() from None
+            raise problems.passing(Fault.SLOW) from None
         except StaleSchemaError:
-            raise problems.malformed_reply(422) from None
+            raise problems.lasting(Fault.MALFORMED_REPLY, status=422) from None
         except TooLargeError:
-            raise problems.oversized_reply() from None
+            raise problems.lasting(Fault.OVERSIZED_REPLY) from None
         if result.data is None:
-            raise problems.resolver(len(result.errors))
+            raise problems.lasting(Fault.RESOLVER, count=len(result.errors))
         return await asyncio.to_thread(introspection.read, result.data)
 
     def _watch(self, *, at_once: bool) -> None:

@@ -31,7 +31,7 @@ from tilores_plugins.sources.tilores.fetch import Fetch
 from tilores_plugins.sources.tilores.memory import ParameterStats, SeenRecords
 from tilores_plugins.sources.tilores.names import is_name
 from tilores_plugins.sources.tilores.plan import Plan, make_plan
-from tilores_plugins.sources.tilores.problems import StaleSchemaError
+from tilores_plugins.sources.tilores.problems import Fault, StaleSchemaError
 from tilores_plugins.sources.tilores.reading import Entity
 from tilores_plugins.sources.tilores.schema_file import SchemaFile
 from tilores_plugins.sources.tilores.schemas import OpenCache, Schemas
@@ -111,10 +111,7 @@ class TiloresSource:
         return found[:limit]
 
     async def schema(self) -> SourceSchema:
-        async def of(plan: Plan, limit: Deadline) -> SourceSchema:
-            return plan.schema
-
-        return await self._work("the schema", of)
+        return (await self._current_plan()).schema
 
     async def aclose(self) -> None:
         self._closed = True
@@ -126,10 +123,7 @@ class TiloresSource:
     async def tools(self, customer: Customer | None) -> Sequence[BaseTool]:
         from tilores_plugins.sources.tilores.tools import make_tools
 
-        async def of(plan: Plan, limit: Deadline) -> Plan:
-            return plan
-
-        return make_tools(self, await self._work("the schema", of), customer)
+        return make_tools(self, await self._current_plan(), customer)
 
     async def search(self, given: Given) -> list[Customer]:
         """All customers that the instance finds with these parameters, unfiltered: for a model's searches."""
@@ -146,6 +140,12 @@ class TiloresSource:
 
     # --- the work ------------------------------------------------------------------------------------------------
 
+    async def _current_plan(self) -> Plan:
+        async def work(plan: Plan, limit: Deadline) -> Plan:
+            return plan
+
+        return await self._work("the schema", work)
+
     async def _work(self, what: str, work: Callable[[Plan, Deadline], Awaitable[T]]) -> T:
         """Do it with the plan there is, and once again when the instance's schema turns out to be another."""
         if self._closed:
@@ -160,7 +160,7 @@ class TiloresSource:
                 try:
                     found = await work(self._plan_for(catalogue), limit)
                 except StaleSchemaError:
-                    raise problems.schema_disagrees() from None
+                    raise problems.lasting(Fault.SCHEMA_DISAGREES) from None
         seconds = time.monotonic() - started
         if seconds > self._settings.soft_timeout_seconds:
             self._status.slow += 1
@@ -176,12 +176,14 @@ class TiloresSource:
         return self._plan
 
     async def _get(self, plan: Plan, wanted: str, limit: Deadline) -> Customer | None:
-        customer = await self._fetch.by_id(plan, wanted, limit)
-        if customer is None:
-            customer = await self._by_records(plan, wanted, limit)
-        if customer is None:
-            customer = await self._by_number(plan, wanted, limit)
-        return self._note_customer(customer)
+        customer = (
+            await self._fetch.by_id(plan, wanted, limit)
+            or await self._by_records(plan, wanted, limit)
+            or await self._by_number(plan, wanted, limit)
+        )
+        if customer is not None:
+            self._seen.note(customer)
+        return customer
 
     async def _by_records(self, plan: Plan, wanted: str, limit: Deadline) -> Customer | None:
         """Find the customer with `wanted` as a record's id, else the entity that all records of the one that is
@@ -223,13 +225,8 @@ class TiloresSource:
         if len(variants) == 1:
             self.hints.note(variants[0], found=bool(found))
         for customer in found:
-            self._note_customer(customer)
-        return found
-
-    def _note_customer(self, customer: Customer | None) -> Customer | None:
-        if customer is not None:
             self._seen.note(customer)
-        return customer
+        return found
 
     def locale(self) -> SourceLocale:
         return SourceLocale(phone_region=self._settings.phone_region, day_first=self._settings.day_first)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tilores_core import PluginContext
+from tilores_plugins.sources.tilores.limiter import Limiter
 
 _LATENCIES = 100
 
@@ -28,8 +29,7 @@ class Status:
     calls: int = 0
     errors: int = 0
     slow: int = 0
-    in_flight: int = 0
-    waiting: int = 0
+    limiter: Limiter | None = None
     latencies: deque[float] = field(default_factory=lambda: deque(maxlen=_LATENCIES))
 
     def record_success(self, seconds: float) -> None:
@@ -65,8 +65,8 @@ class Status:
             "calls": self.calls,
             "errors": self.errors,
             "slow": self.slow,
-            "in_flight": self.in_flight,
-            "waiting": self.waiting,
+            "in_flight": self.limiter.in_flight if self.limiter else 0,
+            "waiting": self.limiter.waiting if self.limiter else 0,
             "schema": {"hash": self.schema_hash, "from": self.schema_from},
         }
 

@@ -13,7 +13,7 @@ import orjson
 from tilores_core import __version__
 from tilores_core.llm import parse_retry_after
 from tilores_plugins.sources.tilores import problems
-from tilores_plugins.sources.tilores.problems import BusyError
+from tilores_plugins.sources.tilores.problems import BusyError, Fault
 from tilores_plugins.sources.tilores.settings import Settings
 from tilores_plugins.sources.tilores.tokens import Granted, basic
 
@@ -76,9 +76,9 @@ class Transport:
                     settings.token_url, form.encode(), headers, settings.hard_seconds, _MOST_TOKEN_BYTES
                 )
         except TimeoutError:
-            raise problems.token_unavailable("no answer in time", 1.0) from None
+            raise problems.passing(Fault.TOKEN_UNAVAILABLE, kind="no answer in time") from None
         except BusyError as error:
-            raise problems.token_unavailable("the connection failed", 1.0) from error
+            raise problems.passing(Fault.TOKEN_UNAVAILABLE, kind="the connection failed") from error
         return _parse_grant(reply)
 
     async def _post(self, url: str, content: bytes, headers: Mapping[str, str], seconds: float, most: int) -> Reply:
@@ -92,22 +92,22 @@ class Transport:
                 async for piece in response.aiter_bytes():
                     body += piece
                     if len(body) > most:
-                        raise problems.unreadable()
+                        raise problems.lasting(Fault.UNREADABLE)
                 after = parse_retry_after(response.headers)
                 status = response.status_code
         except (httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise BusyError(problems.unreachable("no connection in time")) from error
+            raise BusyError(problems.passing(Fault.UNREACHABLE, kind="no connection in time")) from error
         except httpx.TimeoutException as error:
-            raise problems.slow() from error
+            raise problems.passing(Fault.SLOW) from error
         except httpx.DecodingError as error:
-            raise problems.broken() from error
+            raise problems.passing(Fault.BROKEN) from error
         except httpx.TransportError as error:
-            raise BusyError(problems.unreachable(type(error).__name__)) from error
+            raise BusyError(problems.passing(Fault.UNREACHABLE, kind=type(error).__name__)) from error
         return Reply(status, await _decode(bytes(body)), None if after is None else min(after, _LONGEST_WAIT))
 
     async def _open(self) -> httpx.AsyncClient:
         if self._closed:
-            raise problems.unreachable("the source is closed")
+            raise problems.passing(Fault.UNREACHABLE, kind="the source is closed")
         if self._opening is None:
             self._opening = asyncio.create_task(self._make())
         return await asyncio.shield(self._opening)
@@ -144,12 +144,12 @@ class Transport:
 def _parse_grant(reply: Reply) -> Granted:
     body = reply.body if isinstance(reply.body, dict) else {}
     if reply.status == 429 or reply.status >= 500:
-        raise problems.token_unavailable(str(reply.status), reply.retry_after or 1.0)
+        raise problems.passing(Fault.TOKEN_UNAVAILABLE, reply.retry_after or 1.0, kind=reply.status)
     if reply.status != 200:
         raise problems.token_denied(reply.status, body.get("error"))
     value, seconds = body.get("access_token"), body.get("expires_in", 300)
     if not isinstance(value, str) or not value.isascii() or not value.isprintable() or not value:
-        raise problems.token_unreadable()
+        raise problems.lasting(Fault.TOKEN_UNREADABLE)
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         seconds = 300
     return Granted(value, min(max(float(seconds), _SHORTEST_LIFE), _LONGEST_LIFE))
