@@ -8,11 +8,11 @@ from __future__ import annotations
 import hmac
 import pickle
 from hashlib import sha256
-from math import isfinite
 from typing import Any
 
 import orjson
 
+from tilores_core.cache.keys import refuse_inexact
 from tilores_core.errors import CacheError
 
 COMPRESS_ABOVE = 8 * 1024
@@ -37,7 +37,7 @@ def encode(value: object) -> bytes:
     `ValueError` for all that JSON would give back changed (tuples, NaN, other classes).
     """
     data = orjson.dumps(value, option=_OPTIONS)
-    _refuse_inexact(value)
+    refuse_inexact(value, tuples=False)
     if len(data) > COMPRESS_ABOVE:
         return _JSON_ZSTD + _compress(data)
     return _JSON + data
@@ -126,23 +126,3 @@ def _decompress(data: bytes) -> bytes:
     except zstandard.ZstdError:
         raise UnreadableError("the compressed value is damaged") from None
     return text
-
-
-def _refuse_inexact(value: object) -> None:
-    stack = [value]
-    while stack:
-        item = stack.pop()
-        kind = type(item)
-        if kind is str or item is None or kind is int or kind is bool:
-            continue
-        if kind is dict and isinstance(item, dict):
-            stack.extend(item.values())
-        elif kind is list and isinstance(item, list):
-            stack.extend(item)
-        elif kind is float and isinstance(item, float):
-            if not isfinite(item):
-                raise ValueError(f"{item} cannot be stored exactly as JSON")
-        else:
-            raise TypeError(
-                f"{kind.__qualname__} cannot be stored exactly as JSON; use dict, list, str, int, float, bool or None"
-            )

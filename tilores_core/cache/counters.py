@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 _KEPT_TIMES = 1024
 
@@ -54,7 +53,3 @@ class Times:
             "p50_us": round(ordered[last // 2] * 1e6, 2),
             "p99_us": round(ordered[min(last, int(len(ordered) * 0.99))] * 1e6, 2),
         }
-
-
-def as_plain(counters: TierCounters | NamespaceCounters) -> dict[str, Any]:
-    return asdict(counters)

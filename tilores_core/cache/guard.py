@@ -9,12 +9,13 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any, Final, TypeVar
 
 import structlog
 
-from tilores_core.cache.counters import TierCounters, Times, as_plain
+from tilores_core.cache.counters import TierCounters, Times
 from tilores_core.cache.invalidation import EVERYTHING, Invalidation
 from tilores_core.contracts import CacheEntry, CacheTier, SupportsPeek, SupportsTagKeys, TierStats
 from tilores_core.resilience import CircuitBreaker, Condition, TimeLimit
@@ -79,17 +80,14 @@ class GuardedTier:
                 breaker.abandon()
             raise
         except Exception as error:  # third-party code: whatever it raises costs no more than a miss
-            self._note_failure(error, breaker)
+            self.note_failure(error, breaker)
             return FAILED
         if breaker is not None:
             breaker.success()
         return result
 
-    def note_local_failure(self, error: Exception) -> None:
-        """Count a failure of `peek` or `put`, which are called directly."""
-        self._note_failure(error, None)
-
-    def _note_failure(self, error: Exception, breaker: CircuitBreaker | None) -> None:
+    def note_failure(self, error: Exception, breaker: CircuitBreaker | None = None) -> None:
+        """Count a failure; those of `peek` and `put`, which are called directly, have no breaker."""
         self.errors += 1
         self.condition.record_failure(type(error).__name__)
         if breaker is None:
@@ -174,10 +172,10 @@ class GuardedTier:
 
     async def stats(self) -> dict[str, Any]:
         own = await self._own_stats()
-        namespaces: dict[str, dict[str, Any]] = {name: as_plain(found) for name, found in self.counters.items()}
+        namespaces: dict[str, dict[str, Any]] = {name: asdict(found) for name, found in self.counters.items()}
         extra = dict(own.extra)
         for name, figures in (extra.pop("namespaces", None) or {}).items():
-            namespaces.setdefault(name, as_plain(TierCounters())).update(figures)
+            namespaces.setdefault(name, asdict(TierCounters())).update(figures)
         return {
             "name": self.name,
             "entries": own.entries,

@@ -40,7 +40,7 @@ def canonical(value: object) -> bytes:
     one object are the same text.
     """
     data = orjson.dumps(value, option=_OPTIONS)  # first: it refuses cycles, which the walk would not end on
-    _refuse_inexact(value)
+    refuse_inexact(value)
     return data if data.isascii() else _normalise(value, data)
 
 
@@ -51,7 +51,7 @@ def conversation_digest(messages: Sequence[Message]) -> bytes:
     for message in plain:
         for part in message.values():
             if type(part) is not str:  # nearly all parts are text; only the others need the walk
-                _refuse_inexact(part)
+                refuse_inexact(part)
     if not data.isascii():
         data = _normalise(plain, data)
     return sha256(data).digest()
@@ -127,8 +127,9 @@ def _check_digest(digest: bytes) -> None:
         raise ValueError(f"conversation must be a digest of {_DIGEST_BYTES} bytes, not {len(digest)}")
 
 
-def _refuse_inexact(value: object) -> None:
-    """orjson writes NaN as null, and enumerations and UUIDs as text; a key must not."""
+def refuse_inexact(value: object, *, tuples: bool = True) -> None:
+    """Raise `TypeError` or `ValueError` for what JSON holds as something else: orjson writes NaN as null, and
+    enumerations and UUIDs as text. `tuples`: take them, as lists."""
     stack = [value]
     while stack:
         item = stack.pop()
@@ -137,14 +138,14 @@ def _refuse_inexact(value: object) -> None:
             continue
         if isinstance(item, dict):
             stack.extend(item.values())
-        elif isinstance(item, (list, tuple)):
+        elif isinstance(item, list) or (tuples and isinstance(item, tuple)):
             stack.extend(item)
         elif isinstance(item, float):
             if not isfinite(item):
-                raise ValueError(f"{item} has no place in JSON; leave it out or use a finite number")
+                raise ValueError(f"{item} has no exact form in JSON; leave it out or use a finite number")
         else:
             raise TypeError(
-                f"{kind.__qualname__} has no place in JSON; use str, int, float, bool, None, list or dict"
+                f"{kind.__qualname__} has no exact form in JSON; use str, int, float, bool, None, list or dict"
             )
 
 

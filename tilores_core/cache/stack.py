@@ -62,7 +62,7 @@ class Stack:
         try:
             hit = look(key)
         except Exception as error:  # third-party code
-            local.note_local_failure(error)
+            local.note_failure(error)
             return None
         # Not `namespace_of`: this line runs on every hit, and one more call is a tenth of it.
         counters = local.counters[key.partition(":")[0]]
@@ -142,7 +142,7 @@ class Stack:
         try:
             entry = tier.local.peek(key)
         except Exception as error:  # third-party code
-            tier.note_local_failure(error)
+            tier.note_failure(error)
             return None
         return entry if isinstance(entry, Hit) else None
 
@@ -286,7 +286,7 @@ class Stack:
         try:
             tier.local.put(key, hit)
         except Exception as error:  # third-party code
-            tier.note_local_failure(error)
+            tier.note_failure(error)
 
     async def _drop_wire(self, key: str) -> None:
         """The bytes made from an older value of `key`."""

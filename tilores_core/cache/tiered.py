@@ -14,13 +14,13 @@ import uuid
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Never
 
 from cachetools import TTLCache
 
 from tilores_core.cache import policy
-from tilores_core.cache.counters import NamespaceCounters, as_plain
+from tilores_core.cache.counters import NamespaceCounters
 from tilores_core.cache.guard import GuardedTier
 from tilores_core.cache.invalidation import EVERYTHING, invalidation
 from tilores_core.cache.invalidator import Invalidator
@@ -240,7 +240,7 @@ class TieredCache:
         """Counters since the start: by tier (`l1`, …) and namespace; see docs/cache.md."""
         return {
             "tiers": {tier.label: await tier.stats() for tier in self._stack.tiers},
-            "namespaces": {name: as_plain(counters) for name, counters in self._namespaces.items()},
+            "namespaces": {name: asdict(counters) for name, counters in self._namespaces.items()},
             "in_flight": len(self._calls),
             "refreshing": self._refreshing,
             "invalidations": self._invalidator.stats(),

@@ -272,6 +272,9 @@ async def test_the_permissions_that_the_manual_names_are_enough(server: RedisSer
     assert await tier.clear() == 1
     stats = await tier.stats()
     assert (stats.errors, stats.extra["connected"]) == (0, True)
+    server.run("ACL", "SETUSER", "desk", "-zrange")
+    with pytest.raises(CacheError, match="NOPERM"):
+        await tier.tag_keys("tag")
     server.run("ACL", "SETUSER", "desk", "-@write")
     with pytest.raises(CacheError, match="NOPERM"):
         await tier.set_many({"answers:a": entry()})

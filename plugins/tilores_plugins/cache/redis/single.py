@@ -141,9 +141,9 @@ class SingleServer:
             link = await self._ready(self._reads)
         reader: Replies = asyncio.get_running_loop().create_future()
         if link.idle and self._gathering is None:
-            self.batches += 1
-            self.batched_keys += len(keys)
-            self._send_get(link, keys, _single_reader(reader))
+            alone = _Gathering()
+            alone.add(keys, reader)
+            self._send_get(link, alone)
         else:
             self._gather(keys, reader)
         return await reader
@@ -231,36 +231,20 @@ class SingleServer:
         gathering, self._gathering = self._gathering, None
         if gathering is None:
             return
-        self.batches += 1
-        self.batched_keys += len(gathering.keys)
         link = self._reads.link
         try:
             if link is None:
                 raise CacheError("the connection to Redis was closed")
-            self._send_get(link, gathering.keys, gathering.receive)
+            self._send_get(link, gathering)
         except CacheError as error:
             gathering.receive(None, error)
 
-    @staticmethod
-    def _send_get(link: Link, keys: Sequence[str], receive: Callable[..., None]) -> None:
-        if len(keys) <= MAX_KEYS:
-            link.send(pack_commands(("MGET", *keys)), 1, receive)
-            return
+    def _send_get(self, link: Link, gathering: _Gathering) -> None:
+        keys = gathering.keys
+        self.batches += 1
+        self.batched_keys += len(keys)
         portions = [keys[at : at + MAX_KEYS] for at in range(0, len(keys), MAX_KEYS)]
-        link.send(pack_commands(*(("MGET", *portion) for portion in portions)), len(portions), receive)
-
-
-def _single_reader(reader: Replies) -> Callable[[list[Any] | None, CacheError | None], None]:
-    def receive(replies: list[Any] | None, error: CacheError | None) -> None:
-        if reader.done():
-            return
-        values, failure = _join_replies(replies, error)
-        if failure is not None:
-            reader.set_exception(failure)
-        else:
-            reader.set_result(values)
-
-    return receive
+        link.send(pack_commands(*(("MGET", *portion) for portion in portions)), len(portions), gathering.receive)
 
 
 def _join_replies(replies: list[Any] | None, error: CacheError | None) -> tuple[list[Any], CacheError | None]:

@@ -47,33 +47,30 @@ async def delete(run: Run, unlink: Unlink, index: str, tag: str, single: bool) -
 
 async def carrying(run: Run, names: Sequence[bytes], tag: str) -> list[bytes]:
     """Those of `names` whose entries carry the tag, are damaged or are gone."""
-    doomed: list[bytes] = []
-    for at in range(0, len(names), CHUNK):
-        portion = names[at : at + CHUNK]
-        fronts = await run([("GETRANGE", name, 0, TAGS_PEEK - 1) for name in portion])
-        for name, front in zip(portion, fronts, strict=True):
-            if isinstance(front, Exception):
-                if code_of(front) != "WRONGTYPE":
-                    raise reply_error(front)
-                doomed.append(name)
-            elif carries(front, tag):
-                doomed.append(name)
-    return doomed
+    fronts = await _read_fronts(run, names)
+    return [name for name, front in zip(names, fronts, strict=True) if front is None or carries(front, tag)]
 
 
 async def list_tagged(run: Run, index: str, tag: str) -> list[bytes]:
     """The names of the entries in the index that are there and carry the tag."""
     (names,) = await run([("ZRANGE", index, 0, MOST_LISTED - 1)])
     if isinstance(names, Exception):
+        if code_of(names) != "WRONGTYPE":
+            raise reply_error(names)
         return []
-    found: list[bytes] = []
+    fronts = await _read_fronts(run, names)
+    return [name for name, front in zip(names, fronts, strict=True) if front and carries(front, tag)]
+
+
+async def _read_fronts(run: Run, names: Sequence[bytes]) -> list[bytes | None]:
+    """The bytes of each entry that say its tags: empty when it is gone, None when it is something else."""
+    fronts: list[bytes | None] = []
     for at in range(0, len(names), CHUNK):
-        portion = names[at : at + CHUNK]
-        fronts = await run([("GETRANGE", name, 0, TAGS_PEEK - 1) for name in portion])
-        for name, front in zip(portion, fronts, strict=True):
-            if isinstance(front, bytes) and front and carries(front, tag):
-                found.append(name)
-    return found
+        for reply in await run([("GETRANGE", name, 0, TAGS_PEEK - 1) for name in names[at : at + CHUNK]]):
+            if isinstance(reply, Exception) and code_of(reply) != "WRONGTYPE":
+                raise reply_error(reply)
+            fronts.append(reply if isinstance(reply, bytes) else None)
+    return fronts
 
 
 async def _forget(run: Run, unlink: Unlink, index: str, names: Sequence[bytes], single: bool) -> int:

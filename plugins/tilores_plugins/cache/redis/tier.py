@@ -209,6 +209,9 @@ class RedisTier:
 
     async def _run_one(self, *command: str | bytes | int) -> Any:
         (reply,) = await self._run([command])
+        return self._check(reply)
+
+    def _check(self, reply: Any) -> Any:
         if isinstance(reply, Exception):
             self._errors += 1
             raise reply_error(reply)
@@ -220,11 +223,7 @@ class RedisTier:
             portion = names[at : at + MAX_COMMANDS_AT_ONCE]
             together = self._server.single
             commands: list[Command] = [("UNLINK", *portion)] if together else [("UNLINK", name) for name in portion]
-            for reply in await self._run(commands):
-                if isinstance(reply, Exception):
-                    self._errors += 1
-                    raise reply_error(reply)
-                removed += reply
+            removed += sum(map(self._check, await self._run(commands)))
         return removed
 
     async def _has_evicted(self) -> bool:
