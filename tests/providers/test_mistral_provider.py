@@ -38,6 +38,7 @@ async def provider(upstream: FakeUpstream) -> AsyncIterator[MistralProvider]:
 
 class TestMistral(LLMProviderWireSuite):
     dialect = "mistral"
+    no_state = "Mistral's thoughts are parts of a text, which need not come back"
     supports_vision = True
     unsupported_parameter: ClassVar[tuple[str, Any] | None] = ("logit_bias", {"1": 2})
 

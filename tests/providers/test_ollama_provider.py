@@ -41,6 +41,7 @@ async def provider(upstream: FakeUpstream) -> AsyncIterator[OllamaProvider]:
 
 class TestOllama(LLMProviderWireSuite):
     dialect = "ollama"
+    no_state = "Ollama's thoughts are words that a model need not see again"
     needs_key = False
     refuses_content = False
     supports_vision = True

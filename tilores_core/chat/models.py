@@ -169,7 +169,7 @@ class Models:
                 ) from error
         from tilores_core.chat import langchain_adapter
 
-        model = self._chat_models.get((name, canonical(dict(parameters))))
+        model = self._chat_models.get((name, _key_of(parameters)))
         if model is None:
             async with asyncio.timeout(seconds):
                 model = await self.chat_model(name, parameters)
@@ -196,7 +196,7 @@ class Models:
 
     async def chat_model(self, name: str, parameters: Mapping[str, Any]) -> BaseChatModel:
         """The LangChain model for a full name and parameters; made in a thread, as that may import an SDK."""
-        key = (name, canonical(dict(parameters)))
+        key = (name, _key_of(parameters))
         model = self._chat_models.get(key)
         if model is not None:
             return model
@@ -246,3 +246,16 @@ class Models:
         if info is None or info.input_price is None or info.output_price is None:
             return None
         return (usage.input_tokens * info.input_price + usage.output_tokens * info.output_price) / 1_000_000
+
+
+def _key_of(parameters: Mapping[str, Any]) -> bytes:
+    try:
+        return canonical(dict(parameters))
+    except (TypeError, ValueError):  # such as a number of more than 64 bits in a tool's schema
+        pass
+    for name, value in parameters.items():
+        try:
+            canonical(value)
+        except (TypeError, ValueError) as error:
+            raise InvalidRequestError(f"{name} cannot be written as JSON: {error}", param=name) from None
+    raise InvalidRequestError("the parameters cannot be written as JSON")

@@ -38,6 +38,7 @@ from tilores_core.llm.failures import (
     parse_retry_after as parse_retry_after,
 )
 from tilores_core.llm.mapping import error_of as error_of, map_failure as map_failure
+from tilores_core.llm.normalizer import JoinHalves as JoinHalves
 from tilores_core.llm.openai_protocol import (
     OPENAI_FIELDS as OPENAI_FIELDS,
     OpenAIProtocolProvider as OpenAIProtocolProvider,
@@ -50,7 +51,6 @@ from tilores_core.llm.parameters import (
 )
 from tilores_core.llm.parts import (
     building as building,
-    check_addresses as check_addresses,
     check_inline as check_inline,
     check_parts as check_parts,
     inline_image as inline_image,

@@ -91,6 +91,8 @@ def error_of(
     stay as they are."""
     if isinstance(error, TiloresError):
         return error
+    if isinstance(error, UnicodeEncodeError):  # half a surrogate pair, before anything was sent
+        return InvalidRequestError("a text in the messages is not valid Unicode", param="messages")
     failure = failure_of(error)
     return map_failure(failure, provider=provider, title=title, key_variable=key_variable, model=model)
 

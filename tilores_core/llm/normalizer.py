@@ -94,6 +94,36 @@ class _Call:
     call: dict[str, Any]
 
 
+class JoinHalves:
+    """Text in pieces as valid Unicode: halves of a surrogate pair are joined, a lone one is replaced; no NUL.
+
+    `half`: the first half of a pair, while the other one is missing.
+    """
+
+    def __init__(self) -> None:
+        self.half = ""
+
+    def add(self, text: str) -> str:
+        """What of the text so far can be passed on."""
+        if "\0" in text:  # no database takes it
+            text = text.replace("\0", "")
+        if not text or (text.isascii() and not self.half):
+            return text
+        text, self.half = self.half + text, ""
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            if "\ud800" <= text[-1] <= "\udbff":
+                text, self.half = text[:-1], text[-1]
+            return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return text
+
+    def rest(self) -> str:
+        """What stands for a half whose other one never came."""
+        half, self.half = self.half, ""
+        return "\ufffd" if half else ""
+
+
 class Normalizer:
     """One answer: `add` its pieces, then `finish`, then take the `completion`.
 
@@ -112,7 +142,7 @@ class Normalizer:
         self._cost: float | None = None
         self._native: Any = None
         self._served_by: str | None = None
-        self._half = ""  # the first half of a surrogate pair
+        self._halves = JoinHalves()
         self._held = ""  # what may be the beginning of a tag
         self._closing = ""  # the tag that ends the thoughts, while there are some
         self._trim = False  # the white space behind them is left out as well
@@ -138,7 +168,7 @@ class Normalizer:
         if state:
             self._add_state(state)
         if text:
-            text = self._without_thoughts(self._valid(text))
+            text = self._without_thoughts(self._halves.add(text))
         calls = tuple([self._add_call(call) for call in tool_calls]) if tool_calls else ()
         if not text and not calls:
             return None
@@ -149,8 +179,7 @@ class Normalizer:
     def finish(self) -> Delta | None:
         """What had to be held back until the end is known."""
         rest, self._held = self._held, ""
-        text = ("" if self._closing else rest) + ("\ufffd" if self._half else "")
-        self._half = ""
+        text = ("" if self._closing else rest) + self._halves.rest()
         if text:
             self._texts.append(text)
         calls = []
@@ -200,20 +229,6 @@ class Normalizer:
             self._state[key] = known + value if joins else value
 
     # --- text
-
-    def _valid(self, text: str) -> str:
-        if "\0" in text:  # no database takes it
-            text = text.replace("\0", "")
-        if not text or (text.isascii() and not self._half):
-            return text
-        text, self._half = self._half + text, ""
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            if "\ud800" <= text[-1] <= "\udbff":
-                text, self._half = text[:-1], text[-1]
-            return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-        return text
 
     def _without_thoughts(self, text: str) -> str:
         plain = "<" not in text and "[" not in text and "◁" not in text

@@ -62,11 +62,11 @@ def building(title: str, *, param: str = "messages") -> Iterator[None]:
         ) from error
 
 
-def check_inline(messages: Iterable[BaseMessage], *, title: str) -> None:
+def check_inline(messages: Iterable[BaseMessage], *, title: str, addresses: bool = False) -> None:
     """Raises `UnsupportedParameterError` for a part of a message that is neither text nor an image as a data URL.
     What a model said and gets back is let through: its thoughts, and its tool calls, which LangChain repeats there.
 
-    `title` is the provider's name for people.
+    `title` is the provider's name for people. `addresses`: for an SDK that passes them on, an http(s) URL will do.
     """
     for message in messages:
         for part in message.content if isinstance(message.content, list) else ():
@@ -77,28 +77,16 @@ def check_inline(messages: Iterable[BaseMessage], *, title: str) -> None:
             if kind == "image" and "url" not in part and "file_id" not in part:
                 continue  # LangChain's own form of an image, with its bytes
             if kind == "image_url":
-                inline_image(part.get("image_url"), title=title)
+                image = part.get("image_url")
+                url = image.get("url") if isinstance(image, Mapping) else image
+                if not (addresses and isinstance(url, str) and _HTTP_URL.match(url)):
+                    inline_image(image, title=title)
             else:
                 raise UnsupportedParameterError(
                     f"{title} takes text and images in a message, not {str(kind)[:40]!r}",
                     param="messages",
                     fix="leave that part out, or choose a model of another provider",
                 )
-
-
-def check_addresses(messages: Iterable[BaseMessage]) -> None:
-    """For SDKs that pass addresses on: `InvalidRequestError` for an image with neither an http(s) nor a data URL."""
-    for message in messages:
-        for part in message.content if isinstance(message.content, list) else ():
-            if isinstance(part, Mapping) and part.get("type") == "image_url":
-                image = part.get("image_url")
-                url = image.get("url") if isinstance(image, Mapping) else None
-                if not isinstance(url, str) or not (_DATA_URL.match(url) or _HTTP_URL.match(url)):
-                    raise InvalidRequestError(
-                        "an image in the messages has no usable url",
-                        param="messages",
-                        fix="give it as https://… or data:image/png;base64,…",
-                    )
 
 
 def inline_image(image: Any, *, title: str) -> bytes:

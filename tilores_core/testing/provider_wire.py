@@ -13,7 +13,7 @@
             return "acme-small"
 
 It holds all of `LLMProviderSuite`, against a fake upstream (`tilores_core.testing.fake_upstream`) that runs in a
-thread, so that blocking calls are tried as well.
+thread, so that blocking calls are tried as well; and what providers really send, in `provider_quirks`.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ from tilores_core.testing.fake_upstream import (
     Reset,
     Stall,
 )
-from tilores_core.testing.providers import TOOL, UNICODE, LLMProviderSuite, both_ways
+from tilores_core.testing.provider_quirks import ProviderQuirks
+from tilores_core.testing.providers import TOOL, UNICODE, both_ways
 
 PRIVATE = "The caller's account is 40-17-22 and must not be read by others."
 DIGITS = "123456789012345678901234"
@@ -69,7 +70,7 @@ PICTURE = (
 )
 
 
-class LLMProviderWireSuite(LLMProviderSuite):
+class LLMProviderWireSuite(ProviderQuirks):
     """Subclass it, set `dialect`, write `make`, override `model`, and set to False what the provider does not do."""
 
     deterministic = True

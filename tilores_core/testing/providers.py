@@ -34,6 +34,7 @@ from tilores_core.chat.models import Models
 from tilores_core.contracts import LLMProvider, Message, ModelInfo
 from tilores_core.errors import TiloresError, UnknownModelError, UnsupportedParameterError
 from tilores_core.llm.normalizer import Completion
+from tilores_core.web.openai.decode import decode_messages
 
 QUESTION = "In two or three sentences, say what you can do."
 FIND = "Find the customer with the e-mail address ann@example.com"
@@ -50,6 +51,22 @@ TOOL: dict[str, Any] = {
         },
     },
 }
+
+
+def _says(role: str, content: Any) -> dict[str, Any]:
+    return {"role": role, "content": content}
+
+
+HISTORIES: tuple[list[dict[str, Any]], ...] = (
+    [_says("assistant", "One."), _says("user", "Two.")],
+    [_says("user", "One."), _says("user", "Two.")],
+    [_says("system", "One."), _says("user", "Two.")],
+    [_says("user", "One."), _says("assistant", " \n"), _says("user", "Two.")],
+    [_says("user", "One."), _says("assistant", "Two."), _says("user", "")],
+    [_says("user", "One."), {**_says("assistant", None), "refusal": "Two."}, _says("user", "Why?")],
+    [_says("user", [{"type": "text", "text": "One."}, {"type": "text", "text": "Two."}])],
+)
+"""A greeting first, two in a row, a system message more, something blank, a refusal, parts."""
 
 both_ways = pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
 
@@ -138,15 +155,12 @@ class LLMProviderSuite:
         assert (await self.ask(provider, model, history, streamed=streamed)).text
 
     @both_ways
-    async def test_a_history_that_begins_with_a_greeting_is_taken(
+    async def test_histories_as_clients_send_them_are_taken(
         self, provider: LLMProvider, model: str, streamed: bool
     ) -> None:
-        history: list[Message] = [
-            {"role": "system", "content": "Be brief."},
-            {"role": "assistant", "content": "Hello. How can I help?"},
-            {"role": "user", "content": QUESTION},
-        ]
-        assert (await self.ask(provider, model, history, streamed=streamed)).text
+        for messages in HISTORIES:
+            history = for_model("Be brief.", decode_messages(messages))
+            assert (await self.ask(provider, model, history, streamed=streamed)).text, f"no answer to {messages}"
 
     # --- streaming
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Any
 
 from tilores_core.chat.models import Models
 from tilores_core.chat.routing.budget import Budget, deadline_exceeded
@@ -155,11 +156,7 @@ class ModelCall:
         if (rest := answer.finish()) is not None:
             on_delta(rest)
         said = answer.completion()
-        provider = self.model.partition(":")[0]
-        if not said.ended:
-            raise BrokenOffError("the model's answer broke off", provider=provider)
-        if said.is_empty and not _may_be_empty(said, self.turn):
-            raise BrokenOffError("the model's answer is empty", provider=provider)
+        check_answer(said, self.turn.parameters, provider=self.model.partition(":")[0])
         return said
 
     def _map_error(self, error: Exception) -> tuple[Exception, bool]:
@@ -176,7 +173,14 @@ class ModelCall:
             return fault, False
 
 
-def _may_be_empty(said: Completion, turn: Turn) -> bool:
-    """Refused, or cut by the caller's own limit: another model would say no more."""
-    limited = any(turn.parameters.get(name) for name in ("max_tokens", "max_completion_tokens", "stop"))
-    return said.finish_reason == "content_filter" or (said.finish_reason in ("length", "stop") and limited)
+def check_answer(said: Completion, parameters: Mapping[str, Any], *, provider: str) -> None:
+    """Raise `BrokenOffError` for an answer that is not whole, or holds nothing.
+
+    It may be empty when it was refused, or cut by the caller's own limit: another model would say no more.
+    """
+    if not said.ended:
+        raise BrokenOffError("the model's answer broke off", provider=provider)
+    limited = any(parameters.get(name) for name in ("max_tokens", "max_completion_tokens", "stop"))
+    allowed = said.finish_reason == "content_filter" or (said.finish_reason in ("length", "stop") and limited)
+    if said.is_empty and not allowed:
+        raise BrokenOffError("the model's answer is empty", provider=provider)

@@ -20,7 +20,8 @@ which prints one line of JSON with its `base_url`. Faults are values, alone or a
 `HttpError`, `InvalidKey`, `ContextTooLong`, `ContentRefused`, `Reset`, `Hang`, `Stall`, `Cut`, `NoFinish`,
 `NoEndMark`, `MalformedEvent`, `ErrorEvent`, `MalformedReply`. Those of a stream (`Stall`, `Cut`, `MalformedEvent`,
 `ErrorEvent`, `NoFinish`) spoil a whole answer in the like manner. `NoEndMark` leaves a whole answer alone, and every
-answer of a protocol that has no mark apart from the finish reason (google, ollama).
+answer of a protocol that has no mark apart from the finish reason (google, ollama). `Reply(..., quirks=(...))` does
+what some providers do beside their protocol (`Quirk`), `Reply(..., reason="abort")` ends with a reason of theirs.
 """
 
 from tilores_core.testing.fake_upstream.dialects import DIALECTS
@@ -39,6 +40,7 @@ from tilores_core.testing.fake_upstream.values import (
     MalformedReply,
     NoEndMark,
     NoFinish,
+    Quirk,
     Recorded,
     Reply,
     ReplyLike,
@@ -64,6 +66,7 @@ __all__ = [
     "MalformedReply",
     "NoEndMark",
     "NoFinish",
+    "Quirk",
     "Recorded",
     "Reply",
     "ReplyLike",

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-import orjson
-
 from tilores_core.testing.fake_upstream.connection import Connection
-from tilores_core.testing.fake_upstream.dialects.base import Dialect, Stream, of_status
+from tilores_core.testing.fake_upstream.dialects.base import Dialect, Stream, dump, of_status
+from tilores_core.testing.fake_upstream.quirks import spoil, spoil_whole
 from tilores_core.testing.fake_upstream.values import (
     Asked,
     ContentRefused,
@@ -63,6 +62,7 @@ class Playing:
         self._reply = reply
         self._recorded = recorded
         self._fault = reply.fault
+        self._has_quirks = bool(reply.quirks) or reply.reason is not None
 
     async def play(self, said: Said) -> None:
         """Returns when all was sent; waits for ever where the fault does."""
@@ -82,7 +82,9 @@ class Playing:
     async def _whole(self, said: Said) -> None:
         await _pause(self._reply.first_token)
         made = self._dialect.whole(self._asked, said)
-        body = orjson.dumps(made)
+        if self._has_quirks:
+            made = spoil_whole(self._dialect.protocol, self._reply, made)
+        body = dump(made)
         headers = {"content-type": "application/json", **self._dialect.headers()}
         match self._fault:
             case Cut() | Stall():
@@ -100,6 +102,8 @@ class Playing:
 
     async def _stream(self, said: Said) -> None:
         stream = self._dialect.stream(self._asked, said)
+        if self._has_quirks:
+            stream = spoil(self._dialect.protocol, self._reply, stream, self._asked, said)
         headers = {
             "content-type": self._dialect.stream_type,
             "cache-control": "no-cache",

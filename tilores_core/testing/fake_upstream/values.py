@@ -137,6 +137,22 @@ class ToolCall:
     id: str | None = None
 
 
+Quirk = Literal[
+    "comments",
+    "idle",
+    "lines",
+    "usage",
+    "no-index",
+    "same-index",
+    "no-id",
+    "object-arguments",
+    "no-arguments",
+]
+"""What some providers do that is not in their protocol: comments, `retry` and `id` between events; events that carry
+nothing (filters, pings); data over several lines that end in CRLF; the totals with each piece; tool calls without an
+index, with the same one, without an id, with an object as arguments, or with none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What the model says to one request.
@@ -144,6 +160,7 @@ class Reply:
     `text`: None lets the fake upstream answer by itself (see `FakeUpstream`). `pieces`: the text as it is
     streamed, by default word by word. `tool_calls`: instead of or after the text. `reasoning`: thinking shown
     before the text, where the protocol has a place for it. `finish`: None says what fits.
+    `reason`: the finish reason in the provider's own words, whatever it is. `quirks`: see `Quirk`.
     `input_tokens`, `output_tokens`: instead of counting.
 
     `seconds` pass before the status line, `first_token` seconds between the headers and the first piece (a reply that
@@ -155,6 +172,8 @@ class Reply:
     tool_calls: tuple[ToolCall, ...] = ()
     reasoning: str = ""
     finish: Finish | None = None
+    reason: str | None = None
+    quirks: tuple[Quirk, ...] = ()
     input_tokens: int | None = None
     output_tokens: int | None = None
     seconds: float = 0.0

@@ -13,7 +13,7 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import Field
 
-from tilores_core.llm import MalformedReplyError, building, check_addresses
+from tilores_core.llm import MalformedReplyError, building, check_inline
 from tilores_plugins.providers.anthropic.history import as_it_takes_them, join_thoughts, keep_thoughts, thoughts_in
 
 # In the words that the other providers have for it; what is not here stays as Anthropic says it.
@@ -50,7 +50,7 @@ class Claude(ChatAnthropic):
 
     def _get_request_payload(self, input_: Any, *, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
         messages = self._convert_input(input_).to_messages()
-        check_addresses(messages)
+        check_inline(messages, title="Anthropic", addresses=True)
         with building("Anthropic"):
             payload = super()._get_request_payload(as_it_takes_them(messages), stop=stop, **kwargs)
         system = payload.get("system")
@@ -61,6 +61,9 @@ class Claude(ChatAnthropic):
     def _format_output(self, data: Any, **kwargs: Any) -> ChatResult:
         if not isinstance(getattr(data, "content", None), list):  # the SDK hands on what is not JSON as text
             raise MalformedReplyError
+        for block in data.content:
+            if block.type == "tool_use" and block.input is None:
+                block.input = {}
         # The reason why it ended stands beside the message, where only LangChain's public calls look for it.
         result = super()._format_output(data, **kwargs)
         message = cast("AIMessage", result.generations[0].message)

@@ -21,6 +21,8 @@ OPENED: ContextVar[list[Any]] = ContextVar("tilores_google_opened")
 
 _SIGNATURES = "__gemini_function_call_thought_signatures__"  # LangChain's key for them
 
+_BLANK = "(nothing)"
+
 # What is not here stays as Google says it.
 _ENDS = {
     "STOP": "stop",
@@ -51,7 +53,7 @@ class Gemini(ChatGoogleGenerativeAI):
         given = {**kwargs, **self.bound}
         with building("Gemini"):
             try:
-                return super()._prepare_request([_add_signature(message) for message in messages], **given)
+                return super()._prepare_request([_adapt(message) for message in messages], **given)
             except Exception:
                 for index, tool in enumerate(given.get("tools") or ()):  # is one of them at fault?
                     with building("Gemini", param=f"tools[{index}].function.parameters"):
@@ -84,6 +86,13 @@ class Gemini(ChatGoogleGenerativeAI):
                 await response.aclose()
 
 
+async def event_lines(lines: AsyncIterator[str]) -> AsyncIterator[str]:
+    """The lines of a stream that the SDK can read; it takes comments, `id` and `retry` for an error."""
+    async for line in lines:
+        if not line.startswith((":", "id:", "retry:", "event:")):
+            yield f"data: {line[5:].lstrip()}" if line.startswith("data:") else line
+
+
 def _check_result(result: ChatResult) -> ChatResult:
     _check_prompt((result.llm_output or {}).get("prompt_feedback"))
     for generation in result.generations:
@@ -109,7 +118,10 @@ def _keep_signatures(message: BaseMessage) -> None:
         }
 
 
-def _add_signature(message: BaseMessage) -> BaseMessage:
+def _adapt(message: BaseMessage) -> BaseMessage:
+    """With the signatures of its calls; LangChain leaves out a question that is blank, and warns."""
+    if message.type == "human" and message.content in ("", []):
+        return HumanMessage(_BLANK)
     extra = message.additional_kwargs.get("extra_content")
     if not extra or message.additional_kwargs.get(_SIGNATURES):
         return message

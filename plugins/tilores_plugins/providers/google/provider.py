@@ -46,7 +46,7 @@ class GoogleProvider(ChatProvider):
         from google.genai import Client
         from google.genai.types import HttpOptions
 
-        from tilores_plugins.providers.google.model import OPENED
+        from tilores_plugins.providers.google.model import OPENED, event_lines
 
         timeouts, tls = self.http.timeout().as_dict(), self.http.tls()
 
@@ -55,6 +55,8 @@ class GoogleProvider(ChatProvider):
 
         async def note(response: Any) -> None:
             OPENED.get([]).append(response)
+            lines = response.aiter_lines
+            response.aiter_lines = lambda: event_lines(lines())
 
         return Client(
             api_key=self.key().get_secret_value(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any, Self, cast
@@ -11,7 +12,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_ollama import ChatOllama
 from pydantic import Field, model_validator
 
-from tilores_core.llm import building, check_inline, inline_image
+from tilores_core.llm import JoinHalves, building, check_inline, inline_image
 
 _TITLE = "Ollama"
 
@@ -72,6 +73,24 @@ class Ollama(ChatOllama):
             async for chunk in chunks:
                 called = _name_the_end(chunk, called)
                 yield chunk
+
+
+async def repaired(lines: AsyncIterator[str]) -> AsyncIterator[str]:
+    """The lines of a stream as the SDK's types take them: arguments are there, and no character is cut in two."""
+    halves = JoinHalves()
+    async for line in lines:
+        if not line.strip():
+            continue
+        if halves.half or "tool_calls" in line or "\\u" in line:
+            part = json.loads(line)
+            message = part.get("message") or {}
+            for call in message.get("tool_calls") or ():
+                if call.get("function"):
+                    call["function"]["arguments"] = call["function"].get("arguments") or {}
+            if content := message.get("content"):
+                message["content"] = halves.add(content)
+            line = json.dumps(part)
+        yield line
 
 
 def _name_the_end(chunk: ChatGenerationChunk, called: bool) -> bool:

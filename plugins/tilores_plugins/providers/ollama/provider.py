@@ -99,10 +99,19 @@ class OllamaProvider(ChatProvider):
         """The SDK's two clients, over ours."""
         import ollama
 
+        from tilores_plugins.providers.ollama.model import repaired
+
+        async def repair(response: Any) -> None:
+            lines = response.aiter_lines
+            response.aiter_lines = lambda: repaired(lines())
+
         address = self.settings.base_url or _ADDRESS
         tls = self.http.tls()
         client, async_client = ollama.Client(host=address, verify=tls), ollama.AsyncClient(host=address, verify=tls)
         made: dict[str, Any] = {"base_url": client._client.base_url, "headers": client._client.headers}
         client._client.close()
-        client._client, async_client._client = self.http.sync_client(**made), self.http.async_client(**made)
+        client._client, async_client._client = (
+            self.http.sync_client(**made),
+            self.http.async_client(**made, event_hooks={"response": [repair]}),
+        )
         return client, async_client

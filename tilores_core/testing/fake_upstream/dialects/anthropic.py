@@ -10,7 +10,15 @@ from typing import Any, ClassVar, Final
 import orjson
 
 from tilores_core.testing.fake_upstream.dialects.anthropic_request import read_messages
-from tilores_core.testing.fake_upstream.dialects.base import Dialect, Response, Stream, json_response, seconds, sizes
+from tilores_core.testing.fake_upstream.dialects.base import (
+    Dialect,
+    Response,
+    Stream,
+    dump,
+    json_response,
+    seconds,
+    sizes,
+)
 from tilores_core.testing.fake_upstream.values import Asked, Problem, Request, Said, ToolCall
 
 _REASONS: Final = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
@@ -19,6 +27,7 @@ _RESET = "2030-01-01T00:00:00Z"
 
 class Anthropic(Dialect):
     name = "anthropic"
+    protocol = "anthropic"
     statuses: ClassVar[Mapping[str, int]] = {"overloaded": 529, "quota": 400}
     malformed_event = b'event: content_block_delta\ndata: {"type": "content_block_delta", "delta": {"te\n\n'
 
@@ -179,7 +188,7 @@ def _end_reason(said: Said) -> dict[str, Any]:
 
 
 def _event(kind: str, **fields: Any) -> bytes:
-    return b"event: %b\ndata: %b\n\n" % (kind.encode(), orjson.dumps({"type": kind, **fields}))
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), dump({"type": kind, **fields}))
 
 
 def _delta(index: int, delta: Mapping[str, Any]) -> bytes:

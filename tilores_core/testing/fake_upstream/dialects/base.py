@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
@@ -77,6 +78,8 @@ class Dialect(ABC):
     """One provider's wire protocol. `base_path` is what its clients' base URL has after the host."""
 
     name: ClassVar[str]
+    protocol: ClassVar[str] = "openai"
+    """Whose protocol it is: `openai`, `anthropic`, `google` or `ollama`."""
     base_path: ClassVar[str] = ""
     stream_type: ClassVar[str] = "text/event-stream; charset=utf-8"
     statuses: ClassVar[Mapping[str, int]] = {}
@@ -167,9 +170,17 @@ def of_status(status: int, *, retry_after: float | None = None, model: str = "",
     return Problem(kind, status=status, retry_after=retry_after, model=model)
 
 
+def dump(value: Any) -> bytes:
+    """JSON; half a surrogate pair is written as some servers write it."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
 def data(event: Mapping[str, Any]) -> bytes:
     """A server-sent event without a name."""
-    return b"data: " + orjson.dumps(event) + b"\n\n"
+    return b"data: " + dump(event) + b"\n\n"
 
 
 def seconds(retry_after: float) -> str:

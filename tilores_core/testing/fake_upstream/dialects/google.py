@@ -19,6 +19,7 @@ from tilores_core.testing.fake_upstream.dialects.base import (
     sizes,
 )
 from tilores_core.testing.fake_upstream.dialects.google_request import read_contents
+from tilores_core.testing.fake_upstream.history import SIGNATURE
 from tilores_core.testing.fake_upstream.values import Asked, Problem, Request, Said, ToolCall
 
 _PATH = re.compile(r"^/v1(?:beta|alpha)?/models/(?P<model>[^:]+):(?P<method>generateContent|streamGenerateContent)$")
@@ -38,6 +39,7 @@ _STATUS: Final = {
 
 class Google(Dialect):
     name = "google"
+    protocol = "google"
     statuses: ClassVar[Mapping[str, int]] = {"key": 400}
     stream_type = "text/event-stream"
     malformed_event = b'data: {"candidates": [{"content": {"parts": [{"te\n\n'
@@ -75,7 +77,7 @@ class Google(Dialect):
             parts.append({"text": said.reasoning, "thought": True})
         if said.pieces:
             parts.append({"text": said.text})
-        parts += [_call(call) for call in said.tool_calls]
+        parts += [_call(call, said) for call in said.tool_calls]
         return _body(asked, said, parts, said.output_tokens, finish=said.finish)
 
     def stream(self, asked: Asked, said: Said) -> Stream:
@@ -89,7 +91,7 @@ class Google(Dialect):
         return Stream(
             head=[data(_body(asked, said, head, thought))] if head else [],
             pieces=pieces,
-            calls=[data(_body(asked, said, [_call(call)], said.output_tokens)) for call in said.tool_calls],
+            calls=[data(_body(asked, said, [_call(call, said)], said.output_tokens)) for call in said.tool_calls],
             finish=[data(_body(asked, said, [{"text": ""}], said.output_tokens, finish=said.finish))],
         )
 
@@ -145,8 +147,9 @@ def _body(
     }
 
 
-def _call(call: ToolCall) -> dict[str, Any]:
-    return {"functionCall": {"name": call.name, "args": dict(call.arguments), "id": call.id}}
+def _call(call: ToolCall, said: Said) -> dict[str, Any]:
+    made: dict[str, Any] = {"functionCall": {"name": call.name, "args": dict(call.arguments), "id": call.id}}
+    return {**made, "thoughtSignature": SIGNATURE} if said.reasoning else made
 
 
 def _blocked(problem: Problem, *, streamed: bool) -> Response:

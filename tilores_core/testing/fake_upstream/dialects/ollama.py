@@ -13,6 +13,7 @@ from tilores_core.testing.fake_upstream.dialects.base import (
     Response,
     Stream,
     count,
+    dump,
     json_response,
     seconds,
     sizes,
@@ -26,6 +27,7 @@ _PER_MESSAGE: Final = 3
 
 class Ollama(Dialect):
     name = "ollama"
+    protocol = "ollama"
     stream_type = "application/x-ndjson"
     statuses: ClassVar[Mapping[str, int]] = {"content": 400}
     malformed_event = b'{"model": "broken", "message": {"ro\n'
@@ -75,7 +77,7 @@ class Ollama(Dialect):
 
         def line(message: Mapping[str, Any], last: Mapping[str, Any] | None = None) -> bytes:
             made = {**frame, "message": {"role": "assistant", "content": "", **message}, **(last or {"done": False})}
-            return orjson.dumps(made) + b"\n"
+            return dump(made) + b"\n"
 
         return Stream(
             head=[line(_thinking(said))] if said.reasoning else [],
