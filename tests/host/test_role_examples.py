@@ -51,6 +51,7 @@ def test_every_example_is_in_the_docs() -> None:
 
 class TestProvider(LLMProviderWireSuite):
     dialect = "openai-compatible"
+    no_state = "LangChain's ChatOpenAI passes on no thoughts"
 
     def make(self, upstream: FakeUpstream, key: str | None) -> LLMProvider:
         host = isolated_host(
