@@ -265,6 +265,7 @@ class _Opening:
 
     def _build_lookup(self, source: CustomerSource, cache: TieredCache, locale: Locale) -> CustomerLookup:
         extractor = next(iter(self._host.build_used(EXTRACTOR).items()), None)
+        table = self._config.cache
         return CustomerLookup(
             source=source,
             name=self._config.use.source,
@@ -273,10 +274,10 @@ class _Opening:
                 locale.region,
                 extractor,
                 day_first=locale.day_first,
-                negative_seconds=self._config.cache.customers.negative_ttl_seconds,
+                negative_seconds=min(table.customers.negative_ttl_seconds, table.answers.negative_ttl_seconds),
             ),
             cache=cache,
-            table=self._config.cache,
+            table=table,
             region=locale.region,
             seconds=self._config.chat.source_seconds,
             notes=self._metrics.sources if self._metrics is not None else None,

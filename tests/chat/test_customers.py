@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tilores_core.chat.customer.finder import CustomerFinder, Resolution, clarification
+from tilores_core.chat.customer.resolution import Resolver
 from tilores_core.contracts import (
     Customer,
     CustomerChoice,
@@ -514,13 +515,19 @@ async def test_word_that_may_be_an_id_is_looked_up_once_or_not_at_all(kind: type
     assert (found.outcome.kind, source.lookups) == ("unnamed", lookups)
 
 
-async def test_id_that_the_source_does_not_have_is_asked_for_again_only_later() -> None:
+@pytest.mark.parametrize(
+    "question", ["What is X-300?", "What is Ada Nowhere's score?", "how is the connection pool configured"]
+)
+async def test_what_no_customer_fits_is_asked_for_again_only_later(question: str) -> None:
     source, now = MemorySource(), 0.0
     finder = CustomerFinder(source, "US", negative_seconds=15.0, clock=lambda: now)
 
     async def lookups(*, renew: bool = False) -> int:
         before = source.lookups
-        await finder.resolve(conversation("What is X-300?"), None, spectrum="general", renew=renew)
+        messages = conversation(question)
+        read = finder.read(messages, spectrum="general", renew=renew)
+        if isinstance(read, Resolver):
+            await finder.resolve(messages, None, spectrum="general", begun=read, renew=renew)
         return source.lookups - before
 
     assert [await lookups(), await lookups(), await lookups(renew=True), await lookups()] == [1, 0, 1, 0]

@@ -161,14 +161,14 @@ class CustomerLookup:
 
         key = self._mention_key(context)
         keep = not turn.cache.no_store
-        read = self._read(context, key)
+        renew = turn.cache.no_cache or turn.cache.max_age is not None
+        read = self._read(context, key, renew)
         begun = read if isinstance(read, Resolver) else None
         if isinstance(read, Resolution) and read.outcome.kind == "unnamed":
             if keep:
                 await self._cache.set(key, _UNNAMED, ttl=self._life.ttl_seconds, grace=self._grace, behind=True)
             return NO_CUSTOMER
         just_found: CustomerMatch | None = None
-        renew = turn.cache.no_cache or turn.cache.max_age is not None
 
         async def make() -> MakerResult:
             nonlocal just_found, begun
@@ -211,13 +211,13 @@ class CustomerLookup:
             return replace(NO_CUSTOMER, tier=hit.tier)
         return CustomerMatch(outcome=outcome_from_bytes(hit.value), tier=hit.tier)
 
-    def _read(self, context: TurnContext, key: str) -> Resolution | Resolver | None:
+    def _read(self, context: TurnContext, key: str, renew: bool) -> Resolution | Resolver | None:
         """What a conversation tells by itself, unless the cache may know more. No call is shared for that: most that
         name no customer end here."""
         cache = self._cache
         if cache.get_from_memory(key) is not None or (cache.has_shared and not context.is_missing(key)):
             return None
-        return self._finder.read(context.turn.messages, spectrum=context.spectrum)
+        return self._finder.read(context.turn.messages, spectrum=context.spectrum, renew=renew)
 
     async def _by_id(self, context: TurnContext, customer_id: str) -> CustomerMatch:
         turn = context.turn

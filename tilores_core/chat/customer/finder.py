@@ -45,7 +45,7 @@ MOST_NAMESAKES = 200
 """Customers of one name that are told apart; of more none is chosen by a trait."""
 _MOST_MESSAGES = 40
 _MOST_LOOKUPS = 320
-_MOST_ABSENT = 4096  # ids remembered
+_MOST_ABSENT = 4096  # identifiers remembered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,27 +74,31 @@ class CustomerFinder:
         negative_seconds: float = 0.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`negative_seconds`: how long the source is not asked again for an id that it does not have."""
+        """`negative_seconds`: how long the source is not asked again for what no customer of it fits."""
         self._source = source
         self._region = region
         self._day_first = day_first
         name = extractor[0] if extractor else ""
         self._extractor = extractor[1] if extractor else None
         self._mentions = source.mentions if isinstance(source, SupportsMentions) else None
-        self._absent: TTLCache[str, bool] = TTLCache(_MOST_ABSENT, negative_seconds, timer=clock)
+        self._absent: TTLCache[Identifiers, bool] = TTLCache(_MOST_ABSENT, negative_seconds, timer=clock)
         self.mark = f"{region}/{day_first}/{_RULE}{name}"
         """Changes when the same conversation may come to another customer: part of the cache key."""
         # The messages before the last one were mostly read when they were the last.
         self._read = lru_cache(maxsize=512)(self._extract)
 
-    def read(self, messages: Sequence[Message], *, spectrum: str) -> Resolution | Resolver | None:
+    def read(
+        self, messages: Sequence[Message], *, spectrum: str, renew: bool = False
+    ) -> Resolution | Resolver | None:
         """What the user's messages tell without the source, else how far that goes; `resolve` goes on from there.
-        None when a plugin's extractor has to read them."""
+        None when a plugin's extractor has to read them. `renew`: as for `resolve`."""
         if self._extractor is not None:
             return None
         said = list(_pair_with_question(messages))[-_MOST_MESSAGES:]
         if not said:
             return _of(UNNAMED)
+        if renew:
+            self.forget_absent()
         resolver = self._begin(_Lazily(self._read, said), said, spectrum)
         state = resolver.resolve()
         return resolver if state is None else _of(state)
@@ -142,10 +146,10 @@ class CustomerFinder:
         def spectrum_of(i: int) -> str:
             return spectrum if i == last else classify(said[i][0])
 
-        return Resolver(readings, Candidates(), spectrum=spectrum_of, region=self._region)
+        return Resolver(readings, Candidates(self._absent), spectrum=spectrum_of, region=self._region)
 
     def forget_absent(self) -> None:
-        """Ask the source again for ids that it did not have."""
+        """Ask the source again for what no customer fitted."""
         self._absent.clear()
 
     def names_another(self, messages: Sequence[Message], customer: Customer, records: str) -> bool:
@@ -173,16 +177,16 @@ class CustomerFinder:
         return _resolution(tuple(await self._source.find(identifiers)))
 
     async def _look_up(self, who: Identifiers, candidates: Candidates) -> None:
+        found: Sequence[Customer]
         if who == Identifiers(customer_id=who.customer_id):
-            wanted = str(who.customer_id)
-            customer = None if wanted in self._absent else await self._source.get(wanted)
-            if customer is None:
-                self._absent[wanted] = True
-            candidates.add(who, () if customer is None else (customer,))
-            return
-        found = await self._source.find(who, limit=LIMIT)
-        if len(found) >= LIMIT:
-            found = await self._source.find(who, limit=MOST_NAMESAKES)
+            customer = await self._source.get(str(who.customer_id))
+            found = () if customer is None else (customer,)
+        else:
+            found = await self._source.find(who, limit=LIMIT)
+            if len(found) >= LIMIT:
+                found = await self._source.find(who, limit=MOST_NAMESAKES)
+        if not found:
+            self._absent[who] = True
         candidates.add(who, found, complete=len(found) < MOST_NAMESAKES)
 
     def _extract(self, text: str, asked: str) -> Reading:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -31,9 +31,10 @@ class LookupNeeded(Exception):
 
 
 class Candidates:
-    """The customers that fit identifiers, as the source has said."""
+    """The customers that fit identifiers, as the source has said. `absent`: what no customer was found to fit."""
 
-    def __init__(self) -> None:
+    def __init__(self, absent: Container[Identifiers] = ()) -> None:
+        self._absent = absent
         self._found: dict[Identifiers, Customers] = {}
         self._partial: set[Identifiers] = set()
 
@@ -47,7 +48,9 @@ class Candidates:
         """Raises `LookupNeeded` when the source was not asked yet."""
         found = self._found.get(identifiers)
         if found is None:
-            raise LookupNeeded(identifiers)
+            if identifiers not in self._absent:
+                raise LookupNeeded(identifiers)
+            found = self._found[identifiers] = ()
         return found
 
     def is_complete(self, identifiers: Identifiers) -> bool:
