@@ -251,16 +251,26 @@ async def test_redirect_is_not_followed(upstream: Upstream, provider: Compatible
     assert len(upstream.asked) == 1
 
 
+async def test_proxy_of_the_environment_gets_the_request(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", upstream.url.replace("//", "//me:secret@").removesuffix("/v1"))
+    monkeypatch.setenv("no_proxy", "")
+    made = CompatibleProvider(Settings(instances={"desk": Instance(base_url="http://model.invalid/v1")}))
+    upstream.reply({"choices": [{"message": {"content": "Forty."}, "finish_reason": "stop"}]})
+    assert [(await ask(made, MODEL)).text for _ in range(2)] == ["Forty."] * 2
+    await made.aclose()
+    assert [given["host"] for given in upstream.given] == ["model.invalid"] * 2
+    assert upstream.given[-1]["proxy-authorization"] == "Basic bWU6c2VjcmV0"
+
+
 async def test_connection_is_used_again_after_a_stream(upstream: Upstream, provider: CompatibleProvider) -> None:
     upstream.events(says("Forty."), says(finish="stop"))
     for _ in range(3):
         await streamed(provider)
     server = next(iter(provider._servers.values()))
     assert server._client is not None
-    session = server._client._session
-    assert session is not None
-    assert session.connector is not None
-    assert sum(len(free) for free in session.connector._conns.values()) == 1
+    connector = server._client._address._connector
+    assert connector is not None
+    assert sum(len(free) for free in connector._conns.values()) == 1
 
 
 # --- requests
@@ -387,10 +397,10 @@ async def test_warm_up_opens_the_client_once(provider: CompatibleProvider) -> No
     await asyncio.gather(*(models.warm_up(models.default) for _ in range(4)))
     server = next(iter(provider._servers.values()))
     assert server._client is not None
-    session = server._client._session
+    connector = server._client._address._connector
     await models.warm_up(models.default)
-    assert session is not None
-    assert server._client._session is session
+    assert connector is not None
+    assert server._client._address._connector is connector
 
 
 async def test_nobody_listening_is_unavailable() -> None:

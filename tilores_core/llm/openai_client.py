@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import ssl
-import urllib.request
 from collections.abc import AsyncGenerator, Callable, Mapping
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from typing import Any, Final
 
 import orjson
 
 from tilores_core.contracts import CompletionPiece, Usage
 from tilores_core.llm.failures import MalformedReplyError, UpstreamError
+from tilores_core.llm.http_address import HttpAddress, Reply
 from tilores_core.llm.normalizer import served_by
 from tilores_core.llm.sse import LONGEST_EVENT, EventParser
 
-if TYPE_CHECKING:
-    from aiohttp import ClientResponse, ClientSession
-
 _LONGEST_REPLY: Final = 4 * LONGEST_EVENT
 _LONGEST_ERROR: Final = 64 * 1024
-_END_SECONDS: Final = 0.05
 _DONE: Final = b"[DONE]"
 _STATE: Final = ("reasoning_content", "reasoning", "reasoning_details")
 _NO_STATE: Final[Mapping[str, Any]] = {}
@@ -34,83 +25,36 @@ ReadEvent = Callable[[dict[str, Any]], None]
 
 
 class OpenAIClient:
-    """Calls to one address. `read_seconds`: the longest silence; `connect_seconds`: for a connection, a new one or a
-    free one of `max_connections`. Proxies are taken from the environment. Belongs to the event loop of its first
-    call.
-    """
+    """Calls to one address, as `HttpAddress` makes them."""
 
-    def __init__(
-        self,
-        url: str,
-        headers: Mapping[str, str],
-        *,
-        read_seconds: float,
-        connect_seconds: float,
-        max_connections: int,
-        read_event: ReadEvent | None = None,
-    ) -> None:
-        self._url = url
-        self._headers = {"Content-Type": "application/json", "Accept": "*/*", "User-Agent": "tilores-core", **headers}
-        self._read_seconds = read_seconds
-        self._connect_seconds = connect_seconds
-        self._max_connections = max_connections
+    def __init__(self, address: HttpAddress, *, read_event: ReadEvent | None = None) -> None:
+        self._address = address
         self._read_event = read_event
-        self._session: ClientSession | None = None
-        self._post: Callable[[bytes], Any] | None = None
-        self._opening: asyncio.Future[None] | None = None
 
     async def complete(self, body: bytes, *, stream: bool) -> AsyncGenerator[CompletionPiece]:
         """Send `body`; the pieces of the answer, one for a reply that is not streamed.
 
         Raises `UpstreamError`, `MalformedReplyError`, and what aiohttp raises when the connection fails.
         """
-        if self._post is None:
-            await self.open()
-        assert self._post is not None
-        async with self._post(body) as response:
-            if response.status >= 300:
-                raise await _failure(response)
-            kind = response.content_type
+        reply = await self._address.post(body)
+        try:
+            if reply.status >= 300:
+                raise await _failure(reply)
+            kind = reply.content_type
             if kind == "text/event-stream" or (stream and kind != "application/json"):
-                async for piece in self._events(response):
+                async for piece in self._events(reply):
                     yield piece
             else:
-                yield self._whole(_parse(await _read(response, _LONGEST_REPLY)))
+                yield self._whole(_parse(await _read(reply, _LONGEST_REPLY)))
+        finally:
+            reply.release()
 
     async def open(self) -> None:
-        """Import aiohttp and make the connection pool; in a thread, as both take time."""
-        if self._opening is None or (self._opening.done() and self._session is None):
-            self._opening = asyncio.ensure_future(self._open())
-        await asyncio.shield(self._opening)
+        """Get ready for the first call."""
+        await self._address.open()
 
     async def aclose(self) -> None:
-        session, self._session, self._post, self._opening = self._session, None, None, None
-        if session is not None:
-            await session.close()
-
-    async def _open(self) -> None:
-        secure = self._url.startswith("https:")
-        tls = await asyncio.to_thread(_prepare, secure, os.environ.get("SSL_CERT_FILE"))
-        import aiohttp
-        from yarl import URL
-
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=30.0, ssl=tls),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers=self._headers,
-            timeout=aiohttp.ClientTimeout(
-                total=None,
-                connect=self._connect_seconds,
-                sock_connect=self._connect_seconds,
-                sock_read=self._read_seconds,
-            ),
-        )
-        url, proxy, post = URL(self._url), _proxy(self._url), self._session.post
-
-        def send(body: bytes) -> Any:
-            return post(url, data=body, proxy=proxy, allow_redirects=False)
-
-        self._post = send
+        await self._address.aclose()
 
     # --- answers
 
@@ -122,11 +66,12 @@ class OpenAIClient:
             raise MalformedReplyError(_error_of(reply))
         return piece
 
-    async def _events(self, response: ClientResponse) -> AsyncGenerator[CompletionPiece]:
+    async def _events(self, reply: Reply) -> AsyncGenerator[CompletionPiece]:
         parser = EventParser()
         refusal: list[str] = []
         empty, received = True, 0
-        async for chunk in response.content.iter_any():
+        while not reply.content.at_eof():
+            chunk = await reply.content.readany()
             received += len(chunk)
             if received > _LONGEST_REPLY:
                 raise MalformedReplyError
@@ -135,7 +80,7 @@ class OpenAIClient:
                     _refuse(refusal)
                     if empty:
                         raise MalformedReplyError
-                    await _end(response)
+                    await reply.finish()
                     return
                 event = _parse(data)
                 if kind == b"error":
@@ -269,59 +214,20 @@ def _parse(data: bytes) -> Any:
         raise MalformedReplyError from None
 
 
-async def _read(response: ClientResponse, limit: int) -> bytes:
-    data = b""
-    async for chunk in response.content.iter_any():
+async def _read(reply: Reply, limit: int) -> bytes:
+    data, content = b"", reply.content
+    while not content.at_eof():
+        chunk = await content.readany()
         data = data + chunk if data else chunk
         if len(data) > limit:
             raise MalformedReplyError
     return data
 
 
-async def _failure(response: ClientResponse) -> Exception:
+async def _failure(reply: Reply) -> Exception:
     body: Any = None
     try:
-        body = _unwrap(_parse(await _read(response, _LONGEST_ERROR)))
+        body = _unwrap(_parse(await _read(reply, _LONGEST_ERROR)))
     except Exception:  # a page, or broken off: the status says enough
         body = None
-    return UpstreamError(response.status, response.headers, body if isinstance(body, dict) else {})
-
-
-async def _end(response: ClientResponse) -> None:
-    """Read to the end of the reply, so that the connection can be used again; not for long."""
-    content = response.content
-    if content.at_eof():
-        return
-    try:
-        async with asyncio.timeout(_END_SECONDS):
-            while not content.at_eof():
-                await content.readany()
-    except Exception:  # the answer is there
-        return
-
-
-def _prepare(secure: bool, cert_file: str | None) -> ssl.SSLContext | bool:
-    import aiohttp  # noqa: F401 - a fifth of a second, here and not on the event loop
-
-    return _tls(cert_file) if secure else True
-
-
-@lru_cache(maxsize=4)
-def _tls(cert_file: str | None) -> ssl.SSLContext:
-    """Reading the authorities takes longer than a call does, so it is done once in a process."""
-    if cert_file is None:
-        try:
-            import certifi
-
-            cert_file = certifi.where()
-        except ImportError:
-            return ssl.create_default_context()
-    return ssl.create_default_context(cafile=cert_file)
-
-
-def _proxy(url: str) -> str | None:
-    parts = urlsplit(url)
-    proxies = urllib.request.getproxies()
-    if not parts.hostname or urllib.request.proxy_bypass(parts.hostname):
-        return None
-    return proxies.get(parts.scheme) or proxies.get("all")
+    return UpstreamError(reply.status, reply.headers, body if isinstance(body, dict) else {})

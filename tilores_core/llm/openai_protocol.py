@@ -12,6 +12,7 @@ import orjson
 from tilores_core.contracts import CompletionPiece, CompletionRequest, Message
 from tilores_core.errors import InvalidRequestError
 from tilores_core.llm.catalogue import Catalogue, ModelData
+from tilores_core.llm.http_address import HttpAddress
 from tilores_core.llm.openai_client import OpenAIClient
 from tilores_core.llm.parameters import Field, Fields
 from tilores_core.llm.provider import ChatProvider
@@ -141,14 +142,14 @@ class OpenAIProtocolProvider(ChatProvider):
     def _connect(self) -> OpenAIClient:
         if self._client is None:
             settings = self.settings
-            self._client = OpenAIClient(
+            address = HttpAddress(
                 (settings.base_url or self.default_base_url) + self.path,
-                self.headers(),
+                {"Content-Type": "application/json", "User-Agent": "tilores-core", **self.headers()},
                 read_seconds=settings.timeout_seconds,
                 connect_seconds=settings.connect_seconds,
                 max_connections=settings.max_connections,
-                read_event=None if _does_nothing(self) else self.read_event,
             )
+            self._client = OpenAIClient(address, read_event=None if _does_nothing(self) else self.read_event)
         return self._client
 
     # --- by LangChain
