@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from pydantic import SecretStr, ValidationError
 from starlette.routing import Route
 
 from tilores_core import PluginContext
-from tilores_plugins.telephony import twilio, vapi
+from tilores_plugins.telephony import routes, twilio, vapi
 from tilores_plugins.telephony.routes import build
 from tilores_plugins.telephony.settings import Settings
 
@@ -111,3 +113,22 @@ def test_a_url_with_special_characters_stays_a_url_in_twiml() -> None:
     assert '<Redirect method="POST">https://a.example/?x=1&amp;y=2</Redirect>' in twilio.redirect_to(
         "https://a.example/?x=1&y=2"
     )
+
+
+async def test_a_body_that_does_not_arrive_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "_BODY_SECONDS", 0.01)
+    settings = Settings(vapi_secret=SecretStr("0123456789"), twilio_auth_token=SecretStr("0123456789"))
+    router = routes.build(PluginContext(plugin_id="telephony", settings=settings, data_dir=tmp_path))
+    for path in ("/vapi", "/twilio/status"):
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            await asyncio.Event().wait()
+
+        async def send(message: Any) -> None:
+            sent.append(message)  # noqa: B023 - called before the next path
+
+        scope: dict[str, Any] = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": []}
+        async with asyncio.timeout(30):
+            await router(scope, receive, send)
+        assert sent[0]["status"] == 408

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -39,6 +40,7 @@ class RecentStores:
         return {key for at, key, tags in self._stores if at >= oldest and what.matches(key, tags)}
 
 
+@dataclass(slots=True, kw_only=True)
 class Coherence:
     """Sends and receives invalidations through one tier that all processes share.
 
@@ -46,45 +48,35 @@ class Coherence:
     `on_gap` is called when messages may have been lost. `name` is this process's, to recognise its own messages.
     """
 
-    def __init__(
-        self,
-        tier: GuardedTier,
-        broadcast: SupportsBroadcast,
-        *,
-        name: str,
-        on_remote_invalidation: Callable[[Invalidation], Awaitable[None]],
-        on_gap: Callable[[], Awaitable[None]],
-        on_announcement: Callable[[str], None],
-    ) -> None:
-        self.tier = tier
-        self._broadcast = broadcast
-        self._name = name
-        self._on_remote_invalidation = on_remote_invalidation
-        self._on_gap = on_gap
-        self._on_announcement = on_announcement
-        self.sent = 0
-        self.heard = 0
-        self.lost = 0
-        self.unreadable = 0
+    tier: GuardedTier
+    broadcast: SupportsBroadcast
+    name: str
+    on_remote_invalidation: Callable[[Invalidation], Awaitable[None]]
+    on_gap: Callable[[], Awaitable[None]]
+    on_announcement: Callable[[str], None]
+    sent: int = 0
+    heard: int = 0
+    lost: int = 0
+    unreadable: int = 0
 
     async def publish(self, what: Invalidation) -> bool:
         """Send it to the other processes; False when not all messages were sent."""
-        for message in to_messages(self._name, what):
-            if await self.tier.call(partial(self._broadcast.publish, message)) is FAILED:
+        for message in to_messages(self.name, what):
+            if await self.tier.call(partial(self.broadcast.publish, message)) is FAILED:
                 return False
             self.sent += 1
         return True
 
     async def announce(self, topic: str) -> None:
         """Publish that something changed which is kept elsewhere. It may get lost."""
-        await self.tier.call(lambda: self._broadcast.publish(to_announcement(self._name, topic)))
+        await self.tier.call(lambda: self.broadcast.publish(to_announcement(self.name, topic)))
 
     async def listen(self) -> None:
         """Receive until cancelled. When the messages end, for any reason, call `on_gap` and connect again."""
         pause = _FIRST_PAUSE
         while True:
             try:
-                async for message in self._broadcast.messages():
+                async for message in self.broadcast.messages():
                     pause = _FIRST_PAUSE
                     await self._apply(message)
             except Exception as error:  # third-party code; without a listener this process would serve old entries
@@ -96,7 +88,7 @@ class Coherence:
     async def _apply(self, message: bytes | None) -> None:
         if message is None:
             self.lost += 1
-            await self._on_gap()
+            await self.on_gap()
             return
         try:
             sender, what = from_message(message)
@@ -104,12 +96,12 @@ class Coherence:
         except ValueError:
             # Perhaps of a newer version in a rolling upgrade: it says that something is outdated, but not what.
             self.unreadable += 1
-            await self._on_gap()
+            await self.on_gap()
             return
-        if sender == self._name:
+        if sender == self.name:
             return
         for topic in topics:
-            self._on_announcement(topic)
+            self.on_announcement(topic)
         if what:
             self.heard += 1
-            await self._on_remote_invalidation(what)
+            await self.on_remote_invalidation(what)

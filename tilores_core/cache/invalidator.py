@@ -100,8 +100,8 @@ class Invalidator:
         for tier in self._stack.tiers:
             if isinstance(tier.tier, SupportsBroadcast):
                 return Coherence(
-                    tier,
-                    tier.tier,
+                    tier=tier,
+                    broadcast=tier.tier,
                     name=name,
                     on_remote_invalidation=self._stack.on_remote_invalidation,
                     on_gap=self._stack.flush_local,

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any, Final, TypedDict, TypeVar, Unpack, cast
+from typing import Any, Final, Required, TypedDict, TypeVar, Unpack, cast
 
 import structlog
 
@@ -32,12 +32,16 @@ _log = structlog.get_logger(part="host")
 
 
 class HostOptions(TypedDict, total=False):
-    """Which plugins are loaded, and how. `disable`: ids. `no_plugins`: leave out all that are not built in.
+    """Which plugins are loaded, and how.
 
+    `variables`: what references see. `data_dir`: where plugins keep files. `disable`: ids. `no_plugins`: leave out
+    all that are not built in.
     `only`: load these ids alone, and do not check `[use]`. `check_use`: False does not check `[use]` either.
     `discovered`: the plugins, instead of scanning the environment. `background`: see `PluginContext`.
     """
 
+    variables: Required[Mapping[str, str]]
+    data_dir: Required[Path]
     disable: Collection[str]
     no_plugins: bool
     only: Collection[str] | None
@@ -51,7 +55,9 @@ class PluginHost:
 
     `problems` stop start-up; they are empty after `start`. `config_warnings`: settings that look wrong and do not
     stop it, such as a table of a plugin that is not installed. `services` are given to every plugin; the process
-    opens them.
+    opens them. `disabled_roles`: what `[use]` names and cannot work here, `role/name` -> why. `idle_providers`: model
+    providers that `[use]` does not name and whose library is not installed, name -> how to get it; that is not a
+    fault, as few machines need them all.
     """
 
     def __init__(
@@ -71,8 +77,8 @@ class PluginHost:
         self.config_warnings: tuple[str, ...] = ()
         self._variables = variables
         self._plugins = list(plugins)
-        self._disabled_roles: dict[str, str] = {}
-        self._idle_providers: dict[str, str] = {}
+        self.disabled_roles: dict[str, str] = {}
+        self.idle_providers: dict[str, str] = {}
         self._active = {plugin.id: plugin for plugin in plugins if plugin.state == "active"}
         self._registrations: dict[tuple[str, str], Registration[Any]] = {
             (one.role.name, one.name): one for plugin in self._active.values() for one in plugin.registrations
@@ -82,19 +88,12 @@ class PluginHost:
         self._built: list[tuple[Registration[Any], object]] = []
 
     @classmethod
-    def start(
-        cls,
-        loaded: LoadedConfig,
-        *,
-        variables: Mapping[str, str],
-        data_dir: Path,
-        **options: Unpack[HostOptions],
-    ) -> PluginHost:
-        """Scan, plan, load, collect, check. Builds nothing yet. `variables`: what references see.
+    def start(cls, loaded: LoadedConfig, **options: Unpack[HostOptions]) -> PluginHost:
+        """Scan, plan, load, collect, check. Builds nothing yet.
 
         Raises the first `ConfigError` or `PluginError` of those that stop start-up.
         """
-        host = cls.examine(loaded, variables=variables, data_dir=data_dir, **options)
+        host = cls.examine(loaded, **options)
         if host.problems:
             first, others = host.problems[0], len(host.problems) - 1
             if others:
@@ -103,15 +102,9 @@ class PluginHost:
         return host
 
     @classmethod
-    def examine(
-        cls,
-        loaded: LoadedConfig,
-        *,
-        variables: Mapping[str, str],
-        data_dir: Path,
-        **options: Unpack[HostOptions],
-    ) -> PluginHost:
+    def examine(cls, loaded: LoadedConfig, **options: Unpack[HostOptions]) -> PluginHost:
         """As `start`, but what would stop it is in `problems` of the host returned."""
+        variables, data_dir = options["variables"], options["data_dir"]
         only, given = options.get("only"), options.get("discovered")
         switches = Switches.read(
             variables,
@@ -142,21 +135,8 @@ class PluginHost:
         return (
             *self.config_warnings,
             *(plugin.describe_problem() for plugin in self._plugins if plugin.is_problem),
-            *(f"{_quote(what)} is disabled: {why}" for what, why in self._disabled_roles.items()),
+            *(f"{_quote(what)} is disabled: {why}" for what, why in self.disabled_roles.items()),
         )
-
-    @property
-    def disabled_roles(self) -> Mapping[str, str]:
-        """What `[use]` names and cannot work here: `role/name` -> why."""
-        return dict(self._disabled_roles)
-
-    @property
-    def idle_providers(self) -> Mapping[str, str]:
-        """Model providers that `[use]` does not name and whose library is not installed: name -> how to get it.
-
-        That is not a fault: few machines need them all.
-        """
-        return dict(self._idle_providers)
 
     def names(self, role: Role[Any]) -> tuple[str, ...]:
         """Names that active plugins registered for `role`, in load order."""
@@ -170,7 +150,7 @@ class PluginHost:
         chosen = self.names(role)
         if role.chosen:
             chosen = tuple(item.name for item in selections(self.config.use) if item.role == role.name)
-        return tuple(name for name in chosen if f"{role.name}/{name}" not in self._disabled_roles)
+        return tuple(name for name in chosen if f"{role.name}/{name}" not in self.disabled_roles)
 
     def registration(self, role: Role[T], name: str) -> Registration[T]:
         """The spec registered as `name` for `role`, with its plugin's id. Raises `ConfigError`."""
@@ -255,11 +235,11 @@ class PluginHost:
                 built[name] = self.build(role, name)
             except PluginError as error:
                 if role.name == "llm" and isinstance(error, MissingDependencyError) and not self._is_named(name):
-                    self._idle_providers[name] = error.fix or error.message
+                    self.idle_providers[name] = error.fix or error.message
                     continue
                 if self._is_essential(role.name, name) or self.is_required(error.plugin):
                     raise
-                self._disabled_roles[f"{role.name}/{name}"] = str(error)
+                self.disabled_roles[f"{role.name}/{name}"] = str(error)
         return built
 
     async def aclose(self) -> None:
@@ -288,9 +268,9 @@ class PluginHost:
         self.config_warnings = (*plan.warnings, *addresses)
         problems: list[TiloresError] = [*plan.problems, *self._check_tables(use=use)]
         if use:
-            report = UseCheck(self.loaded, self._plugins, self._registrations).run()
-            problems.extend(report.problems)
-            self._disabled_roles.update({f"{role}/{name}": why for (role, name), why in report.disabled.items()})
+            wrong, disabled = UseCheck(self.loaded, self._plugins, self._registrations).run()
+            problems.extend(wrong)
+            self.disabled_roles.update(disabled)
         blamed = {problem.plugin for problem in problems if isinstance(problem, PluginError)}
         problems.extend(
             _required_error(plugin)

@@ -24,14 +24,6 @@ class Selection:
     essential: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class UseReport:
-    """What stops start-up, and what is disabled: (role, name) -> reason."""
-
-    problems: tuple[TiloresError, ...]
-    disabled: Mapping[tuple[RoleName, str], str]
-
-
 def provider_of(model: str) -> str | None:
     """The provider in `provider:model`, split at the first colon; None for a bare model name."""
     provider, colon, _ = model.partition(":")
@@ -72,21 +64,23 @@ class UseCheck:
     plugins: Sequence[Plugin]
     registrations: Mapping[tuple[str, str], Registration[Any]]
 
-    def run(self) -> UseReport:
+    def run(self) -> tuple[list[TiloresError], dict[str, str]]:
+        """What stops start-up, and what is disabled: role/name -> reason."""
         problems: list[TiloresError] = [*self._find_malformed()]
-        disabled: dict[tuple[RoleName, str], str] = {}
-        seen: set[tuple[str, str]] = set()
+        disabled: dict[str, str] = {}
+        seen: set[str] = set()
         for selection in selections(self.loaded.config.use):
             error, required = self._try(selection)
             if error is None:
                 continue
+            title = f"{selection.role}/{selection.name}"
             if isinstance(error, ConfigError) or selection.essential or required:
-                if (selection.role, selection.name) not in seen:
+                if title not in seen:
                     problems.append(error)
             else:
-                disabled.setdefault((selection.role, selection.name), str(error))
-            seen.add((selection.role, selection.name))
-        return UseReport(tuple(problems), disabled)
+                disabled.setdefault(title, str(error))
+            seen.add(title)
+        return problems, disabled
 
     def _find_malformed(self) -> list[ConfigError]:
         use = self.loaded.config.use

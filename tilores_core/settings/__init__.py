@@ -4,54 +4,41 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tilores_core.settings.alerts import AlertsTable, EscalationTable, MaintenanceTable, RouteTable
-from tilores_core.settings.config import (
-    BatchTable,
-    CacheTable,
-    ChatTable,
-    Config,
-    HostTable,
-    KeyTable,
-    MetricsTable,
-    NamespaceTable,
-    PrewarmTable,
-    RoutingTable,
-    TracingTable,
-    UseTable,
+from tilores_core.settings.alerts import (
+    AlertsTable as AlertsTable,
+    EscalationTable as EscalationTable,
+    MaintenanceTable as MaintenanceTable,
+    RouteTable as RouteTable,
 )
-from tilores_core.settings.improve import PromptsTable, QualityTable
-from tilores_core.settings.loader import LoadedConfig, find_config, load_config
-from tilores_core.settings.process import variables
+from tilores_core.settings.config import (
+    BatchTable as BatchTable,
+    CacheTable as CacheTable,
+    ChatTable as ChatTable,
+    Config as Config,
+    HostTable as HostTable,
+    KeyTable as KeyTable,
+    MetricsTable as MetricsTable,
+    NamespaceTable as NamespaceTable,
+    PrewarmTable as PrewarmTable,
+    RoutingTable as RoutingTable,
+    TracingTable as TracingTable,
+    UseTable as UseTable,
+)
+from tilores_core.settings.improve import (
+    PromptsTable as PromptsTable,
+    QualityTable as QualityTable,
+)
+from tilores_core.settings.loader import (
+    LoadedConfig as LoadedConfig,
+    find_config as find_config,
+    load_config as load_config,
+)
+from tilores_core.settings.process import (
+    variables as variables,
+)
 
 if TYPE_CHECKING:
-    from tilores_core.settings.environment import Environment, load_environment
-
-__all__ = [
-    "AlertsTable",
-    "BatchTable",
-    "CacheTable",
-    "ChatTable",
-    "Config",
-    "Environment",
-    "EscalationTable",
-    "HostTable",
-    "KeyTable",
-    "LoadedConfig",
-    "MaintenanceTable",
-    "MetricsTable",
-    "NamespaceTable",
-    "PrewarmTable",
-    "PromptsTable",
-    "QualityTable",
-    "RouteTable",
-    "RoutingTable",
-    "TracingTable",
-    "UseTable",
-    "find_config",
-    "load_config",
-    "load_environment",
-    "variables",
-]
+    from tilores_core.settings.environment import Environment as Environment, load_environment as load_environment
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import structlog
@@ -119,12 +120,7 @@ class TracerQueue:
     async def _delay(self) -> None:
         if self._closing or len(self._waiting) >= self._table.max_batch:
             return
-        self._flush_now.clear()
-        try:
-            async with asyncio.timeout(self._table.schedule_delay_seconds):
-                await self._flush_now.wait()
-        except TimeoutError:
-            pass
+        await self._wait_for_flush(self._table.schedule_delay_seconds)
 
     async def _take(self) -> list[Trace] | Feedback | None:
         """Traces up to the next feedback, or that feedback: it needs the trace that it belongs to."""
@@ -154,7 +150,7 @@ class TracerQueue:
             if error is None:
                 self._record_success(size)
                 break
-            self._record_failure(error, size)
+            self._record_failure(error)
             if tries == _TRIES or self._closing or isinstance(error, InvalidRequestError):
                 self.dropped += size
                 break
@@ -170,12 +166,12 @@ class TracerQueue:
                     await self._tracer.record(batch)
                 elif isinstance(self._tracer, SupportsFeedback):
                     await self._tracer.feedback(batch)
-        except (Exception, asyncio.CancelledError) as error:  # a stranger's code
+        except asyncio.CancelledError:
             me = asyncio.current_task()
-            if isinstance(error, asyncio.CancelledError):
-                if me is None or me.cancelling():
-                    raise
-                return RuntimeError("cancelled itself")
+            if me is None or me.cancelling():
+                raise
+            return RuntimeError("cancelled itself")
+        except Exception as error:  # a stranger's code
             return error
         return None
 
@@ -184,12 +180,13 @@ class TracerQueue:
         pause = min(_FIRST_PAUSE * 2.0 ** min(self._failing - 1, 10), _LONGEST_PAUSE)
         end = time.monotonic() + pause
         while not self._closing and (left := end - time.monotonic()) > 0:
-            self._flush_now.clear()
-            try:
-                async with asyncio.timeout(left):
-                    await self._flush_now.wait()
-            except TimeoutError:
-                return
+            await self._wait_for_flush(left)
+
+    async def _wait_for_flush(self, seconds: float) -> None:
+        self._flush_now.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._flush_now.wait()
 
     def _record_success(self, size: int) -> None:
         self.sent += size
@@ -197,7 +194,7 @@ class TracerQueue:
             log.info("tracer.recovered", tracer=self.name, dropped=self.dropped)
             self._failing, self._error, self._since = 0, None, time.time()
 
-    def _record_failure(self, error: Exception, size: int) -> None:
+    def _record_failure(self, error: Exception) -> None:
         """Keep only the kind of an error: its text may quote an address, a key, or what was sent."""
         self.failures += 1
         self._failing += 1

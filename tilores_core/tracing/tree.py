@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
@@ -33,6 +34,7 @@ _MOST_DIGITS: Final = 6
 _DIGEST: Final = 24
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TreeMaker:
     """Builds the trace of a turn from its outcome.
 
@@ -40,20 +42,11 @@ class TreeMaker:
     no model answered to it. `deployment`: metadata of every trace. `scores`: what is known of the answer of a run.
     """
 
-    def __init__(
-        self,
-        *,
-        resolve: Resolve,
-        shown: Shown,
-        deployment: Mapping[str, str],
-        full: bool,
-        scores: Callable[[str], Mapping[str, float]] = lambda _: {},
-    ) -> None:
-        self._resolve = resolve
-        self._shown = shown
-        self._deployment = deployment
-        self._full = full
-        self._scores = scores
+    resolve: Resolve
+    shown: Shown
+    deployment: Mapping[str, str]
+    full: bool
+    scores: Callable[[str], Mapping[str, float]] = lambda _: {}
 
     def trace(self, outcome: Outcome, captured: CapturedTrace) -> Trace:
         turn, answer = outcome.turn, outcome.answer
@@ -65,7 +58,7 @@ class TreeMaker:
         return Trace(
             id=turn.run_id or str(uuid.uuid4()),
             root=root,
-            session_id=turn.session_id if self._full or not turn.session_id else plain_id(turn.session_id),
+            session_id=turn.session_id if self.full or not turn.session_id else plain_id(turn.session_id),
             tags=_tags(outcome, model, shared=shared),
             metadata=self._metadata(turn),
             traceparent=turn.traceparent,
@@ -73,20 +66,20 @@ class TreeMaker:
 
     def _question_text(self, turn: Turn) -> str:
         try:
-            return self._resolve(turn.model)
+            return self.resolve(turn.model)
         except TiloresError:
             return ""  # an unknown name may be any text
 
     def _label(self, model: str, answer: Answer | None) -> str:
         """Callers may ask for any name; the one that answered is a model's."""
         answered = answer is not None and answer.model == model
-        return model if answered or self._full or not model else self._shown(model)
+        return model if answered or self.full or not model else self.shown(model)
 
     def _metadata(self, turn: Turn) -> Attributes:
         metadata: Attributes = {"key": turn.caller.name, "purpose": turn.purpose}
         if turn.request_id:
-            metadata["request_id"] = turn.request_id if self._full else plain_id(turn.request_id)
-        return {**metadata, **self._deployment}
+            metadata["request_id"] = turn.request_id if self.full else plain_id(turn.request_id)
+        return {**metadata, **self.deployment}
 
     def _root(self, outcome: Outcome, captured: CapturedTrace, model: str, asked: str, *, shared: bool) -> Span:
         began, answer = outcome.started_at, outcome.answer
@@ -101,10 +94,9 @@ class TreeMaker:
             withheld=captured.withheld or None,
         )
         if answer is not None:
-            attributes |= {"spectrum": answer.spectrum, "prompt_version": answer.prompt_version} | _answer_attributes(
-                answer
-            )
-            attributes |= {f"score_{name}": value for name, value in self._scores(outcome.turn.run_id).items()}
+            attributes |= {"spectrum": answer.spectrum, "prompt_version": answer.prompt_version}
+            attributes |= _answer_attributes(answer)
+            attributes |= {f"score_{name}": value for name, value in self.scores(outcome.turn.run_id).items()}
         if not shared:
             attributes |= _paid(outcome)
         return Span(
@@ -199,13 +191,9 @@ def _look_up(outcome: Outcome, captured: CapturedTrace, began: float, found: flo
         matches=len(answer.customer.choices) if answer is not None and kind == "several" else None,
         records=len(customer.records) if customer is not None else outcome.customer_records,
     )
+    name = "customer look-up"
     return Span(
-        kind="customer",
-        name="customer look-up",
-        started=began,
-        ended=found,
-        attributes=attributes,
-        outputs=captured.records,
+        kind="customer", name=name, started=began, ended=found, attributes=attributes, outputs=captured.records
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from fastapi import APIRouter, Request, Response
 
 _LARGEST = 256 * 1024
+_BODY_SECONDS = 10.0  # these routes are open to anyone until the signature is checked, which needs the body
 
 
 def build(context: PluginContext) -> APIRouter:
@@ -52,8 +54,8 @@ async def _twilio(
     from fastapi import Response
 
     body = await _body(request)
-    if body is None:
-        return _text(413, "This is too large for a request of Twilio's.")
+    if not isinstance(body, bytes):
+        return body
     fields = twilio.read_fields(body)
     if fields is None:
         return _text(400, "This is not one of Twilio's forms.")
@@ -69,8 +71,8 @@ async def _vapi(request: Request, services: PluginServices, settings: Settings) 
     from fastapi.responses import JSONResponse
 
     body = await _body(request)
-    if body is None:
-        return _text(413, "This is too large for a message of Vapi's.")
+    if not isinstance(body, bytes):
+        return body
     if not vapi.is_authentic(settings, request.headers, body, time.time()):
         return _text(401, "The secret or the signature is missing or wrong.")
     try:
@@ -88,15 +90,18 @@ def _begin(services: PluginServices, settings: Settings, number: str | None) -> 
         services.calls.begins(Identifiers(phone=number), scope=settings.scope)
 
 
-async def _body(request: Request) -> bytes | None:
-    """None when it is larger than any of theirs."""
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > _LARGEST:
-            return None
-        parts.append(part)
-    return b"".join(parts)
+async def _body(request: Request) -> bytes | Response:
+    """The body; or the reply to one that is larger than any of theirs, or does not arrive."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for part in request.stream():
+                body += part
+                if len(body) > _LARGEST:
+                    return _text(413, "This is too large for a message of the service.")
+    except TimeoutError:
+        return _text(408, "The body did not arrive in time.")
+    return bytes(body)
 
 
 def _url(request: Request, settings: Settings) -> str:

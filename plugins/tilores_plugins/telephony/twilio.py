@@ -64,8 +64,5 @@ def caller_of(fields: Mapping[str, str]) -> str | None:
 
 def redirect_to(url: str) -> str:
     """TwiML that lets the call go on with what another address says."""
-    return _document(f'<Redirect method="POST">{escape(url)}</Redirect>')
-
-
-def _document(verbs: str) -> str:
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n<Response>{verbs}</Response>'
+    redirect = f'<Redirect method="POST">{escape(url)}</Redirect>'
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<Response>{redirect}</Response>'

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tilores_core.chat.customer.words import COMMON
@@ -31,7 +31,7 @@ _NAME = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Values:
     """The values of a customer's records, prepared for finding them in a text.
 
@@ -40,13 +40,41 @@ class Values:
     more; `nearly`: words of names and addresses, whole and with one letter left out.
     """
 
-    phrases: frozenset[str] = frozenset()
-    words: frozenset[str] = frozenset()
-    names: frozenset[str] = frozenset()
-    stems: tuple[str, ...] = ()
-    shingles: frozenset[str] = frozenset()
-    initials: frozenset[str] = frozenset()
-    nearly: frozenset[str] = frozenset()
+    phrases: set[str] = field(default_factory=set)
+    words: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
+    stems: set[str] = field(default_factory=set)
+    shingles: set[str] = field(default_factory=set)
+    initials: set[str] = field(default_factory=set)
+    nearly: set[str] = field(default_factory=set)
+
+    def add(self, field: str, text: str) -> None:
+        """Add the text of one field."""
+        personal, named = bool(_PERSONAL.search(field)), bool(_NAME.search(field))
+        for spelling in fold_both(text):
+            words = tuple(WORD.findall(spelling))
+            self.phrases.add("".join(words))
+            self.shingles.update(
+                shingle(words[start : start + SHINGLE])
+                for start in range(len(words) - SHINGLE + 1)
+                if len(words) > LONGEST_PHRASE
+            )
+            # Also with what an apostrophe or a hyphen holds together.
+            parts = {*words, *("".join(WORD.findall(part)) for part in spelling.split())}
+            for word in parts:
+                if len(word) < (2 if named else 3) or word.isdigit():
+                    continue
+                if personal or word not in COMMON:
+                    self.words.add(word)
+                if named:
+                    self.names.add(word)
+                if named and len(word) >= 5:
+                    self.stems.add(word)
+                if personal and len(word) >= 5 and word.isalpha():
+                    self.nearly.update((word, *drop_each_letter(word)))
+            if named and 2 <= len(words) <= 4:
+                initials = "".join(word[0] for word in words)
+                self.initials |= {initials, initials[0] + initials[-1], initials[-1] + initials[0]}
 
 
 def is_trivial(value: Any) -> bool:
@@ -62,16 +90,15 @@ def is_trivial(value: Any) -> bool:
 
 def values_of(customer: Customer) -> Values:
     """All that the records say, with the customer's id, name and traits."""
-    gathered = _Gathered()
-    gathered.add("id", customer.id)
-    gathered.add("name", customer.name)
-    for label, trait in customer.traits.items():
-        gathered.add(label, trait)
+    said = [("id", customer.id), ("name", customer.name), *customer.traits.items()]
     for record in customer.records:
-        gathered.add("id", record.id)
-        for name, value in record.fields.items():
-            gathered.add(name, value)
-    return gathered.values()
+        said += [("id", record.id), *record.fields.items()]
+    values = Values()
+    texts = {leaf for name, value in said for leaf in leaves(name, value) if isinstance(leaf[1], str)}
+    for name, text in texts:
+        if not is_trivial(text):
+            values.add(name, text)
+    return values
 
 
 def shingle(words: tuple[str, ...]) -> str:
@@ -94,59 +121,3 @@ def leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
             yield from leaves(name, inner)
     else:
         yield name, value
-
-
-class _Gathered:
-    def __init__(self) -> None:
-        self._seen: set[tuple[str, str]] = set()
-        self._phrases: set[str] = set()
-        self._words: set[str] = set()
-        self._names: set[str] = set()
-        self._stems: set[str] = set()
-        self._shingles: set[str] = set()
-        self._initials: set[str] = set()
-        self._nearly: set[str] = set()
-
-    def add(self, field: str, value: Any) -> None:
-        for name, leaf in leaves(field, value):
-            if isinstance(leaf, str) and (name, leaf) not in self._seen and not is_trivial(leaf):
-                self._seen.add((name, leaf))
-                self._text(name, leaf)
-
-    def _text(self, field: str, text: str) -> None:
-        personal, named = bool(_PERSONAL.search(field)), bool(_NAME.search(field))
-        for spelling in fold_both(text):
-            words = tuple(WORD.findall(spelling))
-            self._phrases.add("".join(words))
-            self._shingles.update(
-                shingle(words[start : start + SHINGLE])
-                for start in range(len(words) - SHINGLE + 1)
-                if len(words) > LONGEST_PHRASE
-            )
-            # Also with what an apostrophe or a hyphen holds together.
-            parts = {*words, *("".join(WORD.findall(part)) for part in spelling.split())}
-            for word in parts:
-                if len(word) < (2 if named else 3) or word.isdigit():
-                    continue
-                if personal or word not in COMMON:
-                    self._words.add(word)
-                if named:
-                    self._names.add(word)
-                if named and len(word) >= 5:
-                    self._stems.add(word)
-                if personal and len(word) >= 5 and word.isalpha():
-                    self._nearly.update((word, *drop_each_letter(word)))
-            if named and 2 <= len(words) <= 4:
-                initials = "".join(word[0] for word in words)
-                self._initials |= {initials, initials[0] + initials[-1], initials[-1] + initials[0]}
-
-    def values(self) -> Values:
-        return Values(
-            phrases=frozenset(self._phrases),
-            words=frozenset(self._words),
-            names=frozenset(self._names),
-            stems=tuple(sorted(self._stems)),
-            shingles=frozenset(self._shingles),
-            initials=frozenset(self._initials),
-            nearly=frozenset(self._nearly),
-        )

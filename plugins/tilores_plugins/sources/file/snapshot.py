@@ -75,46 +75,36 @@ class OpenFile:
         os.close(self._descriptor)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """Look-ups in one state of the file. All methods but `mentions` read from disk: call them in a thread."""
 
-    def __init__(
-        self,
-        file: OpenFile,
-        form: Format,
-        reading: Reading,
-        index: Index,
-        schema: SourceSchema,
-        signature: Signature,
-        report: SourceReport,
-        settings: Settings,
-    ) -> None:
-        self._file = file
-        self._format = form
-        self._reading = reading
-        self._index = index
-        self.schema = schema
-        self.signature = signature
-        self.report = report
-        self._settings = settings
+    file: OpenFile
+    format: Format
+    reading: Reading
+    index: Index
+    schema: SourceSchema
+    signature: Signature
+    report: SourceReport
+    settings: Settings
 
     def get(self, customer_id: str) -> Customer | None:
         """Exact id first, then in any case. Raises `StaleError`."""
         customer_id = customer_id.strip()
-        exact = self._customers(self._index.owner(customer_id))
+        exact = self._customers(self.index.owner(customer_id))
         if customer_id in exact:
-            return self._reading.customer(customer_id, exact[customer_id])
-        for owner in self._index.owners("id", [customer_id.casefold()]):
+            return self.reading.customer(customer_id, exact[customer_id])
+        for owner in self.index.owners("id", [customer_id.casefold()]):
             for found, rows in self._customers(owner).items():
                 if found.casefold() == customer_id.casefold():
-                    return self._reading.customer(found, rows)
+                    return self.reading.customer(found, rows)
         return None
 
     def find(self, wanted: Identifiers, limit: int) -> list[Customer]:
         """Customers that everything fits, in the file's order. Raises `StaleError`, `SourceError`."""
         found: list[Customer] = []
         for examined, owner in enumerate(self._candidates(wanted)):
-            if examined >= self._settings.max_candidates:
+            if examined >= self.settings.max_candidates:
                 raise SourceError(
                     f"more than {examined} customers share what was asked for",
                     fix="give more of the customer, or raise max_candidates in [plugins.file]",
@@ -125,22 +115,22 @@ class Snapshot:
                 asked = wanted.customer_id
                 if asked and asked.strip().casefold() != customer_id.casefold():
                     continue
-                if self._reading.fits([fields for fields, _ in rows], wanted):
-                    found.append(self._reading.customer(customer_id, rows))
+                if self.reading.fits([fields for fields, _ in rows], wanted):
+                    found.append(self.reading.customer(customer_id, rows))
         return found
 
     def mentions(self, text: str) -> Sequence[Identifiers]:
         """Customers named in `text`; no I/O."""
         return find_mentions(
             text,
-            is_word=self._index.words.__contains__,
-            is_name=lambda key: self._index.has("name", key),
-            is_id=lambda word: self._index.has("id", word),
+            is_word=self.index.words.__contains__,
+            is_name=lambda key: self.index.has("name", key),
+            is_id=lambda word: self.index.has("id", word),
         )
 
     def _candidates(self, wanted: Identifiers) -> list[int]:
         """Those worth reading. Beside something stronger a name decides the order only: `fits` knows more names."""
-        index, reading = self._index, self._reading
+        index, reading = self.index, self.reading
         strong: list[dict[int, None]] = []
         if wanted.customer_id:
             strong.append(index.owners("id", [wanted.customer_id.strip().casefold()]))
@@ -158,16 +148,16 @@ class Snapshot:
     def _customers(self, owner: int) -> dict[str, list[tuple[Mapping[str, Any], str | None]]]:
         """The rows of an owner by the id they give: one id, or two whose hashes are equal."""
         found: dict[str, list[tuple[Mapping[str, Any], str | None]]] = {}
-        for offset, length, group in self._index.places(owner, self._settings.max_records_per_customer):
+        for offset, length, group in self.index.places(owner, self.settings.max_records_per_customer):
             try:
-                fields = self._format.parse(self._file.read(offset, length))
-                customer_id = self._reading.id(fields)
+                fields = self.format.parse(self.file.read(offset, length))
+                customer_id = self.reading.id(fields)
             except (ValueError, OSError) as error:
                 raise StaleError from error
             if customer_id is None:
                 raise StaleError
             found.setdefault(customer_id, []).append((fields, group))
-        if found and all(self._index.owner(customer_id) != owner for customer_id in found):
+        if found and all(self.index.owner(customer_id) != owner for customer_id in found):
             raise StaleError
         return found
 
@@ -226,7 +216,16 @@ def read(settings: Settings, stopped: Callable[[], bool]) -> Snapshot:
         index.freeze()
         problems.close()
         report = describe(settings, columns, profile, index, counts, problems, warnings)
-        return Snapshot(kept, form, reading, index, schema.build_schema(), signature, report, settings)
+        return Snapshot(
+            file=kept,
+            format=form,
+            reading=reading,
+            index=index,
+            schema=schema.build_schema(),
+            signature=signature,
+            report=report,
+            settings=settings,
+        )
 
 
 def _choice(settings: Settings, form: Format, sample: Sequence[Row]) -> ColumnChoice:

@@ -7,9 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-STATIC = "STATIC"
-"""The rule of records that were submitted together."""
-
 _MOST_PARTS = 6
 MOST_LINKS = 40
 

@@ -55,7 +55,6 @@ class Schemas:
         self._schema_file = schema_file
         self._cache = cache
         self._key = hashlib.sha256(f"{settings.api_url} {settings.client_id}".encode()).hexdigest()
-        self._look_seconds = _BETWEEN_LOOKS
         self._seconds = (settings.schema_refresh_hours or _REFRESH_HOURS) * 3600
         self._catalogue: Catalogue | None = None
         self._reading: asyncio.Task[Catalogue] | None = None
@@ -71,16 +70,12 @@ class Schemas:
         self._looked = True
         if kept is not None:
             self._watch(at_once=True)
-            return self._begin_with(kept)
+            if self._catalogue is None:  # else the instance's own has come meanwhile
+                self._use(kept, "disk")
+            return self._catalogue or kept
         catalogue = await asyncio.shield(self._read())
         self._watch(at_once=False)
         return catalogue
-
-    def _begin_with(self, kept: Catalogue) -> Catalogue:
-        """The kept catalogue, unless the instance's own has come meanwhile."""
-        if self._catalogue is None:
-            self._use(kept, "disk")
-        return self._catalogue or kept
 
     async def renew(self, old: Catalogue) -> Catalogue:
         """After the instance found a query invalid. Raises `SourceError` when its schema is no other than `old`."""
@@ -155,7 +150,7 @@ class Schemas:
 
     def _watch(self, *, at_once: bool) -> None:
         if self._watching is None:
-            wait = self._seconds if self._cache() is None else self._look_seconds
+            wait = self._seconds if self._cache() is None else _BETWEEN_LOOKS
             self._watching = asyncio.create_task(self._renew_for_ever(0.0 if at_once else wait))
 
     async def _get_stored_hash(self) -> str | None:
@@ -172,7 +167,7 @@ class Schemas:
                 if stored is None or self._catalogue is None or self._catalogue.hash != stored:
                     await asyncio.shield(self._read())
                 # A cache that does not hold it must not make us ask the instance at every look.
-                wait = self._look_seconds if await self._get_stored_hash() else self._seconds
+                wait = _BETWEEN_LOOKS if await self._get_stored_hash() else self._seconds
             except SourceError as error:
                 _log.warning("tilores.schema_not_renewed", error=error.message)
                 wait = min(_AFTER_FAILURE, self._seconds)
