@@ -248,3 +248,17 @@ def test_parameters_that_never_find_anybody_are_tried_later() -> None:
     for number in range(1_000):
         hints.note([f"p{number}"], found=True)
     assert len(hints.successful()) <= 64
+
+
+@pytest.mark.parametrize("hidden", [{"email_fields": []}, {"exclude_fields": ["email"]}], ids=["unnamed", "excluded"])
+async def test_an_email_that_no_record_shows_must_be_found_by_alone(
+    hidden: dict[str, Any], instance: TiloresInstance, tmp_path: Path
+) -> None:
+    name = "Edwina Hawthorne"
+    async with connected(instance, tmp_path, **hidden) as source:
+        assert [one.id for one in await source.find(Identifiers(email=EDWINA_EMAIL))] == [instance.entity_id(EDWINA)]
+        assert await source.find(Identifiers(name=name, email=EDWINA_EMAIL))
+        assert await source.find(Identifiers(name=name, email="someone.else@example.com")) == []
+        assert await source.find(Identifiers(name="Someone Else", email=EDWINA_EMAIL)) == []
+        assert await source.find(Identifiers(customer_id=EDWINA, email=EDWINA_EMAIL))
+        assert await source.find(Identifiers(customer_id=EDWINA, email="someone.else@example.com")) == []

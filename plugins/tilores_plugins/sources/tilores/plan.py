@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from tilores_core import FieldInfo, SourceSchema
+from tilores_core import FieldInfo, Identifiers, SourceSchema
 from tilores_core.spectrums import spectrum_of_field
 from tilores_plugins.sources.tilores.catalogue import Catalogue, Leaf, leaf_paths
 from tilores_plugins.sources.tilores.queries import Documents
@@ -24,6 +24,23 @@ class Plan:
     reading: Reading
     schema: SourceSchema
 
+    def unread(self, who: Identifiers) -> list[set[str]]:
+        """The parameters that search by an identifier, for each that no field of a record shows.
+
+        A search by several parameters finds who has one of them, so that only a search by these alone proves it.
+        """
+        roles, mapping = self.reading.roles, self.asking.mapping
+        kinds = (
+            (who.email, roles.emails, ("email",)),
+            (who.phone, roles.phones, ("phone",)),
+            (who.date_of_birth, roles.born, ("date_of_birth",)),
+            (who.name, roles.names, ("name", "first_name", "last_name")),
+        )
+        found = [
+            {mapping[one] for one in ours if one in mapping} for given, shown, ours in kinds if given and not shown
+        ]
+        return [one for one in found if one]
+
 
 def make_plan(catalogue: Catalogue, settings: Settings) -> Plan:
     """Raises `ConfigError` when the settings name what the instance does not have."""
@@ -36,7 +53,7 @@ def make_plan(catalogue: Catalogue, settings: Settings) -> Plan:
         catalogue=catalogue,
         documents=Documents(catalogue, selection, agreeing, roles.record_id),
         asking=SearchParameters.of(catalogue, map_parameters(catalogue, settings), settings),
-        reading=Reading(roles, frozenset(paths), agreeing, settings),
+        reading=Reading(roles.within(paths), frozenset(paths), agreeing, settings),
         schema=_schema(catalogue, paths, selection),
     )
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Final
 
@@ -73,6 +73,21 @@ class Roles:
         traits = (trait.path for trait in self.traits)
         every = (*single, *names, *self.emails, *self.phones, *self.customer_ids, *traits)
         return tuple(dict.fromkeys(path for path in every if path))
+
+    def within(self, paths: Collection[str]) -> Roles:
+        """The same without identifiers in fields that are not read, as the settings may leave some out."""
+
+        def read(found: Iterable[str]) -> tuple[str, ...]:
+            return tuple(path for path in found if path in paths)
+
+        return replace(
+            self,
+            names=tuple(name for name in self.names if read(name) == name),
+            emails=read(self.emails),
+            phones=read(self.phones),
+            born=self.born if self.born in paths else None,
+            customer_ids=read(self.customer_ids),
+        )
 
     def identifying(self) -> tuple[str, ...]:
         born = (self.born,) if self.born else ()

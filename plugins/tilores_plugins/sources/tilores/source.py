@@ -102,11 +102,6 @@ class TiloresSource:
         who = self._normalise(identifiers)
         if who is None or limit < 1:
             return []
-        if who.customer_id:
-            wanted = who.customer_id.strip()
-            customer = await self.get(wanted)
-            plan = self._plan
-            return [customer] if customer and plan and plan.reading.fits(customer, who) else []
         found = await self._work("customers", lambda plan, time_left: self._find(plan, who, limit, time_left))
         return found[:limit]
 
@@ -206,7 +201,21 @@ class TiloresSource:
         return found[0] if len(found) == 1 else None
 
     async def _find(self, plan: Plan, who: Identifiers, most: int, limit: Deadline) -> list[Customer]:
-        variants = self.hints.sort_by_success(plan.asking.variants(who))
+        unread = plan.unread(who)
+        if who.customer_id:
+            customer = await self._get(plan, who.customer_id.strip(), limit)
+            if customer is None or not plan.reading.fits(customer, who):
+                return []
+            if not unread:
+                return [customer]
+            others = await self._find(plan, replace(who, customer_id=None), _LARGEST_PAGE, limit)
+            return [one for one in others if one.id == customer.id]
+        fixed = self._settings.fixed_parameters.keys()
+        variants = [
+            given
+            for given in self.hints.sort_by_success(plan.asking.variants(who))
+            if all(given.keys() - fixed <= theirs for theirs in unread)
+        ]
         size = min(max(self._settings.page, 1 << (most - 1).bit_length()), _LARGEST_PAGE)
         if not variants and not self._told_of_missing:
             self._told_of_missing = True
