@@ -59,14 +59,16 @@ def run(words: list[str], state: dict[str, Any]) -> str:
                 values[key] = value if given else os.environ[key]
             containers[rest[rest.index("--name") + 1]] = {"state": "created", "image": rest[-1], "env": values}
         case ["start", name]:
-            assert not any(one["state"] == "running" for one in containers.values()), "the port is taken"
+            assert {one["state"] for one in containers.values()} <= {"created", "exited"}, "the port is taken"
             containers[name]["state"] = "running"
         case ["stop", *rest]:
             containers[rest[-1]]["state"] = "exited"
         case ["rm", *rest]:
             del containers[rest[-1]]
         case ["logs", *rest]:
-            return f"log of {rest[-1]}"
+            sys.stderr.write(f"log of {rest[-1]}")  # where a server logs
+        case ["compose", *_, "config", "--quiet"]:
+            pass
         case ["compose", *rest]:
             tag = os.environ["TILORES_TAG"]
             env = {name: value for name, value in os.environ.items() if name.endswith("_KEYS")}

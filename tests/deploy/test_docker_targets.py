@@ -109,6 +109,19 @@ async def test_container_that_does_not_start_has_failed_and_the_one_before_can_b
     assert (await target.rollback(project, before, quiet)).state == "running"
 
 
+async def test_container_that_restarts_over_and_over_is_stopped_before_another_gets_its_port(
+    docker: Docker, project: DeployProject, journal: Journal
+) -> None:
+    target = ContainerTarget(settings(docker))
+    await target.up(project, journal, quiet)
+    state = docker.state
+    state["containers"][f"tilores-{TAGS[0]}"]["state"] = "restarting"
+    (docker.folder / "state.json").write_text(json.dumps(state))
+    assert [(one.state, one.active) for one in await target.status()] == [("in progress", False)]
+    journal.write({})
+    assert (await target.up(project, journal, quiet)).state == "running"
+
+
 async def test_rollback_starts_the_container_before_again(
     docker: Docker, project: DeployProject, journal: Journal
 ) -> None:

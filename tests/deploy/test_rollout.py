@@ -95,6 +95,22 @@ async def test_first_deployment_that_fails_has_nothing_to_go_back_to(roll_out: M
     assert platform.rollbacks == []
 
 
+async def test_rollback_goes_to_one_before_the_active_and_returns_when_that_does_not_work(roll_out: Make) -> None:
+    first, second = FakeServer(), FakeServer()
+    rollout, platform = await roll_out(first, second, FakeServer(ready=None))
+    await rollout.up()
+    await rollout.up()
+    with pytest.raises(DeploymentFailedError):
+        await rollout.up()
+    first.ready = None
+    with pytest.raises(DeploymentFailedError, match=r"^d1 does not work: .*d2 is active again"):
+        await rollout.rollback()  # not d3, which is newer than the active one and never worked
+    assert platform.rollbacks == ["d2", "d1", "d2"]
+    assert second.reports[-1][2] == "rolled back", "no roll-out stays open"
+    first.ready = 0
+    assert (await rollout.rollback()).id == "d1"
+
+
 async def test_rollback_setting_off_leaves_the_new_one(roll_out: Make) -> None:
     rollout, platform = await roll_out(FakeServer(), FakeServer(ready=None), rollback=False)
     await rollout.up()

@@ -138,6 +138,8 @@ def test_kubernetes_names_and_times_fit_the_program(project: DeployProject) -> N
 LINTERS = {
     "hadolint": ("hadolint", "Dockerfile"),
     "kubernetes-validate": ("kubernetes-validate", "--strict", "deploy/kubernetes/tilores.yaml"),
+    "check-jsonschema": ("check-jsonschema", "--builtin-schema", "vendor.compose-spec", "deploy/compose.yaml"),
+    "promtool": ("promtool", "check", "rules", "deploy/prometheus/rules.yml"),
     "systemd-analyze": ("systemd-analyze", "security", "--offline=true", "--threshold=25"),
 }
 

@@ -106,7 +106,7 @@ def logs(
 def rollback(
     ctx: typer.Context,
     deployment: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="Default: the newest that the platform can go back to.")
+        str | None, typer.Argument(metavar="[ID]", help="Default: the one before the active one.")
     ] = None,
     target: TargetOption = None,
     folder: FolderOption = HERE,

@@ -113,19 +113,19 @@ class Rollout:
         )
 
     async def rollback(self, deployment_id: str | None = None) -> Deployment:
-        """Make an earlier deployment active, by default the newest that the platform can go back to; verify it.
+        """Make an earlier deployment active, by default the one before the active one; verify it.
 
-        Raises `DeployError`.
+        Raises `DeployError`; `DeploymentFailedError` when it does not work, with what was active made active again.
         """
         with self.journal.lock():
             known = await self.target.status()
-            chosen = _choose(known, deployment_id)
-            active, rollout_id = (
-                next((deployment for deployment in known if deployment.active), None),
-                uuid.uuid4().hex,
-            )
+            chosen, rollout_id = _choose(known, deployment_id), uuid.uuid4().hex
+            active = next((deployment for deployment in known if deployment.active), None)
             await self._report(active, "begin", id=rollout_id, target=self.name)
-            back = await self._go_back(chosen)
+            try:
+                back = await self._go_back(chosen)
+            except DeployError as error:
+                raise await self._take_back(chosen, active, error, rollout_id) from None
             await self._report(active and back, "end", id=rollout_id, result="rolled back")
             return back
 
@@ -204,7 +204,9 @@ def _choose(known: list[Deployment], deployment_id: str | None) -> Deployment:
                 fix="choose one that `tilores deploy status` marks as possible, or deploy that version again",
             )
         return chosen
-    chosen = next((deployment for deployment in known if deployment.can_rollback and not deployment.active), None)
+    # The newest first: one that is newer than the active one was taken back, or never worked.
+    active = next((at for at, deployment in enumerate(known) if deployment.active), -1)
+    chosen = next((deployment for deployment in known[active + 1 :] if deployment.can_rollback), None)
     if chosen is None:
         raise DeployError("there is no earlier deployment to go back to", fix="deploy an earlier version again")
     return chosen

@@ -50,11 +50,12 @@ class ContainerTarget:
         found = []
         for tag in sorted({*states, *await engine.tags()}, reverse=True):
             row = states.get(tag)
-            is_running = row is not None and str(row.get("State", "")).lower() == "running"
+            state = str(row.get("State", "")).lower() if row is not None else ""
+            is_running = state == "running"
             found.append(
                 Deployment(
                     id=tag,
-                    state="running" if is_running else "stopped",
+                    state="running" if is_running else "in progress" if state == "restarting" else "stopped",
                     url=f"http://{self._settings.address}:{self._settings.port}" if is_running else None,
                     created=f"{tag[:4]}-{tag[4:6]}-{tag[6:8]}T{tag[9:11]}:{tag[11:13]}:{tag[13:15]}Z",
                     detail=str(row.get("Status", "")) if row is not None else "image only",
@@ -70,7 +71,7 @@ class ContainerTarget:
         chosen = deployment or (known[0].id if known else None)
         if chosen is None:
             raise DeployError("there is no deployment yet", fix="tilores deploy up")
-        text = await engine.call("logs", "--tail", str(lines), self._container(chosen))
+        text = await engine.call("logs", "--tail", str(lines), self._container(chosen), errors=True)
         for line in text.splitlines():
             yield DeployLog(text=line)
 
@@ -122,10 +123,11 @@ class ContainerTarget:
     async def _stop_others(
         self, engine: Engine, project: DeployProject, tag: str, known: list[Deployment], progress: Progress
     ) -> None:
-        """One port of this machine leads to one container. It drains first."""
+        """One port of this machine leads to one container. It drains first; one that restarts over and over would
+        take the port again."""
         seconds = project.draining_seconds + 5
         for deployment in known:
-            if deployment.active and deployment.id != tag:
+            if deployment.state != "stopped" and deployment.id != tag:
                 name = self._container(deployment.id)
                 await engine.call("stop", "--time", str(seconds), name, seconds=seconds + self._settings.call_seconds)
                 progress(f"{name} is stopped")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -19,6 +20,8 @@ from tilores_plugins.deploy.docker.settings import Settings
 
 _ENGINES: Final = ("docker", "podman")
 _LONGEST_COMPLAINT: Final = 400
+_ALWAYS: Final = {"BUILDAH_FORMAT": "docker"}
+"""Podman's own format of images leaves their health check out."""
 
 
 def new_tag() -> str:
@@ -48,9 +51,12 @@ class Engine:
             )
         return cls(program, settings, environment or {})
 
-    async def call(self, *arguments: str, seconds: float | None = None, folder: Path | None = None) -> str:
+    async def call(
+        self, *arguments: str, seconds: float | None = None, folder: Path | None = None, errors: bool = False
+    ) -> str:
         """What it prints. `environment` reaches it as variables, never as arguments, which everyone here can read.
 
+        errors: with its standard error, in the order of printing; the log of a container has both.
         Raises `DeployError` with the end of what it complains about.
         """
         longest = seconds or self.settings.call_seconds
@@ -59,9 +65,9 @@ class Engine:
             *arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT if errors else asyncio.subprocess.PIPE,
             cwd=folder,
-            env={**os.environ, **self.environment},
+            env={**os.environ, **_ALWAYS, **self.environment},
         )
         try:
             async with asyncio.timeout(longest):
@@ -74,7 +80,7 @@ class Engine:
                     process.kill()
                 await process.wait()
         if process.returncode != 0:
-            lines = complaint.decode(errors="replace").strip().splitlines()
+            lines = (complaint or out).decode(errors="replace").strip().splitlines()
             end = " ".join(lines[-3:])[-_LONGEST_COMPLAINT:] or f"exit code {process.returncode}"
             raise DeployError(
                 f"'{self._display_command(arguments)}' failed: {end}",
@@ -119,7 +125,8 @@ class Engine:
             await self.call(*arguments)
 
     def _display_command(self, arguments: Sequence[str]) -> str:
-        return f"{Path(self.program).name} {' '.join(arguments[:2])}"
+        words = itertools.takewhile(lambda word: not word.startswith("-"), arguments[:2])
+        return " ".join([Path(self.program).name, *words])
 
 
 async def check_engine(settings: Settings, project: DeployProject, file: str) -> list[DeployFinding]:
@@ -134,6 +141,8 @@ async def check_engine(settings: Settings, project: DeployProject, file: str) ->
         await engine.call("version")
     except DeployError as error:
         fix = "start its service, and make sure that you may use it"
+        if not settings.engine and Path(engine.program).name != _ENGINES[1] and shutil.which(_ENGINES[1]):
+            fix += f", or set [plugins.docker] engine to '{_ENGINES[1]}', which is installed as well"
         found.append(DeployFinding(check="engine.version", state="problem", detail=error.message, fix=fix))
     if not (project.folder / file).is_file():
         detail = f"there is no file '{file}' in the project's folder"

@@ -29,7 +29,15 @@ class ComposeTarget:
         self._settings = settings
 
     async def check(self, project: DeployProject) -> list[DeployFinding]:
-        return await check_engine(self._settings, project, self._settings.compose_file)
+        found = await check_engine(self._settings, project, self._settings.compose_file)
+        if all(finding.state != "problem" for finding in found):
+            engine = Engine.of(self._settings, values(project))
+            try:
+                await engine.call(*self._compose, "config", "--quiet", folder=project.folder)
+            except DeployError as error:
+                fix = f"mend {self._settings.compose_file}, or set what it asks for here or in .env beside it"
+                found.append(DeployFinding(check="compose.file", state="problem", detail=error.message, fix=fix))
+        return found
 
     async def up(self, project: DeployProject, journal: DeployJournal, progress: Progress) -> Deployment:
         engine = Engine.of(self._settings)
@@ -58,7 +66,7 @@ class ComposeTarget:
         engine = Engine.of(self._settings)
         for row in await self._containers(engine):
             if deployment is None or str(row.get("Image", "")).endswith(f":{deployment}"):
-                text = await engine.call("logs", "--tail", str(lines), container_name(row))
+                text = await engine.call("logs", "--tail", str(lines), container_name(row), errors=True)
                 for line in text.splitlines():
                     yield DeployLog(text=f"{container_name(row)}: {line}")
 
@@ -93,13 +101,12 @@ class ComposeTarget:
         return found
 
     async def _up(self, engine: Engine, project: DeployProject, *words: str) -> None:
-        settings = self._settings
-        which = ("--project-name", settings.name, "--file", settings.compose_file)
-        await engine.call(
-            *("compose", *which, "up", "--detach", "--no-build", "--wait", *words),
-            seconds=settings.build_seconds,
-            folder=project.folder,
-        )
+        words = ("up", "--detach", "--no-build", "--wait", *words)
+        await engine.call(*self._compose, *words, seconds=self._settings.build_seconds, folder=project.folder)
+
+    @property
+    def _compose(self) -> tuple[str, ...]:
+        return "compose", "--project-name", self._settings.name, "--file", self._settings.compose_file
 
     async def _containers(self, engine: Engine) -> list[dict[str, Any]]:
         return await engine.rows("ps", "--filter", f"label=com.docker.compose.project={self._settings.name}")
