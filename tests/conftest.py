@@ -12,7 +12,6 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,9 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from tests.processes.fork_server import be_patient
 from tests.processes.forked import SOCKETS, TRUSTED_BEFORE
 from tests.redis_server import redis_binaries
-from tilores_core.store import database
 
 JS = Path(__file__).parent / "js"
 RunNode = Callable[..., Any]
@@ -65,10 +64,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """All processes of this run share the fork servers; those of xdist are told by the variable."""
-    # A machine that stands still for some seconds is not a database that does not answer.
-    patient = partial(database.Limits, connect=60.0, lock=60.0, call=120.0)
-    setattr(database, "Limits", patient)  # noqa: B010 - a type, for mypy
-    # Nor is it a server that does not answer: httpx's own limit is 5 s.
+    be_patient()
+    # httpx's own limit is 5 s.
     usual = inspect.signature(httpx.get).parameters["timeout"].default
     usual.connect = usual.read = usual.write = usual.pool = 60.0
     if not hasattr(config, "workerinput"):

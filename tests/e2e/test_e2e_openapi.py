@@ -21,6 +21,7 @@ CHECKS = (
 )
 ALWAYS = (
     *("--generation-deterministic", "--suppress-health-check", "all", "--no-color", "--warnings", "off"),
+    *("--request-timeout", "60"),
     *("--exclude-path", "/admin/improvement/events"),  # it does not end before the client goes
 )
 
@@ -33,7 +34,7 @@ def explore(url: str, folder: Path, *options: str, checks: str = CHECKS) -> None
         env=clean_environment(PYTHONWARNINGS="ignore", COLUMNS="150"),
         capture_output=True,
         text=True,
-        timeout=230,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr

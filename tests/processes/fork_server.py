@@ -28,7 +28,11 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tilores_core.llm import http_address
 
 _PRELOADED = (
     "langchain_core.language_models.chat_models",
@@ -185,12 +189,32 @@ def _writer(fd: int, errors: str | None, line_buffering: bool = False) -> io.Tex
     return io.TextIOWrapper(binary, encoding="utf-8", errors=errors, line_buffering=line_buffering)
 
 
+def be_patient() -> None:
+    """A machine that stands still for some seconds is neither a database nor a server that does not answer.
+
+    Limits that a test sets itself stay as they are.
+    """
+    from tilores_core.llm import http_address
+    from tilores_core.store import database
+    from tilores_plugins.sources.tilores import transport
+
+    setattr(database, "Limits", partial(database.Limits, connect=60.0, lock=60.0, call=120.0))  # noqa: B010
+    setattr(transport, "_CONNECT_SECONDS", 60.0)  # noqa: B010
+    init = http_address.HttpAddress.__init__
+
+    def connect_for_longer(self: http_address.HttpAddress, *given: Any, connect_seconds: float, **named: Any) -> None:
+        init(self, *given, connect_seconds=60.0 if connect_seconds == 5.0 else connect_seconds, **named)
+
+    setattr(http_address.HttpAddress, "__init__", connect_for_longer)  # noqa: B010
+
+
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C at the tests is not for it
     # As no descriptor of its own is 0 to 2, a forked process can replace those.
     server = Server(socket.socket(fileno=os.dup(0)), sys.argv[1])
     for name in _PRELOADED:
         importlib.import_module(name)
+    be_patient()
     if threading.active_count() > 1:
         raise SystemExit(f"a thread was started by importing: {threading.enumerate()}")
     gc.collect()

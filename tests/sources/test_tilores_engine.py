@@ -24,8 +24,8 @@ source = "tilores"
 cache = ["memory"]
 model = "demo:simulated-1"
 [plugins.tilores]
-timeout_seconds = 1.0
-soft_timeout_seconds = 0.8
+timeout_seconds = 20.0
+soft_timeout_seconds = 19.0
 """
 MODEL = "demo:simulated-1"
 PATIENCE = 30.0

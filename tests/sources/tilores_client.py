@@ -9,11 +9,8 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.tilores_instance import SeenRequest, TiloresInstance
 from tilores_core import Customer, PluginContext, PluginServices
-from tilores_plugins.sources.tilores import transport
 from tilores_plugins.sources.tilores.settings import Settings
 from tilores_plugins.sources.tilores.source import TiloresSource, build
 
@@ -47,9 +44,7 @@ async def connected(
     )
     source = build(context)
     try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(transport, "_CONNECT_SECONDS", 60.0)
-            yield source
+        yield source
     finally:
         await source.aclose()
 

@@ -70,9 +70,8 @@ class WarmedEntries:
     async def refresh(self, keys: Sequence[str]) -> list[str]:
         """Another process has warmed these: hold them, fetch them into memory, and count the hits on answers.
 
-        Returns those that could not be read, which are worth another try.
+        Returns those that were not read, which are worth another try: after one that could not be, none is tried.
         """
-        unread: list[str] = []
         for start in range(0, len(keys), _FETCHED_AT_ONCE):
             chunk = keys[start : start + _FETCHED_AT_ONCE]
             found, failed = await self._cache.refresh(chunk)
@@ -80,8 +79,9 @@ class WarmedEntries:
             for key in chunk:
                 if key in found and key.startswith(_ANSWERS):
                     self.watch(key)
-            unread += failed
-        return unread
+            if failed:
+                return [*failed, *keys[start + _FETCHED_AT_ONCE :]]
+        return []
 
     def as_plain(self) -> dict[str, Any]:
         """Return the figures as plain JSON. `used_share`: of the warmed answers, how many were asked for at least

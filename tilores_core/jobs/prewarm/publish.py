@@ -22,6 +22,7 @@ REPORT: Final = "prewarm"
 _SECONDS: Final = 0.5
 _AT_ONCE: Final = 64
 _RETRY_SECONDS: Final = 1.0
+_LONGEST_RETRY_SECONDS: Final = 60.0
 
 
 class PublishedEntries:
@@ -99,6 +100,7 @@ class EntrySync:
         self._entries = entries
         self._since = 0
         self._unread: dict[str, None] = {}
+        self._pause = _RETRY_SECONDS
         self._reading = asyncio.Lock()
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -137,4 +139,7 @@ class EntrySync:
             self._unread = dict.fromkeys(wanted)
             self._unread = dict.fromkeys(await self._entries.refresh(wanted))
             if self._unread:  # the shared tier did not answer
-                asyncio.get_running_loop().call_later(_RETRY_SECONDS, self.wake)
+                asyncio.get_running_loop().call_later(self._pause, self.wake)
+                self._pause = min(2 * self._pause, _LONGEST_RETRY_SECONDS)
+            else:
+                self._pause = _RETRY_SECONDS
