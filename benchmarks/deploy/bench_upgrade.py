@@ -3,14 +3,16 @@
     python -m benchmarks.deploy.bench_upgrade                  schemas from 0004 on, on SQLite and on PostgreSQL
     python -m benchmarks.deploy.bench_upgrade --only 0006,0008 --on postgresql
     python -m benchmarks.deploy.bench_upgrade --database postgresql://user:secret@127.0.0.1:5432/postgres
+    python -m benchmarks.deploy.bench_upgrade --at-once 1      one schema after the other, for a small machine
 
 The old code is the last commit that knew the schema, from this repository's history. Questions arrive at both servers
 at a fixed rate, and both make prompt versions. Then the old server is started again, and must not use the database.
 Each schema gets a database of its own: a SQLite file, and one of the server that `--database` names, by default one
-that is started here. Printed is a table: requests that were answered and that failed, prompt versions that were made
-and that are there, lines of the servers' logs in which the store complains (of the old code, of the new), seconds
-until the new server was ready, what the old code does afterwards. Exit code 1 when a row fails. That the old code
-could not read a SQLite file for a moment, and served on from what it knew, fails none: the old code is as it is.
+that is started here; some schemas are measured at once. Printed is a table: requests that were answered and that
+failed, prompt versions that were made and that are there, lines of the servers' logs in which the store complains (of
+the old code, of the new), seconds until the new server was ready, what the old code does afterwards. Exit code 1 when
+a row fails. That the old code could not read a SQLite file for a moment, and served on from what it knew, fails none:
+the old code is as it is.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -175,17 +178,17 @@ def main() -> None:
     parser.add_argument("--database", default="", help="a PostgreSQL server; a database is made for each schema")
     parser.add_argument("--only", default="", help="these schemas, by commas")
     parser.add_argument("--rate", type=float, default=20)
-    parser.add_argument("--seconds", type=float, default=6)
+    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--at-once", type=int, default=2, help="so many schemas at once, each on its databases")
     given = parser.parse_args()
     only = [name for name in given.only.split(",") if name]
     known = sorted((revision, commit) for revision, commit in commits().items() if revision >= FIRST)
     print(ROW.format(*HEADS))
-    failed = 0
     with ExitStack() as stack:
         servers = ["", server_of(given, stack)] if given.on == "both" else [server_of(given, stack)]
-        for revision, commit in known[:-1]:
-            for server in servers if not only or revision in only else ():
-                failed += not measure(revision, commit, server, given)
+        pool = stack.enter_context(ThreadPoolExecutor(given.at_once))
+        wanted = [one for one in known[:-1] if not only or one[0] in only]
+        failed = sum(pool.map(lambda one: measure(one[0], one[1], servers, given), wanted))
     print(f"{failed} failed" if failed else "all pass")
     sys.exit(1 if failed else 0)
 
@@ -199,23 +202,27 @@ def server_of(given: argparse.Namespace, stack: ExitStack) -> str:
     return stack.enter_context(PostgresServer()).url("postgres")
 
 
-def measure(revision: str, commit: str, server: str, given: argparse.Namespace) -> bool:
+def measure(revision: str, commit: str, servers: list[str], given: argparse.Namespace) -> int:
+    """How many of the databases failed. Their servers share the old code, which is compiled once."""
     folder = Path(tempfile.mkdtemp(prefix="tilores-upgrade-"))
-    code = folder / "code"
     try:
-        code.mkdir()
+        (folder / "code").mkdir()
         archive = subprocess.run(["git", "-C", str(ROOT), "archive", commit], capture_output=True, check=True)
-        subprocess.run(["tar", "-x", "-C", str(code)], input=archive.stdout, check=True)
-        database = asyncio.run(new_database(server, f"upgrade_{revision}")) if server else ""
-        return asyncio.run(upgrade(revision, code, folder, database, given))
-    except Exception as error:  # the others are measured all the same
-        print(
-            f"{revision:<8} {'PostgreSQL' if server else 'SQLite':<10} FAIL: {type(error).__name__}: {error}",
-            flush=True,
-        )
-        return False
+        subprocess.run(["tar", "-x", "-C", str(folder / "code")], input=archive.stdout, check=True)
+        return sum(not asyncio.run(measure_on(server, revision, folder, given)) for server in servers)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+async def measure_on(server: str, revision: str, folder: Path, given: argparse.Namespace) -> bool:
+    kind = "PostgreSQL" if server else "SQLite"
+    try:
+        (folder / kind).mkdir()
+        database = await new_database(server, f"upgrade_{revision}") if server else ""
+        return await upgrade(revision, folder / "code", folder / kind, database, given)
+    except Exception as error:  # the others are measured all the same
+        print(f"{revision:<8} {kind:<10} FAIL: {type(error).__name__}: {error}", flush=True)
+        return False
 
 
 if __name__ == "__main__":
