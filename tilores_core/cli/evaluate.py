@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from tilores_core.cli.options import get_options
+from tilores_core.cli.options import DryRunOption, MaxCallsOption, SpectrumsOption, get_options
 from tilores_core.cli.output import show_progress, split_names, unwritable, write_file
 from tilores_core.errors import InvalidRequestError, UnknownModelError
 
@@ -27,7 +27,7 @@ def evaluate(
         str | None,
         typer.Option(metavar="M,M,…", help="Full names; default: one per provider with a key, else seven simulated."),
     ] = None,
-    spectrums: Annotated[str | None, typer.Option(metavar="S,S,…", help="Of these spectrums alone.")] = None,
+    spectrums: SpectrumsOption = None,
     questions: Annotated[
         Path | None,
         typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Default: made of the customer source."),
@@ -51,7 +51,7 @@ def evaluate(
     seed: Annotated[
         int, typer.Option(metavar="N", min=-(2**31), max=2**31 - 1, help="Runs of one seed are paired.")
     ] = 0,
-    max_calls: Annotated[int | None, typer.Option(metavar="N", min=1, help="Most model calls.")] = None,
+    max_calls: MaxCallsOption = None,
     max_dollars: Annotated[float | None, typer.Option(metavar="USD", min=0, help="Most money.")] = None,
     minimum: Annotated[
         float | None,
@@ -62,7 +62,7 @@ def evaluate(
     alerts: Annotated[
         bool, typer.Option("--alerts/--no-alerts", help="Raise alerts for what is below its level, or fell.")
     ] = True,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and ask nothing.")] = False,
+    dry_run: DryRunOption = False,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all results as JSON.")] = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with a heat map.")] = None,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")] = None,

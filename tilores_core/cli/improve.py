@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from tilores_core.cli.options import JsonOption, get_options
+from tilores_core.cli.options import (
+    DryRunOption,
+    JsonOption,
+    MaxCallsOption,
+    ReasonOption,
+    SpectrumsOption,
+    get_options,
+)
 from tilores_core.cli.output import columns, emit, show_progress, split_names, write_file
 from tilores_core.errors import InvalidRequestError, UnknownModelError
 
@@ -19,7 +26,6 @@ if TYPE_CHECKING:
 app = typer.Typer(name="improve", no_args_is_help=True, pretty_exceptions_enable=False)
 
 CycleArgument = Annotated[str, typer.Argument(metavar="CYCLE", help="Id of a cycle, or last.")]
-ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")]
 _MOST: int = 20
 _EMPTY = "-"
 _NO_CYCLE = "There was no improvement cycle yet."
@@ -39,18 +45,16 @@ def run(
     models: Annotated[
         str | None, typer.Option(metavar="MODELS", help="Full names, by commas; default: [improve] models.")
     ] = None,
-    spectrums: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="Learn from questions of these alone, by commas.")
-    ] = None,
+    spectrums: SpectrumsOption = None,
     prompt: Annotated[
         str, typer.Option(metavar="VERSION", help="The version to improve: number or label.")
     ] = "production",
     seed: Annotated[
         int | None, typer.Option(metavar="N", help="Of questions and draws; default: another one for each cycle.")
     ] = None,
-    max_calls: Annotated[int | None, typer.Option(metavar="N", min=1, help="Most model calls.")] = None,
+    max_calls: MaxCallsOption = None,
     propose: Annotated[bool, typer.Option("--propose", help="Never deploy: make a version at most.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and ask nothing.")] = False,
+    dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
     """Run one cycle, or go on with the one that was interrupted, which asks nothing twice.
@@ -79,6 +83,8 @@ def run(
         cycles = build_cycles(services)
         if dry_run:
             return await cycles.estimate(request)
+        for one in await (await services.store.get()).improvement.recent(limit=1, state="running"):
+            typer.echo(f"Going on with cycle {one.id} as it was begun; run again for what you ask for now", err=True)
         with show_progress(6, lambda done, phase: typer.echo(f"{done + 1}/6 {phase}", err=True), quiet=json) as show:
             done = await cycles.run(request, progress=lambda phase, number: show(number, phase))
         say_flagged(services)
@@ -114,7 +120,7 @@ def status(ctx: typer.Context, json: JsonOption = False) -> None:
         rows = [cycle_row(cycle) for cycle in await opened.improvement.recent(limit=1)]
         if rows and rows[0]["state"] == "running":
             rows[0]["calls"] = await opened.improvement.count_calls(rows[0]["id"])
-            if await opened.leases.holder("improve") is None:
+            if await opened.leases.end_of_the_dead("improve"):
                 rows[0]["state"] = "interrupted"
         verifying = await opened.healing.recent(state="verifying")
         return {

@@ -47,6 +47,11 @@ LogLevelOption = Annotated[
     Literal["debug", "info", "warning", "error"] | None,
     typer.Option(metavar="LEVEL", help="debug, info, warning or error; default info."),
 ]
+SpectrumsOption = Annotated[
+    str | None, typer.Option(metavar="S,S,…", help="Questions of these spectrums alone, by commas.")
+]
+MaxCallsOption = Annotated[int | None, typer.Option(metavar="N", min=1, help="Most model calls.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and ask nothing.")]
 CustomerOption = Annotated[str | None, typer.Option(metavar="ID", help="Id of the customer it is about.")]
 
 

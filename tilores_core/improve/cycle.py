@@ -16,7 +16,6 @@ from tilores_core.contracts import Alert
 from tilores_core.errors import InvalidRequestError, StoreError, TiloresError
 from tilores_core.improve.parts import CycleParts, CycleQuestions, CycleRequest
 from tilores_core.improve.phases import CycleWork, Progress
-from tilores_core.resilience import acquire_lease
 
 if TYPE_CHECKING:
     from tilores_core.store.improvement import Improvement, StoredCycle
@@ -49,7 +48,7 @@ class VirtuousCycleOrchestrator:
         opened = await self._parts.store.get()
         store = opened.improvement
         await self.conclude_rollouts()
-        lease = await acquire_lease(opened.leases, LEASE, seconds=self._lease_seconds)
+        lease = await opened.leases.take(LEASE, seconds=self._lease_seconds)
         if lease is None:
             raise InvalidRequestError(
                 "another process runs an improvement cycle", fix="wait for its end: tilores improve status"
@@ -80,7 +79,7 @@ class VirtuousCycleOrchestrator:
         waiting = await opened.improvement.recent(state="rolling out")
         if not waiting:
             return []
-        lease = await acquire_lease(opened.leases, LEASE, seconds=self._lease_seconds)
+        lease = await opened.leases.take(LEASE, seconds=self._lease_seconds)
         if lease is None:
             return []
         ended = []

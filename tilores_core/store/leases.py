@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, Column, ColumnElement, String, Table, delete,
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tilores_core.errors import StoreError
-from tilores_core.resilience.lease import has_ended
+from tilores_core.resilience.lease import Lease, acquire_lease, has_ended
 from tilores_core.store.repository import Repository
 from tilores_core.store.schema import PREFIX, fitting, insert, metadata, milliseconds, now_ms
 
@@ -54,8 +54,15 @@ class Leases(Repository):
         rows = await self._rows(statement)
         return rows[0].holder if rows else None
 
+    async def take(self, name: str, *, seconds: float) -> Lease | None:
+        """As `acquire_lease`, and at once where its holder was a process of this machine that was killed."""
+        lease = await acquire_lease(self, name, seconds=seconds)
+        if lease is None and await self.end_of_the_dead(name):
+            lease = await acquire_lease(self, name, seconds=seconds)
+        return lease
+
     async def end_of_the_dead(self, name: str) -> bool:
-        """End the lease now where its holder was a process of this machine that has ended."""
+        """End the lease now where its holder was a process of this machine that has ended; whether it is free."""
         holder = await self.holder(name)
         if holder is None or not has_ended(holder):
             return holder is None

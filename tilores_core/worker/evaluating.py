@@ -27,7 +27,6 @@ from tilores_core.quality.evaluation.queue import MARK, EvaluationQueue
 from tilores_core.quality.evaluation.request import EvaluationRequest, build_plan
 from tilores_core.quality.evaluation.results import means
 from tilores_core.quality.evaluation.shown import is_simulated
-from tilores_core.resilience import acquire_lease
 from tilores_core.services import Services
 from tilores_core.settings.nearest import suggest
 from tilores_core.spectrums import current_spectrums
@@ -115,9 +114,7 @@ async def run_evaluation(
     evaluator = evaluator_of(services, concurrent=concurrent)
     named = None if request.compare is None else await find_run(store.evaluations, request.compare)
     name = f"evaluation {evaluator.digest(plan)}"
-    lease = await acquire_lease(store.leases, name, seconds=_LEASE_SECONDS)
-    if lease is None and await store.leases.end_of_the_dead(name):  # it was killed: go on at once
-        lease = await acquire_lease(store.leases, name, seconds=_LEASE_SECONDS)
+    lease = await store.leases.take(name, seconds=_LEASE_SECONDS)
     if lease is None:
         raise InvalidRequestError(
             "another process does this evaluation already, and nothing is paid for twice",
