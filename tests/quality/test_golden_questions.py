@@ -12,7 +12,7 @@ from tilores_core.contracts import Customer, Identifiers, Record, SourceSchema
 from tilores_core.errors import ConfigError
 from tilores_core.quality.questions import SPLITS, GoldenSet, MakeOptions, make_questions, split_of
 from tilores_core.quality.questions.fields import facts_of
-from tilores_core.quality.scoring import Fact, GoldenQuestion, IndexedRecords, index_records, score_answer
+from tilores_core.quality.scoring import Fact, GoldenQuestion, IndexedRecords, index_records, report_answer
 from tilores_core.spectrums import SPECTRUMS, classify
 from tilores_plugins.sources.demo.source import DemoSource
 
@@ -73,7 +73,7 @@ def test_a_plain_answer_from_the_facts_scores_full_marks() -> None:
     for question in golden().validation:
         said = [f"The {fact.field.replace('_', ' ')} is {_said(fact)}." for fact in question.facts]
         text = " ".join(said) or "The records do not hold this."
-        scores = score_answer(question, text, records_of(question.customer_id))
+        scores = report_answer(question, text, records_of(question.customer_id)).scores
         assert (scores.correctness, scores.groundedness) == (1.0, 1.0), (question, text)
         assert scores.completeness in (1.0, None)
 
@@ -82,7 +82,7 @@ def test_a_forbidden_fact_costs_the_score() -> None:
     for question in golden().training[:40]:
         for fact in question.forbidden:
             text = f"The {fact.field.replace('_', ' ')} is {_said(fact)}."
-            scores = score_answer(question, text, records_of(question.customer_id))
+            scores = report_answer(question, text, records_of(question.customer_id)).scores
             assert scores.correctness == 0.0
             assert fact.reason != "other_customer" or scores.overall == 0.0
 

@@ -14,10 +14,8 @@ from tilores_core.quality.scoring import (
     SCORES,
     Fact,
     GoldenQuestion,
-    Weights,
     index_records,
     report_answer,
-    score_answer,
     score_live,
 )
 
@@ -76,7 +74,7 @@ def test_there_are_at_least_sixty_examples() -> None:
 
 @pytest.mark.parametrize(("question", "example"), EXAMPLES, ids=[f"{q.id}: {e['text'][:60]}" for q, e in EXAMPLES])
 def test_score_answer_gives_the_known_scores(question: GoldenQuestion, example: dict[str, Any]) -> None:
-    scores = score_answer(question, example["text"], INDEX).values()
+    scores = report_answer(question, example["text"], INDEX).scores.values()
     known = {name: value for name, value in example.items() if name != "text"}
     assert known == {name: pytest.approx(scores[name], abs=1e-4) for name in known}
     assert all(value is None or 0 <= value <= 1 for value in scores.values())
@@ -98,9 +96,9 @@ def test_report_names_fields_and_holds_no_values() -> None:
 
 def test_overall_is_the_weighted_mean_of_the_scores_that_apply() -> None:
     question = EXAMPLES[0][0]
-    weights = Weights(correctness=0, completeness=0, groundedness=0, abstention=0, format=1)
-    scores = score_answer(question, "**742**", INDEX, weights=weights)
-    assert scores.overall == scores.format == 0.75
+    scores = report_answer(question, "**742**", INDEX).scores
+    assert scores.format == 0.75
+    assert scores.overall == pytest.approx(1 - 0.1 * 0.25)
     assert set(scores.values()) == {*SCORES, "overall"}
 
 
@@ -133,7 +131,7 @@ def test_score_live_without_a_customer_looks_at_contacts_alone() -> None:
 @given(st.text(max_size=300) | st.text(alphabet="1 ,.-+()$€%:/'not twenty March Anna's@", max_size=300))
 def test_any_text_gets_scores_between_0_and_1(text: str) -> None:
     for question, _ in EXAMPLES[::30]:
-        scores = score_answer(question, text, INDEX)
+        scores = report_answer(question, text, INDEX).scores
         assert all(value is None or 0 <= value <= 1 for value in scores.values().values())
     assert 0 <= score_live("What is her score?", text, INDEX).overall <= 1
 
@@ -143,7 +141,7 @@ def test_any_text_gets_scores_between_0_and_1(text: str) -> None:
 )
 def test_a_long_text_is_read_to_its_limit(piece: str) -> None:
     long = piece * (40_000 // len(piece))
-    scores = score_answer(EXAMPLES[0][0], f"Her credit score is 742. {long}", INDEX)
+    scores = report_answer(EXAMPLES[0][0], f"Her credit score is 742. {long}", INDEX).scores
     assert scores.completeness == 1.0
     assert scores.format is not None
     assert scores.format < 1.0

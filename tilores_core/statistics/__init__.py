@@ -2,8 +2,8 @@
 
 For a planned number of values: `paired_t`, `mcnemar_exact`, `sample_size`, `cohens_kappa`, `slope`, `change_point`.
 For looking again and again: `MeanSPRT`, `FloorTest`, `RatioMismatchTest`.
-Their work per value or look is constant, and `to_state` gives plain JSON from which `from_state` goes on. `Moments`
-and `Cuped` hold what a stream has shown so far. Wrong arguments raise `ValueError`.
+Their work per value or look is constant. `Moments` and `Cuped` hold what a stream has shown so far. Wrong arguments
+raise `ValueError`.
 """
 
 from tilores_core.statistics.assignment import (

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from tilores_core.statistics.moments import Moments
 
@@ -55,13 +54,6 @@ class RatioMismatchTest:
             log_factor += math.lgamma(prior + count) - math.lgamma(prior) - count * math.log(share)
         self.p_value = min(self.p_value, math.exp(-max(log_factor, 0.0)))
 
-    def to_state(self) -> dict[str, Any]:
-        return {**asdict(self), "shares": list(self.shares)}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> RatioMismatchTest:
-        return cls(**state)
-
 
 @dataclass(slots=True)
 class Cuped:
@@ -85,13 +77,6 @@ class Cuped:
         self.outcome_squares += away_y * (outcome - self.outcome)
         self.covariate_squares += away_x * (covariate - self.covariate)
         self.products += away_x * (outcome - self.outcome)
-
-    def to_state(self) -> dict[str, float]:
-        return asdict(self)
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Cuped:
-        return cls(**state)
 
 
 def adjust_arms(*arms: Cuped) -> tuple[Moments, ...]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(slots=True)
@@ -75,10 +74,3 @@ class Moments:
     @property
     def deviation(self) -> float:
         return math.sqrt(self.variance)
-
-    def to_state(self) -> dict[str, float]:
-        return {"count": self.count, "mean": self.mean, "squares": self.squares}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Moments:
-        return cls(float(state["count"]), float(state["mean"]), float(state["squares"]))

@@ -7,9 +7,7 @@ look depends on how many came before. It is asymptotic: it holds from `minimum` 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from tilores_core.statistics.moments import Moments
 
@@ -55,13 +53,6 @@ class MeanSPRT:
         self.p_value = min(self.p_value, math.exp(-max(log_ratio, 0.0)))
         half = math.sqrt(2 * v * (v + tau2) / tau2 * (math.log((v + tau2) / v) / 2 - math.log(self.alpha)))
         return Look(difference, difference - half, difference + half, self.p_value)
-
-    def to_state(self) -> dict[str, float]:
-        return asdict(self)
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> MeanSPRT:
-        return cls(**state)
 
 
 def _variance_of_difference(control: Moments, treatment: Moments, minimum: float) -> float | None:

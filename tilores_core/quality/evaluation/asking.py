@@ -67,7 +67,7 @@ class QuestionAsker:
         spending.settle(model, answer.cost)
         if answer.model != model:  # a fallback has answered: it says nothing of this model
             return replace(empty, error="answered_by_fallback", seconds=time.monotonic() - begun)
-        report = report_answer(question, answer.text, records, weights=plan.weights)
+        report = report_answer(question, answer.text, records)
         self._note(trace_id, report.scores.as_numbers())
         judged = await self._judge_answer(plan, question, answer.text, spending)
         return replace(

@@ -10,7 +10,7 @@ import orjson
 
 from tilores_core.contracts import Prompt
 from tilores_core.quality.questions.splits import digest_of
-from tilores_core.quality.scoring import DEFAULT_WEIGHTS, GoldenQuestion, Weights
+from tilores_core.quality.scoring import GoldenQuestion
 
 _SCORER: Final = (
     1  # raise it when the same answer comes to be scored otherwise: runs from before are not gone on with
@@ -32,7 +32,6 @@ class EvaluationPlan:
     prompt: Prompt | None = None
     seed: int = 0
     purpose: Purpose = "evaluation"
-    weights: Weights = DEFAULT_WEIGHTS
     judge: str | None = None
     label: str = ""
 
@@ -52,6 +51,5 @@ class EvaluationPlan:
             template,
             self.seed,
             self.judge,
-            repr(self.weights),
         ]
         return hashlib.sha256(orjson.dumps(what)).hexdigest()[:32]

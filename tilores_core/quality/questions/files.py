@@ -17,9 +17,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 _MAX_BYTES: Final = 32 * 1024 * 1024
 _MAX_QUESTIONS: Final = 50_000
 _MOST_PROBLEMS: Final = 50
-_KINDS: Final = get_args(FactKind)
+_FACTS: Final = ("facts", "forbidden")
 
 
 class _FactRow(BaseModel):
@@ -75,16 +76,7 @@ class _FactRow(BaseModel):
         return self
 
     def fact(self) -> Fact:
-        return Fact(
-            field=self.field,
-            value=self._text(),
-            kind=self._kind(),
-            spellings=self.spellings,
-            unit=self.unit,
-            tolerance=self.tolerance,
-            reason=self.reason,
-            disputed=self.disputed,
-        )
+        return Fact(**{**dict(self), "value": self._text(), "kind": self._kind()})
 
     def _text(self) -> str:
         if isinstance(self.value, bool):
@@ -122,16 +114,9 @@ class _QuestionRow(BaseModel):
         return self
 
     def question(self) -> GoldenQuestion:
-        return GoldenQuestion(
-            id=self.id,
-            customer_id=self.customer_id,
-            spectrum=self.spectrum,
-            text=self.text,
-            facts=tuple(row.fact() for row in self.facts),
-            forbidden=tuple(row.fact() for row in self.forbidden),
-            answerable=self.answerable,
-            origin=self.origin if self.origin in ("template", "feedback") else "written",  # type: ignore[arg-type]
-        )
+        facts = {name: tuple(row.fact() for row in getattr(self, name)) for name in _FACTS}
+        origin = self.origin if self.origin in ("template", "feedback") else "written"
+        return GoldenQuestion(**{**dict(self), **facts, "origin": origin})
 
 
 def read_questions(path: Path) -> GoldenSet:
@@ -253,33 +238,10 @@ def _for_the_owner(path: str, flags: int) -> int:
 
 
 def _row(question: GoldenQuestion) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "id": question.id,
-        "customer": question.customer_id,
-        "spectrum": question.spectrum,
-        "text": question.text,
-        "origin": question.origin,
-    }
-    if question.facts:
-        row["facts"] = [_fact(fact) for fact in question.facts]
-    if question.forbidden:
-        row["forbidden"] = [{**_fact(fact), "reason": fact.reason} for fact in question.forbidden]
-    if not question.answerable:
-        row["answerable"] = False
-    return row
-
-
-def _fact(fact: Fact) -> dict[str, Any]:
-    row: dict[str, Any] = {"field": fact.field, "value": fact.value, "kind": fact.kind}
-    if fact.spellings:
-        row["spellings"] = list(fact.spellings)
-    if fact.unit:
-        row["unit"] = fact.unit
-    if fact.tolerance:
-        row["tolerance"] = fact.tolerance
-    if fact.disputed:
-        row["disputed"] = True
-    return row
+    """As `_QuestionRow` reads it; what it would refuse is written as it is, and refused when it is read."""
+    facts = {name: [_FactRow.model_construct(**asdict(fact)) for fact in getattr(question, name)] for name in _FACTS}
+    row = _QuestionRow.model_construct(**{**asdict(question), **facts})
+    return row.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 
 async def check_questions(golden: GoldenSet, source: CustomerSource) -> tuple[list[str], list[str]]:
@@ -303,14 +265,14 @@ async def check_questions(golden: GoldenSet, source: CustomerSource) -> tuple[li
         for fact in question.facts:
             known = facts_of(customer, fact.field)
             if known is not None and fact.kind == known.facts[0].kind:
-                if not any(_same(fact, spectrum_fact) for spectrum_fact in known.facts):
+                if not any(_same(fact, held) for held in known.facts):
                     problems.append(f"{question.id}: the newest record does not have this value of {fact.field}")
             elif index.strange_values(fact.value, "")[1] or (fact.kind == "text" and fact.value not in index.text):
                 problems.append(f"{question.id}: no record holds this value of {fact.field}")
         asked = {fact.field for fact in question.facts}
         for fact in question.forbidden:  # a field of its own may hold the former value
             known = facts_of(customer, fact.field) if fact.field in asked else None
-            if known is not None and any(_same(fact, spectrum_fact) for spectrum_fact in known.facts):
+            if known is not None and any(_same(fact, held) for held in known.facts):
                 problems.append(f"{question.id}: forbids what the newest record says of {fact.field}")
     return problems, warnings
 

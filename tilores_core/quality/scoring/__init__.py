@@ -8,15 +8,11 @@ matching    whether a clause states a fact
 abstaining  whether an answer says that the records do not hold something
 wording     whether an answer is fit for the phone
 scores      the five scores and their weighted mean
-answer      `score_answer` for golden questions
+answer      `report_answer` for golden questions
 live        `score_live` for answers whose facts are not known
 """
 
-from tilores_core.quality.scoring.answer import (
-    AnswerReport as AnswerReport,
-    report_answer as report_answer,
-    score_answer as score_answer,
-)
+from tilores_core.quality.scoring.answer import AnswerReport as AnswerReport, report_answer as report_answer
 from tilores_core.quality.scoring.live import score_live as score_live
 from tilores_core.quality.scoring.question import (
     Fact as Fact,
@@ -25,9 +21,4 @@ from tilores_core.quality.scoring.question import (
     GoldenQuestion as GoldenQuestion,
 )
 from tilores_core.quality.scoring.records import IndexedRecords as IndexedRecords, index_records as index_records
-from tilores_core.quality.scoring.scores import (
-    DEFAULT_WEIGHTS as DEFAULT_WEIGHTS,
-    SCORES as SCORES,
-    Scores as Scores,
-    Weights as Weights,
-)
+from tilores_core.quality.scoring.scores import SCORES as SCORES, Scores as Scores

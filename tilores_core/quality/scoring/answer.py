@@ -14,12 +14,11 @@ from tilores_core.quality.scoring.clauses import Clause, clauses_of, is_about_an
 from tilores_core.quality.scoring.matching import is_negated, matches, states_another
 from tilores_core.quality.scoring.question import Fact, GoldenQuestion
 from tilores_core.quality.scoring.records import IndexedRecords, index_records
-from tilores_core.quality.scoring.scores import DEFAULT_WEIGHTS, Scores, Weights, weigh
+from tilores_core.quality.scoring.scores import Scores, weigh
 from tilores_core.quality.scoring.wording import format_score
 
 _HALF: Final = 0.5
 _REFERENCE: Final = date(2100, 1, 1)  # years of two digits are of the century before it
-_LISTED_ONCE: Final = frozenset({"number", "date", "phone", "email", "code"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,14 +40,12 @@ class AnswerReport:
     abstention: Abstention = "no"
 
 
-def score_answer(
+def report_answer(
     question: GoldenQuestion,
     text: str,
     records: Customer | IndexedRecords | None,
-    *,
-    weights: Weights = DEFAULT_WEIGHTS,
-) -> Scores:
-    """The scores of the answer `text` to a golden question; `Scores` defines each.
+) -> AnswerReport:
+    """The scores of the answer `text` to a golden question, with the reasons; `Scores` defines each.
 
     `records`: the customer that the question is about, or the same indexed once for many answers. Deterministic;
     some 0.2 to 2 ms.
@@ -56,17 +53,6 @@ def score_answer(
     Abstention, answerable: 1, or the completeness where the answer says that something is not there. Not answerable:
     1 when the answer says that the records do not hold it, 0.5 when it also states values or only refuses, else 0.
     """
-    return report_answer(question, text, records, weights=weights).scores
-
-
-def report_answer(
-    question: GoldenQuestion,
-    text: str,
-    records: Customer | IndexedRecords | None,
-    *,
-    weights: Weights = DEFAULT_WEIGHTS,
-) -> AnswerReport:
-    """As `score_answer`, with the reasons."""
     index = records if isinstance(records, IndexedRecords) else index_records(records)
     reading = _Reading(question, text, index)
     stated, ungrounded = index.strange_values(text, question.text)
@@ -96,7 +82,7 @@ def report_answer(
         values["correctness"] = 1.0 if said != "no" and not forbidden else 0.0
     named = list(zip((fact.field for fact in question.facts), credits, strict=True))
     return AnswerReport(
-        scores=weigh(values, weights, leaked=leaked),
+        scores=weigh(values, leaked=leaked),
         right=tuple(field for field, credit in named if credit == 1.0),
         partial=tuple(field for field, credit in named if 0 < credit < 1),
         wrong=tuple(wrong),

@@ -8,7 +8,7 @@ from tilores_core.chat.grounding.names import words_of
 from tilores_core.contracts import Answer, Customer, Outcome
 from tilores_core.quality.scoring.abstaining import abstention
 from tilores_core.quality.scoring.records import IndexedRecords, index_records
-from tilores_core.quality.scoring.scores import DEFAULT_WEIGHTS, Scores, Weights, weigh
+from tilores_core.quality.scoring.scores import Scores, weigh
 from tilores_core.quality.scoring.wording import format_score
 
 _LIVE_FACTS: Final = 4  # a live question may ask for several; that many words are allowed for
@@ -20,8 +20,6 @@ def score_live(
     question: str,
     text: str,
     records: Customer | IndexedRecords | None,
-    *,
-    weights: Weights = DEFAULT_WEIGHTS,
 ) -> Scores:
     """The scores of a live answer: groundedness, abstention, format and the overall one of these three.
 
@@ -45,8 +43,7 @@ def score_live(
             "groundedness": grounded,
             "abstention": 1.0 if right else 0.0,
             "format": format_score(text, facts=_LIVE_FACTS, asked=0, unasked=0),
-        },
-        weights,
+        }
     )
 
 

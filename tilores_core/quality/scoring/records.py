@@ -92,7 +92,7 @@ def _words_of_field(name: str) -> frozenset[str]:
 
 
 def index_records(customer: Customer | None, *, today: date | None = None) -> IndexedRecords:
-    """The records of `customer` for `score_answer` and `score_live`.
+    """The records of `customer` for `report_answer` and `score_live`.
 
     `today`: until when ages and spans of years may be counted; None: until the records' newest date alone, so that
     scores do not depend on the day on which they are computed.

@@ -6,22 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-SCORES: Final = ("correctness", "completeness", "groundedness", "abstention", "format")
+WEIGHTS: Final[Mapping[str, float]] = {
+    "correctness": 0.4,
+    "completeness": 0.2,
+    "groundedness": 0.2,
+    "abstention": 0.1,
+    "format": 0.1,
+}
+"""What each score counts for in the overall one."""
+SCORES: Final = tuple(WEIGHTS)
 """The names of the scores, in the order in which they are shown; `overall` follows from them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Weights:
-    """What each score counts for in the overall one. Relative: they need not add up to 1."""
-
-    correctness: float = 0.4
-    completeness: float = 0.2
-    groundedness: float = 0.2
-    abstention: float = 0.1
-    format: float = 0.1
-
-
-DEFAULT_WEIGHTS: Final = Weights()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +31,7 @@ class Scores:
     `groundedness`: the share of all values stated that the records or the question bear out (as in FActScore, Min et
     al., arXiv 2305.14251, over values instead of atomic sentences). 1 when no value is stated.
     `abstention`: whether "the records do not hold this" was said exactly when it is so (Rajpurkar et al., SQuAD 2.0,
-    arXiv 1806.03822). See `answer.score_answer` for the partial cases.
+    arXiv 1806.03822). See `answer.report_answer` for the partial cases.
     `format`: fit to be read out on the phone, as the built-in prompt asks: no markup, short, short sentences, and
     without values that were not asked for; the mean of these checks.
     `overall`: the weighted mean of those that apply; 0 when another customer's value was stated.
@@ -59,14 +53,9 @@ class Scores:
         return {name: value for name, value in self.values().items() if value is not None}
 
 
-def weigh(values: Mapping[str, float | None], weights: Weights, *, leaked: bool = False) -> Scores:
+def weigh(values: Mapping[str, float | None], *, leaked: bool = False) -> Scores:
     """Return `Scores` of these values with their weighted mean. `leaked`: another customer's value was stated."""
-    total = weight = 0.0
-    for name in SCORES:
-        value = values.get(name)
-        if value is not None:
-            share: float = getattr(weights, name)
-            total += share * value
-            weight += share
-    overall = 0.0 if leaked or weight == 0.0 else total / weight
-    return Scores(**{name: values.get(name) for name in SCORES}, overall=overall)
+    found = [(share, value) for name, share in WEIGHTS.items() if (value := values.get(name)) is not None]
+    weight = sum(share for share, _ in found)
+    overall = 0.0 if leaked or weight == 0.0 else sum(share * value for share, value in found) / weight
+    return Scores(**values, overall=overall)
