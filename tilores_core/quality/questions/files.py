@@ -239,7 +239,9 @@ def _for_the_owner(path: str, flags: int) -> int:
 
 def _row(question: GoldenQuestion) -> dict[str, Any]:
     """As `_QuestionRow` reads it; what it would refuse is written as it is, and refused when it is read."""
-    facts = {name: [_FactRow.model_construct(**asdict(fact)) for fact in getattr(question, name)] for name in _FACTS}
+    facts = {
+        name: tuple(_FactRow.model_construct(**asdict(fact)) for fact in getattr(question, name)) for name in _FACTS
+    }
     row = _QuestionRow.model_construct(**{**asdict(question), **facts})
     return row.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
