@@ -147,7 +147,8 @@ class Improvement(Repository):
     async def lessons(self, *, limit: int = 10_000) -> list[dict[str, Any]]:
         """Observations, the newest first: `id`, `at_ms` and `body`."""
         statement = select(improve_lessons).order_by(improve_lessons.c.at_ms.desc(), improve_lessons.c.id)
-        return [row._asdict() for row in await self._rows(statement.limit(limit))]
+        rows = await self._rows(statement.limit(limit))
+        return [{"id": row.id, "at_ms": row.at_ms, "body": row.body} for row in rows]  # JSON needs plain strings
 
     async def add_lessons(self, rows: Sequence[Mapping[str, Any]]) -> int:
         """Add observations made elsewhere; how many were new. The same one twice is one."""
