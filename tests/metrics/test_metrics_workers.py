@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -128,17 +129,17 @@ def test_one_that_is_stuck_keeps_its_counts_and_loses_its_gauges(tmp_path: Path)
     assert told["tilores_workers"] == {(): 1}
 
 
-def test_a_lock_whose_holder_died_is_no_obstacle(tmp_path: Path) -> None:
+def test_counters_are_taken_over_by_one_worker_at_a_time(tmp_path: Path) -> None:
     kill(child(tmp_path, 10))
-    lock = tmp_path / "lock"
-    lock.touch()
-    busy = worker(tmp_path)  # somebody is just taking over: leave it to them
+    with (tmp_path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        an_hour_ago = time.time() - 3600
+        os.utime(tmp_path / "lock", (an_hour_ago, an_hour_ago))
+        busy = worker(tmp_path)  # another one is just taking over, however long it takes: leave it to that
     assert len(list(tmp_path.glob("*.json"))) == 1
     assert hits(busy.together(said(1))) == 11
-    an_hour_ago = time.time() - 3600
-    os.utime(lock, (an_hour_ago, an_hour_ago))
     worker(tmp_path)
-    assert not lock.exists()
+    assert len(list(tmp_path.glob("*.json"))) == 2, "the dead worker's file has gone"
     assert hits(busy.together(said(1))) == 11
 
 

@@ -145,6 +145,7 @@ async def test_ids_are_found_exactly_first_and_then_in_any_case(opened: Make) ->
     assert (await source.get("abc")).name == "Anna Small"  # type: ignore[union-attr]
     assert (await source.get("ABC")).name == "Anna Tall"  # type: ignore[union-attr]
     assert (await source.get("xYZ")).name == "Anna Other"  # type: ignore[union-attr]
+    assert await source.get("Abc") is None, "it may be either of two"
 
 
 async def test_records_get_ids_of_their_own(opened: Make) -> None:

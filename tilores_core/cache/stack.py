@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from time import perf_counter
 
@@ -31,12 +32,7 @@ class Stack:
     Every store gets the `revision` of `log` that was noted before what is stored was read: see `InvalidationLog`.
     """
 
-    def __init__(
-        self,
-        tiers: Sequence[GuardedTier],
-        *,
-        clock: Callable[[], float],
-    ) -> None:
+    def __init__(self, tiers: Sequence[GuardedTier], *, clock: Callable[[], float]) -> None:
         self.tiers = list(tiers)
         self.local = next((tier for tier in self.tiers if tier.local is not None), None)
         self.log = InvalidationLog()
@@ -197,37 +193,34 @@ class Stack:
 
     async def remove(self, what: Invalidation) -> int:
         """Everywhere; how many entries the tier that had most of them removed."""
-        self.log.begin(what)
-        self.on_invalidation(what)
-        try:
+        with self._invalidating(what):
             return max([await self._remove_from(tier, what) for tier in self.tiers], default=0)
-        finally:
-            self.log.end(what)
 
     async def on_remote_invalidation(self, what: Invalidation) -> None:
         """Another process has removed this from the tiers that are shared."""
-        self.log.begin(what)
-        self.on_invalidation(what)
-        try:
+        with self._invalidating(what):
             late = self._recent.hit_by(what)
             for tier in self.tiers:
                 if tier.local is not None:
                     await self._remove_from(tier, what)
                 elif late:
                     await self._delete(tier, late)
-        finally:
-            self.log.end(what)
 
     async def flush_local(self) -> None:
         """Empty the tiers in this process, because messages may have been lost."""
-        self.log.begin(EVERYTHING)
-        self.on_invalidation(EVERYTHING)
-        try:
+        with self._invalidating(EVERYTHING):
             for tier in self.tiers:
                 if tier.local is not None:
                     await self._remove_from(tier, EVERYTHING)
+
+    @contextmanager
+    def _invalidating(self, what: Invalidation) -> Iterator[None]:
+        self.log.begin(what)
+        self.on_invalidation(what)
+        try:
+            yield
         finally:
-            self.log.end(EVERYTHING)
+            self.log.end(what)
 
     # --- inside -------------------------------------------------------------------------------------------
 

@@ -84,6 +84,8 @@ class TieredCache:
         )
         self.get_from_memory: Callable[[str], Hit | None] = self._stack.get_from_memory
         """`get_from_memory(key)`: the entry in this process, stale ones too, or None. No I/O, never raises."""
+        self.get_many: Callable[[Sequence[str]], Awaitable[dict[str, Hit]]] = self._stack.read
+        """`get_many(keys)`: what is there of them, each from the fastest tier that has it, with one call per tier."""
         self.put_in_memory = self._stack.put_in_memory
         self.touch = self._stack.touch
         self.refresh = self._stack.refresh
@@ -134,10 +136,6 @@ class TieredCache:
     async def get_from_tiers(self, key: str) -> Hit | None:
         """As `get`, after `get_from_memory` found nothing: memory is not asked again."""
         return (await self._stack.read([key], skip_local=True)).get(key)
-
-    async def get_many(self, keys: Sequence[str]) -> dict[str, Hit]:
-        """What is there of `keys`, each from the fastest tier that has it, with one call per tier."""
-        return await self._stack.read(keys)
 
     # --- storing ------------------------------------------------------------------------------------------
 
@@ -355,17 +353,15 @@ class TieredCache:
             raise
         counters.made += 1
         if made.negative:
-            life = self._life(min(ttl, self._negative_ttl(key)) if made.ttl is None else made.ttl, 0.0)
+            table = getattr(self._table, namespace_of(key), None)
+            longest = getattr(table, "negative_ttl_seconds", NEGATIVE_SECONDS)
+            life = self._life(min(ttl, longest) if made.ttl is None else made.ttl, 0.0)
         else:
             life = self._life(ttl if made.ttl is None else made.ttl, grace)
         hit = hit_of(made.value, "miss", life, tuple(made.tags))
         if made.store:
             await self._store(key, hit, revision, behind=True)
         return hit
-
-    def _negative_ttl(self, key: str) -> float:
-        table = getattr(self._table, namespace_of(key), None)
-        return float(getattr(table, "negative_ttl_seconds", NEGATIVE_SECONDS))
 
     def _refresh(self, key: str, make: Maker, ttl: float, grace: float) -> None:
         if key in self._calls or key in self._failed or self._refreshing >= MAX_REFRESHES:

@@ -27,9 +27,7 @@ class ModelLabels:
     def __init__(self, is_listed: Callable[[str], bool], *, named: Iterable[str] = (), most: int = 100) -> None:
         self._is_listed = is_listed
         self._most = most
-        self._known: dict[str, tuple[str, str]] = {}
-        for name in named:
-            self._known[name] = _parts(name)
+        self._known = {name: _parts(name) for name in named}
 
     def of(self, name: str) -> tuple[str, str]:
         """Provider and model of a full name, `provider:model`, which must be one of a provider that there is."""
@@ -48,7 +46,7 @@ class ModelMeter:
 
     def __init__(self, labels: ModelLabels) -> None:
         self._labels = labels
-        self._outcomes: set[str] = {"ok"}
+        self._outcomes = {"ok"}
         self._attempts: Counter[tuple[str, ...]] = Counter()
         self._tokens: Counter[tuple[str, ...]] = Counter()
         self._cost: defaultdict[tuple[str, ...], float] = defaultdict(float)
@@ -60,7 +58,7 @@ class ModelMeter:
     def attempted(self, attempt: Attempt, purpose: Purpose) -> None:
         """A call is over."""
         model = self._labels.of(attempt.model)
-        self._attempts[(*model, self._outcome(attempt.error or "ok"))] += 1
+        self._attempts[(*model, _bound(attempt.error or "ok", self._outcomes))] += 1
         self._seconds[model].add(attempt.seconds)
         if attempt.first_token is not None:
             self._first[model].add(attempt.first_token)
@@ -75,13 +73,6 @@ class ModelMeter:
         """Count that `model` answered a request for `asked`."""
         if asked != model:
             self._fallbacks[":".join(self._labels.of(asked)), ":".join(self._labels.of(model))] += 1
-
-    def _outcome(self, code: str) -> str:
-        if code not in self._outcomes:
-            if len(self._outcomes) >= _MOST_OUTCOMES:  # providers may have errors of their own
-                return OTHER
-            self._outcomes.add(code)
-        return code
 
     def samples(self) -> Iterator[Sample]:
         plain: tuple[tuple[Family, Mapping[tuple[str, ...], float]], ...] = (
@@ -112,18 +103,26 @@ def _parts(name: str) -> tuple[str, str]:
     return provider, model
 
 
+def _bound(outcome: str, known: set[str]) -> str:
+    """The outcome, or `other` once many are known: providers and sources may have errors of their own."""
+    if outcome not in known:
+        if len(known) >= _MOST_OUTCOMES:
+            return OTHER
+        known.add(outcome)
+    return outcome
+
+
 class SourceMeter:
     """Counts look-ups in the customer source."""
 
     def __init__(self) -> None:
+        self._known = {"ok"}
         self._outcomes: Counter[str] = Counter()
         self._seconds = Histogram(SOURCE_BOUNDS)
 
     def looked_up(self, outcome: str, seconds: float) -> None:
         """Count a look-up. `outcome`: ok or an error code."""
-        if outcome not in self._outcomes and len(self._outcomes) >= _MOST_OUTCOMES:
-            outcome = "other"
-        self._outcomes[outcome] += 1
+        self._outcomes[_bound(outcome, self._known)] += 1
         self._seconds.add(seconds)
 
     def samples(self) -> Iterator[Sample]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from time import perf_counter
 
@@ -31,7 +31,7 @@ class RequestMeter:
     def __init__(self) -> None:
         self._known: dict[tuple[str, int, str], Histogram] = {}
         self._routes: set[str] = set(CHAT_ROUTES)
-        self._first: dict[str, Histogram] = {}
+        self._first: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(REQUEST_BOUNDS))
         self._cut: Counter[str] = Counter()
 
     def count(self, path: str, status: int, tier: str, started: float) -> None:
@@ -50,10 +50,7 @@ class RequestMeter:
 
     def first_token(self, tier: str, seconds: float) -> None:
         """A streamed answer has begun."""
-        found = self._first.get(tier)
-        if found is None:
-            found = self._first[tier] = Histogram(REQUEST_BOUNDS)
-        found.add(seconds)
+        self._first[tier].add(seconds)
 
     def cut(self, path: str) -> None:
         """A stream ended with an error."""
@@ -64,11 +61,7 @@ class RequestMeter:
             if len(self._routes) >= _MOST_ROUTES:  # plugins may bring routes of their own
                 route = OTHER
             self._routes.add(route)
-        key = (route, status or CLIENT_GONE, tier)
-        found = self._known.get(key)
-        if found is None:
-            found = self._known[key] = Histogram(REQUEST_BOUNDS)
-        return found
+        return self._known.setdefault((route, status or CLIENT_GONE, tier), Histogram(REQUEST_BOUNDS))
 
     def samples(self) -> Iterator[Sample]:
         for (route, status, tier), found in list(self._known.items()):

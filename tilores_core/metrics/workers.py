@@ -9,6 +9,7 @@ second.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 import uuid
@@ -23,7 +24,6 @@ from tilores_core.metrics.family import Family, Values, join, without_gauges
 
 _ENDING = ".json"
 _LOCK = "lock"
-_LOCK_SECONDS = 10.0
 _READS = 5
 _OLD = 10.0
 """A worker that has not written for this many seconds counts as stuck: its gauges are left out."""
@@ -58,18 +58,9 @@ class WorkerFiles:
 
     def open(self) -> None:
         """Take over the counters of dead workers, unless another worker is doing so."""
-        lock = self._folder / _LOCK
-        with suppress(OSError):
-            if time.time() - lock.stat().st_mtime > _LOCK_SECONDS:  # its owner died
-                lock.unlink()
-        try:
-            os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-        except OSError:
-            return
-        try:
+        with suppress(OSError), (self._folder / _LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._take_over()
-        finally:
-            lock.unlink(missing_ok=True)
 
     def _take_over(self) -> None:
         files = self._read()

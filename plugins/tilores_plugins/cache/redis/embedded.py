@@ -224,9 +224,8 @@ class EmbeddedServer:
             umask=0o077,  # the server's files hold customers' data
         )
         while time.monotonic() < deadline and not self._stopping:
-            if _send_command(path, b"PING").startswith(
-                b"+PONG"
-            ):  # while it reads its file it may still find that it cannot
+            # While it reads its file it may still find that it cannot.
+            if _send_command(path, b"PING").startswith(b"+PONG"):
                 _send_command(path, b"BGREWRITEAOF")
                 return True
             if not self._running():

@@ -35,7 +35,5 @@ def load_catalogue() -> tuple[Field, ...]:
 
 def schema_of(catalogue: tuple[Field, ...]) -> SourceSchema:
     fields = tuple(field.info for field in catalogue)
-    digest = hashlib.sha256()
-    for info in fields:
-        digest.update(f"{info.name}\0{info.type}\0{info.spectrum}\0{info.description}\n".encode())
-    return SourceSchema(fields=fields, hash=digest.hexdigest()[:16])
+    text = "".join(f"{info.name}\0{info.type}\0{info.spectrum}\0{info.description}\n" for info in fields)
+    return SourceSchema(fields=fields, hash=hashlib.sha256(text.encode()).hexdigest()[:16])

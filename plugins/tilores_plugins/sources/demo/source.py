@@ -51,7 +51,7 @@ class DemoSource:
         self._index: dict[str, list[str]] = defaultdict(list)
         for person in self._people.values():
             self._add(person)
-        self._customer = lru_cache(maxsize=_KEPT)(self._make)
+        self._customer = lru_cache(maxsize=_KEPT)(lambda found: customer_of(self._people[found], self._catalogue))
 
     async def get(self, customer_id: str) -> Customer | None:
         found = self._ids.get(customer_id.strip().casefold())
@@ -72,51 +72,41 @@ class DemoSource:
 
     def mentions(self, text: str) -> Sequence[Identifiers]:
         return find_mentions(
-            text, is_word=self._words.__contains__, is_name=self._is_name, is_id=self._ids.__contains__
+            text,
+            is_word=self._words.__contains__,
+            is_name=lambda key: f"name:{key}" in self._index,
+            is_id=self._ids.__contains__,
         )
 
-    def _make(self, customer_id: str) -> Customer:
-        return customer_of(self._people[customer_id], self._catalogue)
-
-    def _is_name(self, key: str) -> bool:
-        return f"name:{key}" in self._index
-
     def _add(self, person: Person) -> None:
-        keys: dict[str, None] = {f"born:{person.born.isoformat()}": None}
+        keys = {f"born:{person.born.isoformat()}"}
         for sighting in person.sightings:
-            keys[f"email:{normalise_email(sighting.email)}"] = None
-            keys[f"phone:{normalise_phone(sighting.phone, person.place.country)}"] = None
+            keys.add(f"email:{normalise_email(sighting.email)}")
+            keys.add(f"phone:{normalise_phone(sighting.phone, person.place.country)}")
         for name, family in _spellings(person):
             self._words.update(name_words(name))
-            keys.update((f"name:{key}", None) for key in name_keys(name, family))
+            keys.update(f"name:{key}" for key in name_keys(name, family))
         for key in keys:
             self._index[key].append(person.id)
 
     def _matches(self, wanted: Identifiers) -> list[str]:
         """The ids of the customers that everything fits, in the order of the data set."""
+        index = self._index
         candidates: list[Iterable[str]] = []
         if wanted.customer_id:
             candidates.append(filter(None, [self._ids.get(wanted.customer_id.strip().casefold())]))
         if wanted.email:
-            candidates.append(self._index.get(f"email:{normalise_email(wanted.email)}", ()))
+            candidates.append(index.get(f"email:{normalise_email(wanted.email)}", ()))
         if wanted.phone:
-            candidates.append(self._index.get(f"phone:{normalise_phone(wanted.phone)}", ()))
+            candidates.append(index.get(f"phone:{normalise_phone(wanted.phone)}", ()))
         if wanted.date_of_birth:
-            candidates.append(self._index.get(f"born:{wanted.date_of_birth}", ()))
+            candidates.append(index.get(f"born:{wanted.date_of_birth}", ()))
         if wanted.name and not candidates:
-            candidates = [self._find_by_name(wanted.name)]
-        left = dict.fromkeys(candidates[0])
-        for others in candidates[1:]:
-            keep = set(others)
-            left = {found: None for found in left if found in keep}
-        return [found for found in left if not wanted.name or self._fits(found, wanted.name)]
-
-    def _find_by_name(self, name: str) -> list[str]:
-        found = {person: None for key in query_keys(name) for person in self._index.get(f"name:{key}", ())}
-        return sorted(found, key=self._places.__getitem__)
-
-    def _fits(self, customer_id: str, name: str) -> bool:
-        return name_fits(name, _spellings(self._people[customer_id]))
+            candidates.append(person for key in query_keys(wanted.name) for person in index.get(f"name:{key}", ()))
+        fitting = set.intersection(*map(set, candidates))
+        if wanted.name:
+            fitting = {found for found in fitting if name_fits(wanted.name, _spellings(self._people[found]))}
+        return sorted(fitting, key=self._places.__getitem__)
 
 
 def _spellings(person: Person) -> list[tuple[str, str]]:

@@ -89,16 +89,18 @@ class Snapshot:
     settings: Settings
 
     def get(self, customer_id: str) -> Customer | None:
-        """Exact id first, then in any case. Raises `StaleError`."""
+        """Exact id first, then in any case where that is one customer's only. Raises `StaleError`."""
         customer_id = customer_id.strip()
         exact = self._customers(self.index.owner(customer_id))
         if customer_id in exact:
             return self.reading.customer(customer_id, exact[customer_id])
-        for owner in self.index.owners("id", [customer_id.casefold()]):
-            for found, rows in self._customers(owner).items():
-                if found.casefold() == customer_id.casefold():
-                    return self.reading.customer(found, rows)
-        return None
+        alike = [
+            self.reading.customer(found, rows)
+            for owner in self.index.owners("id", [customer_id.casefold()])
+            for found, rows in self._customers(owner).items()
+            if found.casefold() == customer_id.casefold()
+        ]
+        return alike[0] if len(alike) == 1 else None
 
     def find(self, wanted: Identifiers, limit: int) -> list[Customer]:
         """Customers that everything fits, in the file's order. Raises `StaleError`, `SourceError`."""
