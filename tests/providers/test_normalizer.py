@@ -309,3 +309,88 @@ def test_state_without_calls_is_dropped() -> None:
 
 def test_pieces_that_carry_nothing_give_nothing() -> None:
     assert read(CompletionPiece(), CompletionPiece(usage=Usage()), "")[0] == []
+
+
+# --- calls written into the text
+
+FOUND = ("find", '{"n": 123456789012345678901234}')
+WRITTEN = [
+    (f'<tool_call>\n{{"name": "find", "arguments": {FOUND[1]}}}\n</tool_call>', [FOUND]),
+    (f'```json\n{{"name": "find", "arguments": {FOUND[1]}}}\n```', [FOUND]),
+    (f'{{"name": "find", "parameters": {FOUND[1]}}}', [FOUND]),
+    (f'{{"type": "function", "function": {{"name": "find", "arguments": {FOUND[1]}}}}}', [FOUND]),
+    (f'[TOOL_CALLS][{{"name": "find", "arguments": {FOUND[1]}}}, {{"name": "tell", "arguments": {{}}}}]', None),
+    (f"[TOOL_CALLS]find[ARGS]{FOUND[1]}", [FOUND]),
+    (f"[TOOL_CALLS]find{FOUND[1]}", [FOUND]),
+    (f'functools[{{"name": "find", "arguments": {FOUND[1]}}}]', [FOUND]),
+    (f'<|python_tag|>{{"name": "find", "parameters": {FOUND[1]}}}', [FOUND]),
+    (f"<function=find>{FOUND[1]}</function>", [FOUND]),
+    ("<function=find>\n<parameter=n>\n5\n</parameter>\n<parameter=who>\nAnn Hale\n</parameter>\n</function>", None),
+    (
+        f"<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>find\n```json\n{FOUND[1]}\n```<｜tool▁call▁end｜>",
+        [FOUND],
+    ),
+    (
+        f"<|tool_calls_section_begin|><|tool_call_begin|>functions.find:0<|tool_call_argument_begin|>{FOUND[1]}",
+        [FOUND],
+    ),
+    ('<tool_call>{"name": "tell"}</tool_call><tool_call>{"name": "tell"}</tool_call>', [("tell", "{}")] * 2),
+]
+
+
+def read_written(text: str, size: int) -> tuple[str, Completion]:
+    answer = Normalizer(["find", "tell"])
+    said = [answer.add(CompletionPiece(text[at : at + size])) for at in range(0, len(text), size)]
+    answer.add(CompletionPiece(finish_reason="stop"))
+    said.append(answer.finish())
+    return "".join(delta.text for delta in said if delta is not None), answer.completion()
+
+
+@pytest.mark.parametrize(("text", "calls"), WRITTEN)
+@pytest.mark.parametrize("before", ["", "I look it up.\n", "<think>Hm.</think>\n"])
+def test_call_written_into_the_text_is_a_call(text: str, calls: list[tuple[str, str]] | None, before: str) -> None:
+    for size in (1, 4, 1000):
+        said, whole = read_written(before + text, size)
+        found = [(one["function"]["name"], one["function"]["arguments"]) for one in whole.tool_calls]
+        if calls is None:
+            assert [name for name, _ in found] in (["find", "tell"], ["find"])
+            assert all(isinstance(json.loads(arguments), dict) for _, arguments in found)
+        else:
+            assert found == calls
+        assert said.strip() == whole.text.strip() == ("I look it up." if before[:1] == "I" else "")
+        assert (whole.finish_reason, whole.ended) == ("tool_calls", True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<tool_call>{"name": "find", "arguments": {"n": 1',
+        '<tool_call>{"name": "delete", "arguments": {}}</tool_call>',
+        "<tool_call>I would call find.</tool_call>",
+        '```json\n{"name": "find", "arguments": {"n": 1}, ',
+    ],
+)
+def test_written_call_that_cannot_be_read_is_broken_and_not_said(text: str) -> None:
+    for size in (1, 1000):
+        said, whole = read_written(f"Wait. {text}", size)
+        assert (said.strip(), whole.ended, whole.tool_calls) == ("Wait.", False, ())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'Her data: {"name": "Ann", "arguments": 1}',
+        "```python\nprint(1)\n``` and `find`, [find](x), a < b, of",
+        '{"name": "finder"}',
+        "`",
+        "```",
+    ],
+)
+def test_text_that_only_looks_like_a_call_is_text(text: str) -> None:
+    for size in (1, 3, 1000):
+        assert read_written(text, size)[0] == text
+
+
+def test_marks_stay_text_when_no_tools_were_offered() -> None:
+    text = '<tool_call>{"name": "find", "arguments": {}}</tool_call>'
+    assert text_of(text) == text

@@ -1,4 +1,4 @@
-"""A request whose body does not arrive is ended with an error, and costs the others nothing."""
+"""A request whose body or headers do not arrive is ended, and costs the others nothing."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tilores_core.testing.waiting import eventually
 from tilores_core.web.body_timeout import BodyTimeout
 from tilores_core.web.http_exchange import ClientGoneError, HttpExchange, Receive, Scope, Send
 from tilores_core.web.langserve.errors import error_reply
+from tilores_core.web.server import BoundedProtocol
 
 
 class App:
@@ -34,10 +35,15 @@ class App:
         self.ended.append("answered")
 
 
+class QuickProtocol(BoundedProtocol):
+    header_seconds = 0.1
+
+
 @pytest_asyncio.fixture
 async def app() -> AsyncIterator[tuple[App, int]]:
     app = App()
-    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None))
+    config = uvicorn.Config(app, port=0, lifespan="off", log_config=None, http=QuickProtocol)
+    server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
     await eventually(lambda: server.started)
     app.bodies.start()
@@ -66,3 +72,22 @@ async def test_a_body_that_does_not_arrive_ends_its_request_alone(app: tuple[App
     assert status == 504
     assert "detail" in body
     assert sorted(served.ended) == ["answered", "answered", "answered", "gone"]
+
+
+async def test_headers_that_do_not_arrive_end_their_connection_alone(app: tuple[App, int]) -> None:
+    _, port = app
+    whole = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\n123"
+    idle_reader, idle = await asyncio.open_connection("127.0.0.1", port)
+    idle.write(whole)
+    await idle_reader.readuntil(b'{"size":3}')
+    for before, begun in ((b"", b""), (b"", b"POST / HTT"), (whole, b"POST / HTTP/1.1\r\nHost: ")):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        if before:
+            writer.write(before)
+            await reader.readuntil(b'{"size":3}')
+        writer.write(begun)
+        assert await reader.read() == b""  # to the end of the connection
+        writer.close()
+    idle.write(whole)
+    assert await idle_reader.readuntil(b'{"size":3}')
+    idle.close()

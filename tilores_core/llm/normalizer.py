@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ import orjson
 import structlog
 
 from tilores_core.contracts import CompletionPiece, Delta, FinishReason, Usage
+from tilores_core.llm.written_calls import WrittenCalls
 
 log = structlog.get_logger(part="llm")
 
@@ -58,6 +59,12 @@ def served_by(said: Mapping[str, Any]) -> str | None:
     model = said.get("model") or said.get("model_name") or said.get("model_version")
     named = [str(part)[:100] for part in (model, said.get("system_fingerprint")) if part]
     return " ".join(named) or None
+
+
+def tool_names(parameters: Mapping[str, Any]) -> list[str]:
+    """The tools that a request offers."""
+    tools = parameters.get("tools")
+    return [tool["function"]["name"] for tool in tools if "function" in tool] if tools else []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,9 +138,11 @@ class Normalizer:
     - `<think>…</think>` and a model's own marks are left out, also when they are split over pieces.
     - Every tool call has an index, an id of its own and arguments that are text, `{}` when there are none.
     - Token counts are totals, however often they are sent.
+    - Calls of `tools`, the names that were offered, are calls where the model wrote them into its text.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tools: Collection[str] = ()) -> None:
+        self._written = WrittenCalls(tools) if tools else None
         self._texts: list[str] = []
         self._calls: list[_Call] = []
         self._usage = NO_USAGE
@@ -169,6 +178,8 @@ class Normalizer:
             self._add_state(state)
         if text:
             text = self._without_thoughts(self._halves.add(text))
+            if self._written is not None:
+                text = self._written.add(text)
         calls = tuple([self._add_call(call) for call in tool_calls]) if tool_calls else ()
         if not text and not calls:
             return None
@@ -180,9 +191,12 @@ class Normalizer:
         """What had to be held back until the end is known."""
         rest, self._held = self._held, ""
         text = ("" if self._closing else rest) + self._halves.rest()
+        calls = []
+        if self._written is not None:
+            text = self._written.add(text) + self._written.rest()
+            calls = [self._add_call(call) for call in self._read_written(self._written)]
         if text:
             self._texts.append(text)
-        calls = []
         for index, known in enumerate(self._calls):
             function = known.call["function"]
             if not function["arguments"].strip():
@@ -208,6 +222,17 @@ class Normalizer:
             native=self._native if self._calls else None,
             served_by=self._served_by,
         )
+
+    def _read_written(self, written: WrittenCalls) -> list[dict[str, Any]]:
+        """The calls in the text, once; an answer whose calls cannot be read is broken."""
+        if not written.written:
+            return []
+        calls, written.written = written.calls(), ""
+        if calls is None:
+            self._reason = "malformed_function_call"
+        elif _FINISH.get(self._reason) == "stop":
+            self._reason = "tool_calls"
+        return [{"function": {"name": name, "arguments": arguments}} for name, arguments in calls or ()]
 
     # --- usage and state
 

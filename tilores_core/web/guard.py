@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,8 @@ from tilores_core.logs import sanitize_exception
 from tilores_core.web.auth import require_key
 from tilores_core.web.http_exchange import Receive, Scope, Send
 from tilores_core.web.problems import problem
+
+_BODY_SECONDS = 30.0  # of the paths without a limit of their own, which read their body piece by piece
 
 log = structlog.get_logger(part="web")
 
@@ -49,11 +52,19 @@ class Guard:
             refusal = JSONResponse({"detail": _too_large(limit), "fix": "send less at once"}, 413)
             await refusal(scope, receive, send)
             return
-        size = 0
+        size, whole = 0, False
+        deadline = None if scope["path"] in self._own else asyncio.get_running_loop().time() + _BODY_SECONDS
 
         async def counted() -> Any:
-            nonlocal size
-            message = await receive()
+            nonlocal size, whole
+            if whole:
+                return await receive()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, f"the body did not arrive within {_BODY_SECONDS:g} s") from None
+            whole = not message.get("more_body")
             size += len(message.get("body", b""))
             if size > limit:
                 raise HTTPException(413, _too_large(limit))  # FastAPI lets no other kind through while it reads

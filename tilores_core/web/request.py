@@ -43,8 +43,11 @@ class ChatRequest:
     memo: KeyMemo = field(default_factory=KeyMemo)
 
 
-def check_limits(messages: tuple[Message, ...], limits: Limits, param: str) -> None:
-    """Raise `InvalidRequestError` when there are too many messages, too many characters, or no user text."""
+def check_limits(messages: tuple[Message, ...], limits: Limits, param: str) -> tuple[Message, ...]:
+    """The messages. Where all are the system's, the last one is the question, as OpenAI's models take it.
+
+    Raises `InvalidRequestError` when there are too many messages, too many characters, or no user text.
+    """
     if len(messages) > limits.max_messages:
         raise InvalidRequestError(
             f"{len(messages)} messages, at most {limits.max_messages} are allowed",
@@ -70,8 +73,13 @@ def check_limits(messages: tuple[Message, ...], limits: Limits, param: str) -> N
             param=param,
             fix="shorten the messages",
         )
+    if not asked and characters and all(message["role"] == "system" for message in messages):
+        last = messages[-1]["content"]
+        if not isinstance(last, str) or last.strip():
+            return (*messages[:-1], {**messages[-1], "role": "user"})
     if not asked:
         raise InvalidRequestError("there is no user message with text", param=param, fix="add a user message")
+    return messages
 
 
 class DecodeCache(Generic[T]):

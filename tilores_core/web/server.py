@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
@@ -21,6 +21,11 @@ from uvicorn.supervisors import Multiprocess
 
 from tilores_core.settings import ChatTable
 from tilores_core.web.application import Application
+
+try:
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as HttpProtocol
+except ImportError:  # a Python without httptools
+    from uvicorn.protocols.http.h11_impl import H11Protocol as HttpProtocol  # type: ignore[assignment]
 
 _ENDINGS = (signal.SIGTERM, signal.SIGINT)
 _COMPANION_SECONDS = 12.0
@@ -91,6 +96,34 @@ class Companion(Protocol):
     def close(self, seconds: float) -> None:
         """The server has ended; wait at most so many seconds."""
         ...
+
+
+class BoundedProtocol(HttpProtocol):
+    """Closes a connection whose request's headers take longer than `header_seconds`, up to twice that for one that
+    is used again.
+
+    It looks now and then, as a timer for each request would cost as much as a cached reply: where neither a reply
+    nor uvicorn's own wait for the next request is under way, a request has begun and is not whole.
+    """
+
+    header_seconds: ClassVar[float] = 30.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._looking = self.loop.call_later(self.header_seconds, self._look, self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._looking.cancel()
+        super().connection_lost(exc)
+
+    def _look(self, waited: object) -> None:
+        last = self.cycle
+        waits = (last is None or last.response_complete) and self.timeout_keep_alive_task is None
+        if waits and waited is (last or self):
+            self.transport.close()
+            return
+        waited = (last or self) if waits else None
+        self._looking = self.loop.call_later(self.header_seconds, self._look, waited)
 
 
 class _Server(uvicorn.Server):
@@ -176,6 +209,7 @@ def run(
         host=host,
         port=port,
         lifespan="on",
+        http=BoundedProtocol,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -237,7 +237,7 @@ def test_limits() -> None:
         ("a" * 11, "input"),
         ([], "input"),
         ({"input": "  "}, "input.input"),
-        ([["system", "hi"]], "input"),
+        ([["system", " "]], "input"),
     ):
         with pytest.raises(InvalidRequestError) as refused:
             parse_messages(value, limits=limits)

@@ -215,11 +215,18 @@ def test_a_refusal_in_the_history_is_text() -> None:
 
 @pytest.mark.parametrize(
     "messages",
-    [[USER] * 21, [{"role": "user", "content": "x" * 1001}], [{"role": "system", "content": "Be brief."}]],
+    [[USER] * 21, [{"role": "user", "content": "x" * 1001}], [{"role": "system", "content": " "}]],
     ids=["many", "long", "no question"],
 )
 def test_limits(messages: Any) -> None:
     assert refuse(messages=messages) == "messages"
+
+
+def test_system_message_alone_is_the_question() -> None:
+    asked = [{"role": "system", "content": "Be brief."}, {"role": "developer", "content": "Summarise E-1."}]
+    first, last = decode(messages=asked).chat.messages
+    assert (first["role"], last) == ("system", {"role": "user", "content": "Summarise E-1."})
+    assert refuse(messages=[asked[0], {"role": "assistant", "content": "Hello."}]) == "messages"
 
 
 # --- parameters ------------------------------------------------------------------------------------------

@@ -10,8 +10,12 @@ import re
 from typing import Final
 
 _WORD: Final = re.compile(r"\w+(?:['’]\w+)*")
+_OWNER: Final = re.compile(r"['’]s$")
 _BEGUN_AGAIN: Final = 2  # words with which a sentence that was cut off begins again
 _RETOLD: Final = 5  # words with which an answer begins again
+_TAKEN_UP: Final = 2  # words of the open sentence in one that begins with a capital: it says the same again
+_CONTENT: Final = 4  # letters of a word that counts for that
+_LONGEST_OPEN: Final = 200  # characters of it that are waited for
 _SENTENCE: Final = re.compile(r"[.!?…。！？｡]+[\"'”’»)\]]*(?:\s+|$)|\n+|[。！？｡]+[」』”’）)】]*")
 _END: Final = re.compile(r"\W*?[.!?…。！？｡\n]|\W*$")
 _ENDED: Final = re.compile(r"\W*?[.!?…。！？｡\n]\W*")
@@ -106,7 +110,21 @@ class Joint:
             return mark.end(), True  # it repeats the sentences before, and the open one comes otherwise
         if retold >= _RETOLD and not (self._is_open and self._open_word == 0):
             raise CannotJoinError
-        return 0, self._is_open and (begun >= _BEGUN_AGAIN or _BEGINNING.fullmatch(first) is not None)
+        if not self._is_open or begun >= _BEGUN_AGAIN or _BEGINNING.fullmatch(first):
+            return 0, self._is_open
+        if not first[:1].isupper():
+            return 0, False
+        end = _SENTENCE.search(held)
+        if end is None and not final and len(held) < _LONGEST_OPEN:
+            return None  # a name that goes on, or a sentence of its own: what it says tells
+        return 0, self._takes_up(held[: end.end() if end else len(held)])
+
+    def _takes_up(self, sentence: str) -> bool:
+        """Does a sentence speak of what the open one speaks of? One that goes on has no need to name it again."""
+        opened = [_OWNER.sub("", word) for word in self._words[self._open_word :]]
+        words = [_OWNER.sub("", match.group().casefold()) for match in _WORD.finditer(sentence)]
+        again = {word for word in words if len(word) >= _CONTENT and word in opened}
+        return len(again) >= _TAKEN_UP or (len(opened) > 1 and words[0] == opened[0])
 
     def _is_repetition(self, end: int, words: int, first: str) -> bool:
         """Are the first `words` of the held text, which end at `end`, the last ones that were said?"""

@@ -18,7 +18,7 @@ from tilores_core.chat.routing.watch import Watch, WatchExpiredError
 from tilores_core.contracts import Attempt, CompletionPiece, Delta, Message, Turn
 from tilores_core.errors import DeadlineExceededError, error_code
 from tilores_core.llm.failures import failure_of
-from tilores_core.llm.normalizer import NO_USAGE, Completion, Normalizer
+from tilores_core.llm.normalizer import NO_USAGE, Completion, Normalizer, tool_names
 
 OnDelta = Callable[[Delta], None]
 
@@ -130,7 +130,7 @@ class ModelCall:
         started: float,
     ) -> Completion:
         watch = Watch(first=self.first if streamed else self.whole, between=self.between, budget=self.budget)
-        answer = Normalizer()
+        answer = Normalizer(tool_names(self.turn.parameters))
         goes_on = False  # behind an end: some say with every piece that it is the last
         try:
             with watch:
@@ -139,7 +139,7 @@ class ModelCall:
                         ended = answer.ended
                         delta = answer.add(piece)
                         goes_on = goes_on or (ended and delta is not None)
-                        if streamed and (delta is not None or piece.thinking or piece.state or answer.ended):
+                        if streamed and (piece.text or piece.tool_calls or piece.thinking or piece.state or answer.ended):
                             if not heard:
                                 heard.append(time.perf_counter() - started)
                             watch.heard()

@@ -57,9 +57,7 @@ def parse_messages(value: object, *, param: str = "input", limits: Limits | None
         raise InvalidRequestError("this is not an input", param=param, fix=_SHAPES_FIX)
     if history:
         messages = (*history, *messages)
-    if limits is not None:
-        check_limits(messages, limits, param)
-    return messages
+    return messages if limits is None else check_limits(messages, limits, param)
 
 
 def _history(value: dict[str, Any], param: str) -> tuple[Message, ...]:

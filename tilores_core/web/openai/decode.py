@@ -79,8 +79,7 @@ def decode_completion(body: bytes, headers: Mapping[bytes, bytes], limits: Limit
     data = read_json(CompletionBody, body, fixes=_FIXES)
     if data.model.isspace():
         raise _invalid("model", "must be the name of a model", _FIXES["model"])
-    messages = _messages(data.messages)
-    check_limits(messages, limits, "messages")
+    messages = check_limits(_messages(data.messages), limits, "messages")
     chat = ChatRequest(messages=messages, model=data.model, parameters=_parameters(data))
     _read_context(data, headers, chat)
     if chat.session_id is None:
