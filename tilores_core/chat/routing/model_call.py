@@ -139,7 +139,8 @@ class ModelCall:
                         ended = answer.ended
                         delta = answer.add(piece)
                         goes_on = goes_on or (ended and delta is not None)
-                        if streamed and (piece.text or piece.tool_calls or piece.thinking or piece.state or answer.ended):
+                        at_work = piece.text or piece.tool_calls or piece.thinking or piece.state
+                        if streamed and (at_work or answer.ended):
                             if not heard:
                                 heard.append(time.perf_counter() - started)
                             watch.heard()
