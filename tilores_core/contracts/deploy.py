@@ -18,15 +18,15 @@ _LOCAL: Final = re.compile(
 FindingState = Literal["ok", "warning", "problem"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class DeployFinding:
     """The result of one check. `check`: its name, stable, such as `variables.missing`. `fix`: what to do when it is
     not ok. Neither text ever holds the value of a variable."""
 
     check: str
-    state: FindingState
     detail: str
     fix: str = ""
+    state: FindingState = "problem"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

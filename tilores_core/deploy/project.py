@@ -72,50 +72,25 @@ def make_project(
 
 def check_project(project: DeployProject, host: PluginHost) -> list[DeployFinding]:
     """What is wrong before any platform is asked."""
-    found = [
-        DeployFinding(check="plugins", state="problem", detail=problem.message, fix=problem.fix or "")
-        for problem in host.problems
-    ]
+    found = [DeployFinding("plugins", problem.message, problem.fix or "") for problem in host.problems]
     for what, reason in host.disabled_roles.items():
-        found.append(
-            DeployFinding(
-                check="plugins.disabled",
-                state="warning",
-                detail=f"{what} cannot work here: {reason}",
-                fix="install it in what is deployed, or remove it from [use]",
-            )
-        )
+        fix = "install it in what is deployed, or remove it from [use]"
+        found.append(DeployFinding("plugins.disabled", f"{what} cannot work here: {reason}", fix, "warning"))
     if not found:
-        found.append(DeployFinding(check="plugins", state="ok", detail="all that [use] names can work"))
+        found.append(DeployFinding("plugins", "all that [use] names can work", state="ok"))
     if project.chat_open and host.config.use.source != _DEMO:
-        found.append(
-            DeployFinding(
-                check="keys.anonymous",
-                state="problem",
-                detail="everyone who finds the server would be answered about your customers",
-                fix="unset TILORES_ALLOW_ANONYMOUS and set TILORES_API_KEYS",
-            )
-        )
+        detail = "everyone who finds the server would be answered about your customers"
+        fix = "unset TILORES_ALLOW_ANONYMOUS and set TILORES_API_KEYS"
+        found.append(DeployFinding("keys.anonymous", detail, fix))
     missing = sorted(v.name for v in project.variables.values() if v.required and v.value is None)
     local = sorted(v.name for v in project.variables.values() if v.is_local)
     if missing:
-        found.append(
-            DeployFinding(
-                check="variables.here",
-                state="warning",
-                detail=f"not set on this machine: {', '.join(missing)}",
-                fix="set them here or in .env to have them sent, or set them on the platform",
-            )
-        )
+        fix = "set them here or in .env to have them sent, or set them on the platform"
+        detail = f"not set on this machine: {', '.join(missing)}"
+        found.append(DeployFinding("variables.here", detail, fix, "warning"))
     if local:
-        found.append(
-            DeployFinding(
-                check="variables.local",
-                state="warning",
-                detail=f"{', '.join(local)}: an address of this machine, which is not sent",
-                fix="set on the platform what it is there",
-            )
-        )
+        detail = f"{', '.join(local)}: an address of this machine, which is not sent"
+        found.append(DeployFinding("variables.local", detail, "set on the platform what it is there", "warning"))
     return found
 
 

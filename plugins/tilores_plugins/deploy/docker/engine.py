@@ -134,7 +134,7 @@ async def check_engine(settings: Settings, project: DeployProject, file: str) ->
     try:
         engine = Engine.of(settings)
     except DeployError as error:
-        return [DeployFinding(check="engine.missing", state="problem", detail=error.message, fix=error.fix or "")]
+        return [DeployFinding("engine.missing", error.message, error.fix or "")]
     found = []
     started = time.monotonic()
     try:
@@ -143,17 +143,17 @@ async def check_engine(settings: Settings, project: DeployProject, file: str) ->
         fix = "start its service, and make sure that you may use it"
         if not settings.engine and Path(engine.program).name != _ENGINES[1] and shutil.which(_ENGINES[1]):
             fix += f", or set [plugins.docker] engine to '{_ENGINES[1]}', which is installed as well"
-        found.append(DeployFinding(check="engine.version", state="problem", detail=error.message, fix=fix))
+        found.append(DeployFinding("engine.version", error.message, fix))
     if not (project.folder / file).is_file():
         detail = f"there is no file '{file}' in the project's folder"
-        found.append(DeployFinding(check="files.missing", state="problem", detail=detail, fix="tilores deploy files"))
+        found.append(DeployFinding("files.missing", detail, "tilores deploy files"))
     if missing := sorted(v.name for v in project.variables.values() if v.required and v.value is None):
         detail = f"not set here: {', '.join(missing)}"
         fix = "set them here or in .env; the container gets them from there"
-        found.append(DeployFinding(check="variables.missing", state="problem", detail=detail, fix=fix))
+        found.append(DeployFinding("variables.missing", detail, fix))
     if not found:
         detail = f"{Path(engine.program).name} answers ({time.monotonic() - started:.1f} s)"
-        found.append(DeployFinding(check="engine", state="ok", detail=detail))
+        found.append(DeployFinding("engine", detail, state="ok"))
     return found
 
 

@@ -36,7 +36,7 @@ class ComposeTarget:
                 await engine.call(*self._compose, "config", "--quiet", folder=project.folder)
             except DeployError as error:
                 fix = f"mend {self._settings.compose_file}, or set what it asks for here or in .env beside it"
-                found.append(DeployFinding(check="compose.file", state="problem", detail=error.message, fix=fix))
+                found.append(DeployFinding("compose.file", error.message, fix))
         return found
 
     async def up(self, project: DeployProject, journal: DeployJournal, progress: Progress) -> Deployment:

@@ -26,17 +26,13 @@ class FilesTarget:
         missing = [path for path in texts if not (project.folder / path).is_file()]
         found = []
         if others:
-            detail = f"not as the settings say: {', '.join(others)}"
             fix = "keep them if you changed them, or tilores deploy files --force"
-            found.append(DeployFinding(check="files.differ", state="warning", detail=detail, fix=fix))
+            detail = f"not as the settings say: {', '.join(others)}"
+            found.append(DeployFinding("files.differ", detail, fix, "warning"))
         if missing:
             detail = f"missing: {', '.join(missing)}"
-            found.append(
-                DeployFinding(check="files.missing", state="warning", detail=detail, fix="tilores deploy files")
-            )
-        return found or [
-            DeployFinding(check="files", state="ok", detail=f"{len(texts)} files are as the settings say")
-        ]
+            found.append(DeployFinding("files.missing", detail, "tilores deploy files", "warning"))
+        return found or [DeployFinding("files", f"{len(texts)} files are as the settings say", state="ok")]
 
     async def up(self, project: DeployProject, journal: DeployJournal, progress: Progress) -> Deployment:
         for path in self.write(project, project.folder, overwrite=False):

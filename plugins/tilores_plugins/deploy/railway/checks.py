@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from pydantic import SecretStr
 
@@ -16,8 +16,7 @@ from tilores_plugins.deploy.railway.scope import Scope, ScopeError
 from tilores_plugins.deploy.railway.settings import Settings
 from tilores_plugins.deploy.railway.variables import wanted_variables
 
-State = Literal["ok", "warning", "problem"]
-
+_finding: Final = DeployFinding
 _REFERENCE: Final = re.compile(r"\$\{\{\s*([^}.]+)\.[^}]+\}\}")
 _PYTHON_FILES: Final = (".python-version", "runtime.txt")
 _IN_PROGRESS: Final = frozenset(("QUEUED", "INITIALIZING", "WAITING", "BUILDING", "DEPLOYING"))
@@ -195,7 +194,3 @@ def _first_line(project: DeployProject, name: str) -> str:
             return file.readline(200)
     except (OSError, ValueError):
         return ""
-
-
-def _finding(name: str, detail: str, fix: str, state: State = "problem") -> DeployFinding:
-    return DeployFinding(check=name, state=state, detail=detail, fix=fix)

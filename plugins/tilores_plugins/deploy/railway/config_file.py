@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, Valida
 
 from tilores_core import DeployFinding, DeployProject
 
+_finding: Final = DeployFinding
 NAMES: Final = ("railway.json", "railway.toml")
 REGIONS: Final = frozenset(("us-west2", "us-east4-eqdc4a", "europe-west4-drams3a", "asia-southeast1-eqsg3a"))
 _MOST_BYTES: Final = 256 * 1024
@@ -69,7 +70,7 @@ def read(project: DeployProject) -> tuple[ConfigFile | None, list[DeployFinding]
     path = next((project.folder / name for name in NAMES if (project.folder / name).is_file()), None)
     if path is None:
         detail = "there is no railway.json, so Railway starts and ends the program as it guesses"
-        return None, [_finding("config.missing", detail, "tilores deploy files .", state="warning")]
+        return None, [_finding("config.missing", detail, "tilores deploy files .", "warning")]
     try:
         with path.open("rb") as file:
             text = file.read(_MOST_BYTES).decode()
@@ -87,15 +88,12 @@ def check(config: ConfigFile, project: DeployProject) -> Iterator[DeployFinding]
     """What a well-formed file says that does not fit this program."""
     yield from _starting(config, project)
     deploy = config.deploy
-    if deploy.healthcheckPath is None:
-        detail = "without healthcheckPath a new deployment gets calls before it can answer"
-        yield _finding("config.health_path", detail, f'"healthcheckPath": "{project.health_path}"')
-    elif deploy.healthcheckPath != project.health_path:
+    if deploy.healthcheckPath != project.health_path:
         detail = f"healthcheckPath is not {project.health_path}, which says whether calls can be answered"
         yield _finding("config.health_path", detail, f'"healthcheckPath": "{project.health_path}"')
     if deploy.healthcheckTimeout is not None and deploy.healthcheckTimeout < _LEAST_READY_SECONDS:
         detail = f"healthcheckTimeout is {deploy.healthcheckTimeout} s; a first start may take longer"
-        yield _finding("config.health_timeout", detail, '"healthcheckTimeout": 120', state="warning")
+        yield _finding("config.health_timeout", detail, '"healthcheckTimeout": 120', "warning")
     if (deploy.drainingSeconds or 0) < project.draining_seconds:
         detail = (
             f"drainingSeconds is {deploy.drainingSeconds or 'not set, which is 0'}: "
@@ -104,14 +102,14 @@ def check(config: ConfigFile, project: DeployProject) -> Iterator[DeployFinding]
         yield _finding("config.draining", detail, f'"drainingSeconds": {project.draining_seconds + 5}')
     if not deploy.overlapSeconds:
         detail = "without overlapSeconds the old deployment may end before calls reach the new one"
-        yield _finding("config.overlap", detail, '"overlapSeconds": 20', state="warning")
+        yield _finding("config.overlap", detail, '"overlapSeconds": 20', "warning")
     if deploy.restartPolicyType == "NEVER":
         yield _finding("config.restart", "a server that ends stays away", '"restartPolicyType": "ON_FAILURE"')
     if deploy.cronSchedule:
         yield _finding("config.cron", "with cronSchedule the service is stopped between runs", "remove it")
     if deploy.sleepApplication:
         detail = "the service sleeps when it is not used, and the first caller waits for its start"
-        yield _finding("config.sleep", detail, '"sleepApplication": false', state="warning")
+        yield _finding("config.sleep", detail, '"sleepApplication": false', "warning")
     for region in (*(deploy.multiRegionConfig or ()), *([deploy.region] if deploy.region else ())):
         if region not in REGIONS:
             yield _finding("config.region", f"there is no region '{region}'", f"one of: {', '.join(sorted(REGIONS))}")
@@ -125,32 +123,31 @@ def replicas(config: ConfigFile | None, instance: int | None) -> int:
 
 
 def _starting(config: ConfigFile, project: DeployProject) -> Iterator[DeployFinding]:
-    build, command = config.build, config.deploy.startCommand
+    build, command, start = config.build, config.deploy.startCommand, f'"startCommand": "{START_COMMAND}"'
     dockerfile = build.dockerfilePath or "Dockerfile"
     if (build.dockerfilePath or build.builder == "DOCKERFILE") and not (project.folder / dockerfile).is_file():
         yield _finding("config.dockerfile", f"there is no file '{dockerfile}'", "tilores deploy files .")
     if command is None:
         if build.builder != "DOCKERFILE" and not (project.folder / "Dockerfile").is_file():
             detail = "without startCommand Railway guesses how the program is started"
-            yield _finding("config.start_command", detail, f'"startCommand": "{START_COMMAND}"')
+            yield _finding("config.start_command", detail, start)
         return
     if "tilores" not in command:
-        yield _finding(
-            "config.start_command", "startCommand does not start tilores", f'"startCommand": "{START_COMMAND}"'
-        )
+        yield _finding("config.start_command", "startCommand does not start tilores", start)
         return
-    if "PORT" in command and not re.match(r"\s*(/bin/)?(ba)?sh\s+-c\b", command):
+    in_shell = re.match(r"\s*(/bin/)?(ba)?sh\s+-c\b", command)
+    if "PORT" in command and not in_shell:
         detail = "startCommand uses $PORT outside of a shell, where it is not replaced"
-        yield _finding("config.start_shell", detail, f'"startCommand": "{START_COMMAND}"')
-    elif re.match(r"\s*(/bin/)?(ba)?sh\s+-c\b", command) and "exec " not in command:
+        yield _finding("config.start_shell", detail, start)
+    elif in_shell and "exec " not in command:
         detail = "startCommand's shell gets SIGTERM, and the program does not: it is killed with its requests"
-        yield _finding("config.start_exec", detail, f'"startCommand": "{START_COMMAND}"')
+        yield _finding("config.start_exec", detail, start)
     if re.search(r"--host[ =](127\.0\.0\.1|localhost|::1)", command):
         detail = "startCommand listens on loopback, where Railway cannot reach it"
-        yield _finding("config.start_host", detail, f'"startCommand": "{START_COMMAND}"')
+        yield _finding("config.start_host", detail, start)
     if re.search(r"--port[ =]\d", command):
         detail = "startCommand has a port of its own, and Railway asks the one in PORT"
-        yield _finding("config.start_port", detail, f'"startCommand": "{START_COMMAND}"')
+        yield _finding("config.start_port", detail, start)
 
 
 START_COMMAND: Final = "sh -c 'exec tilores serve --host 0.0.0.0 --port ${PORT:-8080}'"
@@ -165,9 +162,3 @@ def _problem(path: Path, item: Any) -> DeployFinding:
     if item["type"] == "extra_forbidden":
         return _finding("config.unknown_key", f"{path.name}: Railway knows no key {where}", "correct or remove it")
     return _finding("config.value", f"{path.name}: {where}: {item['msg']}", "correct it")
-
-
-def _finding(
-    name: str, detail: str, fix: str, *, state: Literal["ok", "warning", "problem"] = "problem"
-) -> DeployFinding:
-    return DeployFinding(check=name, state=state, detail=detail, fix=fix)
