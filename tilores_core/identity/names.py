@@ -78,6 +78,7 @@ def fold_both(text: str) -> tuple[str, ...]:
     return (plain,) if german == plain else (plain, german)
 
 
+@lru_cache(maxsize=1024)
 def normalise_name(text: str) -> str:
     """The name in lower case without accents, punctuation, titles and suffixes; `Last, First` is turned round.
 

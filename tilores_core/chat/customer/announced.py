@@ -6,9 +6,9 @@ Each pattern is tried only where one of its first words stands, which most texts
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Final
 
+from tilores_core.chat.customer.tokens import TextScan
 from tilores_core.chat.customer.words import all_phrases, alternation, words_in_any
 
 _OTHER_NUMBER = re.compile(
@@ -47,43 +47,34 @@ _THING_BEFORE = re.compile(
     r"(?:[ ]?(?:ending in|ending with|ends in|is|was|ist|lautet|est|es|è|é|of|with|has|having|:|=|\#|\())*[ ]?$",
     re.IGNORECASE,
 )
-_LETTERS = re.compile(r"[^\W_]+")
 _THING_WORDS: Final = frozenset(
     word + plural
     for thing in words_in_any("other_numbers")
     for word in re.findall(r"[^\W_]+", thing)
-    for plural in ("", "s")
+    for plural in ("", "s", "nummer", "snummer", "nr", "snr")
 )
+_CURRENCIES: Final = ("$", "€", "£")
 
 
-def is_cued_phone(before: str) -> bool:
+def is_cued_phone(page: TextScan, start: int) -> bool:
     """Whether a phone number is announced."""
-    return any(_PHONE_CUE.match(before, at) for at, word in _words_in(before) if word in _PHONE_BEGINNINGS)
+    return page.is_announced(start, _PHONE_CUE, _PHONE_BEGINNINGS)
 
 
-@lru_cache(maxsize=256)
-def _words_in(before: str) -> tuple[tuple[int, str], ...]:
-    """The words of a short text in lower case and where they begin: patterns are tried there alone."""
-    return tuple((match.start(), match[0].lower()) for match in _LETTERS.finditer(before))
-
-
-def is_other_number(before: str) -> bool:
+def is_other_number(page: TextScan, start: int) -> bool:
     """Whether the number of an account, a card or an amount is announced."""
-    return before.rstrip()[-1:] in ("$", "€", "£") or any(
-        _OTHER_NUMBER.match(before, at) for at, word in _words_in(before) if word in _OTHER_BEGINNINGS
+    return page.before(start).rstrip()[-1:] in _CURRENCIES or page.is_announced(
+        start, _OTHER_NUMBER, _OTHER_BEGINNINGS
     )
 
 
-def is_supplement(before: str) -> bool:
+def is_supplement(page: TextScan, start: int) -> bool:
     """Whether what follows completes what was said before: "her phone number is", "the name is"."""
+    before = page.before(start)
     verb = before.rstrip().endswith((":", "is", "ist", "lautet", "est", "es", "è", "é"))
     return verb and _SUPPLEMENT.search(before) is not None
 
 
-def is_number_of_something(before: str) -> bool:
+def is_number_of_something(page: TextScan, start: int) -> bool:
     """Whether the text before a number says that it is the number of a thing: an order, a claim, a room."""
-    return any(
-        _THING_BEFORE.match(before, at)
-        for at, word in _words_in(before)
-        if word in _THING_WORDS or word.endswith(("nummer", "nr"))
-    )
+    return page.is_announced(start, _THING_BEFORE, _THING_WORDS)

@@ -19,13 +19,13 @@ from tilores_core.chat.customer.announced import (
     is_other_number,
     is_supplement,
 )
+from tilores_core.chat.customer.tokens import TextScan
 from tilores_core.chat.customer.words import ENGLISH, LANGUAGES, data_of, words_in_any
 from tilores_core.contracts import Evidence, Strength
 from tilores_core.identity import normalise_email, normalise_phone
 from tilores_core.identity.mentions import BEFORE_NUMBER
 
 _MOST = 8  # of a kind, per text
-_BLANK = "|"
 _CHANGED_TO = re.compile(
     r"\b(?:(?:change|update|set|switch|move|new)\w*[ ](?:[\w'’.-]+[ ]){0,5}to|"
     r"call(?:[ ](?:me|him|her|them|us))?[ ]?back[ ](?:at|on)|"
@@ -34,6 +34,7 @@ _CHANGED_TO = re.compile(
 )
 
 _EMAIL = re.compile(r"(?<![\w.+\-])\w[\w.+\-'’%&/=]{0,63}@(?:[\w\-]{1,63}\.){1,8}[^\W\d_]{2,63}(?![\w@])")
+_LOCAL = re.compile(r"(?<![\w.+\-])\w[\w.+\-'’%&/=]{0,63}$")
 _SPOKEN_EMAIL = re.compile(
     r"(?<!\w)[a-z0-9]{1,40}(?:[ ](?:dot|underscore|dash)[ ][a-z0-9]{1,40}){0,4}[ ]at[ ][a-z0-9]{1,40}"
     r"(?:[ ]dot[ ][a-z0-9]{1,40}){0,2}[ ]dot[ ](?:com|net|org|de|uk|io|eu|example|test)(?!\w)",
@@ -58,11 +59,11 @@ _ENDING = re.compile(
     r"[ :]{1,2}(?P<digits>\d{2,6})(?!\d)",
     re.IGNORECASE,
 )
+_ENDING_WORDS: Final = frozenset(("ends", "ending", "last"))
 _CARD = re.compile(r"\d{4}(?:[ \-]\d{4}){3}|\d{4}[ \-]\d{6}[ \-]\d{5}|\d{3}-\d{2}-\d{4}", re.ASCII)
 _NORTH_AMERICAN = re.compile(r"(?:\+?1[ .\-]?)?(?:\([2-9]\d\d\)[ ]?|[2-9]\d\d[ .\-]?)[2-9]\d\d[ .\-]?\d{4}", re.ASCII)
 _NORTH_AMERICA = frozenset({"US", "CA", "PR"})
 _GROUP = re.compile(r"\d+")
-_ANY_DIGIT = re.compile(r"\d")
 _FEWEST_DIGITS: Final = 7  # of a phone number
 _MOST_GROUPS = 6
 _LONGEST_DICTATED = 30
@@ -76,17 +77,23 @@ _OWNER: Final = "|".join(
     )
 )
 _NUMBER: Final = "|".join(sorted(map(re.escape, words_in_any("number")), key=len, reverse=True))
-_COMPOUND: Final = "|".join(
-    re.escape(word).replace("_", "[ ]")
-    for language in LANGUAGES
-    for word in data_of(language)["said"].get("compound", "").split()
-)
+_COMPOUNDS: Final = [word for lang in LANGUAGES for word in data_of(lang)["said"].get("compound", "").split()]
+_COMPOUND: Final = "|".join(re.escape(word).replace("_", "[ ]") for word in _COMPOUNDS)
 _IS: Final = r"(?:[ ]{0,2}(?:is|was|ist|lautet|est|es|è|é|:|=|\#)){0,2}[ ]{0,3}[\"'“(\[]?"
 _CUED_ID = re.compile(
     rf"(?<![\w@.])(?:(?P<sure>{_COMPOUND}|(?:{_OWNER})(?:'?s)?[ _\-]?(?:{_NUMBER})\.?)|"
     rf"(?P<bare>{_NUMBER}|\#)\.?|{_OWNER})"
     rf"[\"']?{_IS}(?P<id>\w[\w\-./:]{{0,63}})",
 )
+_FIRST_LETTERS = re.compile(r"[^\W\d_]+")
+_ID_WORDS: Final = frozenset(
+    found[0]
+    for owner in words_in_any("owner") | {"user", "entity"}
+    for number in ("", *words_in_any("number"))
+    for phrase in (f"{owner}{number}", f"{owner}s{number}", number, *_COMPOUNDS)
+    if (found := _FIRST_LETTERS.findall(phrase))
+)
+"""With which a match of `_CUED_ID` begins, save for "#"."""
 _ANOTHER_ID = re.compile(
     r"[ ]?(?:[,/&]|,?[ ](?:and|or|und|oder|et|ou|y|o|e|of))[ ]?#?(\d{1,20})"
     r"(?![\w%€$£]|[.,\-]\d)(?![ ](?:[A-Z]|dollars|euros?))",
@@ -128,7 +135,6 @@ _ENDS = re.compile(r"[ ]?(?:[.,;?!]|$)")
 _SHORT_ID: Final = 3
 _SHORT_CUE = re.compile(rf"(?<![^\W_])(?:{_OWNER}|{_NUMBER}|\#)\.?(?:[ ]?(?:is|:|=|\#))*[ ]?$", re.IGNORECASE)
 _PERIOD = re.compile(r"[qhwy]\d{1,2}|\d{1,2}(?:st|nd|rd|th|am|pm|k|m|x)", re.IGNORECASE)
-_CUE_REACH = 40
 _LONGEST_LAST: Final = 24  # characters of a word before an id
 
 
@@ -171,29 +177,10 @@ def as_evidence(item: Contact) -> Evidence:
     )
 
 
-class TextScan:
-    """A text, and what is left to read of it. `taken_back`: where ids begin that the text says are none."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.left = text
-        self.taken_back: set[int] = set()
-
-    def blank(self, start: int, end: int) -> None:
-        self.left = self.left[:start] + _BLANK * (end - start) + self.left[end:]
-
-    def is_read(self, start: int) -> bool:
-        """Whether something was read there already."""
-        return self.left[start : start + 1] == _BLANK and self.text[start] != _BLANK
-
-    def before(self, start: int) -> str:
-        return self.left[max(0, start - _CUE_REACH) : start]
-
-
 def find_emails(page: TextScan) -> list[Contact]:
     """Addresses, also as they are said ("edwina dot h at example dot com"); faint when mail is sent there."""
-    typed = _first(_EMAIL, page.left) if "@" in page.text else []
-    spoken = _first(_SPOKEN_EMAIL, page.left) if " at " in page.text and " dot " in page.text else []
+    typed = _typed_emails(page.left)
+    spoken = _first(_SPOKEN_EMAIL, page.left) if {"at", "dot"} <= page.words else []
     found = []
     for match in (*typed, *spoken):
         written = match[0].rstrip(".'’")
@@ -206,25 +193,36 @@ def find_emails(page: TextScan) -> list[Contact]:
             certain = "@" in match[0] or "." in address.partition("@")[0] or _EMAIL_CUE.search(before) is not None
             certain = certain and not _ADDRESSEE.search(before)
             strength = Strength.STRONG if certain else Strength.FAINT
-            supplement = is_supplement(page.before(match.start()))
+            supplement = is_supplement(page, match.start())
             found.append(Contact("email", address, *match.span(), strength, supplement=supplement))
             page.blank(*match.span())
+    return found
+
+
+def _typed_emails(text: str) -> list[re.Match[str]]:
+    found: list[re.Match[str]] = []
+    at = text.find("@")
+    while at >= 0 and len(found) < _MOST:
+        local = _LOCAL.search(text, max(0, at - 64), at)
+        if local and (match := _EMAIL.match(text, local.start())):
+            found.append(match)
+        at = text.find("@", at + 1)
     return found
 
 
 def find_phones(page: TextScan, region: str) -> list[Contact]:
     """Phone numbers in E.164; no cards, account numbers or amounts. Bare digits stay readable for `find_ids`."""
     found: list[Contact] = []
-    if len(_ANY_DIGIT.findall(page.left)) < _FEWEST_DIGITS:
+    if sum(end - start for start, end, word in page.runs if word.isdigit()) < _FEWEST_DIGITS:
         return found
     for match in _first(_PHONE, page.left):
         if _is_another_number(page, match):
             continue
-        cued = is_cued_phone(page.before(match.start()))
+        cued = is_cued_phone(page, match.start())
         for start, end, number in _numbers(match[0], region, cued=cued):
             span = (match.start() + start, match.start() + end)
             plain = _PLAIN_DIGITS.fullmatch(match[0]) is not None
-            supplement = is_supplement(page.before(match.start()))
+            supplement = is_supplement(page, match.start())
             strength = Strength.FAINT if _CHANGED_TO.search(page.before(match.start())) else Strength.STRONG
             found.append(Contact("phone", number, *span, strength, supplement=supplement))
             if cued or not plain:
@@ -239,7 +237,7 @@ def _is_another_number(page: TextScan, match: re.Match[str]) -> bool:
         return True
     if _PLAIN_DIGITS.fullmatch(text) and digits > _LONGEST_NATIONAL and not text.startswith(("00", "011")):
         return True
-    return is_other_number(page.before(match.start()))
+    return is_other_number(page, match.start())
 
 
 def _numbers(text: str, region: str, *, cued: bool) -> list[tuple[int, int, str]]:
@@ -266,7 +264,7 @@ def _numbers(text: str, region: str, *, cued: bool) -> list[tuple[int, int, str]
 def find_parts(page: TextScan, phones: list[Contact]) -> list[Contact]:
     """Some digits of a phone number: its last ones, or some of one that is said over several messages, behind a cue
     or as nothing but digits."""
-    if ending := _ENDING.search(page.left):
+    if not _ENDING_WORDS.isdisjoint(page.words) and (ending := _ENDING.search(page.left)):
         return [Contact("part", f"*{ending['digits']}", *ending.span("digits"))]
     if phones:
         return []
@@ -276,8 +274,8 @@ def find_parts(page: TextScan, phones: list[Contact]) -> list[Contact]:
     for match in _first(_PART, page.left):
         before = page.before(match.start())
         digits = "".join(filter(str.isdigit, match[0]))
-        other = is_other_number(before) or is_number_of_something(before)
-        if len(digits) in range(2, 10) and is_cued_phone(before) and not other:
+        other = is_other_number(page, match.start()) or is_number_of_something(page, match.start())
+        if len(digits) in range(2, 10) and is_cued_phone(page, match.start()) and not other:
             word = _LAST_WORD.search(before.partition("number")[0])
             if "number" in before and word and word[1].lower() not in _BEFORE_ANY and not word[1].endswith("s"):
                 continue  # "room number 503"
@@ -290,14 +288,16 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
 
     Digits behind "customer" that make a phone number are taken out of `phones` and become the second reading.
     """
-    found = []
+    found: list[Contact] = []
     position = 0
-    lower = page.left.lower()
-    lower = lower if len(lower) == len(page.left) else page.left
-    for _ in range(_MOST):
-        match = _CUED_ID.search(lower, position)
+    lower = page.left_low
+    starts = page.starts_of(_ID_WORDS)
+    if "#" in lower:
+        starts = sorted([*starts, *(mark.start() for mark in re.finditer("#", lower))])
+    for begin in starts:
+        match = _CUED_ID.match(lower, begin) if begin >= position and len(found) < _MOST else None
         if match is None:
-            break
+            continue
         position = match.start("id")  # in "customer number 7" the first word announces the second
         token = page.left[position : match.end("id")].rstrip("-./:")
         start, end = position, position + len(token)
@@ -326,7 +326,7 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
             if bare:
                 continue
             phones.remove(phone)
-        supplement = is_supplement(page.before(start))
+        supplement = is_supplement(page, start)
         strength = Strength.WEAK if bare else Strength.STRONG
         other = phone.value if phone else None
         found.append(Contact("customer_id", token, start, end, strength, other, supplement, hyphened))
@@ -341,14 +341,13 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
     for match in _first(_BARE_ID, page.left) if _MAYBE_BARE_ID.search(page.left) else ():
         token = match[0].rstrip("-_")
         if any(c.isdigit() for c in token) and ("_" in token or "-" in token or token.upper() == token):
-            before = page.before(match.start())
-            if is_number_of_something(before) or _THING_PREFIX.match(token):
+            if is_number_of_something(page, match.start()) or _THING_PREFIX.match(token):
                 page.blank(*match.span())
                 continue
-            if not may_be_id(token, before):
+            if not may_be_id(token, page, match.start()):
                 continue
             # Behind "for" an id is likely meant; else it may be a model, a quarter, an illness.
-            strength = Strength.WEAK if _ID_PREPOSITION.search(before) else Strength.FAINT
+            strength = Strength.WEAK if _ID_PREPOSITION.search(page.before(match.start())) else Strength.FAINT
             found.append(Contact("customer_id", token, match.start(), match.start() + len(token), strength))
             page.blank(*match.span())
     return found
@@ -363,20 +362,22 @@ def _is_counted(page: TextScan, end: int) -> bool:
 def _is_customers(page: TextScan, match: re.Match[str]) -> bool:
     """Whether "number 7", "id 7" and "#7" may be of a customer: not behind another noun."""
     before = page.before(match.start())
+    something = is_number_of_something(page, match.start())
     if match["bare"] is None:
-        return not (match["sure"] is None and is_number_of_something(before + " "))
-    if is_number_of_something(before):
+        return not (match["sure"] is None and something and before[-1] != " ")
+    if something:
         return False  # "the document with id 7"
     word = _LAST_WORD.search(before[-_LONGEST_LAST:])
     return word is None or word[1].lower() in BEFORE_NUMBER or _LAST_POSSESSIVE.search(before) is not None
 
 
-def may_be_id(token: str, before: str) -> bool:
+def may_be_id(token: str, page: TextScan, start: int) -> bool:
     """Whether a word that is some customer's id is meant as one: "Q3" and "B2B" mostly are not, nor is a claim's."""
-    if is_number_of_something(before):
+    if is_number_of_something(page, start):
         return False
     if len(token) > _SHORT_ID or (len(token) == _SHORT_ID and ("-" in token or "_" in token)):
         return True
+    before = page.before(start)
     cued = _ID_PREPOSITION.search(before) or _SHORT_CUE.search(before)
     return cued is not None and not _PERIOD.fullmatch(token)
 

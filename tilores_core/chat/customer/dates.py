@@ -7,12 +7,13 @@ A date is `YYYY-MM-DD`, `YYYY-MM`, `YYYY`, `--MM-DD` or `--MM`. Of 4/12/1980 the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final
 
+from tilores_core.chat.customer.tokens import TextScan, matches_at
 from tilores_core.chat.customer.words import (
     LANGUAGES,
     Phrases,
@@ -106,7 +107,6 @@ _AGE = re.compile(
 _AGE_NUMBERS: Final = frozenset((*_TEENS, *_TENS))
 _AGE_WORDS: Final = frozenset(("old", "age", "aged", "turned", "alt", "oud", "ans", "años", "anni", "anos"))
 _AGED: Final = frozenset(("he", "she", "who"))
-_DIGIT = re.compile(r"\d")
 _IS = re.compile(r"(?:he|who)(?:['’]s| is) (?:now )?\w", re.IGNORECASE)
 _DATED = re.compile(
     r"\d{1,2}(?:[\-/.]|[ ]slash[ ])\d{1,2}(?:[\-/.]|[ ]slash[ ])|(?:18|19|20)\d\d(?!\d)|\d{4}[\-/.]\d|\d\.[ ]\d"
@@ -123,7 +123,6 @@ _LETTERS = re.compile(r"[^\W\d_]+")
 _BIRTH_WORDS: Final = frozenset(
     word for phrase in ("b.", *all_phrases("born")) for word in (_LETTERS.findall(phrase)[0], phrase.replace(" ", ""))
 )
-_FIGURES = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,48 +139,36 @@ class FoundDate:
     alternatives: tuple[str, ...] = ()
 
 
-class DateTests(NamedTuple):
-    """What a text may have: a date, a birth, an age; and the words of months and of births that it has."""
-
-    written: bool = True
-    cued: bool = True
-    aged: bool = True
-    months: frozenset[str] = frozenset(MONTH_WORDS)
-    births: frozenset[str] = _BIRTH_WORDS
-
-
-_ANY_DATE: Final = DateTests()
-
-
-def may_be_dated(text: str, words: frozenset[str]) -> DateTests:
-    """Cheap tests by the words of a text in lower case."""
-    figures = _DIGIT.search(text) is not None
+def find_dates(page: TextScan, day_first: bool, today: date) -> list[FoundDate]:
+    """The dates in what is left of a text, in order; a date of birth that cannot be read has an empty value."""
+    words = page.words
     cued = "b" in words or _BIRTHS.may_be_in(words)
-    spelled = cued or "(*" in text or not MONTH_WORDS.isdisjoint(words)
-    written = figures and (spelled or _DATED.search(text) is not None)
-    spoken = figures or not _AGE_NUMBERS.isdisjoint(words)
-    called = not _AGED.isdisjoint(words) and _IS.search(text) is not None
+    months = words & MONTH_WORDS
+    starred = "(*" in page.text or "(∗" in page.text
+    # Cheap tests, which end most texts.
+    written = page.numeric and (cued or starred or months or _DATED.search(page.text) is not None)
+    spoken = page.numeric or not _AGE_NUMBERS.isdisjoint(words)
+    called = not _AGED.isdisjoint(words) and _IS.search(page.text) is not None
     aged = spoken and (called or not _AGE_WORDS.isdisjoint(words))
-    return DateTests(written, cued, aged, words & MONTH_WORDS, words & _BIRTH_WORDS)
-
-
-def find_dates(text: str, day_first: bool, today: date, *, tests: DateTests = _ANY_DATE) -> list[FoundDate]:
-    """The dates in `text`, in order; a date of birth that cannot be read has an empty value. `tests`: what
-    `may_be_dated` said of it."""
-    written, cued, aged, months, births = tests
-    if len(lower := text.lower()) == len(text):
-        text = lower
-    cue_spans = [match.span() for match in islice(_matches_at(_CUE, text, births), _MOST)] if cued else []
+    if not (written or cued or aged):
+        return []
+    text = page.left_low
+    cue_spans = []
+    if cued:
+        starts = page.starts_of(words & _BIRTH_WORDS)
+        cue_spans = [match.span() for match in islice(matches_at(_CUE, text, starts), _MOST)]
     cues = [end for _, end in cue_spans]
+    read: list[int] = []  # cues with a date right behind
     found: list[FoundDate] = []
-    for match in islice(_find_written(text, months), _MOST) if written else ():
+    starts = [start for start, _, word in page.runs if word in months or word.isdigit()] if written else []
+    for match in islice(matches_at(_WRITTEN, text, starts), _MOST):
         if match["ns"] == " " and not any(0 <= match.start() - cue <= _CUE_REACH for cue in cues):
             continue
-        born = bool(cues) and (
-            any(_AFTER.fullmatch(text, cue, match.start()) for cue in cues if 0 <= match.start() - cue <= _CUE_REACH)
-            or _BIRTH_BEHIND.match(text, match.end()) is not None
-        )
-        born = born or _STARRED.search(text, max(0, match.start() - 3), match.start()) is not None
+        begin = match.start()
+        near = [cue for cue in cues if 0 <= begin - cue <= _CUE_REACH and _AFTER.fullmatch(text, cue, begin)]
+        read += near
+        born = bool(near) or (bool(cues) and _BIRTH_BEHIND.match(text, match.end()) is not None)
+        born = born or (starred and _STARRED.search(text, max(0, begin - 3), begin) is not None)
         values = list(_values(match, day_first, today))
         if values and (born or match["y"] is None or cues):
             found.append(FoundDate(values[0], *match.span(), born, tuple(values[1:])))
@@ -199,17 +186,19 @@ def find_dates(text: str, day_first: bool, today: date, *, tests: DateTests = _A
         if months and (before := _MONTH_BEFORE.search(text, max(0, begin - _HEDGE_REACH), begin)):
             found.append(FoundDate(f"--{MONTHS[fold(before['month'])]:02}", *before.span("month"), True))
             continue
-        near = set(_LETTERS.findall(text, cue, cue + _CUE_REACH))
-        hedged = None if near.isdisjoint(_HEDGES) else _HEDGED.match(text, cue)
-        month = None if near.isdisjoint(MONTH_WORDS) else _MONTH_ALONE.match(text, cue)
+        if cue in read:
+            continue
+        around = set(_LETTERS.findall(text, cue, cue + _CUE_REACH))
+        hedged = None if around.isdisjoint(_HEDGES) else _HEDGED.match(text, cue)
+        month = None if around.isdisjoint(MONTH_WORDS) else _MONTH_ALONE.match(text, cue)
         if hedged or month:
             value = "" if month is None or hedged else f"--{MONTHS[fold(month['month'])]:02}"
             start, end = hedged.span("what") if hedged else month.span("month") if month else (cue, cue)
             found = [item for item in found if not start <= item.start < end + _HEDGE_REACH]
             found.append(FoundDate(value, start, end, True))
             continue
-        read = any(0 <= item.start - cue < _CUE_REACH for item in found)
-        little = None if read else _TOO_LITTLE.match(text, cue)
+        dated = any(0 <= item.start - cue < _CUE_REACH for item in found)
+        little = None if dated else _TOO_LITTLE.match(text, cue)
         if little:
             found.append(FoundDate("", *little.span("what"), True))
             continue
@@ -224,28 +213,6 @@ def find_dates(text: str, day_first: bool, today: date, *, tests: DateTests = _A
             if value or text[begin:cue] != "b.":  # which may be an initial before a phone number
                 found.append(FoundDate(value, *soon.span("what"), True))
     return found
-
-
-def _find_written(text: str, months: Iterable[str]) -> Iterator[re.Match[str]]:
-    """The matches of `_WRITTEN`, which is tried only where a number or the word of a month begins."""
-    return _matches_at(_WRITTEN, text, months, [match.start() for match in _FIGURES.finditer(text)])
-
-
-def _matches_at(
-    pattern: re.Pattern[str], text: str, words: Iterable[str], starts: Iterable[int] = ()
-) -> Iterator[re.Match[str]]:
-    """The matches that begin at `starts` or where one of the words stands, in order."""
-    places = set(starts)
-    for word in words:
-        at = text.find(word)
-        while at >= 0:
-            places.add(at)
-            at = text.find(word, at + 1)
-    reached = 0
-    for start in sorted(places):
-        if start >= reached and (match := pattern.match(text, start)):
-            reached = match.end()
-            yield match
 
 
 def _values(match: re.Match[str], day_first: bool, today: date) -> Iterator[str]:

@@ -11,14 +11,13 @@ from functools import cached_property
 from typing import Final
 
 from tilores_core.chat.customer.contacts import (
-    TextScan,
     as_evidence,
     find_emails,
     find_ids,
     find_parts,
     find_phones,
 )
-from tilores_core.chat.customer.dates import find_dates, may_be_dated
+from tilores_core.chat.customer.dates import find_dates
 from tilores_core.chat.customer.fluency import fluent, is_disfluent, spelled_names
 from tilores_core.chat.customer.mentioned import name_evidence, says_parts, with_parts_joined
 from tilores_core.chat.customer.names import find_names
@@ -26,7 +25,7 @@ from tilores_core.chat.customer.numbers import number_language, with_figures
 from tilores_core.chat.customer.references import beside, references
 from tilores_core.chat.customer.said import Said
 from tilores_core.chat.customer.spans import NameSpan
-from tilores_core.chat.customer.tokens import Word, split_words
+from tilores_core.chat.customer.tokens import TextScan, Word, split_words
 from tilores_core.chat.customer.unmarked import (
     MOST_DATES,
     bare_numbers,
@@ -56,13 +55,12 @@ MOST_MENTIONS = 8
 KINDS: Final = ("customer_id", "email", "phone", "name")
 """What identifies a customer, the strongest first."""
 
+_ODD_SPACE = re.compile("[\t\r\u00a0\u202f\u2007]")
 _SPACES = str.maketrans({"\t": " ", "\u00a0": " ", "\u202f": " ", "\u2007": " ", "\r": "\n"})
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 _SPELLED = re.compile(r"(?<![\w\-'’])(?:[^\W\d_]-){2,}[^\W\d_](?![\w\-])")
 _GENERATION = re.compile(r"(?<=[^\W\d_] )([js])(?:un|en)\.(?! ?\d)", re.IGNORECASE)  # "Karl Kaiser jun."
 _LETTER_BETWEEN = re.compile(r"-[^\W\d_]-")
-_DIGIT = re.compile(r"\d")
-_LOWER_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _YOUNGEST: Final = 12  # years, of somebody whose date of birth is said without saying so
 _PLACE_WORDS: Final = words_in_any("places")
 _OF: Final = frozenset(("of", "de", "von", "van", "di", "do", "da"))
@@ -89,7 +87,7 @@ class Reading:
     dates: tuple[str, ...] = ()
     asked: str = ""
     alone: bool = False
-    said: Said = field(default_factory=lambda: Said(""), compare=False)
+    said: Said = field(default_factory=lambda: Said(TextScan("")), compare=False)
     language: str = "en"
 
     @cached_property
@@ -134,19 +132,18 @@ def extract(
     strong. Raises nothing, whatever the text.
     """
     today = today or date.today()
-    plain = readable(text)
-    low = _words_of(plain)
-    known = vocabulary(language_of(low))
+    page = TextScan(readable(text))
+    known = vocabulary(language_of(page.words))
     spelled: frozenset[str] = frozenset()
-    if is_disfluent(plain, low, known.language):
-        plain, spelled = fluent(plain, known.language)
-        low = _words_of(plain)
-    figures = with_figures(plain, low, number_language(low, known.language))
-    page = TextScan(figures.text)
-    numeric = _DIGIT.search(page.text) is not None
-    tests = may_be_dated(page.text, low)
+    if is_disfluent(page, known.language):
+        page, spelled = fluent(page.text, known.language)
+    plain, low = page.text, page.words
+    figures = with_figures(page, number_language(low, known.language))
+    if figures.places:
+        page = TextScan(figures.text, low)
+    numeric = page.numeric
     emails = find_emails(page)
-    dates = find_dates(page.left, Locale.of(region, day_first).day_first, today, tests=tests) if any(tests) else []
+    dates = find_dates(page, Locale.of(region, day_first).day_first, today)
     for item in dates:
         if item.born or len(item.value) == 10:
             page.blank(item.start, item.end)
@@ -161,7 +158,7 @@ def extract(
         own = {who.customer_id.casefold() for who in spotted if who.customer_id}
         ids = [item for item in ids if item.strength or item.value.isdigit() or item.value.casefold() in own]
     named = bool(spotted) or _may_name(page.left, low, known)
-    words = split_words(page.left, elided=known.language in ("fr", "it")) if named else []
+    words = split_words(page, elided=known.language in ("fr", "it")) if named else []
     names = find_names(words, known) if named else []
     if names and says_parts(low):
         names = with_parts_joined(page.left, names)
@@ -169,7 +166,7 @@ def extract(
     if emails or phones or parts or ids:
         names += beside_contacts(page, words, names, [*emails, *phones, *parts, *ids], known)
 
-    said = Said(figures.text, known.language, low)
+    said = Said(page, known.language)
     said.dated = any(len(item.value) == 10 for item in dates)
     evidence = [as_evidence(item) for item in (*emails, *phones, *parts, *ids)]
     evidence += name_evidence(names, words, spotted, page, known, identified=bool(emails or phones or ids))
@@ -181,7 +178,7 @@ def extract(
     if dates:
         evidence += births(page, dates, spans, [*emails, *phones, *ids], said, today.year - _YOUNGEST)
     if not words and not _ONE.isdisjoint(low) and not _PLACE_WORDS.isdisjoint(low):
-        words = split_words(page.left)  # "the one in York"
+        words = split_words(page)  # "the one in York"
     evidence += _lives_in(said, low)
     if places := list(_places(words, names, known, said)):
         inside = [(e.start, e.end) for e in evidence if e.kind == "name" and not e.partial]
@@ -189,7 +186,7 @@ def extract(
         taken = {place.start for place in places}
         evidence = [e for e in evidence if not (e.kind == "name" and e.partial and e.start in taken)]
         evidence += places
-    evidence += references(said, low)
+    evidence += references(said)
     evidence += beside(said, [item for item in evidence if item.kind == "name"])
     evidence += _pronouns(said.low, low, known)
     polarised = _with_polarity(evidence, said)
@@ -206,14 +203,6 @@ def extract(
     )
 
 
-def _words_of(text: str) -> frozenset[str]:
-    """The words in lower case; of one with hyphens the parts as well."""
-    words = _LOWER_WORD.findall(text.lower())
-    if "-" in text:
-        words += [part for word in words if "-" in word for part in word.split("-")]
-    return frozenset(words)
-
-
 def readable(text: str) -> str:
     """The part of `text` that is read, composed, with plain spaces; a text all in capitals in lower case."""
     text = text.strip()
@@ -223,7 +212,7 @@ def readable(text: str) -> str:
         text = text.partition(" ")[2] or text
     if not text.isascii():
         text = unicodedata.normalize("NFC", _INVISIBLE.sub("", text))
-    if not text.isascii() or "\t" in text or "\r" in text:
+    if _ODD_SPACE.search(text):
         text = text.translate(_SPACES).strip()
     if "un." in text or "en." in text:
         text = _GENERATION.sub(r"\1r. ", text)

@@ -129,9 +129,7 @@ def _is_long_number(item: Evidence) -> bool:
 
 def spells(reading: Reading) -> bool:
     """Whether the message may say how a name is spelt."""
-    words = reading.said.plain
-    may = words is None or not words.isdisjoint(_SPELLING)
-    return may and _SPELT.search(reading.said.low) is not None
+    return not reading.said.plain.isdisjoint(_SPELLING) and _SPELT.search(reading.said.low) is not None
 
 
 def spelling_fits(customer: Customer, reading: Reading) -> bool:
@@ -287,7 +285,7 @@ def sex_meant(reading: Reading) -> str | None:
     if reading.language != "en":
         said = reading.said.words
         return _FOREIGN_PRONOUNS.get(said[1]) if 1 < len(said) <= 3 and said[0] in CONNECTING else None  # "und er?"
-    words = reading.said.plain if reading.said.plain is not None else frozenset(reading.said.words)
+    words = reading.said.plain
     known = _PRONOUNS if reading.refers_back else {}
     if len(words) <= _SHORT_MESSAGE and not _IT_IS.isdisjoint(words):
         known = _PRONOUNS | _PEOPLE  # "it's a man"

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 from tilores_core.chat.customer.spans import NameSpan
-from tilores_core.chat.customer.tokens import Word
+from tilores_core.chat.customer.tokens import TextScan, Word
 from tilores_core.chat.customer.words import alternation, data_of, is_unknown
 from tilores_core.contracts import Strength
 
@@ -29,13 +29,14 @@ def _filler(language: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![^\W_])(?:{alternation(_fillers(language))})(?![^\W_])[ ,.…]*", re.IGNORECASE)
 
 
-def is_disfluent(text: str, words: frozenset[str], language: str) -> bool:
-    """A cheap test, by the `words` in lower case, whether `fluent` would change a text."""
-    spelled = not _SINGLE.isdisjoint(words) and _LETTERS.search(text) is not None
-    return spelled or not _fillers(language).isdisjoint(words)
+def is_disfluent(page: TextScan, language: str) -> bool:
+    """A cheap test whether `fluent` would change a text."""
+    letters = not _SINGLE.isdisjoint(page.words) and sum(end - start == 1 for start, end, _ in page.runs) > 2
+    spelled = letters and _LETTERS.search(page.text) is not None
+    return spelled or not _fillers(language).isdisjoint(page.words)
 
 
-def fluent(text: str, language: str) -> tuple[str, frozenset[str]]:
+def fluent(text: str, language: str) -> tuple[TextScan, frozenset[str]]:
     """Return `text` without fillers and with spelled words joined, and those words in lower case.
 
     What is spelled takes the place of the same word before it: "roe spelled r o w e" is "rowe".
@@ -53,7 +54,7 @@ def fluent(text: str, language: str) -> tuple[str, frozenset[str]]:
         parts += [before, word]
         spelled.append(word.lower())
         reached = match.end()
-    return "".join([*parts, text[reached:]]), frozenset(spelled)
+    return TextScan("".join([*parts, text[reached:]])), frozenset(spelled)
 
 
 def spelled_names(words: Sequence[Word], names: Sequence[NameSpan], spelled: frozenset[str]) -> Iterator[NameSpan]:

@@ -8,9 +8,9 @@ from itertools import pairwise
 from typing import Final
 
 from tilores_core.chat.customer.announced import is_supplement
-from tilores_core.chat.customer.contacts import TextScan, may_be_id
+from tilores_core.chat.customer.contacts import may_be_id
 from tilores_core.chat.customer.spans import NameSpan, stands_as_word
-from tilores_core.chat.customer.tokens import Word, cue_before
+from tilores_core.chat.customer.tokens import TextScan, Word, cue_before
 from tilores_core.chat.customer.words import (
     DETERMINERS,
     ENGLISH,
@@ -81,7 +81,7 @@ def name_evidence(
             word = said.lower() in known_words.never and not said.isupper()  # "customer id or name"
             if at in page.taken_back:
                 continue
-            if at < 0 or (may_be_id(who.customer_id, text[max(0, at - 40) : at]) and not word):
+            if at < 0 or (may_be_id(who.customer_id, page, at) and not word):
                 start = max(at, 0)
                 yield Evidence(
                     kind="customer_id",
@@ -122,7 +122,7 @@ def name_evidence(
                 alternatives=_with_particles(who.name, at, words),
                 title=twin.title if twin else "",
                 speaker=twin.speaker if twin else _is_speaker(words, at, known_words),
-                supplement=is_supplement(page.before(at)),
+                supplement=is_supplement(page, at),
             )
         elif _begins_with_a_verb(shaped[longer], words, name, longer):
             del shaped[longer]
@@ -144,7 +144,7 @@ def name_evidence(
             alternatives=span.alternatives,
             partial=span.partial,
             speaker=span.speaker,
-            supplement=is_supplement(page.before(span.start)),
+            supplement=is_supplement(page, span.start),
         )
 
 

@@ -82,7 +82,7 @@ class _Names:
         """How many words to go on by, and the name that begins at word `i`, if one does."""
         words, word = self.words, self.words[i]
         cue = cue_before(words, i, self.vocabulary)
-        run = self._capitals(i, cued=cue is not None)
+        run = self._capitals(i, cued=cue is not None) if word.capital or word.low in PARTICLES else []
         if run:
             reversed_name = self._family_first(i, run, cue)
             return reversed_name or (len(run), self._find_typed(i, run, cue))
@@ -315,6 +315,8 @@ class _Names:
 
     def _judge(self, i: int, run: list[Word], cue: Cue | None, *, person: bool) -> NameSpan | None:
         words = self.words
+        if len(run) == 1 and not (cue or person or self._may_stand_alone(i, run[0])):
+            return None
         span = self._span(i, run)._replace(speaker=cue == "speaker")
         owner = run[-1].owner
         if len(run) == 1:
@@ -331,6 +333,16 @@ class _Names:
         if owner or person:
             return span._replace(strength=Strength.WEAK)
         return span
+
+    def _may_stand_alone(self, i: int, word: Word) -> bool:
+        """A cheap test for what `_single` looks at."""
+        low = word.low
+        return (
+            low[-1] == "s"
+            or word.text.upper() == word.text
+            or (len(low) > 2 * SHORTEST_PART and split_given_prefix(low) is not None)
+            or stands_as_name(self.words, i, self.vocabulary)
+        )
 
     def _single(self, i: int, word: Word, span: NameSpan, cue: Cue | None, *, person: bool) -> NameSpan | None:
         uncased = word.text.upper() == word.text  # scripts without capitals

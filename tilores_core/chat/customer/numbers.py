@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from tilores_core.chat.customer.tokens import TextScan, Token
 from tilores_core.chat.customer.words import LANGUAGES, all_phrases, numbers_of, phrases, words_in_any
 
 _TOKEN = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*|\d{1,4}(?!\d)")
@@ -140,11 +141,12 @@ _MULTIPLIED = re.compile(r"(?:double|triple) \d(?!\d)", re.IGNORECASE)
 _ENGLISH_WORDS: Final = frozenset(numbers_of("en")["word"].split("|"))
 
 
-def with_figures(text: str, words: frozenset[str], language: str, *, least: int = _LEAST_YEAR) -> Text:
-    """Return `text` with figures for the numbers in it that are said in words; `words` are its words in lower case.
+def with_figures(page: TextScan, language: str, *, least: int = _LEAST_YEAR) -> Text:
+    """Return the text with figures for the numbers in it that are said in words.
 
     A single number word stays as it is below `least`, as do "a hundred" and "thousand".
     """
+    text, words = page.text, page.words
     numbers = _numbers(language)
     dated = not numbers.months.isdisjoint(words)
     cued = not words.isdisjoint(_BEFORE_SINGLE)
@@ -155,18 +157,17 @@ def with_figures(text: str, words: frozenset[str], language: str, *, least: int 
         said = words & _ENGLISH_WORDS
         enough = len(said) >= fewest
         if not enough and len(said) == 1 and said.isdisjoint(numbers.zero):  # "five five five"
-            enough = _TOKEN.findall(text.lower()).count(next(iter(said))) >= fewest
+            enough = len(page.starts_of(said)) >= fewest
         enough = enough or (multiplied and _MULTIPLIED.search(text) is not None)
-        if not enough and not ordinal and not _HYPHENED.search(text):
+        if not enough and not ordinal and not ("-" in text and _HYPHENED.search(text)):
             return Text(text)
     elif numbers.day_words.isdisjoint(words):
         said = frozenset(word for word in words if _is_number_word(word, language))
         if said <= _ARTICLES:
             return Text(text)
-    lower = text.lower()
-    tokens = [
-        (*match.span(), match[0].lower()) for match in _TOKEN.finditer(lower if len(lower) == len(text) else text)
-    ]
+    tokens: Sequence[Token] = page.runs
+    if "-" in text or page.numeric:
+        tokens = [(*match.span(), match[0]) for match in _TOKEN.finditer(page.low)]
     runs = _runs(text, tokens, numbers, language, least)
     if "@" in text:  # one.two@example.com stays as it is
         addresses = [match.span() for match in _ADDRESS.finditer(text)]
@@ -174,14 +175,12 @@ def with_figures(text: str, words: frozenset[str], language: str, *, least: int 
     return _replace_runs(text, runs)
 
 
-def _runs(
-    text: str, tokens: Sequence[tuple[int, int, str]], numbers: _Numbers, language: str, least: int
-) -> list[tuple[int, int, str]]:
-    found: list[tuple[int, int, str]] = []
+def _runs(text: str, tokens: Sequence[Token], numbers: _Numbers, language: str, least: int) -> list[Token]:
+    found: list[Token] = []
     i, dated = 0, -1  # where a day and month end
+    begins = {word for word in {word for _, _, word in tokens} if _begins_number(word, language)}
     while i < len(tokens):
-        word = tokens[i][2]
-        if not (word.isdigit() or "-" in word or word in numbers.day_words or _is_number(word, numbers)):
+        if tokens[i][2] not in begins:
             i += 1
             continue
         day = _day(text, tokens, i, numbers)
@@ -204,7 +203,7 @@ def _runs(
     return found
 
 
-def _day(text: str, tokens: Sequence[tuple[int, int, str]], i: int, numbers: _Numbers) -> tuple[int, str] | None:
+def _day(text: str, tokens: Sequence[Token], i: int, numbers: _Numbers) -> tuple[int, str] | None:
     """An ordinal beside a month: how many tokens it takes, and the day, or the day and the month."""
     if tokens[i][2].partition("-")[0] not in numbers.day_words:
         return None
@@ -231,6 +230,12 @@ def _day(text: str, tokens: Sequence[tuple[int, int, str]], i: int, numbers: _Nu
     return None
 
 
+@lru_cache(maxsize=4096)
+def _begins_number(word: str, language: str) -> bool:
+    numbers = _numbers(language)
+    return word.isdigit() or "-" in word or word in numbers.day_words or _is_number(word, numbers)
+
+
 def _is_number(word: str, numbers: _Numbers) -> bool:
     return word in numbers.linked or _is_number_word(word, numbers.language)
 
@@ -242,9 +247,7 @@ def _as_groups(words: str, language: str) -> tuple[str, ...]:
     return tuple(alpha2digit(words, language, 0).replace("-", " ").split())
 
 
-def _end_of_run(
-    text: str, tokens: Sequence[tuple[int, int, str]], i: int, numbers: _Numbers, *, figures: bool
-) -> int:
+def _end_of_run(text: str, tokens: Sequence[Token], i: int, numbers: _Numbers, *, figures: bool) -> int:
     """The end of the run of number words that begins at token `i`; `figures` may stand among them."""
     j, last, said = i, i, False
     while j < len(tokens) and j - i < _MOST_RUN:
@@ -263,7 +266,7 @@ def _end_of_run(
     return last if said else i
 
 
-def _is_announced(tokens: Sequence[tuple[int, int, str]], i: int) -> bool:
+def _is_announced(tokens: Sequence[Token], i: int) -> bool:
     """Whether an id or a year must follow: "customer number twelve", "nata nel novantacinque"."""
     word = tokens[i][2]
     if i > 1 and tokens[i - 1][2] == "no" and (tokens[i - 2][2].isdigit() or _is_number_word(tokens[i - 2][2], "en")):
@@ -276,7 +279,7 @@ def _is_announced(tokens: Sequence[tuple[int, int, str]], i: int) -> bool:
     return word not in _ONES or before[-1] in _NUMBER_NOUNS
 
 
-def _is_birth(tokens: Sequence[tuple[int, int, str]], i: int, numbers: _Numbers) -> bool:
+def _is_birth(tokens: Sequence[Token], i: int, numbers: _Numbers) -> bool:
     """Whether a date of birth must follow: "born on the twelve nine sixty four"."""
     while i and (tokens[i - 1][2] in _LINKING or tokens[i - 1][2] in numbers.of):
         i -= 1
@@ -284,7 +287,7 @@ def _is_birth(tokens: Sequence[tuple[int, int, str]], i: int, numbers: _Numbers)
 
 
 def _figures(
-    tokens: Sequence[tuple[int, int, str]],
+    tokens: Sequence[Token],
     i: int,
     j: int,
     numbers: _Numbers,
@@ -294,7 +297,7 @@ def _figures(
     dated: bool,
 ) -> str | None:
     """The words from token `i` to `j` as figures; `dated`: a day and a month stand right before."""
-    words = [word for token in tokens[i:j] for word in _plain(token[2], numbers)]
+    words = [word for token in tokens[i:j] for word in _plain(token[2], language)]
     slashed = any(token[2] == "slash" for token in (*tokens[max(0, i - 1) : i], *tokens[j : j + 1]))
     beside_month = (
         slashed
@@ -346,22 +349,20 @@ def _figures(
     return "".join(groups)
 
 
-def _plain(word: str, numbers: _Numbers) -> list[str]:
-    if word in numbers.zero:
-        return [min(numbers.zero & _ZEROS) if numbers.zero & _ZEROS else "zero"]
+@lru_cache(maxsize=4096)
+def _plain(word: str, language: str) -> tuple[str, ...]:
+    zero = _numbers(language).zero
+    if word in zero:
+        return (min(zero & _ZEROS, default="zero"),)
     if (parts := _TWO_PARTS.fullmatch(word)) is not None:
-        return list(parts.groups())
-    if word == "meia":
-        return ["seis"]
-    if word == "zwo":
-        return ["zwei"]
-    return [word]
+        return parts.groups()
+    return ({"meia": "seis", "zwo": "zwei"}.get(word, word),)
 
 
 _ZEROS: Final = frozenset(("null", "zéro", "cero", "zero", "nul"))
 
 
-def _replace_runs(text: str, runs: Sequence[tuple[int, int, str]]) -> Text:
+def _replace_runs(text: str, runs: Sequence[Token]) -> Text:
     if not runs:
         return Text(text)
     parts: list[str] = []

@@ -81,10 +81,9 @@ def _any_reference() -> frozenset[str]:
     return _RELATIVE_WORDS | frozenset(_ORDINALS) | _OLDER | _YOUNGER | _LAST | _ORDINAL_NUMBER
 
 
-def references(said: Said, plain: frozenset[str]) -> Iterator[Evidence]:
-    """Choices, rejections and relatives that the message speaks of; `plain` are its words, without a number among
-    them."""
-    low = said.low
+def references(said: Said) -> Iterator[Evidence]:
+    """Choices, rejections and relatives that the message speaks of."""
+    low, plain = said.low, said.plain
     short = len(plain) <= _LONGEST_REPLY
     related = not plain.isdisjoint(_RELATIVE_WORDS) or ("'s" in low and _OWNS.search(low) is not None)
     if short and (alone := low.strip(" .,!?")) in _REJECTED_ALONE:
@@ -121,7 +120,7 @@ def references(said: Said, plain: frozenset[str]) -> Iterator[Evidence]:
 
 def beside(said: Said, names: Iterable[Evidence]) -> Iterator[Evidence]:
     """ "Same address as Tom Fern", "the person before Tom Fern": another person than the one named."""
-    if said.plain is not None and said.plain.isdisjoint(_BESIDE_WORDS):
+    if said.plain.isdisjoint(_BESIDE_WORDS):
         return
     for name in names:
         if match := _BESIDE.search(said.low, 0, name.start):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Final
 
+from tilores_core.chat.customer.tokens import TextScan, Token
 from tilores_core.chat.customer.words import (
     LANGUAGES,
     PARTICLES,
@@ -23,8 +24,6 @@ from tilores_core.chat.customer.words import (
 )
 from tilores_core.identity.names import fold
 
-_WHOLE = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-_WORD = re.compile(r"(?:[cdjlmnst]|qu)(?=['’][^\W_]{2})|[^\W_]+(?:['’][^\W_]+)*")  # "d'Oslo" is two words
 _BREAK = re.compile(r"[,;.!?:\n]")
 _MOST_CONTENT = 3  # words that one negation reaches
 _FEW_WORDS = 16  # different ones
@@ -85,35 +84,27 @@ CHOOSING: Final = (
 class Said:
     """The words of a message in lower case without accents, and which of them are negated."""
 
-    def __init__(self, text: str, language: str = "en", words: frozenset[str] | None = None) -> None:
-        """Take the text apart. `words`: those of the text in lower case, where they are known already; they save
-        most of the work."""
-        self.text = text
-        self.plain = words
-        self._may_say_no = words is None or not _NO_WORDS.isdisjoint(words)
-        self._may_rule_out = words is None or _RULING_OUT.may_be_in(words)
-        self._may_negate = self._may_rule_out or words is None or not words.isdisjoint(_NEGATING)
-        self._may_correct = words is None or _CORRECTING.may_be_in(words)
+    def __init__(self, page: TextScan, language: str = "en") -> None:
+        self.text = page.text
+        self.plain = words = page.words
+        self._page = page
+        self._may_say_no = not _NO_WORDS.isdisjoint(words)
+        self._may_rule_out = _RULING_OUT.may_be_in(words)
+        self._may_negate = self._may_rule_out or not words.isdisjoint(_NEGATING)
+        self._may_correct = _CORRECTING.may_be_in(words)
         self._negators = _NEGATORS[language]
         self._plain = _PLAIN[language]
         self._elided = language in ("fr", "it")
-        self.low = text.lower().replace("’", "'")
+        self.low = page.low.replace("’", "'")
         self.dated = False
-        self._places: list[tuple[int, int, str]] | None = None
-        self._negated: frozenset[int] | None = None
         self._corrected_at: int | None = None
 
-    @property
-    def places(self) -> list[tuple[int, int, str]]:
+    @cached_property
+    def places(self) -> list[Token]:
         """Each word with where it begins and ends."""
-        if self._places is None:
-            self._places = [
-                (match.start(), match.end(), match[0])
-                for match in (_WORD if self._elided else _WHOLE).finditer(self.low)
-            ]
-        return self._places
+        return self._page.whole_words(elided=self._elided)
 
-    @property
+    @cached_property
     def words(self) -> list[str]:
         return [word for _, _, word in self.places]
 
@@ -122,12 +113,10 @@ class Said:
         """The words without accents."""
         return self.words if self.low.isascii() else [fold(word) for word in self.words]
 
-    @property
+    @cached_property
     def negated(self) -> frozenset[int]:
         """Where the words begin that the message rules out."""
-        if self._negated is None:
-            self._negated = frozenset(self._find_negated() if self._may_negate else ())
-        return self._negated
+        return frozenset(self._find_negated() if self._may_negate else ())
 
     def is_negated(self, start: int) -> bool:
         return start in self.negated
@@ -165,14 +154,14 @@ class Said:
 
     def says_other(self, start: int) -> bool:
         """Whether "other" or "another" stands right before what begins at `start`."""
-        if self.plain is not None and OTHER_NAMES.isdisjoint(self.plain):
+        if OTHER_NAMES.isdisjoint(self.plain):
             return False
         words = self.low[:start].split()
         return bool(words) and words[-1] in OTHER_NAMES
 
     def is_short(self) -> bool:
         """Whether it has few words: a cheap test before all of them are looked at."""
-        return self.plain is None or len(self.plain) <= _FEW_WORDS
+        return len(self.plain) <= _FEW_WORDS
 
     def is_short_number(self) -> bool:
         """Whether the message holds only a number of two digits, as a year is said: "the sixty seven one"."""

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tilores_core.chat.customer.announced import is_number_of_something
-from tilores_core.chat.customer.contacts import Contact, TextScan
+from tilores_core.chat.customer.contacts import Contact
 from tilores_core.chat.customer.dates import MONTHS, FoundDate
 from tilores_core.chat.customer.said import Said
 from tilores_core.chat.customer.spans import NameSpan
-from tilores_core.chat.customer.tokens import Word
+from tilores_core.chat.customer.tokens import TextScan, Word
 from tilores_core.chat.customer.words import FAMILY_NAMES, GIVEN_NAMES, Vocabulary, is_unknown, words_in_any
 from tilores_core.contracts import Evidence, Strength
 
@@ -72,7 +72,7 @@ def bare_numbers(
                 and (begin - end > 1 or page.left[end] != " " or not before.strip(" #")))
             for begin, until in names
         )  # fmt: skip
-        if not beside or is_number_of_something(before[-40:]):
+        if not beside or is_number_of_something(page, start):
             continue
         meant = alone and (said.corrects() or any(word in _INSTEAD for word in said.words))
         strength = Strength.WEAK if meant and len(number[1]) < _SHORTEST_PHONE else Strength.FAINT

@@ -14,6 +14,7 @@ from datetime import date
 from typing import Final, Literal, NamedTuple
 
 from tilores_core.chat.customer.dates import find_dates
+from tilores_core.chat.customer.tokens import TextScan
 from tilores_core.chat.grounding.figures import SMALL, in_figures, join_groups
 from tilores_core.chat.grounding.names import find_claimed_names
 from tilores_core.chat.grounding.vocabulary import (
@@ -294,7 +295,7 @@ def _parse_date(text: str) -> str | None:
     """A date in figures. Where day and month could change places both are claimed, joined by a bar."""
     days = dict.fromkeys(filter(None, (parse_date(text), parse_date(text, day_first=True))))
     if not days:  # a year of two digits
-        read = [day for first in (False, True) for day in find_dates(text, first, date.today())]
+        read = [day for first in (False, True) for day in find_dates(TextScan(text), first, date.today())]
         days = dict.fromkeys(value for day in read for value in (day.value, *day.alternatives) if len(value) == 10)
     return "|".join(days) or None
 

@@ -32,6 +32,7 @@ from datetime import date
 from typing import Any, Final
 
 from tilores_core.chat.customer.dates import find_dates
+from tilores_core.chat.customer.tokens import TextScan
 from tilores_core.chat.grounding.claims import Claim, plain_number
 from tilores_core.chat.grounding.figures import SMALL, join_groups
 from tilores_core.chat.grounding.names import words_of
@@ -220,7 +221,7 @@ class _Reader:
         for day in {parse_date(bare), parse_date(bare, day_first=True)} - {None}:
             self._date(*str(day).split("-"))
         if _SHORT_DATE.fullmatch(bare):
-            for found in find_dates(bare, True, date.today()):
+            for found in find_dates(TextScan(bare), True, date.today()):
                 if len(found.value) == 10:
                     self._date(*found.value.split("-"))
         code = _NOT_CODE.sub("", bare).casefold()
@@ -239,7 +240,7 @@ class _Reader:
         for word in OTHER_MONTHS:
             at = text.find(word)
             while at >= 0:
-                for found in find_dates(text[max(0, at - _BEFORE_MONTH) : at + _BEHIND_MONTH], True, today):
+                for found in find_dates(TextScan(text[max(0, at - _BEFORE_MONTH) : at + _BEHIND_MONTH]), True, today):
                     year, _, rest = found.value.partition("-")
                     if len(found.value) == 10:
                         self._date(year, *rest.split("-"))

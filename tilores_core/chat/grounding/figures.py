@@ -6,8 +6,9 @@ import re
 import unicodedata
 from typing import Final
 
-from tilores_core.chat.customer.contacts import TextScan, find_emails
+from tilores_core.chat.customer.contacts import find_emails
 from tilores_core.chat.customer.numbers import number_language, with_figures
+from tilores_core.chat.customer.tokens import TextScan
 from tilores_core.chat.customer.words import LANGUAGES, language_of
 from tilores_core.chat.grounding.vocabulary import MONTHS, SMALL_NUMBERS, SPOKEN_NUMBER
 
@@ -48,12 +49,13 @@ def in_figures(text: str) -> str:
     if " dot " in text:
         for email in reversed(find_emails(TextScan(text))):
             text = f"{text[: email.start]}{email.value}{text[email.end :]}"
-    words = frozenset(_WORDS.findall(text.lower()))
+    page = TextScan(text)
+    words = page.words
     if not any(SPOKEN_NUMBER.match(word) for word in words) and len(words & SMALL_NUMBERS) < 2:
         return text
     likely = number_language(words, language_of(words))
     for language in (likely, *(other for other in LANGUAGES if other != likely)):
-        figures = with_figures(text, words, language, least=SMALL + 1)
+        figures = with_figures(page, language, least=SMALL + 1)
         if figures.places:
             return figures.text
     return text

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from tilores_core.chat.customer.names import find_names
-from tilores_core.chat.customer.tokens import split_words
+from tilores_core.chat.customer.tokens import TextScan, split_words
 from tilores_core.chat.customer.words import COMMON, GIVEN_NAMES, NAMES_TOO, TITLES, language_of, vocabulary
 from tilores_core.contracts import Strength
 from tilores_core.identity.names import fold
@@ -55,7 +55,7 @@ def find_claimed_names(text: str, known: frozenset[str]) -> list[str]:
             continue
         found += [
             span.name
-            for span in find_names(split_words(match[0]), vocabulary(language))
+            for span in find_names(split_words(TextScan(match[0])), vocabulary(language))
             if span.strength > Strength.FAINT and not span.partial and _unknown(span.name, known)
         ]
     alone = [match[1] or match[2] for match in _ALONE.finditer(text)]

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Final
 
 from tilores_core.chat.customer.dates import FoundDate, find_dates
+from tilores_core.chat.customer.tokens import TextScan
 from tilores_core.chat.grounding.names import words_of
 from tilores_core.chat.routing.sentences import Sentences
 from tilores_core.identity import normalise_email
@@ -95,9 +96,9 @@ class Clause:
     @cached_property
     def dates(self) -> tuple[FoundDate, ...]:
         """Full and partial dates, in either order of day and month where both may be."""
-        found = [*find_dates(self.figures, False, self.today)]
+        found = [*find_dates(TextScan(self.figures), False, self.today)]
         known = {(date.start, date.value) for date in found}
-        found += [d for d in find_dates(self.figures, True, self.today) if (d.start, d.value) not in known]
+        found += [d for d in find_dates(TextScan(self.figures), True, self.today) if (d.start, d.value) not in known]
         return tuple(found)
 
     @cached_property

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Final
 
 from tilores_core.chat.customer.numbers import with_figures
+from tilores_core.chat.customer.tokens import TextScan
 from tilores_core.chat.grounding.claims import plain_number
 from tilores_core.chat.grounding.vocabulary import HEDGES, ONES, TEENS, TENS
 
@@ -108,8 +109,7 @@ class NumberMention:
 
 def with_all_figures(text: str) -> str:
     """Return `text` with figures for all numbers in words, also single ones and those with "point" and "cents"."""
-    words = frozenset(re.findall(r"[^\W\d_]+", text.lower()))
-    text = with_figures(text, words, "en").text
+    text = with_figures(TextScan(text), "en").text
     text = _SMALL.sub(_small, text)
     text = _SPOKEN_POINT.sub(lambda m: f"{m[1]}.{m[2].replace(' ', '')}" + (" " if m[2].endswith(" ") else ""), text)
     text = _CENTS.sub(lambda m: f"{m[1]}.{m[3]:0>2} {m[2]}", text)
