@@ -8,9 +8,8 @@ text says so: behind "invoice", "room" or "claim" it is something else.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from itertools import islice
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from tilores_core.chat.customer.announced import (
     THINGS,
@@ -33,8 +32,9 @@ _CHANGED_TO = re.compile(
     re.IGNORECASE,
 )
 
+_CHANGING: Final = frozenset(("to", "at", "on", "is", "callback", "number"))
 _EMAIL = re.compile(r"(?<![\w.+\-])\w[\w.+\-'’%&/=]{0,63}@(?:[\w\-]{1,63}\.){1,8}[^\W\d_]{2,63}(?![\w@])")
-_LOCAL = re.compile(r"(?<![\w.+\-])\w[\w.+\-'’%&/=]{0,63}$")
+_BEFORE_LOCAL: Final = " \n<(,;:|"
 _SPOKEN_EMAIL = re.compile(
     r"(?<!\w)[a-z0-9]{1,40}(?:[ ](?:dot|underscore|dash)[ ][a-z0-9]{1,40}){0,4}[ ]at[ ][a-z0-9]{1,40}"
     r"(?:[ ]dot[ ][a-z0-9]{1,40}){0,2}[ ]dot[ ](?:com|net|org|de|uk|io|eu|example|test)(?!\w)",
@@ -138,8 +138,7 @@ _PERIOD = re.compile(r"[qhwy]\d{1,2}|\d{1,2}(?:st|nd|rd|th|am|pm|k|m|x)", re.IGN
 _LONGEST_LAST: Final = 24  # characters of a word before an id
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
+class Contact(NamedTuple):
     """A value at `start`:`end`; `phone` is a second reading of the same digits.
 
     A `part` is some digits of a phone number; `hyphened` is another spelling of an id that was said in parts;
@@ -203,8 +202,8 @@ def _typed_emails(text: str) -> list[re.Match[str]]:
     found: list[re.Match[str]] = []
     at = text.find("@")
     while at >= 0 and len(found) < _MOST:
-        local = _LOCAL.search(text, max(0, at - 64), at)
-        if local and (match := _EMAIL.match(text, local.start())):
+        begin = max(text.rfind(mark, max(0, at - 64), at) for mark in _BEFORE_LOCAL) + 1
+        if (match := _EMAIL.search(text, max(begin, at - 64))) and match.start() < at < match.end():
             found.append(match)
         at = text.find("@", at + 1)
     return found
@@ -223,11 +222,18 @@ def find_phones(page: TextScan, region: str) -> list[Contact]:
             span = (match.start() + start, match.start() + end)
             plain = _PLAIN_DIGITS.fullmatch(match[0]) is not None
             supplement = is_supplement(page, match.start())
-            strength = Strength.FAINT if _CHANGED_TO.search(page.before(match.start())) else Strength.STRONG
+            strength = Strength.FAINT if _is_changed_to(page, match.start()) else Strength.STRONG
             found.append(Contact("phone", number, *span, strength, supplement=supplement))
             if cued or not plain:
                 page.blank(*span)
     return found
+
+
+def _is_changed_to(page: TextScan, start: int) -> bool:
+    """Whether a number is to be taken for calls from now on: "change it to", "call me back on"."""
+    before = page.before(start)
+    last = before[:-1].rpartition(" ")[2].lower().rstrip(":")
+    return last in _CHANGING and _CHANGED_TO.search(before) is not None
 
 
 def _is_another_number(page: TextScan, match: re.Match[str]) -> bool:

@@ -160,7 +160,7 @@ def find_dates(page: TextScan, day_first: bool, today: date) -> list[FoundDate]:
     cues = [end for _, end in cue_spans]
     read: list[int] = []  # cues with a date right behind
     found: list[FoundDate] = []
-    starts = [start for start, _, word in page.runs if word in months or word.isdigit()] if written else []
+    starts = [s for s, e, word in page.runs if word in months or (e - s < 5 and word.isdigit())] if written else []
     for match in islice(matches_at(_WRITTEN, text, starts), _MOST):
         if match["ns"] == " " and not any(0 <= match.start() - cue <= _CUE_REACH for cue in cues):
             continue

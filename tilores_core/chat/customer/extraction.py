@@ -55,7 +55,6 @@ MOST_MENTIONS = 8
 KINDS: Final = ("customer_id", "email", "phone", "name")
 """What identifies a customer, the strongest first."""
 
-_ODD_SPACE = re.compile("[\t\r\u00a0\u202f\u2007]")
 _SPACES = str.maketrans({"\t": " ", "\u00a0": " ", "\u202f": " ", "\u2007": " ", "\r": "\n"})
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 _SPELLED = re.compile(r"(?<![\w\-'’])(?:[^\W\d_]-){2,}[^\W\d_](?![\w\-])")
@@ -65,6 +64,7 @@ _YOUNGEST: Final = 12  # years, of somebody whose date of birth is said without 
 _PLACE_WORDS: Final = words_in_any("places")
 _OF: Final = frozenset(("of", "de", "von", "van", "di", "do", "da"))
 _ONE: Final = words_in_any("one")
+_THE_ONE: Final = re.compile(rf"\b(?:the|that|this) (?:{alternation(_ONE)})\b")
 _BORN: Final = frozenset(word for phrase in all_phrases("born") for word in phrase.split())
 _LIVES_IN: Final = Phrases("lives_in")
 _LIVING: Final = re.compile(
@@ -74,7 +74,7 @@ _DOES: Final = re.compile(r"(?:does|do|did|where|is|who|which|what|if|can|could)
 _PLACE_ENDS: Final = 3  # words of the longest place
 _REFERRING: Final = frozenset(("this", "the", "that", "same"))
 _REFERRED: Final = frozenset(("customer", "client", "caller", "person"))
-_CONTRACTED: Final = frozenset(["s", "t", "d", "ll", "m", "re", "ve"])
+_CONTRACTED: Final = frozenset(["s", "t", "d", "ll", "m", "re", "ve", "e", "th", "st", "nd", "rd"])  # also "e-mail"
 _CAPITAL = re.compile(r"[^\W\d_a-zß-ÿ][^\W\d_]*")
 
 
@@ -157,7 +157,7 @@ def extract(
     if ids and mentions is not None and len(plain) <= LONGEST_SPOTTED and len(spotted) < MOST_SPOTTED:
         own = {who.customer_id.casefold() for who in spotted if who.customer_id}
         ids = [item for item in ids if item.strength or item.value.isdigit() or item.value.casefold() in own]
-    named = bool(spotted) or _may_name(page.left, low, known)
+    named = bool(spotted) or _may_name(page, known)
     words = split_words(page, elided=known.language in ("fr", "it")) if named else []
     names = find_names(words, known) if named else []
     if names and says_parts(low):
@@ -177,7 +177,7 @@ def extract(
         evidence += find_corrected_number(ids, phones, said)
     if dates:
         evidence += births(page, dates, spans, [*emails, *phones, *ids], said, today.year - _YOUNGEST)
-    if not words and not _ONE.isdisjoint(low) and not _PLACE_WORDS.isdisjoint(low):
+    if not words and not _PLACE_WORDS.isdisjoint(low) and _THE_ONE.search(page.low):
         words = split_words(page)  # "the one in York"
     evidence += _lives_in(said, low)
     if places := list(_places(words, names, known, said)):
@@ -210,10 +210,10 @@ def readable(text: str) -> str:
         text = text[-LONGEST_TEXT:]
         # The first word may be half of one; no name or number must be made of its rest.
         text = text.partition(" ")[2] or text
-    if not text.isascii():
-        text = unicodedata.normalize("NFC", _INVISIBLE.sub("", text))
-    if _ODD_SPACE.search(text):
-        text = text.translate(_SPACES).strip()
+    if not text.isascii() and not unicodedata.is_normalized("NFC", text):
+        text = unicodedata.normalize("NFC", text)
+    if not text.isprintable():  # which no invisible character is, and no space but the usual one
+        text = unicodedata.normalize("NFC", _INVISIBLE.sub("", text)).translate(_SPACES).strip()
     if "un." in text or "en." in text:
         text = _GENERATION.sub(r"\1r. ", text)
     if "-" in text and _LETTER_BETWEEN.search(text):
@@ -304,12 +304,13 @@ def _place_of(phrase: str, text: str) -> int:
     return -1
 
 
-def _may_name(text: str, low: frozenset[str], known: Vocabulary) -> bool:
-    """Whether some word is not one that is never a name: else the text need not be looked at word by word."""
+def _may_name(page: TextScan, known: Vocabulary) -> bool:
+    """Whether some word is left that is not one that is never a name: else nothing is looked at word by word."""
+    low = page.words_left()
     return (
         not (low - known.common <= _CONTRACTED)
         or not NAMES_TOO.isdisjoint(low)
-        or any(word.lower() not in known.never for word in _CAPITAL.findall(text))
+        or any(word.lower() not in known.never for word in _CAPITAL.findall(page.left))
     )
 
 

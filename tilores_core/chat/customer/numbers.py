@@ -11,7 +11,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from tilores_core.chat.customer.tokens import TextScan, Token
 from tilores_core.chat.customer.words import LANGUAGES, all_phrases, numbers_of, phrases, words_in_any
@@ -177,29 +177,24 @@ def with_figures(page: TextScan, language: str, *, least: int = _LEAST_YEAR) -> 
 
 def _runs(text: str, tokens: Sequence[Token], numbers: _Numbers, language: str, least: int) -> list[Token]:
     found: list[Token] = []
-    i, dated = 0, -1  # where a day and month end
-    begins = {word for word in {word for _, _, word in tokens} if _begins_number(word, language)}
-    while i < len(tokens):
-        if tokens[i][2] not in begins:
-            i += 1
+    reached, dated = 0, -1  # where a day and month end
+    for i, (_, _, word) in enumerate(tokens):
+        if i < reached or not _begins_number(word, language):
             continue
         day = _day(text, tokens, i, numbers)
         if day is not None:
             used, value = day
             found.append((tokens[i][0], tokens[i + used - 1][1], value))
-            i += used
-            dated = i
+            reached = dated = i + used
             continue
-        j = _end_of_run(text, tokens, i, numbers, figures=least == _LEAST_YEAR)
+        j = _end_of_run(text, tokens, i, language, figures=least == _LEAST_YEAR)
         if j > i + 1 and i and tokens[j - 1][2] == "one" and tokens[i - 1][2] == "the":
             j -= 1  # "the sixty seven one"
         if j > i:
             figures = _figures(tokens, i, j, numbers, language, least, dated=i == dated)
             if figures is not None:
                 found.append((tokens[i][0], tokens[j - 1][1], figures))
-            i = j
-        else:
-            i += 1
+            reached = j
     return found
 
 
@@ -215,7 +210,9 @@ def _day(text: str, tokens: Sequence[Token], i: int, numbers: _Numbers) -> tuple
         if value is None:
             continue
         after = i + used
-        dated = numbers.month_ordinals or (after + 1 < len(tokens) and _is_number(tokens[after + 1][2], numbers))
+        dated = numbers.month_ordinals or (
+            after + 1 < len(tokens) and _role(tokens[after + 1][2], numbers.language) in ("number", "join")
+        )
         if dated and after < len(tokens) and (month := numbers.days.get(tokens[after][2])) and month <= 12:
             return used + 1, f"{value}. {month}."  # "dritter fünfter neunzehnhundertachtzig"
         while after < len(tokens) and tokens[after][2] in numbers.of:
@@ -231,13 +228,21 @@ def _day(text: str, tokens: Sequence[Token], i: int, numbers: _Numbers) -> tuple
 
 
 @lru_cache(maxsize=4096)
-def _begins_number(word: str, language: str) -> bool:
+def _role(word: str, language: str) -> Literal["", "figures", "join", "number"]:
+    """What a word is in a number; "double" and "triple" count as numbers."""
     numbers = _numbers(language)
-    return word.isdigit() or "-" in word or word in numbers.day_words or _is_number(word, numbers)
+    if word.isdigit():
+        return "figures"
+    if word in numbers.joins:
+        return "join"
+    if "-" in word:
+        return "number" if all(_role(part, language) in ("number", "join") for part in word.split("-")) else ""
+    return "number" if word in numbers.linked or _is_number_word(word, language) else ""
 
 
-def _is_number(word: str, numbers: _Numbers) -> bool:
-    return word in numbers.linked or _is_number_word(word, numbers.language)
+@lru_cache(maxsize=4096)
+def _begins_number(word: str, language: str) -> bool:
+    return _role(word, language) in ("number", "figures") or word.partition("-")[0] in _numbers(language).day_words
 
 
 @lru_cache(maxsize=1024)
@@ -247,22 +252,19 @@ def _as_groups(words: str, language: str) -> tuple[str, ...]:
     return tuple(alpha2digit(words, language, 0).replace("-", " ").split())
 
 
-def _end_of_run(text: str, tokens: Sequence[Token], i: int, numbers: _Numbers, *, figures: bool) -> int:
+def _end_of_run(text: str, tokens: Sequence[Token], i: int, language: str, *, figures: bool) -> int:
     """The end of the run of number words that begins at token `i`; `figures` may stand among them."""
-    j, last, said = i, i, False
-    while j < len(tokens) and j - i < _MOST_RUN:
-        if j > i and not _BETWEEN.fullmatch(text[tokens[j - 1][1] : tokens[j][0]]):
+    last, said = i, False
+    for j in range(i, min(i + _MOST_RUN, len(tokens))):
+        if j > i and (gap := text[tokens[j - 1][1] : tokens[j][0]]) != " " and not _BETWEEN.fullmatch(gap):
             break
-        word = tokens[j][2]
-        hyphened = "-" in word and all(_is_number(part, numbers) for part in word.split("-"))
-        if (word in numbers.joins and j > i) or (figures and word.isdigit() and (said or j == i)):
-            if word.isdigit():
-                last = j + 1
-        elif hyphened or (_is_number(word, numbers) and word not in numbers.joins):
+        role = _role(tokens[j][2], language)
+        if role == "number":
             said, last = True, j + 1
-        else:
+        elif role == "figures" and figures and (said or j == i):
+            last = j + 1
+        elif role != "join" or j == i:
             break
-        j += 1
     return last if said else i
 
 
@@ -298,18 +300,14 @@ def _figures(
 ) -> str | None:
     """The words from token `i` to `j` as figures; `dated`: a day and a month stand right before."""
     words = [word for token in tokens[i:j] for word in _plain(token[2], language)]
-    slashed = any(token[2] == "slash" for token in (*tokens[max(0, i - 1) : i], *tokens[j : j + 1]))
+    before, behind = tokens[i - 1][2] if i else "", [token[2] for token in tokens[j : j + 2]]
     beside_month = (
-        slashed
-        or dated
-        or (i > 0 and tokens[i - 1][2] in numbers.months)
-        or any(
-            token[2] in numbers.months
-            for token in tokens[j : j + 2]
-            if token[2] in numbers.months or token[2] in numbers.of
-        )
+        dated
+        or before in numbers.months
+        or "slash" in (before, *behind[:1])
+        or not numbers.months.isdisjoint(behind)
+        or (before in numbers.of and i > 1 and tokens[i - 2][2] in numbers.months)
     )
-    beside_month = beside_month or (i > 1 and tokens[i - 1][2] in numbers.of and tokens[i - 2][2] in numbers.months)
     expanded: list[str] = []
     times = 1
     for word in words:

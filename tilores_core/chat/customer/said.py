@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Final
 
-from tilores_core.chat.customer.tokens import TextScan, Token
+from tilores_core.chat.customer.tokens import TextScan, Token, matches_at
 from tilores_core.chat.customer.words import (
     LANGUAGES,
     PARTICLES,
@@ -24,6 +24,7 @@ from tilores_core.chat.customer.words import (
 )
 from tilores_core.identity.names import fold
 
+_WORDS = re.compile(r"[^\W\d_]+")
 _BREAK = re.compile(r"[,;.!?:\n]")
 _MOST_CONTENT = 3  # words that one negation reaches
 _FEW_WORDS = 16  # different ones
@@ -53,13 +54,13 @@ def phrase_pattern(key: str) -> re.Pattern[str]:
 _CORRECTION: Final = re.compile(
     rf"(?<![^\W_])(?:{alternation(all_phrases('correction'))})(?![^\W_])(?![ ](?:of|than|que|di|van|von|statt)\b)"
 )
+_CORRECTION_BEGINS: Final = frozenset(_WORDS.findall(phrase)[0] for phrase in all_phrases("correction"))
 _NO: Final = re.compile(r"(?:(?:^|[.!?;\n]\s*)(?:{0})\b[ ,.]|,[ ](?:{0})[,.])".format("no|nein|non|nee|não|nope"))
 _NO_BETWEEN: Final = re.compile(
     r"[\s,.;\-]{1,3}(?:no|nein|non|nee|não|nope)[\s,.;\-]{1,3}(?:(?:wait|sorry|it's|doch)[\s,]{1,2})?(?=\w)"
 )
 _NO_WORDS: Final = frozenset(("no", "nein", "non", "nee", "não", "nope"))
 _MEANT: Final = phrase_pattern("meant")
-_WORDS = re.compile(r"[^\W\d_]+")
 
 
 def _beginnings(words: Iterable[str]) -> frozenset[str]:
@@ -123,9 +124,7 @@ class Said:
 
     def corrects(self) -> bool:
         """Whether something said before is taken back: "sorry, I meant", "no, …"."""
-        return (self._may_correct and _CORRECTION.search(self.low) is not None) or (
-            self._may_say_no and _NO.search(self.low) is not None
-        )
+        return self.last_no() >= 0
 
     def means_another(self) -> bool:
         """Whether it says that something else was meant: "I meant …"."""
@@ -134,7 +133,8 @@ class Said:
     def last_correction(self) -> int:
         """Where the last correction ends; -1 when there is none."""
         if self._corrected_at is None:
-            found = _CORRECTION.finditer(self.low) if self._may_correct else ()
+            starts = self._page.starts_of(_CORRECTION_BEGINS) if self._may_correct else ()
+            found = matches_at(_CORRECTION, self.low, starts)
             self._corrected_at = max((match.end() for match in found), default=-1)
         return self._corrected_at
 

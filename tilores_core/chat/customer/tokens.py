@@ -18,12 +18,11 @@ Token = tuple[int, int, str]
 
 _RUN = re.compile(r"[^\W\d_]+|\d+")
 _ASCII_RUN = re.compile("[a-z]+|[0-9]+")  # the same, in two thirds of the time
-_MARK = re.compile("['’ʼ\\-‐‑]")
+_MARKS: Final = frozenset("'’ʼ-‐‑")
 _WITH_DIGITS = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _ELIDED_TOO = re.compile(r"(?:[cdjlmnst]|qu)(?=['’][^\W_]{2})|[^\W_]+(?:['’][^\W_]+)*")  # "d'Oslo" is two words
 _BLANK: Final = "|"
 _CUE_REACH: Final = 40
-_WORD = re.compile(r"[^\W\d_]++(?:['’ʼ\-‐‑][^\W\d_]++)*+")
 _APOSTROPHES = ("'", "’", "ʼ")
 _GAP = re.compile(r"[ \t\u00a0\u202f]{1,3}|\.[ \t\u00a0]?")
 _SENTENCE_END = re.compile(r"[.!?:;\n]")
@@ -83,6 +82,13 @@ class TextScan:
         low = self.left.lower()
         return low if len(low) == len(self.left) else self.left
 
+    def words_left(self) -> frozenset[str]:
+        """The words in lower case of what is left."""
+        if self.left is self.text:
+            return self.words
+        left = self.left
+        return frozenset([word for start, _, word in self.runs if left[start] != _BLANK and not word.isdigit()])
+
     def whole_words(self, *, elided: bool) -> list[Token]:
         """Words that may have digits and apostrophes in them; with `elided` French and Italian articles are apart."""
         low = self.low
@@ -135,10 +141,8 @@ def split_words(page: TextScan, *, elided: bool = False) -> list[Word]:
     """The words of what is left of a text; with `elided` the articles of French and Italian are left off."""
     words: list[Word] = []
     text = page.left
-    marked = _MARK.search(text) is not None
-    tokens: Iterable[Token] = page.runs
-    if marked:
-        tokens = [(*match.span(), match[0]) for match in _WORD.finditer(page.left_low)]
+    marked = not _MARKS.isdisjoint(text)
+    tokens = _with_marks(page) if marked else page.runs
     joined_before, reached = False, 0  # whether the word before has no possessive
     for start, end, low in tokens:
         if text[start] == _BLANK or low.isdigit():
@@ -168,6 +172,20 @@ def split_words(page: TextScan, *, elided: bool = False) -> list[Word]:
         words.append(tuple.__new__(Word, word))
         joined_before, reached = not owner, end
     return words
+
+
+def _with_marks(page: TextScan) -> list[Token]:
+    """The runs, those with an apostrophe or a hyphen between them as one word."""
+    tokens: list[Token] = []
+    before, reached = "", -1
+    for start, end, word in page.runs:
+        if start == reached + 1 and before.isalpha() and word.isalpha() and page.left[reached] in _MARKS:
+            begin = tokens[-1][0]
+            tokens[-1] = (begin, end, page.low[begin:end])
+        else:
+            tokens.append((start, end, word))
+        before, reached = word, end
+    return tokens
 
 
 def _is_possessive(text: str, before: Word, reached: int, start: int) -> bool:
