@@ -158,7 +158,7 @@ def _plan(ctx: typer.Context) -> tuple[list[Plugin], tuple[str, ...]]:
     from tilores_core.host.plugin import scan
 
     loaded, values = _load_config()
-    plan = make_plan(scan(), loaded, Switches.read(values, **_global_options(ctx)), version=__version__)
+    plan = make_plan(scan(), loaded, Switches(variables=values, **_global_options(ctx)), version=__version__)
     return list(plan.plugins), (*plan.warnings, *(str(problem) for problem in plan.problems))
 
 

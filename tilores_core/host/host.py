@@ -106,8 +106,8 @@ class PluginHost:
         """As `start`, but what would stop it is in `problems` of the host returned."""
         variables, data_dir = options["variables"], options["data_dir"]
         only, given = options.get("only"), options.get("discovered")
-        switches = Switches.read(
-            variables,
+        switches = Switches(
+            variables=variables,
             disable=options.get("disable", ()),
             only=only,
             no_plugins=options.get("no_plugins", False),

@@ -44,37 +44,14 @@ class Plan:
 class Switches:
     """What switches plugins on and off beside plugins.toml. `only` is None where it is not given."""
 
-    disable_variable: frozenset[str] = frozenset()
-    only_variable: frozenset[str] | None = None
-    disable: frozenset[str] = frozenset()
-    only: frozenset[str] | None = None
+    variables: Mapping[str, str]
+    disable: Collection[str] = ()
+    only: Collection[str] | None = None
     no_plugins: bool = False
 
-    @classmethod
-    def read(
-        cls,
-        variables: Mapping[str, str],
-        *,
-        disable: Collection[str] = (),
-        only: Collection[str] | None = None,
-        no_plugins: bool = False,
-    ) -> Switches:
-        listed = _split(variables.get(ONLY_VARIABLE, ""))
-        return cls(
-            disable_variable=_split(variables.get(DISABLE_VARIABLE, "")),
-            only_variable=listed or None,
-            disable=frozenset(disable),
-            only=None if only is None else frozenset(only),
-            no_plugins=no_plugins,
-        )
-
-    def mentioned_ids(self) -> dict[str, frozenset[str]]:
-        """Ids by where they are named, for checking that they exist."""
-        return {
-            DISABLE_VARIABLE: self.disable_variable,
-            ONLY_VARIABLE: self.only_variable or frozenset(),
-            "--disable-plugin": self.disable,
-        }
+    def listed(self, variable: str) -> frozenset[str]:
+        """The ids in a variable."""
+        return frozenset(filter(None, (part.strip() for part in self.variables.get(variable, "").split(","))))
 
 
 def make_plan(found: Sequence[Plugin], loaded: LoadedConfig, switches: Switches, *, version: str) -> Plan:
@@ -105,10 +82,6 @@ def make_plan(found: Sequence[Plugin], loaded: LoadedConfig, switches: Switches,
     return Plan(plugins=tuple(plugins), warnings=tuple(warnings), problems=(*problems, *missing))
 
 
-def _split(value: str) -> frozenset[str]:
-    return frozenset(filter(None, (part.strip() for part in value.split(","))))
-
-
 def _is_enabled(
     found: Plugin, table: Mapping[str, Any], loaded: LoadedConfig, switches: Switches
 ) -> tuple[bool, str]:
@@ -119,10 +92,10 @@ def _is_enabled(
         return False, "--disable-plugin"
     if switches.no_plugins and not found.builtin:
         return False, "--no-plugins"
-    if plugin in switches.disable_variable:
+    if plugin in switches.listed(DISABLE_VARIABLE):
         return False, DISABLE_VARIABLE
-    if switches.only_variable is not None:
-        return plugin in switches.only_variable, ONLY_VARIABLE
+    if only := switches.listed(ONLY_VARIABLE):
+        return plugin in only, ONLY_VARIABLE
     if isinstance(table.get("enabled"), bool):
         return table["enabled"], str(loaded.path)
     autoload = loaded.config.host.autoload
@@ -198,7 +171,8 @@ def _unknown_ids(
             problems.append(ConfigError(f"required, but {text}", where=where, fix="install it, or correct the id"))
         else:
             warnings.append(f"{where}: {text}")
-    for origin, ids in switches.mentioned_ids().items():
+    mentioned = {name: switches.listed(name) for name in (DISABLE_VARIABLE, ONLY_VARIABLE)}
+    for origin, ids in (mentioned | {"--disable-plugin": frozenset(switches.disable)}).items():
         warnings.extend(
             f"{origin}: no plugin '{plugin}' is installed; {suggest(plugin, installed)}"
             for plugin in sorted(ids - installed)

@@ -11,7 +11,7 @@ from tilores_core.cache.tiered import TieredCache
 from tilores_core.chat.engine import ChatEngine
 from tilores_core.contracts import SEVERITIES
 from tilores_core.metrics import catalogue
-from tilores_core.metrics.family import Family, Sample
+from tilores_core.metrics.family import Sample, samples_of
 from tilores_core.metrics.meter import Metrics
 from tilores_core.metrics.meters import ModelLabels
 from tilores_core.quality.live import LiveQuality
@@ -54,8 +54,7 @@ def cache_samples(stats: Mapping[str, Any]) -> Iterator[Sample]:
     for namespace, counted in stats["namespaces"].items():
         for event, number in counted.items():
             yield Sample(catalogue.CACHE_EVENTS, (namespace, event), number)
-    for event, number in stats["invalidations"].items():
-        yield Sample(catalogue.CACHE_INVALIDATIONS, (event,), number)
+    yield from samples_of(catalogue.CACHE_INVALIDATIONS, stats["invalidations"])
 
 
 def _size(tier: str, figures: Mapping[str, Any]) -> Iterator[Sample]:
@@ -94,16 +93,13 @@ def alert_samples(figures: Mapping[str, Any], counted: Mapping[tuple[str, str], 
     """Samples of `AutomatedAlertingSystem`. Channels are named by plugins.toml."""
     for severity in SEVERITIES:
         yield Sample(catalogue.ALERTS_OPEN, (severity,), figures["open"].get(severity, 0))
-    for channel, number in figures["waiting"].items():
-        yield Sample(catalogue.ALERTS_WAITING, (channel,), number)
-    for (channel, result), number in counted.items():
-        yield Sample(catalogue.ALERT_MESSAGES, (channel, result), number)
+    yield from samples_of(catalogue.ALERTS_WAITING, figures["waiting"])
+    yield from samples_of(catalogue.ALERT_MESSAGES, counted)
 
 
 def healing_samples(counted: Mapping[tuple[str, str, str], int]) -> Iterator[Sample]:
     """Samples of `SelfHealing`."""
-    for labels, number in counted.items():
-        yield Sample(catalogue.HEALING_EPISODES, labels, number)
+    return samples_of(catalogue.HEALING_EPISODES, counted)
 
 
 def alert_queue_samples(queue: AlertQueue) -> Iterator[Sample]:
@@ -139,8 +135,7 @@ def _engine_samples(engine: ChatEngine) -> Iterator[Sample]:
     yield from queue_samples("observers", **statistics["observers"])
     grounding = statistics["grounding"]
     if grounding["mode"] != "off":
-        for event in ("checked", "flagged", "blocked"):
-            yield Sample(catalogue.GROUNDING, (event,), grounding[event])
+        yield from samples_of(catalogue.GROUNDING, {one: grounding[one] for one in ("checked", "flagged", "blocked")})
 
 
 def prompt_samples(prompts: ProductionPromptManager) -> Iterator[Sample]:
@@ -149,28 +144,23 @@ def prompt_samples(prompts: ProductionPromptManager) -> Iterator[Sample]:
     for label in (PRODUCTION, *sorted(set(labels) - {PRODUCTION})[:_MOST_LABELS]):
         yield Sample(catalogue.PROMPT_VERSION, (label,), labels[label])
     yield Sample(catalogue.PROMPT_STALE, (), float(prompts.stale is not None))
-    for result, number in prompts.deployments.items():
-        yield Sample(catalogue.PROMPT_DEPLOYMENTS, (result,), number)
+    yield from samples_of(catalogue.PROMPT_DEPLOYMENTS, prompts.deployments)
 
 
 def experiment_samples(release: ProductionIntegrationOrchestrator) -> Iterator[Sample]:
     """Of running experiments, whose names operators give; the first 20 by name are shown."""
     tester, assignment = release.tester, release.assignment
     named = sorted({experiment.plan.name for experiment in assignment.running} | set(tester.looked))[:_MOST_LABELS]
-    counted: tuple[tuple[Family, Mapping[tuple[str, str], int]], ...] = (
-        (catalogue.EXPERIMENT_ASSIGNMENTS, assignment.assigned),
-        (catalogue.EXPERIMENT_EXPOSURES, assignment.exposed),
-        (catalogue.EXPERIMENT_EXCLUSIONS, release.recorder.excluded),
+    counted = (
+        *samples_of(catalogue.EXPERIMENT_ASSIGNMENTS, assignment.assigned),
+        *samples_of(catalogue.EXPERIMENT_EXPOSURES, assignment.exposed),
+        *samples_of(catalogue.EXPERIMENT_EXCLUSIONS, release.recorder.excluded),
     )
-    for family, counts in counted:
-        for labels, number in counts.items():
-            if labels[0] in named:
-                yield Sample(family, labels, number)
+    yield from (sample for sample in counted if sample.labels[0] in named)
     for name in named:
         if (verdict := tester.looked.get(name)) is not None:
             yield from _verdict_samples(name, verdict)
-    for outcome, number in tester.ended.items():
-        yield Sample(catalogue.EXPERIMENTS_ENDED, (outcome,), number)
+    yield from samples_of(catalogue.EXPERIMENTS_ENDED, tester.ended)
 
 
 def _verdict_samples(name: str, verdict: Verdict) -> Iterator[Sample]:
@@ -192,8 +182,7 @@ def _tracer_samples(report: Mapping[str, Any]) -> Iterator[Sample]:
 
 def quality_samples(quality: LiveQuality, labels: ModelLabels) -> Iterator[Sample]:
     """Samples of live quality in one web process."""
-    for result, number in quality.counts.items():
-        yield Sample(catalogue.QUALITY_ANSWERS, (result,), number)
+    yield from samples_of(catalogue.QUALITY_ANSWERS, quality.counts)
     for (model, spectrum, score), (count, total) in quality.totals.items():
         named = (*labels.of(model), spectrum, score)
         yield Sample(catalogue.QUALITY_SCORES, named, count)
@@ -201,5 +190,4 @@ def quality_samples(quality: LiveQuality, labels: ModelLabels) -> Iterator[Sampl
     yield Sample(catalogue.QUALITY_CPU, (), quality.cpu_seconds)
     yield Sample(catalogue.QUALITY_WAITING, (), quality.waiting)
     yield Sample(catalogue.QUALITY_FAILURES, (), quality.failures)
-    for result, number in quality.joined.items():
-        yield Sample(catalogue.QUALITY_FEEDBACK, (result,), number)
+    yield from samples_of(catalogue.QUALITY_FEEDBACK, quality.joined)

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -37,6 +37,12 @@ class Sample(NamedTuple):
     family: Family
     labels: Labels
     value: float | list[float]
+
+
+def samples_of(family: Family, counted: Mapping[Any, float]) -> Iterator[Sample]:
+    """A sample for each label, or tuple of labels."""
+    for labels, number in counted.items():
+        yield Sample(family, labels if isinstance(labels, tuple) else (labels,), number)
 
 
 Values = dict[str, dict[Labels, "float | list[float]"]]

@@ -13,7 +13,7 @@ from tilores_core import __version__
 from tilores_core.contracts import Attempt, Purpose
 from tilores_core.metrics import catalogue
 from tilores_core.metrics.catalogue import LAG_BOUNDS, MODEL_BOUNDS, SOURCE_BOUNDS
-from tilores_core.metrics.family import Family, Histogram, Sample
+from tilores_core.metrics.family import Histogram, Sample, samples_of
 
 OTHER = "other"
 _MOST_OUTCOMES = 40
@@ -75,16 +75,11 @@ class ModelMeter:
             self._fallbacks[":".join(self._labels.of(asked)), ":".join(self._labels.of(model))] += 1
 
     def samples(self) -> Iterator[Sample]:
-        plain: tuple[tuple[Family, Mapping[tuple[str, ...], float]], ...] = (
-            (catalogue.ATTEMPTS, self._attempts),
-            (catalogue.TOKENS, self._tokens),
-            (catalogue.COST, self._cost),
-            (catalogue.HEDGES, self._hedges),
-            (catalogue.FALLBACKS, self._fallbacks),
-        )
-        for family, found in plain:
-            for labels, number in found.items():
-                yield Sample(family, labels, number)
+        yield from samples_of(catalogue.ATTEMPTS, self._attempts)
+        yield from samples_of(catalogue.TOKENS, self._tokens)
+        yield from samples_of(catalogue.COST, self._cost)
+        yield from samples_of(catalogue.HEDGES, self._hedges)
+        yield from samples_of(catalogue.FALLBACKS, self._fallbacks)
         for labels, seconds in self._seconds.items():
             yield Sample(catalogue.ATTEMPT_SECONDS, labels, seconds.value)
         for labels, first in self._first.items():
@@ -126,8 +121,7 @@ class SourceMeter:
         self._seconds.add(seconds)
 
     def samples(self) -> Iterator[Sample]:
-        for outcome, number in self._outcomes.items():
-            yield Sample(catalogue.SOURCE_LOOKUPS, (outcome,), number)
+        yield from samples_of(catalogue.SOURCE_LOOKUPS, self._outcomes)
         yield Sample(catalogue.SOURCE_SECONDS, (), self._seconds.value)
 
 

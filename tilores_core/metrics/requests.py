@@ -9,7 +9,7 @@ from time import perf_counter
 
 from tilores_core.metrics import catalogue
 from tilores_core.metrics.catalogue import REQUEST_BOUNDS
-from tilores_core.metrics.family import Histogram, Sample
+from tilores_core.metrics.family import Histogram, Sample, samples_of
 
 CLIENT_GONE = 499
 OTHER = "other"
@@ -70,8 +70,7 @@ class RequestMeter:
             yield Sample(catalogue.REQUEST_SECONDS, (route, tier), value)
         for tier, first in list(self._first.items()):
             yield Sample(catalogue.FIRST_TOKEN, (tier,), first.value)
-        for route, number in self._cut.items():
-            yield Sample(catalogue.STREAM_FAILURES, (route,), number)
+        yield from samples_of(catalogue.STREAM_FAILURES, self._cut)
 
 
 def chat_route(path: str) -> str:

@@ -50,15 +50,15 @@ def word(entry: NoticeEntry) -> str:
     return "RESOLVED" if entry.state == "resolved" else entry.alert.severity
 
 
-def paragraphs(notice: AlertNotice, most: int = MOST_SHOWN) -> Iterator[str]:
+def paragraphs(notice: AlertNotice) -> Iterator[str]:
     """One paragraph for each alert that is shown, and one for the rest."""
-    for entry in notice.entries[:most]:
+    for entry in notice.entries[:MOST_SHOWN]:
         lines = [f"[{word(entry)}] {printable(entry.alert.title)}"]
         if entry.alert.detail:
             lines.append(printable(entry.alert.detail))
         lines += [f"  {name}: {value}" for name, value in facts(entry)]
         yield "\n".join(lines)
-    if (rest := len(notice.entries) - most) > 0:
+    if (rest := len(notice.entries) - MOST_SHOWN) > 0:
         yield f"and {rest} more alerts: {len(notice.entries)} altogether, raised {notice.count} times"
 
 

@@ -82,7 +82,7 @@ class NumericDate:
         return _date(self.year, month, day)
 
 
-def parse(text: str, *, birth: bool = False, today: date | None = None) -> date | NumericDate | None:
+def parse(text: str, *, birth: bool = False) -> date | NumericDate | None:
     """The date in `text` as a whole, without a time of day; None when it is not one.
 
     Years of two digits belong to the past; with `birth` to a customer who is at least sixteen.
@@ -95,7 +95,7 @@ def parse(text: str, *, birth: bool = False, today: date | None = None) -> date 
         return _date(int(year), int(month), int(day)) if separator or len(month + day) == 4 else None
     if match := _NUMERIC.fullmatch(text):
         first, separator, second, year = match.groups()
-        return NumericDate(int(first), int(second), _year(year, birth, today), separator == ".")
+        return NumericDate(int(first), int(second), _year(year, birth), separator == ".")
     if match := _DAY_NAME.fullmatch(text):
         day, month, year = match.groups()
     elif match := _NAME_DAY.fullmatch(text):
@@ -103,7 +103,7 @@ def parse(text: str, *, birth: bool = False, today: date | None = None) -> date 
     else:
         return None
     number = _MONTHS.get(month)
-    return _date(_year(year, birth, today), number, int(day)) if number else None
+    return _date(_year(year, birth), number, int(day)) if number else None
 
 
 def to_date(text: str, order: Order, *, birth: bool = False) -> str | None:
@@ -134,7 +134,7 @@ def to_instant(text: str, order: Order) -> tuple[datetime, str] | None:
         shown = moment_or_none.date().isoformat() if whole else moment_or_none.isoformat(timespec="seconds")
         return moment_or_none, shown
     match = _TIME.fullmatch(text)
-    day = to_date(match["date"].rstrip(" ,"), order) if match else to_date(text, order)
+    day = to_date(text, order)
     if day is None:
         return None
     start = datetime.fromisoformat(day)
@@ -174,11 +174,11 @@ def _from_serial(text: str) -> datetime | None:
     return (moment + timedelta(microseconds=500_000)).replace(microsecond=0)
 
 
-def _year(text: str, birth: bool, today: date | None) -> int:
+def _year(text: str, birth: bool) -> int:
     year = int(text)
     if len(text) == 4:
         return year
-    this_year = (today or date.today()).year
+    this_year = date.today().year
     newest = this_year - _YOUNGEST_CUSTOMER if birth else this_year + 1
     century = newest - newest % 100
     return century + year if century + year <= newest else century - 100 + year

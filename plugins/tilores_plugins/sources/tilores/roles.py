@@ -125,8 +125,8 @@ def decide(catalogue: Catalogue, settings: Settings) -> Roles:
         system=given.find_one("system_field", settings.system_field) or guess(_SYSTEM, flat),
         updated=given.find_one("updated_field", settings.updated_field) or _find_updated(flat, leaves),
         names=_names(given, settings.name_fields, flat),
-        emails=given.many("email_fields", settings.email_fields, _EMAIL),
-        phones=given.many("phone_fields", settings.phone_fields, _PHONE),
+        emails=given.many("email_fields", settings.email_fields, guesses(_EMAIL, paths)),
+        phones=given.many("phone_fields", settings.phone_fields, guesses(_PHONE, paths)),
         born=born,
         customer_ids=_customer_ids(paths, settings),
         traits=_traits(given, settings.trait_fields, paths, born),
@@ -149,16 +149,15 @@ class _NamedPaths:
             fix=f"did you mean {near[0]!r}?" if near else f"they have: {', '.join(self._paths[:30])}",
         )
 
-    def many(self, setting: str, paths: Sequence[str] | None, pattern: re.Pattern[str]) -> tuple[str, ...]:
+    def many(self, setting: str, paths: Iterable[str] | None, guessed: Iterable[str] = ()) -> tuple[str, ...]:
         if paths is None:
-            return tuple(guesses(pattern, self._paths))
+            return tuple(guessed)
         return tuple(found for path in paths if (found := self.find_one(setting, path)))
 
 
 def _names(given: _NamedPaths, setting: Sequence[str] | None, flat: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     if setting is not None:
-        parts = [[given.find_one("name_fields", part.strip()) for part in name.split("+")] for name in setting]
-        return tuple(tuple(path for path in name if path) for name in parts)
+        return tuple(given.many("name_fields", map(str.strip, name.split("+"))) for name in setting)
     first, middle, last = guess(_FIRST, flat), guess(_MIDDLE, flat), guess(_LAST, flat)
     whole = guess(_WHOLE, flat)
     found: list[tuple[str, ...]] = []
@@ -194,9 +193,7 @@ def _traits(
     given: _NamedPaths, setting: Sequence[str] | None, paths: Sequence[str], born: str | None
 ) -> tuple[Trait, ...]:
     if setting is not None:
-        return tuple(
-            Trait(_words(path), found) for path in setting if (found := given.find_one("trait_fields", path))
-        )
+        return tuple(Trait(_words(path), path) for path in given.many("trait_fields", setting))
     guessed = (
         ("born", born, "year"),
         ("city", guess(_CITY, paths), "value"),
