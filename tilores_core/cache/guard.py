@@ -105,7 +105,7 @@ class GuardedTier:
     async def read(self, keys: Sequence[str]) -> Mapping[str, CacheEntry] | None:
         """The entries of `keys`, without those that a pending invalidation matches; None when the tier fails."""
         started = time.perf_counter()
-        entries = await self._call(lambda: self.tier.get_many(keys), self.breaker, self._timeout)
+        entries = await self._call(partial(self.tier.get_many, keys), self.breaker, self._timeout)
         if isinstance(entries, _Failed):
             return None
         seconds = time.perf_counter() - started

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from math import inf
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 NO_CACHE = -1.0
 """The demand of a request that wants nothing stored: stricter than any age."""
 
 
-@dataclass(frozen=True, slots=True)
-class Life:
+class Life(NamedTuple):
     """Made at `stored_at`, fresh until `fresh_until`, to be had (stale) until `expires_at`."""
 
     stored_at: float

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from importlib.resources import files
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ import orjson
 from tilores_core.contracts import ModelInfo
 from tilores_core.llm.settings import ModelSettings
 
+_UNLISTED_KEPT: Final = 64
 _DATED: Final = re.compile(r"-(?:\d{4}-?\d{2}-?\d{2}|\d{4}|latest)$")
 _INFO: Final = frozenset(field.name for field in fields(ModelInfo))
 
@@ -65,13 +67,14 @@ class Catalogue:
 
     def __init__(self, models: Sequence[ModelData]) -> None:
         self._models = {model.id: model for model in models}
+        self._unlisted = lru_cache(_UNLISTED_KEPT)(lambda model: self.near(model) or ModelData.unknown(model))
 
     def configure(self, models: Mapping[str, ModelSettings], only: Sequence[str]) -> Catalogue:
         """What the settings make of it: corrected and added first, then limited to `only` when that is given."""
-        known = {name: self._models.get(name) or self.near(name) or ModelData.unknown(name) for name in models}
+        known = {name: self.find(name) for name in models}
         merged = {**self._models, **{name: known[name].correct(models[name]) for name in models}}
         if only:
-            found = {name: merged.get(name) or self.near(name) or ModelData.unknown(name) for name in only}
+            found = {name: merged.get(name) or self._unlisted(name) for name in only}
             merged = {name: replace(data, listed=True) for name, data in found.items()}
         return Catalogue(tuple(merged.values()))
 
@@ -90,7 +93,7 @@ class Catalogue:
 
     def find(self, model: str) -> ModelData:
         """What is known of a model, listed or not."""
-        return self._models.get(model) or self.near(model) or ModelData.unknown(model)
+        return self._models.get(model) or self._unlisted(model)
 
     def infos(self, unavailable: str | None = None) -> tuple[ModelInfo, ...]:
         """To be listed; `unavailable` says what to do before they can be used."""

@@ -71,12 +71,9 @@ class InFlightCall(Generic[T, P]):
     async def result(self) -> T:
         """The result, for a caller who has joined. Raises what the call raised."""
         try:
-            return await asyncio.shield(self._task)
-        except asyncio.CancelledError:
-            me = asyncio.current_task()
-            if self._task.cancelled() and me is not None and not me.cancelling():
-                raise _cancelled_error() from None  # the call was cancelled, not this waiter
-            raise
+            while not self._task.done():
+                await self._news.wait()
+            return self._outcome()
         finally:
             self.leave()
 
@@ -101,13 +98,16 @@ class InFlightCall(Generic[T, P]):
                 if time.monotonic() >= until:
                     raise error()
                 await self._news.wait()
-            if self._task.cancelled():
-                raise _cancelled_error()
-            yield self._task.result()
+            yield self._outcome()
         finally:
             if timer is not None:
                 timer.cancel()
             self.leave()
+
+    def _outcome(self) -> T:
+        if self._task.cancelled():
+            raise OverloadedError("the call behind this request was cancelled", fix="ask again")
+        return self._task.result()
 
     async def _run(self, work: Callable[[Callable[[P], None]], Awaitable[T]]) -> T:
         try:
@@ -183,7 +183,3 @@ class InFlightCalls(Generic[T, P]):
         for call in calls:
             call.cancel()
         await asyncio.gather(*(call.task for call in calls), return_exceptions=True)
-
-
-def _cancelled_error() -> OverloadedError:
-    return OverloadedError("the call behind this request was cancelled", fix="ask again")

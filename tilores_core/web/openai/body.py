@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from msgspec import Meta, Raw, Struct, field
+from msgspec import Meta, Raw, Struct
 
 from tilores_core.web.bodies import Identifier, Integer, ShortText
 
@@ -79,7 +79,7 @@ class ToolCall(Struct):
     id: ShortText
     function: CalledFunction
     type: Literal["function"] | None = None
-    extra_content: Raw = field(default_factory=lambda: NULL)
+    extra_content: Raw = NULL
 
 
 class MessageBody(Struct):
@@ -90,10 +90,10 @@ class MessageBody(Struct):
     tool_calls: list[ToolCall] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
-    reasoning_details: Raw = field(default_factory=lambda: NULL)
+    reasoning_details: Raw = NULL
     function_call: CalledFunction | None = None
     tool_call_id: Annotated[str, Meta(max_length=256)] | None = None
-    audio: Raw = field(default_factory=lambda: NULL)
+    audio: Raw = NULL
 
 
 # --- parameters ----------------------------------------------------------------------------------------------
@@ -102,7 +102,7 @@ class MessageBody(Struct):
 class FunctionTool(Struct):
     name: ShortText
     description: str | None = None
-    parameters: Raw = field(default_factory=lambda: NULL)
+    parameters: Raw = NULL
     strict: bool | None = None
 
 
@@ -110,7 +110,7 @@ class Tool(Struct):
     """Kinds that the protocol does not have are dropped: a request must not fail because it offers them too."""
 
     type: str
-    function: Raw = field(default_factory=lambda: NULL)
+    function: Raw = NULL
 
 
 class NamedFunction(Struct):
@@ -171,8 +171,8 @@ class ParametersBody(Struct):
     logprobs: bool | None = None
     top_logprobs: Integer | None = None
     modalities: list[str] | None = None
-    audio: Raw = field(default_factory=lambda: NULL)
-    web_search_options: Raw = field(default_factory=lambda: NULL)
+    audio: Raw = NULL
+    web_search_options: Raw = NULL
 
 
 class CompletionBody(ParametersBody, kw_only=True):
@@ -183,8 +183,8 @@ class CompletionBody(ParametersBody, kw_only=True):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     metadata: Metadata | None = None
-    config: Raw = field(default_factory=lambda: NULL)
-    user: Raw = field(default_factory=lambda: NULL)
+    config: Raw = NULL
+    user: Raw = NULL
 
 
 class Config(Struct):
