@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import hiredis
@@ -38,14 +39,12 @@ def pack_commands(*commands: Command) -> bytes:
     return b"".join([hiredis.pack_command(command) for command in commands])  # type: ignore[arg-type]
 
 
+@dataclass(slots=True)
 class _Request:
-    __slots__ = ("count", "deadline", "receive", "replies")
-
-    def __init__(self, count: int, deadline: float, receive: Receive) -> None:
-        self.count = count
-        self.deadline = deadline
-        self.receive = receive
-        self.replies: list[Any] = []
+    count: int
+    deadline: float
+    receive: Receive
+    replies: list[Any] = field(default_factory=list)
 
 
 class Link(asyncio.Protocol):

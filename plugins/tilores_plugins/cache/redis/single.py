@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
@@ -80,14 +81,12 @@ class _Line:
             self.link = None
 
 
+@dataclass(slots=True)
 class _Gathering:
     """Reads that leave together."""
 
-    __slots__ = ("keys", "readers")
-
-    def __init__(self) -> None:
-        self.keys: list[str] = []
-        self.readers: list[tuple[Replies, int, int]] = []
+    keys: list[str] = field(default_factory=list)
+    readers: list[tuple[Replies, int, int]] = field(default_factory=list)
 
     def add(self, keys: Sequence[str], reader: Replies) -> None:
         start = len(self.keys)

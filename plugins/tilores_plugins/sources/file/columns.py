@@ -228,11 +228,7 @@ class ColumnChoice:
                 fix="export the customers as a list",
             )
         if not self._ids:
-            raise ConfigError(
-                "no column names the customer; the columns are " + _format_names(self._known),
-                where=str(self._path),
-                fix='say which in [plugins.file]: id_column = "…"',
-            )
+            raise self._unclear(f"no column names the customer; the columns are {_format_names(self._known)}")
         if self.id is not None:
             return self.id
         fitting = [column for column in self._ids if profile.ids[column].is_an_id or not profile.rows]
@@ -241,28 +237,22 @@ class ColumnChoice:
             tally = profile.ids[worst]
             found = f"{tally.conflicts} of {tally.compared} repeated values belong to people with different names"
             reason = found if tally.filled else "it is empty"
-            raise ConfigError(
-                f"the column {'.'.join(worst)!r} does not name the customer: {reason}",
-                where=str(self._path),
-                fix='say which column does in [plugins.file]: id_column = "…"',
-            )
+            raise self._unclear(f"the column {'.'.join(worst)!r} does not name the customer: {reason}")
         inner = [c for c in fitting if _names_customer(c) and profile.ids[c].filled == profile.rows]
         if inner and len(fitting[0]) == 1 and _squash(fitting[0][0]) in _OTHER_IDS:
-            raise ConfigError(
-                f"{fitting[0][0]!r} and {'.'.join(inner[0])!r} could each name the customer",
-                where=str(self._path),
-                fix=f'say which in [plugins.file]: id_column = "{".".join(inner[0])}"',
-            )
+            could = f"{fitting[0][0]!r} and {'.'.join(inner[0])!r} could each name the customer"
+            raise self._unclear(could, ".".join(inner[0]))
         strong = [column for column in fitting if _squash(".".join(column)) in _CUSTOMER_IDS]
         repeats = {profile.ids[column].repeated for column in strong}
         if len(strong) > 1 and len(repeats) > 1:
-            raise ConfigError(
-                f"{' and '.join(repr('.'.join(column)) for column in strong)} could each name the customer, and they "
-                "group the rows differently",
-                where=str(self._path),
-                fix=f'say which in [plugins.file]: id_column = "{".".join(strong[0])}"',
-            )
+            names = " and ".join(repr(".".join(column)) for column in strong)
+            could = f"{names} could each name the customer, and they group the rows differently"
+            raise self._unclear(could, ".".join(strong[0]))
         return fitting[0]
+
+    def _unclear(self, message: str, column: str = "…") -> ConfigError:
+        fix = f'say which column does in [plugins.file]: id_column = "{column}"'
+        return ConfigError(message, where=str(self._path), fix=fix)
 
     def _id_candidates(self) -> list[Column]:
         whole, last = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,50 +105,34 @@ class Reading:
                 yield " ".join(part for part in parts if part)
 
     def fits(self, customer: Customer, who: Identifiers) -> bool:
-        """Whether some record has each of what is asked for. What no field of a record could hold is not asked."""
+        """Whether some record has each of what is asked for, normalised. What no field could hold is not asked."""
+        roles = self.roles
+        born = (roles.born,) if roles.born else ()
         rows = [record.fields for record in customer.records]
+        names = {name for row in rows for name in self.names(row)}
         return (
-            self._fits_email(rows, who.email)
-            and self._fits_phone(rows, who.phone)
-            and self._fits_day(rows, who.date_of_birth)
-            and self._fits_name(rows, who.name)
+            (not who.email or _shows(rows, roles.emails, lambda one: normalise_email(one) == who.email))
+            and (not who.phone or _shows(rows, roles.phones, lambda one: self._is_phone(one, who.phone or "")))
+            and (not who.date_of_birth or _shows(rows, born, lambda one: self._day(one) == who.date_of_birth))
+            and (not who.name or not roles.names or name_fits(who.name, names))
         )
 
     def has_customer_id(self, customer: Customer, customer_id: str) -> bool:
+        """Whether some record has the number; True where no field could hold it."""
         wanted = customer_id.strip().casefold()
         rows = [record.fields for record in customer.records]
-        found = (one for row in rows for path in self.roles.customer_ids for one in texts(row, path))
-        return any(one.casefold() == wanted for one in found)
+        return _shows(rows, self.roles.customer_ids, lambda one: one.casefold() == wanted)
 
-    def _fits_email(self, rows: Sequence[Fields], email: str | None) -> bool:
-        if not email or not self.roles.emails:
-            return True
-        wanted = normalise_email(email)
-        found = (one for row in rows for path in self.roles.emails for one in texts(row, path))
-        return wanted is not None and any(normalise_email(one) == wanted for one in found)
-
-    def _fits_phone(self, rows: Sequence[Fields], phone: str | None) -> bool:
-        if not phone or not self.roles.phones:
-            return True
-        region = self.settings.locale.region
-        wanted = normalise_phone(phone, region)
-        if wanted is None:
-            return False
-        found = (one for row in rows for path in self.roles.phones for one in texts(row, path))
-        return any(normalise_phone(one, region) == wanted or _national(one, wanted) for one in found)
-
-    def _fits_day(self, rows: Sequence[Fields], day: str | None) -> bool:
-        if not day or not self.roles.born:
-            return True
-        return any(self._day(one) == day for row in rows for one in texts(row, self.roles.born))
+    def _is_phone(self, written: str, wanted: str) -> bool:
+        return normalise_phone(written, self.settings.locale.region) == wanted or _national(written, wanted)
 
     def _day(self, written: str) -> str | None:
         return parse_date(written[:48], day_first=self.settings.locale.day_first)
 
-    def _fits_name(self, rows: Sequence[Fields], name: str | None) -> bool:
-        if not name or not self.roles.names:
-            return True
-        return name_fits(name, {spelling for row in rows for spelling in self.names(row)})
+
+def _shows(rows: Sequence[Fields], paths: Sequence[str], is_it: Callable[[str], bool]) -> bool:
+    """Whether a value at one of the paths is it; True without paths."""
+    return not paths or any(is_it(one) for row in rows for path in paths for one in texts(row, path))
 
 
 def _national(written: str, wanted: str) -> bool:

@@ -196,8 +196,7 @@ class TiloresSource:
     async def _by_number(self, plan: Plan, wanted: str, limit: Deadline) -> Customer | None:
         variants = plan.asking.by_customer_id(wanted)
         found = await self._ask(plan, variants, 2, limit) if variants else []
-        if plan.reading.roles.customer_ids:
-            found = [customer for customer in found if plan.reading.has_customer_id(customer, wanted)]
+        found = [customer for customer in found if plan.reading.has_customer_id(customer, wanted)]
         return found[0] if len(found) == 1 else None
 
     async def _find(self, plan: Plan, who: Identifiers, most: int, limit: Deadline) -> list[Customer]:

@@ -50,7 +50,6 @@ def make_tools(source: Searches, plan: Plan, customer: Customer | None) -> Seque
     from langchain_core.tools import StructuredTool
 
     search = _Search(source, plan, customer)
-    edges = _Edges(source, customer)
     about = "this customer's records" if customer else "customers"
     return [
         StructuredTool(
@@ -60,13 +59,7 @@ def make_tools(source: Searches, plan: Plan, customer: Customer | None) -> Seque
             coroutine=search.run,
             response_format="content_and_artifact",
         ),
-        StructuredTool(
-            name="customer_edges",
-            description="Why a customer's records belong together: the rules and links that joined them.",
-            args_schema=edges.schema(),
-            coroutine=edges.run,
-            response_format="content_and_artifact",
-        ),
+        _edges_tool(source, customer),
     ]
 
 
@@ -113,32 +106,31 @@ class _Search:
         return _dump_within_bounds(found), found[:_MOST_CUSTOMERS]
 
 
-class _Edges:
-    def __init__(self, source: Searches, customer: Customer | None) -> None:
-        self._source = source
-        self._customer = customer
+def _edges_tool(source: Searches, bound: Customer | None) -> BaseTool:
+    from langchain_core.tools import StructuredTool
 
-    def schema(self) -> dict[str, Any]:
-        if self._customer is not None:
-            return {"type": "object", "title": "customer_edges", "properties": {}}
-        wanted = {"type": "string", "description": "a customer's id, as a search shows it"}
-        return {
-            "type": "object",
-            "title": "customer_edges",
-            "properties": {"customer_id": wanted},
-            "required": ["customer_id"],
-        }
-
-    async def run(self, customer_id: str = "", **_: Any) -> Result:
-        asked = self._customer.id if self._customer is not None else str(customer_id)
-        customer = await self._source.get(asked)
-        if customer is None or not _is_allowed(customer, self._customer):
-            return _text_result("there is no such customer")
-        entity = await self._source.edges(customer.id)
-        if entity is None:
+    async def run(customer_id: str = "", **_: Any) -> Result:
+        customer = await source.get(bound.id if bound is not None else str(customer_id))
+        entity = await source.edges(customer.id) if customer and _is_allowed(customer, bound) else None
+        if customer is None or entity is None:
             return _text_result("there is no such customer")
         told = [_text(summary(entity, most)) for most in (MOST_LINKS, 8, 0)]
         return next((text for text in told if len(text) <= MOST_CHARACTERS), "{}"), [customer]
+
+    schema: dict[str, Any] = {"type": "object", "title": "customer_edges", "properties": {}}
+    if bound is None:
+        schema["properties"]["customer_id"] = {
+            "type": "string",
+            "description": "a customer's id, as a search shows it",
+        }
+        schema["required"] = ["customer_id"]
+    return StructuredTool(
+        name="customer_edges",
+        description="Why a customer's records belong together: the rules and links that joined them.",
+        args_schema=schema,
+        coroutine=run,
+        response_format="content_and_artifact",
+    )
 
 
 def _is_allowed(found: Customer, bound: Customer | None) -> bool:
