@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -51,6 +53,21 @@ def spans(trace: Trace, kind: str) -> list[Span]:
 async def told(world: World, number: int) -> list[Outcome]:
     await eventually(lambda: len(world.outcomes) >= number)
     return world.outcomes
+
+
+async def test_masks_of_customers_are_made_by_one_thread_at_a_time() -> None:
+    meeting, met = Barrier(2), []
+
+    def remembered(_: str) -> None:
+        with suppress(BrokenBarrierError):
+            meeting.wait(0.2)
+            met.append(True)
+
+    capture = Capture("redacted", longest=1000, remembered=remembered)
+    answer = Answer(text="", model="m:1", record_fingerprint="f", customer=CustomerOutcome(kind="one"))
+    outcome = Outcome(turn=question(ABOUT_EDWINA), answer=answer, timings={"total": 0.1})
+    await asyncio.gather(*(asyncio.to_thread(capture.of, outcome) for _ in range(2)))
+    assert not met, "the cache of masks is not for two threads"
 
 
 async def test_calls_stand_in_the_order_they_were_made_with_what_they_cost() -> None:

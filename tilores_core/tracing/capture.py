@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, Final, Literal
 
 import orjson
@@ -49,6 +50,7 @@ class Capture:
         self._longest = longest
         self._remembered = remembered
         self._redactors: LRUCache[str, Redactor] = LRUCache(_REDACTORS_KEPT)
+        self._lock = Lock()
 
     def of(self, outcome: Outcome) -> CapturedTrace:
         """May take milliseconds with `redacted`: not for the event loop."""
@@ -56,7 +58,8 @@ class Capture:
             return NOTHING
         if self.mode == "full":
             return self._full(outcome)
-        redactor = self._redactor(outcome)
+        with self._lock:  # traces for several tracers may be built at once, and the cache is for one thread
+            redactor = self._redactor(outcome)
         return CapturedTrace(withheld=True) if redactor is None else self._redact(outcome, redactor)
 
     def _full(self, outcome: Outcome) -> CapturedTrace:

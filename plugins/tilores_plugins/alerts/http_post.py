@@ -37,9 +37,10 @@ class HttpPost:
         cls, context: PluginContext, url: SecretStr | None, path: str = "", *, fix: str, seconds: float
     ) -> HttpPost:
         """Of a channel with this setting. Raises `PluginError` when it has no address."""
-        if url is None or not url.get_secret_value():
+        if not url:
             raise PluginError("there is no address", plugin=context.plugin_id, fix=fix)
-        return cls(url.get_secret_value().rstrip("/") + path if path else url.get_secret_value(), seconds=seconds)
+        address = url.get_secret_value()
+        return cls(address.rstrip("/") + path if path else address, seconds=seconds)
 
     async def post(self, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         """Raises `AlertRefusedError` when this body is refused, `AlertChannelError` for anything else but 2xx."""

@@ -44,7 +44,7 @@ class Settings(BaseModel):
     @field_validator("secret")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and value.get_secret_value():
+        if value:
             try:
                 length = len(key_of(value.get_secret_value()))
             except ValueError:
@@ -94,16 +94,11 @@ def build(context: PluginContext) -> WebhookChannel:
     from tilores_plugins.alerts.http_post import HttpPost
 
     settings: Settings = context.settings
-    given = {
-        name: value.get_secret_value()
-        for name, value in (("url", settings.url), ("secret", settings.secret))
-        if value is not None and value.get_secret_value()
-    }
-    for name, variable in (("url", "TILORES_ALERT_WEBHOOK_URL"), ("secret", "TILORES_ALERT_WEBHOOK_SECRET")):
-        if name not in given:
-            raise PluginError(f"there is no {name}", plugin=context.plugin_id, fix=f"set {variable}")
-    post = HttpPost(given["url"], seconds=settings.timeout_seconds)
-    return WebhookChannel(post, key_of(given["secret"]), max_alerts=settings.max_alerts)
+    if not settings.secret:
+        raise PluginError("there is no secret", plugin=context.plugin_id, fix="set TILORES_ALERT_WEBHOOK_SECRET")
+    fix = "set TILORES_ALERT_WEBHOOK_URL"
+    post = HttpPost.to(context, settings.url, fix=fix, seconds=settings.timeout_seconds)
+    return WebhookChannel(post, key_of(settings.secret.get_secret_value()), max_alerts=settings.max_alerts)
 
 
 @hookimpl

@@ -127,13 +127,7 @@ class Settings(BaseModel):
 
     def check_complete(self) -> None:
         """Raises `ConfigError` naming what is needed to call the instance and not set."""
-        given = {
-            "api_url": self.api_url,
-            "token_url": self.token_url,
-            "client_id": self.client_id,
-            "client_secret": self.client_secret.get_secret_value(),
-        }
-        missing = [key for key, value in given.items() if not value]
+        missing = [key for key in _WHERE if not getattr(self, key)]
         if missing:
             variables = ", ".join(_WHERE[key] for key in missing)
             raise ConfigError(
