@@ -31,6 +31,9 @@ cache = ["memory"]
 watch_seconds = 0.1
 """
 
+_AT_ONCE = 4
+"""A deployment mostly waits for the platform."""
+
 
 class Platform:
     """Railway, a server that its deployments answer from, and the command as a process that a step may kill."""
@@ -120,11 +123,14 @@ async def taken_back() -> bool:
 
 
 async def run() -> bool:
-    good = True
-    for step in await steps():
-        for moment in ("before", "after"):
-            good &= await killed_at(step, moment)
-    return await taken_back() and good
+    at_once = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(step: str, moment: str) -> bool:
+        async with at_once:
+            return await killed_at(step, moment)
+
+    kills = [one(step, moment) for step in await steps() for moment in ("before", "after")]
+    return all([*await asyncio.gather(*kills), await taken_back()])
 
 
 if __name__ == "__main__":
