@@ -183,24 +183,26 @@ async def test_a_call_that_is_ended_is_told_as_an_error() -> None:
         await listening
 
 
-async def test_who_does_not_wait_leaves_after_a_time() -> None:
+async def test_who_does_not_wait_leaves_after_a_time(pass_time: Callable[[float], None]) -> None:
     call = Call()
     shared = call.start()
     shared.join()
-    shared.leave_after(0.01)
+    shared.leave_after(100.0)
     await settle()
     assert call.ended == []
+    pass_time(200.0)
     await eventually(lambda: call.cancelled)
     assert call.ended == [shared]
 
 
-async def test_others_stay_when_the_time_is_over() -> None:
+async def test_others_stay_when_the_time_is_over(pass_time: Callable[[float], None]) -> None:
     call = Call()
     shared = call.start()
     shared.join()
-    shared.leave_after(0.01)
+    shared.leave_after(100.0)
     waiting = wait(shared)
-    await asyncio.sleep(0.05)  # the time that was given is over
+    pass_time(200.0)  # the time that was given is over
+    await settle()
     call.end()
     assert (await waiting).text == "the end"
 

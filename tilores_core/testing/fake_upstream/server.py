@@ -117,7 +117,7 @@ class FakeUpstream:
         """What this provider's clients take as their base URL."""
         return self.url + self.dialect.base_path
 
-    async def until(self, condition: Callable[[], bool], *, within: float = 5.0) -> bool:
+    async def until(self, condition: Callable[[], bool], *, within: float = 60.0) -> bool:
         """Wait for something seen here (`lambda: upstream.disconnects == 1`); whether it came about in time."""
         end = time.monotonic() + within
         while not condition():
