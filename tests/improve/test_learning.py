@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tilores_core.contracts import Change
-from tilores_core.improve.engine import Gain
+from tilores_core.improve.engine import Observation
 from tilores_core.improve.learning import LearningAccumulator, choose_strategy, observations
 from tilores_core.store.address import store_address
 from tilores_core.store.improvement import StoredCycle
@@ -24,9 +25,10 @@ HELPS = Change(part="answer_style", instruction="Copy every digit.", fault="inex
 OTHER = Change(part="refusal", instruction="Do not guess.", fault="invented")
 
 
-def gain(change: Change = HELPS, helped: int = 10, hurt: int = 0, **where: dict[str, float]) -> Gain:
+def gain(change: Change = HELPS, helped: int = 10, hurt: int = 0, **where: dict[str, float]) -> Observation:
     total = 0.1 * (helped - hurt)
-    return Gain(change=change, pairs=20, total=total, squares=abs(total) / 10, helped=helped, hurt=hurt, **where)
+    figures = {"pairs": 20, "total": total, "squares": abs(total) / 10, "helped": helped, "hurt": hurt, **where}
+    return Observation.model_validate(asdict(change) | figures)
 
 
 class Replica:

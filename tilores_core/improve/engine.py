@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import structlog
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from tilores_core.contracts import (
     Candidate,
@@ -30,24 +31,28 @@ _MOST_FINDINGS: Final = 50
 _MOST_BEST: Final = 3
 _SHARE_OF_TIME: Final = 0.75
 """Of the time that is left, for the search; the rest is for what comes after it."""
+_LONGEST: Final = 2_000
+_Name = Annotated[str, StringConstraints(max_length=200)]
 Ask = Callable[[str], Awaitable[ModelReply]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gain:
-    """What one instruction did: paired differences of the overall score, by model and by spectrum.
+class Observation(BaseModel):
+    """What one cycle has measured of one instruction, as it is kept, exported and imported: paired differences of the
+    overall score, by model and by spectrum. `helped` and `hurt` count pairs that changed."""
 
-    `helped` and `hurt` count pairs that changed.
-    """
+    model_config = ConfigDict(allow_inf_nan=False, frozen=True)
 
-    change: Change
+    cycle: str = Field("", max_length=64)
+    part: str = Field(min_length=1, max_length=_LONGEST)
+    instruction: str = Field(min_length=1, max_length=_LONGEST)
+    fault: str | None = Field(max_length=40)
     pairs: int
     total: float
     squares: float
     helped: int
     hurt: int
-    by_model: Mapping[str, float] = field(default_factory=dict)
-    by_spectrum: Mapping[str, float] = field(default_factory=dict)
+    by_model: dict[_Name, float] = {}
+    by_spectrum: dict[_Name, float] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +63,7 @@ class SearchResult:
     best: tuple[ScoredCandidate, ...] = ()
     tried: int = 0
     rejected: tuple[str, ...] = ()
-    gains: tuple[Gain, ...] = ()
+    gains: tuple[Observation, ...] = ()
     ended: str = ""
 
 
@@ -150,12 +155,13 @@ class ContinuousOptimizationEngine:
         )
 
 
-def _gains(tried: Iterable[ScoredCandidate]) -> tuple[Gain, ...]:
-    """Of each candidate that differs by one instruction from another one that was scored."""
+def _gains(tried: Iterable[ScoredCandidate]) -> tuple[Observation, ...]:
+    """Of each candidate that differs by one instruction from another one that was scored; a whole part rewritten fits
+    no other prompt."""
     by_changes = {one.candidate.changes: one for one in tried}
-    gains: dict[Change, Gain] = {}
+    gains: dict[Change, Observation] = {}
     for changes, one in by_changes.items():
-        parent = by_changes.get(changes[:-1]) if changes else None
+        parent = by_changes.get(changes[:-1]) if changes and len(changes[-1].instruction) <= _LONGEST else None
         if parent is not None and (gain := _compare(changes[-1], parent.cases, one.cases)).pairs:
             before = gains.get(changes[-1])
             if before is None or gain.pairs > before.pairs:
@@ -163,7 +169,7 @@ def _gains(tried: Iterable[ScoredCandidate]) -> tuple[Gain, ...]:
     return tuple(gains.values())
 
 
-def _compare(change: Change, before: Sequence[ScoredCase], after: Sequence[ScoredCase]) -> Gain:
+def _compare(change: Change, before: Sequence[ScoredCase], after: Sequence[ScoredCase]) -> Observation:
     known = {(case.model, case.id): case.score for case in before}
     pairs = [(case, case.score - known[case.model, case.id]) for case in after if (case.model, case.id) in known]
     differences = [difference for _, difference in pairs]
@@ -172,8 +178,8 @@ def _compare(change: Change, before: Sequence[ScoredCase], after: Sequence[Score
         names = sorted({place(case) for case, _ in pairs})
         return {name: average([difference for case, difference in pairs if place(case) == name]) for name in names}
 
-    return Gain(
-        change=change,
+    return Observation(
+        **asdict(change),
         pairs=len(pairs),
         total=math.fsum(differences),
         squares=math.fsum(difference * difference for difference in differences),

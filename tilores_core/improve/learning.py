@@ -6,16 +6,15 @@ import hashlib
 import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from tilores_core.contracts import Change, Lesson, OptimizerStrategy
 from tilores_core.errors import BudgetSpentError, InvalidRequestError
 from tilores_core.improve.candidates import average
-from tilores_core.improve.engine import ContinuousOptimizationEngine, Gain, SearchResult
+from tilores_core.improve.engine import ContinuousOptimizationEngine, Observation, SearchResult
 from tilores_core.statistics import Moments
 from tilores_core.statistics.distributions import beta_cdf, normal_quantile
 
@@ -36,26 +35,6 @@ _MOST_APPLIED: Final = 12
 _GOOD_ENOUGH: Final = 0.95
 _LARGEST_FILE: Final = 50_000_000
 _MOST_ROWS: Final = 100_000
-_LONGEST: Final = 2_000
-_Name = Annotated[str, StringConstraints(max_length=200)]
-
-
-class Observation(BaseModel):
-    """What one cycle has measured of one instruction, as it is kept, exported and imported; the fields of `Gain`."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
-
-    cycle: str = Field("", max_length=64)
-    part: str = Field(min_length=1, max_length=_LONGEST)
-    instruction: str = Field(min_length=1, max_length=_LONGEST)
-    fault: str | None = Field(max_length=40)
-    pairs: int
-    total: float
-    squares: float
-    helped: int
-    hurt: int
-    by_model: dict[_Name, float] = {}
-    by_spectrum: dict[_Name, float] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,14 +109,9 @@ class LearningAccumulator:
         return await self._store.add_lessons(checked)
 
 
-def observations(cycle_id: str, at_ms: int, gains: Sequence[Gain]) -> list[dict[str, Any]]:
+def observations(cycle_id: str, at_ms: int, gains: Iterable[Observation]) -> list[dict[str, Any]]:
     """Rows of the store for what a cycle has measured."""
-    rows = []
-    for gain in gains:
-        if len(gain.change.instruction) <= _LONGEST:  # a whole part rewritten fits no other prompt
-            figures = asdict(gain)
-            rows.append(_build_row(at_ms, Observation(cycle=cycle_id, **figures.pop("change"), **figures)))
-    return rows
+    return [_build_row(at_ms, gain.model_copy(update={"cycle": cycle_id})) for gain in gains]
 
 
 def _build_row(at_ms: int, observation: Observation) -> dict[str, Any]:
