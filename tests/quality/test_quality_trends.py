@@ -27,7 +27,7 @@ def _figures(trend: Trend) -> list[float]:
     found, change = trend.slope, trend.change
     return [
         *(trend.count, trend.mean, trend.variance),
-        *(found.slope, found.low, found.high, found.p_value, found.intercept),
+        *(found.slope, found.low, found.high, found.p_value),
         *(change.index, change.before, change.after, change.p_value),
     ]
 

@@ -10,7 +10,7 @@ recommendations   what was decided, done and learned, and what the next cycle sh
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -78,21 +78,13 @@ class CycleWork:
                 where="improve",
                 fix="begin another cycle: tilores improve run",
             )
-        steps: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
-            "baseline": self._baseline,
-            "trends": self._trends,
-            "opportunities": self._opportunities,
-            "generation": self._generation,
-            "validation": self._validation,
-            "recommendations": self._recommendations,
-        }
         for name in PHASES:
             if self._progress is not None:
                 self._progress(name, PHASES.index(name))
             if name in self.phases:
                 continue
             self._lessons = ()
-            self.phases[name] = await steps[name]()
+            self.phases[name] = await getattr(self, f"_{name}")()
             await self._store.keep(self._cycle.id, self.phases, fence=self.fence, lessons=self._lessons)
 
     async def _baseline(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from time import perf_counter
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
@@ -32,6 +32,9 @@ from tilores_core.quality.scoring.live import is_scorable
 from tilores_core.store.lazy import LazyStore
 from tilores_core.store.topics import FEEDBACK
 from tilores_core.store.windows import MEASURES, PARTS, WINDOW_MS, Cell
+
+if TYPE_CHECKING:
+    from tilores_core.quality.questions.collecting import QuestionCollector  # a server does without it
 
 log = structlog.get_logger(part="quality")
 
@@ -70,16 +73,6 @@ class ScoreObserver(Protocol):
         ...
 
 
-class Collector(Protocol):
-    """Keeps questions of answers that got feedback; `QuestionCollector` is one."""
-
-    def remember(self, outcome: Outcome) -> None: ...
-
-    def rate(self, run_id: str, score: float) -> None: ...
-
-    async def flush(self) -> None: ...
-
-
 class LiveQuality:
     """Scores and counts live turns. One per web process; what comes in is called on its event loop.
 
@@ -96,7 +89,7 @@ class LiveQuality:
         cpu_share: float,
         score: Scorer | None = None,
         observer: ScoreObserver | None = None,
-        collector: Collector | None = None,
+        collector: QuestionCollector | None = None,
         note: Callable[[str, Mapping[str, float]], None] = lambda run_id, scores: None,
         wake_monitor: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,

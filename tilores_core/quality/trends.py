@@ -10,7 +10,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final, Literal
 
-from tilores_core.statistics import ChangePoint, Slope, change_point, slope
+from tilores_core.statistics import ChangePoint, Moments, Slope, change_point, slope
 from tilores_core.statistics.series import change_p_value, line
 from tilores_core.store.windows import DAY_MS, Window
 
@@ -70,7 +70,8 @@ class QualityTrendAnalyzer:
         days = [(at - points[0][0]) / DAY_MS for at, _ in points]
         values = [value for _, value in points]
         numpy = self._use_numpy if self._use_numpy is not None else len(values) >= _LONG and self._is_installed
-        mean, variance = (_numpy_moments if numpy else _moments)(values)
+        moments = Moments.of(values)
+        mean, variance = _numpy_moments(values) if numpy else (moments.mean, moments.variance)
         if len(values) < _FEWEST:
             return Trend(count=len(values), mean=mean, variance=variance, direction="unknown")
         found = _numpy_slope(values, days, self._alpha) if numpy else slope(values, days, alpha=self._alpha)
@@ -82,12 +83,6 @@ class QualityTrendAnalyzer:
             slope=found,
             change=_numpy_change_point(values) if numpy else change_point(values),
         )
-
-
-def _moments(values: Sequence[float]) -> tuple[float, float]:
-    mean = sum(values) / len(values)
-    squares = sum((value - mean) ** 2 for value in values)
-    return mean, squares / (len(values) - 1) if len(values) > 1 else 0.0
 
 
 def _numpy() -> Any:
@@ -102,14 +97,13 @@ def _numpy_moments(values: Sequence[float]) -> tuple[float, float]:
 def _numpy_slope(values: Sequence[float], times: Sequence[float], alpha: float) -> Slope:
     np = _numpy()
     x, y = np.asarray(times), np.asarray(values)
-    mean_x, mean_y = float(x.mean()), float(y.mean())
-    x, y = x - mean_x, y - mean_y
+    x, y = x - x.mean(), y - y.mean()
     squares_x = float(x @ x)
     if squares_x == 0:
         raise ValueError("all times are the same")
     rise = float(x @ y) / squares_x
     rest = y - rise * x
-    return line(len(values), rise, mean_x, mean_y, squares_x, float(rest @ rest), alpha)
+    return line(len(values), rise, squares_x, float(rest @ rest), alpha)
 
 
 def _numpy_change_point(values: Sequence[float]) -> ChangePoint | None:

@@ -15,14 +15,12 @@ from tilores_core.statistics.moments import Moments
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A difference (second minus first) with its interval, the statistic and a two-sided p-value."""
+    """A difference (second minus first) with its interval and a two-sided p-value."""
 
     difference: float
     low: float
     high: float
-    statistic: float
     p_value: float
-    df: float = math.inf
 
 
 def paired_t(first: Sequence[float], second: Sequence[float], *, alpha: float = 0.05) -> Comparison:
@@ -32,18 +30,12 @@ def paired_t(first: Sequence[float], second: Sequence[float], *, alpha: float = 
     """
     if len(first) != len(second) or len(first) < 2:
         raise ValueError(f"two lists of the same length, at least 2, not {len(first)} and {len(second)}")
-    differences = Moments.of(b - a for a, b in zip(first, second, strict=True))
-    error = math.sqrt(differences.variance / differences.count)
-    return _t_comparison(differences.mean, error, differences.count - 1, alpha)
-
-
-def _t_comparison(difference: float, error: float, df: float, alpha: float) -> Comparison:
+    moments = Moments.of(b - a for a, b in zip(first, second, strict=True))
+    difference, error, df = moments.mean, math.sqrt(moments.variance / moments.count), moments.count - 1
     if error == 0:  # all differences are the same
-        statistic = math.copysign(math.inf, difference) if difference else 0.0
-        return Comparison(difference, difference, difference, statistic, 0.0 if difference else 1.0, df)
-    statistic = difference / error
+        return Comparison(difference, difference, difference, 0.0 if difference else 1.0)
     half = t_quantile(1 - alpha / 2, df) * error
-    return Comparison(difference, difference - half, difference + half, statistic, 2 * t_tail(abs(statistic), df), df)
+    return Comparison(difference, difference - half, difference + half, 2 * t_tail(abs(difference) / error, df))
 
 
 def mcnemar_exact(only_first: int, only_second: int) -> float:
@@ -59,15 +51,11 @@ def sample_size(first: float, second: float, *, alpha: float = 0.05, power: floa
     """
     if first == second or not (0 <= first <= 1 and 0 <= second <= 1):
         raise ValueError(f"two different proportions in [0, 1], not {first} and {second}")
-    null, own = _deviations(first, second)
+    mean = (first + second) / 2
+    # The standard deviation of a difference of two trials, when the proportions are equal and when they are not.
+    null, own = math.sqrt(2 * mean * (1 - mean)), math.sqrt(first * (1 - first) + second * (1 - second))
     needed = (normal_quantile(1 - alpha / 2) * null + normal_quantile(power) * own) / (second - first)
     return math.ceil(needed * needed)
-
-
-def _deviations(first: float, second: float) -> tuple[float, float]:
-    """The standard deviation of a difference of two trials, when the proportions are equal and when they are not."""
-    mean = (first + second) / 2
-    return math.sqrt(2 * mean * (1 - mean)), math.sqrt(first * (1 - first) + second * (1 - second))
 
 
 def cohens_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float:

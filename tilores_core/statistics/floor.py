@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from tilores_core.statistics.sequential import in_unit_interval
-
 _MEMORY: Final = 50.0
 _MEMORY_PER_VARIANCE: Final = 2000.0
 _MEAN_WEIGHT: Final = 40.0
@@ -56,7 +54,8 @@ class FloorTest:
 
     def add(self, score: float) -> None:
         """Raises `ValueError` for a score outside [0, 1]."""
-        in_unit_interval(score)
+        if not 0 <= score <= 1:
+            raise ValueError(f"a score must lie in [0, 1], not {score}")
         if (gap := self.floor - self.mean) > 0:
             bet = min(gap / (self.variance + gap * gap), 0.5 / (1 - self.floor))
             self.active *= 1 + bet * (self.floor - score)

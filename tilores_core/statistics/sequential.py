@@ -60,9 +60,3 @@ def _variance_of_difference(control: Moments, treatment: Moments, minimum: float
     if min(control.count, treatment.count) < max(minimum, 2):
         return None
     return (control.variance / control.count + treatment.variance / treatment.count) or None
-
-
-def in_unit_interval(score: float) -> None:
-    """Raises `ValueError` for a score outside [0, 1]."""
-    if not 0 <= score <= 1:
-        raise ValueError(f"a score must lie in [0, 1], not {score}")

@@ -17,7 +17,6 @@ class Slope:
     low: float
     high: float
     p_value: float
-    intercept: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +45,16 @@ def slope(values: Sequence[float], times: Sequence[float] | None = None, *, alph
     products = math.fsum((x - mean_x) * (y - mean_y) for x, y in zip(xs, values, strict=True))
     rise = products / squares_x
     squares = math.fsum((y - mean_y - rise * (x - mean_x)) ** 2 for x, y in zip(xs, values, strict=True))
-    return line(n, rise, mean_x, mean_y, squares_x, squares, alpha)
+    return line(n, rise, squares_x, squares, alpha)
 
 
-def line(n: int, rise: float, mean_x: float, mean_y: float, squares_x: float, squares: float, alpha: float) -> Slope:
+def line(n: int, rise: float, squares_x: float, squares: float, alpha: float) -> Slope:
     """The interval and p-value of a slope, from the sums of squares of x and of the residuals."""
     error = math.sqrt(squares / (n - 2) / squares_x)
     if error == 0:
-        return Slope(rise, rise, rise, 0.0 if rise else 1.0, mean_y - rise * mean_x)
+        return Slope(rise, rise, rise, 0.0 if rise else 1.0)
     half = t_quantile(1 - alpha / 2, n - 2) * error
-    return Slope(rise, rise - half, rise + half, 2 * t_tail(abs(rise) / error, n - 2), mean_y - rise * mean_x)
+    return Slope(rise, rise - half, rise + half, 2 * t_tail(abs(rise) / error, n - 2))
 
 
 def change_point(values: Sequence[float]) -> ChangePoint | None:

@@ -35,7 +35,7 @@ Write at most {most} different instructions, some for each fault.
 
 
 class BanditSettings(StrategySettings):
-    """`instructions`: your own. `proposals`: how many the model writes. `rounds` of choice."""
+    """Settings of the `bandit` strategy."""
 
     instructions: dict[str, list[str]] = Field({}, description="instructions to choose from, by part of the prompt")
     proposals: int = Field(16, ge=0, le=64, description="instructions that the reflection model writes; 0: none")

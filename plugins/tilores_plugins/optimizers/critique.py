@@ -34,7 +34,7 @@ prevent it.
 
 
 class CritiqueSettings(StrategySettings):
-    """Settings of the `critique` strategy. `rounds` of criticism; `beam`: how many candidates go on after each."""
+    """Settings of the `critique` strategy."""
 
     rounds: int = Field(3, ge=1, le=10, description="rounds of criticism and selection")
     beam: int = Field(3, ge=1, le=8, description="candidates that go on after each round")

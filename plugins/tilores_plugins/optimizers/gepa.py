@@ -35,7 +35,7 @@ customer and no value is mentioned. Put it between ``` and ```, alone."""
 
 
 class GepaSettings(StrategySettings):
-    """`rounds`: rewritings that are tried; `minibatch`: questions that each is tried on first; `parts`: rewritten."""
+    """Settings of the `gepa` strategy."""
 
     rounds: int = Field(15, ge=1, le=500, description="rewritings that are tried")
     minibatch: int = Field(6, ge=1, le=50, description="questions that a rewriting is tried on first")

@@ -30,10 +30,7 @@ value. Put each between <instructions> and </instructions>."""
 
 
 class OproSettings(StrategySettings):
-    """Settings of the `opro` strategy.
-
-    `steps`: how often the model is asked; `proposals`: texts that it writes each time.
-    """
+    """Settings of the `opro` strategy."""
 
     steps: int = Field(5, ge=1, le=50, description="times that the model is asked for texts")
     proposals: int = Field(4, ge=1, le=16, description="texts that it writes each time")

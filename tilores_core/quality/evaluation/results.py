@@ -12,7 +12,6 @@ from tilores_core.spectrums import current_spectrums
 from tilores_core.statistics.distributions import t_quantile
 
 _CONFIDENCE: Final = 0.95
-_ALL_SCORES: Final = (*SCORES, "overall")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,14 +73,12 @@ class Cell:
     @classmethod
     def of(cls, values: Sequence[float], errors: int = 0) -> Cell:
         count = len(values)
-        if not count:
-            return cls(mean=None, low=None, high=None, count=0, errors=errors)
-        mean = math.fsum(values) / count
-        if count == 1:
-            return cls(mean=mean, low=None, high=None, count=1, errors=errors)
-        variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
-        half = t_quantile((1 + _CONFIDENCE) / 2, count - 1) * math.sqrt(variance / count)
-        return cls(mean=mean, low=max(0.0, mean - half), high=min(1.0, mean + half), count=count, errors=errors)
+        mean, low, high = math.fsum(values) / count if count else None, None, None
+        if mean is not None and count > 1:
+            variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
+            half = t_quantile((1 + _CONFIDENCE) / 2, count - 1) * math.sqrt(variance / count)
+            low, high = max(0.0, mean - half), min(1.0, mean + half)
+        return cls(mean=mean, low=low, high=high, count=count, errors=errors)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,12 +96,11 @@ class ScoreTable:
 
 
 def score_table(results: Iterable[AnswerResult], score: str = "overall") -> ScoreTable:
-    """The table of a score (one of `scoring.SCORES`, `overall` or `judged`)."""
+    """The table of a score (one of `scoring.SCORES`, or `overall`)."""
     rows = list(results)
     known = {spectrum.name: (place, spectrum.weight) for place, spectrum in enumerate(current_spectrums().spectrums)}
     models = tuple(dict.fromkeys(row.model for row in rows))
     spectrums = tuple(sorted({row.spectrum for row in rows}, key=lambda name: (known.get(name, (99, 1.0))[0], name)))
-    value = _value_of(score)
 
     def cells(key: Callable[[AnswerResult], Any]) -> dict[Any, Cell]:
         groups: dict[Any, list[AnswerResult]] = {}
@@ -112,7 +108,7 @@ def score_table(results: Iterable[AnswerResult], score: str = "overall") -> Scor
             groups.setdefault(key(row), []).append(row)
         return {
             name: Cell.of(
-                [found for row in group if (found := value(row)) is not None],
+                [value for row in group if row.scores and (value := row.scores.values()[score]) is not None],
                 sum(row.error is not None for row in group),
             )
             for name, group in groups.items()
@@ -134,17 +130,7 @@ def score_table(results: Iterable[AnswerResult], score: str = "overall") -> Scor
     )
 
 
-def _value_of(score: str) -> Callable[[AnswerResult], float | None]:
-    if score == "judged":
-        return lambda row: row.judged
-    return lambda row: None if row.scores is None else row.scores.values()[score]
-
-
 def means(results: Iterable[AnswerResult]) -> dict[str, float | None]:
     """The mean of every score over all answers, by its name."""
-    rows = [row for row in results if row.scores is not None]
-    found: dict[str, float | None] = {}
-    for score in _ALL_SCORES:
-        values = [value for row in rows if row.scores and (value := row.scores.values()[score]) is not None]
-        found[score] = math.fsum(values) / len(values) if values else None
-    return found
+    rows = list(results)
+    return {score: score_table(rows, score).overall.mean for score in (*SCORES, "overall")}
