@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -296,9 +298,18 @@ def sums_of(count: int, quality: float) -> dict[str, float]:
 async def test_one_process_at_a_time_and_clear_errors(tmp_path: Path) -> None:
     async with opened(tmp_path, CONFIG) as services:
         store = await services.store.get()
-        assert await store.leases.acquire(LEASE, "another process", 60.0)
-        with pytest.raises(InvalidRequestError, match="another process"):
-            await run(services)
+        lease = await acquire_lease(store.leases, LEASE, seconds=60.0)
+        assert lease is not None
+        holders = {"another process": False, lease.holder.replace(f":{os.getpid()}:", f":{2**30}:"): True}
+        fence = lease.fence
+        await store.leases.release(LEASE, lease.holder, fence)
+        for holder, is_killed in holders.items():
+            assert await store.leases.acquire(LEASE, holder, 60.0)
+            with (
+                contextlib.nullcontext() if is_killed else pytest.raises(InvalidRequestError, match="another process")
+            ):
+                assert await build_cycles(services).run(None) is None
+            await store.leases.release(LEASE, holder, fence + 1)
     async with opened(tmp_path / "unknown", {**CONFIG, "plugins": {"bandit": {"proposals": 0}}}) as services:
         with pytest.raises(ConfigError, match="no optimizer strategy 'best'"):
             await run(services, strategy="best")

@@ -23,6 +23,23 @@ async def breach(services: Services) -> None:
     await (await services.store.get()).alerts.report([report])
 
 
+async def test_worker_says_that_the_budget_is_too_small_for_a_cycle_and_goes_on(tmp_path: Path) -> None:
+    config: dict[str, Any] = {**CONFIG, "improve": {**CONFIG["improve"], "triggered": True, "max_calls": 3}}
+    async with opened(tmp_path, config) as services:
+        await breach(services)
+        task = asyncio.create_task(run_triggered(services))
+        store = await services.store.get()
+
+        async def said() -> bool:
+            return any("3 are allowed" in one.alert.detail for one in await store.alerts.recent())
+
+        await eventually(said)
+        assert not task.done()
+        assert await store.improvement.recent() == []
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 @pytest.mark.parametrize("triggered", [True, False])
 async def test_worker_runs_a_cycle_only_where_it_is_switched_on(tmp_path: Path, triggered: bool) -> None:
     config: dict[str, Any] = {**CONFIG, "improve": {**CONFIG["improve"], "triggered": triggered}}

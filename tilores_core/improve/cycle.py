@@ -105,15 +105,7 @@ class VirtuousCycleOrchestrator:
             await store.keep(cycle.id, work.phases, fence=work.fence)
             await store.end(cycle.id, "failed", fence=work.fence)
             self._tell_of_budget(work.journal.ended)
-            self._parts.alerts.raise_alert(
-                Alert(
-                    kind="improvement.failed",
-                    severity="MEDIUM",
-                    title="An improvement cycle failed",
-                    detail=error.message,
-                    source="improve",
-                )
-            )
+            self._parts.alerts.raise_alert(failure_alert(error))
             raise
         waits = work.phases["recommendations"].get("rollout")
         await store.end(cycle.id, "rolling out" if waits else "done", fence=work.fence)
@@ -131,6 +123,17 @@ class VirtuousCycleOrchestrator:
             self._parts.alerts.raise_alert(alert)
         else:
             self._parts.alerts.clear(alert.fingerprint)
+
+
+def failure_alert(error: TiloresError) -> Alert:
+    """Of a cycle that failed or could not begin."""
+    return Alert(
+        kind="improvement.failed",
+        severity="MEDIUM",
+        title="An improvement cycle failed",
+        detail=error.message,
+        source="improve",
+    )
 
 
 def _estimate(request: CycleRequest, ground: CycleQuestions) -> dict[str, int]:

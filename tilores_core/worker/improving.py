@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Final, cast
 
+import structlog
+
 from tilores_core.contracts import OptimizerStrategy
 from tilores_core.errors import ConfigError, InvalidRequestError
 from tilores_core.hookspecs import OptimizerStrategySpec
 from tilores_core.host.roles import OPTIMIZER
-from tilores_core.improve.cycle import VirtuousCycleOrchestrator
+from tilores_core.improve.cycle import VirtuousCycleOrchestrator, failure_alert
 from tilores_core.improve.decision import Thresholds
 from tilores_core.improve.deployment import AutomatedImprovementDeployment
 from tilores_core.improve.journal import CycleBudget, ModelReply
@@ -24,6 +26,8 @@ from tilores_core.settings.nearest import suggest
 from tilores_core.spectrums import current_spectrums
 from tilores_core.store.improvement import StoredCycle
 from tilores_core.store.topics import EXPERIMENTS
+
+log = structlog.get_logger(part="improve")
 
 IMPROVE_WORK: Final = "improve"
 AUTO: Final = "auto"
@@ -168,7 +172,14 @@ async def run_triggered(services: Services) -> None:
 
     async def run(spectrums: tuple[str, ...]) -> StoredCycle | None:
         reason = f"breaches in {', '.join(spectrums)}"
-        return await cycles.run(await build_request(services, spectrums=spectrums, reason=reason))
+        request = await build_request(services, spectrums=spectrums, reason=reason)
+        try:
+            return await cycles.run(request)
+        except InvalidRequestError as error:  # another process runs one, or the budget is too small for any
+            log.warning("improve.cycle_not_begun", reason=error.message)
+            if error.param == "max_calls":
+                services.alerts.raise_alert(failure_alert(error))
+            return None
 
     orchestrator = ContinuousImprovementOrchestrator(services.store, config.improve, run)
     services.store.listen(EXPERIMENTS, lambda _: mark.set())
