@@ -125,7 +125,7 @@ async def test_answers_are_counted_and_scored_once_each(tmp_path: Path) -> None:
         [failed] = sums.values()
         assert (failed.sums["turns"], failed.sums["errors"]) == (1, 1)
         [logged] = await (await store.get()).windows.list_logged()
-        assert logged.scores == [0.75] * 4
+        assert list(logged.scores) == [0.75] * 4
         await quality.flush()
         assert (await (await store.get()).windows.query(0, round(NOW * 1000) + 1))[0].sums["turns"] == 5
 
