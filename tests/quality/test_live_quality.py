@@ -182,7 +182,7 @@ async def test_outage_of_the_store_loses_nothing(tmp_path: Path, monkeypatch: py
         monkeypatch.setattr(opened.windows, "add", add)
         await quality.flush()
         assert (await window(store)).moments("overall").count == 3
-        assert [row.scores for row in await opened.windows.list_logged()] == [[0.5] * 3]
+        assert [list(row.scores) for row in await opened.windows.list_logged()] == [[0.5] * 3]
 
 
 async def test_feedback_finds_its_answer_also_in_another_process(tmp_path: Path) -> None:
