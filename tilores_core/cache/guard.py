@@ -93,14 +93,12 @@ class GuardedTier:
         if breaker is None:
             return
         opened = breaker.opened
+        writes = self.write_breaker
         # It can be neither written nor read: it is down.
-        breaker.failure(certain=breaker is self.breaker and self._writes_fail())
+        breaker.failure(certain=breaker is self.breaker and writes is not None and writes.state != "closed")
         if breaker.opened > opened:
             what = "reads" if breaker is self.breaker else "writes"
             log.warning("cache.breaker_opened", tier=self.name, calls=what, error=type(error).__name__)
-
-    def _writes_fail(self) -> bool:
-        return self.write_breaker is not None and self.write_breaker.state != "closed"
 
     async def read(self, keys: Sequence[str]) -> Mapping[str, CacheEntry] | None:
         """The entries of `keys`, without those that a pending invalidation matches; None when the tier fails."""

@@ -121,7 +121,9 @@ class Stack:
                 failed |= held.keys()
                 continue
             there = {key: unpack(key, entry, tier.label) for key, entry in entries.items()}
-            lacking = {key: hit for key, hit in held.items() if not _as_young(there.get(key), hit)}
+            lacking = {
+                key: hit for key, hit in held.items() if not (old := there.get(key)) or old.stored_at < hit.stored_at
+            }
             for key, hit in lacking.items():
                 self._recent.add(key, hit.tags)
             if not await self.write(tier, {key: (hit, revision) for key, hit in lacking.items()}):
@@ -300,7 +302,3 @@ class Stack:
         if tier.pending_invalidations:
             self.on_pending(tier)
         return removed
-
-
-def _as_young(stored: Hit | None, hit: Hit) -> bool:
-    return stored is not None and stored.stored_at >= hit.stored_at

@@ -107,7 +107,9 @@ class TieredCache:
         self.announce = self._invalidator.announce
         self.on_announcement = self._invalidator.on_announcement
         self.on_invalidation = self._invalidator.on_invalidation
-        self.leases: LeaseBackend | None = self._find_leases()
+        self.leases: LeaseBackend | None = next(
+            (TierLeases(tier, tier.tier) for tier in self._stack.tiers if isinstance(tier.tier, SupportsLease)), None
+        )
         """Leases among the processes that share a tier; None without such a tier."""
 
     # --- life ---------------------------------------------------------------------------------------------
@@ -375,14 +377,6 @@ class TieredCache:
 
     def _on_refreshed(self, _: asyncio.Task[Hit]) -> None:
         self._refreshing -= 1
-
-    # --- inside: building ---------------------------------------------------------------------------------
-
-    def _find_leases(self) -> LeaseBackend | None:
-        for tier in self._stack.tiers:
-            if isinstance(tier.tier, SupportsLease):
-                return TierLeases(tier, tier.tier)
-        return None
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.create_task(work)

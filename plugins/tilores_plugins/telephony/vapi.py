@@ -27,11 +27,9 @@ def is_authentic(settings: Settings, headers: Mapping[str, str], body: bytes, no
         return False
     bearer = headers.get("authorization", "")
     token = bearer[7:].strip() if bearer[:7].lower() == "bearer " else ""
-    return any(_equal(settings.vapi_secret, given) for given in (headers.get("x-vapi-secret", ""), token))
-
-
-def _equal(secret: SecretStr, given: str) -> bool:
-    return hmac.compare_digest(secret.get_secret_value().encode(), given.encode("latin-1", "replace"))
+    secret = settings.vapi_secret.get_secret_value().encode()
+    given = (headers.get("x-vapi-secret", ""), token)
+    return any(hmac.compare_digest(secret, one.encode("latin-1", "replace")) for one in given)
 
 
 def _is_signed(settings: Settings, key: SecretStr, headers: Mapping[str, str], body: bytes, now: float) -> bool:

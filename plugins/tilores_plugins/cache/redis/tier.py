@@ -96,7 +96,7 @@ class RedisTier:
         """Also finds what carries the tag without being in its index, where Redis has evicted keys; that reads the
         beginning of every entry."""
         removed, complete = await tags.delete(self._run, self._unlink, self._tag + tag, tag, self._server.single)
-        if not complete or await self._has_evicted():
+        if not complete or any(int(node.get("evicted_keys", 0)) for node in await self._server.info()):
             async for names in self._server.scan(_literal(self._entry) + "*"):
                 removed += await self._unlink(await tags.carrying(self._run, names, tag))
         return removed
@@ -225,9 +225,6 @@ class RedisTier:
             commands: list[Command] = [("UNLINK", *portion)] if together else [("UNLINK", name) for name in portion]
             removed += sum(map(self._check, await self._run(commands)))
         return removed
-
-    async def _has_evicted(self) -> bool:
-        return any(int(node.get("evicted_keys", 0)) for node in await self._server.info())
 
     async def _server_stats(self) -> dict[str, Any]:
         now = time.monotonic()

@@ -27,7 +27,9 @@ class CsvFormat:
     def __init__(self, file: BinaryIO, path: Path, *, encoding: str, delimiter: str | None) -> None:
         self._codec = encoding.removesuffix("-sig")
         start = len(BOM) if file.read(len(BOM)) == BOM else 0
-        self._end = _line_end(file.read(_LINE_END_SAMPLE))
+        sample = file.read(_LINE_END_SAMPLE)
+        # Old Macintosh programs end lines with a carriage return alone.
+        self._end = b"\r" if b"\r" in sample and b"\n" not in sample else b"\n"
         lines = _Lines(file, start, 1, self._codec, self._end)
         try:
             if match := _SEPARATOR_LINE.fullmatch(next(lines, "")):
@@ -140,11 +142,6 @@ class _Lines:
         if too_long:
             raise ValueError(f"longer than {LONGEST_ROW} bytes")
         return raw.decode(self._codec)
-
-
-def _line_end(sample: bytes) -> bytes:
-    """Old Macintosh programs end lines with a carriage return alone."""
-    return b"\r" if b"\r" in sample and b"\n" not in sample else b"\n"
 
 
 def _reason(error: Exception) -> str:

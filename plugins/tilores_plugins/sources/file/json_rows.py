@@ -189,7 +189,7 @@ class _Document:
             length = self._offset - offset
             if length > LONGEST_ROW:
                 return _Broken(f"longer than {LONGEST_ROW} bytes"), offset, length
-            if not piece.isascii() and _undecodable(piece):
+            if not piece.isascii() and any("\udc80" <= character <= "\udcff" for character in piece):
                 return _Broken(f"not {self._codec} (set encoding in [plugins.file])"), offset, length
             return value, offset, length
 
@@ -235,7 +235,3 @@ class _Document:
 class _Broken:
     def __init__(self, reason: str) -> None:
         self.reason = reason
-
-
-def _undecodable(text: str) -> bool:
-    return any("\udc80" <= character <= "\udcff" for character in text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +42,8 @@ def _score(text: str) -> float | None:
 def summary(entity: Mapping[str, Any], most: int = MOST_LINKS) -> dict[str, Any]:
     """How the records hang together: the rules with how often each joined two records, and at most `most` links."""
     given = entity.get("edges")
-    edges = [edge for text in _texts(given) if (edge := parse(text))]
+    texts = given if isinstance(given, list) else ()
+    edges = [edge for text in texts if isinstance(text, str) and (edge := parse(text))]
     duplicates = entity.get("duplicates")
     return {
         "customer_id": entity.get("id"),
@@ -54,7 +55,3 @@ def summary(entity: Mapping[str, Any], most: int = MOST_LINKS) -> dict[str, Any]
         if isinstance(duplicates, Mapping)
         else 0,
     }
-
-
-def _texts(given: object) -> Iterable[str]:
-    return [item for item in given if isinstance(item, str)] if isinstance(given, list) else []

@@ -12,7 +12,7 @@ import structlog
 
 from tilores_core import Customer
 from tilores_plugins.sources.tilores import problems
-from tilores_plugins.sources.tilores.api import Api, Result
+from tilores_plugins.sources.tilores.api import Api
 from tilores_plugins.sources.tilores.deadlines import Deadline
 from tilores_plugins.sources.tilores.plan import Plan
 from tilores_plugins.sources.tilores.problems import Fault, TooLargeError
@@ -126,7 +126,8 @@ class Fetch:
     ) -> Mapping[str, Any]:
         """The data; once more without insights when it is they that fail. Raises `TooLargeError`."""
         result = await self._api.run(document(shape), variables, limit)
-        if result.data is None and shape.insights and _blames_insights(result):
+        blamed = any(problems.names(result.errors, step) for step in _INSIGHTS)
+        if result.data is None and shape.insights and blamed:
             _log.warning("tilores.insights_failed", pause_s=_WITHOUT_INSIGHTS_SECONDS)
             self._insights_from = time.monotonic() + _WITHOUT_INSIGHTS_SECONDS
             result = await self._api.run(document(replace(shape, insights=False)), variables, limit)
@@ -168,7 +169,3 @@ def _fewer(shape: Shape, plan: Plan, limit: Deadline) -> Shape:
 def _entity(output: object) -> Entity | None:
     entity = output.get("entity") if isinstance(output, Mapping) else None
     return entity if isinstance(entity, Mapping) else None
-
-
-def _blames_insights(result: Result) -> bool:
-    return any(problems.names(result.errors, step) for step in _INSIGHTS)

@@ -30,7 +30,7 @@ def splits(name: str) -> list[SplitName]:
     words = [
         word
         for word in (f"{first} {last}" if comma and normalise_name(first) else name).split()
-        if _is_kept(word, kept)
+        if not kept.isdisjoint(normalise_name(word).split())  # a title or a suffix, which the normalised name lacks
     ]
     words = [word.strip(",;.") if len(word) > 2 else word for word in words]
     if not words:
@@ -46,11 +46,6 @@ def splits(name: str) -> list[SplitName]:
         SplitName(_fold_accents(one.first, way), _fold_accents(one.last, way)) for one in found[:1] for way in (0, -1)
     ]
     return list(dict.fromkeys(one for one in found if one.last))
-
-
-def _is_kept(word: str, kept: set[str]) -> bool:
-    """Not a title or a suffix, which the normalised name lacks."""
-    return any(part in kept for part in normalise_name(word).split())
 
 
 def _fold_accents(text: str, way: int) -> str:

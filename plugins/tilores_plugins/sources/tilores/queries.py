@@ -79,7 +79,9 @@ class Documents:
         if shape.records is not None and self.can_limit:
             parts.append(f"kept: limit(count: {shape.records}) {{ records {{ {self.selection} }} }}")
         if shape.insights and self.catalogue.can("RecordInsights.confidence"):
-            parts += [f"c{n}: confidence(field: {_quote(path)})" for n, path in enumerate(self.agreeing)]
+            parts += [
+                f"c{n}: confidence(field: {orjson.dumps(path).decode()})" for n, path in enumerate(self.agreeing)
+            ]
         return " ".join(parts)
 
     @property
@@ -89,7 +91,3 @@ class Documents:
 
 def _number_names(letter: str, count: int) -> Iterable[str]:
     return [f"{letter}{n}" for n in range(count)]
-
-
-def _quote(text: str) -> str:
-    return orjson.dumps(text).decode()

@@ -114,8 +114,9 @@ def _own(span: Span) -> Iterator[Pair]:
 
 def _texts(trace: Trace, span: Span) -> Iterator[Pair]:
     if span.kind == "tool":
-        if span.inputs is not None:
-            yield "gen_ai.tool.call.arguments", _json(_arguments(span.inputs))
+        if (inputs := span.inputs) is not None:
+            only = isinstance(inputs, Mapping) and set(inputs) == {"arguments"}
+            yield "gen_ai.tool.call.arguments", _json(inputs["arguments"] if only else inputs)
         if span.outputs is not None:
             yield "gen_ai.tool.call.result", _json(span.outputs)
         return
@@ -174,10 +175,6 @@ def _finish(span: Span) -> str:
         if isinstance(reason, str):
             return "tool_call" if reason == "tool_calls" else reason
     return "error" if span.error is not None else "stop"
-
-
-def _arguments(inputs: Any) -> Any:
-    return inputs["arguments"] if isinstance(inputs, Mapping) and set(inputs) == {"arguments"} else inputs
 
 
 def _split(span: Span) -> tuple[str, str]:
