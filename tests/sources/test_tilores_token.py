@@ -112,7 +112,7 @@ async def test_the_old_token_serves_while_none_is_to_be_had(
         pass_time(100.0)  # it has expired
         asking = asyncio.ensure_future(source.find(WHO))
         while not asking.done():
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # a turn for the sockets
             pass_time(10.0)  # what hangs is given up
         with pytest.raises(SourceUnavailableError) as raised:
             await asking
