@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.running_server import TILORES, RunningServer, clean_environment
 from tests.processes.forked import Done, run
+from tilores_core.jobs.batch_output import keep_early
 from tilores_core.jobs.job_folder import JobFolder
 from tilores_core.testing.waiting import wait_until
 
@@ -107,6 +108,18 @@ def test_results_are_searched_by_the_id_as_json_spells_it(tmp_path: Path) -> Non
     assert JobFolder(tmp_path).forget('Mü"ller') == (1, 1, [])
     assert [json.loads(line)["id"] for line in (job / "out.jsonl").read_text().splitlines()] == ["2"]
     assert (job / "out.jsonl").stat().st_mode & 0o077 == 0
+
+
+def test_results_that_were_kept_before_their_turn_are_searched_as_well(tmp_path: Path) -> None:
+    """A batch that is cancelled keeps what was finished before its turn beside its results."""
+    for name in ("cancelled", "running", "ending"):
+        (tmp_path / name).mkdir()
+        keep_early(tmp_path / name / "out.jsonl", {3: {"id": "4", "customer_id": EDWINA, "answer": "812"}})
+    (tmp_path / "cancelled" / "ended").touch()
+    folder = JobFolder(tmp_path)
+    folder.mark_ended("ending")
+    assert folder.forget(EDWINA) == (0, 0, ["running"])
+    assert [path.parent.name for path in tmp_path.glob("*/*.early")] == ["running"]
 
 
 def test_command_line_forgets_by_the_server_and_says_what_it_removed(

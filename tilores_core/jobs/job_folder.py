@@ -1,7 +1,7 @@
 """The files of jobs: a folder for each, for its owner alone. Its methods wait for the disk.
 
 <data folder>/batch/<job>/in.jsonl      the input of a batch (in.csv), or plan.json of a pre-warming
-                          out.jsonl     a batch's results so far
+                          out.jsonl     a batch's results so far; out.jsonl.early: those before their turn
                           ended         there when nothing more will come
 """
 
@@ -18,6 +18,7 @@ from typing import IO, Final, Literal
 import orjson
 
 from tilores_core.errors import OverloadedError, PayloadTooLargeError
+from tilores_core.jobs.batch_output import early_path
 
 Format = Literal["jsonl", "csv"]
 Kind = Literal["batch", "prewarm"]
@@ -61,6 +62,7 @@ class JobFolder:
     def mark_ended(self, job_id: str) -> None:
         folder = self._path / job_id
         if folder.is_dir():
+            early_path(self.output(job_id)).unlink(missing_ok=True)  # what only a run that continues would need
             (folder / _ENDED).touch(0o600)
 
     def find_outdated(self, seconds: float) -> list[str]:
@@ -97,9 +99,10 @@ class JobFolder:
             sources = [path for path in (*folder.glob("in.*"), folder / PLAN) if path.exists()]
             output = folder / "out.jsonl"
             if not (folder / _ENDED).exists():
-                if any(_names(path, customer_id) for path in (*sources, output)):
+                if any(_names(path, customer_id) for path in (*sources, output, early_path(output))):
                     running.append(folder.name)
                 continue
+            early_path(output).unlink(missing_ok=True)
             removed = _drop_lines(output, customer_id)
             lines += removed
             for path in sources:
