@@ -14,6 +14,7 @@ from tilores_core.alerts.desk import AlertDesk
 from tilores_core.alerts.queue import MARK as ALERTS_MARK
 from tilores_core.alerts.system import check_routes
 from tilores_core.host.host import PluginHost
+from tilores_core.host.roles import HEALTH
 from tilores_core.identity import Locale
 from tilores_core.jobs.intake import BatchIntake
 from tilores_core.jobs.prewarm.entries import WarmedEntries
@@ -26,13 +27,19 @@ from tilores_core.quality.evaluation.request import EvaluationRequest
 from tilores_core.services import Services, job_folder, load_host, open_services
 from tilores_core.settings import Environment, LoadedConfig, load_environment
 from tilores_core.store.topics import PREWARM
+from tilores_core.web.admin_alerts import alert_routes
 from tilores_core.web.admin_app import AdminApp
+from tilores_core.web.admin_batch import batch_routes
 from tilores_core.web.admin_deploy import deploy_routes
-from tilores_core.web.admin_evaluations import quality_routes
-from tilores_core.web.admin_improvement import ImprovementDesk
+from tilores_core.web.admin_evaluations import evaluation_routes, quality_routes
+from tilores_core.web.admin_experiments import experiment_routes
+from tilores_core.web.admin_improvement import ImprovementDesk, improvement_routes
+from tilores_core.web.admin_prewarm import call_routes, prewarm_routes
+from tilores_core.web.admin_prompts import prompt_routes
 from tilores_core.web.application import Application
 from tilores_core.web.auth import Authenticator, check_exposure, check_key_tables, provide_keys, require_key
 from tilores_core.web.chat import ChatService
+from tilores_core.web.health import NO_WORKER, HealthReport
 from tilores_core.web.rate_limit import RateLimit
 from tilores_core.web.server import drain_on_signal
 from tilores_core.worker.presence import workers
@@ -103,27 +110,49 @@ def create_app(
             warm_jobs = PrewarmJobs(prewarming, store=services.store, folder=folder, sync=sync)
             if metrics is not None:
                 metrics.watch(lambda: prewarm_samples(prewarming.statistics()))
+            seen = None if with_jobs else lambda: workers(environment.data_dir)
+
+            def note() -> str | None:
+                return NO_WORKER if seen is not None and not seen().running else None
+
+            def is_ready() -> bool:
+                return application.ready
+
+            batches = BatchIntake(store=services.store, folder=folder, table=host.config.batch)
+            alerts = AlertDesk(services.store, host.config.use.alerts, wake=services.work_mark(ALERTS_MARK).set)
+            improvement = ImprovementDesk(services.store, host.config.improve, host.config.healing.mode)
             admin = AdminApp(
                 host=host,
                 authenticator=authenticator,
                 cache=services.cache,
                 engine=services.engine,
-                is_ready=lambda: application.ready,
+                is_ready=is_ready,
                 source=services.source,
-                table=host.config.chat,
-                metrics=metrics,
-                tracers=services.tracing.report,
-                store=services.store,
-                improvement=ImprovementDesk(services.store, host.config.improve, host.config.healing.mode),
-                release=services.release,
-                prewarming=warm_jobs,
-                batches=BatchIntake(store=services.store, folder=folder, table=host.config.batch),
                 jobs=folder,
-                evaluations=_evaluations(services),
-                workers=None if with_jobs else lambda: workers(environment.data_dir),
-                quality=quality_routes(services.store, host.config.quality),
-                deploy=deploy_routes(services.store, services.release.version, host.config.deploy),
-                alerts=AlertDesk(services.store, host.config.use.alerts, wake=services.work_mark(ALERTS_MARK).set),
+                store=services.store,
+                report=HealthReport(
+                    host=host,
+                    cache=services.cache,
+                    engine=services.engine,
+                    tracers=services.tracing.report,
+                    store=services.store.ping,
+                    prompts=services.prompts.report,
+                    workers=seen,
+                    checks=tuple(host.build_used(HEALTH).items()),
+                ),
+                metrics=metrics,
+                routers=(
+                    prewarm_routes(warm_jobs, note),
+                    call_routes(prewarming),
+                    quality_routes(services.store, host.config.quality),
+                    deploy_routes(services.store, services.release.version, host.config.deploy),
+                    alert_routes(alerts, note),
+                    prompt_routes(services.release, note),
+                    experiment_routes(services.release, note),
+                    improvement_routes(improvement, is_ready),
+                    batch_routes(batches, is_ready, note),
+                    evaluation_routes(_evaluations(services), note),
+                ),
             )
             warming = [asyncio.create_task(services.engine.warm_up())]
             if served and services.quality is not None:
@@ -135,8 +164,8 @@ def create_app(
                 stack.push_async_callback(chat.aclose)
                 stack.push_async_callback(prewarming.aclose)
                 chat.start()
-                if not with_jobs:
-                    services.watch.add(worker_check(lambda: workers(environment.data_dir)))
+                if seen is not None:
+                    services.watch.add(worker_check(seen))
                 services.watch.start()
                 prewarming.start(at_once=host.config.prewarm.at_start)
                 if sync is not None:

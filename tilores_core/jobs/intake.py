@@ -27,11 +27,6 @@ class BatchIntake:
         self._folder = folder
         self._table = table
 
-    @property
-    def max_body_bytes(self) -> int:
-        """Of one batch's input."""
-        return self._table.max_body_bytes
-
     async def submit(
         self, body: AsyncIterable[bytes], *, form: Format, owner: str, model: str | None, concurrency: int
     ) -> Job:

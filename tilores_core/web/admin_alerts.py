@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, StrictBool
 from tilores_core.alerts.desk import MOST_LISTED, AlertDesk
 from tilores_core.contracts import Severity
 from tilores_core.web.admin import Actor, Body, admin_router
-from tilores_core.web.problems import ERRORS, MISSING, WITH_BODY
+from tilores_core.web.problems import MISSING, WITH_BODY
 
 Fingerprint = Annotated[str, Path(description="fingerprint, or the beginning of it")]
 Text = Annotated[str, Field(min_length=1, max_length=100)]
@@ -49,13 +49,12 @@ class SilenceEnded(BaseModel):
 def alert_routes(desk: AlertDesk, note: Callable[[], str | None]) -> APIRouter:
     """For admin keys. `note`: says when no worker process is running."""
     router = admin_router("/admin/alerts")
-    body = {**ERRORS, **WITH_BODY}
-    named = {**body, **MISSING}
+    named = {**WITH_BODY, **MISSING}
 
     def missing_reason() -> str | None:
         return note() if desk.channels else "[use] alerts names no channel, so nothing is delivered"
 
-    @router.get("", response_model_exclude_none=True, responses=body)
+    @router.get("", response_model_exclude_none=True, responses=WITH_BODY)
     async def list_alerts(
         everything: Annotated[bool, Query(alias="all", description="resolved ones as well")] = False,
         limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 100,
@@ -63,7 +62,7 @@ def alert_routes(desk: AlertDesk, note: Callable[[], str | None]) -> APIRouter:
         """Open alerts, the one that was raised last first. Times are seconds since the epoch."""
         return AlertList(alerts=await desk.list_alerts(everything=everything, limit=limit), note=missing_reason())
 
-    @router.get("/silences", responses=body)
+    @router.get("/silences", responses=WITH_BODY)
     async def silences() -> list[dict[str, Any]]:
         """Silences in force, and those that begin later."""
         return await desk.silences()
@@ -81,7 +80,7 @@ def alert_routes(desk: AlertDesk, note: Callable[[], str | None]) -> APIRouter:
         await desk.end_silence(silence_id)
         return SilenceEnded(ended=silence_id)
 
-    @router.post("/channels/test", status_code=202, responses=body)
+    @router.post("/channels/test", status_code=202, responses=WITH_BODY)
     async def test(what: NewTest) -> dict[str, Any]:
         """Have a test message sent; its `deliveries` say what came of it."""
         return await desk.ask_for_test(what.severity, what.channel) | {"note": missing_reason()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.middleware.cors import CORSMiddleware
 
 from tilores_core import __version__
-from tilores_core.alerts.desk import AlertDesk
 from tilores_core.cache.keys import customer_tags
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.chat.engine import ChatEngine
@@ -19,26 +18,15 @@ from tilores_core.contracts import CustomerSource
 from tilores_core.errors import InvalidRequestError
 from tilores_core.hookspecs import RouterSpec
 from tilores_core.host.host import PluginHost
-from tilores_core.host.roles import HEALTH, ROUTERS
+from tilores_core.host.roles import ROUTERS
 from tilores_core.jobs.forget import forget_everywhere
-from tilores_core.jobs.intake import BatchIntake
 from tilores_core.jobs.job_folder import JobFolder
-from tilores_core.jobs.prewarm.jobs import PrewarmJobs
 from tilores_core.metrics import Metrics
-from tilores_core.quality.evaluation.queue import EvaluationQueue
-from tilores_core.release import ProductionIntegrationOrchestrator
-from tilores_core.settings import ChatTable
 from tilores_core.store.lazy import LazyStore
-from tilores_core.web.admin_alerts import alert_routes
-from tilores_core.web.admin_batch import PATH as BATCH_PATH, batch_routes
-from tilores_core.web.admin_evaluations import evaluation_routes
-from tilores_core.web.admin_experiments import experiment_routes
-from tilores_core.web.admin_improvement import ImprovementDesk, improvement_routes
-from tilores_core.web.admin_prewarm import call_routes, prewarm_routes
-from tilores_core.web.admin_prompts import prompt_routes
+from tilores_core.web.admin_batch import PATH as BATCH_PATH
 from tilores_core.web.auth import Authenticator, route_with_key
 from tilores_core.web.guard import Guard, PluginRouters
-from tilores_core.web.health import NO_WORKER, DetailedHealth, HealthReport, WorkersSeen, no_customers
+from tilores_core.web.health import DetailedHealth, HealthReport, no_customers
 from tilores_core.web.openapi import describe
 from tilores_core.web.problems import ERRORS, WITH_BODY, Problem, handle_errors
 from tilores_core.web.root_page import HEADERS, root_page
@@ -94,7 +82,7 @@ class ForgottenEverywhere(BaseModel):
 
 
 class AdminApp:
-    """The FastAPI application; `asgi` is it with its middleware."""
+    """Makes the FastAPI application; `asgi` is it with its middleware."""
 
     def __init__(
         self,
@@ -105,79 +93,37 @@ class AdminApp:
         engine: ChatEngine,
         is_ready: Callable[[], bool],
         source: CustomerSource,
-        table: ChatTable,
-        prewarming: PrewarmJobs | None = None,
-        batches: BatchIntake | None = None,
-        metrics: Metrics | None = None,
-        tracers: Callable[[], Mapping[str, Any]] | None = None,
-        release: ProductionIntegrationOrchestrator | None = None,
-        workers: Callable[[], WorkersSeen] | None = None,
-        alerts: AlertDesk | None = None,
-        improvement: ImprovementDesk | None = None,
-        quality: APIRouter | None = None,
         jobs: JobFolder,
         store: LazyStore,
-        evaluations: EvaluationQueue | None = None,
-        deploy: APIRouter | None = None,
+        report: HealthReport,
+        metrics: Metrics | None,
+        routers: Sequence[APIRouter],
     ) -> None:
-        """Keep what the routes need. `tracers`, `workers`: see `HealthReport`. `jobs`, `store`: what holds
-        customers."""
+        """Keep what the routes need. `jobs`, `store`: what holds customers. `routers`: all other routes."""
         self._jobs = jobs
         self._store = store
         self._host = host
         self._cache = cache
-        self._engine = engine
         self._is_ready = is_ready
         self._source = source
-        self._report = HealthReport(
-            host=host,
-            cache=cache,
-            engine=engine,
-            tracers=tracers,
-            store=store.ping,
-            prompts=None if release is None else release.prompts.report,
-            workers=workers,
-            checks=tuple(host.build_used(HEALTH).items()),
-        )
-        self.app = FastAPI(
+        self._report = report
+        app = FastAPI(
             title="tilores-core",
             version=__version__,
             description="Questions about a customer, answered: LangServe's protocol under /chat, OpenAI's under /v1.",
             docs_url=None,
             redoc_url=None,
         )
-        self.app.state.authenticator = authenticator
-        handle_errors(self.app)
-        self.app.include_router(self._health_routes())
-        self.app.include_router(self._admin_routes())
-
-        def note() -> str | None:
-            return NO_WORKER if workers is not None and not workers().running else None
-
-        if prewarming is not None:
-            self.app.include_router(prewarm_routes(prewarming, note))
-            self.app.include_router(call_routes(prewarming.prewarming))
-        for router in (quality, deploy):
-            if router is not None:
-                self.app.include_router(router)
-        if alerts is not None:
-            self.app.include_router(alert_routes(alerts, note))
-        if release is not None:
-            self.app.include_router(prompt_routes(release, note))
-            self.app.include_router(experiment_routes(release, note))
-        if improvement is not None:
-            self.app.include_router(improvement_routes(improvement, is_ready))
-        own_limits: dict[str, int] = {}
-        if batches is not None:
-            own_limits[BATCH_PATH] = batches.max_body_bytes
-            self.app.include_router(batch_routes(batches, is_ready, note))
-        if evaluations is not None:
-            self.app.include_router(evaluation_routes(evaluations, note))
+        app.state.authenticator = authenticator
+        handle_errors(app)
+        for router in (self._health_routes(), self._admin_routes(), *routers):
+            app.include_router(router)
         if metrics is not None:
-            self.app.include_router(_metrics_route(metrics, authenticator))
-        plugin_routers = _include_plugin_routers(self.app, host)
-        describe(self.app, engine.models, authenticator, plugin_routers)
-        self.asgi: Any = Guard(self.app, table.max_body_bytes, own_limits, plugin_routers)
+            app.include_router(_metrics_route(metrics, authenticator))
+        plugin_routers = _include_plugin_routers(app, host)
+        describe(app, engine.models, authenticator, plugin_routers)
+        table, own_limits = host.config.chat, {BATCH_PATH: host.config.batch.max_body_bytes}
+        self.asgi: Any = Guard(app, table.max_body_bytes, own_limits, plugin_routers)
         if table.cors_origins:
             self.asgi = CORSMiddleware(
                 self.asgi,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from tilores_core.errors import UnknownNameError
 from tilores_core.quality.evaluation.queue import EvaluationQueue
@@ -26,10 +27,11 @@ _SHOWN: Final = 5
 class EvaluationRow(BaseModel):
     """A run: what was asked for, and the means of its scores."""
 
+    model_config = ConfigDict(from_attributes=True)
     id: str
     state: Literal["queued", "running", "done", "stopped", "failed"]
-    created: str = Field(description="ISO 8601")
-    ended: str | None = None
+    created: datetime
+    ended: datetime | None = None
     prompt_version: str
     options: dict[str, Any] = Field(description="models, splits, seed, judge, …")
     summary: dict[str, Any] = Field(description="means by score, model and spectrum; empty while it runs")
@@ -69,7 +71,7 @@ def evaluation_routes(queue: EvaluationQueue, note: Callable[[], str | None]) ->
     async def evaluations(limit: Annotated[int, Query(ge=1, le=_MOST)] = 20) -> list[EvaluationRow]:
         """The latest evaluations, newest first."""
         runs = await (await queue.store.get()).evaluations.recent(limit=limit)
-        return [EvaluationRow(**_row(run)) for run in runs]
+        return [EvaluationRow.model_validate(run) for run in runs]
 
     @router.post("/evaluations", status_code=202, responses={**WITH_BODY, **busy})
     async def evaluate(actor: Actor, what: EvaluationRequest) -> EvaluationQueued:
@@ -93,7 +95,7 @@ def evaluation_routes(queue: EvaluationQueue, note: Callable[[], str | None]) ->
             EvaluationCell(model=model, spectrum=spectrum, **asdict(cell))
             for (model, spectrum), cell in sorted(table.cells.items())
         ]
-        return EvaluationTable(**_row(run), table=cells)
+        return EvaluationTable(**EvaluationRow.model_validate(run).model_dump(), table=cells)
 
     return router
 
@@ -110,15 +112,3 @@ def quality_routes(store: LazyStore, table: QualityTable) -> APIRouter:
         return await quality_overview(store, table, now_ms=round(time.time() * 1000), hours=hours)
 
     return router
-
-
-def _row(run: Any) -> dict[str, Any]:
-    return {
-        "id": run.id,
-        "state": run.state,
-        "created": run.created.isoformat(),
-        "ended": None if run.ended is None else run.ended.isoformat(),
-        "prompt_version": run.prompt_version,
-        "options": dict(run.options),
-        "summary": dict(run.summary),
-    }

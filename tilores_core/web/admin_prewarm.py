@@ -91,7 +91,7 @@ def call_routes(prewarming: Prewarming) -> APIRouter:
 
     @router.post("/call", status_code=202, responses={**ERRORS, **WITH_BODY})
     async def call(request: Request, who: CallEvent) -> CallAccepted:
-        """A call begins: the caller's records and the configured question questions are made ready."""
+        """A call begins: the caller's records and the answers to the configured questions are made ready."""
         caller: Caller = request.state.caller
         if who.customer_id is None and not caller.search:
             raise PermissionDeniedError(
