@@ -92,7 +92,7 @@ async def _run(batch: Batch, source: Path, output: Path, shown: BatchDisplay) ->
     running = asyncio.create_task(batch.run())
     speed = Speed(batch.totals)
     try:
-        with shown:
+        with shown.screen:
             while not running.done():
                 await asyncio.wait({running}, timeout=shown.every)
                 of = None

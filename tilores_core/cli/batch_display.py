@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import sys
-from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.progress import Progress
+from tilores_core.cli.output import is_terminal
 
+if TYPE_CHECKING:
     from tilores_core.jobs.batch_progress import ProgressSnapshot
 
 _EVERY_BAR: Final = 0.1
@@ -22,42 +19,14 @@ _EVERY_LINE: Final = 5.0
 _EVERY_EVENT: Final = 1.0
 
 
-class BatchDisplay(ABC):
-    """Shows the progress of a batch.
+class BatchDisplay:
+    """Progress in lines on standard error, what came of it on standard output.
 
-    `every`: seconds between two calls of `progress`, all of which are made inside its `with` block.
+    `every`: seconds between two calls of `progress`, all of which are made inside `with screen`.
     """
 
-    every: float
-
-    def __enter__(self) -> object:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
-
-    @abstractmethod
-    def progress(self, look: ProgressSnapshot) -> None: ...
-
-    @abstractmethod
-    def end(self, look: ProgressSnapshot, *, resumed: int, output: Path, failures: Path | None) -> None: ...
-
-    @abstractmethod
-    def end_early(self, source: Path, output: Path) -> None: ...
-
-
-def choose_display(*, json: bool) -> BatchDisplay:
-    if json:
-        return _Events()
-    return _Bar() if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else _Lines()
-
-
-class _Lines(BatchDisplay):
-    """Progress on standard error, what came of it on standard output."""
-
     every = _EVERY_LINE
+    screen: AbstractContextManager[object] = nullcontext()
 
     def progress(self, look: ProgressSnapshot) -> None:
         typer.echo(_line(look), err=True)
@@ -83,14 +52,14 @@ class _Lines(BatchDisplay):
         typer.echo(f"ended early; what was finished is kept\n  fix:  {_command(source, output)} --resume", err=True)
 
 
-class _Bar(_Lines):
+class _Bar(BatchDisplay):
     every = _EVERY_BAR
 
     def __init__(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        self._progress: Progress = Progress(
+        self.screen = self._progress = Progress(
             TextColumn("{task.completed:.0f}/{task.fields[of]}"),
             BarColumn(),
             TextColumn("{task.fields[text]}"),
@@ -98,15 +67,6 @@ class _Bar(_Lines):
             transient=True,
         )
         self._task = self._progress.add_task("", total=None, of="?", text="")
-
-    def __enter__(self) -> object:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def progress(self, look: ProgressSnapshot) -> None:
         of = "?" if look.of is None else str(look.of)
@@ -127,6 +87,12 @@ class _Events(BatchDisplay):
 
     def end_early(self, source: Path, output: Path) -> None:
         _say({"event": "ended early", "output": str(output), "go_on": f"{_command(source, output)} --resume"})
+
+
+def choose_display(*, json: bool) -> BatchDisplay:
+    if json:
+        return _Events()
+    return _Bar() if is_terminal() else BatchDisplay()
 
 
 def _say(event: dict[str, Any]) -> None:

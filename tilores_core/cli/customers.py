@@ -17,11 +17,6 @@ if TYPE_CHECKING:
 app = typer.Typer(name="customers", no_args_is_help=True, pretty_exceptions_enable=False)
 
 
-@app.callback()
-def customers() -> None:
-    """Look at customers' data before it is served."""
-
-
 @app.command()
 def check(
     ctx: typer.Context,

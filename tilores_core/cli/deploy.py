@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json as json_module
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from tilores_core.host import PluginHost
 
 T = TypeVar("T")
+Work = Callable[["Rollout", "PluginHost"], Awaitable[T]]
 
 app = typer.Typer(name="deploy", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -150,25 +150,11 @@ def _show(deployment: Deployment, *, json: bool) -> None:
     emit(dataclasses.asdict(deployment), f"{deployment.id} is {deployment.state}{where}", as_json=json)
 
 
-def _run(
-    options: Options,
-    target: str | None,
-    folder: Path,
-    work: Callable[[Rollout, PluginHost], Awaitable[T]],
-    *,
-    json: bool,
-) -> T:
-    async def main() -> T:
-        async with _rollout(options, target, folder, quiet=json) as (rollout, host):
-            return await work(rollout, host)
-
-    return asyncio.run(main())
+def _run(options: Options, target: str | None, folder: Path, work: Work[T], *, json: bool) -> T:
+    return asyncio.run(_with_rollout(options, target, folder, work, quiet=json))
 
 
-@asynccontextmanager
-async def _rollout(
-    options: Options, target: str | None, folder: Path, *, quiet: bool
-) -> AsyncIterator[tuple[Rollout, PluginHost]]:
+async def _with_rollout(options: Options, target: str | None, folder: Path, work: Work[T], *, quiet: bool) -> T:
     from tilores_core.alerts.queue import AlertQueue
     from tilores_core.deploy import Journal, Rollout, make_project
     from tilores_core.host.roles import DEPLOY
@@ -197,7 +183,7 @@ async def _rollout(
             alerts=alerts,
             progress=(lambda line: typer.echo(line, err=True)) if quiet else typer.echo,
         )
-        yield rollout, host
+        return await work(rollout, host)
     finally:
         await alerts.aclose()
         await store.aclose()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -22,6 +22,8 @@ T = TypeVar("T")
 app = typer.Typer(name="experiments", no_args_is_help=True, pretty_exceptions_enable=False)
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The experiment's name.")]
+_PLAN = ("name", "candidate", "model", "share", "min_hours", "min_per_arm")
+"""The options that are fields of a plan."""
 PlanOption = Annotated[
     Path | None,
     typer.Option("--plan", metavar="FILE", exists=True, dir_okay=False, help="The plan as JSON, instead of options."),
@@ -43,11 +45,6 @@ SampleOption = Annotated[
 ]
 
 
-@app.callback()
-def experiments() -> None:
-    """Prompt versions and models compared on live traffic."""
-
-
 @app.command()
 def plan(
     ctx: typer.Context,
@@ -62,7 +59,7 @@ def plan(
     json: JsonOption = False,
 ) -> None:
     """Say what an experiment would need: scored calls per arm, and days at the traffic of the last week."""
-    made = _plan(name, candidate, model, file, share, rollout, min_hours, min_per_arm)
+    made = _plan(ctx.params)
     found = _with_tester(ctx.obj, lambda tester: tester.plan(made))
     days = "no scored traffic in the last week" if found.days is None else f"{found.days:g} days at today's traffic"
     steps = "".join(f"\n  {weight:.0%}: {count}" for weight, count in zip(made.weights, found.steps, strict=False))
@@ -89,7 +86,7 @@ def start(
     """Split live traffic between what is in production and a candidate: a prompt version, a model, or both."""
     from tilores_core.release.experiments.report import as_json, versus
 
-    made = _plan(name, candidate, model, file, share, rollout, min_hours, min_per_arm)
+    made = _plan(ctx.params)
 
     async def work(tester: ProductionABTester) -> Any:
         return await tester.start(made, actor=getpass.getuser(), reason=reason, skip_evaluation=skip_evaluation)
@@ -150,43 +147,28 @@ def stop(
     emit(as_json(experiment), f"{name} has ended: {experiment.outcome}", as_json=json)
 
 
-def _plan(
-    name: str,
-    candidate: int | None,
-    model: str | None,
-    file: Path | None,
-    share: float,
-    rollout: bool,
-    min_hours: float,
-    min_per_arm: int,
-) -> ExperimentPlan:
+def _plan(given: Mapping[str, Any]) -> ExperimentPlan:
+    """The plan in the file, or that of the command's options. Raises `ConfigError`."""
     from pydantic import ValidationError
 
     from tilores_core.release.experiments import ROLLOUT_STEPS, ExperimentPlan
 
     try:
-        if file is not None:
-            return ExperimentPlan.model_validate_json(file.read_bytes())
-        if candidate is None and model is None:
+        if given["file"] is not None:
+            return ExperimentPlan.model_validate_json(given["file"].read_bytes())
+        if given["candidate"] is None and given["model"] is None:
             fix = "tilores prompts list, tilores models"
             raise ConfigError("no candidate is named", where="--candidate or --model", fix=fix)
-        more: dict[str, Any] = {"weights": ROLLOUT_STEPS} if rollout else {}
-        return ExperimentPlan(
-            name=name,
-            candidate=candidate,
-            model=model,
-            share=share,
-            min_hours=min_hours,
-            min_per_arm=min_per_arm,
-            max_hours=max(28 * 24.0, min_hours),
-            **more,
-        )
+        options = {name: given[name] for name in _PLAN if given[name] is not None}
+        if given["rollout"]:
+            options["weights"] = ROLLOUT_STEPS
+        return ExperimentPlan(**options, max_hours=max(28 * 24.0, given["min_hours"]))
     except ValidationError as error:
         problems = [
             f"{'.'.join(map(str, item['loc']))}: {item['msg']}" if item["loc"] else item["msg"]
             for item in error.errors(include_url=False, include_input=False)
         ]
-        raise ConfigError("; ".join(problems), where=str(file or "the plan"), fix="correct it") from None
+        raise ConfigError("; ".join(problems), where=str(given["file"] or "the plan"), fix="correct it") from None
 
 
 def _with_tester(

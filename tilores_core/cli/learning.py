@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -11,7 +12,10 @@ from tilores_core.cli.options import JsonOption, get_options
 from tilores_core.cli.output import columns, emit, write_file
 
 if TYPE_CHECKING:
+    from tilores_core.improve.learning import LearningAccumulator
     from tilores_core.store.lazy import LazyStore
+
+T = TypeVar("T")
 
 app = typer.Typer(name="learning", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -19,19 +23,11 @@ _EMPTY = "-"
 _WIDEST: int = 100
 
 
-@app.callback()
-def learning() -> None:
-    """What improvement cycles have learned."""
-
-
 @app.command()
 def show(ctx: typer.Context, json: JsonOption = False) -> None:
     """List instructions with their gain and confidence, the surest first."""
 
-    async def work(store: LazyStore) -> list[dict[str, Any]]:
-        from tilores_core.improve.learning import LearningAccumulator
-
-        learned = await LearningAccumulator((await store.get()).improvement).summarise()
+    async def work(learned: LearningAccumulator) -> list[dict[str, Any]]:
         return [
             {
                 "instruction": one.lesson.change.instruction,
@@ -46,10 +42,10 @@ def show(ctx: typer.Context, json: JsonOption = False) -> None:
                 "models": dict(one.by_model),
                 "spectrums": dict(one.by_spectrum),
             }
-            for one in learned
+            for one in await learned.summarise()
         ]
 
-    rows = get_options(ctx).run_on_store(work)
+    rows = _run(ctx, work)
     shown = [
         [
             f"{100 * row['gain']:+.2f}",
@@ -70,13 +66,7 @@ def export_lessons(
     ctx: typer.Context, file: Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False, help="Where to.")]
 ) -> None:
     """Write all observations as JSON, for another installation."""
-
-    async def work(store: LazyStore) -> bytes:
-        from tilores_core.improve.learning import LearningAccumulator
-
-        return await LearningAccumulator((await store.get()).improvement).export_json()
-
-    write_file(file, get_options(ctx).run_on_store(work))
+    write_file(file, _run(ctx, lambda learned: learned.export_json()))
 
 
 @app.command("import")
@@ -85,10 +75,14 @@ def import_lessons(
     file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="An exported file.")],
 ) -> None:
     """Merge what was exported elsewhere; what is known already stays as it is."""
+    count = _run(ctx, lambda learned: learned.import_json(file.read_bytes()))
+    typer.echo(f"{count} observations are new")
 
-    async def work(store: LazyStore) -> int:
+
+def _run(ctx: typer.Context, work: Callable[[LearningAccumulator], Awaitable[T]]) -> T:
+    async def main(store: LazyStore) -> T:
         from tilores_core.improve.learning import LearningAccumulator
 
-        return await LearningAccumulator((await store.get()).improvement).import_json(file.read_bytes())
+        return await work(LearningAccumulator((await store.get()).improvement))
 
-    typer.echo(f"{get_options(ctx).run_on_store(work)} observations are new")
+    return get_options(ctx).run_on_store(main)

@@ -54,12 +54,17 @@ def columns(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: Se
     )
 
 
+def is_terminal() -> bool:
+    """Whether standard error can show a bar."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
 @contextmanager
 def show_progress(
     total: int, plain: Callable[[int, str], None], *, quiet: bool = False
 ) -> Iterator[Callable[[int, str], None]]:
     """What takes how much is done, and a word for it: a bar on a terminal, else `plain`. All on standard error."""
-    if quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+    if quiet or not is_terminal():
         yield plain
         return
     from rich.console import Console

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from tilores_core.cli import prompts_shown as shown
 from tilores_core.cli.options import JsonOption, Options, ReasonOption, get_options
 from tilores_core.cli.output import emit
 
@@ -35,11 +36,6 @@ SkipOption = Annotated[
 FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", file_okay=False, help="The folder of the files.")]
 
 
-@app.callback()
-def prompts() -> None:
-    """Versions of the prompt: made, checked, deployed and rolled back."""
-
-
 @app.command("list")
 def list_versions(
     ctx: typer.Context,
@@ -47,7 +43,6 @@ def list_versions(
     json: JsonOption = False,
 ) -> None:
     """List the versions and their labels."""
-    from tilores_core.cli import prompts_shown as shown
 
     async def work(manager: ProductionPromptManager) -> list[dict[str, Any]]:
         labels = await manager.versions.labels()
@@ -59,7 +54,6 @@ def list_versions(
 @app.command()
 def show(ctx: typer.Context, version: VersionArgument = "production", json: JsonOption = False) -> None:
     """Show a version: who made it, why, and its parts."""
-    from tilores_core.cli import prompts_shown as shown
 
     async def work(manager: ProductionPromptManager) -> dict[str, Any]:
         labels = await manager.versions.labels()
@@ -72,7 +66,6 @@ def show(ctx: typer.Context, version: VersionArgument = "production", json: Json
 @app.command()
 def diff(ctx: typer.Context, old: VersionArgument, new: VersionArgument = "production") -> None:
     """Show what changed between two versions, part by part."""
-    from tilores_core.cli import prompts_shown as shown
 
     async def work(manager: ProductionPromptManager) -> str:
         versions = manager.versions
@@ -94,8 +87,6 @@ def new(
     json: JsonOption = False,
 ) -> None:
     """Make a version from another one with some parts replaced. An empty text removes a part."""
-    from tilores_core.cli import prompts_shown as shown
-
     changes = dict(shown.read_part(text) for text in part)
 
     async def work(manager: ProductionPromptManager) -> tuple[int, bool]:
@@ -131,7 +122,6 @@ def push(
     json: JsonOption = False,
 ) -> None:
     """Make a version of the files in DIR. It is not deployed by that."""
-    from tilores_core.cli import prompts_shown as shown
     from tilores_core.release.prompt_files import note_version, read_files
 
     parts, parent = read_files(folder)
@@ -151,8 +141,6 @@ def check(
     ctx: typer.Context, version: VersionArgument, skip_evaluation: SkipOption = False, json: JsonOption = False
 ) -> None:
     """Make the checks that `deploy` makes. Exit code 1 when one refuses."""
-    from tilores_core.cli import prompts_shown as shown
-
     checks = get_options(ctx).run(lambda services: _check(services.prompts, version, skip_evaluation))
     shown.print_checks(checks, as_json=json)
     if any(check.refuses for check in checks):
@@ -173,7 +161,6 @@ def deploy(
 
     Exit code 1 when a check refuses it.
     """
-    from tilores_core.cli import prompts_shown as shown
     from tilores_core.errors import DeploymentRefusedError
 
     async def work(manager: ProductionPromptManager) -> Any:
@@ -204,7 +191,6 @@ def rollback(
     json: JsonOption = False,
 ) -> None:
     """Go back to the version before, at once and without checks. Its cached answers are found again."""
-    from tilores_core.cli import prompts_shown as shown
 
     async def work(manager: ProductionPromptManager) -> Any:
         return await manager.roll_back(actor=author or getpass.getuser(), reason=reason, label=label, to=to)
@@ -220,7 +206,6 @@ def history(
     json: JsonOption = False,
 ) -> None:
     """Show who changed what, when and why."""
-    from tilores_core.cli import prompts_shown as shown
 
     async def work(manager: ProductionPromptManager) -> list[dict[str, Any]]:
         return [shown.audit_row(entry) for entry in await manager.versions.history(label=label, limit=limit)]

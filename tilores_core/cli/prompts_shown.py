@@ -7,7 +7,6 @@ from difflib import unified_diff
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tilores_core.chat.prompts import ORDER
 from tilores_core.cli.output import columns, emit
 from tilores_core.errors import ConfigError
 
@@ -87,6 +86,8 @@ def print_new(number: int, is_new: bool, *, as_json: bool) -> None:
 
 
 def _in_order(parts: Mapping[str, str]) -> Iterator[str]:
+    from tilores_core.chat.prompts import ORDER
+
     yield from (name for name in ORDER if name in parts)
     yield from sorted(name for name in parts if name not in ORDER)
 
