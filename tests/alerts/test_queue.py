@@ -17,8 +17,8 @@ from tilores_core.alerts.queue import MARK, AlertQueue
 from tilores_core.alerts.spill import SpillFile, take_over
 from tilores_core.resilience.work_mark import WorkMark
 from tilores_core.store.address import store_address
-from tilores_core.store.alerts import Report
 from tilores_core.store.lazy import LazyStore
+from tilores_core.store.topics import AlertReport
 from tilores_core.testing import eventually, wait_until
 from tilores_core.testing.alerts import sample_alert
 
@@ -161,7 +161,7 @@ async def test_alerts_of_a_killed_process_are_taken_over(tmp_path: Path) -> None
 
 def test_damaged_file_is_put_aside(tmp_path: Path) -> None:
     left = SpillFile(tmp_path)
-    left.write([Report(fingerprint="0" * 32, cleared_ms=1)])
+    left.write([AlertReport(fingerprint="0" * 32, cleared_ms=1)])
     left.path.write_text("{")
     assert take_over(tmp_path, SpillFile(tmp_path)) == []
     assert [path.suffix for path in tmp_path.iterdir()] == [".damaged"]

@@ -29,8 +29,8 @@ from tilores_core.services import load_host, open_services
 from tilores_core.settings import LoadedConfig, load_environment
 from tilores_core.settings.improve import HealingTable, ImproveTable, MonitorTable
 from tilores_core.settings.loader import validate_config
-from tilores_core.store.alerts import Report
 from tilores_core.store.healing import LEASE, Episode
+from tilores_core.store.topics import AlertReport
 from tilores_core.store.windows import Cell
 from tilores_core.testing import eventually
 
@@ -71,7 +71,7 @@ class World:
     async def alert(self, kind: str, *, age: float = 60.0, model: str | None = BAD, **more: Any) -> Alert:
         one = Alert(kind=kind, severity="HIGH", title=kind, source="test", model=model, **more)
         first = round((self.now - age) * 1000)
-        report = Report(
+        report = AlertReport(
             fingerprint=one.fingerprint, alert=one, count=1, first_ms=first, last_ms=round(self.now * 1000)
         )
         await (await self.store.get()).alerts.report([report])

@@ -14,9 +14,9 @@ from tilores_core.improve import ContinuousImprovementOrchestrator
 from tilores_core.resilience import acquire_lease
 from tilores_core.settings.improve import ImproveTable
 from tilores_core.store.address import store_address
-from tilores_core.store.alerts import Report
 from tilores_core.store.improvement import LEASE, StoredCycle
 from tilores_core.store.lazy import LazyStore
+from tilores_core.store.topics import AlertReport
 
 SPECTRUMS = ("credit_analysis", "customer_profile", "geographic_analysis", "temporal_analysis")
 
@@ -44,7 +44,7 @@ class World:
             Alert(kind=kind, severity="HIGH", title="low", source="quality", spectrum=name) for name in spectrums
         ]
         reports = [
-            Report(fingerprint=one.fingerprint, alert=one, count=1, first_ms=now, last_ms=now) for one in alerts
+            AlertReport(fingerprint=one.fingerprint, alert=one, count=1, first_ms=now, last_ms=now) for one in alerts
         ]
         await (await self.store.get()).alerts.report(reports)
 

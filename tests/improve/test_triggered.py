@@ -12,14 +12,14 @@ from tests.improve.test_cycle import CONFIG
 from tests.quality.evaluated import opened
 from tilores_core.contracts import Alert
 from tilores_core.services import Services
-from tilores_core.store.alerts import Report
+from tilores_core.store.topics import AlertReport
 from tilores_core.testing import eventually
 from tilores_core.worker.improving import IMPROVE_WORK, run_triggered
 
 
 async def breach(services: Services) -> None:
     one = Alert(kind="quality.floor", severity="HIGH", title="low", source="quality", spectrum="credit_analysis")
-    report = Report(fingerprint=one.fingerprint, alert=one, count=1, first_ms=1, last_ms=1)
+    report = AlertReport(fingerprint=one.fingerprint, alert=one, count=1, first_ms=1, last_ms=1)
     await (await services.store.get()).alerts.report([report])
 
 

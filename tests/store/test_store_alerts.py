@@ -8,16 +8,17 @@ from tilores_core import Alert
 from tilores_core.errors import StoreError
 from tilores_core.store.alert_deliveries import LEASE, DeliveryPlan
 from tilores_core.store.alert_silences import Silence
-from tilores_core.store.alerts import Report, StoredAlert
+from tilores_core.store.alerts import StoredAlert
 from tilores_core.store.store import Store
+from tilores_core.store.topics import AlertReport
 
 DOWN = Alert(
     kind="model.down", severity="HIGH", title="Model down", source="models", model="demo:1", labels={"a": "ü"}
 )
 
 
-def raised(alert: Alert = DOWN, count: int = 1, at: int = 1000) -> Report:
-    return Report(fingerprint=alert.fingerprint, alert=alert, count=count, first_ms=at, last_ms=at)
+def raised(alert: Alert = DOWN, count: int = 1, at: int = 1000) -> AlertReport:
+    return AlertReport(fingerprint=alert.fingerprint, alert=alert, count=count, first_ms=at, last_ms=at)
 
 
 async def stored(store: Store, alert: Alert = DOWN) -> StoredAlert:
@@ -34,7 +35,7 @@ async def test_alert_raised_again_is_counted_and_after_its_end_is_another_episod
     assert (first.first_ms, first.last_ms) == (1000, 2000)
     assert await store.alerts.acknowledge(DOWN.fingerprint, 2500, "desk")
     assert not await store.alerts.acknowledge(DOWN.fingerprint, 2500, "desk")
-    await store.alerts.report([Report(fingerprint=DOWN.fingerprint, cleared_ms=3000)])
+    await store.alerts.report([AlertReport(fingerprint=DOWN.fingerprint, cleared_ms=3000)])
     assert ((await stored(store)).state, (await stored(store)).resolved_ms) == ("resolved", 3000)
     await store.alerts.report([raised(at=4000)])
     again = await stored(store)
@@ -91,7 +92,7 @@ async def test_what_waits_for_a_channel_becomes_the_newer_message(store: Store) 
     )
     (one,) = await store.deliveries.ready("a", 1, 10)
     await store.deliveries.claim({"m": [one]}, fence=fence)
-    await store.alerts.report([Report(fingerprint=DOWN.fingerprint, cleared_ms=5)])
+    await store.alerts.report([AlertReport(fingerprint=DOWN.fingerprint, cleared_ms=5)])
     resolved = await stored(store)
     await store.deliveries.plan(
         [DeliveryPlan(alert=resolved, reason="resolved", channels=("a", "b"))], now_ms=6, fence=fence

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Final, Protocol
 
@@ -18,7 +18,7 @@ from tilores_core.settings import AlertsTable
 
 log = structlog.get_logger(part="alerts")
 
-Check = Callable[[], Awaitable[Iterable[Alert]]]
+Check = Callable[[], AsyncIterator[Alert]]
 """The alerts whose condition holds now. It is asked every five seconds, and has a few of them to answer."""
 
 LOOK_SECONDS: Final = 5.0
@@ -76,7 +76,7 @@ class ConditionWatch:
         for check in self._checks:
             try:
                 async with asyncio.timeout(_CHECK_SECONDS):
-                    holding = {alert.fingerprint: alert for alert in await check()}
+                    holding = {alert.fingerprint: alert async for alert in check()}
             except Exception as error:  # the other checks go on, and what was raised stays as it is
                 log.warning("alerts.check_failed", error=type(error).__name__)
                 continue
@@ -106,7 +106,7 @@ def worker_check(seen: Callable[[], WorkersSeen], *, clock: Callable[[], float] 
     missing_since: float | None = None
     restarts: int | None = None
 
-    async def check() -> list[Alert]:
+    async def check() -> AsyncIterator[Alert]:
         nonlocal missing_since, restarts
         now, workers = clock(), await asyncio.to_thread(seen)
         died = restarts is not None and workers.restarts > restarts
@@ -114,10 +114,8 @@ def worker_check(seen: Callable[[], WorkersSeen], *, clock: Callable[[], float] 
         is_missing = not workers.running and workers.last_seen is not None
         missing_since = (missing_since or now) if is_missing else None
         is_dead = missing_since is not None and now - missing_since >= _SURE_SECONDS * 2
-        if not (died or is_dead):
-            return []
-        return [
-            _holding(
+        if died or is_dead:
+            yield _holding(
                 kind="worker.dead",
                 severity="CRITICAL" if is_dead else "MEDIUM",
                 title="No worker process is running" if is_dead else "A worker process died and was restarted",
@@ -128,7 +126,6 @@ def worker_check(seen: Callable[[], WorkersSeen], *, clock: Callable[[], float] 
                 source="worker",
                 values={"restarts": float(workers.restarts)},
             )
-        ]
 
     return check
 
@@ -137,7 +134,7 @@ def model_check(engine: ChatEngine) -> Check:
     """`model.down`: its circuit breaker is open; CRITICAL when that is so of all models of `[use]`. `budget.spent`:
     the account at its provider is used up."""
 
-    async def check() -> list[Alert]:
+    async def check() -> AsyncIterator[Alert]:
         models, conditions = engine.models, engine.conditions()
         down = [
             name
@@ -146,31 +143,25 @@ def model_check(engine: ChatEngine) -> Check:
             if known["breaker"] != "closed" and (name in _chain(engine) or models.info(name) is not None)
         ][:_MOST_MODELS]
         all_down = set(_chain(engine)) <= set(down)
-        found = []
         for name in down:
             error = conditions[name].error if name in conditions else None
-            found.append(
-                _holding(
-                    kind="model.down",
-                    severity="CRITICAL" if all_down and name in _chain(engine) else "HIGH",
-                    title=f"Model {name} is not called: its last calls failed",
-                    detail=f"last error: {error}" if error else "",
-                    source="models",
-                    model=name,
-                )
+            yield _holding(
+                kind="model.down",
+                severity="CRITICAL" if all_down and name in _chain(engine) else "HIGH",
+                title=f"Model {name} is not called: its last calls failed",
+                detail=f"last error: {error}" if error else "",
+                source="models",
+                model=name,
             )
             if error == "provider_quota":
-                found.append(
-                    _holding(
-                        kind="budget.spent",
-                        severity="HIGH",
-                        title=f"The account at {name.partition(':')[0]} is used up",
-                        detail="Add credit at the provider, or name another model in [use].",
-                        source="models",
-                        labels={"provider": name.partition(":")[0]},
-                    )
+                yield _holding(
+                    kind="budget.spent",
+                    severity="HIGH",
+                    title=f"The account at {name.partition(':')[0]} is used up",
+                    detail="Add credit at the provider, or name another model in [use].",
+                    source="models",
+                    labels={"provider": name.partition(":")[0]},
                 )
-        return found
 
     return check
 
@@ -178,18 +169,15 @@ def model_check(engine: ChatEngine) -> Check:
 def prewarm_budget_check(is_spent: Callable[[], bool]) -> Check:
     """`budget.spent`: the hourly budget of pre-warming is used up; answers are made when they are asked for."""
 
-    async def check() -> list[Alert]:
-        if not is_spent():
-            return []
-        return [
-            _holding(
+    async def check() -> AsyncIterator[Alert]:
+        if is_spent():
+            yield _holding(
                 kind="budget.spent",
                 severity="LOW",
                 title="The hourly budget of pre-warming is used up",
                 detail="Customers are not warmed until the hour has passed; raise `budget` in the plan to warm more.",
                 source="prewarm",
             )
-        ]
 
     return check
 
@@ -201,14 +189,12 @@ def _chain(engine: ChatEngine) -> tuple[str, ...]:
 def source_check(engine: ChatEngine, name: str, *, clock: Callable[[], float] = time.time) -> Check:
     """`source.down`: the customer source has failed for ten seconds. It is asked again before that is said."""
 
-    async def check() -> list[Alert]:
+    async def check() -> AsyncIterator[Alert]:
         condition = engine.source_condition
         if condition.failing and clock() - condition.since >= _SURE_SECONDS:
             await engine.probe_source(_PROBE_SECONDS)
-        if not condition.failing or clock() - condition.since < _SURE_SECONDS:
-            return []
-        return [
-            _holding(
+        if condition.failing and clock() - condition.since >= _SURE_SECONDS:
+            yield _holding(
                 kind="source.down",
                 severity="CRITICAL",
                 title=f"The customer source {name} does not answer",
@@ -216,7 +202,6 @@ def source_check(engine: ChatEngine, name: str, *, clock: Callable[[], float] = 
                 source="source",
                 labels={"name": name},
             )
-        ]
 
     return check
 
@@ -224,19 +209,17 @@ def source_check(engine: ChatEngine, name: str, *, clock: Callable[[], float] = 
 def tier_check(cache: TieredCache, *, clock: Callable[[], float] = time.time) -> Check:
     """`cache.tier_down`: a shared tier has not answered for ten seconds. Answers go on, only slower."""
 
-    async def check() -> list[Alert]:
-        return [
-            _holding(
-                kind="cache.tier_down",
-                severity="HIGH",
-                title=f"Cache tier {tier.name} does not answer",
-                detail=f"last error: {tier.condition.error}. Answers go on without it, only slower.",
-                source="cache",
-                labels={"tier": tier.label, "name": tier.name},
-            )
-            for tier in await cache.probe(_PROBE_SECONDS)
-            if tier.condition.failing and clock() - tier.condition.since >= _SURE_SECONDS
-        ]
+    async def check() -> AsyncIterator[Alert]:
+        for tier in await cache.probe(_PROBE_SECONDS):
+            if tier.condition.failing and clock() - tier.condition.since >= _SURE_SECONDS:
+                yield _holding(
+                    kind="cache.tier_down",
+                    severity="HIGH",
+                    title=f"Cache tier {tier.name} does not answer",
+                    detail=f"last error: {tier.condition.error}. Answers go on without it, only slower.",
+                    source="cache",
+                    labels={"tier": tier.label, "name": tier.name},
+                )
 
     return check
 
@@ -245,16 +228,14 @@ def grounding_check(engine: ChatEngine, table: AlertsTable, *, clock: Callable[[
     """`grounding.blocked`: as many answers as set were blocked within five minutes, in this process."""
     seen: deque[tuple[float, int]] = deque([(clock(), 0)])
 
-    async def check() -> list[Alert]:
+    async def check() -> AsyncIterator[Alert]:
         now, blocked = clock(), int(engine.statistics()["grounding"]["blocked"])
         seen.append((now, blocked))
         while len(seen) > 1 and seen[1][0] <= now - _BLOCKED_WINDOW:
             seen.popleft()
         number = blocked - seen[0][1]
-        if number < table.grounding_blocked:
-            return []
-        return [
-            _holding(
+        if number >= table.grounding_blocked:
+            yield _holding(
                 kind="grounding.blocked",
                 severity="MEDIUM",
                 title=f"{number} answers were blocked within five minutes",
@@ -262,6 +243,5 @@ def grounding_check(engine: ChatEngine, table: AlertsTable, *, clock: Callable[[
                 source="grounding",
                 values={"blocked": float(number)},
             )
-        ]
 
     return check

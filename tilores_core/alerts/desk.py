@@ -12,6 +12,7 @@ from uuid import uuid4
 from tilores_core.contracts import SEVERITIES, Alert, AlertChannel, AlertNotice, AlertState, NoticeEntry, Severity
 from tilores_core.errors import InvalidRequestError, UnknownNameError
 from tilores_core.store.lazy import LazyStore
+from tilores_core.store.topics import AlertReport
 
 if TYPE_CHECKING:
     from tilores_core.store.alert_deliveries import Delivery
@@ -190,11 +191,9 @@ class AlertDesk:
 
     async def ask_for_test(self, severity: Severity, channel: str | None = None) -> dict[str, Any]:
         """Have the process that delivers send a test message; the alert, whose messages say what came of it."""
-        from tilores_core.store.alerts import Report
-
         store, alert, now = await self._store.get(), sample_alert(severity), self._now_ms()
         channels = self.check_channel(self.channels, channel)
-        raised = Report(
+        raised = AlertReport(
             fingerprint=alert.fingerprint, alert=alert, count=1, first_ms=now, last_ms=now, cleared_ms=now
         )
         await store.alerts.report([raised])

@@ -11,10 +11,10 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import structlog
 
@@ -23,10 +23,7 @@ from tilores_core.contracts import Alert
 from tilores_core.errors import TiloresError
 from tilores_core.resilience.work_mark import WorkMark
 from tilores_core.store.lazy import LazyStore
-from tilores_core.store.topics import ALERTS
-
-if TYPE_CHECKING:
-    from tilores_core.store.alerts import Report
+from tilores_core.store.topics import ALERTS, AlertReport
 
 log = structlog.get_logger(part="alerts")
 
@@ -40,17 +37,6 @@ _MOST_PER_WRITE: Final = 200
 _RETRY_SECONDS: Final = 1.0
 _LOOK_FOR_OLD_SECONDS: Final = 30.0
 _CLOSE_SECONDS: Final = 3.0
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """What is to be written of one fingerprint: raised so often, then perhaps cleared."""
-
-    alert: Alert | None = None
-    count: int = 0
-    first_ms: int = 0
-    last_ms: int = 0
-    cleared_ms: int | None = None
 
 
 class AlertQueue:
@@ -70,7 +56,7 @@ class AlertQueue:
         self._file = SpillFile(self._folder)
         self._wake = WorkMark(data_dir, MARK).set
         self._clock = clock
-        self._waiting: dict[str, _Waiting] = {}
+        self._waiting: dict[str, AlertReport] = {}
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._awake = asyncio.Event()
@@ -99,10 +85,10 @@ class AlertQueue:
             found.cleared_ms = round(self._clock() * 1000)
         self._notify()
 
-    def _of(self, fingerprint: str) -> _Waiting | None:
+    def _of(self, fingerprint: str) -> AlertReport | None:
         found = self._waiting.get(fingerprint)
         if found is None and len(self._waiting) < MOST_WAITING:
-            found = self._waiting[fingerprint] = _Waiting()
+            found = self._waiting[fingerprint] = AlertReport(fingerprint=fingerprint)
         self.dropped += found is None
         return found
 
@@ -139,9 +125,10 @@ class AlertQueue:
             return True
         try:
             while taken:
-                part = dict(islice(taken.items(), _MOST_PER_WRITE))
-                await self._write(_reports(part))
-                taken = {fingerprint: waiting for fingerprint, waiting in taken.items() if fingerprint not in part}
+                part = list(islice(taken.values(), _MOST_PER_WRITE))
+                await self._write(part)
+                for report in part:
+                    del taken[report.fingerprint]
         except (TiloresError, asyncio.CancelledError) as error:
             self._put_back(taken)
             self.failed += 1
@@ -175,7 +162,7 @@ class AlertQueue:
                 await asyncio.sleep(_RETRY_SECONDS)
                 self._awake.set()
 
-    async def _write(self, reports: Sequence[Report]) -> None:
+    async def _write(self, reports: Sequence[AlertReport]) -> None:
         store = await self._store.get()
         await store.alerts.report(reports)
         self._store.notify(ALERTS)
@@ -193,13 +180,13 @@ class AlertQueue:
 
     async def _spill(self) -> None:
         with self._lock:
-            reports = _reports(self._waiting)
+            reports = [replace(report) for report in self._waiting.values()]
         try:
             await asyncio.to_thread(self._file.write, reports)
         except OSError as error:
             log.error("alerts.spill_failed", waiting=len(reports), error=error.strerror or type(error).__name__)
 
-    def _put_back(self, taken: dict[str, _Waiting]) -> None:
+    def _put_back(self, taken: dict[str, AlertReport]) -> None:
         """What was raised meanwhile is newer."""
         with self._lock:
             for fingerprint, old in taken.items():
@@ -212,19 +199,3 @@ class AlertQueue:
                 else:
                     new.count += old.count
                     new.first_ms = old.first_ms or new.first_ms
-
-
-def _reports(waiting: dict[str, _Waiting]) -> list[Report]:
-    from tilores_core.store.alerts import Report
-
-    return [
-        Report(
-            fingerprint=fingerprint,
-            alert=one.alert,
-            count=one.count,
-            first_ms=one.first_ms,
-            last_ms=one.last_ms,
-            cleared_ms=one.cleared_ms,
-        )
-        for fingerprint, one in waiting.items()
-    ]

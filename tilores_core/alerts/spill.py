@@ -9,15 +9,13 @@ import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import orjson
 import structlog
 
 from tilores_core.contracts import Alert
-
-if TYPE_CHECKING:
-    from tilores_core.store.alerts import Report
+from tilores_core.store.topics import AlertReport
 
 log = structlog.get_logger(part="alerts")
 
@@ -31,7 +29,7 @@ class SpillFile:
     def __init__(self, folder: Path) -> None:
         self.path = folder / _name()
 
-    def write(self, reports: Sequence[Report]) -> None:
+    def write(self, reports: Sequence[AlertReport]) -> None:
         """Replace what the file holds; it is on the disk when this returns."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = self.path.with_suffix(".part")
@@ -46,7 +44,7 @@ class SpillFile:
         self.path.unlink(missing_ok=True)
 
 
-def take_over(folder: Path, own: SpillFile) -> list[tuple[Path, list[Report]]]:
+def take_over(folder: Path, own: SpillFile) -> list[tuple[Path, list[AlertReport]]]:
     """What processes that are gone have left, under names of this process. Remove each file when done.
 
     A process that waits for the store writes its file once a second, so an old file has no process: its id may be
@@ -54,7 +52,7 @@ def take_over(folder: Path, own: SpillFile) -> list[tuple[Path, list[Report]]]:
 
     Raises `OSError`.
     """
-    found: list[tuple[Path, list[Report]]] = []
+    found: list[tuple[Path, list[AlertReport]]] = []
     for path in sorted(folder.glob(f"*{_SUFFIX}")):
         if path == own.path:
             continue
@@ -96,13 +94,14 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _plain(report: Report) -> dict[str, Any]:
-    kept = {name: getattr(report, name) for name in ("fingerprint", "count", "first_ms", "last_ms", "cleared_ms")}
-    return kept if report.alert is None else kept | {"alert": report.alert.as_dict()}
+def _plain(report: AlertReport) -> dict[str, Any]:
+    names = ("fingerprint", "count", "first_ms", "last_ms", "cleared_ms")
+    return {
+        **{name: getattr(report, name) for name in names},
+        "alert": None if report.alert is None else report.alert.as_dict(),
+    }
 
 
-def _report(value: dict[str, Any]) -> Report:
-    from tilores_core.store.alerts import Report
-
+def _report(value: dict[str, Any]) -> AlertReport:
     alert = value.pop("alert", None)
-    return Report(alert=None if alert is None else Alert(**alert), **value)
+    return AlertReport(alert=None if alert is None else Alert(**alert), **value)

@@ -7,7 +7,7 @@
     changes.py  leases.py  jobs.py  worker_reports.py  prompts.py  audit.py    tables and their repositories
     migrate.py, upgrade.py, migrations/     from any released schema to this one, under a lock
     store.py        all of it together; transfer.py writes and reads it as JSON lines
-    lazy.py         opened when first needed; topics.py names what others may have changed
+    lazy.py         opened when first needed; topics.py has what others name or hand over before that
 
 Importing this package, `address`, `lazy` or `topics` imports no SQLAlchemy: what needs no state does not pay for it.
 

@@ -37,7 +37,7 @@ from tilores_core.contracts import SEVERITIES, Alert, AlertState, Severity
 from tilores_core.store.changes import bump
 from tilores_core.store.repository import Repository, read_row
 from tilores_core.store.schema import PREFIX, insert, metadata
-from tilores_core.store.topics import ALERTS
+from tilores_core.store.topics import ALERTS, AlertReport
 
 alerts = Table(
     f"{PREFIX}alerts",
@@ -106,22 +106,10 @@ class StoredAlert:
     escalated_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """What one process has to say of one fingerprint: raised `count` times (0: not at all), then perhaps cleared."""
-
-    fingerprint: str
-    alert: Alert | None = None
-    count: int = 0
-    first_ms: int = 0
-    last_ms: int = 0
-    cleared_ms: int | None = None
-
-
 class Alerts(Repository):
     """All methods raise `StoreError`. Those that change something raise the topic `alerts`."""
 
-    async def report(self, reports: Sequence[Report]) -> None:
+    async def report(self, reports: Sequence[AlertReport]) -> None:
         """Note what was raised and cleared, in one transaction."""
         async with self._database.write() as connection:
             # In one order, so that two processes do not wait for each other's rows.
@@ -200,7 +188,7 @@ class Alerts(Repository):
         return await self._change(statement)
 
 
-async def _raise(connection: AsyncConnection, report: Report, alert: Alert) -> None:
+async def _raise(connection: AsyncConnection, report: AlertReport, alert: Alert) -> None:
     expires = None if alert.expires_seconds is None else round(alert.expires_seconds * 1000)
     texts = alert.as_dict()
     labels, figures = texts.pop("labels"), texts.pop("values")
