@@ -9,27 +9,30 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from tilores_core.cli.options import Options
+from tilores_core.cli.options import CustomerOption, ModelOption, get_options
 from tilores_core.cli.report import report
-from tilores_core.contracts import Answer, Delta, Message, Turn
 from tilores_core.errors import TiloresError
-from tilores_core.loop_thread import EventLoopThread
 
 if TYPE_CHECKING:
+    from tilores_core.contracts import Answer, Message, Turn
     from tilores_core.services import Services
 
 _PROMPT = "> "
 _ENDS = ("", "exit", "quit")
 
 
-def chat(options: Options, *, customer: str | None, model: str | None) -> None:
-    """Read questions and print the answers as they come; the conversation so far goes with each question.
+def chat(ctx: typer.Context, customer: CustomerOption = None, model: ModelOption = None) -> None:
+    """Talk, with the conversation remembered.
 
-    An error does not end it. Exit code 1 when the questions came from a file or pipe and one of them failed.
+    On a terminal an empty line, "exit" or Ctrl-D ends it. Otherwise each line of standard input is a question; an
+    error does not end it, and exit code 1 says that one of them failed.
     """
+    from tilores_core.contracts import Turn
+    from tilores_core.loop_thread import EventLoopThread
+
     interactive = sys.stdin.isatty()
     failed = False
-    with EventLoopThread(options.services()) as session:
+    with EventLoopThread(get_options(ctx).services()) as session:
         services = session.opened
         limits = services.host.config.chat
         chosen = services.engine.models.resolve(model)
@@ -59,22 +62,20 @@ def chat(options: Options, *, customer: str | None, model: str | None) -> None:
 
 
 async def _print_stream(services: Services, turn: Turn) -> Answer:
+    from tilores_core.contracts import Answer
+
     begun = False
     try:
         async with aclosing(services.engine.stream(turn)) as items:
             async for item in items:
                 if isinstance(item, Answer):
                     return item
-                begun = _print(item) or begun
+                typer.echo(item.text, nl=False)
+                begun = begun or bool(item.text)
     finally:
         if begun:
             typer.echo()
     raise RuntimeError("the stream ended without an answer")
-
-
-def _print(delta: Delta) -> bool:
-    typer.echo(delta.text, nl=False)
-    return bool(delta.text)
 
 
 def _read_terminal() -> Iterator[str]:

@@ -17,6 +17,7 @@ from tilores_core.cli.alerts import app as alert_commands
 from tilores_core.cli.ask import ask
 from tilores_core.cli.batch import batch
 from tilores_core.cli.cache import app as cache_commands
+from tilores_core.cli.chat import chat
 from tilores_core.cli.customers import app as customer_commands
 from tilores_core.cli.deploy import app as deploy_commands
 from tilores_core.cli.evaluate import evaluate
@@ -26,16 +27,9 @@ from tilores_core.cli.group import RootGroup
 from tilores_core.cli.improve import app as improve_commands
 from tilores_core.cli.learning import app as learning_commands
 from tilores_core.cli.models import models
-from tilores_core.cli.options import (
-    AdminKeyOption,
-    CustomerOption,
-    JsonOption,
-    LogLevelOption,
-    ModelOption,
-    Options,
-    UrlOption,
-)
+from tilores_core.cli.options import JsonOption, LogLevelOption, Options
 from tilores_core.cli.plugins import app as plugin_commands
+from tilores_core.cli.prewarm import prewarm
 from tilores_core.cli.prompts import app as prompt_commands
 from tilores_core.cli.questions import app as question_commands
 from tilores_core.cli.report import report
@@ -124,50 +118,11 @@ def worker(ctx: typer.Context, log_level: LogLevelOption = None) -> None:
 
 
 app.command()(ask)
-
-
-@app.command()
-def chat(ctx: typer.Context, customer: CustomerOption = None, model: ModelOption = None) -> None:
-    """Talk, with the conversation remembered.
-
-    On a terminal an empty line, "exit" or Ctrl-D ends it. Otherwise each line of standard input is a question.
-    """
-    from tilores_core.cli.chat import chat
-
-    chat(ctx.obj, customer=customer, model=model)
-
-
+app.command()(chat)
 app.command()(batch)
-
-
-@app.command()
-def prewarm(
-    ctx: typer.Context,
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="Lists and questions, as JSON.")
-    ],
-    every: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Go on, and renew it so often: 30m, 2h. Ctrl-C ends it.")
-    ] = None,
-    url: UrlOption = None,
-    admin_key: AdminKeyOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Have the answers of customers ready before they ask.
-
-    Exit code 1 when something failed, or could not be renewed and was kept.
-    """
-    from tilores_core.cli.prewarm import prewarm
-
-    prewarm(ctx.obj, file, every=every, url=url, admin_key=admin_key, json=json)
-
-
+app.command()(prewarm)
 app.command()(forget)
-
-
 app.command()(evaluate)
-
-
 app.command()(models)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Timer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
@@ -23,7 +23,8 @@ from tilores_core.logs import configure_logging
 
 if TYPE_CHECKING:
     from tilores_core.host import PluginHost
-    from tilores_core.settings import Environment, LoadedConfig
+
+T = TypeVar("T")
 
 ANSWERS_PER_PART = 2
 """A part that hangs in a way that asyncio cannot end has the time of so many answers; then the doctor stops with what
@@ -66,6 +67,13 @@ class _Report:
             except Exception as error:
                 self.add(problem(name, f"{type(error).__name__}: {error}", "please report this fault"))
 
+    def result(self, name: str, work: Callable[[], T]) -> T | None:
+        """What `work` returns; None when it raises, which is then a problem of this part."""
+        found = None
+        with self.part(name):
+            found = work()
+        return found
+
     def end(self) -> None:
         if self.as_json:
             typer.echo(json.dumps([dataclasses.asdict(finding) for finding in self.findings]))
@@ -88,19 +96,33 @@ def doctor(options: Options, *, timeout: float, json: bool) -> None:
 
 
 def _look(options: Options, report: _Report) -> None:
-    environment = _settings(options, report)
+    environment = report.result("settings", options.environment)
     if environment is None:
         return
-    from tilores_core.settings import variables
+    from tilores_core.host.host import PluginHost
+    from tilores_core.settings import load_config, variables
 
+    report.add(*checks.environment(environment))
     with report.part("data folder"):
         report.add(*checks.data_folder(environment.data_dir))
     with report.part(checks.STATE):
-        report.add(*asyncio.run(checks.state(environment, variables())))
-    loaded = _config(environment, report)
+        report.add(*asyncio.run(checks.state(environment)))
+    loaded = report.result("plugins.toml", lambda: load_config(environment.config))
     if loaded is None:
         return
-    host = _plugins(options, environment, loaded, report)
+    report.add(ok("plugins.toml", "the packaged default" if loaded.packaged else str(loaded.path)))
+    host = report.result(
+        "plugins",
+        lambda: PluginHost.examine(
+            loaded,
+            variables=variables(),
+            data_dir=environment.data_dir,
+            disable=options.disable,
+            no_plugins=options.no_plugins,
+        ),
+    )
+    if host is not None:
+        report.add(*checks.plugins(host))
     with report.part("keys"):
         synthetic = host is not None and host.has_synthetic_customers
         report.add(*checks.keys(environment, loaded, synthetic=synthetic))
@@ -111,51 +133,9 @@ def _look(options: Options, report: _Report) -> None:
     asyncio.run(_parts(host, report))
 
 
-def _settings(options: Options, report: _Report) -> Environment | None:
-    environment = None
-    with report.part("settings"):
-        environment = options.environment()
-        report.add(*checks.environment(environment))
-    return environment
-
-
-def _config(environment: Environment, report: _Report) -> LoadedConfig | None:
-    from tilores_core.settings import load_config
-
-    loaded = None
-    with report.part("plugins.toml"):
-        loaded = load_config(environment.config)
-        named = "the packaged default" if loaded.packaged else str(loaded.path)
-        report.add(ok("plugins.toml", named))
-    return loaded
-
-
-def _plugins(options: Options, environment: Environment, loaded: LoadedConfig, report: _Report) -> PluginHost | None:
-    from tilores_core.host.host import PluginHost
-    from tilores_core.settings import variables
-
-    host = None
-    with report.part("plugins"):
-        host = PluginHost.examine(
-            loaded,
-            variables=variables(),
-            data_dir=environment.data_dir,
-            disable=options.disable,
-            no_plugins=options.no_plugins,
-        )
-        report.add(*checks.plugins(host))
-    return host
-
-
 async def _parts(host: PluginHost, report: _Report) -> None:
-    looks: list[tuple[str, Callable[[PluginHost, float], checks.Findings]]] = [
-        ("source", checks.source),
-        ("cache", checks.cache),
-        ("model", checks.model),
-        ("tracers", checks.tracers),
-    ]
-    for name, look in looks:
-        with report.part(name):
+    for look in (checks.source, checks.cache, checks.model, checks.tracers):
+        with report.part(look.__name__):
             async for finding in look(host, report.seconds):
                 report.add(finding)
     with report.part("ending"):

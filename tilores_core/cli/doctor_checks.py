@@ -70,6 +70,13 @@ def problem_of(part: str, error: TiloresError) -> Finding:
     return problem(part, error.message, error.fix)
 
 
+def _problem_of_any(part: str, error: Exception, fix: str) -> Finding:
+    """Of the errors of others only the class is shown: their messages may quote an address."""
+    if isinstance(error, TiloresError):
+        return problem(part, error.message, error.fix or fix)
+    return problem(part, type(error).__name__, fix)
+
+
 def warning(part: str, text: str, fix: str | None = None) -> Finding:
     """Make a warning. `text` may end in a fix of its own, as the errors of tilores_core print it."""
     detail, mark, own = text.partition("\n  fix:")
@@ -156,7 +163,7 @@ def plugins(host: PluginHost) -> list[Finding]:
 # --- durable state ---------------------------------------------------------------------------------------------
 
 
-async def state(environment: Environment, variables: Mapping[str, str]) -> list[Finding]:
+async def state(environment: Environment) -> list[Finding]:
     """Nothing is made and nothing migrated. Raises `ConfigError`, `StoreError`, which are problems."""
     from tilores_core.store.address import store_address
     from tilores_core.store.store import HEAD, read_revision
@@ -281,9 +288,7 @@ async def _tier(part: str, tier: CacheTier, spec: Spec[CacheTier], seconds: floa
     except TimeoutError:
         return problem(part, "it does not answer", mend)
     except Exception as error:  # a plugin's error, whose message may quote an address
-        said = error.message if isinstance(error, TiloresError) else type(error).__name__
-        fix = error.fix if isinstance(error, TiloresError) and error.fix else mend
-        return problem(part, said, fix)
+        return _problem_of_any(part, error, mend)
     if found.get(_PROBE) != entry:
         fix = "is it full, or does another program write there?"
         return problem(part, "what was stored was not read back", fix)
@@ -327,10 +332,8 @@ async def _ask(models: Models, name: str, seconds: float) -> Finding:
     except TimeoutError:
         return problem("model", f"{name}: no answer within {seconds:g} s", fix)
     except Exception as error:
-        mapped = models.provider(name).map_error(error)
-        said = mapped.message if isinstance(mapped, TiloresError) else type(mapped).__name__
-        own = mapped.fix if isinstance(mapped, TiloresError) else None
-        return problem("model", f"{name}: {said}", own or fix)
+        found = _problem_of_any("model", models.provider(name).map_error(error), fix)
+        return replace(found, detail=f"{name}: {found.detail}")
     info = models.info(name)
     simulated = ", simulated" if info is not None and info.simulated else ""
     return ok("model", f"{name}{simulated}: answered in {_milliseconds(started)} ms")

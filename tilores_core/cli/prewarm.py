@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-import orjson
 import typer
 
-from tilores_core.cli.options import Options
+from tilores_core.cli.options import AdminKeyOption, JsonOption, Options, UrlOption, get_options
+from tilores_core.cli.output import emit
 from tilores_core.errors import ConfigError, TiloresError
-from tilores_core.jobs.prewarm.plan import parse_duration
 
 if TYPE_CHECKING:
     from tilores_core.cli.remote import Server
@@ -26,24 +25,35 @@ _LONGEST: Final = 24 * 3600.0
 
 
 def prewarm(
-    options: Options, file: Path, *, every: str | None, url: str | None, admin_key: str | None, json: bool
+    ctx: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="Lists and questions, as JSON.")
+    ],
+    every: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Go on, and renew it so often: 30m, 2h. Ctrl-C ends it.")
+    ] = None,
+    url: UrlOption = None,
+    admin_key: AdminKeyOption = None,
+    json: JsonOption = False,
 ) -> None:
-    """Print what came of it, until Ctrl-C with `every`; exit code 1 when something failed or could only be kept."""
-    interval = None if every is None else _interval(every)
-    if url is not None:
-        from tilores_core.cli.remote import Server
+    """Have the answers of customers ready before they ask.
 
-        server = Server.of(options.environment(), url, admin_key)
-        _repeat(lambda: _remote(server, file), interval, json=json)
-        return
-    _warm_here(options, file, interval, json=json)
+    Exit code 1 when something failed, or could not be renewed and was kept.
+    """
+    from tilores_core.jobs.prewarm.plan import parse_duration
 
-
-def _interval(text: str) -> float:
     try:
-        return parse_duration(text)
+        interval = None if every is None else parse_duration(every)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--every") from None
+    options = get_options(ctx)
+    if url is None:
+        _warm_here(options, file, interval, json=json)
+        return
+    from tilores_core.cli.remote import Server
+
+    server = Server.of(options.environment(), url, admin_key)
+    _repeat(lambda: _remote(server, file), interval, json=json)
 
 
 # --- here -----------------------------------------------------------------------------------------------------
@@ -125,6 +135,8 @@ def _remote(server: Server, file: Path) -> dict[str, Any]:
 
 
 def _read(file: Path) -> Any:
+    import orjson  # not for help
+
     from tilores_core.jobs.prewarm.plan import MAX_BYTES
 
     try:
@@ -153,7 +165,7 @@ def _repeat(work: Any, interval: float | None, *, json: bool) -> None:
 
 def _say(value: dict[str, Any], *, json: bool) -> None:
     if json:
-        typer.echo(orjson.dumps(value).decode())
+        emit(value, "", as_json=True)
         return
     why = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in value["skipped_because"].items())
     rate = value["success_rate"]
