@@ -275,10 +275,12 @@ async def test_condition_is_raised_again_while_it_holds_also_beside_a_check_that
     stage, holding = Stage(tmp_path), True
     alert = Alert(kind="a", severity="LOW", title="a", source="a")
 
-    async def check() -> list[Alert]:
-        return [alert] if holding else []
+    async def check() -> AsyncIterator[Alert]:
+        if holding:
+            yield alert
 
-    async def failing() -> list[Alert]:
+    async def failing() -> AsyncIterator[Alert]:
+        yield alert
         raise RuntimeError
 
     stage.watching(failing)

@@ -64,6 +64,7 @@ def test_every_command_has_help(tilores: Command, path: tuple[str, ...]) -> None
     assert f"Usage: tilores {' '.join(path)}".rstrip() in done.stdout
     assert not re.search(r"--[a-z-]+ <", done.stdout), "a type instead of a name for a value"
     assert not [line for line in done.stdout.splitlines() if line.endswith(" Missing help")]
+    assert not re.findall(r"^  .*\.\.\.$", done.stdout, re.MULTILINE), "a summary that is cut off"
 
 
 def test_help_names_the_installed_plugins(tilores: Command) -> None:
@@ -92,6 +93,7 @@ def test_version(tilores: Command) -> None:
         (["serve", "--workers", "0"], "--workers"),
         (["serve", "--log-level", "loud"], "'debug', 'info', 'warning', 'error'"),
         (["cache", "invalidate"], "give exactly one of them"),
+        (["cache", "invalidate", "--key", "digest"], "write it as namespace:digest"),
         (["cache", "invalidate", "--key", "a:b", "--namespace", "answers"], "give exactly one of them"),
         (["cache", "invalidate", "--customer", ""], "give exactly one of them"),
         (["cache", "invalidate", "--namespace", "answer"], "did you mean 'answers'?"),

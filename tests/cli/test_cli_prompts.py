@@ -41,6 +41,8 @@ def test_version_is_made_deployed_and_rolled_back(tilores: Command) -> None:
 
 
 def test_refused_version_shows_all_checks_and_ends_with_one(tilores: Command) -> None:
+    nothing_yet = tilores.fails("prompts", "rollback")
+    assert "'production' has no version before this one" in nothing_yet
     number = new(tilores, "Greet {agent} in short sentences.")
     refused = tilores.run("prompts", "deploy", str(number), "--reason", "test", "--skip-evaluation")
     assert refused.returncode == 1

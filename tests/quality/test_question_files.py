@@ -44,6 +44,14 @@ def test_what_is_written_is_read_back_as_it_was(tmp_path: Path, name: str) -> No
     assert read_questions(tmp_path / name).digest == golden().digest
 
 
+def test_an_amount_may_have_any_currency_of_the_records(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(EDWINA.replace("unit: USD", "unit: AUD"))
+    own = read_questions(path)
+    (limit,) = [q for q in (*own.training, *own.validation, *own.held_out()) if q.id == "limit"]
+    assert limit.facts[0].unit == "AUD"
+
+
 async def test_questions_of_a_user_are_read_and_checked(tmp_path: Path) -> None:
     path = tmp_path / "own.yaml"
     path.write_text(EDWINA)
@@ -82,7 +90,7 @@ async def test_made_questions_pass_the_check() -> None:
         ("nonsense", "no list of questions"),
         ("a: [", "not valid YAML"),
         (EDWINA.replace("id: paid", "id: limit"), "the id 'limit' is there already"),
-        (EDWINA.replace("unit: USD", "unit: furlong"), "unit must be one of"),
+        (EDWINA.replace("unit: USD", "unit: furlong"), "unit must be a currency's code or one of"),
         (EDWINA.replace("answerable: false", "answerable: true"), "a question has facts, or else answerable: false"),
         (EDWINA.replace("text:", "txt:", 1), "txt"),
         (EDWINA.replace("value: 32000", "value: much, kind: number"), "without separators"),

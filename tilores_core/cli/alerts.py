@@ -54,7 +54,7 @@ def show(ctx: typer.Context, alert: Fingerprint, json: JsonOption = False) -> No
 
 @app.command()
 def ack(ctx: typer.Context, alert: Fingerprint, json: JsonOption = False) -> None:
-    """Say that someone looks after an alert: it is neither repeated nor escalated."""
+    """Acknowledge an alert. It is neither repeated nor escalated then."""
     _show(_run(ctx.obj, lambda desk: desk.acknowledge(alert, _user())), as_json=json)
 
 
@@ -86,7 +86,7 @@ def silence(
     end: Annotated[str | None, typer.Option(metavar="ID", help="End this silence instead.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Keep alerts that match from being sent, for a time or until one clears."""
+    """Keep alerts that match from being sent. It lasts for a time, or until one clears."""
     if end is not None:
         _run(ctx.obj, lambda desk: desk.end_silence(end))
         emit({"ended": end}, f"silence {end} has ended", as_json=json)
@@ -119,7 +119,7 @@ def send(
     severity: _SeverityOption = "INFO",
     json: JsonOption = False,
 ) -> None:
-    """Send a test message from here; exit code 1 when a channel did not take it."""
+    """Send a test message from here. Exit code 1 when a channel did not take it."""
     options: Options = ctx.obj
 
     async def main() -> dict[str, str | None]:

@@ -61,6 +61,8 @@ def invalidate(
     what = {name: value for name, value in given.items() if value is not None}
     if len(what) != 1 or not all(what.values()):
         raise typer.BadParameter("give exactly one of them", param_hint="--customer, --namespace, --key")
+    if key is not None and ":" not in key:
+        raise typer.BadParameter("write it as namespace:digest", param_hint="--key")
     if namespace is not None and namespace not in NAMESPACES:
         from tilores_core.settings.nearest import nearest
 

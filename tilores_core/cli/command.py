@@ -102,9 +102,10 @@ def serve(
 
 @app.command()
 def worker(ctx: typer.Context, log_level: LogLevelOption = None) -> None:
-    """Run the batches, pre-warming and schedules of servers that use the same data folder.
+    """Run the background work of servers with this data folder.
 
-    `tilores serve` starts one by itself; this is for one that runs as a service of its own.
+    That is batches, pre-warming, schedules, alerts. `tilores serve` starts one by itself; this is for one that runs
+    as a service of its own.
     """
     from tilores_core.logs import configure_logging
     from tilores_core.settings import load_config

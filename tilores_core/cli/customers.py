@@ -23,10 +23,10 @@ def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="The customers' file.")],
     json: JsonOption = False,
 ) -> None:
-    """Show which column became what, how much was read, and which rows would be left out.
+    """Show how a file of customers would be read.
 
-    The settings are those of the source's table in plugins.toml, with another path. Exit code 1 when no row would be
-    served.
+    That is which column became what, how much was read, and which rows would be left out. The settings are those of
+    the source's table in plugins.toml, with another path. Exit code 1 when no row would be served.
     """
     import asyncio
     from dataclasses import asdict

@@ -59,9 +59,10 @@ def check(
 def up(
     ctx: typer.Context, target: TargetOption = None, folder: FolderOption = HERE, json: JsonOption = False
 ) -> None:
-    """Deploy, wait until it is ready, ask it a question; go back by itself when that fails.
+    """Deploy, and go back by itself when that fails.
 
-    Interrupted at any step, the same command goes on where it was.
+    It waits until the deployment is ready and asks it a question. Interrupted at any step, the same command goes on
+    where it was.
     """
     try:
         _show(_run(ctx.obj, target, folder, lambda rollout, _: rollout.up(), json=json), json=json)
@@ -125,7 +126,10 @@ def files(
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there with another text.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Write Dockerfile, compose.yaml, railway.json, Procfile, systemd units and a Kubernetes manifest into DIR."""
+    """Write the files that platforms need into DIR.
+
+    These are Dockerfile, compose.yaml, railway.json, Procfile, systemd units and a Kubernetes manifest.
+    """
     from tilores_core.contracts import SupportsFiles
     from tilores_core.host.roles import DEPLOY
 

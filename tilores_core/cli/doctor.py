@@ -69,10 +69,10 @@ class _Report:
 
     def result(self, name: str, work: Callable[[], T]) -> T | None:
         """What `work` returns; None when it raises, which is then a problem of this part."""
-        found = None
+        found: list[T] = []
         with self.part(name):
-            found = work()
-        return found
+            found.append(work())
+        return found[0] if found else None
 
     def end(self) -> None:
         if self.as_json:

@@ -67,7 +67,7 @@ def evaluate(
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with a heat map.")] = None,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")] = None,
 ) -> None:
-    """Ask golden questions of all spectrums, score the answers, and show a table of models and spectrums.
+    """Score the answers to golden questions, by model and spectrum.
 
     Every finished call is kept: the same command after a kill, or with a larger budget, goes on and asks nothing
     twice. Exit code 1: a call failed, the budget ended, --min is missed, or the comparison says worse.

@@ -58,7 +58,10 @@ def plan(
     min_per_arm: SampleOption = 200,
     json: JsonOption = False,
 ) -> None:
-    """Say what an experiment would need: scored calls per arm, and days at the traffic of the last week."""
+    """Say what an experiment would need.
+
+    That is scored calls per arm, and days at the traffic of the last week.
+    """
     made = _plan(ctx.params)
     found = _with_tester(ctx.obj, lambda tester: tester.plan(made))
     days = "no scored traffic in the last week" if found.days is None else f"{found.days:g} days at today's traffic"
@@ -83,7 +86,10 @@ def start(
     skip_evaluation: Annotated[bool, typer.Option(help="Do not ask the golden questions before.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Split live traffic between what is in production and a candidate: a prompt version, a model, or both."""
+    """Split live traffic between production and a candidate.
+
+    The candidate is a prompt version, a model, or both.
+    """
     from tilores_core.release.experiments.report import as_json, versus
 
     made = _plan(ctx.params)

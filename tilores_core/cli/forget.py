@@ -22,7 +22,10 @@ def forget(
     admin_key: AdminKeyOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Remove a customer from caches, batch inputs and results, and say what cannot be reached."""
+    """Remove a customer from all that is kept.
+
+    That is caches, inputs and results of batches, collected questions; it says what cannot be reached from here.
+    """
     from tilores_core.jobs.forget import check_customer_id
 
     check_customer_id(customer)

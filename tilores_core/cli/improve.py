@@ -57,9 +57,9 @@ def run(
     dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Run one cycle, or go on with the one that was interrupted, which asks nothing twice.
+    """Run one cycle, or go on with an interrupted one.
 
-    Exit code 0 also when nothing was found: that is a result.
+    Nothing is asked twice. Exit code 0 also when nothing was found: that is a result.
     """
     from tilores_core.improve.report import as_markdown, cycle_row
 
@@ -103,7 +103,7 @@ def run(
 
 @app.command()
 def status(ctx: typer.Context, json: JsonOption = False) -> None:
-    """Show the cycle that runs or was interrupted, or else the last one, and what holds the next."""
+    """Show the current or last cycle, and what holds the next."""
     from dataclasses import asdict
 
     from tilores_core.improve.report import cycle_row
@@ -147,7 +147,7 @@ def status(ctx: typer.Context, json: JsonOption = False) -> None:
 
 @app.command()
 def pause(ctx: typer.Context, reason: ReasonOption) -> None:
-    """Let no cycle be triggered or gone on with; one that runs goes on to its end."""
+    """Let no cycle begin by itself. One that runs goes on to its end."""
     _switch(ctx, reason, paused=True)
 
 
@@ -179,7 +179,7 @@ def episodes(
     limit: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="How many, the newest first.")] = _MOST,
     json: JsonOption = False,
 ) -> None:
-    """List what healing has found and done, whether it helped, and what was learned from it."""
+    """List what healing has found and done, and whether it helped."""
     from tilores_core.improve.report import list_episodes
 
     found = get_options(ctx).run_on_store(lambda store: list_episodes(store, limit))

@@ -25,7 +25,7 @@ _WIDEST: int = 100
 
 @app.command()
 def show(ctx: typer.Context, json: JsonOption = False) -> None:
-    """List instructions with their gain and confidence, the surest first."""
+    """List instructions with gain and confidence, the surest first."""
 
     async def work(learned: LearningAccumulator) -> list[dict[str, Any]]:
         return [
@@ -74,7 +74,7 @@ def import_lessons(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="An exported file.")],
 ) -> None:
-    """Merge what was exported elsewhere; what is known already stays as it is."""
+    """Merge what was exported elsewhere. What is known already stays as it is."""
     count = _run(ctx, lambda learned: learned.import_json(file.read_bytes()))
     typer.echo(f"{count} observations are new")
 

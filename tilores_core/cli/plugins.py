@@ -76,7 +76,7 @@ def check(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Load plugins, validate their settings and hold [use] against them. Exit code 1 on any problem."""
+    """Load plugins, and validate their settings and [use]. Exit code 1 on any problem."""
     from tilores_core.cli.plugin_tables import record_table
 
     host = _examine(ctx, only=plugin)
@@ -130,7 +130,7 @@ def new(
         Path, typer.Option("--in", metavar="FOLDER", help="Where the package's folder is made.")
     ] = Path(),
 ) -> None:
-    """Write a small working plugin package: a cache tier, its settings and its tests."""
+    """Write a small working plugin package. It is a cache tier with settings and tests."""
     from tilores_core.cli.plugin_template import write_package
 
     written = write_package(name, folder)

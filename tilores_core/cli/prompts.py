@@ -101,7 +101,7 @@ def new(
 def pull(
     ctx: typer.Context, folder: FolderArgument, version: VersionArgument = "production", json: JsonOption = False
 ) -> None:
-    """Write a version into DIR, one file a part, to be edited and kept in git."""
+    """Write a version into DIR, one file a part. They can be edited, and kept in git."""
     from tilores_core.release.prompt_files import write_files
 
     async def work(manager: ProductionPromptManager) -> int:

@@ -36,9 +36,10 @@ def make(
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Chooses customers and questions.")] = 1,
 ) -> None:
-    """Make golden questions from the records of the customer source, by the types of its fields.
+    """Make golden questions from the records of the source.
 
-    FILE then holds values of customers: keep it as you keep the records.
+    What is asked goes by the types of its fields. FILE then holds values of customers: keep it as you keep the
+    records.
     """
     options: Options = ctx.obj
 
@@ -65,9 +66,10 @@ def collect(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Make golden questions of live ones with good feedback, where [quality] collect_questions is on.
+    """Make golden questions of live ones with good feedback.
 
-    Their facts are read from the records as they are now. The files hold values of customers.
+    They are kept where [quality] collect_questions is on. Their facts are read from the records as they are now. The
+    files hold values of customers.
     """
     options: Options = ctx.obj
 
@@ -100,9 +102,9 @@ def check(
     ],
     json: JsonOption = False,
 ) -> None:
-    """Check a file of golden questions against the records; exit code 1 when there is a problem.
+    """Check a file of golden questions against the records.
 
-    Shown are ids of questions and names of fields, never values.
+    Exit code 1 when there is a problem. Shown are ids of questions and names of fields, never values.
     """
     options: Options = ctx.obj
 
@@ -132,7 +134,7 @@ def list_questions(
     spectrum: Annotated[str | None, typer.Option(metavar="NAME", help="Of this spectrum alone.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """List golden questions with their split and spectrum, and how many facts each has."""
+    """List golden questions with split, spectrum and number of facts."""
     options: Options = ctx.obj
 
     async def work(services: Services) -> GoldenSet:

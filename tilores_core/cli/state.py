@@ -24,7 +24,7 @@ def export_state(
     file: Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False, help="The file to write, or replace.")],
     json: JsonOption = False,
 ) -> None:
-    """Write all durable state to FILE, as JSON lines that any database of tilores-core can import."""
+    """Write all durable state to FILE. Any database of tilores-core can import it."""
     counts = _with_store(ctx, lambda store: store.export_json(file))
     _show(f"exported to {file}", counts, as_json=json)
 
@@ -36,9 +36,10 @@ def import_state(
     replace: Annotated[bool, typer.Option("--replace", help="Remove the state that the database holds.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Read FILE, which `tilores state export` wrote, into the database: all of it or nothing.
+    """Read an exported FILE into the database.
 
-    Stop servers and workers first. A database that holds state is refused without --replace.
+    It is read as a whole or not at all. Stop servers and workers first. A database that holds state is refused
+    without --replace.
     """
     counts = _with_store(ctx, lambda store: store.import_json(file, replace=replace))
     _show(f"imported from {file}", counts, as_json=json)

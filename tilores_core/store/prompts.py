@@ -204,7 +204,7 @@ class Prompts(Repository):
                 )
             if before is None or not before.previous:
                 raise ConflictError(
-                    f"'{label}' has no version before {_name_version(None if before is None else before.number)}",
+                    f"'{label}' has no version before {'this one' if before is None else f'version {before.number}'}",
                     param="label",
                     fix="deploy a version instead: tilores prompts deploy N",
                 )

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from math import isfinite
@@ -41,6 +42,8 @@ _MAX_BYTES: Final = 32 * 1024 * 1024
 _MAX_QUESTIONS: Final = 50_000
 _MOST_PROBLEMS: Final = 50
 _FACTS: Final = ("facts", "forbidden")
+_CURRENCY: Final = re.compile("[A-Z]{3}")
+"""The code of a currency, which records may give to any of their amounts."""
 
 
 class _FactRow(BaseModel):
@@ -64,8 +67,8 @@ class _FactRow(BaseModel):
 
     @model_validator(mode="after")
     def _fits(self) -> _FactRow:
-        if self.unit and self.unit not in UNITS:
-            raise ValueError(f"unit must be one of {', '.join(sorted(UNITS))}")
+        if self.unit and self.unit not in UNITS and not _CURRENCY.fullmatch(self.unit):
+            raise ValueError(f"unit must be a currency's code or one of {', '.join(sorted(UNITS))}")
         if self._kind() == "number":
             try:
                 is_number = isfinite(float(self._text()))
