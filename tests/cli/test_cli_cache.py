@@ -173,6 +173,8 @@ def elsewhere() -> Iterator[str]:
     ("reply", "said"),
     [
         ((200, {}, b"<html>"), "no answer of tilores"),
+        ((200, {}, b"[]"), "cannot be read"),
+        ((200, {}, b'{"status": "up"}'), "cannot be read"),
         ((404, {}, b"nothing here"), "answers with status 404"),
         ((403, {}, b'{"detail": "administration is off", "fix": "set TILORES_ADMIN_KEYS"}'), "administration is off"),
         ((302, {"Location": "/elsewhere"}, b""), "points elsewhere"),

@@ -101,6 +101,9 @@ async def test_a_failure_stops_nothing_and_can_be_run_again(tmp_path: Path) -> N
     assert await batch.write_failures() == 3
     again = failures_path(tmp_path / "out.jsonl")
     assert again.name == "out.jsonl.failed.jsonl"
+    keep_early(tmp_path / "out.jsonl", {7: {"id": "kept"}})
+    readable = [path.name for path in tmp_path.glob("out.jsonl*") if path.stat().st_mode & 0o077]
+    assert readable == [], "they hold answers and questions of customers"
     lines = list(read_batch(again))
     assert [(line.id, line.question) for line in lines] == [("line-3", "q3"), ("line-17", "q17"), ("41", None)]
     assert lines[2].problem is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
@@ -84,6 +84,27 @@ async def test_a_listener_that_fails_disturbs_nobody(store: Store) -> None:
     for count in (1, 2):
         await store.changes.bump("x")
         await eventually(lambda: heard[-1:] == [count])  # noqa: B023
+    await feed.aclose()
+
+
+async def test_a_poll_that_fails_in_an_unforeseen_way_is_made_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[int] = []
+    since, failures = store.changes.since, iter([RuntimeError("a fault of the driver")])
+
+    async def fail_once(known: Mapping[str, int]) -> dict[str, int]:
+        for failure in failures:
+            raise failure
+        return await since(known)
+
+    monkeypatch.setattr(store.changes, "since", fail_once)
+    feed = ChangeFeed(store.changes, seconds=QUICK)
+    feed.listen("x", heard.append)
+    feed.start()
+    await store.changes.bump("x")
+    await eventually(lambda: heard == [1])
+    assert feed.failing_since is None
     await feed.aclose()
 
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tilores_core.cli.options import AdminKeyOption, JsonOption, UrlOption
 from tilores_core.cli.output import columns, emit
-from tilores_core.errors import TiloresError
+
+if TYPE_CHECKING:
+    from tilores_core.cli.remote import Server
 
 app = typer.Typer(name="cache", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -31,7 +33,7 @@ def stats(
 ) -> None:
     """Statistics of each tier and namespace."""
     if url is not None:
-        figures = _server(ctx, url, admin_key).get("/admin/cache")
+        figures = _server(ctx, url, admin_key).get("/admin/cache", "tiers", "namespaces")
     else:
         from tilores_core.cli.cache_tiers import with_cache
 
@@ -69,7 +71,7 @@ def invalidate(
         if match := nearest(namespace, NAMESPACES):  # any other may be a plugin's
             raise typer.BadParameter(f"there is no '{namespace}'; did you mean '{match}'?", param_hint="--namespace")
     if url is not None:
-        removed = _server(ctx, url, admin_key).post("/admin/cache/invalidate", what)["removed"]
+        removed = _server(ctx, url, admin_key).post("/admin/cache/invalidate", what, "removed")["removed"]
     else:
         from tilores_core.cache.keys import customer_tags
         from tilores_core.cli.cache_tiers import with_cache
@@ -98,8 +100,8 @@ def clear(
         typer.confirm("Remove everything from the cache?", abort=True, err=True)
     if url is not None:
         server = _server(ctx, url, admin_key)
-        used = {*NAMESPACES, *server.get("/admin/cache")["namespaces"]}  # plugins' own as well
-        replies = [server.post("/admin/cache/invalidate", {"namespace": name}) for name in sorted(used)]
+        used = {*NAMESPACES, *server.get("/admin/cache", "namespaces")["namespaces"]}  # plugins' own as well
+        replies = (server.post("/admin/cache/invalidate", {"namespace": name}, "removed") for name in sorted(used))
         removed = sum(reply["removed"] for reply in replies)
     else:
         from tilores_core.cli.cache_tiers import with_cache
@@ -108,15 +110,13 @@ def clear(
     _say(removed, as_json=as_json)
 
 
-def _server(ctx: typer.Context, url: str, key: str | None) -> Any:
+def _server(ctx: typer.Context, url: str, key: str | None) -> Server:
     from tilores_core.cli.remote import Server
 
     return Server.of(ctx.obj.environment(), url, key)
 
 
-def _say(removed: Any, *, as_json: bool) -> None:
-    if not isinstance(removed, int):
-        raise TiloresError("the server's answer cannot be read", fix="is this the address of a tilores server?")
+def _say(removed: int, *, as_json: bool) -> None:
     emit({"removed": removed}, f"removed {removed} entries", as_json=as_json)
 
 

@@ -34,7 +34,7 @@ def forget(
         from tilores_core.cli.remote import Server
 
         server = Server.of(environment, url, admin_key)
-        found = server.delete(f"/admin/customers/{quote(customer, safe='')}")
+        found = server.delete(f"/admin/customers/{quote(customer, safe='')}", "removed", "not_reached")
     else:
         from tilores_core.cli.cache_tiers import with_cache
 

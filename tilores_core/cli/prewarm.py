@@ -123,10 +123,10 @@ def _print_stats(stats: WarmStats, prewarming: Prewarming, *, json: bool, name: 
 
 def _remote(server: Server, file: Path) -> dict[str, Any]:
     """What the server says when the lists of the file have been gone through once."""
-    run = server.post("/admin/prewarm", {"plan": _read(file)})["run"]
+    run = server.post("/admin/prewarm", {"plan": _read(file)}, "run")["run"]
     give_up = time.monotonic() + _LONGEST
     while time.monotonic() < give_up:
-        report = server.get("/admin/prewarm")
+        report = server.get("/admin/prewarm", "runs", "budget")
         stats = report["runs"].get(run)  # with several processes, another may have answered
         if stats is not None:
             return {**stats, "budget": report["budget"]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -55,16 +55,17 @@ class Server:
             key = read_key(environment.data_dir, "admin")
         return cls(url, key)
 
-    def get(self, path: str) -> Any:
-        return self._send(path, None)
+    def get(self, path: str, *keys: str) -> dict[str, Any]:
+        """`keys`: those that the JSON object of the reply has at least."""
+        return self._send("GET", path, keys)
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Any:
-        return self._send(path, json.dumps(body).encode())
+    def post(self, path: str, body: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+        return self._send("POST", path, keys, json.dumps(body).encode())
 
-    def delete(self, path: str) -> Any:
-        return self._send(path, None, "DELETE")
+    def delete(self, path: str, *keys: str) -> dict[str, Any]:
+        return self._send("DELETE", path, keys)
 
-    def _send(self, path: str, data: bytes | None, method: str | None = None) -> Any:
+    def _send(self, method: str, path: str, keys: Sequence[str], data: bytes | None = None) -> dict[str, Any]:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
@@ -74,7 +75,7 @@ class Server:
             handlers.append(urllib.request.ProxyHandler({}))
         try:
             with urllib.request.build_opener(*handlers).open(request, timeout=SECONDS) as reply:
-                return json.loads(reply.read(MAX_BYTES))
+                found = json.loads(reply.read(MAX_BYTES))
         except urllib.error.HTTPError as error:
             raise self._refusal(error) from None
         except (OSError, ValueError) as error:  # no connection, no answer in time, or not JSON
@@ -82,6 +83,12 @@ class Server:
             raise TiloresError(
                 f"no answer of tilores at {self.url}: {reason}", fix="is the server running, and at this address?"
             ) from None
+
+        if not isinstance(found, dict) or not found.keys() >= set(keys):
+            raise TiloresError(
+                f"the answer of {self.url} cannot be read", fix="is this the address of a tilores server?"
+            )
+        return found
 
     def _refusal(self, error: urllib.error.HTTPError) -> TiloresError:
         if error.code in (301, 302, 303, 307, 308):

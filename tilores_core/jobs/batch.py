@@ -33,6 +33,7 @@ from tilores_core.jobs.batch_output import (
 from tilores_core.jobs.batch_progress import Totals
 from tilores_core.jobs.batch_rows import error_row, input_row, problem_row, repeat_row
 from tilores_core.jobs.executor_backend import ExecutorBackend
+from tilores_core.settings.data_folder import open_private
 
 _NOTED_AT_ONCE = 512
 
@@ -271,7 +272,7 @@ def write_failures(source: Path, output: Path, reading: InputOptions) -> int:
     fresh = path.with_name(f"{path.name}.new")
     count = 0
     try:
-        with fresh.open("wb") as file:
+        with open(fresh, "wb", opener=open_private) as file:
             for line, row in zip(read_batch(source, reading), read_written(output), strict=False):
                 if "error" in row:
                     file.write(orjson.dumps(input_row(line), option=orjson.OPT_APPEND_NEWLINE))

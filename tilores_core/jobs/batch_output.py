@@ -20,6 +20,7 @@ from typing import IO, Any, Final, Generic, TypeVar
 import orjson
 
 from tilores_core.errors import InvalidRequestError, TiloresError
+from tilores_core.settings.data_folder import open_private
 
 T = TypeVar("T")
 
@@ -42,7 +43,10 @@ class OutputBusyError(InvalidRequestError):
 
 
 class OutputFile:
-    """An output that only grows, by whole lines. One process at a time has it. Its methods wait for the disk."""
+    """An output that only grows, by whole lines. One process at a time has it. Its methods wait for the disk.
+
+    It holds answers and records: a new one can be read by its owner alone.
+    """
 
     def __init__(self, file: IO[bytes], path: Path) -> None:
         self._file = file
@@ -53,7 +57,7 @@ class OutputFile:
     def open(cls, path: Path, *, resume: bool) -> OutputFile:
         """Raises `InvalidRequestError` for one that exists (unless `resume`) or that another run writes."""
         try:
-            file = path.open("a+b", buffering=0)
+            file: IO[bytes] = open(path, "a+b", buffering=0, opener=open_private)  # noqa: SIM115
             try:
                 _lock(file, path, seconds=_DYING_SECONDS if resume else 0.0)
                 if file.seek(0, os.SEEK_END) and not resume:
@@ -294,7 +298,8 @@ def keep_early(output: Path, rows: Mapping[int, Row]) -> None:
         return
     lines = [orjson.dumps([place, row], option=orjson.OPT_APPEND_NEWLINE) for place, row in sorted(rows.items())]
     fresh = path.with_name(f"{path.name}.new")
-    fresh.write_bytes(b"".join(lines))
+    with open(fresh, "wb", opener=open_private) as file:
+        file.writelines(lines)
     fresh.replace(path)
 
 

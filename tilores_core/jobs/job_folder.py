@@ -19,6 +19,7 @@ import orjson
 
 from tilores_core.errors import OverloadedError, PayloadTooLargeError
 from tilores_core.jobs.batch_output import early_path
+from tilores_core.settings.data_folder import open_private
 
 Format = Literal["jsonl", "csv"]
 Kind = Literal["batch", "prewarm"]
@@ -198,11 +199,6 @@ def _drop_lines(path: Path, customer_id: str) -> int:
         os.fsync(new.fileno())
     spare.replace(path)
     return dropped
-
-
-def open_private(path: str, flags: int) -> int:
-    """An `opener` for `open`: a new file can be read and written by its owner alone."""
-    return os.open(path, flags, 0o600)
 
 
 def _no_room(error: OSError) -> OverloadedError:

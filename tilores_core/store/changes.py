@@ -111,7 +111,7 @@ class ChangeFeed:
             self._wanted.clear()
             try:
                 changed = await self._changes.since(self._known)
-            except StoreError as error:
+            except Exception as error:  # without the feed a process would go on with old prompts for ever
                 failures += 1
                 self._note_failure(error)
             else:
@@ -136,10 +136,11 @@ class ChangeFeed:
             for listener in tuple(self._listeners.get(topic, ())):
                 _tell(topic, listener, counter)
 
-    def _note_failure(self, error: StoreError) -> None:
+    def _note_failure(self, error: Exception) -> None:
         if self.failing_since is None:
             self.failing_since = time.monotonic()
-            log.warning("store.feed_failed", error=error.message)
+            said = error.message if isinstance(error, StoreError) else type(error).__name__
+            log.warning("store.feed_failed", error=said)
 
     def _note_success(self) -> None:
         if self.failing_since is not None:

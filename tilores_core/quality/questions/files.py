@@ -15,7 +15,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -33,6 +32,7 @@ from tilores_core.quality.questions.fields import facts_of
 from tilores_core.quality.questions.splits import GoldenSet
 from tilores_core.quality.scoring import Fact, FactKind, ForbiddenReason, GoldenQuestion, index_records
 from tilores_core.quality.scoring.numbers import UNITS
+from tilores_core.settings.data_folder import open_private
 from tilores_core.spectrums import classify, current_spectrums
 
 if TYPE_CHECKING:
@@ -226,18 +226,13 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> int:
     else:
         text = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
     try:
-        with open(path, "w", encoding="utf-8", opener=_for_the_owner) as out:
+        with open(path, "w", encoding="utf-8", opener=open_private) as out:
             out.write(text)
     except OSError as error:
         raise ConfigError(
             f"cannot be written: {error.strerror}", where=str(path), fix="check path and rights"
         ) from error
     return len(rows)
-
-
-def _for_the_owner(path: str, flags: int) -> int:
-    """A new file is readable for its owner alone, as it has values of customers."""
-    return os.open(path, flags, 0o600)
 
 
 def _row(question: GoldenQuestion) -> dict[str, Any]:
