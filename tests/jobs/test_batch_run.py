@@ -9,6 +9,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from tilores_core.jobs.batch_index import AnsweredIndex, line_key
 from tilores_core.jobs.batch_input import BatchLine, read_batch
 from tilores_core.jobs.batch_output import early_path, keep_early, take_early
 from tilores_core.jobs.batch_progress import Speed, Totals, count_lines
-from tilores_core.jobs.executor_backend import ExecutorBackend, deserialize_line, serialize_line
+from tilores_core.jobs.executor_backend import ExecutorBackend, deserialize_line
 from tilores_core.testing.waiting import eventually
 
 
@@ -350,7 +351,7 @@ def test_lines_travel_whole(tmp_path: Path) -> None:
         "id,email,name,model,question\n7,A@Example.com,Edwina Hawthorne,m:x,Why?\n,,,,\n8,,,,\n"
     )
     lines = list(read_batch(tmp_path / "in.csv"))
-    assert [deserialize_line(json.loads(json.dumps(serialize_line(line)))) for line in lines] == lines
+    assert [deserialize_line(json.loads(json.dumps(asdict(line)))) for line in lines] == lines
 
 
 def test_speed_and_what_is_left() -> None:

@@ -8,16 +8,24 @@ one, ask the server with `--url`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from tilores_core.cli.options import AdminKeyOption, JsonOption, UrlOption
 from tilores_core.cli.output import columns, emit
+from tilores_core.errors import TiloresError
 
 if TYPE_CHECKING:
+    from tilores_core.cache.tiered import TieredCache
+    from tilores_core.cli.options import Options
     from tilores_core.cli.remote import Server
+    from tilores_core.contracts import CacheTier
+    from tilores_core.hookspecs import Spec
+    from tilores_core.host.host import PluginHost
+
+T = TypeVar("T")
 
 app = typer.Typer(name="cache", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -35,8 +43,6 @@ def stats(
     if url is not None:
         figures = _server(ctx, url, admin_key).get("/admin/cache", "tiers", "namespaces")
     else:
-        from tilores_core.cli.cache_tiers import with_cache
-
         figures = with_cache(ctx.obj, lambda cache, _: cache.stats())
         figures["tiers"] = {label: tier for label, tier in figures["tiers"].items() if tier["breaker"] is not None}
     emit(figures, _tables(figures), as_json=as_json)
@@ -74,7 +80,6 @@ def invalidate(
         removed = _server(ctx, url, admin_key).post("/admin/cache/invalidate", what, "removed")["removed"]
     else:
         from tilores_core.cache.keys import customer_tags
-        from tilores_core.cli.cache_tiers import with_cache
 
         removed = with_cache(
             ctx.obj,
@@ -104,8 +109,6 @@ def clear(
         replies = (server.post("/admin/cache/invalidate", {"namespace": name}, "removed") for name in sorted(used))
         removed = sum(reply["removed"] for reply in replies)
     else:
-        from tilores_core.cli.cache_tiers import with_cache
-
         removed = with_cache(ctx.obj, lambda cache, _: cache.clear())
     _say(removed, as_json=as_json)
 
@@ -153,3 +156,72 @@ def _row(figures: Mapping[str, Any], names: Sequence[str]) -> list[str]:
 def _figures(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     upper = [heading.upper() for heading in headings]
     return columns(upper, rows, right=[name.upper() for name in headings if name.islower()])
+
+
+# --- the tiers, opened here ------------------------------------------------------------------------------------
+
+
+def with_cache(options: Options, work: Callable[[TieredCache, PluginHost], Awaitable[T]]) -> T:
+    """Do the work with the shared tiers of `[use] cache`. Raises `TiloresError` when there is none, or when one of
+    them does not answer or could not do its part."""
+    import asyncio
+
+    return asyncio.run(_with_cache(options, work))
+
+
+async def _with_cache(options: Options, work: Callable[[TieredCache, PluginHost], Awaitable[T]]) -> T:
+    from tilores_core.cache.tiered import TieredCache
+    from tilores_core.contracts import SupportsBroadcast, SupportsPeek
+    from tilores_core.host.roles import CACHE
+    from tilores_core.services import build_tiers
+
+    host = options.host()
+    try:
+        tiers = build_tiers(host)
+        shared = [(name, tier) for name, tier in tiers if not isinstance(tier, SupportsPeek)]
+        if not shared:
+            names = ", ".join(host.config.use.cache)
+            raise TiloresError(
+                f"no shared cache tier is configured: {names or 'nothing'} lives inside each server's own process",
+                fix="ask the server: tilores cache … --url http://127.0.0.1:8000",
+            )
+        for name, tier in shared:
+            await _ready(name, tier, host.registration(CACHE, name).spec)
+        cache = TieredCache(tiers, table=host.config.cache)
+        try:
+            before = await _failures(cache)
+            result = await work(cache, host)
+            failed = [name for name, count in (await _failures(cache)).items() if count > before[name]]
+        finally:
+            await cache.aclose()
+        if failed:
+            raise TiloresError(
+                f"the cache tier '{failed[0]}' could not do all of it",
+                fix="try again; tilores doctor looks at each tier",
+            )
+        if not any(isinstance(tier, SupportsBroadcast) for _, tier in shared):
+            names = ", ".join(name for name, _ in shared)
+            typer.echo(f"note: {names} cannot tell running servers, whose own memory keeps what it has", err=True)
+        return result
+    finally:
+        await host.aclose()
+
+
+async def _failures(cache: TieredCache) -> dict[str, int]:
+    """How often each tier has failed: invalidations it still owes count too."""
+    tiers = (await cache.stats())["tiers"].values()
+    return {tier["name"]: tier["errors"] + tier["pending_invalidations"] for tier in tiers}
+
+
+async def _ready(name: str, tier: CacheTier, spec: Spec[CacheTier]) -> None:
+    from tilores_core.cache.readiness import tier_answers
+
+    try:
+        await tier_answers(tier)
+    except Exception as error:  # a tier is a stranger's code, and its message may quote an address
+        variables = f" ({', '.join(spec.environment.values())})" if spec.environment else ""
+        said = error.message if isinstance(error, TiloresError) else type(error).__name__
+        raise TiloresError(
+            f"the cache tier '{name}' does not answer: {said}",
+            fix=f"start it or correct its settings{variables}; tilores doctor looks at each tier",
+        ) from None

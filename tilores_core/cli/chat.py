@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from tilores_core.cli.options import CustomerOption, ModelOption, get_options
-from tilores_core.cli.report import report
+from tilores_core.cli.output import report
 from tilores_core.errors import TiloresError
 
 if TYPE_CHECKING:

@@ -28,11 +28,11 @@ from tilores_core.cli.improve import app as improve_commands
 from tilores_core.cli.learning import app as learning_commands
 from tilores_core.cli.models import models
 from tilores_core.cli.options import JsonOption, LogLevelOption, Options
+from tilores_core.cli.output import report
 from tilores_core.cli.plugins import app as plugin_commands
 from tilores_core.cli.prewarm import prewarm
 from tilores_core.cli.prompts import app as prompt_commands
 from tilores_core.cli.questions import app as question_commands
-from tilores_core.cli.report import report
 from tilores_core.cli.state import app as state_commands
 
 app = typer.Typer(

@@ -36,7 +36,7 @@ def forget(
         server = Server.of(environment, url, admin_key)
         found = server.delete(f"/admin/customers/{quote(customer, safe='')}", "removed", "not_reached")
     else:
-        from tilores_core.cli.cache_tiers import with_cache
+        from tilores_core.cli.cache import with_cache
 
         async def work(cache: TieredCache, host: PluginHost) -> dict[str, Any]:
             from tilores_core.jobs.forget import forget_everywhere

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from tilores_core.cli.report import report
+from tilores_core.cli.output import report
 from tilores_core.errors import TiloresError
 
 GLOBAL_OPTIONS = ("--config", "--no-plugins", "--disable-plugin", "--verbose", "--version")

@@ -1,9 +1,10 @@
-"""What commands print: JSON, or text such as plain columns, readable in a log and by `grep`."""
+"""What commands print: JSON, or text such as plain columns, readable in a log and by `grep`; and errors."""
 
 from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import typer
 
-from tilores_core.errors import ConfigError
+from tilores_core.errors import ConfigError, TiloresError
 
 
 def emit(value: Any, text: str, *, as_json: bool) -> None:
@@ -73,3 +74,24 @@ def show_progress(
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=total)
         yield lambda done, text: bar.update(task, completed=done, description=text)
+
+
+def wants_traceback() -> bool:
+    return "--verbose" in sys.argv[1:]
+
+
+def full_traceback(error: BaseException) -> str:
+    """The traceback, cause included, without local variables: those may hold secrets and customers' data."""
+    return "".join(traceback.format_exception(error)).rstrip()
+
+
+def report(error: BaseException) -> None:
+    """Write to standard error. The exit code is the caller's business."""
+    if wants_traceback():
+        typer.echo(full_traceback(error), err=True)
+    if isinstance(error, TiloresError):
+        typer.echo(f"error: {error}", err=True)
+        return
+    typer.echo(f"error: {type(error).__name__}: {error}", err=True)
+    if not wants_traceback():
+        typer.echo("  fix:  this is a fault of the program; 'tilores --verbose …' shows where it happened", err=True)

@@ -13,7 +13,7 @@ import typer
 
 from tilores_core.cli.group import ReportingGroup
 from tilores_core.cli.options import JsonOption
-from tilores_core.cli.report import full_traceback
+from tilores_core.cli.output import full_traceback
 from tilores_core.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tilores_core.cli.options import JsonOption, Options
+from tilores_core.cli.options import JsonOption, get_options
 from tilores_core.cli.output import emit
 from tilores_core.errors import ConfigError
 
@@ -41,7 +41,6 @@ def make(
     What is asked goes by the types of its fields. FILE then holds values of customers: keep it as you keep the
     records.
     """
-    options: Options = ctx.obj
 
     async def work(services: Services) -> tuple[int, dict[str, int]]:
         from tilores_core.quality.questions import MakeOptions, make_questions
@@ -51,7 +50,7 @@ def make(
         golden = await make_questions(services.source, chosen, ids=None if ids is None else _ids(ids))
         return write_questions(output, _all_questions(golden)), golden.sizes
 
-    count, sizes = options.run(work)
+    count, sizes = get_options(ctx).run(work)
     typer.echo(f"{output}: {count} questions ({', '.join(f'{split} {size}' for split, size in sizes.items())})")
 
 
@@ -71,7 +70,6 @@ def collect(
     They are kept where [quality] collect_questions is on. Their facts are read from the records as they are now. The
     files hold values of customers.
     """
-    options: Options = ctx.obj
 
     async def work(services: Services) -> dict[str, int]:
         from tilores_core.quality.questions.collecting import collect_questions
@@ -86,7 +84,7 @@ def collect(
             write_drafts(disliked, found.bad)
         return {"rated": len(rows), "good": len(found.good), "bad": len(found.bad), "unusable": found.unusable}
 
-    counts = options.run(work)
+    counts = get_options(ctx).run(work)
     wrote = f"{output}: {counts['good']} questions" if counts["good"] else "there is no question to write yet"
     rest = f"{counts['bad']} got bad feedback and {counts['unusable']} could not be used"
     emit(counts, f"{wrote}; of {counts['rated']} rated ones {rest}", as_json=json)
@@ -106,7 +104,6 @@ def check(
 
     Exit code 1 when there is a problem. Shown are ids of questions and names of fields, never values.
     """
-    options: Options = ctx.obj
 
     async def work(services: Services) -> tuple[dict[str, int], list[str], list[str]]:
         from tilores_core.quality.questions.files import check_questions, read_questions
@@ -115,7 +112,7 @@ def check(
         problems, warnings = await check_questions(golden, services.source)
         return golden.sizes, problems, warnings
 
-    sizes, problems, warnings = options.run(work)
+    sizes, problems, warnings = get_options(ctx).run(work)
     shown = ", ".join(f"{split} {size}" for split, size in sizes.items())
     lines = [*(f"problem: {text}" for text in problems), *(f"warning: {text}" for text in warnings)]
     lines.append(f"{file}: {sum(sizes.values())} questions ({shown}), {len(problems)} problems")
@@ -135,7 +132,6 @@ def list_questions(
     json: JsonOption = False,
 ) -> None:
     """List golden questions with split, spectrum and number of facts."""
-    options: Options = ctx.obj
 
     async def work(services: Services) -> GoldenSet:
         from tilores_core.quality.questions import make_questions
@@ -143,7 +139,7 @@ def list_questions(
 
         return await make_questions(services.source) if file is None else read_questions(file)
 
-    rows = _rows(options.run(work))
+    rows = _rows(get_options(ctx).run(work))
     known = {row["spectrum"] for row in rows}
     if spectrum is not None and spectrum not in known:
         raise typer.BadParameter(f"no question has the spectrum '{spectrum}'; known: {', '.join(sorted(known))}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, Final
 
 from tilores_core.contracts import Answer, Customer, CustomerOutcome
@@ -25,9 +26,7 @@ def answer_row(line_id: str, answer: Answer, *, attempts: int, seconds: float) -
         "spectrum": answer.spectrum,
         "finish_reason": answer.finish_reason,
         "cost": answer.cost,
-        "cache": answer.cache_tier,
-        "attempts": attempts,
-        "latency_ms": round(seconds * 1000, 3),
+        **_end(answer.cache_tier, attempts, seconds),
     }
 
 
@@ -44,9 +43,7 @@ def records_row(
             {"id": record.id, "system": record.system, "updated_at": record.updated_at, "fields": dict(record.fields)}
             for record in records
         ],
-        "cache": None,
-        "attempts": attempts,
-        "latency_ms": round(seconds * 1000, 3),
+        **_end(None, attempts, seconds),
     }
 
 
@@ -56,39 +53,28 @@ def error_row(line_id: str, error: Exception, *, attempts: int, seconds: float) 
         shown = {"code": error_code(error), "message": error.message, "fix": error.fix}
     else:
         shown = {"code": "internal", "message": f"unforeseen: {type(error).__name__}", "fix": None}
-    return {
-        "id": line_id,
-        "error": shown,
-        "cache": None,
-        "attempts": attempts,
-        "latency_ms": round(seconds * 1000, 3),
-    }
+    return {"id": line_id, "error": shown, **_end(None, attempts, seconds)}
 
 
 def problem_row(line: BatchLine) -> dict[str, Any]:
     """A line that cannot be understood."""
     shown = {"code": "invalid_request", "message": line.problem, "fix": "correct the line and run it again"}
-    return {"id": line.id, "error": shown, "cache": None, "attempts": 0, "latency_ms": 0.0}
+    return {"id": line.id, "error": shown, **_end(None, 0, 0.0)}
 
 
 def repeat_row(line_id: str, first: Row) -> dict[str, Any]:
     """What an earlier line that asked the same was given. It was paid there."""
-    row: dict[str, Any] = {**first, "id": line_id, "cache": REPEATED, "attempts": 0, "latency_ms": 0.0}
+    row = {**first, "id": line_id, **_end(REPEATED, 0, 0.0)}
     return {**row, "cost": 0.0} if "cost" in row else row
 
 
 def input_row(line: BatchLine) -> Mapping[str, Any]:
     """The line as an input has it, so that it can be run again."""
-    who = line.identifiers
-    row: dict[str, Any] = {
-        "id": line.id,
-        "question": line.question,
-        "customer_id": who.customer_id,
-        "email": who.email,
-        "phone": who.phone,
-        "name": who.name,
-        "date_of_birth": who.date_of_birth,
-        "model": line.model,
-        "problem": line.problem,  # not a column that is read: it is for correcting the line
-    }
+    row = {"id": line.id, "question": line.question, **asdict(line.identifiers), "model": line.model}
+    row["problem"] = line.problem  # not a column that is read: it is for correcting the line
     return {name: value for name, value in row.items() if value is not None}
+
+
+def _end(cache: str | None, attempts: int, seconds: float) -> dict[str, Any]:
+    """What every row ends in."""
+    return {"cache": cache, "attempts": attempts, "latency_ms": round(seconds * 1000, 3)}

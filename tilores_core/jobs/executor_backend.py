@@ -26,16 +26,12 @@ _TRIES: Final = 4
 
 Plain = dict[str, Any]
 ProcessChunk = Callable[[list[Plain]], list[Plain]]
-"""Does lines that `serialize_line` made; their rows, in the same order. A module's function, or a partial of one."""
+"""Does lines as plain dicts, which can be pickled and written as JSON; their rows, in the same order. A module's
+function, or a partial of one."""
 
 
 class WorkerLostError(TiloresError):
     """The executor lost the line's worker, again and again."""
-
-
-def serialize_line(line: BatchLine) -> Plain:
-    """What travels; it can be pickled and written as JSON."""
-    return asdict(line)
 
 
 def deserialize_line(plain: Plain) -> BatchLine:
@@ -56,7 +52,7 @@ class ExecutorBackend:
 
     async def process(self, lines: Sequence[BatchLine]) -> list[Plain]:
         """The rows, one for each line. Raises the `TiloresError` of a worker that cannot begin its work at all."""
-        plain = [serialize_line(line) for line in lines]
+        plain = [asdict(line) for line in lines]
         for attempt in range(1, _TRIES + 1):
             try:
                 # In a thread: an executor may talk to its cluster before it returns.
