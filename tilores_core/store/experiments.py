@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from sqlalchemy import JSON, BigInteger, Column, Float, Index, Row, String, Table, Text, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tilores_core.errors import ConflictError
 from tilores_core.store.audit import record
@@ -139,14 +140,8 @@ class Experiments(Repository):
                 if first < other.slice_end and other.slice_first < end:
                     raise ConflictError(f"the experiment '{other.name}' has this part of the traffic", param="share")
             await connection.execute(experiments.insert().values(**fit_row(experiments, row)))
-            await record(
-                connection,
-                actor=actor,
-                action="experiments.start",
-                subject=f"experiments/{experiment.name}",
-                reason=reason,
-                detail={"plan": dict(experiment.plan), "control": experiment.control},
-            )
+            detail = {"plan": dict(experiment.plan), "control": experiment.control}
+            await _record(connection, experiment, "start", actor, reason, detail)
 
     async def advance(self, experiment: Experiment, weight: float, *, actor: str, reason: str) -> bool:
         """The next step, with this weight. False when another process was first."""
@@ -157,14 +152,8 @@ class Experiments(Repository):
                 return False
             change = update(experiments).where(experiments.c.id == experiment.id)
             await connection.execute(change.values(weights=[*row.weights, weight], step_ms=now_ms()))
-            await record(
-                connection,
-                actor=actor,
-                action="experiments.advance",
-                subject=f"experiments/{experiment.name}",
-                reason=reason,
-                detail={"weight": weight, "verdict": dict(experiment.verdict)},
-            )
+            detail = {"weight": weight, "verdict": dict(experiment.verdict)}
+            await _record(connection, experiment, "advance", actor, reason, detail)
             return True
 
     async def end(
@@ -181,14 +170,8 @@ class Experiments(Repository):
             )
             if done.first() is None:
                 return False
-            await record(
-                connection,
-                actor=actor,
-                action="experiments.end",
-                subject=f"experiments/{experiment.name}",
-                reason=reason,
-                detail={"outcome": outcome, "verdict": dict(verdict)},
-            )
+            detail = {"outcome": outcome, "verdict": dict(verdict)}
+            await _record(connection, experiment, "end", actor, reason, detail)
             return True
 
     async def keep_look(self, experiment: Experiment, verdict: Mapping[str, Any], looks: Sequence[Any]) -> None:
@@ -216,6 +199,13 @@ class Experiments(Repository):
         for row in await self._rows(statement):
             found.setdefault(row.step, {})[row.arm] = {name: float(getattr(row, name)) for name in SUMS}
         return found
+
+
+async def _record(
+    connection: AsyncConnection, experiment: Experiment, done: str, actor: str, reason: str, detail: Mapping[str, Any]
+) -> None:
+    action, subject = f"experiments.{done}", f"experiments/{experiment.name}"
+    await record(connection, actor=actor, action=action, subject=subject, reason=reason, detail=detail)
 
 
 def _experiment(row: Row[Any]) -> Experiment:
