@@ -13,7 +13,7 @@ import typer
 
 from tilores_core.cli.group import ReportingGroup
 from tilores_core.cli.options import JsonOption
-from tilores_core.cli.output import full_traceback
+from tilores_core.cli.output import emit, full_traceback
 from tilores_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,10 +37,7 @@ def list_plugins(ctx: typer.Context, as_json: JsonOption = False) -> None:
     from tilores_core.cli.plugin_tables import record_table
 
     records, warnings = _plan(ctx)
-    if as_json:
-        _print_json([record.as_row() for record in records])
-    else:
-        typer.echo(record_table(records))
+    emit([record.as_row() for record in records], record_table(records), as_json=as_json)
     for warning in warnings:
         typer.echo(f"warning: {warning}", err=True)
 
@@ -58,11 +55,9 @@ def show(
     host = _examine(ctx, only=plugin)
     records = [record for record in host.plugins if record.id == plugin]
     settings = settings_rows(host, plugin)
-    if as_json:
-        _print_json([{**record.as_row(), "settings": settings} for record in records])
+    text = "\n".join(plugin_details(record, settings) for record in records)
+    emit([{**record.as_row(), "settings": settings} for record in records], text, as_json=as_json)
     for record in records:
-        if not as_json:
-            typer.echo(plugin_details(record, settings))
         if traceback and record.error is not None:
             typer.echo(full_traceback(record.error), err=as_json)
     _exit_on_problems(host, [record.id for record in records if record.is_problem], quiet=True)
@@ -81,18 +76,13 @@ def check(
 
     host = _examine(ctx, only=plugin)
     records = [record for record in host.plugins if plugin in (None, record.id)]
-    broken = [record for record in records if record.is_problem]
-    if as_json:
-        _print_json(
-            {
-                "plugins": [record.as_row() for record in records],
-                "problems": [str(problem) for problem in host.problems],
-                "warnings": list(host.warnings),
-            }
-        )
-    else:
-        typer.echo(record_table(records))
-    _exit_on_problems(host, [record.id for record in broken], quiet=as_json)
+    found = {
+        "plugins": [record.as_row() for record in records],
+        "problems": [str(problem) for problem in host.problems],
+        "warnings": list(host.warnings),
+    }
+    emit(found, record_table(records), as_json=as_json)
+    _exit_on_problems(host, [record.id for record in records if record.is_problem], quiet=as_json)
 
 
 @app.command()
@@ -120,7 +110,8 @@ def schema(ctx: typer.Context, plugin: IdArgument) -> None:
         _exit_on_problems(host, [plugin], quiet=False)
         return
     model = settings_class(loaded)
-    _print_json(model.model_json_schema() if model else {"type": "object", "additionalProperties": False})
+    properties = model.model_json_schema() if model else {"type": "object", "additionalProperties": False}
+    typer.echo(json.dumps(properties, indent=2))
 
 
 @app.command()
@@ -214,7 +205,3 @@ def _exit_on_problems(host: PluginHost, broken: list[str], *, quiet: bool) -> No
         typer.echo(f"problem: {problem}", err=True)
     if host.problems or broken:
         raise typer.Exit(1)
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2))
