@@ -115,7 +115,7 @@ class LineProcessor:
         try:
             answer = self._engine.get_from_memory(self._turn(line, outcome.customer_id))
         except TiloresError:
-            return None  # `do` will say what is wrong
+            return None  # `process` says what is wrong
         if answer is None:
             return None
         return answer_row(line.id, answer, attempts=1, seconds=time.perf_counter() - begun)
