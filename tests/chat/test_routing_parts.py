@@ -534,3 +534,14 @@ def test_another_answer_is_not_joined(again: str) -> None:
     say(delivery, "fresh", "One is here. Tw", finish=False)
     with pytest.raises(CannotJoinError):
         say(delivery, "again", again)
+
+
+@pytest.mark.parametrize("size", [1, 50_000])
+def test_word_without_an_end_goes_out_in_a_time_that_grows_with_its_length(size: int) -> None:
+    heard = Listener()
+    delivery = WordDelivery(heard, longest=300)
+    delivery.begin("acme:a", "fresh")
+    for _ in range(100_000 // size):
+        delivery.add(Delta(text="x" * size))
+    delivery.finish()
+    assert "".join(heard.texts) == "x" * 100_000

@@ -394,3 +394,12 @@ def test_text_that_only_looks_like_a_call_is_text(text: str) -> None:
 def test_marks_stay_text_when_no_tools_were_offered() -> None:
     text = '<tool_call>{"name": "find", "arguments": {}}</tool_call>'
     assert text_of(text) == text
+
+
+def test_long_text_of_what_may_begin_a_tag_is_read_once() -> None:
+    """In a time that grows with its length; a quadratic one would take much longer."""
+    text = "<{`f[" * 4_000
+    answer = Normalizer(["find"])
+    said = answer.add(CompletionPiece(text))
+    rest = answer.finish()
+    assert (said.text if said else "") + (rest.text if rest else "") == text

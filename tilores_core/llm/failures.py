@@ -40,10 +40,12 @@ _CONNECTIONS: Final = frozenset(
 _BROKEN: Final = frozenset(
     {"ClientConnectorDNSError", "ClientConnectorError", "ClientOSError", "ServerDisconnectedError"}
 )
+_NOT_HTTP: Final = frozenset({"HttpProcessingError", "ClientResponseError"})  # aiohttp's
 _MALFORMED: Final = frozenset(
     {
         *("APIResponseValidationError", "DecodingError", "JSONDecodeError", "MalformedReplyError"),
         *("UnicodeDecodeError", "ValidationError"),
+        *_NOT_HTTP,
     }
 )
 
@@ -129,8 +131,9 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _read(error: BaseException) -> Failure:
     response = getattr(error, "response", None)
     body = _body(error, response)
-    status = _status(error, response, body)
     names = {kind.__name__ for kind in type(error).__mro__}
+    # aiohttp says 400 of bytes that are not HTTP, as a server that got them would answer.
+    status = None if names & _NOT_HTTP else _status(error, response, body)
     codes = [str(body[key]).lower() for key in ("code", "type", "status") if isinstance(body.get(key), (str, int))]
     if "ContextOverflowError" in names:  # LangChain recognised it
         codes.append("context_length_exceeded")

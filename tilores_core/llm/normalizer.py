@@ -42,14 +42,16 @@ _CLOSINGS: Final = {
     **{f"<{name}>": f"</{name}>" for name in ("think", "thinking", "thought", "reasoning", "seed:think")},
     "[THINK]": "[/THINK]",
     "◁think▷": "◁/think▷",
-    "<|channel|>analysis": "<|end|>",
+    **dict.fromkeys(("<|channel|>analysis", "<|channel|>commentary"), "<|end|>"),
 }
 _MARKS: Final = (
     *("<|start|>assistant", "<|channel|>final", "<|message|>", "<|end|>", "<|return|>", "<|im_end|>", "</s>"),
     *("<|eot_id|>", "<|eom_id|>", "<|endoftext|>", "<|end_of_text|>", "<end_of_turn>", "<｜end▁of▁sentence｜>"),
 )
 _TAGS: Final = (*_CLOSINGS, *_CLOSINGS.values(), *_MARKS)
+_LONGEST_TAG: Final = max(map(len, _TAGS))
 _OPENS: Final = re.compile("[<[◁]")
+_SPACE: Final = re.compile(r"\s*")
 _NO_REASON: Final = frozenset({"null", "none"})
 
 
@@ -260,39 +262,41 @@ class Normalizer:
         if plain and not self._held and not self._closing and not self._trim:
             return text
         text, self._held = self._held + text, ""
-        spoken = []
-        while text:
+        spoken: list[str] = []
+        at = 0  # where the text is that has not been looked at
+        while at < len(text):
             if self._closing:
-                found = re.search(re.escape(self._closing), text, re.IGNORECASE)
+                found = re.compile(re.escape(self._closing), re.IGNORECASE).search(text, at)
                 if found is None:
-                    self._held = text[-len(self._closing) :]  # the tag may be in it in part
+                    self._held = text[max(at, len(text) - len(self._closing)) :]  # the tag may be in it in part
                     break
-                text, self._closing, self._trim = text[found.end() :], "", True
+                at, self._closing, self._trim = found.end(), "", True
                 continue
             if self._trim:
-                text = text.lstrip()
-                self._trim = not text
+                space = _SPACE.match(text, at)
+                at = space.end() if space else at
+                self._trim = at == len(text)
                 continue
-            opens = _OPENS.search(text)
+            opens = _OPENS.search(text, at)
             if opens is None:
-                spoken.append(text)
+                spoken.append(text[at:])
                 break
-            spoken.append(text[: opens.start()])
-            text = text[opens.start() :]
-            tag = next((tag for tag in _TAGS if _is_alike(text[: len(tag)], tag)), None)
+            spoken.append(text[at : opens.start()])
+            at = opens.start()
+            tag = next((tag for tag in _TAGS if _is_alike(text[at : at + len(tag)], tag)), None)
             if tag is not None:
-                text = text[len(tag) :]
+                at += len(tag)
                 self._closing = _CLOSINGS.get(tag, "")
                 if not self._closing and tag not in _MARKS:  # thoughts whose opening tag was part of the prompt
                     spoken.clear()
                     self._texts.clear()
                     self._trim = True
-            elif any(_is_alike(text, tag[: len(text)]) for tag in _TAGS):
-                self._held = text
+            elif len(text) - at < _LONGEST_TAG and any(_is_alike(text[at:], tag[: len(text) - at]) for tag in _TAGS):
+                self._held = text[at:]
                 break
             else:
-                spoken.append(text[0])
-                text = text[1:]
+                spoken.append(text[at])
+                at += 1
         return "".join(spoken)
 
     # --- tool calls

@@ -12,7 +12,7 @@ from tilores_core.contracts import CompletionPiece, Usage
 from tilores_core.llm.failures import MalformedReplyError, UpstreamError
 from tilores_core.llm.http_address import HttpAddress, Reply
 from tilores_core.llm.normalizer import served_by
-from tilores_core.llm.sse import LONGEST_EVENT, EventParser
+from tilores_core.llm.sse import BOM, LONGEST_EVENT, EventParser
 
 _LONGEST_REPLY: Final = 4 * LONGEST_EVENT
 _LONGEST_ERROR: Final = 64 * 1024
@@ -40,12 +40,14 @@ class OpenAIClient:
         try:
             if reply.status >= 300:
                 raise await _failure(reply)
-            kind = reply.content_type
-            if kind == "text/event-stream" or (stream and kind != "application/json"):
-                async for piece in self._events(reply):
-                    yield piece
-            else:
-                yield self._whole(_parse(await _read(reply, _LONGEST_REPLY)))
+            read = b""
+            if not stream or reply.content_type == "application/json":
+                read = (await _read(reply, _LONGEST_REPLY)).removeprefix(BOM).lstrip()
+                if read.startswith((b"{", b"[")):  # else it streams, whatever it was asked for or says
+                    yield self._whole(_parse(read))
+                    return
+            async for piece in self._events(reply, read):
+                yield piece
         finally:
             reply.release()
 
@@ -59,6 +61,7 @@ class OpenAIClient:
     # --- answers
 
     def _whole(self, reply: Any) -> CompletionPiece:
+        reply = _unwrap(reply)
         refusal: list[str] = []
         piece = self._piece(reply, refusal) if isinstance(reply, dict) and reply.get("choices") else None
         _refuse(refusal)
@@ -66,17 +69,18 @@ class OpenAIClient:
             raise MalformedReplyError(_error_of(reply))
         return piece
 
-    async def _events(self, reply: Reply) -> AsyncGenerator[CompletionPiece]:
+    async def _events(self, reply: Reply, read: bytes = b"") -> AsyncGenerator[CompletionPiece]:
+        """The pieces of a stream, `read` being what of it was read already."""
         parser = EventParser()
         refusal: list[str] = []
         empty, received = True, 0
-        while not reply.content.at_eof():
-            chunk = await reply.content.readany()
+        while read or not reply.content.at_eof():
+            chunk, read = read or await reply.content.readany(), b""
             received += len(chunk)
             if received > _LONGEST_REPLY:
                 raise MalformedReplyError
             for kind, data in parser.feed(chunk):
-                if data == _DONE:
+                if data == _DONE or (data[:1] != b"{" and data.strip(b' "').upper() == _DONE):
                     _refuse(refusal)
                     if empty:
                         raise MalformedReplyError
@@ -115,7 +119,7 @@ class OpenAIClient:
         if error := _error_of(event):
             raise MalformedReplyError(error)
         choices = event.get("choices")
-        choice = choices[0] if isinstance(choices, list) and choices else None
+        choice = _first_choice(choices) if isinstance(choices, list) and choices else None
         counted = event.get("usage") or (choice.get("usage") if isinstance(choice, dict) else None)
         usage, cost = _usage(counted)
         if not isinstance(choice, dict):
@@ -126,11 +130,13 @@ class OpenAIClient:
         said = next((part for key in ("delta", "message") if isinstance(part := choice.get(key), dict)), None)
         if said is None:
             said = {"content": choice.get("text")}
-        reason = choice.get("finish_reason")
+        reason = choice.get("finish_reason") or choice.get("finishReason")
         if refused := said.get("refusal"):
             refusal.append(str(refused))
         text = said.get("content")
         calls = said.get("tool_calls")
+        if isinstance(calls, dict):
+            calls = [calls]
         if not calls and isinstance(called := said.get("function_call"), dict):
             calls = [{"index": 0, "function": called}]
         state = _NO_STATE
@@ -157,13 +163,19 @@ def _refuse(refusal: list[str]) -> None:
 
 
 def _text_of(content: Any) -> str:
-    """The text of a content that is a list of parts, as some send it."""
-    parts = content if isinstance(content, list) else ()
-    return "".join(
-        part["text"]
+    """The text of a content that is a part or a list of them, as some send it."""
+    parts = content if isinstance(content, list) else (content,)
+    texts = (
+        part.get("text") if isinstance(part, dict) and part.get("type") in ("text", "output_text") else part
         for part in parts
-        if isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)
     )
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _first_choice(choices: list[Any]) -> Any:
+    """The answer: some send others beside it that were not asked for."""
+    first = (choice for choice in choices if not isinstance(choice, dict) or choice.get("index") in (0, None, "0"))
+    return next(first, None)
 
 
 def _usage(counted: Any) -> tuple[Usage | None, float | None]:
@@ -210,7 +222,7 @@ def _parse(data: bytes) -> Any:
     try:
         # Half a surrogate pair, a tab, a number of more than 64 bits or a broken character must not lose it.
         return json.loads(data.decode("utf-8", "replace"), strict=False)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise MalformedReplyError from None
 
 

@@ -11,6 +11,9 @@ LONGEST_EVENT: Final = 8 * 1024 * 1024
 """Bytes of one event; more is a broken upstream, not an answer."""
 
 
+BOM: Final = b"\xef\xbb\xbf"
+
+
 class EventParser:
     """Feed bytes as they arrive, get (event type, data) of each complete event.
 
@@ -28,7 +31,7 @@ class EventParser:
         """Raises `MalformedReplyError` for an event that is too long."""
         buffer = self._buffer + chunk if self._buffer else chunk
         if self._first and len(buffer) >= 3:
-            buffer = buffer.removeprefix(b"\xef\xbb\xbf")
+            buffer = buffer.removeprefix(BOM)
             self._first = False
         if len(buffer) > LONGEST_EVENT:
             raise MalformedReplyError

@@ -29,6 +29,7 @@ _FUNCTION: Final = re.compile(
     r"<(?:function=|invoke name=\")([\w.-]+)\"?>(.*?)</(?:function|invoke)>", re.DOTALL
 )  # each argument in a tag of its own
 _PARAMETER: Final = re.compile(r"<parameter(?:=| name=\")([^\">]+)\"?>\n?(.*?)\n?</parameter>", re.DOTALL)
+_LONGEST_OPENING: Final = 300  # characters
 _ARGUMENTS: Final = ("arguments", "parameters", "args")
 _DECODER: Final = json.JSONDecoder()
 
@@ -52,10 +53,10 @@ class WrittenCalls:
         text, self._held = self._held + text, ""
         for first in _FIRST.finditer(text):
             at = first.start()
-            begins = self._begins(text[at:])
+            begins = self._begins(text[at : at + _LONGEST_OPENING])
             if begins:
                 self.written = text[at:]
-            elif begins is None:
+            elif begins is None and len(text) - at < _LONGEST_OPENING:
                 self._held = text[at:]
             else:
                 continue

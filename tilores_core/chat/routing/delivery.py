@@ -21,10 +21,11 @@ Start = Literal["fresh", "continued", "again"]
 _WORD = re.compile(r"\w+")
 _TELLING = 3  # words: "Yes." may well be said twice
 # A word up to the white space behind it; a script without spaces (and an emoji) is released as it comes.
-_RELEASED = re.compile(r"[^\s\u2e80-\U0010ffff]*(?:\s+|[\u2e80-\U0010ffff]+)")
+_RELEASED = re.compile(r"[^\s\u2e80-\U0010ffff]*+(?:(?P<end>\s+|[\u2e80-\U0010ffff]+)|$)")
 # "1 " may become "1 234" or "1 million", and an amount must not be heard by halves.
 _AMOUNT = re.compile(r"[^\w\s]*(?:\d(?:[\d.,'’]*\d)?|[$€£¥#+-])")
 _LONGEST_HELD = 40  # characters: digits read out one by one have no end
+_LONGEST_WORD = 400  # characters: more is no word that a caller hears
 
 
 class BufferedDelivery:
@@ -127,8 +128,10 @@ class WordDelivery(BufferedDelivery):
         held = self._held + text
         end = 0
         for word in _RELEASED.finditer(held):
-            if len(held) > _LONGEST_HELD or not _AMOUNT.fullmatch(word.group().rstrip()):
+            if word["end"] and (len(held) > _LONGEST_HELD or not _AMOUNT.fullmatch(word.group().rstrip())):
                 end = word.end()
+        if len(held) - end > _LONGEST_WORD:
+            end = len(held)
         if not self.text:
             end = len(held) if is_first_word(held) else end if held[:end].strip() else 0
         self._held = held[end:]
