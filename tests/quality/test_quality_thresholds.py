@@ -146,7 +146,7 @@ async def test_state_survives_a_restart_and_raises_again(store: LazyStore) -> No
     restarted = QualityThresholdMonitor(store, again, TABLE)
     await restarted.load()
     assert again.severities == sink.severities
-    assert restarted.watched[CELL].to_state() == watching.watched[CELL].to_state()
+    assert restarted.watched[CELL] == watching.watched[CELL]
     # A level that was set to another value begins a new test.
     other = QualityThresholdMonitor(store, Sink(), QualityTable(critical=0.5))
     await other.load()

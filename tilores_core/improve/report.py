@@ -111,8 +111,8 @@ def _lines(cycle: StoredCycle) -> Iterator[str]:
 def _write_found(phases: Any) -> Iterator[str]:
     baseline = phases["baseline"]
     yield from ("", "## What was found", "")
-    yield f"The present prompt scores {baseline['overall']:.1%} over {baseline['answers']} answers"
-    yield f"({baseline['errors']} calls without one)."
+    failed = f" ({baseline['errors']} calls ended without one)" if baseline["errors"] else ""
+    yield f"The present prompt scores {baseline['overall']:.1%} over {baseline['answers']} answers{failed}."
     yield from ("", "| spectrum | score | since the cycle before |", "| --- | --- | --- |")
     for name, score in baseline["spectrums"].items():
         change = phases.get("trends", {}).get(name, {}).get("change")

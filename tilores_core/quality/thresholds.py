@@ -14,6 +14,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
@@ -124,19 +125,9 @@ class CellWatch:
         """The lowest level that is breached."""
         return next((level for level in LEVELS if level in self.breached), None)
 
-    def to_state(self) -> dict[str, Any]:
-        return {
-            "floors": {level: test.to_state() for level, test in self.floors.items()},
-            "quick": asdict(self.quick),
-            "slow": asdict(self.slow),
-            "breached": dict(self.breached),
-            "degraded": self.degraded,
-            "unsteady": self.unsteady,
-        }
-
     @classmethod
     def from_state(cls, state: Mapping[str, Any], table: QualityTable) -> CellWatch:
-        """A level whose setting was changed since begins a new test."""
+        """From `asdict` of one; a level whose setting was changed since begins a new test."""
         fresh = cls.of(table)
         for level, test in fresh.floors.items():
             stored = state["floors"].get(level)
@@ -220,13 +211,13 @@ class QualityThresholdMonitor:
             if watch is None:
                 watch = self.watched[row.cell] = CellWatch.of(self._table)
             if row.cell not in before:
-                before[row.cell] = CellWatch.from_state(watch.to_state(), self._table)
+                before[row.cell] = deepcopy(watch)
             if any(begin <= row.at_ms < end for begin, end in rollouts):
                 continue  # versions of the code answer side by side: the prompt and the model are not the cause
             for score in row.scores:
                 watch.add(min(1.0, max(0.0, float(score))))
         now_ms = round(self._clock() * 1000)
-        states = {cell: self.watched[cell].to_state() for cell in before}
+        states = {cell: asdict(self.watched[cell]) for cell in before}
         try:
             await store.quality.put(states, consumed=[row.id for row in rows], now_ms=now_ms, fence=fence)
         except BaseException:

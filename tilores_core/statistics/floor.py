@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 _MEMORY: Final = 50.0
@@ -84,9 +84,6 @@ class FloorTest:
         self.reserve -= share
         self.active += share
         self.put_in = self.active
-
-    def to_state(self) -> dict[str, Any]:
-        return asdict(self)
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> FloorTest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tilores_core.quality.evaluation.judge import PASSED
@@ -26,12 +26,12 @@ class PairedTest:
 
     pairs: int
     difference: float
-    low: float | None
-    high: float | None
-    p: float | None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
     lost: int
     won: int
-    mcnemar_p: float | None
+    mcnemar_p: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,21 +92,11 @@ def _test(pairs: Sequence[tuple[AnswerResult, AnswerResult]]) -> PairedTest:
     won = sum(other >= PASSED > before for before, other in zip(first, second, strict=True))
     count = len(pairs)
     difference = math.fsum(b - a for a, b in zip(first, second, strict=True)) / count if count else 0.0
+    found = PairedTest(pairs=count, difference=difference, lost=lost, won=won)
     if count < 2:
-        return PairedTest(
-            pairs=count, difference=difference, low=None, high=None, p=None, lost=lost, won=won, mcnemar_p=None
-        )
+        return found
     test = paired_t(first, second, alpha=_ALPHA)
-    return PairedTest(
-        pairs=count,
-        difference=difference,
-        low=test.low,
-        high=test.high,
-        p=test.p_value,
-        lost=lost,
-        won=won,
-        mcnemar_p=mcnemar_exact(lost, won),
-    )
+    return replace(found, low=test.low, high=test.high, p=test.p_value, mcnemar_p=mcnemar_exact(lost, won))
 
 
 def _verdict(test: PairedTest) -> tuple[str, str]:

@@ -36,18 +36,8 @@ class AnswerResult:
 
     def row(self) -> dict[str, Any]:
         """As the store keeps it."""
-        return {
-            "model": self.model,
-            "question_id": self.question_id,
-            "spectrum": self.spectrum,
-            "scores": {} if self.scores is None else dict(self.scores.values()),
-            "judged": self.judged,
-            "error": self.error,
-            "input_tokens": self.input_tokens,
-            "output_tokens": self.output_tokens,
-            "cost": self.cost,
-            "seconds": self.seconds,
-        }
+        row = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "reasons"}
+        return {**row, "scores": {} if self.scores is None else dict(self.scores.values())}
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> AnswerResult:
