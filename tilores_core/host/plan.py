@@ -49,7 +49,7 @@ class Switches:
     only: Collection[str] | None = None
     no_plugins: bool = False
 
-    def listed(self, variable: str) -> frozenset[str]:
+    def list_ids(self, variable: str) -> frozenset[str]:
         """The ids in a variable."""
         return frozenset(filter(None, (part.strip() for part in self.variables.get(variable, "").split(","))))
 
@@ -92,9 +92,9 @@ def _is_enabled(
         return False, "--disable-plugin"
     if switches.no_plugins and not found.builtin:
         return False, "--no-plugins"
-    if plugin in switches.listed(DISABLE_VARIABLE):
+    if plugin in switches.list_ids(DISABLE_VARIABLE):
         return False, DISABLE_VARIABLE
-    if only := switches.listed(ONLY_VARIABLE):
+    if only := switches.list_ids(ONLY_VARIABLE):
         return plugin in only, ONLY_VARIABLE
     if isinstance(table.get("enabled"), bool):
         return table["enabled"], str(loaded.path)
@@ -171,7 +171,7 @@ def _unknown_ids(
             problems.append(ConfigError(f"required, but {text}", where=where, fix="install it, or correct the id"))
         else:
             warnings.append(f"{where}: {text}")
-    mentioned = {name: switches.listed(name) for name in (DISABLE_VARIABLE, ONLY_VARIABLE)}
+    mentioned = {name: switches.list_ids(name) for name in (DISABLE_VARIABLE, ONLY_VARIABLE)}
     for origin, ids in (mentioned | {"--disable-plugin": frozenset(switches.disable)}).items():
         warnings.extend(
             f"{origin}: no plugin '{plugin}' is installed; {suggest(plugin, installed)}"

@@ -37,7 +37,7 @@ def create_data_folder(folder: Path) -> None:
 
 
 def open_private(path: str, flags: int) -> int:
-    """An `opener` for `open`: a new file, as it may hold customers' data, is for its owner alone."""
+    """An `opener` for `open`: a new file is for its owner alone, since it holds customers' data."""
     return os.open(path, flags, 0o600)
 
 

@@ -139,14 +139,14 @@ class Alerts(Repository):
         literal = fingerprint.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         statement = select(alerts).where(alerts.c.fingerprint.like(f"{literal}%", escape="\\")).limit(2)
         rows = await self._rows(statement)
-        return _stored(rows[0]) if len(rows) == 1 else None
+        return _read_stored(rows[0]) if len(rows) == 1 else None
 
     async def recent(self, *, states: Iterable[AlertState] = (), limit: int = 100) -> list[StoredAlert]:
         """Of the given states (default all), the one that was raised last first."""
         statement = select(alerts).order_by(alerts.c.last_ms.desc(), alerts.c.fingerprint).limit(limit)
         if wanted := tuple(states):
             statement = statement.where(alerts.c.state.in_(wanted))
-        return [_stored(row) for row in await self._rows(statement)]
+        return [_read_stored(row) for row in await self._rows(statement)]
 
     async def list_unsettled(self, limit: int) -> list[StoredAlert]:
         """Of which something may have to be sent; those that are over or of which nothing was sent come first.
@@ -157,12 +157,12 @@ class Alerts(Repository):
         is_later = case((and_(row.noticed_episode == row.episode, row.state != "resolved"), 1), else_=0)
         statement = select(alerts).where(row.settled.is_(False))
         statement = statement.order_by(is_later, row.first_ms, row.fingerprint).limit(limit)
-        return [_stored(row) for row in await self._rows(statement)]
+        return [_read_stored(row) for row in await self._rows(statement)]
 
     async def of(self, fingerprints: Iterable[str]) -> dict[str, StoredAlert]:
         """Those alerts that are there, by fingerprint; of some thousands at most."""
         statement = select(alerts).where(alerts.c.fingerprint.in_(set(fingerprints)))
-        return {row.fingerprint: _stored(row) for row in await self._rows(statement)}
+        return {row.fingerprint: _read_stored(row) for row in await self._rows(statement)}
 
     async def counts(self) -> dict[tuple[str, str], int]:
         """How many there are by state and severity."""
@@ -237,7 +237,7 @@ def _resolve(which: ColumnElement[bool], now_ms: int) -> Update:
     return statement.values(state="resolved", resolved_ms=now_ms, settled=False)
 
 
-def _stored(row: Row[Any]) -> StoredAlert:
+def _read_stored(row: Row[Any]) -> StoredAlert:
     alert = Alert(
         kind=row.kind,
         severity=cast(Severity, row.severity if row.severity in SEVERITIES else "HIGH"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tilores_core import Customer, Record, best_name
 from tilores_plugins.sources.demo.catalogue import Field
 from tilores_plugins.sources.demo.dice import Dice
@@ -35,12 +33,9 @@ def _present(person: Person, facts: Facts, catalogue: tuple[Field, ...]) -> Fact
 
 
 def _record(sighting: Sighting, facts: Facts, catalogue: tuple[Field, ...]) -> Record:
-    seen = _as_seen(sighting)
-    fields: dict[str, Any] = {}
-    for field in catalogue:
-        name = field.info.name
-        if sighting.system in field.systems and (name in seen or name in facts):
-            fields[name] = seen[name] if name in seen else facts[name]
+    known = facts | _as_seen(sighting)
+    names = [field.info.name for field in catalogue if sighting.system in field.systems]
+    fields = {name: known[name] for name in names if name in known}
     return Record(
         id=sighting.record_id, system=sighting.system, fields=fields, updated_at=sighting.updated_at.isoformat()
     )

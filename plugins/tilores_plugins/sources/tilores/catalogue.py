@@ -95,16 +95,16 @@ def shorten(text: object) -> str:
 
 def to_json(catalogue: Catalogue) -> bytes:
     """The catalogue as it is stored: the same catalogue gives the same bytes."""
-    return _stored().dump_json(catalogue)
+    return _get_adapter().dump_json(catalogue)
 
 
 def from_json(data: str | bytes) -> Catalogue:
     """Raises `ValueError` for what `to_json` of this version did not make."""
-    return _stored().validate_json(data)
+    return _get_adapter().validate_json(data)
 
 
 @cache
-def _stored() -> TypeAdapter[Catalogue]:
+def _get_adapter() -> TypeAdapter[Catalogue]:
     return TypeAdapter(Catalogue)
 
 
