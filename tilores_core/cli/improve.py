@@ -106,7 +106,7 @@ def status(ctx: typer.Context, json: JsonOption = False) -> None:
     """Show the current or last cycle, and what holds the next."""
     from dataclasses import asdict
 
-    from tilores_core.improve.report import cycle_row
+    from tilores_core.improve.report import list_cycles
     from tilores_core.settings import load_config
 
     options = get_options(ctx)
@@ -116,13 +116,8 @@ def status(ctx: typer.Context, json: JsonOption = False) -> None:
         from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
 
         situation = asdict(await ContinuousImprovementOrchestrator(store, table).look())
-        opened = await store.get()
-        rows = [cycle_row(cycle) for cycle in await opened.improvement.recent(limit=1)]
-        if rows and rows[0]["state"] == "running":
-            rows[0]["calls"] = await opened.improvement.count_calls(rows[0]["id"])
-            if await opened.leases.end_of_the_dead("improve"):
-                rows[0]["state"] = "interrupted"
-        verifying = await opened.healing.recent(state="verifying")
+        rows = await list_cycles(store, 1)
+        verifying = await (await store.get()).healing.recent(state="verifying")
         return {
             "cycle": rows[0] if rows else None,
             "triggered": table.triggered,
@@ -164,12 +159,9 @@ def history(
     json: JsonOption = False,
 ) -> None:
     """List cycles with their outcome, gain and cost."""
-    from tilores_core.improve.report import cycle_row
+    from tilores_core.improve.report import list_cycles
 
-    async def work(store: LazyStore) -> list[dict[str, Any]]:
-        return [cycle_row(cycle) for cycle in await (await store.get()).improvement.recent(limit=limit)]
-
-    rows = get_options(ctx).run_on_store(work)
+    rows = get_options(ctx).run_on_store(lambda store: list_cycles(store, limit))
     emit(rows, _table(rows) if rows else _NO_CYCLE, as_json=json)
 
 

@@ -36,6 +36,18 @@ def cycle_row(cycle: StoredCycle) -> dict[str, Any]:
     }
 
 
+async def list_cycles(store: LazyStore, limit: int) -> list[dict[str, Any]]:
+    """The latest cycles in one line each; `interrupted`: no process runs it any more. Raises `StoreError`."""
+    opened = await store.get()
+    rows = [cycle_row(cycle) for cycle in await opened.improvement.recent(limit=limit)]
+    for row in rows:
+        if row["state"] == "running":
+            row["calls"] = await opened.improvement.count_calls(row["id"])
+            if await opened.leases.end_of_the_dead("improve"):
+                row["state"] = "interrupted"
+    return rows
+
+
 def episode_row(episode: Episode) -> dict[str, Any]:
     """An episode as commands and `/admin/improvement/episodes` show it."""
     body = episode.body

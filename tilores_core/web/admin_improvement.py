@@ -14,7 +14,7 @@ from pydantic import Field
 from tilores_core.errors import UnknownNameError
 from tilores_core.improve.events import ImprovementEvents
 from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
-from tilores_core.improve.report import as_markdown, cycle_row, list_episodes
+from tilores_core.improve.report import as_markdown, cycle_row, list_cycles, list_episodes
 from tilores_core.improve.report_page import as_html
 from tilores_core.settings.improve import ImproveTable
 from tilores_core.store.lazy import LazyStore
@@ -56,8 +56,7 @@ class ImprovementDesk:
 
     async def overview(self, limit: int) -> dict[str, Any]:
         found = asdict(await self.orchestrator.look())
-        cycles = await (await self.store.get()).improvement.recent(limit=limit)
-        return {"triggered": self.triggered, **found, "cycles": [cycle_row(cycle) for cycle in cycles]}
+        return {"triggered": self.triggered, **found, "cycles": await list_cycles(self.store, limit)}
 
 
 def improvement_routes(desk: ImprovementDesk, is_ready: Callable[[], bool]) -> APIRouter:
