@@ -284,9 +284,20 @@ def _fits(asked: _Name, known: _Name) -> bool:
         return False
     if any(set(unit) & set(longer) for unit in (*known.hyphened, *asked.hyphened)):
         return False
+    if _leaves_out_second_family(one, known, longer):
+        return True
     if one[-1] in longer or other[-1] in longer or len(one) - len(other) > _MOST_MIDDLE:
         return False  # Rose Martin is not Rose Martin Dubois Martin
     return _same_ends(asked, known)
+
+
+def _leaves_out_second_family(asked: Sequence[str], known: _Name, left_out: Sequence[str]) -> bool:
+    """Whether of two family names only the first is said, as is usual in Spanish: Luis Ortega of Luis Ortega Díaz."""
+    if len(asked[-1]) <= len("von") or asked[-1] not in known.family[:-1] or not _like(asked[0], known.words[0]):
+        return False
+    behind = known.family[known.family.index(asked[-1]) + 1 :]
+    middle = [word for word in left_out if word not in behind]
+    return len(middle) <= _MOST_MIDDLE and known.family[0] not in middle
 
 
 def _is_rotated(one: Sequence[str], other: Sequence[str]) -> bool:

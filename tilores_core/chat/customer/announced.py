@@ -13,7 +13,7 @@ from tilores_core.chat.customer.words import all_phrases, alternation, words_in_
 
 _OTHER_NUMBER = re.compile(
     r"\b(?:account|acct|iban|card|loan|policy|invoice|order|case|ticket|reference|ref|ssn|contract|transaction|"
-    r"passport|id|social security|tax|amount|(?:customer|client|member)(?:'s)?[ ](?=num|no|nr)|\$|€|£)"
+    r"passport|(?<!caller )id|social security|tax|amount|(?:customer|client|member)(?:'s)?[ ](?=num|no|nr)|\$|€|£)"
     r"(?:'s)?[ ]?(?:number|no\.?|nr\.?|num|id|ending in)?"
     r"[ ]?(?:is|was|of|:|=|#)?[ ]?$",
     re.IGNORECASE,
@@ -25,7 +25,7 @@ _OTHER_BEGINNINGS: Final = frozenset(
         "member",
     )
 )
-_CALL_WORDS: Final = ("call", "caller", "dial", "ring", "fax", "cell", "handy", "call back", "callback")
+_CALL_WORDS: Final = ("call", "caller", "dial", "ring", "fax", "cell", "handy", "call back", "callback", "caller id")
 _PHONE_WORDS: Final = alternation((*all_phrases("phone"), *_CALL_WORDS))
 _PHONE_BEGINNINGS: Final = frozenset(
     re.findall(r"[^\W_]+", phrase)[0] for phrase in (*all_phrases("phone"), *_CALL_WORDS)

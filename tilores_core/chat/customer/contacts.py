@@ -119,6 +119,8 @@ _BARE_ID = re.compile(
     r"(?![\w@])",
     re.ASCII,
 )
+_DASHED_ID = re.compile(r"(?<!\w)([a-z]{1,4}) (?:dash|hyphen) (\d{2,10})(?!\w)")
+_DASHES: Final = frozenset(("dash", "hyphen"))
 _MAYBE_BARE_ID = re.compile(r"[A-Za-z_\-]\d|_", re.ASCII)
 _THING_PREFIX = re.compile(
     r"(?:inv|ord|tck|tkt|case|clm|po|ref|sr|txn|trx|pay|pol|doc|task|req|shp|rma|bkg)[_\-]?\d", re.IGNORECASE
@@ -344,6 +346,10 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
             found.append(Contact("customer_id", more[1], *more.span(1), strength))
             page.blank(*more.span(1))
             position = more.end()
+    for match in _first(_DASHED_ID, lower) if not _DASHES.isdisjoint(page.words) else ():
+        token = f"{match[1]}-{match[2]}"
+        found.append(Contact("customer_id", token, *match.span(), Strength.WEAK, hyphened=None))
+        page.blank(*match.span())
     for match in _first(_BARE_ID, page.left) if _MAYBE_BARE_ID.search(page.left) else ():
         token = match[0].rstrip("-_")
         if any(c.isdigit() for c in token) and ("_" in token or "-" in token or token.upper() == token):

@@ -34,6 +34,7 @@ from tilores_core.chat.customer.unmarked import (
     find_corrected_number,
 )
 from tilores_core.chat.customer.words import (
+    FIRMS,
     NAMES_TOO,
     THINGS,
     Phrases,
@@ -75,6 +76,7 @@ _PLACE_ENDS: Final = 3  # words of the longest place
 _REFERRING: Final = frozenset(("this", "the", "that", "same"))
 _REFERRED: Final = frozenset(("customer", "client", "caller", "person"))
 _CONTRACTED: Final = frozenset(["s", "t", "d", "ll", "m", "re", "ve", "e", "th", "st", "nd", "rd"])  # also "e-mail"
+_OWNER = re.compile(r"(?:^|and|about|for|of|no,?)[ ][^\W\d_]+['’]s|^[^\W\d_]+['’]s", re.IGNORECASE)
 _CAPITAL = re.compile(r"[^\W\d_a-zß-ÿ][^\W\d_]*")
 
 
@@ -266,6 +268,8 @@ def _places(words: Sequence[Word], names: Sequence[NameSpan], known: Vocabulary,
             if follower.low in _BORN or follower.low in _PLACE_WORDS:
                 break
             place.append(follower)
+        if len(place) > 1 and place[-1].low in FIRMS:
+            place.pop()  # "Tom Fern from Northgate Ltd"
         if place and not any(part.low in THINGS for part in place):
             start, end = place[0].start, place[-1].end
             yield Evidence(kind="place", value=" ".join(part.text for part in place), start=start, end=end)
@@ -310,6 +314,7 @@ def _may_name(page: TextScan, known: Vocabulary) -> bool:
     return (
         not (low - known.common <= _CONTRACTED)
         or not NAMES_TOO.isdisjoint(low)
+        or ("s" in low and _OWNER.search(page.left) is not None)
         or any(word.lower() not in known.never for word in _CAPITAL.findall(page.left))
     )
 

@@ -12,7 +12,7 @@ from tilores_core.chat.customer.tokens import TextScan, Word
 from tilores_core.chat.customer.words import alternation, data_of, is_unknown
 from tilores_core.contracts import Strength
 
-_LETTERS = re.compile(r"(?<![\w\-'’])(?:[^\W\d_] ){2,}[^\W\d_](?![\w\-'’]| \d)")
+_LETTERS = re.compile(r"(?<![\w\-'’])(?:[^\W\d_] ){2,}[^\W\d_](?![\w\-'’]|\S*@| \d)")
 _NAMED_BEFORE = re.compile(
     r"([^\W\d_]+)(?:'s)?,?(?: (?:that's|thats|is|it's|its|as|spelled|spelt|spelling|in))*[ :]*$"
 )

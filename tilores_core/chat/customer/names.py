@@ -19,6 +19,7 @@ from tilores_core.chat.customer.spans import (
     is_thing,
     split_given_prefix,
     stands_as_name,
+    stands_as_owner,
     stands_as_word,
     without_possessive,
 )
@@ -68,7 +69,8 @@ class _Names:
         words, never, common = self.words, self.vocabulary.never, self.vocabulary.common
         while position < len(words):
             word = words[position]
-            if word.low in (never if word.capital else common) and word.low not in NAMES_TOO:
+            known = word.low in (never if word.capital else common) and word.low not in NAMES_TOO
+            if known and not (word.owner and not word.capital and stands_as_owner(words, position, self.vocabulary)):
                 position += 1
                 continue
             run, span = self._name_at(position)
@@ -182,6 +184,8 @@ class _Names:
     def _lower_name_too(self, i: int) -> bool:
         """ "about will petrov", "april jones what is …", in lower case."""
         words = self.words
+        if stands_as_owner(words, i, self.vocabulary):
+            return True
         follower = words[i + 1] if i + 1 < len(words) and words[i + 1].joined else None
         if words[i].low not in NAMES_TOO or follower is None:
             return False
@@ -191,6 +195,8 @@ class _Names:
         if len(run) > 2 and run[0].initial and not is_given(run[0]) and is_given(run[1]) and not cue:
             i, run = i + 1, run[1:]  # an imperative we do not know: "Retitle Edwina Hawthorne"
         german = self.vocabulary.language == "de"
+        if german and len(run) > 2 and not is_given(run[0]) and is_given(run[1]) and not cue:
+            i, run = i + 1, run[1:]  # "Ansprechpartner Edwina Hawthorne"
         if german and len(run) > 3 and run[1].low == "von" and not is_given(run[0]) and run[2].low not in PARTICLES:
             i, run = i + 2, run[2:]  # a noun: "Abrechnung von Edwina Hawthorne"
         counted = sum(word.low not in PARTICLES and word.low not in SUFFIX_WORDS for word in run)
@@ -232,6 +238,8 @@ class _Names:
         given = j < len(words) and (is_given(words[j]) or words[j].low in NAMES_TOO)
         if i and words[i - 1].low in _NOT:
             return None  # "not Tom, Gwen"
+        if len(run) > 1 and is_given(run[0]) and not given:
+            return None  # "Tom Fern, York"
         if j >= len(words) or not words[j].comma or not (self._may_be_name(words[j]) or given):
             return None
         if len(run) > 2 and any(word.low not in PARTICLES for word in run[:-1]):
@@ -338,7 +346,8 @@ class _Names:
         """A cheap test for what `_single` looks at."""
         low = word.low
         return (
-            low[-1] == "s"
+            word.owner
+            or low[-1] == "s"
             or word.text.upper() == word.text
             or (len(low) > 2 * SHORTEST_PART and split_given_prefix(low) is not None)
             or stands_as_name(self.words, i, self.vocabulary)
@@ -350,7 +359,7 @@ class _Names:
             return span._replace(name=split, partial=False, strength=Strength.FAINT)
         if cue is not None and (person or uncased or cue in _CUED_SURELY):
             return span._replace(strength=Strength.STRONG if cue in _CUED_SURELY else Strength.WEAK)
-        if person and (word.owner or span.alternatives):
+        if (person and (word.owner or span.alternatives)) or stands_as_owner(self.words, i, self.vocabulary):
             return span._replace(strength=Strength.WEAK)
         if span.alternatives and (given := span.alternatives[0]) in GIVEN_NAMES:
             return span._replace(name=given, alternatives=(), strength=Strength.WEAK, person=True)

@@ -17,7 +17,11 @@ from tilores_core.chat.customer.words import alternation, cue_phrases, vocabular
 from tilores_core.contracts import CustomerKind, Evidence
 
 _BARE: Final = words_in_any("choosing").union(
-    words_in_any("number"), words_in_any("owner"), words_in_any("phone_words"), vocabulary("en").courtesies
+    words_in_any("number"),
+    words_in_any("owner"),
+    words_in_any("phone_words"),
+    vocabulary("en").courtesies,
+    ("confirm", "confirming", "verify", "check", "matches"),
 ) - {"and", "what", "how"}  # beside an identifier that says nothing else
 _SWITCH: Final = re.compile(rf"(?<![^\W_])(?:{alternation(cue_phrases('switch'))})(?![^\W_])")
 

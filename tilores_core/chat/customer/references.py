@@ -46,9 +46,12 @@ _ARTICLES: Final = frozenset(("die", "der", "seine", "ihre", "la", "a", "de", "t
 _PRONOUNS_OF: Final = frozenset(("dele", "dela", "deles", "delas", "suya", "suyo"))  # "a esposa dele"
 _QUESTIONS: Final = frozenset(("who", "when", "where", "why"))
 _OWNING: Final = frozenset(("his", "her", "their", "my"))
-_BESIDE_WORDS: Final = frozenset(("same", "share", "shares", "sharing", "before", "after", "lives", "living", "next"))
+_BESIDE_WORDS: Final = frozenset(
+    ("same", "than", "as", "share", "shares", "sharing", "before", "after", "lives", "living", "next")
+)
 _BESIDE: Final = re.compile(
-    r"\b(?:(?:same|shares?|sharing)(?: \w+){1,3} (?:as|with)|(?:lives?|living) (?:with|next (?:door )?to)|"
+    r"\b(?:(?:same|shares?|sharing)(?: \w+){0,3} (?:as|with)|(?<!rather )(?<!other )than|"
+    r"(?:lives?|living) (?:with|next (?:door )?to)|"
     rf"(?:{alternation(words_in_any('someone'))}) (?:right |just )?(?:before|after)) $"
 )
 _OWNS: Final = re.compile(r"\b(?:his|her|their|my) [^\W\d_]+'s\b")
@@ -123,7 +126,7 @@ def beside(said: Said, names: Iterable[Evidence]) -> Iterator[Evidence]:
     if said.plain.isdisjoint(_BESIDE_WORDS):
         return
     for name in names:
-        if match := _BESIDE.search(said.low, 0, name.start):
+        if name.polarity == "asserted" and (match := _BESIDE.search(said.low, 0, name.start)):
             yield Evidence(
                 kind="relative",
                 value="beside",
@@ -153,7 +156,10 @@ def _reference(kind: str, value: str, match: re.Match[str]) -> Evidence:
 
 def _ordinals(said: Said) -> Iterator[Evidence]:
     places = said.places
-    if len(places) > _LONGEST_REPLY or (places and places[0][2] in _QUESTIONS):
+    if len(places) > _LONGEST_REPLY:
+        yield from _by_age(said)
+        return
+    if places and places[0][2] in _QUESTIONS:
         return
     found: dict[str, tuple[int, int]] = {}
     for i, (start, end, word) in enumerate(places):
@@ -173,7 +179,7 @@ def _ordinals(said: Said) -> Iterator[Evidence]:
             elif word.isascii() and word.isdigit() and len(word) < 3 and 0 < int(word) <= 10:
                 found[str(int(word))] = (start, end)
         elif plain not in CHOOSING and word not in CHOOSING and word not in _ORDINAL_NUMBER:
-            yield from _by_age(said, found)
+            yield from _by_age(said)
             return  # it says more than which one
     taken_back = said.last_no()
     meant = {value: place for value, place in found.items() if place[0] >= taken_back} or found
@@ -185,7 +191,7 @@ def _ordinals(said: Said) -> Iterator[Evidence]:
             )
 
 
-def _by_age(said: Said, found: dict[str, tuple[int, int]]) -> Iterator[Evidence]:
+def _by_age(said: Said) -> Iterator[Evidence]:
     """ "Clara Holm, the younger one", "the older Clara Holm"."""
     words = said.words
     for i, word in enumerate(words):

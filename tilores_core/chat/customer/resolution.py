@@ -106,10 +106,12 @@ class Resolver:
         if (relative := next(iter(reading.of_kind("relative")), None)) is not None:
             names = [item for item in asserted if item.kind == "name" and item.start > relative.start]
             names = names[relative.supplement :]  # "the wife of Tom Fern"
+            if names and reading.said.low[: relative.start].endswith("my "):
+                names = [item for item in asserted if item.kind == "name"]  # Ann Lee wrote "my brother Tom Fern"
             asserted = [item for item in asserted if item.kind != "name" or item in names]
             if not any(item.kind == "name" for item in asserted):
                 return State("none", reason="relative")
-        asserted = [item for item in without_speaker(asserted) if not facts.is_ending(item)]
+        asserted = [item for item in without_speaker(asserted, reading.said) if not facts.is_ending(item)]
         if any(item.partial and item.kind == "phone" for item in asserted):
             asserted, joined = self._with_joined_phone(i, asserted)
             if joined is not None:

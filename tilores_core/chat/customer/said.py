@@ -55,7 +55,7 @@ _CORRECTION: Final = re.compile(
     rf"(?<![^\W_])(?:{alternation(all_phrases('correction'))})(?![^\W_])(?![ ](?:of|than|que|di|van|von|statt)\b)"
 )
 _CORRECTION_BEGINS: Final = frozenset(_WORDS.findall(phrase)[0] for phrase in all_phrases("correction"))
-_NO: Final = re.compile(r"(?:(?:^|[.!?;\n]\s*)(?:{0})\b[ ,.]|,[ ](?:{0})[,.])".format("no|nein|non|nee|não|nope"))
+_NO: Final = re.compile(r"(?:(?:^|[.!?;:\n]\s*)(?:{0})\b[ ,.]|,[ ](?:{0})[,.])".format("no|nein|non|nee|não|nope"))
 _NO_BETWEEN: Final = re.compile(
     r"[\s,.;\-]{1,3}(?:no|nein|non|nee|não|nope)[\s,.;\-]{1,3}(?:(?:wait|sorry|it's|doch)[\s,]{1,2})?(?=\w)"
 )

@@ -13,8 +13,10 @@ from tilores_core.chat.customer.words import (
     FAMILY_NAMES,
     GIVEN_NAMES,
     MODALS,
+    RELATIONS,
     TAKING_BACK,
     THINGS,
+    TIMES,
     TITLES,
     WORDS_TOO,
     Vocabulary,
@@ -29,6 +31,11 @@ _NAMING_PREPOSITIONS: Final = frozenset(
 )
 _OTHERS: Final = frozenset(("other", "another"))
 _SUBJECTS: Final = frozenset(("i", "we", "you", "they", "he", "she", "it", "who"))
+_DOING: Final = frozenset(("does", "did", "do", "has", "will", "can", "should", "must"))
+_PERSONAL: Final = frozenset(
+    ("owe", "pay", "paid", "want", "need", "live", "prefer", "call", "called", "earn", "own")
+)
+_SWITCHING: Final = frozenset(("next", "then", "now"))
 _ASKING: Final = frozenset(("much", "when", "what", "why", "where", "how", "many", "soon", "often"))
 
 
@@ -61,6 +68,10 @@ def stands_as_name(words: Sequence[Word], i: int, vocabulary: Vocabulary) -> boo
         return word.owner or (ends and is_alone(words, [word], vocabulary)) or _owns(word, behind, vocabulary)
     if before.low in ARTICLES:
         return False
+    if before.low in _DOING and behind is not None and behind.low in _PERSONAL:
+        return True
+    if before.low in _SWITCHING and ends:
+        return True
     if word.owner or before.low in TAKING_BACK or (before.initial and before.low in CONNECTING):
         return ends or word.owner or before.low in TAKING_BACK
     if before.low in _NAMING_PREPOSITIONS or before.low in _OTHERS or _owns(word, behind, vocabulary):
@@ -68,6 +79,19 @@ def stands_as_name(words: Sequence[Word], i: int, vocabulary: Vocabulary) -> boo
     return (ends and is_alone(words, [word], vocabulary)) or (
         ends and word.comma and (word.capital or not word.low.isascii())
     )
+
+
+def stands_as_owner(words: Sequence[Word], i: int, vocabulary: Vocabulary) -> bool:
+    """Whether a word in lower case with a possessive can only be a person, though it is a word: "and long's?"."""
+    word = words[i]
+    if not word.owner or len(word.low) < SHORTEST_PART or word.low in vocabulary.never | vocabulary.subjects:
+        return False
+    if word.low in RELATIONS or word.low in TIMES or word.low in THINGS:
+        return False
+    before = words[i - 1].low if i and word.joined else ""
+    behind = words[i + 1].low if i + 1 < len(words) else ""
+    placed = not before or before in CONNECTING or before in _NAMING_PREPOSITIONS or before in TAKING_BACK
+    return placed and (not behind or behind in vocabulary.subjects)
 
 
 def stands_as_word(words: Sequence[Word], i: int, last: int, vocabulary: Vocabulary) -> bool:

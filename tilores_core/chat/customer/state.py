@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from tilores_core.chat.customer.words import ORDINARY, PARTICLES, is_unknown
+from tilores_core.chat.customer.said import Said
+from tilores_core.chat.customer.words import ORDINARY, PARTICLES, alternation, is_unknown, vocabulary
 from tilores_core.contracts import Customer, CustomerKind, Evidence, Identifiers
 from tilores_core.identity import name_fits
 
@@ -87,9 +89,20 @@ _MOST_NAMES = 4  # looked up in one message
 # --- evidence --------------------------------------------------------------------------------------------
 
 
-def without_speaker(asserted: list[Evidence]) -> list[Evidence]:
-    """The speaker counts unless another person is named: "my name is Sarah Connor. What is Ann Lee's balance?" """
+_OWN: Final = re.compile(rf"\b(?:i owe|my (?:{alternation(vocabulary('en').subjects - {'contact'})}))\b")
+
+
+def without_speaker(asserted: list[Evidence], said: Said) -> list[Evidence]:
+    """The speaker counts unless another person is named: "my name is Sarah Connor. What is Ann Lee's balance?"; who
+    asks "what do I owe" is meant too, and is the only one behind "no, this is"."""
     others = [item for item in asserted if not item.speaker]
+    speaker = next((item for item in asserted if item.speaker), None)
+    if speaker is None or not others:
+        return asserted
+    if all(item.end <= said.last_no() <= speaker.start for item in others):
+        return [item for item in asserted if item.speaker]
+    if _OWN.search(said.low):
+        return asserted
     named = any(item.kind == "name" and not item.partial and item.strength for item in others)
     return others if named else asserted
 

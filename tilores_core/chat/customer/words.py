@@ -147,6 +147,8 @@ GIVEN_NAMES: Final = _words(_DATA.joinpath("given_names.txt").read_text(encoding
 FAMILY_NAMES: Final = _words(_FILES["en"]["family_names"])
 PLACES: Final = frozenset(phrases(_FILES["en"]["places"]))
 THINGS: Final = _words(_FILES["en"]["things"])
+FIRMS: Final = frozenset(("ag", "corp", "gmbh", "inc", "limited", "llc", "llp", "ltd", "plc"))
+TIMES: Final = _words(_FILES["en"]["times"])
 DETERMINERS: Final = _words(_FILES["en"]["determiners"])
 WORDS_TOO: Final = _words(_FILES["en"]["words_too"])
 """Given and family names that are English words as well, in lower case."""
