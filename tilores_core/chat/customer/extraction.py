@@ -27,6 +27,7 @@ from tilores_core.chat.customer.said import Said
 from tilores_core.chat.customer.spans import NameSpan
 from tilores_core.chat.customer.tokens import TextScan, Word, split_words
 from tilores_core.chat.customer.unmarked import (
+    AROUND_NUMBER,
     MOST_DATES,
     bare_numbers,
     beside_contacts,
@@ -46,7 +47,7 @@ from tilores_core.chat.customer.words import (
     vocabulary,
     words_in_any,
 )
-from tilores_core.contracts import Evidence, Identifiers
+from tilores_core.contracts import Evidence, Identifiers, Strength
 from tilores_core.identity import Locale, normalise_name
 from tilores_core.identity.mentions import LONGEST_SPOTTED, MOST_SPOTTED
 
@@ -157,6 +158,8 @@ def extract(
             page.blank(part.start, part.end)
     spotted = mentions(plain) if mentions is not None else ()
     if ids and mentions is not None and len(plain) <= LONGEST_SPOTTED and len(spotted) < MOST_SPOTTED:
+        if page.words_left() <= AROUND_NUMBER | known.courtesies:  # all that is said: no model or quarter
+            ids = [item._replace(strength=max(item.strength, Strength.WEAK)) for item in ids]
         own = {who.customer_id.casefold() for who in spotted if who.customer_id}
         ids = [item for item in ids if item.strength or item.value.isdigit() or item.value.casefold() in own]
     named = bool(spotted) or _may_name(page, known)
@@ -183,10 +186,12 @@ def extract(
         words = split_words(page)  # "the one in York"
     evidence += _lives_in(said, low)
     if places := list(_places(words, names, known, said)):
-        inside = [(e.start, e.end) for e in evidence if e.kind == "name" and not e.partial]
+        firms = {e.start for e in evidence if e.kind == "name" and e.value.rpartition(" ")[2].lower() in FIRMS}
+        inside = [(e.start, e.end) for e in evidence if e.kind == "name" and not e.partial and e.start not in firms]
         places = [p for p in places if not any(start <= p.start < end for start, end in inside)]
         taken = {place.start for place in places}
-        evidence = [e for e in evidence if not (e.kind == "name" and e.partial and e.start in taken)]
+        taken &= firms | {e.start for e in evidence if e.partial}
+        evidence = [e for e in evidence if e.kind != "name" or e.start not in taken]
         evidence += places
     evidence += references(said)
     evidence += beside(said, [item for item in evidence if item.kind == "name"])

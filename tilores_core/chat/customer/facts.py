@@ -122,6 +122,11 @@ def _numbers(customer: Customer) -> list[str]:
     return [digits for text in _texts(customer) if len(digits := _NOT_DIGIT.sub("", text)) >= _SHORTEST_PHONE]
 
 
+def has_number(customer: Customer, digits: str) -> bool:
+    """Whether the records hold this number, or one that ends with it."""
+    return is_at(customer, digits) or any(number.endswith(digits) for number in _numbers(customer))
+
+
 def _is_long_number(item: Evidence) -> bool:
     """A number beside a name, as long as phone numbers are, of which nothing says what it is."""
     return item.kind == "customer_id" and not item.strength and item.value.isdigit() and len(item.value) >= 9
@@ -265,7 +270,7 @@ def says(said: Said, value: str, *, after: int = -1) -> int:
         return 0
     places = said.places
     words = said.folded
-    if year is not None and said.is_short_number():
+    if year is not None and len(said.lone_number) == 2:
         wanted = [year[2:]]
     for i in range(len(words) - len(wanted) + 1):
         if words[i : i + len(wanted)] == wanted and places[i][0] >= after:

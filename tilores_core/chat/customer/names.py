@@ -258,6 +258,7 @@ class _Names:
             partial=False,
             strength=Strength.STRONG if cue else Strength.WEAK,
             alone=alone,
+            alternatives=() if given or len(run) == 1 else (" ".join(word.text for word in run),),  # "Tom Fern, York"
         )
 
     def _bare_strength(self, i: int, run: Sequence[Word]) -> Strength:
@@ -309,6 +310,8 @@ class _Names:
         while end > 1 and run[end - 1].low in PARTICLES:
             end -= 1
         run = run[:end]
+        if len(run) > 2 and run[0].low == run[-1].low:
+            i, run = i + 1, run[1:]  # "mister roe jane roe"
         counted = sum(word.low not in PARTICLES and word.low not in SUFFIX_WORDS for word in run)
         person = is_given(run[0]) or run[0].low in NAMES_TOO
         if counted > (_MOST_WORDS if cue is not None or person else 3):
@@ -367,7 +370,7 @@ class _Names:
             return None
         return (
             span._replace(strength=Strength.FAINT, alone=is_alone(self.words, [word], self.vocabulary))
-            if person or is_unknown(word.low)
+            if person or is_unknown(word.low) or stands_as_name(self.words, i, self.vocabulary)
             else None
         )
 

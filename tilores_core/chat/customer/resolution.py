@@ -380,8 +380,9 @@ class Resolver:
         if reading.of_kind("rejection"):
             return self._narrow.reject(earlier)
         state = self._narrow.choose(reading, earlier)
-        if state == earlier and earlier.kind == "one" and reading.said.is_short_number():
-            return State("none", reason="unread")
+        number = reading.said.lone_number
+        if state == earlier and earlier.kind == "one" and len(number) > 1 and not reading.dates:
+            return state if facts.has_number(earlier.customers[0], number) else State("none", reason="unread")
         if (
             (reading.said.means_another() or says_no_to(reading) or self._corrects_number(i, reading))
             and state.customers == earlier.customers

@@ -163,10 +163,12 @@ class Said:
         """Whether it has few words: a cheap test before all of them are looked at."""
         return len(self.plain) <= _FEW_WORDS
 
-    def is_short_number(self) -> bool:
-        """Whether the message holds only a number of two digits, as a year is said: "the sixty seven one"."""
+    @cached_property
+    def lone_number(self) -> str:
+        """The number that is all that the message says; of two digits where a year is: "the sixty seven one"."""
         digits = [word for word in self.words if word.isdigit()] if len(self.low) < _LONGEST_CHOICE else []
-        return len(digits) == 1 and len(digits[0]) == 2 and all(w in CHOOSING or w in digits for w in self.words)
+        alone = len(digits) == 1 and all(word in CHOOSING or word in digits for word in self.words)
+        return digits[0] if alone else ""
 
     def is_famous(self) -> bool:
         """Whether the question is of the kind that is asked about people of history: "who was …"."""

@@ -59,17 +59,17 @@ class NameSpan(NamedTuple):
 def stands_as_name(words: Sequence[Word], i: int, vocabulary: Vocabulary) -> bool:
     """Whether an unknown word stands where a name would: "and zelda?", "no, Gwen", "zelda's limit", alone."""
     word = words[i]
-    if not is_unknown(word.low):
-        return False
     behind = words[i + 1] if i + 1 < len(words) else None
     ends = behind is None or not behind.joined
     before = words[i - 1] if i else None
+    if before is not None and before.low in _DOING and behind is not None and behind.low in _PERSONAL:
+        return word.low not in vocabulary.common  # "what does zelda owe"
+    if not is_unknown(word.low):
+        return False
     if before is None:
         return word.owner or (ends and is_alone(words, [word], vocabulary)) or _owns(word, behind, vocabulary)
     if before.low in ARTICLES:
         return False
-    if before.low in _DOING and behind is not None and behind.low in _PERSONAL:
-        return True
     if before.low in _SWITCHING and ends:
         return True
     if word.owner or before.low in TAKING_BACK or (before.initial and before.low in CONNECTING):

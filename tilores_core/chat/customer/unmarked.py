@@ -24,7 +24,7 @@ _NUMBER_BEFORE_NAME = re.compile(r"[ ]?[\-–:,)\]][ ]?|[ ]")
 _NUMBER_BEHIND_NAME = re.compile(r"(?:['’]s)?[ ]?(?:[(\[#–:,\-][ ]?){0,2}(?:(?:id|no|number|nr)[ .:#]{0,3})?")
 _NUMBER_ENDS = re.compile(r"[ ]?(?:[)\].,;?!]|$)")
 _INSTEAD: Final = frozenset(("about", "and", "switch", "now", "to", "but"))
-_AROUND_NUMBER: Final = words_in_any("choosing").union(
+AROUND_NUMBER: Final = words_in_any("choosing").union(
     words_in_any("correction"),
     words_in_any("number"),
     words_in_any("negators"),
@@ -58,7 +58,7 @@ def bare_numbers(
     """A number that may be an id though nothing says so: all of a message ("no, 1043"), or beside one of the
     `names`."""
     alone = said.is_short() and all(
-        word in _AROUND_NUMBER or word in known.courtesies or word.isdigit() for word in said.words
+        word in AROUND_NUMBER or word in known.courtesies or word.isdigit() for word in said.words
     )
     for number in _BARE_NUMBER.finditer(page.left) if alone or names else ():
         start, end = number.span(1)
