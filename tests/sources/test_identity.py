@@ -148,6 +148,23 @@ def test_which_names_fit(asked: str, recorded: list[str], fits: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("asked", "recorded", "family", "fits"),
+    [
+        ("Luis Ortega", "Luis Ortega Díaz", "Ortega Díaz", True),
+        ("Luis Díaz", "Luis Ortega Díaz", "Ortega Díaz", True),
+        ("Luis Ortega", "Luis Alberto Ortega Díaz", "Ortega Díaz", True),
+        ("Luis Ortega Ruiz", "Luis Ortega Díaz", "Ortega Díaz", False),
+        ("Ana Ortega", "Luis Ortega Díaz", "Ortega Díaz", False),
+        ("Luis Alberto", "Luis Alberto Ortega Díaz", "Ortega Díaz", False),
+        ("John Paul", "John Paul Jones", "Jones", False),
+        ("Anna Smith", "Anna Smith-Jones", "Smith-Jones", False),
+    ],
+)
+def test_second_of_two_family_names_may_be_left_out(asked: str, recorded: str, family: str, fits: bool) -> None:
+    assert name_fits(asked, [(recorded, family)]) is fits
+
+
+@pytest.mark.parametrize(
     ("recorded", "asked"),
     [
         ("Edwina Rose Hawthorne", "Hawthorne, Edwina"),

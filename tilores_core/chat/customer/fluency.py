@@ -14,7 +14,7 @@ from tilores_core.contracts import Strength
 
 _LETTERS = re.compile(r"(?<![\w\-'’])(?:[^\W\d_] ){2,}[^\W\d_](?![\w\-'’]|\S*@| \d)")
 _NAMED_BEFORE = re.compile(
-    r"([^\W\d_]+)(?:'s)?,?(?: (?:that's|thats|is|it's|its|as|spelled|spelt|spelling|in))*[ :]*$"
+    r"(?<![\w@.+\-])([^\W\d_]+)(?:'s)?,?(?: (?:that's|thats|is|it's|its|as|spelled|spelt|spelling|in))*[ :]*$"
 )
 _SINGLE: Final = frozenset("bcdefghjklmnopqrstuvwxyz")  # "a" and "i" are words
 
@@ -26,7 +26,8 @@ def _fillers(language: str) -> frozenset[str]:
 
 @lru_cache(maxsize=16)
 def _filler(language: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<![^\W_])(?:{alternation(_fillers(language))})(?![^\W_])[ ,.…]*", re.IGNORECASE)
+    # Not in an address: "um@example.com".
+    return re.compile(rf"(?<![\w@.+\-])(?:{alternation(_fillers(language))})(?![^\W_]|\S*@)[ ,.…]*", re.IGNORECASE)
 
 
 def is_disfluent(page: TextScan, language: str) -> bool:
