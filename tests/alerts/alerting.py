@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from tilores_core import Alert, Trace
-from tilores_core.alerts.queue import AlertQueue
+from tilores_core.alerts.queue import MARK, AlertQueue
 from tilores_core.alerts.sender import ChannelSender
 from tilores_core.alerts.system import AutomatedAlertingSystem
+from tilores_core.resilience.work_mark import WorkMark
 from tilores_core.settings import AlertsTable
 from tilores_core.store.address import store_address
 from tilores_core.store.alerts import StoredAlert
@@ -66,7 +67,9 @@ async def alerting(
     made = {name: FakeChannel() for name in channels or ("one",)}
     settings = AlertsTable(**({"group_seconds": 0} | table))
     traces: list[Trace] = []
-    system = AutomatedAlertingSystem(lazy, made, settings, trace=traces.append, clock=clock)
+    system = AutomatedAlertingSystem(
+        lazy, made, settings, mark=WorkMark(folder, MARK), trace=traces.append, clock=clock
+    )
     store = await lazy.get()
     fence = await store.leases.acquire("alerts", f"test {id(system)}", 3600.0) if lead else 0
     assert fence is not None

@@ -20,7 +20,8 @@ import asyncio, sys
 from pathlib import Path
 from tilores_core import Alert
 from tilores_core.alerts import system
-from tilores_core.alerts.queue import AlertQueue
+from tilores_core.alerts.queue import MARK, AlertQueue
+from tilores_core.resilience.work_mark import WorkMark
 from tilores_core.settings import AlertsTable
 from tilores_core.store.address import store_address
 from tilores_core.store.lazy import LazyStore
@@ -35,7 +36,9 @@ async def main():
     sink = AlertQueue(store, folder)
     sink.start()
     channel = SlackChannel(HttpPost(sys.argv[3], seconds=60.0))
-    alerting = system.AutomatedAlertingSystem(store, {"slack": channel}, AlertsTable(group_seconds=0.5))
+    alerting = system.AutomatedAlertingSystem(
+        store, {"slack": channel}, AlertsTable(group_seconds=0.5), mark=WorkMark(folder, MARK)
+    )
     running = asyncio.create_task(alerting.run())
     for n in range(breaches):
         number = str(n % 10)

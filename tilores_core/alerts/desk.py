@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 MOST_LISTED: Final = 1000
 _SHOWN: Final = 10
+_SILENCE: Final = (
+    *("id", "fingerprint", "kind", "severity", "source", "model", "spectrum"),
+    *("until_clear", "owner", "comment"),
+)
 _FINGERPRINT: Final = re.compile("[0-9a-f]{1,64}")
 _OPEN: Final[tuple[AlertState, ...]] = ("open", "acknowledged")
 
@@ -168,15 +172,9 @@ class AlertDesk:
         store, now = await self._store.get(), self._now_ms()
         return [
             {
-                **{
-                    name: getattr(silence, name)
-                    for name in ("id", "fingerprint", "kind", "severity", "source", "model", "spectrum")
-                },
-                "starts": silence.starts_ms / 1000,
-                "ends": None if silence.ends_ms is None else silence.ends_ms / 1000,
-                "until_clear": silence.until_clear,
-                "owner": silence.owner,
-                "comment": silence.comment,
+                **{name: getattr(silence, name) for name in _SILENCE},
+                "starts": _seconds(silence.starts_ms),
+                "ends": _seconds(silence.ends_ms),
             }
             for silence in await store.silences.current(now, upcoming=True)
         ]
@@ -242,14 +240,18 @@ def _to_row(stored: StoredAlert) -> dict[str, Any]:
         **stored.alert.as_dict(),
         "state": stored.state,
         "count": stored.raised,
-        "first_at": stored.first_ms / 1000,
-        "last_at": stored.last_ms / 1000,
-        "acknowledged_at": None if stored.acknowledged_ms is None else stored.acknowledged_ms / 1000,
+        "first_at": _seconds(stored.first_ms),
+        "last_at": _seconds(stored.last_ms),
+        "acknowledged_at": _seconds(stored.acknowledged_ms),
         "acknowledged_by": stored.acknowledged_by,
-        "resolved_at": None if stored.resolved_ms is None else stored.resolved_ms / 1000,
+        "resolved_at": _seconds(stored.resolved_ms),
         "escalation": stored.escalation,
-        "sent_at": None if stored.noticed_ms is None else stored.noticed_ms / 1000,
+        "sent_at": _seconds(stored.noticed_ms),
     }
+
+
+def _seconds(at_ms: int | None) -> float | None:
+    return None if at_ms is None else at_ms / 1000
 
 
 def _delivery(one: Delivery) -> dict[str, Any]:
@@ -258,9 +260,9 @@ def _delivery(one: Delivery) -> dict[str, Any]:
         "reason": one.reason,
         "state": one.state,
         "attempts": one.attempts,
-        "decided_at": one.created_ms / 1000,
-        "next_at": one.next_ms / 1000 if one.state == "waiting" else None,
-        "ended_at": None if one.ended_ms is None else one.ended_ms / 1000,
+        "decided_at": _seconds(one.created_ms),
+        "next_at": _seconds(one.next_ms) if one.state == "waiting" else None,
+        "ended_at": _seconds(one.ended_ms),
         "error": one.error,
         "message": one.message,
     }

@@ -72,7 +72,7 @@ class AutomatedAlertingSystem:
         channels: Mapping[str, AlertChannel],
         table: AlertsTable,
         *,
-        mark: WorkMark | None = None,
+        mark: WorkMark,
         trace: Callable[[Trace], None] = lambda _: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -148,12 +148,11 @@ class AutomatedAlertingSystem:
     async def _plan_forever(self, store: Store, fence: int, senders: list[ChannelSender]) -> None:
         while True:
             self._changed.clear()
-            if self._mark is not None:
-                self._mark.take()
+            self._mark.take()
             is_quiet = not await self.plan(store, fence)
-            if self._mark is not None and (not is_quiet or any(self.figures["waiting"].values())):
+            if not is_quiet or any(self.figures["waiting"].values()):
                 self._mark.keep()
-            elif self._mark is not None:
+            else:
                 self._mark.clear()
             for sender in senders:
                 sender.wake()

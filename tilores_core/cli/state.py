@@ -54,4 +54,5 @@ def _with_store(ctx: typer.Context, work: Callable[[Store], Awaitable[Mapping[st
 
 def _show(done: str, counts: Mapping[str, int], *, as_json: bool) -> None:
     rows = {name.removeprefix("tilores_"): count for name, count in counts.items()}
-    emit({"rows": rows}, f"{done}: {', '.join(f'{count} {name}' for name, count in rows.items())}", as_json=as_json)
+    shown = ", ".join(f"{count} {name}" for name, count in rows.items() if count) or "no rows"
+    emit({"rows": rows}, f"{done}: {shown}", as_json=as_json)

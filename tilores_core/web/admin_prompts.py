@@ -62,7 +62,7 @@ def prompt_routes(release: ProductionIntegrationOrchestrator, note: Callable[[],
         return {**report, "known_at": known_at, "versions": versions}
 
     @router.get("/history")
-    async def history(label: str | None = None, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> list[Any]:
+    async def history(label: Label | None = None, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> list[Any]:
         """Who changed what, when and why; the newest first."""
         found = await prompts.versions.history(label=label, limit=limit)
         return [entry.as_row() for entry in found]
