@@ -74,6 +74,15 @@ async def test_a_body_that_does_not_arrive_ends_its_request_alone(app: tuple[App
     assert sorted(served.ended) == ["answered", "answered", "answered", "gone"]
 
 
+async def test_request_that_offers_http_2_keeps_its_body(app: tuple[App, int]) -> None:
+    """As Java's client offers it."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", app[1])
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+    writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\n" + offer + b"Content-Length: 3\r\n\r\n123")
+    assert (await reader.readuntil(b'{"size":3}')).startswith(b"HTTP/1.1 200")
+    writer.close()
+
+
 async def test_headers_that_do_not_arrive_end_their_connection_alone(app: tuple[App, int]) -> None:
     _, port = app
     whole = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\n123"

@@ -7,10 +7,11 @@ file, one protocol's routes and the engine's memory, and nothing else.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from time import perf_counter
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -69,6 +70,8 @@ class Application:
         if service is None or rest is None or self._langserve is None or self._openai is None:
             raise RuntimeError("the lifespan has not begun; serve this application with lifespan on")
         path: str = scope["path"]
+        if scope["method"] == "POST" and ("//" in path or path.endswith("/")):  # of a base URL that ends with a slash
+            path = _SLASHES.sub("/", path).rstrip("/")
         routes: LangServeRoutes | OpenAIRoutes
         error_reply: ErrorReply
         if path.startswith("/chat/"):
@@ -149,6 +152,7 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
 
+_SLASHES: Final = re.compile("/{2,}")
 _EXPOSED: Header = (b"access-control-expose-headers", b"X-Request-Id, X-Tilores-Cache")
 
 

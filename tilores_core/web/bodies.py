@@ -5,6 +5,7 @@ A struct is the one definition of a body: it decodes, names the path of what is 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from math import isfinite
@@ -30,6 +31,7 @@ Dollars = Annotated[float | None, Meta(description="US dollars; 0 from the cache
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 """Types of replies that both protocols use."""
 
+_HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _FLAGS: Final[Mapping[str, bool]] = {"true": True, "1": True, "false": False, "0": False}
 _MAX_AGE_DIGITS: Final = re.compile(r"[0-9]{1,10}")  # more digits are over 300 years: the same as no limit
 _MISSING: Final = re.compile(r"Object missing required field `(?P<name>[^`]+)`")
@@ -53,6 +55,8 @@ def read_json(kind: type[T], body: bytes, at: str = "", fixes: Mapping[str, str]
     except msgspec.ValidationError as error:
         raise _invalid(error, at, fixes or {}) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if (mended := without_halves(body)) is not None:
+            return read_json(kind, mended, at, fixes)
         detail = str(error) if isinstance(error, msgspec.DecodeError) else "it is not UTF-8"
         raise InvalidRequestError(
             f"{at or 'the body'} is not valid JSON: {detail}", param=at or None, fix="send a JSON object"
@@ -61,6 +65,19 @@ def read_json(kind: type[T], body: bytes, at: str = "", fixes: Mapping[str, str]
         raise InvalidRequestError(
             f"{at or 'the body'} is nested too deeply", param=at or None, fix="send it flatter"
         ) from None
+
+
+def without_halves(body: bytes) -> bytes | None:
+    """The JSON with each half of a surrogate pair replaced, None where there is none: text that JavaScript has cut
+    within a character."""
+    if _HALF.search(body) is None:
+        return None
+    try:
+        text = json.dumps(json.loads(body), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return None
+    mended = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
+    return None if mended == text.encode("utf-8", "surrogatepass") else mended
 
 
 def convert(kind: type[T], value: object, at: str, fixes: Mapping[str, str] | None = None) -> T:

@@ -22,6 +22,7 @@ ErrorReply = Callable[[Exception], tuple[int, dict[str, Any], dict[str, str]]]
 T = TypeVar("T")
 
 _LONGEST_PATH = 80
+_BOM = b"\xef\xbb\xbf"  # as PowerShell writes it
 _CONFIG_HASH = re.compile(r"(?<=^/chat/c/)[^/]*")
 _WATCH_AFTER_SECONDS = 0.02
 
@@ -94,7 +95,7 @@ class HttpExchange:
             if size > limit:
                 raise _too_large(limit)
             if not message.get("more_body"):
-                return part if not parts else b"".join((*parts, part))
+                return (part if not parts else b"".join((*parts, part))).removeprefix(_BOM)
             parts.append(part)
 
     async def reply_bytes(self, status: int, body: bytes, *headers: Header) -> None:

@@ -112,6 +112,13 @@ class BoundedProtocol(HttpProtocol):
         super().connection_made(transport)
         self._looking = self.loop.call_later(self.header_seconds, self._look, self)
 
+    def data_received(self, data: bytes) -> None:
+        # Java's HTTP client asks in every first request for HTTP/2; the parser would take the body for that.
+        if b"pgrade: h2c" in data and (self.cycle is None or not self.cycle.more_body):
+            head, end, body = data.partition(b"\r\n\r\n")
+            data = head.replace(b"pgrade: h2c", b"pgrade-not-taken: h2c") + end + body
+        super().data_received(data)
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._looking.cancel()
         super().connection_lost(exc)

@@ -292,3 +292,16 @@ MESSAGES = st.fixed_dictionaries(
 @given(st.lists(MESSAGES | JSON, max_size=4))
 def test_any_list_of_near_messages_is_read_or_refused(value: object) -> None:
     orjson.dumps(parsed(value, None))
+
+
+def test_objects_as_langchain_writes_them_are_messages() -> None:
+    def written(*name: str, **fields: Any) -> dict[str, Any]:
+        return {"lc": 1, "type": "constructor", "id": ["langchain_core", *name], "kwargs": fields}
+
+    asked = written("messages", "HumanMessage", content="Hi", additional_kwargs={}, response_metadata={})
+    expected = ({"role": "user", "content": "Hi"},)
+    assert parse_messages([asked]) == expected
+    assert parse_messages(written("prompt_values", "ChatPromptValue", messages=[asked])) == expected
+    for wrong in (written("messages", "constructor", content="Hi"), {"type": "constructor", "kwargs": {}, "id": "x"}):
+        with pytest.raises(InvalidRequestError):
+            parse_messages([wrong])

@@ -115,8 +115,6 @@ def test_messages_must_be_a_list_with_something_in_it(messages: Any) -> None:
         ({"role": "user", "content": 5}, ".content"),
         ({"role": "user", "content": {"text": "x"}}, ".content"),
         ({"role": "user", "content": []}, ".content"),
-        ({"role": "assistant", "content": None}, ".content"),
-        ({"role": "assistant", "content": None, "tool_calls": []}, ".content"),
         ({"role": "user", "content": "x", "name": 5}, ".name"),
         ({"role": "tool", "content": "x"}, ".tool_call_id"),
         ({"role": "tool", "content": "x", "tool_call_id": ""}, ".tool_call_id"),
@@ -125,7 +123,7 @@ def test_messages_must_be_a_list_with_something_in_it(messages: Any) -> None:
         ({"role": "user", "content": [{"type": "text"}]}, ".content[0].text"),
         ({"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "video"}]}, ".content[1].type"),
         ({"role": "user", "content": [{"type": []}]}, ".content[0].type"),
-        ({"role": "user", "content": [{"type": "image_url", "image_url": "http://x"}]}, ".content[0].image_url"),
+        ({"role": "user", "content": [{"type": "image_url", "image_url": ""}]}, ".content[0].image_url"),
         ({"role": "user", "content": [{"type": "image_url", "image_url": {}}]}, ".content[0].image_url.url"),
         (
             {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x", "detail": "huge"}}]},
@@ -220,6 +218,28 @@ def test_a_refusal_in_the_history_is_text() -> None:
 )
 def test_limits(messages: Any) -> None:
     assert refuse(messages=messages) == "messages"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "assistant", "content": None},
+        {"role": "assistant", "content": None, "tool_calls": []},
+        {"role": "assistant"},
+        {"role": "system", "content": []},
+        {"role": "tool", "content": None, "tool_call_id": "call_1"},
+    ],
+)
+def test_message_that_says_nothing_is_taken(message: Any) -> None:
+    """An answer that was stopped, a tool without a result."""
+    assert decode(messages=[USER, message, USER]).chat.messages[1]["content"] == ""
+
+
+def test_image_as_text_is_its_url() -> None:
+    content = [{"type": "text", "text": "?"}, {"type": "image_url", "image_url": "https://example.com/a.png"}]
+    parts = decode(messages=[{"role": "user", "content": content}]).chat.messages[0]["content"]
+    assert parts is not None
+    assert parts[1] == {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
 
 
 def test_system_message_alone_is_the_question() -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import orjson
 
 from tilores_core.errors import InvalidRequestError
+from tilores_core.web.bodies import without_halves
 from tilores_core.web.langserve.config import RunConfig, add_kwargs, read_config, read_names
 from tilores_core.web.langserve.errors import ConfigCountError, InvalidJsonError, MissingFieldError
 from tilores_core.web.langserve.messages import parse_messages
@@ -116,6 +117,8 @@ def _load(body: bytes) -> dict[str, Any]:
         if b'"args"' in body and _LONG_NUMBER.search(body):
             data = json.loads(body)  # orjson makes floats of integers that have more than 64 bits
     except (ValueError, RecursionError):
+        if (mended := without_halves(body)) is not None:
+            return _load(mended)
         raise InvalidJsonError from None
     if not isinstance(data, dict):
         raise InvalidRequestError("the body must be a JSON object", fix='send {"input": …}')

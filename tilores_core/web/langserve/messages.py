@@ -77,6 +77,7 @@ def _history(value: dict[str, Any], param: str) -> tuple[Message, ...]:
 
 def _inside(value: dict[str, Any], param: str) -> tuple[object, str]:
     """What an input object holds, and its path: a list of messages, a text, or one message."""
+    value = _constructed(value) or value
     if "messages" in value:
         messages = value["messages"]
         if not isinstance(messages, list):
@@ -88,6 +89,14 @@ def _inside(value: dict[str, Any], param: str) -> tuple[object, str]:
     if text is None:
         raise InvalidRequestError("the object has neither messages nor input", param=param, fix=_SHAPES_FIX)
     return text, param
+
+
+def _constructed(value: dict[str, Any]) -> dict[str, Any] | None:
+    """The fields of an object as LangChain writes it to disk, its class as the type; None for another one."""
+    fields, name = value.get("kwargs"), value.get("id")
+    if value.get("type") != "constructor" or not isinstance(fields, dict) or not isinstance(name, list) or not name:
+        return None
+    return {**fields, "type": name[-1]}
 
 
 def _prompt_text(value: dict[str, Any]) -> str | None:
@@ -129,6 +138,8 @@ def _refuse(error: ContentError, param: str) -> NoReturn:
 def _parse_message(item: object) -> Message:
     if isinstance(item, dict):
         word = item.get("type")
+        if word == "constructor" and (made := _constructed(item)):
+            item, word = made, made["type"]
         role = _ROLES.get(word) if isinstance(word, str) else None
         if role is None or role == "chat":
             role = _read_role(item)

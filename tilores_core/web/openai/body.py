@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Raw, Struct
 
-from tilores_core.web.bodies import Identifier, Integer, ShortText
+from tilores_core.web.bodies import FilledText, Identifier, Integer, ShortText
 
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 Positive = Annotated[int, Meta(ge=1, le=2**63 - 1)]
@@ -55,7 +55,7 @@ class RefusalPart(Struct, tag_field="type", tag="refusal"):
 
 
 class ImagePart(Struct, tag_field="type", tag="image_url"):
-    image_url: ImageUrl
+    image_url: ImageUrl | FilledText
 
 
 class AudioPart(Struct, tag_field="type", tag="input_audio"):

@@ -139,6 +139,8 @@ def _add_message(body: MessageBody, at: str, messages: list[Message]) -> None:
     content = body.content
     if role == "assistant" and not content and body.refusal:
         content = body.refusal
+    if not content and role != "user" and not calls:
+        content = ""  # a tool without a result, an answer that was stopped
     message["content"] = content if type(content) is str else _content(content, at, may_be_absent=bool(calls))
     if body.name:
         message["name"] = body.name
@@ -176,9 +178,12 @@ def _part(part: Part) -> dict[str, Any]:
         case RefusalPart():
             return {"type": "text", "text": part.refusal}
         case ImagePart():
-            image = {"url": part.image_url.url}
-            if part.image_url.detail is not None:
-                image["detail"] = part.image_url.detail
+            given = part.image_url
+            if isinstance(given, str):
+                return {"type": "image_url", "image_url": {"url": given}}
+            image = {"url": given.url}
+            if given.detail is not None:
+                image["detail"] = given.detail
             return {"type": "image_url", "image_url": image}
         case AudioPart():
             audio = part.input_audio

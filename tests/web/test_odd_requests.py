@@ -1,0 +1,38 @@
+"""Requests that real clients send beside the protocol, to the whole application."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tilores_core.testing import TestApp
+
+ASK = {"model": "demo:simulated-1", "messages": [{"role": "user", "content": "Say hi"}]}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def app() -> AsyncIterator[TestApp]:
+    async with TestApp() as running:
+        yield running
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("path", ["/v1/chat/completions/", "/v1//chat/completions", "//v1/chat/completions"])
+async def test_path_of_a_base_url_with_a_slash_too_many_is_found(app: TestApp, path: str) -> None:
+    reply = await app.http.post(f"http://localhost{path}", json=ASK)
+    assert reply.status_code == 200
+    assert (await app.http.post("http://localhost/chat/invoke/", json={"input": "Say hi"})).status_code == 200
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/chat/invoke"])
+async def test_half_a_character_and_a_byte_order_mark_are_taken(app: TestApp, path: str) -> None:
+    asked = ASK if path.startswith("/v1") else {"input": "Say hi"}
+    body = json.dumps(asked).replace("Say hi", "Say hi \\ud83d").encode()
+    for sent in (body, b"\xef\xbb\xbf" + body):
+        assert (await app.http.post(path, content=sent)).status_code == 200
+    broken = await app.http.post(path, content=body[:-1])
+    assert broken.status_code in (400, 422)
