@@ -81,17 +81,24 @@ async def replica(
 
 
 async def test_one_replica_works_and_another_follows_it(elections: Make) -> None:
+    for _ in range(3):  # a machine that stands still loses the lease, and rightly so
+        if await take_turns(elections):
+            return
+    pytest.fail("it is not renewed")
+
+
+async def take_turns(elections: Make) -> bool:
+    """Whether the first one worked until it was ended."""
     working: set[int] = set()
     async with replica(elections(), working, 1) as first:
-        await eventually(lambda: working == {1})
+        await eventually(lambda: bool(working))
         async with replica(elections(), working, 2):
-            began = time.monotonic()
             await asyncio.sleep(SECONDS)  # it is renewed meanwhile
-            # A machine that stood still for so long has lost it, and rightly so.
-            assert working == {1} or time.monotonic() - began > 1.3 * SECONDS
+            kept = working == {1}
             first.cancel()
             await asyncio.gather(first, return_exceptions=True)
             await eventually(lambda: working == {2})
+    return kept
 
 
 async def test_who_loses_the_lease_stops_and_may_win_it_again(tmp_path: Path) -> None:

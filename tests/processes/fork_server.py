@@ -29,10 +29,7 @@ import threading
 import time
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from tilores_core.llm import http_address
+from typing import Any
 
 _PRELOADED = (
     "langchain_core.language_models.chat_models",
@@ -194,18 +191,23 @@ def be_patient() -> None:
 
     Limits that a test sets itself stay as they are.
     """
-    from tilores_core.llm import http_address
+    from tilores_core.llm import transport as llm_transport
+    from tilores_core.llm.http_address import HttpAddress
     from tilores_core.store import database
     from tilores_plugins.sources.tilores import transport
 
     setattr(database, "Limits", partial(database.Limits, connect=60.0, lock=60.0, call=120.0))  # noqa: B010
     setattr(transport, "_CONNECT_SECONDS", 60.0)  # noqa: B010
-    init = http_address.HttpAddress.__init__
+    setattr(llm_transport, "_CLOSE_SECONDS", 60.0)  # noqa: B010
+    for made in (HttpAddress, llm_transport.HttpClients):
+        setattr(made, "__init__", _connect_for_longer(made.__init__))  # noqa: B010
 
-    def connect_for_longer(self: http_address.HttpAddress, *given: Any, connect_seconds: float, **named: Any) -> None:
+
+def _connect_for_longer(init: Any) -> Any:
+    def connect(self: Any, *given: Any, connect_seconds: float, **named: Any) -> None:
         init(self, *given, connect_seconds=60.0 if connect_seconds == 5.0 else connect_seconds, **named)
 
-    setattr(http_address.HttpAddress, "__init__", connect_for_longer)  # noqa: B010
+    return connect
 
 
 def main() -> None:
