@@ -19,7 +19,7 @@ from tilores_core import Candidate, Change, OptimizerStrategySpec, OptimizerTask
 from tilores_core.chat.prompts import BUILTIN_PARTS
 from tilores_core.errors import BudgetSpentError, ConfigError, InvalidRequestError
 from tilores_core.host import Plugin, scan
-from tilores_core.improve import AutomatedImprovementDeployment, Decision
+from tilores_core.improve import AutomatedImprovementDeployment, ContinuousImprovementOrchestrator, Decision
 from tilores_core.improve.journal import CycleBudget, ModelReply
 from tilores_core.improve.learning import LearningAccumulator
 from tilores_core.improve.report import as_markdown, cycle_row
@@ -272,6 +272,8 @@ async def test_cycle_ends_with_its_roll_out_which_takes_each_step_without_blocki
             await store.improvement.keep("cycle-000abc", phases, fence=lease.fence)
             await store.improvement.end("cycle-000abc", "rolling out", fence=lease.fence)
         assert await cycles.conclude_rollouts() == []
+        orchestrator = ContinuousImprovementOrchestrator(services.store, services.host.config.improve)
+        assert "tilores experiments stop improve-000abc" in (await orchestrator.look()).held[0]
         now = time.time()
         worker = ProductionABTester(services.store, services.prompts, services.release.assignment, clock=lambda: now)
         for step, weight in enumerate(ROLLOUT_STEPS):
@@ -281,6 +283,7 @@ async def test_cycle_ends_with_its_roll_out_which_takes_each_step_without_blocki
             )
             now += 3 * 3600
             await worker.look()
+        assert (await orchestrator.look()).held == ()  # the experiment has ended
         await cycles.conclude_rollouts()
         ended = await store.improvement.get("cycle-000abc")
         assert ended is not None

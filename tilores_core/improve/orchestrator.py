@@ -85,10 +85,12 @@ class ContinuousImprovementOrchestrator:
             stops.append(f"a code roll-out is in progress ({rollout.target or rollout.version})")
         if waits := next((one for one in cycles if one.state == "rolling out"), None):
             name = waits.phases["recommendations"]["rollout"]
-            stops.append(
-                f"what cycle {waits.id} has found is being rolled out ({name}), which needs callers of `tilores "
-                f"serve` and its worker; end it: tilores experiments stop {name}"
-            )
+            experiment = await store.experiments.get(name)
+            if experiment is None or experiment.state != "ended":  # else the next look of the worker ends the cycle
+                stops.append(
+                    f"what cycle {waits.id} has found is being rolled out ({name}), which needs callers of `tilores "
+                    f"serve` and its worker; end it: tilores experiments stop {name}"
+                )
         if len(today) >= self._table.cycles_per_day:
             stops.append(f"{len(today)} cycles in the last 24 hours, which is the limit")
         recent = f"a cycle took it within {self._table.cooldown_hours:g} hours"
