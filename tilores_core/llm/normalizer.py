@@ -213,10 +213,12 @@ class Normalizer:
         """The answer; call `finish` before when it came to its end."""
         if self._reason and self._reason not in _FINISH and self._reason not in _BROKEN:
             log.warning("model.finish_reason_unknown", reason=self._reason[:40])
+        reason = _FINISH.get(self._reason)
         return Completion(
             text="".join(self._texts),
             usage=self._usage,
-            finish_reason=_FINISH.get(self._reason),
+            # Some stop for a tool call as for anything else.
+            finish_reason="tool_calls" if self._calls and reason == "stop" else reason,
             tool_calls=tuple([known.call for known in self._calls]),
             ended=self.ended and all(known.call["function"]["name"] for known in self._calls),
             cost=self._cost,
@@ -232,8 +234,6 @@ class Normalizer:
         calls, written.written = written.calls(), ""
         if calls is None:
             self._reason = "malformed_function_call"
-        elif _FINISH.get(self._reason) == "stop":
-            self._reason = "tool_calls"
         return [{"function": {"name": name, "arguments": arguments}} for name, arguments in calls or ()]
 
     # --- usage and state

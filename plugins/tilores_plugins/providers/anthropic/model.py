@@ -16,15 +16,6 @@ from pydantic import Field
 from tilores_core.llm import MalformedReplyError, building, check_inline
 from tilores_plugins.providers.anthropic.history import as_it_takes_them, join_thoughts, keep_thoughts, thoughts_in
 
-# In the words that the other providers have for it; what is not here stays as Anthropic says it.
-_ENDS = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "tool_use": "tool_calls",
-    "refusal": "content_filter",
-}
 _ASKED = "prompt_usage"  # what `message_start` counted, in the metadata of its chunk
 
 
@@ -68,7 +59,7 @@ class Claude(ChatAnthropic):
         result = super()._format_output(data, **kwargs)
         message = cast("AIMessage", result.generations[0].message)
         if data.stop_reason:
-            message.response_metadata |= _end(data.stop_reason)
+            message.response_metadata["stop_reason"] = data.stop_reason
         if message.tool_calls and (thoughts := thoughts_in(message.content)):
             keep_thoughts(message, message.tool_calls[0]["id"], thoughts)
         return result
@@ -85,7 +76,7 @@ class Claude(ChatAnthropic):
                 + (usage.cache_creation_input_tokens or 0)
             )
         if chunk is not None and event.type == "message_delta" and event.delta.stop_reason:
-            chunk.response_metadata |= _end(event.delta.stop_reason)
+            chunk.response_metadata["stop_reason"] = event.delta.stop_reason
         return chunk, block
 
     async def _astream(
@@ -109,7 +100,3 @@ class Claude(ChatAnthropic):
                         input_tokens=asked, output_tokens=output, total_tokens=asked + output
                     )
                 yield generation
-
-
-def _end(reason: str) -> dict[str, str]:
-    return {"stop_reason": reason, "finish_reason": _ENDS.get(reason, reason)}

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import Any, Self, cast
 
 from langchain_core.messages import BaseMessage, HumanMessage
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_google_genai import ChatGoogleGenerativeAI
 from langchain_google_genai.chat_models import _ClientCleanup
 from pydantic import Field, model_validator
@@ -22,13 +22,6 @@ OPENED: ContextVar[list[Any]] = ContextVar("tilores_google_opened")
 _SIGNATURES = "__gemini_function_call_thought_signatures__"  # LangChain's key for them
 
 _BLANK = "(nothing)"
-
-# What is not here stays as Google says it.
-_ENDS = {
-    "STOP": "stop",
-    "MAX_TOKENS": "length",
-    **dict.fromkeys(("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"), "content_filter"),
-}
 
 
 class Gemini(ChatGoogleGenerativeAI):
@@ -71,14 +64,11 @@ class Gemini(ChatGoogleGenerativeAI):
     ) -> AsyncIterator[ChatGenerationChunk]:
         opened: list[Any] = []
         OPENED.set(opened)
-        called = False
         try:
             async with aclosing(cast("Any", super()._astream(messages, *args, **kwargs))) as stream:
                 async for generation in stream:
                     _check_prompt(generation.message.response_metadata.get("prompt_feedback"))
                     _keep_signatures(generation.message)
-                    called = called or bool(generation.message.tool_call_chunks)
-                    _name_the_end(generation, called)
                     yield generation
         finally:
             # The SDK leaves the connection open until its objects are collected, when a stream is left early.
@@ -97,16 +87,7 @@ def _check_result(result: ChatResult) -> ChatResult:
     _check_prompt((result.llm_output or {}).get("prompt_feedback"))
     for generation in result.generations:
         _keep_signatures(generation.message)
-        _name_the_end(generation, bool(getattr(generation.message, "tool_calls", ())))
     return result
-
-
-def _name_the_end(generation: ChatGeneration, called: bool) -> None:
-    """Why it ended, in the words of the other providers. Gemini stops for a tool call as for anything else."""
-    info = generation.generation_info
-    reason = info and info.get("finish_reason")
-    if info is not None and reason:
-        info["finish_reason"] = "tool_calls" if called and reason == "STOP" else _ENDS.get(reason, reason)
 
 
 def _keep_signatures(message: BaseMessage) -> None:

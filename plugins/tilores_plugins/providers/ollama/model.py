@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import aclosing
-from typing import Any, Self, cast
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Self
 
 from langchain_core.messages import BaseMessage
-from langchain_core.outputs import ChatGenerationChunk
 from langchain_ollama import ChatOllama
 from pydantic import Field, model_validator
 
@@ -57,23 +55,6 @@ class Ollama(ChatOllama):
                 ]
         return converted
 
-    def _iterate_over_stream(
-        self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any
-    ) -> Iterator[ChatGenerationChunk]:
-        called = False
-        for chunk in super()._iterate_over_stream(messages, stop, **kwargs):
-            called = _name_the_end(chunk, called)
-            yield chunk
-
-    async def _aiterate_over_stream(
-        self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any
-    ) -> AsyncIterator[ChatGenerationChunk]:
-        called = False
-        async with aclosing(cast("Any", super()._aiterate_over_stream(messages, stop, **kwargs))) as chunks:
-            async for chunk in chunks:
-                called = _name_the_end(chunk, called)
-                yield chunk
-
 
 async def repaired(lines: AsyncIterator[str]) -> AsyncIterator[str]:
     """The lines of a stream as the SDK's types take them: arguments are there, and no character is cut in two."""
@@ -91,13 +72,3 @@ async def repaired(lines: AsyncIterator[str]) -> AsyncIterator[str]:
                 message["content"] = halves.add(content)
             line = json.dumps(part)
         yield line
-
-
-def _name_the_end(chunk: ChatGenerationChunk, called: bool) -> bool:
-    """Why it ended, in the words of the other providers: Ollama stops for a tool call as for anything else. Whether
-    a tool was called so far."""
-    called = called or bool(getattr(chunk.message, "tool_call_chunks", ()))
-    info = chunk.generation_info
-    if info is not None and (reason := info.get("done_reason")):
-        info["finish_reason"] = "tool_calls" if called and reason == "stop" else reason
-    return called
