@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Raw, Struct, field
 
 from tilores_core.web.bodies import FilledText, Identifier, Integer, ShortText
 
@@ -15,6 +15,7 @@ Penalty = Annotated[float, Meta(ge=-2, le=2)]
 Positive = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Stop = Annotated[str, Meta(min_length=1)]
 NULL: Final = Raw(b"null")
+"""Where a key is absent; from a factory, as a default would have to stand in the JSON Schema."""
 
 Decision = Literal["used", "passed on", "accepted, changes no answer", "refused unless it asks for nothing"]
 _HINT: Final = "accepted, changes no answer"
@@ -79,7 +80,7 @@ class ToolCall(Struct):
     id: ShortText
     function: CalledFunction
     type: Literal["function"] | None = None
-    extra_content: Raw = NULL
+    extra_content: Raw = field(default_factory=NULL.copy)
 
 
 class MessageBody(Struct):
@@ -90,10 +91,10 @@ class MessageBody(Struct):
     tool_calls: list[ToolCall] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
-    reasoning_details: Raw = NULL
+    reasoning_details: Raw = field(default_factory=NULL.copy)
     function_call: CalledFunction | None = None
     tool_call_id: Annotated[str, Meta(max_length=256)] | None = None
-    audio: Raw = NULL
+    audio: Raw = field(default_factory=NULL.copy)
 
 
 # --- parameters ----------------------------------------------------------------------------------------------
@@ -102,7 +103,7 @@ class MessageBody(Struct):
 class FunctionTool(Struct):
     name: ShortText
     description: str | None = None
-    parameters: Raw = NULL
+    parameters: Raw = field(default_factory=NULL.copy)
     strict: bool | None = None
 
 
@@ -110,7 +111,7 @@ class Tool(Struct):
     """Kinds that the protocol does not have are dropped: a request must not fail because it offers them too."""
 
     type: str
-    function: Raw = NULL
+    function: Raw = field(default_factory=NULL.copy)
 
 
 class NamedFunction(Struct):
@@ -171,8 +172,8 @@ class ParametersBody(Struct):
     logprobs: bool | None = None
     top_logprobs: Integer | None = None
     modalities: list[str] | None = None
-    audio: Raw = NULL
-    web_search_options: Raw = NULL
+    audio: Raw = field(default_factory=NULL.copy)
+    web_search_options: Raw = field(default_factory=NULL.copy)
 
 
 class CompletionBody(ParametersBody, kw_only=True):
@@ -183,8 +184,8 @@ class CompletionBody(ParametersBody, kw_only=True):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     metadata: Metadata | None = None
-    config: Raw = NULL
-    user: Raw = NULL
+    config: Raw = field(default_factory=NULL.copy)
+    user: Raw = field(default_factory=NULL.copy)
 
 
 class Config(Struct):
