@@ -223,6 +223,7 @@ def run(
         ws="none",
         proxy_headers=False,  # nothing here asks where a client is
         timeout_keep_alive=75,
+        timeout_worker_healthcheck=30,  # after uvicorn's own 5 s one that starts slowly would be killed
         timeout_graceful_shutdown=max(1, round(table.shutdown_seconds)),
         workers=workers,
         factory=isinstance(app, str),

@@ -21,7 +21,7 @@ from tilores_plugins.cache.redis.tier import RedisTier
 MakeTier = Callable[..., RedisTier]
 
 # A busy machine is no fault of the tier: only the tests about time-outs use short ones.
-PATIENT = {"connect_timeout_ms": 10_000, "command_timeout_ms": 10_000}
+PATIENT = {"connect_timeout_ms": 60_000, "command_timeout_ms": 60_000}
 
 
 @pytest.fixture
