@@ -116,7 +116,7 @@ _COUNTED = re.compile(
 )
 _BARE_ID = re.compile(
     r"(?<![\w@./:+\-])(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|(?=[A-Za-z_\-]*\d|[A-Za-z\-]*_)[A-Za-z][A-Za-z0-9_\-]{2,63})"
-    r"(?![\w@])",
+    r"(?![\w@]|/\d)",
     re.ASCII,
 )
 _DASHED_ID = re.compile(r"(?<!\w)([a-z]{1,4}) (?:dash|hyphen) (\d{2,10})(?!\w)")

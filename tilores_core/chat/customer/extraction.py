@@ -194,7 +194,7 @@ def extract(
         evidence = [e for e in evidence if e.kind != "name" or e.start not in taken]
         evidence += places
     evidence += references(said)
-    evidence += beside(said, [item for item in evidence if item.kind == "name"])
+    evidence += beside(said, [item for item in evidence if item.kind in KINDS])
     evidence += _pronouns(said.low, low, known)
     polarised = _with_polarity(evidence, said)
     if figures.places:

@@ -310,8 +310,6 @@ class _Names:
         while end > 1 and run[end - 1].low in PARTICLES:
             end -= 1
         run = run[:end]
-        if len(run) > 2 and run[0].low == run[-1].low:
-            i, run = i + 1, run[1:]  # "mister roe jane roe"
         counted = sum(word.low not in PARTICLES and word.low not in SUFFIX_WORDS for word in run)
         person = is_given(run[0]) or run[0].low in NAMES_TOO
         if counted > (_MOST_WORDS if cue is not None or person else 3):

@@ -121,11 +121,11 @@ def references(said: Said) -> Iterator[Evidence]:
         yield from _relatives(said)
 
 
-def beside(said: Said, names: Iterable[Evidence]) -> Iterator[Evidence]:
-    """ "Same address as Tom Fern", "the person before Tom Fern": another person than the one named."""
+def beside(said: Said, named: Iterable[Evidence]) -> Iterator[Evidence]:
+    """ "Same address as Tom Fern", "the person before C-1001": another person than the one named."""
     if said.plain.isdisjoint(_BESIDE_WORDS):
         return
-    for name in names:
+    for name in named:
         if name.polarity == "asserted" and (match := _BESIDE.search(said.low, 0, name.start)):
             yield Evidence(
                 kind="relative",
