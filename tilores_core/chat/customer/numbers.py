@@ -20,7 +20,6 @@ _TOKEN = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*|\d{1,4}(?!\d)")
 _ADDRESS = re.compile(r"\S+@\S+")
 _HYPHENED = re.compile(r"(?:ty|un|und)-[a-z]", re.IGNORECASE)
 _BETWEEN = re.compile(r"[ ,.\-]{1,3}")
-_SCALES: Final = frozenset(("hundred", "thousand", "hundert", "tausend", "cent", "cents", "mille", "mil", "cien"))
 _CENTURIES: Final = ("18", "19", "20")
 _LEAST_YEAR: Final = 1800
 _MOST_RUN: Final = 40  # tokens
