@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from tilores_core.chat.customer.extraction import LONGEST_TEXT, MOST_MENTIONS, Reading, extract, readable
 from tilores_core.contracts import Evidence, Identifiers, Strength
@@ -290,6 +290,7 @@ pieces = st.lists(st.sampled_from([*PIECES.split(), "\n", "\t", "\u0301", "\ud80
 
 
 @given(st.one_of(anything, pieces), st.sampled_from(["US", "GB", "DE", "", "ZZ"]))
+@example("the ² one customer's", "US")  # a digit that is no number
 @settings(max_examples=300, deadline=None)
 def test_any_text_can_be_read(text: str, region: str) -> None:
     found = extract(text, region=region)

@@ -29,11 +29,11 @@ _TELLING = re.compile(r"(?<!\S)[^\s\d_]*+\S+")
 # A bare number or word may be one, too, but only where the text says that a customer's id follows: "customer 1001".
 _ANNOUNCED = re.compile(
     r"(?:(?P<owner>\b(?:customer|client|member|user|person)\b)(?:'?s)?[\s_-]?)?"
-    r"(?P<number>\b(?:id|number|no|ref|reference)\b|#)?[\s.:#'\"=]*(?P<is>is\s+)?(?P<id>\b\w[\w\-./:@+]*)",
-    re.IGNORECASE,
+    r"(?P<number>\b(?:id|number|no|ref|reference)\b|#)?[\s.:#'\"=]*(?P<is>is\s+)?(?P<id>\b\w[\w\-./:@+]*)"
 )
 _LAST_WORD = re.compile(r"([^\W_]+(?:['’]s)?)\s*[(\[]?$")
-_ANNOUNCING = re.compile(r"\b(?:customer|client|member|user|person|id|number|no|ref|reference)\b|#", re.IGNORECASE)
+# Begins with a letter or "#", at which alone a search tries it; `_ANNOUNCED` sees whether a word begins there.
+_ANNOUNCING = re.compile(r"(?:customer|client|member|user|person|id|number|no|ref|reference|#)(?:(?<=#)|\b)")
 BEFORE_NUMBER: Final = frozenset(
     (
         *("is", "it's", "the", "a", "for", "of", "with", "has", "about", "and", "or", "by", "under"),
@@ -68,18 +68,21 @@ def _ids(text: str, is_id: Known) -> list[tuple[int, int, Identifiers]]:
     found = {}
     for match in islice(_TELLING.finditer(text), _MOST_TRIED):
         bare = _POSSESSIVE.sub("", match[0].strip(_AROUND)).rstrip(_AROUND)
-        if not bare.isdigit() and any(c.isdigit() or c == "_" for c in bare) and is_id(bare.casefold()):
+        if not bare.isdigit() and is_id(bare.casefold()):
             start = match.start() + match[0].index(bare)
             found[start] = (start, start + len(bare), Identifiers(customer_id=bare))
-    for announcing in islice(_ANNOUNCING.finditer(text), _MOST_TRIED):
-        cued = _ANNOUNCED.match(text, announcing.start())
+    low = text.lower()
+    if len(low) != len(text):
+        low = "".join(c.lower()[0] for c in text)
+    for announcing in islice(_ANNOUNCING.finditer(low), _MOST_TRIED):
+        cued = _ANNOUNCED.match(low, announcing.start())
         if cued is None or not (cued["owner"] or cued["number"]):
             continue
         if cued["owner"] is None:
-            before = _LAST_WORD.search(text, max(0, cued.start() - _WIDEST_CUE), cued.start())
-            if before and before[1].lower() not in BEFORE_NUMBER and not _POSSESSIVE.search(before[1]):
+            before = _LAST_WORD.search(low, max(0, cued.start() - _WIDEST_CUE), cued.start())
+            if before and before[1] not in BEFORE_NUMBER and not _POSSESSIVE.search(before[1]):
                 continue
-        word = cued["id"].rstrip(_AROUND)
+        word = text[cued.start("id") : cued.end("id")].rstrip(_AROUND)
         digits = any(c.isdigit() for c in word)
         sure = cued["owner"] is not None and cued["number"] not in (None, "#", "no")
         if word and (digits or sure) and is_id(word.casefold()):

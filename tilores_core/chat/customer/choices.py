@@ -128,7 +128,7 @@ def _sayable(value: str) -> str:
     if (address := normalise_email(value)) is not None:
         local, _, domain = address.partition("@")
         return f"{local[0]}…@{domain}"
-    digits = "".join(c for c in value if c.isdigit())
+    digits = "".join(c for c in value if c.isdecimal())
     if len(digits) >= _IDENTIFYING_DIGITS and parse_date(value) is None:
         return f"ending {digits[-_SAID_DIGITS:]}"
     return value

@@ -214,7 +214,7 @@ def _typed_emails(text: str) -> list[re.Match[str]]:
 def find_phones(page: TextScan, region: str) -> list[Contact]:
     """Phone numbers in E.164; no cards, account numbers or amounts. Bare digits stay readable for `find_ids`."""
     found: list[Contact] = []
-    if sum(end - start for start, end, word in page.runs if word.isdigit()) < _FEWEST_DIGITS:
+    if sum([end - start for start, end, _ in page.numbers]) < _FEWEST_DIGITS:
         return found
     for match in _first(_PHONE, page.left):
         if _is_another_number(page, match):
@@ -240,7 +240,7 @@ def _is_changed_to(page: TextScan, start: int) -> bool:
 
 def _is_another_number(page: TextScan, match: re.Match[str]) -> bool:
     text = match[0]
-    digits = sum(c.isdigit() for c in text)
+    digits = sum(c.isdecimal() for c in text)
     if digits < _FEWEST_DIGITS or _CARD.search(text) or _AMOUNT_BEHIND.match(page.left, match.end()):
         return True
     if _PLAIN_DIGITS.fullmatch(text) and digits > _LONGEST_NATIONAL and not text.startswith(("00", "011")):
@@ -277,11 +277,11 @@ def find_parts(page: TextScan, phones: list[Contact]) -> list[Contact]:
     if phones:
         return []
     if alone := _ONLY_DIGITS.fullmatch(page.left):
-        digits = "".join(filter(str.isdigit, alone[1]))
+        digits = "".join(filter(str.isdecimal, alone[1]))
         return [Contact("part", digits, *alone.span(1), Strength.FAINT)] if len(digits) < 10 else []
     for match in _first(_PART, page.left):
         before = page.before(match.start())
-        digits = "".join(filter(str.isdigit, match[0]))
+        digits = "".join(filter(str.isdecimal, match[0]))
         other = is_other_number(page, match.start()) or is_number_of_something(page, match.start())
         if len(digits) in range(2, 10) and is_cued_phone(page, match.start()) and not other:
             word = _LAST_WORD.search(before.partition("number")[0])
@@ -319,7 +319,7 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
         ):
             token, end = parts[0].replace(" ", ""), parts.end()
             hyphened = _LETTERS_THEN_DIGITS.sub(r"\1-\2", token) if token[0].isalpha() else None
-        telling = any(c.isdigit() for c in token) or (match["sure"] is not None and "_" in token)
+        telling = any(c.isdecimal() for c in token) or (match["sure"] is not None and "_" in token)
         if not telling or _COUNTED.match(page.left, end) or not _is_customers(page, match):
             continue
         if _TAKEN_BACK.match(lower, end):
@@ -340,7 +340,7 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
         found.append(Contact("customer_id", token, start, end, strength, other, supplement, hyphened))
         page.blank(start, end)
         position = end
-        while token.isdigit() and (more := _ANOTHER_ID.match(page.left, position)):
+        while token.isdecimal() and (more := _ANOTHER_ID.match(page.left, position)):
             if len(more[1]) != len(token) and not _ENDS.match(page.left, more.end()):
                 break
             found.append(Contact("customer_id", more[1], *more.span(1), strength))
@@ -352,7 +352,7 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
         page.blank(*match.span())
     for match in _first(_BARE_ID, page.left) if _MAYBE_BARE_ID.search(page.left) else ():
         token = match[0].rstrip("-_")
-        if any(c.isdigit() for c in token) and ("_" in token or "-" in token or token.upper() == token):
+        if any(c.isdecimal() for c in token) and ("_" in token or "-" in token or token.upper() == token):
             if is_number_of_something(page, match.start()) or _THING_PREFIX.match(token):
                 page.blank(*match.span())
                 continue

@@ -160,7 +160,7 @@ def find_dates(page: TextScan, day_first: bool, today: date) -> list[FoundDate]:
     cues = [end for _, end in cue_spans]
     read: list[int] = []  # cues with a date right behind
     found: list[FoundDate] = []
-    starts = [s for s, e, word in page.runs if word in months or (e - s < 5 and word.isdigit())] if written else []
+    starts = [s for s, e, word in page.runs if word in months or (e - s < 5 and word.isdecimal())] if written else []
     for match in islice(matches_at(_WRITTEN, text, starts), _MOST):
         if match["ns"] == " " and not any(0 <= match.start() - cue <= _CUE_REACH for cue in cues):
             continue
@@ -178,7 +178,7 @@ def find_dates(page: TextScan, day_first: bool, today: date) -> list[FoundDate]:
             found.append(FoundDate("", *match.span(), True))
     for match in islice(_AGE.finditer(text), _MOST) if aged else ():
         years = next(filter(None, match.groups())).lower().replace("-", " ")
-        age = int(years) if years.isdigit() else _SPOKEN_AGES[years]
+        age = int(years) if years.isdecimal() else _SPOKEN_AGES[years]
         if age in _AGES:
             year = today.year - age
             found.append(FoundDate(str(year), *match.span(), True, (str(year - 1),)))
@@ -258,7 +258,7 @@ def _years(written: str, today: date) -> list[str]:
 
 
 def _compact(written: str, day_first: bool) -> str:
-    if not (written.isdigit() and len(written) == 8):
+    if not (written.isdecimal() and len(written) == 8):
         return ""
     if written.startswith(("18", "19", "20")) and (day := next(_day(written[:4], *_pair(written[4:])), "")):
         return day
@@ -270,7 +270,7 @@ def _compact(written: str, day_first: bool) -> str:
 def compact_days(digits: str) -> frozenset[str]:
     """The days that six or eight digits may be, in any order of day, month and year: 280260, 19600228."""
     found: set[str] = set()
-    if digits.isdigit() and len(digits) in (6, 8):
+    if digits.isdecimal() and len(digits) in (6, 8):
         years = [digits[4:]] if len(digits) == 8 else [f"{century}{digits[4:]}" for century in (19, 20)]
         first, second = _pair(digits[:4])
         for year in years:

@@ -102,7 +102,7 @@ class Reading:
 
     @cached_property
     def born(self) -> tuple[Evidence, ...]:
-        return tuple(item for item in self.evidence if item.kind == "date_of_birth")
+        return self.of_kind("date_of_birth")
 
     @property
     def date_of_birth(self) -> str | None:
@@ -112,10 +112,14 @@ class Reading:
 
     @property
     def refers_back(self) -> bool:
-        return any(item.kind == "pronoun" for item in self.evidence)
+        return "pronoun" in self._kinds
 
-    def of_kind(self, *kinds: str) -> tuple[Evidence, ...]:
-        return tuple(item for item in self.evidence if item.kind in kinds)
+    @cached_property
+    def _kinds(self) -> frozenset[str]:
+        return frozenset([item.kind for item in self.evidence])
+
+    def of_kind(self, kind: str) -> tuple[Evidence, ...]:
+        return tuple([item for item in self.evidence if item.kind == kind]) if kind in self._kinds else ()
 
 
 def extract(
@@ -161,7 +165,7 @@ def extract(
         if page.words_left() <= AROUND_NUMBER | known.courtesies:  # all that is said: no model or quarter
             ids = [item._replace(strength=max(item.strength, Strength.WEAK)) for item in ids]
         own = {who.customer_id.casefold() for who in spotted if who.customer_id}
-        ids = [item for item in ids if item.strength or item.value.isdigit() or item.value.casefold() in own]
+        ids = [item for item in ids if item.strength or item.value.isdecimal() or item.value.casefold() in own]
     named = bool(spotted) or _may_name(page, known)
     words = split_words(page, elided=known.language in ("fr", "it")) if named else []
     names = find_names(words, known) if named else []

@@ -129,7 +129,7 @@ def has_number(customer: Customer, digits: str) -> bool:
 
 def _is_long_number(item: Evidence) -> bool:
     """A number beside a name, as long as phone numbers are, of which nothing says what it is."""
-    return item.kind == "customer_id" and not item.strength and item.value.isdigit() and len(item.value) >= 9
+    return item.kind == "customer_id" and not item.strength and item.value.isdecimal() and len(item.value) >= 9
 
 
 def spells(reading: Reading) -> bool:
@@ -260,7 +260,7 @@ def says(said: Said, value: str, *, after: int = -1) -> int:
     """1 when the message names the value, -1 when it denies it, else 0. `after`: where to begin to read."""
     day = parse_date(value)
     year = day[:4] if day else value if _YEAR.fullmatch(value) else None
-    short = year is None and len(value) <= _SHORT and not value.isdigit()
+    short = year is None and len(value) <= _SHORT and not value.isdecimal()
     if short and (len(value) < 2 or (value.isupper() and value not in _WORD.findall(said.text))):
         return 0
     if year is not None and said.dated:

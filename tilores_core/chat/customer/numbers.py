@@ -230,7 +230,7 @@ def _day(text: str, tokens: Sequence[Token], i: int, numbers: _Numbers) -> tuple
 def _role(word: str, language: str) -> Literal["", "figures", "join", "number"]:
     """What a word is in a number; "double" and "triple" count as numbers."""
     numbers = _numbers(language)
-    if word.isdigit():
+    if word.isdecimal():
         return "figures"
     if word in numbers.joins:
         return "join"
@@ -270,7 +270,7 @@ def _end_of_run(text: str, tokens: Sequence[Token], i: int, language: str, *, fi
 def _is_announced(tokens: Sequence[Token], i: int) -> bool:
     """Whether an id or a year must follow: "customer number twelve", "nata nel novantacinque"."""
     word = tokens[i][2]
-    if i > 1 and tokens[i - 1][2] == "no" and (tokens[i - 2][2].isdigit() or _is_number_word(tokens[i - 2][2], "en")):
+    if i > 1 and tokens[i - 1][2] == "no" and ((two := tokens[i - 2][2]).isdecimal() or _is_number_word(two, "en")):
         return True  # "customer three zero zero one no five"
     before = [token[2] for token in tokens[max(0, i - 4) : i]]
     while before and before[-1] in _LINKING:
@@ -322,7 +322,7 @@ def _figures(
         groups = list(_as_groups(" ".join(expanded), language))
     if least < _LEAST_YEAR and any(group in numbers.joins for group in groups):
         return " ".join(groups)
-    if not groups or not all(group.isdigit() for group in groups):
+    if not groups or not all(group.isdecimal() for group in groups):
         return None  # "two and three" are two numbers
     if len(words) == 1 and words[0] in _ZEROS:
         return None  # "April O'Brien"

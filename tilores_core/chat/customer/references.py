@@ -140,7 +140,7 @@ def beside(said: Said, named: Iterable[Evidence]) -> Iterator[Evidence]:
 
 def _is_number_alone(words: list[str]) -> bool:
     return 0 < len(words) <= _LONGEST_REPLY and any(
-        word in _CARDINALS or word in _ORDINALS or (word.isascii() and word.isdigit()) for word in words
+        word in _CARDINALS or word in _ORDINALS or (word.isascii() and word.isdecimal()) for word in words
     )
 
 
@@ -176,7 +176,7 @@ def _ordinals(said: Said) -> Iterator[Evidence]:
         elif before in _ORDINAL_NUMBER or before == "#" or len(places) == 1:
             if plain in _CARDINALS:
                 found[_CARDINALS[plain]] = (start, end)
-            elif word.isascii() and word.isdigit() and len(word) < 3 and 0 < int(word) <= 10:
+            elif word.isascii() and word.isdecimal() and len(word) < 3 and 0 < int(word) <= 10:
                 found[str(int(word))] = (start, end)
         elif plain not in CHOOSING and word not in CHOOSING and word not in _ORDINAL_NUMBER:
             yield from _by_age(said)

@@ -100,7 +100,7 @@ class Resolver:
     # --- one message -------------------------------------------------------------------------------------
 
     def _step(self, i: int, reading: Reading) -> State:
-        if any(not item.value for item in reading.born):
+        if reading.born and not all(item.value for item in reading.born):
             return State("none", reason="unread")
         asserted = [item for item in reading.found if item.polarity in ("asserted", "corrected")]
         if (relative := next(iter(reading.of_kind("relative")), None)) is not None:
@@ -121,8 +121,9 @@ class Resolver:
             asserted = [
                 e for e in asserted if e.kind != "customer_id" or len(e.value) > 2 or e.strength >= Strength.STRONG
             ]
-        if not any(item.strength for item in asserted) and any(c.value in ("previous", "initial") for c in choices):
-            return self._go_back(i, "initial" if any(c.value == "initial" for c in choices) else "previous")
+        back = [c.value for c in choices if c.value in ("previous", "initial")]
+        if back and not any(item.strength for item in asserted):
+            return self._go_back(i, "initial" if "initial" in back else "previous")
         state = self._resolve_named(i, reading, asserted) if asserted else self._recalled(i, reading)
         return state if state is not None else self._without_name(i, reading)
 
@@ -280,7 +281,7 @@ class Resolver:
         return State(kind, others, "fits", pool=others, named=True)
 
     def _find_by_names(self, names: Sequence[Evidence], among: Customers) -> Customers:
-        return tuple(c for c in among if all(self._match.is_called(c, name) for name in names))
+        return among and tuple(c for c in among if all(self._match.is_called(c, name) for name in names))
 
     def _history(self, i: int) -> Customers:
         """The customers of the messages before, in order, each once in a row."""
@@ -335,7 +336,7 @@ class Resolver:
         at = reading.said.last_no()
         before = self._readings[i - 1].found if i and at >= 0 else ()
         return any(item.kind != "name" for item in before) and any(
-            word.isdigit() for start, _, word in reading.said.places if start >= at
+            word.isdecimal() for start, _, word in reading.said.places if start >= at
         )
 
     def _recalled(self, i: int, reading: Reading) -> State | None:

@@ -144,7 +144,7 @@ class Said:
             return
         for match in _NO_BETWEEN.finditer(self.low):
             before = any(end == match.start() for _, end in spans)
-            if before and (self.low[match.end()].isdigit() or any(start == match.end() for start, _ in spans)):
+            if before and (self.low[match.end()].isdecimal() or any(start == match.end() for start, _ in spans)):
                 self._corrected_at = max(self.last_correction(), match.end())
 
     def last_no(self) -> int:
@@ -166,7 +166,7 @@ class Said:
     @cached_property
     def lone_number(self) -> str:
         """The number that is all that the message says; of two digits where a year is: "the sixty seven one"."""
-        digits = [word for word in self.words if word.isdigit()] if len(self.low) < _LONGEST_CHOICE else []
+        digits = [word for word in self.words if word.isdecimal()] if len(self.low) < _LONGEST_CHOICE else []
         alone = len(digits) == 1 and all(word in CHOOSING or word in digits for word in self.words)
         return digits[0] if alone else ""
 

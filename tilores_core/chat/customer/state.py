@@ -95,8 +95,8 @@ _OWN: Final = re.compile(rf"\b(?:i owe|my (?:{alternation(vocabulary('en').subje
 def without_speaker(asserted: list[Evidence], said: Said) -> list[Evidence]:
     """The speaker counts unless another person is named: "my name is Sarah Connor. What is Ann Lee's balance?"; who
     asks "what do I owe" is meant too, and is the only one behind "no, this is"."""
-    others = [item for item in asserted if not item.speaker]
     speaker = next((item for item in asserted if item.speaker), None)
+    others = [item for item in asserted if not item.speaker] if speaker is not None else []
     if speaker is None or not others:
         return asserted
     if all(item.end <= said.last_no() <= speaker.start for item in others):

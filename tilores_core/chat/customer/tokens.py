@@ -62,7 +62,7 @@ class TextScan:
         """Take a text apart. `words`: those of the text before figures took the place of some.
 
         `low` is the text in lower case, each character at its place; `runs` are its letters and digits; `words` are
-        those in lower case, without numbers.
+        those in lower case without the `numbers`.
         """
         self.text = self.left = text
         low = text.lower()
@@ -70,9 +70,9 @@ class TextScan:
         self.taken_back: set[int] = set()
         pattern = _ASCII_RUN if low.isascii() else _RUN
         self.runs: list[Token] = [(*match.span(), match[0]) for match in pattern.finditer(self.low)]
-        spelled = [word for _, _, word in self.runs if not word.isdigit()]
-        self.words = frozenset(spelled) if words is None else words
-        self.numeric = len(spelled) < len(self.runs)
+        self.numbers = [run for run in self.runs if run[2].isdecimal()]
+        self.words = self._spelled(self.runs) if words is None else words
+        self.numeric = bool(self.numbers)
 
     @property
     def left_low(self) -> str:
@@ -87,22 +87,30 @@ class TextScan:
         if self.left is self.text:
             return self.words
         left = self.left
-        return frozenset([word for start, _, word in self.runs if left[start] != _BLANK and not word.isdigit()])
+        return self._spelled([run for run in self.runs if left[run[0]] != _BLANK])
+
+    def _spelled(self, runs: list[Token]) -> frozenset[str]:
+        return frozenset([run[2] for run in runs]).difference([run[2] for run in self.numbers])
 
     def whole_words(self, *, elided: bool) -> list[Token]:
         """Words that may have digits and apostrophes in them; with `elided` French and Italian articles are apart."""
         low = self.low
-        if not ("'" in low or "’" in low) and not (
-            self.numeric
-            and any(
-                low[end : end + 1].isalpha() or (start and low[start - 1].isalpha())
-                for start, end, word in self.runs
-                if word.isdigit()
-            )
-        ):
-            return self.runs
+        if "'" not in low and "’" not in low:
+            return self._with_digits_joined()
         pattern = _ELIDED_TOO if elided else _WITH_DIGITS
         return [(*match.span(), match[0]) for match in pattern.finditer(self.low.replace("’", "'"))]
+
+    def _with_digits_joined(self) -> list[Token]:
+        """The runs, those with nothing between them as one word."""
+        joined: list[Token] = []
+        reached = -1
+        for run in self.runs:
+            if run[0] == reached:
+                begin, _, word = joined.pop()
+                run = (begin, run[1], word + run[2])
+            joined.append(run)
+            reached = run[1]
+        return joined
 
     def is_announced(self, start: int, pattern: re.Pattern[str], beginnings: Collection[str]) -> bool:
         """Whether `pattern`, which begins with one of the words, ends right before `start`."""
@@ -145,7 +153,7 @@ def split_words(page: TextScan, *, elided: bool = False) -> list[Word]:
     tokens = _with_marks(page) if marked else page.runs
     joined_before, reached = False, 0  # whether the word before has no possessive
     for start, end, low in tokens:
-        if text[start] == _BLANK or low.isdigit():
+        if text[start] == _BLANK or low.isdecimal():
             continue
         owner = False
         if low == "s" and words and _is_possessive(text, words[-1], reached, start):

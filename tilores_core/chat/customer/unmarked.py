@@ -58,7 +58,7 @@ def bare_numbers(
     """A number that may be an id though nothing says so: all of a message ("no, 1043"), or beside one of the
     `names`."""
     alone = said.is_short() and all(
-        word in AROUND_NUMBER or word in known.courtesies or word.isdigit() for word in said.words
+        word in AROUND_NUMBER or word in known.courtesies or word.isdecimal() for word in said.words
     )
     for number in _BARE_NUMBER.finditer(page.left) if alone or names else ():
         start, end = number.span(1)
@@ -110,9 +110,9 @@ def births(
     elif not born:
         ids = [(item.start, item.end) for item in found if item.kind == "customer_id"]
         dates = [item for item in dates if not any(a <= item.start < b for a, b in ids)]  # "customer 1984"
-        likely = [item for item in dates if not item.value[:1].isdigit() or int(item.value[:4]) <= latest]
-        if not ids and said.is_short() and all(word in _AROUND_DATE or word[:1].isdigit() for word in said.words):
-            born = [item for item in likely if item.value[:1].isdigit()]
+        likely = [item for item in dates if not item.value[:1].isdecimal() or int(item.value[:4]) <= latest]
+        if not ids and said.is_short() and all(word in _AROUND_DATE or word[:1].isdecimal() for word in said.words):
+            born = [item for item in likely if item.value[:1].isdecimal()]
         else:
             spans = [*names, *((item.start, item.end) for item in found)]
             born = [item for item in likely if _is_listed(page.text, item, spans)][:1]

@@ -69,7 +69,11 @@ class Phrases:
     def may_be_in(self, words: frozenset[str]) -> bool:
         """Say whether a name may be among these words. `words`: those of the text in lower case, parted at
         apostrophes and hyphens."""
-        return any(phrase <= words for word in self._words & words for phrase in self._by_word[word])
+        for word in self._words & words:
+            for phrase in self._by_word[word]:
+                if phrase <= words:
+                    return True
+        return False
 
 
 def alternation(entries: Iterable[str]) -> str:
