@@ -105,8 +105,6 @@ CANARIES = [
                 "give Ollama's SDK the messages ourselves: a string as an image is the path of a file that it sends",
                 "messages",
             ),
-            "_iterate_over_stream": (END_REASON, "messages stop"),
-            "_aiterate_over_stream": (END_REASON, "messages stop"),
         },
     ),
     *of("tilores_plugins.providers.ollama.provider", "ollama:Client()", {"_client": SHARED_CLIENT}),

@@ -7,6 +7,7 @@ come out in the same form.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import sys
@@ -46,11 +47,18 @@ def configure_logging(level: str, style: Literal["console", "json"]) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
+    handler.addFilter(_is_no_cancellation)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(threshold, logging.WARNING))
     for name in _OURS:
         logging.getLogger(name).setLevel(threshold)
+
+
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    """False where a library reports as its error that this process had to end at once, as a pool does that was taking
+    a connection back."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], asyncio.CancelledError)
 
 
 def bind_request(request_id: str) -> None:

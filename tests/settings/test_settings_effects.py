@@ -40,6 +40,23 @@ def test_log_starts_at_the_level_of_the_environment(tmp_path: Path) -> None:
     assert levels("warning") == ["warning"]
 
 
+def test_library_that_is_cancelled_reports_no_error(tmp_path: Path) -> None:
+    program = (
+        "import asyncio, logging\n"
+        "from tilores_core.logs import configure_logging\n"
+        "configure_logging('info', 'json')\n"
+        "for error in (asyncio.CancelledError(), OSError()):\n"
+        "    logging.getLogger('pool.of.connections').error('reset failed', exc_info=error)\n"
+        "logging.getLogger('pool.of.connections').error('no exception')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [(line["event"], "OSError" in line.get("exception", "")) for line in lines] == [
+        ("reset failed", True),
+        ("no exception", False),
+    ]
+
+
 class _Hanging:
     async def get(self, customer_id: str) -> None:
         await asyncio.Event().wait()
