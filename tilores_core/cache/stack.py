@@ -151,14 +151,17 @@ class Stack:
 
         With `defer` the tiers outside this process are written in the background.
         """
+        if self._protocols:
+            await self._drop_wire(key)
         if hit.expires_at <= self._clock() or self.log.has_invalidated(revision, key, hit.tags):
             return False
-        await self._drop_wire(key)
         self._recent.add(key, hit.tags)
         namespace = namespace_of(key)
         for tier in self.tiers:
             tier.counters[namespace].stores += 1
-            if defer is None or tier.local is not None:
+            if tier is self.tiers[0] and tier.local is not None:  # nothing was awaited since the check
+                self._put(tier, key, to_memory_hit(hit, tier.label))
+            elif defer is None or tier.local is not None:
                 await self.write(tier, {key: (hit, revision)})
             else:
                 await defer(tier, key, hit, revision)
@@ -285,7 +288,7 @@ class Stack:
 
     async def _drop_wire(self, key: str) -> None:
         """The bytes made from an older value of `key`."""
-        if self.local is None or not self._protocols or key.startswith(f"{WIRE}:"):
+        if self.local is None or key.startswith(f"{WIRE}:"):
             return
         wires = {wire_key(key, protocol) for protocol in self._protocols}
         if held := {wire for wire in wires if self.look_local(wire) is not None}:

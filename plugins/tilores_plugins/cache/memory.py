@@ -188,7 +188,8 @@ class MemoryTier:
     # --- inside; the lock is held ---
 
     def _put(self, key: str, entry: CacheEntry, now: float) -> None:
-        self._remove(key)
+        if key in self._entries:
+            self._remove(key)
         self._sweep(now)
         size = _size(key, entry)
         if entry.expires_at <= now or size * _LARGEST_SHARE > self._max_bytes:

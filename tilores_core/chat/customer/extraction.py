@@ -27,8 +27,8 @@ from tilores_core.chat.customer.said import Said
 from tilores_core.chat.customer.spans import NameSpan
 from tilores_core.chat.customer.tokens import TextScan, Word, split_words
 from tilores_core.chat.customer.unmarked import (
-    AROUND_NUMBER,
     MOST_DATES,
+    around_number,
     bare_numbers,
     beside_contacts,
     births,
@@ -162,7 +162,7 @@ def extract(
             page.blank(part.start, part.end)
     spotted = mentions(plain) if mentions is not None else ()
     if ids and mentions is not None and len(plain) <= LONGEST_SPOTTED and len(spotted) < MOST_SPOTTED:
-        if page.words_left() <= AROUND_NUMBER | known.courtesies:  # all that is said: no model or quarter
+        if page.words_left() <= around_number(known.language)[0]:  # all that is said: no model or quarter
             ids = [item._replace(strength=max(item.strength, Strength.WEAK)) for item in ids]
         own = {who.customer_id.casefold() for who in spotted if who.customer_id}
         ids = [item for item in ids if item.strength or item.value.isdecimal() or item.value.casefold() in own]

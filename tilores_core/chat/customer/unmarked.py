@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Final
 
 from tilores_core.chat.customer.announced import is_number_of_something
@@ -12,7 +13,15 @@ from tilores_core.chat.customer.dates import MONTHS, FoundDate
 from tilores_core.chat.customer.said import Said
 from tilores_core.chat.customer.spans import NameSpan
 from tilores_core.chat.customer.tokens import TextScan, Word
-from tilores_core.chat.customer.words import FAMILY_NAMES, GIVEN_NAMES, Vocabulary, is_unknown, words_in_any
+from tilores_core.chat.customer.words import (
+    FAMILY_NAMES,
+    GIVEN_NAMES,
+    LANGUAGES,
+    Vocabulary,
+    is_unknown,
+    vocabulary,
+    words_in_any,
+)
 from tilores_core.contracts import Evidence, Strength
 
 _BARE_NUMBER = re.compile(r"(?<![\w$€£.,+\-/])#?(\d{1,20})(?![\w%€$£/]|[.,\-]\d)", re.ASCII)
@@ -24,7 +33,7 @@ _NUMBER_BEFORE_NAME = re.compile(r"[ ]?[\-–:,)\]][ ]?|[ ]")
 _NUMBER_BEHIND_NAME = re.compile(r"(?:['’]s)?[ ]?(?:[(\[#–:,\-][ ]?){0,2}(?:(?:id|no|number|nr)[ .:#]{0,3})?")
 _NUMBER_ENDS = re.compile(r"[ ]?(?:[)\].,;?!]|$)")
 _INSTEAD: Final = frozenset(("about", "and", "switch", "now", "to", "but"))
-AROUND_NUMBER: Final = words_in_any("choosing").union(
+_AROUND_NUMBER: Final = words_in_any("choosing").union(
     words_in_any("correction"),
     words_in_any("number"),
     words_in_any("negators"),
@@ -52,13 +61,21 @@ _FROM_CONTACT: Final = re.compile(
 )
 
 
+@lru_cache(maxsize=len(LANGUAGES))
+def around_number(language: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The words beside which a number may be all that a message says, and their runs of letters, a cheaper test."""
+    words = _AROUND_NUMBER | vocabulary(language).courtesies
+    return words, frozenset(re.findall(r"[^\W\d_]+", " ".join(words)))
+
+
 def bare_numbers(
     page: TextScan, names: Sequence[tuple[int, int]], known: Vocabulary, said: Said
 ) -> Iterator[Evidence]:
     """A number that may be an id though nothing says so: all of a message ("no, 1043"), or beside one of the
     `names`."""
-    alone = said.is_short() and all(
-        word in AROUND_NUMBER or word in known.courtesies or word.isdecimal() for word in said.words
+    around, parts = around_number(known.language)
+    alone = all(run[2] in parts or run[2].isdecimal() for run in page.runs) and all(
+        word in around or word.isdecimal() for word in said.words
     )
     for number in _BARE_NUMBER.finditer(page.left) if alone or names else ():
         start, end = number.span(1)
