@@ -535,3 +535,27 @@ async def test_what_no_customer_fits_is_asked_for_again_only_later(question: str
     assert await lookups() == 1
     now = 20.0
     assert await lookups() == 1
+
+
+async def test_the_beginning_of_a_conversation_is_kept_only_while_no_customer_fits_it() -> None:
+    source, now = MemorySource(()), 0.0
+    finder = CustomerFinder(source, "US", negative_seconds=15.0, clock=lambda: now)
+
+    async def ask_on(last: str) -> tuple[str, str | None, int]:
+        before, messages = source.lookups, conversation("What is Edwina Hawthorne's score?", last)
+        found = finder.read(messages, spectrum="general")
+        if isinstance(found, Resolver):
+            found = await finder.resolve(messages, None, spectrum="general", begun=found)
+        assert found is not None
+        return found.outcome.kind, found.outcome.customer_id, source.lookups - before
+
+    assert [await ask_on(last) for last in ("and the limit?", "and the limit?", "and the terms?")] == [
+        ("none", None, 1),
+        ("none", None, 0),
+        ("none", None, 0),
+    ]
+    source.customers = EVERYBODY
+    assert await ask_on("and the fees?") == ("none", None, 0)
+    now = 20.0
+    assert await ask_on("and the fees?") == ("one", EDWINA.id, 1)
+    assert await ask_on("and the terms?") == ("one", EDWINA.id, 1)

@@ -46,6 +46,9 @@ MOST_NAMESAKES = 200
 _MOST_MESSAGES = 40
 _MOST_LOOKUPS = 320
 _MOST_ABSENT = 4096  # identifiers remembered
+_MOST_BEGINNINGS = 256
+_LONGEST_BEGINNING = 4_000  # characters
+_Said = tuple[tuple[str, str], ...]  # messages of the user, each with what the assistant had said just before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +89,8 @@ class CustomerFinder:
         """Changes when the same conversation may come to another customer: part of the cache key."""
         # The messages before the last one were mostly read when they were the last.
         self._read = lru_cache(maxsize=512)(self._extract)
+        # Where conversations without a customer stood before their last message, and what the source had to lack.
+        self._beginnings: dict[_Said, tuple[State, tuple[Identifiers, ...]]] = {}
 
     def read(
         self, messages: Sequence[Message], *, spectrum: str, renew: bool = False
@@ -99,9 +104,24 @@ class CustomerFinder:
             return _of(UNNAMED)
         if renew:
             self.forget_absent()
-        resolver = self._begin(_Lazily(self._read, said), said, spectrum)
+        beginning = tuple(said[:-1])
+        before, absent = self._beginnings.get(beginning, (None, ()))
+        if not all(who in self._absent for who in absent):
+            before = None
+        resolver = self._begin(_Lazily(self._read, said), said, spectrum, before)
         state = resolver.resolve()
-        return resolver if state is None else _of(state)
+        if state is None:
+            return resolver
+        if before is None and (known := resolver.without_customers()) is not None:
+            self._keep(beginning, known)
+        return _of(state)
+
+    def _keep(self, beginning: _Said, known: tuple[State, tuple[Identifiers, ...]]) -> None:
+        if sum(len(text) + len(asked) for text, asked in beginning) > _LONGEST_BEGINNING:
+            return
+        if len(self._beginnings) >= _MOST_BEGINNINGS:
+            self._beginnings.pop(next(iter(self._beginnings)))
+        self._beginnings[beginning] = known
 
     async def resolve(
         self,
@@ -140,13 +160,16 @@ class CustomerFinder:
                 return _of(state)
         return _of(State("none", reason="unread"))
 
-    def _begin(self, readings: Sequence[Reading], said: Sequence[tuple[str, str]], spectrum: str) -> Resolver:
+    def _begin(
+        self, readings: Sequence[Reading], said: Sequence[tuple[str, str]], spectrum: str, before: State | None = None
+    ) -> Resolver:
         last = len(said) - 1
 
         def spectrum_of(i: int) -> str:
             return spectrum if i == last else classify(said[i][0])
 
-        return Resolver(readings, Candidates(self._absent), spectrum=spectrum_of, region=self._region)
+        candidates = Candidates(self._absent)
+        return Resolver(readings, candidates, spectrum=spectrum_of, region=self._region, before=before)
 
     def forget_absent(self) -> None:
         """Ask the source again for what no customer fitted."""

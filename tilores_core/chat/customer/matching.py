@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from tilores_core.chat.customer import facts
 from tilores_core.chat.customer.extraction import Reading
-from tilores_core.chat.customer.state import Candidates, combinations, readings
-from tilores_core.contracts import Customer, Evidence, Identifiers
+from tilores_core.chat.customer.state import Candidates, State, combinations, readings
+from tilores_core.contracts import Customer, CustomerKind, Evidence, Identifiers
 from tilores_core.identity import name_fits, normalise_name
 
 
@@ -57,6 +57,16 @@ class Matcher:
         ):
             return True  # "Anna-Lena" alone
         return bool(self._candidates.of(Identifiers(customer_id=customer.id, name=name.value)))
+
+    def another_called(self, name: Evidence, earlier: State) -> State:
+        """ "The other Roe": not the present one."""
+        now = {customer.id for customer in earlier.customers}
+        found = self._candidates.of(Identifiers(name=name.value))
+        others = tuple(customer for customer in found if customer.id not in now)
+        if not others:
+            return State("none", reason="unknown")
+        kind: CustomerKind = "one" if len(others) == 1 else "several"
+        return State(kind, others, "fits", pool=others, named=True)
 
     def is_ruled_out(self, customer: Customer, reading: Reading, names: Sequence[Evidence]) -> bool:
         """Whether the message denies this customer: "not Tom Fern", "not the one in Leeds"."""

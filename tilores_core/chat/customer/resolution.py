@@ -29,7 +29,7 @@ from tilores_core.chat.customer.state import (
     without_speaker,
 )
 from tilores_core.chat.customer.words import GIVEN_NAMES, is_unknown
-from tilores_core.contracts import Customer, CustomerKind, Evidence, Identifiers, Strength
+from tilores_core.contracts import Customer, Evidence, Identifiers, Strength
 from tilores_core.identity import normalise_name, normalise_phone
 from tilores_core.spectrums import GENERAL
 
@@ -49,11 +49,18 @@ class Resolver:
     """Finds the customer of a conversation, as far as `candidates` tells what the source knows.
 
     `readings` gives the same object each time. `spectrum` tells what a message is about; `region` is where phone
-    numbers without a country code belong.
+    numbers without a country code belong; `before` is the state before the last message, where `without_customers`
+    has told it already.
     """
 
     def __init__(
-        self, readings: Sequence[Reading], candidates: Candidates, *, spectrum: Callable[[int], str], region: str
+        self,
+        readings: Sequence[Reading],
+        candidates: Candidates,
+        *,
+        spectrum: Callable[[int], str],
+        region: str,
+        before: State | None = None,
     ) -> None:
         self.candidates = candidates
         self.needed: Identifiers | None = None
@@ -63,7 +70,8 @@ class Resolver:
         self._narrow = Narrower(self._match)
         self._spectrum = spectrum
         self._region = region
-        self._states: dict[int, State] = {}
+        self.before = before
+        self._states: dict[int, State] = {} if before is None else {len(readings) - 2: before}
         self._borne_out: dict[int, bool] = {}  # by the identity of faint evidence
 
     def resolve(self) -> State | None:
@@ -85,6 +93,12 @@ class Resolver:
         if state is None:
             state = self._states[i] = self._carry_on(i) or self._step(i, self._readings[i])
         return state
+
+    def without_customers(self) -> tuple[State, tuple[Identifiers, ...]] | None:
+        """The state before the last message, and all identifiers looked up, which fit no customer of the source; None
+        where some do."""
+        state, absent = self._states.get(len(self._readings) - 2), self.candidates.all_absent()
+        return None if state is None or absent is None or len(self._borne_out) >= _MOST_FAINT else (state, absent)
 
     def _carry_on(self, i: int) -> State | None:
         """The state before message `i` where that says nothing of a customer; with several before, it may still tell
@@ -236,7 +250,7 @@ class Resolver:
         earlier = self.after(i - 1)
         among = earlier.customers or earlier.pool
         if any(reading.said.says_other(part.start) for part in partial):
-            return self._another_called(partial[0], earlier)
+            return self._match.another_called(partial[0], earlier)
         fitting = self._find_by_names(partial, earlier.customers) or self._find_by_names(partial, earlier.pool)
         if not fitting and (before := self._find_by_names(partial, self._history(i))):
             return State("one", before[-1:], "fits", named=True)
@@ -270,23 +284,13 @@ class Resolver:
         title, name = before[0].title, f"{partial[0].value} {before[0].value}"
         return replace(partial[0], value=name, title=title, partial=False)
 
-    def _another_called(self, name: Evidence, earlier: State) -> State:
-        """ "The other Roe": not the present one."""
-        now = {customer.id for customer in earlier.customers}
-        found = self.candidates.of(Identifiers(name=name.value))
-        others = tuple(customer for customer in found if customer.id not in now)
-        if not others:
-            return State("none", reason="unknown")
-        kind: CustomerKind = "one" if len(others) == 1 else "several"
-        return State(kind, others, "fits", pool=others, named=True)
-
     def _find_by_names(self, names: Sequence[Evidence], among: Customers) -> Customers:
         return among and tuple(c for c in among if all(self._match.is_called(c, name) for name in names))
 
     def _history(self, i: int) -> Customers:
         """The customers of the messages before, in order, each once in a row."""
         history: list[Customer] = []
-        for j in range(i):
+        for j in range(i) if self.before is None else ():
             state = self.after(j)
             if state.kind == "one" and (not history or history[-1].id != state.customers[0].id):
                 history.append(state.customers[0])

@@ -55,6 +55,10 @@ class Candidates:
             found = self._found[identifiers] = ()
         return found
 
+    def all_absent(self) -> tuple[Identifiers, ...] | None:
+        """All identifiers that were asked for, where no customer fits any; else None."""
+        return None if any(self._found.values()) else tuple(self._found)
+
     def is_complete(self, identifiers: Identifiers) -> bool:
         return identifiers not in self._partial
 
