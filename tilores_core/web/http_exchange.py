@@ -24,7 +24,7 @@ T = TypeVar("T")
 _LONGEST_PATH = 80
 _BOM = b"\xef\xbb\xbf"  # as PowerShell writes it
 _CONFIG_HASH = re.compile(r"(?<=^/chat/c/)[^/]*")
-_WATCH_AFTER_SECONDS = 0.02
+_WATCH_AFTER_SECONDS = 0.05
 
 _JSON: Header = (b"content-type", b"application/json")
 _SSE: Header = (b"content-type", b"text/event-stream; charset=utf-8")

@@ -212,7 +212,8 @@ class FallbackChain:
             note=self.note,
         )
         limit = self.context.limits.of(self.context.models.upstream(name))
-        await self._enter(limit, call)
+        if not limit.try_enter(live=self.budget.priority.live):
+            await self._enter(limit, call)
         self.delivery.begin(name, start)
         hedge = self.context.policy.hedge and start == "fresh"
         late = self.context.health.of(name).first_token_p95() if hedge else None
@@ -248,11 +249,8 @@ class FallbackChain:
         return (not last or self.context.policy.hedge) and not (info is not None and info.immediate)
 
     async def _enter(self, limit: ProviderLimit, call: ModelCall) -> None:
-        priority = self.budget.priority
-        if limit.try_enter(live=priority.live):
-            return
         try:
-            await limit.enter(priority, seconds=min(call.first, self.budget.remaining()))
+            await limit.enter(self.budget.priority, seconds=min(call.first, self.budget.remaining()))
         except BaseException as error:
             call.permit.release()
             if isinstance(error, OverloadedError):

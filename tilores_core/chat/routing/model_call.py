@@ -73,7 +73,17 @@ class ModelCall:
         error: BaseException | None = None
         called = False
         try:
-            pieces, streamed = await self._begin()
+            # Before the watch begins: importing an SDK may take long, and is not the model's silence.
+            try:
+                pieces, streamed = await self.models.begin(
+                    self.model,
+                    self.messages,
+                    self.turn.parameters,
+                    stream=self.pieces,
+                    seconds=self.budget.remaining(),
+                )
+            except TimeoutError:
+                raise WatchExpiredError("late") from None
             called = True
             said = await self._listen(pieces, streamed, on_delta, heard, started)
             self.permit.succeeded(heard[0] if heard else None)
@@ -111,15 +121,6 @@ class ModelCall:
                     served_by=None if said is None else said.served_by,
                 )
             )
-
-    async def _begin(self) -> tuple[AsyncGenerator[CompletionPiece], bool]:
-        """Before the watch begins: importing an SDK may take long, and is not the model's silence."""
-        try:
-            return await self.models.begin(
-                self.model, self.messages, self.turn.parameters, stream=self.pieces, seconds=self.budget.remaining()
-            )
-        except TimeoutError:
-            raise WatchExpiredError("late") from None
 
     async def _listen(
         self,
