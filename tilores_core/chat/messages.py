@@ -18,7 +18,10 @@ def text_of(message: Message) -> str:
 
 def last_question(messages: Sequence[Message]) -> str:
     """The text of the user's latest message, empty when there is none."""
-    return next((text_of(message) for message in reversed(messages) if message["role"] == "user"), "")
+    for message in reversed(messages):
+        if message["role"] == "user":
+            return text_of(message)
+    return ""
 
 
 def assistant_texts(messages: Sequence[Message]) -> list[str]:
@@ -40,7 +43,7 @@ def for_model(system: str, messages: Sequence[Message]) -> list[Message]:
         else:
             sent.append(message)
             called = called or "tool_calls" in message
-    if extra := "\n".join(text for text in added if text):
+    if extra := "\n".join(filter(None, added)):
         first["content"] = f"{system}\n\nThe application adds:\n{extra}"
     if called:
         _pair_results(sent)

@@ -88,7 +88,7 @@ class OpenAIClient:
                     return
                 event = _parse(data)
                 if kind == b"error":
-                    raise MalformedReplyError(_error_of(event) or event)
+                    raise MalformedReplyError(_error_of(_unwrap(event)) or event)
                 piece = self._piece(event, refusal)
                 if piece is not None:
                     if piece.finish_reason:
@@ -127,8 +127,8 @@ class OpenAIClient:
         if error := _error_of(choice):
             raise MalformedReplyError(error)
         # A message beside the pieces is all of them once more; a text alone is the older protocol's.
-        said = next((part for key in ("delta", "message") if isinstance(part := choice.get(key), dict)), None)
-        if said is None:
+        said = choice.get("delta")
+        if not isinstance(said, dict) and not isinstance(said := choice.get("message"), dict):
             said = {"content": choice.get("text")}
         reason = choice.get("finish_reason") or choice.get("finishReason")
         if refused := said.get("refusal"):
@@ -174,8 +174,10 @@ def _text_of(content: Any) -> str:
 
 def _first_choice(choices: list[Any]) -> Any:
     """The answer: some send others beside it that were not asked for."""
-    first = (choice for choice in choices if not isinstance(choice, dict) or choice.get("index") in (0, None, "0"))
-    return next(first, None)
+    for choice in choices:
+        if not isinstance(choice, dict) or choice.get("index") in (0, None, "0"):
+            return choice
+    return None
 
 
 def _usage(counted: Any) -> tuple[Usage | None, float | None]:
@@ -203,7 +205,6 @@ def _unwrap(reply: Any) -> Any:
 
 def _error_of(event: Any) -> Mapping[str, Any] | None:
     """The error that came in place of an answer."""
-    event = _unwrap(event)
     error = event.get("error") if isinstance(event, dict) else None
     if isinstance(error, dict):
         return error if any(error.values()) else None  # some send an empty one with every piece

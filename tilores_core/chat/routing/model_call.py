@@ -182,7 +182,8 @@ def check_answer(said: Completion, parameters: Mapping[str, Any], *, provider: s
     """
     if not said.ended:
         raise BrokenOffError("the model's answer broke off", provider=provider)
+    if not said.is_empty or said.finish_reason == "content_filter":
+        return
     limited = any(parameters.get(name) for name in ("max_tokens", "max_completion_tokens", "stop"))
-    allowed = said.finish_reason == "content_filter" or (said.finish_reason in ("length", "stop") and limited)
-    if said.is_empty and not allowed:
+    if not limited or said.finish_reason not in ("length", "stop"):
         raise BrokenOffError("the model's answer is empty", provider=provider)
