@@ -112,12 +112,14 @@ class CustomerFinder:
         state = resolver.resolve()
         if state is None:
             return resolver
-        if before is None and (known := resolver.without_customers()) is not None:
-            self._keep(beginning, known)
+        if before is None:
+            self._keep(beginning, resolver)
+        self._keep(tuple(said), resolver)  # the next turn's
         return _of(state)
 
-    def _keep(self, beginning: _Said, known: tuple[State, tuple[Identifiers, ...]]) -> None:
-        if sum(len(text) + len(asked) for text, asked in beginning) > _LONGEST_BEGINNING:
+    def _keep(self, beginning: _Said, resolver: Resolver) -> None:
+        known = resolver.without_customers(len(beginning) - 1)
+        if known is None or sum([len(text) + len(asked) for text, asked in beginning]) > _LONGEST_BEGINNING:
             return
         if len(self._beginnings) >= _MOST_BEGINNINGS:
             self._beginnings.pop(next(iter(self._beginnings)))

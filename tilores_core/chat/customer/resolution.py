@@ -94,10 +94,10 @@ class Resolver:
             state = self._states[i] = self._carry_on(i) or self._step(i, self._readings[i])
         return state
 
-    def without_customers(self) -> tuple[State, tuple[Identifiers, ...]] | None:
-        """The state before the last message, and all identifiers looked up, which fit no customer of the source; None
-        where some do."""
-        state, absent = self._states.get(len(self._readings) - 2), self.candidates.all_absent()
+    def without_customers(self, i: int) -> tuple[State, tuple[Identifiers, ...]] | None:
+        """The state after message `i`, and all identifiers looked up, which fit no customer of the source; None where
+        some do."""
+        state, absent = self._states.get(i), self.candidates.all_absent()
         return None if state is None or absent is None or len(self._borne_out) >= _MOST_FAINT else (state, absent)
 
     def _carry_on(self, i: int) -> State | None:
