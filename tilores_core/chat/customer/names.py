@@ -176,20 +176,24 @@ class _Names:
     def _name_too(self, word: Word, run: Sequence[Word], follower: Word | None) -> bool:
         """Whether a word that is mostly not a name is one here: "April Jones", "Anna Holder's"."""
         if word.low in NAMES_TOO and not run:
-            named = self._leads_on(follower)
+            named = self._leads_on(follower) or (
+                follower is not None and follower.capital and follower.low in FAMILY_NAMES
+            )  # "Vos" is a word, too
             question = word.initial and word.low in MODALS  # "Will Edwina pay?"
             return named and not (question and follower is not None and is_given(follower) and not follower.owner)
         return word.owner and len(run) == 1 and (is_given(run[0]) or word.low not in self.vocabulary.subjects)
 
     def _lower_name_too(self, i: int) -> bool:
-        """ "about will petrov", "april jones what is …", in lower case."""
+        """ "about will petrov", "april jones what is …", "april prices loan", in lower case."""
         words = self.words
         if stands_as_owner(words, i, self.vocabulary):
             return True
         follower = words[i + 1] if i + 1 < len(words) and words[i + 1].joined else None
         if words[i].low not in NAMES_TOO or follower is None:
             return False
-        return follower.low not in self.vocabulary.common or follower.low in FAMILY_NAMES
+        behind = words[i + 2].low if i + 2 < len(words) else ""
+        owned = behind in self.vocabulary.subjects and follower.low.removesuffix("s") in FAMILY_NAMES
+        return owned or follower.low not in self.vocabulary.common or follower.low in FAMILY_NAMES
 
     def _find_typed(self, i: int, run: list[Word], cue: Cue | None) -> NameSpan | None:
         if len(run) > 2 and run[0].initial and not is_given(run[0]) and is_given(run[1]) and not cue:

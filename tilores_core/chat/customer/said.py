@@ -45,6 +45,8 @@ _AUXILIARIES: Final = words_in_any("auxiliaries")
 _SUBJECTS: Final = words_in_any("subjects_before")
 _OR: Final = frozenset(("or", "nor", "and", "oder", "und", "ou", "et", "o", "y", "e", "of", "en"))
 _BUT: Final = words_in_any("but")
+_OWNERS: Final = words_in_any("owner")
+_ID_BEHIND: Final = re.compile(r"[ ][a-z]{0,4}[ _\-]?\d")
 
 
 def phrase_pattern(key: str) -> re.Pattern[str]:
@@ -178,7 +180,10 @@ class Said:
         places = self.places
         starts = [match.end() for match in _UNWANTED.finditer(self.low)] if self._may_rule_out else []
         for i, (_, end, word) in enumerate(places):
-            if word in self._negators and (word not in _AUXILIARIES or (i > 0 and places[i - 1][2] in _SUBJECTS)):
+            before = places[i - 1][2] if i else ""
+            if word == "no" and before in _OWNERS and _ID_BEHIND.match(self.low, end):
+                continue  # "cliente no 8745" may be a number as well
+            if word in self._negators and (word not in _AUXILIARIES or before in _SUBJECTS):
                 starts.append(end)
         for begin in starts:
             yield from self._reach(begin)
