@@ -333,7 +333,10 @@ def test_an_action_that_never_helped_is_not_tried_again() -> None:
 
 
 async def test_live_turns_leave_signals_without_values_and_a_held_model_is_passed_over(tmp_path: Path) -> None:
-    config = {"use": {"model": "demo:simulated-1", "fallbacks": ["demo:simulated-units"]}}
+    config = {
+        "use": {"model": "demo:simulated-1", "fallbacks": ["demo:simulated-units"]},
+        "quality": {"live_cpu_percent": 100},
+    }
     path = Path("plugins.toml")
     loaded = LoadedConfig(config=validate_config(config, path), path=path, packaged=False)
     environment = load_environment(None, data_dir=tmp_path)

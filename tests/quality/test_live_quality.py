@@ -222,7 +222,7 @@ def test_hits_are_counted_exactly_and_shared_out_by_their_answers() -> None:
 
 async def test_no_customer_value_reaches_the_store_with_capture_off(tmp_path: Path) -> None:
     questions = [f"What is Edwina Hawthorne's {what}?" for what in ("credit score", "email address", "next payment")]
-    async with TestApp(data_dir=tmp_path) as app:
+    async with TestApp(data_dir=tmp_path, config={"quality": {"live_cpu_percent": 100}}) as app:
         quality = quality_of(app)
         replies = [await app.invoke(question) for question in questions]
         cached = await app.invoke(questions[0])
