@@ -121,9 +121,7 @@ class ChatEngine:
     def begin(self, turn: Turn, memo: KeyMemo | None = None, *, like: TurnContext | None = None) -> TurnContext:
         """The context of a turn, with its model and prompt, those of `like`, begun for the same request.
 
-        `memo`: kept with a request that may be repeated.
-
-        Raises `UnknownModelError`.
+        `memo`: kept with a request that may be repeated. Raises `UnknownModelError`.
         """
         until = time.monotonic() + self._deadline_seconds if turn.deadline is None else turn.deadline
         if like is not None:
@@ -202,8 +200,7 @@ class ChatEngine:
 
         The pieces join up to the answer's text but for those that are marked as filler.
         """
-        items = self._stream(turn)
-        routing = self._routing
+        items, routing = self._stream(turn), self._routing
         purpose = turn.turn.purpose if isinstance(turn, TurnContext) else turn.purpose
         if not routing.filler or purpose != "live":
             return items
@@ -322,8 +319,7 @@ class ChatEngine:
 
     async def _generate(self, context: TurnContext, name: str, emit: Emit | None) -> Answer:
         current_purpose.set(context.turn.purpose)
-        accept = partial(self._answers.is_good, context)
-        async with self._cache.lease(name, accept=accept) as hit:
+        async with self._cache.lease(name, accept=partial(self._answers.is_good, context)) as hit:
             if hit is not None:  # another replica has answered the same meanwhile
                 return answer_from_hit(hit, self._clock())
             answer, reusable = await self._generator.generate(context, emit)

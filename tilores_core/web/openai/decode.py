@@ -166,8 +166,7 @@ def _content(
     parts = [_part(part) for part in value]
     # One text part means the same as the text alone, and the same question must be the same value.
     if len(parts) == 1 and parts[0]["type"] == "text":
-        text: str = parts[0]["text"]
-        return text
+        return str(parts[0]["text"])
     return parts
 
 
@@ -207,8 +206,8 @@ def _tool_calls(body: MessageBody, at: str, position: int) -> list[dict[str, Any
         calls = []
         for index, given in enumerate(body.tool_calls):
             call = _call(given.id, given.function)
-            extra = _open_json(given.extra_content, f"{at}.tool_calls[{index}].extra_content")
-            if extra is not None:
+            at_extra = f"{at}.tool_calls[{index}].extra_content"
+            if (extra := _open_json(given.extra_content, at_extra)) is not None:
                 call["extra_content"] = extra
             calls.append(call)
         return calls
@@ -314,8 +313,7 @@ def _function_tool(function: FunctionTool, at: str) -> dict[str, Any]:
     kept: dict[str, Any] = {"name": function.name}
     if function.description is not None:
         kept["description"] = function.description
-    schema = _open_json(function.parameters, f"{at}.parameters")
-    if schema is not None:
+    if (schema := _open_json(function.parameters, f"{at}.parameters")) is not None:
         if not isinstance(schema, dict):
             raise _invalid(f"{at}.parameters", "must be an object")
         kept["parameters"] = schema
