@@ -90,7 +90,9 @@ class CustomerFinder:
         # The messages before the last one were mostly read when they were the last.
         self._read = lru_cache(maxsize=512)(self._extract)
         # Where conversations without a customer stood before their last message, and what the source had to lack.
-        self._beginnings: dict[_Said, tuple[State, tuple[Identifiers, ...]]] = {}
+        self._beginnings: TTLCache[_Said, tuple[State, tuple[Identifiers, ...]]] = TTLCache(
+            _MOST_BEGINNINGS, negative_seconds, timer=clock
+        )
 
     def read(
         self, messages: Sequence[Message], *, spectrum: str, renew: bool = False
@@ -121,8 +123,6 @@ class CustomerFinder:
         known = resolver.without_customers(len(beginning) - 1)
         if known is None or sum([len(text) + len(asked) for text, asked in beginning]) > _LONGEST_BEGINNING:
             return
-        if len(self._beginnings) >= _MOST_BEGINNINGS:
-            self._beginnings.pop(next(iter(self._beginnings)))
         self._beginnings[beginning] = known
 
     async def resolve(
@@ -176,6 +176,7 @@ class CustomerFinder:
     def forget_absent(self) -> None:
         """Ask the source again for what no customer fitted."""
         self._absent.clear()
+        self._beginnings.clear()
 
     def names_another(self, messages: Sequence[Message], customer: Customer, records: str) -> bool:
         """Whether the last message of the user asks about another person than the `customer` that the request names:

@@ -25,7 +25,7 @@ _RELEASED = re.compile(r"[^\s\u2e80-\U0010ffff]*+(?:(?P<end>\s+|[\u2e80-\U0010ff
 # "1 " may become "1 234" or "1 million", and an amount must not be heard by halves.
 _AMOUNT = re.compile(r"[^\w\s]*(?:\d(?:[\d.,'’]*\d)?|[$€£¥#+-])")
 _LONGEST_HELD = 40  # characters: digits read out one by one have no end
-_LONGEST_WORD = 400  # characters: more is no word that a caller hears
+_LONGEST_WORD = 400  # characters; a longer one is not held back
 
 
 class BufferedDelivery:
