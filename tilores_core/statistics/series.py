@@ -45,11 +45,6 @@ def slope(values: Sequence[float], times: Sequence[float] | None = None, *, alph
     products = math.fsum((x - mean_x) * (y - mean_y) for x, y in zip(xs, values, strict=True))
     rise = products / squares_x
     squares = math.fsum((y - mean_y - rise * (x - mean_x)) ** 2 for x, y in zip(xs, values, strict=True))
-    return line(n, rise, squares_x, squares, alpha)
-
-
-def line(n: int, rise: float, squares_x: float, squares: float, alpha: float) -> Slope:
-    """The interval and p-value of a slope, from the sums of squares of x and of the residuals."""
     error = math.sqrt(squares / (n - 2) / squares_x)
     if error == 0:
         return Slope(rise, rise, rise, 0.0 if rise else 1.0)
@@ -75,12 +70,6 @@ def change_point(values: Sequence[float]) -> ChangePoint | None:
             largest, index = abs(total), position + 1
     steps = math.fsum((values[i + 1] - values[i]) ** 2 for i in range(n - 1))
     before, after = math.fsum(values[:index]) / index, math.fsum(values[index:]) / (n - index)
-    return ChangePoint(index, before, after, change_p_value(n, largest, steps))
-
-
-def change_p_value(n: int, largest: float, steps: float) -> float:
-    """The p-value of no change: `largest` cumulative sum, `steps` the sum of squared steps between neighbours."""
     deviation = math.sqrt(steps / (2 * (n - 1)))
-    if deviation == 0:
-        return 1.0  # nothing varies
-    return min(1.0, kolmogorov_tail(largest / (deviation * math.sqrt(n))))
+    p_value = min(1.0, kolmogorov_tail(largest / (deviation * math.sqrt(n)))) if deviation else 1.0  # nothing varies
+    return ChangePoint(index, before, after, p_value)

@@ -153,25 +153,25 @@ class Evaluator:
         results = dict(finished)
         work = ((m, q) for q in plan.questions for m in plan.models if (m, q.id) not in finished)
         stopped = False
+        journal = Journal(answers)
+
+        async def ask(pending: Iterator[tuple[str, GoldenQuestion]]) -> None:
+            nonlocal stopped
+            for model, question in pending:
+                if stopped or not spending.take(model):
+                    stopped = True
+                    return
+                result = await self._asker.ask(plan, prompt, model, question, spending)
+                await journal.add(result)
+                results[model, question.id] = result
+                if progress is not None:
+                    progress(len(results), plan.calls)
+
         token = current_purpose.set(plan.purpose)
         try:
-            async with Journal(answers) as journal:
-
-                async def ask(pending: Iterator[tuple[str, GoldenQuestion]]) -> None:
-                    nonlocal stopped
-                    for model, question in pending:
-                        if stopped or not spending.take(model):
-                            stopped = True
-                            return
-                        result = await self._asker.ask(plan, prompt, model, question, spending)
-                        await journal.add(result)
-                        results[model, question.id] = result
-                        if progress is not None:
-                            progress(len(results), plan.calls)
-
-                async with asyncio.TaskGroup() as tasks:
-                    for _ in range(self._concurrent):
-                        tasks.create_task(ask(work))
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(self._concurrent):
+                    tasks.create_task(ask(work))
         except BaseExceptionGroup as group:
             raise _first(group) from None
         finally:

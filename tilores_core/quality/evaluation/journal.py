@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tilores_core.quality.evaluation.results import AnswerResult
@@ -36,51 +35,28 @@ class RunAnswers:
 
 
 class Journal:
-    """Writes results in groups: a caller that adds one continues when its group is committed.
+    """Writes results in groups: a caller that adds one continues when it is committed.
 
-    With `answers` None results are kept in memory alone.
+    Callers that come while a group is being written are the next group. With `answers` None results are kept in
+    memory alone.
     """
 
     def __init__(self, answers: KeepsAnswers | None) -> None:
         self._answers = answers
-        self._waiting: list[tuple[AnswerResult, asyncio.Future[None]]] = []
-        self._work = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Journal:
-        if self._answers is not None:
-            self._task = asyncio.create_task(self._write())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        self._waiting: list[AnswerResult] = []
+        self._writing = asyncio.Lock()
 
     async def add(self, result: AnswerResult) -> None:
         """Returns when it is committed. Raises `StoreError`."""
-        if self._task is None:
+        if self._answers is None:
             return
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((result, done))
-        self._work.set()
-        await done
-
-    async def _write(self) -> None:
-        while True:
-            await self._work.wait()
-            self._work.clear()
+        self._waiting.append(result)
+        async with self._writing:
             group, self._waiting = self._waiting, []
-            if not group or self._answers is None:
-                continue
+            if not group:  # the caller before has written it
+                return
             try:
-                await self._answers.add([result.row() for result, _ in group])
-            except Exception as error:
-                for _, done in group:
-                    if not done.done():
-                        done.set_exception(error)
-            else:
-                for _, done in group:
-                    if not done.done():
-                        done.set_result(None)
+                await self._answers.add([one.row() for one in group])
+            except BaseException:
+                self._waiting = group + self._waiting  # its other callers write it, or fail as this one
+                raise
