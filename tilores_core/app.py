@@ -22,8 +22,8 @@ from tilores_core.jobs.prewarm.jobs import PrewarmJobs
 from tilores_core.jobs.prewarm.publish import EntrySync
 from tilores_core.jobs.prewarm.schedule import check_schedule
 from tilores_core.metrics.collectors import prewarm_samples
+from tilores_core.quality.evaluation.plan import EvaluationRequest
 from tilores_core.quality.evaluation.queue import MARK as EVALUATIONS_MARK, EvaluationQueue
-from tilores_core.quality.evaluation.request import EvaluationRequest
 from tilores_core.services import Services, job_folder, load_host, open_services
 from tilores_core.settings import Environment, LoadedConfig, load_environment
 from tilores_core.store.topics import PREWARM

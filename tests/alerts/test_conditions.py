@@ -31,8 +31,7 @@ from tilores_core.alerts.conditions import (
 )
 from tilores_core.alerts.queue import AlertQueue
 from tilores_core.cache.tiered import TieredCache
-from tilores_core.deploy.journal import Journal
-from tilores_core.deploy.rollout import DeploymentFailedError, Rollout
+from tilores_core.deploy.rollout import DeploymentFailedError, Journal, Rollout
 from tilores_core.quality.thresholds import LEASE, QualityThresholdMonitor
 from tilores_core.settings import AlertsTable, CacheTable, ChatTable, QualityTable, RoutingTable
 from tilores_core.settings.config import DeployTable

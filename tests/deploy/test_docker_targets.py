@@ -13,7 +13,7 @@ import pytest
 from tests.deploy import docker_program
 from tests.deploy.projects import VALUES, sound_project
 from tilores_core import DeployError, DeployProject
-from tilores_core.deploy.journal import Journal
+from tilores_core.deploy.rollout import Journal
 from tilores_plugins.deploy.docker import engine as engine_module
 from tilores_plugins.deploy.docker.container import ContainerTarget
 from tilores_plugins.deploy.docker.settings import Settings

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from tests.deploy.projects import VALUES, sound_project
 from tests.deploy.railway_server import SCHEMA, RailwayServer
 from tilores_core import DeployError, DeployProject
-from tilores_core.deploy.journal import Journal
+from tilores_core.deploy.rollout import Journal
 from tilores_plugins.deploy.railway import documents
 from tilores_plugins.deploy.railway.settings import Settings
 from tilores_plugins.deploy.railway.target import RailwayTarget

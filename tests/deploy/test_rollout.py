@@ -14,8 +14,7 @@ import pytest_asyncio
 from tests.deploy.fake_platform import FakePlatform, FakeServer, Raised
 from tests.deploy.projects import sound_project
 from tilores_core import DeployError, __version__
-from tilores_core.deploy.journal import Journal
-from tilores_core.deploy.rollout import DeploymentFailedError, Rollout
+from tilores_core.deploy.rollout import DeploymentFailedError, Journal, Rollout
 from tilores_core.services import code_version
 from tilores_core.settings import load_environment
 from tilores_core.settings.config import DeployTable

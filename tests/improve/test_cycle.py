@@ -22,8 +22,7 @@ from tilores_core.host import Plugin, scan
 from tilores_core.improve import AutomatedImprovementDeployment, ContinuousImprovementOrchestrator, Decision
 from tilores_core.improve.journal import CycleBudget, ModelReply
 from tilores_core.improve.learning import LearningAccumulator
-from tilores_core.improve.report import as_markdown, cycle_row
-from tilores_core.improve.report_page import as_html
+from tilores_core.improve.report import as_html, as_markdown, cycle_row
 from tilores_core.release.experiments import ROLLOUT_STEPS, ProductionABTester
 from tilores_core.release.experiments.analysis import ArmSums
 from tilores_core.resilience import acquire_lease

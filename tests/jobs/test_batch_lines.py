@@ -21,8 +21,7 @@ from tilores_core.errors import (
     TiloresError,
 )
 from tilores_core.jobs.batch_input import BatchLine
-from tilores_core.jobs.batch_progress import Totals
-from tilores_core.jobs.batch_rows import error_row, input_row, repeat_row
+from tilores_core.jobs.batch_rows import Totals, error_row, input_row, repeat_row
 from tilores_core.jobs.line_processor import LineOptions, LineProcessor, Retry, is_transient
 from tilores_core.testing import FakeProvider
 

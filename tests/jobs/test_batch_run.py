@@ -20,7 +20,7 @@ from tilores_core.jobs.batch import Batch, BatchPlan, check_paths, failures_path
 from tilores_core.jobs.batch_index import AnsweredIndex, line_key
 from tilores_core.jobs.batch_input import BatchLine, read_batch
 from tilores_core.jobs.batch_output import early_path, keep_early, take_early
-from tilores_core.jobs.batch_progress import Speed, Totals, count_lines
+from tilores_core.jobs.batch_rows import Speed, Totals, count_lines
 from tilores_core.jobs.executor_backend import ExecutorBackend, deserialize_line
 from tilores_core.testing.waiting import eventually
 

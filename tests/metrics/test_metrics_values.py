@@ -12,7 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from tilores_core.contracts import Attempt, Usage
-from tilores_core.jobs.batch_progress import Totals
+from tilores_core.jobs.batch_rows import Totals
 from tilores_core.metrics import FAMILIES, Family, Metrics, Sample, catalogue
 from tilores_core.metrics.catalogue import BY_NAME, REQUEST_BOUNDS
 from tilores_core.metrics.family import (

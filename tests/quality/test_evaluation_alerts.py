@@ -15,7 +15,7 @@ from tilores_core.chat.prompts import BUILTIN_PARTS
 from tilores_core.quality.evaluation import AnswerResult, Evaluation
 from tilores_core.quality.evaluation.alerting import tell
 from tilores_core.quality.evaluation.page import as_html
-from tilores_core.quality.evaluation.request import EvaluationRequest
+from tilores_core.quality.evaluation.plan import EvaluationRequest
 from tilores_core.quality.evaluation.shown import as_text
 from tilores_core.quality.scoring import Scores
 from tilores_core.settings import QualityTable

@@ -7,7 +7,7 @@ import random
 import numpy
 import pytest
 
-from tilores_core.quality.trends import QualityTrendAnalyzer
+from tilores_core.quality.overview import QualityTrendAnalyzer
 from tilores_core.store.windows import COUNTS, DAY_MS, HOUR_MS, MEASURES, Window
 
 

@@ -86,7 +86,7 @@ def batch(
 async def _run(batch: Batch, source: Path, output: Path, shown: BatchDisplay) -> int:
     """How many lines failed."""
     from tilores_core.jobs.batch import failures_path
-    from tilores_core.jobs.batch_progress import Speed, count_lines
+    from tilores_core.jobs.batch_rows import Speed, count_lines
 
     counting = asyncio.create_task(asyncio.to_thread(count_lines, source))
     running = asyncio.create_task(batch.run())

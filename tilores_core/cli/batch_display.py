@@ -12,7 +12,7 @@ import typer
 from tilores_core.cli.output import is_terminal
 
 if TYPE_CHECKING:
-    from tilores_core.jobs.batch_progress import ProgressSnapshot
+    from tilores_core.jobs.batch_rows import ProgressSnapshot
 
 _EVERY_BAR: Final = 0.1
 _EVERY_LINE: Final = 5.0

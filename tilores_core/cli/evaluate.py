@@ -72,7 +72,7 @@ def evaluate(
     Every finished call is kept: the same command after a kill, or with a larger budget, goes on and asks nothing
     twice. Exit code 1: a call failed, the budget ended, --min is missed, or the comparison says worse.
     """
-    from tilores_core.quality.evaluation.request import EvaluationRequest
+    from tilores_core.quality.evaluation.plan import EvaluationRequest
 
     request = EvaluationRequest(
         models=split_names(models),

@@ -213,7 +213,7 @@ def report(
 
     found = get_options(ctx).run_on_store(work)
     if form == "html":
-        from tilores_core.improve.report_page import as_html as render
+        from tilores_core.improve.report import as_html as render
     else:
         from tilores_core.improve.report import as_markdown as render
     if output is None:

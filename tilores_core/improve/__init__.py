@@ -1,21 +1,23 @@
 """Improvement: find what is weak, improve it, prove it, keep what was learned. Nothing here invents a score.
 
-cases       training questions without customers' values, with the faults that follow from their scores
+analysis    training questions without customers' values, with the faults that follow from their scores
 journal     every paid call of a cycle, kept before it counts; what may be spent
 candidates  candidates checked, and scored on training questions by successive halving
 engine      `ContinuousOptimizationEngine`: runs a strategy under the rules that hold for all
 learning    `LearningAccumulator`: what helped and what hurt; `SelfImprovingOptimizer`: apply that first, else explore
-decision    held-out questions decide, always-valid; reasons
-deployment  `AutomatedImprovementDeployment`: a version, and a guarded roll-out on live traffic
+decision    held-out questions decide, always-valid; `AutomatedImprovementDeployment`: a version, and a guarded
+            roll-out on live traffic
 phases      the six phases of a cycle, each kept in the store
 cycle       `VirtuousCycleOrchestrator`: runs cycles, one at a time
-report      a cycle as Markdown; report_page as one HTML page; events as it happens
+report      a cycle as Markdown and as one HTML page; events as it happens
 orchestrator  `ContinuousImprovementOrchestrator`: cycles triggered by breaches, within limits; pause and resume
 """
 
 from tilores_core.improve.cycle import VirtuousCycleOrchestrator as VirtuousCycleOrchestrator
-from tilores_core.improve.decision import Decision as Decision
-from tilores_core.improve.deployment import AutomatedImprovementDeployment as AutomatedImprovementDeployment
+from tilores_core.improve.decision import (
+    AutomatedImprovementDeployment as AutomatedImprovementDeployment,
+    Decision as Decision,
+)
 from tilores_core.improve.engine import ContinuousOptimizationEngine as ContinuousOptimizationEngine
 from tilores_core.improve.journal import CycleBudget as CycleBudget
 from tilores_core.improve.learning import (

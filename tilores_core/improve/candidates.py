@@ -13,7 +13,7 @@ from tilores_core.chat.context.estimate import estimate_tokens
 from tilores_core.chat.prompts import build_prompt
 from tilores_core.contracts import FAULTS, Candidate, ScoredCandidate, ScoredCase, rank_candidates
 from tilores_core.errors import InvalidRequestError
-from tilores_core.improve.cases import score_case
+from tilores_core.improve.analysis import score_case
 from tilores_core.improve.journal import CycleJournal, prompt_key
 from tilores_core.quality.scoring import GoldenQuestion
 from tilores_core.release.prompt_checks import (

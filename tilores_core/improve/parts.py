@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from tilores_core.chat.engine import ChatEngine
 from tilores_core.contracts import AlertSink, CustomerSource, Lesson, NoAlerts, OptimizerStrategy
 from tilores_core.errors import ConfigError, ProviderError
+from tilores_core.improve.analysis import mask_questions
 from tilores_core.improve.candidates import CandidateScorer
-from tilores_core.improve.cases import mask_questions
-from tilores_core.improve.decision import Thresholds
-from tilores_core.improve.deployment import AutomatedImprovementDeployment
+from tilores_core.improve.decision import AutomatedImprovementDeployment, Thresholds
 from tilores_core.improve.engine import ContinuousOptimizationEngine
 from tilores_core.improve.journal import CycleBudget, CycleJournal, ModelReply
 from tilores_core.quality.evaluation import Evaluator

@@ -30,8 +30,7 @@ from tilores_core.jobs.batch_output import (
     resume,
     take_early,
 )
-from tilores_core.jobs.batch_progress import Totals
-from tilores_core.jobs.batch_rows import error_row, input_row, problem_row, repeat_row
+from tilores_core.jobs.batch_rows import Totals, error_row, input_row, problem_row, repeat_row
 from tilores_core.jobs.executor_backend import ExecutorBackend
 from tilores_core.settings.data_folder import open_private
 

@@ -28,7 +28,7 @@ from tilores_core.errors import RequestError, TiloresError, is_perhaps_done
 from tilores_core.quality.cpu_budget import CpuBudget
 from tilores_core.quality.recent_runs import RecentRuns
 from tilores_core.quality.scoring import Scores, score_live
-from tilores_core.quality.scoring.live import is_scorable
+from tilores_core.quality.scoring.scores import is_scorable
 from tilores_core.store.lazy import LazyStore
 from tilores_core.store.topics import FEEDBACK
 from tilores_core.store.windows import MEASURES, PARTS, WINDOW_MS, Cell

@@ -3,8 +3,8 @@
 The seven are data, in spectrums.toml beside this file; files of the operator's add to them.
 """
 
-from tilores_core.spectrums.classify import GENERAL as GENERAL
 from tilores_core.spectrums.current import (
+    GENERAL as GENERAL,
     SpectrumSet as SpectrumSet,
     classify as classify,
     current_spectrums as current_spectrums,

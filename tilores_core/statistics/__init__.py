@@ -6,24 +6,21 @@ Their work per value or look is constant. `Moments` and `Cuped` hold what a stre
 raise `ValueError`.
 """
 
-from tilores_core.statistics.assignment import (
-    Cuped as Cuped,
-    RatioMismatchTest as RatioMismatchTest,
-    adjust_arms as adjust_arms,
-)
 from tilores_core.statistics.comparisons import (
+    ChangePoint as ChangePoint,
     Comparison as Comparison,
+    Slope as Slope,
+    change_point as change_point,
     cohens_kappa as cohens_kappa,
     mcnemar_exact as mcnemar_exact,
     paired_t as paired_t,
     sample_size as sample_size,
-)
-from tilores_core.statistics.floor import FloorTest as FloorTest
-from tilores_core.statistics.moments import Moments as Moments
-from tilores_core.statistics.sequential import Look as Look, MeanSPRT as MeanSPRT
-from tilores_core.statistics.series import (
-    ChangePoint as ChangePoint,
-    Slope as Slope,
-    change_point as change_point,
     slope as slope,
+)
+from tilores_core.statistics.moments import Cuped as Cuped, Moments as Moments, adjust_arms as adjust_arms
+from tilores_core.statistics.sequential import (
+    FloorTest as FloorTest,
+    Look as Look,
+    MeanSPRT as MeanSPRT,
+    RatioMismatchTest as RatioMismatchTest,
 )

@@ -12,8 +12,8 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from tilores_core.errors import UnknownNameError
+from tilores_core.quality.evaluation.plan import EvaluationRequest
 from tilores_core.quality.evaluation.queue import EvaluationQueue
-from tilores_core.quality.evaluation.request import EvaluationRequest
 from tilores_core.quality.overview import quality_overview
 from tilores_core.settings import QualityTable
 from tilores_core.store.lazy import LazyStore

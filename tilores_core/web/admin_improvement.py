@@ -14,8 +14,7 @@ from pydantic import Field
 from tilores_core.errors import UnknownNameError
 from tilores_core.improve.events import ImprovementEvents
 from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
-from tilores_core.improve.report import as_markdown, cycle_row, list_cycles, list_episodes
-from tilores_core.improve.report_page import as_html
+from tilores_core.improve.report import as_html, as_markdown, cycle_row, list_cycles, list_episodes
 from tilores_core.settings.improve import ImproveTable
 from tilores_core.store.lazy import LazyStore
 from tilores_core.web.admin import NO_STORE, Actor, Body, Reason, admin_router

@@ -23,8 +23,8 @@ from tilores_core.quality.evaluation import (
 )
 from tilores_core.quality.evaluation.alerting import baseline, tell
 from tilores_core.quality.evaluation.evaluator import Progress
+from tilores_core.quality.evaluation.plan import EvaluationRequest, build_plan
 from tilores_core.quality.evaluation.queue import MARK, EvaluationQueue
-from tilores_core.quality.evaluation.request import EvaluationRequest, build_plan
 from tilores_core.quality.evaluation.results import means
 from tilores_core.quality.evaluation.shown import is_simulated
 from tilores_core.services import Services

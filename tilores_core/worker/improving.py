@@ -1,4 +1,4 @@
-"""Improvement cycles with what a process has open."""
+"""Improvement cycles and self-healing with what a process has open."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from tilores_core.errors import ConfigError, InvalidRequestError
 from tilores_core.hookspecs import OptimizerStrategySpec
 from tilores_core.host.roles import OPTIMIZER
 from tilores_core.improve.cycle import VirtuousCycleOrchestrator, failure_alert
-from tilores_core.improve.decision import Thresholds
-from tilores_core.improve.deployment import AutomatedImprovementDeployment
+from tilores_core.improve.decision import AutomatedImprovementDeployment, Thresholds
+from tilores_core.improve.healing import Means, SelfHealing
 from tilores_core.improve.journal import CycleBudget, ModelReply
 from tilores_core.improve.learning import choose_strategy
 from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
 from tilores_core.improve.parts import CycleParts, CycleRequest
+from tilores_core.metrics.collectors import healing_samples
 from tilores_core.quality.evaluation import default_models
-from tilores_core.quality.evaluation.budget import price_of
+from tilores_core.quality.evaluation.plan import price_of
 from tilores_core.services import Services
 from tilores_core.settings.nearest import suggest
 from tilores_core.spectrums import current_spectrums
@@ -190,3 +191,32 @@ async def run_triggered(services: Services) -> None:
             await orchestrator.step()
         mark.clear()
         await mark.wait(_LOOK_SECONDS)
+
+
+def build_healing(services: Services) -> SelfHealing:
+    """What heals in this process."""
+    config, models = services.host.config, services.engine.models
+    return SelfHealing(
+        services.store,
+        services.prompts,
+        services.release.monitor,
+        ContinuousImprovementOrchestrator(services.store, config.improve),
+        config.healing,
+        Means(
+            chain=(models.default, *models.fallbacks),
+            cycles=config.improve.triggered and config.use.optimizer is not None,
+            roll_back=config.monitor.roll_back,
+            good=config.quality.warning,
+        ),
+        alerts=services.alerts,
+    )
+
+
+async def run_healing(services: Services) -> None:
+    """Diagnose, act and verify until cancelled, whenever no other process does; not with `[healing] mode = "off"`."""
+    if services.host.config.healing.mode == "off":
+        return
+    healing = build_healing(services)
+    if services.metrics is not None:
+        services.metrics.watch(lambda: healing_samples(healing.counted))
+    await healing.run()

@@ -19,8 +19,7 @@ from tilores_core.quality.thresholds import QualityThresholdMonitor
 from tilores_core.services import Services, job_folder
 from tilores_core.worker.batches import batch_start
 from tilores_core.worker.evaluating import run_evaluations
-from tilores_core.worker.healing import run_healing
-from tilores_core.worker.improving import run_triggered
+from tilores_core.worker.improving import run_healing, run_triggered
 from tilores_core.worker.prewarming import build_prewarming
 from tilores_core.worker.tasks import WorkerTask, run_tasks
 

@@ -1,25 +1,26 @@
 """Evaluations: golden questions asked through the real chat engine, scored, as a table of models and spectrums.
 
-plan        what is asked: models, questions, prompt, seed; its digest
-roster      which models are compared when none are named
-results     one answer's result; the table with its intervals
-budget      calls and money that may be spent, and what a run is estimated to take
+plan        what is asked: models, questions, prompt, seed; what may be spent; what a person asks for by names
+results     one answer's result; the table with its intervals; two runs on the same questions compared
+asking      one question to one model; a second scorer
 journal     finished calls, kept in the store before they count
-request     what a person asks for, by names, as a plan
-queue       what the worker process is asked for
-shown, page, judge   text, JSON, JUnit; the HTML page; a second scorer
 evaluator   `Evaluator`: asks, scores, keeps
-compare     two runs on the same questions: paired tests and a verdict
+queue       what the worker process is asked for
+shown, page text, JSON, JUnit; the HTML page
 """
 
-from tilores_core.quality.evaluation.budget import Budget as Budget, Estimate as Estimate
-from tilores_core.quality.evaluation.compare import Comparison as Comparison, compare as compare
 from tilores_core.quality.evaluation.evaluator import Evaluation as Evaluation, Evaluator as Evaluator
-from tilores_core.quality.evaluation.plan import EvaluationPlan as EvaluationPlan
-from tilores_core.quality.evaluation.request import default_models as default_models
+from tilores_core.quality.evaluation.plan import (
+    Budget as Budget,
+    Estimate as Estimate,
+    EvaluationPlan as EvaluationPlan,
+    default_models as default_models,
+)
 from tilores_core.quality.evaluation.results import (
     AnswerResult as AnswerResult,
     Cell as Cell,
+    Comparison as Comparison,
     ScoreTable as ScoreTable,
+    compare as compare,
     score_table as score_table,
 )

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from tilores_core.contracts import Alert, AlertSink
-from tilores_core.quality.evaluation.compare import Comparison, Where
 from tilores_core.quality.evaluation.evaluator import Evaluation
-from tilores_core.quality.evaluation.results import AnswerResult, Cell, score_table
+from tilores_core.quality.evaluation.results import AnswerResult, Cell, Comparison, Where, score_table
 from tilores_core.quality.thresholds import LEVELS, SEVERITIES
 from tilores_core.settings import QualityTable
 

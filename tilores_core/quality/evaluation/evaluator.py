@@ -16,11 +16,9 @@ from tilores_core.chat.engine import ChatEngine
 from tilores_core.contracts import CustomerSource, Prompt, Turn, current_purpose
 from tilores_core.errors import ConfigError
 from tilores_core.quality.evaluation.asking import Note, QuestionAsker
-from tilores_core.quality.evaluation.budget import ANSWER_TOKENS, Budget, Estimate, Spending, price_of
 from tilores_core.quality.evaluation.journal import Journal, KeepsAnswers, RunAnswers
-from tilores_core.quality.evaluation.judge import agreement
-from tilores_core.quality.evaluation.plan import EvaluationPlan
-from tilores_core.quality.evaluation.results import AnswerResult, means, score_table
+from tilores_core.quality.evaluation.plan import ANSWER_TOKENS, Budget, Estimate, EvaluationPlan, Spending, price_of
+from tilores_core.quality.evaluation.results import AnswerResult, agreement, means, score_table
 from tilores_core.quality.questions.splits import HELD_OUT, digest_of, split_of
 from tilores_core.quality.scoring import GoldenQuestion
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import Final
 
-from tilores_core.quality.evaluation.compare import Comparison
 from tilores_core.quality.evaluation.evaluator import Evaluation
-from tilores_core.quality.evaluation.judge import agreement
-from tilores_core.quality.evaluation.results import Cell, ScoreTable, means, score_table
+from tilores_core.quality.evaluation.results import Cell, Comparison, ScoreTable, agreement, means, score_table
 from tilores_core.quality.overview import rating
 from tilores_core.quality.scoring import SCORES
 from tilores_core.settings import QualityTable

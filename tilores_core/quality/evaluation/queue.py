@@ -11,7 +11,7 @@ import structlog
 from pydantic import ValidationError
 
 from tilores_core.errors import RateLimitedError, StoreError, TiloresError
-from tilores_core.quality.evaluation.request import EvaluationRequest
+from tilores_core.quality.evaluation.plan import EvaluationRequest
 from tilores_core.resilience import acquire_lease
 from tilores_core.resilience.work_mark import WorkMark
 from tilores_core.store.lazy import LazyStore

@@ -8,10 +8,16 @@ from dataclasses import asdict
 from typing import Any, Final
 from xml.etree import ElementTree
 
-from tilores_core.quality.evaluation.compare import Comparison
 from tilores_core.quality.evaluation.evaluator import Evaluation
-from tilores_core.quality.evaluation.judge import PASSED, agreement
-from tilores_core.quality.evaluation.results import Cell, ScoreTable, means, score_table
+from tilores_core.quality.evaluation.results import (
+    PASSED,
+    Cell,
+    Comparison,
+    ScoreTable,
+    agreement,
+    means,
+    score_table,
+)
 from tilores_core.quality.overview import rating
 from tilores_core.quality.scoring import SCORES
 from tilores_core.settings import QualityTable

@@ -5,15 +5,11 @@ records     a customer's records, indexed once for many answers
 clauses     an answer taken apart: clauses, what they negate, hedge or call outdated
 numbers     figures in a clause with their units, also in words
 matching    whether a clause states a fact
-abstaining  whether an answer says that the records do not hold something
-wording     whether an answer is fit for the phone
-scores      the five scores and their weighted mean
-answer      `report_answer` for golden questions
-live        `score_live` for answers whose facts are not known
+wording     whether an answer is fit for the phone, and whether it says that the records do not hold something
+scores      the five scores and their weighted mean: `report_answer` for golden questions, `score_live` for answers
+            whose facts are not known
 """
 
-from tilores_core.quality.scoring.answer import AnswerReport as AnswerReport, report_answer as report_answer
-from tilores_core.quality.scoring.live import score_live as score_live
 from tilores_core.quality.scoring.question import (
     Fact as Fact,
     FactKind as FactKind,
@@ -21,4 +17,10 @@ from tilores_core.quality.scoring.question import (
     GoldenQuestion as GoldenQuestion,
 )
 from tilores_core.quality.scoring.records import IndexedRecords as IndexedRecords, index_records as index_records
-from tilores_core.quality.scoring.scores import SCORES as SCORES, Scores as Scores
+from tilores_core.quality.scoring.scores import (
+    SCORES as SCORES,
+    AnswerReport as AnswerReport,
+    Scores as Scores,
+    report_answer as report_answer,
+    score_live as score_live,
+)
