@@ -22,7 +22,7 @@ from tilores_core.quality.evaluation import (
     default_models,
     score_table,
 )
-from tilores_core.quality.evaluation.asking import agreement
+from tilores_core.quality.evaluation.results import agreement
 from tilores_core.quality.questions.splits import split_of
 from tilores_core.services import Services
 from tilores_core.testing import FakeProvider, FakeTracer
