@@ -336,8 +336,8 @@ async def test_turns_that_say_nothing_of_the_prompt_are_left_out_and_counted(
     await one.answer(40, lambda _: 0.9, **outcome)
     found = await (await one.replica.store.get()).experiments.sums(one.assignment.running[0].id)
     name = "excluded_fallback" if sum_name == "fallback" else sum_name
-    assert sum(arm[name] for arm in found[0].values()) == 40
-    assert sum(arm["scored"] for arm in found[0].values()) == 0
+    assert sum(getattr(arm, name) for arm in found.values()) == 40
+    assert sum(arm.scored for arm in found.values()) == 0
 
 
 async def test_metrics_have_assignments_exposures_exclusions_lift_and_decision(replica: ReplicaStart) -> None:
@@ -369,9 +369,9 @@ async def test_second_score_of_a_session_is_not_another_observation(replica: Rep
     await one.answer(30, lambda _: 0.9)
     await one.answer(30, lambda _: 0.9)
     found = await (await one.replica.store.get()).experiments.sums(one.assignment.running[0].id)
-    assert sum(arm["scored"] for arm in found[0].values()) == 30
-    assert sum(arm["excluded_repeat"] for arm in found[0].values()) == 30
-    assert sum(arm["turns"] for arm in found[0].values()) == 60
+    assert sum(arm.scored for arm in found.values()) == 30
+    assert sum(arm.excluded_repeat for arm in found.values()) == 30
+    assert sum(arm.turns for arm in found.values()) == 60
 
 
 async def test_report_has_words_and_a_chart(replica: ReplicaStart) -> None:

@@ -66,9 +66,9 @@ def test_file_adds_a_spectrum_and_words_to_a_known_one(tmp_path: Path) -> None:
     [
         ("", "no [[spectrum]] table"),
         ("[[spectrum]", "not valid TOML"),
-        (PETS.replace('name = "pets"', 'name = "Our Pets"'), "snake_case"),
+        (PETS.replace('name = "pets"', 'name = "Our Pets"'), "name: String should match pattern"),
         (PETS.replace("weight", "wieght"), "wieght"),
-        (PETS.replace("2.0", '"much"'), "weight must be a number"),
+        (PETS.replace("2.0", '"much"'), "weight: this must be a number"),
         (PETS.replace('title = "Pets"', 'title = "[Pets]"'), "title"),
         (PETS.replace('words = ["pet", "dog", "family vet"]', "words = []"), "words"),
     ],

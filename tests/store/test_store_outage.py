@@ -273,13 +273,13 @@ async def test_sums_that_were_perhaps_added_are_not_added_again(new_address: New
             with impatient(store), pytest.raises(StoreUnavailableError):
                 await recorder.flush()
         await recorder.flush()
-        assert (await store.experiments.sums("e1"))[1]["control"]["turns"] == 1  # it was kept
+        assert (await store.experiments.sums("e1"))[1, "control"].turns == 1  # it was kept
 
         await slow_down_commits(store, "tilores_experiment_sums")
         recorder.record(outcome, None)
         with impatient(store), pytest.raises(StoreUnavailableError):
             await recorder.flush()
         await recorder.flush()
-        assert (await store.experiments.sums("e1"))[1]["control"]["turns"] == 1  # it was given up
+        assert (await store.experiments.sums("e1"))[1, "control"].turns == 1  # it was given up
     finally:
         await lazy.aclose()

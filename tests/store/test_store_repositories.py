@@ -254,6 +254,7 @@ async def test_listing_in_pages(store: Store) -> None:
     for number in range(7):
         await store.jobs.create(f"j{number}", owner="desk" if number % 2 else "night")
     await store.jobs.start("j3", 1)
+    await store.jobs.finish("j3", 1, "done", totals={})
     seen: list[str] = []
     page = await store.jobs.recent(limit=3)
     while page:
@@ -263,7 +264,8 @@ async def test_listing_in_pages(store: Store) -> None:
     assert seen == [job.id for job in everything]
     assert everything == sorted(everything, key=lambda job: (job.created, job.id), reverse=True)
     assert sorted(seen) == [f"j{number}" for number in range(7)]
-    assert [job.id for job in await store.jobs.recent(states=["running"])] == ["j3"]
+    assert [job.id for job in await store.jobs.recent(ended=True)] == ["j3"]
+    assert "j3" not in {job.id for job in await store.jobs.recent(ended=False)}
     assert {job.id for job in await store.jobs.recent(owner="desk")} == {"j1", "j3", "j5"}
 
 

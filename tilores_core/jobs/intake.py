@@ -66,10 +66,8 @@ class BatchIntake:
         return self._folder.output(job_id)
 
     async def _check_room(self, store: Store) -> None:
-        from tilores_core.store.jobs import OPEN  # SQLAlchemy is imported with the store, when it is first needed
-
         most = self._table.max_jobs
-        if len(await store.jobs.recent(kind="batch", states=OPEN, limit=most)) >= most:
+        if len(await store.jobs.recent(kind="batch", ended=False, limit=most)) >= most:
             raise RateLimitedError(
                 f"{most} batches wait or run already",
                 retry_after=60.0,

@@ -109,8 +109,6 @@ class JobRunner:
             del self._taken[job_id]
 
     async def _take(self, job_id: str) -> None:
-        from tilores_core.store.jobs import ENDED  # SQLAlchemy is imported with the store, when it is first needed
-
         store = await self._store.get()
         job = await store.jobs.get(job_id)
         if job is None:
@@ -120,10 +118,10 @@ class JobRunner:
         # Not the kind by the files: the look may have come before the plan was in its place.
         if job.kind == "release" or job.kind not in self._start:
             return
-        if job.state not in ENDED:
+        if job.ended is None:
             await self._claim(store, job, self._start[job.kind])
             job = await store.jobs.get(job_id)
-        if job is not None and job.state in ENDED:
+        if job is not None and job.ended is not None:
             await store.leases.forget(_lease_name(job))  # not earlier: a lease's fence must go on rising
             await asyncio.to_thread(self._folder.mark_ended, job_id)
 

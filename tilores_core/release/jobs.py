@@ -55,10 +55,8 @@ class ReleaseJobs:
 
     async def ask(self, action: Action, request: Mapping[str, Any], *, owner: str) -> Job:
         """A queued job; `request`: the arguments of what it does. Raises `RateLimitedError` when too many wait."""
-        from tilores_core.store.jobs import OPEN
-
         jobs = (await self._store.get()).jobs
-        if len(await jobs.recent(kind=_KIND, states=OPEN, limit=_MOST_WAITING)) >= _MOST_WAITING:
+        if len(await jobs.recent(kind=_KIND, ended=False, limit=_MOST_WAITING)) >= _MOST_WAITING:
             raise RateLimitedError("too many deployments wait", retry_after=30.0, fix="wait until some are done")
         options = {"action": action, "request": dict(request)}
         job = await jobs.create(uuid.uuid4().hex, owner=owner, kind=_KIND, options=options)
@@ -151,13 +149,9 @@ class ReleaseJobs:
 
 async def _waiting(store: Store) -> list[Job]:
     """The newest first."""
-    from tilores_core.store.jobs import OPEN
-
-    return await store.jobs.recent(kind=_KIND, states=OPEN, limit=_MOST_WAITING)
+    return await store.jobs.recent(kind=_KIND, ended=False, limit=_MOST_WAITING)
 
 
 async def _tidy(store: Store) -> None:
-    from tilores_core.store.jobs import ENDED
-
-    for old in (await store.jobs.recent(kind=_KIND, states=ENDED, limit=2 * _MOST_KEPT))[_MOST_KEPT:]:
+    for old in (await store.jobs.recent(kind=_KIND, ended=True, limit=2 * _MOST_KEPT))[_MOST_KEPT:]:
         await store.jobs.delete(old.id)

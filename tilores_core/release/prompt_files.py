@@ -17,6 +17,7 @@ import tomlkit
 from tilores_core.chat.prompts import GUIDANCE
 from tilores_core.errors import ConfigError, TiloresError
 from tilores_core.release.prompt_checks import LONGEST_PART, check_texts
+from tilores_core.settings.loader import read_text
 
 HEAD_FILE: Final = "prompt.toml"
 _MOST_FILES: Final = 100
@@ -60,7 +61,7 @@ def read_files(folder: Path) -> tuple[dict[str, str], int | None]:
     parts: dict[str, str] = {}
     for path in _part_files(folder):
         name = path.relative_to(folder).with_suffix("").as_posix().replace("/", ".")
-        parts[name] = _read(path)
+        parts[name] = read_text(path, most=4 * LONGEST_PART)
         if len(parts) > _MOST_FILES:
             raise ConfigError(f"there are more than {_MOST_FILES} files", where=str(folder))
     if not parts:
@@ -74,25 +75,12 @@ def _parent(path: Path) -> int | None:
     if not path.exists():
         return None
     try:
-        number = tomllib.loads(_read(path)).get("version")
+        number = tomllib.loads(read_text(path)).get("version")
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"not TOML: {error}", where=str(path)) from None
     if not isinstance(number, int) or number < 1:
         raise ConfigError("version is not the number of a version", where=str(path), fix="write version = 1")
     return number
-
-
-def _read(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            data = file.read(4 * LONGEST_PART + 1)
-        if len(data) > 4 * LONGEST_PART:
-            raise ConfigError(f"it has more than {4 * LONGEST_PART:,} bytes", where=str(path))
-        return data.decode("utf-8")
-    except OSError as error:
-        raise ConfigError(f"it cannot be read: {error.strerror}", where=str(path)) from None
-    except UnicodeDecodeError:
-        raise ConfigError("it is not UTF-8", where=str(path), fix="save it as UTF-8") from None
 
 
 def _path(folder: Path, name: str) -> Path:

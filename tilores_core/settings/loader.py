@@ -29,6 +29,7 @@ _WORDS: Final = {
     "tuple_type": "this must be an array",
     "list_type": "this must be an array",
     "string_type": "this must be a string",
+    "float_type": "this must be a number",
     "bool_type": "this must be true or false",
     "bool_parsing": "this must be true or false",
     "missing": "this is needed and not there",
@@ -67,20 +68,19 @@ def load_config(path: Path | None = None) -> LoadedConfig:
     return LoadedConfig(config=parse_config(read_text(found), found), path=found, packaged=found == PACKAGED)
 
 
-def read_text(path: Path) -> str:
-    """The text of a configuration file, at most 1 MiB of UTF-8. Raises `ConfigError`."""
+def read_text(path: Path, *, most: int = MAX_BYTES, fix: str = "check its permissions") -> str:
+    """The text of a configuration file: at most 1 MiB, or `most` bytes, of UTF-8. Raises `ConfigError`; `fix`: of one
+    that cannot be opened."""
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise ConfigError(f"is larger than {MAX_BYTES} bytes", where=str(path), fix="is it the right file?")
+            data = file.read(most + 1)
+        if len(data) > most:
+            raise ConfigError(f"is larger than {most} bytes", where=str(path), fix="is it the right file?")
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(f"is not UTF-8 at byte {error.start}", where=str(path), fix="save it as UTF-8") from None
     except OSError as error:
-        raise ConfigError(
-            f"cannot be read: {error.strerror}", where=str(path), fix="check its permissions"
-        ) from error
+        raise ConfigError(f"cannot be read: {error.strerror}", where=str(path), fix=fix) from error
 
 
 def parse_config(text: str, path: Path) -> Config:

@@ -2,58 +2,45 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, ClassVar, Final
+
+from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from tilores_core.errors import ConfigError
+from tilores_core.settings.loader import config_error, describe_problem, read_text
 
-_MAX_BYTES: Final = 1024 * 1024
-_MAX_ADDED: Final = 50
-_MAX_TEXTS: Final = 2_000
-_MAX_TEXT: Final = 200
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
-_TEXTS: Final = ("name", "title", "meaning")
-_LISTS: Final = ("fields", "words")
+_Text = Annotated[str, StringConstraints(max_length=200, pattern=r"\S")]
+_Texts = Annotated[tuple[_Text, ...], Field(min_length=1, max_length=2_000)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spectrum:
-    """A kind of question.
+    """A kind of question, and what a `[[spectrum]]` table holds.
 
-    `fields`: snake_case names of record fields, `*` for anything; `words`: what people say; `weight`: what it counts
-    for in means over spectrums.
+    `name`: in snake_case. `title`: without brackets and line breaks. `fields`: snake_case names of record fields, `*`
+    for anything; `words`: what people say; `weight`: what it counts for in means over spectrums.
     """
 
-    name: str
-    title: str
-    meaning: str
-    fields: tuple[str, ...]
-    words: tuple[str, ...]
-    weight: float = 1.0
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
+    title: Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\[\]<>|\n]+$")]
+    meaning: _Text
+    fields: _Texts
+    words: _Texts
+    weight: Annotated[float, Field(ge=0, le=1_000, strict=True, allow_inf_nan=False)] = 1.0
 
 
-def _spectrum(table: dict[str, Any]) -> Spectrum:
-    return Spectrum(
-        name=table["name"],
-        title=table["title"],
-        meaning=table["meaning"],
-        fields=tuple(table["fields"]),
-        words=tuple(table["words"]),
-        weight=float(table.get("weight", 1.0)),
-    )
+_TABLES: Final = TypeAdapter(Annotated[tuple[Spectrum, ...], Field(max_length=50)])
 
-
-def _load() -> tuple[Spectrum, ...]:
-    data = tomllib.loads(files(__package__).joinpath("spectrums.toml").read_text(encoding="utf-8"))
-    return tuple(_spectrum(table) for table in data["spectrum"])
-
-
-SPECTRUMS: Final[tuple[Spectrum, ...]] = _load()
+SPECTRUMS: Final[tuple[Spectrum, ...]] = _TABLES.validate_python(
+    tomllib.loads(files(__package__).joinpath("spectrums.toml").read_text(encoding="utf-8"))["spectrum"]
+)
 """The seven that are built in."""
 
 
@@ -63,51 +50,21 @@ def read_spectrums(path: Path) -> tuple[Spectrum, ...]:
     Raises `ConfigError` naming file, table and key.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
-        if len(data) > _MAX_BYTES:
-            raise ConfigError(f"is larger than {_MAX_BYTES} bytes", where=str(path), fix="is it the right file?")
-        tables = tomllib.loads(data.decode()).get("spectrum")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        tables = tomllib.loads(read_text(path, fix="correct [chat] spectrum_files")).get("spectrum")
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"not valid TOML: {error}", where=str(path), fix="correct that line") from None
-    except OSError as error:
-        raise ConfigError(
-            f"cannot be read: {error.strerror}", where=str(path), fix="correct [chat] spectrum_files"
-        ) from error
-    if not isinstance(tables, list) or not 0 < len(tables) <= _MAX_ADDED:
-        raise ConfigError(
-            f"has no [[spectrum]] table, or more than {_MAX_ADDED}",
-            where=str(path),
-            fix="write one [[spectrum]] table per spectrum; docs/quality.md shows one",
-        )
-    for number, table in enumerate(tables, 1):
-        if problem := _problem(table):
-            raise ConfigError(problem, where=f"{path}: [[spectrum]] {number}", fix="correct that table")
-    return tuple(_spectrum(table) for table in tables)
-
-
-def _problem(table: Any) -> str | None:
-    if not isinstance(table, dict):
-        return "is not a table"
-    if unknown := sorted(table.keys() - {*_TEXTS, *_LISTS, "weight"}):
-        return f"unknown key {unknown[0][:_MAX_TEXT]!r}; known are {', '.join((*_TEXTS, *_LISTS, 'weight'))}"
-    for key in _TEXTS:
-        if not isinstance(table.get(key), str) or not 0 < len(table[key]) <= _MAX_TEXT:
-            return f"{key} must be a text of 1 to {_MAX_TEXT} characters"
-    if not _NAME.fullmatch(table["name"]):
-        return "name must be in snake_case: letters, digits and _, and begin with a letter"
-    if any(mark in table["title"] for mark in "[]<>|\n"):
-        return "title must not hold [ ] < > | or line breaks"
-    for key in _LISTS:
-        values = table.get(key)
-        if not isinstance(values, list) or not 0 < len(values) <= _MAX_TEXTS:
-            return f"{key} must be an array of 1 to {_MAX_TEXTS} texts"
-        if not all(isinstance(value, str) and 0 < len(value.strip()) <= _MAX_TEXT for value in values):
-            return f"{key} must hold texts of 1 to {_MAX_TEXT} characters"
-    weight = table.get("weight", 1.0)
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1_000:
-        return "weight must be a number from 0 to 1000"
-    return None
+    if not tables:
+        fix = "write one [[spectrum]] table per spectrum; docs/quality.md shows one"
+        raise ConfigError("has no [[spectrum]] table", where=str(path), fix=fix)
+    try:
+        return _TABLES.validate_python(tables)
+    except ValidationError as error:
+        known = list(Spectrum.__dataclass_fields__)
+        problems = [
+            ("spectrum " + ".".join(map(str, item["loc"])), describe_problem(item, known))
+            for item in error.errors(include_input=False, include_url=False)
+        ]
+        raise config_error(str(path), problems) from None
 
 
 def merge(added: Iterable[Spectrum], known: Sequence[Spectrum] = SPECTRUMS) -> tuple[Spectrum, ...]:

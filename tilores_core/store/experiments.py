@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -16,27 +16,11 @@ from tilores_core.store.changes import bump
 from tilores_core.store.repository import Repository, read_row
 from tilores_core.store.schema import PREFIX, fit_row, instant, metadata, now_ms, upsert
 from tilores_core.store.topics import EXPERIMENTS
+from tilores_core.store.windows import ArmSums
 
 ExperimentState = Literal["running", "ended"]
 
-SUMS: Final = (
-    "units",
-    "turns",
-    "errors",
-    "latency",
-    "latency_squares",
-    "cost",
-    "cost_squares",
-    "scored",
-    "score",
-    "score_squares",
-    "records",
-    "records_squares",
-    "score_records",
-    "excluded_fallback",
-    "excluded_unreliable",
-    "excluded_repeat",
-)
+SUMS: Final = tuple(field.name for field in fields(ArmSums))
 
 experiments = Table(
     f"{PREFIX}experiments",
@@ -117,20 +101,9 @@ class Experiments(Repository):
     async def start(self, experiment: Experiment, *, actor: str, reason: str) -> None:
         """Raises `ConflictError` when one of the name runs, or one has buckets of the slice."""
         first, end = experiment.slice
-        row = {
-            "id": experiment.id,
-            "name": experiment.name,
-            "state": "running",
-            "plan": dict(experiment.plan),
-            "control": experiment.control,
-            "slice_first": first,
-            "slice_end": end,
-            "weights": list(experiment.weights),
-            "step_ms": now_ms(),
-            "started_ms": now_ms(),
-            "verdict": {},
-            "looks": [],
-        }
+        given = {name: getattr(experiment, name) for name in ("id", "name", "plan", "control", "weights")}
+        begun = {"state": "running", "slice_first": first, "slice_end": end, "verdict": {}, "looks": []}
+        row = fit_row(experiments, given | begun) | {"step_ms": now_ms(), "started_ms": now_ms()}
         async with self._database.write() as connection:
             await bump(connection, EXPERIMENTS)  # first: it locks, so that two starts follow each other
             running = select(experiments).where(experiments.c.state == "running")
@@ -139,7 +112,7 @@ class Experiments(Repository):
                     raise ConflictError(f"the experiment '{other.name}' runs already", param="name")
                 if first < other.slice_end and other.slice_first < end:
                     raise ConflictError(f"the experiment '{other.name}' has this part of the traffic", param="share")
-            await connection.execute(experiments.insert().values(**fit_row(experiments, row)))
+            await connection.execute(experiments.insert().values(**row))
             detail = {"plan": dict(experiment.plan), "control": experiment.control}
             await _record(connection, experiment, "start", actor, reason, detail)
 
@@ -192,13 +165,10 @@ class Experiments(Repository):
         async with self._database.write() as connection:
             await upsert(connection, experiment_sums, rows, add=SUMS)
 
-    async def sums(self, experiment_id: str) -> dict[int, dict[str, dict[str, float]]]:
+    async def sums(self, experiment_id: str) -> dict[tuple[int, str], ArmSums]:
         """By step and arm."""
         statement = select(experiment_sums).where(experiment_sums.c.experiment_id == experiment_id)
-        found: dict[int, dict[str, dict[str, float]]] = {}
-        for row in await self._rows(statement):
-            found.setdefault(row.step, {})[row.arm] = {name: float(getattr(row, name)) for name in SUMS}
-        return found
+        return {(row.step, row.arm): read_row(ArmSums, row) for row in await self._rows(statement)}
 
 
 async def _record(

@@ -12,7 +12,7 @@ the job has a higher fence by then.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -119,15 +119,15 @@ class Jobs(Repository):
         self,
         *,
         kind: Kind | None = None,
-        states: Iterable[State] = (),
+        ended: bool | None = None,
         owner: str | None = None,
         before: Job | None = None,
         limit: int = 100,
     ) -> list[Job]:
-        """The newest first, of the given states (default all); the next page begins `before` this one's last."""
+        """The newest first. `ended`: those that have, or have not; the next page begins `before` this one's last."""
         statement = select(jobs).order_by(jobs.c.created_ms.desc(), jobs.c.id.desc()).limit(limit)
-        if wanted := tuple(states):
-            statement = statement.where(jobs.c.state.in_(wanted))
+        if ended is not None:
+            statement = statement.where(jobs.c.state.in_(ENDED if ended else OPEN))
         if kind is not None:
             statement = statement.where(jobs.c.kind == kind)
         if owner is not None:

@@ -1,4 +1,7 @@
-"""What a window of live scores holds; see `ScoreWindows`. Nothing here imports SQLAlchemy."""
+"""What is summed of live answers: windows of scores (`ScoreWindows`), and the arms of experiments (`Experiments`).
+
+Nothing here imports SQLAlchemy.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
-from tilores_core.statistics import Moments
+from tilores_core.statistics import Cuped, Moments
 
 WINDOW_MS: Final = 300_000
 HOUR_MS: Final = 3_600_000
@@ -63,3 +66,58 @@ class LoggedScores:
     at_ms: int
     cell: Cell
     scores: Sequence[float]
+
+
+@dataclass(slots=True, kw_only=True)
+class ArmSums:
+    """What one arm has shown in one step. `units`: exposures; `turns`: answered or failed and not excluded; `scored`:
+    units with a score, each counted once. `records`: the covariate, number of records of the customer."""
+
+    units: float = 0
+    turns: float = 0
+    errors: float = 0
+    latency: float = 0
+    latency_squares: float = 0
+    cost: float = 0
+    cost_squares: float = 0
+    scored: float = 0
+    score: float = 0
+    score_squares: float = 0
+    records: float = 0
+    records_squares: float = 0
+    score_records: float = 0
+    excluded_fallback: float = 0
+    excluded_unreliable: float = 0
+    excluded_repeat: float = 0
+
+    def cuped(self) -> Cuped:
+        n = self.scored
+        if not n:
+            return Cuped()
+        y, x = self.score / n, self.records / n
+        return Cuped(
+            n,
+            y,
+            x,
+            max(0.0, self.score_squares - n * y * y),
+            max(0.0, self.records_squares - n * x * x),
+            self.score_records - n * x * y,
+        )
+
+    @property
+    def scores(self) -> Moments:
+        return Moments.of_sums(count=self.scored, total=self.score, squares=self.score_squares)
+
+    @property
+    def failures(self) -> Moments:
+        return Moments.of_rate(self.turns, self.errors)
+
+    @property
+    def latencies(self) -> Moments:
+        answered = self.turns - self.errors
+        return Moments.of_sums(count=answered, total=self.latency, squares=self.latency_squares)
+
+    @property
+    def costs(self) -> Moments:
+        answered = self.turns - self.errors
+        return Moments.of_sums(count=answered, total=self.cost, squares=self.cost_squares)

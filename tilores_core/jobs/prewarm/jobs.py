@@ -54,10 +54,8 @@ class PrewarmJobs:
         """
         if self._sync is None:
             return self.prewarming.begin(lists, plan)
-        from tilores_core.store.jobs import OPEN  # SQLAlchemy is imported with the store, when it is first needed
-
         store = await self._store.get()
-        if len(await store.jobs.recent(kind="prewarm", states=OPEN, limit=MOST_RUNS)) >= MOST_RUNS:
+        if len(await store.jobs.recent(kind="prewarm", ended=False, limit=MOST_RUNS)) >= MOST_RUNS:
             raise OverloadedError("too much is being warmed", retry_after=5.0, fix="wait until some of it is done")
         job_id = uuid.uuid4().hex[:_NAME_CHARACTERS]
         asked = {"lists": [one.name for one in lists]} if sent is None else {"plan": sent}
@@ -76,14 +74,12 @@ class PrewarmJobs:
         own = self.prewarming.statistics()
         if self._sync is None:
             return own
-        from tilores_core.store.jobs import ENDED
-
         store = await self._store.get()
         report = await store.reports.get(REPORT)
         jobs = await store.jobs.recent(kind="prewarm", limit=RUNS_KEPT)
         await self._sync.sync()
         own = self.prewarming.statistics()
-        own["runs"] = {job.id: _of_run(job.totals) if job.state in ENDED else None for job in reversed(jobs)}
+        own["runs"] = {job.id: _of_run(job.totals) if job.ended else None for job in reversed(jobs)}
         if report is None:
             return own
         for name, stats in report["lists"].items():

@@ -25,7 +25,7 @@ from pydantic import (
 from tilores_core.contracts import Identifiers, Message
 from tilores_core.errors import ConfigError, InvalidRequestError
 from tilores_core.identity import normalise_email, normalise_phone, parse_date
-from tilores_core.settings.loader import config_error, field_names, table_model
+from tilores_core.settings.loader import config_error, field_names, read_text, table_model
 from tilores_core.settings.nearest import suggest
 
 if TYPE_CHECKING:
@@ -308,16 +308,7 @@ class WarmPlan(_Part):
 def load_plan(path: Path, decoders: RequestDecoders) -> WarmPlan:
     """The plan in a JSON file. Raises `ConfigError` with file, place and fix of every problem."""
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot be read: {error.strerror}", where=str(path), fix="check the path and its permissions"
-        ) from None
-    if len(data) > MAX_BYTES:
-        raise ConfigError(f"is larger than {MAX_BYTES} bytes", where=str(path), fix="split it into several files")
-    try:
-        value = orjson.loads(data)
+        value = orjson.loads(read_text(path, most=MAX_BYTES))
     except orjson.JSONDecodeError as error:
         raise ConfigError(
             f"is not valid JSON (line {error.lineno}, column {error.colno})", where=str(path), fix="correct that line"

@@ -33,6 +33,7 @@ from tilores_core.quality.questions.splits import GoldenSet
 from tilores_core.quality.scoring import Fact, FactKind, ForbiddenReason, GoldenQuestion, index_records
 from tilores_core.quality.scoring.numbers import UNITS
 from tilores_core.settings.data_folder import open_private
+from tilores_core.settings.loader import read_text
 from tilores_core.spectrums import classify, current_spectrums
 
 if TYPE_CHECKING:
@@ -156,17 +157,8 @@ def _describe_problem(problem: ErrorDetails) -> str:
 
 
 def _rows(path: Path) -> Iterator[tuple[str, Any]]:
+    text = read_text(path, most=_MAX_BYTES)
     try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot be read: {error.strerror}", where=str(path), fix="check path and rights"
-        ) from error
-    if len(data) > _MAX_BYTES:
-        raise ConfigError(f"is larger than {_MAX_BYTES} bytes", where=str(path), fix="split the file")
-    try:
-        text = data.decode()
         if path.suffix.lower() in (".yaml", ".yml"):
             import yaml
 
@@ -180,8 +172,6 @@ def _rows(path: Path) -> Iterator[tuple[str, Any]]:
         else:
             lines = ((number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip())
             found = [(f"line {number}", json.loads(line)) for number, line in lines]
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"is not UTF-8 at byte {error.start}", where=str(path), fix="save it as UTF-8") from None
     except ValueError as error:  # of JSON
         raise ConfigError(f"not valid JSON: {error}", where=str(path), fix="write one object a line") from None
     except Exception as error:

@@ -14,7 +14,8 @@ from typing import Any, Final, Literal
 
 from tilores_core.contracts import Arm
 from tilores_core.release.experiments.plan import ARMS, FEWEST, ExperimentPlan
-from tilores_core.statistics import Cuped, Look, MeanSPRT, Moments, RatioMismatchTest, adjust_arms
+from tilores_core.statistics import Look, MeanSPRT, Moments, RatioMismatchTest, adjust_arms
+from tilores_core.store.windows import ArmSums as ArmSums
 
 HARM_ALPHA: Final = 0.05
 SRM_ALPHA: Final = 0.001
@@ -24,61 +25,6 @@ _RELATIVE_TAU: Final = 0.3
 _LEAST_BASE: Final = 1e-9
 
 Action = Literal["continue", "stop_harm", "stop_mismatch", "propose", "deploy", "advance", "finish", "no_difference"]
-
-
-@dataclass(slots=True, kw_only=True)
-class ArmSums:
-    """What one arm has shown in one step. `units`: exposures; `turns`: answered or failed and not excluded; `scored`:
-    units with a score, each counted once. `records`: the covariate, number of records of the customer."""
-
-    units: float = 0
-    turns: float = 0
-    errors: float = 0
-    latency: float = 0
-    latency_squares: float = 0
-    cost: float = 0
-    cost_squares: float = 0
-    scored: float = 0
-    score: float = 0
-    score_squares: float = 0
-    records: float = 0
-    records_squares: float = 0
-    score_records: float = 0
-    excluded_fallback: float = 0
-    excluded_unreliable: float = 0
-    excluded_repeat: float = 0
-
-    def cuped(self) -> Cuped:
-        n = self.scored
-        if not n:
-            return Cuped()
-        y, x = self.score / n, self.records / n
-        return Cuped(
-            n,
-            y,
-            x,
-            max(0.0, self.score_squares - n * y * y),
-            max(0.0, self.records_squares - n * x * x),
-            self.score_records - n * x * y,
-        )
-
-    @property
-    def scores(self) -> Moments:
-        return Moments.of_sums(count=self.scored, total=self.score, squares=self.score_squares)
-
-    @property
-    def failures(self) -> Moments:
-        return Moments.of_rate(self.turns, self.errors)
-
-    @property
-    def latencies(self) -> Moments:
-        answered = self.turns - self.errors
-        return Moments.of_sums(count=answered, total=self.latency, squares=self.latency_squares)
-
-    @property
-    def costs(self) -> Moments:
-        answered = self.turns - self.errors
-        return Moments.of_sums(count=answered, total=self.cost, squares=self.cost_squares)
 
 
 Steps = Mapping[int, Mapping[Arm, ArmSums]]

@@ -6,7 +6,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -365,12 +365,8 @@ def _running(experiment: Experiment) -> RunningExperiment:
     )
 
 
-def _steps(experiment: Experiment, found: Mapping[int, Mapping[str, Mapping[str, float]]]) -> Steps:
-    none = asdict(ArmSums())
-    return {
-        step: {arm: ArmSums(**found.get(step, {}).get(arm, none)) for arm in ARMS}
-        for step in range(len(experiment.weights))
-    }
+def _steps(experiment: Experiment, found: Mapping[tuple[int, str], ArmSums]) -> Steps:
+    return {step: {arm: found.get((step, arm), ArmSums()) for arm in ARMS} for step in range(len(experiment.weights))}
 
 
 def _with_look(experiment: Experiment, verdict: Verdict) -> list[Mapping[str, Any]]:
