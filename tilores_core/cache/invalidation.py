@@ -78,6 +78,10 @@ class InvalidationLog:
         self._done.append(what)
         self._count += 1
 
+    def has_news(self, revision: int) -> bool:
+        """Whether anything was invalidated since `revision`, or is now."""
+        return self._count != revision or bool(self._under_way)
+
     def has_invalidated(self, revision: int, key: str, tags: Iterable[str] | None) -> bool:
         """Would an invalidation since `revision` have removed this entry?"""
         if self._under_way and any(what.matches(key, tags) for what in self._under_way):

@@ -12,7 +12,8 @@ from tilores_core.cache.coherence import RecentStores
 from tilores_core.cache.guard import GuardedTier
 from tilores_core.cache.invalidation import EVERYTHING, Invalidation, InvalidationLog
 from tilores_core.cache.keys import WIRE, namespace_of, wire_key, wire_origin
-from tilores_core.cache.values import Hit, pack, to_memory_hit, unpack
+from tilores_core.cache.policy import Life
+from tilores_core.cache.values import Hit, compact, hit_of, pack, to_memory_hit, unpack
 from tilores_core.contracts import CacheEntry
 
 _SAMPLE_EVERY = 64
@@ -146,21 +147,25 @@ class Stack:
 
     # --- storing ------------------------------------------------------------------------------------------
 
-    async def store(self, key: str, hit: Hit, revision: int, *, defer: Defer | None = None) -> bool:
+    async def store(
+        self, key: str, value: bytes, life: Life, tags: tuple[str, ...], revision: int, *, defer: Defer | None = None
+    ) -> bool:
         """Put it into every tier; False when it has expired or may not be stored any more.
 
         With `defer` the tiers outside this process are written in the background.
         """
         if self._protocols:
             await self._drop_wire(key)
-        if hit.expires_at <= self._clock() or self.log.has_invalidated(revision, key, hit.tags):
+        if life.expires_at <= self._clock() or self.log.has_invalidated(revision, key, tags):
             return False
-        self._recent.add(key, hit.tags)
+        self._recent.add(key, tags)
         namespace = namespace_of(key)
+        first = self.tiers[0] if self.tiers else None
+        hit = hit_of(compact(value), "miss" if first is None else first.label, life, tags)
         for tier in self.tiers:
             tier.counters[namespace].stores += 1
-            if tier is self.tiers[0] and tier.local is not None:  # nothing was awaited since the check
-                self._put(tier, key, to_memory_hit(hit, tier.label))
+            if tier is first and tier.local is not None:  # nothing was awaited since the check
+                self._put(tier, key, hit)
             elif defer is None or tier.local is not None:
                 await self.write(tier, {key: (hit, revision)})
             else:
@@ -267,10 +272,10 @@ class Stack:
             for key, hit in hits.items():
                 self._put(tier, key, to_memory_hit(hit, tier.label))
         elif hits:
+            before = self.log.revision()
             written = await tier.write({key: pack(key, hit) for key, hit in hits.items()})
-            outdated = hits.keys() - self._drop_invalidated(writes).keys()
-            if outdated:  # an invalidation overtook the write
-                await self._delete(tier, outdated)
+            if self.log.has_news(before) and (outdated := hits.keys() - self._drop_invalidated(writes).keys()):
+                await self._delete(tier, outdated)  # an invalidation overtook the write
             return written
         return True
 

@@ -159,8 +159,7 @@ class TieredCache:
         `behind`: do not wait for the tiers outside this process, unless other replicas wait for the value (`lease`).
         """
         revision = self.revision() if since is None else since
-        hit = hit_of(value, "miss", self._life(ttl, grace, stored_at), tuple(tags))
-        await self._store(key, hit, revision, behind=behind)
+        await self._store(key, value, self._life(ttl, grace, stored_at), tuple(tags), revision, behind=behind)
 
     # --- making -------------------------------------------------------------------------------------------
 
@@ -253,10 +252,12 @@ class TieredCache:
 
     # --- inside: storing ----------------------------------------------------------------------------------
 
-    async def _store(self, key: str, hit: Hit, revision: int, *, behind: bool) -> None:
+    async def _store(
+        self, key: str, value: bytes, life: Life, tags: tuple[str, ...], revision: int, *, behind: bool
+    ) -> None:
         waited_for = self.leases is not None and self._table.single_flight_replicas
         defer = self._defer if behind and not waited_for else None
-        if not await self._stack.store(key, hit, revision, defer=defer):
+        if not await self._stack.store(key, value, life, tags, revision, defer=defer):
             self._namespaces[namespace_of(key)].dropped += 1
 
     async def _defer(self, tier: GuardedTier, key: str, hit: Hit, revision: int) -> None:
@@ -362,7 +363,7 @@ class TieredCache:
             life = self._life(ttl if made.ttl is None else made.ttl, grace)
         hit = hit_of(made.value, "miss", life, tuple(made.tags))
         if made.store:
-            await self._store(key, hit, revision, behind=True)
+            await self._store(key, hit.value, life, hit.tags, revision, behind=True)
         return hit
 
     def _refresh(self, key: str, make: Maker, ttl: float, grace: float) -> None:

@@ -68,20 +68,15 @@ def hit_of(value: bytes, tier: str, life: Life, tags: tuple[str, ...]) -> Hit:
     )
 
 
-def to_memory_hit(hit: Hit, tier: str) -> Hit:
-    """Return `hit` as the tier in this process keeps it.
+def compact(value: bytes) -> bytes:
+    """A copy as a tier in this process keeps it, through a memoryview, since bytes(value) would hand back the same
+    object: what orjson returns may hold far more memory than its length says."""
+    return bytes(memoryview(value))
 
-    The value is copied through a memoryview, since bytes(value) would hand back the same object: what orjson
-    returns may hold far more memory than its length says.
-    """
-    return Hit(
-        value=bytes(memoryview(hit.value)),
-        expires_at=hit.expires_at,
-        tags=hit.tags,
-        tier=tier,
-        stored_at=hit.stored_at,
-        fresh_until=hit.fresh_until,
-    )
+
+def to_memory_hit(hit: Hit, tier: str) -> Hit:
+    """Return `hit` as the tier in this process keeps it."""
+    return hit_of(compact(hit.value), tier, Life(hit.stored_at, hit.fresh_until, hit.expires_at), hit.tags)
 
 
 def pack(key: str, hit: Hit) -> CacheEntry:

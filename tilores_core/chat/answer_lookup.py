@@ -86,8 +86,10 @@ class AnswerLookup:
         if not keys and context.turn.customer_id is None:
             keys = (context.missing_key, self._key(context, ""))
         if keys:
-            entries |= dict.fromkeys(keys)
-            entries |= await self._cache.get_many(keys)
+            stored = await self._cache.get_many(keys)
+            entries |= {key: stored.get(key) for key in keys}
+            if not stored and context.missing_key in keys:
+                return None
             context.missing_key = None
             hit = self.get_from_memory(context)
         while hit is None and (key := context.missing_key) is not None and key not in entries:

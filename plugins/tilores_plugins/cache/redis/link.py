@@ -70,10 +70,6 @@ class Link(asyncio.Protocol):
         self.closed = self._transport.is_closing()
         self._transport.set_protocol(self)
 
-    @property
-    def idle(self) -> bool:
-        return not self._waiting
-
     def send(self, request: bytes, count: int, receive: Receive) -> None:
         """Write what `pack_commands` made; `receive` is called once, with `count` replies or an error."""
         if self.closed:

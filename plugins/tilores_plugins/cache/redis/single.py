@@ -3,8 +3,7 @@
 Three of them, made when first needed: one for reads, one for writes, so that a read does not wait behind a large
 value on its way out, and one for messages (see broadcast.py).
 
-Reads that arrive in one round of the event loop travel as one MGET. The first of them does not wait for the
-others: with nothing on its way it goes out at once, so that a lone read pays nothing for the gathering.
+Reads that arrive in one round of the event loop travel as one MGET: waking Redis up costs as much as reading from it.
 """
 
 from __future__ import annotations
@@ -139,12 +138,11 @@ class SingleServer:
         if link is None or link.closed:
             link = await self._ready(self._reads)
         reader: Replies = asyncio.get_running_loop().create_future()
-        if link.idle and self._gathering is None:
-            alone = _Gathering()
-            alone.add(keys, reader)
-            self._send_get(link, alone)
-        else:
-            self._gather(keys, reader)
+        gathering = self._gathering
+        if gathering is None:
+            gathering = self._gathering = _Gathering()
+            asyncio.get_running_loop().call_soon(self._flush)
+        gathering.add(keys, reader)
         return await reader
 
     async def run(self, commands: Sequence[Command]) -> list[Any]:
@@ -219,31 +217,20 @@ class SingleServer:
             await connection.disconnect(nowait=True)
             raise
 
-    def _gather(self, keys: Sequence[str], reader: Replies) -> None:
-        gathering = self._gathering
-        if gathering is None:
-            gathering = self._gathering = _Gathering()
-            asyncio.get_running_loop().call_soon(self._flush)
-        gathering.add(keys, reader)
-
     def _flush(self) -> None:
         gathering, self._gathering = self._gathering, None
         if gathering is None:
             return
-        link = self._reads.link
+        link, keys = self._reads.link, gathering.keys
+        self.batches += 1
+        self.batched_keys += len(keys)
+        commands = [("MGET", *keys[at : at + MAX_KEYS]) for at in range(0, len(keys), MAX_KEYS)]
         try:
             if link is None:
                 raise CacheError("the connection to Redis was closed")
-            self._send_get(link, gathering)
+            link.send(pack_commands(*commands), len(commands), gathering.receive)
         except CacheError as error:
             gathering.receive(None, error)
-
-    def _send_get(self, link: Link, gathering: _Gathering) -> None:
-        keys = gathering.keys
-        self.batches += 1
-        self.batched_keys += len(keys)
-        portions = [keys[at : at + MAX_KEYS] for at in range(0, len(keys), MAX_KEYS)]
-        link.send(pack_commands(*(("MGET", *portion) for portion in portions)), len(portions), gathering.receive)
 
 
 def _join_replies(replies: list[Any] | None, error: CacheError | None) -> tuple[list[Any], CacheError | None]:
