@@ -30,11 +30,12 @@ def test_a_first_token_gets_half_of_what_is_left_at_most() -> None:
     turn = Turn(messages=({"role": "user", "content": "?"},))
     budget = Budget.of(turn, default=60.0)
     assert 59 < budget.remaining() <= 60
-    assert budget.first_token(8.0, last=False) == 8.0
-    assert budget.first_token(8.0, last=True) == math.inf
-    assert 29 < budget.whole(last=False) <= 30
+    first, whole = budget.patience(8.0, last=False)
+    assert first == 8.0
+    assert 29 < whole <= 30
+    assert budget.patience(8.0, last=True) == (math.inf, math.inf)
     short = Budget(time.monotonic() + 4)
-    assert 1.9 < short.first_token(8.0, last=False) <= 2
+    assert 1.9 < short.patience(8.0, last=False)[0] <= 2
     assert Budget(time.monotonic() - 1).remaining() == 0
     short.extend(budget)
     budget.extend(Budget(0.0))

@@ -50,6 +50,7 @@ MAX_REFRESHES = 64
 _RETRY_AFTER_FAILURE = 1.0
 _SECONDS_FOR_WRITES = 1.0
 _SECONDS_TO_END = 5.0
+_NO_LEASE = nullcontext()
 
 
 class TieredCache:
@@ -84,8 +85,9 @@ class TieredCache:
         )
         self.get_from_memory: Callable[[str], Hit | None] = self._stack.get_from_memory
         """`get_from_memory(key)`: the entry in this process, stale ones too, or None. No I/O, never raises."""
-        self.get_many: Callable[[Sequence[str]], Awaitable[dict[str, Hit]]] = self._stack.read
-        """`get_many(keys)`: what is there of them, each from the fastest tier that has it, with one call per tier."""
+        self.get_many = self._stack.read
+        """`get_many(keys)`: what is there of them, each from the fastest tier that has it, with one call per tier.
+        `skip_local`: memory is not asked."""
         self.put_in_memory = self._stack.put_in_memory
         self.touch = self._stack.touch
         self.refresh = self._stack.refresh
@@ -200,7 +202,7 @@ class TieredCache:
         Without `single_flight_replicas`, or without a tier that has leases, it is None at once.
         """
         if self.leases is None or not self._table.single_flight_replicas:
-            return nullcontext()
+            return _NO_LEASE
 
         async def look() -> Hit | None:
             hit = await self.get_from_tiers(key)  # what another replica makes arrives below

@@ -86,7 +86,7 @@ class AnswerLookup:
         if not keys and context.turn.customer_id is None:
             keys = (context.missing_key, self._key(context, ""))
         if keys:
-            stored = await self._cache.get_many(keys)
+            stored = await self._cache.get_many(keys, skip_local=not memo.keys)
             entries |= {key: stored.get(key) for key in keys}
             if not stored and context.missing_key in keys:
                 return None

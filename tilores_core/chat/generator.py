@@ -20,7 +20,7 @@ from tilores_core.chat.prompts import NONE_FITS, SEVERAL_FIT
 from tilores_core.chat.routing.delivery import Emit
 from tilores_core.chat.tools.loop import ToolLoop
 from tilores_core.chat.turn_context import TurnContext
-from tilores_core.contracts import Answer, CustomerOutcome, Turn
+from tilores_core.contracts import Answer, CustomerOutcome, Prompt, Turn
 from tilores_core.llm.normalizer import Completion
 from tilores_core.settings import ChatTable
 
@@ -44,6 +44,7 @@ class AnswerGenerator:
         self._fitting = fitting
         self._guard = guard
         self._without_customer = chat.without_customer
+        self._prompts: dict[str, tuple[Prompt, Prompt]] = {}  # by spectrum, of which there are a few
         self._tool_loop: ToolLoop | None = None
         if chat.mode == "tools":
             self._tool_loop = ToolLoop(customers=customers, models=models, router=router, fitting=fitting, chat=chat)
@@ -77,7 +78,7 @@ class AnswerGenerator:
         Raises `SourceError`, `ProviderError`.
         """
         turn, match = context.turn, context.match or NO_CUSTOMER
-        context.prompt = context.prompt.for_spectrum(context.spectrum)  # only here: a hit needs no spectrum
+        context.prompt = self._with_guidance(context.prompt, context.spectrum)  # only here: a hit needs no spectrum
         quiet = turn.purpose in ("evaluation", "improvement")  # a run says at its end how many
         watch = self._guard.watch(turn.messages, context.prompt, quiet=quiet)
         if match.outcome.kind == "one":
@@ -124,6 +125,13 @@ class AnswerGenerator:
         cost = self._models.cost_of(name, said)
         reusable = said.finish_reason is not None and not match.unclear
         return self._finish(context, match, name, said, cost, watch, emit), reusable
+
+    def _with_guidance(self, prompt: Prompt, spectrum: str) -> Prompt:
+        """`prompt.for_spectrum(spectrum)`, made once while the prompt stays the same."""
+        made = self._prompts.get(spectrum)
+        if made is None or made[0] is not prompt:
+            made = self._prompts[spectrum] = (prompt, prompt.for_spectrum(spectrum))
+        return made[1]
 
     def _finish(
         self,

@@ -93,7 +93,7 @@ class ModelRouter:
             began=time.perf_counter() if began is None else began,
             note=note,
             streamed=not (emit is None or type(delivery) is BufferedDelivery),
-            request_for=request_for or (lambda _: (turn, ())),
+            request_for=request_for,
             spectrum=spectrum,
         )
         name, said = await route.run()

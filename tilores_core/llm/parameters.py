@@ -33,6 +33,7 @@ _AS_USUAL: Final[Mapping[str, Any]] = {
 # They shape no answer, so nobody misses them.
 _SHAPELESS: Final = frozenset({"user", "metadata", "store"})
 _OF_TOOLS: Final = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
+_CHECKED: Final = _OF_TOOLS | {"response_format", "stop"}
 
 
 def in_model_kwargs(name: str, of: str = "model_kwargs") -> Field:
@@ -54,6 +55,10 @@ def translate(
     """
     fields: dict[str, Any] = {}
     for name, value in _normalise(parameters).items():
+        field = takes.get(name)
+        if type(field) is str and name not in _CHECKED and name not in model.refuses:
+            fields[field] = value  # most parameters
+            continue
         problem = _problem(name, value, takes, model, provider)
         if problem is None and name == "stop" and max_stops is not None and len(value) > max_stops:
             problem = f"{provider} takes at most {max_stops} stop strings"

@@ -38,10 +38,11 @@ class InFlightCall(Generic[T, P]):
         self.note = note
         self.waiters = 0
         self._pieces: list[P] = []
-        self._news = asyncio.Event()
+        self._waiting: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._on_close: Callable[[InFlightCall[T, P]], None] | None = on_close
-        self._task: asyncio.Task[T] = asyncio.get_running_loop().create_task(self._run(work))
+        self._loop = asyncio.get_running_loop()
+        self._task: asyncio.Task[T] = self._loop.create_task(self._run(work))
         self._task.add_done_callback(self._on_done)
 
     @property
@@ -51,7 +52,7 @@ class InFlightCall(Generic[T, P]):
     def join(self, budget: Budget | None = None) -> None:
         """Count one more waiter; each ends with one `result`, `follow`, `leave` or `leave_after`."""
         self.waiters += 1
-        if budget is not None:
+        if budget is not None and budget is not self.budget:
             self.budget.extend(budget)
 
     def leave(self) -> None:
@@ -61,7 +62,7 @@ class InFlightCall(Generic[T, P]):
 
     def leave_after(self, seconds: float) -> None:
         """Leave later: the call goes on for so long without a caller."""
-        self._timer = asyncio.get_running_loop().call_later(seconds, self.leave)
+        self._timer = self._loop.call_later(seconds, self.leave)
 
     def cancel(self) -> None:
         """End the call; waiters get `OverloadedError`."""
@@ -72,7 +73,7 @@ class InFlightCall(Generic[T, P]):
         """The result, for a caller who has joined. Raises what the call raised."""
         try:
             while not self._task.done():
-                await self._news.wait()
+                await self._wait_for_news()
             return self._outcome()
         finally:
             self.leave()
@@ -86,7 +87,7 @@ class InFlightCall(Generic[T, P]):
         """
         seen, timer = 0, None
         if until < math.inf:
-            timer = asyncio.get_running_loop().call_later(max(0.0, until - time.monotonic()), self._wake)
+            timer = self._loop.call_later(max(0.0, until - time.monotonic()), self._wake)
         try:
             while True:
                 while seen < len(self._pieces):
@@ -97,7 +98,7 @@ class InFlightCall(Generic[T, P]):
                     break
                 if time.monotonic() >= until:
                     raise error()
-                await self._news.wait()
+                await self._wait_for_news()
             yield self._outcome()
         finally:
             if timer is not None:
@@ -119,9 +120,16 @@ class InFlightCall(Generic[T, P]):
         self._pieces.append(piece)
         self._wake()
 
+    def _wait_for_news(self) -> asyncio.Future[None]:
+        news = self._loop.create_future()
+        self._waiting.append(news)
+        return news
+
     def _wake(self) -> None:
-        self._news.set()  # wakes all that wait now
-        self._news.clear()
+        waiting, self._waiting = self._waiting, []
+        for news in waiting:
+            if not news.done():  # its waiter has gone
+                news.set_result(None)
 
     def _on_done(self, task: asyncio.Task[T]) -> None:
         if not task.cancelled():

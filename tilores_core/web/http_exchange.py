@@ -76,7 +76,9 @@ class HttpExchange:
     @property
     def shown_path(self) -> str:
         """The path as a log may hold it: short, printable, and without a config, which can name a customer."""
-        path = _CONFIG_HASH.sub("…", self.scope["path"])
+        path: str = self.scope["path"]
+        if path.startswith("/chat/c/"):
+            path = _CONFIG_HASH.sub("…", path)
         return path if len(path) <= _LONGEST_PATH and path.isprintable() else ascii(path[:_LONGEST_PATH])
 
     async def body(self, limit: int) -> bytes:

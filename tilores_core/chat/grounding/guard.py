@@ -148,11 +148,11 @@ class Watch:
                 for sentence in self._sentences.feed(text):
                     self._pass(sentence, emit)
             self._pass(self._sentences.rest(), emit, last=True)
-        found: Counter[str] = Counter(claim.kind for claim in self.find_ungrounded(text))
-        self._note(found)
+        claimed = self.find_ungrounded(text)
+        self._note(claimed)
         if self.blocked:
-            return "".join(self._passed), "content_filter", found.total()
-        return text, finish_reason, found.total()
+            return "".join(self._passed), "content_filter", len(claimed)
+        return text, finish_reason, len(claimed)
 
     def find_ungrounded(self, text: str) -> list[Claim]:
         """The claims in `text` that neither the records nor what was said bear out."""
@@ -209,11 +209,12 @@ class Watch:
             self._said = (told, evidence_of(said, today=self._guard.today()))
         return self._said
 
-    def _note(self, found: Counter[str]) -> None:
+    def _note(self, claimed: Sequence[Claim]) -> None:
         counts = self._guard.counts
         counts.checked += 1
-        if not found and not self.blocked:
+        if not claimed and not self.blocked:
             return
+        found = Counter(claim.kind for claim in claimed)
         counts.flagged += 1
         counts.blocked += self.blocked
         counts.values.update(found)

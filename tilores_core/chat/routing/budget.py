@@ -25,17 +25,17 @@ class Budget(resilience.Budget):
         until = time.monotonic() + default if turn.deadline is None else turn.deadline
         return cls(until, Priority(turn.purpose))
 
-    def first_token(self, longest: float, *, last: bool) -> float:
-        """How long to wait for a model's first token.
+    def patience(self, longest: float, *, last: bool) -> tuple[float, float]:
+        """How long to wait for a model's first token, and for a model that says all at once, whose silence tells
+        nothing.
 
         While another may be asked: `longest`, but no more than half of what is left, so that the other has as much.
         The last one has all that is left (infinite here): giving it up makes no answer come sooner.
         """
-        return math.inf if last else min(longest, self.remaining() / 2)
-
-    def whole(self, *, last: bool) -> float:
-        """The same for a model that says all at once, whose silence tells nothing."""
-        return math.inf if last else self.remaining() / 2
+        if last:
+            return math.inf, math.inf
+        half = self.remaining() / 2
+        return min(longest, half), half
 
 
 def deadline_exceeded() -> DeadlineExceededError:

@@ -69,7 +69,7 @@ class FallbackChain:
     began: float
     note: Callable[[Attempt], None]
     streamed: bool
-    request_for: RequestForModel
+    request_for: RequestForModel | None
     spectrum: str
     _calls: dict[str, int] = field(default_factory=dict)  # by upstream
     _window: int = 0  # tokens that the prompt has been found not to fit into
@@ -112,10 +112,10 @@ class FallbackChain:
         return self._has_calls_left(name)
 
     def _has_calls_left(self, name: str) -> bool:
-        return self._calls.get(self.context.models.upstream(name), 0) < self.context.policy.attempts
+        calls = self._calls  # none yet, for nearly all turns
+        return not calls or calls.get(self.context.models.upstream(name), 0) < self.context.policy.attempts
 
-    def _count(self, name: str) -> None:
-        upstream = self.context.models.upstream(name)
+    def _count(self, upstream: str) -> None:
         self._calls[upstream] = self._calls.get(upstream, 0) + 1
 
     async def _ask(self, name: str, permit: Permit, *, last: bool, once: bool = False) -> Completion | None:
@@ -193,9 +193,9 @@ class FallbackChain:
     # --- one call ----------------------------------------------------------------------------------------
 
     async def _call(self, name: str, permit: Permit, start: Start, *, last: bool) -> Completion:
-        turn, more = self.request_for(name)
+        turn, more = (self.turn, ()) if self.request_for is None else self.request_for(name)
         messages = self._messages(name, permit, start, more)
-        first = self.budget.first_token(self.context.policy.first_token_seconds, last=last)
+        first, whole = self.budget.patience(self.context.policy.first_token_seconds, last=last)
         call = ModelCall(
             models=self.context.models,
             model=name,
@@ -206,22 +206,23 @@ class FallbackChain:
             pieces=self._in_pieces(name, last=last),
             first=first,
             between=self.context.policy.stall_seconds,
-            whole=self.budget.whole(last=last),
+            whole=whole,
             budget=self.budget,
             began=self.began,
             note=self.note,
         )
-        limit = self.context.limits.of(self.context.models.upstream(name))
+        upstream = self.context.models.upstream(name)
+        limit = self.context.limits.of(upstream)
         if not limit.try_enter(live=self.budget.priority.live):
             await self._enter(limit, call)
         self.delivery.begin(name, start)
         hedge = self.context.policy.hedge and start == "fresh"
         late = self.context.health.of(name).first_token_p95() if hedge else None
         if late is None or late >= first:
-            self._count(name)
+            self._count(upstream)
             said = await call.run(limit, self.delivery.add)
         else:
-            said = await self._call_hedged(call, limit, late)
+            said = await self._call_hedged(call, limit, upstream, late)
         self.delivery.finish()
         return replace(said, text=self.delivery.text) if start != "fresh" else said
 
@@ -258,7 +259,7 @@ class FallbackChain:
                 raise FailedAttemptError(error, verdict, begun=False) from None
             raise
 
-    async def _call_hedged(self, call: ModelCall, limit: ProviderLimit, late: float) -> Completion:
+    async def _call_hedged(self, call: ModelCall, limit: ProviderLimit, upstream: str, late: float) -> Completion:
         async def run(claim: Claim, second: bool) -> Completion:
             mine = call
             if second:
@@ -270,7 +271,7 @@ class FallbackChain:
                     permit.release()
                     raise asyncio.CancelledError
                 mine = replace(call, permit=permit, hedge=True)
-            self._count(call.model)
+            self._count(upstream)
             said = await mine.run(limit, _claiming(claim, self.delivery.add))
             if not claim():
                 raise asyncio.CancelledError

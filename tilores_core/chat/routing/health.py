@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
-
-from cachetools import LRUCache
 
 from tilores_core.contracts import Attempt
 from tilores_core.resilience import CircuitBreaker, Condition
@@ -128,15 +126,18 @@ class Health:
     def __init__(self, routing: RoutingTable, clock: Callable[[], float] = time.monotonic) -> None:
         self._routing = routing
         self._clock = clock
-        self._models: LRUCache[str, ModelHealth] = LRUCache(_MODELS_KEPT)
+        self._models: OrderedDict[str, ModelHealth] = OrderedDict()  # those asked last at the end
         self._held: dict[tuple[str, str], float] = {}
 
     def of(self, model: str) -> ModelHealth:
-        try:
-            return self._models[model]
-        except KeyError:
+        known = self._models.get(model)
+        if known is None:
             known = self._models[model] = ModelHealth(self._routing, self._clock)
-            return known
+            if len(self._models) > _MODELS_KEPT:
+                self._models.popitem(last=False)
+        else:
+            self._models.move_to_end(model)
+        return known
 
     def hold(self, models: Holds) -> None:
         """Leave these models alone for so many seconds, unless no other is left to ask, and no others any more."""
