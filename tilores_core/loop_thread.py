@@ -18,8 +18,8 @@ _CLOSE_SECONDS = 15.0
 class EventLoopThread(Generic[T]):
     """Opens an asynchronous context manager on its own event loop and runs coroutines there.
 
-    `with EventLoopThread(options.services()) as loop: loop.run(work(loop.opened))`. Ctrl-C reaches the main thread,
-    and the loop serves its background tasks meanwhile.
+    `with EventLoopThread(options.open_services()) as loop: loop.run(work(loop.opened))`. Ctrl-C reaches the main
+    thread, and the loop serves its background tasks meanwhile.
     """
 
     def __init__(self, context: AbstractAsyncContextManager[T]) -> None:

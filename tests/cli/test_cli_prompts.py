@@ -91,4 +91,4 @@ def test_files_that_are_no_prompt_are_refused(tilores: Command, tmp_path: Path) 
     assert "'tone' is not a part of a prompt" in unknown.stderr
     (folder / "tone.md").unlink()
     (folder / "role.md").write_bytes(b"\xff")
-    assert "it is not UTF-8" in tilores.run("prompts", "push", str(folder), "--reason", "x").stderr
+    assert "is not UTF-8" in tilores.run("prompts", "push", str(folder), "--reason", "x").stderr

@@ -15,6 +15,7 @@ import orjson
 import structlog
 
 from tilores_core.contracts import Alert
+from tilores_core.files import replace_file
 from tilores_core.store.topics import AlertReport
 
 log = structlog.get_logger(part="alerts")
@@ -32,13 +33,7 @@ class SpillFile:
     def write(self, reports: Sequence[AlertReport]) -> None:
         """Replace what the file holds; it is on the disk when this returns."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part = self.path.with_suffix(".part")
-        handle = os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(orjson.dumps([_plain(report) for report in reports]))
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(self.path)
+        replace_file(self.path, orjson.dumps([_plain(report) for report in reports]))
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)

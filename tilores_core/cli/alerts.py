@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import getpass
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from tilores_core.cli.options import JsonOption, Options
+from tilores_core.cli.options import JsonOption, asynchronous, get_options, get_user
 from tilores_core.cli.output import emit
 
 if TYPE_CHECKING:
     from tilores_core.alerts.desk import AlertDesk
     from tilores_core.settings import Environment, LoadedConfig
-    from tilores_core.store.lazy import LazyStore
-
-T = TypeVar("T")
 
 app = typer.Typer(name="alerts", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -30,7 +26,8 @@ Fingerprint = Annotated[str, typer.Argument(metavar="ALERT", help="Its fingerpri
 
 
 @app.command("list")
-def list_alerts(
+@asynchronous
+async def list_alerts(
     ctx: typer.Context,
     everything: Annotated[bool, typer.Option("--all", help="Resolved ones as well.")] = False,
     silences: Annotated[bool, typer.Option("--silences", help="List the silences in force instead.")] = False,
@@ -38,34 +35,39 @@ def list_alerts(
     json: JsonOption = False,
 ) -> None:
     """List open alerts, the one that was raised last first."""
-    if silences:
-        found = _run(ctx.obj, lambda desk: desk.silences())
-    else:
-        found = _run(ctx.obj, lambda desk: desk.list_alerts(everything=everything, limit=limit))
+    async with _open_desk(ctx) as desk:
+        found = await (desk.silences() if silences else desk.list_alerts(everything=everything, limit=limit))
     lines = map(_silence_line if silences else _line, found)
     emit(found, "\n".join(lines) or "there is none", as_json=json)
 
 
 @app.command()
-def show(ctx: typer.Context, alert: Fingerprint, json: JsonOption = False) -> None:
+@asynchronous
+async def show(ctx: typer.Context, alert: Fingerprint, json: JsonOption = False) -> None:
     """Show one alert and what became of its messages."""
-    _show(_run(ctx.obj, lambda desk: desk.show(alert)), as_json=json)
+    async with _open_desk(ctx) as desk:
+        _show(await desk.show(alert), as_json=json)
 
 
 @app.command()
-def ack(ctx: typer.Context, alert: Fingerprint, json: JsonOption = False) -> None:
+@asynchronous
+async def ack(ctx: typer.Context, alert: Fingerprint, json: JsonOption = False) -> None:
     """Acknowledge an alert. It is neither repeated nor escalated then."""
-    _show(_run(ctx.obj, lambda desk: desk.acknowledge(alert, _user())), as_json=json)
+    async with _open_desk(ctx) as desk:
+        _show(await desk.acknowledge(alert, get_user()), as_json=json)
 
 
 @app.command()
-def resolve(ctx: typer.Context, alert: Fingerprint, json: JsonOption = False) -> None:
+@asynchronous
+async def resolve(ctx: typer.Context, alert: Fingerprint, json: JsonOption = False) -> None:
     """End an alert. It opens again when it is raised again."""
-    _show(_run(ctx.obj, lambda desk: desk.resolve(alert)), as_json=json)
+    async with _open_desk(ctx) as desk:
+        _show(await desk.resolve(alert), as_json=json)
 
 
 @app.command()
-def silence(
+@asynchronous
+async def silence(
     ctx: typer.Context,
     alert: Annotated[
         str | None, typer.Argument(metavar="[ALERT]", help="Fingerprint, or the beginning of it.")
@@ -87,14 +89,13 @@ def silence(
     json: JsonOption = False,
 ) -> None:
     """Keep alerts that match from being sent. It lasts for a time, or until one clears."""
-    if end is not None:
-        _run(ctx.obj, lambda desk: desk.end_silence(end))
-        emit({"ended": end}, f"silence {end} has ended", as_json=json)
-        return
-    made = _run(
-        ctx.obj,
-        lambda desk: desk.silence(
-            owner=_user(),
+    async with _open_desk(ctx) as desk:
+        if end is not None:
+            await desk.end_silence(end)
+            emit({"ended": end}, f"silence {end} has ended", as_json=json)
+            return
+        made = await desk.silence(
+            owner=get_user(),
             minutes=minutes,
             starts_in_minutes=starts_in,
             until_clear=until_clear,
@@ -105,13 +106,13 @@ def silence(
             source=source,
             model=model,
             spectrum=spectrum,
-        ),
-    )
+        )
     emit(made, _silence_line(made), as_json=json)
 
 
 @app.command("test")
-def send(
+@asynchronous
+async def send(
     ctx: typer.Context,
     channel: Annotated[
         str | None, typer.Option(metavar="NAME", help="One channel; default: all of [use] alerts.")
@@ -120,45 +121,33 @@ def send(
     json: JsonOption = False,
 ) -> None:
     """Send a test message from here. Exit code 1 when a channel did not take it."""
-    options: Options = ctx.obj
+    from tilores_core.alerts.desk import AlertDesk, send_test
+    from tilores_core.alerts.system import build_channels
 
-    async def main() -> dict[str, str | None]:
-        from tilores_core.alerts.desk import AlertDesk, send_test
-        from tilores_core.alerts.system import build_channels
-
-        host = options.host()
-        try:
-            AlertDesk.check_channel(host.config.use.alerts, channel)
-            built = {name: one for name, one in build_channels(host).items() if channel is None or name == channel}
-            results = await send_test(built, severity, host.config.alerts.send_seconds)
-            for name in (channel,) if channel else host.config.use.alerts:
-                off = host.disabled_roles.get(f"alerts/{name}", "it is not active")
-                results.setdefault(name, " ".join(off.split()))
-            return results
-        finally:
-            await host.aclose()
-
-    results = asyncio.run(main())
+    async with get_options(ctx).open_host() as host:
+        AlertDesk.check_channel(host.config.use.alerts, channel)
+        built = {name: one for name, one in build_channels(host).items() if channel is None or name == channel}
+        results = await send_test(built, severity, host.config.alerts.send_seconds)
+        for name in (channel,) if channel else host.config.use.alerts:
+            off = host.disabled_roles.get(f"alerts/{name}", "it is not active")
+            results.setdefault(name, " ".join(off.split()))
     lines = [f"{name}: {'sent' if error is None else f'failed: {error}'}" for name, error in results.items()]
     emit(results, "\n".join(lines), as_json=json)
     if any(error is not None for error in results.values()):
         raise typer.Exit(1)
 
 
-def _run(options: Options, work: Callable[[AlertDesk], Awaitable[T]]) -> T:
+@asynccontextmanager
+async def _open_desk(ctx: typer.Context) -> AsyncIterator[AlertDesk]:
+    from tilores_core.alerts.desk import AlertDesk
     from tilores_core.settings import load_config
 
+    options = get_options(ctx)
     environment = options.environment()
     loaded = load_config(environment.config)
-
-    async def main(store: LazyStore) -> T:
-        from tilores_core.alerts.desk import AlertDesk
-
-        return await work(AlertDesk(store, loaded.config.use.alerts))
-
-    found = options.run_on_store(main)
+    async with options.open_store() as store:
+        yield AlertDesk(store, loaded.config.use.alerts)
     _warn(environment, loaded)
-    return found
 
 
 def _warn(environment: Environment, loaded: LoadedConfig) -> None:
@@ -173,13 +162,6 @@ def _warn(environment: Environment, loaded: LoadedConfig) -> None:
             "  fix:  tilores worker, or tilores serve without --no-worker",
             err=True,
         )
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "command line"
 
 
 def _format_time(seconds: float | None) -> str:

@@ -56,7 +56,7 @@ def batch(
         if pool is not None:
             asyncio.get_running_loop().set_default_executor(pool)
         _end_on_sigterm()
-        async with options.services(host) as services:
+        async with options.open_services(host) as services:
             gc.freeze()  # what is there now stays: collections need not walk over it for every few lines
             with ExitStack() as stack:
                 made = await build_batch(

@@ -8,24 +8,22 @@ one, ask the server with `--url`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tilores_core.cli.options import AdminKeyOption, JsonOption, UrlOption
+from tilores_core.cli.options import AdminKeyOption, JsonOption, Options, UrlOption, asynchronous, get_options
 from tilores_core.cli.output import columns, emit
 from tilores_core.errors import TiloresError
 
 if TYPE_CHECKING:
     from tilores_core.cache.tiered import TieredCache
-    from tilores_core.cli.options import Options
     from tilores_core.cli.remote import Server
     from tilores_core.contracts import CacheTier
     from tilores_core.hookspecs import Spec
     from tilores_core.host.host import PluginHost
-
-T = TypeVar("T")
 
 app = typer.Typer(name="cache", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -36,14 +34,16 @@ NAMESPACES = ("answers", "mentions", "customers", "fingerprints", "schemas")
 
 
 @app.command()
-def stats(
+@asynchronous
+async def stats(
     ctx: typer.Context, url: UrlOption = None, admin_key: AdminKeyOption = None, as_json: JsonOption = False
 ) -> None:
     """Statistics of each tier and namespace."""
     if url is not None:
-        figures = _server(ctx, url, admin_key).get("/admin/cache", "tiers", "namespaces")
+        figures = await _server(ctx, url, admin_key).get("/admin/cache", "tiers", "namespaces")
     else:
-        figures = with_cache(ctx.obj, lambda cache, _: cache.stats())
+        async with open_cache(get_options(ctx)) as (cache, _):
+            figures = await cache.stats()
         figures["tiers"] = {label: tier for label, tier in figures["tiers"].items() if tier["breaker"] is not None}
     emit(figures, _tables(figures), as_json=as_json)
     if url is None and not as_json:
@@ -51,7 +51,8 @@ def stats(
 
 
 @app.command()
-def invalidate(
+@asynchronous
+async def invalidate(
     ctx: typer.Context,
     customer: Annotated[
         str | None, typer.Option(metavar="ID", help="All that is remembered about one customer.")
@@ -77,21 +78,20 @@ def invalidate(
         if match := nearest(namespace, NAMESPACES):  # any other may be a plugin's
             raise typer.BadParameter(f"there is no '{namespace}'; did you mean '{match}'?", param_hint="--namespace")
     if url is not None:
-        removed = _server(ctx, url, admin_key).post("/admin/cache/invalidate", what, "removed")["removed"]
+        removed = (await _server(ctx, url, admin_key).post("/admin/cache/invalidate", what, "removed"))["removed"]
     else:
         from tilores_core.cache.keys import customer_tags
 
-        removed = with_cache(
-            ctx.obj,
-            lambda cache, _: cache.invalidate(
+        async with open_cache(get_options(ctx)) as (cache, _):
+            removed = await cache.invalidate(
                 keys=(key,) if key else (), tags=customer_tags(customer, ()), namespace=namespace
-            ),
-        )
+            )
     _say(removed, as_json=as_json)
 
 
 @app.command()
-def clear(
+@asynchronous
+async def clear(
     ctx: typer.Context,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     url: UrlOption = None,
@@ -105,18 +105,20 @@ def clear(
         typer.confirm("Remove everything from the cache?", abort=True, err=True)
     if url is not None:
         server = _server(ctx, url, admin_key)
-        used = {*NAMESPACES, *server.get("/admin/cache", "namespaces")["namespaces"]}  # plugins' own as well
-        replies = (server.post("/admin/cache/invalidate", {"namespace": name}, "removed") for name in sorted(used))
-        removed = sum(reply["removed"] for reply in replies)
+        found = await server.get("/admin/cache", "namespaces")
+        removed = 0
+        for name in sorted({*NAMESPACES, *found["namespaces"]}):  # plugins' own as well
+            removed += (await server.post("/admin/cache/invalidate", {"namespace": name}, "removed"))["removed"]
     else:
-        removed = with_cache(ctx.obj, lambda cache, _: cache.clear())
+        async with open_cache(get_options(ctx)) as (cache, _):
+            removed = await cache.clear()
     _say(removed, as_json=as_json)
 
 
 def _server(ctx: typer.Context, url: str, key: str | None) -> Server:
     from tilores_core.cli.remote import Server
 
-    return Server.of(ctx.obj.environment(), url, key)
+    return Server.of(get_options(ctx).environment(), url, key)
 
 
 def _say(removed: int, *, as_json: bool) -> None:
@@ -161,22 +163,18 @@ def _figures(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 # --- the tiers, opened here ------------------------------------------------------------------------------------
 
 
-def with_cache(options: Options, work: Callable[[TieredCache, PluginHost], Awaitable[T]]) -> T:
-    """Do the work with the shared tiers of `[use] cache`. Raises `TiloresError` when there is none, or when one of
-    them does not answer or could not do its part."""
-    import asyncio
+@asynccontextmanager
+async def open_cache(options: Options) -> AsyncIterator[tuple[TieredCache, PluginHost]]:
+    """The shared tiers of `[use] cache`.
 
-    return asyncio.run(_with_cache(options, work))
-
-
-async def _with_cache(options: Options, work: Callable[[TieredCache, PluginHost], Awaitable[T]]) -> T:
+    Raises `TiloresError` when there is none, or when one of them does not answer or could not do its part.
+    """
     from tilores_core.cache.tiered import TieredCache
     from tilores_core.contracts import SupportsBroadcast, SupportsPeek
     from tilores_core.host.roles import CACHE
     from tilores_core.services import build_tiers
 
-    host = options.host()
-    try:
+    async with options.open_host() as host:
         tiers = build_tiers(host)
         shared = [(name, tier) for name, tier in tiers if not isinstance(tier, SupportsPeek)]
         if not shared:
@@ -187,13 +185,10 @@ async def _with_cache(options: Options, work: Callable[[TieredCache, PluginHost]
             )
         for name, tier in shared:
             await _ready(name, tier, host.registration(CACHE, name).spec)
-        cache = TieredCache(tiers, table=host.config.cache)
-        try:
+        async with aclosing(TieredCache(tiers, table=host.config.cache)) as cache:
             before = await _failures(cache)
-            result = await work(cache, host)
+            yield cache, host
             failed = [name for name, count in (await _failures(cache)).items() if count > before[name]]
-        finally:
-            await cache.aclose()
         if failed:
             raise TiloresError(
                 f"the cache tier '{failed[0]}' could not do all of it",
@@ -202,9 +197,6 @@ async def _with_cache(options: Options, work: Callable[[TieredCache, PluginHost]
         if not any(isinstance(tier, SupportsBroadcast) for _, tier in shared):
             names = ", ".join(name for name, _ in shared)
             typer.echo(f"note: {names} cannot tell running servers, whose own memory keeps what it has", err=True)
-        return result
-    finally:
-        await host.aclose()
 
 
 async def _failures(cache: TieredCache) -> dict[str, int]:

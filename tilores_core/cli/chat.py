@@ -32,7 +32,8 @@ def chat(ctx: typer.Context, customer: CustomerOption = None, model: ModelOption
 
     interactive = sys.stdin.isatty()
     failed = False
-    with EventLoopThread(get_options(ctx).services()) as session:
+    options = get_options(ctx)
+    with EventLoopThread(options.open_services(options.host())) as session:
         services = session.opened
         limits = services.host.config.chat
         chosen = services.engine.models.resolve(model)

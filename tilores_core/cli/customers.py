@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tilores_core.cli.options import JsonOption, Options
+from tilores_core.cli.options import JsonOption, Options, asynchronous, get_options
 from tilores_core.cli.output import emit
 from tilores_core.errors import ConfigError
 
@@ -18,7 +18,8 @@ app = typer.Typer(name="customers", no_args_is_help=True, pretty_exceptions_enab
 
 
 @app.command()
-def check(
+@asynchronous
+async def check(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="The customers' file.")],
     json: JsonOption = False,
@@ -28,10 +29,9 @@ def check(
     That is which column became what, how much was read, and which rows would be left out. The settings are those of
     the source's table in plugins.toml, with another path. Exit code 1 when no row would be served.
     """
-    import asyncio
     from dataclasses import asdict
 
-    report = asyncio.run(_report(ctx.obj, file.resolve()))
+    report = await _report(get_options(ctx), file.resolve())
     emit(asdict(report), format_report(report), as_json=json)
     if not report.customers:
         raise typer.Exit(1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from tilores_core.cli.options import DryRunOption, MaxCallsOption, SpectrumsOption, get_options
+from tilores_core.cli.options import DryRunOption, MaxCallsOption, SpectrumsOption, asynchronous, get_options
 from tilores_core.cli.output import show_progress, split_names, unwritable, write_file
 from tilores_core.errors import InvalidRequestError, UnknownModelError
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 _LINE_EVERY: Final = 50  # answers, where there is no terminal
 
 
-def evaluate(
+@asynchronous
+async def evaluate(
     ctx: typer.Context,
     models: Annotated[
         str | None,
@@ -73,6 +74,7 @@ def evaluate(
     twice. Exit code 1: a call failed, the budget ended, --min is missed, or the comparison says worse.
     """
     from tilores_core.quality.evaluation.plan import EvaluationRequest
+    from tilores_core.worker.evaluating import evaluator_of, find_run, plan_of, run_evaluation, simulated
 
     request = EvaluationRequest(
         models=split_names(models),
@@ -89,9 +91,7 @@ def evaluate(
     )
     reports = _Reports(json, html, junit)
 
-    async def work(services: Services) -> bool:
-        from tilores_core.worker.evaluating import evaluator_of, find_run, plan_of, run_evaluation, simulated
-
+    async with get_options(ctx).open_services() as services:
         try:
             plan = await plan_of(services, request, questions)
             if compare is not None:
@@ -101,7 +101,7 @@ def evaluate(
         if dry_run:
             estimate = await evaluator_of(services).estimate(plan, resume=not fresh)
             _show_estimate(plan, estimate, simulated=simulated(services, plan))
-            return True
+            return
         reports.check()  # not after the calls have been paid for
 
         def say(done: int, _: str) -> None:
@@ -118,9 +118,7 @@ def evaluate(
                 concurrent=concurrent,
             )
         _show(done, services, reports)
-        return _is_good(minimum, done.run, done.comparison)
-
-    if not get_options(ctx).run(work):
+    if not _is_good(minimum, done.run, done.comparison):
         raise typer.Exit(1)
 
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import getpass
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tilores_core.cli.options import JsonOption, Options, ReasonOption
+from tilores_core.cli.options import JsonOption, ReasonOption, asynchronous, get_options, get_user
 from tilores_core.cli.output import emit
-from tilores_core.cli.prompts import run_with_manager
+from tilores_core.cli.prompts import open_manager
 from tilores_core.errors import ConfigError
+from tilores_core.files import read_bytes
 
 if TYPE_CHECKING:
     from tilores_core.release.experiments import ExperimentPlan, ProductionABTester
-
-T = TypeVar("T")
 
 app = typer.Typer(name="experiments", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -46,7 +45,8 @@ SampleOption = Annotated[
 
 
 @app.command()
-def plan(
+@asynchronous
+async def plan(
     ctx: typer.Context,
     name: NameOption = "experiment",
     candidate: CandidateOption = None,
@@ -63,7 +63,8 @@ def plan(
     That is scored calls per arm, and days at the traffic of the last week.
     """
     made = _plan(ctx.params)
-    found = _with_tester(ctx.obj, lambda tester: tester.plan(made))
+    async with _open_tester(ctx) as tester:
+        found = await tester.plan(made)
     days = "no scored traffic in the last week" if found.days is None else f"{found.days:g} days at today's traffic"
     steps = "".join(f"\n  {weight:.0%}: {count}" for weight, count in zip(made.weights, found.steps, strict=False))
     row = {"plan": made.model_dump(mode="json"), "needs": found.model_dump()}
@@ -72,7 +73,8 @@ def plan(
 
 
 @app.command()
-def start(
+@asynchronous
+async def start(
     ctx: typer.Context,
     reason: ReasonOption,
     name: NameOption = "experiment",
@@ -93,20 +95,19 @@ def start(
     from tilores_core.release.experiments.report import as_json, versus
 
     made = _plan(ctx.params)
-
-    async def work(tester: ProductionABTester) -> Any:
-        return await tester.start(made, actor=getpass.getuser(), reason=reason, skip_evaluation=skip_evaluation)
-
-    experiment = _with_tester(ctx.obj, work, services=True)
+    async with _open_tester(ctx, with_services=True) as tester:
+        experiment = await tester.start(made, actor=get_user(), reason=reason, skip_evaluation=skip_evaluation)
     emit(as_json(experiment), f"{experiment.name} runs: {versus(experiment)}", as_json=json)
 
 
 @app.command("list")
-def list_experiments(ctx: typer.Context, json: JsonOption = False) -> None:
+@asynchronous
+async def list_experiments(ctx: typer.Context, json: JsonOption = False) -> None:
     """List experiments, the newest first."""
     from tilores_core.release.experiments.report import as_json, has_lift
 
-    found = _with_tester(ctx.obj, lambda tester: tester.recent())
+    async with _open_tester(ctx) as tester:
+        found = await tester.recent()
     lines = []
     for experiment in found:
         lift = f"{experiment.verdict['lift']:+.3f}" if has_lift(experiment.verdict) else "-"
@@ -117,26 +118,31 @@ def list_experiments(ctx: typer.Context, json: JsonOption = False) -> None:
 
 
 @app.command()
-def status(ctx: typer.Context, name: NameArgument, json: JsonOption = False) -> None:
+@asynchronous
+async def status(ctx: typer.Context, name: NameArgument, json: JsonOption = False) -> None:
     """Say what the data of an experiment say now. Nothing is decided."""
     from tilores_core.release.experiments.report import as_json, describe
 
-    experiment, verdict = _with_tester(ctx.obj, lambda tester: tester.status(name))
+    async with _open_tester(ctx) as tester:
+        experiment, verdict = await tester.status(name)
     emit({**as_json(experiment), "verdict": verdict.as_row()}, describe(experiment, verdict.as_row()), as_json=json)
 
 
 @app.command()
-def report(ctx: typer.Context, name: NameArgument, json: JsonOption = False) -> None:
+@asynchronous
+async def report(ctx: typer.Context, name: NameArgument, json: JsonOption = False) -> None:
     """Print the last look with a chart of the lift's interval over time."""
     from tilores_core.release.experiments.report import as_json, chart, describe
 
-    experiment = _with_tester(ctx.obj, lambda tester: tester.get(name))
+    async with _open_tester(ctx) as tester:
+        experiment = await tester.get(name)
     text = f"{describe(experiment, experiment.verdict)}\n\n{chart(experiment.looks)}"
     emit({**as_json(experiment), "looks": list(experiment.looks)}, text, as_json=json)
 
 
 @app.command()
-def stop(
+@asynchronous
+async def stop(
     ctx: typer.Context,
     name: NameArgument,
     reason: ReasonOption,
@@ -146,10 +152,8 @@ def stop(
     """End an experiment; all traffic gets the version in production."""
     from tilores_core.release.experiments.report import as_json
 
-    async def work(tester: ProductionABTester) -> Any:
-        return await tester.stop(name, actor=getpass.getuser(), reason=reason, deploy=deploy)
-
-    experiment = _with_tester(ctx.obj, work, services=deploy)
+    async with _open_tester(ctx, with_services=deploy) as tester:
+        experiment = await tester.stop(name, actor=get_user(), reason=reason, deploy=deploy)
     emit(as_json(experiment), f"{name} has ended: {experiment.outcome}", as_json=json)
 
 
@@ -161,7 +165,7 @@ def _plan(given: Mapping[str, Any]) -> ExperimentPlan:
 
     try:
         if given["file"] is not None:
-            return ExperimentPlan.model_validate_json(given["file"].read_bytes())
+            return ExperimentPlan.model_validate_json(read_bytes(given["file"]))
         if given["candidate"] is None and given["model"] is None:
             fix = "tilores prompts list, tilores models"
             raise ConfigError("no candidate is named", where="--candidate or --model", fix=fix)
@@ -177,18 +181,17 @@ def _plan(given: Mapping[str, Any]) -> ExperimentPlan:
         raise ConfigError("; ".join(problems), where=str(given["file"] or "the plan"), fix="correct it") from None
 
 
-def _with_tester(
-    options: Options, work: Callable[[ProductionABTester], Awaitable[T]], *, services: bool = False
-) -> T:
-    """Do the work with a tester. `services`: with all of them, for what asks golden questions; else with the store
-    alone."""
-    if services:
-        return options.run(lambda opened: work(opened.release.tester))
-
+@asynccontextmanager
+async def _open_tester(ctx: typer.Context, *, with_services: bool = False) -> AsyncIterator[ProductionABTester]:
+    """A tester with the store alone; with all services where golden questions are asked."""
     from tilores_core.release.experiments import Assignment, ProductionABTester
     from tilores_core.settings import load_config
 
+    options = get_options(ctx)
+    if with_services:
+        async with options.open_services() as services:
+            yield services.release.tester
+        return
     holdout = load_config(options.environment().config).config.experiments.holdout
-    return run_with_manager(
-        options, lambda manager, store: work(ProductionABTester(store, manager, Assignment(), holdout=holdout))
-    )
+    async with open_manager(options) as (manager, store):
+        yield ProductionABTester(store, manager, Assignment(), holdout=holdout)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
-from tilores_core.cli.options import AdminKeyOption, JsonOption, UrlOption, get_options
+from tilores_core.cli.options import AdminKeyOption, JsonOption, UrlOption, asynchronous, get_options
 from tilores_core.cli.output import emit
 
-if TYPE_CHECKING:
-    from tilores_core.cache.tiered import TieredCache
-    from tilores_core.host.host import PluginHost
 
-
-def forget(
+@asynchronous
+async def forget(
     ctx: typer.Context,
     customer: Annotated[str, typer.Argument(metavar="ID", help="The customer's id, as the source has it.")],
     url: UrlOption = None,
@@ -29,28 +26,20 @@ def forget(
     from tilores_core.jobs.forget import check_customer_id
 
     check_customer_id(customer)
-    environment = get_options(ctx).environment()
+    options = get_options(ctx)
+    environment = options.environment()
     if url is not None:
         from tilores_core.cli.remote import Server
 
         server = Server.of(environment, url, admin_key)
-        found = server.delete(f"/admin/customers/{quote(customer, safe='')}", "removed", "not_reached")
+        found = await server.delete(f"/admin/customers/{quote(customer, safe='')}", "removed", "not_reached")
     else:
-        from tilores_core.cli.cache import with_cache
+        from tilores_core.cli.cache import open_cache
+        from tilores_core.jobs.forget import forget_everywhere
+        from tilores_core.services import job_folder
 
-        async def work(cache: TieredCache, host: PluginHost) -> dict[str, Any]:
-            from tilores_core.jobs.forget import forget_everywhere
-            from tilores_core.services import job_folder
-            from tilores_core.store.address import store_address
-            from tilores_core.store.lazy import LazyStore
-
-            store = LazyStore(store_address(environment.database_url, environment.data_dir))
-            try:
-                return await forget_everywhere(cache, job_folder(environment), store, host, customer)
-            finally:
-                await store.aclose()
-
-        found = with_cache(get_options(ctx), work)
+        async with open_cache(options) as (cache, host), options.open_store() as store:
+            found = await forget_everywhere(cache, job_folder(environment), store, host, customer)
     emit(found, _lines(found), as_json=json)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,14 +16,15 @@ from tilores_core.cli.options import (
     MaxCallsOption,
     ReasonOption,
     SpectrumsOption,
+    asynchronous,
     get_options,
+    get_user,
 )
 from tilores_core.cli.output import columns, emit, show_progress, split_names, write_file
 from tilores_core.errors import InvalidRequestError, UnknownModelError
 
 if TYPE_CHECKING:
-    from tilores_core.services import Services
-    from tilores_core.store.improvement import StoredCycle
+    from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
     from tilores_core.store.lazy import LazyStore
 
 app = typer.Typer(name="improve", no_args_is_help=True, pretty_exceptions_enable=False)
@@ -37,7 +41,8 @@ def improve() -> None:
 
 
 @app.command()
-def run(
+@asynchronous
+async def run(
     ctx: typer.Context,
     strategy: Annotated[
         str | None, typer.Option(metavar="NAME", help="Optimizer strategy, or auto; default: [use] optimizer.")
@@ -61,12 +66,11 @@ def run(
 
     Nothing is asked twice. Exit code 0 also when nothing was found: that is a result.
     """
+    from tilores_core.cli.evaluate import say_flagged
     from tilores_core.improve.report import as_markdown, cycle_row
+    from tilores_core.worker.improving import build_cycles, build_request
 
-    async def work(services: Services) -> StoredCycle | dict[str, int] | None:
-        from tilores_core.cli.evaluate import say_flagged
-        from tilores_core.worker.improving import build_cycles, build_request
-
+    async with get_options(ctx).open_services() as services:
         try:
             request = await build_request(
                 services,
@@ -82,50 +86,40 @@ def run(
             raise typer.BadParameter(f"{error.message}; {error.fix}", param_hint="--models") from None
         cycles = build_cycles(services)
         if dry_run:
-            return await cycles.estimate(request)
+            estimate = await cycles.estimate(request)
+            emit(estimate, _format_estimate(estimate), as_json=json)
+            return
         for one in await (await services.store.get()).improvement.recent(limit=1, state="running"):
             typer.echo(f"Going on with cycle {one.id} as it was begun; run again for what you ask for now", err=True)
         with show_progress(6, lambda done, phase: typer.echo(f"{done + 1}/6 {phase}", err=True), quiet=json) as show:
-            done = await cycles.run(request, progress=lambda phase, number: show(number, phase))
+            try:
+                done = await cycles.run(request, progress=lambda phase, number: show(number, phase))
+            except asyncio.CancelledError:
+                typer.echo("Interrupted. What was finished is kept; go on with: tilores improve run", err=True)
+                raise
         say_flagged(services)
-        return done
-
-    try:
-        done = get_options(ctx).run(work)
-    except KeyboardInterrupt:
-        typer.echo("Interrupted. What was finished is kept; go on with: tilores improve run", err=True)
-        raise
-    if done is None or isinstance(done, dict):
-        emit(done or {}, _format_estimate(done or {}), as_json=json)
-    else:
-        emit({**cycle_row(done), "phases": dict(done.phases)}, as_markdown(done).rstrip(), as_json=json)
+    assert done is not None  # a cycle was asked for
+    emit({**cycle_row(done), "phases": dict(done.phases)}, as_markdown(done).rstrip(), as_json=json)
 
 
 @app.command()
-def status(ctx: typer.Context, json: JsonOption = False) -> None:
+@asynchronous
+async def status(ctx: typer.Context, json: JsonOption = False) -> None:
     """Show the current or last cycle, and what holds the next."""
     from dataclasses import asdict
 
     from tilores_core.improve.report import list_cycles
-    from tilores_core.settings import load_config
 
-    options = get_options(ctx)
-    table = load_config(options.environment().config).config.improve
-
-    async def work(store: LazyStore) -> dict[str, Any]:
-        from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
-
-        situation = asdict(await ContinuousImprovementOrchestrator(store, table).look())
+    async with _open_orchestrator(ctx) as (orchestrator, store):
+        situation = asdict(await orchestrator.look())
         rows = await list_cycles(store, 1)
         verifying = await (await store.get()).healing.recent(state="verifying")
-        return {
-            "cycle": rows[0] if rows else None,
-            "triggered": table.triggered,
-            **situation,
-            "verifying": [episode.id for episode in verifying],
-        }
-
-    found = options.run_on_store(work)
+    found = {
+        "cycle": rows[0] if rows else None,
+        "triggered": orchestrator.triggered,
+        **situation,
+        "verifying": [episode.id for episode in verifying],
+    }
     lines = [_table([found["cycle"]]) if found["cycle"] else _NO_CYCLE]
     if found["breached"]:
         due = ", ".join(found["due"]) or "none"
@@ -141,19 +135,26 @@ def status(ctx: typer.Context, json: JsonOption = False) -> None:
 
 
 @app.command()
-def pause(ctx: typer.Context, reason: ReasonOption) -> None:
+@asynchronous
+async def pause(ctx: typer.Context, reason: ReasonOption) -> None:
     """Let no cycle begin by itself. One that runs goes on to its end."""
-    _switch(ctx, reason, paused=True)
+    async with _open_orchestrator(ctx) as (orchestrator, _):
+        await orchestrator.pause(actor=get_user(), reason=reason)
+    typer.echo("No cycle is triggered until: tilores improve resume")
 
 
 @app.command()
-def resume(ctx: typer.Context, reason: ReasonOption) -> None:
+@asynchronous
+async def resume(ctx: typer.Context, reason: ReasonOption) -> None:
     """End a pause."""
-    _switch(ctx, reason, paused=False)
+    async with _open_orchestrator(ctx) as (orchestrator, _):
+        await orchestrator.resume(actor=get_user(), reason=reason)
+    typer.echo("Cycles may be triggered again.")
 
 
 @app.command()
-def history(
+@asynchronous
+async def history(
     ctx: typer.Context,
     limit: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="How many, the newest first.")] = _MOST,
     json: JsonOption = False,
@@ -161,12 +162,14 @@ def history(
     """List cycles with their outcome, gain and cost."""
     from tilores_core.improve.report import list_cycles
 
-    rows = get_options(ctx).run_on_store(lambda store: list_cycles(store, limit))
+    async with get_options(ctx).open_store() as store:
+        rows = await list_cycles(store, limit)
     emit(rows, _table(rows) if rows else _NO_CYCLE, as_json=json)
 
 
 @app.command()
-def episodes(
+@asynchronous
+async def episodes(
     ctx: typer.Context,
     limit: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="How many, the newest first.")] = _MOST,
     json: JsonOption = False,
@@ -174,7 +177,8 @@ def episodes(
     """List what healing has found and done, and whether it helped."""
     from tilores_core.improve.report import list_episodes
 
-    found = get_options(ctx).run_on_store(lambda store: list_episodes(store, limit))
+    async with get_options(ctx).open_store() as store:
+        found = await list_episodes(store, limit)
     heads = ("began", "state", "diagnosis", "about", "done", "result")
     shown = [
         [row["created"], row["state"], row["diagnosis"], row["subject"], row["done"] or "", row["result"] or _EMPTY]
@@ -188,7 +192,8 @@ def episodes(
 
 
 @app.command()
-def report(
+@asynchronous
+async def report(
     ctx: typer.Context,
     cycle: CycleArgument = "last",
     form: Annotated[
@@ -200,18 +205,13 @@ def report(
     ] = None,
 ) -> None:
     """Print the report of a cycle."""
-
-    async def work(store: LazyStore) -> StoredCycle:
+    async with get_options(ctx).open_store() as store:
         cycles = (await store.get()).improvement
-        recent = await cycles.recent(limit=1)
-        found = (recent[0] if recent else None) if cycle == "last" else await cycles.get(cycle)
-        if found is None:
-            raise InvalidRequestError(
-                f"there is no improvement cycle '{cycle}'", param="CYCLE", fix="list them: tilores improve history"
-            )
-        return found
-
-    found = get_options(ctx).run_on_store(work)
+        found = next(iter(await cycles.recent(limit=1)), None) if cycle == "last" else await cycles.get(cycle)
+    if found is None:
+        raise InvalidRequestError(
+            f"there is no improvement cycle '{cycle}'", param="CYCLE", fix="list them: tilores improve history"
+        )
     if form == "html":
         from tilores_core.improve.report import as_html as render
     else:
@@ -222,22 +222,17 @@ def report(
         write_file(output, render(found).encode())
 
 
-def _switch(ctx: typer.Context, reason: str, *, paused: bool) -> None:
-    import getpass
-
+@asynccontextmanager
+async def _open_orchestrator(
+    ctx: typer.Context,
+) -> AsyncIterator[tuple[ContinuousImprovementOrchestrator, LazyStore]]:
+    from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
     from tilores_core.settings import load_config
 
     options = get_options(ctx)
     table = load_config(options.environment().config).config.improve
-
-    async def work(store: LazyStore) -> None:
-        from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
-
-        orchestrator = ContinuousImprovementOrchestrator(store, table)
-        await (orchestrator.pause if paused else orchestrator.resume)(actor=getpass.getuser(), reason=reason)
-
-    options.run_on_store(work)
-    typer.echo("No cycle is triggered until: tilores improve resume" if paused else "Cycles may be triggered again.")
+    async with options.open_store() as store:
+        yield ContinuousImprovementOrchestrator(store, table), store
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from tilores_core.cli.options import JsonOption, get_options
+from tilores_core.cli.options import JsonOption, asynchronous, get_options
 from tilores_core.cli.output import columns, emit, write_file
+from tilores_core.files import MEBIBYTE, read_bytes
 
 if TYPE_CHECKING:
     from tilores_core.improve.learning import LearningAccumulator
-    from tilores_core.store.lazy import LazyStore
-
-T = TypeVar("T")
 
 app = typer.Typer(name="learning", no_args_is_help=True, pretty_exceptions_enable=False)
 
 _EMPTY = "-"
-_WIDEST: int = 100
+_WIDEST: Final = 100
+_MOST_BYTES: Final = 64 * MEBIBYTE
 
 
 @app.command()
-def show(ctx: typer.Context, json: JsonOption = False) -> None:
+@asynchronous
+async def show(ctx: typer.Context, json: JsonOption = False) -> None:
     """List instructions with gain and confidence, the surest first."""
 
-    async def work(learned: LearningAccumulator) -> list[dict[str, Any]]:
-        return [
+    async with _open_learning(ctx) as learned:
+        rows: list[dict[str, Any]] = [
             {
                 "instruction": one.lesson.change.instruction,
                 "part": one.lesson.change.part,
@@ -44,8 +45,6 @@ def show(ctx: typer.Context, json: JsonOption = False) -> None:
             }
             for one in await learned.summarise()
         ]
-
-    rows = _run(ctx, work)
     shown = [
         [
             f"{100 * row['gain']:+.2f}",
@@ -62,27 +61,30 @@ def show(ctx: typer.Context, json: JsonOption = False) -> None:
 
 
 @app.command("export")
-def export_lessons(
+@asynchronous
+async def export_lessons(
     ctx: typer.Context, file: Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False, help="Where to.")]
 ) -> None:
     """Write all observations as JSON, for another installation."""
-    write_file(file, _run(ctx, lambda learned: learned.export_json()))
+    async with _open_learning(ctx) as learned:
+        write_file(file, await learned.export_json())
 
 
 @app.command("import")
-def import_lessons(
+@asynchronous
+async def import_lessons(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="An exported file.")],
 ) -> None:
     """Merge what was exported elsewhere. What is known already stays as it is."""
-    count = _run(ctx, lambda learned: learned.import_json(file.read_bytes()))
+    async with _open_learning(ctx) as learned:
+        count = await learned.import_json(read_bytes(file, most=_MOST_BYTES))
     typer.echo(f"{count} observations are new")
 
 
-def _run(ctx: typer.Context, work: Callable[[LearningAccumulator], Awaitable[T]]) -> T:
-    async def main(store: LazyStore) -> T:
-        from tilores_core.improve.learning import LearningAccumulator
+@asynccontextmanager
+async def _open_learning(ctx: typer.Context) -> AsyncIterator[LearningAccumulator]:
+    from tilores_core.improve.learning import LearningAccumulator
 
-        return await work(LearningAccumulator((await store.get()).improvement))
-
-    return get_options(ctx).run_on_store(main)
+    async with get_options(ctx).open_store() as store:
+        yield LearningAccumulator((await store.get()).improvement)

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from typing import TYPE_CHECKING
 
 import typer
 
-from tilores_core.cli.options import JsonOption, Options, get_options
+from tilores_core.cli.options import JsonOption, asynchronous, get_options
 from tilores_core.cli.output import emit
 
 if TYPE_CHECKING:
     from tilores_core.contracts import ModelInfo
 
 
-def models(ctx: typer.Context, json: JsonOption = False) -> None:
+@asynchronous
+async def models(ctx: typer.Context, json: JsonOption = False) -> None:
     """List the models."""
     # One line a model, the default marked; one a provider whose library is not installed, with what to do for it.
     # Needs neither the customer source nor the cache.
     from tilores_core.contracts import ModelInfo
+    from tilores_core.services import build_models
 
-    default, rows, idle = asyncio.run(_listing(get_options(ctx)))
+    async with get_options(ctx).open_host() as host:
+        known = build_models(host)
+        default, idle = known.default, sorted(known.idle.items())
+        rows = [(f"{provider}:{info.id}", info) for provider, info in known.listing()]
     nothing = dataclasses.asdict(ModelInfo(id=""))
     listing = [{**dataclasses.asdict(info), "id": name, "default": name == default} for name, info in rows]
     listing += [{**nothing, "id": f"{name}:*", "unavailable": fix, "default": False} for name, fix in idle]
@@ -29,18 +33,6 @@ def models(ctx: typer.Context, json: JsonOption = False) -> None:
     lines += [(f"{name}:*", f"unavailable: {fix}") for name, fix in idle]
     width = max((len(name) for name, _ in lines), default=0)
     emit(listing, "\n".join(f"{name:<{width}}  {notes}".rstrip() for name, notes in lines), as_json=json)
-
-
-async def _listing(options: Options) -> tuple[str, list[tuple[str, ModelInfo]], list[tuple[str, str]]]:
-    from tilores_core.services import build_models
-
-    host = options.host()
-    try:
-        known = build_models(host)
-        rows = [(f"{provider}:{info.id}", info) for provider, info in known.listing()]
-        return known.default, rows, sorted(known.idle.items())
-    finally:
-        await host.aclose()
 
 
 def _notes(info: ModelInfo, *, is_default: bool) -> str:

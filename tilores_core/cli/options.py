@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, ParamSpec
 
 import typer
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from tilores_core.settings import Environment
     from tilores_core.store.lazy import LazyStore
 
-T = TypeVar("T")
+P = ParamSpec("P")
 
 _LONGEST_REASON: Final = 2000  # characters, as over HTTP
 
@@ -81,48 +82,53 @@ class Options:
 
     def host(self) -> PluginHost:
         """The plugins, loaded; close it. Only warnings are logged. Raises `ConfigError`, `PluginError`."""
-        from tilores_core.logs import configure_logging
         from tilores_core.services import load_host
 
-        environment = self.environment()
-        configure_logging("debug" if self.verbose else "warning", environment.log_format)
-        return load_host(environment, disable=self.disable, no_plugins=self.no_plugins)
+        return load_host(self._configure_logging(), disable=self.disable, no_plugins=self.no_plugins)
 
-    def services(self, host: PluginHost | None = None) -> AbstractAsyncContextManager[Services]:
-        """The services, not yet open; they close the host. Raises as `host` does."""
-        return _open(host or self.host(), self.environment())
+    @asynccontextmanager
+    async def open_host(self) -> AsyncIterator[PluginHost]:
+        """The plugins alone, closed at the end. Raises as `host` does."""
+        host = self.host()
+        try:
+            yield host
+        finally:
+            await host.aclose()
 
-    def run(self, work: Callable[[Services], Awaitable[T]]) -> T:
-        """Build the services, do the work with them, close them."""
-        import asyncio
+    @asynccontextmanager
+    async def open_services(self, host: PluginHost | None = None) -> AsyncIterator[Services]:
+        """All services; they close the host. Raises as `host` does."""
+        from tilores_core.cache.readiness import tier_answers
+        from tilores_core.contracts import SupportsPeek
+        from tilores_core.services import open_services
 
-        services = self.services()
+        async with open_services(host or self.host(), self.environment()) as services:
+            for _, tier in services.tiers:
+                if not isinstance(tier, SupportsPeek):
+                    # a tier may start with this very command, and need some seconds before it answers
+                    with suppress(Exception):
+                        await tier_answers(tier)
+            yield services
 
-        async def main() -> T:
-            async with services as opened:
-                return await work(opened)
-
-        return asyncio.run(main())
-
-    def run_on_store(self, work: Callable[[LazyStore], Awaitable[T]]) -> T:
-        """Do the work with the store alone: it is quick, and a plugin that does not work is not in the way."""
-        import asyncio
-
-        from tilores_core.logs import configure_logging
+    @asynccontextmanager
+    async def open_store(self) -> AsyncIterator[LazyStore]:
+        """The store alone: it is quick, and a plugin that does not work is not in the way."""
         from tilores_core.store.address import store_address
         from tilores_core.store.lazy import LazyStore
 
+        environment = self._configure_logging()
+        store = LazyStore(store_address(environment.database_url, environment.data_dir))
+        try:
+            yield store
+        finally:
+            await store.aclose()
+
+    def _configure_logging(self) -> Environment:
+        from tilores_core.logs import configure_logging
+
         environment = self.environment()
         configure_logging("debug" if self.verbose else "warning", environment.log_format)
-
-        async def main() -> T:
-            store = LazyStore(store_address(environment.database_url, environment.data_dir))
-            try:
-                return await work(store)
-            finally:
-                await store.aclose()
-
-        return asyncio.run(main())
+        return environment
 
 
 def get_options(ctx: typer.Context) -> Options:
@@ -130,16 +136,23 @@ def get_options(ctx: typer.Context) -> Options:
     return options
 
 
-@asynccontextmanager
-async def _open(host: PluginHost, environment: Environment) -> AsyncIterator[Services]:
-    from tilores_core.cache.readiness import tier_answers
-    from tilores_core.contracts import SupportsPeek
-    from tilores_core.services import open_services
+def asynchronous(command: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """A coroutine function as a command, which runs in an event loop of its own."""
 
-    async with open_services(host, environment) as services:
-        for _, tier in services.tiers:
-            if not isinstance(tier, SupportsPeek):
-                # a tier may start with this very command, and need some seconds before it answers
-                with suppress(Exception):
-                    await tier_answers(tier)
-        yield services
+    @wraps(command)
+    def run(*arguments: P.args, **options: P.kwargs) -> None:
+        import asyncio  # not for help
+
+        asyncio.run(command(*arguments, **options))
+
+    return run
+
+
+def get_user() -> str:
+    """Who is at the command line, for the audit log. In a container the user may have no name."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "command line"

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +11,8 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import InlineTable
 
 from tilores_core.errors import ConfigError
-from tilores_core.settings.loader import FILE_NAME, PACKAGED, read_text
+from tilores_core.files import read_text, replace_file
+from tilores_core.settings.loader import FILE_NAME, PACKAGED
 
 
 def set_enabled(path: Path, plugin: str, *, on: bool) -> Path:
@@ -30,7 +28,7 @@ def set_enabled(path: Path, plugin: str, *, on: bool) -> Path:
     _table(_table(document, "plugins", path, super_table=True), plugin, path)["enabled"] = on
     target = Path(FILE_NAME) if path == PACKAGED else path
     try:
-        _replace(target, tomlkit.dumps(document))
+        replace_file(target, tomlkit.dumps(document).encode(), private=False)
     except OSError as error:
         raise ConfigError(
             f"cannot be written: {error.strerror}", where=str(target), fix="check the folder's permissions"
@@ -48,22 +46,3 @@ def _table(
     if not isinstance(table, MutableMapping):
         raise ConfigError(f"'{name}' must be a table", where=str(path), fix=f"correct '{name}' in {path}")
     return table
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write beside the file, then rename, so that no reader ever sees half of it. A symbolic link stays one."""
-    real = path.resolve()
-    handle, name = tempfile.mkstemp(dir=real.parent, prefix=f".{real.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        if real.exists():
-            shutil.copymode(real, name)
-        else:
-            os.chmod(name, 0o644)
-        os.replace(name, real)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import time
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from tilores_core.cli.options import AdminKeyOption, JsonOption, Options, UrlOption, get_options
+from tilores_core.cli.options import AdminKeyOption, JsonOption, Options, UrlOption, asynchronous, get_options
 from tilores_core.cli.output import emit
 from tilores_core.errors import ConfigError, TiloresError
+from tilores_core.files import read_json
 
 if TYPE_CHECKING:
     from tilores_core.cli.remote import Server
-    from tilores_core.jobs.prewarm.plan import WarmList, WarmPlan
+    from tilores_core.jobs.prewarm.plan import WarmList
     from tilores_core.jobs.prewarm.service import Prewarming
     from tilores_core.jobs.prewarm.stats import WarmStats
-    from tilores_core.services import Services
 
 _LOOK_EVERY: Final = 0.2
 _LONGEST: Final = 24 * 3600.0
 
 
-def prewarm(
+@asynchronous
+async def prewarm(
     ctx: typer.Context,
     file: Annotated[
         Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="Lists and questions, as JSON.")
@@ -47,51 +49,47 @@ def prewarm(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--every") from None
     options = get_options(ctx)
-    if url is None:
-        _warm_here(options, file, interval, json=json)
-        return
-    from tilores_core.cli.remote import Server
+    try:
+        if url is None:
+            good = await _warm_here(options, file, interval, json=json)
+        else:
+            from tilores_core.cli.remote import Server
 
-    server = Server.of(options.environment(), url, admin_key)
-    _repeat(lambda: _remote(server, file), interval, json=json)
+            server = Server.of(options.environment(), url, admin_key)
+            good = await _warm_there(server, file, interval, json=json)
+    except asyncio.CancelledError:
+        if interval is None:
+            raise
+        return  # Ctrl-C is how it ends
+    if not good:
+        raise typer.Exit(1)
 
 
 # --- here -----------------------------------------------------------------------------------------------------
 
 
-def _warm_here(options: Options, file: Path, interval: float | None, *, json: bool) -> None:
-    async def work(services: Services) -> bool:
-        from tilores_core.jobs.prewarm.plan import load_plan
-        from tilores_core.worker.prewarming import build_prewarming, request_decoders
+async def _warm_here(options: Options, file: Path, interval: float | None, *, json: bool) -> bool:
+    from tilores_core.jobs.prewarm.plan import load_plan
+    from tilores_core.worker.prewarming import build_prewarming, request_decoders
 
+    async with options.open_services() as services:
         plan = load_plan(file, request_decoders(services.locale))
-        _check(plan, file)
+        if not plan.lists:
+            raise ConfigError("has no lists, so there is no customer to warm", where=str(file), fix='add "lists"')
         if not services.cache.has_shared:
             typer.echo(
                 "warning: all cache tiers are in this process: no server will find what is warmed here\n"
                 "  fix:  name a tier that is shared in [use] cache, or have the server do it: --url",
                 err=True,
             )
-        prewarming = build_prewarming(services, plan)
-        try:
+        async with aclosing(build_prewarming(services, plan)) as prewarming:
             if interval is None:
                 return _print_stats(await prewarming.run(), prewarming, json=json)
-            await _repeat_here(prewarming, interval, json=json)
-        finally:
-            await prewarming.aclose()
-        return True
-
-    try:
-        good = options.run(work)
-    except KeyboardInterrupt:
-        if interval is None:
-            raise
-        return  # that is how it ends
-    if not good:
-        raise typer.Exit(1)
+            await _repeat(prewarming, interval, json=json)
+            return True
 
 
-async def _repeat_here(prewarming: Prewarming, interval: float, *, json: bool) -> None:
+async def _repeat(prewarming: Prewarming, interval: float, *, json: bool) -> None:
     from tilores_core.jobs.prewarm.schedule import follow
 
     lists = [warm_list.model_copy(update={"refresh": interval}) for warm_list in prewarming.plan.lists]
@@ -105,68 +103,47 @@ async def _repeat_here(prewarming: Prewarming, interval: float, *, json: bool) -
     await follow([(warm_list, shorter) for warm_list in lists], run, at_once=True)
 
 
-def _check(plan: WarmPlan, file: Path) -> None:
-    if not plan.lists:
-        raise ConfigError("has no lists, so there is no customer to warm", where=str(file), fix='add "lists"')
-
-
 def _print_stats(stats: WarmStats, prewarming: Prewarming, *, json: bool, name: str | None = None) -> bool:
     value = stats.as_plain()
     if name is not None:
         value = {"list": name, **value}
-    _say({**value, "budget": prewarming.statistics()["budget"]}, json=json)
-    return not (value["failed"] or value["kept"])
+    return _say({**value, "budget": prewarming.statistics()["budget"]}, json=json)
 
 
 # --- by a server ----------------------------------------------------------------------------------------------
 
 
-def _remote(server: Server, file: Path) -> dict[str, Any]:
-    """What the server says when the lists of the file have been gone through once."""
-    run = server.post("/admin/prewarm", {"plan": _read(file)}, "run")["run"]
+async def _warm_there(server: Server, file: Path, interval: float | None, *, json: bool) -> bool:
+    """Have the lists of the file gone through once, or every `interval` seconds."""
+    while True:
+        began = time.monotonic()
+        good = _say(await _warm_once(server, file), json=json)
+        if interval is None:
+            return good
+        await asyncio.sleep(max(0.0, interval - (time.monotonic() - began)))
+
+
+async def _warm_once(server: Server, file: Path) -> dict[str, Any]:
+    """What the server says when the lists of the file have been gone through."""
+    from tilores_core.jobs.prewarm.plan import MAX_BYTES
+
+    run = (await server.post("/admin/prewarm", {"plan": read_json(file, most=MAX_BYTES)}, "run"))["run"]
     give_up = time.monotonic() + _LONGEST
     while time.monotonic() < give_up:
-        report = server.get("/admin/prewarm", "runs", "budget")
+        report = await server.get("/admin/prewarm", "runs", "budget")
         stats = report["runs"].get(run)  # with several processes, another may have answered
         if stats is not None:
             return {**stats, "budget": report["budget"]}
-        time.sleep(_LOOK_EVERY)
+        await asyncio.sleep(_LOOK_EVERY)
     raise TiloresError("the server is not ready with it after a day", fix="look at GET /admin/prewarm")
 
 
-def _read(file: Path) -> Any:
-    import orjson  # not for help
-
-    from tilores_core.jobs.prewarm.plan import MAX_BYTES
-
-    try:
-        with file.open("rb") as opened:
-            return orjson.loads(opened.read(MAX_BYTES + 1))
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", where=str(file), fix="check the path") from None
-    except orjson.JSONDecodeError as error:
-        raise ConfigError(
-            f"is not valid JSON (line {error.lineno}, column {error.colno})", where=str(file), fix="correct that line"
-        ) from None
-
-
-def _repeat(work: Any, interval: float | None, *, json: bool) -> None:
-    with contextlib.suppress(KeyboardInterrupt) if interval is not None else contextlib.nullcontext():
-        while True:
-            began = time.monotonic()
-            value = work()
-            _say(value, json=json)
-            if interval is None:
-                if value["failed"] or value["kept"]:
-                    raise typer.Exit(1)
-                return
-            time.sleep(max(0.0, interval - (time.monotonic() - began)))
-
-
-def _say(value: dict[str, Any], *, json: bool) -> None:
+def _say(value: dict[str, Any], *, json: bool) -> bool:
+    """Print what came of it; whether all of it is good."""
+    good = not (value["failed"] or value["kept"])
     if json:
         emit(value, "", as_json=True)
-        return
+        return good
     why = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in value["skipped_because"].items())
     rate = value["success_rate"]
     name = f"{value['list']}: " if "list" in value else ""
@@ -183,3 +160,4 @@ def _say(value: dict[str, Any], *, json: bool) -> None:
             "  fix:  tilores doctor says whether the customer source and the model answer",
             err=True,
         )
+    return good

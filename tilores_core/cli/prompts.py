@@ -6,22 +6,20 @@ need the store alone: a plugin that does not work must not stand in the way of a
 
 from __future__ import annotations
 
-import getpass
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tilores_core.cli import prompts_shown as shown
-from tilores_core.cli.options import JsonOption, Options, ReasonOption, get_options
+from tilores_core.cli.options import JsonOption, Options, ReasonOption, asynchronous, get_options, get_user
 from tilores_core.cli.output import emit
 
 if TYPE_CHECKING:
     from tilores_core.release import ProductionPromptManager
     from tilores_core.store.lazy import LazyStore
-
-T = TypeVar("T")
 
 app = typer.Typer(name="prompts", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -37,46 +35,46 @@ FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", file_okay=False, 
 
 
 @app.command("list")
-def list_versions(
+@asynchronous
+async def list_versions(
     ctx: typer.Context,
     limit: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="How many, the newest first.")] = 20,
     json: JsonOption = False,
 ) -> None:
     """List the versions and their labels."""
 
-    async def work(manager: ProductionPromptManager) -> list[dict[str, Any]]:
+    async with open_manager(get_options(ctx)) as (manager, _):
         labels = await manager.versions.labels()
-        return [shown.version_row(version, labels) for version in await manager.versions.recent(limit=limit)]
-
-    shown.print_rows(_with_manager(ctx.obj, work), shown.VERSION_COLUMNS, as_json=json)
+        rows = [shown.version_row(version, labels) for version in await manager.versions.recent(limit=limit)]
+    shown.print_rows(rows, shown.VERSION_COLUMNS, as_json=json)
 
 
 @app.command()
-def show(ctx: typer.Context, version: VersionArgument = "production", json: JsonOption = False) -> None:
+@asynchronous
+async def show(ctx: typer.Context, version: VersionArgument = "production", json: JsonOption = False) -> None:
     """Show a version: who made it, why, and its parts."""
 
-    async def work(manager: ProductionPromptManager) -> dict[str, Any]:
+    async with open_manager(get_options(ctx)) as (manager, _):
         labels = await manager.versions.labels()
         found = await manager.versions.get(await manager.versions.number_of(version))
-        return {**shown.version_row(found, labels), "scores": dict(found.scores), "parts": dict(found.parts)}
-
-    shown.print_version(_with_manager(ctx.obj, work), as_json=json)
+    row = {**shown.version_row(found, labels), "scores": dict(found.scores), "parts": dict(found.parts)}
+    shown.print_version(row, as_json=json)
 
 
 @app.command()
-def diff(ctx: typer.Context, old: VersionArgument, new: VersionArgument = "production") -> None:
+@asynchronous
+async def diff(ctx: typer.Context, old: VersionArgument, new: VersionArgument = "production") -> None:
     """Show what changed between two versions, part by part."""
 
-    async def work(manager: ProductionPromptManager) -> str:
+    async with open_manager(get_options(ctx)) as (manager, _):
         versions = manager.versions
         one, two = await versions.number_of(old), await versions.number_of(new)
-        return shown.difference(await versions.get(one), await versions.get(two))
-
-    typer.echo(_with_manager(ctx.obj, work), nl=False)
+        typer.echo(shown.difference(await versions.get(one), await versions.get(two)), nl=False)
 
 
 @app.command()
-def new(
+@asynchronous
+async def new(
     ctx: typer.Context,
     part: Annotated[
         list[str], typer.Option("--part", metavar="NAME=TEXT", help="A part; =@FILE reads a file. May be repeated.")
@@ -88,33 +86,30 @@ def new(
 ) -> None:
     """Make a version from another one with some parts replaced. An empty text removes a part."""
     changes = dict(shown.read_part(text) for text in part)
-
-    async def work(manager: ProductionPromptManager) -> tuple[int, bool]:
+    async with open_manager(get_options(ctx)) as (manager, _):
         parent = await manager.versions.number_of(base)
         parts = {**(await manager.versions.get(parent)).parts, **changes}
-        return await manager.versions.new(parts, author=author or getpass.getuser(), reason=reason, parent=parent)
-
-    shown.print_new(*_with_manager(ctx.obj, work), as_json=json)
+        made = await manager.versions.new(parts, author=author or get_user(), reason=reason, parent=parent)
+    shown.print_new(*made, as_json=json)
 
 
 @app.command()
-def pull(
+@asynchronous
+async def pull(
     ctx: typer.Context, folder: FolderArgument, version: VersionArgument = "production", json: JsonOption = False
 ) -> None:
     """Write a version into DIR, one file a part. They can be edited, and kept in git."""
     from tilores_core.release.prompt_files import write_files
 
-    async def work(manager: ProductionPromptManager) -> int:
+    async with open_manager(get_options(ctx)) as (manager, _):
         found = await manager.versions.get(await manager.versions.number_of(version))
-        write_files(folder, found.number, found.parts, author=found.author, reason=found.reason)
-        return found.number
-
-    number = _with_manager(ctx.obj, work)
-    emit({"version": number, "folder": str(folder)}, f"version {number} is in {folder}", as_json=json)
+    write_files(folder, found.number, found.parts, author=found.author, reason=found.reason)
+    emit({"version": found.number, "folder": str(folder)}, f"version {found.number} is in {folder}", as_json=json)
 
 
 @app.command()
-def push(
+@asynchronous
+async def push(
     ctx: typer.Context,
     folder: FolderArgument,
     reason: ReasonOption,
@@ -125,30 +120,31 @@ def push(
     from tilores_core.release.prompt_files import note_version, read_files
 
     parts, parent = read_files(folder)
-    name = author or getpass.getuser()
-
-    async def work(manager: ProductionPromptManager) -> tuple[int, bool]:
-        return await manager.versions.new(parts, author=name, reason=reason, parent=parent)
-
-    number, is_new = _with_manager(ctx.obj, work)
+    name = author or get_user()
+    async with open_manager(get_options(ctx)) as (manager, _):
+        number, is_new = await manager.versions.new(parts, author=name, reason=reason, parent=parent)
     if is_new:
         note_version(folder, number, author=name, reason=reason)
     shown.print_new(number, is_new, as_json=json)
 
 
 @app.command()
-def check(
+@asynchronous
+async def check(
     ctx: typer.Context, version: VersionArgument, skip_evaluation: SkipOption = False, json: JsonOption = False
 ) -> None:
     """Make the checks that `deploy` makes. Exit code 1 when one refuses."""
-    checks = get_options(ctx).run(lambda services: _check(services.prompts, version, skip_evaluation))
+    async with get_options(ctx).open_services() as services:
+        number = await services.prompts.versions.number_of(version)
+        checks = await services.prompts.check(number, skip_evaluation=skip_evaluation)
     shown.print_checks(checks, as_json=json)
     if any(check.refuses for check in checks):
         raise typer.Exit(1)
 
 
 @app.command()
-def deploy(
+@asynchronous
+async def deploy(
     ctx: typer.Context,
     version: VersionArgument,
     reason: ReasonOption,
@@ -163,18 +159,15 @@ def deploy(
     """
     from tilores_core.errors import DeploymentRefusedError
 
-    async def work(manager: ProductionPromptManager) -> Any:
-        number = await manager.versions.number_of(version)
-        return await manager.deploy(
-            number,
-            actor=author or getpass.getuser(),
-            reason=reason,
-            label=label,
-            skip_evaluation=skip_evaluation,
-        )
-
     try:
-        done = get_options(ctx).run(lambda services: work(services.prompts))
+        async with get_options(ctx).open_services() as services:
+            done = await services.prompts.deploy(
+                await services.prompts.versions.number_of(version),
+                actor=author or get_user(),
+                reason=reason,
+                label=label,
+                skip_evaluation=skip_evaluation,
+            )
     except DeploymentRefusedError as refused:
         shown.print_checks(refused.checks, as_json=json)
         raise typer.Exit(1) from None
@@ -182,7 +175,8 @@ def deploy(
 
 
 @app.command()
-def rollback(
+@asynchronous
+async def rollback(
     ctx: typer.Context,
     to: Annotated[int | None, typer.Option(metavar="N", min=1, help="An earlier version; default: the last.")] = None,
     reason: ReasonOption = "rolled back by hand",
@@ -191,49 +185,32 @@ def rollback(
     json: JsonOption = False,
 ) -> None:
     """Go back to the version before, at once and without checks. Its cached answers are found again."""
-
-    async def work(manager: ProductionPromptManager) -> Any:
-        return await manager.roll_back(actor=author or getpass.getuser(), reason=reason, label=label, to=to)
-
-    shown.print_deployment(_with_manager(ctx.obj, work), as_json=json)
+    async with open_manager(get_options(ctx)) as (manager, _):
+        done = await manager.roll_back(actor=author or get_user(), reason=reason, label=label, to=to)
+    shown.print_deployment(done, as_json=json)
 
 
 @app.command()
-def history(
+@asynchronous
+async def history(
     ctx: typer.Context,
     label: Annotated[str | None, typer.Option(metavar="NAME", help="What was done to this label alone.")] = None,
     limit: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="How many, the newest first.")] = 20,
     json: JsonOption = False,
 ) -> None:
     """Show who changed what, when and why."""
-
-    async def work(manager: ProductionPromptManager) -> list[dict[str, Any]]:
-        return [shown.audit_row(entry) for entry in await manager.versions.history(label=label, limit=limit)]
-
-    shown.print_rows(_with_manager(ctx.obj, work), shown.AUDIT_COLUMNS, as_json=json)
+    async with open_manager(get_options(ctx)) as (manager, _):
+        rows = [shown.audit_row(entry) for entry in await manager.versions.history(label=label, limit=limit)]
+    shown.print_rows(rows, shown.AUDIT_COLUMNS, as_json=json)
 
 
-async def _check(manager: ProductionPromptManager, version: str, skip_evaluation: bool) -> Any:
-    return await manager.check(await manager.versions.number_of(version), skip_evaluation=skip_evaluation)
-
-
-def run_with_manager(options: Options, work: Callable[[ProductionPromptManager, LazyStore], Awaitable[T]]) -> T:
-    """Do the work with a manager that has the store alone. Its alerts are written to the store."""
+@asynccontextmanager
+async def open_manager(options: Options) -> AsyncIterator[tuple[ProductionPromptManager, LazyStore]]:
+    """A manager that has the store alone. Its alerts are written to the store."""
     from tilores_core.alerts.queue import AlertQueue
     from tilores_core.release import ProductionPromptManager
 
     data_dir = options.environment().data_dir
-
-    async def main(store: LazyStore) -> T:
-        alerts = AlertQueue(store, data_dir)
+    async with options.open_store() as store, aclosing(AlertQueue(store, data_dir)) as alerts:
         alerts.start()
-        try:
-            return await work(ProductionPromptManager(store, data_dir, alerts=alerts), store)
-        finally:
-            await alerts.aclose()
-
-    return options.run_on_store(main)
-
-
-def _with_manager(options: Options, work: Callable[[ProductionPromptManager], Awaitable[T]]) -> T:
-    return run_with_manager(options, lambda manager, _: work(manager))
+        yield ProductionPromptManager(store, data_dir, alerts=alerts), store

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tilores_core.cli.output import columns, emit
 from tilores_core.errors import ConfigError
+from tilores_core.files import read_text
 
 if TYPE_CHECKING:
     from tilores_core.release import Check, Deployment
@@ -39,10 +40,7 @@ def read_part(text: str) -> tuple[str, str]:
     if not mark:
         raise ConfigError(f"{text[:60]!r} is not NAME=TEXT", where="--part", fix="write --part role='You help …'")
     if value.startswith("@"):
-        try:
-            value = Path(value[1:]).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{value[1:]} cannot be read: {type(error).__name__}", where="--part") from None
+        value = read_text(Path(value[1:]))
     return name, value
 
 

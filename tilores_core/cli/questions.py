@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tilores_core.cli.options import JsonOption, get_options
+from tilores_core.cli.options import JsonOption, asynchronous, get_options
 from tilores_core.cli.output import emit
-from tilores_core.errors import ConfigError
+from tilores_core.files import read_text
 
 if TYPE_CHECKING:
     from tilores_core.quality.questions import GoldenSet
-    from tilores_core.services import Services
 
 app = typer.Typer(name="questions", no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 @app.command()
-def make(
+@asynchronous
+async def make(
     ctx: typer.Context,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The .yaml or .jsonl file to write.")
@@ -41,21 +41,20 @@ def make(
     What is asked goes by the types of its fields. FILE then holds values of customers: keep it as you keep the
     records.
     """
+    from tilores_core.quality.questions import MakeOptions, make_questions
+    from tilores_core.quality.questions.files import write_questions
 
-    async def work(services: Services) -> tuple[int, dict[str, int]]:
-        from tilores_core.quality.questions import MakeOptions, make_questions
-        from tilores_core.quality.questions.files import write_questions
-
+    chosen_ids = None if ids is None else [line.strip() for line in read_text(ids).splitlines() if line.strip()]
+    async with get_options(ctx).open_services() as services:
         chosen = MakeOptions(customers=customers, per_spectrum=per_spectrum, seed=seed)
-        golden = await make_questions(services.source, chosen, ids=None if ids is None else _ids(ids))
-        return write_questions(output, _all_questions(golden)), golden.sizes
-
-    count, sizes = get_options(ctx).run(work)
-    typer.echo(f"{output}: {count} questions ({', '.join(f'{split} {size}' for split, size in sizes.items())})")
+        golden = await make_questions(services.source, chosen, ids=chosen_ids)
+        count = write_questions(output, _all_questions(golden))
+    typer.echo(f"{output}: {count} questions ({_display_sizes(golden)})")
 
 
 @app.command()
-def collect(
+@asynchronous
+async def collect(
     ctx: typer.Context,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")],
     days: Annotated[float, typer.Option(metavar="N", min=0.001, max=90, help="Of the last N days.")] = 90,
@@ -70,11 +69,10 @@ def collect(
     They are kept where [quality] collect_questions is on. Their facts are read from the records as they are now. The
     files hold values of customers.
     """
+    from tilores_core.quality.questions.collecting import collect_questions
+    from tilores_core.quality.questions.files import write_drafts, write_questions
 
-    async def work(services: Services) -> dict[str, int]:
-        from tilores_core.quality.questions.collecting import collect_questions
-        from tilores_core.quality.questions.files import write_drafts, write_questions
-
+    async with get_options(ctx).open_services() as services:
         since = round((time.time() - days * 86_400) * 1000)
         rows = await (await services.store.get()).questions.list_since(since)
         found = await collect_questions(rows, services.source)
@@ -82,9 +80,7 @@ def collect(
             write_questions(output, found.good)
         if disliked is not None and found.bad:
             write_drafts(disliked, found.bad)
-        return {"rated": len(rows), "good": len(found.good), "bad": len(found.bad), "unusable": found.unusable}
-
-    counts = get_options(ctx).run(work)
+    counts = {"rated": len(rows), "good": len(found.good), "bad": len(found.bad), "unusable": found.unusable}
     wrote = f"{output}: {counts['good']} questions" if counts["good"] else "there is no question to write yet"
     rest = f"{counts['bad']} got bad feedback and {counts['unusable']} could not be used"
     emit(counts, f"{wrote}; of {counts['rated']} rated ones {rest}", as_json=json)
@@ -93,7 +89,8 @@ def collect(
 
 
 @app.command()
-def check(
+@asynchronous
+async def check(
     ctx: typer.Context,
     file: Annotated[
         Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A .yaml or .jsonl file.")
@@ -104,25 +101,22 @@ def check(
 
     Exit code 1 when there is a problem. Shown are ids of questions and names of fields, never values.
     """
+    from tilores_core.quality.questions.files import check_questions, read_questions
 
-    async def work(services: Services) -> tuple[dict[str, int], list[str], list[str]]:
-        from tilores_core.quality.questions.files import check_questions, read_questions
-
+    async with get_options(ctx).open_services() as services:
         golden = read_questions(file)
         problems, warnings = await check_questions(golden, services.source)
-        return golden.sizes, problems, warnings
-
-    sizes, problems, warnings = get_options(ctx).run(work)
-    shown = ", ".join(f"{split} {size}" for split, size in sizes.items())
     lines = [*(f"problem: {text}" for text in problems), *(f"warning: {text}" for text in warnings)]
-    lines.append(f"{file}: {sum(sizes.values())} questions ({shown}), {len(problems)} problems")
-    emit({"questions": sizes, "problems": problems, "warnings": warnings}, "\n".join(lines), as_json=json)
+    total = sum(golden.sizes.values())
+    lines.append(f"{file}: {total} questions ({_display_sizes(golden)}), {len(problems)} problems")
+    emit({"questions": golden.sizes, "problems": problems, "warnings": warnings}, "\n".join(lines), as_json=json)
     if problems:
         raise typer.Exit(1)
 
 
 @app.command("list")
-def list_questions(
+@asynchronous
+async def list_questions(
     ctx: typer.Context,
     file: Annotated[
         Path | None,
@@ -132,14 +126,11 @@ def list_questions(
     json: JsonOption = False,
 ) -> None:
     """List golden questions with split, spectrum and number of facts."""
+    from tilores_core.quality.questions import make_questions
+    from tilores_core.quality.questions.files import read_questions
 
-    async def work(services: Services) -> GoldenSet:
-        from tilores_core.quality.questions import make_questions
-        from tilores_core.quality.questions.files import read_questions
-
-        return await make_questions(services.source) if file is None else read_questions(file)
-
-    rows = _rows(get_options(ctx).run(work))
+    async with get_options(ctx).open_services() as services:
+        rows = _rows(await make_questions(services.source) if file is None else read_questions(file))
     known = {row["spectrum"] for row in rows}
     if spectrum is not None and spectrum not in known:
         raise typer.BadParameter(f"no question has the spectrum '{spectrum}'; known: {', '.join(sorted(known))}")
@@ -170,12 +161,9 @@ def _rows(golden: GoldenSet) -> list[dict[str, Any]]:
     ]
 
 
+def _display_sizes(golden: GoldenSet) -> str:
+    return ", ".join(f"{split} {size}" for split, size in golden.sizes.items())
+
+
 def _all_questions(golden: GoldenSet) -> list[Any]:
     return [*golden.training, *golden.validation, *golden.held_out()]
-
-
-def _ids(path: Path) -> list[str]:
-    try:
-        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("cannot be read", where=str(path), fix="one id a line, as UTF-8") from error

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import urllib.error
-import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -19,13 +18,6 @@ if TYPE_CHECKING:
 SECONDS: Final = 10.0
 MAX_BYTES: Final = 10 * 1024 * 1024
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirect would carry the admin key to wherever it points."""
-
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,55 +47,62 @@ class Server:
             key = read_key(environment.data_dir, "admin")
         return cls(url, key)
 
-    def get(self, path: str, *keys: str) -> dict[str, Any]:
+    async def get(self, path: str, *keys: str) -> dict[str, Any]:
         """`keys`: those that the JSON object of the reply has at least."""
-        return self._send("GET", path, keys)
+        return await self._send("GET", path, keys)
 
-    def post(self, path: str, body: Mapping[str, Any], *keys: str) -> dict[str, Any]:
-        return self._send("POST", path, keys, json.dumps(body).encode())
+    async def post(self, path: str, body: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+        return await self._send("POST", path, keys, body)
 
-    def delete(self, path: str, *keys: str) -> dict[str, Any]:
-        return self._send("DELETE", path, keys)
+    async def delete(self, path: str, *keys: str) -> dict[str, Any]:
+        return await self._send("DELETE", path, keys)
 
-    def _send(self, method: str, path: str, keys: Sequence[str], data: bytes | None = None) -> dict[str, Any]:
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        if self.key:
-            headers["Authorization"] = f"Bearer {self.key}"
-        request = urllib.request.Request(self.url.rstrip("/") + path, data, headers, method=method)  # noqa: S310  # http(s), see above
-        handlers: list[Any] = [_NoRedirects]
-        if urlsplit(self.url).hostname in _LOOPBACK:
-            handlers.append(urllib.request.ProxyHandler({}))
+    async def _send(
+        self, method: str, path: str, keys: tuple[str, ...], body: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        import httpx  # not for help
+
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        uses_proxy = urlsplit(self.url).hostname not in _LOOPBACK
+        data = bytearray()
         try:
-            with urllib.request.build_opener(*handlers).open(request, timeout=SECONDS) as reply:
-                found = json.loads(reply.read(MAX_BYTES))
-        except urllib.error.HTTPError as error:
-            raise self._refusal(error) from None
-        except (OSError, ValueError) as error:  # no connection, no answer in time, or not JSON
-            reason = getattr(error, "reason", error)
+            # Redirects are not followed: they would carry the admin key to wherever they point.
+            async with (
+                asyncio.timeout(SECONDS),
+                httpx.AsyncClient(trust_env=uses_proxy, timeout=SECONDS) as client,
+                client.stream(method, self.url.rstrip("/") + path, json=body, headers=headers) as reply,
+            ):
+                async for piece in reply.aiter_bytes():
+                    data += piece
+                    if len(data) > MAX_BYTES:
+                        break
+            if reply.status_code >= 300:
+                raise self._refusal(reply.status_code, data)
+            found = json.loads(data)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:  # or it is late, or not JSON
             raise TiloresError(
-                f"no answer of tilores at {self.url}: {reason}", fix="is the server running, and at this address?"
+                f"no answer of tilores at {self.url}: {str(error) or type(error).__name__}",
+                fix="is the server running, and at this address?",
             ) from None
-
         if not isinstance(found, dict) or not found.keys() >= set(keys):
             raise TiloresError(
                 f"the answer of {self.url} cannot be read", fix="is this the address of a tilores server?"
             )
         return found
 
-    def _refusal(self, error: urllib.error.HTTPError) -> TiloresError:
-        if error.code in (301, 302, 303, 307, 308):
+    def _refusal(self, status: int, data: bytearray) -> TiloresError:
+        if status < 400:
             return TiloresError(f"{self.url} points elsewhere", fix="give the server's own address with --url")
-        if error.code == 401:
+        if status == 401:
             given = "the admin key is wrong" if self.key else "it wants an admin key"
             return TiloresError(
                 f"{self.url} refuses: {given}",
                 fix="set TILORES_ADMIN_KEYS or TILORES_DATA_DIR as the server has it, or give --admin-key",
             )
         try:
-            said = json.loads(error.read(MAX_BYTES))
-            detail, fix = said["detail"], said.get("fix")
-        except (OSError, ValueError, TypeError, KeyError):
+            said = json.loads(data)
+            return TiloresError(f"{self.url} refuses: {said['detail']}", fix=said.get("fix"))
+        except (ValueError, TypeError, KeyError):
             return TiloresError(
-                f"{self.url} answers with status {error.code}", fix="is this the address of a tilores server?"
+                f"{self.url} answers with status {status}", fix="is this the address of a tilores server?"
             )
-        return TiloresError(f"{self.url} refuses: {detail}", fix=fix)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -28,6 +27,7 @@ from tilores_core.contracts import (
 )
 from tilores_core.deploy.verify import Endpoint
 from tilores_core.errors import DeployError
+from tilores_core.files import replace_file
 from tilores_core.settings.config import DeployTable
 
 _MOST_BYTES = 1024 * 1024
@@ -57,20 +57,9 @@ class Journal:
 
     def write(self, entry: Mapping[str, Any]) -> None:
         """Replace what there is; on the disk when it returns. Raises `DeployError`."""
-        temporary = self._path.with_suffix(".new")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(dict(entry), file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._path)
-            folder = os.open(self._path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            replace_file(self._path, json.dumps(dict(entry)).encode())
         except OSError as error:
             raise DeployError(
                 f"{self._path} cannot be written: {error.strerror}",

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-import aiohttp
+import httpx
 from pydantic import SecretStr
 
 from tilores_core.errors import DeployError
@@ -65,7 +65,7 @@ class Endpoint:
         try:
             status, reply = await self._send("/v1/chat/completions", seconds, body, self.key)
             content = json.loads(reply)["choices"][0]["message"]["content"] if status == 200 else ""
-        except (aiohttp.ClientError, OSError, ValueError, LookupError, TypeError) as error:
+        except (httpx.HTTPError, OSError, ValueError, LookupError, TypeError) as error:
             raise DeployError(
                 f"the test question got no answer within {seconds:g} s ({type(error).__name__})", fix=_SEE_LOG
             ) from None
@@ -85,7 +85,7 @@ class Endpoint:
             return "TILORES_ADMIN_KEYS is not set here"
         try:
             status, _ = await self._send(f"/admin/deploy/{moment}", _PROBE_SECONDS, body, self.admin_key)
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (httpx.HTTPError, OSError, ValueError) as error:
             return type(error).__name__
         return None if status == 200 else f"it answers {status}"
 
@@ -93,7 +93,7 @@ class Endpoint:
         """The status of the health path, or why there is none."""
         try:
             return str((await self._send(self.health_path, _PROBE_SECONDS))[0])
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (httpx.HTTPError, OSError, ValueError) as error:
             return type(error).__name__
 
     async def _send(
@@ -102,17 +102,15 @@ class Endpoint:
         headers = {"User-Agent": "tilores-deploy"}
         if key is not None:
             headers["Authorization"] = f"Bearer {key.get_secret_value()}"
-        timeout = aiohttp.ClientTimeout(total=seconds)
+        # Redirects are not followed: they would carry the key to wherever they point.
         async with (
-            aiohttp.ClientSession(timeout=timeout, trust_env=True) as session,
-            # A redirect would carry the key to wherever it points.
-            session.request(
-                "GET" if body is None else "POST", self.url + path, json=body, headers=headers, allow_redirects=False
-            ) as reply,
+            asyncio.timeout(seconds),
+            httpx.AsyncClient(timeout=seconds) as client,
+            client.stream("GET" if body is None else "POST", self.url + path, json=body, headers=headers) as reply,
         ):
             data = bytearray()
-            async for piece in reply.content.iter_any():
+            async for piece in reply.aiter_bytes():
                 data += piece
                 if len(data) > _MOST_BYTES:
                     raise ValueError("too long")
-            return reply.status, bytes(data)
+            return reply.status_code, bytes(data)

@@ -61,6 +61,8 @@ class ContinuousImprovementOrchestrator:
     def __init__(
         self, store: LazyStore, table: ImproveTable, run: Run | None = None, *, clock: Callable[[], float] = time.time
     ) -> None:
+        self.triggered = table.triggered
+        """Whether cycles begin by themselves."""
         self._store = store
         self._table = table
         self._run = run

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import orjson
 
 from tilores_core.errors import InvalidRequestError, TiloresError
+from tilores_core.files import open_private
 from tilores_core.jobs.batch_index import AnsweredIndex, PendingLine, ReadAhead, line_key
 from tilores_core.jobs.batch_input import BatchLine, InputOptions, read_batch
 from tilores_core.jobs.batch_output import (
@@ -32,7 +33,6 @@ from tilores_core.jobs.batch_output import (
 )
 from tilores_core.jobs.batch_rows import Totals, error_row, input_row, problem_row, repeat_row
 from tilores_core.jobs.executor_backend import ExecutorBackend
-from tilores_core.settings.data_folder import open_private
 
 _NOTED_AT_ONCE = 512
 

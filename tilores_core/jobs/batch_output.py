@@ -20,7 +20,7 @@ from typing import IO, Any, Final, Generic, TypeVar
 import orjson
 
 from tilores_core.errors import InvalidRequestError, TiloresError
-from tilores_core.settings.data_folder import open_private
+from tilores_core.files import open_private, replace_file
 
 T = TypeVar("T")
 
@@ -297,10 +297,7 @@ def keep_early(output: Path, rows: Mapping[int, Row]) -> None:
         path.unlink(missing_ok=True)
         return
     lines = [orjson.dumps([place, row], option=orjson.OPT_APPEND_NEWLINE) for place, row in sorted(rows.items())]
-    fresh = path.with_name(f"{path.name}.new")
-    with open(fresh, "wb", opener=open_private) as file:
-        file.writelines(lines)
-    fresh.replace(path)
+    replace_file(path, b"".join(lines))
 
 
 def take_early(output: Path) -> dict[int, dict[str, Any]]:

@@ -18,8 +18,8 @@ from typing import IO, Final, Literal
 import orjson
 
 from tilores_core.errors import OverloadedError, PayloadTooLargeError
+from tilores_core.files import open_private
 from tilores_core.jobs.batch_output import early_path
-from tilores_core.settings.data_folder import open_private
 
 Format = Literal["jsonl", "csv"]
 Kind = Literal["batch", "prewarm"]

@@ -16,8 +16,8 @@ import tomlkit
 
 from tilores_core.chat.prompts import GUIDANCE
 from tilores_core.errors import ConfigError, TiloresError
+from tilores_core.files import read_text
 from tilores_core.release.prompt_checks import LONGEST_PART, check_texts
-from tilores_core.settings.loader import read_text
 
 HEAD_FILE: Final = "prompt.toml"
 _MOST_FILES: Final = 100

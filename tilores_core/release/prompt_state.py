@@ -4,8 +4,6 @@ down."""
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ import structlog
 
 from tilores_core.chat.prompts import BUILTIN, build_prompt
 from tilores_core.contracts import Prompt, PromptChoice
+from tilores_core.files import replace_file
 from tilores_core.store.topics import PRODUCTION
 
 log = structlog.get_logger(part="release")
@@ -126,12 +125,4 @@ class StateFile:
             "versions": {str(number): dict(prompt.parts) for number, prompt in state.prompts.items()},
         }
         body = orjson.dumps(value)
-        with tempfile.NamedTemporaryFile(dir=self.path.parent, prefix=f".{FILE_NAME}-", delete=False) as file:
-            try:
-                file.write(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
-                file.flush()
-                os.fsync(file.fileno())
-                os.replace(file.name, self.path)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+        replace_file(self.path, hashlib.sha256(body).hexdigest().encode() + b"\n" + body)

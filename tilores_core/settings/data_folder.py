@@ -36,11 +36,6 @@ def create_data_folder(folder: Path) -> None:
         folder.chmod(0o700)
 
 
-def open_private(path: str, flags: int) -> int:
-    """An `opener` for `open`: a new file is for its owner alone, since it holds customers' data."""
-    return os.open(path, flags, 0o600)
-
-
 def key_file(folder: Path, kind: KeyKind) -> Path:
     return folder / f"{kind}.key"
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from tilores_core.errors import ConfigError
+from tilores_core.files import read_text
 from tilores_core.settings.config import Config
 from tilores_core.settings.nearest import nearest, suggest
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 FILE_NAME: Final = "plugins.toml"
 PACKAGED: Final = Path(__file__).resolve().parent.parent / "data" / FILE_NAME
-MAX_BYTES: Final = 1024 * 1024
 
 # pydantic speaks of dictionaries and tuples; the reader of a TOML file has tables and arrays.
 _WORDS: Final = {
@@ -66,21 +66,6 @@ def load_config(path: Path | None = None) -> LoadedConfig:
     """
     found = find_config(path)
     return LoadedConfig(config=parse_config(read_text(found), found), path=found, packaged=found == PACKAGED)
-
-
-def read_text(path: Path, *, most: int = MAX_BYTES, fix: str = "check its permissions") -> str:
-    """The text of a configuration file: at most 1 MiB, or `most` bytes, of UTF-8. Raises `ConfigError`; `fix`: of one
-    that cannot be opened."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(most + 1)
-        if len(data) > most:
-            raise ConfigError(f"is larger than {most} bytes", where=str(path), fix="is it the right file?")
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"is not UTF-8 at byte {error.start}", where=str(path), fix="save it as UTF-8") from None
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", where=str(path), fix=fix) from error
 
 
 def parse_config(text: str, path: Path) -> Config:

@@ -12,7 +12,8 @@ from typing import Annotated, ClassVar, Final
 from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from tilores_core.errors import ConfigError
-from tilores_core.settings.loader import config_error, describe_problem, read_text
+from tilores_core.files import read_text
+from tilores_core.settings.loader import config_error, describe_problem
 
 _Text = Annotated[str, StringConstraints(max_length=200, pattern=r"\S")]
 _Texts = Annotated[tuple[_Text, ...], Field(min_length=1, max_length=2_000)]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from tilores_core.chat.routing.limits import background_share
 from tilores_core.contracts import DEFAULT_CALLER, Caller, SupportsThreads
+from tilores_core.files import read_text
 from tilores_core.host.host import PluginHost
 from tilores_core.host.roles import EXECUTOR
 from tilores_core.identity import Locale
@@ -27,7 +28,6 @@ from tilores_core.jobs.job_runner import Start
 from tilores_core.jobs.line_processor import LineOptions, LineProcessor
 from tilores_core.metrics import Metrics
 from tilores_core.services import Services, job_folder
-from tilores_core.settings.loader import read_text
 from tilores_core.worker.engine_pool import EngineConfig, EnginePool, process_chunk
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
-import orjson
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -23,9 +22,10 @@ from pydantic import (
 )
 
 from tilores_core.contracts import Identifiers, Message
-from tilores_core.errors import ConfigError, InvalidRequestError
+from tilores_core.errors import InvalidRequestError
+from tilores_core.files import read_json
 from tilores_core.identity import normalise_email, normalise_phone, parse_date
-from tilores_core.settings.loader import config_error, field_names, read_text, table_model
+from tilores_core.settings.loader import config_error, field_names, table_model
 from tilores_core.settings.nearest import suggest
 
 if TYPE_CHECKING:
@@ -307,13 +307,7 @@ class WarmPlan(_Part):
 
 def load_plan(path: Path, decoders: RequestDecoders) -> WarmPlan:
     """The plan in a JSON file. Raises `ConfigError` with file, place and fix of every problem."""
-    try:
-        value = orjson.loads(read_text(path, most=MAX_BYTES))
-    except orjson.JSONDecodeError as error:
-        raise ConfigError(
-            f"is not valid JSON (line {error.lineno}, column {error.colno})", where=str(path), fix="correct that line"
-        ) from None
-    return parse_plan(value, where=str(path), decoders=decoders)
+    return parse_plan(read_json(path, most=MAX_BYTES), where=str(path), decoders=decoders)
 
 
 def parse_plan(value: object, *, where: str, decoders: RequestDecoders) -> WarmPlan:

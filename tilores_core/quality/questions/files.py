@@ -27,13 +27,12 @@ from pydantic_core import ErrorDetails
 
 from tilores_core.contracts import CustomerSource
 from tilores_core.errors import ConfigError
+from tilores_core.files import open_private, read_text
 from tilores_core.identity import normalise_email, parse_date
 from tilores_core.quality.questions.fields import facts_of
 from tilores_core.quality.questions.splits import GoldenSet
 from tilores_core.quality.scoring import Fact, FactKind, ForbiddenReason, GoldenQuestion, index_records
 from tilores_core.quality.scoring.numbers import UNITS
-from tilores_core.settings.data_folder import open_private
-from tilores_core.settings.loader import read_text
 from tilores_core.spectrums import classify, current_spectrums
 
 if TYPE_CHECKING:
