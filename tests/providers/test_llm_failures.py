@@ -46,6 +46,29 @@ def openai(message: str = PROMPT, **body: Any) -> dict[str, Any]:
 
 
 CASES: list[tuple[int, Any, type[Exception]]] = [
+    *((400, body, ContextTooLongError) for body in (
+        {"error": "Input validation error: `inputs` must have less than 8192 tokens. Given: 9000"},
+        {"code": "Client specified an invalid argument", "error": "This model's maximum prompt length is 131072"},
+        openai("input length and `max_tokens` exceed context limit: 188240 + 21333 > 200000"),
+        {"message": "Input is too long for requested model."},
+        openai("Range of input length should be [1, 30720]"),
+        openai("Prompt exceeds max length", code="1261"),
+        openai("Your request exceeded model token limit: 131072"),
+    )),
+    *((400, body, ContentRefusedError) for body in (
+        openai("Output data may contain inappropriate content.", code="data_inspection_failed"),
+        openai("the output text may contain sensitive information", code="OutputTextSensitiveContentDetected"),
+        openai("x", code="1301"),
+        {"error": {"code": None, "innererror": {"code": "ResponsibleAIPolicyViolation"}}},
+    )),
+    (403, {"code": "The caller does not have permission", "error": "Content violates usage guidelines."},
+     ContentRefusedError),
+    (403, {"code": "exhausted", "error": "Your new team doesn't have any credits yet."}, ProviderQuotaError),
+    (400, {"code": "Arrearage", "message": "make sure your account is in good standing"}, ProviderQuotaError),
+    (400, {"__type": "ThrottlingException", "message": "Too many requests"}, ProviderRateLimitedError),
+    *((400, openai(code=code), ProviderUnavailableError) for code in ("json_validate_failed", "output_parse_failed")),
+    (424, {"error": "Request failed during generation", "error_type": "generation"}, ProviderUnavailableError),
+    (498, openai("Flex tier capacity exceeded"), ProviderUnavailableError),
     (401, openai(code="invalid_api_key"), ProviderAuthError),
     (403, openai(type="permission_error"), ProviderAuthError),
     (400, openai("API key not valid. Please pass a valid API key."), ProviderAuthError),

@@ -104,6 +104,19 @@ def test_thoughts_in_the_text_are_left_out_however_it_is_cut(size: int) -> None:
         ("<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>b<|return|>", "b"),
         ("Fine.<|im_end|>", "Fine."),
         ("Fine.</s> a <|b|> c", "Fine. a <|b|> c"),
+        ("analysisThe user asks.assistantfinalFine.", "Fine."),
+        ("analysis of the data", "analysis of the data"),
+        ("assistant<|channel|>final <|constrain|>text<|message|>Fine.<|return|>", "Fine."),
+        ("<|channel|>commentary to=functions.find <|message|>{}<|call|>Fine.", "Fine."),
+        ("<|channel>thought\na<channel|>Fine.<turn|>", "Fine."),
+        ("<|START_THINKING|>a<|END_THINKING|><|START_RESPONSE|>Fine.<|END_RESPONSE|>", "Fine."),
+        ("<|inner_prefix|>a<|inner_suffix|>Fine.", "Fine."),
+        ('<details type="reasoning" done="true">\n> a\n</details>\nFine.', "Fine."),
+        ('<think time="3">a</think>Fine.', "Fine."),
+        ("It is <|begin_of_box|>40<|end_of_box|> euros.", "It is 40 euros."),
+        ("<|start_header_id|>assistant<|end_header_id|>\n\nFine.<|eot_id|>", "Fine."),
+        ("Fine.<|im_end|>\n<|im_start|>user\nThanks, and Bob?", "Fine."),
+        ("Fine.<end_of_turn>\n<start_of_turn>user\nThanks, and Bob?", "Fine."),
     ],
 )
 def test_tags_of_thoughts(text: str, spoken: str) -> None:
@@ -164,6 +177,8 @@ def test_zeros_behind_the_totals_take_nothing_away() -> None:
         ("MALFORMED_FUNCTION_CALL", None, False),
         ("error", None, False),
         ("brand_new_reason", None, True),
+        ("FinishReason.MAX_TOKENS", "length", True),
+        ("sensitive", "content_filter", True),
         ("content-filter", "content_filter", True),
         ("null", None, False),
         ("None", None, False),
@@ -231,7 +246,7 @@ def test_name_that_is_repeated_in_each_piece_is_said_once() -> None:
 
 def test_index_that_begins_at_one_is_counted_from_zero() -> None:
     deltas, _ = read(call(index=1, id="a", name="f", arguments="{}"), call(index=2, id="b", name="g", arguments="{}"))
-    assert [piece["index"] for delta in deltas for piece in delta.tool_calls] == [0, 1]
+    assert [piece["index"] for delta in deltas[:2] for piece in delta.tool_calls] == [0, 1]
 
 
 @pytest.mark.parametrize("given", [{"city": "Łódź", "n": 2**70}, {}])
@@ -277,6 +292,42 @@ def test_name_in_the_models_own_format_is_the_name(name: str) -> None:
     assert calls_of(call(id="a", name=name, arguments="null")) == [("f", "{}")]
 
 
+ONE = [("f", '{"x":1}')]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "calls"),
+    [
+        ([{"arguments": "{}"}, {"arguments": '{"x"'}, {"arguments": ":1}"}], ONE),  # begins with an empty object
+        ([{"arguments": '{"x"'}, {"arguments": '{"x":1'}, {"arguments": '{"x":1}'}], ONE),  # all so far, each time
+        ([{"arguments": '{"x"'}, {"arguments": ":1}"}, {"arguments": '{"x":1}'}], ONE),  # all of it at the end
+        ([{"arguments": []}], [("f", "{}")]),  # PHP's empty object
+        ([{"arguments": '"{\\"x\\"'}, {"arguments": ':1}"'}], ONE),  # JSON written as JSON once more
+        ([{"arguments": '"text"'}], [("f", '"text"')]),
+    ],
+)
+def test_arguments_as_some_servers_write_them(pieces: list[dict[str, Any]], calls: list[tuple[str, str]]) -> None:
+    first, *more = pieces
+    assert calls_of(call(index=0, id="a", name="f", **first), *(call(index=0, **one) for one in more)) == calls
+
+
+def test_call_without_a_function_around_it_is_read() -> None:
+    assert calls_of(CompletionPiece(tool_calls=[{"id": 7, "name": "f", "arguments": '{"x":1}'}])) == ONE
+
+
+def test_empty_call_beside_another_is_left_out() -> None:
+    empty = call(index=1, id="", name="", arguments="")
+    assert calls_of(empty, call(index=0, id="a", name="f", arguments='{"x":1}')) == ONE
+
+
+@pytest.mark.parametrize("name", [" find\n", "default_api.find", "functions.find:0", "find<|channel|>json"])
+def test_name_of_a_tool_that_was_offered_is_found(name: str) -> None:
+    answer = Normalizer({"find": {}, "api": {}})
+    answer.add(call(id="a", name=name))
+    answer.finish()
+    assert answer.completion().tool_calls[0]["function"]["name"] == "find"
+
+
 def test_call_without_a_name_is_broken_off() -> None:
     _, whole = read(call(id="a", arguments="{}"), CompletionPiece(finish_reason="tool_calls"))
     assert not whole.ended
@@ -314,6 +365,7 @@ def test_pieces_that_carry_nothing_give_nothing() -> None:
 # --- calls written into the text
 
 FOUND = ("find", '{"n": 123456789012345678901234}')
+TEXT = [("find", '{"s": "5"}')]  # as the schema has it, not the number
 WRITTEN = [
     (f'<tool_call>\n{{"name": "find", "arguments": {FOUND[1]}}}\n</tool_call>', [FOUND]),
     (f'```json\n{{"name": "find", "arguments": {FOUND[1]}}}\n```', [FOUND]),
@@ -334,12 +386,30 @@ WRITTEN = [
         f"<|tool_calls_section_begin|><|tool_call_begin|>functions.find:0<|tool_call_argument_begin|>{FOUND[1]}",
         [FOUND],
     ),
+    (f'<TOOLCALL>[{{"name": "find", "arguments": {FOUND[1]}}}]</TOOLCALL>', [FOUND]),
+    (f'<|START_ACTION|>[{{"tool_name": "find", "parameters": {FOUND[1]}}}]<|END_ACTION|>', [FOUND]),
+    (f"<|channel|>commentary to=functions.find <|constrain|>json<|message|>{FOUND[1]}<|call|>", [FOUND]),
+    (f"<|start|>assistant to=functions.find<|channel|>commentary json<|message|>{FOUND[1]}<|call|>", [FOUND]),
+    (f"to=functions.find json\n{FOUND[1]}", [FOUND]),
+    ("<tool_call>find\n<arg_key>n</arg_key>\n<arg_value>5</arg_value>\n</tool_call>", [("find", '{"n": 5}')]),
+    ("<longcat_tool_call>find\n<longcat_arg_key>s</longcat_arg_key><longcat_arg_value>5</longcat_arg_value>", TEXT),
+    ('<minimax:tool_call><invoke name="find"><parameter name="s">5</parameter></invoke></minimax:tool_call>', TEXT),
+    ('<|tool_call>call:find{s: <|"|>5<|"|>}<tool_call|>', TEXT),
+    (
+        '<｜DSML｜function_calls>\n<｜DSML｜invoke name="find">\n<｜DSML｜parameter name="x" string="true">5'
+        "</｜DSML｜parameter>\n</｜DSML｜invoke>",
+        [("find", '{"x": "5"}')],
+    ),
+    ("<|tool_call_start|>[find(n=5, b=true)]<|tool_call_end|>", [("find", '{"n": 5, "b": true}')]),
+    ("[find(n=5), tell()]", [("find", '{"n": 5}'), ("tell", "{}")]),
+    ("```tool_code\nprint(default_api.find(s='5'))\n```", TEXT),
+    ("<|python_tag|>find.call(s='5')", TEXT),
     ('<tool_call>{"name": "tell"}</tool_call><tool_call>{"name": "tell"}</tool_call>', [("tell", "{}")] * 2),
 ]
 
 
 def read_written(text: str, size: int) -> tuple[str, Completion]:
-    answer = Normalizer(["find", "tell"])
+    answer = Normalizer({"find": {"s": {"type": "string"}}, "tell": {}})
     said = [answer.add(CompletionPiece(text[at : at + size])) for at in range(0, len(text), size)]
     answer.add(CompletionPiece(finish_reason="stop"))
     said.append(answer.finish())
@@ -368,6 +438,8 @@ def test_call_written_into_the_text_is_a_call(text: str, calls: list[tuple[str, 
         '<tool_call>{"name": "delete", "arguments": {}}</tool_call>',
         "<tool_call>I would call find.</tool_call>",
         '```json\n{"name": "find", "arguments": {"n": 1}, ',
+        '[TOOL_CALLS]find[ARGS]{"n": ',
+        "[find(5)]",
     ],
 )
 def test_written_call_that_cannot_be_read_is_broken_and_not_said(text: str) -> None:
@@ -391,6 +463,15 @@ def test_text_that_only_looks_like_a_call_is_text(text: str) -> None:
         assert read_written(text, size)[0] == text
 
 
+def test_call_that_is_sent_is_not_made_of_the_text_once_more() -> None:
+    answer = Normalizer({"find": {}})
+    answer.add(CompletionPiece('to=functions.find {"n": 1'))
+    answer.add(call(index=0, id="a", name="find", arguments='{"n": 1}'))
+    answer.finish()
+    assert [one["id"] for one in answer.completion().tool_calls] == ["a"]
+    assert answer.completion().text == ""
+
+
 def test_marks_stay_text_when_no_tools_were_offered() -> None:
     text = '<tool_call>{"name": "find", "arguments": {}}</tool_call>'
     assert text_of(text) == text
@@ -399,7 +480,7 @@ def test_marks_stay_text_when_no_tools_were_offered() -> None:
 def test_long_text_of_what_may_begin_a_tag_is_read_once() -> None:
     """In a time that grows with its length; a quadratic one would take much longer."""
     text = "<{`f[" * 4_000
-    answer = Normalizer(["find"])
+    answer = Normalizer({"find": {}})
     said = answer.add(CompletionPiece(text))
     rest = answer.finish()
     assert (said.text if said else "") + (rest.text if rest else "") == text

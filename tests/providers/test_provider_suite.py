@@ -60,9 +60,9 @@ class MixesCalls(Broken):
         return piece._replace(tool_calls=[{**call, "id": "a", "index": 0} for call in piece.tool_calls])
 
 
-class WritesNull(Broken):
+class WritesLists(Broken):
     def piece(self, piece: CompletionPiece) -> CompletionPiece:
-        calls = [{**call, "function": {**call["function"], "arguments": "[]"}} for call in piece.tool_calls]
+        calls = [{**call, "function": {**call["function"], "arguments": "[1]"}} for call in piece.tool_calls]
         return piece._replace(tool_calls=calls)
 
 
@@ -112,7 +112,7 @@ CASES: dict[str, tuple[Callable[[Settings], Broken], str, Mapping[str, Any]]] = 
     "events": (FailsOnIdleEvents, "test_events_beside_the_answer_change_nothing", {**STREAMED, "quirk": "idle"}),
     "thoughts": (SaysThoughts, "test_thoughts_in_the_text_are_not_said", STREAMED),
     "calls": (MixesCalls, "test_tool_calls_are_told_apart", {**STREAMED, "quirks": ("no-id",)}),
-    "no arguments": (WritesNull, "test_a_tool_call_without_arguments_has_empty_ones", STREAMED),
+    "no arguments": (WritesLists, "test_a_tool_call_without_arguments_has_empty_ones", STREAMED),
     "bad reason": (AlwaysStops, "test_an_answer_that_ends_for_a_bad_reason_is_broken", STREAMED),
     "empty": (FillsIn, "test_an_answer_without_anything_is_a_failure", STREAMED),
     "unknown reason": (

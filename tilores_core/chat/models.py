@@ -29,7 +29,7 @@ from tilores_core.errors import (
     TiloresError,
     UnknownModelError,
 )
-from tilores_core.llm.normalizer import Completion, Normalizer, tool_names
+from tilores_core.llm.normalizer import Completion, Normalizer, offered_tools
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -187,7 +187,7 @@ class Models:
     ) -> Completion:
         """One call without routing, as doctors and tests make it. Raises what the provider raises, not mapped."""
         pieces, _ = await self.begin(name, messages, parameters or {}, stream=stream)
-        answer = Normalizer(tool_names(parameters or {}))
+        answer = Normalizer(offered_tools(parameters or {}))
         async with aclosing(pieces):
             async for piece in pieces:
                 answer.add(piece)

@@ -30,6 +30,7 @@ from tilores_core.llm.catalogue import (
     ModelData as ModelData,
     load_catalogue as load_catalogue,
 )
+from tilores_core.llm.characters import JoinHalves as JoinHalves
 from tilores_core.llm.failures import (
     Failure as Failure,
     MalformedReplyError as MalformedReplyError,
@@ -38,7 +39,6 @@ from tilores_core.llm.failures import (
     parse_retry_after as parse_retry_after,
 )
 from tilores_core.llm.mapping import error_of as error_of, map_failure as map_failure
-from tilores_core.llm.normalizer import JoinHalves as JoinHalves
 from tilores_core.llm.openai_protocol import (
     OPENAI_FIELDS as OPENAI_FIELDS,
     OpenAIProtocolProvider as OpenAIProtocolProvider,

@@ -23,6 +23,8 @@ _DEEPEST_CAUSE: Final = 4
 _SECONDS: Final = re.compile(r"(\d{1,6}(?:\.\d{1,9})?)s")
 _PATH: Final = re.compile(r"[A-Za-z0-9_.\-\[\]]{1,100}")
 
+_CODES: Final = ("code", "type", "status", "__type", "error_code", "error_type")
+
 _TIMEOUTS: Final = frozenset({"TimeoutError", "TimeoutException", "APITimeoutError", "StreamChunkTimeoutError"})
 _CONNECTIONS: Final = frozenset(
     {
@@ -134,7 +136,10 @@ def _read(error: BaseException) -> Failure:
     names = {kind.__name__ for kind in type(error).__mro__}
     # aiohttp says 400 of bytes that are not HTTP, as a server that got them would answer.
     status = None if names & _NOT_HTTP else _status(error, response, body)
-    codes = [str(body[key]).lower() for key in ("code", "type", "status") if isinstance(body.get(key), (str, int))]
+    inner = body.get("innererror")
+    codes = [str(body[key]).lower() for key in _CODES if isinstance(body.get(key), (str, int))]
+    if isinstance(inner, Mapping) and isinstance(inner.get("code"), str):
+        codes.append(inner["code"].lower())
     if "ContextOverflowError" in names:  # LangChain recognised it
         codes.append("context_length_exceeded")
     if "ContentFilterFinishReasonError" in names:
@@ -177,7 +182,7 @@ def _body(error: BaseException, response: Any) -> Mapping[str, Any]:
         if isinstance(inner, Mapping):
             body = inner
         elif isinstance(inner, str):
-            body = {"message": inner}
+            body = {**body, "error": None, "message": inner}
     return body if isinstance(body, Mapping) else {}
 
 

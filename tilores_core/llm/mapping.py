@@ -30,14 +30,15 @@ _WORD: Final = re.compile(r"[A-Za-z0-9_.\-/]{1,64}")
 _REFUSED_CODES: Final = frozenset(
     {
         *("content_filter", "content_policy_violation", "content_policy", "content_moderation", "invalid_prompt"),
-        *("moderation", "prompt_blocked", "responsibleaipolicyviolation", "safety"),
+        *("data_inspection_failed", "datainspectionfailed", "moderation", "prompt_blocked"),
+        *("responsibleaipolicyviolation", "safety", "1301"),  # the last is Zhipu's
     }
 )
 _CONTEXT_CODES: Final = frozenset({"context_length_exceeded", "context_window_exceeded", "exceed_context_size_error"})
 _QUOTA_CODES: Final = frozenset(
     {
         *("insufficient_quota", "insufficient_balance", "insufficient_credits", "billing_error"),
-        *("billing_not_active", "billing_hard_limit_reached", "credit_balance_too_low"),
+        *("billing_not_active", "billing_hard_limit_reached", "credit_balance_too_low", "arrearage"),
     }
 )
 _AUTH_CODES: Final = frozenset(
@@ -45,26 +46,35 @@ _AUTH_CODES: Final = frozenset(
 )
 _MODEL_CODES: Final = frozenset({"model_not_found", "model_decommissioned", "invalid_model", "not_found_error"})
 _LIMIT_CODES: Final = frozenset(
-    {"rate_limit_exceeded", "rate_limit_error", "rate_limited", "resource_exhausted", "too_many_requests"}
+    {
+        *("rate_limit_exceeded", "rate_limit_error", "rate_limited", "resource_exhausted", "throttlingexception"),
+        *("too_many_requests", "toomanyrequestsexception"),
+    }
 )
 _DOWN_CODES: Final = frozenset(
     {
         *("api_error", "deadline_exceeded", "engine_overloaded", "internal", "internal_error"),
         *("internal_server_error", "over_capacity", "overloaded", "overloaded_error", "server_error"),
-        *("service_unavailable", "timeout", "timeout_error", "tool_use_failed", "unavailable"),
+        *("service_unavailable", "timeout", "timeout_error", "unavailable"),
+        # What the model wrote cannot be read: no fault of the request.
+        *("json_validate_failed", "output_parse_failed", "tool_use_failed"),
     }
 )
+_PASSING: Final = frozenset({408, 409, 424, 425, 498, 499})
+"""Below 500, and no fault of the request: a model that is not ready (424), a machine without room (498)."""
 _UNSUPPORTED_CODES: Final = frozenset({"unsupported_parameter", "unsupported_value"})
 
 _REFUSED: Final = re.compile(
     r"content (management )?policy|content[- ]filter|flagged|violat\w+ (our|the|its) .{0,40}polic|safety system"
+    r"|usage guidelines|may contain (inappropriate|sensitive)"
     r"|requires moderation|content exists risk|usage polic(y|ies)|blocked (by|due to) .{0,30}(safety|policy)",
     re.IGNORECASE,
 )
 _CONTEXT: Final = re.compile(
-    r"context[ _](length|window|size)|prompt is too long|too many (input )?tokens|input tokens? .{0,40}exceed"
-    r"|token count .{0,60}exceed|reduce the length of|exceeds? the (available )?context|too large for model"
-    r"|maximum (number of )?(input )?tokens",
+    r"context[ _](length|window|size|limit)|(prompt|input) is too long|too many (input )?tokens"
+    r"|input tokens? .{0,40}exceed|token count .{0,60}exceed|exceeded model token limit|prompt exceeds max"
+    r"|reduce the length of|exceeds? the (available )?context|too large for model|range of input length"
+    r"|`inputs` .{0,60}tokens|maximum (number of )?(input )?tokens|maximum prompt length",
     re.IGNORECASE,
 )
 _MODEL: Final = re.compile(
@@ -73,7 +83,7 @@ _MODEL: Final = re.compile(
 )
 _QUOTA: Final = re.compile(
     # Not "exceeded your current quota": Google says that of a limit per minute too.
-    r"credit balance is too low|insufficient (balance|credits?|funds)",
+    r"credit balance is too low|insufficient (balance|credits?|funds)|have any credits",
     re.IGNORECASE,
 )
 _BAD_KEY: Final = re.compile(r"api[ _]key (not valid|is invalid|expired|not found)|invalid api[ _]key", re.IGNORECASE)
@@ -171,7 +181,7 @@ class _Mapping:
             return ProviderRateLimitedError(
                 f"{self.title} asks us to slow down", provider=self.provider, retry_after=failure.retry_after
             )
-        if (status is not None and (status >= 500 or status in (408, 409, 425))) or failure.says(_DOWN_CODES):
+        if (status is not None and (status >= 500 or status in _PASSING)) or failure.says(_DOWN_CODES):
             return self._unavailable(f"answers {status}" if status else "broke off with an error of its own")
         if status is not None and 400 <= status < 500:
             return self._invalid(status)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,6 +13,8 @@ import orjson
 import structlog
 
 from tilores_core.contracts import CompletionPiece, Delta, FinishReason, Usage
+from tilores_core.llm.characters import JoinHalves
+from tilores_core.llm.thoughts import ThoughtFilter
 from tilores_core.llm.written_calls import WrittenCalls
 
 log = structlog.get_logger(part="llm")
@@ -21,12 +23,13 @@ NO_USAGE: Final = Usage()
 
 # Why an answer ended, in the words of the OpenAI protocol.
 _FINISH: Final[Mapping[str, FinishReason]] = {
-    **dict.fromkeys(("stop", "end_turn", "stop_sequence", "eos", "eos_token", "complete"), "stop"),
-    **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "model_length"), "length"),
-    "model_context_window_exceeded": "length",
-    **dict.fromkeys(("tool_calls", "tool_use", "function_call"), "tool_calls"),
+    **dict.fromkeys(("stop", "end_turn", "endturn", "stop_sequence", "eos", "eos_token", "complete"), "stop"),
+    **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "max_completion_tokens"), "length"),
+    **dict.fromkeys(("model_length", "token_limit", "model_context_window_exceeded"), "length"),
+    **dict.fromkeys(("tool_calls", "tool_call", "tool_use", "function_call", "function_calls"), "tool_calls"),
     **dict.fromkeys(("content_filter", "safety", "image_safety", "recitation", "refusal"), "content_filter"),
-    **dict.fromkeys(("prohibited_content", "blocklist", "spii"), "content_filter"),
+    **dict.fromkeys(("prohibited_content", "blocklist", "spii", "sensitive"), "content_filter"),
+    "guardrail_intervened": "content_filter",
 }
 # The answer broke off: what there is of it is not an answer.
 _BROKEN: Final = frozenset(
@@ -37,22 +40,9 @@ _BROKEN: Final = frozenset(
         *("timeout", "too_many_tool_calls", "unexpected_tool_call"),
     }
 )
-# Tags around thoughts, by the one that opens; then those that begin or end a model's turn and are no part of it.
-_CLOSINGS: Final = {
-    **{f"<{name}>": f"</{name}>" for name in ("think", "thinking", "thought", "reasoning", "seed:think")},
-    "[THINK]": "[/THINK]",
-    "◁think▷": "◁/think▷",
-    **dict.fromkeys(("<|channel|>analysis", "<|channel|>commentary"), "<|end|>"),
-}
-_MARKS: Final = (
-    *("<|start|>assistant", "<|channel|>final", "<|message|>", "<|end|>", "<|return|>", "<|im_end|>", "</s>"),
-    *("<|eot_id|>", "<|eom_id|>", "<|endoftext|>", "<|end_of_text|>", "<end_of_turn>", "<｜end▁of▁sentence｜>"),
-)
-_TAGS: Final = (*_CLOSINGS, *_CLOSINGS.values(), *_MARKS)
-_LONGEST_TAG: Final = max(map(len, _TAGS))
-_OPENS: Final = re.compile("[<[◁]")
-_SPACE: Final = re.compile(r"\s*")
 _NO_REASON: Final = frozenset({"null", "none"})
+_NAME: Final = re.compile(r"[\w-]+")
+_NO_ARGUMENTS: Final = ("", "{}", "[]", "null")
 
 
 def served_by(said: Mapping[str, Any]) -> str | None:
@@ -63,10 +53,10 @@ def served_by(said: Mapping[str, Any]) -> str | None:
     return " ".join(named) or None
 
 
-def tool_names(parameters: Mapping[str, Any]) -> list[str]:
-    """The tools that a request offers."""
-    tools = parameters.get("tools")
-    return [tool["function"]["name"] for tool in tools if "function" in tool] if tools else []
+def offered_tools(parameters: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The tools that a request offers: by their names, the schemas of their arguments by the arguments' names."""
+    offered = [tool["function"] for tool in parameters.get("tools") or () if "function" in tool]
+    return {tool["name"]: (tool.get("parameters") or {}).get("properties") or {} for tool in offered}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,41 +86,33 @@ class Completion:
 
 @dataclass(slots=True)
 class _Call:
-    """A tool call so far. `index` and `id` as the provider has them; `call` as the caller gets it."""
+    """A tool call so far. `index`, `id` and `arguments` as the provider has them; `call` as the caller gets it, who
+    knows it as the call number `at` once it has a name."""
 
     index: Any
     id: str | None
     call: dict[str, Any]
+    arguments: str = ""
+    at: int | None = None
 
+    def add(self, arguments: str) -> None:
+        if self.arguments in _NO_ARGUMENTS and arguments.lstrip()[:1] == "{":
+            self.arguments = ""  # some begin with an empty object
+        if self.arguments[:1] == "{" and arguments.startswith(self.arguments):
+            arguments = arguments[len(self.arguments) :]  # all of it so far once more, as some repeat it
+        self.arguments += arguments
 
-class JoinHalves:
-    """Text in pieces as valid Unicode: halves of a surrogate pair are joined, a lone one is replaced; no NUL.
-
-    `half`: the first half of a pair, while the other one is missing.
-    """
-
-    def __init__(self) -> None:
-        self.half = ""
-
-    def add(self, text: str) -> str:
-        """What of the text so far can be passed on."""
-        if "\0" in text:  # no database takes it
-            text = text.replace("\0", "")
-        if not text or (text.isascii() and not self.half):
-            return text
-        text, self.half = self.half + text, ""
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            if "\ud800" <= text[-1] <= "\udbff":
-                text, self.half = text[:-1], text[-1]
-            return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-        return text
-
-    def rest(self) -> str:
-        """What stands for a half whose other one never came."""
-        half, self.half = self.half, ""
-        return "\ufffd" if half else ""
+    def take(self, *, final: bool = False) -> str:
+        """What of the arguments is new to the caller. JSON within a string is taken out of it at the end."""
+        function, whole = self.call["function"], self.arguments
+        if not function["arguments"]:
+            if whole.strip() in _NO_ARGUMENTS:
+                whole = "{}" if final else ""
+            elif whole.lstrip()[:1] == '"':
+                whole = _unquote(whole) if final else ""
+        new = whole[len(function["arguments"]) :]
+        function["arguments"] = whole
+        return new
 
 
 class Normalizer:
@@ -140,10 +122,11 @@ class Normalizer:
     - `<think>…</think>` and a model's own marks are left out, also when they are split over pieces.
     - Every tool call has an index, an id of its own and arguments that are text, `{}` when there are none.
     - Token counts are totals, however often they are sent.
-    - Calls of `tools`, the names that were offered, are calls where the model wrote them into its text.
+    - Calls of `tools`, as `offered_tools` gives them, are calls where the model wrote them into its text.
     """
 
-    def __init__(self, tools: Collection[str] = ()) -> None:
+    def __init__(self, tools: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        self._tools = tools or {}
         self._written = WrittenCalls(tools) if tools else None
         self._texts: list[str] = []
         self._calls: list[_Call] = []
@@ -154,9 +137,7 @@ class Normalizer:
         self._native: Any = None
         self._served_by: str | None = None
         self._halves = JoinHalves()
-        self._held = ""  # what may be the beginning of a tag
-        self._closing = ""  # the tag that ends the thoughts, while there are some
-        self._trim = False  # the white space behind them is left out as well
+        self._thoughts = ThoughtFilter(calls=bool(tools))
 
     @property
     def ended(self) -> bool:
@@ -174,15 +155,17 @@ class Normalizer:
             self._native = native
         if served_by is not None:
             self._served_by = served_by
-        if reason and (reason := reason.lower().replace("-", "_")) not in _NO_REASON:
+        if reason and (reason := reason.lower().replace("-", "_").rpartition("finishreason.")[2]) not in _NO_REASON:
             self._reason = reason
         if state:
             self._add_state(state)
         if text:
-            text = self._without_thoughts(self._halves.add(text))
+            text = self._thoughts.add(self._halves.add(text))
+            if self._thoughts.late:
+                self._texts.clear()
             if self._written is not None:
                 text = self._written.add(text)
-        calls = tuple([self._add_call(call) for call in tool_calls]) if tool_calls else ()
+        calls = self._add_calls(tool_calls) if tool_calls else ()
         if not text and not calls:
             return None
         if text:
@@ -191,19 +174,16 @@ class Normalizer:
 
     def finish(self) -> Delta | None:
         """What had to be held back until the end is known."""
-        rest, self._held = self._held, ""
-        text = ("" if self._closing else rest) + self._halves.rest()
+        text = self._thoughts.rest() + self._halves.rest()
         calls = []
         if self._written is not None:
             text = self._written.add(text) + self._written.rest()
-            calls = [self._add_call(call) for call in self._read_written(self._written)]
+            calls = [*self._add_calls(self._read_written(self._written))]
         if text:
             self._texts.append(text)
-        for index, known in enumerate(self._calls):
-            function = known.call["function"]
-            if not function["arguments"].strip():
-                function["arguments"] += "{}"
-                calls.append({"index": index, "function": {"arguments": "{}"}})
+        for known in self._calls:
+            if (rest := known.take(final=True)) and known.at is not None:
+                calls.append({"index": known.at, "function": {"arguments": rest}})
         state = self._state if self._calls and self._state else None
         if not text and not calls and state is None:
             return None
@@ -211,16 +191,20 @@ class Normalizer:
 
     def completion(self) -> Completion:
         """The answer; call `finish` before when it came to its end."""
-        if self._reason and self._reason not in _FINISH and self._reason not in _BROKEN:
+        ended = self.ended
+        if ended and self._reason not in _FINISH:
             log.warning("model.finish_reason_unknown", reason=self._reason[:40])
         reason = _FINISH.get(self._reason)
+        called = sorted((known for known in self._calls if known.at is not None), key=lambda known: known.at or 0)
+        # Some send an empty call beside the others; arguments without a name are a call cut off.
+        lost = any(known.at is None and (known.arguments or not called) for known in self._calls)
         return Completion(
             text="".join(self._texts),
             usage=self._usage,
             # Some stop for a tool call as for anything else.
-            finish_reason="tool_calls" if self._calls and reason == "stop" else reason,
-            tool_calls=tuple([known.call for known in self._calls]),
-            ended=self.ended and all(known.call["function"]["name"] for known in self._calls),
+            finish_reason="tool_calls" if called and reason == "stop" else reason,
+            tool_calls=tuple([known.call for known in called]),
+            ended=ended and not lost,
             cost=self._cost,
             state=self._state if self._calls else {},
             native=self._native if self._calls else None,
@@ -228,8 +212,9 @@ class Normalizer:
         )
 
     def _read_written(self, written: WrittenCalls) -> list[dict[str, Any]]:
-        """The calls in the text, once; an answer whose calls cannot be read is broken."""
-        if not written.written:
+        """The calls in the text, once; an answer whose calls cannot be read is broken. Beside calls that are some,
+        the text repeats them."""
+        if not written.written or self._calls:
             return []
         calls, written.written = written.calls(), ""
         if calls is None:
@@ -255,86 +240,50 @@ class Normalizer:
             joins = type(known) is type(value) and isinstance(value, str | list)
             self._state[key] = known + value if joins else value
 
-    # --- text
-
-    def _without_thoughts(self, text: str) -> str:
-        plain = "<" not in text and "[" not in text and "◁" not in text
-        if plain and not self._held and not self._closing and not self._trim:
-            return text
-        text, self._held = self._held + text, ""
-        spoken: list[str] = []
-        at = 0  # where the text is that has not been looked at
-        while at < len(text):
-            if self._closing:
-                found = re.compile(re.escape(self._closing), re.IGNORECASE).search(text, at)
-                if found is None:
-                    self._held = text[max(at, len(text) - len(self._closing)) :]  # the tag may be in it in part
-                    break
-                at, self._closing, self._trim = found.end(), "", True
-                continue
-            if self._trim:
-                space = _SPACE.match(text, at)
-                at = space.end() if space else at
-                self._trim = at == len(text)
-                continue
-            opens = _OPENS.search(text, at)
-            if opens is None:
-                spoken.append(text[at:])
-                break
-            spoken.append(text[at : opens.start()])
-            at = opens.start()
-            tag = next((tag for tag in _TAGS if _is_alike(text[at : at + len(tag)], tag)), None)
-            if tag is not None:
-                at += len(tag)
-                self._closing = _CLOSINGS.get(tag, "")
-                if not self._closing and tag not in _MARKS:  # thoughts whose opening tag was part of the prompt
-                    spoken.clear()
-                    self._texts.clear()
-                    self._trim = True
-            elif len(text) - at < _LONGEST_TAG and any(_is_alike(text[at:], tag[: len(text) - at]) for tag in _TAGS):
-                self._held = text[at:]
-                break
-            else:
-                spoken.append(text[at])
-                at += 1
-        return "".join(spoken)
-
     # --- tool calls
 
-    def _add_call(self, piece: Mapping[str, Any]) -> dict[str, Any]:
+    def _add_calls(self, pieces: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
+        return tuple([call for call in map(self._add_call, pieces) if call is not None])
+
+    def _add_call(self, piece: Mapping[str, Any]) -> dict[str, Any] | None:
         """A piece of a tool call in OpenAI's delta shape; it is added to the call that it belongs to."""
         function = piece.get("function")
-        function = function if isinstance(function, Mapping) else {}
-        name, call_id = function.get("name") or "", piece.get("id") or None
-        name = name.partition("<|")[0].removeprefix("functions.")  # as gpt-oss's own format leaks
+        function = function if isinstance(function, Mapping) else piece  # some do without it
+        name, call_id = self._name(function.get("name") or ""), str(piece.get("id") or "") or None
         arguments = _write_arguments(function.get("arguments"))
-        extra = piece.get("extra_content")
         at = self._place(piece.get("index"), call_id, name, arguments)
         if at is None:
-            if arguments == "null":
-                arguments = ""
-            if any(known.id == call_id for known in self._calls):
-                call_id = None
-            call: dict[str, Any] = {
-                "id": call_id or f"call_{uuid.uuid4().hex[:24]}",
+            own = None if self._of_id(call_id) is not None else call_id
+            call = {
+                "id": own or f"call_{uuid.uuid4().hex[:24]}",
                 "type": "function",
-                "function": {"name": name, "arguments": arguments},
+                "function": {"name": name, "arguments": ""},
             }
-            if extra:
-                call["extra_content"] = extra
-            self._calls.append(_Call(piece.get("index"), call_id, call))
-            return {"index": len(self._calls) - 1, **call, "function": dict(call["function"])}
+            self._calls.append(_Call(piece.get("index"), own, call))
+            at = -1
         known = self._calls[at]
         known.id = known.id or call_id
-        if name and arguments == known.call["function"]["arguments"]:
-            arguments = ""  # some end with the whole call once more
-        known.call["function"]["arguments"] += arguments
-        delta: dict[str, Any] = {"index": at, "function": {"arguments": arguments}}
-        if name and not known.call["function"]["name"]:
-            known.call["function"]["name"] = delta["function"]["name"] = name
+        known.add(arguments)
+        said = known.call["function"]
+        said["name"] = said["name"] or name
+        extra = piece.get("extra_content")
         if extra:
-            known.call["extra_content"] = delta["extra_content"] = extra
-        return delta
+            known.call["extra_content"] = extra
+        if not said["name"]:
+            return None
+        new = known.take()
+        if known.at is None:
+            known.at = sum(other.at is not None for other in self._calls)
+            return {"index": known.at, **known.call, "function": dict(said)}
+        delta: dict[str, Any] = {"index": known.at, "function": {"arguments": new}}
+        return {**delta, "extra_content": extra} if extra else delta
+
+    def _name(self, name: str) -> str:
+        """The name of a tool, out of what a model's own format makes of it."""
+        name = name.partition("<|")[0].strip().removeprefix("functions.")
+        if name and name not in self._tools:
+            return next((word for word in reversed(_NAME.findall(name)) if word in self._tools), name)
+        return name
 
     def _place(self, index: Any, call_id: str | None, name: str, arguments: str) -> int | None:
         """The call that a piece continues, None when it begins one."""
@@ -342,26 +291,22 @@ class Normalizer:
             known = self._calls[at]
             if index is not None and known.index is not None and index != known.index:
                 continue
-            whole = known.call["function"]
+            called, so_far = known.call["function"]["name"], known.arguments
             if call_id and known.id and call_id != known.id:
                 if index is None:
                     continue
                 same = self._of_id(call_id)  # some providers give every call the same index
-                return at if same is None and not name and not _is_whole(whole["arguments"]) else same
-            if name and whole["name"]:
-                again = call_id and (arguments == whole["arguments"] or not _is_whole(whole["arguments"]))
-                other = index is None and name != whole["name"]
-                if not again and (other or ((index is None or arguments) and _is_whole(whole["arguments"]))):
+                return at if same is None and not name and not _is_whole(so_far) else same
+            if name and called:
+                again = call_id and (arguments == so_far or not _is_whole(so_far))
+                other = index is None and name != called
+                if not again and (other or ((index is None or arguments) and _is_whole(so_far))):
                     return None
             return at
         return None
 
-    def _of_id(self, call_id: str) -> int | None:
-        return next((at for at, known in enumerate(self._calls) if known.id == call_id), None)
-
-
-def _is_alike(text: str, tag: str) -> bool:
-    return text == tag or (tag[:1] == "<" and text.lower() == tag)
+    def _of_id(self, call_id: str | None) -> int | None:
+        return next((at for at, known in enumerate(self._calls) if call_id and known.id == call_id), None)
 
 
 def _write_arguments(arguments: Any) -> str:
@@ -374,6 +319,15 @@ def _write_arguments(arguments: Any) -> str:
         return orjson.dumps(arguments).decode()
     except TypeError:  # integers of more than 64 bits
         return json.dumps(arguments)
+
+
+def _unquote(arguments: str) -> str:
+    """JSON that was written as JSON once more."""
+    try:
+        inner = json.loads(arguments)
+    except ValueError:
+        return arguments
+    return inner if isinstance(inner, str) and _is_whole(inner) else arguments
 
 
 def _is_whole(arguments: str) -> bool:

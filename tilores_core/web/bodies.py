@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from tilores_core.errors import InvalidRequestError
+from tilores_core.llm.characters import join_halves
 
 T = TypeVar("T")
 
@@ -76,7 +77,7 @@ def without_halves(body: bytes) -> bytes | None:
         text = json.dumps(json.loads(body), ensure_ascii=False)
     except (ValueError, RecursionError):
         return None
-    mended = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
+    mended = join_halves(text).encode()
     return None if mended == text.encode("utf-8", "surrogatepass") else mended
 
 

@@ -18,7 +18,7 @@ from tilores_core.chat.routing.watch import Watch, WatchExpiredError
 from tilores_core.contracts import Attempt, CompletionPiece, Delta, Message, Turn
 from tilores_core.errors import DeadlineExceededError, error_code
 from tilores_core.llm.failures import failure_of
-from tilores_core.llm.normalizer import NO_USAGE, Completion, Normalizer, tool_names
+from tilores_core.llm.normalizer import NO_USAGE, Completion, Normalizer, offered_tools
 
 OnDelta = Callable[[Delta], None]
 
@@ -131,7 +131,7 @@ class ModelCall:
         started: float,
     ) -> Completion:
         watch = Watch(first=self.first if streamed else self.whole, between=self.between, budget=self.budget)
-        answer = Normalizer(tool_names(self.turn.parameters))
+        answer = Normalizer(offered_tools(self.turn.parameters))
         goes_on = False  # behind an end: some say with every piece that it is the last
         try:
             with watch:

@@ -1,0 +1,158 @@
+"""What a model writes around its answer: its thoughts, and the marks of its own format."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_NEVER: Final = "\0"  # closes nothing: it stands in no text
+# Tags around thoughts, by the one that opens.
+_THOUGHTS: Final = {
+    **{f"<{name}{end}": f"</{name}>" for name in ("think", "thinking", "thought", "reasoning") for end in "> "},
+    **{f"<{name}>": f"</{name}>" for name in ("seed:think", "longcat_think", "antthinking")},
+    '<details type="reasoning"': "</details>",
+    "<|channel>thought": "<channel|>",
+    "<|start_thinking|>": "<|end_thinking|>",
+    "<|inner_prefix|>": "<|inner_suffix|>",
+    "<unused94>": "<unused95>",
+    "<|channel|>analysis": "<|end|>",
+    "<|channel|>commentary": "<|end|>",
+    "<|channel|>final": "<|message|>",
+    "[THINK]": "[/THINK]",
+    "◁think▷": "◁/think▷",
+}
+# From here on a model plays the others of the conversation.
+_OTHERS: Final = (
+    *("<|im_start|>user", "<|start_header_id|>user", "<start_of_turn>user", "<|turn>user", "<|user|>"),
+    *("<|observation|>", "<|header_start|>user"),
+)
+# They begin or end a turn of the model, and line breaks behind them are part of that.
+_TURNS: Final = (
+    *("<|start|>assistant", "<|message|>", "<|end|>", "<|return|>", "<|im_start|>assistant", "<|im_end|>", "</s>"),
+    *("<|start_header_id|>assistant<|end_header_id|>", "<|header_start|>assistant<|header_end|>", "<|assistant|>"),
+    *("<|eot_id|>", "<|eom_id|>", "<|eot|>", "<|eom|>", "<|endoftext|>", "<|end_of_text|>", "<|end_of_turn|>"),
+    *("<start_of_turn>model", "<end_of_turn>", "<|turn>model", "<turn|>", "<eos>", "<bos>"),
+    *("<|end_of_turn_token|>", "<|start_response|>", "<|end_response|>", "<｜end▁of▁sentence｜>"),
+)
+_MARKS: Final = ("<|begin_of_box|>", "<|end_of_box|>")
+# Calls of tools, in the form that `written_calls` reads.
+_CALLS: Final = ("<|channel|>commentary to=functions.", "<|start|>assistant to=functions.")
+_CLOSES: Final = {
+    **_THOUGHTS,
+    **dict.fromkeys(_OTHERS, _NEVER),
+    **dict.fromkeys(_CALLS, "<|call|>"),
+}
+_LATE: Final = frozenset(_THOUGHTS.values()) - frozenset(_TURNS)  # whose opening tag was part of the prompt
+_TAGS: Final = (*_CLOSES, *_LATE, *_TURNS, *_MARKS)
+_TAG: Final = re.compile(
+    "|".join(
+        re.escape(tag) if tag[0] == "<" else f"(?-i:{re.escape(tag)})" for tag in sorted(_TAGS, key=len, reverse=True)
+    ),
+    re.IGNORECASE,
+)
+_BEGUN: Final = frozenset(tag[:size] for tag in _TAGS for size in range(1, len(tag)))
+_LONGEST: Final = max(map(len, _TAGS))
+_OPENS: Final = re.compile("[<[◁]")
+_CLOSING: Final = {end: re.compile(re.escape(end), re.IGNORECASE) for end in (*_CLOSES.values(), "<|call|>")}
+_SPACE: Final = re.compile(r"\s*")
+_LINES: Final = re.compile(r"\n*")
+# Where an answer begins: gpt-oss's format without its marks.
+_FIRST: Final = re.compile(r"\s*(?:(analysis)(?=[A-Z])|assistant(?=<\|channel\|>)|assistantfinal)")
+_FIRST_WORDS: Final = ("assistant<|channel|>", "assistantfinal", "analysis ")
+_FINAL: Final = re.compile("assistantfinal")
+
+
+class ThoughtFilter:
+    """Feed the text of an answer to `add` and get back what of it is the answer; at its end `rest`.
+
+    `calls`: tools were offered, so a call in gpt-oss's format is left in the text, with all that follows. `late`: the
+    text so far was thoughts, whose opening tag was part of the prompt.
+    """
+
+    def __init__(self, *, calls: bool) -> None:
+        self._calls = calls
+        self._held = ""  # what may be the beginning of a tag
+        self._closing: re.Pattern[str] | None = None  # what ends the thoughts, while there are some
+        self._trim: re.Pattern[str] | None = None  # what is left out until something else comes
+        self._begun = False
+        self._passes = False
+        self.late = False
+
+    def add(self, text: str) -> str:
+        self.late = False
+        if self._passes:
+            return text
+        if self._begun and not (self._held or self._closing or self._trim):
+            if "<" not in text and "[" not in text and "◁" not in text:
+                return text
+        elif not self._begun:
+            text, self._held = self._held + text, ""
+            if not self._begin(text):
+                return ""
+            text, self._held = self._held, ""
+        return self._filter(text)
+
+    def rest(self) -> str:
+        """What was held back and is part of the answer."""
+        rest, self._held = self._held, ""
+        if self._closing is not None:
+            return ""
+        tag = _TAG.match(rest)
+        return rest[tag.end() :] if tag else rest
+
+    def _begin(self, text: str) -> bool:
+        """Is it known how the answer begins? What is to be read of it is held then."""
+        self._held = text
+        if any(words.startswith(text.lstrip()) for words in _FIRST_WORDS):
+            return False
+        self._begun = True
+        if first := _FIRST.match(text):
+            self._held = text[first.end() :]
+            self._closing = _FINAL if first[1] else None
+        return True
+
+    def _filter(self, text: str) -> str:
+        text, self._held = self._held + text, ""
+        spoken: list[str] = []
+        at = 0  # where the text is that has not been looked at
+        while at < len(text):
+            if self._closing is not None:
+                found = self._closing.search(text, at)
+                if found is None:
+                    self._held = text[max(at, len(text) - _LONGEST) :]  # the tag may be in it in part
+                    break
+                at, self._closing, self._trim = found.end(), None, _SPACE
+                continue
+            if self._trim is not None:
+                space = self._trim.match(text, at)
+                at = space.end() if space else at
+                self._trim = self._trim if at == len(text) else None
+                continue
+            opens = _OPENS.search(text, at)
+            if opens is None:
+                spoken.append(text[at:])
+                break
+            spoken.append(text[at : opens.start()])
+            at = opens.start()
+            if len(text) - at < _LONGEST and (text[at:] in _BEGUN or text[at:].lower() in _BEGUN):
+                self._held = text[at:]
+                break
+            tag = _TAG.match(text, at)
+            if tag is None:
+                spoken.append(text[at])
+                at += 1
+                continue
+            name = tag.group() if tag.group() in _CLOSES else tag.group().lower()
+            if name in _CALLS and self._calls:
+                self._passes = True
+                spoken.append(text[at:])
+                break
+            at = tag.end()
+            if (closes := _CLOSES.get(name)) is not None:
+                self._closing = _CLOSING[closes]
+            elif name in _LATE:
+                spoken.clear()
+                self.late, self._trim = True, _SPACE
+            else:
+                self._trim = _LINES if name in _TURNS else None
+        return "".join(spoken)
