@@ -137,7 +137,9 @@ from tilores_core.hookspecs import (
     hookimpl as hookimpl,
 )
 from tilores_core.identity import (
+    DateOrder as DateOrder,
     Locale as Locale,
+    NumericDate as NumericDate,
     best_name as best_name,
     find_mentions as find_mentions,
     name_fits as name_fits,
@@ -148,6 +150,7 @@ from tilores_core.identity import (
     normalise_phone as normalise_phone,
     parse_date as parse_date,
     query_keys as query_keys,
+    read_date as read_date,
 )
 
 __version__ = "0.1.0"

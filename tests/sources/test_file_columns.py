@@ -300,3 +300,85 @@ async def test_id_of_a_wrapper_and_that_of_the_customer_inside_are_a_question(op
     assert await ids(opened(rows, "c.jsonl", id_column="doc.customer_id"), name="Nora Finch") == ["C-1"]
     sparse = '{"id":"1","name":"Nora Finch"}\n{"id":"2","name":"Omar Reed","referrer":{"customer_id":"1"}}\n'
     assert await ids(opened(sparse, "c.jsonl"), name="Omar Reed") == ["2"]
+
+
+# --- columns of other people, and of other things ------------------------------------------------------------------
+
+
+async def test_contacts_of_others_are_not_the_customers(opened: Make) -> None:
+    others = '"spouse":{"phone":"503-555-0177"},"owner":{"name":"Omar Reed","email":"o@x.org"}'
+    source = opened(f'{{"id":"7","name":"Nora Finch",{others}}}\n', "c.jsonl")
+    assert await ids(source, phone="+15035550177") == []
+    assert await ids(source, email="o@x.org") == []
+    assert await ids(source, name="Omar Reed") == []
+
+
+def test_id_of_a_ticket_is_not_that_of_who_asked(tmp_path: Path) -> None:
+    path = tmp_path / "tickets.csv"
+    path.write_text(table("id,requester_id,name", "1,U7,Nora Finch", "2,U7,Nora Finch", "3,U8,Omar Reed"))
+    with pytest.raises(ConfigError, match="'id' and 'requester_id' could each name the customer"):
+        make(path)
+    path.write_text(table("id,team_id,name", "1,U7,Nora Finch", "2,U7,Omar Reed", "3,U8,Pia Stone"))
+    assert make(path) is not None
+
+
+def test_id_of_a_household_is_not_a_customers(tmp_path: Path) -> None:
+    path = tmp_path / "households.csv"
+    path.write_text(table("customer_id,name", "H1,Nora Finch", "H1,Omar Finch", "H2,Pia Stone", "H2,Quentin Stone"))
+    with pytest.raises(ConfigError, match="people with different names"):
+        make(path)
+
+
+@pytest.mark.parametrize(
+    ("header", "phone"),
+    [
+        ("CUST_ID,CUST_NM,PHONE_NBR,EMAIL_ADDR,BIRTH_DT", "503-555-0177"),
+        ("Customer #,Full Name,Default Address Phone,Email Address 1,Date of birth (MM/DD/YYYY)", "503-555-0177"),
+        ("Código de cliente,Nombre,Teléfono móvil,Correo,Fecha nacimiento", "503-555-0177"),
+        ("Klantnummer,Naam,Mobiel nummer,E-mailadres,Geboortedatum", "503-555-0177 (home) 503-555-0178 (work)"),
+    ],
+)
+async def test_abbreviated_and_compound_headers_are_recognised(opened: Make, header: str, phone: str) -> None:
+    source = opened(table(header, f"7,Nora Finch,{phone},nora@example.com,05/03/1980"), phone_region="US")
+    assert await ids(source, name="Nora Finch", date_of_birth="1980-05-03") == ["7"]
+    assert await ids(source, phone="+15035550177", email="nora@example.com") == ["7"]
+
+
+async def test_date_order_that_a_header_states_is_taken(opened: Make) -> None:
+    source = opened(table("id,name,Date of birth (DD/MM/YYYY)", "7,Nora Finch,05/03/1980"), phone_region="US")
+    assert await ids(source, date_of_birth="1980-03-05") == ["7"]
+    assert (await source.report()).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("written", "asked", "plain"),
+    [
+        ("#1001", "1001", "1001"),
+        ("#1001", "#1001", "1001"),
+        ("{3f-25}", "3F-25", "3f-25"),
+        ('"1,001"', "1001", "1001"),
+    ],
+)
+async def test_marks_around_an_id_are_not_part_of_it(opened: Make, written: str, asked: str, plain: str) -> None:
+    source = opened(table("customer_id,name", f"{written},Nora Finch"))
+    assert await ids(source, customer_id=asked) == [plain]
+    assert await source.get(asked) is not None
+
+
+async def test_words_for_missing_numbers_are_absent_and_names_that_look_so_are_not(opened: Make) -> None:
+    source = opened(
+        table("id,first_name,last_name,balance,city,email", "1,Nora,Null,5,NA,NA", "2,Omar,Reed,NA,Oslo,none")
+    )
+    assert await ids(source, name="Nora Null") == ["1"]
+    first, second = await source.get("1"), await source.get("2")
+    assert first is not None
+    assert second is not None
+    assert first.records[0].fields["city"] == "NA"
+    assert "balance" not in second.records[0].fields
+    assert (await source.report()).warnings == ()
+
+
+async def test_placeholder_numbers_identify_no_customer(opened: Make) -> None:
+    source = opened(table("id,name,phone", "1,Nora Finch,000-000-0000", "2,Omar Reed,0000000000"))
+    assert await ids(source, phone="0000000000") == []
+    assert any("2 phone numbers could not be read" in warning for warning in (await source.report()).warnings)

@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from tests.sources.file_world import Make, ids
-from tilores_plugins.sources.file.dates import to_date, to_instant
+from tilores_plugins.sources.dates import to_date, to_instant
 
 HEADER = "customer_id,name,date_of_birth\n"
 
@@ -58,14 +58,17 @@ async def test_day_first_setting_decides_and_contradictions_are_reported(opened:
             "11 maggio 1979",
         ),
         *("11 mei 1979", "11 de maio de 1979", "Friday, 11 May 1979", "1979-05-11 00:00:00", "1979-05-11T00:00:00Z"),
-        *("05/11/1979 12:00 AM", "28986", "11 MAY 79"),
+        *("05/11/1979 12:00 AM", "28986", "11 MAY 79", "19790511.0", "295228800", "295228800000", "28986,0"),
     ],
 )
 def test_dates_of_every_common_form_are_read(text: str) -> None:
     assert to_date(text, "month", birth=True) == "1979-05-11"
 
 
-@pytest.mark.parametrize("text", ["", "soon", "31.02.1979", "1979", "05/1979", "00.00.0000", "11 Foo 1979", "9" * 80])
+@pytest.mark.parametrize(
+    "text",
+    ["", "soon", "31.02.1979", "1979", "05/1979", "00.00.0000", "11 Foo 1979", "9" * 80, "1979-05-10T22:00:00.000Z"],
+)
 def test_what_is_not_a_date_is_not_read(text: str) -> None:
     assert to_date(text, "month", birth=True) is None
 
@@ -89,12 +92,21 @@ def test_two_digit_years_of_birth_are_those_of_grown_customers() -> None:
         ("45657", "45658.5"),
         ("30 Dec 2024", "2 Jan 2025"),
         ("2025-06-30 9:00", "2025-06-30 10:00"),
+        ("1704067200000000", "1735689600000000"),
+        ("1704067200000000000", "1735689600000000000"),
+        ("45657,25", "45657,75"),
+        ("2025-06-30 11:00:00 EST", "2025-06-30 10:00:00 PST"),
+        ("Mon Jun 30 10:00:00 2025", "Mon Jun 30 2025 11:00:00 GMT+0000 (UTC)"),
+        ("30-JUN-25 11.00.00.000000 AM", "30-JUN-25 01.00.00.000000 PM"),
+        ("20250630100000", "20250630T110000Z"),
+        ("/Date(1704067200000)/", "/Date(1735689600000)/"),
+        ("30.06.2025 10:00 Uhr", "30.06.2025 11:00"),
     ],
 )
 async def test_newest_record_is_the_latest_in_time(opened: Make, older: str, newer: str) -> None:
     assert to_instant(older, "month") is not None
     for order in ((newer, "Rome", older, "Oslo"), (older, "Oslo", newer, "Rome")):
-        rows = f"1,Nora Finch,{order[0]},{order[1]}\n1,Nora Finch,{order[2]},{order[3]}\n"
+        rows = f'1,Nora Finch,"{order[0]}",{order[1]}\n1,Nora Finch,"{order[2]}",{order[3]}\n'
         customer = await opened("customer_id,name,updated_at,city\n" + rows).get("1")
         assert customer is not None
         assert customer.traits["city"] == "Rome"

@@ -65,7 +65,9 @@ async def test_very_long_field_within_the_row_limit_is_read(opened: Make) -> Non
         ("c.csv", ROWS.encode("utf-16-le"), ("UTF-16",)),
         ("c.csv", ROWS.encode("utf-16-be"), ("UTF-16",)),
         ("c.json", b'{"customer_id": 1}\n{"customer_id": 2}\n', ("JSON lines", "jsonl")),
-        ("c.xlsx", b"PK\x03\x04", ("suffix", "csv")),
+        ("c.xlsx", b"PK\x03\x04", ("spreadsheet", "CSV")),
+        ("c.csv", b"<!DOCTYPE html><table>", ("HTML",)),
+        ("c.xlsx", b"1,2", ("suffix", "csv")),
     ],
 )
 def test_file_of_another_kind_is_refused_with_what_it_is(
@@ -96,3 +98,58 @@ async def test_answer_of_an_api_is_read_for_its_list(opened: Make, content: str)
 async def test_object_without_a_list_is_refused_with_the_reason(opened: Make, content: str) -> None:
     with pytest.raises(ConfigError, match="a list of objects"):
         await opened(content, "users.json").schema()
+
+
+# --- what other programs leave around the rows -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\n" + ROWS,
+        ",,\n" + ROWS,
+        "Customers of June,,\n,,\n" + ROWS,
+        ROWS.replace("2,Omar", ",,\n   \n2,Omar") + ",,\n\x1a",
+        'customer_id;name;"a,b,c,d,e,f"\n1;Nora Finch;x\n2;Omar Reed;y\n',
+    ],
+)
+async def test_lines_without_values_are_passed_over(opened: Make, content: str) -> None:
+    source = opened(content)
+    assert await ids(source, name="Omar Reed") == ["2"]
+    report = await source.report()
+    assert (report.customers, report.left_out) == (2, 0)
+    titles = "Customers of June" in content
+    assert any("named in line 3" in warning for warning in report.warnings) is titles
+
+
+@pytest.mark.parametrize("row", ["Total,,11", "Grand Total,,11", "Summe,,11", "-----------,----,----"])
+async def test_rows_that_are_no_customer_are_left_out_and_told(opened: Make, row: str) -> None:
+    report = await opened(f"{ROWS}{row}\n").report()
+    assert (report.customers, report.left_out) == (2, 1)
+    report = await opened("customer_id,name\nTotal,Nora Finch\n", "named.csv").report()
+    assert report.customers == 1
+
+
+async def test_columns_of_one_name_are_told_and_are_no_id(opened: Make, tmp_path: Path) -> None:
+    source = opened("customer_id,name,phone,phone\n1,Nora Finch,503-555-0177,503-555-0178\n")
+    assert await ids(source, phone="+15035550178") == ["1"]
+    assert any("several columns are called 'phone'" in warning for warning in (await source.report()).warnings)
+    (tmp_path / "joined.csv").write_text("id,name,id\n1,Nora Finch,71\n2,Nora Finch,71\n")
+    with pytest.raises(ConfigError, match="several columns are called 'id'"):
+        make(tmp_path / "joined.csv")
+    assert await ids(make(tmp_path / "joined.csv", id_column="id_3"), name="Nora Finch") == ["71"]
+
+
+async def test_extended_json_is_read_as_the_values_it_stands_for(opened: Make) -> None:
+    row = '{"_id":{"$oid":"65a1"},"customer_id":{"$numberLong":"7"},"name":"Nora Finch","birthdate":{"$date":"%s"}}\n'
+    source = opened(row % "1980-05-03T00:00:00Z", "c.jsonl")
+    assert await ids(source, name="Nora Finch", date_of_birth="1980-05-03") == ["7"]
+
+
+async def test_contacts_in_lists_of_objects_are_read(opened: Make) -> None:
+    source = opened(
+        '[{"customer_id":"7","name":"Nora Finch","phones":[{"type":"home","number":"503-555-0177"}],'
+        '"emails":[{"value":"nora@example.com","primary":true}]}]',
+        "c.json",
+    )
+    assert await ids(source, phone="+15035550177", email="nora@example.com") == ["7"]

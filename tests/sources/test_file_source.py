@@ -132,7 +132,7 @@ async def test_the_records_are_typed_and_nothing_is_empty(opened: Make) -> None:
 async def test_numbers_only_where_they_come_back_the_same(opened: Make) -> None:
     values = {
         "a": "7", "b": "-7", "c": "0.5", "d": "12.50", "e": "007", "f": "1e5", "g": "-0", "h": "1,000",
-        "i": "99999999999999999999", "j": "TRUE", "k": "no", "account_number": "12345", "nan": "nan",
+        "i": "99999999999999999999", "j": "TRUE", "k": "no", "account_number": "12345", "nan": "Nan",
     }  # fmt: skip
     content = f"customer_id,{','.join(values)}\n1," + ",".join(f'"{value}"' for value in values.values()) + "\n"
     customer = await opened(content).get("1")

@@ -12,10 +12,10 @@ import pytest_asyncio
 from tests.sources.tilores_client import EDWINA, EDWINA_EMAIL, EDWINA_RECORDS, asked, connected, ids, record_ids
 from tests.tilores_instance import BANK, NESTED, UPPER, Layout, TiloresInstance
 from tilores_core import Identifiers, SourceError
+from tilores_plugins.sources.fields import EMAIL, FIRST_NAME, PHONE, WHOLE_NAME, guess
 from tilores_plugins.sources.tilores.catalogue import Parameter
 from tilores_plugins.sources.tilores.memory import ParameterStats
 from tilores_plugins.sources.tilores.names import SplitName, splits
-from tilores_plugins.sources.tilores.roles import _EMAIL, _FIRST, _PHONE, _WHOLE, guess
 from tilores_plugins.sources.tilores.search_parameters import fitting, phone_spellings
 
 
@@ -41,10 +41,10 @@ def sent(instance: TiloresInstance) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("name", "role"),
     [
-        *((name, _FIRST) for name in ("first_name", "firstName", "FIRST_NAME", "person.givenName", "name.first")),
-        *((name, _EMAIL) for name in ("email", "E_MAIL", "emailAddress", "contact.primary_email", "emails")),
-        *((name, _PHONE) for name in ("phone", "PHONE_NUMBER", "mobileNo", "telephone_no", "contact.mobile_number")),
-        *((name, _WHOLE) for name in ("name", "fullName", "customer_name")),
+        *((name, FIRST_NAME) for name in ("first_name", "firstName", "FIRST_NAME", "person.givenName", "name.first")),
+        *((name, EMAIL) for name in ("email", "E_MAIL", "emailAddress", "contact.primary_email", "emails")),
+        *((name, PHONE) for name in ("phone", "PHONE_NUMBER", "mobileNo", "telephone_no", "contact.mobile_number")),
+        *((name, WHOLE_NAME) for name in ("name", "fullName", "customer_name")),
     ],
 )
 def test_names_are_guessed_in_any_case_style(name: str, role: Any) -> None:
@@ -53,7 +53,7 @@ def test_names_are_guessed_in_any_case_style(name: str, role: Any) -> None:
 
 @pytest.mark.parametrize("name", ["spouse.email", "employerEmail", "emergency_contact.phone", "guarantor.first_name"])
 def test_what_belongs_to_somebody_else_is_no_guess(name: str) -> None:
-    assert all(guess(role, [name]) is None for role in (_FIRST, _EMAIL, _PHONE, _WHOLE))
+    assert all(guess(role, [name]) is None for role in (FIRST_NAME, EMAIL, PHONE, WHOLE_NAME))
 
 
 @pytest.mark.parametrize(
@@ -89,11 +89,11 @@ async def test_settings_say_what_a_guess_would_not(instance: TiloresInstance, tm
 
 async def test_settings_that_the_instance_cannot_meet_are_said(instance: TiloresInstance, tmp_path: Path) -> None:
     async with connected(instance, tmp_path, parameters={"email": "emial"}) as source:
-        with pytest.raises(SourceError, match="cannot be searched by 'emial'") as raised:
+        with pytest.raises(SourceError, match="parameters = 'emial': there is no such field") as raised:
             await source.schema()
         assert "'email'" in str(raised.value.fix)
     async with connected(instance, tmp_path, phone_fields=["fone"]) as source:
-        with pytest.raises(SourceError, match="no field 'fone'") as raised:
+        with pytest.raises(SourceError, match="phone_fields = 'fone': there is no such field") as raised:
             await source.schema()
         assert "'phone'" in str(raised.value.fix)
 

@@ -5,7 +5,14 @@ agree on what is equal. phonenumbers and idna are imported by the first text tha
 """
 
 from tilores_core.identity.contact import normalise_email as normalise_email, normalise_phone as normalise_phone
-from tilores_core.identity.dates import MONTH_FIRST as MONTH_FIRST, Locale as Locale, parse_date as parse_date
+from tilores_core.identity.dates import (
+    MONTH_FIRST as MONTH_FIRST,
+    DateOrder as DateOrder,
+    Locale as Locale,
+    NumericDate as NumericDate,
+    parse_date as parse_date,
+    read_date as read_date,
+)
 from tilores_core.identity.mentions import find_mentions as find_mentions
 from tilores_core.identity.names import (
     best_name as best_name,

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tilores_plugins.providers.demo.reading import Field, Sheet
 
 _CLAUSE = re.compile(r"[?!;,&\n]+|\.(?=\s|$)|\b(?:and|plus|as well as)\b")
+_LONG_NUMBER = re.compile(r"[+(]?(?:\d[ ()/.\-]*){9,}")  # a telephone number, by which the customer is named
 _BROAD = re.compile(
     r"\b(?:tell me (?:\w+ )?(?:about|of)|summar\w+|overview|everything"
     r"|all (?:the |of the )?(?:details|information|data)|details (?:of|on|about)"
@@ -119,7 +120,7 @@ def _without_customer(text: str, sheet: Sheet) -> str:
     for known in (sheet.name, sheet.customer_id):
         if known:
             text = text.replace(known.lower(), " ")
-    return text
+    return _LONG_NUMBER.sub(" ", text)
 
 
 def _parse_clause(clause: str, sheet: Sheet) -> tuple[list[str], list[str]]:

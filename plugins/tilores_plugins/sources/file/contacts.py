@@ -11,6 +11,8 @@ from tilores_plugins.sources.file.values import has_lost_digits, without_point_z
 
 _BETWEEN_EMAILS: Final = re.compile(r"[\s;,|<>()\[\]\"]+|:::")
 _BETWEEN_PHONES: Final = re.compile(r"\s*(?:[;|\n]|:::|,|\s/\s|/(?=\s*[+(])|\s(?:or|and|oder|und)\s)\s*")
+_NO_NUMBER: Final = re.compile(r"(.)\1*|[0 ()./+-]+")  # 000-000-0000, a placeholder of many rows
+_LONGEST_LIST: Final = 1_000  # characters
 _ALL_DIGITS: Final = re.compile(r"[1-9]\d{10,14}", re.ASCII)
 
 
@@ -28,14 +30,21 @@ def phones_in(text: str, region: str) -> list[str]:
     if (whole := _phone(text, region)) is not None:
         return [whole]
     pieces = _BETWEEN_PHONES.split(text)
-    if len(pieces) == 1:
-        return []
-    return [number for piece in pieces if (number := _phone(piece, region))]
+    found = [number for piece in pieces if (number := _phone(piece, region))] if len(pieces) > 1 else []
+    return found if len(found) == len(pieces) else _find_phones(text, region) or found
+
+
+def _find_phones(text: str, region: str) -> list[str]:
+    """Numbers among other words: `503-555-0146 (home) 503-555-0147 (work)`."""
+    import phonenumbers
+
+    matches = phonenumbers.PhoneNumberMatcher(text[:_LONGEST_LIST], region)
+    return [number for match in matches if (number := normalise_phone(match.raw_string, region))]
 
 
 def _phone(text: str, region: str) -> str | None:
     text = without_point_zero(text.strip())
-    if not text:
+    if not text or _NO_NUMBER.fullmatch(text):
         return None
     if _ALL_DIGITS.fullmatch(text) and (international := _with_plus(text, region)):
         return international

@@ -6,6 +6,8 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -16,6 +18,8 @@ from tilores_plugins.sources.file.values import cell
 
 _DELIMITERS: Final = ",;\t|"
 _SEPARATOR_LINE: Final = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+_MOST_TITLES: Final = 10  # lines in which the header is looked for
+_SNIFFED: Final = 8
 _LINE_END_SAMPLE: Final = 64 * 1024
 
 csv.field_size_limit(LONGEST_ROW)
@@ -39,7 +43,7 @@ class CsvFormat:
             lines.move(start, first_line)
             self._delimiter = delimiter or _sniff_delimiter(lines)
             lines.move(start, first_line)
-            header = next(csv.reader(lines, delimiter=self._delimiter, strict=True), [])
+            header = self._find_header(lines)
         except (ValueError, csv.Error) as error:
             reason = _reason(error)
             raise ConfigError(
@@ -47,18 +51,36 @@ class CsvFormat:
                 where=str(path),
                 fix="give the right encoding and delimiter in [plugins.file]",
             ) from None
-        header = [cell(name) for name in header]
-        while header and not header[-1]:
-            header.pop()
         if not header:
             raise ConfigError(
-                "the first line must name the columns, but it is empty",
+                "no line names the columns: the file is empty",
                 where=str(path),
                 fix="put a header line first",
             )
         self._header = [name.casefold() for name in header]
         self.columns = _unique(header)
+        self.doubled = frozenset(name for name in header if name and header.count(name) > 1)
         self._first = (lines.offset, lines.line)
+
+    def _find_header(self, lines: _Lines) -> list[str]:
+        """The first line with more than one cell, within the first few; else the first that is not empty."""
+        start, first = lines.offset, lines.line
+        fallback = None
+        self.header_line = first
+        for _ in range(_MOST_TITLES):
+            lines.begin()
+            at = lines.line
+            header = [cell(name) for name in next(csv.reader(lines, delimiter=self._delimiter, strict=True), [])]
+            while header and not header[-1]:
+                header.pop()
+            if sum(map(bool, header)) > 1:
+                self.header_line = at
+                return header
+            if header and fallback is None:
+                fallback, self.header_line = header, at
+                start, first = lines.offset, lines.line
+        lines.move(start, first)
+        return fallback or []
 
     def rows(self, file: BinaryIO, problems: Problems) -> Iterator[Row]:
         lines = _Lines(file, *self._first, self._codec, self._end)
@@ -70,7 +92,7 @@ class CsvFormat:
                 values = next(reader, None)
                 if values is None:
                     return
-                if values:
+                if any(map(str.strip, values)) and values != ["\x1a"]:
                     fields = self._fields(values)
                     yield Row(start, lines.offset - start, line, fields)
             except (ValueError, csv.Error) as error:
@@ -151,10 +173,18 @@ def _reason(error: Exception) -> str:
 
 
 def _sniff_delimiter(lines: _Lines) -> str:
-    """The delimiter that makes the most of the header line."""
-    header = next(lines, "")
-    counts = {mark: len(next(csv.reader([header], delimiter=mark), [])) for mark in _DELIMITERS}
-    return max(counts, key=lambda mark: counts[mark])
+    """The delimiter that cuts the first lines into the most cells, where possible all of them into as many."""
+    sample = [next(lines, "")]
+    with suppress(ValueError):  # a line that cannot be read is a problem of its row
+        sample += islice(lines, _SNIFFED)
+    sample = [line for line in sample if line.strip()]
+
+    def score(mark: str) -> tuple[int, int]:
+        widths = [len(next(csv.reader([line.splitlines()[0]], delimiter=mark))) for line in sample]
+        common = max(widths, key=widths.count, default=0)
+        return (widths.count(common) if common > 1 else 0, common)
+
+    return max(_DELIMITERS, key=score)
 
 
 def _unique(header: list[str]) -> tuple[str, ...]:

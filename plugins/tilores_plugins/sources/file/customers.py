@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -10,6 +11,7 @@ from typing import Any
 
 from tilores_core import (
     Customer,
+    DateOrder,
     Identifiers,
     Record,
     best_name,
@@ -19,10 +21,11 @@ from tilores_core import (
     normalise_email,
     normalise_phone,
 )
-from tilores_plugins.sources.file.columns import Columns, Name, Trait, text_at, texts_at
+from tilores_plugins.sources.dates import to_date, to_instant
+from tilores_plugins.sources.fields import Trait, newest_first
+from tilores_plugins.sources.file.columns import Columns, Name, text_at, texts_at
 from tilores_plugins.sources.file.contacts import emails_in, phones_in
-from tilores_plugins.sources.file.dates import Order, to_date, to_instant
-from tilores_plugins.sources.file.profile import Column
+from tilores_plugins.sources.file.profile import MISSING, Column
 from tilores_plugins.sources.file.settings import Settings
 from tilores_plugins.sources.file.values import (
     cell,
@@ -30,6 +33,7 @@ from tilores_plugins.sources.file.values import (
     has_lost_digits,
     is_empty,
     parse_value,
+    plain_id,
     stays_text,
     without_point_zero,
 )
@@ -37,6 +41,11 @@ from tilores_plugins.sources.file.values import (
 Fields = Mapping[str, Any]
 
 _EPOCH = datetime(1970, 1, 1)
+_TOTAL = re.compile(
+    r"(?:(?:grand|sub)[ -]?)?totals?|(?:gesamt|zwischen)?summe|gesamt|total (?:general|général|geral)|"
+    r"somme|suma|soma|totale|totaal|\(\d+ rows? affected\)",
+    re.IGNORECASE,
+)
 
 
 class IdentifierCounts:
@@ -70,12 +79,14 @@ class Reading:
 
     def id(self, fields: Fields) -> str | None:
         """The customer's id, None when the row has none. Raises `ValueError` when its digits are lost."""
-        text = text_at(fields, self.columns.id)
-        if text is None or is_empty(text, identifying=True):
+        text = next(iter(texts_at(fields, self.columns.id, True)), None)
+        if text is None:
             return None
         if has_lost_digits(text):
             raise ValueError(f"the id is a number in scientific notation: {'.'.join(self.columns.id)!r}")
-        return self._number(text, self.columns.id)
+        if _TOTAL.fullmatch(text) and not any(self.names(fields)):
+            raise ValueError("a row of totals")
+        return plain_id(self._number(text, self.columns.id))
 
     def _number(self, text: str, column: Column) -> str:
         return without_point_zero(text) if column in self.columns.point_zero else text
@@ -97,7 +108,7 @@ class Reading:
         for phones in self.phones(fields):
             counts.add("phone numbers", len(phones), line)
             found += [f"phone:{number}" for number in phones]
-        if text_at(fields, self.columns.born):
+        if texts_at(fields, self.columns.born, True):
             born = self.born(fields)
             counts.add("dates of birth", born is not None, line)
             if born:
@@ -110,11 +121,17 @@ class Reading:
 
     def emails(self, fields: Fields) -> Iterator[list[str]]:
         """The addresses in each cell for them."""
-        return (emails_in(text) for column in self.columns.emails for text in texts_at(fields, column))
+        return (
+            emails_in(text) for column in self.columns.emails for text in texts_at(fields, column, identifying=True)
+        )
 
     def phones(self, fields: Fields) -> Iterator[list[str]]:
         """The numbers in each cell for them."""
-        return (phones_in(text, self.region) for column in self.columns.phones for text in texts_at(fields, column))
+        return (
+            phones_in(text, self.region)
+            for column in self.columns.phones
+            for text in texts_at(fields, column, identifying=True)
+        )
 
     def born(self, fields: Fields) -> str | None:
         text = text_at(fields, self.columns.born)
@@ -130,7 +147,7 @@ class Reading:
         instant = self.instant(fields)
         return -inf if instant is None else (instant[0] - _EPOCH).total_seconds()
 
-    def _order(self, column: Column | None) -> Order:
+    def _order(self, column: Column | None) -> DateOrder:
         return self.columns.orders.get(column, "unknown") if column else "unknown"
 
     def fits(self, rows: Sequence[Fields], wanted: Identifiers) -> bool:
@@ -148,7 +165,7 @@ class Reading:
     def customer(self, customer_id: str, rows: Sequence[tuple[Fields, str | None]]) -> Customer:
         """Make a customer of `rows` in the file's order, each with its group."""
         records = [self._record(customer_id, number, fields, group) for number, (fields, group) in enumerate(rows, 1)]
-        newest = sorted((fields for fields, _ in rows), key=self.moment)[::-1]  # of one moment, the last row
+        newest = newest_first([fields for fields, _ in rows], self.moment)
         spellings = [
             (name, record.updated_at or "")
             for (fields, _), record in zip(rows, records, strict=True)
@@ -158,7 +175,11 @@ class Reading:
             id=customer_id,
             name=best_name(spellings),
             records=tuple(_distinct(records)),
-            traits={trait.label: value for trait in self.columns.traits if (value := self._trait(trait, newest))},
+            traits={
+                trait.label: value
+                for trait, column in self.columns.traits
+                if (value := self._trait(trait, column, newest))
+            },
         )
 
     def _record(self, customer_id: str, number: int, fields: Fields, group: str | None) -> Record:
@@ -176,6 +197,8 @@ class Reading:
         for name, value in fields.items():
             if value is None or (isinstance(value, str) and is_empty(cell(value))):
                 continue
+            if name in self.columns.numeric and value in MISSING:
+                continue
             if self._untyped:
                 text = self._number(value, (name,))
                 yield name, clean(text) if self._stays_text(name) else parse_value(text)
@@ -188,16 +211,12 @@ class Reading:
             known = self._numbers[name] = name in self._texts or stays_text(name)
         return known
 
-    def _trait(self, trait: Trait, rows: Sequence[Fields]) -> str | None:
+    def _trait(self, trait: Trait, column: Column, rows: Sequence[Fields]) -> str | None:
         for fields in rows:
-            text = text_at(fields, trait.column)
-            if text and trait.kind == "year":
-                born = trait.column == self.columns.born
-                text = (to_date(text, self._order(trait.column), birth=born) or "")[:4]
-            elif text and trait.kind == "beginning":
-                text = text.split()[0][:3]
-            if text:
-                return text[:80]
+            text = text_at(fields, column)
+            day = text and to_date(text, self._order(column), birth=column == self.columns.born)
+            if text and (said := trait.shorten(text, day)):
+                return said
         return None
 
 

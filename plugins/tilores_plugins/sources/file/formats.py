@@ -15,10 +15,16 @@ _SUFFIXES: Final = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": 
 _SAMPLE: Final = 64 * 1024
 _WIDE_BOMS: Final = (b"\xff\xfe", b"\xfe\xff")
 _CONTENTS: Final = {
-    b"PK\x03\x04": "a spreadsheet's workbook or another zip archive",
+    b"pk\x03\x04": "a spreadsheet's workbook or another zip archive",
     b"\xd0\xcf\x11\xe0": "an old spreadsheet's workbook",
     b"\x1f\x8b": "compressed with gzip",
-    b"%PDF": "a PDF",
+    b"%pdf": "a PDF",
+    b"par1": "a Parquet file",
+    b"sqlite format 3": "a SQLite database",
+    b"<!doctype html": "an HTML page",
+    b"<html": "an HTML page",
+    b"<table": "an HTML page",
+    b"<?xml": "XML",
 }
 
 
@@ -27,15 +33,15 @@ def open_format(settings: Settings, file: BinaryIO) -> Format:
     kind: str | None = settings.format
     if kind == "auto":
         kind = _SUFFIXES.get(settings.path.suffix.lower())
+    start = file.read(_SAMPLE)
+    file.seek(0)
+    _refuse_other_contents(settings, kind, start)
     if kind is None:
         raise ConfigError(
             f"the suffix {settings.path.suffix!r} names no format",
             where=str(settings.path),
             fix='name it in [plugins.file]: format = "csv", "jsonl" or "json"',
         )
-    start = file.read(_SAMPLE)
-    file.seek(0)
-    _refuse_other_contents(settings, kind, start)
     if kind == "csv":
         return CsvFormat(file, settings.path, encoding=settings.encoding, delimiter=settings.delimiter)
     if kind == "jsonl":
@@ -43,14 +49,15 @@ def open_format(settings: Settings, file: BinaryIO) -> Format:
     return JsonFormat(encoding=settings.encoding)
 
 
-def _refuse_other_contents(settings: Settings, kind: str, start: bytes) -> None:
+def _refuse_other_contents(settings: Settings, kind: str | None, start: bytes) -> None:
     where = str(settings.path)
+    head = start[:200].removeprefix(BOM).lstrip().lower()
     for beginning, what in _CONTENTS.items():
-        if start.startswith(beginning):
+        if head.startswith(beginning):
             raise ConfigError(
-                f"the file is not {kind}: it is {what}",
+                f"the file is not {kind or 'csv'}: it is {what}",
                 where=where,
-                fix="save it from the spreadsheet program as CSV UTF-8",
+                fix="save it from the program that it is of as CSV UTF-8",
             )
     if start.startswith(_WIDE_BOMS) or start.count(0) * 4 > len(start):
         raise ConfigError("the file is in UTF-16", where=where, fix="save it as UTF-8")

@@ -22,6 +22,10 @@ _BLANK_OR_COMMA = re.compile(r"[ \t\r\n,]*")
 _NEXT_OBJECT = re.compile(r"\}[ \t\r\n]*,(?=[ \t\r\n]*\{)|\n(?=[ \t]*\{)")
 
 
+_EXTENDED_INTEGERS = ("$numberInt", "$numberLong")
+_EXTENDED = frozenset(("$oid", "$date", "$numberDouble", "$numberDecimal", "$uuid", *_EXTENDED_INTEGERS))
+
+
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
 
@@ -33,7 +37,10 @@ def _number(text: str) -> float:
     return number
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, Any]]) -> Any:
+    if len(pairs) == 1 and pairs[0][0] in _EXTENDED:  # a value as MongoDB exports it
+        name, value = pairs[0]
+        return int(value) if name in _EXTENDED_INTEGERS and str(value).lstrip("-").isdigit() else value
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("a key that is there twice")
@@ -61,6 +68,8 @@ class JsonFormat:
     """A list of objects, or an object whose values are lists of objects; there the key is the row's group."""
 
     columns: tuple[str, ...] = ()
+    doubled: frozenset[str] = frozenset()
+    header_line = 1
 
     def __init__(self, *, encoding: str) -> None:
         self._codec = encoding.removesuffix("-sig")

@@ -7,15 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tilores_plugins.sources.file.dates import NumericDate, Order, parse, to_instant
+from tilores_core import DateOrder, NumericDate, read_date
+from tilores_plugins.sources.dates import find_numeric_date, to_date, to_instant
 from tilores_plugins.sources.file.values import as_text, fold_text, has_lost_digits, is_empty
 
 Column = tuple[str, ...]  # the keys to follow, more than one for a column inside an object
 
 _MOST_REMEMBERED: Final = 50_000  # values of an id column that are compared with later rows
 _POINT_ZERO: Final = re.compile(r"\d+(?P<zero>\.0+)?")
+MISSING: Final = frozenset(("NA", "None", "Nan"))
+_NUMBER: Final = re.compile(r"-?\d+(?:[.,]\d+)*")
 _LOOKED_AT: Final = 1_000  # rows in which columns that no role took are looked at
 _WORD: Final = re.compile(r"[^\W\d_]{2,}")
+_STATED_ORDER: Final = re.compile(r"\b(d|m)\1[-/. ]?(?!\1)[dmtj]", re.IGNORECASE)  # "born (MM/DD/YYYY)"
 _EMAIL: Final = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 _PHONE: Final = re.compile(r"\+?[\d][\d ()/.-]{7,18}\d")
 
@@ -40,37 +44,32 @@ class DateTally:
     first_unread: list[int] = field(default_factory=list)
 
     def add(self, text: str, line: int, *, birth: bool) -> None:
-        found = parse(text, birth=birth)
-        if isinstance(found, NumericDate):
-            if found.on("day") is None and found.on("month") is None:
-                self._unread(line)
-                return
-            self._tally(found)
-            self.read += 1
-        elif found is not None or to_instant(text, "month") is not None:
-            self.read += 1
-            start = parse(text.split()[0].rstrip(","), birth=birth) if found is None else None
-            if isinstance(start, NumericDate):  # with a time of day behind it
-                self._tally(start)
+        found = read_date(text, birth=birth)
+        if found is None:
+            read = (to_date(text, "month", birth=True) if birth else to_instant(text, "month")) is not None
+            found = find_numeric_date(text, birth=birth)  # with a time of day behind it
         else:
-            self._unread(line)
+            read = True
+        if isinstance(found, NumericDate):
+            read = read and (found.on("day") or found.on("month")) is not None
+            if read:
+                self.day += found.proves == "day" and not found.points
+                self.month += found.proves == "month"
+                self.either += found.proves == "unknown" and found.first != found.second
+        self.read += read
+        if not read:
+            self.unread += 1
+            if len(self.first_unread) < 3:
+                self.first_unread.append(line)
 
-    def _tally(self, found: NumericDate) -> None:
-        self.day += found.says == "day" and not found.points
-        self.month += found.says == "month"
-        self.either += found.says == "unknown" and found.first != found.second
-
-    def _unread(self, line: int) -> None:
-        self.unread += 1
-        if len(self.first_unread) < 3:
-            self.first_unread.append(line)
-
-    def order(self, name: str, setting: bool | None, *, region_day_first: bool) -> tuple[Order, str | None]:
+    def order(self, name: str, setting: bool | None, *, region_day_first: bool) -> tuple[DateOrder, str | None]:
         """The column's order, and what an operator should look at."""
+        if setting is None and (stated := _STATED_ORDER.search(name)):
+            setting = stated[1].lower() == "d"
         if setting is not None:
-            order: Order = "day" if setting else "month"
+            order: DateOrder = "day" if setting else "month"
             against = self.month if setting else self.day
-            wrong = f"{against} dates of {name!r} prove the other order than day_first says" if against else None
+            wrong = f"{against} dates of {name!r} prove the other order than is said" if against else None
             return order, wrong
         if self.day and self.month:
             return "unknown", (
@@ -89,10 +88,14 @@ class DateTally:
 
 
 class IdTally:
-    """Whether rows with the same id are about the same person, by their names."""
+    """Whether rows with the same id are about the same person, by their names.
+
+    `conflicts`: pairs of rows that share no word of the name; `relatives`: those whose other words differ, as first
+    names in a household do.
+    """
 
     def __init__(self) -> None:
-        self.filled = self.repeated = self.compared = self.conflicts = 0
+        self.filled = self.repeated = self.compared = self.conflicts = self.relatives = 0
         self._names: dict[int, frozenset[str]] = {}
 
     def add(self, text: str, names: frozenset[str]) -> None:
@@ -106,12 +109,27 @@ class IdTally:
         self.repeated += 1
         if names and before:
             self.compared += 1
-            self.conflicts += names.isdisjoint(before)
+            if names.isdisjoint(before):
+                self.conflicts += 1
+            else:
+                one, other = ({word[0] for word in words} for words in (names - before, before - names))
+                self.relatives += bool(one and other) and one.isdisjoint(other)
 
     @property
     def is_an_id(self) -> bool:
-        """Rows of one id that share no word of the name are different people: then it names something else."""
-        return bool(self.filled) and self.conflicts * 5 <= self.compared
+        """Rows of one id about different people: then it names something else, or a household."""
+        return bool(self.filled) and self.conflicts * 5 <= self.compared and self.relatives * 2 <= self.compared
+
+    @property
+    def groups_people(self) -> bool:
+        """Whether rows that share a value are about one person, always."""
+        return self.compared > 0 and not self.conflicts and not self.relatives and self.repeated < self.filled - 1
+
+    def reason(self) -> str:
+        """Why it is not an id."""
+        differing = self.conflicts + self.relatives
+        found = f"{differing} of {self.compared} repeated values belong to people with different names"
+        return found if self.filled else "it is empty"
 
 
 class Profile:
@@ -133,7 +151,8 @@ class Profile:
         self._births = frozenset(births)
         self._numbers = {column: [0, 0, 0] for column in numbers}  # filled, whole numbers, those ending with .0
         self._names = names
-        self._others = {name: [0, 0, 0] for name in others}  # filled, like an e-mail address, like a phone number
+        # Filled, like an e-mail address, like a phone number, numbers or NA, NA.
+        self._others = {name: [0, 0, 0, 0, 0] for name in others}
 
     def add(self, fields: Mapping[str, Any], line: int) -> None:
         self.rows += 1
@@ -162,6 +181,8 @@ class Profile:
                 counts[0] += 1
                 counts[1] += _EMAIL.fullmatch(value) is not None
                 counts[2] += _PHONE.fullmatch(value) is not None and sum(map(str.isdigit, value)) >= 9
+                counts[3] += value in MISSING or _NUMBER.fullmatch(value) is not None
+                counts[4] += value in MISSING
 
     def has_point_zero(self, column: Column) -> bool:
         """Whether the column holds whole numbers that a program wrote as 1001.0."""
@@ -170,9 +191,13 @@ class Profile:
 
     def find_unused_contacts(self) -> tuple[list[str], list[str]]:
         """Columns that look like e-mail addresses and like phone numbers by their values, and were given no role."""
-        emails = [name for name, (filled, like, _) in self._others.items() if filled and like * 2 >= filled]
-        phones = [name for name, (filled, _, like) in self._others.items() if filled >= 3 and like == filled]
+        emails = [name for name, (filled, like, *_) in self._others.items() if filled and like * 2 >= filled]
+        phones = [name for name, (filled, _, like, *_) in self._others.items() if filled >= 3 and like == filled]
         return emails, phones
+
+    def find_numeric(self) -> frozenset[str]:
+        """Columns of numbers in which some are said to be missing."""
+        return frozenset(name for name, (filled, *_, like, na) in self._others.items() if 0 < na < like == filled)
 
 
 def _text(value: Any) -> str:

@@ -31,6 +31,10 @@ class Format(Protocol):
 
     columns: tuple[str, ...]
     """The columns named up front, empty when the format does not."""
+    doubled: frozenset[str]
+    """Names that the header has more than once; the later columns got a number behind theirs."""
+    header_line: int
+    """Where the header is, 1 when the file has none."""
 
     def rows(self, file: BinaryIO, problems: Problems) -> Iterator[Row]:
         """All good rows from the beginning of the file; the others go to `problems`."""

@@ -33,7 +33,7 @@ from tilores_plugins.sources.file.profile import Profile, value_at
 from tilores_plugins.sources.file.report import describe
 from tilores_plugins.sources.file.rows import Format, Row
 from tilores_plugins.sources.file.settings import Settings
-from tilores_plugins.sources.file.values import json_type
+from tilores_plugins.sources.file.values import json_type, plain_id
 
 _SAMPLE = 1_000  # rows whose values decide a column's type
 _MOST_COLUMNS = 5_000
@@ -90,7 +90,7 @@ class Snapshot:
 
     def get(self, customer_id: str) -> Customer | None:
         """Exact id first, then in any case where that is one customer's only. Raises `StaleError`."""
-        customer_id = customer_id.strip()
+        customer_id = plain_id(customer_id.strip() or "-")
         exact = self._customers(self.index.owner(customer_id))
         if customer_id in exact:
             return self.reading.customer(customer_id, exact[customer_id])
@@ -115,7 +115,7 @@ class Snapshot:
                 if len(found) >= limit:
                     return found
                 asked = wanted.customer_id
-                if asked and asked.strip().casefold() != customer_id.casefold():
+                if asked and plain_id(asked.strip() or "-").casefold() != customer_id.casefold():
                     continue
                 if self.reading.fits([fields for fields, _ in rows], wanted):
                     found.append(self.reading.customer(customer_id, rows))
@@ -135,7 +135,7 @@ class Snapshot:
         index, reading = self.index, self.reading
         strong: list[dict[int, None]] = []
         if wanted.customer_id:
-            strong.append(index.owners("id", [wanted.customer_id.strip().casefold()]))
+            strong.append(index.owners("id", [plain_id(wanted.customer_id.strip() or "-").casefold()]))
         if wanted.email:
             strong.append(index.owners("email", [normalise_email(wanted.email) or ""]))
         if wanted.phone:
@@ -217,7 +217,7 @@ def read(settings: Settings, stopped: Callable[[], bool]) -> Snapshot:
             index.words.update(words)
         index.freeze()
         problems.close()
-        report = describe(settings, columns, profile, index, counts, problems, warnings)
+        report = describe(settings, columns, profile, index, counts, problems, [*_notes(form), *warnings])
         return Snapshot(
             file=kept,
             format=form,
@@ -232,7 +232,16 @@ def read(settings: Settings, stopped: Callable[[], bool]) -> Snapshot:
 
 def _choice(settings: Settings, form: Format, sample: Sequence[Row]) -> ColumnChoice:
     nested = not isinstance(form, CsvFormat)
-    return ColumnChoice(settings, _find_columns(form, sample), settings.path, nested=nested)
+    known = _find_columns(form, sample)
+    return ColumnChoice(settings, known, settings.path, nested=nested, doubled=form.doubled)
+
+
+def _notes(form: Format) -> Iterator[str]:
+    if form.header_line > 2:
+        yield f"the columns are named in line {form.header_line}; the lines above it are passed over"
+    for name in sorted(form.doubled):
+        others = [one for number, one in enumerate(form.columns, 1) if one == f"{name}_{number}"]
+        yield f"several columns are called {name!r}; the later ones are used as {', '.join(map(repr, others))}"
 
 
 def _profile(choice: ColumnChoice, rows: Iterable[Row]) -> Profile:

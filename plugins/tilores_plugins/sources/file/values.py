@@ -18,17 +18,21 @@ _BIGGEST: Final = 2**63
 _QUOTED_FORMULA: Final = re.compile(r'="(.*)"', re.DOTALL)
 _TEXT_MARK: Final = re.compile(r"'(?=[\d+=-])")
 _POINT_ZERO: Final = re.compile(r"(\d+)\.0+")
+_GROUPED: Final = re.compile(r"[1-9]\d{0,2}(?:,\d{3})+", re.ASCII)
 _SCIENTIFIC: Final = re.compile(r"\d(?:[.,]\d+)?e\+\d{1,3}", re.IGNORECASE)
 _INVISIBLE: Final = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u200e\u200f\u202a\u202c\u00ad")) | {
     0xA0: " "
 }
 _NULLS: Final = frozenset(
     (
-        *("null", "(null)", "<null>", "none", "nil", "nan", "nat", "undefined"),
-        *("n/a", "#n/a", "#na", "na", "\\n", "-", "--"),
+        *("null", "NULL", "(null)", "(NULL)", "<null>", "<NULL>", "nan", "NaN", "NAN", "NaT", "<NA>", "undefined"),
+        *("n/a", "N/A", "#n/a", "#N/A", "#NA", "\\N", "-", "--"),
     )
 )
-_NULL_WORDS: Final = _NULLS - {"na", "none", "nil", "nan", "nat"}  # the others may be a name, or a code
+"""Null and Nan with one capital are names, None and NA may mean something."""
+_NO_IDENTIFIERS: Final = frozenset(
+    ("null", "none", "nil", "nan", "nat", "na", "n.a.", "unknown", "unbekannt", "k.a.")
+)
 
 
 def cell(text: str) -> str:
@@ -44,15 +48,27 @@ def cell(text: str) -> str:
 def is_empty(text: str, *, identifying: bool = False) -> bool:
     """Whether a value is absent: nothing, or a word for it such as NULL or N/A.
 
-    In columns that identify, also the words that elsewhere may mean something (none, NA).
+    In columns that identify (but not names) also the words that elsewhere may mean something (none, NA), and rules
+    drawn under a header.
     """
-    return not text or text.lower() in (_NULLS if identifying else _NULL_WORDS)
+    if not text or text in _NULLS:
+        return True
+    return identifying and (text.lower() in _NO_IDENTIFIERS or not any(map(str.isalnum, text)))
 
 
 def without_point_zero(text: str) -> str:
     """`1001.0`, as a number column with gaps is written, as `1001`."""
     match = _POINT_ZERO.fullmatch(text)
     return match[1] if match else text
+
+
+def plain_id(text: str) -> str:
+    """An id without the marks that are put around it: #1001, {3F25…}, 1,001."""
+    if text[0] == "#" and text[1:].isalnum():
+        return text[1:]
+    if text[0] == "{" and text[-1] == "}":
+        return text[1:-1]
+    return text.replace(",", "") if _GROUPED.fullmatch(text) else text
 
 
 def has_lost_digits(text: str) -> bool:

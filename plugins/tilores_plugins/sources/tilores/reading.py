@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from tilores_core import (
     Customer,
+    DateOrder,
     Identifiers,
     MatchQuality,
     Record,
@@ -15,16 +17,17 @@ from tilores_core import (
     name_fits,
     normalise_email,
     normalise_phone,
-    parse_date,
 )
-from tilores_plugins.sources.tilores.roles import Roles, Trait
+from tilores_plugins.sources.dates import to_date, to_instant
+from tilores_plugins.sources.fields import Trait, newest_first
+from tilores_plugins.sources.tilores.roles import Roles
 from tilores_plugins.sources.tilores.settings import Settings
 from tilores_plugins.sources.tilores.values import flat, text, texts
 
 Entity = Mapping[str, Any]
 Fields = Mapping[str, Any]
 
-_LONGEST_TRAIT = 80
+_LONGEST_DATE = 64
 _SYSTEM = "tilores"
 
 
@@ -51,9 +54,12 @@ class Reading:
         rows = [flat(record, self.scalars) for record in given if isinstance(record, Mapping)]
         entity_id = _require_text(entity["id"])
         records = [self._record(entity_id, number, fields) for number, fields in enumerate(rows, 1)]
-        dated = [(fields, record.updated_at or "") for fields, record in zip(rows, records, strict=True)]
-        newest = [fields for fields, _ in sorted(dated, key=lambda item: item[1], reverse=True)]
-        spellings = [(name, when) for fields, when in dated if (name := next(self.names(fields), None))]
+        newest = newest_first(rows, self._moment)
+        spellings = [
+            (name, record.updated_at or "")
+            for fields, record in zip(rows, records, strict=True)
+            if (name := next(self.names(fields), None))
+        ]
         return Customer(
             id=entity_id,
             name=best_name(spellings),
@@ -65,27 +71,27 @@ class Reading:
     def _record(self, entity_id: str, number: int, fields: dict[str, Any]) -> Record:
         roles = self.roles
         record_id = text(fields, roles.record_id) or f"{entity_id}/{number}"
-        updated = text(fields, roles.updated)
+        instant = self._instant(fields)
         return Record(
             id=record_id,
             system=text(fields, roles.system) or _SYSTEM,
             fields={path: value for path, value in fields.items() if path != roles.record_id},
-            updated_at=self._date(updated) if updated else None,
+            updated_at=instant[1] if instant else None,
         )
 
-    def _date(self, written: str) -> str | None:
-        day = parse_date(written[:19], day_first=self.settings.locale.day_first)
-        return written if day and written.startswith(day) else day
+    def _instant(self, fields: Fields) -> tuple[datetime, str] | None:
+        written = text(fields, self.roles.updated)
+        return to_instant(written[:_LONGEST_DATE], self._order) if written else None
+
+    def _moment(self, fields: Fields) -> datetime:
+        instant = self._instant(fields)
+        return instant[0] if instant else datetime.min
 
     def _trait(self, trait: Trait, rows: Sequence[Fields]) -> str | None:
         for fields in rows:
-            said = text(fields, trait.path)
-            if said and trait.kind == "year":
-                said = (self._day(said) or "")[:4]
-            elif said and trait.kind == "beginning":
-                said = said.split()[0][:3]
-            if said:
-                return said[:_LONGEST_TRAIT]
+            value = text(fields, trait.path)
+            if value and (said := trait.shorten(value, self._day(value) if trait.kind == "year" else None)):
+                return said
         return None
 
     def _quality(self, entity: Entity, insights: Mapping[str, Any]) -> MatchQuality | None:
@@ -127,7 +133,11 @@ class Reading:
         return normalise_phone(written, self.settings.locale.region) == wanted or _national(written, wanted)
 
     def _day(self, written: str) -> str | None:
-        return parse_date(written[:48], day_first=self.settings.locale.day_first)
+        return to_date(written[:_LONGEST_DATE], self._order, birth=True)
+
+    @property
+    def _order(self) -> DateOrder:
+        return "day" if self.settings.locale.day_first else "month"
 
 
 def _shows(rows: Sequence[Fields], paths: Sequence[str], is_it: Callable[[str], bool]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -86,6 +87,7 @@ class TiloresSource:
         self._seen = SeenRecords()
         self.hints = ParameterStats()
         self._plan: Plan | None = None
+        self._planning = asyncio.Lock()
         self._closed = False
         self._told_of_missing = False
         status.in_use = True
@@ -149,11 +151,11 @@ class TiloresSource:
         async with deadline(self._settings, self._status, what) as limit:
             catalogue = await self._schemas.get()
             try:
-                found = await work(self._plan_for(catalogue), limit)
+                found = await work(await self._plan_for(catalogue), limit)
             except StaleSchemaError:
                 catalogue = await self._schemas.renew(catalogue)
                 try:
-                    found = await work(self._plan_for(catalogue), limit)
+                    found = await work(await self._plan_for(catalogue), limit)
                 except StaleSchemaError:
                     raise problems.lasting(Fault.SCHEMA_DISAGREES) from None
         seconds = time.monotonic() - started
@@ -162,13 +164,16 @@ class TiloresSource:
             _log.info("tilores.slow", what=what, seconds=round(seconds, 1))
         return found
 
-    def _plan_for(self, catalogue: Catalogue) -> Plan:
-        if self._plan is None or self._plan.catalogue is not catalogue:
-            try:
-                self._plan = make_plan(catalogue, self._settings)
-            except ConfigError as error:  # settings that this instance's schema cannot meet
-                raise SourceError(error.message, fix=error.fix) from error
-        return self._plan
+    async def _plan_for(self, catalogue: Catalogue) -> Plan:
+        if self._plan is not None and self._plan.catalogue is catalogue:
+            return self._plan
+        async with self._planning:
+            if self._plan is None or self._plan.catalogue is not catalogue:
+                try:  # a large schema takes a tenth of a second, which the event loop has not got
+                    self._plan = await asyncio.to_thread(make_plan, catalogue, self._settings)
+                except ConfigError as error:  # settings that this instance's schema cannot meet
+                    raise SourceError(error.message, fix=error.fix) from error
+            return self._plan
 
     async def _get(self, plan: Plan, wanted: str, limit: Deadline) -> Customer | None:
         customer = (
