@@ -14,7 +14,6 @@ from tilores_core.web.langserve.pieces import Pieces, RunInfo
 from tilores_core.web.langserve.stream import stream, stream_events, stream_log
 from tilores_core.web.openai import CompletionInfo, completion_chunks
 from tilores_core.web.openai.stream import _Frames
-from tilores_core.web.openai.toolcalls import ToolCallPieces
 from tilores_core.web.request import Limits
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -25,9 +24,7 @@ ITEMS: tuple[Delta | Answer, ...] = (
     Answer(text="One two.", model="m", tool_calls=(CALL,)),
 )
 INFO = CompletionInfo(completion_id="chatcmpl-1", created=1, model="asked", include_usage=True)
-STEPS = [
-    (kind, name) for kind in (_Frames, ToolCallPieces, Pieces) for name in vars(kind) if not name.startswith("__")
-]
+STEPS = [(kind, name) for kind in (_Frames, Pieces) for name in vars(kind) if not name.startswith("__")]
 
 
 async def items() -> AsyncIterator[Delta | Answer]:

@@ -81,8 +81,12 @@ SCRIPTS: dict[str, list[Delta | Answer | Exception | float]] = {
     ],
     "tools": [
         Delta(text="Let me see."),
-        Delta(tool_calls=({"index": 0, "id": "call_abc", "function": {"name": "weather", "arguments": ""}},)),
-        Delta(tool_calls=({"index": 0, "id": "call_abc", "function": {"name": "weather", "arguments": '{"city"'}},)),
+        Delta(
+            tool_calls=(
+                {"index": 0, "id": "call_abc", "type": "function", "function": {"name": "weather", "arguments": ""}},
+            )
+        ),
+        Delta(tool_calls=({"index": 0, "function": {"arguments": '{"city"'}},)),
         Delta(tool_calls=({"index": 0, "function": {"arguments": ':"Bath"}'}},)),
         Answer(text="Let me see.", model="demo:tools", usage=USAGE, tool_calls=(CALL,)),
     ],

@@ -102,6 +102,16 @@ def test_messages_must_be_a_list_with_something_in_it(messages: Any) -> None:
     assert refuse(messages=messages) == "messages"
 
 
+@pytest.mark.parametrize("kind", ["thinking", "redacted_thinking", "think", "reasoning", "tool_use", "tool_call"])
+def test_what_clients_keep_of_an_answer_beside_its_text_is_left_out(kind: str) -> None:
+    said = [{"type": kind, "thinking": "Hm."}, {"type": "output_text", "text": "Forty.", "annotations": []}]
+    asked = {"role": "user", "content": [{"type": "input_text", "text": "Why?"}]}
+    kept = decode(
+        messages=[asked, {"role": "assistant", "content": said}, {"role": "assistant", "content": said[:1]}]
+    )
+    assert [message["content"] for message in kept.chat.messages] == ["Why?", "Forty.", ""]
+
+
 @pytest.mark.parametrize(
     ("message", "param"),
     [
@@ -141,9 +151,10 @@ def test_messages_must_be_a_list_with_something_in_it(messages: Any) -> None:
         ({"role": "assistant", "tool_calls": [{"id": "c"}]}, ".tool_calls[0].function"),
         ({"role": "assistant", "tool_calls": [{"id": "c", "function": {}}]}, ".tool_calls[0].function.name"),
         (
-            {"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": {}}}]},
+            {"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": []}}]},
             ".tool_calls[0].function.arguments",
         ),
+        ({"role": "user", "content": [{"type": "thinking", "thinking": "Hm."}]}, ".content[0].type"),
     ],
 )
 def test_a_wrong_message_is_named(message: Any, param: str) -> None:
@@ -369,6 +380,8 @@ def test_the_chosen_tool_must_be_there() -> None:
 
 def test_functions_of_the_older_form_become_tools() -> None:
     function = TOOL["function"]
+    assert decode(functions=[function]).functions
+    assert not decode(functions=[function], tools=[TOOL]).functions
     assert decode(functions=[function], function_call="auto").chat.parameters == {
         "tools": [TOOL],
         "tool_choice": "auto",

@@ -25,8 +25,8 @@ ANSWER = Answer(
 CALL = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
 
 
-def body(answer: Answer) -> dict[str, Any]:
-    return completion_body(answer, completion_id="chatcmpl-1", created=1_700_000_000, latency_ms=0.25)
+def body(answer: Answer, **more: bool) -> dict[str, Any]:
+    return completion_body(answer, completion_id="chatcmpl-1", created=1_700_000_000, latency_ms=0.25, **more)
 
 
 def test_a_completion_whole() -> None:
@@ -80,6 +80,13 @@ def test_tool_calls_have_the_protocols_keys() -> None:
     assert message["tool_calls"] == [
         {"id": "call_0", "type": "function", "function": {"name": "weather", "arguments": ""}}
     ]
+
+
+def test_client_that_offers_functions_gets_a_function_call() -> None:
+    choice = body(replace(ANSWER, text="", tool_calls=(CALL,)), functions=True)["choices"][0]
+    assert choice["message"]["function_call"] == CALL["function"]
+    assert choice["finish_reason"] == "function_call"
+    assert body(ANSWER, functions=True) == body(ANSWER)
 
 
 @pytest.mark.parametrize(

@@ -156,20 +156,22 @@ async def test_a_chunk_is_one_line_whatever_a_client_takes_for_a_line() -> None:
 # --- tool calls ------------------------------------------------------------------------------------------
 
 
-def piece(arguments: str | None = None, **more: Any) -> Delta:
-    function = {key: more.pop(key) for key in ("name",) if key in more}
-    return Delta(tool_calls=({**more, "function": {**function, "arguments": arguments}},))
+def piece(index: int, arguments: str, **first: Any) -> Delta:
+    """As the normalizer gives them: id, type and name once."""
+    name = {"name": first.pop("name")} if first else {}
+    return Delta(tool_calls=({"index": index, **first, "function": {**name, "arguments": arguments}},))
+
+
+PIECES: list[Step] = [
+    piece(0, "", id="a", type="function", name="weather"),
+    piece(0, '{"city"'),
+    piece(0, ':"Bath"}'),
+    piece(1, "{}", id="b", type="function", name="time"),
+]
 
 
 async def test_tool_calls_in_pieces() -> None:
-    steps: list[Step] = [
-        piece("", index=0, id="a", name="weather"),
-        piece('{"city"', index=0, id=None, name=None),
-        piece(':"Bath"}', index=0),
-        piece("{}", index=1, id="b", name="time"),
-        replace(ANSWER, tool_calls=(CALL, CALL)),
-    ]
-    events = parse(await collect(steps))
+    events = parse(await collect([*PIECES, replace(ANSWER, tool_calls=(CALL, CALL))]))
     assert deltas(events)[1]["tool_calls"] == [
         {"index": 0, "id": "a", "type": "function", "function": {"name": "weather", "arguments": ""}}
     ]
@@ -180,26 +182,16 @@ async def test_tool_calls_in_pieces() -> None:
     ]
 
 
-async def test_a_repeated_name_is_sent_once() -> None:
-    steps = [piece("{", index=0, id="a", name="weather"), piece("}", index=0, id="a", name="weather")]
-    assert calls(parse(await collect([*steps, replace(ANSWER, tool_calls=(CALL,))]))) == [
-        {"id": "a", "name": "weather", "arguments": "{}"}
-    ]
-
-
-async def test_arguments_wait_for_the_name() -> None:
-    steps = [piece("{", index=0, id="a"), piece("}", index=0, name="weather")]
-    assert calls(parse(await collect([*steps, replace(ANSWER, tool_calls=(CALL,))]))) == [
-        {"id": "a", "name": "weather", "arguments": "{}"}
-    ]
-
-
-async def test_pieces_without_index_or_id_get_them() -> None:
-    steps = [piece("{", name="weather"), piece("}"), piece("{}", id="b", name="time")]
-    assert calls(parse(await collect([*steps, replace(ANSWER, tool_calls=(CALL, CALL))]))) == [
-        {"id": "call_0", "name": "weather", "arguments": "{}"},
-        {"id": "b", "name": "time", "arguments": "{}"},
-    ]
+@pytest.mark.parametrize("pieces", [PIECES, []], ids=["in pieces", "whole"])
+async def test_client_that_offers_functions_gets_the_first_call_as_function_call(pieces: list[Step]) -> None:
+    called = {**CALL, "function": {"name": "weather", "arguments": '{"city":"Bath"}'}}
+    run = replace(RUN, functions=True)
+    events = parse(await collect([*pieces, replace(ANSWER, text="", tool_calls=(called, CALL))], run))
+    said = [delta["function_call"] for delta in deltas(events) if "function_call" in delta]
+    assert "".join(one.get("name", "") for one in said) == "weather"
+    assert "".join(one["arguments"] for one in said) == '{"city":"Bath"}'
+    assert [event["choices"][0]["finish_reason"] for event in events if event != "[DONE]"][-1] == "function_call"
+    assert not calls(events)
 
 
 # --- failures --------------------------------------------------------------------------------------------

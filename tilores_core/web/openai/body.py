@@ -63,12 +63,54 @@ class AudioPart(Struct, tag_field="type", tag="input_audio"):
     input_audio: InputAudio
 
 
-Part = TextPart | RefusalPart | ImagePart | AudioPart
+class InputTextPart(TextPart, tag="input_text"):
+    """As the Responses API has it."""
+
+
+class OutputTextPart(TextPart, tag="output_text"):
+    """As the Responses API has it."""
+
+
+class LeftOutPart(Struct, tag_field="type"):
+    """What LangChain, LibreChat and others keep of an answer beside its text; only an assistant's, and left out: its
+    calls stand in `tool_calls` too, and thoughts go back in the keys that they came in."""
+
+
+class ThinkingPart(LeftOutPart, tag="thinking"):
+    pass
+
+
+class RedactedThinkingPart(LeftOutPart, tag="redacted_thinking"):
+    pass
+
+
+class ThinkPart(LeftOutPart, tag="think"):
+    pass
+
+
+class ReasoningPart(LeftOutPart, tag="reasoning"):
+    pass
+
+
+class ReasoningContentPart(LeftOutPart, tag="reasoning_content"):
+    pass
+
+
+class ToolUsePart(LeftOutPart, tag="tool_use"):
+    pass
+
+
+class ToolCallPart(LeftOutPart, tag="tool_call"):
+    pass
+
+
+LeftOut = ThinkingPart | RedactedThinkingPart | ThinkPart | ReasoningPart | ReasoningContentPart | ToolUsePart
+Part = TextPart | InputTextPart | OutputTextPart | RefusalPart | ImagePart | AudioPart | LeftOut | ToolCallPart
 
 
 class CalledFunction(Struct):
     name: ShortText
-    arguments: str | None = None
+    arguments: str | dict[str, Raw] | None = None
 
 
 class ToolCall(Struct):

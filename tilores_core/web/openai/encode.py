@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from tilores_core.contracts import Answer, CustomerOutcome, FinishReason, Usage
 
 
 def completion_body(
-    answer: Answer, *, completion_id: str, created: int, latency_ms: float | None = None
+    answer: Answer, *, completion_id: str, created: int, latency_ms: float | None = None, functions: bool = False
 ) -> dict[str, Any]:
-    """The body of a completion that is not streamed. `created` is in seconds since the epoch."""
+    """The body of a completion that is not streamed. `created` is in seconds since the epoch. `functions`: a tool
+    call as the older protocol has it, which knows only one."""
     return completion_template(
         answer,
         completion_id=completion_id,
@@ -21,6 +22,7 @@ def completion_body(
         stale=answer.stale,
         latency_ms=latency_ms,
         cost=answer.cost,
+        functions=functions,
     )
 
 
@@ -34,6 +36,7 @@ def completion_template(
     stale: Any,
     latency_ms: Any,
     cost: Any,
+    functions: bool = False,
 ) -> dict[str, Any]:
     """The same body with everything that differs between two replies of one stored answer handed in.
 
@@ -43,14 +46,15 @@ def completion_template(
     message: dict[str, Any] = {"role": "assistant", "content": answer.text, "refusal": None}
     if calls:
         message["content"] = answer.text or None
-        message["tool_calls"] = calls
+        message.update({"function_call": calls[0]["function"]} if functions else {"tool_calls": calls})
         message.update(answer.state or {})
+    reason = finish_reason(answer, functions=functions)
     return {
         "id": completion_id,
         "object": "chat.completion",
         "created": created,
         "model": answer.model,
-        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason(answer)}],
+        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": reason}],
         "usage": usage_body(answer.usage),
         "system_fingerprint": None,
         "tilores": {
@@ -87,11 +91,13 @@ def usage_body(usage: Usage) -> dict[str, int]:
     }
 
 
-def finish_reason(answer: Answer) -> FinishReason:
+def finish_reason(answer: Answer, *, functions: bool = False) -> FinishReason | Literal["function_call"]:
     """Never `tool_calls` without any, which clients would wait for, and never `stop` with some."""
-    if answer.tool_calls:
-        return "tool_calls" if answer.finish_reason == "stop" else answer.finish_reason
-    return "stop" if answer.finish_reason == "tool_calls" else answer.finish_reason
+    if not answer.tool_calls:
+        return "stop" if answer.finish_reason == "tool_calls" else answer.finish_reason
+    if answer.finish_reason not in ("stop", "tool_calls"):
+        return answer.finish_reason
+    return "function_call" if functions else "tool_calls"
 
 
 def tool_calls(answer: Answer) -> list[dict[str, Any]]:

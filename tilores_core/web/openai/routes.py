@@ -24,15 +24,17 @@ _FEEDBACK = "/v1/feedback"
 
 
 class OpenAIRoutes:
-    """Finds the handler of a request; `service` answers."""
+    """Finds the handler of a request; `service` answers. `functions`: calls are replied as `functions` ask for."""
 
-    def __init__(self, service: ChatService) -> None:
+    def __init__(self, service: ChatService, *, functions: bool = False) -> None:
         self._service = service
+        self._functions = functions
+        self._older = self if functions else OpenAIRoutes(service, functions=True)
         self._decoded: DecodeCache[CompletionRequest] = DecodeCache()
         self._feedback = feedback_route(service, nothing_there)
         self.template = ResponseTemplate(
-            "openai",
-            lambda answer, markers: completion_template(answer, **markers),
+            "openai.functions" if functions else "openai",
+            lambda answer, markers: completion_template(answer, functions=functions, **markers),
             strings=("completion_id", "tier"),
             scalars=("created", "age_s", "stale", "latency_ms", "cost"),
         )
@@ -66,7 +68,8 @@ class OpenAIRoutes:
         if request.stream:
             await self._stream(exchange, request, run_id)
         else:
-            await service.serve(exchange, self, request.chat, run_id, with_cache_control=False)
+            replies = self._older if request.functions else self
+            await service.serve(exchange, replies, request.chat, run_id, with_cache_control=False)
 
     def values(self, exchange: HttpExchange, run_id: str, tier: bytes, stored_at: float) -> tuple[bytes, ...]:
         """In the order of the gaps of `completion_template`."""
@@ -83,7 +86,13 @@ class OpenAIRoutes:
 
     def body(self, answer: Answer, run_id: str, latency_ms: float) -> object:
         created = int(time.time())
-        return completion_body(answer, completion_id=f"chatcmpl-{run_id}", created=created, latency_ms=latency_ms)
+        return completion_body(
+            answer,
+            completion_id=f"chatcmpl-{run_id}",
+            created=created,
+            latency_ms=latency_ms,
+            functions=self._functions,
+        )
 
     async def _stream(self, exchange: HttpExchange, request: CompletionRequest, run_id: str) -> None:
         service = self._service
@@ -94,6 +103,7 @@ class OpenAIRoutes:
             model=service.engine.models.resolve(turn.model),
             include_usage=request.include_usage,
             usage_on_finish=request.usage_on_finish,
+            functions=request.functions,
         )
         await service.stream(
             exchange,

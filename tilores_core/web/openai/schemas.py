@@ -25,12 +25,13 @@ class ReplyMessage(Struct):
     content: str | None
     refusal: None = None
     tool_calls: Annotated[list[ToolCall], Meta(min_length=1)] | UnsetType = UNSET
+    function_call: CalledFunction | UnsetType = UNSET
 
 
 class Choice(Struct):
     index: Annotated[int, Meta(ge=0, le=0)]
     message: ReplyMessage
-    finish_reason: FinishReason
+    finish_reason: FinishReason | Literal["function_call"]
     logprobs: None = None
 
 

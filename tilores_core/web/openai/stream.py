@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -11,9 +11,8 @@ from typing import Any
 import orjson
 
 from tilores_core.contracts import Answer, Delta
-from tilores_core.web.openai.encode import finish_reason, stream_extension, usage_body
+from tilores_core.web.openai.encode import finish_reason, stream_extension, tool_calls, usage_body
 from tilores_core.web.openai.errors import error_reply
-from tilores_core.web.openai.toolcalls import ToolCallPieces
 
 KEEP_ALIVE_SECONDS = 15.0
 PING = b": ping\n\n"
@@ -28,7 +27,7 @@ class CompletionInfo:
 
     The chunks name the model that the first piece is of, and the one asked for where that piece does not say.
 
-    The last two are those of `CompletionRequest`.
+    The others are those of `CompletionRequest`.
     """
 
     completion_id: str
@@ -36,6 +35,7 @@ class CompletionInfo:
     model: str
     include_usage: bool = False
     usage_on_finish: bool = False
+    functions: bool = False
 
 
 async def completion_chunks(
@@ -93,7 +93,7 @@ class _Frames:
     def __init__(self, run: CompletionInfo) -> None:
         self._run = run
         self._texts = False
-        self._calls = ToolCallPieces()
+        self._called = 0  # calls of which the id and the name have gone out
         self._state = False
         self._name(run.model)
 
@@ -132,8 +132,9 @@ class _Frames:
         if delta.state and not self._state:
             self._state = True
             chunks += self._chunk(dict(delta.state))
-        if delta.tool_calls and (calls := self._calls.add(delta.tool_calls)):
-            chunks += self._chunk({"tool_calls": calls})
+        if delta.tool_calls:
+            self._called += sum("id" in call for call in delta.tool_calls)
+            chunks += self._call(delta.tool_calls)
         return chunks
 
     def ending(self, answer: Answer) -> bytes:
@@ -142,10 +143,10 @@ class _Frames:
             chunks = self._chunk({"content": answer.text})
         if answer.state and not self._state:
             chunks += self._chunk(dict(answer.state))
-        if calls := self._calls.rest(answer.tool_calls):
-            chunks += self._chunk({"tool_calls": calls})
+        if calls := tool_calls(answer)[self._called :]:
+            chunks += self._call([{"index": at, **call} for at, call in enumerate(calls, self._called)])
         usage = b',"usage":' + _json(usage_body(answer.usage))
-        chunks += self._before + b'{},"logprobs":null,"finish_reason":"' + finish_reason(answer).encode() + b'"}]'
+        chunks += self._before + b'{},"logprobs":null,"finish_reason":"' + self._reason(answer) + b'"}]'
         chunks += usage if self._run.usage_on_finish else self._no_usage
         extension = stream_extension(answer)
         if answer.model != self._model:  # another went on where that one broke off, or a filler came first
@@ -154,6 +155,15 @@ class _Frames:
         if self._run.include_usage:
             chunks += self._head + b',"choices":[]' + usage + b"}\n\n"
         return chunks + DONE
+
+    def _reason(self, answer: Answer) -> bytes:
+        return finish_reason(answer, functions=self._run.functions).encode()
+
+    def _call(self, calls: Sequence[Mapping[str, Any]]) -> bytes:
+        """Pieces of calls; the older protocol knows only one."""
+        if not self._run.functions:
+            return self._chunk({"tool_calls": list(calls)})
+        return b"".join([self._chunk({"function_call": call["function"]}) for call in calls if call["index"] == 0])
 
     def _chunk(self, delta: dict[str, Any]) -> bytes:
         return self._before + _json(delta) + self._after
