@@ -106,7 +106,7 @@ def test_finish_reason(said: FinishReason, calls: tuple[Any, ...], sent: str) ->
 
 
 def test_stored_bytes_can_be_cut_where_replies_differ() -> None:
-    marks = {
+    marks: dict[str, Any] = {
         name: f"@{name}@" for name in ("completion_id", "created", "tier", "age_s", "stale", "latency_ms", "cost")
     }
     wire = orjson.dumps(completion_template(ANSWER, **marks)).decode()
