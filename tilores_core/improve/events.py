@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from tilores_core.improve.phases import PHASES
 from tilores_core.improve.report import cycle_row, episode_row
+from tilores_core.resilience import wait_for_event
 from tilores_core.store.lazy import LazyStore
 from tilores_core.store.topics import HEALING, IMPROVEMENT
 
@@ -40,12 +41,8 @@ class ImprovementEvents:
             while True:
                 changed.clear()
                 yield await self._look(seen)
-                while not changed.is_set():
-                    try:
-                        async with asyncio.timeout(quiet_seconds):
-                            await changed.wait()
-                    except TimeoutError:
-                        yield []
+                while not await wait_for_event(changed, quiet_seconds):
+                    yield []
         finally:
             self._followers.discard(changed)
 

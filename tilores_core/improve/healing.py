@@ -24,7 +24,7 @@ from tilores_core.improve.healing_verification import Verdict, snapshot, verify
 from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
 from tilores_core.release import ProductionPromptManager
 from tilores_core.release.monitor import ProductionPerformanceMonitor, Regression
-from tilores_core.resilience import acquire_lease
+from tilores_core.resilience import Lease, lead
 from tilores_core.settings.improve import HealingTable
 from tilores_core.store.healing import LEASE, Episode
 from tilores_core.store.lazy import LazyStore
@@ -82,14 +82,11 @@ class SelfHealing:
 
     async def run(self) -> None:
         """Lead whenever no other process does, until cancelled. Raises `StoreError`."""
-        while True:
-            leases = (await self._store.get()).leases
-            lease = await acquire_lease(leases, LEASE, seconds=LEASE_SECONDS)
-            if lease is not None:
-                async with lease:
-                    while not lease.lost.is_set():
-                        await self.look(lease.fence)
-                        await asyncio.sleep(LOOK_SECONDS)
+        await lead(self._store.leases, LEASE, self._lead, seconds=LEASE_SECONDS, pause=LOOK_SECONDS)
+
+    async def _lead(self, lease: Lease) -> None:
+        while not lease.lost.is_set():
+            await self.look(lease.fence)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self, fence: int) -> list[Episode]:

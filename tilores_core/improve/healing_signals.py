@@ -19,6 +19,7 @@ from tilores_core.chat.routing.health import Hold, Holds
 from tilores_core.contracts import Outcome
 from tilores_core.errors import StoreError, is_perhaps_done
 from tilores_core.quality.live import ScoreObserver
+from tilores_core.resilience import cancel_tasks
 from tilores_core.store.lazy import LazyStore
 from tilores_core.store.topics import HEALING
 
@@ -118,9 +119,7 @@ class ModelHolds:
         self._task = asyncio.create_task(self._run(), name="model holds")
 
     async def aclose(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await cancel_tasks(self._task)
 
     async def follow(self) -> dict[tuple[str, str], Hold]:
         """Hold what is to be held now. Raises `StoreError`."""

@@ -21,6 +21,7 @@ import orjson
 
 from tilores_core.errors import InvalidRequestError, TiloresError
 from tilores_core.files import open_private, replace_file
+from tilores_core.resilience import wait_for_event
 
 T = TypeVar("T")
 
@@ -219,9 +220,7 @@ class OrderedOutput(Generic[T]):
 
     async def _gather(self) -> None:
         """Until it is time, or half of what may wait is there, or nothing more will be."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_GATHER_SECONDS):
-                await self._pressing.wait()
+        await wait_for_event(self._pressing, _GATHER_SECONDS)
         if not self._ended:
             self._pressing.clear()
 

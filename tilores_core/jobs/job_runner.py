@@ -16,7 +16,7 @@ from tilores_core.errors import StoreError, TiloresError
 from tilores_core.jobs.batch_output import OutputBusyError
 from tilores_core.jobs.job_folder import JobFolder, Kind
 from tilores_core.logs import sanitize_exception
-from tilores_core.resilience import Lease, acquire_lease
+from tilores_core.resilience import Lease, acquire_lease, cancel_tasks
 from tilores_core.store.lazy import LazyStore
 
 if TYPE_CHECKING:
@@ -81,12 +81,9 @@ class JobRunner:
                         for job_id in job_ids:
                             self._begin(group, kind, job_id)
                     await self._tidy()
-                except (TiloresError, OSError) as error:
-                    pause = _PAUSE_SECONDS
-                    log.warning("jobs.wait", error=str(getattr(error, "message", type(error).__name__)))
                 except Exception as error:  # the next look may fare better
                     pause = _PAUSE_SECONDS
-                    log.error("jobs.look_failed", error=type(error).__name__, exc_info=sanitize_exception(error))
+                    _log_failure(error)
                 await asyncio.sleep(pause)
 
     def _begin(self, group: asyncio.TaskGroup, kind: Kind, job_id: str) -> None:
@@ -99,11 +96,8 @@ class JobRunner:
     async def _take_safely(self, kind: Kind, job_id: str) -> None:
         try:
             await self._take(job_id)
-        except (TiloresError, OSError) as error:
-            log.warning("jobs.wait", error=str(getattr(error, "message", type(error).__name__)))
-            await asyncio.sleep(_PAUSE_SECONDS)
         except Exception as error:  # one job's fault must not end the others
-            log.error("jobs.look_failed", error=type(error).__name__, exc_info=sanitize_exception(error))
+            _log_failure(error)
             await asyncio.sleep(_PAUSE_SECONDS)
         finally:
             del self._taken[job_id]
@@ -150,8 +144,7 @@ class JobRunner:
             cancelled = await self._watch(store, job, lease, run, running)
         finally:
             if not running.done():
-                running.cancel()
-                await asyncio.gather(running, return_exceptions=True)
+                await cancel_tasks(running)
         if cancelled:
             await store.jobs.finish(job.id, lease.fence, "cancelled", totals=run.totals())
         elif not running.cancelled():
@@ -201,6 +194,13 @@ class JobRunner:
         for job_id in await asyncio.to_thread(self._folder.find_outdated, self._keep_seconds):
             await (await self._store.get()).jobs.delete(job_id)
             await asyncio.to_thread(self._folder.remove, job_id)
+
+
+def _log_failure(error: Exception) -> None:
+    if isinstance(error, TiloresError | OSError):
+        log.warning("jobs.wait", error=str(getattr(error, "message", type(error).__name__)))
+    else:
+        log.error("jobs.look_failed", error=type(error).__name__, exc_info=sanitize_exception(error))
 
 
 def _lease_name(job: Job) -> str:

@@ -29,6 +29,7 @@ from tilores_core.quality.cpu_budget import CpuBudget
 from tilores_core.quality.recent_runs import RecentRuns
 from tilores_core.quality.scoring import Scores, score_live
 from tilores_core.quality.scoring.scores import is_scorable
+from tilores_core.resilience import cancel_tasks
 from tilores_core.store.lazy import LazyStore
 from tilores_core.store.topics import FEEDBACK
 from tilores_core.store.windows import MEASURES, PARTS, WINDOW_MS, Cell
@@ -196,9 +197,7 @@ class LiveQuality:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds), self._adding:
                 pass  # what is being added is not given up half-way, and then added again
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel_tasks(*self._tasks)
         self._tasks = []
         if self._store.opened is not None:
             try:

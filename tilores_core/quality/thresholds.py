@@ -21,7 +21,7 @@ from typing import Any, Final, Literal
 import structlog
 
 from tilores_core.contracts import Alert, AlertSink, Severity
-from tilores_core.resilience import acquire_lease
+from tilores_core.resilience import Lease, lead
 from tilores_core.resilience.work_mark import WorkMark
 from tilores_core.settings import QualityTable
 from tilores_core.statistics import FloorTest
@@ -166,26 +166,20 @@ class QualityThresholdMonitor:
 
     async def run(self) -> None:
         """Watch whenever no other process does, until cancelled. Raises `StoreError`, `ConfigError`."""
-        while True:
-            store = await self._store.get()
-            lease = await acquire_lease(store.leases, LEASE, seconds=LEASE_SECONDS)
-            if lease is not None:
-                async with lease:
-                    await self._lead(lease.fence, lease.lost)
-            await asyncio.sleep(self._check_seconds)
+        await lead(self._store.leases, LEASE, self._lead, seconds=LEASE_SECONDS, pause=self._check_seconds)
 
-    async def _lead(self, fence: int, lost: asyncio.Event) -> None:
+    async def _lead(self, lease: Lease) -> None:
         await self.load()
         rolled = -math.inf
-        while not lost.is_set():
+        while not lease.lost.is_set():
             if self._mark is not None:
                 self._mark.take()
-            while await self.check(fence):
+            while await self.check(lease.fence):
                 pass
             if self._mark is not None:
                 self._mark.clear()
             if self._clock() - rolled >= _ROLL_UP_SECONDS:
-                await self._roll_up(fence)
+                await self._roll_up(lease.fence)
                 rolled = self._clock()
             await asyncio.sleep(self._check_seconds)
 

@@ -20,13 +20,12 @@ from tilores_core.release.experiments.plan import ExperimentPlan
 from tilores_core.release.experiments.report import as_json
 from tilores_core.release.experiments.tester import ProductionABTester
 from tilores_core.release.prompts import Deployment, ProductionPromptManager
-from tilores_core.resilience import acquire_lease
-from tilores_core.resilience.work_mark import WorkMark
+from tilores_core.resilience import Lease
+from tilores_core.resilience.work_mark import WorkMark, work_off
 from tilores_core.store.lazy import LazyStore
 
 if TYPE_CHECKING:
     from tilores_core.store.jobs import Job
-    from tilores_core.store.store import Store
 
 log = structlog.get_logger(part="release")
 
@@ -37,8 +36,6 @@ JOBS: Final = "release_jobs"
 _KIND: Final = "release"
 _MOST_WAITING: Final = 20
 _MOST_KEPT: Final = 200
-_LEASE_SECONDS: Final = 15.0
-_LOOK_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.2
 
 
@@ -56,7 +53,7 @@ class ReleaseJobs:
     async def ask(self, action: Action, request: Mapping[str, Any], *, owner: str) -> Job:
         """A queued job; `request`: the arguments of what it does. Raises `RateLimitedError` when too many wait."""
         jobs = (await self._store.get()).jobs
-        if len(await jobs.recent(kind=_KIND, ended=False, limit=_MOST_WAITING)) >= _MOST_WAITING:
+        if len(await self._waiting()) >= _MOST_WAITING:
             raise RateLimitedError("too many deployments wait", retry_after=30.0, fix="wait until some are done")
         options = {"action": action, "request": dict(request)}
         job = await jobs.create(uuid.uuid4().hex, owner=owner, kind=_KIND, options=options)
@@ -79,29 +76,14 @@ class ReleaseJobs:
 
     async def work(self) -> None:
         """Do what is asked for, one after the other, until cancelled; one worker does it at a time."""
-        while True:
-            self._mark.take()
-            if await self._work_once():
-                self._mark.clear()
-            else:
-                self._mark.keep()
-            await self._mark.wait(_LOOK_SECONDS)
+        await work_off(self._mark, self._store.leases, JOBS, self._waiting, self._do)
 
-    async def _work_once(self) -> bool:
-        """Whether nothing is left to do."""
-        store = await self._store.get()
-        if not await _waiting(store):
-            return True
-        lease = await acquire_lease(store.leases, JOBS, seconds=_LEASE_SECONDS)
-        if lease is None:
-            return False
-        async with lease:
-            while not lease.lost.is_set() and (waiting := await _waiting(store)):
-                await self._do(store, waiting[-1], lease.fence)
-            await _tidy(store)
-        return True
+    async def _waiting(self) -> list[Job]:
+        """The oldest first."""
+        return (await (await self._store.get()).jobs.recent(kind=_KIND, ended=False, limit=_MOST_WAITING))[::-1]
 
-    async def _do(self, store: Store, job: Job, fence: int) -> None:
+    async def _do(self, job: Job, lease: Lease) -> None:
+        store, fence = await self._store.get(), lease.fence
         taken = await store.jobs.start(job.id, fence)
         if taken is None:
             return
@@ -118,6 +100,8 @@ class ReleaseJobs:
             await store.jobs.finish(job.id, fence, "failed", totals=result, error=message)
         else:
             await store.jobs.finish(job.id, fence, "done", totals=result)
+        for old in (await store.jobs.recent(kind=_KIND, ended=True, limit=2 * _MOST_KEPT))[_MOST_KEPT:]:
+            await store.jobs.delete(old.id)
 
     async def _run(self, job: Job) -> dict[str, Any]:
         given: dict[str, Any] = dict(job.options["request"])
@@ -145,13 +129,3 @@ class ReleaseJobs:
             return None
         before = label.previous[-1] if label.previous else None
         return Deployment(label=label.name, number=label.number, before=before)
-
-
-async def _waiting(store: Store) -> list[Job]:
-    """The newest first."""
-    return await store.jobs.recent(kind=_KIND, ended=False, limit=_MOST_WAITING)
-
-
-async def _tidy(store: Store) -> None:
-    for old in (await store.jobs.recent(kind=_KIND, ended=True, limit=2 * _MOST_KEPT))[_MOST_KEPT:]:
-        await store.jobs.delete(old.id)

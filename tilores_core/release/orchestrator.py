@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from typing import Any, Final, Literal, TypeVar
 
 import structlog
@@ -15,7 +14,7 @@ from tilores_core.release.experiments import Assignment, ExperimentRecorder, Pro
 from tilores_core.release.jobs import JOBS, ReleaseJobs
 from tilores_core.release.monitor import ProductionPerformanceMonitor
 from tilores_core.release.prompts import ProductionPromptManager
-from tilores_core.resilience import acquire_lease
+from tilores_core.resilience import Lease, cancel_tasks, lead, wait_for_event
 from tilores_core.resilience.work_mark import WorkMark
 from tilores_core.settings.config import Config
 from tilores_core.store.lazy import LazyStore
@@ -85,18 +84,13 @@ class ProductionIntegrationOrchestrator:
         self._task = asyncio.create_task(self._follow(), name="experiments")
 
     async def aclose(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await cancel_tasks(self._task)
         await self.recorder.aclose()
 
     async def _follow(self) -> None:
         known = False
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(None if known else _FIRST_SECONDS):
-                    await self._wanted.wait()
+            await wait_for_event(self._wanted, None if known else _FIRST_SECONDS)
             if not known and self._store.opened is None:
                 continue
             self._wanted.clear()
@@ -124,20 +118,17 @@ class ProductionIntegrationOrchestrator:
 
     async def work(self) -> None:
         """Look at experiments and at the last deployment, for ever; one worker does it at a time."""
-        while True:
-            lease = await acquire_lease((await self._store.get()).leases, WORK, seconds=_LEASE_SECONDS)
-            if lease is None:
-                await asyncio.sleep(_LEASE_SECONDS / 3)
-                continue
-            async with lease:
-                while not lease.lost.is_set():
-                    self._mark.take()
-                    busy = await _whole(self._look())
-                    if busy:
-                        self._mark.keep()
-                    else:
-                        self._mark.clear()
-                    await self._mark.wait(self._look_seconds if busy else _IDLE_SECONDS)
+        await lead(self._store.leases, WORK, self._lead, seconds=_LEASE_SECONDS, pause=_LEASE_SECONDS / 3)
+
+    async def _lead(self, lease: Lease) -> None:
+        while not lease.lost.is_set():
+            self._mark.take()
+            busy = await _whole(self._look())
+            if busy:
+                self._mark.keep()
+            else:
+                self._mark.clear()
+            await self._mark.wait(self._look_seconds if busy else _IDLE_SECONDS)
 
     async def _look(self) -> bool:
         """Whether to look again soon. Raises `StoreError`."""

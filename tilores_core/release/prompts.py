@@ -12,7 +12,6 @@ import asyncio
 import re
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -32,6 +31,7 @@ from tilores_core.errors import (
 from tilores_core.release.prompt_checks import Check, PromptChecks
 from tilores_core.release.prompt_state import PromptState, StateFile, builtin_state, make_state
 from tilores_core.release.prompt_versions import PromptVersions
+from tilores_core.resilience import cancel_tasks, wait_for_event
 from tilores_core.store.lazy import LazyStore
 from tilores_core.store.topics import PRODUCTION, PROMPTS
 
@@ -158,17 +158,12 @@ class ProductionPromptManager:
         self._store.listen(PROMPTS, lambda _: self._wanted.set())
         self._wanted.set()
         self._task = asyncio.create_task(self._follow(), name="tilores prompts")
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_START_SECONDS):
-                await self._loaded.wait()
+        await wait_for_event(self._loaded, _START_SECONDS)
         if self._refused is not None:
             raise self._refused
 
     async def aclose(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await cancel_tasks(self._task)
 
     async def refresh(self) -> None:
         """Load the state now. Raises `StoreError`; what was known before is kept then."""
@@ -209,10 +204,7 @@ class ProductionPromptManager:
     async def _follow(self) -> None:
         pause = _LOOK_SECONDS
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._wanted.wait()
-            if self._wanted.is_set() or self._error is not None or self._store.opened is None:
+            if await wait_for_event(self._wanted, pause) or self._error is not None or self._store.opened is None:
                 self._wanted.clear()
                 pause = await self._load(pause)
             self._say_stale()

@@ -8,11 +8,12 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
 from tilores_core.errors import StoreError, TiloresError
+from tilores_core.resilience.tasks import cancel_tasks
 
 T = TypeVar("T")
 
@@ -77,14 +78,10 @@ class Lease:
                 raise StoreError(f"the lease '{self.name}' is over: another process goes on with it", fix=None)
             return await working
         finally:
-            for task in (working, losing):
-                task.cancel()
-            await asyncio.gather(working, losing, return_exceptions=True)
+            await cancel_tasks(working, losing)
 
     async def _end(self) -> None:
-        if self._renewing is not None:
-            self._renewing.cancel()
-            await asyncio.gather(self._renewing, return_exceptions=True)
+        await cancel_tasks(self._renewing)
         if not self.lost.is_set():
             with contextlib.suppress(TiloresError, TimeoutError):  # then it ends by itself
                 async with asyncio.timeout(self._seconds / _RENEWALS):
@@ -131,6 +128,26 @@ async def acquire_lease(
                 await backend.release(name, holder, 0)
         raise
     return None if fence is None else Lease(backend, name, holder, fence, seconds, asked + seconds)
+
+
+async def lead(
+    leases: Callable[[], Awaitable[LeaseBackend]],
+    name: str,
+    work: Callable[[Lease], Awaitable[None]],
+    *,
+    seconds: float,
+    pause: float,
+) -> None:
+    """Do the work whenever no other process does, until cancelled. `work` returns when its lease is lost.
+
+    `pause`: seconds between two tries to get the lease. Raises what `leases` and `work` raise.
+    """
+    while True:
+        lease = await acquire_lease(await leases(), name, seconds=seconds)
+        if lease is not None:
+            async with lease:
+                await work(lease)
+        await asyncio.sleep(pause)
 
 
 def has_ended(holder: str) -> bool:

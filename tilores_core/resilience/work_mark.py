@@ -10,13 +10,20 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
+
+from tilores_core.resilience.lease import Lease, LeaseBackend, acquire_lease
+
+T = TypeVar("T")
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,59}")
 _KEPT: Final = ".kept"
 _LOOK_SECONDS: Final = 0.25
+_LEASE_SECONDS: Final = 15.0
+_WORK_SECONDS: Final = 30.0
 
 
 class WorkMark:
@@ -72,6 +79,33 @@ class WorkMark:
             if (left := until - time.monotonic()) <= 0:
                 return
             await asyncio.sleep(min(_LOOK_SECONDS, left))
+
+
+async def work_off(
+    mark: WorkMark,
+    leases: Callable[[], Awaitable[LeaseBackend]],
+    name: str,
+    waiting: Callable[[], Awaitable[Sequence[T]]],
+    do: Callable[[T, Lease], Awaitable[None]],
+) -> None:
+    """Do what waits, the first of it first, until cancelled; one process at a time, under the lease `name`.
+
+    What `do` has done waits no more. A process that is killed leaves the rest to the next one. Raises what the
+    callables raise.
+    """
+    while True:
+        mark.take()
+        if await waiting():
+            lease = await acquire_lease(await leases(), name, seconds=_LEASE_SECONDS)
+            if lease is None:
+                mark.keep()
+                await mark.wait(_WORK_SECONDS)
+                continue
+            async with lease:
+                while not lease.lost.is_set() and (left := await waiting()):
+                    await do(left[0], lease)
+        mark.clear()
+        await mark.wait(_WORK_SECONDS)
 
 
 def has_work(data_dir: Path) -> bool:

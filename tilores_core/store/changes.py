@@ -16,6 +16,7 @@ from sqlalchemy import BigInteger, Column, String, Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tilores_core.errors import StoreError
+from tilores_core.resilience import cancel_tasks, wait_for_event
 from tilores_core.store.database import Database
 from tilores_core.store.schema import PREFIX, metadata, upsert
 
@@ -100,10 +101,7 @@ class ChangeFeed:
         self._wanted.set()
 
     async def aclose(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await cancel_tasks(self._task)
 
     async def _watch(self) -> None:
         failures = 0
@@ -126,9 +124,7 @@ class ChangeFeed:
             longest = min(self._longest_pause, self._seconds * 2 ** min(failures, 10))
             await asyncio.sleep(longest * random.uniform(0.5, 1.0))  # noqa: S311
             return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._seconds):
-                await self._wanted.wait()
+        await wait_for_event(self._wanted, self._seconds)
 
     def _tell_all(self, changed: dict[str, int]) -> None:
         self._known |= changed

@@ -13,6 +13,7 @@ from tilores_core.store.address import Address
 
 if TYPE_CHECKING:
     from tilores_core.store.changes import ChangeFeed, Listener
+    from tilores_core.store.leases import Leases
     from tilores_core.store.store import Store
 
 
@@ -60,6 +61,10 @@ class LazyStore:
         self._store = store
         self._watch()
         return store
+
+    async def leases(self) -> Leases:
+        """Raises as `get`."""
+        return (await self.get()).leases
 
     async def warm_up(self) -> None:
         """Open it before it is needed. Never raises: `get` tries again, and its caller says what failed."""

@@ -17,6 +17,7 @@ import structlog
 
 from tilores_core.jobs.job_folder import JobFolder
 from tilores_core.logs import configure_logging
+from tilores_core.resilience.tasks import wait_for_event
 from tilores_core.resilience.work_mark import has_work
 from tilores_core.settings import Config, Environment, LoadedConfig, load_config, load_environment
 from tilores_core.worker.presence import present
@@ -96,10 +97,7 @@ async def _wait_for_work(data_dir: Path, config: Config, over: asyncio.Event) ->
         return True
 
     while not has_scheduled_work(config) and await asyncio.to_thread(is_idle):
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LOOK_SECONDS):
-                await over.wait()
-        if over.is_set():
+        if await wait_for_event(over, _LOOK_SECONDS):
             return False
     return not over.is_set()
 

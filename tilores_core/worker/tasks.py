@@ -13,6 +13,7 @@ import structlog
 
 from tilores_core.errors import TiloresError
 from tilores_core.logs import sanitize_exception
+from tilores_core.resilience import cancel_tasks
 
 if TYPE_CHECKING:
     from tilores_core.services import Services
@@ -47,9 +48,7 @@ async def run_tasks(
     try:
         yield
     finally:
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await cancel_tasks(*running)
 
 
 async def _supervise(services: Services, task: WorkerTask, first_pause: float) -> None:

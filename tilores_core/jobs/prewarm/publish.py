@@ -13,6 +13,7 @@ import structlog
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.errors import TiloresError
 from tilores_core.jobs.prewarm.entries import MOST_WATCHED, WarmedEntries
+from tilores_core.resilience import cancel_tasks
 from tilores_core.store.lazy import LazyStore
 from tilores_core.store.topics import PREWARM
 
@@ -117,9 +118,7 @@ class EntrySync:
         self._woken.set()
 
     async def aclose(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await cancel_tasks(self._task)
 
     async def _run(self) -> None:
         while True:

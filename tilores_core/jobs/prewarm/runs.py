@@ -19,6 +19,7 @@ from tilores_core.identity import normalise_email, normalise_phone, parse_date
 from tilores_core.jobs.prewarm.plan import CallPlan, CustomerReference, WarmList
 from tilores_core.jobs.prewarm.stats import HourlyBudget, WarmStats
 from tilores_core.jobs.prewarm.warmer import Warmer, WarmTask, until_next
+from tilores_core.resilience import cancel_tasks
 
 log = structlog.get_logger(part="prewarm")
 
@@ -88,10 +89,7 @@ class WorkerPool:
         waiting, self._waiting = self._waiting, []
         for *_, dropped in waiting:
             dropped()
-        tasks = tuple(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_tasks(*self._tasks)
 
 
 @dataclass(slots=True)
@@ -194,10 +192,7 @@ class ListRuns:
             log.warning("prewarm.limit_reached", list=run.one.name, kept=plain["kept"], left_out=skipped)
 
     async def aclose(self) -> None:
-        tasks = [task for _, task in self._running.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_tasks(*(task for _, task in self._running.values()))
 
 
 class CallWarming:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from typing import Any, Final
@@ -64,7 +64,11 @@ Leases = Callable[[], Awaitable[LeaseBackend]]
 
 
 async def lead(
-    leases: Leases, work: Callable[[], Awaitable[None]], *, seconds: float = LEASE_SECONDS, pause: float | None = None
+    leases: Leases,
+    work: Callable[[], Coroutine[Any, Any, None]],
+    *,
+    seconds: float = LEASE_SECONDS,
+    pause: float | None = None,
 ) -> None:
     """Do the work while this replica holds the lease, and cancel it when the lease is lost. Never ends by itself.
 
@@ -77,25 +81,12 @@ async def lead(
             failing = False
             if lease is not None:
                 async with lease:
-                    await _until(work, lease.lost)
+                    await lease.run(work())
         except TiloresError as error:
             if not failing:
                 log.warning("prewarm.election_unavailable", error=error.message)
             failing = True
         await asyncio.sleep(seconds / 2 if pause is None else pause)
-
-
-async def _until(work: Callable[[], Awaitable[None]], lost: asyncio.Event) -> None:
-    working = asyncio.ensure_future(work())
-    watching = asyncio.create_task(lost.wait())
-    try:
-        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            working.result()
-    finally:
-        for task in (working, watching):
-            task.cancel()
-        await asyncio.gather(working, watching, return_exceptions=True)
 
 
 def choose_leases(database_url: object | None, cache: TieredCache, store: LazyStore) -> Leases:

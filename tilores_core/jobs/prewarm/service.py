@@ -21,6 +21,7 @@ from tilores_core.jobs.prewarm.runs import CallWarming, ListRuns, WorkerPool
 from tilores_core.jobs.prewarm.schedule import Leases, check_schedule, follow, lead
 from tilores_core.jobs.prewarm.stats import HourlyBudget, WarmStats
 from tilores_core.jobs.prewarm.warmer import Warmer
+from tilores_core.resilience import cancel_tasks
 from tilores_core.settings import CacheTable, ChatTable
 from tilores_core.settings.nearest import suggest
 
@@ -107,10 +108,7 @@ class Prewarming:
         return self._warmer.interval(one.refresh)
 
     async def aclose(self) -> None:
-        tasks = tuple(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_tasks(*self._tasks)
         await self._list_runs.aclose()
         await self._pool.aclose()
         await self.calls.aclose()

@@ -12,8 +12,7 @@ from pydantic import ValidationError
 
 from tilores_core.errors import RateLimitedError, StoreError, TiloresError
 from tilores_core.quality.evaluation.plan import EvaluationRequest
-from tilores_core.resilience import acquire_lease
-from tilores_core.resilience.work_mark import WorkMark
+from tilores_core.resilience.work_mark import WorkMark, work_off
 from tilores_core.store.lazy import LazyStore
 
 if TYPE_CHECKING:
@@ -22,10 +21,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(part="quality")
 
 MARK: Final = "evaluations"
+"""The mark that wakes the worker, and the lease of the one that works."""
 _MOST_WAITING: Final = 20
-_LEASE: Final = "evaluations"
-_LEASE_SECONDS: Final = 15.0
-_LOOK_SECONDS: Final = 30.0
 
 RunIt = Callable[[str, EvaluationRequest], Awaitable[None]]
 """Does the run of this id."""
@@ -49,37 +46,21 @@ class EvaluationQueue:
         """The id of the run, which the worker process will do. Raises `RateLimitedError` when too many wait."""
         if self._check is not None:
             await self._check(request)
-        evaluations = (await self.store.get()).evaluations
-        if len(await evaluations.waiting()) >= _MOST_WAITING:
+        if len(await self._waiting()) >= _MOST_WAITING:
             raise RateLimitedError("too many evaluations wait", retry_after=60.0, fix="wait until some are done")
         run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
         options = {"asked": request.model_dump(mode="json"), "owner": owner}
+        evaluations = (await self.store.get()).evaluations
         await evaluations.begin(run_id, digest="", prompt_version="", options=options, state="queued")
         self._mark.set()
         return run_id
 
     async def work(self, run_it: RunIt) -> None:
         """Do what is asked for until cancelled, whenever no other process does."""
-        while True:
-            self._mark.take()
-            if await self._work_once(run_it):
-                self._mark.clear()
-            else:
-                self._mark.keep()
-            await self._mark.wait(_LOOK_SECONDS)
+        await work_off(self._mark, self.store.leases, MARK, self._waiting, lambda run, _: self._do(run, run_it))
 
-    async def _work_once(self, run_it: RunIt) -> bool:
-        """Whether nothing is left to do."""
-        store = await self.store.get()
-        if not await store.evaluations.waiting():
-            return True
-        lease = await acquire_lease(store.leases, _LEASE, seconds=_LEASE_SECONDS)
-        if lease is None:
-            return False
-        async with lease:
-            while not lease.lost.is_set() and (waiting := await store.evaluations.waiting()):
-                await self._do(waiting[0], run_it)
-        return True
+    async def _waiting(self) -> list[StoredRun]:
+        return await (await self.store.get()).evaluations.waiting()
 
     async def _do(self, run: StoredRun, run_it: RunIt) -> None:
         try:

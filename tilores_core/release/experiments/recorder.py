@@ -12,6 +12,7 @@ import structlog
 from tilores_core.contracts import Outcome
 from tilores_core.errors import StoreError, is_perhaps_done
 from tilores_core.release.experiments.assignment import Assignment
+from tilores_core.resilience import cancel_tasks
 from tilores_core.store.lazy import LazyStore
 
 log = structlog.get_logger(part="release")
@@ -92,10 +93,7 @@ class ExperimentRecorder:
     async def aclose(self) -> None:
         with suppress(StoreError):
             await self.flush()  # and what is being added is added, not given up half-way and added again
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await cancel_tasks(self._task)
 
     async def flush(self) -> None:
         """Add what was seen. Raises `StoreError`; what was not added is kept for the next time.
