@@ -5,9 +5,7 @@ Its phases are in `phases`.
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -16,6 +14,7 @@ from tilores_core.contracts import Alert
 from tilores_core.errors import InvalidRequestError, StoreError, TiloresError
 from tilores_core.improve.parts import CycleParts, CycleQuestions, CycleRequest
 from tilores_core.improve.phases import CycleWork, Progress
+from tilores_core.quality.evaluation.plan import new_run_id
 
 if TYPE_CHECKING:
     from tilores_core.store.improvement import Improvement, StoredCycle
@@ -64,8 +63,7 @@ class VirtuousCycleOrchestrator:
                 self._parts.strategy_of(request.strategy)  # an unknown one begins no cycle
                 ground = await self._parts.ground(request)
                 _estimate(request, ground)
-                cycle_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
-                cycle = await store.begin(cycle_id, asdict(request), fence=lease.fence)
+                cycle = await store.begin(new_run_id(), asdict(request), fence=lease.fence)
             work = CycleWork(self._parts, store, cycle, lease.fence, progress, ground)
             await lease.run(self._go(store, cycle, work))
             return await store.get(cycle.id)

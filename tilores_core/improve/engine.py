@@ -93,10 +93,6 @@ class ContinuousOptimizationEngine:
         """A candidate on all training questions; None when a check rejects it. Raises as `measure_baseline`."""
         return next(iter(await self.scorer.select([candidate], 1)), None)
 
-    def rebase(self, better: ScoredCandidate) -> None:
-        """What a strategy is given from now on is this candidate instead of the present prompt."""
-        self.baseline = better
-
     async def run(self, strategy: OptimizerStrategy) -> SearchResult:
         """Run a strategy to its end, or until the budget or the time is spent or it fails: then the best that was
         scored counts. Raises what the core raised in its calls: `ConfigError`, `SourceError`, `StoreError`."""

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -22,6 +21,7 @@ from tilores_core.improve.healing_diagnosis import Action, Finding, choose, diag
 from tilores_core.improve.healing_evidence import gather
 from tilores_core.improve.healing_verification import Verdict, snapshot, verify
 from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
+from tilores_core.quality.evaluation.plan import new_run_id
 from tilores_core.release import ProductionPromptManager
 from tilores_core.release.monitor import ProductionPerformanceMonitor, Regression
 from tilores_core.resilience import Lease, lead
@@ -171,10 +171,10 @@ class SelfHealing:
         }
         if finding.regression is not None:
             regression = finding.regression
-            body["regression"] = {name: getattr(regression, name) for name in Regression.__dataclass_fields__}
+            body["regression"] = asdict(regression)
             body["restored"] = await self._monitor.version_name(regression.previous)
         episode = Episode(
-            id=f"{now:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}",
+            id=new_run_id(now),
             state="verifying",
             diagnosis=finding.diagnosis,
             subject=finding.subject,

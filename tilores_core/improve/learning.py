@@ -159,7 +159,7 @@ class SelfImprovingOptimizer:
             if scored is not None and scored.score - engine.baseline.score > _LEAST_GAIN:
                 if scored.score >= _GOOD_ENOUGH:
                     return engine.build_result([scored])
-                engine.rebase(scored)
+                engine.baseline = scored  # what the strategy begins with
         return await engine.run(self._strategy)
 
 

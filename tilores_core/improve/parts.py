@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic import TypeAdapter
+
 from tilores_core.chat.engine import ChatEngine
 from tilores_core.contracts import AlertSink, CustomerSource, Lesson, NoAlerts, OptimizerStrategy
 from tilores_core.errors import ConfigError, ProviderError
@@ -15,9 +17,9 @@ from tilores_core.improve.candidates import CandidateScorer
 from tilores_core.improve.decision import AutomatedImprovementDeployment, Thresholds
 from tilores_core.improve.engine import ContinuousOptimizationEngine
 from tilores_core.improve.journal import CycleBudget, CycleJournal, ModelReply
-from tilores_core.quality.evaluation import Evaluator
 from tilores_core.quality.questions import GoldenSet, MakeOptions, make_questions
 from tilores_core.quality.scoring import GoldenQuestion
+from tilores_core.release.golden_questions import prompt_cases
 from tilores_core.release.prompt_checks import PromptCase
 
 if TYPE_CHECKING:
@@ -46,15 +48,8 @@ class CycleRequest:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> CycleRequest:
-        return cls(
-            **{
-                **state,
-                "models": tuple(state["models"]),
-                "spectrums": tuple(state["spectrums"]),
-                "budget": CycleBudget(**state["budget"]),
-                "thresholds": Thresholds(**state["thresholds"]),
-            }
-        )
+        """From `asdict` of one, as the store has it."""
+        return TypeAdapter(cls).validate_python(state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,18 +112,8 @@ class CycleParts:
                 "there are no training questions of these spectrums", where="improve", fix="name other spectrums"
             )
         asked = (*golden.training, *golden.validation, *golden.held_out())
-        ids = dict.fromkeys(question.customer_id for question in asked)
-        customers = {one: await self.source.get(one) for one in ids}
-        return CycleQuestions(
-            golden,
-            training,
-            await mask_questions(self.source, training),
-            [PromptCase(question=one.text, customer=customers[one.customer_id]) for one in asked],
-        )
-
-    def build_evaluator(self) -> Evaluator:
-        """For one cycle: it keeps the records of the customers that questions are about."""
-        return Evaluator(engine=self.engine, source=self.source, concurrent=self.concurrent)
+        texts = await mask_questions(self.source, training)
+        return CycleQuestions(golden, training, texts, await prompt_cases(self.source, asked))
 
     def build_engine(
         self, request: CycleRequest, ground: CycleQuestions, journal: CycleJournal, lessons: Sequence[Lesson]

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from tilores_core.contracts import Candidate, ScoredCandidate, rank_candidates
@@ -24,7 +23,7 @@ from tilores_core.improve.engine import build_row
 from tilores_core.improve.journal import CycleJournal
 from tilores_core.improve.learning import LearningAccumulator, SelfImprovingOptimizer, observations
 from tilores_core.improve.parts import CycleParts, CycleQuestions, CycleRequest
-from tilores_core.quality.evaluation import compare
+from tilores_core.quality.evaluation import Evaluator, compare
 
 if TYPE_CHECKING:
     from tilores_core.store.improvement import Improvement, StoredCycle
@@ -58,7 +57,7 @@ class CycleWork:
             store,
             cycle.id,
             self.request.budget,
-            parts.build_evaluator(),
+            Evaluator(engine=parts.engine, source=parts.source, concurrent=parts.concurrent),
             models=self.request.models,
             seed=self.request.seed,
         )
@@ -109,7 +108,7 @@ class CycleWork:
 
     async def _generation(self) -> dict[str, Any]:
         accumulator = LearningAccumulator(self._store)
-        at_ms = _milliseconds(self._cycle.created)
+        at_ms = round(self._cycle.created.timestamp() * 1000)
         known = await accumulator.summarise(
             models=self.request.models, spectrums=self.request.spectrums, now_ms=at_ms
         )
@@ -202,7 +201,3 @@ class CycleWork:
                 parent=self.request.number,
             )
         return {**carried_out, "next": recommendations(self.phases)}
-
-
-def _milliseconds(moment: datetime) -> int:
-    return round(moment.timestamp() * 1000)

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
-from tilores_core.improve.parts import CycleRequest
 from tilores_core.improve.phases import PHASES
 from tilores_core.quality.evaluation.page import PAGE_STYLE
 
@@ -23,12 +22,11 @@ def cycle_row(cycle: StoredCycle) -> dict[str, Any]:
     decision = phases.get("validation", {}).get("decision", {})
     ended = [name for name in ("validation", "generation", "baseline") if "spent" in phases.get(name, {})]
     spent: Mapping[str, Any] = phases[ended[0]]["spent"] if ended else {}
-    request = CycleRequest.from_state(cycle.options)
     return {
         "id": cycle.id,
         "state": cycle.state,
         "created": cycle.created.isoformat(timespec="seconds"),
-        "strategy": request.strategy + (" (mock)" if request.mock else ""),
+        "strategy": cycle.options["strategy"] + (" (mock)" if cycle.options.get("mock") else ""),
         "phase": next((name for name in reversed(PHASES) if name in phases), ""),
         "outcome": decision.get("outcome", ""),
         "gain": decision.get("difference"),
@@ -97,7 +95,7 @@ def _lines(cycle: StoredCycle) -> Iterator[str]:
     yield ""
     yield f"- State: {row['state']}; strategy: {row['strategy']}; seed {options['seed']}; began {row['created']}"
     yield f"- Models: {', '.join(options['models'])}"
-    if CycleRequest.from_state(options).mock:
+    if options.get("mock"):
         yield "- The strategy is a mock: it knows its instructions beforehand and asks no model"
     if options["reason"]:
         yield f"- Why: {options['reason']}"

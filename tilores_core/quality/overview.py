@@ -123,32 +123,25 @@ def rating(mean: float, table: QualityTable) -> str:
 
 
 def _cell(window: Window, table: QualityTable, state: Mapping[str, Any] | None) -> dict[str, Any]:
-    sums, overall = window.sums, window.moments("overall")
-    answered = window.moments("latency")
+    overall, means = window.moments("overall"), {name: window.mean(name) for name in _MEASURES}
     watch = None if state is None else CellWatch.from_state(state, table)
     return {
-        "model": window.model,
-        "spectrum": window.spectrum,
-        "prompt_version": window.prompt_version,
-        "turns": int(sums["turns"]),
+        **window.cell._asdict(),
+        "turns": int(window.sums["turns"]),
         "scored": int(overall.count),
-        "scores": {name: _round(window.moments(name).mean) for name in _MEASURES if window.moments(name).count},
+        "scores": {name: _round(mean) for name, mean in means.items() if mean is not None},
         "standard_error": _round(math.sqrt(overall.variance / overall.count)) if overall.count > 1 else None,
         "rating": rating(overall.mean, table) if overall.count else None,
-        "achievement": _share(sums["reached"], sums["windows"]),
-        "cache_share": _share(sums["hits"], sums["turns"]),
-        "error_share": _share(sums["errors"], sums["turns"]),
-        "latency_seconds": _round(answered.mean) if answered.count else None,
-        "cost": _round(sums["cost_sum"]),
+        "achievement": _round(window.share("reached", "windows")),
+        "cache_share": _round(window.share("hits", "turns")),
+        "error_share": _round(window.share("errors", "turns")),
+        "latency_seconds": _round(window.mean("latency")),
+        "cost": _round(window.sums["cost_sum"]),
         "breached": watch.level if watch is not None else None,
         "degraded": watch is not None and watch.degraded,
         "unsteady": watch is not None and watch.unsteady,
     }
 
 
-def _share(part: float, whole: float) -> float | None:
-    return _round(part / whole) if whole else None
-
-
-def _round(value: float) -> float:
-    return round(value, 6)
+def _round(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from tilores_core.chat.engine import ChatEngine
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 CUSTOMERS: Final = 15
 PER_SPECTRUM: Final = 5
 _MOST_UNANSWERED: Final = 0.05
+
+
+async def prompt_cases(source: CustomerSource, questions: Iterable[GoldenQuestion]) -> list[PromptCase]:
+    """The questions with their customers. Raises `SourceError`."""
+    asked = list(questions)
+    customers = {one: await source.get(one) for one in dict.fromkeys(question.customer_id for question in asked)}
+    return [PromptCase(question=question.text, customer=customers[question.customer_id]) for question in asked]
 
 
 class GoldenQuestions:
@@ -39,11 +46,7 @@ class GoldenQuestions:
 
     async def cases(self) -> Sequence[PromptCase]:
         questions = [question for asked in (await self._make()).values() for question in asked]
-        ids = dict.fromkeys(question.customer_id for question in questions)
-        customers = {customer_id: await self._source.get(customer_id) for customer_id in ids}
-        return [
-            PromptCase(question=question.text, customer=customers[question.customer_id]) for question in questions
-        ]
+        return await prompt_cases(self._source, questions)
 
     async def evaluate_prompt(self, prompt: Prompt, model: str | None = None) -> PromptEvaluation:
         from tilores_core.quality.evaluation import EvaluationPlan, Evaluator

@@ -60,26 +60,17 @@ class Performance:
 
     @classmethod
     def of(cls, window: Window, *, code_rollout: bool) -> Performance:
-        sums = window.sums
-        turns = sums["turns"]
-
-        def mean(measure: str) -> float | None:
-            moments = window.moments(measure)
-            return moments.mean if moments.count else None
-
         return cls(
             start_ms=window.start_ms,
-            model=window.model,
-            spectrum=window.spectrum,
-            prompt_version=window.prompt_version,
-            turns=round(turns),
-            quality=mean("overall"),
-            achievement=sums["reached"] / sums["windows"] if sums["windows"] else None,
-            errors=sums["errors"] / turns if turns else 0.0,
-            cached=sums["hits"] / turns if turns else 0.0,
-            latency=mean("latency"),
-            cost=mean("cost"),
-            feedback=mean("feedback"),
+            **window.cell._asdict(),
+            turns=round(window.sums["turns"]),
+            quality=window.mean("overall"),
+            achievement=window.share("reached", "windows"),
+            errors=window.share("errors", "turns") or 0.0,
+            cached=window.share("hits", "turns") or 0.0,
+            latency=window.mean("latency"),
+            cost=window.mean("cost"),
+            feedback=window.mean("feedback"),
             code_rollout=code_rollout,
         )
 
@@ -211,10 +202,14 @@ class ProductionPerformanceMonitor:
         new = await self._sums(after, deployed_ms, now_ms + 1, now_ms, spectrum)
         if old is None or new is None:
             return None
-        for figure, sign, of in (("quality", 1.0, _quality), ("errors", -1.0, _errors)):
+        figures: dict[str, Callable[[Window], Moments]] = {
+            "quality": lambda window: window.moments("overall"),
+            "errors": lambda window: Moments.of_rate(window.sums["turns"], window.sums["errors"]),
+        }
+        for figure, of in figures.items():
             control, treatment = of(old), of(new)
             look = MeanSPRT(tau=_TAU, alpha=_ALPHA, minimum=_MINIMUM).look(control, treatment)
-            worse = -look.high if sign > 0 else look.low
+            worse = -look.high if figure == "quality" else look.low
             if worse > self._table.tolerance:
                 return Regression(
                     version=after,
@@ -249,11 +244,3 @@ class ProductionPerformanceMonitor:
             if found or not without:
                 break
         return found[0] if found else None
-
-
-def _quality(window: Window) -> Moments:
-    return window.moments("overall")
-
-
-def _errors(window: Window) -> Moments:
-    return Moments.of_rate(window.sums["turns"], window.sums["errors"])

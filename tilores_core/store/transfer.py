@@ -13,13 +13,14 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from itertools import groupby, islice
 from pathlib import Path
 from typing import IO, Any, Final
 
 import orjson
-from sqlalchemy import Table, delete, func, insert, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tilores_core.errors import StoreError
@@ -31,6 +32,7 @@ FORMAT: Final = "tilores-state"
 VERSION: Final = 1
 _ROWS_AT_ONCE: Final = 500
 _LONGEST_LINE: Final = 16 * 1024 * 1024
+_AGAIN: Final = "export it again; nothing was imported"
 
 Counts = dict[str, int]
 
@@ -55,15 +57,9 @@ async def import_json(database: Database, path: Path, *, replace: bool = False) 
 
     `replace`: remove what the database holds; without it a database that holds rows is refused.
     """
-    try:
-        file = await asyncio.to_thread(path.open, "rb")
-    except OSError as error:
-        raise StoreError(
-            f"{path} cannot be read: {error.strerror}", fix="check the name and its permissions"
-        ) from error
-    with file:
-        async with database.write(seconds=database.limits.long) as connection:
-            return await _Import(connection, file, path).run(replace=replace)
+    async with database.write(seconds=database.limits.long) as connection:
+        with closing(_read(path)) as lines:
+            return await _import(connection, path, lines, replace=replace)
 
 
 async def _write(database: Database, file: IO[bytes]) -> Counts:
@@ -112,105 +108,72 @@ def _drop_file(file: IO[bytes]) -> None:
     Path(file.name).unlink(missing_ok=True)
 
 
-class _Import:
-    def __init__(self, connection: AsyncConnection, file: IO[bytes], path: Path) -> None:
-        self._connection = connection
-        self._file = file
-        self._path = path
-        self._number = 0
-        self._counts: Counter[str] = Counter()
-
-    async def run(self, *, replace: bool) -> Counts:
-        self._check_header(await self._lines(1))
+async def _import(
+    connection: AsyncConnection, path: Path, lines: Iterator[tuple[int, dict[str, Any]]], *, replace: bool
+) -> Counts:
+    counts = dict.fromkeys(metadata.tables, 0)
+    _check_header(path, (await asyncio.to_thread(next, lines, (1, {})))[1])
+    for table in reversed(metadata.sorted_tables):
         if replace:
-            for table in reversed(metadata.sorted_tables):
-                await self._connection.execute(delete(table))
-        else:
-            await self._check_empty()
-        ended = False
-        while lines := await self._lines(_ROWS_AT_ONCE):
-            for table, rows in self._by_table(lines):
-                if ended:
-                    raise self._wrong("there is more after the last line")
-                if table is None:
-                    ended = True
-                    self._check_counts(rows[0])
-                else:
-                    await self._connection.execute(insert(table), rows)
-                    self._counts[table.name] += len(rows)
-        if not ended:
-            raise self._wrong("its end is missing")
-        return {table.name: self._counts[table.name] for table in metadata.sorted_tables}
-
-    async def _check_empty(self) -> None:
-        for table in metadata.sorted_tables:
-            if await self._connection.scalar(select(func.count()).select_from(table)):
-                raise StoreError(
-                    f"the database is not empty: there are rows in {table.name}",
-                    fix="import into a database that holds no state yet, or remove what it holds with --replace",
-                )
-
-    async def _lines(self, count: int) -> list[bytes]:
-        return await asyncio.to_thread(self._read, count)
-
-    def _read(self, count: int) -> list[bytes]:
-        lines = []
-        for _ in range(count):
-            line = self._file.readline(_LONGEST_LINE)
-            if not line:
-                break
-            self._number += 1
-            if not line.endswith(b"\n"):
-                raise self._wrong("the line is cut off, or longer than any that was written")
-            lines.append(line)
-        return lines
-
-    def _check_header(self, lines: list[bytes]) -> None:
-        header = self._object(lines[0], 1) if lines else {}
-        if header.get("format") != FORMAT:
-            raise self._wrong("this is not an exported state")
-        if (header.get("version"), header.get("revision")) != (VERSION, HEAD):
+            await connection.execute(delete(table))
+        elif await connection.scalar(select(func.count()).select_from(table)):
             raise StoreError(
-                f"{self._path}, line 1: it has revision {header.get('revision')}, and this version of tilores-core "
-                f"reads {HEAD}",
-                fix="import it with the version that wrote it, then start this one, which migrates",
+                f"the database is not empty: there are rows in {table.name}",
+                fix="import into a database that holds no state yet, or remove what it holds with --replace",
             )
+    ended = False
+    while group := await asyncio.to_thread(lambda: list(islice(lines, _ROWS_AT_ONCE))):
+        for name, neighbours in groupby(group, key=lambda line: str(line[1].get("table"))):
+            rows = list(neighbours)
+            if ended:
+                raise _wrong(path, rows[0][0], "there is more after the last line")
+            ended = "rows" in rows[0][1]
+            if not ended:
+                await connection.execute(insert(metadata.tables[name]), [line["row"] for _, line in rows])
+                counts[name] += len(rows)
+            elif rows[0][1]["rows"] != counts or len(rows) > 1:
+                raise _wrong(path, rows[-1][0], "rows are missing, or there is more after the last line")
+    if not ended:
+        raise StoreError(f"{path}: its end is missing", fix=_AGAIN)
+    return counts
 
-    def _by_table(self, lines: list[bytes]) -> Iterator[tuple[Table | None, list[dict[str, Any]]]]:
-        """Neighbours that go into one table; None for the last line."""
-        rows: list[dict[str, Any]] = []
-        table: Table | None = None
-        for number, line in enumerate(lines, start=self._number - len(lines) + 1):
-            value = self._object(line, number)
-            found, row = (None, value["rows"]) if "rows" in value else self._row(value, number)
-            if rows and found is not table:
-                yield table, rows
-                rows = []
-            table = found
-            rows.append(row)
-        if rows:
-            yield table, rows
 
-    def _row(self, value: dict[str, Any], number: int) -> tuple[Table, dict[str, Any]]:
-        table, row = metadata.tables.get(str(value.get("table"))), value.get("row")
-        if table is None or not isinstance(row, dict) or set(row) != set(table.columns.keys()):
-            raise self._wrong("not a row of a table that is known here", number)
-        return table, row
+def _read(path: Path) -> Generator[tuple[int, dict[str, Any]]]:
+    """The lines with their numbers, each the header, a row of a table that is known here, or the last line. It waits
+    for the disk."""
+    try:
+        with path.open("rb") as file:
+            number = 0
+            while line := file.readline(_LONGEST_LINE):
+                number += 1
+                if not line.endswith(b"\n"):
+                    raise _wrong(path, number, "the line is cut off, or longer than any that was written")
+                try:
+                    value = orjson.loads(line)
+                except orjson.JSONDecodeError:
+                    raise _wrong(path, number, "not JSON") from None
+                if not isinstance(value, dict):
+                    raise _wrong(path, number, "not a JSON object")
+                table, row = metadata.tables.get(str(value.get("table"))), value.get("row")
+                is_row = table is not None and isinstance(row, dict) and set(row) == set(table.columns.keys())
+                if number > 1 and "rows" not in value and not is_row:
+                    raise _wrong(path, number, "not a row of a table that is known here")
+                yield number, value
+    except OSError as error:
+        fix = "check the name and its permissions"
+        raise StoreError(f"{path} cannot be read: {error.strerror}", fix=fix) from error
 
-    def _object(self, line: bytes, number: int) -> dict[str, Any]:
-        try:
-            value = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            raise self._wrong("not JSON", number) from None
-        if not isinstance(value, dict):
-            raise self._wrong("not a JSON object", number)
-        return value
 
-    def _check_counts(self, rows: dict[str, Any]) -> None:
-        known = {table.name: self._counts[table.name] for table in metadata.sorted_tables}
-        if rows != known:
-            raise self._wrong("rows are missing")
+def _check_header(path: Path, header: dict[str, Any]) -> None:
+    if header.get("format") != FORMAT:
+        raise _wrong(path, 1, "this is not an exported state")
+    if (header.get("version"), header.get("revision")) != (VERSION, HEAD):
+        raise StoreError(
+            f"{path}, line 1: it has revision {header.get('revision')}, and this version of tilores-core reads "
+            f"{HEAD}",
+            fix="import it with the version that wrote it, then start this one, which migrates",
+        )
 
-    def _wrong(self, what: str, number: int | None = None) -> StoreError:
-        place = f"{self._path}, line {self._number if number is None else number}"
-        return StoreError(f"{place}: {what}", fix="export it again; nothing was imported")
+
+def _wrong(path: Path, number: int, what: str) -> StoreError:
+    return StoreError(f"{path}, line {number}: {what}", fix=_AGAIN)

@@ -53,6 +53,15 @@ class Window:
         count, total, squares = (self.sums[f"{measure}_{part}"] for part in PARTS)
         return Moments.of_sums(count=count, total=total, squares=squares)
 
+    def mean(self, measure: str) -> float | None:
+        """Of one of `MEASURES`; None without a value."""
+        moments = self.moments(measure)
+        return moments.mean if moments.count else None
+
+    def share(self, part: str, whole: str) -> float | None:
+        """One of `COUNTS` of another; None where that is 0."""
+        return self.sums[part] / self.sums[whole] if self.sums[whole] else None
+
     @property
     def cell(self) -> Cell:
         return Cell(self.model, self.spectrum, self.prompt_version)

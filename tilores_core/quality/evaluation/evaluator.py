@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
@@ -17,7 +15,15 @@ from tilores_core.contracts import CustomerSource, Prompt, Turn, current_purpose
 from tilores_core.errors import ConfigError
 from tilores_core.quality.evaluation.asking import Note, QuestionAsker
 from tilores_core.quality.evaluation.journal import Journal, KeepsAnswers, RunAnswers
-from tilores_core.quality.evaluation.plan import ANSWER_TOKENS, Budget, Estimate, EvaluationPlan, Spending, price_of
+from tilores_core.quality.evaluation.plan import (
+    ANSWER_TOKENS,
+    Budget,
+    Estimate,
+    EvaluationPlan,
+    Spending,
+    new_run_id,
+    price_of,
+)
 from tilores_core.quality.evaluation.results import AnswerResult, agreement, means, score_table
 from tilores_core.quality.questions.splits import HELD_OUT, digest_of, split_of
 from tilores_core.quality.scoring import GoldenQuestion
@@ -145,7 +151,7 @@ class Evaluator:
         if keeps is not None:
             run_id = await self._begin(keeps, plan, prompt, digest, run_id=run_id, resume=resume)
             answers = RunAnswers(keeps, run_id)
-        run_id = run_id or _new_id()
+        run_id = run_id or new_run_id()
         finished = {} if answers is None else _without_errors(await answers.load())
         spending = Spending(budget or Budget(), await self._prices(plan, prompt, budget or Budget()))
         results = dict(finished)
@@ -230,7 +236,7 @@ class Evaluator:
             await keeps.start(run_id, **given)
             return run_id
         run = await keeps.find_unfinished(digest) if resume else None
-        return (run or await keeps.begin(_new_id(), **given)).id
+        return (run or await keeps.begin(new_run_id(), **given)).id
 
     async def _prices(self, plan: EvaluationPlan, prompt: Prompt, budget: Budget) -> Callable[[str], float | None]:
         """The estimated price of one call by model. Raises `ConfigError` where a budget in money cannot be kept."""
@@ -245,10 +251,6 @@ class Evaluator:
                 fix="give the model a price in its provider's settings, leave it out, or limit the calls instead",
             )
         return prices.get
-
-
-def _new_id() -> str:
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
 
 
 def _options(plan: EvaluationPlan) -> dict[str, Any]:

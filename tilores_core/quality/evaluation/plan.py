@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -61,6 +63,11 @@ class EvaluationPlan:
             self.judge,
         ]
         return hashlib.sha256(orjson.dumps(what)).hexdigest()[:32]
+
+
+def new_run_id(now: datetime | None = None) -> str:
+    """An id that begins with the time, by default this moment."""
+    return f"{now or datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
 
 
 ANSWER_TOKENS: Final = 80

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import structlog
 from pydantic import ValidationError
 
 from tilores_core.errors import RateLimitedError, StoreError, TiloresError
-from tilores_core.quality.evaluation.plan import EvaluationRequest
+from tilores_core.quality.evaluation.plan import EvaluationRequest, new_run_id
 from tilores_core.resilience.work_mark import WorkMark, work_off
 from tilores_core.store.lazy import LazyStore
 
@@ -48,7 +46,7 @@ class EvaluationQueue:
             await self._check(request)
         if len(await self._waiting()) >= _MOST_WAITING:
             raise RateLimitedError("too many evaluations wait", retry_after=60.0, fix="wait until some are done")
-        run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+        run_id = new_run_id()
         options = {"asked": request.model_dump(mode="json"), "owner": owner}
         evaluations = (await self.store.get()).evaluations
         await evaluations.begin(run_id, digest="", prompt_version="", options=options, state="queued")

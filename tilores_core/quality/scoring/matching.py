@@ -40,7 +40,7 @@ def matches(fact: Fact, clause: Clause) -> Match:
         case "email":
             return "exact" if normalise_email(fact.value) in clause.emails else ""
         case "code":
-            return "exact" if _code(fact.value, clause) else ""
+            return "exact" if any(_same_code(code, fact.value) for code in clause.codes) else ""
         case "boolean":
             return "exact" if _truth(fact, clause) == (fact.value == "true") else ""
         case "text":
@@ -107,10 +107,6 @@ def _same_phone(one: str, other: str) -> bool:
     if min(len(one), len(other)) < _LEAST_DIGITS:
         return False
     return one.endswith(other) or other.endswith(one)
-
-
-def _code(value: str, clause: Clause) -> bool:
-    return any(_same_code(code, value) for code in clause.codes)
 
 
 def _same_code(code: str, value: str) -> bool:
