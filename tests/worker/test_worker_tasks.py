@@ -17,8 +17,8 @@ from tilores_core.resilience.work_mark import WorkMark, has_work
 from tilores_core.services import Services
 from tilores_core.settings import Config
 from tilores_core.testing import eventually
+from tilores_core.worker.jobs import WorkerTask, run_tasks
 from tilores_core.worker.process import has_scheduled_work
-from tilores_core.worker.tasks import WorkerTask, run_tasks
 
 SERVICES = cast(Services, SimpleNamespace())
 SECRET = "Edwina Hawthorne"

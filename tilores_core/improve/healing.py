@@ -18,8 +18,7 @@ import structlog
 
 from tilores_core.contracts import Alert, AlertSink, Severity
 from tilores_core.improve.healing_diagnosis import Action, Finding, choose, diagnose, lessons
-from tilores_core.improve.healing_evidence import gather
-from tilores_core.improve.healing_verification import Verdict, snapshot, verify
+from tilores_core.improve.healing_evidence import Verdict, gather, snapshot, verify
 from tilores_core.improve.orchestrator import ContinuousImprovementOrchestrator
 from tilores_core.quality.evaluation.plan import new_run_id
 from tilores_core.release import ProductionPromptManager

@@ -1,4 +1,5 @@
-"""What is known when something is wrong: alerts, regressions, changes behind a name, and drift of what comes in.
+"""What is known when something is wrong: alerts, regressions, changes behind a name, drift of what comes in; and what
+live traffic shows after an action, without what was there before.
 
 All of it is in the store, so that any worker sees the same.
 """
@@ -12,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tilores_core.improve.orchestrator import BREACHES
 from tilores_core.release.monitor import ProductionPerformanceMonitor, Regression
+from tilores_core.statistics import Moments
 from tilores_core.store.lazy import LazyStore
-from tilores_core.store.windows import DAY_MS, HOUR_MS
+from tilores_core.store.windows import DAY_MS, HOUR_MS, WINDOW_MS, Window
 
 if TYPE_CHECKING:
-    from tilores_core.store.healing import Signal
+    from tilores_core.store.healing import Episode, Signal
 
 _MOST_ALERTS: Final = 1_000
 _SEVERE: Final = frozenset(("CRITICAL", "HIGH", "MEDIUM"))
@@ -195,3 +197,89 @@ def _present(signals: Iterable[Signal]) -> dict[str, float]:
         counts[signal.value] = counts.get(signal.value, 0) + signal.count
     customers = counts.pop("", 0)
     return {name: count / customers for name, count in counts.items()} if customers >= _FEWEST_CUSTOMERS else {}
+
+
+_SUMS: Final = ("turns", "errors", "hits", "overall_count", "overall_sum", "overall_squares")
+_LONGEST_MS: Final = 11 * HOUR_MS
+"""Windows of five minutes are kept for twelve hours."""
+_MOST_ERRORS: Final = 0.05
+_SURE: Final = 3.0
+"""Standard errors below the level that make a failure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    healed: bool
+    said: str
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
+async def snapshot(store: LazyStore, *, now: float) -> list[dict[str, Any]]:
+    """The sums of the window that is open, to be taken off later ones: windows have five minutes. `now`: seconds."""
+    return [_row(window) for window in await _windows(store, now, now)]
+
+
+async def verify(episode: Episode, store: LazyStore, *, now: float, answers: int, good: float) -> Verdict | None:
+    """None while it is not clear. `answers`: fewest scored ones, or turns where a model was down; `good`: the mean
+    score that must be reached. Raises `StoreError`."""
+    if episode.body["action"] == "re-optimise":
+        return await _resolved(episode, store)
+    before = {_key(row): row for row in episode.body["baseline"]}
+    since = [
+        {**row, **{name: row[name] - before.get(_key(row), {}).get(name, 0.0) for name in _SUMS}}
+        for row in map(_row, await _windows(store, episode.created.timestamp(), now))
+    ]
+    if episode.diagnosis == "model down":  # a turn that failed counts for the model that was asked for
+        turns = sum(row["turns"] - row["hits"] for row in since)
+        errors = sum(row["errors"] for row in since)
+        if turns < answers:
+            return None
+        figures = {"turns": turns, "errors": errors}
+        share = errors / turns
+        said = f"{turns:.0f} turns since, {share:.1%} of them failed"
+        return Verdict(healed=share <= _MOST_ERRORS, said=said, figures=figures)
+    shown = [row for row in since if _counts(row, episode.body)]
+    count, total, squares = (sum(row[name] for row in shown) for name in _SUMS[-3:])
+    scores = Moments.of_sums(count=count, total=total, squares=squares)
+    if scores.count < answers:
+        return None
+    said = f"mean of {scores.count:.0f} scores since: {scores.mean:.1%}"
+    figures = {"scores": scores.count, "mean": scores.mean}
+    if scores.mean >= good:
+        return Verdict(healed=True, said=said, figures=figures)
+    error = math.sqrt(max(scores.variance, 1e-9) / scores.count)
+    if scores.mean + _SURE * error < good:
+        return Verdict(healed=False, said=f"{said}, below {good:.0%}", figures=figures)
+    return None
+
+
+async def _resolved(episode: Episode, store: LazyStore) -> Verdict | None:
+    """A cycle was asked for: it has healed when none of the breaches is open any more."""
+    known = await (await store.get()).alerts.of(episode.body["breaches"])
+    if any(one.state != "resolved" for one in known.values()):
+        return None
+    return Verdict(healed=True, said="quality holds its levels again")
+
+
+def _counts(row: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
+    """Whether a cell shows what the action did: answers of the version that was put back, or of the other models."""
+    if body["spectrums"] and row["spectrum"] not in body["spectrums"]:
+        return False
+    if "restored" in body:
+        return bool(row["prompt_version"] == body["restored"])
+    return bool(row["model"] != body["model"])
+
+
+async def _windows(store: LazyStore, since: float, until: float) -> list[Window]:
+    start = max(since * 1000, until * 1000 - _LONGEST_MS) // WINDOW_MS * WINDOW_MS
+    return await (await store.get()).windows.query(
+        int(start), int(until * 1000) + 1, step_ms=WINDOW_MS, measures=("overall",), limit=50_000
+    )
+
+
+def _row(window: Window) -> dict[str, Any]:
+    return {"start_ms": window.start_ms, **window.cell._asdict(), **{name: window.sums[name] for name in _SUMS}}
+
+
+def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return row["start_ms"], row["model"], row["spectrum"], row["prompt_version"]
