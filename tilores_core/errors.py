@@ -7,6 +7,7 @@
     │   └── IncompatiblePluginError made for another version of the host
     ├── RequestError                the caller can correct it
     │   ├── InvalidRequestError     a field is wrong; `param` names it
+    │   │   ├── UnknownNameError            nothing has the name that it gives
     │   │   ├── ConflictError               it does not fit what is there by now
     │   │   ├── UnsupportedParameterError   the chosen model cannot do that
     │   │   └── ContextTooLongError         the prompt does not fit the model
@@ -30,8 +31,11 @@
     │   └── AlertRefusedError       … it refuses this notice
     ├── DeployError                 a platform to deploy to refuses, fails or does not answer
     ├── StoreError                  durable state: the database is wrong, full, or made by a newer version
+    │   ├── NewerSchemaError        … a newer version of the program has migrated it
     │   └── StoreUnavailableError   … the database does not answer now; `retry_after` seconds
+    ├── BudgetSpentError            the next call would be more than a budget allows
     └── CacheError                  a cache tier failed (callers never see it)
+        └── CacheStartingError      … it has just started and does not answer yet
 
 A message says what happened, to which thing, and, in `fix`, what to do about it. Nothing here carries a
 customer's data or a secret, so that every message may be logged.

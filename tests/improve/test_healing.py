@@ -317,6 +317,10 @@ async def test_worker_that_takes_over_does_what_was_decided_and_an_old_leader_wr
     assert set(await world.held()) == {(BAD, "")}
     with pytest.raises(StoreError, match="healing"):
         await store.healing.put(halfway, fence=world.fence + 1)
+    await store.healing.put(halfway, fence=world.fence)
+    world.now += 3 * 3600  # the next worker came only when the time to verify was over
+    [late] = [one for one in await world.look(verify_hours=1) if one.id == begun.id]
+    assert (late.state, late.body["done"], late.body["held_until_ms"]) == ("not healed", begun.body["done"], 0)
 
 
 def test_an_action_that_never_helped_is_not_tried_again() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,10 @@ class Side:
 
     def __init__(self, replica: Replica, folder: Path) -> None:
         self.replica = replica
-        tester = ProductionABTester(
+        self.tester = ProductionABTester(
             replica.store, replica.manager, Assignment(), resolve=lambda name: name or MODEL, alerts=replica.alerts
         )
-        self.jobs = ReleaseJobs(replica.store, replica.manager, tester, WorkMark(folder, JOBS))
+        self.jobs = ReleaseJobs(replica.store, replica.manager, self.tester, WorkMark(folder, JOBS))
 
 
 @pytest.fixture
@@ -35,13 +36,24 @@ async def web(replica: ReplicaStart, tmp_path: Path) -> Side:
 
 
 @pytest.fixture
-async def worker(replica: ReplicaStart, tmp_path: Path) -> AsyncIterator[Side]:
-    side = Side(await replica("worker"), tmp_path)
+async def idle(replica: ReplicaStart, tmp_path: Path) -> Side:
+    """A worker that does not work yet."""
+    return Side(await replica("worker"), tmp_path)
+
+
+@asynccontextmanager
+async def at_work(side: Side, folder: Path) -> AsyncIterator[None]:
     task = asyncio.create_task(side.jobs.work())
-    yield side
-    await eventually(lambda: not has_work(tmp_path))  # it is idle: nothing is cut off in the middle
+    yield
+    await eventually(lambda: not has_work(folder))  # it is idle: nothing is cut off in the middle
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+async def worker(idle: Side, tmp_path: Path) -> AsyncIterator[Side]:
+    async with at_work(idle, tmp_path):
+        yield idle
 
 
 def request(version: int, expected: int = 1) -> dict[str, object]:
@@ -81,11 +93,14 @@ async def test_second_of_two_who_deploy_at_once_is_told_of_the_first(web: Side, 
     assert late.error == f"'production' was moved meanwhile: it is version {one} and not version 1"
 
 
-async def test_deployment_of_a_worker_that_was_killed_is_not_made_twice(web: Side, worker: Side) -> None:
+async def test_deployment_of_a_worker_that_was_killed_is_not_made_twice(
+    web: Side, idle: Side, tmp_path: Path
+) -> None:
     number = await make(web.replica)
     job = await web.jobs.ask("deploy", request(number), owner="jo")
     await web.replica.manager.deploy(number, actor="jo", reason="and then it was killed")
-    assert (await ended(web, job)).totals["version"] == number
+    async with at_work(idle, tmp_path):
+        assert (await ended(web, job)).totals["version"] == number
     moves = [one for one in await web.replica.manager.versions.history() if one.actor == "jo"]
     assert [one.action for one in moves] == ["prompts.deploy", "prompts.new"]
 
@@ -99,6 +114,22 @@ async def test_experiment_is_started_and_ended_with_its_candidate(web: Side, wor
     assert (await ended(web, await web.jobs.ask("stop", stop, owner="jo"))).totals["outcome"] == "deployed"
     again = await ended(web, await web.jobs.ask("stop", stop, owner="jo"))
     assert (again.state, again.totals["error"]) == ("failed", "conflict")
+
+
+@pytest.mark.parametrize("got_to", ["deployed", "ended"])
+async def test_end_of_an_experiment_by_a_worker_that_was_killed_is_found(
+    web: Side, idle: Side, tmp_path: Path, got_to: str
+) -> None:
+    number = await make(web.replica)
+    await web.tester.start(plan(number), actor="jo", reason="try it")
+    job = await web.jobs.ask("stop", {"name": "kinder", "reason": "good"}, owner="jo")
+    if got_to == "deployed":
+        await web.replica.manager.deploy(number, actor="jo", reason="and then it was killed")
+    else:
+        await web.tester.stop("kinder", actor="jo", reason="and then it was killed", deploy=True)
+    async with at_work(idle, tmp_path):
+        found = await ended(web, job)
+    assert (found.state, found.totals["outcome"]) == ("done", "deployed")
 
 
 async def test_only_so_many_wait(web: Side) -> None:

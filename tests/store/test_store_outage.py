@@ -10,13 +10,17 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from sqlalchemy import text
 
 from tests.store.postgres_server import PASSWORD, NewAddress, PostgresServer
+from tilores_core.cache.tiered import TieredCache
 from tilores_core.contracts import ExperimentArm, Outcome, Turn
 from tilores_core.errors import ConfigError, StoreError, StoreUnavailableError
+from tilores_core.quality.live import LiveQuality
 from tilores_core.release.experiments.assignment import Assignment
 from tilores_core.release.experiments.recorder import ExperimentRecorder
 from tilores_core.store.address import Address, store_address
@@ -281,5 +285,28 @@ async def test_sums_that_were_perhaps_added_are_not_added_again(new_address: New
             await recorder.flush()
         await recorder.flush()
         assert (await store.experiments.sums("e1"))[1, "control"].turns == 1  # it was given up
+    finally:
+        await lazy.aclose()
+
+
+async def test_feedback_that_was_perhaps_handed_on_is_not_handed_on_again(new_address: NewAddress) -> None:
+    lazy = LazyStore(new_address("postgresql"))
+    live = LiveQuality(lazy, cast("TieredCache", SimpleNamespace()), cpu_share=0.0)
+    try:
+        store = await lazy.get()
+        async with store.database.write() as connection:
+            await connection.execute(text("LOCK TABLE tilores_waiting_feedback"))
+            live.feedback("a" * 32, 1.0)
+            with impatient(store):
+                await live.flush()
+        await live.flush()
+        assert [row.score for row in await store.feedback.waiting()] == [1.0]  # it was kept
+
+        await slow_down_commits(store, "tilores_waiting_feedback")
+        live.feedback("b" * 32, 0.0)
+        with impatient(store):
+            await live.flush()
+        await live.flush()
+        assert [row.score for row in await store.feedback.waiting()] == [1.0]  # it was given up
     finally:
         await lazy.aclose()

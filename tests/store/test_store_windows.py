@@ -138,3 +138,4 @@ async def test_waiting_feedback_is_claimed_by_one_process(store: Store) -> None:
     await store.feedback.put([("c" * 32, 1.0)], now_ms=NOW)
     await store.feedback.put([("d" * 32, 1.0)], now_ms=NOW + 2 * HOUR_MS)
     assert [row.run_id[0] for row in await store.feedback.waiting()] == ["d"]
+    await store.feedback.put([(f"{number:032}", 1.0) for number in range(1000)], now_ms=NOW)  # no two have one id

@@ -95,7 +95,7 @@ class SelfHealing:
         changed = []
         for episode in await store.healing.recent(limit=_MOST, state="verifying"):
             if not episode.body.get("acted"):  # a process ended in the middle
-                await self._do(episode, fence)
+                episode = await self._do(episode, fence)
             verdict = await verify(
                 episode, self._store, now=self._clock(), answers=self._table.verify_answers, good=self._means.good
             )

@@ -346,6 +346,7 @@ class LiveQuality:
         elsewhere, self._feedback_elsewhere = self._feedback_elsewhere, False
         if not unknown and not elsewhere:
             return
+        handing_on = False
         try:
             store = await self._store.get()
             if elsewhere:
@@ -353,11 +354,13 @@ class LiveQuality:
                 for claimed in await store.feedback.claim(list(known)) if known else ():
                     self._join(known[claimed].run_id, known[claimed].score)
             if unknown:
+                handing_on = True
                 await store.feedback.put(unknown, now_ms=round(self._clock() * 1000))
                 self.joined["handed_on"] += len(unknown)
                 self._store.notify(FEEDBACK)
-        except BaseException:
-            self._feedback = (unknown + self._feedback)[:_MOST_FEEDBACK]
+        except BaseException as error:
+            if not (handing_on and is_perhaps_done(error)):  # handed on twice it would count twice
+                self._feedback = (unknown + self._feedback)[:_MOST_FEEDBACK]
             self._feedback_elsewhere = self._feedback_elsewhere or elsewhere
             raise
 

@@ -118,7 +118,11 @@ class ReleaseJobs:
                 if found is None or found.started < job.created:  # else a worker that was killed has started it
                     found = await self._tester.start(plan, actor=job.owner, reason=given["reason"])
             case _:
-                found = await self._tester.stop(given["name"], actor=job.owner, reason=given["reason"], deploy=True)
+                found = await self._tester.get(given["name"])
+                if found.outcome != "deployed" or found.ended is None or found.ended < job.created:  # else as above
+                    found = await self._tester.stop(
+                        given["name"], actor=job.owner, reason=given["reason"], deploy=True
+                    )
         return as_json(found)
 
     async def _moved_before(self, job: Job) -> Deployment | None:

@@ -10,8 +10,8 @@ from sqlalchemy import BigInteger, Column, Float, Index, String, Table, delete, 
 
 from tilores_core.store.changes import bump
 from tilores_core.store.repository import Repository
-from tilores_core.store.schema import PREFIX, fit_row, metadata
-from tilores_core.store.score_windows import new_row_id
+from tilores_core.store.schema import PREFIX, metadata
+from tilores_core.store.score_windows import with_ids
 from tilores_core.store.topics import FEEDBACK
 
 _KEEP_MS: Final = 3_600_000
@@ -41,11 +41,8 @@ class FeedbackQueue(Repository):
     async def put(self, feedback: Sequence[tuple[str, float]], *, now_ms: int) -> None:
         """Show these run ids and scores to other processes; forget those of an hour ago. Bumps `feedback`."""
         async with self._database.write() as connection:
-            rows = [
-                {"id": new_row_id(now_ms), "run_id": run_id, "score": score, "at_ms": now_ms}
-                for run_id, score in feedback
-            ]
-            await connection.execute(waiting_feedback.insert(), [fit_row(waiting_feedback, row) for row in rows])
+            rows = [{"run_id": run_id, "score": score, "at_ms": now_ms} for run_id, score in feedback]
+            await connection.execute(waiting_feedback.insert(), with_ids(waiting_feedback, rows, now_ms))
             await connection.execute(delete(waiting_feedback).where(waiting_feedback.c.at_ms < now_ms - _KEEP_MS))
             await bump(connection, FEEDBACK)
 

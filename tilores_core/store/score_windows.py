@@ -104,12 +104,7 @@ class ScoreWindows(Repository):
         """
         rows = _rows(sums)
         logged = [
-            {
-                **cell._asdict(),
-                "id": new_row_id(now_ms),
-                "at_ms": now_ms,
-                "scores": list(values[start : start + MOST_SCORES]),
-            }
+            {**cell._asdict(), "at_ms": now_ms, "scores": list(values[start : start + MOST_SCORES])}
             for cell, values in sorted((scores or {}).items())
             for start in range(0, len(values), MOST_SCORES)
         ]
@@ -117,7 +112,7 @@ class ScoreWindows(Repository):
             if rows:
                 await upsert(connection, score_windows, rows, add=(*COUNTS, *_SUMS))
             if logged:
-                await connection.execute(score_log.insert(), [fit_row(score_log, row) for row in logged])
+                await connection.execute(score_log.insert(), with_ids(score_log, logged, now_ms))
                 await connection.execute(delete(score_log).where(score_log.c.at_ms < now_ms - _KEEP_SCORES_MS))
 
     async def query(
@@ -197,9 +192,11 @@ class ScoreWindows(Repository):
                 )
 
 
-def new_row_id(now_ms: int) -> int:
-    """An id for a row, about in the order of time, without a sequence that an import would have to set."""
-    return now_ms * 1_000_000 + secrets.randbelow(1_000_000)
+def with_ids(table: Table, rows: Sequence[Mapping[str, Any]], now_ms: int) -> list[dict[str, Any]]:
+    """The rows, each with another `id`, about in the order of time, without a sequence that an import would have to
+    set. Raises `StoreError` for a text that does not fit."""
+    ids = secrets.SystemRandom().sample(range(1_000_000), len(rows))
+    return [{**fit_row(table, row), "id": now_ms * 1_000_000 + one} for row, one in zip(rows, ids, strict=True)]
 
 
 def _rows(sums: Mapping[tuple[Cell, int], Mapping[str, float]]) -> list[dict[str, Any]]:

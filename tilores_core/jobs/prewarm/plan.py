@@ -299,7 +299,7 @@ class WarmPlan(_Part):
         return {one.model for part in asking for one in part.opening_questions if one.model is not None}
 
     def decode(self, decoders: RequestDecoders) -> Iterator[tuple[str, str]]:
-        """Fill the opening questions of all parts; see `_Asking.decode`."""
+        """Fill the opening questions of all parts; see `_QuestionGroup.decode`."""
         for index, one in enumerate(self.lists):
             yield from one.decode(f"lists[{index}]", self.ask, decoders)
         yield from self.calls.decode("calls", self.ask, decoders)

@@ -168,8 +168,10 @@ class ProductionABTester:
             raise InvalidRequestError(
                 "which model is the default is a setting", param="deploy", fix=_how_to_deploy(plan)
             )
-        if deploy:
-            await self._prompts.deploy(plan.candidate or experiment.control, actor=actor, reason=reason)
+        number = plan.candidate or experiment.control
+        await self._prompts.refresh()
+        if deploy and self._prompts.state.number != number:
+            await self._prompts.deploy(number, actor=actor, reason=reason)
         await self._end(
             experiment, plan, "deployed" if deploy else "stopped", reason, experiment.verdict, actor=actor
         )
