@@ -131,7 +131,7 @@ async def test_expired_entries_leave_though_nobody_asks_for_them(clock: Clock) -
     for number in range(500):
         put(tier, f"answers:{number}", clock, f"tag-{number}", seconds=10)
     clock.now += 11
-    for number in range(100):
+    for number in range(300):
         put(tier, "schemas:only", clock, seconds=10 + number)
     assert len(tier._entries) == 1
     assert not tier._tags

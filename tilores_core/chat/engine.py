@@ -263,9 +263,10 @@ class ChatEngine:
             return answer_from_hit(hit, self._clock())
         # The cache does not lead to a fresh answer: find the customer, if need be in the source.
         match, hit = await answers.resolve(context)
-        if match.unclear and not self._generator.answers_unclear(turn):
+        unclear = match.unclear
+        if unclear and not self._generator.answers_unclear(turn):
             return self._generator.ask_back(context, match)
-        if match.unclear or turn.cache.no_store or turn.cache.no_cache:
+        if unclear or turn.cache.no_store or turn.cache.no_cache:
             # A turn that wants a fresh answer shares none; the key of one without its customer stands for no answer.
             return self._start_call(context, f"{answers.key_of(context)}#{id(context)}", streamed=streamed)
         key = answers.key_of(context)

@@ -59,7 +59,7 @@ def offered_tools(parameters: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]
     return {tool["name"]: (tool.get("parameters") or {}).get("properties") or {} for tool in offered}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: one is made for each call, and that triples its price
 class Completion:
     """A model's answer, whole.
 
