@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
@@ -24,7 +24,6 @@ from tilores_core.chat.customer.names import find_names
 from tilores_core.chat.customer.numbers import number_language, with_figures
 from tilores_core.chat.customer.references import beside, references
 from tilores_core.chat.customer.said import Said
-from tilores_core.chat.customer.spans import NameSpan
 from tilores_core.chat.customer.tokens import TextScan, Word, split_words
 from tilores_core.chat.customer.unmarked import (
     MOST_DATES,
@@ -189,7 +188,9 @@ def extract(
     if not words and not _PLACE_WORDS.isdisjoint(low) and _THE_ONE.search(page.low):
         words = split_words(page)  # "the one in York"
     evidence += _lives_in(said, low)
-    if places := list(_places(words, names, known, said)):
+    ends = {span.end for span in names if not span.partial or span.strength}
+    ends |= {e.end for e in evidence if e.kind == "name" and not e.partial}
+    if places := list(_places(words, ends, known, said)):
         firms = {e.start for e in evidence if e.kind == "name" and e.value.rpartition(" ")[2].lower() in FIRMS}
         inside = [(e.start, e.end) for e in evidence if e.kind == "name" and not e.partial and e.start not in firms]
         places = [p for p in places if not any(start <= p.start < end for start, end in inside)]
@@ -246,9 +247,8 @@ def _distinct(found: Iterable[Evidence]) -> Iterator[Evidence]:
 # --- the rest --------------------------------------------------------------------------------------------
 
 
-def _places(words: Sequence[Word], names: Sequence[NameSpan], known: Vocabulary, said: Said) -> Iterator[Evidence]:
-    """ "Ann Lee from Leeds", "the one in York": where the customer is said to be."""
-    ends = {span.end for span in names if not span.partial or span.strength}
+def _places(words: Sequence[Word], ends: Container[int], known: Vocabulary, said: Said) -> Iterator[Evidence]:
+    """ "Ann Lee from Leeds", "the one in York": where the customer is said to be. `ends`: of names."""
     for i, word in enumerate(words[:-1]):
         if word.low not in _PLACE_WORDS or (word.low in _OF and known.language == "en"):
             continue

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tilores_core.chat.customer.dates import compact_days, fits
 from tilores_core.chat.customer.extraction import Reading
 from tilores_core.chat.customer.said import Said
-from tilores_core.chat.customer.words import CONNECTING, GIVEN_NAMES, RELATIONS, words_in_any
+from tilores_core.chat.customer.words import CONNECTING, GIVEN_NAMES, RELATIONS, all_phrases, words_in_any
 from tilores_core.contracts import Customer, Evidence
 from tilores_core.identity import normalise_name, parse_date
 from tilores_core.identity.names import PARTICLES, fold, name_words
@@ -52,6 +52,7 @@ _PEOPLE: Final = {
 }
 _IT_IS: Final = frozenset(("it's", "its", "it", "he's", "she's", "that's", "he", "she"))
 _NAMING: Final = re.compile("name|nom|naam|middle|alias|known")
+_PARTS: Final = (all_phrases("first_name"), all_phrases("last_name"))
 _SHORT_MESSAGE: Final = 6  # words
 _SHORT = 3  # a value this short may be a word ("IN", "OR"): its capitals count
 
@@ -172,12 +173,12 @@ def sex_fits(customer: Customer, asked: str | None) -> bool:
     return not known or asked in known
 
 
-def has_longer_name(customer: Customer, said: str) -> bool:
-    """Whether a name that fits has a middle name that no name in the records has: Mary Jo Evans may be another
-    person than Mary Evans."""
+def may_be_another(customer: Customer, said: str) -> bool:
+    """Whether a name that fits may be another person's: it has a middle name that no name in the records has (Mary Jo
+    Evans may not be Mary Evans), or it is turned round where both words are given names ("Martin James")."""
     words = normalise_name(said).split()
     if len(words) < 3:
-        return False
+        return _is_turned_round(customer, said, words)
     known = {word for text in _names_of(customer) for word in name_words(text)}
     return any(
         len(word) > 1
@@ -185,6 +186,19 @@ def has_longer_name(customer: Customer, said: str) -> bool:
         and word != "the"
         and known.isdisjoint((word, word[0], before + word, word + behind))
         for before, word, behind in zip(words, words[1:], words[2:], strict=False)
+    )
+
+
+def _is_turned_round(customer: Customer, said: str, words: Sequence[str]) -> bool:
+    known = normalise_name(customer.name or "").split()
+    if len(words) < 2 or "," in said or known != words[::-1] or known == words:
+        return False
+    if not all(word in GIVEN_NAMES for word in words):
+        return False
+    parts = ({_NOT_LETTER.sub(" ", key.lower()): value for key, value in r.fields.items()} for r in customer.records)
+    return not any(
+        [normalise_name(str(next((part[key] for key in keys if key in part), ""))) for keys in _PARTS] == words
+        for part in parts
     )
 
 
@@ -206,8 +220,8 @@ def has_field(customer: Customer, word: str) -> bool:
     )
 
 
-def fits_all(customer: Customer, reading: Reading, names: Iterable[Evidence]) -> bool:
-    """Whether the customer fits what a message says beside identifiers: birth, place, and the order of a name."""
+def fits_all(customer: Customer, reading: Reading) -> bool:
+    """Whether the customer fits what a message says beside identifiers: birth, place, spelling."""
     for item in reading.evidence:
         if item.polarity == "negated":
             continue
@@ -223,28 +237,12 @@ def fits_all(customer: Customer, reading: Reading, names: Iterable[Evidence]) ->
             return False
         if _is_long_number(item) and not any(number.endswith(item.value[-9:]) for number in _numbers(customer)):
             return False
-    if not spelling_fits(customer, reading):
-        return False
-    return ends_fit(customer, reading) and not any(_is_turned_round(customer, name.value) for name in names)
+    return spelling_fits(customer, reading) and ends_fit(customer, reading)
 
 
 def unmarked_days(item: Evidence) -> frozenset[str]:
     """The days of birth that a number may be of which nothing says what it is: "Hans Maier 290260"."""
     return compact_days(item.value) if item.kind == "customer_id" and not item.strength else frozenset()
-
-
-def _is_turned_round(customer: Customer, name: str) -> bool:
-    """ "Martin James" is not James Martin: where both words are given names their order tells."""
-    asked = fold(name).split()
-    known = fold(customer.name or "").split()
-    return (
-        len(asked) == 2
-        and "," not in name
-        and "," not in (customer.name or "")
-        and known == asked[::-1]
-        and asked != known
-        and all(word in GIVEN_NAMES for word in asked)
-    )
 
 
 # --- traits ----------------------------------------------------------------------------------------------

@@ -254,8 +254,9 @@ class _Names:
             pair.append(words[j])
         alone = is_alone(self.words, pair, self.vocabulary)
         asked = pair[-1].owner or (i > 0 and words[i - 1].low in self.vocabulary.prepositions)
-        if not alone and cue is None and not asked and not (run[0].initial and given and len(run) > 1):
-            return None
+        leads = run[0].initial and given and (len(run) > 1 or (j + 1 < len(words) and words[j + 1].comma))
+        if not alone and cue is None and not asked and not leads:
+            return None  # "Fern, Tom, what does he owe?" leads
         name = f"{' '.join(word.text for word in run)}, {' '.join(word.text for word in pair[len(run) :])}"
         return len(pair), self._span(i, pair)._replace(
             name=name,
@@ -304,7 +305,7 @@ class _Names:
     def _family_name(self, given: Word, word: Word) -> bool:
         place = self.words.index(given)
         framed = place > 0 and self.words[place - 1].low in self.vocabulary.prepositions
-        may = framed or is_given(given) or given.low in NAMES_TOO
+        may = framed or is_given(given) or given.low in NAMES_TOO or is_unknown(given.low)
         return (may and is_family(word)) or (word.owner and word.low not in self.vocabulary.never)
 
     def _find_spoken(self, i: int, run: list[Word], cue: Cue | None) -> NameSpan | None:

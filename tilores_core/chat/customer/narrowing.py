@@ -159,7 +159,7 @@ class Narrower:
                 return earlier if earlier.customers else replace(earlier, kind="unnamed")
             left = told
         if not earlier.customers:
-            changed = len(left) < len(among) or (earlier.reason == "longer_name" and bool(born))
+            changed = len(left) < len(among) or (earlier.reason == "like_name" and bool(born))
             return (
                 replace(earlier, kind="one" if len(left) == 1 else "several", customers=left) if changed else earlier
             )

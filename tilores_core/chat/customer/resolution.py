@@ -192,26 +192,28 @@ class Resolver:
         found, complete = self._match.fitting(given, partial, reading)
         if not found:
             return self._unmatched(i, reading, given)
-        left = [c for c in found if facts.fits_all(c, reading, names)]
+        left = [c for c in found if facts.fits_all(c, reading)]
         left = [c for c in left if all(facts.title_fits(c, name.title) for name in (*names, *partial))]
         left = [c for c in left if not self._match.is_ruled_out(c, reading, names)]
         if names and partial:
             left = [c for c in left if all(self._match.is_called(c, p) for p in partial)]
         if not left:
             return State("none", reason="contradiction", pending=reading.born)
-        if len(names) == len(given) and not any(len(item.value) == 10 for item in reading.born):
-            whole = [
-                c for c in left if not facts.has_longer_name(c, names[0].value) or self._is_known_otherwise(i, c)
-            ]
-            if not whole:
-                return State("none", reason="longer_name", pool=tuple(left))
-            left = whole
+        if names and not any(len(item.value) == 10 for item in reading.born):
+            sure = [c for c in left if not facts.may_be_another(c, names[0].value) or self._is_certain(i, c, given)]
+            if not sure:
+                return State("none", reason="like_name", pool=tuple(left))
+            left = sure
         return self._narrow_found(i, reading, tuple(left), complete, given)
 
-    def _is_known_otherwise(self, i: int, customer: Customer) -> bool:
-        """Whether more than a name led to the customer before."""
+    def _is_certain(self, i: int, customer: Customer, given: Sequence[Evidence]) -> bool:
+        """Whether more than a name leads to the customer: an id, a contact of no other customer, or what led to it
+        before."""
         earlier = self.after(i - 1)
-        return customer in earlier.customers and not earlier.named
+        if customer in earlier.customers and not earlier.named:
+            return True
+        asked = [Identifiers(**{item.kind: item.value}) for item in given if item.kind != "name"]
+        return any(who.customer_id or len(self.candidates.of(who)) < 2 for who in asked)
 
     def _find_borne_out(self, faint: Sequence[Evidence], sure: Sequence[Evidence]) -> list[Evidence]:
         """The faint evidence that fits a customer."""
@@ -255,7 +257,7 @@ class Resolver:
         if not fitting and (before := self._find_by_names(partial, self._history(i))):
             return State("one", before[-1:], "fits", named=True)
         if fitting:
-            left = tuple(c for c in fitting if facts.fits_all(c, reading, ()))
+            left = tuple(c for c in fitting if facts.fits_all(c, reading))
             if not left:
                 return State("none", reason="contradiction")
             if len(left) == 1:
@@ -268,7 +270,7 @@ class Resolver:
                 continue
             who = Identifiers(name=pick.value)
             if found := self.candidates.of(who):
-                left = tuple(c for c in found if facts.fits_all(c, reading, ()))
+                left = tuple(c for c in found if facts.fits_all(c, reading))
                 return self._narrow_found(i, reading, left, True, partial) if left else None
         if (whole := self._with_part_before(i, earlier, partial)) is not None:
             return self._resolve_named(i, reading, [whole])
@@ -329,6 +331,16 @@ class Resolver:
             return State("none", reason="unknown")
         return None
 
+    def _find_meant_instead(self, negated: Sequence[Evidence]) -> Evidence | None:
+        """The second name in "sorry not tom fern gwen hale please", of which the first is a customer's."""
+        for item in negated:
+            words = item.value.split() if item.kind == "name" else []
+            for n in range(2, len(words) - 1):
+                said, meant = " ".join(words[:n]), " ".join(words[n:])
+                if words[n].lower() in GIVEN_NAMES and self.candidates.of(Identifiers(name=said)):
+                    return replace(item, value=meant, alternatives=(), polarity="corrected")
+        return None
+
     def _narrow_found(
         self, i: int, reading: Reading, found: Customers, complete: bool, given: Sequence[Evidence]
     ) -> State:
@@ -366,6 +378,8 @@ class Resolver:
         earlier = self.after(i - 1) if i else UNNAMED
         negated = [item for item in reading.found if item.polarity == "negated"]
         if negated and not reading.of_kind("rejection"):
+            if (meant := self._find_meant_instead(negated)) is not None:
+                return self._resolve_named(i, reading, [meant]) or earlier
             if (left := self._narrow.deny(earlier, reading)) is not None:
                 return left
             if earlier.customers and any(item.kind == "name" for item in negated) and reading.said.corrects():
@@ -377,7 +391,7 @@ class Resolver:
             born = tuple(item for item in reading.born if item.polarity != "negated")
             return replace(earlier, pending=born) if born else earlier
         if earlier.customers and any(map(facts.unmarked_days, reading.evidence)):
-            fitting = tuple(c for c in earlier.customers if facts.fits_all(c, reading, ()))
+            fitting = tuple(c for c in earlier.customers if facts.fits_all(c, reading))
             return self._narrow.keep_only(earlier, fitting)
         choice = next((c for c in reading.of_kind("choice") if c.value not in ("previous", "initial")), None)
         if choice is not None:

@@ -14,12 +14,12 @@ from tilores_core.identity import name_fits
 
 Reason = Literal[
     "", "fits", "unknown", "contradiction", "unread", "two_people", "relative", "rejected", "which", "general",
-    "incomplete", "longer_name",
+    "incomplete", "like_name",
 ]  # fmt: skip
 """Why: `unknown`, no customer fits; `contradiction`, what was said fits different people; `unread`, something was
 said but could not be read; `two_people`, more than one is named; `relative`, "his wife"; `rejected`, "wrong person";
-`which`, a choice from a list that was not offered; `incomplete`, the beginning of a phone number; `longer_name`, the
-name has a word that no record has."""
+`which`, a choice from a list that was not offered; `incomplete`, the beginning of a phone number; `like_name`, the
+name may be another person's."""
 
 
 Customers = tuple[Customer, ...]
