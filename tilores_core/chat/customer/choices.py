@@ -38,6 +38,15 @@ def several(customers: Sequence[Customer]) -> CustomerOutcome:
     return CustomerOutcome(kind="several", choices=tuple(choices), distinguished_by=labels, more=more)
 
 
+def to_confirm(customer: Customer) -> CustomerOutcome:
+    """The outcome that asks whether a customer is meant whose name was said turned round."""
+    return CustomerOutcome(
+        kind="several",
+        choices=(CustomerChoice(traits={"name": customer.name or ""}),),
+        distinguished_by=("name",),
+    )
+
+
 def clarification(outcome: CustomerOutcome, asked: Sequence[str] = ()) -> str:
     """What to say, without a model, when no customer or more than one fits; short enough for the phone.
 
@@ -55,6 +64,8 @@ def wordings(outcome: CustomerOutcome) -> list[str]:
         return [f"{first} {helping}" for first, helping in zip(_NOT_FOUND, _HELPING, strict=True)]
     if outcome.kind != "several":
         raise ValueError(f"nothing to clarify about {outcome.kind!r}")
+    if outcome.distinguished_by == ("name",) and len(outcome.choices) == 1:
+        return [asking.format(outcome.choices[0].traits["name"]) for asking in _CONFIRMING]
     told = list(dict.fromkeys(_aloud(choice.traits) for choice in outcome.choices if choice.traits))
     if len(told) < len({tuple(choice.traits.items()) for choice in outcome.choices}):
         told.append("somebody else")
@@ -81,6 +92,11 @@ _SEVERAL: Final = (
     "Several customers fit. Which one do you mean:",
     "I still find more than one. Is it",
     "That does not tell them apart yet. Please choose:",
+)
+_CONFIRMING: Final = (
+    "Do you mean {}?",
+    "Is it {} that you mean?",
+    "Please say yes if you mean {}, or give the date of birth or the customer ID.",
 )
 _ALIKE: Final = (
     "Several customers fit, and nothing that I may say tells them apart. Please give the date of birth, "

@@ -34,6 +34,7 @@ from tilores_core.chat.customer.unmarked import (
     find_corrected_number,
 )
 from tilores_core.chat.customer.words import (
+    FEATURES,
     FIRMS,
     NAMES_TOO,
     THINGS,
@@ -191,7 +192,9 @@ def extract(
     ends = {span.end for span in names if not span.partial or span.strength}
     ends |= {e.end for e in evidence if e.kind == "name" and not e.partial}
     if places := list(_places(words, ends, known, said)):
-        firms = {e.start for e in evidence if e.kind == "name" and e.value.rpartition(" ")[2].lower() in FIRMS}
+        firms = {
+            e.start for e in evidence if e.kind == "name" and e.value.rpartition(" ")[2].lower() in FIRMS | FEATURES
+        }
         inside = [(e.start, e.end) for e in evidence if e.kind == "name" and not e.partial and e.start not in firms]
         places = [p for p in places if not any(start <= p.start < end for start, end in inside)]
         taken = {place.start for place in places}
@@ -279,7 +282,7 @@ def _places(words: Sequence[Word], ends: Container[int], known: Vocabulary, said
             place.append(follower)
         if len(place) > 1 and place[-1].low in FIRMS:
             place.pop()  # "Tom Fern from Northgate Ltd"
-        if place and not any(part.low in THINGS for part in place):
+        if place and not any(part.low in THINGS and (part.low not in FEATURES or len(place) < 2) for part in place):
             start, end = place[0].start, place[-1].end
             yield Evidence(kind="place", value=" ".join(part.text for part in place), start=start, end=end)
 

@@ -53,6 +53,7 @@ _PEOPLE: Final = {
 _IT_IS: Final = frozenset(("it's", "its", "it", "he's", "she's", "that's", "he", "she"))
 _NAMING: Final = re.compile("name|nom|naam|middle|alias|known")
 _PARTS: Final = (all_phrases("first_name"), all_phrases("last_name"))
+_SAID_FIRST: Final = words_in_any("family_first")
 _SHORT_MESSAGE: Final = 6  # words
 _SHORT = 3  # a value this short may be a word ("IN", "OR"): its capitals count
 
@@ -173,12 +174,12 @@ def sex_fits(customer: Customer, asked: str | None) -> bool:
     return not known or asked in known
 
 
-def may_be_another(customer: Customer, said: str) -> bool:
-    """Whether a name that fits may be another person's: it has a middle name that no name in the records has (Mary Jo
-    Evans may not be Mary Evans), or it is turned round where both words are given names ("Martin James")."""
+def has_longer_name(customer: Customer, said: str) -> bool:
+    """Whether a name that fits has a middle name that no name in the records has: Mary Jo Evans may be another
+    person than Mary Evans."""
     words = normalise_name(said).split()
     if len(words) < 3:
-        return _is_turned_round(customer, said, words)
+        return False
     known = {word for text in _names_of(customer) for word in name_words(text)}
     return any(
         len(word) > 1
@@ -189,11 +190,13 @@ def may_be_another(customer: Customer, said: str) -> bool:
     )
 
 
-def _is_turned_round(customer: Customer, said: str, words: Sequence[str]) -> bool:
-    known = normalise_name(customer.name or "").split()
-    if len(words) < 2 or "," in said or known != words[::-1] or known == words:
+def is_turned_round(customer: Customer, said: str) -> bool:
+    """Whether a name may be another person's for its order: "Martin James" of James Martin, two given names, or
+    "frost helen", an order of lists and not of speech, save for family names that are always said first."""
+    words, known = normalise_name(said).split(), normalise_name(customer.name or "").split()
+    if len(words) < 2 or "," in said or known != words[::-1] or known == words or words[0] in _SAID_FIRST:
         return False
-    if not all(word in GIVEN_NAMES for word in words):
+    if "'" in said or not (said.islower() or all(word in GIVEN_NAMES for word in words)):
         return False
     parts = ({_NOT_LETTER.sub(" ", key.lower()): value for key, value in r.fields.items()} for r in customer.records)
     return not any(

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from cachetools import TTLCache
 
-from tilores_core.chat.customer.choices import clarification, several
+from tilores_core.chat.customer.choices import clarification, several, to_confirm
 from tilores_core.chat.customer.extraction import Reading, extract
 from tilores_core.chat.customer.resolution import UNNAMED, Candidates, Resolver, State
 from tilores_core.chat.messages import text_of
@@ -283,7 +283,8 @@ def _of(state: State) -> Resolution:
     if kind == "one":
         return replace(_resolution(state.customers), reason=state.reason)
     if kind == "several":
-        return Resolution(outcome=several(state.customers), reason=state.reason)
+        asked = several(state.customers) if state.customers else to_confirm(state.pool[0])
+        return Resolution(outcome=asked, reason=state.reason)
     return Resolution(outcome=CustomerOutcome(kind=kind), reason=state.reason)
 
 

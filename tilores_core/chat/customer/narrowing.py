@@ -160,12 +160,11 @@ class Narrower:
             left = told
         if not earlier.customers:
             changed = len(left) < len(among) or (earlier.reason == "like_name" and bool(born))
-            return (
-                replace(earlier, kind="one" if len(left) == 1 else "several", customers=left) if changed else earlier
-            )
+            kind: CustomerKind = "one" if len(left) == 1 else "several"
+            return replace(earlier, kind=kind, customers=left, outcome=None) if changed else earlier
         shown = earlier.offered or (earlier.kind == "several" and is_offer(reading.asked, earlier.customers))
         pool = earlier.pool if len(earlier.pool) > 1 else among if len(among) > 1 else ()
-        kind: CustomerKind = "one" if len(left) == 1 else "several"
+        kind = "one" if len(left) == 1 else "several"
         return replace(earlier, kind=kind, customers=left, pool=pool, offered=shown, reason="fits")
 
 

@@ -29,7 +29,7 @@ from tilores_core.chat.customer.state import (
     without_speaker,
 )
 from tilores_core.chat.customer.words import GIVEN_NAMES, is_unknown
-from tilores_core.contracts import Customer, Evidence, Identifiers, Strength
+from tilores_core.contracts import Customer, CustomerKind, Evidence, Identifiers, Strength
 from tilores_core.identity import normalise_name, normalise_phone
 from tilores_core.spectrums import GENERAL
 
@@ -200,10 +200,15 @@ class Resolver:
         if not left:
             return State("none", reason="contradiction", pending=reading.born)
         if names and not any(len(item.value) == 10 for item in reading.born):
-            sure = [c for c in left if not facts.may_be_another(c, names[0].value) or self._is_certain(i, c, given)]
-            if not sure:
-                return State("none", reason="like_name", pool=tuple(left))
-            left = sure
+            said = names[0].value
+            straight = [c for c in left if not facts.is_turned_round(c, said)]
+            turned = not straight and len(left) == 1 and not reading.of_kind("place")
+            whole = [c for c in straight or left if not turned and not facts.has_longer_name(c, said)]
+            whole = whole or [c for c in left if self._is_certain(i, c, given)]
+            if not whole:
+                asks: CustomerKind | None = "several" if turned else None
+                return State("none", reason="like_name", pool=tuple(left), outcome=asks)
+            left = whole
         return self._narrow_found(i, reading, tuple(left), complete, given)
 
     def _is_certain(self, i: int, customer: Customer, given: Sequence[Evidence]) -> bool:
@@ -332,12 +337,12 @@ class Resolver:
         return None
 
     def _find_meant_instead(self, negated: Sequence[Evidence]) -> Evidence | None:
-        """The second name in "sorry not tom fern gwen hale please", of which the first is a customer's."""
+        """The second name in "sorry not tom fern gwen hale please", both customers'."""
         for item in negated:
             words = item.value.split() if item.kind == "name" else []
             for n in range(2, len(words) - 1):
                 said, meant = " ".join(words[:n]), " ".join(words[n:])
-                if words[n].lower() in GIVEN_NAMES and self.candidates.of(Identifiers(name=said)):
+                if all(self.candidates.of(Identifiers(name=name)) for name in (said, meant)):
                     return replace(item, value=meant, alternatives=(), polarity="corrected")
         return None
 
@@ -393,6 +398,8 @@ class Resolver:
         if earlier.customers and any(map(facts.unmarked_days, reading.evidence)):
             fitting = tuple(c for c in earlier.customers if facts.fits_all(c, reading))
             return self._narrow.keep_only(earlier, fitting)
+        if earlier.outcome == "several" and reading.said.confirms():
+            return State("one", earlier.pool, "fits", named=True)
         choice = next((c for c in reading.of_kind("choice") if c.value not in ("previous", "initial")), None)
         if choice is not None:
             return self._narrow.choice(earlier, reading, choice)

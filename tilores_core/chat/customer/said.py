@@ -63,6 +63,7 @@ _NO_BETWEEN: Final = re.compile(
 )
 _NO_WORDS: Final = frozenset(("no", "nein", "non", "nee", "não", "nope"))
 _MEANT: Final = phrase_pattern("meant")
+_YES: Final = words_in_any("yes")
 
 
 def _beginnings(words: Iterable[str]) -> frozenset[str]:
@@ -127,6 +128,10 @@ class Said:
     def corrects(self) -> bool:
         """Whether something said before is taken back: "sorry, I meant", "no, …"."""
         return self.last_no() >= 0
+
+    def confirms(self) -> bool:
+        """Whether it begins with a yes."""
+        return self.words[0] in _YES if self.words else False
 
     def means_another(self) -> bool:
         """Whether it says that something else was meant: "I meant …"."""

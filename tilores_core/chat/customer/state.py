@@ -69,7 +69,8 @@ class State:
 
     `customers`: the one, or those that fit. `pool`: those that the one was chosen from; `offered`: they were offered
     as a list. `named`: the subject was called by a name. `pending`: dates of birth of a customer not named yet.
-    `outcome`: what this message alone comes to, when it is not what later ones build on.
+    `outcome`: what this message alone comes to, when it is not what later ones build on; `several` asks whether the
+    one in `pool` is meant.
     """
 
     kind: CustomerKind = "unnamed"

@@ -151,6 +151,8 @@ GIVEN_NAMES: Final = _words(_DATA.joinpath("given_names.txt").read_text(encoding
 FAMILY_NAMES: Final = _words(_FILES["en"]["family_names"])
 PLACES: Final = frozenset(phrases(_FILES["en"]["places"]))
 THINGS: Final = _words(_FILES["en"]["things"])
+FEATURES: Final = _words(_FILES["en"]["features"])
+"""Of the things those that towns and suburbs are named after."""
 FIRMS: Final = frozenset(("ag", "corp", "gmbh", "inc", "limited", "llc", "llp", "ltd", "plc"))
 TIMES: Final = _words(_FILES["en"]["times"])
 DETERMINERS: Final = _words(_FILES["en"]["determiners"])
