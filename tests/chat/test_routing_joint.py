@@ -41,6 +41,31 @@ def test_answer_cut_behind_any_word_is_whole_again(cut: int, way: str) -> None:
     ("said", "more", "whole"),
     [
         ("It is due on", "May 5.", "It is due on May 5."),
+        # Another sentence, in wholly other words.
+        (
+            "Her score is ",
+            "According to the records, it is 742.",
+            "Her score is – According to the records, it is 742.",
+        ),
+        ("Her score is ", "Edwina's credit score is 742.", "Her score is – Edwina's credit score is 742."),
+        ("Her score is ", "Ms Hawthorne has 742 points.", "Her score is – Ms Hawthorne has 742 points."),
+        ("Her score is ", "Ihr Score ist 742.", "Her score is – Ihr Score ist 742."),
+        ("Her score is ", "Son score est de 742.", "Her score is – Son score est de 742."),
+        ("Her agent is ", "Ann Hale and has two cats.", "Her agent is Ann Hale and has two cats."),
+        ("Her bank is ", "Bank of Ireland.", "Her bank is Bank of Ireland."),
+        ("Her flat no. is ", "No. 4.", "Her flat no. is – No. 4."),
+        # Repeated with the marks around it.
+        ("Yes, ", "Yes, she is.", "Yes, she is."),
+        ("**Score:** ", "**Score:** 742", "**Score:** 742"),
+        ('{"score": ', '{"score": 742}', '{"score": 742}'),
+        ("| City | Pop |\n|---|---|\n| Bath | ", "| Bath | 90 |", "| City | Pop |\n|---|---|\n| Bath | 90 |"),
+        ("1. Bath\n2. York\n", "2. York\n3. Leeds", "1. Bath\n2. York\n3. Leeds"),
+        ("Run:\n```sh\ntilores ", "```sh\ntilores serve\n```", "Run:\n```sh\ntilores serve\n```"),
+        ("She said: “I want ", "She said: “I want to go.”", "She said: “I want to go.”"),
+        # Scripts without spaces.
+        ("彼女のスコアは", "742です。", "彼女のスコアは742です。"),
+        ("彼女のスコアは", "スコアは742です。", "彼女のスコアは742です。"),
+        ("彼女のスコアは", "彼女のスコアは742です。", "彼女のスコアは742です。"),
         ("It is due on ", " May 5.", "It is due on May 5."),
         ("It is due on May 5", ", at noon.", "It is due on May 5, at noon."),
         ("It is due, ", ", at noon.", "It is due, at noon."),

@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_WORD: Final = re.compile(r"\w+(?:['’]\w+)*")
+# Of a script without spaces each character counts as a word.
+_WORD: Final = re.compile(r"(?=\w)[\u2e80-\U0010ffff]|[^\W\u2e80-\U0010ffff]+(?:['’][^\W\u2e80-\U0010ffff]+)*")
 _OWNER: Final = re.compile(r"['’]s$")
 _BEGUN_AGAIN: Final = 2  # words with which a sentence that was cut off begins again
 _RETOLD: Final = 5  # words with which an answer begins again
+_RETOLD_WIDE: Final = 12  # the same in a script without spaces
 _TAKEN_UP: Final = 2  # words of the open sentence in one that begins with a capital: it says the same again
 _CONTENT: Final = 4  # letters of a word that counts for that
 _LONGEST_OPEN: Final = 200  # characters of it that are waited for
@@ -23,17 +25,25 @@ _CLOSING: Final = ".,;:!?…)]}%»”’\"'、。，；：！？"
 _MARKS: Final = ".,;:!?…、。，；：！？"
 _WIDE: Final = "、。，；：！？｡」』）】”"
 _FIRST_WIDE: Final = "\u2e80"  # scripts without spaces begin here
+_LAST_UNSPACED: Final = "\u9fff"  # Korean, behind it, has some
 _RESTART: Final = "– "
 # Words with a capital letter that begin a sentence, and seldom stand in one.
 _BEGINNING: Final = re.compile(
     r"""
-    A|After|All|And|As|At|Because|But|For|From|He|Her|Here|His|However|If|In|It|Its|My|No|On|Our|She|Since|So|Sorry
-    |Based|Certainly|Currently|Hello|Let|Okay|Please|Sure|That|Thank|The|Their|There|These|They|This|Those|To
+    A|According|After|All|Apologies|And|As|At|Because|But|For|From|He|Her|Here|His|However|If|In|It|Its|My|No|On|Our|She|Since|So|Sorry
+    |Based|Certainly|Continuing|Currently|Hello|Let|Okay|Please|Sure|That|Thank|The|Their|There|These|They|This|Those|To
     |Unfortunately|We|Well|When|While|With|Yes|You|Your
-    |Aber|Auf|Das|Der|Die|Ein|Eine|Es|Für|Hier|Im|Ja|Nein|Und|Wenn|Wir
+    |Aber|Auf|Das|Der|Die|Ein|Eine|Er|Es|Für|Hier|Ihr|Ihre|Im|Ja|Laut|Nein|Sein|Seine|Sie|Und|Wenn|Wir
     """,
     re.VERBOSE,
 )
+# What makes a sentence of its own of words behind a verb, unless a joining word or a comma comes before.
+_VERB: Final = re.compile(
+    r"is|are|was|were|has|have|had|does|did|do|can|could|will|would|should|must|shows?|says?|lives|owes|pays"
+    r"|ist|sind|war|waren|hat|haben|hatte|wird|werden|kann|zeigt|zeigen|est|sont|était|ont|es|son|está|tiene"
+)
+_JOINING: Final = re.compile(r"and|or|but|who|which|that|where|when|whose|und|oder|aber|et|ou|mais|qui|que|y|o|pero")
+_CLAUSE: Final = re.compile(r"[^,;:()–—\n]*")
 
 
 class CannotJoinError(Exception):
@@ -104,11 +114,15 @@ class Joint:
             if not final:
                 return None
         first = found[0].group() if found else ""
-        if overlap and self._is_repetition(found[overlap - 1].end(), overlap, first):
-            return found[overlap - 1].end(), False
-        if self._is_open and ended and (mark := _ENDED.match(held, found[ended - 1].end())):
+        if overlap and (at := self._behind_marks(found[overlap - 1].end(), final=final)) is None:
+            return None
+        if overlap and at is not None and self._is_repetition(found[overlap - 1].end(), at, overlap, first):
+            return at, False
+        whole = ended > 1 or (ended and self._open_word == ended)  # not "No." behind "flat no. is"
+        if self._is_open and whole and (mark := _ENDED.match(held, found[ended - 1].end())):
             return mark.end(), True  # it repeats the sentences before, and the open one comes otherwise
-        if retold >= _RETOLD and not (self._is_open and self._open_word == 0):
+        most = _RETOLD if first[:1] < _FIRST_WIDE else _RETOLD_WIDE
+        if retold >= most and not (self._is_open and self._open_word == 0):
             raise CannotJoinError
         if not self._is_open or begun >= _BEGUN_AGAIN or _BEGINNING.fullmatch(first):
             return 0, self._is_open
@@ -124,15 +138,34 @@ class Joint:
         opened = [_OWNER.sub("", word) for word in self._words[self._open_word :]]
         words = [_OWNER.sub("", match.group().casefold()) for match in _WORD.finditer(sentence)]
         again = {word for word in words if len(word) >= _CONTENT and word in opened}
-        return len(again) >= _TAKEN_UP or (len(opened) > 1 and words[0] == opened[0])
+        if len(again) >= _TAKEN_UP or (len(opened) > 1 and words[0] == opened[0]):
+            return True
+        clause = _CLAUSE.match(sentence)
+        own = [match.group().casefold() for match in _WORD.finditer(clause.group() if clause else "")]
+        verb = next((at for at, word in enumerate(own) if at and _VERB.fullmatch(word)), None)
+        joined = any(map(_JOINING.fullmatch, own[:verb]))
+        return verb is not None and not joined and any(map(_VERB.fullmatch, opened))
 
-    def _is_repetition(self, end: int, words: int, first: str) -> bool:
-        """Are the first `words` of the held text, which end at `end`, the last ones that were said?"""
+    def _behind_marks(self, end: int, *, final: bool) -> int | None:
+        """Where the held text goes on behind words that end at `end` and the marks that were said behind them."""
+        said = list(_WORD.finditer(self._said))[-1].end()
+        marks, rest = self._said[said:].strip(), self._held[end:].lstrip()
+        if not marks or not self._is_open:
+            return end
+        if rest.startswith(marks):
+            return len(self._held) - len(rest) + len(marks)
+        return None if marks.startswith(rest) and not final else end
+
+    def _is_repetition(self, end: int, at: int, words: int, first: str) -> bool:
+        """Are the first `words` of the held text, which end at `end`, the last ones that were said? `at`: where it
+        goes on, behind the marks that were said behind them."""
         if not self._is_open:  # a sentence that only begins alike is another one
             return _END.match(self._held, end) is not None
         # A digit may well follow the same digit; and with a capital a sentence begins.
         begins = _BEGINNING.fullmatch(first) and not self._said.rstrip().endswith(first)
-        return words > 1 or not (begins or first.isdigit())
+        if first[:1] >= _FIRST_WIDE:
+            return words > 1
+        return words > 1 or at > end or not (begins or first.isdigit())
 
     def _space(self, text: str) -> str:
         """The rest with just the white space and marks that it needs behind what was said."""
@@ -145,7 +178,8 @@ class Joint:
         if not rest or said[-1:].isspace():
             return rest
         glued = rest[0] in _CLOSING or said[-1:] in _WIDE or said[-1:] in "([{«“-–—/'’"
-        if glued or (text[:1] == rest[:1] and _in_one_word(said, rest)):
+        unspaced = _FIRST_WIDE <= said[-1] <= _LAST_UNSPACED and text[:1] == rest[:1]
+        if glued or unspaced or (text[:1] == rest[:1] and _in_one_word(said, rest)):
             return rest
         return f" {rest}"
 
