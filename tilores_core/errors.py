@@ -233,6 +233,10 @@ class NewerSchemaError(StoreError):
     """A newer version of this program has migrated the database: this one must not use it."""
 
 
+class UnstorableTextError(StoreError):
+    """A text that no column takes: too long, or with a zero byte."""
+
+
 class StoreUnavailableError(StoreError, _RetryLater):
     """The database does not answer, or not in time; `retry_after` in seconds.
 

@@ -17,6 +17,7 @@ from tests.redis_server import RedisServer, needs_redis
 from tilores_core.testing.waiting import wait_until
 
 QUESTION = "What is Edwina Hawthorne's credit score?"
+MEMORY = '[use]\ncache = ["memory"]\n'
 TIERS = '[use]\ncache = {tiers}\n[plugins.redis]\nurl = "{url}"\n'
 
 
@@ -39,7 +40,7 @@ def ask(server: RunningServer, question: str = QUESTION) -> str:
 
 
 def test_without_a_shared_tier_it_says_so(tilores: Command) -> None:
-    tilores.config('[use]\ncache = ["memory"]\n')
+    tilores.config(MEMORY)
     for words in (["stats"], ["stats", "--json"], ["invalidate", "--key", "answers:x"], ["clear", "--yes"]):
         said = tilores.fails("cache", *words)
         assert "no shared cache tier is configured: memory lives inside each server's own process" in said
@@ -71,7 +72,15 @@ def test_removing_reaches_the_shared_tier_and_the_memory_of_running_servers(
             assert ask(server) == "miss"
             assert ask(server) == "l1"
 
+        def shared_answers() -> list[bytes]:
+            """Asked again, since an answer that was being made while something was removed is not kept."""
+            ask(server)
+            return list(redis.run("KEYS", "tilores:entry:answers:*"))
+
         def forgotten(*words: str) -> None:
+            wait_until(
+                shared_answers, "the answer is not in Redis"
+            )  # a write to a shared tier follows a little later
             assert tilores.json("cache", *words)["removed"] > 0
             wait_until(lambda: ask(server) == "miss", f"still remembered after {words}")
 
@@ -79,10 +88,8 @@ def test_removing_reaches_the_shared_tier_and_the_memory_of_running_servers(
         forgotten("invalidate", "--customer", "EDW_HAWTHORNE_001")
         forgotten("invalidate", "--namespace", "answers")
         forgotten("clear", "--yes")
-        # Writes to a shared tier follow a little later.
-        wait_until(lambda: redis.run("KEYS", "tilores:entry:answers:*"), "the answer is not in Redis")
-        entries = redis.run("KEYS", "tilores:entry:answers:*")
-        forgotten("invalidate", "--key", entries[0].decode().removeprefix("tilores:entry:"))
+        wait_until(shared_answers, "the answer is not in Redis")
+        forgotten("invalidate", "--key", shared_answers()[0].decode().removeprefix("tilores:entry:"))
         assert tilores.json("cache", "invalidate", "--customer", "NOBODY") == {"removed": 0}
 
 
@@ -97,7 +104,7 @@ def test_a_shared_tier_that_is_down_is_an_error(tilores: Command, redis: RedisSe
 
 def test_a_server_is_asked_by_its_address(tilores: Command, tmp_path: Path) -> None:
     keys = {"TILORES_API_KEYS": "desk:d3sk", "TILORES_ADMIN_KEYS": "ops:0ps, other:0ther"}
-    with RunningServer(tmp_path / "server", variables=keys) as server:
+    with RunningServer(tmp_path / "server", toml=MEMORY, variables=keys) as server:
         headers = {"Authorization": "Bearer d3sk"}
         body = {"input": QUESTION}
 

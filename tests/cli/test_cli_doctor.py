@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 
 from tests.cli.command import Command
 from tests.host.throwaway_plugins import Site, good
+from tilores_core.cli.doctor_checks import data_folder
 
 MEMORY = '[use]\ncache = ["memory"]\n'
 
@@ -84,8 +87,17 @@ def test_a_data_folder_that_cannot_be_written(tilores: Command) -> None:
     tilores.config(MEMORY)
     (tilores.folder / "file").touch()
     rows = findings(tilores, 1, TILORES_DATA_DIR=str(tilores.folder / "file" / "data"))
-    assert bad(rows) == ["data folder"]
+    assert bad(rows) == ["data folder", "state"]
     assert "TILORES_DATA_DIR" in found(rows, "data folder", "problem")["fix"]
+
+
+def test_full_disk_is_not_taken_for_wrong_permissions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    (finding,) = data_folder(tmp_path)
+    assert (finding.state, finding.fix is not None and finding.fix.startswith("make room")) == ("problem", True)
 
 
 def test_state_that_nobody_has_needed_yet(tilores: Command) -> None:

@@ -139,6 +139,7 @@ async def test_rollback_starts_the_container_before_again(
 async def test_compose_runs_a_tag_and_goes_back_to_another(
     docker: Docker, project: DeployProject, journal: Journal
 ) -> None:
+    (project.folder / ".env").write_text("STACK_KEYS=the stack's own\nTILORES_API_KEYS=not:these\n")
     target = ComposeTarget(settings(docker))
     await target.up(project, journal, quiet)
     journal.write({})
@@ -148,6 +149,7 @@ async def test_compose_runs_a_tag_and_goes_back_to_another(
     assert (back.id, back.state) == (TAGS[0], "running")
     web = docker.state["containers"]["tilores-web-1"]
     assert web["env"]["TILORES_API_KEYS"] == VALUES["TILORES_API_KEYS"]
+    assert web["env"]["STACK_KEYS"] == "the stack's own"
     assert docker.state["folder"] == str(project.folder)
     names = ["tilores-web-1", "tilores-web-2"]
     assert [line.text async for line in target.logs()] == [f"{name}: log of {name}" for name in names]

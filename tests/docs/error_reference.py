@@ -48,6 +48,7 @@ NOT_ANSWERED = frozenset(
         "StoreError",
         "NewerSchemaError",
         "StoreUnavailableError",
+        "UnstorableTextError",
         "DeploymentRefusedError",
         "UnknownNameError",
         "ConflictError",

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import gc
+import threading
 import warnings
+from types import SimpleNamespace
 
 import pytest
 
 from tests.host.throwaway_plugins import Examine, Site, good, states
 from tilores_core import MissingDependencyError, PluginError
 from tilores_core.hookspecs import HOOK_NAMES
+from tilores_core.host import load
 from tilores_core.host.roles import CACHE, LLM, ROUTERS
 
+hanging: list[threading.Event] = []
 HEAD = "from tilores_core import CacheBackendSpec, LLMProviderSpec, hookimpl\n"
 HALF = f"""{HEAD}
 @hookimpl
@@ -240,3 +244,21 @@ def test_hosts_share_nothing(site: Site, examine: Examine) -> None:
     second = examine("[plugins.alpha]\nenabled = false")
     assert first.names(CACHE) == ("alpha",)
     assert second.names(CACHE) == ()
+
+
+def test_plugin_that_hangs_while_it_is_loaded_is_named(
+    site: Site, examine: Examine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    named = threading.Event()
+
+    def warn(event: str, plugin: str, fix: str) -> None:
+        said.extend((event, plugin, fix))
+        named.set()
+
+    monkeypatch.setattr(load, "log", SimpleNamespace(warning=warn))
+    monkeypatch.setattr(load, "_SLOW_SECONDS", 0.01)
+    site.install("slow", f"from {__name__} import hanging\nhanging[0].wait(60)\n{good('slow')}")
+    hanging[:] = [named]
+    assert states(examine()) == {"slow": "active"}
+    assert said == ["plugin.slow_start", "slow", "if it hangs: --disable-plugin slow"]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.release.conftest import Replica, ReplicaStart
 from tilores_core import Prompt, PromptChoice, Turn
@@ -177,7 +178,13 @@ async def test_last_known_version_serves_while_the_store_is_down_at_the_start(
     assert again.manager.choose(TURN, "").prompt == one.manager.choose(TURN, "").prompt
     report = again.manager.report()
     assert (report["origin"], report["stale"]) == ("file", "StoreUnavailableError")
-    other = await replica("without a file", address=gone)
+    with capture_logs() as logs:
+        other = await replica("without a file", address=gone)
+    said = next(line for line in logs if line["event"] == "prompts.store_unavailable")
+    assert (said["error"].endswith("at 127.0.0.1:1) cannot be reached"), "DATABASE_URL" in said["fix"]) == (
+        True,
+        True,
+    )
     assert other.manager.choose(TURN, "").prompt is BUILTIN
     assert other.manager.report()["stale"] == "StoreUnavailableError"
 

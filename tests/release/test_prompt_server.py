@@ -145,6 +145,8 @@ def test_versions_are_shown_by_number_and_label(admin: httpx.Client) -> None:
     assert admin.get("/admin/prompts/versions/production").json()["version"] == 1
     unknown = admin.get("/admin/prompts/versions/nothing")
     assert (unknown.status_code, unknown.json()["fix"]) == (404, "give a number, or one of: production")
+    no_text = admin.post("/admin/prompts", json={"parts": {"role": "Shown."}, "reason": "a\0b"})
+    assert (no_text.status_code, "zero byte" in no_text.json()["detail"]) == (422, True)
     overview = admin.get("/admin/prompts?limit=1").json()
     assert (len(overview["versions"]), overview["stale"]) == (1, None)
 

@@ -16,6 +16,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, select, text
 from sqlalchemy.engine import Connection
+from sqlalchemy.pool import NullPool
 
 from tests.store.postgres_server import NewAddress, PostgresServer
 from tilores_core.errors import NewerSchemaError
@@ -77,7 +78,7 @@ def test_the_revisions_are_a_line_and_the_program_knows_them() -> None:
 def test_each_migration_leaves_what_the_code_before_it_uses() -> None:
     """While servers are replaced one by one, the old code reads and writes the new schema."""
     before: dict[str, dict[str, tuple[str, bool]]] = {}
-    with create_engine("sqlite://").connect() as connection:
+    with create_engine("sqlite://", poolclass=NullPool).connect() as connection:  # closed with the block
         for revision in REVISIONS:
             upgrade.upgrade(connection, revision)
             after = _columns(connection)

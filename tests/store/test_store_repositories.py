@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import event, select
 
-from tilores_core.errors import StoreError
+from tilores_core.errors import StoreError, UnstorableTextError
 from tilores_core.resilience import acquire_lease
 from tilores_core.store.address import Address
 from tilores_core.store.changes import bump
@@ -279,9 +280,11 @@ async def test_only_what_has_ended_can_be_deleted(store: Store) -> None:
 
 async def test_texts_that_one_of_the_databases_would_refuse_are_refused_by_both(store: Store) -> None:
     for text in ("x" * 65, "a\0b"):
-        with pytest.raises(StoreError, match=r"batch_jobs\.id is longer than 64"):
+        with pytest.raises(UnstorableTextError, match=r"batch_jobs\.id is longer than 64"):
             await store.jobs.create(text, owner="desk")
     with pytest.raises(StoreError, match=r"leases\.holder is longer than 200"):
         await store.leases.acquire("name", "x" * 201, 1.0)
     assert await store.jobs.recent() == []
     assert await store.changes.counters() == {}
+    with pytest.raises(UnstorableTextError) if store.database.address.kind == "postgresql" else nullcontext():
+        assert await store.jobs.get("a\0b") is None

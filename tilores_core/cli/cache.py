@@ -164,10 +164,11 @@ def _figures(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 @asynccontextmanager
-async def open_cache(options: Options) -> AsyncIterator[tuple[TieredCache, PluginHost]]:
+async def open_cache(options: Options, *, only_shared: bool = True) -> AsyncIterator[tuple[TieredCache, PluginHost]]:
     """The shared tiers of `[use] cache`.
 
-    Raises `TiloresError` when there is none, or when one of them does not answer or could not do its part.
+    Raises `TiloresError` when there is none, unless `only_shared` is off, or when one of them does not answer or
+    could not do its part.
     """
     from tilores_core.cache.tiered import TieredCache
     from tilores_core.contracts import SupportsBroadcast, SupportsPeek
@@ -177,8 +178,8 @@ async def open_cache(options: Options) -> AsyncIterator[tuple[TieredCache, Plugi
     async with options.open_host() as host:
         tiers = build_tiers(host)
         shared = [(name, tier) for name, tier in tiers if not isinstance(tier, SupportsPeek)]
-        if not shared:
-            names = ", ".join(host.config.use.cache)
+        if only_shared and not shared:
+            names = ", ".join(name for name, _ in tiers)
             raise TiloresError(
                 f"no shared cache tier is configured: {names or 'nothing'} lives inside each server's own process",
                 fix="ask the server: tilores cache … --url http://127.0.0.1:8000",
@@ -194,7 +195,7 @@ async def open_cache(options: Options) -> AsyncIterator[tuple[TieredCache, Plugi
                 f"the cache tier '{failed[0]}' could not do all of it",
                 fix="try again; tilores doctor looks at each tier",
             )
-        if not any(isinstance(tier, SupportsBroadcast) for _, tier in shared):
+        if shared and not any(isinstance(tier, SupportsBroadcast) for _, tier in shared):
             names = ", ".join(name for name, _ in shared)
             typer.echo(f"note: {names} cannot tell running servers, whose own memory keeps what it has", err=True)
 

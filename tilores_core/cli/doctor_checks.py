@@ -6,6 +6,7 @@ Each returns or yields its findings. Objects that are built for a check are clos
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import tempfile
@@ -34,6 +35,7 @@ LITTLE_SPACE = 512 * MEBIBYTE
 NO_SPACE = 16 * MEBIBYTE
 _ONE_FOR_ALL: Final = "set DATABASE_URL to one PostgreSQL for all of them"
 _LOCAL: Final = frozenset({"", "localhost", "127.0.0.1", "::1"})
+_ELSEWHERE: Final = "set TILORES_DATA_DIR to a folder that can be written"
 _PROBE = "probe:doctor"
 _NO_CUSTOMER = "no-such-customer-of-the-doctor"
 _QUESTION = "Reply with the word ready."
@@ -94,7 +96,6 @@ def environment(values: Environment) -> list[Finding]:
 def data_folder(folder: Path) -> list[Finding]:
     """Can it be made and written, and is there room?"""
     part = "data folder"
-    fix = "correct its permissions, or set TILORES_DATA_DIR to a folder that can be written"
     try:
         create_data_folder(folder)
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as file:
@@ -102,7 +103,8 @@ def data_folder(folder: Path) -> list[Finding]:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        return [problem(part, f"{folder}: {error.strerror}", fix)]
+        first = "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "correct its permissions"
+        return [problem(part, f"{folder}: {error.strerror}", f"{first}, or {_ELSEWHERE}")]
     if _others_may_read(folder):
         detail = f"other users of this machine can read the names of the files in {folder}"
         fix = f"chmod 700 {folder}, unless it is shared on purpose"
@@ -111,7 +113,7 @@ def data_folder(folder: Path) -> list[Finding]:
     detail = f"{folder}, {free // MEBIBYTE} MiB free"
     if free < LITTLE_SPACE:
         state: State = "problem" if free < NO_SPACE else "warning"
-        return [Finding(part=part, state=state, detail=detail, fix="make room, or set TILORES_DATA_DIR elsewhere")]
+        return [Finding(part=part, state=state, detail=detail, fix=f"make room, or {_ELSEWHERE}")]
     return [ok(part, detail)]
 
 

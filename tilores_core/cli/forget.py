@@ -38,8 +38,11 @@ async def forget(
         from tilores_core.jobs.forget import forget_everywhere
         from tilores_core.services import job_folder
 
-        async with open_cache(options) as (cache, host), options.open_store() as store:
+        async with open_cache(options, only_shared=False) as (cache, host), options.open_store() as store:
             found = await forget_everywhere(cache, job_folder(environment), store, host, customer)
+            if all(tier["breaker"] is None for tier in (await cache.stats())["tiers"].values()):
+                reason = f"ask each server: tilores forget {customer} --url http://127.0.0.1:8000"
+                found["not_reached"].insert(0, {"where": "the memory of running servers", "reason": reason})
     emit(found, _lines(found), as_json=json)
 
 

@@ -16,7 +16,7 @@ from tilores_core.contracts import PluginContext, PluginServices, PluginState
 from tilores_core.errors import ConfigError, MissingDependencyError, PluginError, TiloresError
 from tilores_core.hookspecs import CustomerSourceSpec, LLMProviderSpec
 from tilores_core.host.build import build_object
-from tilores_core.host.load import load_plugins
+from tilores_core.host.load import load_plugins, warn_when_slow
 from tilores_core.host.plan import Plan, Switches, make_plan
 from tilores_core.host.plugin import Plugin, scan, sort_plugins
 from tilores_core.host.plugin_settings import PluginSettings, addresses_from_file, load_settings, own_keys
@@ -215,7 +215,8 @@ class PluginHost:
                 services=self.services.of(plugin),
                 background=self.background,
             )
-            built = build_object(self._active[plugin], registration, context, settings.secrets)
+            with warn_when_slow(plugin):
+                built = build_object(self._active[plugin], registration, context, settings.secrets)
         except PluginError as error:
             self._mark_failed(plugin, error)
             raise

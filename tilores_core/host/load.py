@@ -9,12 +9,15 @@ from __future__ import annotations
 import inspect
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import EntryPoint
+from threading import Timer
 from typing import Any
 
 import pluggy
+import structlog
 
 from tilores_core.errors import PluginError
 from tilores_core.hookspecs import ENTRY_POINT_GROUP, HOOK_NAMES, PROJECT, Hooks, Spec
@@ -23,13 +26,39 @@ from tilores_core.host.plugin import Plugin
 from tilores_core.host.roles import ROLE_OF_HOOK, Registration, Role
 from tilores_core.settings.nearest import suggest
 
+log = structlog.get_logger(part="host")
+
+_SLOW_SECONDS = 10.0
+
 Implementations = dict[str, Callable[[], Any]]
 """A plugin's functions by hook, in the order of hookspecs.py."""
 
 
 def load_plugins(plugins: Sequence[Plugin]) -> tuple[Plugin, ...]:
     """Load those that are `enabled`, in order. Never raises for what a plugin does: that is in its state."""
-    return _reject_shared_names([_load(plugin) if plugin.state == "enabled" else plugin for plugin in plugins])
+    loaded: list[Plugin] = []
+    with warn_when_slow(*(plugin.id for plugin in plugins[:1])) as at_work:
+        for plugin in plugins:
+            at_work[:] = [plugin.id]
+            loaded.append(_load(plugin) if plugin.state == "enabled" else plugin)
+    return _reject_shared_names(loaded)
+
+
+@contextmanager
+def warn_when_slow(*plugin: str) -> Iterator[list[str]]:
+    """Log after ten seconds which plugin is at work, the one in the list: a start that hangs says why."""
+    at_work = list(plugin)
+
+    def warn() -> None:
+        log.warning("plugin.slow_start", plugin=at_work[0], fix=f"if it hangs: --disable-plugin {at_work[0]}")
+
+    timer = Timer(_SLOW_SECONDS, warn)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield at_work
+    finally:
+        timer.cancel()
 
 
 def settings_model(plugin: Plugin, registrations: Sequence[Registration[Any]]) -> Any:

@@ -100,7 +100,7 @@ class ProductionIntegrationOrchestrator:
                     await self._note_version()
                 known = True
             except StoreError as error:
-                log.warning("experiments.not_followed", error=type(error).__name__)
+                log.warning("experiments.not_followed", error=error.message)
                 await asyncio.sleep(self._look_seconds)
                 self._wanted.set()
                 continue

@@ -98,7 +98,7 @@ class StateFile:
         except FileNotFoundError:
             return None
         except OSError as error:
-            log.warning("prompts.file_unreadable", error=type(error).__name__)
+            log.warning("prompts.file_unreadable", file=str(self.path), error=error.strerror)
             return None
         try:
             digest, _, body = data.partition(b"\n")

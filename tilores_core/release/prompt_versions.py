@@ -33,7 +33,7 @@ class PromptVersions:
         if (
             self._store.opened is None
             and address.kind == "sqlite"
-            and not await asyncio.to_thread(address.path.exists)
+            and not await asyncio.to_thread(address.file_exists)
         ):
             return None
         return await self._store.get()

@@ -100,8 +100,7 @@ class ProductionPromptManager:
         self._loaded = asyncio.Event()
         self._loading = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
-        self._error: str | None = None
-        self._refused: NewerSchemaError | None = None
+        self._failure: TiloresError | None = None
         self._said_stale = False
         self.deployments = {"deployed": 0, "refused": 0, "rolled_back": 0, "failed": 0}
 
@@ -130,7 +129,7 @@ class ProductionPromptManager:
     def stale(self) -> str | None:
         """Why the state may be out of date: the code of the error that the store gave. None while it is not."""
         reached = self._loaded.is_set() and self._store.failing_since is None
-        return self._error or (None if reached else "StoreUnavailableError")
+        return type(self._failure).__name__ if self._failure else None if reached else "StoreUnavailableError"
 
     def report(self) -> Mapping[str, Any]:
         """Return the state for `/health/detailed` and commands. `production`: the version's name; `labels`:
@@ -159,8 +158,8 @@ class ProductionPromptManager:
         self._wanted.set()
         self._task = asyncio.create_task(self._follow(), name="tilores prompts")
         await wait_for_event(self._loaded, _START_SECONDS)
-        if self._refused is not None:
-            raise self._refused
+        if isinstance(self._failure, NewerSchemaError):
+            raise self._failure
 
     async def aclose(self) -> None:
         await cancel_tasks(self._task)
@@ -199,12 +198,12 @@ class ProductionPromptManager:
         try:
             await asyncio.to_thread(self._file.write, state)
         except OSError as error:
-            log.warning("prompts.file_not_written", error=type(error).__name__)
+            log.warning("prompts.file_not_written", file=str(self._file.path), error=error.strerror)
 
     async def _follow(self) -> None:
         pause = _LOOK_SECONDS
         while True:
-            if await wait_for_event(self._wanted, pause) or self._error is not None or self._store.opened is None:
+            if await wait_for_event(self._wanted, pause) or self._failure is not None or self._store.opened is None:
                 self._wanted.clear()
                 pause = await self._load(pause)
             self._say_stale()
@@ -214,26 +213,22 @@ class ProductionPromptManager:
         try:
             await self.refresh()
         except TiloresError as error:
-            self._error = type(error).__name__
-            self._refused = error if isinstance(error, NewerSchemaError) else None
+            self._failure = error
             self._loaded.set()
             return min(2 * pause, _LONGEST_PAUSE)
-        self._error = None
+        self._failure = None
         self._loaded.set()
         return _LOOK_SECONDS
 
     def _say_stale(self) -> None:
-        stale = self.stale
-        if (stale is not None) == self._said_stale:
+        if (is_stale := self.stale is not None) == self._said_stale:
             return
-        self._said_stale = stale is not None
-        if stale is not None:
-            state = self.state
-            log.warning(
-                "prompts.store_unavailable", error=stale, serving=state.production.version, origin=state.origin
-            )
+        self._said_stale, origin, serving = is_stale, self.state.origin, self.state.production.version
+        if is_stale:
+            why = self._failure or StoreError("the database does not answer now")
+            log.warning("prompts.store_unavailable", error=why.message, fix=why.fix, serving=serving, origin=origin)
         else:
-            log.info("prompts.store_recovered", serving=self.state.production.version)
+            log.info("prompts.store_recovered", serving=serving)
 
     # --- deploying ---------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from pydantic import SecretStr
 
-from tilores_core.errors import ConfigError
+from tilores_core.errors import ConfigError, StoreError
 
 FILE_NAME: Final = "state.sqlite3"
 _WHERE: Final = "DATABASE_URL"
@@ -29,6 +29,23 @@ class Address:
     shown: str
     path: Path = field(default=Path(), repr=False)
     dsn: SecretStr = field(default=SecretStr(""), repr=False)
+
+    def file_exists(self) -> bool:
+        """Whether SQLite's file is there. Raises `StoreError` where that cannot be told. It blocks: for a thread."""
+        try:
+            self.path.stat()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise self.open_error(error) from None
+        return True
+
+    def open_error(self, error: OSError) -> StoreError:
+        """Return what to raise when SQLite's file, or its folder, cannot be made, opened or looked at."""
+        is_file = isinstance(error, FileExistsError | NotADirectoryError)
+        said = f"{self.path.parent} is not a folder" if is_file else error.strerror
+        fix = "check the folder and its permissions, or set TILORES_DATA_DIR or DATABASE_URL"
+        return StoreError(f"the database ({self.shown}) cannot be opened: {said}", fix=fix)
 
 
 def store_address(url: SecretStr | str | None, data_dir: Path) -> Address:

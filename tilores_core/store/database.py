@@ -23,7 +23,7 @@ from sqlalchemy import Executable, Row, event
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from tilores_core.errors import ConfigError, StoreError, StoreUnavailableError
+from tilores_core.errors import ConfigError, StoreUnavailableError
 from tilores_core.store.address import Address
 from tilores_core.store.faults import map_errors, sqlite_error
 
@@ -141,8 +141,7 @@ def make_file(address: Address, limits: Limits) -> None:
         address.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(address.path, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
-        fix = "check the folder and its permissions, or set TILORES_DATA_DIR or DATABASE_URL"
-        raise StoreError(f"the database ({address.shown}) cannot be opened: {error.strerror}", fix=fix) from None
+        raise address.open_error(error) from None
     end = time.monotonic() + limits.lock
     with closing(sqlite3.connect(address.path, timeout=limits.lock)) as connection:
         while True:

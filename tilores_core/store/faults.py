@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError, TimeoutError as PoolTimeoutError
 
-from tilores_core.errors import StoreError, StoreUnavailableError
+from tilores_core.errors import StoreError, StoreUnavailableError, UnstorableTextError
 from tilores_core.store.address import Address
 
 RETRY_SECONDS: Final = 1.0
@@ -21,6 +21,7 @@ _REFUSED = {
 }
 # Classes of SQLSTATE that pass by themselves: connection, resources, operator's intervention, conflicts.
 _PASSING = ("08", "53", "57", "55P03", "40")
+_NO_TEXT = ("22021", "22P05")
 _SQLITE_PASSING = ("locked", "busy", "interrupted")
 _SQLITE_REFUSED = {
     "disk is full": ("has no room left on the disk", "make room there"),
@@ -54,7 +55,7 @@ def map_errors(address: Address, *, connecting: bool = False) -> Iterator[None]:
 
 
 def unavailable(address: Address, what: str) -> StoreUnavailableError:
-    busy = "does another program hold it?" if address.kind == "sqlite" else "is it running, and reachable from here?"
+    busy = "end the program that holds it" if address.kind == "sqlite" else "start it, or correct DATABASE_URL"
     return StoreUnavailableError(f"the database ({address.shown}) {what}", retry_after=RETRY_SECONDS, fix=busy)
 
 
@@ -74,6 +75,8 @@ def _map_sqlstate(address: Address, state: str | None) -> StoreError:
     """By PostgreSQL's SQLSTATE; without one the connection itself failed."""
     if state is None or state.startswith(_PASSING):
         return unavailable(address, "does not answer now")
+    if state in _NO_TEXT:
+        return UnstorableTextError("a text has a zero byte, which PostgreSQL does not take", fix="remove it")
     for code, (what, fix) in _REFUSED.items():
         if state.startswith(code):
             return StoreError(f"the database ({address.shown}) {what}", fix=fix)

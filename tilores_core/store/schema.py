@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from tilores_core.errors import StoreError
+from tilores_core.errors import UnstorableTextError
 
 PREFIX: Final = "tilores_"
 """Every table's name begins with it: the database may hold other programs' tables as well."""
@@ -50,16 +50,18 @@ def _postgresql_now(element: now_ms, compiler: Any, **_: Any) -> str:
 
 
 def fitting(column: Column[str], value: str) -> str:
-    """Return `value`, when it fits: SQLite would take any, PostgreSQL not. Raises `StoreError` naming the column."""
+    """Return `value`, when it fits: SQLite would take any, PostgreSQL not. Raises `UnstorableTextError`."""
     longest = getattr(column.type, "length", None)
     if "\0" in value or (longest is not None and len(value) > longest):
         name = f"{column.table.name.removeprefix(PREFIX)}.{column.name}"
-        raise StoreError(f"{name} is longer than {longest} characters, or has a zero byte", fix="use a shorter text")
+        raise UnstorableTextError(
+            f"{name} is longer than {longest} characters, or has a zero byte", fix="use a shorter text"
+        )
     return value
 
 
 def fit_row(table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the row, when all of its texts fit. Raises `StoreError` naming the column."""
+    """Return the row, when all of its texts fit. Raises `UnstorableTextError` naming it."""
     for name, value in row.items():
         if isinstance(value, str):
             fitting(table.c[name], value)

@@ -112,7 +112,7 @@ async def read_revision(address: Address, limits: Limits | None = None) -> str |
 
     Raises `ConfigError`, `StoreError`.
     """
-    if address.kind == "sqlite" and not await asyncio.to_thread(address.path.exists):
+    if address.kind == "sqlite" and not await asyncio.to_thread(address.file_exists):
         return None
     database = Database(address, limits)
     try:

@@ -22,6 +22,7 @@ from tilores_core.errors import (
     TiloresError,
     UnknownModelError,
     UnknownNameError,
+    UnstorableTextError,
 )
 
 Responses = dict[int | str, dict[str, Any]]
@@ -72,6 +73,7 @@ _STATUS = (
     (UnknownNameError, 404),
     (InvalidRequestError, 422),
     (RateLimitedError, 429),
+    (UnstorableTextError, 422),
     (TiloresError, 503),
 )
 

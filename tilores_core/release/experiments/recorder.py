@@ -131,5 +131,5 @@ class ExperimentRecorder:
                 failing = False
             except StoreError as error:
                 if not failing:
-                    log.warning("experiments.sums_waiting", error=type(error).__name__)
+                    log.warning("experiments.sums_waiting", error=error.message)
                 failing = True

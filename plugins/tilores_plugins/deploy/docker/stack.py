@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
+
+from dotenv import dotenv_values
 
 from tilores_core import (
     DeployError,
@@ -31,11 +34,11 @@ class ComposeTarget:
     async def check(self, project: DeployProject) -> list[DeployFinding]:
         found = await check_engine(self._settings, project, self._settings.compose_file)
         if all(finding.state != "problem" for finding in found):
-            engine = Engine.of(self._settings, values(project))
+            engine = Engine.of(self._settings, _variables(project))
             try:
                 await engine.call(*self._compose, "config", "--quiet", folder=project.folder)
             except DeployError as error:
-                fix = f"mend {self._settings.compose_file}, or set what it asks for here or in .env beside it"
+                fix = f"mend {self._settings.compose_file}, or set what it asks for here or in .env"
                 found.append(DeployFinding("compose.file", error.message, fix))
         return found
 
@@ -82,7 +85,7 @@ class ComposeTarget:
         Services of our image that run already are replaced one after the other, each when the one before is healthy.
         """
         settings = self._settings
-        engine = Engine.of(settings, {**values(project), TAG_VARIABLE: tag})
+        engine = Engine.of(settings, {**_variables(project), TAG_VARIABLE: tag})
         running = [row for row in await self._containers(engine) if _is_of(row, settings.name)]
         services = sorted({_service(row) for row in running if not str(row["Image"]).endswith(f":{tag}")})
         try:
@@ -110,6 +113,12 @@ class ComposeTarget:
 
     async def _containers(self, engine: Engine) -> list[dict[str, Any]]:
         return await engine.rows("ps", "--filter", f"label=com.docker.compose.project={self._settings.name}")
+
+
+def _variables(project: DeployProject) -> dict[str, str]:
+    """Return what the compose file may refer to. Its own are in the project's `.env`, which compose does not read."""
+    own = {name: value for name, value in dotenv_values(project.folder / ".env").items() if value is not None}
+    return {**own, **os.environ, **values(project)}
 
 
 def _is_of(row: Mapping[str, Any], image: str) -> bool:
