@@ -74,7 +74,7 @@ def strangers(text: str, evidence: Evidence = RECORDS) -> list[tuple[str, str]]:
         "65 visits in three months; 150.75 spent in all.",
         "Ms. Hawthorne's husband is Julian Hawthorne-Farrow. Hawthorne, Edwina.",
         "HAWTHORNE and Edwina R. Hawthorne.",
-        "At 08:30 or 5pm on Monday, 24/7.",
+        "On Monday, 24/7.",
         "There are 19 more fields.",
         "We will call back on July 2nd, on 2 July.",
         "However, Edwina Hawthorne asked. The Customer Profile is complete.",

@@ -25,6 +25,11 @@ def passes(value: object, answer: str) -> bool:
     return watch.finish(answer, "stop")[1] == "stop"
 
 
+def test_times_are_general_knowledge_where_the_records_have_none() -> None:
+    assert passes(742, "We are open from 08:30 to 5pm.")
+    assert not passes("2025-06-30 14:30", "Her appointment is at 08:30.")
+
+
 def test_values_in_other_notations_pass_and_false_ones_are_stopped() -> None:
     wrong = []
     with capture_logs():

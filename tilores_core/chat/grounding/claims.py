@@ -2,7 +2,7 @@
 
 A claim is of one of six kinds. What it takes to bear it out is in `evidence`. Not claims, as they say nothing of a
 customer or cannot be told from plain speech: whole numbers up to twelve without a currency or a per cent sign (counts
-and lists: "three", "3"), "a hundred", times of the day. Numbers in words, in any of the seven languages, are read as
+and lists: "three", "3"), "a hundred". Numbers in words, in any of the seven languages, are read as
 figures first.
 """
 
@@ -11,33 +11,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import Final, Literal, NamedTuple
+from typing import Final
 
 from tilores_core.chat.customer.dates import find_dates
 from tilores_core.chat.customer.tokens import TextScan
+from tilores_core.chat.grounding.amounts import LONGEST_NUMBER, Claim, Kind, clock_time, read_amount, read_number
 from tilores_core.chat.grounding.figures import SMALL, in_figures, join_groups
 from tilores_core.chat.grounding.names import find_claimed_names
 from tilores_core.chat.grounding.vocabulary import (
-    AGED,
-    BOUNDS,
-    COUNTED,
     DAY_BEFORE,
-    HEDGES,
+    HEADS,
+    MINUS,
     MONTHS,
     OF,
     PEOPLE,
-    PERCENT,
-    SCALES,
+    RIVALS,
     TAILS,
-    YEARS,
+    THAN,
 )
 from tilores_core.identity import normalise_email, parse_date
 
-Kind = Literal["number", "date", "email", "phone", "account", "name"]
-KINDS: Final[tuple[Kind, ...]] = ("number", "date", "email", "phone", "account", "name")
-
-
-_LONGEST_NUMBER = 15  # digits that a float holds exactly
 _PHONE_DIGITS = range(7, 16)
 _MOST_GROUPS = 8
 
@@ -53,6 +46,10 @@ _UNIT = re.compile(
 _ISO = re.compile(r"(\d{4})-(\d\d)(?:-(\d\d)(?:[T ].*)?)?", re.ASCII)
 _WRITTEN_DATE = re.compile(r"\d{1,4}[/.]\d{1,2}[/.]\d{1,4}", re.ASCII)
 _CLOCK = re.compile(r"24/7|\d{1,2}[:.]\d\d(?::\d\d)?(?:am|pm|h)?|\d{1,2}(?:am|pm)", re.ASCII | re.IGNORECASE)
+_TIME = re.compile(
+    r"(?P<hour>\d{1,2})(?:[:h](?P<minute>\d\d)(?::\d\d)?)?(?P<half>[ap]\.?m)?", re.ASCII | re.IGNORECASE
+)
+_TRAILING_MINUS = re.compile(r"[\d.,]*\d-[.,;:]?", re.ASCII)
 _LONGEST_DAY = 4
 _DAY = re.compile(r"(\d{1,2})(?:st|nd|rd|th)?", re.ASCII)
 _YEAR = re.compile(r"(?:1[89]|20|21)\d\d", re.ASCII)
@@ -68,26 +65,8 @@ _PARTS = re.compile(r"[-\u2010-\u2015/:_]+")
 _IBAN_START = re.compile(r"[A-Za-z]{2}\d\d(?:[A-Z0-9]{4})?", re.ASCII)
 _IBAN_GROUP = re.compile(r"[A-Z0-9]{1,4}|[a-z]{0,4}\d{1,4}", re.ASCII)
 
-_THOUSANDS = re.compile(r"[1-9]\d{0,2}\.\d{3}", re.ASCII)
+
 _TAIL_REACH: Final = 6  # words between "digits" or "ends" and the figures
-
-
-class Claim(NamedTuple):
-    """One value. `text` is what it is compared by, `value` and `slack` are for numbers, `other` is a second reading
-    of the same figures (1.500 may be 1,500).
-
-    `shape` is how to compare: `number`, `spaced` (a number in two groups, or two numbers), `percent`, `years` (a span
-    of so many), `count` ("40 more"), `day` (ISO), `month_day` (`--06-30`), `month` (`2025-06`), `digits`, `code`,
-    `tail` (the end of a longer number), `email`, `name`.
-    """
-
-    kind: Kind
-    shape: str
-    text: str
-    value: float = 0.0
-    slack: float = 0.0
-    other: float | None = None
-    other_slack: float = 0.5
 
 
 def claims(text: str, known: frozenset[str] = frozenset()) -> list[Claim]:
@@ -195,6 +174,10 @@ def _with_digits(words: Sequence[str], position: int) -> tuple[int, Sequence[Cla
         if (grouped := _read_grouped(words, position)) is not None:
             return grouped
     before, after = _before(words, position), _after(words, position)
+    if before in THAN and position > 1:  # "more than 700", "cerca de 740"
+        before = _before(words, position - 1)
+    if (time := _time(bare, after)) is not None:
+        return 1, (Claim("date", "time", time),)
     if before in DAY_BEFORE and (day := _DAY_AND_MONTH.fullmatch(word.rstrip(",;:!?"))) and int(day[2]) <= SMALL:
         return 1, (_month_day(int(day[2]), int(day[1])),)
     if before == "is" and not after and _before(words, position - 1) in PEOPLE:
@@ -205,7 +188,16 @@ def _with_digits(words: Sequence[str], position: int) -> tuple[int, Sequence[Cla
         and (before in ("ending", "ends", "last", "digits") or _is_tail(words, position))
     ):
         return 1, (Claim("account", "tail", bare),)
-    return 1, tuple(_single(bare, word, before, after))
+    if bare.isalnum() and len(bare) <= 4 and _has_before(words, position, HEADS):
+        return 1, (Claim("account", "head", bare.casefold()),)
+    negative = before in MINUS or word.lstrip("('\"").startswith(("-", "\u2212")) or _TRAILING_MINUS.fullmatch(word)
+    unit = next((sign for sign in "$€£¥" if sign in word), after.lower())
+    return 1, tuple(
+        claim._replace(negative=bool(negative), unit=unit if unit in RIVALS else "")
+        if claim.kind == "number"
+        else claim
+        for claim in _single(bare, word, before, after)
+    )
 
 
 def _find_spaced(word: str, words: Sequence[str], position: int) -> Claim | None:
@@ -221,7 +213,11 @@ def _find_spaced(word: str, words: Sequence[str], position: int) -> Claim | None
 
 def _is_tail(words: Sequence[str], position: int) -> bool:
     """Whether figures are said to be the last of a longer number: "ends in 2222", "die letzten vier Ziffern sind"."""
-    return any(word.strip(AROUND).lower() in TAILS for word in words[max(0, position - _TAIL_REACH) : position])
+    return _has_before(words, position, TAILS)
+
+
+def _has_before(words: Sequence[str], position: int, cues: frozenset[str]) -> bool:
+    return any(word.strip(AROUND).lower() in cues for word in words[max(0, position - _TAIL_REACH) : position])
 
 
 def _stands_alone(bare: str, word: str, words: Sequence[str], position: int) -> bool:
@@ -255,7 +251,7 @@ def _read_grouped(words: Sequence[str], position: int) -> tuple[int, Sequence[Cl
         last += 1
     written = " ".join(words[position : last + 1]).strip(".,;:!?'\" ")
     digits = "".join(filter(str.isdigit, written))
-    if len(digits) not in _PHONE_DIGITS and not (last > position and len(digits) > _LONGEST_NUMBER):
+    if len(digits) not in _PHONE_DIGITS and not (last > position and len(digits) > LONGEST_NUMBER):
         return None
     if _PHONE_SHAPE.match(written) and not _NUMBER.fullmatch(written):
         kind: Kind = "phone" if len(digits) in _PHONE_DIGITS else "account"
@@ -269,12 +265,12 @@ def _single(bare: str, word: str, before: str, after: str) -> Iterator[Claim]:
     elif _WRITTEN_DATE.fullmatch(bare) and (day := _parse_date(bare)):
         yield Claim("date", "day", day)
     elif match := _NUMBER.fullmatch(_with_sign(bare, word)):
-        if (claim := _number(match, before, after)) is not None:
+        if (claim := read_number(match, before, after)) is not None:
             yield claim
     elif _CLOCK.fullmatch(bare):
         return
     elif unit := _UNIT.fullmatch(bare):
-        if (claim := _amount(unit[1], "years" if "year" in bare else after)) is not None:
+        if (claim := read_amount(unit[1], "years" if "year" in bare else after)) is not None:
             yield claim
     elif _LETTERED.search(bare):
         code = _code(bare)
@@ -282,8 +278,17 @@ def _single(bare: str, word: str, before: str, after: str) -> Iterator[Claim]:
             yield Claim("account", "code", code)
     else:
         for part in _PARTS.split(bare):
-            if (number := _NUMBER.fullmatch(part)) and (claim := _number(number, before, after)) is not None:
+            if (number := _NUMBER.fullmatch(part)) and (claim := read_number(number, before, after)) is not None:
                 yield claim
+
+
+def _time(bare: str, after: str) -> str | None:
+    """A time of the day, on 24 hours: 14:30, 2:30 pm, 14h30, 4 pm."""
+    match = _TIME.fullmatch(bare)
+    if match is None:
+        return None
+    half = (match["half"] or after[:1] * (after.lower().strip(".") in ("am", "pm", "a.m", "p.m"))).lower()[:1]
+    return None if match["minute"] is None and not half else clock_time(match["hour"], match["minute"] or "00", half)
 
 
 def _with_sign(bare: str, word: str) -> str:
@@ -298,88 +303,6 @@ def _parse_date(text: str) -> str | None:
         read = [day for first in (False, True) for day in find_dates(TextScan(text), first, date.today())]
         days = dict.fromkeys(value for day in read for value in (day.value, *day.alternatives) if len(value) == 10)
     return "|".join(days) or None
-
-
-def _number(match: re.Match[str], before: str, after: str) -> Claim | None:
-    behind = match["behind"] or ""
-    digits = match["digits"].strip(",.'’\u00a0\u202f")
-    if behind in ("st", "nd", "rd", "th", "x", "s"):
-        return None if behind != "s" else _amount(digits, after)  # an ordinal or a factor; "the 1990s"
-    percent = behind == "%" or after.lower() in PERCENT
-    paid = bool(match["money"])
-    scale = SCALES.get(behind) or SCALES.get(after) or SCALES.get(after.lower(), 1.0)
-    metres = not paid and "m" in (behind, after)  # or months, or millions; of money they are millions
-    if metres:
-        scale = 1.0
-    marked = paid or percent or scale != 1.0 or behind in ("€", "$", "£", "¥")
-    if before in AGED:
-        after = "years"
-    claim = _amount(digits, after, scale=scale, percent=percent, marked=marked, before=before)
-    if claim is None or not metres:
-        return claim
-    millions = _amount(digits, after, scale=SCALES["m"], marked=True, before=before)
-    return claim if millions is None else claim._replace(other=millions.value, other_slack=millions.slack)
-
-
-def _amount(
-    digits: str, after: str, *, scale: float = 1.0, percent: bool = False, marked: bool = False, before: str = ""
-) -> Claim | None:
-    """A number as a claim; None for a small count."""
-    hedged, bounded = before in HEDGES, before in BOUNDS
-    plain = plain_number(digits)
-    if plain is None:
-        return None
-    whole, _, decimals = plain.partition(".")
-    if len(whole) > _LONGEST_NUMBER or (not decimals and len(whole) > 9 and scale == 1.0 and not marked):
-        return Claim("account", "digits", whole)
-    value = float(plain)
-    if not marked and not decimals and value <= SMALL:
-        return None
-    # Without its last decimals a number is rounded; said to be rough, it is so to its last figure that is not 0.
-    unit = 10.0 ** -len(decimals) * scale
-    if (hedged or scale != 1.0) and not decimals:
-        unit = 10.0 ** (len(whole) - len(whole.rstrip("0"))) * scale
-        if unit > value * scale / 2:  # one figure says too little: "about 700" for 742, but not for 655
-            unit = value * scale / (5 if hedged and not bounded else 10)
-    slack = unit if bounded else unit / 2
-    shape = "percent" if percent else "number"
-    if not marked and not decimals and (after.lower().startswith(YEARS) or after in COUNTED):
-        shape = "count" if after in COUNTED else "years"
-    other = float(digits.replace(".", "")) * scale if _THOUSANDS.fullmatch(digits) else None
-    zeros = len(digits) - len(digits.rstrip("0"))
-    return Claim(
-        "number",
-        shape,
-        plain,
-        value * scale,
-        slack,
-        other,
-        10.0**zeros * scale * (1.0 if bounded else 0.5) if hedged else 0.5,
-    )
-
-
-def plain_number(digits: str) -> str | None:
-    """`1,234.50`, `1.234,50` and `1 234.5` as `1234.5`, without needless zeros; None when it is not a number."""
-    if digits.isdigit():
-        return digits
-    if not digits.isascii() or "'" in digits:
-        digits = digits.replace("\u00a0", "").replace("\u202f", "").replace("'", "").replace("’", "")
-    comma, point = digits.rfind(","), digits.rfind(".")
-    if comma >= 0 and point >= 0:
-        decimal, thousands = (",", ".") if comma > point else (".", ",")
-        digits = digits.replace(thousands, "").replace(decimal, ".")
-    elif comma >= 0:
-        groups = digits.split(",")
-        grouped = all(len(group) == 3 for group in groups[1:])
-        digits = "".join(groups) if grouped else digits.replace(",", ".") if len(groups) == 2 else ""
-    elif digits.count(".") > 1:
-        groups = digits.split(".")
-        digits = "".join(groups) if all(len(group) == 3 for group in groups[1:]) else ""
-    if not digits:
-        return None
-    whole, _, decimals = digits.partition(".")
-    decimals = decimals.rstrip("0")
-    return f"{whole}.{decimals}" if decimals else whole
 
 
 def _code(text: str) -> str:

@@ -33,10 +33,10 @@ from typing import Any, Final
 
 from tilores_core.chat.customer.dates import find_dates
 from tilores_core.chat.customer.tokens import TextScan
-from tilores_core.chat.grounding.claims import Claim, plain_number
-from tilores_core.chat.grounding.figures import SMALL, join_groups
+from tilores_core.chat.grounding.amounts import Claim, clock_time, plain_number
+from tilores_core.chat.grounding.figures import POSTCODE, SMALL, join_groups
 from tilores_core.chat.grounding.names import words_of
-from tilores_core.chat.grounding.vocabulary import OTHER_MONTHS
+from tilores_core.chat.grounding.vocabulary import OTHER_MONTHS, RIVALS
 from tilores_core.contracts import Customer
 from tilores_core.identity import normalise_email, parse_date
 
@@ -63,6 +63,11 @@ _WORD_DATE = re.compile(
     r"(?: \d{4})?",
     re.ASCII,
 )
+_TIME = re.compile(
+    r"(?<![\d:])(\d{1,2})[:h](\d\d)(?!\d)(?::\d\d(?:\.\d+)?)?(?: ?([ap])\.?m\b)?", re.ASCII | re.IGNORECASE
+)
+_NEGATIVE = re.compile(r"[-\u2212][$€£¥]?\d[\d.,'’]*|[$€£¥]-\d[\d.,]*|\([$€£¥]?\d[\d.,]*\)|\d[\d.,]*-")
+_HEAD: Final = 8  # characters, with a country code
 _SUFFIX: Final = 7  # digits: the shortest telephone number
 _LONGEST_NUMBER = 15
 _EPSILON = 1e-9
@@ -75,6 +80,8 @@ class Evidence:
 
     words: frozenset[str] = frozenset()
     numbers: tuple[float, ...] = ()
+    negatives: tuple[float, ...] = ()  # their absolute values
+    times: frozenset[str] = frozenset()
     years: frozenset[int] = frozenset()
     spans: frozenset[int] = frozenset()
     days: frozenset[str] = frozenset()
@@ -85,26 +92,34 @@ class Evidence:
 
     def bears_out(self, claim: Claim) -> bool:
         """Whether the text states what is claimed, in this or another spelling. Names are the guard's."""
+        if claim.negative and not _has_number(self.negatives, claim):
+            return False
+        if claim.unit:
+            own, rivals = RIVALS[claim.unit]
+            if own.isdisjoint(self.words) and not rivals.isdisjoint(self.words):
+                return False
         match claim.shape:
             case "number":
                 return (
-                    self._has_number(claim.value, claim.slack)
-                    or (claim.value.is_integer() and claim.value in self.years)
-                    or (claim.other is not None and self._has_number(claim.other, claim.other_slack))
+                    _has_number(self.numbers, claim)
+                    or (not claim.side and claim.value.is_integer() and claim.value in self.years)
+                    or (claim.other is not None and _has_number(self.numbers, claim, claim.other, claim.other_slack))
                 )
             case "spaced":
                 parts = map(float, claim.text.split())
-                return self._has_number(claim.value, claim.slack) or all(
-                    part <= SMALL or self._has_number(part, 0.5) for part in parts
+                return _has_number(self.numbers, claim) or all(
+                    part <= SMALL or _has_number(self.numbers, claim, part, 0.5) for part in parts
                 )
             case "percent":
-                return self._has_number(claim.value, claim.slack) or self._has_number(
-                    claim.value / 100, claim.slack / 100
+                return _has_number(self.numbers, claim) or _has_number(
+                    self.numbers, claim, claim.value / 100, claim.slack / 100
                 )
             case "count":
-                return claim.value <= self.lines or self._has_number(claim.value, claim.slack)
+                return claim.value <= self.lines or _has_number(self.numbers, claim)
             case "years":
-                return claim.value in self.spans or self._has_number(claim.value, claim.slack)
+                return claim.value in self.spans or _has_number(self.numbers, claim)
+            case "time":
+                return claim.text in self.times
             case "day":
                 return any(day in self.days for day in claim.text.split("|"))
             case "month_day" | "month":
@@ -115,15 +130,12 @@ class Evidence:
                 return claim.text in self.codes
             case "digits":
                 return claim.text in self.codes or self._has_digits(claim.text)
+            case "head":
+                return any(claim.text in code[:_HEAD] for code in self.codes)
             case "tail":
                 head, _, tail = claim.text.rpartition("*")
                 return any(code.endswith(tail) and code.startswith(head) for code in self.codes)
         return False
-
-    def _has_number(self, value: float, slack: float) -> bool:
-        least = value - slack - _EPSILON
-        at = bisect_left(self.numbers, least)
-        return at < len(self.numbers) and self.numbers[at] <= value + slack + _EPSILON
 
     def _has_digits(self, digits: str) -> bool:
         """Equal but for a country code or the zero that stands for it."""
@@ -135,6 +147,14 @@ class Evidence:
         return False
 
 
+def _has_number(
+    numbers: tuple[float, ...], claim: Claim, value: float | None = None, slack: float | None = None
+) -> bool:
+    value, slack = (claim.value if value is None else value), (claim.slack if slack is None else slack)
+    at = bisect_left(numbers, value - (slack if claim.side <= 0 else 0) - _EPSILON)
+    return at < len(numbers) and numbers[at] <= value + (slack if claim.side >= 0 else 0) + _EPSILON
+
+
 def evidence_of(text: str, customers: Iterable[Customer] = (), *, today: date | None = None) -> Evidence:
     """The values of `text`, with what follows from `customers`: sums of their lists, spans of years until `today`."""
     reader = _Reader()
@@ -144,8 +164,11 @@ def evidence_of(text: str, customers: Iterable[Customer] = (), *, today: date | 
             reader.email(token)
         if _DIGIT.search(token):
             reader.token(token)
-    for match in _IBAN.finditer(text):
+    for match in (*_IBAN.finditer(text), *POSTCODE.finditer(text)):
         reader.codes.add(_NOT_CODE.sub("", match[0]).casefold())
+    for match in _TIME.finditer(text) if ":" in text else ():
+        if time := clock_time(match[1], match[2], (match[3] or "")[:1].lower()):
+            reader.times.add(time)
     for match in _RUN.finditer(text):
         reader.digits.add(_NOT_DIGIT.sub("", match[0]))
     for month in _MONTH.finditer(text):
@@ -158,12 +181,15 @@ def evidence_of(text: str, customers: Iterable[Customer] = (), *, today: date | 
     for customer in customers:
         ends += _newest(customer)
         reader.numbers.update(_derive_numbers(customer))
-    return reader.evidence(words_of(text), ends, text.count("\n"))
+    signs = (sign for sign in "$€£¥" if sign in text)
+    return reader.evidence(words_of(text).union(signs), ends, text.count("\n"))
 
 
 class _Reader:
     def __init__(self) -> None:
         self.numbers: set[float] = set()
+        self.negatives: set[float] = set()
+        self.times: set[str] = set()
         self.years: set[int] = set()
         self.days: set[str] = set()
         self.emails: set[str] = set()
@@ -177,6 +203,11 @@ class _Reader:
 
     def token(self, token: str) -> None:
         bare = token.strip(_AROUND)
+        if _NEGATIVE.fullmatch(token.rstrip(".,;:")):
+            positive = bare.strip("-\u2212$€£¥")
+            if (plain := plain_number(positive)) is not None and len(plain) <= _LONGEST_NUMBER:
+                self.negatives.add(float(plain))
+                self.numbers.add(float(plain))
         if _PLAIN.fullmatch(bare):
             self._number(bare)
         elif iso := _ISO.fullmatch(bare):
@@ -265,6 +296,8 @@ class _Reader:
         return Evidence(
             words=words,
             numbers=tuple(sorted(self.numbers)),
+            negatives=tuple(sorted(self.negatives)),
+            times=frozenset(self.times),
             years=frozenset(self.years),
             spans=_spans(self.days, list(ends)),
             days=frozenset(self.days),

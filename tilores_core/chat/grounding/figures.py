@@ -19,6 +19,10 @@ _DIGIT = re.compile(r"[0-9]")
 _WORDS = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _SHORT_YEAR = re.compile(r"(?<=[ ,])['’](\d\d)(?!\d)")
 _LAST_CENTURY: Final = 30  # '31 and later years are of the last century
+_PARTS = {"half": 0.5, "quarter": 0.25, "": 0.0}
+_ONES = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_SPOKEN_PERCENT = re.compile(rf"\b({'|'.join(_ONES)})(?: and a (half|quarter))? (?=per ?cent)", re.IGNORECASE)
+_SPOKEN_AREA = re.compile(r"area code (?=\d)", re.IGNORECASE)
 _TRUNK = re.compile(r"\+(\d{1,3})[ ]?\(0\)[ ]?")
 _MASK = re.compile(r"(?:[xX*•]{2,4}[ \-]){1,4}(\d{2,6})(?!\d)")
 _MIDDLE_MASKED = re.compile(r"(?<!\w)([A-Z]{0,2}\d{2,6})[ -]?(?:[xX*•]{2,6}[ -]?){1,5}(\d{2,6})(?!\d)")
@@ -33,6 +37,10 @@ _SPACED = re.compile(
 )
 
 
+POSTCODE = re.compile(r"\b(?:[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}|[A-Z]\d[A-Z] ?\d[A-Z]\d)\b", re.ASCII)
+"""British and Canadian ones, of two words."""
+
+
 def join_groups(text: str) -> str:
     """Return `text` with numbers like 1 234,56 in one piece."""
     return _SPACED.sub(lambda match: re.sub(r"\D", "", match[0]), text) if _DIGIT.search(text) else text
@@ -45,7 +53,11 @@ def in_figures(text: str) -> str:
         text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() and not c.isascii() else c for c in text)
     if _DIGIT.search(text):
         text = _NAMED_DAY.sub(_in_full, _MIDDLE_MASKED.sub(r"\1****\2", text))
+        text = POSTCODE.sub(lambda match: match[0].replace(" ", ""), text)
+        text = _SPOKEN_AREA.sub("prefix ", text)
         text = _MASK.sub(r"****\1", _TRUNK.sub(r"+\1 ", _SHORT_YEAR.sub(_whole_year, text)))
+    if "cent" in text:
+        text = _SPOKEN_PERCENT.sub(_small_percent, text)
     if " dot " in text:
         for email in reversed(find_emails(TextScan(text))):
             text = f"{text[: email.start]}{email.value}{text[email.end :]}"
@@ -59,6 +71,10 @@ def in_figures(text: str) -> str:
         if figures.places:
             return figures.text
     return text
+
+
+def _small_percent(match: re.Match[str]) -> str:
+    return f"{_ONES.index(match[1].lower()) + 1 + _PARTS[match[2] or '']:g} "
 
 
 def _whole_year(match: re.Match[str]) -> str:

@@ -22,7 +22,8 @@ from typing import Final, Literal
 import structlog
 from cachetools import LRUCache
 
-from tilores_core.chat.grounding.claims import Claim, claims
+from tilores_core.chat.grounding.amounts import Claim
+from tilores_core.chat.grounding.claims import claims
 from tilores_core.chat.grounding.evidence import Evidence, evidence_of
 from tilores_core.chat.grounding.literal import stands_literally
 from tilores_core.chat.grounding.names import strange_words
@@ -162,6 +163,8 @@ class Watch:
         if not records and not _MAY_IDENTIFY.search(text):
             return []
         made = claims(text, self._words)
+        if not any(evidence.times for evidence in records):  # opening hours and the like are general knowledge
+            made = [claim for claim in made if claim.shape != "time"]
         if not records:
             made = [claim for claim in made if claim.kind in _IDENTIFYING]
         left = [claim for claim in made if not any(evidence.bears_out(claim) for evidence in records)]

@@ -13,13 +13,14 @@ from typing import Final
 
 from tilores_core.chat.customer.words import COMMON, GIVEN_NAMES
 from tilores_core.chat.grounding.claims import AROUND
-from tilores_core.chat.grounding.vocabulary import ENDING, MONTHS, SMALL_NUMBERS, SPOKEN_NUMBER
+from tilores_core.chat.grounding.vocabulary import ENDING, MONTHS, PERCENT, SMALL_NUMBERS, SPOKEN_NUMBER
 
 _DIGIT = re.compile(r"[0-9]")
 _OTHER_DIGIT = re.compile(r"[^\D0-9]")
 _POSSESSIVE = re.compile(r"['’]s?$")
 _FIGURE_BEFORE: Final = 2  # "14 March", "14 of March"
 _FIGURE_BEHIND: Final = 1  # "March 14" (a month alone is no claim), "555 0142"
+_COUNTING: Final = SMALL_NUMBERS | {"half", "quarter"}
 _FAR: Final = 100
 _SHORTEST_NUMBER: Final = 3
 _BEFORE: Final = frozenset(' \n|[(":;=')
@@ -39,7 +40,7 @@ def stands_literally(answer: str, records: Sequence[str]) -> bool:
     for place, word in enumerate(answer.split()):
         if word.islower() and word.isalpha() and word not in MONTHS:  # most words
             if (len(word) > _SHORTEST_NUMBER and SPOKEN_NUMBER.match(word)) or (
-                word in SMALL_NUMBERS and before in SMALL_NUMBERS
+                before in _COUNTING and (word in SMALL_NUMBERS or word in PERCENT)
             ):
                 return False
             before = word

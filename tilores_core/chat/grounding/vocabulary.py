@@ -33,9 +33,9 @@ SMALL_NUMBERS: Final = frozenset(
 SPOKEN_NUMBER: Final = re.compile(
     r"(?:twen|thir|for|fif|six|seven|eigh|nine)t(?:y|ie)|\w+teen|hundred|thousand|"
     r"\w*(?:hundert|tausend|zig|ßig|ssig|zehn|honderd|duizend|twintig|dertig|veertig|[fjstz]tig|gtig|tien\b)|"
-    r"vingt|trente|quarante|cinquante|soixante|cents?\b|mille|treize|quatorze|quinze|seize|"
-    r"veint|treinta|cuarenta|cincuenta|sesenta|setenta|ochenta|noventa|cien\b|\w*cient[oa]s|quinient|mil\b|trece|quince|"
-    r"\w*(?:cento|mila\b|venti|trenta|quaranta|cinquanta|sessanta|settanta|ottanta|novanta|dici\b)|"
+    r"dix-|vingt|trente|quarante|cinquante|soixante|cents?\b|mille|treize|quatorze|quinze|seize|"
+    r"veint|treinta|cuarenta|cincuenta|sesenta|setenta|ochenta|noventa|cien\b|\w*cient[oa]s|quinient|mil\b|trece|quince|dieci|"
+    r"\w*(?:cento|mila\b|venti|trenta|quaranta|cinquanta|sessanta|settanta|ottanta|novanta|dici\b)|dicia|dicio|"
     r"vinte|trinta|quarenta|cinquenta|sessenta|oitenta|cem\b|\w+cent[oa]s|treze|catorze|dezes|deza|dezoito|dezeno"
 )
 """A cheap test for a number word above twelve, in any of the languages, in lower case; some other words pass it."""
@@ -54,21 +54,47 @@ ONES: Final = {
     word: number
     for number, word in enumerate(("one", "two", "three", "four", "five", "six", "seven", "eight", "nine"), 1)
 }
-HEDGES: Final = frozenset(
+ABOVE: Final = frozenset(("over", "above", "more", "über", "mehr", "plus", "más", "più", "meer", "mais", "upwards"))
+"""What says that the value is above the number behind it."""
+BELOW: Final = frozenset(
     (
-        *("about", "around", "roughly", "approximately", "nearly", "almost", "over", "under", "above"),
-        *("below", "some", "than", "circa", "ca", "up", "rund", "etwa", "ungefähr", "knapp", "fast"),
-        *("über", "environ", "presque", "unos", "unas", "alrededor", "aproximadamente", "casi", "quasi"),
-        *("ongeveer", "bijna", "cerca", "quase"),
+        *("nearly", "almost", "under", "below", "less", "fewer", "up", "knapp", "fast", "unter", "weniger"),
+        *("presque", "moins", "casi", "menos", "quasi", "meno", "bijna", "minder", "quase"),
     )
 )
-BOUNDS: Final = frozenset(
-    (
-        *("nearly", "almost", "over", "under", "above", "below", "than", "up", "knapp", "fast", "über", "presque"),
-        *("casi", "quasi", "bijna", "quase"),
+HEDGES: Final = (
+    ABOVE
+    | BELOW
+    | frozenset(
+        (
+            *("about", "around", "roughly", "approximately", "some", "circa", "ca", "rund", "etwa", "ungefähr"),
+            *("environ", "unos", "unas", "alrededor", "aproximadamente", "ongeveer", "cerca"),
+        )
     )
 )
-"""Those of `HEDGES` that say on which side the number is: it may be further away."""
+THAN: Final = frozenset(("than", "de", "als", "di", "dan", "que", "to", "of"))
+"""Between one of those and the number."""
+MINUS: Final = frozenset(("minus", "negative", "moins", "menos", "meno"))
+HEADS: Final = frozenset(
+    (
+        *("begins", "beginning", "starts", "starting", "prefix", "beginnt", "vorwahl", "commence", "indicatif"),
+        *("empieza", "comienza", "prefijo", "inizia", "prefisso", "begint", "netnummer", "começa"),
+    )
+)
+"""Before the first characters of a number or a postcode."""
+_UNITS = (
+    (("$", "usd", "dollar", "dollars"), ("€", "eur", "euro", "euros"), ("£", "gbp", "sterling"), ("¥", "jpy", "yen")),
+    (("kg", "kilogram", "kilograms", "kilos"), ("lb", "lbs"), ("oz", "ounces")),
+    (("km", "kilometres", "kilometers"), ("mi", "mile", "miles")),
+    (("celsius",), ("fahrenheit",)),
+)
+RIVALS: Final = {
+    word: (frozenset(unit), frozenset(word for other in family if other is not unit for word in other))
+    for family in _UNITS
+    for unit in family
+    for word in unit
+}
+"""The spellings of a unit, and those of the units that exclude it where a record is in one of them alone."""
 PERCENT: Final = frozenset(("percent", "%", "per", "prozent", "procent", "percento", "pour", "por"))
 """Behind a number; "pour cent" and its like by their first word."""
 YEARS: Final = ("year", "jahr", "ans", "años", "anni", "jaar", "anos")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tilores_core.chat.grounding.claims import Claim
+from tilores_core.chat.grounding.amounts import Claim
 from tilores_core.contracts import Customer, CustomerSource, SourceSchema, SupportsListing
 from tilores_core.errors import ConfigError
 from tilores_core.quality.questions.fields import FieldFacts, facts_of

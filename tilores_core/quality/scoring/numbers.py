@@ -10,7 +10,7 @@ from typing import Final
 
 from tilores_core.chat.customer.numbers import with_figures
 from tilores_core.chat.customer.tokens import TextScan
-from tilores_core.chat.grounding.claims import plain_number
+from tilores_core.chat.grounding.amounts import plain_number
 from tilores_core.chat.grounding.vocabulary import HEDGES, ONES, TEENS, TENS
 
 _CURRENCIES: Final = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"}

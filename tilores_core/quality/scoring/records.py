@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property, lru_cache
 
-from tilores_core.chat.grounding.claims import Claim, claims
+from tilores_core.chat.grounding.amounts import Claim
+from tilores_core.chat.grounding.claims import claims
 from tilores_core.chat.grounding.evidence import Evidence, evidence_of
 from tilores_core.chat.grounding.literal import stands_literally
 from tilores_core.chat.grounding.names import strange_words, words_of
