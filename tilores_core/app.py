@@ -24,16 +24,17 @@ from tilores_core.jobs.prewarm.schedule import check_schedule
 from tilores_core.metrics.collectors import prewarm_samples
 from tilores_core.quality.evaluation.plan import EvaluationRequest
 from tilores_core.quality.evaluation.queue import MARK as EVALUATIONS_MARK, EvaluationQueue
+from tilores_core.resilience.presence import workers
 from tilores_core.services import Services, job_folder, load_host, open_services
 from tilores_core.settings import Environment, LoadedConfig, load_environment
 from tilores_core.store.topics import PREWARM
 from tilores_core.web.admin_alerts import alert_routes
-from tilores_core.web.admin_app import AdminApp
+from tilores_core.web.admin_app import build_admin_app, cache_routes, health_routes
 from tilores_core.web.admin_batch import batch_routes
 from tilores_core.web.admin_deploy import deploy_routes
 from tilores_core.web.admin_evaluations import evaluation_routes, quality_routes
 from tilores_core.web.admin_experiments import experiment_routes
-from tilores_core.web.admin_improvement import ImprovementDesk, improvement_routes
+from tilores_core.web.admin_improvement import improvement_routes
 from tilores_core.web.admin_prewarm import call_routes, prewarm_routes
 from tilores_core.web.admin_prompts import prompt_routes
 from tilores_core.web.application import Application
@@ -42,7 +43,6 @@ from tilores_core.web.chat import ChatService
 from tilores_core.web.health import NO_WORKER, HealthReport
 from tilores_core.web.rate_limit import RateLimit
 from tilores_core.web.server import drain_on_signal
-from tilores_core.worker.presence import workers
 from tilores_core.worker.prewarming import build_prewarming, load_prewarm_plan
 
 _WARM_UP_SECONDS = 1.5
@@ -120,28 +120,24 @@ def create_app(
 
             batches = BatchIntake(store=services.store, folder=folder, table=host.config.batch)
             alerts = AlertDesk(services.store, host.config.use.alerts, wake=services.work_mark(ALERTS_MARK).set)
-            improvement = ImprovementDesk(services.store, host.config.improve, host.config.healing.mode)
-            admin = AdminApp(
+            report = HealthReport(
                 host=host,
-                authenticator=authenticator,
                 cache=services.cache,
                 engine=services.engine,
-                is_ready=is_ready,
-                source=services.source,
-                jobs=folder,
-                store=services.store,
-                report=HealthReport(
-                    host=host,
-                    cache=services.cache,
-                    engine=services.engine,
-                    tracers=services.tracing.report,
-                    store=services.store.ping,
-                    prompts=services.prompts.report,
-                    workers=seen,
-                    checks=tuple(host.build_used(HEALTH).items()),
-                ),
+                tracers=services.tracing.report,
+                store=services.store.ping,
+                prompts=services.prompts.report,
+                workers=seen,
+                checks=tuple(host.build_used(HEALTH).items()),
+            )
+            admin = build_admin_app(
+                host=host,
+                authenticator=authenticator,
+                models=services.engine.models,
                 metrics=metrics,
                 routers=(
+                    health_routes(host, services.source, report, is_ready),
+                    cache_routes(host, services.cache, folder, services.store),
                     prewarm_routes(warm_jobs, note),
                     call_routes(prewarming),
                     quality_routes(services.store, host.config.quality),
@@ -149,7 +145,7 @@ def create_app(
                     alert_routes(alerts, note),
                     prompt_routes(services.release, note),
                     experiment_routes(services.release, note),
-                    improvement_routes(improvement, is_ready),
+                    improvement_routes(services.store, host.config.improve, host.config.healing.mode, is_ready),
                     batch_routes(batches, is_ready, note),
                     evaluation_routes(_evaluations(services), note),
                 ),
@@ -183,7 +179,7 @@ def create_app(
                     gc.set_threshold(700, 10, 50)
                     gc.enable()
                 with drain_on_signal(application, host.config.chat.drain_seconds):
-                    yield chat, admin.asgi
+                    yield chat, admin
 
     return Application(
         open_parts,

@@ -19,9 +19,9 @@ from tests.e2e.running_server import PATIENCE, TILORES, RunningServer, clean_env
 from tests.redis_server import redis_binaries
 from tilores_core.cli.options import Options
 from tilores_core.cli.serve import _variables
+from tilores_core.resilience.presence import present, workers
 from tilores_core.settings import load_environment
 from tilores_core.testing.waiting import wait_until
-from tilores_core.worker.presence import present, workers
 from tilores_core.worker.process import NO_PLUGINS
 
 EDWINA = "EDW_HAWTHORNE_001"

@@ -7,13 +7,14 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.chat.engine import ChatEngine
 from tilores_core.contracts import Alert, AlertSink
+from tilores_core.resilience.presence import WorkersSeen
 from tilores_core.settings import AlertsTable
 
 log = structlog.get_logger(part="alerts")
@@ -30,19 +31,6 @@ _CHECK_SECONDS: Final = 4.0
 _SURE_SECONDS: Final = 10.0
 _BLOCKED_WINDOW: Final = 300.0
 _MOST_MODELS: Final = 50
-
-
-class WorkersSeen(Protocol):
-    """What is known of worker processes. `last_seen`: None when none was seen."""
-
-    @property
-    def running(self) -> int: ...
-
-    @property
-    def last_seen(self) -> float | None: ...
-
-    @property
-    def restarts(self) -> int: ...
 
 
 class ConditionWatch:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 import uuid
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ import structlog
 
 from tilores_core.contracts import Alert
 from tilores_core.files import replace_file
+from tilores_core.resilience.presence import machine, process_exists
 from tilores_core.store.topics import AlertReport
 
 log = structlog.get_logger(part="alerts")
@@ -64,29 +64,19 @@ def take_over(folder: Path, own: SpillFile) -> list[tuple[Path, list[AlertReport
     return found
 
 
-def _host() -> str:
-    return socket.gethostname()[:60].replace("~", "-").replace("/", "-")
-
-
 def _name() -> str:
     return f"{_host()}~{os.getpid()}~{uuid.uuid4().hex[:8]}{_SUFFIX}"
+
+
+def _host() -> str:
+    return machine().replace("~", "-").replace("/", "-")
 
 
 def _is_used(path: Path) -> bool:
     if time.time() - path.stat().st_mtime > _OLD_SECONDS:
         return False
     host, pid, _ = path.name.removesuffix(_SUFFIX).rsplit("~", 2)
-    return host != _host() or (pid != str(os.getpid()) and _is_alive(int(pid)))
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
+    return host != _host() or (pid != str(os.getpid()) and process_exists(int(pid)))
 
 
 def _plain(report: AlertReport) -> dict[str, Any]:

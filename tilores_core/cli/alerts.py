@@ -152,7 +152,7 @@ async def _open_desk(ctx: typer.Context) -> AsyncIterator[AlertDesk]:
 
 def _warn(environment: Environment, loaded: LoadedConfig) -> None:
     """Say on standard error when nothing delivers."""
-    from tilores_core.worker.presence import workers
+    from tilores_core.resilience.presence import workers
 
     if not loaded.config.use.alerts:
         typer.echo("note: [use] alerts names no channel, so nothing is delivered", err=True)

@@ -17,11 +17,11 @@ from tilores_core.app import create_app
 from tilores_core.cli.options import Options
 from tilores_core.errors import ConfigError
 from tilores_core.logs import configure_logging
+from tilores_core.resilience.presence import workers as running_workers
 from tilores_core.services import load_host
 from tilores_core.settings import load_config, load_environment
 from tilores_core.web.auth import check_exposure, describe_keys, provide_keys
 from tilores_core.web.server import run
-from tilores_core.worker.presence import workers as running_workers
 from tilores_core.worker.process import METRICS, NO_PLUGINS
 from tilores_core.worker.supervisor import WorkerSupervisor
 

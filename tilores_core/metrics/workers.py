@@ -21,6 +21,7 @@ from pathlib import Path
 import orjson
 
 from tilores_core.metrics.family import Family, Values, join, without_gauges
+from tilores_core.resilience.presence import process_exists
 
 _ENDING = ".json"
 _LOCK = "lock"
@@ -64,7 +65,7 @@ class WorkerFiles:
 
     def _take_over(self) -> None:
         files = self._read()
-        dead = [file for file in files if _is_dead(file.pid)]
+        dead = [file for file in files if not process_exists(file.pid)]
         if not dead:
             return
         included = {name for file in files for name in file.includes}
@@ -99,7 +100,7 @@ class WorkerFiles:
         for file in files:
             if file.path == self._path or file.path.name in included:
                 continue
-            gone = _is_dead(file.pid) or now - file.written > _OLD
+            gone = not process_exists(file.pid) or now - file.written > _OLD
             parts.append(without_gauges(self._families, file.values) if gone else file.values)
         return join(self._families, parts)
 
@@ -135,15 +136,3 @@ def _read(path: Path) -> _File | None:
         return _File(path, data["pid"], written, frozenset(data["includes"]), values)
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def _is_dead(pid: int) -> bool:
-    if os.name != "posix":  # elsewhere this would end the process
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
@@ -13,6 +12,7 @@ from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
 from tilores_core.errors import StoreError, TiloresError
+from tilores_core.resilience.presence import machine, process_exists
 from tilores_core.resilience.tasks import cancel_tasks
 
 T = TypeVar("T")
@@ -118,7 +118,7 @@ async def acquire_lease(
 
     `seconds`: how long it outlives a holder that died. `holder`: by default a new name for each call.
     """
-    holder = holder or f"{_machine()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+    holder = holder or f"{machine()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     asked = time.monotonic()
     try:
         fence = await backend.acquire(name, holder, seconds)
@@ -152,22 +152,5 @@ async def lead(
 
 def has_ended(holder: str) -> bool:
     """Whether a holder, as `acquire_lease` names them, was a process of this machine that has ended."""
-    machine, _, rest = holder.rpartition(":")[0].rpartition(":")
-    if machine != _machine() or not rest.isdecimal():
-        return False
-    try:
-        os.kill(int(rest), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:  # another user's
-        return False
-    return False
-
-
-def _machine() -> str:
-    """The host and, on Linux, the namespace that process ids are of: containers may share a host's name."""
-    try:
-        space = os.readlink("/proc/self/ns/pid").strip("pid:[]")
-    except OSError:
-        space = "-"
-    return f"{socket.gethostname()[:60]}/{space}"
+    host, _, rest = holder.rpartition(":")[0].rpartition(":")
+    return host == machine() and rest.isdecimal() and not process_exists(int(rest))

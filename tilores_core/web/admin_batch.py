@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from tilores_core.jobs.intake import BatchIntake
 from tilores_core.web.admin import Actor, admin_router
 from tilores_core.web.problems import WITH_BODY, Problem, Responses
-from tilores_core.web.server_events import STILL_THERE, STILL_THERE_SECONDS, Followers, encode_event
+from tilores_core.web.server_events import Events, Followers, describe_events, encode_event
 
 if TYPE_CHECKING:
     from tilores_core.store.jobs import Job as StoredJob
@@ -27,13 +27,7 @@ _SECONDS_PER_PIECE: Final = 30.0
 _LOOK_SECONDS: Final = 0.5
 _BLOCK: Final = 64 * 1024
 _LINES: Final = {"description": "A line for each question; what may be in one is each line's own matter."}
-_EVENT: Final = {
-    "type": "object",
-    "description": "`data`: the job as JSON",
-    "required": ["event", "data"],
-    "properties": {"event": {"enum": ["progress", "end"]}, "data": {"type": "string"}},
-    "additionalProperties": False,
-}
+_EVENTS: Final = describe_events("`data`: the job as JSON", "progress", "end")
 _LINE: Final = {"type": "string", "description": "One JSON object a line; docs/batch.md has its fields."}
 JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="as POST /admin/batch gave it")]
 
@@ -95,17 +89,10 @@ def batch_routes(batches: BatchIntake, is_ready: Callable[[], bool], note: Calla
         """Its state and totals."""
         return _to_job(await _job(batches, id), note())
 
-    @router.get(
-        "/batch/{id}/events",
-        response_class=StreamingResponse,
-        responses={**missing, 200: {"content": {"text/event-stream": {"schema": _EVENT}}}},
-    )
+    @router.get("/batch/{id}/events", response_class=StreamingResponse, responses={**missing, **_EVENTS})
     async def events(id: JobId) -> StreamingResponse:
         """Its progress as server-sent events, until it has ended: `progress`, then `end`; the data is the job."""
-        job = await _job(batches, id)
-        followers.check()
-        events = _follow(batches, job, is_ready, followers, note)
-        return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        return followers.reply(_follow(batches, await _job(batches, id), is_ready, note))
 
     @router.get(
         "/batch/{id}/results",
@@ -154,31 +141,20 @@ async def _pieces(request: Request) -> AsyncIterator[bytes]:
 
 
 async def _follow(
-    batches: BatchIntake,
-    job: StoredJob,
-    is_ready: Callable[[], bool],
-    followers: Followers,
-    note: Callable[[], str | None],
-) -> AsyncIterator[bytes]:
+    batches: BatchIntake, job: StoredJob, is_ready: Callable[[], bool], note: Callable[[], str | None]
+) -> Events:
     """Until the job has ended, or the server is about to."""
-    loop = asyncio.get_running_loop()
-    with followers.one():
-        last, at = b"", loop.time()
-        current: StoredJob | None = job
-        while current is not None:
-            ended = current.ended is not None
-            shown = _to_job(current, note()).model_dump(mode="json")
-            event = encode_event("end" if ended else "progress", shown)
-            if event != last:
-                last, at = event, loop.time()
-                yield event
-            elif loop.time() - at > STILL_THERE_SECONDS:
-                at = loop.time()
-                yield STILL_THERE
-            if ended or not is_ready():
-                return
-            await asyncio.sleep(_LOOK_SECONDS)
-            current = await batches.get(job.id)
+    last = b""
+    current: StoredJob | None = job
+    while current is not None:
+        ended = current.ended is not None
+        event = encode_event("end" if ended else "progress", _to_job(current, note()).model_dump(mode="json"))
+        yield event if event != last else None
+        last = event
+        if ended or not is_ready():
+            return
+        await asyncio.sleep(_LOOK_SECONDS)
+        current = await batches.get(job.id)
 
 
 async def _lines(path: FilePath) -> AsyncIterator[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -19,7 +19,7 @@ from tilores_core.settings.improve import ImproveTable
 from tilores_core.store.lazy import LazyStore
 from tilores_core.web.admin import NO_STORE, Actor, Body, Reason, admin_router
 from tilores_core.web.problems import MISSING, WITH_BODY
-from tilores_core.web.server_events import STILL_THERE, STILL_THERE_SECONDS, Followers, encode_event
+from tilores_core.web.server_events import Events, Followers, describe_events, encode_event
 
 if TYPE_CHECKING:
     from tilores_core.store.improvement import StoredCycle
@@ -27,82 +27,59 @@ if TYPE_CHECKING:
 _LOOK_SECONDS: Final = 1.0
 _NO_SCRIPTS: Final = "default-src 'none'; style-src 'unsafe-inline'"
 _LIST: Final = "GET /admin/improvement lists them"
-_EVENT: Final = {
-    "type": "object",
-    "description": "`data`: JSON; see docs/improvement.md",
-    "required": ["event", "data"],
-    "properties": {
-        "event": {"enum": ["cycle", "phase", "progress", "decision", "episode"]},
-        "data": {"type": "string"},
-    },
-    "additionalProperties": False,
-}
+_EVENTS: Final = describe_events(
+    "`data`: JSON; see docs/improvement.md", "cycle", "phase", "progress", "decision", "episode"
+)
 
 
 class Switch(Body):
     reason: Reason
 
 
-class ImprovementDesk:
-    """What the web process shows and switches; cycles run in the worker."""
-
-    def __init__(self, store: LazyStore, table: ImproveTable, healing: str) -> None:
-        self.store = store
-        self.healing = healing
-        self.orchestrator = ContinuousImprovementOrchestrator(store, table)
-        self.triggered = table.triggered
-        self.events = ImprovementEvents(store)
-
-    async def overview(self, limit: int) -> dict[str, Any]:
-        found = asdict(await self.orchestrator.look())
-        return {"triggered": self.triggered, **found, "cycles": await list_cycles(self.store, limit)}
-
-
-def improvement_routes(desk: ImprovementDesk, is_ready: Callable[[], bool]) -> APIRouter:
-    """For admin keys. The name of the key is the actor in the audit log."""
+def improvement_routes(
+    store: LazyStore, table: ImproveTable, healing: str, is_ready: Callable[[], bool]
+) -> APIRouter:
+    """For admin keys, whose name is the actor in the audit log. Cycles run in the worker. `healing`: its mode."""
     router = admin_router("/admin/improvement", NO_STORE, {422: WITH_BODY[422]})
+    orchestrator = ContinuousImprovementOrchestrator(store, table)
+
+    async def look(cycles: int) -> dict[str, Any]:
+        found = asdict(await orchestrator.look())
+        return {"triggered": orchestrator.triggered, **found, "cycles": await list_cycles(store, cycles)}
 
     @router.get("")
     async def overview(limit: Annotated[int, Query(ge=1, le=1000)] = 20) -> dict[str, Any]:
         """What is breached, what a cycle may take now and why not, who paused it, and the latest cycles."""
-        return await desk.overview(limit)
+        return await look(limit)
 
     @router.post("/pause", responses=WITH_BODY)
     async def pause(what: Switch, actor: Actor) -> dict[str, Any]:
         """Let no cycle be triggered; one that runs goes on to its end."""
-        await desk.orchestrator.pause(actor=actor, reason=what.reason)
-        return await desk.overview(1)
+        await orchestrator.pause(actor=actor, reason=what.reason)
+        return await look(1)
 
     @router.post("/resume", responses=WITH_BODY)
     async def resume(what: Switch, actor: Actor) -> dict[str, Any]:
         """End a pause."""
-        await desk.orchestrator.resume(actor=actor, reason=what.reason)
-        return await desk.overview(1)
+        await orchestrator.resume(actor=actor, reason=what.reason)
+        return await look(1)
 
+    changes = ImprovementEvents(store)
     followers = Followers("improvement", "ask for /admin/improvement instead")
 
-    @router.get(
-        "/events",
-        response_class=StreamingResponse,
-        responses={200: {"content": {"text/event-stream": {"schema": _EVENT}}}},
-    )
+    @router.get("/events", response_class=StreamingResponse, responses=_EVENTS)
     async def events() -> StreamingResponse:
         """What happens in cycles and episodes, as server-sent events, until the client goes away: at first how things
         stand, then each change."""
-        followers.check()
-        return StreamingResponse(
-            _follow(desk.events, followers, is_ready),
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-store"},
-        )
+        return followers.reply(_follow(changes, is_ready))
 
     @router.get("/episodes")
     async def episodes(limit: Annotated[int, Query(ge=1, le=1000)] = 20) -> dict[str, Any]:
         """What healing has found and done, the newest first, and what was learned from it."""
-        return {"mode": desk.healing, **await list_episodes(desk.store, limit)}
+        return {"mode": healing, **await list_episodes(store, limit)}
 
     async def find(cycle: str) -> StoredCycle:
-        found = await (await desk.store.get()).improvement.get(cycle)
+        found = await (await store.get()).improvement.get(cycle)
         if found is None:
             raise UnknownNameError(f"there is no improvement cycle '{cycle}'", param="cycle", fix=_LIST)
         return found
@@ -125,18 +102,12 @@ def improvement_routes(desk: ImprovementDesk, is_ready: Callable[[], bool]) -> A
     return router
 
 
-async def _follow(
-    events: ImprovementEvents, followers: Followers, is_ready: Callable[[], bool]
-) -> AsyncIterator[bytes]:
-    quiet = 0.0
-    with followers.one():
-        async with aclosing(events.follow(_LOOK_SECONDS)) as changes:
-            async for changed in changes:
-                quiet = 0.0 if changed else quiet + _LOOK_SECONDS
-                if quiet >= STILL_THERE_SECONDS:
-                    quiet = 0.0
-                    yield STILL_THERE
-                for name, data in changed:
-                    yield encode_event(name, data)
-                if not is_ready():
-                    return
+async def _follow(events: ImprovementEvents, is_ready: Callable[[], bool]) -> Events:
+    async with aclosing(events.follow(_LOOK_SECONDS)) as changes:
+        async for changed in changes:
+            for name, data in changed:
+                yield encode_event(name, data)
+            if not changed:
+                yield None
+            if not is_ready():
+                return

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from time import monotonic, perf_counter
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, Field
 
@@ -24,6 +24,7 @@ from tilores_core.errors import SourceError
 from tilores_core.hookspecs import HealthCheck
 from tilores_core.host.host import PluginHost
 from tilores_core.resilience import Condition
+from tilores_core.resilience.presence import WorkersSeen
 
 Status = Literal["ok", "degraded", "failed", "off"]
 
@@ -38,21 +39,6 @@ NO_WORKER: Final = (
     "no worker process is running, so jobs wait: run `tilores worker` with the same TILORES_DATA_DIR, "
     "or `tilores serve` without --no-worker"
 )
-
-
-class WorkersSeen(Protocol):
-    """What is known of worker processes."""
-
-    @property
-    def running(self) -> int: ...
-
-    @property
-    def last_seen(self) -> float | None:
-        """Seconds since the epoch; None when none was seen."""
-        ...
-
-    @property
-    def restarts(self) -> int: ...
 
 
 class Fault(BaseModel):

@@ -14,6 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from tilores_core.chat.models import Models
 from tilores_core.web.auth import Authenticator
 from tilores_core.web.bodies import json_schema
+from tilores_core.web.feedback import FeedbackBody
 from tilores_core.web.guard import PluginRouters
 from tilores_core.web.langserve.config import config_schema
 from tilores_core.web.langserve.schemas import Batched, Invoked, Problem, input_schema
@@ -156,19 +157,16 @@ def _openai_paths() -> Schema:
 
 def post_feedback(problem: Schema, tag: str, wrong: Mapping[str, Any]) -> Schema:
     """The route that hands a score to the tracers."""
-    text = {"type": ["string", "null"]}
-    run_id = {"type": "string", "pattern": "^(chatcmpl-)?[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"}
-    key = {"type": "string", "pattern": "^[A-Za-z0-9_ .:/-]{1,100}$"}
-    score = {"type": ["number", "boolean", "null"], "minimum": -1e9, "maximum": 1e9}
-    required = {"run_id": run_id, "key": key}
-    value = {"type": ["string", "number", "boolean", "null"], "maxLength": 1000, "minimum": -1e9, "maximum": 1e9}
-    body = _object(required, {"score": score, "value": value, "comment": {**text, "maxLength": 10000}})
     handed = _object(
         {"id": {"type": "string"}, "run_id": {"type": "string"}, "key": {"type": "string"}},
-        {"score": {"type": ["number", "null"]}, "value": {}, "comment": text},
+        {"score": {"type": ["number", "null"]}, "value": {}, "comment": {"type": ["string", "null"]}},
     )
     missing = {"404": _response("No tracer here takes feedback", {_JSON: problem})}
-    return {"post": _post("A score for an answer", tag, body, {_JSON: handed}, problem, {**wrong, **missing})}
+    return {
+        "post": _post(
+            "A score for an answer", tag, json_schema(FeedbackBody), {_JSON: handed}, problem, {**wrong, **missing}
+        )
+    }
 
 
 def _post(

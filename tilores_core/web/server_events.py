@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Any, Final
 
 import orjson
+from fastapi.responses import StreamingResponse
 
 from tilores_core.errors import OverloadedError
+from tilores_core.web.problems import Responses
 
-STILL_THERE: Final = b": still there\n\n"
+_EVENT_STREAM: Final = "text/event-stream"
+_STILL_THERE: Final = b": still there\n\n"
 """A comment that keeps a quiet connection open."""
-STILL_THERE_SECONDS: Final = 15.0
+_STILL_THERE_SECONDS: Final = 15.0
 _MOST_FOLLOWERS: Final = 64
+
+Events = AsyncGenerator[bytes | None]
+"""Events as `encode_event` writes them, and None when for some time there was none."""
+
+
+def describe_events(description: str, *names: str) -> Responses:
+    """What OpenAPI says of a route with these events."""
+    event = {
+        "type": "object",
+        "description": description,
+        "required": ["event", "data"],
+        "properties": {"event": {"enum": [*names]}, "data": {"type": "string"}},
+        "additionalProperties": False,
+    }
+    return {200: {"content": {_EVENT_STREAM: {"schema": event}}}}
 
 
 def encode_event(name: str, data: Any) -> bytes:
@@ -28,16 +47,21 @@ class Followers:
         self._instead = instead
         self._count = 0
 
-    def check(self) -> None:
-        """Raises `OverloadedError` when there are as many as there may be."""
+    def reply(self, events: Events) -> StreamingResponse:
+        """The events, as one more follower. Raises `OverloadedError` when there are as many as there may be."""
         if self._count >= _MOST_FOLLOWERS:
             raise OverloadedError(f"{_MOST_FOLLOWERS} follow {self._what} already", fix=self._instead)
+        return StreamingResponse(self._send(events), media_type=_EVENT_STREAM, headers={"Cache-Control": "no-store"})
 
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        """Count one while the block runs."""
+    async def _send(self, events: Events) -> AsyncIterator[bytes]:
+        loop = asyncio.get_running_loop()
         self._count += 1
         try:
-            yield
+            async with aclosing(events):
+                last = loop.time()
+                async for event in events:
+                    if event is not None or loop.time() - last > _STILL_THERE_SECONDS:
+                        last = loop.time()
+                        yield _STILL_THERE if event is None else event
         finally:
             self._count -= 1

@@ -17,10 +17,10 @@ import structlog
 
 from tilores_core.jobs.job_folder import JobFolder
 from tilores_core.logs import configure_logging
+from tilores_core.resilience.presence import present
 from tilores_core.resilience.tasks import wait_for_event
 from tilores_core.resilience.work_mark import has_work
 from tilores_core.settings import Config, Environment, LoadedConfig, load_config, load_environment
-from tilores_core.worker.presence import present
 
 log = structlog.get_logger(part="worker")
 

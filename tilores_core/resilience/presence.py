@@ -1,4 +1,4 @@
-"""Which worker processes run: each keeps a small file in the data folder and touches it while it lives.
+"""Which processes live: of this machine by their ids, and worker processes by a small file in the data folder.
 
 A worker can only run jobs whose files it shares, so the data folder is where web processes look for one.
 """
@@ -44,7 +44,7 @@ def present(data_dir: Path, *, restarts: int) -> Iterator[None]:
             if time.time() - path.stat().st_mtime > _FORGOTTEN_SECONDS:
                 path.unlink()
     mine = folder / f"{os.getpid()}-{uuid.uuid4().hex[:8]}.json"
-    record = {"pid": os.getpid(), "host": socket.gethostname()[:60], "started": time.time(), "restarts": restarts}
+    record = {"pid": os.getpid(), "host": machine(), "started": time.time(), "restarts": restarts}
     mine.write_text(json.dumps(record))
     over = threading.Event()
 
@@ -78,12 +78,24 @@ def workers(data_dir: Path) -> WorkersSeen:
 
 def _is_dead(record: dict[str, Any]) -> bool:
     """Whether it was killed: known at once of a process of this machine."""
-    if record["host"] != socket.gethostname()[:60]:
-        return False
+    return record["host"] == machine() and not process_exists(record["pid"])
+
+
+def process_exists(pid: int) -> bool:
+    """Whether a process of this machine has the id."""
     try:
-        os.kill(record["pid"], 0)
+        os.kill(pid, 0)
     except ProcessLookupError:
-        return True
-    except PermissionError:
+        return False
+    except OSError:  # another user's
         pass
-    return False
+    return True
+
+
+def machine() -> str:
+    """The host and, on Linux, the namespace that process ids are of: containers may share a host's name."""
+    try:
+        space = os.readlink("/proc/self/ns/pid").strip("pid:[]")
+    except OSError:
+        space = "-"
+    return f"{socket.gethostname()[:60]}/{space}"
