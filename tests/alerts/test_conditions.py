@@ -6,7 +6,7 @@ import random
 import re
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +33,7 @@ from tilores_core.alerts.queue import AlertQueue
 from tilores_core.cache.tiered import TieredCache
 from tilores_core.deploy.rollout import DeploymentFailedError, Journal, Rollout
 from tilores_core.quality.thresholds import LEASE, QualityThresholdMonitor
+from tilores_core.resilience.presence import WorkersSeen
 from tilores_core.settings import AlertsTable, CacheTable, ChatTable, QualityTable, RoutingTable
 from tilores_core.settings.config import DeployTable
 from tilores_core.store.address import store_address
@@ -67,31 +68,24 @@ class Stage:
         return {one.alert.kind: one.alert.severity for one in found if one.state == "open"}
 
 
-@dataclass
-class Seen:
-    running: int = 1
-    last_seen: float | None = 1.0
-    restarts: int = 0
-
-
 # --- scenarios: each yields what is to be open now, at last nothing --------------------------------------
 
 
 async def worker_that_is_gone_or_was_restarted(stage: Stage) -> AsyncIterator[Kinds]:
-    seen = Seen(running=0, last_seen=None)
+    seen = WorkersSeen()
     stage.watching(worker_check(lambda: seen, clock=stage.clock))
     yield {}
     stage.clock.advance(60.0)
     yield {}  # there was none
-    seen.last_seen = 1.0
+    seen = replace(seen, last_seen=1.0)
     yield {}
     stage.clock.advance(15.0)
     yield {}
     stage.clock.advance(5.0)
     yield {"worker.dead": "CRITICAL"}
-    seen.running = 1
+    seen = replace(seen, running=1)
     yield {}
-    seen.restarts = 1
+    seen = replace(seen, restarts=1)
     yield {"worker.dead": "MEDIUM"}
     yield {}
 
