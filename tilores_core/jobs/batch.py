@@ -8,7 +8,7 @@ writing     in order, in a thread; what came too early waits within a window
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,7 +104,8 @@ class Batch:
                 await self._write_all(ahead)
             await asyncio.to_thread(keep_early, plan.output, {})
         finally:
-            await asyncio.to_thread(_close, lines, index)
+            await asyncio.to_thread(lines.close)
+            await asyncio.to_thread(index.close)
         return self.totals
 
     async def _open(self) -> OutputFile:
@@ -241,13 +242,6 @@ class Batch:
 async def _end_of(task: asyncio.Task[None]) -> None:
     """Raise what the task raises; the task goes on when this is cancelled."""
     await asyncio.shield(task)
-
-
-def _close(lines: Iterator[BatchLine], index: AnsweredIndex) -> None:
-    close: Callable[[], None] | None = getattr(lines, "close", None)
-    if close is not None:
-        close()
-    index.close()
 
 
 def check_paths(source: Path, output: Path) -> None:

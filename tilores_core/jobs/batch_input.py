@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Final, Literal
@@ -133,7 +133,7 @@ class InputOptions:
     max_line_bytes: int = MAX_LINE_BYTES
 
 
-def read_batch(path: Path, reading: InputOptions | None = None) -> Iterator[BatchLine]:
+def read_batch(path: Path, reading: InputOptions | None = None) -> Generator[BatchLine]:
     """The lines of `path`, one by one. It reads the disk: go through it in a thread.
 
     Raises `InvalidRequestError` naming file and line.

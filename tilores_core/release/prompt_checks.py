@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final, Protocol
 
 from tilores_core.chat.context.estimate import estimate_tokens
@@ -148,19 +149,15 @@ class PromptChecks:
         )
 
     async def _check_copied(self, texts: Mapping[str, str], *, skip: bool) -> Check:
-        if self.evaluator is None:
-            said = "not run: there are no golden questions to compare with"
-            return Check(name="copied", passed=False, ran=False, skipped=skip, said=said)
         try:
-            cases = await self.evaluator.cases()
+            cases = () if self.evaluator is None else await self.evaluator.cases()
         except TiloresError as error:
-            return Check(name="copied", passed=False, ran=False, skipped=skip, said=f"not run: {error.message}")
-        return CopyCheck(cases).run(texts)
+            return _not_run("copied", error.message, skipped=skip)
+        check = CopyCheck(cases).run(texts)
+        return check if check.ran else replace(check, skipped=skip)
 
     async def _evaluation(self, prompt: Prompt, model: str | None, *, skip: bool, refused: bool) -> Check:
-        def not_run(said: str) -> Check:
-            return Check(name="evaluation", passed=False, ran=False, skipped=skip, said=f"not run: {said}")
-
+        not_run = partial(_not_run, "evaluation", skipped=skip)
         if skip:
             return not_run("skipped by the operator")
         if refused:
@@ -184,6 +181,10 @@ class PromptChecks:
             said=said,
             values={"score": found.score, "questions": found.questions, "least": least, **found.by_set},
         )
+
+
+def _not_run(name: str, why: str, *, skipped: bool = False) -> Check:
+    return Check(name=name, passed=False, ran=False, skipped=skipped, said=f"not run: {why}")
 
 
 def check_texts(parts: Mapping[str, str]) -> None:
@@ -282,8 +283,7 @@ class CopyCheck:
     def run(self, parts: Mapping[str, str]) -> Check:
         """The check of one prompt."""
         if not self._cases:
-            said = "not run: there are no golden questions to compare with"
-            return Check(name="copied", passed=False, ran=False, said=said)
+            return _not_run("copied", "there are no golden questions to compare with")
         copied: dict[str, int] = {}
         grams = {gram: part for part, text in sorted(parts.items()) for gram in _grams(text)}
         for gram, part in grams.items():

@@ -19,7 +19,7 @@ from tilores_core.errors import ConflictError, InvalidRequestError, UnknownNameE
 from tilores_core.store.audit import record
 from tilores_core.store.changes import bump
 from tilores_core.store.repository import Repository, read_row
-from tilores_core.store.schema import PREFIX, fitting, insert, metadata, now_ms
+from tilores_core.store.schema import PREFIX, fit_row, fitting, insert, metadata, now_ms
 from tilores_core.store.topics import PRODUCTION, PROMPTS
 
 _KEPT_MOVES: Final = 100
@@ -142,14 +142,11 @@ class Prompts(Repository):
             if parent is not None and await _get(connection, parent) is None:
                 raise missing(parent, await connection.scalar(_NEWEST))
             number = 1 + (await connection.scalar(_NEWEST) or 0)
-            made = await _insert(connection, number, parts, author, reason, parent, scores or {})
+            given = {"parts": dict(parts), "author": author, "reason": reason, "parent": parent}
+            made = await _insert(connection, number=number, **given, scores=dict(scores or {}))
+            subject, detail = f"prompts/{number}", {"parent": parent}
             await record(
-                connection,
-                actor=author,
-                action="prompts.new",
-                subject=f"prompts/{number}",
-                reason=reason,
-                detail={"parent": parent},
+                connection, actor=author, action="prompts.new", subject=subject, reason=reason, detail=detail
             )
             return made
 
@@ -244,8 +241,8 @@ class Prompts(Repository):
         async with self._database.write() as connection:
             await bump(connection, PROMPTS)
             if builtin is not None and not await connection.scalar(select(func.count()).select_from(prompt_versions)):
-                why = "the built-in prompt"
-                await _insert(connection, 1, builtin, _BUILTIN_AUTHOR, why, None, {})
+                why, parts = "the built-in prompt", dict(builtin)
+                await _insert(connection, number=1, parts=parts, author=_BUILTIN_AUTHOR, reason=why, scores={})
                 if await _get_label(connection, PRODUCTION) is None:
                     action, to = "prompts.deploy", {"from": None, "to": 1}
                     await _put_label(connection, PRODUCTION, 1, (), _BUILTIN_AUTHOR, action, why, to)
@@ -270,24 +267,9 @@ def missing(number: int, newest: int | None) -> UnknownNameError:
     )
 
 
-async def _insert(
-    connection: AsyncConnection,
-    number: int,
-    parts: Mapping[str, str],
-    author: str,
-    reason: str,
-    parent: int | None,
-    scores: Mapping[str, Any],
-) -> PromptVersion:
-    statement = insert(connection, prompt_versions).values(
-        number=number,
-        parts=dict(parts),
-        author=fitting(prompt_versions.c.author, author),
-        reason=fitting(prompt_versions.c.reason, reason),
-        parent=parent,
-        scores=dict(scores),
-        created_ms=now_ms(),
-    )
+async def _insert(connection: AsyncConnection, **row: Any) -> PromptVersion:
+    """A row of `prompt_versions`, created now."""
+    statement = prompt_versions.insert().values(**fit_row(prompt_versions, row), created_ms=now_ms())
     return read_row(PromptVersion, (await connection.execute(statement.returning(*prompt_versions.c))).one())
 
 
