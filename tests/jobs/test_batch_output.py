@@ -59,7 +59,7 @@ def _some(path: Path, ids: list[str], finished: int, chance: random.Random) -> i
     """Write some lines, a few at a time; the size before the last write."""
     file = OutputFile.open(path, resume=True)
     try:
-        first = resume(path, ids)
+        first = len(list(resume(path, ids, str)))
         before = path.stat().st_size
         while first < min(finished, len(ids)):
             before, last = path.stat().st_size, min(first + chance.randrange(1, 8), finished, len(ids))
@@ -95,11 +95,11 @@ def test_a_torn_line_longer_than_a_block(tmp_path: Path) -> None:
 
 def test_resuming_counts_what_is_there(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
-    assert resume(path, ["a"]) == 0
+    assert list(resume(path, ["a"], str)) == []
     path.write_text('{"id": "a", "error": "x"}\n{"id": "b"}\n{"id": "c')
-    told: list[tuple[dict[str, Any], int]] = []
-    assert resume(path, iter("abcd"), lambda row, begins: told.append((row, begins))) == 2
-    assert told == [({"id": "a", "error": "x"}, 0), ({"id": "b"}, 26)]
+    ids = iter("abcd")
+    assert list(resume(path, ids, str)) == [("a", {"id": "a", "error": "x"}, 0), ("b", {"id": "b"}, 26)]
+    assert next(ids) == "c"
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_the_output_of_something_else_is_refused(tmp_path: Path, text: str, said
     path = tmp_path / "out.jsonl"
     path.write_text(text)
     with pytest.raises(InvalidRequestError, match=said) as caught:
-        resume(path, ["a", "b"])
+        list(resume(path, ["a", "b"], str))
     assert caught.value.fix
     assert path.read_text() == text
 
@@ -236,7 +236,7 @@ async def test_ending_early_leaves_what_waits_to_the_next_run(tmp_path: Path) ->
             output.finish(slot, _row(slot.line))
     output.end(unfinished=True)
     await writing
-    assert resume(path, [f"id-{place}" for place in range(4)]) == 1
+    assert len(list(resume(path, [f"id-{place}" for place in range(4)], str))) == 1
     assert [slot.line for slot in output.early()] == [2, 3]
 
 
@@ -321,7 +321,8 @@ for line in read_batch(folder / "in.jsonl"):
         output.append(rows)
         rows = []
 output.append(rows)
-assert resume(folder / "out.jsonl", (line.id for line in read_batch(folder / "in.jsonl"))) == count
+lines = read_batch(folder / "in.jsonl")
+assert sum(1 for _ in resume(folder / "out.jsonl", lines, lambda line: line.id)) == count
 print((psutil.Process().memory_info().rss - before) // 1024)
 """
 

@@ -13,7 +13,7 @@ from tests.quality.evaluated import opened
 from tilores_core import Alert, InvalidRequestError
 from tilores_core.chat.prompts import BUILTIN_PARTS
 from tilores_core.quality.evaluation import AnswerResult, Evaluation
-from tilores_core.quality.evaluation.alerting import tell
+from tilores_core.quality.evaluation.alerting import update_alerts
 from tilores_core.quality.evaluation.page import as_html
 from tilores_core.quality.evaluation.plan import EvaluationRequest
 from tilores_core.quality.evaluation.shown import as_text
@@ -132,7 +132,7 @@ def run_of(overall: float, answers: int) -> Evaluation:
 )
 def test_floors_of_cells(overall: float, answers: int, simulated: bool, severities: list[str]) -> None:
     sink = Sink()
-    tell(sink, run_of(overall, answers), QualityTable(), simulated=simulated)
+    update_alerts(sink, run_of(overall, answers), QualityTable(), simulated=simulated)
     assert [alert.severity for alert in sink.open.values()] == severities
-    tell(sink, run_of(0.99, 5), QualityTable(), simulated=False)
+    update_alerts(sink, run_of(0.99, 5), QualityTable(), simulated=False)
     assert sink.open == {}

@@ -102,14 +102,14 @@ class VirtuousCycleOrchestrator:
             work.phases["error"] = {"error": type(error).__name__, "said": error.message}
             await store.keep(cycle.id, work.phases, fence=work.fence)
             await store.end(cycle.id, "failed", fence=work.fence)
-            self._tell_of_budget(work.journal.ended)
+            self._update_budget_alert(work.journal.ended)
             self._parts.alerts.raise_alert(failure_alert(error))
             raise
         waits = work.phases["recommendations"].get("rollout")
         await store.end(cycle.id, "rolling out" if waits else "done", fence=work.fence)
-        self._tell_of_budget(work.journal.ended)
+        self._update_budget_alert(work.journal.ended)
 
-    def _tell_of_budget(self, ended: str | None) -> None:
+    def _update_budget_alert(self, ended: str | None) -> None:
         alert = Alert(
             kind="budget.spent",
             severity="LOW",

@@ -55,7 +55,7 @@ class ImprovementEvents:
         events: list[Event] = []
         is_first, seen["begun"] = "begun" not in seen, True
 
-        def tell(key: str, name: str, data: dict[str, Any]) -> None:
+        def add_changed(key: str, name: str, data: dict[str, Any]) -> None:
             if seen.get(key) != data:
                 seen[key] = data
                 events.append((name, data))
@@ -66,18 +66,18 @@ class ImprovementEvents:
             state = {name: row[name] for name in ("id", "state", "created", "strategy")}
             ended = cycle.state in ("done", "failed")
             if not ended:
-                tell(key, "cycle", state)
+                add_changed(key, "cycle", state)
             if not (ended and is_first):  # the phases of earlier cycles are in their reports
                 for number, phase in enumerate(PHASES, start=1):
                     if phase in cycle.phases:
-                        tell(f"{key} {phase}", "phase", {**about, "phase": phase, "number": number})
+                        add_changed(f"{key} {phase}", "phase", {**about, "phase": phase, "number": number})
                 if "validation" in cycle.phases:
-                    tell(f"{key} decision", "decision", {**about, **cycle.phases["validation"]["decision"]})
+                    add_changed(f"{key} decision", "decision", {**about, **cycle.phases["validation"]["decision"]})
             if cycle.state == "running":
                 calls = await store.improvement.count_calls(cycle.id)
-                tell(f"{key} calls", "progress", {**about, "calls": calls})
+                add_changed(f"{key} calls", "progress", {**about, "calls": calls})
             if ended:
-                tell(key, "cycle", row)
+                add_changed(key, "cycle", row)
         for episode in reversed(await store.healing.recent(limit=_EPISODES)):
-            tell(f"episode {episode.id}", "episode", episode_row(episode))
+            add_changed(f"episode {episode.id}", "episode", episode_row(episode))
         return events

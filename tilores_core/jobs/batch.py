@@ -8,7 +8,7 @@ writing     in order, in a thread; what came too early waits within a window
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,23 +126,15 @@ class Batch:
 
     def _take_up(self, lines: Iterator[BatchLine], index: AnsweredIndex) -> int:
         """Count and index what is written; `lines` then continues behind it."""
-        last: list[BatchLine] = []
-        noted: list[tuple[bytes, int]] = []
-
-        def ids() -> Iterator[str]:
-            for line in lines:
-                last[:] = [line]
-                yield line.id
-
-        def tell(row: Mapping[str, Any], begins: int) -> None:
+        place, noted = 0, list[tuple[bytes, int]]()
+        for line, row, begins in resume(self._plan.output, lines, lambda line: line.id):
+            place += 1
             self.totals.count(row)
             if "error" not in row:
-                noted.append((line_key(last[0]), begins))
+                noted.append((line_key(line), begins))
             if len(noted) >= _NOTED_AT_ONCE:
                 index.add(noted)
                 noted.clear()
-
-        place = resume(self._plan.output, ids(), tell)
         index.add(noted)
         self._early = take_early(self._plan.output) if self._plan.resume else {}
         return place
@@ -266,7 +258,7 @@ def write_failures(source: Path, output: Path, reading: InputOptions) -> int:
     count = 0
     try:
         with open(fresh, "wb", opener=open_private) as file:
-            for line, row in zip(read_batch(source, reading), read_written(output), strict=False):
+            for line, (row, _) in zip(read_batch(source, reading), read_written(output), strict=False):
                 if "error" in row:
                     file.write(orjson.dumps(input_row(line), option=orjson.OPT_APPEND_NEWLINE))
                     count += 1

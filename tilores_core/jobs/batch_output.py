@@ -100,40 +100,32 @@ class OutputFile:
         self._file.close()
 
 
-def read_written(path: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines of an output, one by one. Raises `InvalidRequestError` for a line that no batch wrote."""
-    return (row for _, row in _read_written_at(path))
-
-
-def _read_written_at(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The same with where each begins."""
+def read_written(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
+    """The whole lines of an output, one by one, and where each begins. Raises `InvalidRequestError` for a line that no
+    batch wrote."""
     begin = 0
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 if line.endswith(b"\n"):
-                    yield begin, _parse_line(line, number, path)
+                    yield _parse_line(line, number, path), begin
                 begin += len(line)
     except FileNotFoundError:
         return
 
 
-def resume(path: Path, ids: Iterable[str], tell: Callable[[dict[str, Any], int], None] | None = None) -> int:
-    """How many lines of the input are done, and so the place to continue from. `ids`: of the input, in order.
+def resume(path: Path, lines: Iterable[T], id_of: Callable[[T], str]) -> Iterator[tuple[T, dict[str, Any], int]]:
+    """The lines of the input that are done, in order, each with its row and where that begins.
 
-    Open the file first (`OutputFile.open`): that keeps others away. `tell` gets each line that is there, and where it
-    begins. Of `ids` no more are taken than lines are there. Reads the whole output once and holds one line.
-    Raises `InvalidRequestError` where the output is not that of this input.
+    Open the file first (`OutputFile.open`): that keeps others away. No more of `lines` are taken than are done. Raises `InvalidRequestError` where the output is not that of this input.
     """
-    place, wanted = 0, iter(ids)
-    for begin, row in _read_written_at(path):
-        if row["id"] != next(wanted, None):
+    wanted = iter(lines)
+    for place, (row, begin) in enumerate(read_written(path)):
+        line = next(wanted, None)
+        if line is None or row["id"] != id_of(line):
             fix = "resume with the input that it was begun with, or name another output"
             raise InvalidRequestError(f"{path}, line {place + 1} answers no line of this input", param="id", fix=fix)
-        if tell is not None:
-            tell(row, begin)
-        place += 1
-    return place
+        yield line, row, begin
 
 
 @dataclass(slots=True, eq=False)

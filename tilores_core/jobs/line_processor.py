@@ -109,7 +109,7 @@ class LineProcessor:
     def try_cached(self, line: BatchLine) -> dict[str, Any] | None:
         """The row, if the answer is in memory. Nothing is awaited."""
         begun = time.perf_counter()
-        outcome = self._whom(line)
+        outcome = self._find_known(line)
         if line.question is None or outcome is None:
             return None
         try:
@@ -141,7 +141,7 @@ class LineProcessor:
         return error_row(line.id, error, attempts=attempt, seconds=time.perf_counter() - begun)
 
     async def _try(self, line: BatchLine, attempt: int, begun: float) -> dict[str, Any]:
-        outcome = self._whom(line) or await self._identify(line.identifiers)
+        outcome = self._find_known(line) or await self._identify(line.identifiers)
         if line.question is None:
             outcome, customer = await self._records(line, outcome)
             taken = time.perf_counter() - begun
@@ -157,7 +157,7 @@ class LineProcessor:
             answer = await self._engine.answer(self._turn(line, outcome.customer_id))
         return answer_row(line.id, answer, attempts=attempt, seconds=time.perf_counter() - begun)
 
-    def _whom(self, line: BatchLine) -> CustomerOutcome | None:
+    def _find_known(self, line: BatchLine) -> CustomerOutcome | None:
         """The customer that the line is about, as far as known; None when the source has to be asked."""
         who = line.identifiers
         if not who:

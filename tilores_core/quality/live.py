@@ -159,17 +159,17 @@ class LiveQuality:
         """The outcome of a turn that `count` wanted: score its answer, if there is still time for it."""
         answer = outcome.answer
         if answer is None:
-            self._tell(outcome, None)
+            self._observe(outcome, None)
             return
         if self._collector is not None:
             self._collector.remember(outcome)
         if not self._has_time():
             self.counts["over_budget"] += 1
             if outcome.arm is not None:
-                self._tell(outcome, None)
+                self._observe(outcome, None)
         elif not is_scorable(outcome, answer):
             self.counts["not_scorable"] += 1
-            self._tell(outcome, None)
+            self._observe(outcome, None)
         else:
             self._candidates.append(outcome)
             self._wake.set()
@@ -257,9 +257,9 @@ class LiveQuality:
         if scores is not None and (answer := outcome.answer) is not None:
             self._note(Cell(answer.model, answer.spectrum, answer.prompt_version), scores)
             self._note_scores(outcome.turn.run_id, scores.as_numbers())
-        self._tell(outcome, None if scores is None else scores.overall)
+        self._observe(outcome, None if scores is None else scores.overall)
 
-    def _tell(self, outcome: Outcome, score: float | None) -> None:
+    def _observe(self, outcome: Outcome, score: float | None) -> None:
         if self._observer is not None:
             began = time.thread_time()
             self._observer.record(outcome, score)

@@ -189,7 +189,7 @@ class QualityThresholdMonitor:
         states = await store.quality.get_all()
         self.watched = {cell: CellWatch.from_state(state, self._table) for cell, state in states.items()}
         for cell, watch in self.watched.items():
-            self._tell(cell, CellWatch.of(self._table), watch)
+            self._update_alerts(cell, CellWatch.of(self._table), watch)
 
     async def check(self, fence: int) -> bool:
         """Look at what was logged, but for the times of code roll-outs; whether there may be more. Raises
@@ -218,7 +218,7 @@ class QualityThresholdMonitor:
             self.watched.update(before)  # the scores will be read again
             raise
         for cell, old in before.items():
-            self._tell(cell, old, self.watched[cell])
+            self._update_alerts(cell, old, self.watched[cell])
         return True
 
     async def _roll_up(self, fence: int) -> None:
@@ -230,7 +230,7 @@ class QualityThresholdMonitor:
 
     # --- alerts ------------------------------------------------------------------------------------------
 
-    def _tell(self, cell: Cell, old: CellWatch, new: CellWatch) -> None:
+    def _update_alerts(self, cell: Cell, old: CellWatch, new: CellWatch) -> None:
         level = new.level
         if level is not None:
             self._alerts.raise_alert(self._floor_alert(cell, new, level))

@@ -95,16 +95,16 @@ async def work_off(
     """
     while True:
         mark.take()
-        if await waiting():
-            lease = await acquire_lease(await leases(), name, seconds=_LEASE_SECONDS)
-            if lease is None:
-                mark.keep()
-                await mark.wait(_WORK_SECONDS)
-                continue
+        done = not await waiting()
+        if not done and (lease := await acquire_lease(await leases(), name, seconds=_LEASE_SECONDS)) is not None:
             async with lease:
                 while not lease.lost.is_set() and (left := await waiting()):
                     await do(left[0], lease)
-        mark.clear()
+                done = not lease.lost.is_set()
+        if done:
+            mark.clear()
+        else:
+            mark.keep()
         await mark.wait(_WORK_SECONDS)
 
 

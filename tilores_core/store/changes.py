@@ -85,7 +85,7 @@ class ChangeFeed:
         """Call `listener`, which must be quick, on the event loop. Returns a function that ends it."""
         self._listeners.setdefault(topic, []).append(listener)
         if topic in self._known:
-            _tell(topic, listener, self._known[topic])
+            _notify(topic, listener, self._known[topic])
 
         def end() -> None:
             with suppress(ValueError):
@@ -115,7 +115,7 @@ class ChangeFeed:
             else:
                 failures = 0
                 self._note_success()
-                self._tell_all(changed)
+                self._notify_all(changed)
             await self._pause(failures)
 
     async def _pause(self, failures: int) -> None:
@@ -126,11 +126,11 @@ class ChangeFeed:
             return
         await wait_for_event(self._wanted, self._seconds)
 
-    def _tell_all(self, changed: dict[str, int]) -> None:
+    def _notify_all(self, changed: dict[str, int]) -> None:
         self._known |= changed
         for topic, counter in changed.items():
             for listener in tuple(self._listeners.get(topic, ())):
-                _tell(topic, listener, counter)
+                _notify(topic, listener, counter)
 
     def _note_failure(self, error: Exception) -> None:
         if self.failing_since is None:
@@ -144,7 +144,7 @@ class ChangeFeed:
             self.failing_since = None
 
 
-def _tell(topic: str, listener: Listener, counter: int) -> None:
+def _notify(topic: str, listener: Listener, counter: int) -> None:
     try:
         listener(counter)
     except Exception as error:

@@ -21,7 +21,7 @@ from tilores_core.quality.evaluation import (
     compare,
     score_table,
 )
-from tilores_core.quality.evaluation.alerting import baseline, tell
+from tilores_core.quality.evaluation.alerting import baseline, update_alerts
 from tilores_core.quality.evaluation.evaluator import Progress
 from tilores_core.quality.evaluation.plan import EvaluationRequest, build_plan
 from tilores_core.quality.evaluation.queue import MARK, EvaluationQueue
@@ -137,7 +137,7 @@ async def run_evaluation(
         await store.evaluations.end(run.id, state=run.state, summary=summary)
     is_simulated_run, raised = simulated(services, plan), 0
     if request.alerts:
-        raised = tell(
+        raised = update_alerts(
             services.alerts,
             run,
             services.host.config.quality,

@@ -41,7 +41,7 @@ log = structlog.get_logger(part="prewarm")
 _SLACK = 5.0
 _SHORTER = 0.8
 _JUST_NOW = 2.0  # what is not older counts as new: storing takes a moment
-_NOBODYS: tuple[Message, ...] = ({"role": "user", "content": ""},)
+_NO_QUESTION: tuple[Message, ...] = ({"role": "user", "content": ""},)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +131,7 @@ class Warmer:
     async def _records(self, customer_id: str, task: WarmTask, stats: WarmStats) -> tuple[bool, bool, str | None]:
         """Whether there are records, whether the source answered, and the customer's name."""
         policy = CachePolicy(max_age=_JUST_NOW) if task.refresh_records else DEFAULT_CACHE_POLICY
-        turn = Turn(messages=_NOBODYS, customer_id=customer_id, purpose="prewarm", cache=policy)
+        turn = Turn(messages=_NO_QUESTION, customer_id=customer_id, purpose="prewarm", cache=policy)
         try:
             match = await self._engine.find_customer(turn)
         except TiloresError as error:

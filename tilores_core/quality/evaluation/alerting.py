@@ -35,7 +35,7 @@ async def baseline(evaluations: Evaluations, run: Evaluation) -> tuple[str, list
     return None
 
 
-def tell(
+def update_alerts(
     sink: AlertSink,
     run: Evaluation,
     table: QualityTable,
