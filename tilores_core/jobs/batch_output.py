@@ -101,8 +101,8 @@ class OutputFile:
 
 
 def read_written(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
-    """The whole lines of an output, one by one, and where each begins. Raises `InvalidRequestError` for a line that no
-    batch wrote."""
+    """The whole lines of an output, one by one, and where each begins. Raises `InvalidRequestError` for a line that
+    no batch wrote."""
     begin = 0
     try:
         with path.open("rb") as file:
@@ -117,7 +117,8 @@ def read_written(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
 def resume(path: Path, lines: Iterable[T], id_of: Callable[[T], str]) -> Iterator[tuple[T, dict[str, Any], int]]:
     """The lines of the input that are done, in order, each with its row and where that begins.
 
-    Open the file first (`OutputFile.open`): that keeps others away. No more of `lines` are taken than are done. Raises `InvalidRequestError` where the output is not that of this input.
+    Open the file first (`OutputFile.open`): that keeps others away. No more of `lines` are taken than are done.
+    Raises `InvalidRequestError` where the output is not that of this input.
     """
     wanted = iter(lines)
     for place, (row, begin) in enumerate(read_written(path)):
