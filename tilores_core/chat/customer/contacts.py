@@ -8,6 +8,7 @@ text says so: behind "invoice", "room" or "claim" it is something else.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import islice
 from typing import Final, Literal, NamedTuple
 
@@ -19,7 +20,7 @@ from tilores_core.chat.customer.announced import (
     is_supplement,
 )
 from tilores_core.chat.customer.tokens import TextScan
-from tilores_core.chat.customer.words import ENGLISH, LANGUAGES, data_of, words_in_any
+from tilores_core.chat.customer.words import ENGLISH, LANGUAGES, data_of, keywords, words_in_any
 from tilores_core.contracts import Evidence, Strength
 from tilores_core.identity import normalise_email, normalise_phone
 from tilores_core.identity.mentions import BEFORE_NUMBER
@@ -41,6 +42,7 @@ _SPOKEN_EMAIL = re.compile(
     re.IGNORECASE,
 )
 _SPOKEN_PARTS = {" dot ": ".", " underscore ": "_", " dash ": "-", " at ": "@"}
+_DOT: Final = keywords(("dot",))
 _EMAIL_CUE = re.compile(r"\b(?:e-?mail|mail|address)(?:[ ]address)?(?:[ ](?:is|it's))?[ :]{1,2}$", re.IGNORECASE)
 _ADDRESSEE = re.compile(r"(?:^|\W)(?:to|cc|bcc)\W{1,3}$", re.IGNORECASE)
 
@@ -59,11 +61,12 @@ _ENDING = re.compile(
     r"[ :]{1,2}(?P<digits>\d{2,6})(?!\d)",
     re.IGNORECASE,
 )
-_ENDING_WORDS: Final = frozenset(("ends", "ending", "last"))
+_ENDING_WORDS: Final = keywords(("ends", "ending", "last"))
 _CARD = re.compile(r"\d{4}(?:[ \-]\d{4}){3}|\d{4}[ \-]\d{6}[ \-]\d{5}|\d{3}-\d{2}-\d{4}", re.ASCII)
 _NORTH_AMERICAN = re.compile(r"(?:\+?1[ .\-]?)?(?:\([2-9]\d\d\)[ ]?|[2-9]\d\d[ .\-]?)[2-9]\d\d[ .\-]?\d{4}", re.ASCII)
 _NORTH_AMERICA = frozenset({"US", "CA", "PR"})
 _GROUP = re.compile(r"\d+")
+_DIGIT = re.compile(r"\d")
 _FEWEST_DIGITS: Final = 7  # of a phone number
 _MOST_GROUPS = 6
 _LONGEST_DICTATED = 30
@@ -86,7 +89,7 @@ _CUED_ID = re.compile(
     rf"[\"']?{_IS}(?P<id>\w[\w\-./:]{{0,63}})",
 )
 _FIRST_LETTERS = re.compile(r"[^\W\d_]+")
-_ID_WORDS: Final = frozenset(
+_ID_WORDS: Final = keywords(
     found[0]
     for owner in words_in_any("owner") | {"user", "entity"}
     for number in ("", *words_in_any("number"))
@@ -120,8 +123,8 @@ _BARE_ID = re.compile(
     re.ASCII,
 )
 _DASHED_ID = re.compile(r"(?<!\w)([a-z]{1,4}) (?:dash|hyphen) (\d{2,10})(?!\w)")
-_DASHES: Final = frozenset(("dash", "hyphen"))
-_MAYBE_BARE_ID = re.compile(r"[A-Za-z_\-]\d|_", re.ASCII)
+_DASHES: Final = keywords(("dash", "hyphen"))
+_MAYBE_BARE_ID = re.compile(r"[\d_](?:(?<=_)|(?<=[A-Za-z_\-]\d))", re.ASCII)
 _THING_PREFIX = re.compile(
     r"(?:inv|ord|tck|tkt|case|clm|po|ref|sr|txn|trx|pay|pol|doc|task|req|shp|rma|bkg)[_\-]?\d", re.IGNORECASE
 )
@@ -180,8 +183,8 @@ def as_evidence(item: Contact) -> Evidence:
 
 def find_emails(page: TextScan) -> list[Contact]:
     """Addresses, also as they are said ("edwina dot h at example dot com"); faint when mail is sent there."""
-    typed = _typed_emails(page.left)
-    spoken = _first(_SPOKEN_EMAIL, page.left) if {"at", "dot"} <= page.words else []
+    typed = _typed_emails(page.left) if "@" in page.left else []
+    spoken = _first(_SPOKEN_EMAIL, page.left) if not _DOT.isdisjoint(page.keywords) and "at" in page.words else []
     found = []
     for match in (*typed, *spoken):
         written = match[0].rstrip(".'’")
@@ -214,7 +217,7 @@ def _typed_emails(text: str) -> list[re.Match[str]]:
 def find_phones(page: TextScan, region: str) -> list[Contact]:
     """Phone numbers in E.164; no cards, account numbers or amounts. Bare digits stay readable for `find_ids`."""
     found: list[Contact] = []
-    if sum([end - start for start, end, _ in page.numbers]) < _FEWEST_DIGITS:
+    if len(_DIGIT.findall(page.low)) < _FEWEST_DIGITS:
         return found
     for match in _first(_PHONE, page.left):
         if _is_another_number(page, match):
@@ -272,7 +275,7 @@ def _numbers(text: str, region: str, *, cued: bool) -> list[tuple[int, int, str]
 def find_parts(page: TextScan, phones: list[Contact]) -> list[Contact]:
     """Some digits of a phone number: its last ones, or some of one that is said over several messages, behind a cue
     or as nothing but digits."""
-    if not _ENDING_WORDS.isdisjoint(page.words) and (ending := _ENDING.search(page.left)):
+    if not _ENDING_WORDS.isdisjoint(page.keywords) and (ending := _ENDING.search(page.left)):
         return [Contact("part", f"*{ending['digits']}", *ending.span("digits"))]
     if phones:
         return []
@@ -346,11 +349,11 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
             found.append(Contact("customer_id", more[1], *more.span(1), strength))
             page.blank(*more.span(1))
             position = more.end()
-    for match in _first(_DASHED_ID, lower) if not _DASHES.isdisjoint(page.words) else ():
+    for match in _first(_DASHED_ID, lower) if not _DASHES.isdisjoint(page.keywords) else ():
         token = f"{match[1]}-{match[2]}"
         found.append(Contact("customer_id", token, *match.span(), Strength.WEAK, hyphened=None))
         page.blank(*match.span())
-    for match in _first(_BARE_ID, page.left) if _MAYBE_BARE_ID.search(page.left) else ():
+    for match in islice(_bare_ids(page.left), _MOST):
         token = match[0].rstrip("-_")
         if any(c.isdecimal() for c in token) and ("_" in token or "-" in token or token.upper() == token):
             if is_number_of_something(page, match.start()) or _THING_PREFIX.match(token):
@@ -363,6 +366,17 @@ def find_ids(page: TextScan, phones: list[Contact]) -> list[Contact]:
             found.append(Contact("customer_id", token, match.start(), match.start() + len(token), strength))
             page.blank(*match.span())
     return found
+
+
+def _bare_ids(text: str) -> Iterator[re.Match[str]]:
+    """Words that may be ids: tried only around digits and lines that may be in one."""
+    reached = 0
+    for hint in _MAYBE_BARE_ID.finditer(text):
+        if hint.start() >= reached:
+            begin, end = text.rfind(" ", reached, hint.start()) + 1, text.find(" ", hint.end())
+            if match := _BARE_ID.search(text, max(begin, reached), len(text) if end < 0 else end):
+                reached = match.end()
+                yield match
 
 
 def _is_counted(page: TextScan, end: int) -> bool:

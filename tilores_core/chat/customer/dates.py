@@ -19,6 +19,7 @@ from tilores_core.chat.customer.words import (
     Phrases,
     all_phrases,
     alternation,
+    keywords,
     numbers_of,
     phrases,
     words_in_any,
@@ -104,23 +105,27 @@ _AGE = re.compile(
     rf"\bturned[ ]{_YEARS}\b(?![ ]in)|"
     rf"\b{_YEARS}[ ](?:jahre[ ]alt|jaar[ ]oud)\b|\b(?:a|tiene|ha|tem)[ ]{_YEARS}[ ](?:ans|años|anni|anos)\b",
 )
-_AGE_NUMBERS: Final = frozenset((*_TEENS, *_TENS))
-_AGE_WORDS: Final = frozenset(("old", "age", "aged", "turned", "alt", "oud", "ans", "años", "anni", "anos"))
-_AGED: Final = frozenset(("he", "she", "who"))
+_AGE_NUMBERS: Final = keywords((*_TEENS, *_TENS))
+_AGE_WORDS: Final = keywords(("old", "age", "aged", "turned", "alt", "oud", "ans", "años", "anni", "anos"))
+_AGED: Final = keywords(("he", "she", "who"))
 _IS = re.compile(r"(?:he|who)(?:['’]s| is) (?:now )?\w", re.IGNORECASE)
-_DATED = re.compile(
-    r"\d{1,2}(?:[\-/.]|[ ]slash[ ])\d{1,2}(?:[\-/.]|[ ]slash[ ])|(?:18|19|20)\d\d(?!\d)|\d{4}[\-/.]\d|\d\.[ ]\d"
+_DATED = re.compile(  # begins with a digit, at which alone a search tries it
+    r"\d(?:\d?(?:[\-/.]|[ ]slash[ ])\d{1,2}(?:[\-/.]|[ ]slash[ ])|(?:(?<=1)[89]|(?<=2)0)\d\d(?!\d)|\d{3}[\-/.]\d|"
+    r"\.[ ]\d)"
 )
 _BIRTHS: Final = Phrases("born")
-MONTH_WORDS: Final = MONTHS.keys() | {
-    word for language in LANGUAGES for word in numbers_of(language)["months"].replace("|", " ").split()
-}
+MONTH_WORDS: Final = keywords(
+    MONTHS.keys()
+    | {word for language in LANGUAGES for word in numbers_of(language)["months"].replace("|", " ").split()}
+)
 _AGES: Final = range(16, 111)
+DATE_WORDS: Final = keywords(("b",)) | _BIRTHS.words | _AGE_NUMBERS
+"""Words of which a text without digits must have one to say a date."""
 _CUE_REACH = 48
 _HEDGE_REACH = 20
 _HEDGES: Final = words_in_any("hedges")
 _LETTERS = re.compile(r"[^\W\d_]+")
-_BIRTH_WORDS: Final = frozenset(
+_BIRTH_WORDS: Final = keywords(
     word for phrase in ("b.", *all_phrases("born")) for word in (_LETTERS.findall(phrase)[0], phrase.replace(" ", ""))
 )
 
@@ -141,8 +146,8 @@ class FoundDate:
 
 def find_dates(page: TextScan, day_first: bool, today: date) -> list[FoundDate]:
     """The dates in what is left of a text, in order; a date of birth that cannot be read has an empty value."""
-    words = page.words
-    cued = "b" in words or _BIRTHS.may_be_in(words)
+    words = page.keywords
+    cued = "b" in words or _BIRTHS.may_be_in(words, page.words)
     months = words & MONTH_WORDS
     starred = "(*" in page.text or "(∗" in page.text
     # Cheap tests, which end most texts.

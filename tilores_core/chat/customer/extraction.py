@@ -17,7 +17,7 @@ from tilores_core.chat.customer.contacts import (
     find_parts,
     find_phones,
 )
-from tilores_core.chat.customer.dates import find_dates
+from tilores_core.chat.customer.dates import DATE_WORDS, FoundDate, find_dates
 from tilores_core.chat.customer.fluency import fluent, is_disfluent, spelled_names
 from tilores_core.chat.customer.mentioned import name_evidence, says_parts, with_parts_joined
 from tilores_core.chat.customer.names import find_names
@@ -43,6 +43,7 @@ from tilores_core.chat.customer.words import (
     all_phrases,
     alternation,
     is_unknown,
+    keywords,
     language_of,
     vocabulary,
     words_in_any,
@@ -63,9 +64,9 @@ _SPELLED = re.compile(r"(?<![\w\-'’])(?:[^\W\d_]-){2,}[^\W\d_](?![\w\-])")
 _GENERATION = re.compile(r"(?<=[^\W\d_] )([js])(?:un|en)\.(?! ?\d)", re.IGNORECASE)  # "Karl Kaiser jun."
 _LETTER_BETWEEN = re.compile(r"-[^\W\d_]-")
 _YOUNGEST: Final = 12  # years, of somebody whose date of birth is said without saying so
-_PLACE_WORDS: Final = words_in_any("places")
+_PLACE_WORDS: Final = keywords(words_in_any("places"))
 _OF: Final = frozenset(("of", "de", "von", "van", "di", "do", "da"))
-_ONE: Final = words_in_any("one")
+_ONE: Final = keywords(words_in_any("one"))
 _THE_ONE: Final = re.compile(rf"\b(?:the|that|this) (?:{alternation(_ONE)})\b")
 _BORN: Final = frozenset(word for phrase in all_phrases("born") for word in phrase.split())
 _LIVES_IN: Final = Phrases("lives_in")
@@ -74,8 +75,8 @@ _LIVING: Final = re.compile(
 )
 _DOES: Final = re.compile(r"(?:does|do|did|where|is|who|which|what|if|can|could)\b")
 _PLACE_ENDS: Final = 3  # words of the longest place
-_REFERRING: Final = frozenset(("this", "the", "that", "same"))
-_REFERRED: Final = frozenset(("customer", "client", "caller", "person"))
+_REFERRING: Final = keywords(("this", "the", "that", "same"))
+_REFERRED: Final = keywords(("customer", "client", "caller", "person"))
 _CONTRACTED: Final = frozenset(["s", "t", "d", "ll", "m", "re", "ve", "e", "th", "st", "nd", "rd"])  # also "e-mail"
 _OWNER = re.compile(r"(?:^|and|about|for|of|no,?)[ ][^\W\d_]+['’]s|^[^\W\d_]+['’]s", re.IGNORECASE)
 _CAPITAL = re.compile(r"[^\W\d_a-zß-ÿ][^\W\d_]*")
@@ -124,11 +125,11 @@ class Reading:
 
 def extract(
     text: str,
+    asked: str = "",
     *,
     region: str,
     day_first: bool | None = None,
     mentions: Callable[[str], Sequence[Identifiers]] | None = None,
-    asked: str = "",
     today: date | None = None,
 ) -> Reading:
     """What `text` says of a customer, at most `MOST_MENTIONS` of those that identify one; of a long text the last
@@ -138,19 +139,21 @@ def extract(
     well, unless `day_first` does. `mentions` spots customers that the source knows in a text; they count as
     strong. Raises nothing, whatever the text.
     """
-    today = today or date.today()
     page = TextScan(readable(text))
-    known = vocabulary(language_of(page.words))
+    known = vocabulary(language_of(page.keywords, page.words))
     spelled: frozenset[str] = frozenset()
     if is_disfluent(page, known.language):
         page, spelled = fluent(page.text, known.language)
     plain, low = page.text, page.words
-    figures = with_figures(page, number_language(low, known.language))
+    figures = with_figures(page, number_language(page, known.language))
     if figures.places:
         page = TextScan(figures.text, low)
-    numeric = page.numeric
+    numeric, keys = page.numeric, page.keywords
     emails = find_emails(page)
-    dates = find_dates(page, Locale.of(region, day_first).day_first, today)
+    dates: list[FoundDate] = []
+    if numeric or not DATE_WORDS.isdisjoint(keys):
+        today = today or date.today()
+        dates = find_dates(page, Locale.of(region, day_first).day_first, today)
     for item in dates:
         if item.born or len(item.value) == 10:
             page.blank(item.start, item.end)
@@ -166,32 +169,62 @@ def extract(
             ids = [item._replace(strength=max(item.strength, Strength.WEAK)) for item in ids]
         own = {who.customer_id.casefold() for who in spotted if who.customer_id}
         ids = [item for item in ids if item.strength or item.value.isdecimal() or item.value.casefold() in own]
-    named = bool(spotted) or _may_name(page, known)
-    words = split_words(page, elided=known.language in ("fr", "it")) if named else []
-    names = find_names(words, known) if named else []
-    if names and says_parts(low):
-        names = with_parts_joined(page.left, names)
-    names += spelled_names(words, names, spelled)
-    if emails or phones or parts or ids:
-        names += beside_contacts(page, words, names, [*emails, *phones, *parts, *ids], known)
+    words: list[Word] = []
+    names: list[NameSpan] = []
+    if spotted or _may_name(page, known):
+        words = split_words(page, elided=known.language in ("fr", "it"))
+        names = find_names(words, known)
+        if names and says_parts(keys):
+            names = with_parts_joined(page.left, names)
+        if spelled:
+            names += spelled_names(words, names, spelled)
+    contacts = [*emails, *phones, *parts, *ids]
+    if contacts:
+        names += beside_contacts(page, words, names, contacts, known)
 
-    said = Said(page, known.language)
-    said.dated = any(len(item.value) == 10 for item in dates)
-    evidence = [as_evidence(item) for item in (*emails, *phones, *parts, *ids)]
-    evidence += name_evidence(names, words, spotted, page, known, identified=bool(emails or phones or ids))
-    said.correct_at_no([(e.start, e.end) for e in evidence] + [(d.start, d.end) for d in dates])
-    spans = [(e.start, e.end) for e in evidence if e.kind == "name" and not e.partial]
-    if numeric:
-        evidence += bare_numbers(page, spans, known, said)
-        evidence += find_corrected_number(ids, phones, said)
-    if dates:
-        evidence += births(page, dates, spans, [*emails, *phones, *ids], said, today.year - _YOUNGEST)
-    if not words and not _PLACE_WORDS.isdisjoint(low) and _THE_ONE.search(page.low):
-        words = split_words(page)  # "the one in York"
-    evidence += _lives_in(said, low)
+    said = Said(page, known.language, dated=bool(dates) and any(len(item.value) == 10 for item in dates))
+    evidence = [as_evidence(item) for item in contacts]
+    if names or spotted:
+        evidence += name_evidence(names, words, spotted, page, known, identified=bool(emails or phones or ids))
+    said.correct_at_no([*evidence, *dates])
+    if numeric or dates:
+        spans = [(e.start, e.end) for e in evidence if e.kind == "name" and not e.partial]
+        if numeric:
+            evidence += bare_numbers(page, spans, known, said)
+        if ids or phones:
+            evidence += find_corrected_number(ids, phones, said)
+        if dates and today:
+            evidence += births(page, dates, spans, [*emails, *phones, *ids], said, today.year - _YOUNGEST)
+    if keys or numeric:
+        evidence = _with_references(evidence, words, names, known, said)
+    if len(evidence) > 1 or said.may_deny:
+        evidence = _distinct(_with_polarity(evidence, said))
+    if figures.places:
+        evidence = [replace(e, start=figures.origin(e.start), end=figures.origin(e.end)) for e in evidence]
+    return Reading(
+        text=figures.text,
+        evidence=tuple(evidence),
+        dates=tuple(dict.fromkeys([item.value for item in dates if item.value]))[-MOST_DATES:] if dates else (),
+        asked=asked,
+        alone=bool(names) and any(span.alone for span in names),
+        said=said,
+        language=known.language,
+    )
+
+
+def _with_references(
+    evidence: list[Evidence], words: Sequence[Word], names: Sequence[NameSpan], known: Vocabulary, said: Said
+) -> list[Evidence]:
+    """The evidence with places, and what the message refers to."""
+    keys = said.keywords
+    one = not _ONE.isdisjoint(keys)
+    placed = not _PLACE_WORDS.isdisjoint(keys)
+    if not words and placed and one and _THE_ONE.search(said.page.low):
+        words = split_words(said.page)  # "the one in York"
+    evidence += _lives_in(said)
     ends = {span.end for span in names if not span.partial or span.strength}
     ends |= {e.end for e in evidence if e.kind == "name" and not e.partial}
-    if places := list(_places(words, ends, known, said)):
+    if placed and (one or ends) and (places := list(_places(words, ends, known, said))):
         firms = {
             e.start for e in evidence if e.kind == "name" and e.value.rpartition(" ")[2].lower() in FIRMS | FEATURES
         }
@@ -202,20 +235,11 @@ def extract(
         evidence = [e for e in evidence if e.kind != "name" or e.start not in taken]
         evidence += places
     evidence += references(said)
-    evidence += beside(said, [item for item in evidence if item.kind in KINDS])
-    evidence += _pronouns(said.low, low, known)
-    polarised = _with_polarity(evidence, said)
-    if figures.places:
-        polarised = [replace(e, start=figures.origin(e.start), end=figures.origin(e.end)) for e in polarised]
-    return Reading(
-        text=figures.text,
-        evidence=tuple(_distinct(polarised)),
-        dates=tuple(dict.fromkeys(item.value for item in dates if item.value))[-MOST_DATES:],
-        asked=asked,
-        alone=any(span.alone for span in names),
-        said=said,
-        language=known.language,
-    )
+    if evidence:
+        evidence += beside(said, [item for item in evidence if item.kind in KINDS])
+    if not known.pronouns.isdisjoint(keys) or not _REFERRED.isdisjoint(keys):
+        evidence += _pronouns(said.low, keys, known)
+    return evidence
 
 
 def readable(text: str) -> str:
@@ -236,7 +260,7 @@ def readable(text: str) -> str:
     return text.lower() if text.isupper() and text.count(" ") > 2 else text
 
 
-def _distinct(found: Iterable[Evidence]) -> Iterator[Evidence]:
+def _distinct(found: Iterable[Evidence]) -> list[Evidence]:
     seen: dict[tuple[str, str, str], Evidence] = {}
     for item in found:
         value = normalise_name(item.value) if item.kind == "name" else item.value.casefold()
@@ -244,7 +268,7 @@ def _distinct(found: Iterable[Evidence]) -> Iterator[Evidence]:
         before = seen.get(key)
         if before is None or item.strength > before.strength:
             seen[key] = item
-    yield from seen.values()
+    return list(seen.values())
 
 
 # --- the rest --------------------------------------------------------------------------------------------
@@ -287,10 +311,10 @@ def _places(words: Sequence[Word], ends: Container[int], known: Vocabulary, said
             yield Evidence(kind="place", value=" ".join(part.text for part in place), start=start, end=end)
 
 
-def _lives_in(said: Said, low: frozenset[str]) -> Iterator[Evidence]:
+def _lives_in(said: Said) -> Iterator[Evidence]:
     """ "She lives in Leeds", "the city is Leeds", "in Leeds", where no question begins the message."""
-    alone = said.low.startswith("in ") and len(low) <= _PLACE_ENDS
-    if not alone and (not _LIVES_IN.may_be_in(low) or _DOES.match(said.low)):
+    alone = said.low.startswith("in ") and len(said.plain) <= _PLACE_ENDS
+    if not alone and (not _LIVES_IN.may_be_in(said.keywords, said.plain) or _DOES.match(said.low)):
         return
     for match in _LIVING.finditer(said.low):
         if (match["lives"] or alone) and is_unknown(match["place"]):
@@ -298,15 +322,15 @@ def _lives_in(said: Said, low: frozenset[str]) -> Iterator[Evidence]:
             yield Evidence(kind="place", value=said.text[start:end], start=start, end=end)
 
 
-def _pronouns(text: str, low: frozenset[str], known: Vocabulary) -> Iterator[Evidence]:
+def _pronouns(text: str, keys: frozenset[str], known: Vocabulary) -> list[Evidence]:
     """The first pronoun, or "this customer"; `text` is in lower case."""
-    said = [*(known.pronouns & low)]
-    if not _REFERRED.isdisjoint(low):
-        said += [f"{a} {b}" for a in _REFERRING & low for b in _REFERRED & low]
+    said = [*(known.pronouns & keys)]
+    said += [f"{a} {b}" for b in _REFERRED & keys for a in _REFERRING & keys]
     places = [(at, phrase) for phrase in said if (at := _place_of(phrase, text)) >= 0]
-    if places:
-        start, phrase = min(places)
-        yield Evidence(kind="pronoun", value=phrase, start=start, end=start + len(phrase), polarity="reference")
+    if not places:
+        return []
+    start, phrase = min(places)
+    return [Evidence(kind="pronoun", value=phrase, start=start, end=start + len(phrase), polarity="reference")]
 
 
 def _place_of(phrase: str, text: str) -> int:
@@ -334,8 +358,6 @@ def _may_name(page: TextScan, known: Vocabulary) -> bool:
 def _with_polarity(evidence: Sequence[Evidence], said: Said) -> list[Evidence]:
     """Negated where the message rules it out, corrected where it stands behind "I meant"; then what stands before is
     taken back."""
-    if not evidence:
-        return []
     corrected_at = said.last_correction()
     if corrected_at < 0 and not said.negated:
         return list(evidence)

@@ -9,7 +9,14 @@ from typing import Final
 from tilores_core.chat.customer.dates import compact_days, fits
 from tilores_core.chat.customer.extraction import Reading
 from tilores_core.chat.customer.said import Said
-from tilores_core.chat.customer.words import CONNECTING, GIVEN_NAMES, RELATIONS, all_phrases, words_in_any
+from tilores_core.chat.customer.words import (
+    CONNECTING,
+    GIVEN_NAMES,
+    RELATIONS,
+    all_phrases,
+    keywords,
+    words_in_any,
+)
 from tilores_core.contracts import Customer, Evidence
 from tilores_core.identity import normalise_name, parse_date
 from tilores_core.identity.names import PARTICLES, fold, name_words
@@ -30,7 +37,7 @@ _SEXES: Final = {word: key for key in ("female", "male") for word in words_in_an
 _WITH: Final = "with|mit|avec|con|met|com"
 _WITHOUT: Final = "without|ohne|sans|sin|senza|zonder|sem"
 _TWICE: Final = ("two", "double", "zwei", "doppel", "deux", "dos", "due", "twee", "dois")
-_SPELLING: Final = frozenset((*_WITH.split("|"), *_WITHOUT.split("|"), "end"))
+_SPELLING: Final = keywords((*_WITH.split("|"), *_WITHOUT.split("|"), "end"))
 _SPELT = re.compile(
     rf"(?:(?<!\w)(?P<name>[^\W\d_]+) )?(?:(?P<with>{_WITH}|{_WITHOUT}) "
     rf"(?:(?P<how>an?|one|the|einem|{'|'.join(_TWICE)}) )?"
@@ -51,6 +58,7 @@ _PEOPLE: Final = {
     **dict.fromkeys(("woman", "lady", "female"), "female"),
 }
 _IT_IS: Final = frozenset(("it's", "its", "it", "he's", "she's", "that's", "he", "she"))
+_SEXED: Final = keywords((*_PRONOUNS, *_PEOPLE))
 _NAMING: Final = re.compile("name|nom|naam|middle|alias|known")
 _PARTS: Final = (all_phrases("first_name"), all_phrases("last_name"))
 _SAID_FIRST: Final = words_in_any("family_first")
@@ -136,7 +144,7 @@ def _is_long_number(item: Evidence) -> bool:
 
 def spells(reading: Reading) -> bool:
     """Whether the message may say how a name is spelt."""
-    return not reading.said.plain.isdisjoint(_SPELLING) and _SPELT.search(reading.said.low) is not None
+    return not reading.said.keywords.isdisjoint(_SPELLING) and _SPELT.search(reading.said.low) is not None
 
 
 def spelling_fits(customer: Customer, reading: Reading) -> bool:
@@ -291,9 +299,11 @@ def sex_meant(reading: Reading) -> str | None:
     if reading.language != "en":
         said = reading.said.words
         return _FOREIGN_PRONOUNS.get(said[1]) if 1 < len(said) <= 3 and said[0] in CONNECTING else None  # "und er?"
-    words = reading.said.plain
+    words = reading.said.keywords & _SEXED
+    if not words:
+        return None
     known = _PRONOUNS if reading.refers_back else {}
-    if len(words) <= _SHORT_MESSAGE and not _IT_IS.isdisjoint(words):
+    if len(reading.said.plain) <= _SHORT_MESSAGE and not _IT_IS.isdisjoint(reading.said.plain):
         known = _PRONOUNS | _PEOPLE  # "it's a man"
     sexes = {known[word] for word in known.keys() & words}
     return sexes.pop() if len(sexes) == 1 else None

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-
-from cachetools import TTLCache
+from functools import lru_cache, partial
+from typing import Final, Generic, TypeVar
 
 from tilores_core.chat.customer.choices import clarification, several, to_confirm
 from tilores_core.chat.customer.extraction import Reading, extract
-from tilores_core.chat.customer.resolution import UNNAMED, Candidates, Resolver, State
+from tilores_core.chat.customer.resolution import UNNAMED, Candidates, Resolver, State, says_nothing
 from tilores_core.chat.messages import text_of
 from tilores_core.contracts import (
     Customer,
@@ -49,6 +48,8 @@ _MOST_ABSENT = 4096  # identifiers remembered
 _MOST_BEGINNINGS = 256
 _LONGEST_BEGINNING = 4_000  # characters
 _Said = tuple[tuple[str, str], ...]  # messages of the user, each with what the assistant had said just before
+_K = TypeVar("_K", bound=Hashable)
+_V = TypeVar("_V")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,30 @@ class Resolution:
     outcome: CustomerOutcome
     customer: Customer | None = None
     reason: str = ""
+
+
+class _Expiring(Generic[_K, _V]):
+    """At most `size` values, each with the time until which it holds; the oldest makes room. A tenth of the work of a
+    `TTLCache`."""
+
+    def __init__(self, size: int, clock: Callable[[], float]) -> None:
+        self._size = size
+        self._clock = clock
+        self._entries: dict[_K, tuple[float, _V]] = {}
+        self.clear = self._entries.clear
+
+    def get(self, key: _K) -> tuple[float, _V] | None:
+        entry = self._entries.get(key)
+        return entry if entry is not None and entry[0] > self._clock() else None
+
+    def put(self, key: _K, value: _V, until: float) -> None:
+        self._entries.pop(key, None)
+        if len(self._entries) >= self._size:
+            del self._entries[next(iter(self._entries))]
+        self._entries[key] = (until, value)
+
+    def __contains__(self, key: object) -> bool:
+        return self.get(key) is not None  # type: ignore[arg-type]  # as of any container
 
 
 class CustomerFinder:
@@ -80,19 +105,20 @@ class CustomerFinder:
         """`negative_seconds`: how long the source is not asked again for what no customer of it fits."""
         self._source = source
         self._region = region
-        self._day_first = day_first
         name = extractor[0] if extractor else ""
         self._extractor = extractor[1] if extractor else None
-        self._mentions = source.mentions if isinstance(source, SupportsMentions) else None
-        self._absent: TTLCache[Identifiers, bool] = TTLCache(_MOST_ABSENT, negative_seconds, timer=clock)
+        self._clock = clock
+        self._negative_seconds = negative_seconds
+        self._absent: _Expiring[Identifiers, None] = _Expiring(_MOST_ABSENT, clock)
         self.mark = f"{region}/{day_first}/{_RULE}{name}"
         """Changes when the same conversation may come to another customer: part of the cache key."""
+        mentions = source.mentions if isinstance(source, SupportsMentions) else None
         # The messages before the last one were mostly read when they were the last.
-        self._read = lru_cache(maxsize=512)(self._extract)
-        # Where conversations without a customer stood before their last message, and what the source had to lack.
-        self._beginnings: TTLCache[_Said, tuple[State, tuple[Identifiers, ...]]] = TTLCache(
-            _MOST_BEGINNINGS, negative_seconds, timer=clock
+        self._read: Callable[[str, str], Reading] = lru_cache(maxsize=512)(
+            partial(extract, region=region, day_first=day_first, mentions=mentions)
         )
+        # Where conversations without a customer stand, until the source is asked again for what it had to lack.
+        self._beginnings: _Expiring[_Said, State] = _Expiring(_MOST_BEGINNINGS, clock)
 
     def read(
         self, messages: Sequence[Message], *, spectrum: str, renew: bool = False
@@ -101,29 +127,31 @@ class CustomerFinder:
         None when a plugin's extractor has to read them. `renew`: as for `resolve`."""
         if self._extractor is not None:
             return None
-        said = list(_pair_with_question(messages))[-_MOST_MESSAGES:]
+        said = _pair_with_question(messages)
         if not said:
-            return _of(UNNAMED)
+            return _UNNAMED
         if renew:
             self.forget_absent()
-        beginning = tuple(said[:-1])
-        before, absent = self._beginnings.get(beginning, (None, ()))
-        if not all(who in self._absent for who in absent):
-            before = None
+        beginning = said[:-1]
+        until, before = self._beginnings.get(beginning) or (self._clock() + self._negative_seconds, None)
+        if (before or not beginning) and says_nothing(self._read(*said[-1])):  # which is most questions
+            state = before or UNNAMED
+            self._keep(said, state, until)
+            return _UNNAMED if state is UNNAMED else _of(state)
         resolver = self._begin(_Lazily(self._read, said), said, spectrum, before)
-        state = resolver.resolve()
-        if state is None:
+        found = resolver.resolve()
+        if found is None:
             return resolver
-        if before is None:
-            self._keep(beginning, resolver)
-        self._keep(tuple(said), resolver)  # the next turn's
-        return _of(state)
+        for turns in (beginning, said):  # the second is the next turn's
+            if (known := resolver.without_customers(len(turns) - 1)) is not None:
+                state, absent = known
+                lacking = [self._absent.get(who) for who in absent]
+                self._keep(turns, state, min([until, *(entry[0] if entry else 0.0 for entry in lacking)]))
+        return _of(found)
 
-    def _keep(self, beginning: _Said, resolver: Resolver) -> None:
-        known = resolver.without_customers(len(beginning) - 1)
-        if known is None or sum([len(text) + len(asked) for text, asked in beginning]) > _LONGEST_BEGINNING:
-            return
-        self._beginnings[beginning] = known
+    def _keep(self, said: _Said, state: State, until: float) -> None:
+        if sum([len(text) + len(asked) for text, asked in said]) <= _LONGEST_BEGINNING:
+            self._beginnings.put(said, state, until)
 
     async def resolve(
         self,
@@ -147,9 +175,9 @@ class CustomerFinder:
             self.forget_absent()
         resolver = begun
         if resolver is None:
-            said = list(_pair_with_question(messages))[-_MOST_MESSAGES:]
+            said = _pair_with_question(messages)
             if not said:
-                return _of(UNNAMED)
+                return _UNNAMED
             readings: Sequence[Reading] = _Lazily(self._read, said)
             if self._extractor is not None:
                 readings = [await self._by_plugin(self._extractor, text, asked) for text, asked in said]
@@ -181,10 +209,10 @@ class CustomerFinder:
     def names_another(self, messages: Sequence[Message], customer: Customer, records: str) -> bool:
         """Whether the last message of the user asks about another person than the `customer` that the request names:
         by a full name or an id that neither is the customer's nor stands in the `records` (as text)."""
-        said = list(_pair_with_question(messages))[-1:]
+        said = _pair_with_question(messages)
         if not said:
             return False
-        reading = self._read(*said[0])
+        reading = self._read(*said[-1])
         asked = [
             item for item in reading.found if item.kind in ("name", "customer_id") and _is_subject(item, reading)
         ]
@@ -212,11 +240,8 @@ class CustomerFinder:
             if len(found) >= LIMIT:
                 found = await self._source.find(who, limit=MOST_NAMESAKES)
         if not found:
-            self._absent[who] = True
+            self._absent.put(who, None, self._clock() + self._negative_seconds)
         candidates.add(who, found, complete=len(found) < MOST_NAMESAKES)
-
-    def _extract(self, text: str, asked: str) -> Reading:
-        return extract(text, region=self._region, day_first=self._day_first, mentions=self._mentions, asked=asked)
 
     async def _by_plugin(self, extractor: CustomerExtractor, text: str, asked: str) -> Reading:
         """What a plugin reads; what it could not bring into the form of its kind counts as said but not read."""
@@ -255,16 +280,18 @@ class _Lazily(Sequence[Reading]):
         return reading
 
 
-def _pair_with_question(messages: Sequence[Message]) -> Iterator[tuple[str, str]]:
-    """Each message of the user with what the assistant had said just before."""
+def _pair_with_question(messages: Sequence[Message]) -> _Said:
+    """The last messages of the user, each with what the assistant had said just before."""
     asked = ""
+    said: list[tuple[str, str]] = []
     for message in messages:
         role = message.get("role")
         if role == "user":
-            yield text_of(message), asked
+            said.append((text_of(message), asked))
             asked = ""
         elif role == "assistant":
             asked = text_of(message)
+    return tuple(said[-_MOST_MESSAGES:])
 
 
 def _check(item: Evidence, region: str) -> Evidence:
@@ -286,6 +313,9 @@ def _of(state: State) -> Resolution:
         asked = several(state.customers) if state.customers else to_confirm(state.pool[0])
         return Resolution(outcome=asked, reason=state.reason)
     return Resolution(outcome=CustomerOutcome(kind=kind), reason=state.reason)
+
+
+_UNNAMED: Final = _of(UNNAMED)
 
 
 def _resolution(customers: tuple[Customer, ...]) -> Resolution:

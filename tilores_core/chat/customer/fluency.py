@@ -9,32 +9,31 @@ from typing import Final
 
 from tilores_core.chat.customer.spans import NameSpan
 from tilores_core.chat.customer.tokens import TextScan, Word
-from tilores_core.chat.customer.words import alternation, data_of, is_unknown
+from tilores_core.chat.customer.words import LANGUAGES, alternation, data_of, is_unknown, keywords
 from tilores_core.contracts import Strength
 
 _LETTERS = re.compile(r"(?<![\w\-'’])(?:[^\W\d_] ){2,}[^\W\d_](?![\w\-'’]|\S*@| \d)")
 _NAMED_BEFORE = re.compile(
     r"(?<![\w@.+\-])([^\W\d_]+)(?:'s)?,?(?: (?:that's|thats|is|it's|its|as|spelled|spelt|spelling|in))*[ :]*$"
 )
-_SINGLE: Final = frozenset("bcdefghjklmnopqrstuvwxyz")  # "a" and "i" are words
+_SINGLE: Final = keywords("bcdefghjklmnopqrstuvwxyz")  # "a" and "i" are words
 
 
-@lru_cache(maxsize=16)
-def _fillers(language: str) -> frozenset[str]:
-    return frozenset(data_of(language)["said"]["fillers"].split())
+_FILLERS: Final = {name: keywords(data_of(name)["said"]["fillers"].split()) for name in LANGUAGES}
 
 
 @lru_cache(maxsize=16)
 def _filler(language: str) -> re.Pattern[str]:
     # Not in an address: "um@example.com".
-    return re.compile(rf"(?<![\w@.+\-])(?:{alternation(_fillers(language))})(?![^\W_]|\S*@)[ ,.…]*", re.IGNORECASE)
+    return re.compile(rf"(?<![\w@.+\-])(?:{alternation(_FILLERS[language])})(?![^\W_]|\S*@)[ ,.…]*", re.IGNORECASE)
 
 
 def is_disfluent(page: TextScan, language: str) -> bool:
     """A cheap test whether `fluent` would change a text."""
-    letters = not _SINGLE.isdisjoint(page.words) and sum(end - start == 1 for start, end, _ in page.runs) > 2
+    words = page.keywords
+    letters = not _SINGLE.isdisjoint(words) and sum([end - start == 1 for start, end, _ in page.runs]) > 2
     spelled = letters and _LETTERS.search(page.text) is not None
-    return spelled or not _fillers(language).isdisjoint(page.words)
+    return spelled or not _FILLERS[language].isdisjoint(words)
 
 
 def fluent(text: str, language: str) -> tuple[TextScan, frozenset[str]]:

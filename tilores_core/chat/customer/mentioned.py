@@ -22,6 +22,7 @@ from tilores_core.chat.customer.words import (
     all_phrases,
     alternation,
     is_unknown,
+    keywords,
 )
 from tilores_core.contracts import Evidence, Identifiers, Strength
 from tilores_core.identity import normalise_name
@@ -33,15 +34,15 @@ _LAST_NAME: Final = re.compile(
     rf"(?<![^\W_])(?:{alternation(all_phrases('last_name'))}){_PART_IS}(?:(?<=van|von|der|den)[ ][^\W\d_]+){{0,2}})",
     re.IGNORECASE,
 )
-_FIRST_PARTS: Final = frozenset(entry.split()[0] for entry in all_phrases("first_name"))
+_FIRST_PARTS: Final = keywords(entry.split()[0] for entry in all_phrases("first_name"))
 _BORN: Final = frozenset(phrase.split()[0] for phrase in all_phrases("born"))
 _SUFFIXES: Final = GENERATIONS.keys() - {"second", "third", "fourth", "elder", "younger"}
 _OF: Final = frozenset(("of", "de", "von", "van", "di", "do", "da"))
 
 
-def says_parts(words: frozenset[str]) -> bool:
+def says_parts(keywords: frozenset[str]) -> bool:
     """A cheap test for "first name Tom, last name Fern"."""
-    return not _FIRST_PARTS.isdisjoint(words)
+    return not _FIRST_PARTS.isdisjoint(keywords)
 
 
 def with_parts_joined(text: str, names: list[NameSpan]) -> list[NameSpan]:

@@ -14,11 +14,19 @@ from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 from tilores_core.chat.customer.tokens import TextScan, Token
-from tilores_core.chat.customer.words import LANGUAGES, all_phrases, numbers_of, phrases, words_in_any
+from tilores_core.chat.customer.words import (
+    ENGLISH,
+    LANGUAGES,
+    all_phrases,
+    keywords,
+    numbers_of,
+    phrases,
+    words_in_any,
+)
 
 _TOKEN = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*|\d{1,4}(?!\d)")
 _ADDRESS = re.compile(r"\S+@\S+")
-_HYPHENED = re.compile(r"(?:ty|un|und)-[a-z]", re.IGNORECASE)
+_HYPHENED = re.compile(r"-(?:(?<=ty-)|(?<=un-)|(?<=und-))[a-z]")
 _BETWEEN = re.compile(r"[ ,.\-]{1,3}")
 _CENTURIES: Final = ("18", "19", "20")
 _LEAST_YEAR: Final = 1800
@@ -26,7 +34,7 @@ _MOST_RUN: Final = 40  # tokens
 _OWNERS: Final = words_in_any("owner")
 _NUMBER_NOUNS: Final = frozenset(("id", "numero", "número", "numéro", "kundennummer", "klantnummer"))
 _BORN: Final = frozenset(word for phrase in all_phrases("born") for word in phrase.split() if len(word) > 2)
-_BEFORE_SINGLE: Final = _OWNERS | _NUMBER_NOUNS | _BORN
+_BEFORE_SINGLE: Final = keywords(_OWNERS | _NUMBER_NOUNS | _BORN)
 _ONES: Final = frozenset(("one", "ein", "eine", "eins", "un", "une", "uno", "una", "een", "um", "uma"))
 _ARTICLES: Final = frozenset(("ein", "eine", "un", "une", "una", "uma"))  # alone they are no number
 _LINKING: Final = frozenset(
@@ -102,14 +110,12 @@ def _is_number_word(word: str, language: str) -> bool:
 @lru_cache(maxsize=4096)
 def _glued_language(word: str) -> str | None:
     """The language of a number in one word: "novantacinque", "neunzehnhundertvierzig"."""
-    if len(word) < _SHORTEST_GLUED:
-        return None
     return next((name for name in ("de", "it", "nl") if _is_number_word(word, name)), None)
 
 
 _SHORTEST_GLUED: Final = 8
-_MONTHS: Final = {name: frozenset(numbers_of(name)["months"].replace("|", " ").split()) for name in LANGUAGES}
-_DIGITS: Final = {name: frozenset(numbers_of(name)["digits"].split()) for name in LANGUAGES}
+_MONTHS: Final = {name: keywords(numbers_of(name)["months"].replace("|", " ").split()) for name in LANGUAGES}
+_DIGITS: Final = {name: keywords(numbers_of(name)["digits"].split()) for name in LANGUAGES}
 _DIGIT_OF: Final = {
     name: {
         word: str(n) for n, word in enumerate(w for w in numbers_of(name)["digits"].split() if w != "zwo") if n < 10
@@ -121,12 +127,13 @@ _ANY_FOREIGN: Final = frozenset().union(*(_MONTHS[name] | _DIGITS[name] for name
 _FEWEST_DIGITS: Final = 3
 
 
-def number_language(words: frozenset[str], language: str) -> str:
+def number_language(page: TextScan, language: str) -> str:
     """The language of the numbers in a text: mostly the text's, but a date or a number may be said in another."""
-    foreign = words & _ANY_FOREIGN
-    if not foreign and (glued := next(filter(None, map(_glued_language, words)), None)) is not None:
-        return glued
-    if not foreign or foreign & (_MONTHS[language] | _DIGITS[language]):
+    foreign = page.keywords & _ANY_FOREIGN
+    if not foreign:
+        long = [word for word in page.words if len(word) >= _SHORTEST_GLUED and word not in ENGLISH.common]
+        return next(filter(None, map(_glued_language, long)), language)
+    if foreign & (_MONTHS[language] | _DIGITS[language]):
         return language
     counts = {
         name: len(foreign & _DIGITS[name]) + _FEWEST_DIGITS * len(foreign & _MONTHS[name]) for name in LANGUAGES
@@ -137,7 +144,13 @@ def number_language(words: frozenset[str], language: str) -> str:
 
 _TWO_PARTS = re.compile("(negentien|achttien)(?!honderd)([a-zë]+)")  # of a year in Dutch
 _MULTIPLIED = re.compile(r"(?:double|triple) \d(?!\d)", re.IGNORECASE)
-_ENGLISH_WORDS: Final = frozenset(numbers_of("en")["word"].split("|"))
+_ENGLISH_WORDS: Final = keywords(numbers_of("en")["word"].split("|"))
+keywords(  # of which `with_figures` looks for those of one language
+    word
+    for language in LANGUAGES
+    for key in ("double", "triple", "days")
+    for word in re.findall(r"[^\W\d_]+", numbers_of(language)[key])
+)
 
 
 def with_figures(page: TextScan, language: str, *, least: int = _LEAST_YEAR) -> Text:
@@ -145,7 +158,7 @@ def with_figures(page: TextScan, language: str, *, least: int = _LEAST_YEAR) -> 
 
     A single number word stays as it is below `least`, as do "a hundred" and "thousand".
     """
-    text, words = page.text, page.words
+    text, words = page.text, page.keywords
     numbers = _numbers(language)
     dated = not numbers.months.isdisjoint(words)
     cued = not words.isdisjoint(_BEFORE_SINGLE)
@@ -158,10 +171,10 @@ def with_figures(page: TextScan, language: str, *, least: int = _LEAST_YEAR) -> 
         if not enough and len(said) == 1 and said.isdisjoint(numbers.zero):  # "five five five"
             enough = len(page.starts_of(said)) >= fewest
         enough = enough or (multiplied and _MULTIPLIED.search(text) is not None)
-        if not enough and not ordinal and not ("-" in text and _HYPHENED.search(text)):
+        if not enough and not ordinal and not ("-" in text and _HYPHENED.search(page.low)):
             return Text(text)
     elif numbers.day_words.isdisjoint(words):
-        said = frozenset(word for word in words if _is_number_word(word, language))
+        said = frozenset([word for word in page.words if _is_number_word(word, language)])
         if said <= _ARTICLES:
             return Text(text)
     tokens: Sequence[Token] = page.runs

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from typing import Final
 
 from tilores_core.chat.customer.said import CHOOSING, OTHER_NAMES, Said, phrase_pattern
@@ -19,6 +18,7 @@ from tilores_core.chat.customer.words import (
     all_phrases,
     alternation,
     data_of,
+    keywords,
     phrases,
     vocabulary,
     words_in_any,
@@ -46,7 +46,7 @@ _ARTICLES: Final = frozenset(("die", "der", "seine", "ihre", "la", "a", "de", "t
 _PRONOUNS_OF: Final = frozenset(("dele", "dela", "deles", "delas", "suya", "suyo"))  # "a esposa dele"
 _QUESTIONS: Final = frozenset(("who", "when", "where", "why"))
 _OWNING: Final = frozenset(("his", "her", "their", "my"))
-_BESIDE_WORDS: Final = frozenset(
+_BESIDE_WORDS: Final = keywords(
     ("same", "than", "as", "share", "shares", "sharing", "before", "after", "lives", "living", "next")
 )
 _BESIDE: Final = re.compile(
@@ -78,26 +78,28 @@ _CARDINALS: Final = {
 }
 
 
-@lru_cache(maxsize=1)
-def _any_reference() -> frozenset[str]:
-    """Words of which a message must have one to refer to something: a cheap test."""
-    return _RELATIVE_WORDS | frozenset(_ORDINALS) | _OLDER | _YOUNGER | _LAST | _ORDINAL_NUMBER
+_ANY_REFERENCE: Final = keywords((*_RELATIVE_WORDS, *_ORDINALS, *_OLDER, *_YOUNGER, *_LAST, *_ORDINAL_NUMBER))
+"""Words of which a message must have one to refer to something: a cheap test."""
 
 
 def references(said: Said) -> Iterator[Evidence]:
     """Choices, rejections and relatives that the message speaks of."""
-    low, plain = said.low, said.plain
+    low, plain, words = said.low, said.plain, said.keywords
     short = len(plain) <= _LONGEST_REPLY
-    related = not plain.isdisjoint(_RELATIVE_WORDS) or ("'s" in low and _OWNS.search(low) is not None)
+    related = not words.isdisjoint(_RELATIVE_WORDS) or ("'s" in low and _OWNS.search(low) is not None)
     if short and (alone := low.strip(" .,!?")) in _REJECTED_ALONE:
         yield Evidence(kind="rejection", value="", start=0, end=len(alone), polarity="negated")
         return
-    refers = {key for key, phrases in _REFERRING.items() if phrases.may_be_in(plain)} if _refers(plain) else set()
-    other = not OTHER_NAMES.isdisjoint(plain)
+    refers: set[str] = set()
+    if _refers(words, plain):
+        refers = {key for key, phrases in _REFERRING.items() if phrases.may_be_in(words, plain)}
+    other = not OTHER_NAMES.isdisjoint(words)
     if (
         not (related or refers or other)
-        and _any_reference().isdisjoint(plain)
-        and not (short and _is_number_alone(said.words))
+        and _ANY_REFERENCE.isdisjoint(words)
+        and not (
+            short and (said.page.numeric or not _CARDINALS.keys().isdisjoint(words)) and _is_number_alone(said.words)
+        )
     ):
         return
     if "previous" in refers and (match := _PREVIOUS.search(low)):
@@ -115,7 +117,7 @@ def references(said: Said) -> Iterator[Evidence]:
         and (match := _OTHER.search(low))
     ) or (other and (match := _OTHER_OF_NAME.search(said.text))):
         yield _reference("choice", "other", match)
-    if len(plain) <= _LONGEST_REPLY or not _AGES.isdisjoint(plain):
+    if short or not _AGES.isdisjoint(words):
         yield from _ordinals(said)
     if related:
         yield from _relatives(said)
@@ -123,7 +125,7 @@ def references(said: Said) -> Iterator[Evidence]:
 
 def beside(said: Said, named: Iterable[Evidence]) -> Iterator[Evidence]:
     """ "Same address as Tom Fern", "the person before C-1001": another person than the one named."""
-    if said.plain.isdisjoint(_BESIDE_WORDS):
+    if said.keywords.isdisjoint(_BESIDE_WORDS):
         return
     for name in named:
         if name.polarity == "asserted" and (match := _BESIDE.search(said.low, 0, name.start)):

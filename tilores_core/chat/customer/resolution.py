@@ -42,7 +42,19 @@ _BACK_TO: Final = frozenset(
 _MOST_PARTS = 6  # messages that a phone number is said over
 
 
-__all__ = ["UNNAMED", "Candidates", "Reason", "Resolver", "State"]
+__all__ = ["UNNAMED", "Candidates", "Reason", "Resolver", "State", "says_nothing"]
+
+
+def says_nothing(reading: Reading, *, but_no: bool = False) -> bool:
+    """Whether a message leaves the state as it is; with `but_no` one that may say "no" to a number before, too."""
+    said = reading.said
+    return not (
+        reading.evidence
+        or reading.dates
+        or said.means_another()
+        or facts.says_trait(reading)
+        or (not but_no and said.last_no() >= 0)
+    )
 
 
 class Resolver:
@@ -104,9 +116,7 @@ class Resolver:
         """The state before message `i` where that says nothing of a customer; with several before, it may still tell
         them apart."""
         reading = self._readings[i]
-        if reading.evidence or reading.dates or reading.said.means_another() or facts.says_trait(reading):
-            return None
-        if self._corrects_number(i, reading):
+        if not says_nothing(reading, but_no=True) or self._corrects_number(i, reading):
             return None
         before = self.after(i - 1)
         return self._recalled(i, reading) or (None if before.pool or len(before.customers) > 1 else before)
@@ -355,14 +365,16 @@ class Resolver:
     def _corrects_number(self, i: int, reading: Reading) -> bool:
         """ "No, 7 at the end", after an id or a phone number."""
         at = reading.said.last_no()
-        before = self._readings[i - 1].found if i and at >= 0 else ()
+        if not i or at < 0:
+            return False
+        before = self._readings[i - 1].found
         return any(item.kind != "name" for item in before) and any(
             word.isdecimal() for start, _, word in reading.said.places if start >= at
         )
 
     def _recalled(self, i: int, reading: Reading) -> State | None:
         """ "Back to Bill", where the name of a customer of before is a word as well."""
-        words = reading.said.low.rstrip(" .?!").split()[-4:]
+        words = reading.said.low.rstrip(" .?!").rsplit(None, 4)[-4:]
         if len(words) < 2 or words[-2] not in _BACK_TO or i < 2:
             return None
         earlier = {customer.id for customer in self.after(i - 1).customers}

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Final
 
+from tilores_core.chat.customer.dates import FoundDate
 from tilores_core.chat.customer.tokens import TextScan, Token, matches_at
 from tilores_core.chat.customer.words import (
     LANGUAGES,
@@ -19,9 +20,11 @@ from tilores_core.chat.customer.words import (
     all_phrases,
     alternation,
     data_of,
+    keywords,
     vocabulary,
     words_in_any,
 )
+from tilores_core.contracts import Evidence
 from tilores_core.identity.names import fold
 
 _WORDS = re.compile(r"[^\W\d_]+")
@@ -56,25 +59,25 @@ def phrase_pattern(key: str) -> re.Pattern[str]:
 _CORRECTION: Final = re.compile(
     rf"(?<![^\W_])(?:{alternation(all_phrases('correction'))})(?![^\W_])(?![ ](?:of|than|que|di|van|von|statt)\b)"
 )
-_CORRECTION_BEGINS: Final = frozenset(_WORDS.findall(phrase)[0] for phrase in all_phrases("correction"))
+_CORRECTION_BEGINS: Final = keywords(_WORDS.findall(phrase)[0] for phrase in all_phrases("correction"))
 _NO: Final = re.compile(r"(?:(?:^|[.!?;:\n]\s*)(?:{0})\b[ ,.]|,[ ](?:{0})[,.])".format("no|nein|non|nee|não|nope"))
 _NO_BETWEEN: Final = re.compile(
     r"[\s,.;\-]{1,3}(?:no|nein|non|nee|não|nope)[\s,.;\-]{1,3}(?:(?:wait|sorry|it's|doch)[\s,]{1,2})?(?=\w)"
 )
-_NO_WORDS: Final = frozenset(("no", "nein", "non", "nee", "não", "nope"))
+_NO_WORDS: Final = keywords(("no", "nein", "non", "nee", "não", "nope"))
 _MEANT: Final = phrase_pattern("meant")
 _YES: Final = words_in_any("yes")
 
 
 def _beginnings(words: Iterable[str]) -> frozenset[str]:
     """The words, of "isn't" what stands before the apostrophe."""
-    return frozenset(word.partition("'")[0] for word in words)
+    return keywords(word.partition("'")[0] for word in words)
 
 
 _CORRECTING: Final = Phrases("correction", "meant")
 _NEGATING: Final = _beginnings(word for words in _NEGATORS.values() for word in words)
 _RULING_OUT: Final = Phrases("unwanted")
-OTHER_NAMES: Final = words_in_any("other_name")
+OTHER_NAMES: Final = keywords(words_in_any("other_name"))
 _FAMOUS: Final = phrase_pattern("famous")
 _ONE: Final = words_in_any("one")
 COMPARATIVES: Final = words_in_any("comparative")
@@ -88,25 +91,28 @@ CHOOSING: Final = (
 class Said:
     """The words of a message in lower case without accents, and which of them are negated."""
 
-    def __init__(self, page: TextScan, language: str = "en") -> None:
+    def __init__(self, page: TextScan, language: str = "en", *, dated: bool = False) -> None:
+        """`dated`: a whole date was read in it."""
         self.text = page.text
-        self.plain = words = page.words
-        self._page = page
+        self.plain = page.words
+        self.keywords = words = page.keywords
+        self.page = page
         self._may_say_no = not _NO_WORDS.isdisjoint(words)
-        self._may_rule_out = _RULING_OUT.may_be_in(words)
+        self._may_rule_out = _RULING_OUT.may_be_in(words, page.words)
         self._may_negate = self._may_rule_out or not words.isdisjoint(_NEGATING)
-        self._may_correct = _CORRECTING.may_be_in(words)
+        self._may_correct = _CORRECTING.may_be_in(words, page.words)
+        self.may_deny = self._may_say_no or self._may_negate or self._may_correct
         self._negators = _NEGATORS[language]
         self._plain = _PLAIN[language]
         self._elided = language in ("fr", "it")
         self.low = page.low.replace("’", "'")
-        self.dated = False
+        self.dated = dated
         self._corrected_at: int | None = None
 
     @cached_property
     def places(self) -> list[Token]:
         """Each word with where it begins and ends."""
-        return self._page.whole_words(elided=self._elided)
+        return self.page.whole_words(elided=self._elided)
 
     @cached_property
     def words(self) -> list[str]:
@@ -140,15 +146,16 @@ class Said:
     def last_correction(self) -> int:
         """Where the last correction ends; -1 when there is none."""
         if self._corrected_at is None:
-            starts = self._page.starts_of(_CORRECTION_BEGINS) if self._may_correct else ()
+            starts = self.page.starts_of(_CORRECTION_BEGINS) if self._may_correct else ()
             found = matches_at(_CORRECTION, self.low, starts)
             self._corrected_at = max((match.end() for match in found), default=-1)
         return self._corrected_at
 
-    def correct_at_no(self, spans: Sequence[tuple[int, int]]) -> None:
-        """Take "no" between two things of `spans` for a correction: "jane roe no richard roe", "customer 7 no 12"."""
-        if not self._may_say_no or not spans:
+    def correct_at_no(self, found: Sequence[Evidence | FoundDate]) -> None:
+        """Take "no" between two things that were found for a correction: "jane roe no richard roe"."""
+        if not self._may_say_no or not found:
             return
+        spans = [(item.start, item.end) for item in found]
         for match in _NO_BETWEEN.finditer(self.low):
             before = any(end == match.start() for _, end in spans)
             if before and (self.low[match.end()].isdecimal() or any(start == match.end() for start, _ in spans)):
@@ -161,7 +168,7 @@ class Said:
 
     def says_other(self, start: int) -> bool:
         """Whether "other" or "another" stands right before what begins at `start`."""
-        if OTHER_NAMES.isdisjoint(self.plain):
+        if OTHER_NAMES.isdisjoint(self.keywords):
             return False
         words = self.low[:start].split()
         return bool(words) and words[-1] in OTHER_NAMES

@@ -9,15 +9,17 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import Final, Literal, NamedTuple, cast
 
-from tilores_core.chat.customer.words import TITLES, Vocabulary
+from tilores_core.chat.customer.words import KEYWORDS, TITLES, Vocabulary
 
 Token = tuple[int, int, str]
 """Where a word begins and ends, and the word in lower case."""
 
-_RUN = re.compile(r"[^\W\d_]+|\d+")
-_ASCII_RUN = re.compile("[a-z]+|[0-9]+")  # the same, in two thirds of the time
+_RUN = re.compile(r"([^\W\d_]+|\d+)")
+_ASCII_RUN = re.compile("([a-z]+|[0-9]+)")  # the same, in two thirds of the time
+_DIGIT = re.compile(r"\d")
 _MARKS: Final = frozenset("'’ʼ-‐‑")
 _WITH_DIGITS = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _ELIDED_TOO = re.compile(r"(?:[cdjlmnst]|qu)(?=['’][^\W_]{2})|[^\W_]+(?:['’][^\W_]+)*")  # "d'Oslo" is two words
@@ -61,18 +63,27 @@ class TextScan:
     def __init__(self, text: str, words: frozenset[str] | None = None) -> None:
         """Take a text apart. `words`: those of the text before figures took the place of some.
 
-        `low` is the text in lower case, each character at its place; `runs` are its letters and digits; `words` are
-        those in lower case without the `numbers`.
+        `low` is the text in lower case, each character at its place; `words` are its runs of letters, `keywords`
+        those of them that some reader looks for; `numeric`: it has digits.
         """
         self.text = self.left = text
         low = text.lower()
-        self.low = low if len(low) == len(text) else "".join(c.lower()[0] for c in text)
+        self.low = low = low if len(low) == len(text) else "".join(c.lower()[0] for c in text)
         self.taken_back: set[int] = set()
-        pattern = _ASCII_RUN if low.isascii() else _RUN
-        self.runs: list[Token] = [(*match.span(), match[0]) for match in pattern.finditer(self.low)]
-        self.numbers = [run for run in self.runs if run[2].isdecimal()]
-        self.words = self._spelled(self.runs) if words is None else words
-        self.numeric = bool(self.numbers)
+        self._parts = _split(low)  # what stands between the runs, and the runs
+        self.numeric = _DIGIT.search(low) is not None
+        self.words = _words_of(self._parts, self.numeric) if words is None else words
+        self.keywords = self.words & KEYWORDS
+        self._runs: list[Token] | None = None
+        self._words_left = "", frozenset[str]()
+
+    @property
+    def runs(self) -> list[Token]:
+        """The runs of letters and of digits with their places, which most readers do without."""
+        if self._runs is None:
+            places = list(accumulate(map(len, self._parts)))
+            self._runs = list(zip(places[::2], places[1::2], self._parts[1::2], strict=False))
+        return self._runs
 
     @property
     def left_low(self) -> str:
@@ -86,11 +97,9 @@ class TextScan:
         """The words in lower case of what is left."""
         if self.left is self.text:
             return self.words
-        left = self.left
-        return self._spelled([run for run in self.runs if left[run[0]] != _BLANK])
-
-    def _spelled(self, runs: list[Token]) -> frozenset[str]:
-        return frozenset([run[2] for run in runs]).difference([run[2] for run in self.numbers])
+        if self._words_left[0] is not self.left:
+            self._words_left = self.left, _words_of(_split(self.left.lower()), self.numeric)
+        return self._words_left[1]
 
     def whole_words(self, *, elided: bool) -> list[Token]:
         """Words that may have digits and apostrophes in them; with `elided` French and Italian articles are apart."""
@@ -122,7 +131,9 @@ class TextScan:
         return False
 
     def starts_of(self, words: Collection[str]) -> list[int]:
-        """Where the words begin, in order."""
+        """Where the words begin, in order. `words`: keywords of any text."""
+        if self.keywords.isdisjoint(words):
+            return []
         return [start for start, _, word in self.runs if word in words]
 
     def blank(self, start: int, end: int) -> None:
@@ -134,6 +145,14 @@ class TextScan:
 
     def before(self, start: int) -> str:
         return self.left[max(0, start - _CUE_REACH) : start]
+
+
+def _split(low: str) -> list[str]:
+    return (_ASCII_RUN if low.isascii() else _RUN).split(low)
+
+
+def _words_of(parts: list[str], numeric: bool) -> frozenset[str]:
+    return frozenset([run for run in parts[1::2] if not run.isdecimal()] if numeric else parts[1::2])
 
 
 def matches_at(pattern: re.Pattern[str], text: str, starts: Iterable[int]) -> Iterator[re.Match[str]]:

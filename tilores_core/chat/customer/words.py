@@ -55,6 +55,16 @@ def words_in_any(key: str) -> frozenset[str]:
     return _words(" ".join(_FILES[language]["said"].get(key, "") for language in LANGUAGES))
 
 
+KEYWORDS: Final[set[str]] = set()
+"""The words that some reader of a text looks for: a text has few of them, and `TextScan.keywords` tells which."""
+
+
+def keywords(words: Iterable[str]) -> frozenset[str]:
+    """The words, which from now on are among `TextScan.keywords` of the texts that have them."""
+    KEYWORDS.update(words := frozenset(words))
+    return words
+
+
 class Phrases:
     """The phrases under `[said]` keys of all languages, with a cheap test whether a text may have one of them."""
 
@@ -64,12 +74,11 @@ class Phrases:
             for entry in all_phrases(key):
                 words = _LETTERS_ONLY.findall(entry)
                 self._by_word.setdefault(max(words, key=len), []).append(frozenset(words))
-        self._words = frozenset(self._by_word)
+        self.words = keywords(self._by_word)
 
-    def may_be_in(self, words: frozenset[str]) -> bool:
-        """Say whether a name may be among these words. `words`: those of the text in lower case, parted at
-        apostrophes and hyphens."""
-        for word in self._words & words:
+    def may_be_in(self, keywords: frozenset[str], words: frozenset[str]) -> bool:
+        """Say whether a phrase may be in a text with these `words` (`TextScan.words`), of which some are keywords."""
+        for word in self.words & keywords:
             for phrase in self._by_word[word]:
                 if phrase <= words:
                     return True
@@ -137,7 +146,7 @@ def vocabulary(language: str) -> Vocabulary:
         prepositions=joined("prepositions"),
         followers=joined("followers"),
         place_cues=joined("place_cues"),
-        pronouns=joined("pronouns"),
+        pronouns=keywords(joined("pronouns")),
         courtesies=joined("courtesies"),
         cues=cues,
     )
@@ -221,13 +230,14 @@ _FOREIGN: Final = {
     - _FILLERS
     for name in LANGUAGES[1:]
 }
-_ANY_FOREIGN: Final = frozenset().union(*_FOREIGN.values())
+_ANY_FOREIGN: Final = keywords(word for words in _FOREIGN.values() for word in words)
 _PLAIN_ENGLISH: Final = ENGLISH.never - _GREETING
 
 
-def language_of(words: frozenset[str]) -> str:
-    """The language that a text with these words (in lower case) is in; English unless another has more of them."""
-    foreign = words & _ANY_FOREIGN
+def language_of(keywords: frozenset[str], words: frozenset[str]) -> str:
+    """The language that a text with these words, of which some are keywords, is in; English unless another has more
+    of them."""
+    foreign = keywords & _ANY_FOREIGN
     if not foreign:
         return "en"
     counts = {name: len(foreign & known) for name, known in _FOREIGN.items()}

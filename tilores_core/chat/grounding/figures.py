@@ -65,7 +65,7 @@ def in_figures(text: str) -> str:
     words = page.words
     if not any(SPOKEN_NUMBER.match(word) for word in words) and len(words & SMALL_NUMBERS) < 2:
         return text
-    likely = number_language(words, language_of(words))
+    likely = number_language(page, language_of(page.keywords, words))
     for language in (likely, *(other for other in LANGUAGES if other != likely)):
         figures = with_figures(page, language, least=SMALL + 1)
         if figures.places:

@@ -45,7 +45,7 @@ def find_claimed_names(text: str, known: frozenset[str]) -> list[str]:
     if not any(_may_be_strange(word, known) for word in _CAPITALISED.findall(text)):
         return []
     words = frozenset(_NOT_LETTER.sub(" ", text.lower()).split())
-    language = language_of(words)
+    language = language_of(words, words)
     german = language == "de" or len(_GERMAN & words) > 1
     found: list[str] = []
     for match in _RUN.finditer(text):
